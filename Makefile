@@ -1,0 +1,58 @@
+# make help lists what there is to make.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUZZTIME ?= 20s
+
+.DEFAULT_GOAL := build
+.PHONY: help build demo test check lint fix fuzz bench interop golden cover image vuln clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## bin/runner, a static binary
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/runner ./cmd/runner
+
+demo: build ## a real job on the simulator, on this machine alone
+	bin/runner demo
+
+test: ## every test, with the race detector
+	$(GO) test -race -shuffle=on ./...
+
+check: lint fix test ## what has to be green before a change lands
+
+lint:
+	$(GO) run $(LINT) run ./...
+
+fix:
+	$(GO) fix -diff ./...
+	$(GO) mod tidy -diff
+
+fuzz: ## every fuzz test, FUZZTIME each
+	@set -e; for p in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
+	  done; done
+
+interop: build ## the official JavaScript SDK against the simulator
+	cd test/interop && npm ci --no-audit --no-fund --silent && node --test --test-reporter=spec
+
+bench: build ## start-up, one-shot runs, memory: ratios against bare programs
+	$(GO) run ./test/bench -runner bin/runner
+
+golden: ## rewrite what the scripts expect
+	$(GO) test ./cmd/runner -run TestScript -update
+
+cover: ## coverage by package
+	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
+
+image: ## a container image of this commit
+	docker build --build-arg VERSION=$(VERSION) -t globus-runner:$(VERSION) .
+
+vuln: ## known vulnerabilities (needs the online database)
+	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
+
+clean:
+	rm -rf bin
