@@ -1,0 +1,147 @@
+package clientcreds
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// ErrNoCredentials says that no variable of an [Environment] is set.
+var ErrNoCredentials = errors.New("no service account")
+
+const developers = "https://app.globus.org/settings/developers"
+
+// An Environment holds the variables that name a service account, as
+// caarlos0/env fills it. An empty variable counts as not set. See
+// [Environment.Credentials] for the rules.
+type Environment struct {
+	ClientID         string `env:"CLIENT_ID"`
+	ClientSecret     Secret `env:"CLIENT_SECRET"`
+	ClientSecretFile string `env:"CLIENT_SECRET_FILE"` // name of a file that holds the secret
+
+	GlobusClientID     string `env:"GLOBUS_CLIENT_ID"`
+	GlobusClientSecret Secret `env:"GLOBUS_CLIENT_SECRET"`
+
+	CLIClientID     string `env:"GLOBUS_CLI_CLIENT_ID"`
+	CLIClientSecret Secret `env:"GLOBUS_CLI_CLIENT_SECRET"`
+}
+
+// Credentials returns the service account that the environment names.
+//
+// The first pair of variables of which one is set counts, in the order CLIENT,
+// GLOBUS_CLIENT, GLOBUS_CLI_CLIENT, and must be complete; CLIENT_SECRET_FILE
+// may take the place of CLIENT_SECRET. What is set besides must be equal. An
+// id must be a UUID; its letters are put in lower case. A secret must not have
+// line ends in it or blanks around it, except that line ends at the end of the
+// file are dropped. If nothing is set, the error is [ErrNoCredentials]. No
+// error holds the value of any variable but the file's name.
+//
+// A file of more than 64 KiB is an error. If everybody may read it, as the
+// others-read bit of its mode tells, [Credentials.Warnings] says so; that
+// includes Kubernetes secrets with their default mode of 0644, which a
+// defaultMode of 0440 and an fsGroup make private.
+func (e Environment) Credentials() (Credentials, error) {
+	pairs, warnings, err := e.pairs()
+	if err != nil {
+		return Credentials{}, err
+	}
+	var used pair
+	for _, p := range pairs {
+		if p.id.value == "" && p.secret.value == "" {
+			continue
+		}
+		if err := p.check(); err != nil {
+			return Credentials{}, err
+		}
+		if used == (pair{}) {
+			if err := p.complete(); err != nil {
+				return Credentials{}, err
+			}
+			used = p
+		}
+		if err := errors.Join(used.id.conflict(p.id), used.secret.conflict(p.secret)); err != nil {
+			return Credentials{}, err
+		}
+	}
+	if used == (pair{}) {
+		return Credentials{}, fmt.Errorf("%w: CLIENT_ID and CLIENT_SECRET must both be set. "+
+			"To get them, open %s, choose \"Register a service account or application credential for automation\", "+
+			"copy the client UUID into CLIENT_ID, add a client secret and copy it into CLIENT_SECRET",
+			ErrNoCredentials, developers)
+	}
+	c := Credentials{id: used.id.value, secret: NewSecret(used.secret.value), warnings: warnings}
+	if used.secret.name == "CLIENT_SECRET_FILE" {
+		c.file = e.ClientSecretFile
+	}
+	return c, nil
+}
+
+// pairs returns the variables in the order of their precedence, with the
+// content of the file in place of its name.
+func (e Environment) pairs() (pairs []pair, warnings []string, err error) {
+	secret := variable{"CLIENT_SECRET", e.ClientSecret.Reveal()}
+	if e.ClientSecretFile != "" {
+		if secret.value != "" {
+			return nil, nil, errors.New("CLIENT_SECRET and CLIENT_SECRET_FILE are both set: unset one of them")
+		}
+		text, warning, err := readSecret(e.ClientSecretFile)
+		if err != nil {
+			return nil, nil, fmt.Errorf("CLIENT_SECRET_FILE: %w", err)
+		}
+		if warning != "" {
+			warnings = append(warnings, "CLIENT_SECRET_FILE: "+warning)
+		}
+		secret = variable{"CLIENT_SECRET_FILE", text}
+	}
+	return []pair{
+		{variable{"CLIENT_ID", strings.ToLower(e.ClientID)}, secret},
+		{
+			variable{"GLOBUS_CLIENT_ID", strings.ToLower(e.GlobusClientID)},
+			variable{"GLOBUS_CLIENT_SECRET", e.GlobusClientSecret.Reveal()},
+		},
+		{
+			variable{"GLOBUS_CLI_CLIENT_ID", strings.ToLower(e.CLIClientID)},
+			variable{"GLOBUS_CLI_CLIENT_SECRET", e.CLIClientSecret.Reveal()},
+		},
+	}, warnings, nil
+}
+
+// A pair is an id and its secret. Its values must not get into errors: an id
+// that is none may be a secret in the wrong place.
+type pair struct{ id, secret variable }
+
+type variable struct{ name, value string }
+
+// check looks at the form of what is set.
+func (p pair) check() error {
+	if p.id.value != "" && (len(p.id.value) != 36 || uuid.Validate(p.id.value) != nil) {
+		return fmt.Errorf("%s is no UUID: copy the client UUID from %s, "+
+			"36 characters such as 01234567-89ab-cdef-0123-456789abcdef", p.id.name, developers)
+	}
+	if v := p.secret.value; v != strings.TrimSpace(v) || strings.ContainsAny(v, "\r\n") {
+		return fmt.Errorf("%s has a line end in it or a blank at one end: copy the secret again", p.secret.name)
+	}
+	return nil
+}
+
+// complete asks for both halves of the pair.
+func (p pair) complete() error {
+	const both = "%s is set, but %s is not: %s and %s must both be set"
+	switch {
+	case p.secret.value == "":
+		return fmt.Errorf(both, p.id.name, p.secret.name, p.id.name, p.secret.name)
+	case p.id.value == "":
+		return fmt.Errorf(both, p.secret.name, p.id.name, p.id.name, p.secret.name)
+	}
+	return nil
+}
+
+// conflict says that v and w are both set, and differently.
+func (v variable) conflict(w variable) error {
+	if w.value == "" || v.value == w.value {
+		return nil
+	}
+	return fmt.Errorf("%s and %s have different values: unset one of them", v.name, w.name)
+}

@@ -1,0 +1,137 @@
+package clientcreds
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+)
+
+const maxErrorText = 300 // characters of each text of the service
+
+// An Error is a reply outside 2xx from Globus Auth. Its texts are a line each
+// and hold no secret, whatever the service sent.
+type Error struct {
+	Status      int           // HTTP status
+	Code        string        // the OAuth error, such as invalid_client; else the code of the first detail; may be empty
+	Description string        // the OAuth error description; may be empty
+	Details     []Detail      // the service's own list of errors; may be empty
+	ClientID    string        // of the service account if the request was made with its secret; else empty
+	RetryAfter  time.Duration // zero if the reply named none
+}
+
+// A Detail is one error in the service's own list. Any field may be empty.
+type Detail struct{ ID, Status, Code, Title, Detail string }
+
+// Temporary reports whether the same request may succeed later: for 429 and
+// 5xx.
+func (e *Error) Temporary() bool {
+	return e.Status == http.StatusTooManyRequests || e.Status >= 500
+}
+
+// Error returns one line: what the service said and, if it refused the
+// service account, what to check.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "Globus Auth: HTTP %d", e.Status)
+	for _, text := range e.texts() {
+		b.WriteString(": " + text)
+	}
+	if e.refused() {
+		fmt.Fprintf(&b, "; client %s was refused: check that the secret was copied whole, "+
+			"that the id is of a service account and not of a native app, "+
+			"and that the secret was not deleted on %s", e.ClientID, developers)
+	}
+	return b.String()
+}
+
+// texts returns what the service said, each text once.
+func (e *Error) texts() []string {
+	all := []string{e.Code, e.Description}
+	for _, d := range e.Details {
+		all = append(all, d.Code, d.Title, d.Detail)
+	}
+	var texts []string
+	seen := map[string]bool{"": true}
+	for _, text := range all {
+		if key := strings.ToLower(text); !seen[key] {
+			seen[key] = true
+			texts = append(texts, text)
+		}
+	}
+	if len(texts) == 0 {
+		return []string{http.StatusText(e.Status)}
+	}
+	return texts
+}
+
+// refused reports whether the id or the secret was not accepted.
+func (e *Error) refused() bool {
+	return e.ClientID != "" && (e.Status == http.StatusUnauthorized ||
+		e.Code == "invalid_client" || e.Code == "unauthorized_client")
+}
+
+// newError reads both shapes of the service's errors, and is content with
+// neither: a gateway answers with a page.
+func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
+	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	text := func(v any) string { return tidy(hide, v) }
+
+	var doc map[string]any
+	if json.Unmarshal(body, &doc) != nil {
+		return e
+	}
+	e.Code, e.Description = text(doc["error"]), text(doc["error_description"])
+	list, _ := doc["errors"].([]any)
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok {
+			e.Details = append(e.Details, Detail{
+				ID: text(m["id"]), Status: text(m["status"]), Code: text(m["code"]),
+				Title: text(m["title"]), Detail: text(m["detail"]),
+			})
+		}
+	}
+	if e.Code == "" && len(e.Details) > 0 {
+		e.Code = e.Details[0].Code
+	}
+	return e
+}
+
+// tidy returns a text or number of the service in one line of limited length,
+// without what must be hidden. Anything else is empty.
+func tidy(hide *strings.Replacer, v any) string {
+	var text string
+	switch v := v.(type) {
+	case string:
+		text = hide.Replace(v)
+	case float64:
+		text = strconv.FormatFloat(v, 'f', -1, 64)
+	}
+	text = strings.Map(func(r rune) rune {
+		if !unicode.IsPrint(r) {
+			return ' '
+		}
+		return r
+	}, text)
+	text = strings.Join(strings.Fields(text), " ")
+	if runes := []rune(text); len(runes) > maxErrorText {
+		text = string(runes[:maxErrorText]) + "…"
+	}
+	return text
+}
+
+// retryAfter reads a Retry-After header, which holds seconds or a date. It
+// returns 0 for what is past or not understood.
+func retryAfter(value string, now time.Time) time.Duration {
+	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
+		return max(0, time.Duration(seconds)*time.Second)
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return max(0, date.Sub(now))
+}

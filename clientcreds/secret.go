@@ -1,0 +1,36 @@
+package clientcreds
+
+// A Secret is a text that nothing prints by accident: no verb of fmt, no slog
+// handler and no encoder shows more of it than that it is there. The zero
+// Secret is empty. Secrets cannot be compared with ==; compare what they
+// reveal.
+type Secret struct{ reveal func() string }
+
+// NewSecret returns a Secret that holds text.
+func NewSecret(text string) Secret { return Secret{func() string { return text }} }
+
+// Reveal returns the text.
+func (s Secret) Reveal() string {
+	if s.reveal == nil {
+		return ""
+	}
+	return s.reveal()
+}
+
+// IsZero reports whether the text is empty.
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
+
+// String returns a mask, or "" for an empty secret.
+func (s Secret) String() string {
+	if s.IsZero() {
+		return ""
+	}
+	return "[secret]"
+}
+
+// UnmarshalText makes text the secret. There is no way back: a Secret encodes
+// as a document without content.
+func (s *Secret) UnmarshalText(text []byte) error {
+	*s = NewSecret(string(text))
+	return nil
+}
