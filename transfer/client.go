@@ -1,0 +1,179 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+)
+
+const (
+	maxReply      = 64 << 20 // bytes read of a 2xx reply
+	maxErrorReply = 1 << 20  // bytes read of any other reply
+)
+
+// A Client calls the Transfer service on behalf of one identity. Its methods
+// may be called concurrently. Create one with [New].
+type Client struct {
+	http    *http.Client
+	base    *url.URL
+	consent func(ctx context.Context, scopes []string) error // nil: none can be given
+	agent   string                                           // User-Agent
+	info    string                                           // X-Globus-Client-Info
+}
+
+// An Option changes a [Client] that is being made.
+type Option func(*Client)
+
+// WithBaseURL sends requests below u, with or without a slash at its end,
+// instead of to https://transfer.api.globus.org/.
+func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.base = u } }
+
+// WithConsent has f give the consents that a call turns out to need. It is
+// called with the required scopes when the service answers 403 ConsentRequired,
+// and the call is then repeated once. It may be called concurrently.
+func WithConsent(f func(ctx context.Context, scopes []string) error) Option {
+	return func(c *Client) { c.consent = f }
+}
+
+// WithProduct says who calls, in the headers User-Agent and
+// X-Globus-Client-Info. The default is globus-runner without a version.
+func WithProduct(name, version string) Option {
+	return func(c *Client) {
+		c.agent, c.info = name, "product="+name
+		if version != "" {
+			c.agent += "/" + version
+			c.info += ",version=" + version
+		}
+	}
+}
+
+// New returns a Client that sends its requests through hc, which adds the
+// credentials and owns retries and timeouts.
+func New(hc *http.Client, opts ...Option) *Client {
+	c := &Client{http: hc, base: &url.URL{Scheme: "https", Host: "transfer.api.globus.org"}}
+	WithProduct("globus-runner", "")(c)
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
+}
+
+// A request is one call of the service.
+type request struct {
+	method   string
+	path     []string // elements below /v0.10/, not escaped
+	query    url.Values
+	body     any       // sent as JSON; nil sends none
+	attempts *attempts // counts what was sent; may be nil
+}
+
+// do sends r, and once more if consents were missing and could be given.
+func (c *Client) do(ctx context.Context, r request) (*answer, error) {
+	a, err := c.send(ctx, r)
+	e, ok := errors.AsType[*Error](err)
+	if !ok || e.Status != http.StatusForbidden || !e.NeedsConsent() || len(e.RequiredScopes) == 0 || c.consent == nil {
+		return a, err
+	}
+	if cause := c.consent(ctx, e.RequiredScopes); cause != nil {
+		return nil, fmt.Errorf("%w; ask for this consent: %w", e, cause)
+	}
+	return c.send(ctx, r)
+}
+
+// send sends r through the layers below, which may repeat it.
+func (c *Client) send(ctx context.Context, r request) (*answer, error) {
+	if r.attempts != nil {
+		ctx = httptrace.WithClientTrace(ctx, r.attempts.trace())
+	}
+	req, err := c.newRequest(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			e.URL, _, _ = strings.Cut(e.URL, "?") // a filter may name hundreds of tasks
+		}
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was only read
+
+	if resp.StatusCode/100 != 2 {
+		// What was read before an error may still tell why.
+		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorReply))
+		return nil, refused(r, resp, body)
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	a := &answer{request: r, status: resp.StatusCode, doc: body}
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", a.unread("the reply was cut off after %d bytes", len(body)), err)
+	case len(body) > maxReply:
+		return nil, a.unread("the reply is longer than %d MiB", maxReply>>20)
+	}
+	return a, nil
+}
+
+func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {
+	path, err := r.escapedPath()
+	if err != nil {
+		return nil, err
+	}
+	u, err := c.base.Parse(strings.TrimRight(c.base.EscapedPath(), "/") + path)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", r.method, path, err)
+	}
+	u.RawQuery = r.query.Encode()
+
+	var body io.Reader // a bytes.Reader, so that NewRequest sets GetBody
+	if r.body != nil {
+		doc, err := encode(r.body)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", r.method, path, err)
+		}
+		body = bytes.NewReader(doc)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", c.agent)
+	req.Header.Set("X-Globus-Client-Info", c.info)
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, nil
+}
+
+// escapedPath returns the path of r below the base URL. An element that would
+// make it the path of another resource is an error.
+func (r request) escapedPath() (string, error) {
+	var b strings.Builder
+	b.WriteString("/v0.10")
+	for _, elem := range r.path {
+		if elem == "" || elem == "." || elem == ".." {
+			return "", fmt.Errorf("%s %s/: %q is no id", r.method, b.String(), elem)
+		}
+		b.WriteString("/" + url.PathEscape(elem))
+	}
+	return b.String(), nil
+}
+
+// encode returns v as JSON on one line, with <, > and & as they are.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}

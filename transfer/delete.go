@@ -1,0 +1,51 @@
+package transfer
+
+// A Delete is the document of a delete task: what to remove from one
+// collection. A field left at its zero value is not sent, which asks for the
+// service's default.
+type Delete struct {
+	Header
+
+	// Endpoint is the id of the collection.
+	Endpoint string `json:"endpoint"`
+	// Recursive is needed to delete directories.
+	Recursive bool `json:"recursive,omitempty"`
+	// IgnoreMissing counts a missing path as deleted. Without it the task
+	// fails at once.
+	IgnoreMissing bool `json:"ignore_missing,omitempty"`
+	// InterpretGlobs expands * ? [] in the last element of each path; a
+	// backslash takes their meaning away.
+	InterpretGlobs bool `json:"interpret_globs,omitempty"`
+	// LocalUser chooses among several local accounts that a mapped collection
+	// has for the caller.
+	LocalUser string `json:"local_user,omitempty"`
+	// Items are the paths to delete, at least one.
+	Items []DeleteItem `json:"DATA"`
+}
+
+// A DeleteItem is one file or directory to delete.
+type DeleteItem struct {
+	Path string `json:"path"`
+}
+
+// MarshalJSON returns the document as it is sent, with the DATA_TYPE of each
+// part.
+func (d Delete) MarshalJSON() ([]byte, error) {
+	type plain Delete // without this method
+	type item struct {
+		DataType string `json:"DATA_TYPE"`
+		DeleteItem
+	}
+	// The outer DATA hides that of plain.
+	doc := struct {
+		DataType string `json:"DATA_TYPE"`
+		plain
+		Items []item `json:"DATA"`
+	}{DataType: "delete", plain: plain(d), Items: make([]item, len(d.Items))}
+	for i, it := range d.Items {
+		doc.Items[i] = item{"delete_item", it}
+	}
+	return encode(&doc)
+}
+
+func (*Delete) resource() string { return "delete" }

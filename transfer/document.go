@@ -1,0 +1,62 @@
+package transfer
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// A Document is what can be submitted: a [*Transfer] or a [*Delete]. Encoded
+// as JSON it is the document as it is sent.
+type Document interface {
+	// Head returns the part that all documents have in common, to read or to
+	// change.
+	Head() *Header
+	resource() string // the last element of the path it is posted to
+}
+
+// A Header is what a [Transfer] and a [Delete] have in common.
+type Header struct {
+	// SubmissionID makes a repeated submission harmless: the service starts
+	// one task for it, however often it is sent. See [Client.SubmissionID].
+	SubmissionID string `json:"submission_id,omitempty"`
+	// Label names the task to people; see [CheckLabel].
+	Label string `json:"label,omitempty"`
+	// Deadline ends the task as failed if it is still unfinished then; the
+	// service's default moves with the task's progress.
+	Deadline Time `json:"deadline,omitzero"`
+	// Mail to the owner at the end or suspension of the task. They are always
+	// sent, because the service's default is true.
+	NotifyOnSucceeded bool `json:"notify_on_succeeded"`
+	NotifyOnFailed    bool `json:"notify_on_failed"`
+	NotifyOnInactive  bool `json:"notify_on_inactive"`
+	// StoreBasePathInfo lets the task show its base paths.
+	StoreBasePathInfo bool `json:"store_base_path_info,omitempty"`
+}
+
+// Head returns h.
+func (h *Header) Head() *Header { return h }
+
+// maxLabel is how many characters a label may have.
+const maxLabel = 128
+
+// CheckLabel returns an error that says why the service would refuse label, or
+// nil. A label has at most 128 characters, no line ends, and no blank at either
+// end. The empty label is good: the task has none.
+func CheckLabel(label string) error {
+	first, _ := utf8.DecodeRuneInString(label)
+	last, _ := utf8.DecodeLastRuneInString(label)
+	switch n := utf8.RuneCountInString(label); {
+	case n > maxLabel:
+		return fmt.Errorf("label has %d characters; at most %d are allowed", n, maxLabel)
+	case strings.ContainsAny(label, "\r\n"):
+		return errors.New("label has a line end in it")
+	case unicode.IsSpace(first):
+		return errors.New("label begins with a blank")
+	case unicode.IsSpace(last):
+		return errors.New("label ends with a blank")
+	}
+	return nil
+}

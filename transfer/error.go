@@ -1,0 +1,191 @@
+package transfer
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+const (
+	maxQuote   = 200  // bytes quoted of a reply that is not understood
+	maxMessage = 2000 // bytes kept of a message
+)
+
+// An Error is a reply of the Transfer service outside 2xx, or one within 2xx
+// that could not be understood.
+type Error struct {
+	Method, Path string        // the request; Path is below the base URL, without the query
+	Status       int           // HTTP status
+	Code         string        // the service's dotted code; empty if the body carried none
+	Message      string        // the service's text, or what came instead; one line
+	RequestID    string        // to quote to Globus support; may be empty
+	RetryAfter   time.Duration // how long the service asks to wait; zero if it does not say
+	// RequiredScopes are the scopes that a consent must be given for, from
+	// wherever in the body they were.
+	RequiredScopes []string
+	// Authorization says what the service wants of the session; nil if
+	// nothing.
+	Authorization *AuthorizationParameters
+}
+
+// Error returns one line: the request, the status, the code, the message, the
+// request id.
+func (e *Error) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s: %d", e.Method, e.Path, e.Status)
+	if e.Code != "" {
+		b.WriteString(" " + e.Code)
+	}
+	if e.Message != "" {
+		b.WriteString(": " + e.Message)
+	}
+	if e.RequestID != "" {
+		b.WriteString(" (request id " + e.RequestID + ")")
+	}
+	return b.String()
+}
+
+// Temporary reports whether the same request may succeed soon. A reply that
+// passes on a collection's own error is not temporary (repeating it is no use
+// before somebody sees to the collection), and neither are a demand for a
+// session and a full backlog.
+func (e *Error) Temporary() bool {
+	if e.NeedsSession() || e.Backlog() {
+		return false
+	}
+	switch e.Status {
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		return true
+	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
+		return !e.CollectionFailed()
+	}
+	return e.Status/100 == 2
+}
+
+// Unauthenticated reports whether the service did not accept the token.
+func (e *Error) Unauthenticated() bool {
+	return e.Status == http.StatusUnauthorized || e.last() == "AuthenticationFailed"
+}
+
+// NeedsConsent reports whether a consent for RequiredScopes is missing.
+func (e *Error) NeedsConsent() bool {
+	return e.Code == "ConsentRequired" || e.Status == http.StatusForbidden && len(e.RequiredScopes) > 0
+}
+
+// NeedsSession reports whether a person must log in, in a certain way, before
+// the request can succeed. A service account cannot meet that.
+func (e *Error) NeedsSession() bool { return e.Authorization.session() }
+
+// PermissionDenied reports whether the identity lacks a role, an access rule or
+// a file permission.
+func (e *Error) PermissionDenied() bool {
+	return !e.NeedsConsent() && !e.NeedsSession() && !e.Unauthenticated() &&
+		(e.Status == http.StatusForbidden || strings.HasSuffix(e.Code, "PermissionDenied"))
+}
+
+// NotFound reports whether the task, collection or path does not exist.
+func (e *Error) NotFound() bool {
+	return e.Status == http.StatusNotFound || strings.HasSuffix(e.Code, "NotFound")
+}
+
+// Overlap reports whether a submission was refused because an unfinished task
+// has the same collections and paths. If the submission was sent before, that
+// task may be its own.
+func (e *Error) Overlap() bool {
+	return e.Method == http.MethodPost && e.Status == http.StatusConflict && e.last() == "Conflict"
+}
+
+// Backlog reports whether the identity has as many unfinished tasks as the
+// service allows. A submission may succeed when some have ended, after minutes
+// or hours.
+func (e *Error) Backlog() bool { return e.last() == "TooManyPendingJobs" }
+
+// CollectionFailed reports whether the error is a collection's own, passed on
+// by the service: it is offline, for one.
+func (e *Error) CollectionFailed() bool {
+	return strings.Contains(e.Code, "ExternalError") || strings.Contains(e.Code, "EndpointError") ||
+		e.Code == "GCDisconnectedException"
+}
+
+// last returns the last element of the dotted code.
+func (e *Error) last() string { return e.Code[strings.LastIndexByte(e.Code, '.')+1:] }
+
+// refused returns the error that a reply outside 2xx is. It takes from body
+// what it can, as a proxy may have written it.
+func refused(r request, resp *http.Response, body []byte) *Error {
+	e := r.newError(resp.StatusCode)
+	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
+	doc, _ := object(body)
+	e.Code = clean(text(doc["code"]), maxQuote)
+	e.RequestID = clean(text(doc["request_id"]), maxQuote)
+	e.Message = clean(text(doc["message"]), maxMessage)
+	if e.Message == "" {
+		e.Message = cmp.Or(http.StatusText(resp.StatusCode), "unknown status")
+		if text := clean(string(body), maxQuote); text != "" && e.Code == "" {
+			e.Message += ": " + text
+		}
+	}
+	e.Authorization = authorization(doc["authorization_parameters"])
+	e.RequiredScopes = append(texts(doc["required_scopes"]), texts(doc["required_scope"])...)
+	if a := e.Authorization; a != nil {
+		e.RequiredScopes = append(e.RequiredScopes, a.RequiredScopes...)
+	}
+	e.RequiredScopes = distinct(e.RequiredScopes)
+	return e
+}
+
+func (r request) newError(status int) *Error {
+	path, _ := r.escapedPath() // cannot fail: r was sent
+	return &Error{Method: r.method, Path: path, Status: status}
+}
+
+// retryAfter reads the header Retry-After: seconds, or a date.
+func retryAfter(s string) time.Duration {
+	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
+		n = min(n, math.MaxInt64/int64(time.Second))
+		return max(0, time.Duration(n)*time.Second)
+	}
+	if at, err := http.ParseTime(s); err == nil {
+		return max(0, time.Until(at))
+	}
+	return 0
+}
+
+// clean returns the words of s on one line of at most limit bytes, without
+// control and other invisible characters.
+func clean(s string, limit int) string {
+	s = s[:min(len(s), 4*limit)] // more cannot matter
+	s = strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsSpace(r):
+			return ' '
+		case r == utf8.RuneError, !unicode.IsPrint(r):
+			return -1
+		}
+		return r
+	}, s)
+	s = strings.Join(strings.Fields(s), " ")
+	for len(s) > limit {
+		_, size := utf8.DecodeLastRuneInString(s)
+		s = s[:len(s)-size]
+	}
+	return strings.TrimSpace(s)
+}
+
+// distinct returns list without repetitions, in its order.
+func distinct(list []string) []string {
+	var out []string
+	for _, s := range list {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}

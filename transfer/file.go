@@ -1,0 +1,109 @@
+package transfer
+
+import (
+	"context"
+	"encoding/json"
+	"iter"
+	"math"
+	"net/http"
+	"net/url"
+)
+
+// An Entry is a file or directory of a collection.
+type Entry struct {
+	Name         string `json:"name"`
+	Type         string `json:"type"`          // file, dir, invalid_symlink, chr, blk, pipe or other; of the target, if it is a good link
+	Size         int64  `json:"size"`          // bytes
+	LastModified Time   `json:"last_modified"` // zero if the collection does not know
+	Permissions  string `json:"permissions"`   // octal, such as 0644
+	User         string `json:"user"`
+	Group        string `json:"group"`
+
+	// Of the link itself, if it is one.
+	LinkTarget       string `json:"link_target"` // empty if it is none
+	LinkSize         int64  `json:"link_size"`   // bytes
+	LinkUser         string `json:"link_user"`
+	LinkGroup        string `json:"link_group"`
+	LinkLastModified Time   `json:"link_last_modified"`
+
+	Raw json.RawMessage `json:"-"` // the document as received
+}
+
+func (e *Entry) keep(doc json.RawMessage) { e.Raw = doc }
+
+// An LsQuery selects and orders the entries of a directory.
+type LsQuery struct {
+	Path       string   // empty means the collection's default directory
+	OrderBy    string   // field, field ASC or field DESC, several by comma
+	Filters    []string // an entry must meet one of these; each is clauses joined by slashes, such as type:dir/name:~a*
+	ShowHidden *bool    // entries whose name begins with a dot; nil means true
+	LocalUser  string   // chooses among several local accounts of a mapped collection
+	Limit      int      // entries in all; 0 means all
+}
+
+// maxEntries is how many entries are asked for at a time: as many as possible,
+// because the service reads the whole directory for each page, but so few that
+// long names stay within the bound of a reply.
+const maxEntries = 50_000
+
+// Ls lists a directory of a collection. It waits for the collection, which may
+// take tens of seconds, and an error of its own is an [*Error] whose
+// CollectionFailed is true. API: GET /operation/endpoint/<id>/ls.
+func (c *Client) Ls(ctx context.Context, collection string, q LsQuery) iter.Seq2[*Entry, error] {
+	query := url.Values{}
+	setQuery(query, "path", q.Path)
+	setQuery(query, "orderby", q.OrderBy)
+	setQuery(query, "local_user", q.LocalUser)
+	for _, f := range q.Filters {
+		query.Add("filter", f)
+	}
+	if q.ShowHidden != nil {
+		query.Set("show_hidden", binary(*q.ShowHidden))
+	}
+	r := operation(http.MethodGet, collection, "ls")
+	r.query = query
+	return list[Entry](ctx, c, r, q.Limit, pagesOf(maxEntries, math.MaxInt))
+}
+
+// setQuery sets key to value unless that is empty.
+func setQuery(q url.Values, key, value string) {
+	if value != "" {
+		q.Set(key, value)
+	}
+}
+
+func operation(method, collection, name string) request {
+	return request{method: method, path: []string{"operation", "endpoint", collection, name}}
+}
+
+// Stat returns the file or directory at path. If there is none, the error is an
+// [*Error] whose NotFound is true. API: GET /operation/endpoint/<id>/stat.
+func (c *Client) Stat(ctx context.Context, collection, path string) (*Entry, error) {
+	r := operation(http.MethodGet, collection, "stat")
+	r.query = url.Values{"path": {path}}
+	return call[Entry](ctx, c, r)
+}
+
+// Mkdir makes the directory path. Its parent must exist and it must not, or the
+// error is an [*Error], with the code ExternalError.MkdirFailed.Exists in the
+// second case. API: POST /operation/endpoint/<id>/mkdir.
+func (c *Client) Mkdir(ctx context.Context, collection, path string) (*Result, error) {
+	r := operation(http.MethodPost, collection, "mkdir")
+	r.body = struct {
+		DataType string `json:"DATA_TYPE"`
+		Path     string `json:"path"`
+	}{"mkdir", path}
+	return call[Result](ctx, c, r)
+}
+
+// Rename moves the file or directory oldPath to newPath within the collection.
+// API: POST /operation/endpoint/<id>/rename.
+func (c *Client) Rename(ctx context.Context, collection, oldPath, newPath string) (*Result, error) {
+	r := operation(http.MethodPost, collection, "rename")
+	r.body = struct {
+		DataType string `json:"DATA_TYPE"`
+		OldPath  string `json:"old_path"`
+		NewPath  string `json:"new_path"`
+	}{"rename", oldPath, newPath}
+	return call[Result](ctx, c, r)
+}

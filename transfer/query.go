@@ -1,0 +1,149 @@
+package transfer
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A TaskQuery selects tasks. A task must meet all conditions that are set.
+type TaskQuery struct {
+	IDs      []string // any of these; a few hundred fit into a request
+	Types    []string // TRANSFER, DELETE; none means both
+	Statuses []string // any of these
+
+	Label               string // exactly this label
+	LabelPattern        string // a label like this, with * for any text, in any case of letters
+	ExcludeLabel        string // not exactly this label
+	ExcludeLabelPattern string // not a label like this
+
+	Requested Span // when it was submitted
+	Completed Span // when it ended
+
+	OrderBy string   // field, field ASC or field DESC, several by comma; empty means request_time DESC
+	Limit   int      // tasks in all; 0 means all that the service lists
+	Fields  []string // what the service fills in of each task; none means all
+}
+
+// A Span is a range of instants, in whole seconds. A zero end is open.
+type Span struct{ From, To time.Time }
+
+// Tasks lists the caller's tasks, those submitted last first unless q says
+// otherwise. API: GET /task_list.
+func (c *Client) Tasks(ctx context.Context, q TaskQuery) iter.Seq2[*Task, error] {
+	return func(yield func(*Task, error) bool) {
+		filter, err := q.filter()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		query := url.Values{
+			"filter":  {filter},
+			"orderby": {cmp.Or(q.OrderBy, "request_time DESC")},
+		}
+		fields := q.Fields
+		if len(fields) > 0 && q.Label != "" && !slices.Contains(fields, "label") {
+			fields = append(slices.Clip(fields), "label")
+		}
+		if len(fields) > 0 {
+			query.Set("fields", strings.Join(fields, ","))
+		}
+		r := request{method: http.MethodGet, path: []string{"task_list"}, query: query}
+		n := 0
+		for t, err := range list[Task](ctx, c, r, q.pageLimit(), pagesOf(maxTasks, math.MaxInt)) {
+			if err == nil && q.Label != "" && t.Label != q.Label {
+				continue // the service's comparison may be wider than ours
+			}
+			if !yield(t, err) {
+				return
+			}
+			if n++; n == q.Limit {
+				return
+			}
+		}
+	}
+}
+
+// maxTasks is how many rows the service puts into a page of tasks or events.
+const maxTasks = 1000
+
+// pageLimit returns how many rows to ask for: without limit if some of them
+// will be dropped here.
+func (q TaskQuery) pageLimit() int {
+	if q.Label != "" {
+		return 0
+	}
+	return q.Limit
+}
+
+// filter returns the conditions as the service reads them: clauses joined by
+// slashes, of values joined by commas.
+func (q TaskQuery) filter() (string, error) {
+	types := q.Types
+	if len(types) == 0 {
+		types = []string{"TRANSFER", "DELETE"}
+	}
+	// No value can hold the marks of the filter's own grammar. A search for an
+	// exact label is widened to get round that, and its rows checked.
+	label, wide := strings.NewReplacer("/", "*", ",", "*").Replace(q.Label), "="
+	if label != q.Label {
+		wide = "~"
+	}
+	clauses := []struct {
+		key    string
+		values []string
+	}{
+		{"task_id", q.IDs},
+		{"type", types},
+		{"status", q.Statuses},
+		{"label", slices.Concat(
+			prefixed(wide, label),
+			prefixed("~", q.LabelPattern),
+			prefixed("!", q.ExcludeLabel),
+			prefixed("!~", q.ExcludeLabelPattern),
+		)},
+		{"request_time", q.Requested.values()},
+		{"completion_time", q.Completed.values()},
+	}
+	var out []string
+	for _, clause := range clauses {
+		for _, v := range clause.values {
+			if strings.ContainsAny(v, "/,") {
+				return "", fmt.Errorf("list tasks: %s %q: a condition cannot hold a slash or a comma", clause.key, v)
+			}
+		}
+		if len(clause.values) > 0 {
+			out = append(out, clause.key+":"+strings.Join(clause.values, ","))
+		}
+	}
+	return strings.Join(out, "/"), nil
+}
+
+// prefixed returns s behind a prefix, or nothing if s is empty.
+func prefixed(prefix, s string) []string {
+	if s == "" {
+		return nil
+	}
+	return []string{prefix + s}
+}
+
+// values returns the two ends of s, or nothing if both are open.
+func (s Span) values() []string {
+	if s.From.IsZero() && s.To.IsZero() {
+		return nil
+	}
+	ends := []string{"", ""}
+	for i, t := range []time.Time{s.From, s.To} {
+		if !t.IsZero() {
+			ends[i] = t.UTC().Format(time.DateTime)
+		}
+	}
+	return ends
+}

@@ -1,0 +1,83 @@
+package transfer
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+)
+
+// An answer is a 2xx reply to a request.
+type answer struct {
+	request
+	status int
+	doc    []byte
+}
+
+// A reply is a document that keeps what it was decoded from.
+type reply[T any] interface {
+	*T
+	keep(doc json.RawMessage)
+}
+
+// call sends r and decodes the reply.
+func call[T any, P reply[T]](ctx context.Context, c *Client, r request) (*T, error) {
+	a, err := c.do(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	v, err := decode[T, P](a, a.doc)
+	if err != nil {
+		return nil, err
+	}
+	if v, ok := any(v).(interface{ missing() string }); ok && v.missing() != "" {
+		return nil, a.unread("the reply has no %s: %s", v.missing(), a.doc)
+	}
+	return v, nil
+}
+
+// require returns name if the field of that name has no value.
+func require(name, value string) string {
+	if value == "" {
+		return name
+	}
+	return ""
+}
+
+// decode returns the JSON object doc, which is a or a part of it.
+func decode[T any, P reply[T]](a *answer, doc []byte) (*T, error) {
+	v := new(T)
+	if err := a.unmarshal(doc, v); err != nil {
+		return nil, err
+	}
+	P(v).keep(doc)
+	return v, nil
+}
+
+// unmarshal decodes the JSON object doc, which is a or a part of it, into v.
+// Its error is an [*Error].
+func (a *answer) unmarshal(doc []byte, v any) error {
+	doc = bytes.TrimSpace(doc)
+	switch {
+	case len(doc) == 0:
+		return a.unread("the reply is empty")
+	case doc[0] != '{':
+		return a.unread("the reply is no JSON object: %s", doc)
+	}
+	err := json.Unmarshal(doc, v)
+	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return a.unread("the reply is damaged JSON (%v): %s", err, doc)
+	}
+	if err != nil {
+		return a.unread("the reply is not what was expected: %v", err)
+	}
+	return nil
+}
+
+// unread returns the error that a is, as it says 2xx but not what it should.
+func (a *answer) unread(format string, args ...any) *Error {
+	e := a.newError(a.status)
+	e.Message = clean(fmt.Sprintf(format, args...), maxQuote)
+	return e
+}
