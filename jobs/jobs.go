@@ -1,0 +1,127 @@
+// Package jobs says what should happen: the definition of a job, its policies,
+// and the keys by which its occurrences are known. It touches neither the
+// network nor the disk.
+package jobs
+
+import (
+	"fmt"
+	"regexp"
+	"time"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// MaxName is the length of the longest job name, in bytes, so that a job can
+// be a Kubernetes CronJob of the same name.
+const MaxName = 52
+
+var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+
+// A Job is a named definition of work for Globus with the policies under which
+// it is done. [Job.Check] must pass before a Job is run.
+type Job struct {
+	Name string
+
+	// Document is the transfer or delete to submit. Its submission id, label
+	// and deadline are left empty: each occurrence gets its own.
+	Document transfer.Document
+
+	// ActiveDeadline is how long a task may take before Globus ends it; it
+	// is sent with every submission. 0 means 24 hours.
+	ActiveDeadline time.Duration
+	// Concurrency says what to do when Globus is still at work on the same
+	// paths. Empty means [Forbid].
+	Concurrency Concurrency
+	// BackoffLimit is how many new attempts are made after a task FAILED, and
+	// Backoff the wait before the first, doubled for each further one; 0
+	// means one minute.
+	BackoffLimit int
+	Backoff      time.Duration
+	// StalledAfter is how long a task may make no progress before it counts
+	// as stalled. 0 means 30 minutes.
+	StalledAfter time.Duration
+	// On says what to do about a task that does not get on.
+	On Reactions
+	// AllowSkipped makes a task that skipped source errors a success.
+	AllowSkipped bool
+	// AllowEmptySource lets a transfer that deletes what is extra at the
+	// destination run although its source is empty.
+	AllowEmptySource bool
+}
+
+// Concurrency is a policy for a task that is already at work on the same paths.
+type Concurrency string
+
+// The policies, named as Kubernetes names them.
+const (
+	Forbid  Concurrency = "forbid"  // skip this occurrence
+	Allow   Concurrency = "allow"   // wait for the other task, then submit
+	Replace Concurrency = "replace" // cancel the other task if it is of the same job, then submit
+)
+
+// A Reaction is what to do about a task that does not get on.
+type Reaction string
+
+// The reactions.
+const (
+	Wait   Reaction = "wait"   // go on waiting and say nothing
+	Warn   Reaction = "warn"   // say so and go on waiting
+	Cancel Reaction = "cancel" // cancel the task
+)
+
+// Reactions are the reactions by class of task. Empty fields mean the
+// defaults: Warn, Warn and Cancel.
+type Reactions struct {
+	Stalled    Reaction // no progress for StalledAfter
+	NeedsHuman Reaction // suspended or paused
+	Hopeless   Reaction // it would sit until its deadline
+}
+
+// Check returns the first thing wrong with j, or fills in the defaults.
+func (j *Job) Check() error {
+	switch {
+	case !namePattern.MatchString(j.Name):
+		return fmt.Errorf("job name %q: want lower-case letters, digits and inner dashes", j.Name)
+	case len(j.Name) > MaxName:
+		return fmt.Errorf("job name %q has %d characters, at most %d are possible", j.Name, len(j.Name), MaxName)
+	case j.ActiveDeadline < 0 || j.Backoff < 0 || j.StalledAfter < 0:
+		return fmt.Errorf("job %s: a duration is negative", j.Name)
+	case j.BackoffLimit < 0:
+		return fmt.Errorf("job %s: the backoff limit is negative", j.Name)
+	}
+	setDefault(&j.ActiveDeadline, 24*time.Hour)
+	setDefault(&j.Backoff, time.Minute)
+	setDefault(&j.StalledAfter, 30*time.Minute)
+	setDefault(&j.Concurrency, Forbid)
+	setDefault(&j.On.Stalled, Warn)
+	setDefault(&j.On.NeedsHuman, Warn)
+	setDefault(&j.On.Hopeless, Cancel)
+	return nil
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// UnmarshalText accepts forbid, allow and replace.
+func (c *Concurrency) UnmarshalText(text []byte) error {
+	return oneOf(c, text, Forbid, Allow, Replace)
+}
+
+// UnmarshalText accepts wait, warn and cancel.
+func (r *Reaction) UnmarshalText(text []byte) error {
+	return oneOf(r, text, Wait, Warn, Cancel)
+}
+
+func oneOf[T ~string](field *T, text []byte, values ...T) error {
+	for _, v := range values {
+		if string(text) == string(v) {
+			*field = v
+			return nil
+		}
+	}
+	return fmt.Errorf("%q is none of %q", text, values)
+}

@@ -1,0 +1,82 @@
+package jobs_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+func TestAKeyFitsIntoALabelAndAFilter(t *testing.T) {
+	good := []string{"2026-11-21T02:00:00Z", "github:123456789", "manual:abc", "a", "k8s:nightly.2", "run+1@host"}
+	bad := []string{"", " a", "a b", "a/b", "a,b", "a*", "-a", "a\n", "ä", strings.Repeat("a", jobs.MaxKey+1)}
+	for _, s := range good {
+		if _, err := jobs.ParseKey(s); err != nil {
+			t.Errorf("ParseKey(%q): got %v, want no error", s, err)
+		}
+	}
+	for _, s := range bad {
+		if k, err := jobs.ParseKey(s); err == nil {
+			t.Errorf("ParseKey(%q): got %q, want an error", s, k)
+		}
+	}
+	longest := jobs.Label(strings.Repeat("j", jobs.MaxName), jobs.Key(strings.Repeat("k", jobs.MaxKey)), 9999)
+	if len(longest) > 128 {
+		t.Errorf("the longest label has %d characters, Globus takes 128", len(longest))
+	}
+}
+
+func TestKubernetesKeyIsTheScheduledMinute(t *testing.T) {
+	due := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	tests := map[string]jobs.Key{
+		fmt.Sprintf("nightly-%d", due.Unix()/60):       "2026-11-21T02:00:00Z",
+		fmt.Sprintf("a-b-%d", due.Unix()/60+90):        "2026-11-21T03:30:00Z",
+		"nightly-manual-x7f2q":                         "k8s:nightly-manual-x7f2q",
+		"nightly-12":                                   "k8s:nightly-12",
+		"nightly-99999999999":                          "k8s:nightly-99999999999",
+		strings.Repeat("x", 63):                        jobs.Key("k8s:" + strings.Repeat("x", 63)),
+		fmt.Sprintf("%d", due.Unix()/60):               jobs.Key(fmt.Sprintf("k8s:%d", due.Unix()/60)),
+		fmt.Sprintf("nightly-%d-debug", due.Unix()/60): jobs.Key(fmt.Sprintf("k8s:nightly-%d-debug", due.Unix()/60)),
+	}
+	for name, want := range tests {
+		if got, err := jobs.KubernetesKey(name); err != nil || got != want {
+			t.Errorf("KubernetesKey(%q): got %q, %v, want %q", name, got, err, want)
+		}
+	}
+}
+
+func TestManualKeysAreNeverTheSame(t *testing.T) {
+	seen := map[jobs.Key]bool{}
+	for range 1000 {
+		k := jobs.ManualKey()
+		if _, err := jobs.ParseKey(string(k)); err != nil || seen[k] {
+			t.Fatalf("key %q: %v, seen before: %t", k, err, seen[k])
+		}
+		seen[k] = true
+	}
+}
+
+func FuzzParseKey(f *testing.F) {
+	f.Add("2026-11-21T02:00:00Z")
+	f.Add("a b")
+	f.Fuzz(func(t *testing.T, s string) {
+		k, err := jobs.ParseKey(s)
+		if (err == nil) != (k != "") {
+			t.Errorf("ParseKey(%q): got %q and %v, want one of them", s, k, err)
+		}
+		if err == nil && strings.ContainsAny(string(k), " /,*!~=\r\n") {
+			t.Errorf("ParseKey(%q) let a character of the filter language through", s)
+		}
+	})
+}
+
+func ExampleLabel() {
+	key := jobs.ScheduledKey(time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC))
+	fmt.Println(jobs.Label("nightly", key, 1))
+	fmt.Println(jobs.Label("nightly", key, 2))
+	// Output:
+	// nightly 2026-11-21T02:00:00Z
+	// nightly 2026-11-21T02:00:00Z #2
+}
