@@ -14,18 +14,18 @@ var ErrNoCredentials = errors.New("no service account")
 const developers = "https://app.globus.org/settings/developers"
 
 // An Environment holds the variables that name a service account, as
-// caarlos0/env fills it. An empty variable counts as not set. See
+// caarlos0/env fills it; the tag desc says what a variable means. An empty variable counts as not set. See
 // [Environment.Credentials] for the rules.
 type Environment struct {
-	ClientID         string `env:"CLIENT_ID"`
-	ClientSecret     Secret `env:"CLIENT_SECRET"`
-	ClientSecretFile string `env:"CLIENT_SECRET_FILE"` // name of a file that holds the secret
+	ClientID         string `env:"CLIENT_ID" desc:"client UUID of the service account"`
+	ClientSecret     Secret `env:"CLIENT_SECRET" desc:"its client secret"`
+	ClientSecretFile string `env:"CLIENT_SECRET_FILE" desc:"file that holds the secret, instead of CLIENT_SECRET"`
 
-	GlobusClientID     string `env:"GLOBUS_CLIENT_ID"`
-	GlobusClientSecret Secret `env:"GLOBUS_CLIENT_SECRET"`
+	GlobusClientID     string `env:"GLOBUS_CLIENT_ID" desc:"in place of CLIENT_ID"`
+	GlobusClientSecret Secret `env:"GLOBUS_CLIENT_SECRET" desc:"in place of CLIENT_SECRET"`
 
-	CLIClientID     string `env:"GLOBUS_CLI_CLIENT_ID"`
-	CLIClientSecret Secret `env:"GLOBUS_CLI_CLIENT_SECRET"`
+	CLIClientID     string `env:"GLOBUS_CLI_CLIENT_ID" desc:"in place of CLIENT_ID, as in globus-cli"`
+	CLIClientSecret Secret `env:"GLOBUS_CLI_CLIENT_SECRET" desc:"in place of CLIENT_SECRET, as in globus-cli"`
 }
 
 // Credentials returns the service account that the environment names.

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+)
+
+// An app is one start of the program: its streams, its environment, and the
+// flags that every command has.
+type app struct {
+	environ []string
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  *screen // logs and messages; a terminal's live line as well
+
+	env environment
+	out output
+	log *slog.Logger
+
+	verbose bool
+}
+
+func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
+	return &app{
+		environ: environ,
+		stdin:   stdin,
+		stdout:  stdout,
+		stderr:  newScreen(stderr),
+		log:     slog.New(slog.DiscardHandler),
+	}
+}
+
+const about = `runner moves research data with Globus Transfer, with nobody at the keyboard.
+
+It logs in as a service account (CLIENT_ID and CLIENT_SECRET), submits a task,
+follows it to its end, and exits 0 only when Globus says that all is done.
+
+Without an account: "runner demo" shows a whole job on a simulated Globus.`
+
+// command builds the command line.
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:               "runner",
+		Short:             "Moves research data with Globus, with nobody at the keyboard",
+		Long:              about,
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		Args:              cobra.ArbitraryArgs, // group tells about an unknown command
+		RunE:              group,
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.prepare() },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	flags := root.PersistentFlags()
+	flags.VarP(&a.out.format, "format", "F", "how results are printed: text or json")
+	flags.Var(&a.out.query, "jmespath", "print what this JMESPath expression finds in the result, as JSON")
+	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request (like RUNNER_LOG_LEVEL=debug)")
+
+	root.AddCommand(
+		a.runCommand(), a.transferCommand(), a.deleteCommand(), a.taskCommand(),
+		a.lsCommand(), a.statCommand(), a.mkdirCommand(), a.renameCommand(),
+		a.endpointsCommand(), a.whoamiCommand(),
+		a.demoCommand(), a.simCommand(),
+		a.envCommand(), a.versionCommand(),
+	)
+	return root
+}
+
+// prepare reads the environment and sets up what every command needs.
+func (a *app) prepare() error {
+	env, err := readEnvironment(a.environ)
+	if err != nil {
+		return usageError{err}
+	}
+	a.env = env
+	if a.verbose {
+		a.env.LogLevel = slog.LevelDebug
+	}
+	a.log = slog.New(a.logHandler())
+	return nil
+}
+
+// logHandler writes text to a terminal and JSON to everything else, unless the
+// environment says otherwise.
+func (a *app) logHandler() slog.Handler {
+	opts := &slog.HandlerOptions{Level: a.env.LogLevel, ReplaceAttr: readable}
+	if a.env.LogFormat == logText || a.env.LogFormat == logAuto && a.stderr.terminal {
+		return slog.NewTextHandler(a.stderr, opts)
+	}
+	return slog.NewJSONHandler(a.stderr, opts)
+}
+
+// readable writes durations as text in JSON too.
+func readable(_ []string, attr slog.Attr) slog.Attr {
+	if attr.Value.Kind() == slog.KindDuration {
+		attr.Value = slog.StringValue(attr.Value.Duration().String())
+	}
+	return attr
+}
+
+// group is the action of a command that has only subcommands.
+func group(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	msg := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		msg += ", did you mean " + strings.Join(near, " or ") + "?"
+	}
+	return usageError{fmt.Errorf("%s; see %s --help", msg, c.CommandPath())}
+}
+
+// arguments checks that a command got its arguments, which usage names.
+func arguments(least, most int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) >= least && len(args) <= most {
+			return nil
+		}
+		return usageError{fmt.Errorf("got %d arguments; usage: %s", len(args), c.UseLine())}
+	}
+}
+
+// report tells people what went wrong and returns the exit status.
+func (a *app) report(ctx context.Context, err error) int {
+	a.stderr.clear()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintf(a.stderr, "runner: %s\n", a.sentence(err))
+	return exitStatus(ctx, err)
+}

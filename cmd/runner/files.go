@@ -1,0 +1,228 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+func (a *app) lsCommand() *cobra.Command {
+	var f listing
+	c := &cobra.Command{
+		Use:     "ls COLLECTION_ID[:PATH]",
+		Short:   "List a folder",
+		Example: `  runner ls $LAB:/data/ --filter '~*.h5' --long`,
+		Args:    arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			at, err := parseLocation(args[0])
+			if err != nil {
+				return err
+			}
+			if strings.Contains(f.filter, "/") {
+				return usageError{fmt.Errorf("--filter %q has a / in it: it is a pattern of names", f.filter)}
+			}
+			globus, err := a.connect()
+			if err != nil {
+				return err
+			}
+			f.query.ShowHidden = &f.all
+			rows, err := f.list(c.Context(), globus.transfer, at, "", f.depth())
+			if err != nil {
+				return err
+			}
+			return a.print(f.document(at, rows), func(w io.Writer) { f.text(w, rows) })
+		},
+	}
+	flags := c.Flags()
+	flags.BoolVarP(&f.all, "all", "a", false, "show names that begin with a dot")
+	flags.BoolVarP(&f.long, "long", "l", false, "show more than names")
+	flags.StringVar(&f.filter, "filter", "", "names to list: =exact, ~pattern*, !not, !~not*")
+	flags.StringVar(&f.query.OrderBy, "orderby", "", "order by a field such as name, size DESC or last_modified")
+	flags.StringVar(&f.query.LocalUser, "local-user", "", "local account, if there are several")
+	flags.BoolVarP(&f.recursive, "recursive", "r", false, "list the folders below as well")
+	flags.IntVar(&f.limit, "recursive-depth-limit", 3, "how deep --recursive goes")
+	return c
+}
+
+// A listing is the flags of "runner ls".
+type listing struct {
+	query                transfer.LsQuery
+	all, long, recursive bool
+	filter               string
+	limit                int
+}
+
+// A listed entry has its path below the folder that was asked for.
+type listed struct {
+	*transfer.Entry
+	path string
+}
+
+func (f *listing) depth() int {
+	if !f.recursive {
+		return 0
+	}
+	return f.limit
+}
+
+// list lists a folder, and depth levels of folders below it.
+func (f *listing) list(ctx context.Context, globus *transfer.Client, at location, prefix string, depth int) ([]listed, error) {
+	q := f.query
+	q.Path = at.path
+	if f.filter != "" {
+		q.Filters = []string{"name:" + f.filter}
+		if depth > 0 {
+			q.Filters = append(q.Filters, "type:dir") // to go on below
+		}
+	}
+	var rows []listed
+	for entry, err := range globus.Ls(ctx, at.collection, q) {
+		if err != nil {
+			return nil, err
+		}
+		path := prefix + entry.Name
+		rows = append(rows, listed{entry, path})
+		if entry.Type != "dir" || depth == 0 || entry.LinkTarget != "" {
+			continue
+		}
+		below := location{at.collection, strings.TrimSuffix(cmp.Or(at.path, "/~/"), "/") + "/" + entry.Name + "/"}
+		more, err := f.list(ctx, globus, below, path+"/", depth-1)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, more...)
+	}
+	return rows, nil
+}
+
+func (f *listing) document(at location, rows []listed) any {
+	data := make([]any, 0, len(rows))
+	for _, row := range rows {
+		if !f.recursive {
+			data = append(data, row.Raw)
+			continue
+		}
+		var entry map[string]any
+		if err := json.Unmarshal(row.Raw, &entry); err == nil {
+			entry["name"] = row.path
+			data = append(data, entry)
+		}
+	}
+	return map[string]any{"DATA_TYPE": "file_list", "endpoint": at.collection, "path": at.path, "DATA": data}
+}
+
+func (f *listing) text(w io.Writer, rows []listed) {
+	if !f.long {
+		for _, row := range rows {
+			fmt.Fprintln(w, printable(row.shown()))
+		}
+		return
+	}
+	var cells [][]string
+	for _, row := range rows {
+		cells = append(cells, []string{row.Permissions, row.User, row.Group, fmt.Sprint(row.Size), row.modified(), row.Type, row.shown()})
+	}
+	table(w, []string{"PERMISSIONS", "USER", "GROUP", "SIZE", "LAST MODIFIED", "TYPE", "NAME"}, cells)
+}
+
+func (l listed) shown() string {
+	if l.Type == "dir" {
+		return l.path + "/"
+	}
+	return l.path
+}
+
+func (l listed) modified() string {
+	if l.LastModified.IsZero() {
+		return ""
+	}
+	return l.LastModified.UTC().Format("2006-01-02 15:04:05Z")
+}
+
+func (a *app) statCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "stat COLLECTION_ID:PATH",
+		Short: "Show one file or folder",
+		Args:  arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			at, err := parsePlace(args[0])
+			if err != nil {
+				return err
+			}
+			globus, err := a.connect()
+			if err != nil {
+				return err
+			}
+			e, err := globus.transfer.Stat(c.Context(), at.collection, at.path)
+			if err != nil {
+				return err
+			}
+			return a.print(e.Raw, func(w io.Writer) {
+				record(w, "name", printable(e.Name), "type", e.Type, "size", fmt.Sprint(e.Size), "last modified", listed{e, ""}.modified(),
+					"permissions", e.Permissions, "user", e.User, "group", e.Group, "link target", e.LinkTarget)
+			})
+		},
+	}
+}
+
+func (a *app) mkdirCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "mkdir COLLECTION_ID:PATH",
+		Short: "Make a folder",
+		Args:  arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			at, err := parsePlace(args[0])
+			if err != nil {
+				return err
+			}
+			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
+				return globus.Mkdir(ctx, at.collection, at.path)
+			})
+		},
+	}
+}
+
+func (a *app) renameCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "rename COLLECTION_ID OLD_PATH NEW_PATH",
+		Short: "Rename a file or folder",
+		Args:  arguments(3, 3),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := parseUUID("collection id", args[0])
+			if err != nil {
+				return err
+			}
+			from, err := absolute(args[1])
+			if err != nil {
+				return err
+			}
+			to, err := absolute(args[2])
+			if err != nil {
+				return err
+			}
+			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
+				return globus.Rename(ctx, id, from, to)
+			})
+		},
+	}
+}
+
+// change does something that the service answers with a result document.
+func (a *app) change(ctx context.Context, do func(context.Context, *transfer.Client) (*transfer.Result, error)) error {
+	globus, err := a.connect()
+	if err != nil {
+		return err
+	}
+	res, err := do(ctx, globus.transfer)
+	if err != nil {
+		return err
+	}
+	return a.print(res.Raw, func(w io.Writer) { fmt.Fprintln(w, printable(res.Message)) })
+}

@@ -1,0 +1,148 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"time"
+
+	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/retry"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// The account's budget at the Transfer service.
+const (
+	budgetRequests = 200
+	budgetWindow   = 10 * time.Second
+)
+
+// clients are the clients of the two services, for one service account.
+type clients struct {
+	auth     *clientcreds.Source
+	transfer *transfer.Client
+}
+
+// identity is the username of the service account, for messages.
+func (a *app) identity() string {
+	creds, err := a.env.Credentials()
+	if err != nil {
+		return "the service account"
+	}
+	return creds.ID() + "@clients.auth.globus.org"
+}
+
+// connect stacks the layers between the clients and the network. It sends
+// nothing. Scopes are what tokens are asked for; none means Transfer's.
+func (a *app) connect(scopes ...clientcreds.Scope) (*clients, error) {
+	creds, err := a.env.Credentials()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	for _, w := range creds.Warnings() {
+		a.log.Warn("credentials", "warning", w)
+	}
+	base, err := a.baseTransport()
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range []*url.URL{a.env.authURL(), a.env.transferURL()} {
+		if u.Scheme == "http" && !loopback(u.Hostname()) {
+			a.log.Warn("the address of a service is not https: the secret and the data about files can be read on the way", "url", u.String())
+		}
+	}
+	policy := retry.Policy{Retries: a.env.Retries, AttemptTimeout: time.Duration(a.env.Timeout)}
+	if policy.Retries == 0 {
+		policy.Retries = -1 // none
+	}
+	opts := []clientcreds.Option{clientcreds.WithBaseURL(a.env.authURL()), clientcreds.WithLogger(a.log)}
+	if len(scopes) > 0 {
+		opts = append(opts, clientcreds.WithScopes(scopes...))
+	}
+	auth := clientcreds.New(client(retry.New(base, policy, a.log)), creds, opts...)
+	limited := retry.Limit(base, budgetRequests, budgetWindow)
+	return &clients{
+		auth: auth,
+		transfer: transfer.New(
+			client(retry.New(auth.Transport(clientcreds.TransferServer, limited), policy, a.log)),
+			transfer.WithBaseURL(a.env.transferURL()), transfer.WithConsent(auth.Consent),
+		),
+	}, nil
+}
+
+// client returns a client that follows no redirect: a token must not go where
+// nobody configured it to go.
+func client(rt http.RoundTripper) *http.Client {
+	return &http.Client{
+		Transport:     rt,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+}
+
+// baseTransport is the way to the network.
+func (a *app) baseTransport() (http.RoundTripper, error) {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 15 * time.Second,
+		IdleConnTimeout:     90 * time.Second,
+		MaxIdleConnsPerHost: 8,
+		ForceAttemptHTTP2:   true,
+	}
+	switch verify := a.env.VerifySSL; {
+	case verify.off:
+		a.log.Warn("certificates are not checked (GLOBUS_SDK_VERIFY_SSL)")
+		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for, and said aloud
+	case verify.bundle != "":
+		pem, err := os.ReadFile(verify.bundle)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %w", err)}
+		}
+		pool := x509.NewCertPool()
+		if !pool.AppendCertsFromPEM(pem) {
+			return nil, usageError{fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", verify.bundle)}
+		}
+		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
+	}
+	return wire{t, a.log}, nil
+}
+
+// A wire is the last layer above the network: it says in every request which
+// program sends it, and logs it.
+type wire struct {
+	next http.RoundTripper
+	log  *slog.Logger
+}
+
+func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	r = r.Clone(r.Context())
+	r.Header.Set("User-Agent", "globus-runner/"+build().Version)
+	r.Header.Set("X-Globus-Client-Info", "product=globus-runner,version="+build().Version)
+	begin := time.Now()
+	resp, err := w.next.RoundTrip(r)
+	attrs := []any{"method", r.Method, "host", r.URL.Host, "path", r.URL.Path, "elapsed", time.Since(begin)}
+	if err != nil {
+		w.log.Debug("request", append(attrs, "err", err)...)
+		return nil, err
+	}
+	w.log.Debug("request", append(attrs, "status", resp.StatusCode)...)
+	return resp, nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// isNetwork reports whether err is of the network and not of a service.
+func isNetwork(err error) bool {
+	_, isURL := errors.AsType[*url.Error](err)
+	_, isNet := errors.AsType[net.Error](err)
+	return isURL || isNet
+}

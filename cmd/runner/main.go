@@ -1,0 +1,40 @@
+// Command runner moves research data with Globus Transfer on behalf of a
+// service account, with nobody at the keyboard.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+func main() {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		s := <-signals
+		signal.Stop(signals) // a second signal ends the process at once
+		cancel(caught{s.(syscall.Signal)})
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
+}
+
+// caught is the cause of a context that a signal has ended.
+type caught struct{ signal syscall.Signal }
+
+func (c caught) Error() string { return c.signal.String() }
+
+// status is the exit status that shells give to a process ended by the signal.
+func (c caught) status() int { return 128 + int(c.signal) }
+
+// run is the program without its process. It returns the exit status.
+func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	a := newApp(environ, stdin, stdout, stderr)
+	root := a.command()
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	return a.report(ctx, err)
+}

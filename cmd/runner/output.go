@@ -1,0 +1,161 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/jmespath-community/go-jmespath"
+)
+
+// An output says how results are printed.
+type output struct {
+	format format
+	query  query
+}
+
+// A format is one of the formats below.
+type format string
+
+const (
+	formatText format = "text"
+	formatJSON format = "json"
+)
+
+func (f *format) String() string {
+	if *f == "" {
+		return string(formatText)
+	}
+	return string(*f)
+}
+func (f *format) Type() string { return "FORMAT" }
+
+// Set takes a format in any case, as globus-cli does.
+func (f *format) Set(s string) error {
+	switch v := format(strings.ToLower(s)); v {
+	case formatText, formatJSON:
+		*f = v
+		return nil
+	}
+	return fmt.Errorf("%q is neither text nor json", s)
+}
+
+// A query is a JMESPath expression, or nothing.
+type query struct {
+	text string
+	expr jmespath.JMESPath
+}
+
+func (q *query) String() string { return q.text }
+func (q *query) Type() string   { return "EXPR" }
+
+// Set compiles the expression.
+func (q *query) Set(s string) error {
+	expr, err := jmespath.Compile(s)
+	if err != nil {
+		return fmt.Errorf("%q is not a JMESPath expression: %w", s, err)
+	}
+	q.text, q.expr = s, expr
+	return nil
+}
+
+// print writes a result to stdout: doc as JSON if that was asked for, or else
+// what text writes.
+func (a *app) print(doc any, text func(io.Writer)) error {
+	a.stderr.clear()
+	var buf bytes.Buffer
+	switch {
+	case a.out.query.expr != nil:
+		found, err := a.out.query.search(doc)
+		if err != nil {
+			return err
+		}
+		doc = found
+		fallthrough
+	case a.out.format == formatJSON:
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		if err := enc.Encode(doc); err != nil {
+			return fmt.Errorf("encode the result: %w", err)
+		}
+	default:
+		text(&buf)
+	}
+	if _, err := a.stdout.Write(buf.Bytes()); err != nil {
+		return fmt.Errorf("write the result to standard output: %w", err)
+	}
+	return nil
+}
+
+// search applies the expression to doc as it would be printed.
+func (q *query) search(doc any) (any, error) {
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return nil, fmt.Errorf("encode the result: %w", err)
+	}
+	var plain any
+	if err := json.Unmarshal(raw, &plain); err != nil {
+		return nil, fmt.Errorf("decode the result: %w", err)
+	}
+	found, err := q.expr.Search(plain)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--jmespath %q: %w", q.text, err)}
+	}
+	return found, nil
+}
+
+// record prints pairs of a name and a value, one a line; a pair without a
+// value is left out.
+func record(w io.Writer, pairs ...string) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for i := 0; i+1 < len(pairs); i += 2 {
+		if pairs[i+1] != "" {
+			fmt.Fprintf(t, "%s\t%s\n", pairs[i], pairs[i+1])
+		}
+	}
+	_ = t.Flush() // w is a buffer
+}
+
+// table prints rows below a head.
+func table(w io.Writer, head []string, rows [][]string) {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, strings.Join(head, "\t"))
+	for _, row := range rows {
+		for i, cell := range row {
+			row[i] = printable(cell)
+		}
+		fmt.Fprintln(t, strings.Join(row, "\t"))
+	}
+	_ = t.Flush() // w is a buffer
+}
+
+// printable makes s safe for one cell of a table on a terminal.
+func printable(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, s)
+}
+
+// size prints a number of bytes for people.
+func size(n int64) string {
+	const step = 1000
+	if n < step {
+		return fmt.Sprintf("%d B", n)
+	}
+	value, unit := float64(n), 0
+	for value >= step && unit < 5 {
+		value /= step
+		unit++
+	}
+	return fmt.Sprintf("%.1f %cB", value, " kMGTP"[unit])
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+)
+
+const someID = "0b6c8f2e-0000-4000-8000-000000000001"
+
+func TestLocations(t *testing.T) {
+	good := map[string]location{
+		someID:                             {someID, ""},
+		strings.ToUpper(someID) + ":/a b/": {someID, "/a b/"},
+		someID + ":~/x":                    {someID, "/~/x"},
+		someID + ":~":                      {someID, "/~/"},
+		someID + ":/with:colon":            {someID, "/with:colon"},
+	}
+	for text, want := range good {
+		if got, err := parseLocation(text); err != nil || got != want {
+			t.Errorf("parseLocation(%q): got %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "lab:/x", someID + "/x", someID + ":x", someID + ":/a\nb", someID + ":~x"} {
+		if got, err := parseLocation(text); err == nil {
+			t.Errorf("parseLocation(%q): got %+v, want an error", text, got)
+		}
+	}
+}
+
+func FuzzParseLocation(f *testing.F) {
+	f.Add(someID + ":/x")
+	f.Add(someID + ":~/")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := parseLocation(text)
+		if err != nil {
+			if l != (location{}) && l.path != "" {
+				t.Errorf("got %+v and %v, want one of them", l, err)
+			}
+			return
+		}
+		if !uuidPattern.MatchString(l.collection) || (l.path != "" && !strings.HasPrefix(l.path, "/")) {
+			t.Errorf("parseLocation(%q): got %+v", text, l)
+		}
+		if again, err := parseLocation(l.collection + ":" + l.path); err != nil || again != l {
+			t.Errorf("parseLocation(%q): got %+v, and from that %+v, %v", text, l, again, err)
+		}
+	})
+}
+
+func TestSpans(t *testing.T) {
+	good := map[string]time.Duration{"30": 30 * time.Second, "1.5h": 90 * time.Minute, "10ms": 10 * time.Millisecond}
+	for text, want := range good {
+		var s span
+		if err := s.Set(text); err != nil || time.Duration(s) != want {
+			t.Errorf("Set(%q): got %v, %v, want %v", text, time.Duration(s), err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "-3", "-1s", "soon", "99999999999999999999"} {
+		var s span
+		if err := s.Set(text); err == nil {
+			t.Errorf("Set(%q): got %v, want an error", text, time.Duration(s))
+		}
+	}
+}
+
+func TestByteSizes(t *testing.T) {
+	good := map[string]byteSize{"1": 1, "10kB": 10_000, "10K": 10_000, "50MiB/s": 50 << 20, "2GiB": 2 << 30, "1T": 1_000_000_000_000}
+	for text, want := range good {
+		var b byteSize
+		if err := b.Set(text); err != nil || b != want {
+			t.Errorf("Set(%q): got %d, %v, want %d", text, b, err, want)
+		}
+	}
+	for _, text := range []string{"", "0", "-1", "1iB", "x", "1.5MB", "99999999999TiB", "1 MB"} {
+		var b byteSize
+		if err := b.Set(text); err == nil {
+			t.Errorf("Set(%q): got %d, want an error", text, b)
+		}
+	}
+}
+
+func FuzzByteSize(f *testing.F) {
+	f.Add("50MiB/s")
+	f.Fuzz(func(t *testing.T, text string) {
+		var b byteSize
+		if err := b.Set(text); (err == nil) != (b > 0) {
+			t.Errorf("Set(%q): got %d and %v", text, b, err)
+		}
+	})
+}
+
+func FuzzParseCollection(f *testing.F) {
+	f.Add("lab=/tmp/x,type=mapped,home=/home/,quota=10MiB,offline,policy=7")
+	f.Add("a=b,access=none")
+	f.Fuzz(func(t *testing.T, text string) {
+		c, err := parseCollection(text)
+		if err == nil && (c.Name == "" || c.Dir == "" && !strings.HasPrefix(text, c.Name+"=,")) {
+			t.Errorf("parseCollection(%q): got %+v", text, c)
+		}
+	})
+}
+
+func TestCollectionOptions(t *testing.T) {
+	c, err := parseCollection("vault=/srv/v,type=mapped-ha,home=/home/x/,access=r,quota=1MiB")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.EntityType != globussim.MappedCollection || !c.HighAssurance || c.Home != "/home/x/" ||
+		len(c.Access) != 1 || c.Access[0].Permissions != "r" || c.Quota != 1<<20 || c.Dir != "/srv/v" {
+		t.Errorf("got %+v", c)
+	}
+	for _, text := range []string{"", "lab", "=x", "a b=/x", "a=/x,type=moon", "a=/x,access=w", "a=/x,quota=much", "a=/x,odd=1"} {
+		if _, err := parseCollection(text); err == nil {
+			t.Errorf("parseCollection(%q): want an error", text)
+		}
+	}
+}
+
+func TestAnUnnamedJobIsNamedAfterItsPaths(t *testing.T) {
+	a, b := location{someID, "/a"}, location{someID, "/b"}
+	if first, second := nameFor(a, b), nameFor(a, b); first != second {
+		t.Error("the same paths give two names")
+	}
+	if nameFor(a, b) == nameFor(b, a) {
+		t.Error("other paths give the same name")
+	}
+}
+
+func TestSizesForPeople(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 73_400_320: "73.4 MB", 5e15: "5.0 PB"} {
+		if got := size(n); got != want {
+			t.Errorf("size(%d): got %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestEveryVariableHasAMeaning(t *testing.T) {
+	a := newApp([]string{"CLIENT_SECRET=hush", "CLIENT_ID="}, nil, nil, nil)
+	for _, v := range a.variables() {
+		if v.Meaning == "" {
+			t.Errorf("%s has no meaning", v.Name)
+		}
+		if v.Name == "CLIENT_SECRET" && (!v.Set || v.Value != "") {
+			t.Errorf("got %+v, want it set and not shown", v)
+		}
+		if v.Name == "CLIENT_ID" && v.Set {
+			t.Error("an empty variable counts as set")
+		}
+	}
+}

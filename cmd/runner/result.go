@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/globus-runner/globus-runner/engine"
+)
+
+// A resultDocument is the result of a run as it is printed. Its JSON form is
+// stable.
+type resultDocument struct {
+	Job      string         `json:"job"`
+	Key      string         `json:"key"`
+	State    engine.State   `json:"state"`
+	ExitCode int            `json:"exit_code"`
+	Attempt  int            `json:"attempt"`
+	Adopted  bool           `json:"adopted"`
+	Tasks    []taskDocument `json:"tasks"`
+
+	FilesTransferred int64 `json:"files_transferred"`
+	FilesSkipped     int64 `json:"files_skipped"`
+	BytesTransferred int64 `json:"bytes_transferred"` // bytes
+	SkippedErrors    int64 `json:"skipped_errors"`
+	Faults           int64 `json:"faults"`
+
+	Started  time.Time `json:"started"`
+	Finished time.Time `json:"finished"`
+	Note     string    `json:"note,omitempty"`
+	Error    *problem  `json:"error,omitempty"`
+
+	elapsed time.Duration
+	rate    int64 // bytes per second
+}
+
+// A taskDocument is one task of a result.
+type taskDocument struct {
+	TaskID       string `json:"task_id"`
+	SubmissionID string `json:"submission_id,omitempty"`
+	Status       string `json:"status,omitempty"` // empty if it was not looked at
+	Label        string `json:"label"`
+}
+
+// document makes the printed form of a result.
+func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
+	d := &resultDocument{
+		Job: r.Job, Key: string(r.Key), State: r.State,
+		Attempt: r.Attempt, Adopted: r.Adopted, Tasks: []taskDocument{},
+		Started: r.Started.Truncate(time.Second), Finished: r.Finished.Truncate(time.Second),
+		Note: r.Note, elapsed: r.Finished.Sub(r.Started),
+	}
+	for _, t := range r.Tasks {
+		row := taskDocument{TaskID: t.TaskID, SubmissionID: t.SubmissionID, Label: t.Label}
+		if last := t.Last; last != nil {
+			row.Status = string(last.Status)
+			d.FilesTransferred += last.FilesTransferred
+			d.FilesSkipped += last.FilesSkipped
+			d.BytesTransferred += last.BytesTransferred
+			d.SkippedErrors += last.SubtasksSkippedErrors
+			d.Faults += last.Faults
+			d.rate = last.EffectiveBytesPerSecond
+		}
+		d.Tasks = append(d.Tasks, row)
+	}
+	if r.Err != nil {
+		p := classify(ctx, r.Err)
+		p.Message = a.sentence(r.Err)
+		d.ExitCode, d.Error = p.status, &p
+	}
+	return d
+}
+
+// text prints the result for people. A run without a task has nothing to show
+// but its error, which is told elsewhere.
+func (d *resultDocument) text(w io.Writer) {
+	if len(d.Tasks) == 0 {
+		if d.Note != "" {
+			fmt.Fprintln(w, d.Note)
+		}
+		return
+	}
+	last := d.Tasks[len(d.Tasks)-1]
+	pairs := []string{
+		"job", d.Job, "occurrence", d.Key, "task", last.TaskID, "submission", last.SubmissionID, "state", string(d.State),
+	}
+	if d.Adopted {
+		pairs = append(pairs, "adopted", "yes, an earlier start had submitted it")
+	}
+	if last.Status != "" {
+		pairs = append(pairs,
+			"files", fmt.Sprintf("%d transferred, %d skipped because they were there", d.FilesTransferred, d.FilesSkipped),
+			"bytes", fmt.Sprintf("%s (%s/s)", size(d.BytesTransferred), size(d.rate)),
+			"skipped errors", fmt.Sprint(d.SkippedErrors),
+			"faults", fmt.Sprint(d.Faults),
+		)
+	}
+	pairs = append(pairs, "elapsed", seconds(d.elapsed).String())
+	record(w, pairs...)
+}

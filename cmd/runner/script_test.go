@@ -1,0 +1,190 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/globus-runner/globus-runner/globussim"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"runner": main})
+}
+
+// canary is the secret of the simulated service account: it must not be seen
+// in anything that is printed.
+const canary = "canary+/=Xq7Zt0"
+
+// TestScript runs the command line, as users see it, against a simulator.
+//
+// Scripts have these commands besides the usual ones:
+//
+//	sim [NAME=FOLDER[,OPTION...]]...   start a simulator; sets the environment
+//	                                   and $NAME for each collection
+//	exits STATUS runner ARG...         run at debug level, want the exit status
+//	                                   and no secret in what is printed
+//	signals SIG STATUS runner ARG...   the same, with a signal once a task exists
+//	fault JSON, disturb JSON           order trouble
+//	revoke, expire                     end all tokens
+//	tasks N                            want so many tasks at Globus
+//	posts N                            want so many requests that submit
+func TestScript(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("HOME", e.WorkDir)
+			e.Setenv("RUNNER_HTTP_RETRIES", "3")
+			e.Values["sim"] = new(*globussim.Server)
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"sim":     startSim,
+			"exits":   exits,
+			"signals": signals,
+			"fault": func(ts *testscript.TestScript, _ bool, args []string) {
+				var f globussim.Fault
+				decode(ts, args, &f)
+				sim(ts).Fail(f)
+			},
+			"disturb": func(ts *testscript.TestScript, _ bool, args []string) {
+				var d globussim.Disturbance
+				decode(ts, args, &d)
+				ts.Check(sim(ts).Disturb(d))
+			},
+			"expire": func(ts *testscript.TestScript, _ bool, _ []string) { sim(ts).ExpireTokens() },
+			"revoke": func(ts *testscript.TestScript, _ bool, _ []string) { sim(ts).RevokeTokens() },
+			"tasks": func(ts *testscript.TestScript, _ bool, args []string) {
+				want(ts, args, len(sim(ts).State().Tasks), "tasks")
+			},
+			"posts": func(ts *testscript.TestScript, _ bool, args []string) {
+				routes := sim(ts).State().Routes
+				want(ts, args, routes["POST /v0.10/transfer"]+routes["POST /v0.10/delete"], "submissions")
+			},
+		},
+	})
+}
+
+// startSim starts a simulator for the rest of the script.
+func startSim(ts *testscript.TestScript, _ bool, args []string) {
+	cfg := globussim.Config{Accounts: []globussim.Account{{ID: simClientID(), Secret: canary}}}
+	for _, arg := range args {
+		c, err := parseCollection(arg)
+		ts.Check(err)
+		c.Dir = ts.MkAbs(c.Dir)
+		ts.Check(os.MkdirAll(c.Dir, 0o755))
+		cfg.Collections = append(cfg.Collections, c)
+		ts.Setenv(c.Name, globussim.CollectionID(c.Name))
+	}
+	s, err := globussim.New(cfg)
+	ts.Check(err)
+	server := httptest.NewServer(s)
+	ts.Defer(func() {
+		server.Close()
+		ts.Check(s.Close())
+	})
+	ts.Setenv("GLOBUS_SDK_SERVICE_URL_AUTH", server.URL)
+	ts.Setenv("GLOBUS_SDK_SERVICE_URL_TRANSFER", server.URL)
+	ts.Setenv("CLIENT_ID", simClientID())
+	ts.Setenv("CLIENT_SECRET", canary)
+	*ts.Value("sim").(**globussim.Server) = s
+}
+
+func sim(ts *testscript.TestScript) *globussim.Server {
+	s := *ts.Value("sim").(**globussim.Server)
+	if s == nil {
+		ts.Fatalf("there is no simulator")
+	}
+	return s
+}
+
+func decode(ts *testscript.TestScript, args []string, to any) {
+	if len(args) != 1 {
+		ts.Fatalf("want one JSON document")
+	}
+	ts.Check(json.Unmarshal([]byte(args[0]), to))
+}
+
+func want(ts *testscript.TestScript, args []string, got int, what string) {
+	if len(args) != 1 || args[0] != strconv.Itoa(got) {
+		ts.Fatalf("got %d %s, want %v", got, what, args)
+	}
+}
+
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	status := 0
+	if err := ts.Exec(args[1], append([]string{"--verbose"}, args[2:]...)...); err != nil {
+		e, ok := errors.AsType[*exec.ExitError](err)
+		if !ok {
+			ts.Fatalf("%v", err)
+		}
+		status = e.ExitCode()
+	}
+	check(ts, args[0], status, ts.ReadFile("stdout"), ts.ReadFile("stderr"))
+}
+
+// signals runs a command in a process of its own, sends it a signal as soon as
+// a task exists, and leaves its output in the files signaled-stdout and
+// signaled-stderr.
+func signals(ts *testscript.TestScript, _ bool, args []string) {
+	s := sim(ts)
+	before := len(s.State().Tasks)
+	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	path := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[2])
+	cmd := exec.CommandContext(ctx, path, append([]string{"--verbose"}, args[3:]...)...)
+	cmd.Dir = ts.MkAbs(".")
+	for _, name := range []string{"PATH", "HOME", "CLIENT_ID", "CLIENT_SECRET", "GLOBUS_SDK_SERVICE_URL_AUTH", "GLOBUS_SDK_SERVICE_URL_TRANSFER", "RUNNER_HTTP_RETRIES", "RUNNER_OCCURRENCE", "RUNNER_JOB_NAME", "RUNNER_JOB_SOURCE", "RUNNER_JOB_DESTINATION"} {
+		if value := ts.Getenv(name); value != "" {
+			cmd.Env = append(cmd.Env, name+"="+value)
+		}
+	}
+	var stdout, stderr strings.Builder
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	ts.Check(cmd.Start())
+	for len(s.State().Tasks) == before && ctx.Err() == nil {
+		time.Sleep(5 * time.Millisecond) // the other process gives no other sign
+	}
+	ts.Check(cmd.Process.Signal(sig))
+	_ = cmd.Wait() // the status says it
+	status := cmd.ProcessState.ExitCode()
+	if status < 0 {
+		status = 128 + int(cmd.ProcessState.Sys().(syscall.WaitStatus).Signal())
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("signaled-stdout"), []byte(stdout.String()), 0o644))
+	ts.Check(os.WriteFile(ts.MkAbs("signaled-stderr"), []byte(stderr.String()), 0o644))
+	check(ts, args[1], status, stdout.String(), stderr.String())
+}
+
+// check compares an exit status, and looks for secrets in what was printed.
+func check(ts *testscript.TestScript, want string, got int, stdout, stderr string) {
+	if want != strconv.Itoa(got) {
+		ts.Fatalf("got exit status %d, want %s; stderr:\n%s", got, want, stderr)
+	}
+	for _, printed := range []string{stdout, stderr} {
+		for _, secret := range []string{canary, "Bearer ", "Basic ", `"access_token"`} {
+			if strings.Contains(printed, secret) {
+				ts.Fatalf("%q was printed:\n%s", secret, printed)
+			}
+		}
+	}
+	for line := range strings.SplitSeq(stderr, "\n") {
+		if after, ok := strings.CutPrefix(line, "runner: "); ok && (after == "" || len(after) > 1000) {
+			ts.Fatalf("not a sentence: %s", fmt.Sprintf("%.1200q", line))
+		}
+	}
+}

@@ -1,0 +1,235 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/globussim"
+)
+
+const aboutSim = `Serve a simulated Globus (Auth and Transfer) over local folders, until stopped.
+
+It prints its address, the ids of its collections and a service account as
+lines for a shell:
+
+  runner sim --collection lab=/tmp/a --collection vault=/tmp/b >sim.env &
+  . ./sim.env
+  runner ls $COLLECTION_LAB:/
+
+A collection is NAME=FOLDER with options after commas:
+  type=guest (the default), mapped (needs a data_access consent),
+  mapped-ha (high assurance), gcp, gcp-guest
+  home=/path/       the default directory
+  access=r|none     read only, or no access; default: read and write
+  quota=10MiB       how much it may hold
+  offline           a personal computer that is switched off
+  policy=ID         wants a session that a service account does not have
+
+Faults are ordered at /_sim/faults, and /_sim/state tells what happened.`
+
+func (a *app) simCommand() *cobra.Command {
+	var listen string
+	var collections []string
+	var rate byteSize
+	var account globussim.Account
+	var lifetime time.Duration
+	c := &cobra.Command{
+		Use:   "sim",
+		Short: "Serve a simulated Globus over local folders",
+		Long:  aboutSim,
+		Args:  arguments(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			cfg := globussim.Config{Rate: int64(rate), TokenLifetime: lifetime, Log: a.log}
+			for _, text := range collections {
+				collection, err := parseCollection(text)
+				if err != nil {
+					return usageError{fmt.Errorf("--collection %s: %w", text, err)}
+				}
+				cfg.Collections = append(cfg.Collections, collection)
+			}
+			account.Secret = cmp.Or(account.Secret, rand.Text())
+			cfg.Accounts = []globussim.Account{account}
+			return a.serveSim(c.Context(), listen, cfg)
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&listen, "listen", "127.0.0.1:0", "address to listen on; port 0: any that is free")
+	flags.StringArrayVar(&collections, "collection", nil, "NAME=FOLDER[,OPTION...]; may be given several times")
+	flags.Var(&rate, "rate", "how fast one task moves data, such as 50MiB/s; default: as fast as it goes")
+	flags.DurationVar(&lifetime, "token-lifetime", 48*time.Hour, "how long a token is good")
+	flags.StringVar(&account.ID, "client-id", simClientID(), "client id of the service account")
+	flags.StringVar(&account.Secret, "client-secret", "", "its secret, simulated too; default: a new one")
+	return c
+}
+
+// simClientID is the id of the simulated service account, always the same.
+func simClientID() string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/globus-runner/globus-runner/sim")).String()
+}
+
+// serveSim serves a simulator until ctx ends.
+func (a *app) serveSim(ctx context.Context, listen string, cfg globussim.Config) error {
+	sim, err := globussim.New(cfg)
+	if err != nil {
+		return usageError{err}
+	}
+	defer sim.Close() //nolint:errcheck // it returns nil
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
+	if err != nil {
+		return usageError{fmt.Errorf("--listen: %w", err)}
+	}
+	doc := describeSim("http://"+l.Addr().String()+"/", cfg)
+	if err := a.print(doc, doc.text); err != nil {
+		_ = l.Close() // it was not used
+		return err
+	}
+	server := &http.Server{Handler: sim, ReadHeaderTimeout: 30 * time.Second}
+	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // Serve returns what there is to say
+	defer stop()
+	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the simulator: %w", err)
+	}
+	return nil // a simulator is stopped by a signal
+}
+
+// A simDocument is what a simulator says of itself.
+type simDocument struct {
+	URL          string            `json:"url"`
+	ClientID     string            `json:"client_id"`
+	ClientSecret string            `json:"client_secret"` // of a simulated account
+	Collections  map[string]string `json:"collections"`   // id by name
+
+	names []string // in the order they were given
+}
+
+func describeSim(url string, cfg globussim.Config) *simDocument {
+	d := &simDocument{URL: url, ClientID: cfg.Accounts[0].ID, ClientSecret: cfg.Accounts[0].Secret, Collections: map[string]string{}}
+	for _, c := range cfg.Collections {
+		d.Collections[c.Name] = globussim.CollectionID(c.Name)
+		d.names = append(d.names, c.Name)
+	}
+	return d
+}
+
+func (d *simDocument) text(w io.Writer) {
+	export := func(name, value string) { fmt.Fprintf(w, "export %s='%s'\n", name, value) }
+	export("GLOBUS_SDK_SERVICE_URL_AUTH", d.URL)
+	export("GLOBUS_SDK_SERVICE_URL_TRANSFER", d.URL)
+	export("CLIENT_ID", d.ClientID)
+	export("CLIENT_SECRET", d.ClientSecret)
+	export("GLOBUS_CLI_CLIENT_ID", d.ClientID)
+	export("GLOBUS_CLI_CLIENT_SECRET", d.ClientSecret)
+	for _, name := range d.names {
+		export("COLLECTION_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), d.Collections[name])
+	}
+}
+
+var collectionName = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_]*$`)
+
+// parseCollection reads NAME=FOLDER[,OPTION...].
+func parseCollection(text string) (globussim.Collection, error) {
+	name, rest, ok := strings.Cut(text, "=")
+	if !ok || !collectionName.MatchString(name) || rest == "" {
+		return globussim.Collection{}, errors.New("want NAME=FOLDER, where NAME has letters, digits, - and _")
+	}
+	parts := strings.Split(rest, ",")
+	c := globussim.Collection{Name: name, Dir: parts[0]}
+	for _, option := range parts[1:] {
+		key, value, _ := strings.Cut(option, "=")
+		if err := collectionOption(&c, key, value); err != nil {
+			return c, err
+		}
+	}
+	return c, nil
+}
+
+func collectionOption(c *globussim.Collection, key, value string) error {
+	switch key {
+	case "type":
+		types := map[string]string{
+			"guest": globussim.GuestCollection, "mapped": globussim.MappedCollection, "mapped-ha": globussim.MappedCollection,
+			"gcp": globussim.GCPMappedCollection, "gcp-guest": globussim.GCPGuestCollection,
+		}
+		if c.EntityType = types[value]; c.EntityType == "" {
+			return fmt.Errorf("type %q is none of guest, mapped, mapped-ha, gcp, gcp-guest", value)
+		}
+		c.HighAssurance = value == "mapped-ha"
+	case "home":
+		c.Home = value
+	case "access":
+		switch value {
+		case "none":
+			c.Access = []globussim.AccessRule{}
+		case "r", "rw":
+			c.Access = []globussim.AccessRule{{Principal: "all_authenticated_users", Path: "/", Permissions: value}}
+		default:
+			return fmt.Errorf("access %q is none of r, rw, none", value)
+		}
+	case "quota":
+		var n byteSize
+		if err := n.Set(value); err != nil {
+			return err
+		}
+		c.Quota = int64(n)
+	case "offline":
+		c.Offline = true
+	case "policy":
+		c.SessionPolicy = value
+	default:
+		return fmt.Errorf("unknown option %q", key)
+	}
+	return nil
+}
+
+// A byteSize is a number of bytes such as 50MiB, or as many a second.
+type byteSize int64
+
+func (b *byteSize) String() string {
+	if *b == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(*b), 10)
+}
+func (b *byteSize) Type() string { return "SIZE" }
+
+var byteSizePattern = regexp.MustCompile(`^([0-9]{1,12})([kKMGT]?)(i?)(B?)(/s)?$`)
+
+// Set takes a number with kB, MB, GB, TB or KiB, MiB, GiB, TiB.
+func (b *byteSize) Set(text string) error {
+	m := byteSizePattern.FindStringSubmatch(text)
+	if m == nil || (m[3] != "" && m[2] == "") {
+		return fmt.Errorf("%q is not a size such as 10MiB", text)
+	}
+	n, err := strconv.ParseInt(m[1], 10, 64)
+	if err != nil {
+		return err
+	}
+	step := int64(1000)
+	if m[3] != "" {
+		step = 1024
+	}
+	for range strings.Index(" KMGT", strings.ToUpper(cmp.Or(m[2], " "))) {
+		if n > (1<<62)/step {
+			return fmt.Errorf("%q is too large", text)
+		}
+		n *= step
+	}
+	if n == 0 {
+		return fmt.Errorf("%q is zero", text)
+	}
+	*b = byteSize(n)
+	return nil
+}

@@ -1,0 +1,273 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const aboutTransfer = `Copy a file or a folder from one collection to another, and wait until it is done.
+
+The flags are those of "globus transfer". With --batch each line of the file
+(or of the standard input, -) names a source and a destination, with quotes
+and comments as in a shell:
+
+  [--recursive] [--external-checksum TEXT] SOURCE_PATH DEST_PATH
+
+Paths in the arguments are then put before those of the lines.`
+
+// submitting is what the commands that submit share with globus-cli.
+type submitting struct {
+	following
+	label        string
+	deadline     string
+	submissionID string
+	notify       string
+	batch        string
+}
+
+func (s *submitting) flags(flags *pflag.FlagSet) {
+	s.following.flags(flags)
+	flags.StringVar(&s.label, "label", "", "label of the task")
+	flags.StringVar(&s.deadline, "deadline", "", "when Globus ends an unfinished task, such as 2026-11-22 or 2026-11-22T06:00:00Z (UTC); default: after 24 hours")
+	flags.StringVar(&s.submissionID, "submission-id", "", "submission id of an earlier try, to repeat it safely")
+	flags.StringVar(&s.notify, "notify", "off", "mail to the owner: on, off, or some of succeeded, failed, inactive")
+	flags.StringVar(&s.batch, "batch", "", "read the paths from this file, or - for the standard input")
+}
+
+// order makes the order of one fresh occurrence of an unscheduled job.
+func (s *submitting) order(name string, doc transfer.Document, now time.Time) (engine.Order, error) {
+	head := doc.Head()
+	if err := transfer.CheckLabel(s.label); err != nil {
+		return engine.Order{}, usageError{fmt.Errorf("--label: %w", err)}
+	}
+	if s.deadline != "" {
+		if err := head.Deadline.UnmarshalText([]byte(s.deadline)); err != nil {
+			return engine.Order{}, usageError{fmt.Errorf("--deadline: %w", err)}
+		}
+		if head.Deadline.Before(now) {
+			return engine.Order{}, usageError{fmt.Errorf("--deadline %s is in the past", s.deadline)}
+		}
+	}
+	if s.submissionID != "" {
+		id, err := parseUUID("submission id", s.submissionID)
+		if err != nil {
+			return engine.Order{}, fmt.Errorf("--submission-id: %w", err)
+		}
+		s.submissionID = id
+	}
+	if err := notify(head, s.notify); err != nil {
+		return engine.Order{}, err
+	}
+	job := &jobs.Job{Name: name, Document: doc}
+	if err := job.Check(); err != nil {
+		return engine.Order{}, err
+	}
+	return engine.Order{
+		Job: job, Key: jobs.ManualKey(), Fresh: true, Label: s.label, SubmissionID: s.submissionID,
+		Again: func(id string) string { return "--submission-id " + id },
+	}, nil
+}
+
+// notify sets the mails that the owner gets.
+func notify(head *transfer.Header, value string) error {
+	for word := range strings.SplitSeq(strings.ToLower(value), ",") {
+		switch strings.TrimSpace(word) {
+		case "on":
+			head.NotifyOnSucceeded, head.NotifyOnFailed, head.NotifyOnInactive = true, true, true
+		case "off", "":
+		case "succeeded":
+			head.NotifyOnSucceeded = true
+		case "failed":
+			head.NotifyOnFailed = true
+		case "inactive":
+			head.NotifyOnInactive = true
+		default:
+			return usageError{fmt.Errorf("--notify %q: want on, off, or some of succeeded, failed, inactive", value)}
+		}
+	}
+	return nil
+}
+
+// open opens the batch.
+func (s *submitting) open(stdin io.Reader) (io.ReadCloser, error) {
+	if s.batch == "-" {
+		return io.NopCloser(stdin), nil
+	}
+	f, err := os.Open(s.batch)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--batch: %w", err)}
+	}
+	return f, nil
+}
+
+// transferFlags are the flags of "runner transfer" beyond those of a submission.
+type transferFlags struct {
+	submitting
+	doc          transfer.Transfer
+	recursive    bool
+	syncLevel    string
+	checksum     string
+	algorithm    string
+	allowEmpty   bool
+	allowSkipped bool
+}
+
+func (a *app) transferCommand() *cobra.Command {
+	var f transferFlags
+	c := &cobra.Command{
+		Use:   "transfer SOURCE_ID[:PATH] DEST_ID[:PATH]",
+		Short: "Copy files between collections, and wait until it is done",
+		Long:  aboutTransfer,
+		Example: `  runner transfer $LAB:/data/run7/ $VAULT:/raw/run7/ --recursive --sync-level checksum
+  runner transfer $LAB:/data/ $VAULT:/raw/ --batch files.txt --label "run 7"`,
+		Args: arguments(2, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := f.fill(c, args, a.stdin); err != nil {
+				return err
+			}
+			o, err := f.order("transfer", &f.doc, time.Now())
+			if err != nil {
+				return err
+			}
+			o.Job.AllowEmptySource, o.Job.AllowSkipped = f.allowEmpty, f.allowSkipped
+			return a.follow(c.Context(), o, f.following)
+		},
+	}
+	flags := c.Flags()
+	f.flags(flags)
+	flags.BoolVarP(&f.recursive, "recursive", "r", false, "the source is a folder; default: Globus finds out")
+	flags.StringVarP(&f.syncLevel, "sync-level", "s", "", "copy only what is missing (exists) or differs in size, mtime or checksum")
+	flags.BoolVar(&f.doc.PreserveTimestamp, "preserve-timestamp", false, "set the modification times at the destination")
+	flags.BoolVar(&f.doc.PreserveTimestamp, "preserve-mtime", false, "the same as --preserve-timestamp")
+	flags.BoolVar(&f.doc.VerifyChecksum, "verify-checksum", true, "compare checksums after each file")
+	flags.Bool("no-verify-checksum", false, "do not compare checksums")
+	flags.BoolVar(&f.doc.EncryptData, "encrypt-data", false, "encrypt the data channel")
+	flags.BoolVar(&f.doc.EncryptData, "encrypt", false, "the same as --encrypt-data")
+	flags.BoolVar(&f.doc.SkipSourceErrors, "skip-source-errors", false, "skip source paths that are missing or unreadable")
+	flags.BoolVar(&f.allowSkipped, "allow-skipped", false, "exit 0 although source errors were skipped")
+	flags.BoolVar(&f.doc.FailOnQuotaErrors, "fail-on-quota-errors", false, "fail at once when the destination is full")
+	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete", false, "delete at the destination what the source does not have")
+	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete-destination-extra", false, "the same as --delete")
+	flags.BoolVar(&f.allowEmpty, "allow-empty-source", false, "let --delete work on an empty source")
+	flags.StringVar(&f.checksum, "external-checksum", "", "what the file's checksum must be")
+	flags.StringVar(&f.algorithm, "checksum-algorithm", "", "algorithm of --external-checksum; default: MD5")
+	flags.Var(&ruleFlag{&f.doc.FilterRules, "include"}, "include", "file names to copy in folders, such as *.h5; the first --include or --exclude that fits decides")
+	flags.Var(&ruleFlag{&f.doc.FilterRules, "exclude"}, "exclude", "file names to leave out in folders")
+	flags.StringVar(&f.doc.SourceLocalUser, "source-local-user", "", "local account at the source, if there are several")
+	flags.StringVar(&f.doc.DestinationLocalUser, "destination-local-user", "", "local account at the destination, if there are several")
+	for _, name := range []string{"preserve-mtime", "encrypt", "delete-destination-extra"} {
+		_ = flags.MarkHidden(name) // the flag exists
+	}
+	return c
+}
+
+// fill makes the document of flags and arguments.
+func (f *transferFlags) fill(c *cobra.Command, args []string, stdin io.Reader) error {
+	src, err := parseLocation(args[0])
+	if err != nil {
+		return fmt.Errorf("source: %w", err)
+	}
+	dst, err := parseLocation(args[1])
+	if err != nil {
+		return fmt.Errorf("destination: %w", err)
+	}
+	f.doc.SourceEndpoint, f.doc.DestinationEndpoint = src.collection, dst.collection
+	if c.Flags().Changed("no-verify-checksum") {
+		f.doc.VerifyChecksum = false
+	}
+	if f.syncLevel != "" {
+		level, err := transfer.ParseSyncLevel(f.syncLevel)
+		if err != nil {
+			return usageError{fmt.Errorf("--sync-level: %w", err)}
+		}
+		f.doc.SyncLevel = &level
+	}
+	if f.batch != "" {
+		return f.fillBatch(src.path, dst.path, stdin)
+	}
+	item := transfer.Item{
+		SourcePath: src.path, DestinationPath: dst.path,
+		ExternalChecksum: f.checksum, ChecksumAlgorithm: f.algorithm,
+	}
+	switch {
+	case src.path == "" || dst.path == "":
+		return usageError{errors.New("source and destination both need a path, as <collection id>:/path, or --batch")}
+	case f.recursive && f.checksum != "":
+		return usageError{errors.New("--external-checksum is of a file and does not go with --recursive")}
+	case c.Flags().Changed("recursive"):
+		item.Recursive = &f.recursive
+	case len(f.doc.FilterRules) > 0 && !strings.HasSuffix(src.path, "/"):
+		return usageError{errors.New("--include and --exclude are for folders: add --recursive")}
+	}
+	f.doc.Items = []transfer.Item{item}
+	return nil
+}
+
+// fillBatch reads the items from a file.
+func (f *transferFlags) fillBatch(src, dst string, stdin io.Reader) error {
+	if f.recursive || f.checksum != "" {
+		return usageError{errors.New("with --batch, --recursive and --external-checksum belong on the lines that need them")}
+	}
+	r, err := f.open(stdin)
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // it was only read
+	for line, err := range jobs.Batch(r, 2) {
+		if err != nil {
+			return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
+		}
+		item := transfer.Item{Recursive: &line.Recursive, ExternalChecksum: line.ExternalChecksum}
+		if line.ExternalChecksum != "" {
+			item.ChecksumAlgorithm = f.algorithm
+		}
+		if item.SourcePath, err = below(src, line.Source); err == nil {
+			item.DestinationPath, err = below(dst, line.Destination)
+		}
+		if err != nil {
+			return fmt.Errorf("--batch %s: line %d: %w", f.batch, line.Line, err)
+		}
+		f.doc.Items = append(f.doc.Items, item)
+	}
+	if len(f.doc.Items) == 0 {
+		return usageError{fmt.Errorf("--batch %s has no line with paths", f.batch)}
+	}
+	return nil
+}
+
+// below puts a folder before a path of a batch.
+func below(folder, path string) (string, error) {
+	if folder == "" {
+		return absolute(path)
+	}
+	return absolute(strings.TrimSuffix(folder, "/") + "/" + strings.TrimPrefix(path, "/"))
+}
+
+// A ruleFlag adds filter rules, in the order of the command line.
+type ruleFlag struct {
+	rules  *[]transfer.FilterRule
+	method string
+}
+
+func (r *ruleFlag) String() string { return "" }
+func (r *ruleFlag) Type() string   { return "PATTERN" }
+
+// Set adds a rule for files, as globus-cli does.
+func (r *ruleFlag) Set(name string) error {
+	if name == "" {
+		return errors.New("the pattern is empty")
+	}
+	*r.rules = append(*r.rules, transfer.FilterRule{Method: r.method, Type: "file", Name: name})
+	return nil
+}

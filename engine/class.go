@@ -1,0 +1,72 @@
+package engine
+
+import (
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Class says how an unfinished task gets on.
+type Class string
+
+// The classes of an unfinished task.
+const (
+	Progressing Class = "progressing"
+	Retrying    Class = "retrying"    // met an error, and Globus tries again
+	Stalled     Class = "stalled"     // no progress for a long time
+	Needs       Class = "needs_human" // suspended or paused
+	Hopeless    Class = "hopeless"    // would sit until its deadline
+)
+
+// hopelessAfter is how long an error that does not heal by itself must have
+// stopped all progress: a folder that is just being made is not hopeless.
+const hopelessAfter = 10 * time.Second
+
+// A course is what several looks at one task have shown.
+type course struct {
+	stalledAfter time.Duration
+	moved        time.Time // when progress was seen last
+	work         int64     // the sum of the counters then
+	stuck        time.Time // when an error that does not heal was seen first; zero if there is none
+}
+
+// look takes in what the task shows now and returns its class.
+func (c *course) look(t *transfer.Task, now time.Time) Class {
+	if w := work(t); w != c.work || c.moved.IsZero() || t.NiceStatus == "Queued" {
+		c.work, c.moved, c.stuck = w, now, time.Time{}
+	}
+	trouble := (t.IsOK != nil && !*t.IsOK) || (t.NiceStatus != "" && t.NiceStatus != "OK" && t.NiceStatus != "Queued")
+	if !trouble || !lasting(t.NiceStatus) {
+		c.stuck = time.Time{}
+	} else if c.stuck.IsZero() {
+		c.stuck = now
+	}
+	switch {
+	case t.Status == transfer.Inactive || t.IsPaused:
+		return Needs
+	case !c.stuck.IsZero() && now.Sub(c.stuck) >= hopelessAfter:
+		return Hopeless
+	case now.Sub(c.moved) >= c.stalledAfter:
+		return Stalled
+	case trouble:
+		return Retrying
+	}
+	return Progressing
+}
+
+// work is a number that grows whenever the task gets on.
+func work(t *transfer.Task) int64 {
+	return t.BytesTransferred + t.BytesChecksummed + t.Files + t.Directories +
+		t.FilesTransferred + t.FilesSkipped + t.SubtasksSucceeded
+}
+
+// lasting reports whether an error of this code stays until somebody mends the
+// paths or the permissions.
+func lasting(code string) bool {
+	switch code {
+	case "FILE_NOT_FOUND", "PERMISSION_DENIED", "AMBIGUOUS_PATH":
+		return true
+	}
+	return strings.Contains(code, "QUOTA")
+}

@@ -1,0 +1,286 @@
+package engine_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/retry"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const (
+	clientID = "0c5b4a7e-2f0d-4c1e-9d6b-1a2b3c4d5e6f"
+	secret   = "canary+of/the=secret"
+	key      = jobs.Key("2026-11-21T02:00:00Z")
+)
+
+// Paths of the services, for faults.
+const (
+	tokenPath    = "/v2/oauth2/token"
+	listPath     = "/v0.10/task_list"
+	idPath       = "/v0.10/submission_id"
+	transferPath = "/v0.10/transfer"
+	taskPath     = "/v0.10/task/*"
+)
+
+// A bench is a Globus with the collections lab, vault and store, and the layers
+// that a command stacks between the engine and the network. The lab has one
+// file, /data/a.txt, with ten bytes in it.
+//
+// When the test ends, neither the log nor any error may have a secret in it.
+type bench struct {
+	*globussim.Server
+	t          *testing.T
+	lab, vault string // folders
+	log        *journal
+	wire       *wire
+	errors     []error // that runs have ended with
+}
+
+// onBench runs a test in a bubble of its own, where waiting costs no time.
+func onBench(t *testing.T, test func(t *testing.T, b *bench), edit ...func(*globussim.Config)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		b := &bench{t: t, lab: t.TempDir(), vault: t.TempDir(), log: new(journal)}
+		cfg := globussim.Config{
+			Collections: []globussim.Collection{
+				{Name: "lab", Dir: b.lab}, {Name: "vault", Dir: b.vault}, {Name: "store", Dir: t.TempDir()},
+			},
+			Accounts:      []globussim.Account{{ID: clientID, Secret: secret}},
+			FaultInterval: time.Minute,
+		}
+		for _, change := range edit {
+			change(&cfg)
+		}
+		var err error
+		if b.Server, err = globussim.New(cfg); err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		b.wire = &wire{base: b.Client().Transport}
+		b.plant("data/a.txt", "0123456789")
+		test(t, b)
+		b.checkSecrets()
+	})
+}
+
+// plant writes a file of the lab.
+func (b *bench) plant(name, content string) {
+	b.t.Helper()
+	full := filepath.Join(b.lab, name)
+	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+		b.t.Fatal(err)
+	}
+	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// client returns a client with tokens of its own, as a new process has.
+func (b *bench) client() *transfer.Client {
+	b.t.Helper()
+	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: clientcreds.NewSecret(secret)}.Credentials()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	auth := clientcreds.New(
+		&http.Client{Transport: retry.New(b.wire, retry.Policy{}, log)}, creds, clientcreds.WithLogger(log))
+	limited := retry.Limit(b.wire, 200, 10*time.Second)
+	return transfer.New(
+		&http.Client{Transport: retry.New(auth.Transport(clientcreds.TransferServer, limited), retry.Policy{}, log)},
+		transfer.WithConsent(auth.Consent))
+}
+
+// engine returns the engine of a new process.
+func (b *bench) engine() *engine.Engine {
+	return engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+}
+
+// run does an order in a new process.
+func (b *bench) run(ctx context.Context, o engine.Order) *engine.Result {
+	r := b.engine().Run(ctx, o)
+	b.errors = append(b.errors, r.Err)
+	return r
+}
+
+// start does an order without waiting for its task, whose id it returns.
+func (b *bench) start(o engine.Order) string {
+	b.t.Helper()
+	o.NoWait = true
+	r := b.run(b.t.Context(), o)
+	if r.Err != nil || len(r.Tasks) != 1 {
+		b.t.Fatalf("start: %+v", r)
+	}
+	return r.Tasks[0].TaskID
+}
+
+// order is the occurrence key of a job that copies /data/ to the vault.
+func (b *bench) order(edits ...func(*jobs.Job)) engine.Order {
+	b.t.Helper()
+	job := &jobs.Job{Name: "nightly", Document: copyOf("/data/", "/copy/")}
+	for _, edit := range edits {
+		edit(job)
+	}
+	if err := job.Check(); err != nil {
+		b.t.Fatal(err)
+	}
+	return engine.Order{Job: job, Key: key}
+}
+
+// copyOf is a document that copies from the lab to the vault.
+func copyOf(src, dst string) *transfer.Transfer {
+	return &transfer.Transfer{
+		SourceEndpoint:      globussim.CollectionID("lab"),
+		DestinationEndpoint: globussim.CollectionID("vault"),
+		Items:               []transfer.Item{{SourcePath: src, DestinationPath: dst}},
+	}
+}
+
+// named gives a job another name.
+func named(name string) func(*jobs.Job) { return func(j *jobs.Job) { j.Name = name } }
+
+// paths gives a job other paths.
+func paths(src, dst string) func(*jobs.Job) {
+	return func(j *jobs.Job) { j.Document = copyOf(src, dst) }
+}
+
+// disturb orders disturbances of tasks.
+func (b *bench) disturb(orders ...globussim.Disturbance) {
+	b.t.Helper()
+	if err := b.Disturb(orders...); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// stall holds the next n tasks until they are released.
+func (b *bench) stall(n int) {
+	b.t.Helper()
+	b.disturb(globussim.Disturbance{Action: globussim.StallTask, Times: n})
+}
+
+// after calls f when the time d has passed.
+func (b *bench) after(d time.Duration, f func()) {
+	timer := time.AfterFunc(d, f)
+	b.t.Cleanup(func() { timer.Stop() })
+}
+
+// releaseAfter lets all held tasks go on when the time d has passed.
+func (b *bench) releaseAfter(d time.Duration) {
+	b.after(d, func() { b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask}) })
+}
+
+// requests counts the requests of a route, such as "GET /v0.10/task/{id}".
+func (b *bench) requests(route string) int { return b.State().Routes[route] }
+
+// wantTasks checks the tasks that exist, each as its status and label.
+func (b *bench) wantTasks(want ...string) {
+	b.t.Helper()
+	var got []string
+	for _, task := range b.State().Tasks {
+		got = append(got, task.Status+" "+task.Label)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		b.t.Errorf("tasks (-want +got):\n%s", diff)
+	}
+}
+
+// checkSecrets looks for what went over the wire as a credential.
+func (b *bench) checkSecrets() {
+	b.t.Helper()
+	said := b.log.String()
+	for _, err := range b.errors {
+		if err != nil {
+			said += err.Error() + "\n"
+		}
+	}
+	for _, canary := range append(b.wire.credentials(), secret) {
+		if strings.Contains(said, canary) {
+			b.t.Errorf("the log or an error holds the credential %q", canary)
+		}
+	}
+}
+
+// A wire is the way to the services. It remembers the credentials it saw.
+type wire struct {
+	base http.RoundTripper
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if _, credential, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
+		w.mu.Lock()
+		if w.seen == nil {
+			w.seen = make(map[string]bool)
+		}
+		w.seen[credential] = true
+		w.mu.Unlock()
+	}
+	return w.base.RoundTrip(r)
+}
+
+func (w *wire) credentials() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []string
+	for c := range w.seen {
+		all = append(all, c)
+	}
+	return all
+}
+
+// A journal keeps log lines, which are JSON.
+type journal struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.String()
+}
+
+// values returns an attribute of all lines with a message.
+func (j *journal) values(t *testing.T, msg, attr string) []string {
+	t.Helper()
+	var values []string
+	for line := range strings.Lines(j.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatal(err)
+		}
+		if fields["msg"] == msg {
+			value, _ := fields[attr].(string)
+			values = append(values, value)
+		}
+	}
+	return values
+}

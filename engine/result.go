@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A State is how far a run has come.
+type State string
+
+// The states of a run. Those after Submitted are final.
+const (
+	Claimed   State = "claimed"   // nothing was submitted yet
+	Submitted State = "submitted" // there is a task, or there may be one
+	Succeeded State = "succeeded"
+	Broken    State = "failed"
+	Canceled  State = "canceled"
+	Expired   State = "timed_out"
+	Skipped   State = "skipped" // by policy
+)
+
+// A Result is what came of an order.
+type Result struct {
+	Job      string
+	Key      jobs.Key
+	State    State
+	Attempt  int  // of the occurrence, from 1; 0 if nothing was submitted
+	Adopted  bool // the task of an earlier start was taken over
+	Tasks    []Task
+	Started  time.Time
+	Finished time.Time
+	Err      error  // nil for success and for what policy skipped
+	Note     string // why policy skipped it
+}
+
+// A Task is one attempt as Globus knows it.
+type Task struct {
+	TaskID       string
+	SubmissionID string // empty if another start submitted it
+	Label        string
+	Last         *transfer.Task // as it was seen last; nil if it was not looked at
+}
+
+// task returns the task of the present attempt, or nil.
+func (r *Result) task() *Task {
+	if len(r.Tasks) == 0 {
+		return nil
+	}
+	return &r.Tasks[len(r.Tasks)-1]
+}
+
+// settle sets the state that err stands for.
+func (r *Result) settle(err error) {
+	f, ok := errors.AsType[*Failure](err)
+	switch {
+	case ok && f.Kind == Overlap:
+		r.State, r.Note = Skipped, f.Error()
+		return
+	case ok && f.state != "":
+		r.State = f.state
+	case err != nil && r.State == Claimed:
+		r.State = Broken
+	}
+	r.Err = err
+}
+
+// A Kind says in what way a run did not succeed.
+type Kind string
+
+// The kinds of failure.
+const (
+	Failed        Kind = "failed"         // the task ended FAILED
+	CanceledTask  Kind = "canceled"       // somebody else cancelled the task
+	SkippedErrors Kind = "skipped_errors" // it succeeded without some of its files
+	Unknown       Kind = "unknown"        // the outcome could not be learned
+	Refused       Kind = "refused"        // the task could not have gone on
+	Guard         Kind = "guard"          // a guard refused to submit
+	TimedOut      Kind = "timed_out"
+	NeedsHuman    Kind = "needs_human" // the task was suspended or paused
+	Interrupted   Kind = "interrupted" // the context ended
+	Overlap       Kind = "overlap"     // another task is at work on the same paths
+)
+
+// A Failure is the end of a run that is not the error of a single request.
+type Failure struct {
+	Kind    Kind
+	TaskID  string // empty if there is no task
+	Code    string // Globus's code for the cause; may be empty
+	Message string // one sentence on what happened, and what to do next
+	Err     error  // the cause; may be nil
+
+	state State // of the run; empty leaves it as it is
+}
+
+func (f *Failure) Error() string {
+	if f.Err == nil {
+		return f.Message
+	}
+	return f.Message + ": " + f.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (f *Failure) Unwrap() error { return f.Err }
+
+// interrupted is the failure that the end of ctx makes of a run; what says
+// what became of the work.
+func interrupted(ctx context.Context, taskID, what string) *Failure {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.DeadlineExceeded) {
+		f := &Failure{Kind: TimedOut, TaskID: taskID, Message: "timed out: " + what}
+		if taskID == "" {
+			f.state = Expired
+		}
+		return f
+	}
+	return &Failure{Kind: Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what), Err: nil}
+}

@@ -1,0 +1,327 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const (
+	firstPoll = time.Second
+	lastPoll  = 15 * time.Second
+	// heartbeat is how often, at most, a task that gets on is logged.
+	heartbeat = time.Minute
+	// cancelTime bounds the cancel of a task after the end of the run's own
+	// context.
+	cancelTime = 10 * time.Second
+)
+
+func nextPoll(d time.Duration) time.Duration { return min(d*5/4, lastPoll) }
+
+// jitter spreads the polls of many runners: it returns between 3/4 of d and d.
+func jitter(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
+
+// watch follows the task of the present attempt to its end. It returns nil if
+// the task succeeded as the job wants it.
+func (r *run) watch(ctx context.Context) error {
+	task := r.result.task()
+	log := r.log.With("task_id", task.TaskID, "attempt", r.attempt)
+	w := &watcher{run: r, log: log, task: task, course: course{stalledAfter: r.Job.StalledAfter}}
+	if task.Last != nil && task.Last.Status.Final() {
+		return w.settle(ctx)
+	}
+	for wait := firstPoll; ; wait = nextPoll(wait) {
+		if sleep(ctx, jitter(wait)) != nil {
+			return w.interrupt(ctx)
+		}
+		if err := w.poll(ctx); err != nil {
+			if ctx.Err() != nil {
+				return w.interrupt(ctx)
+			}
+			return w.lost(err)
+		}
+		if task.Last.Status.Final() {
+			return w.settle(ctx)
+		}
+		w.judge(ctx)
+	}
+}
+
+// A watcher watches one task.
+type watcher struct {
+	*run
+	log    *slog.Logger
+	task   *Task
+	course course
+	class  Class     // at the last look
+	said   time.Time // when the task was logged last
+	end    *Failure  // why the task was cancelled by us; nil if it was not
+}
+
+// poll looks at the task.
+func (w *watcher) poll(ctx context.Context) error {
+	t, err := w.globus.Task(ctx, w.task.TaskID)
+	if err == nil {
+		w.task.Last = t
+	}
+	return err
+}
+
+// lost is what a failed look at the task means.
+func (w *watcher) lost(err error) error {
+	if e, ok := errors.AsType[*transfer.Error](err); ok && !e.Temporary() {
+		return fmt.Errorf("watch task %s: %w", w.task.TaskID, err)
+	}
+	return &Failure{
+		Kind: Unknown, TaskID: w.task.TaskID, Err: err,
+		Message: fmt.Sprintf("task %s was submitted, but how it ended could not be learned; start again with %s to find out", w.task.TaskID, w.repeat()),
+	}
+}
+
+// judge classifies the task and does what the job's policy says about a change.
+func (w *watcher) judge(ctx context.Context) {
+	now := time.Now()
+	class := w.course.look(w.task.Last, now)
+	if w.Observe != nil {
+		w.Observe(w.task.Last, class)
+	}
+	if class == w.class {
+		w.beat(now)
+		return
+	}
+	was := w.class
+	w.class = class
+	reaction := w.reaction(class)
+	if class == Progressing || class == Retrying || reaction == jobs.Wait {
+		if was != "" || class != Progressing {
+			w.say(slog.LevelInfo, "task changed")
+		}
+		return
+	}
+	why, code := w.explain(ctx)
+	w.say(slog.LevelWarn, "task changed", "reason", why)
+	if reaction == jobs.Cancel && w.end == nil {
+		w.cancel(ctx, why, code)
+	}
+}
+
+// beat logs a task that gets on, once in a while.
+func (w *watcher) beat(now time.Time) {
+	if w.said.IsZero() {
+		w.said = now
+	}
+	if now.Sub(w.said) >= heartbeat && w.course.moved.After(w.said) {
+		w.say(slog.LevelInfo, "task gets on")
+	}
+}
+
+// say logs the task.
+func (w *watcher) say(level slog.Level, msg string, attrs ...any) {
+	w.said = time.Now()
+	t := w.task.Last
+	attrs = append([]any{
+		"class", string(w.class), "status", string(t.Status), "nice_status", t.NiceStatus,
+		"files", t.FilesTransferred, "bytes", t.BytesTransferred, "faults", t.Faults,
+		"elapsed", time.Since(w.result.Started).Round(time.Second),
+	}, attrs...)
+	//nolint:sloglint // the message is a constant of the callers
+	w.log.Log(context.Background(), level, msg, attrs...)
+}
+
+// reaction is the job's policy for a class.
+func (w *watcher) reaction(c Class) jobs.Reaction {
+	switch c {
+	case Stalled:
+		return w.Job.On.Stalled
+	case Needs:
+		return w.Job.On.NeedsHuman
+	case Hopeless:
+		return w.Job.On.Hopeless
+	}
+	return jobs.Wait
+}
+
+// explain says in words why the task does not get on, and gives Globus's code.
+// It asks once for each change; an answer that does not come is no reason to
+// stop watching.
+func (w *watcher) explain(ctx context.Context) (why, code string) {
+	t := w.task.Last
+	switch {
+	case t.IsPaused:
+		if info, err := w.globus.PauseInfo(ctx, t.TaskID); err == nil {
+			if msg := pauseMessage(info); msg != "" {
+				return "paused by the collection's manager: " + msg, "PAUSED"
+			}
+		}
+		return "paused by the collection's manager", "PAUSED"
+	case t.Status == transfer.Inactive:
+		return "suspended by Globus: its credentials or a consent have expired or were withdrawn", "INACTIVE"
+	case w.class == Stalled:
+		return fmt.Sprintf("no progress since %s", w.course.moved.UTC().Format(time.RFC3339)), t.NiceStatus
+	}
+	if e := w.lastError(ctx); e != nil {
+		return describe(e), e.Code
+	}
+	return t.NiceStatus, t.NiceStatus
+}
+
+// pauseMessage returns the first words that a manager left.
+func pauseMessage(info *transfer.PauseInfo) string {
+	for _, rule := range info.PauseRules {
+		if rule.Message != "" {
+			return rule.Message
+		}
+	}
+	return cmp.Or(info.SourcePauseMessage, info.DestinationPauseMessage)
+}
+
+// lastError returns the newest error event of the task, or nil.
+func (w *watcher) lastError(ctx context.Context) *transfer.Event {
+	for e, err := range w.globus.Events(ctx, w.task.TaskID, transfer.EventQuery{Errors: new(true), Limit: 10}) {
+		if err != nil {
+			return nil
+		}
+		if e.Code != "CANCELED" && e.Code != "EXPIRED" {
+			return e
+		}
+	}
+	return nil
+}
+
+// lineEnds are the forms that line ends take in details.
+var lineEnds = strings.NewReplacer("%0D%0A", " ", `\r\n`, " ", `\n`, " ")
+
+// describe puts an error event into one line.
+func describe(e *transfer.Event) string {
+	words := strings.Join(strings.Fields(lineEnds.Replace(e.Details)), " ")
+	if words == "" {
+		words = e.Description
+	}
+	const most = 300 // characters
+	if runes := []rune(words); len(runes) > most {
+		words = string(runes[:most]) + "…"
+	}
+	return e.Code + ": " + words
+}
+
+// cancel cancels the task because of its class.
+func (w *watcher) cancel(ctx context.Context, why, code string) {
+	end := &Failure{TaskID: w.task.TaskID, Code: code}
+	switch w.class {
+	case Needs:
+		end.Kind, end.state = NeedsHuman, Canceled
+		end.Message = fmt.Sprintf("task %s was canceled because only a person can let it go on (%s)", end.TaskID, why)
+	case Stalled:
+		end.Kind, end.state = TimedOut, Expired
+		end.Message = fmt.Sprintf("task %s was canceled because it stalled (%s)", end.TaskID, why)
+	default:
+		end.Kind, end.state = Refused, Broken
+		end.Message = fmt.Sprintf("task %s was canceled because it could not have gone on (%s); %s", end.TaskID, why, remedy(code))
+	}
+	if _, err := w.globus.CancelTask(ctx, w.task.TaskID); err != nil {
+		w.log.Warn("task could not be canceled", "err", err)
+		return
+	}
+	w.end = end
+}
+
+// remedy is the next step for an error that does not heal by itself.
+func remedy(code string) string {
+	switch {
+	case code == "FILE_NOT_FOUND":
+		return "check that the path exists, and that it is spelled as on the collection"
+	case code == "PERMISSION_DENIED":
+		return "ask the collection's owner to give the service account access to the path"
+	case strings.Contains(code, "QUOTA"):
+		return "free space on the destination, or ask for a larger quota"
+	}
+	return "mend the cause and start again"
+}
+
+// interrupt ends the watch because ctx has ended.
+func (w *watcher) interrupt(ctx context.Context) error {
+	id := w.task.TaskID
+	if !w.CancelOnInterrupt {
+		return interrupted(ctx, id, fmt.Sprintf("task %s goes on at Globus; start again with %s to follow it", id, w.repeat()))
+	}
+	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	defer stop()
+	if _, err := w.globus.CancelTask(detached, id); err != nil {
+		f := interrupted(ctx, id, fmt.Sprintf("task %s could not be canceled and goes on at Globus", id))
+		f.Err = err
+		return f
+	}
+	f := interrupted(ctx, id, fmt.Sprintf("task %s was canceled", id))
+	f.state = Canceled
+	if err := w.poll(detached); err != nil {
+		w.log.Warn("canceled task could not be looked at", "err", err)
+	}
+	return f
+}
+
+// settle says what the end of the task means.
+func (w *watcher) settle(ctx context.Context) error {
+	t := w.task.Last
+	if w.Observe != nil {
+		w.Observe(t, Progressing)
+	}
+	if t.Status == transfer.Succeeded {
+		w.result.State = Succeeded
+		if t.SubtasksSkippedErrors > 0 && !w.Job.AllowSkipped {
+			return w.skipped(ctx)
+		}
+		return nil
+	}
+	if w.end != nil {
+		return w.end
+	}
+	f := &Failure{Kind: Failed, TaskID: t.TaskID, state: Broken}
+	if t.FatalError != nil {
+		f.Code = t.FatalError.Code
+	}
+	last := w.lastError(ctx)
+	switch {
+	case f.Code == "CANCELED" || t.SubtasksCanceled > 0 || t.CanceledByAdmin != "":
+		f.Kind, f.Code, f.state = CanceledTask, "CANCELED", Canceled
+		f.Message = fmt.Sprintf("task %s was canceled by somebody else", t.TaskID)
+		if t.CanceledByAdmin != "" {
+			f.Message = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, t.CanceledByAdminMessage)
+		}
+	case f.Code == "EXPIRED" || t.SubtasksExpired > 0:
+		f.Kind, f.Code, f.state = TimedOut, "EXPIRED", Expired
+		f.Message = fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
+	default:
+		f.Message = fmt.Sprintf("task %s failed", t.TaskID)
+		if t.FatalError != nil && t.FatalError.Description != "" {
+			f.Message += ": " + t.FatalError.Description
+		}
+	}
+	if last != nil {
+		f.Message += "; its last error was " + describe(last)
+	}
+	return f
+}
+
+// skipped is the failure of a task that succeeded without some of its files.
+func (w *watcher) skipped(ctx context.Context) error {
+	t := w.task.Last
+	f := &Failure{Kind: SkippedErrors, TaskID: t.TaskID, state: Succeeded}
+	f.Message = fmt.Sprintf("task %s succeeded, but %d paths were skipped because of errors", t.TaskID, t.SubtasksSkippedErrors)
+	for s, err := range w.globus.SkippedErrors(ctx, t.TaskID) {
+		if err == nil {
+			f.Code = s.ErrorCode
+			f.Message += fmt.Sprintf(", the first of them %s (%s)", s.SourcePath, s.ErrorCode)
+		}
+		break
+	}
+	f.Message += fmt.Sprintf("; runner task skipped %s lists them", t.TaskID)
+	return f
+}
