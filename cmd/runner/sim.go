@@ -91,7 +91,7 @@ func (a *app) serveSim(ctx context.Context, listen string, cfg globussim.Config)
 	if err != nil {
 		return usageError{fmt.Errorf("--listen: %w", err)}
 	}
-	doc := describeSim("http://"+l.Addr().String()+"/", cfg)
+	doc := describeSim("http://"+l.Addr().String(), cfg)
 	if err := a.print(doc, doc.text); err != nil {
 		_ = l.Close() // it was not used
 		return err

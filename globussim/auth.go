@@ -1,0 +1,202 @@
+package globussim
+
+import (
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/subtle"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
+
+// An authority is Globus Auth: it knows the accounts, issues tokens and keeps
+// consents.
+type authority struct {
+	lifetime    time.Duration
+	accounts    map[string]Account    // by client id
+	collections map[string]Collection // by id
+	scopes      []string              // of Globus Auth itself
+	key         func() (*rsa.PrivateKey, error)
+
+	mu          sync.Mutex
+	tokens      map[string]*token         // by value
+	issued      map[string]map[string]int // client id, resource server
+	consents    map[string][]*consent     // by client id
+	lastConsent int                       // id
+	provisioned map[string]identity       // by username
+}
+
+// A token is an access token. It is good until it expires or is revoked, which
+// takes it out of the authority's books.
+type token struct {
+	client  string
+	server  string // resource server
+	scopes  []string
+	issued  time.Time
+	expires time.Time
+}
+
+func newAuthority(cfg Config) *authority {
+	a := &authority{
+		lifetime:    cfg.TokenLifetime,
+		accounts:    make(map[string]Account),
+		collections: make(map[string]Collection),
+		scopes:      authScopes(),
+		// Making the key takes a while, and most uses need none.
+		key:         sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
+		tokens:      make(map[string]*token),
+		issued:      make(map[string]map[string]int),
+		consents:    make(map[string][]*consent),
+		provisioned: make(map[string]identity),
+	}
+	for _, account := range cfg.Accounts {
+		a.accounts[account.ID] = account
+	}
+	for _, c := range cfg.Collections {
+		a.collections[c.ID] = c
+	}
+	return a
+}
+
+func (a *authority) routes(mux *http.ServeMux) {
+	mux.HandleFunc("POST /v2/oauth2/token", a.serveToken)
+	mux.HandleFunc("POST /v2/oauth2/token/introspect", a.serveIntrospect)
+	mux.HandleFunc("POST /v2/oauth2/token/revoke", a.serveRevoke)
+	mux.HandleFunc("GET /v2/oauth2/userinfo", a.serveUserinfo)
+	mux.HandleFunc("GET /v2/api/identities", a.serveIdentities)
+	mux.HandleFunc("GET /v2/api/identities/{id}/consents", a.serveConsents)
+	mux.HandleFunc("GET /.well-known/openid-configuration", a.serveDiscovery)
+	mux.HandleFunc("GET "+jwksPath, a.serveKeys)
+}
+
+// issue makes a token for one resource server and returns its value.
+func (a *authority) issue(client, server string, scopes []string, now time.Time) string {
+	value := "Ag" + rand.Text() + rand.Text()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.tokens[value] = &token{client: client, server: server, scopes: scopes, issued: now, expires: now.Add(a.lifetime)}
+	if a.issued[client] == nil {
+		a.issued[client] = make(map[string]int)
+	}
+	a.issued[client][server]++
+	return value
+}
+
+// active returns the token of that value, if it is still good.
+func (a *authority) active(value string, now time.Time) (token, bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t, ok := a.tokens[value]
+	if !ok {
+		return token{}, false
+	}
+	if !now.Before(t.expires) {
+		delete(a.tokens, value)
+		return token{}, false
+	}
+	return *t, true
+}
+
+// discard ends all tokens that doomed picks and returns how many there were.
+func (a *authority) discard(doomed func(value string, t *token) bool) int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	n := 0
+	for value, t := range a.tokens {
+		if doomed(value, t) {
+			delete(a.tokens, value)
+			n++
+		}
+	}
+	return n
+}
+
+// endTokens ends the tokens of the clients; of all if there are none named.
+func (s *Server) endTokens(clients []string) int {
+	return s.auth.discard(func(_ string, t *token) bool {
+		return len(clients) == 0 || slices.Contains(clients, t.client)
+	})
+}
+
+// issuedTokens counts the tokens by client id and resource server.
+func (a *authority) issuedTokens() map[string]map[string]int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	counts := make(map[string]map[string]int, len(a.issued))
+	for client, servers := range a.issued {
+		counts[client] = maps.Clone(servers)
+	}
+	return counts
+}
+
+// identity returns the client that sends the request, by its bearer token for
+// Transfer.
+func (s *Server) identity(r *http.Request) (clientID string, e *apiError) {
+	if r.Header.Get("Authorization") == "" {
+		return "", &apiError{
+			Status: http.StatusBadRequest, Code: "ClientError.AuthenticationFailed",
+			Message: "No credentials supplied",
+		}
+	}
+	t, ok := s.auth.active(bearer(r), s.now())
+	if !ok || t.server != transferServer {
+		return "", &apiError{
+			Status: http.StatusUnauthorized, Code: "AuthenticationFailed",
+			Message: "Token is not active",
+		}
+	}
+	return t.client, nil
+}
+
+// bearer returns the request's bearer token, or "".
+func bearer(r *http.Request) string {
+	scheme, value, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(value)
+}
+
+// client returns the account that authenticates itself with its id and secret,
+// by Basic authorization or in the form. A native app has no secret and names
+// its id in the form.
+func (a *authority) client(r *http.Request) (Account, *authError) {
+	id, secret, basic := r.BasicAuth()
+	if !basic {
+		id, secret = r.PostForm.Get("client_id"), r.PostForm.Get("client_secret")
+	}
+	if id == "" {
+		return Account{}, oauthError(http.StatusUnauthorized, "invalid_client", "The client did not authenticate itself")
+	}
+	account, ok := a.accounts[strings.ToLower(id)]
+	if !ok && basic {
+		account, ok = a.accounts[strings.ToLower(unescape(id))]
+	}
+	switch {
+	case ok && account.NativeApp:
+		return account, nil
+	case ok && sameSecret(secret, account.Secret):
+		return account, nil
+	case ok && basic && sameSecret(unescape(secret), account.Secret):
+		return account, nil
+	}
+	return Account{}, oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
+}
+
+// unescape undoes the form encoding that some clients apply before they build
+// the Basic header and the official ones do not.
+func unescape(text string) string {
+	plain, err := url.QueryUnescape(text)
+	if err != nil {
+		return text
+	}
+	return plain
+}
+
+func sameSecret(got, want string) bool {
+	return subtle.ConstantTimeCompare([]byte(got), []byte(want)) == 1
+}

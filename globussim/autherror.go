@@ -1,0 +1,69 @@
+package globussim
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// An authError is an error document of Globus Auth. It always carries both
+// forms: that of OAuth and the list of errors.
+type authError struct {
+	status      int
+	oauth       string // the form of OAuth: "invalid_client"
+	description string
+	code        string // in the list: "UNAUTHORIZED"
+	detail      string
+}
+
+// oauthError is an error of the token endpoint.
+func oauthError(status int, oauth, description string) *authError {
+	return &authError{
+		status: status, oauth: oauth, description: description,
+		code: strings.ToUpper(oauth), detail: description,
+	}
+}
+
+// newAuthError is an error of Auth's other resources. An empty code stands for
+// the status: 404 is "NOT_FOUND".
+func newAuthError(status int, code, detail string) *authError {
+	title := http.StatusText(status)
+	if code == "" {
+		code = strings.NewReplacer(" ", "_", "-", "_").Replace(strings.ToUpper(title))
+	}
+	return &authError{
+		status: status, oauth: strings.ToLower(code), description: title,
+		code: code, detail: detail,
+	}
+}
+
+func errUnauthenticated() *authError {
+	return newAuthError(http.StatusUnauthorized, "UNAUTHORIZED", "Call must be authenticated")
+}
+
+func errForbidden() *authError {
+	return newAuthError(http.StatusForbidden, "FORBIDDEN", "Call must be authenticated")
+}
+
+func writeAuthError(w http.ResponseWriter, e *authError) {
+	if e.status == http.StatusUnauthorized {
+		scheme := "Bearer"
+		if e.oauth == "invalid_client" {
+			scheme = "Basic"
+		}
+		w.Header().Set("WWW-Authenticate", scheme+` realm="Globus Auth"`)
+	}
+	writeJSON(w, e.status, map[string]any{
+		"error":             e.oauth,
+		"error_description": e.description,
+		"errors": []map[string]string{{
+			"id":     uuid.NewString(),
+			"status": strconv.Itoa(e.status),
+			"code":   e.code,
+			"title":  http.StatusText(e.status),
+			"detail": e.detail,
+		}},
+	})
+}

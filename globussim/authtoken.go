@@ -1,0 +1,183 @@
+package globussim
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A tokenDocument is one token of a grant.
+type tokenDocument struct {
+	AccessToken    string `json:"access_token"`
+	Scope          string `json:"scope"`
+	ExpiresIn      int    `json:"expires_in"` // seconds
+	TokenType      string `json:"token_type"`
+	ResourceServer string `json:"resource_server"`
+}
+
+// A grantDocument is the answer of the token endpoint: one token for each
+// resource server.
+type grantDocument struct {
+	tokenDocument
+	OtherTokens []tokenDocument `json:"other_tokens"`
+	IDToken     string          `json:"id_token,omitempty"`
+}
+
+// serveToken answers POST /v2/oauth2/token.
+func (a *authority) serveToken(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Cache-Control", "no-store")
+	if err := r.ParseForm(); err != nil {
+		writeAuthError(w, oauthError(http.StatusBadRequest, "invalid_request", "The body is not a form"))
+		return
+	}
+	account, e := a.client(r)
+	if e != nil {
+		writeAuthError(w, e)
+		return
+	}
+	var doc *grantDocument
+	switch kind := r.PostForm.Get("grant_type"); kind {
+	case "client_credentials":
+		doc, e = a.clientCredentials(account, r.PostForm.Get("scope"), time.Now().UTC())
+	case "":
+		e = oauthError(http.StatusBadRequest, "invalid_request", "grant_type is missing")
+	default:
+		e = oauthError(http.StatusBadRequest, "unsupported_grant_type", "This grant_type is not supported")
+	}
+	if e != nil {
+		writeAuthError(w, e)
+		return
+	}
+	writeJSON(w, http.StatusOK, doc)
+}
+
+// clientCredentials grants a service account the tokens of the scopes, and
+// records its consent to their dependencies.
+func (a *authority) clientCredentials(account Account, text string, now time.Time) (*grantDocument, *authError) {
+	if account.NativeApp {
+		return nil, oauthError(http.StatusBadRequest, "unauthorized_client", "A native app may not use this grant_type")
+	}
+	scopes, err := parseScopes(text)
+	if err != nil {
+		return nil, oauthError(http.StatusBadRequest, "invalid_scope", fmt.Sprintf("The scope is malformed: %v", err))
+	}
+	var unknown []string
+	for path := range paths(scopes, nil) {
+		if name := path[len(path)-1].name; !slices.Contains(unknown, name) {
+			if _, known := a.resourceServer(name); !known {
+				unknown = append(unknown, name)
+			}
+		}
+	}
+	if len(unknown) > 0 {
+		e := oauthError(http.StatusBadRequest, "invalid_scope", fmt.Sprintf("Unknown scopes: %s", strings.Join(unknown, " ")))
+		e.code = "UNKNOWN_SCOPE_ERROR"
+		return nil, e
+	}
+	a.consent(account.ID, scopes, now)
+	return a.grant(account, scopes, now)
+}
+
+// grant issues a token for each resource server of the scopes, in the order in
+// which they were asked for.
+func (a *authority) grant(account Account, scopes []*scope, now time.Time) (*grantDocument, *authError) {
+	var servers []string
+	names := make(map[string][]string)
+	for _, sc := range scopes {
+		server, _ := a.resourceServer(sc.name)
+		if names[server] == nil {
+			servers = append(servers, server)
+		}
+		names[server] = append(names[server], sc.name)
+	}
+	tokens := make([]tokenDocument, 0, len(servers))
+	for _, server := range servers {
+		tokens = append(tokens, tokenDocument{
+			AccessToken:    a.issue(account.ID, server, names[server], now),
+			Scope:          strings.Join(names[server], " "),
+			ExpiresIn:      int(a.lifetime.Seconds()),
+			TokenType:      "Bearer",
+			ResourceServer: server,
+		})
+	}
+	doc := &grantDocument{tokenDocument: tokens[0], OtherTokens: tokens[1:]}
+	if slices.Contains(names[authServer], "openid") {
+		var err error
+		if doc.IDToken, err = a.idToken(account, now); err != nil {
+			return nil, newAuthError(http.StatusInternalServerError, "", "The id_token could not be signed")
+		}
+	}
+	return doc, nil
+}
+
+// serveIntrospect answers POST /v2/oauth2/token/introspect.
+func (a *authority) serveIntrospect(w http.ResponseWriter, r *http.Request) {
+	value, _, ok := a.tokenInForm(w, r)
+	if !ok {
+		return
+	}
+	t, active := a.active(value, time.Now().UTC())
+	if !active {
+		writeJSON(w, http.StatusOK, map[string]any{"active": false})
+		return
+	}
+	id := a.accountIdentity(a.accounts[t.client])
+	doc := map[string]any{
+		"active":     true,
+		"token_type": "Bearer",
+		"scope":      strings.Join(t.scopes, " "),
+		"client_id":  t.client,
+		"sub":        id.ID,
+		"username":   id.Username,
+		"name":       id.Name,
+		"email":      id.Email,
+		"exp":        t.expires.Unix(),
+		"iat":        t.issued.Unix(),
+		"nbf":        t.issued.Unix(),
+		"aud":        []string{t.server, t.client},
+		"iss":        issuer,
+	}
+	for extra := range strings.SplitSeq(r.PostForm.Get("include"), ",") {
+		switch extra {
+		case "identity_set":
+			doc["identity_set"] = []string{id.ID}
+		case "identity_set_detail":
+			doc["identity_set_detail"] = []identity{id}
+		case "session_info":
+			doc["session_info"] = map[string]any{"session_id": nil, "authentications": map[string]any{}}
+		}
+	}
+	writeJSON(w, http.StatusOK, doc)
+}
+
+// serveRevoke answers POST /v2/oauth2/token/revoke. A client revokes its own
+// tokens only; the answer does not tell.
+func (a *authority) serveRevoke(w http.ResponseWriter, r *http.Request) {
+	value, account, ok := a.tokenInForm(w, r)
+	if !ok {
+		return
+	}
+	a.discard(func(v string, t *token) bool { return v == value && t.client == account.ID })
+	writeJSON(w, http.StatusOK, map[string]any{"active": false})
+}
+
+// tokenInForm returns the token that an authenticated client sends in a form.
+// If there is none it has answered the request.
+func (a *authority) tokenInForm(w http.ResponseWriter, r *http.Request) (value string, account Account, ok bool) {
+	if err := r.ParseForm(); err != nil {
+		writeAuthError(w, oauthError(http.StatusBadRequest, "invalid_request", "The body is not a form"))
+		return "", Account{}, false
+	}
+	account, e := a.client(r)
+	if e != nil {
+		writeAuthError(w, e)
+		return "", Account{}, false
+	}
+	if value = r.PostForm.Get("token"); value == "" {
+		writeAuthError(w, oauthError(http.StatusBadRequest, "invalid_request", "token is missing"))
+		return "", Account{}, false
+	}
+	return value, account, true
+}

@@ -1,0 +1,185 @@
+package globussim
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Kinds of collections, as entity_type spells them.
+const (
+	MappedCollection    = "GCSv5_mapped_collection"
+	GuestCollection     = "GCSv5_guest_collection"
+	GCPMappedCollection = "GCP_mapped_collection"
+	GCPGuestCollection  = "GCP_guest_collection"
+)
+
+// A Collection is a folder that the simulated Transfer service can reach.
+// Nothing outside the folder can be read or written through it.
+type Collection struct {
+	Name          string // short name, unique; also the display name
+	ID            string // UUID; empty means [CollectionID] of Name
+	Dir           string // the folder, which must exist
+	EntityType    string // one of the kinds above; empty means [GuestCollection]
+	HighAssurance bool
+	// Home is the default directory, such as "/home/svc/"; empty means "/".
+	// The path "/~/" stands for it.
+	Home string
+	// Access says who may read and write where. Nil means that every account
+	// may read and write everywhere; an empty, non-nil list lets nobody in.
+	Access []AccessRule
+	// Offline is a GCP collection whose machine is not connected.
+	Offline bool
+	// Quota is the number of bytes the folder may hold; 0 means no quota.
+	Quota int64
+	// Owner is the identity that owns the collection; empty means a person
+	// who is none of the accounts.
+	Owner string
+	// SessionPolicy is the id of an authentication policy that every caller
+	// would have to satisfy with a session. A service account has none, so
+	// every call that reaches the collection is refused.
+	SessionPolicy string
+
+	// What a search finds the collection by, besides its name.
+	Description  string
+	Organization string
+	Keywords     []string
+}
+
+// collectionSpace is the UUID name space of collections known by their name.
+var collectionSpace = uuid.MustParse("5f2c6c9e-61a5-4c0b-9c52-0d8f1a3e7b10")
+
+// CollectionID returns the id that a collection gets from its name, the same
+// in every simulator.
+func CollectionID(name string) string {
+	return uuid.NewSHA1(collectionSpace, []byte(name)).String()
+}
+
+// An AccessRule lets one identity into a folder of a collection.
+type AccessRule struct {
+	Principal   string // identity id, or "all_authenticated_users"
+	Path        string // ends in "/"; empty means "/"
+	Permissions string // "r" or "rw"
+}
+
+// nobody owns the collections without an owner.
+var nobody = uuid.NewSHA1(collectionSpace, []byte("owner")).String()
+
+// A place is a collection with its folder opened.
+type place struct {
+	Collection
+	root *os.Root
+}
+
+func openPlace(c Collection) (*place, error) {
+	c.Owner = cmp.Or(c.Owner, nobody)
+	root, err := os.OpenRoot(c.Dir)
+	if err != nil {
+		return nil, fmt.Errorf("collection %s: %w", c.Name, err)
+	}
+	return &place{Collection: c, root: root}, nil
+}
+
+func (p *place) guest() bool {
+	return p.EntityType == GuestCollection || p.EntityType == GCPGuestCollection
+}
+
+func (p *place) gcp() bool {
+	return p.EntityType == GCPMappedCollection || p.EntityType == GCPGuestCollection
+}
+
+// needsConsent reports whether callers must have consented to data_access.
+func (p *place) needsConsent() bool {
+	return p.EntityType == MappedCollection && !p.HighAssurance
+}
+
+// canonical is the legacy name that task and endpoint documents carry.
+func (p *place) canonical() string { return "u_sim#" + p.ID }
+
+// allows reports whether the identity may do op, "r" or "w", at the path.
+func (p *place) allows(identity, path, op string) bool {
+	if p.Access == nil {
+		return true
+	}
+	for _, rule := range p.Access {
+		if rule.covers(identity) && strings.Contains(rule.Permissions, op) &&
+			strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", rule.folder()) {
+			return true
+		}
+	}
+	return false
+}
+
+// knows reports whether any rule lets the identity in somewhere.
+func (p *place) knows(identity string) bool {
+	if p.Access == nil {
+		return true
+	}
+	for _, rule := range p.Access {
+		if rule.covers(identity) {
+			return true
+		}
+	}
+	return false
+}
+
+func (r AccessRule) covers(identity string) bool {
+	return r.Principal == "all_authenticated_users" || strings.EqualFold(r.Principal, identity)
+}
+
+func (r AccessRule) folder() string {
+	return strings.TrimSuffix(cmp.Or(r.Path, "/"), "/") + "/"
+}
+
+// find returns the collection with this id.
+func (sv *service) find(id string) (*place, *apiError) {
+	if p, ok := sv.byID[strings.ToLower(id)]; ok {
+		return p, nil
+	}
+	return nil, &apiError{
+		Status: http.StatusNotFound, Code: "EndpointNotFound",
+		Message: fmt.Sprintf("No such endpoint '%s'", id),
+	}
+}
+
+// admit checks whether the identity may use these collections at all: its
+// consents, its session and, for guest collections, that some rule lets it in.
+func (sv *service) admit(identity string, places ...*place) *apiError {
+	var missing []string
+	for _, p := range places {
+		if p.needsConsent() && !sv.server.consented(identity, p.ID) {
+			missing = append(missing, "*https://auth.globus.org/scopes/"+p.ID+"/data_access")
+		}
+	}
+	if missing != nil {
+		const message = "Missing required data_access consent"
+		scopes := []string{"urn:globus:auth:scope:transfer.api.globus.org:all[" + strings.Join(missing, " ") + "]"}
+		return &apiError{
+			Status: http.StatusForbidden, Code: "ConsentRequired", Message: message,
+			RequiredScopes:          scopes,
+			AuthorizationParameters: map[string]any{"session_message": message, "required_scopes": scopes},
+		}
+	}
+	for _, p := range places {
+		if p.SessionPolicy != "" {
+			message := "The collection " + p.Name + " requires a session that satisfies its authentication policy"
+			return &apiError{
+				Status: http.StatusForbidden, Code: "AuthorizationRequired", Message: message,
+				AuthorizationParameters: map[string]any{
+					"session_message": message, "session_required_policies": []string{p.SessionPolicy},
+				},
+			}
+		}
+		if p.guest() && !p.knows(identity) {
+			return &apiError{
+				Status: http.StatusForbidden, Code: "PermissionDenied",
+				Message: "You do not have permission to access the collection " + p.Name,
+			}
+		}
+	}
+	return nil
+}

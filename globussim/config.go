@@ -1,0 +1,133 @@
+package globussim
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Config describes a simulated Globus. The zero value of each field but
+// Collections and Accounts has a working default.
+type Config struct {
+	Collections []Collection
+	Accounts    []Account // at least one
+
+	// Rate is how many bytes per second one task moves; 0 means as fast as
+	// the disk allows.
+	Rate int64
+	// TokenLifetime is how long an access token is good; 0 means 48 hours.
+	TokenLifetime time.Duration
+	// FaultInterval is how long a task waits between two tries of a path that
+	// failed; 0 means one second. (The service waits minutes.)
+	FaultInterval time.Duration
+	// MaxActive is how many transfers, and how many deletes, of one identity
+	// are worked on at once; 0 means 3, as the service has it.
+	MaxActive int
+	// MaxPending is how many tasks of one identity may be unfinished; 0 means
+	// 100, as the service has it.
+	MaxPending int
+	// RequestRate is how many requests a second, metered over 10 s, one
+	// identity may send to Transfer before it is answered 429; 0 means no
+	// limit.
+	RequestRate int
+
+	// Log receives one debug line for each request, without any token; nil
+	// discards.
+	Log *slog.Logger
+}
+
+// complete returns the configuration with its defaults filled in, or all that
+// is wrong with it.
+func (cfg Config) complete() (Config, error) {
+	cfg.Collections = slices.Clone(cfg.Collections)
+	cfg.Accounts = slices.Clone(cfg.Accounts)
+	cfg.TokenLifetime = cmp.Or(cfg.TokenLifetime, 48*time.Hour)
+	cfg.FaultInterval = cmp.Or(cfg.FaultInterval, time.Second)
+	cfg.MaxActive = cmp.Or(cfg.MaxActive, 3)
+	cfg.MaxPending = cmp.Or(cfg.MaxPending, 100)
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+
+	var errs []error
+	if cfg.Rate < 0 || cfg.TokenLifetime < 0 || cfg.FaultInterval < 0 || cfg.MaxActive < 0 || cfg.MaxPending < 0 || cfg.RequestRate < 0 {
+		errs = append(errs, errors.New("a rate, a limit or a duration is negative"))
+	}
+	errs = append(errs, completeAccounts(cfg.Accounts)...)
+	errs = append(errs, completeCollections(cfg.Collections)...)
+	return cfg, errors.Join(errs...)
+}
+
+func completeAccounts(accounts []Account) (errs []error) {
+	if len(accounts) == 0 {
+		errs = append(errs, errors.New("there is no account"))
+	}
+	seen := make(map[string]bool)
+	for i := range accounts {
+		a := &accounts[i]
+		a.ID = strings.ToLower(a.ID)
+		a.Name = cmp.Or(a.Name, "service account")
+		switch {
+		case uuid.Validate(a.ID) != nil:
+			errs = append(errs, fmt.Errorf("account %q: the id is not a UUID", a.ID))
+		case seen[a.ID]:
+			errs = append(errs, fmt.Errorf("account %s occurs twice", a.ID))
+		case a.Secret == "" && !a.NativeApp:
+			errs = append(errs, fmt.Errorf("account %s has no secret", a.ID))
+		}
+		seen[a.ID] = true
+	}
+	return errs
+}
+
+func completeCollections(collections []Collection) (errs []error) {
+	kinds := []string{MappedCollection, GuestCollection, GCPMappedCollection, GCPGuestCollection}
+	names, ids := make(map[string]bool), make(map[string]bool)
+	for i := range collections {
+		c := &collections[i]
+		c.ID = strings.ToLower(cmp.Or(c.ID, CollectionID(c.Name)))
+		c.EntityType = cmp.Or(c.EntityType, GuestCollection)
+		c.Home = cmp.Or(c.Home, "/")
+		problem := func(format string, args ...any) {
+			errs = append(errs, fmt.Errorf("collection %q: "+format, append([]any{c.Name}, args...)...))
+		}
+		switch {
+		case c.Name == "":
+			problem("it has no name")
+		case names[c.Name]:
+			problem("the name occurs twice")
+		case uuid.Validate(c.ID) != nil:
+			problem("the id %q is not a UUID", c.ID)
+		case ids[c.ID]:
+			problem("the id %s occurs twice", c.ID)
+		}
+		if !slices.Contains(kinds, c.EntityType) {
+			problem("there is no entity type %q", c.EntityType)
+		}
+		if !strings.HasPrefix(c.Home, "/") || !strings.HasSuffix(c.Home, "/") {
+			problem("the home %q does not begin and end with a slash", c.Home)
+		}
+		for _, rule := range c.Access {
+			if rule.Permissions != "r" && rule.Permissions != "rw" {
+				problem("the permissions %q are neither r nor rw", rule.Permissions)
+			}
+		}
+		if c.Quota < 0 {
+			problem("the quota is negative")
+		}
+		if info, err := os.Stat(c.Dir); err != nil {
+			problem("%w", err)
+		} else if !info.IsDir() {
+			problem("%s is not a folder", c.Dir)
+		}
+		names[c.Name], ids[c.ID] = true, true
+	}
+	return errs
+}

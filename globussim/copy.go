@@ -1,0 +1,197 @@
+package globussim
+
+import (
+	"cmp"
+	"context"
+	"crypto/md5"
+	"crypto/rand"
+	"crypto/sha1"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"errors"
+	"hash"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+)
+
+// partPrefix begins the name of a file that is not complete yet. Such files
+// are shown by no listing.
+const partPrefix = ".globussim-part-"
+
+// write copies a file to a temporary name and renames it when it is complete
+// and verified, so that a task that is killed leaves nothing that looks whole.
+func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (err error) {
+	t := w.task
+	in, err := t.src.root.Open(inRoot(u.src))
+	if err != nil {
+		return u.atSource(t, codeOf(err))
+	}
+	defer shut(in)
+	mode := fs.FileMode(0o644)
+	if info.Mode()&0o111 != 0 {
+		mode = 0o755
+	}
+	part := inRoot(join(path.Dir(u.dst), partPrefix+rand.Text()))
+	out, err := t.dst.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if err != nil {
+		return u.atDestination(t, codeOf(err))
+	}
+	defer func() {
+		if err != nil {
+			_ = out.Close()             // it is thrown away
+			_ = t.dst.root.Remove(part) // a hidden file more is no harm
+		}
+	}()
+
+	var sum hash.Hash
+	algorithm := "MD5"
+	if u.item.checksum != "" {
+		algorithm = cmp.Or(u.item.algorithm, algorithm)
+	}
+	if t.spec.VerifyChecksum || u.item.checksum != "" {
+		sum = newHash(algorithm)
+	}
+	size, err := w.stream(ctx, u, in, out, sum)
+	if err != nil {
+		return err
+	}
+	// The mode again, since the process's mask took from the first.
+	if err := errors.Join(out.Chmod(mode), out.Close()); err != nil {
+		return u.atDestination(t, codeOf(err))
+	}
+	done := success{src: u.rawSource(), dst: u.rawDestination(), size: size}
+	if sum != nil {
+		done.checksum, done.algorithm = hex.EncodeToString(sum.Sum(nil)), algorithm
+		if err := w.verify(ctx, u, part, done); err != nil {
+			return err
+		}
+	}
+	if t.spec.PreserveTimestamp {
+		if err := t.dst.root.Chtimes(part, info.ModTime(), info.ModTime()); err != nil {
+			return u.atDestination(t, codeOf(err))
+		}
+	}
+	if _, err := w.gate(ctx); err != nil {
+		return err
+	}
+	if err := t.dst.root.Rename(part, inRoot(u.dst)); err != nil {
+		return u.atDestination(t, codeOf(err))
+	}
+	w.room -= size
+	w.update(func(d *taskDoc) {
+		d.FilesTransferred++
+		t.successes = append(t.successes, done)
+	})
+	return nil
+}
+
+// stream copies bytes at the task's rate.
+func (w *worker) stream(ctx context.Context, u unit, in io.Reader, out io.Writer, sum hash.Hash) (size int64, err error) {
+	if w.buf == nil {
+		w.buf = make([]byte, 256<<10)
+	}
+	for {
+		rate, err := w.gate(ctx)
+		if err != nil {
+			return size, err
+		}
+		chunk := w.buf
+		if rate > 0 {
+			chunk = chunk[:min(len(chunk), max(int(rate/20), 1))]
+		}
+		n, readErr := in.Read(chunk)
+		if n > 0 {
+			if err := w.pace.wait(ctx, n, rate); err != nil {
+				return size, err
+			}
+			if _, err := out.Write(chunk[:n]); err != nil {
+				return size, u.atDestination(w.task, codeOf(err))
+			}
+			if sum != nil {
+				_, _ = sum.Write(chunk[:n]) // a hash takes everything
+			}
+			size += int64(n)
+			w.update(func(d *taskDoc) { d.BytesTransferred += int64(n) })
+		}
+		if readErr == io.EOF {
+			return size, nil
+		}
+		if readErr != nil {
+			return size, u.atSource(w.task, codeOf(readErr))
+		}
+	}
+}
+
+// verify compares the checksum of what was read with the one that the item
+// demands and, if the document asks for it, with what was written.
+func (w *worker) verify(ctx context.Context, u unit, part string, done success) error {
+	t := w.task
+	if u.item.checksum != "" && u.item.checksum != done.checksum {
+		return u.atSource(t, codeChecksum)
+	}
+	if !t.spec.VerifyChecksum {
+		return nil
+	}
+	written, err := w.checksum(ctx, t.dst, part, done.algorithm)
+	if err != nil {
+		return either(ctx, u.atDestination(t, codeOf(err)))
+	}
+	if written != done.checksum {
+		return u.atDestination(t, codeChecksum)
+	}
+	return nil
+}
+
+// checksum reads a file whole. The path is one for os.Root.
+func (w *worker) checksum(ctx context.Context, p *place, name, algorithm string) (string, error) {
+	f, err := p.root.Open(name)
+	if err != nil {
+		return "", err
+	}
+	defer shut(f)
+	sum := newHash(algorithm)
+	if w.buf == nil {
+		w.buf = make([]byte, 256<<10)
+	}
+	n := int64(0)
+	for {
+		if err := ctx.Err(); err != nil {
+			return "", err
+		}
+		k, err := f.Read(w.buf)
+		_, _ = sum.Write(w.buf[:k]) // a hash takes everything
+		n += int64(k)
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return "", err
+		}
+	}
+	w.update(func(d *taskDoc) { d.BytesChecksummed += n })
+	return hex.EncodeToString(sum.Sum(nil)), nil
+}
+
+// newHash returns the named algorithm, MD5 if there is no name, or nil if it
+// is not known.
+func newHash(algorithm string) hash.Hash {
+	switch strings.ReplaceAll(strings.ToUpper(algorithm), "-", "") {
+	case "", "MD5":
+		return md5.New()
+	case "SHA1":
+		return sha1.New()
+	case "SHA224":
+		return sha256.New224()
+	case "SHA256":
+		return sha256.New()
+	case "SHA384":
+		return sha512.New384()
+	case "SHA512":
+		return sha512.New()
+	}
+	return nil
+}

@@ -1,0 +1,239 @@
+package globussim
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// endpointDoc is a collection's document as the identity sees it.
+func endpointDoc(p *place, identity string) map[string]any {
+	doc := map[string]any{
+		"DATA_TYPE": "endpoint", "DATA": []any{},
+		"id": p.ID, "display_name": p.Name, "entity_type": p.EntityType,
+		"owner_id": p.Owner, "owner_string": p.Owner + "@sim.invalid",
+		"username": "u_sim", "name": p.ID, "canonical_name": p.canonical(),
+		"description": optional(p.Description), "organization": optional(p.Organization),
+		"department": nil, "keywords": optional(strings.Join(p.Keywords, ",")),
+		"contact_email": nil, "contact_info": nil, "info_link": nil,
+		"user_message": nil, "user_message_link": nil,
+		"public": true, "subscription_id": nil, "default_directory": nil,
+		"high_assurance": p.HighAssurance, "mfa_required": false,
+		"authentication_timeout_mins": nil, "authentication_assurance_timeout": nil,
+		"authentication_policy_id": optional(p.SessionPolicy),
+		"force_encryption":         p.HighAssurance,
+		"disable_verify":           false, "force_verify": false, "disable_anonymous_writes": false,
+		"host_endpoint": nil, "host_endpoint_id": nil, "host_endpoint_display_name": nil, "host_path": nil,
+		"mapped_collection_id": nil, "mapped_collection_display_name": nil,
+		"sharing_target_endpoint": nil, "sharing_target_root_path": nil,
+		"non_functional": false, "non_functional_endpoint_id": nil, "non_functional_endpoint_display_name": nil,
+		"gcp_connected": nil, "gcp_paused": nil, "gcs_version": nil, "gcs_manager_url": nil,
+		"https_server": nil, "tlsftp_server": nil,
+		"my_effective_roles": []string{},
+		"acl_available":      p.guest(), "acl_editable": false, "local_user_info_available": nil,
+		"activated": false, "expires_in": -1, "expire_time": nil, "in_use": false,
+		"is_globus_connect": p.gcp(), "globus_connect_setup_key": nil,
+		"shareable": !p.guest(), "network_use": "normal", "location": "Automatic",
+		"max_concurrency": 4, "preferred_concurrency": 2, "max_parallelism": 8, "preferred_parallelism": 4,
+		"storage_type": "POSIX", "requester_pays": false, "last_accessed_time": nil,
+		"s3_url": nil, "s3_owner_activated": false,
+		"myproxy_dn": nil, "myproxy_server": nil, "oauth_server": nil,
+		"french_english_bilingual": false,
+	}
+	if p.Home != "/" {
+		doc["default_directory"] = p.Home
+	}
+	if p.gcp() {
+		doc["gcp_connected"], doc["gcp_paused"] = !p.Offline, false
+	} else {
+		doc["gcs_version"] = "5.4.71"
+		doc["gcs_manager_url"] = "https://sim.invalid"
+		doc["tlsftp_server"] = "tlsftp://" + p.ID + ".sim.invalid:443"
+	}
+	if p.Owner == identity {
+		doc["my_effective_roles"] = []string{"administrator"}
+		doc["acl_editable"] = p.guest()
+	}
+	return doc
+}
+
+// getEndpoint answers GET /endpoint/<id>, which needs no consent.
+func (sv *service) getEndpoint(q *request) (int, any, *apiError) {
+	p, e := sv.find(q.PathValue("id"))
+	if e != nil {
+		return 0, nil, e
+	}
+	doc := endpointDoc(p, q.owner)
+	_, inUse := sv.uses(q.owner)
+	doc["in_use"] = inUse[p]
+	return q.single(doc)
+}
+
+// uses returns the collections of all tasks of an identity, and of its
+// unfinished ones.
+func (sv *service) uses(owner string) (recently, now map[*place]bool) {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	recently, now = make(map[*place]bool), make(map[*place]bool)
+	for _, t := range sv.byOwner[owner] {
+		recently[t.src], recently[t.dst] = true, true
+		if !t.final() {
+			now[t.src], now[t.dst] = true, true
+		}
+	}
+	return recently, now
+}
+
+// searchEndpoints answers GET /endpoint_search.
+func (sv *service) searchEndpoints(q *request) (int, any, *apiError) {
+	page, e := q.page(100, 100)
+	if e != nil {
+		return 0, nil, e
+	}
+	takes, e := sv.parseSearch(q)
+	if e != nil {
+		return 0, nil, e
+	}
+	_, inUse := sv.uses(q.owner)
+	var found []map[string]any
+	for _, p := range sv.places {
+		if len(found) < maxRows && takes(p) {
+			doc := endpointDoc(p, q.owner)
+			doc["in_use"] = inUse[p]
+			doc["_rank"] = 1
+			found = append(found, doc)
+		}
+	}
+	shown := cut(found, page)
+	rows, e := project(q, append([]map[string]any{}, shown...))
+	if e != nil {
+		return 0, nil, e
+	}
+	return http.StatusOK, map[string]any{
+		"DATA_TYPE": "endpoint_list", "DATA": rows, "limit": page.limit, "offset": page.offset,
+		"has_next_page": page.offset+len(shown) < len(found),
+	}, nil
+}
+
+// parseSearch reads the parameters of a search.
+func (sv *service) parseSearch(q *request) (func(*place) bool, *apiError) {
+	fulltext, scope := strings.ToLower(q.param("filter_fulltext")), q.param("filter_scope")
+	inScope, ok := sv.scopes(q.owner)[scope]
+	if !ok {
+		return nil, badRequest("filter_scope: '" + scope + "' is not known")
+	}
+	if (scope == "" || scope == "all") && strings.TrimSpace(fulltext) == "" {
+		return nil, badRequest("filter_fulltext is required when filter_scope is 'all'")
+	}
+	filters := []func(*place) bool{inScope}
+	for term := range strings.FieldsSeq(fulltext) {
+		filters = append(filters, func(p *place) bool { return p.mentions(term) })
+	}
+	if owner := q.param("filter_owner_id"); owner != "" {
+		if slices.Contains([]string{"my-endpoints", "my-gcp-endpoints", "shared-by-me"}, scope) {
+			return nil, badRequest("filter_owner_id conflicts with the filter_scope '" + scope + "'")
+		}
+		filters = append(filters, func(p *place) bool { return strings.EqualFold(p.Owner, owner) })
+	}
+	if host := q.param("filter_host_endpoint"); host != "" {
+		if uuid.Validate(host) != nil {
+			return nil, badRequest("filter_host_endpoint must be a UUID")
+		}
+		filters = append(filters, func(*place) bool { return false }) // none has a host
+	}
+	kind := q.param("filter_entity_type")
+	if kind != "" {
+		kinds := strings.Split(kind, ",")
+		filters = append(filters, func(p *place) bool { return slices.Contains(kinds, p.EntityType) })
+	}
+	if s := q.param("filter_non_functional"); s != "" {
+		broken, err := strconv.ParseBool(s)
+		if err != nil || kind != "" {
+			return nil, badRequest("filter_non_functional must be 0 or 1, and not together with filter_entity_type")
+		}
+		filters = append(filters, func(*place) bool { return !broken }) // all work
+	}
+	return func(p *place) bool {
+		return !slices.ContainsFunc(filters, func(f func(*place) bool) bool { return !f(p) })
+	}, nil
+}
+
+// scopes are the values of filter_scope.
+func (sv *service) scopes(identity string) map[string]func(*place) bool {
+	recently, now := sv.uses(identity)
+	all := func(*place) bool { return true }
+	mine := func(p *place) bool { return p.Owner == identity }
+	return map[string]func(*place) bool{
+		"": all, "all": all,
+		"my-endpoints":        mine,
+		"administered-by-me":  mine,
+		"my-gcp-endpoints":    func(p *place) bool { return mine(p) && p.gcp() },
+		"shared-by-me":        func(p *place) bool { return mine(p) && p.guest() },
+		"shared-with-me":      func(p *place) bool { return !mine(p) && p.guest() && p.Access != nil && p.knows(identity) },
+		"hide-no-permissions": func(p *place) bool { return p.knows(identity) },
+		"recently-used":       func(p *place) bool { return recently[p] },
+		"in-use":              func(p *place) bool { return now[p] },
+	}
+}
+
+// mentions reports whether a word about the collection begins with a term.
+func (p *place) mentions(term string) bool {
+	words := strings.FieldsFunc(
+		strings.ToLower(strings.Join(append([]string{p.Name, p.canonical(), p.Description, p.Organization, p.Owner}, p.Keywords...), " ")),
+		func(r rune) bool { return strings.ContainsRune(" ,;()", r) },
+	)
+	for _, word := range words {
+		if strings.HasPrefix(word, term) {
+			return true
+		}
+		// A name such as "lab-data" is found by its parts as well.
+		for part := range strings.FieldsFuncSeq(word, func(r rune) bool { return strings.ContainsRune("-_.#@", r) }) {
+			if strings.HasPrefix(part, term) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// accessList answers GET /endpoint/<id>/access_list, for administrators.
+func (sv *service) accessList(q *request) (int, any, *apiError) {
+	p, e := sv.find(q.PathValue("id"))
+	if e != nil {
+		return 0, nil, e
+	}
+	if p.Owner != q.owner {
+		return 0, nil, &apiError{
+			Status: http.StatusForbidden, Code: "PermissionDenied",
+			Message: "You must be an administrator or access manager of the collection " + p.Name,
+		}
+	}
+	rules := []any{}
+	for i, rule := range p.Access {
+		kind, principal := "identity", rule.Principal
+		if principal == "all_authenticated_users" {
+			kind, principal = principal, ""
+		}
+		rules = append(rules, map[string]any{
+			"DATA_TYPE": "access", "id": uuid.NewSHA1(collectionSpace, []byte(p.ID+strconv.Itoa(i))).String(),
+			"principal_type": kind, "principal": principal, "path": rule.folder(), "permissions": rule.Permissions,
+			"role_id": nil, "role_type": nil, "create_time": nil, "expiration_date": nil,
+		})
+	}
+	return http.StatusOK, map[string]any{"DATA_TYPE": "access_list", "DATA": rules, "endpoint": p.ID, "length": len(rules)}, nil
+}
+
+// noRows answers with an empty list of what the simulator does not have: legacy
+// servers, and guest collections on a mapped one.
+func (sv *service) noRows(dataType, key string) handler {
+	return func(q *request) (int, any, *apiError) {
+		p, e := sv.find(q.PathValue("id"))
+		if e != nil {
+			return 0, nil, e
+		}
+		return http.StatusOK, map[string]any{"DATA_TYPE": dataType, key: []any{}, "endpoint": p.ID, "next_token": nil}, nil
+	}
+}

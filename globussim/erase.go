@@ -1,0 +1,85 @@
+package globussim
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// erase is the visitor of a delete. Of a folder it returns what is below it,
+// and the folder itself as the last.
+func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
+	t := w.task
+	root := t.src.root
+	refuse := func(code string, fatal bool) *failure {
+		return &failure{code: code, place: t.src, path: u.src, command: "delete", fatal: fatal}
+	}
+	if u.src == "/" || !t.src.allows(t.owner, u.src, "w") {
+		return nil, refuse(codeDenied, false)
+	}
+	info, err := root.Lstat(inRoot(u.src))
+	if errors.Is(err, fs.ErrNotExist) && u.above == nil && t.spec.InterpretGlobs {
+		if found := w.expand(u); len(found) > 0 {
+			return found, nil
+		}
+	}
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		// Below an item somebody else was faster.
+		if t.spec.IgnoreMissing || u.above != nil {
+			return nil, nil
+		}
+		return nil, refuse(codeNotFound, true)
+	case err != nil:
+		return nil, refuse(codeOf(err), false)
+	case info.IsDir():
+		w.found(u, func(d *taskDoc) { d.Directories++ })
+	case info.Mode()&fs.ModeSymlink != 0:
+		w.found(u, func(d *taskDoc) { d.Symlinks++ })
+	default:
+		w.found(u, func(d *taskDoc) { d.Files++ })
+	}
+	if info.IsDir() && t.spec.Recursive && !u.emptied {
+		entries, err := readDir(t.src, u.src)
+		if err != nil {
+			return nil, refuse(codeOf(err), false)
+		}
+		here := &folder{info, u.above}
+		below := make([]unit, 0, len(entries)+1)
+		for _, entry := range entries {
+			below = append(below, unit{item: u.item, src: join(u.src, entry.Name()), above: here})
+		}
+		self := *u
+		self.emptied, self.above = true, here
+		return append(below, self), nil
+	}
+	switch err := root.Remove(inRoot(u.src)); {
+	case errors.Is(err, syscall.ENOTEMPTY) && !t.spec.Recursive:
+		return nil, refuse(codeNotEmpty, true)
+	case err != nil && !errors.Is(err, fs.ErrNotExist):
+		return nil, refuse(codeOf(err), false)
+	}
+	return nil, nil
+}
+
+// expand returns the paths that the last component of an item matches.
+func (w *worker) expand(u *unit) []unit {
+	dir, pattern := path.Split(u.src)
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		return nil
+	}
+	entries, err := readDir(w.task.src, path.Clean(dir))
+	if err != nil {
+		return nil // the item is missing, then
+	}
+	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return !glob(pattern, e.Name()) })
+	found := make([]unit, len(entries))
+	for i, entry := range entries {
+		found[i] = unit{item: u.item, src: join(dir, entry.Name()), above: &folder{}}
+	}
+	return found
+}

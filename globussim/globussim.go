@@ -1,0 +1,171 @@
+// Package globussim simulates Globus Auth and Globus Transfer over local
+// folders: it issues tokens, keeps consents, accepts submissions and really
+// copies and deletes files, with the delays, limits and errors of the service.
+//
+// A [Server] is an [http.Handler], so it can be served on a socket for any
+// Globus client, or called in memory through [Server.Client], also inside a
+// testing/synctest bubble. Faults are ordered with [Server.Fail] and
+// [Server.Disturb], or by a process outside over the control path /_sim/, which
+// no Globus service uses.
+//
+// It shares no code with this module's clients, so that the two cannot agree on
+// a mistake.
+package globussim
+
+import (
+	"log/slog"
+	"net/http"
+	"path"
+	"strings"
+	"sync"
+	"time"
+)
+
+// What one request body may hold, in bytes.
+const (
+	maxTransferBody = 64 << 20
+	maxAuthBody     = 1 << 20
+)
+
+// A Server is a simulated Globus. Create one with [New]. Its methods may be
+// called concurrently.
+type Server struct {
+	cfg Config // complete: ids, kinds and limits are filled in
+	log *slog.Logger
+
+	auth     *authority
+	transfer *service
+	faults   faultList
+	journal  journal
+	meter    meter
+
+	authRoutes, transferRoutes, controlRoutes *http.ServeMux
+
+	closing sync.Once
+}
+
+// New returns a simulated Globus that has nothing in it but cfg's collections
+// and accounts. The error names every fault of cfg: names or ids that occur
+// twice or are no UUIDs, folders that do not exist, no account at all.
+//
+// The caller closes the Server when it is done. A Server that is used inside a
+// testing/synctest bubble must be created there too.
+func New(cfg Config) (*Server, error) {
+	cfg, err := cfg.complete()
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		cfg:            cfg,
+		log:            cfg.Log,
+		auth:           newAuthority(cfg),
+		meter:          meter{rate: cfg.RequestRate},
+		authRoutes:     http.NewServeMux(),
+		transferRoutes: http.NewServeMux(),
+		controlRoutes:  http.NewServeMux(),
+	}
+	if s.transfer, err = newService(s, cfg); err != nil {
+		return nil, err
+	}
+	s.auth.routes(s.authRoutes)
+	s.transfer.routes(s.transferRoutes)
+	s.control(s.controlRoutes)
+	s.transfer.controlRoutes(s.controlRoutes)
+	return s, nil
+}
+
+// Close ends all tasks, as a service that is shut down would leave them, and
+// returns when none of them works any more.
+func (s *Server) Close() error {
+	s.closing.Do(s.transfer.close)
+	return nil
+}
+
+// ServeHTTP answers a request to either service, whatever its host, or to the
+// control path.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Date", s.now().Format(http.TimeFormat))
+	if strings.HasPrefix(r.URL.Path, controlPrefix) {
+		s.dispatch(s.controlRoutes, w, r)
+		return
+	}
+	allowOrigin(w.Header())
+	if r.Method == http.MethodOptions {
+		preflight(w, r)
+		return
+	}
+
+	begin := time.Now()
+	mux := s.routesOf(r)
+	fault := s.faults.take(r)
+	entry := s.journal.begin(r, route(mux, r))
+	answer := fault.apply(r, func(w http.ResponseWriter) { s.dispatch(mux, w, r) })
+	if answer == nil {
+		s.log.DebugContext(r.Context(), "connection dropped", "method", r.Method, "path", r.URL.Path, "elapsed", time.Since(begin))
+		drop(w)
+		return
+	}
+	s.journal.end(entry, answer.status)
+	s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", answer.status, "elapsed", time.Since(begin))
+	answer.send(w)
+}
+
+// routesOf returns the routes of the service that owns the request's path.
+func (s *Server) routesOf(r *http.Request) *http.ServeMux {
+	if isAuth(r) {
+		return s.authRoutes
+	}
+	return s.transferRoutes
+}
+
+// dispatch hands the request to its route. What has no route, or not for this
+// method, is answered here, so that a ServeMux never answers in plain text and
+// never redirects: clients repeat a redirected POST as a GET.
+func (s *Server) dispatch(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+	auth := isAuth(r)
+	limit := int64(maxAuthBody)
+	if mux == s.transferRoutes {
+		limit = maxTransferBody
+		w.Header().Set("X-Transfer-API-Version", transferVersion)
+		if e := s.metered(w, r); e != nil {
+			writeError(w, r, e)
+			return
+		}
+	}
+	if e := readBody(w, r, limit); e != nil {
+		refuse(w, r, auth, e)
+		return
+	}
+	handler, pattern := mux.Handler(r)
+	switch {
+	case path.Clean(r.URL.EscapedPath()) != r.URL.EscapedPath():
+		refuse(w, r, auth, errNoRoute())
+	case pattern != "":
+		mux.ServeHTTP(w, r)
+	default:
+		var refusal reply
+		handler.ServeHTTP(&refusal, r)
+		e := errNoRoute()
+		if refusal.status == http.StatusMethodNotAllowed {
+			w.Header().Set("Allow", refusal.Header().Get("Allow"))
+			e = &apiError{
+				Status: http.StatusMethodNotAllowed, Code: "ClientError.BadMethod",
+				Message: "Method " + r.Method + " is not allowed for this resource",
+			}
+		}
+		refuse(w, r, auth, e)
+	}
+}
+
+// route returns the pattern that the request matches, such as
+// "GET /v0.10/task_list", or "unknown".
+func route(mux *http.ServeMux, r *http.Request) string {
+	if path.Clean(r.URL.EscapedPath()) == r.URL.EscapedPath() {
+		if _, pattern := mux.Handler(r); pattern != "" {
+			return pattern
+		}
+	}
+	return "unknown"
+}
+
+func (s *Server) now() time.Time { return time.Now().UTC() }

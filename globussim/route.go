@@ -1,0 +1,43 @@
+package globussim
+
+import (
+	"net/http"
+	"strings"
+)
+
+const (
+	transferVersion = "0.10"
+	transferPrefix  = "/v" + transferVersion
+	controlPrefix   = "/_sim/"
+)
+
+// isAuth reports whether the request's path is one of Globus Auth. Anything
+// else, known or not, is answered as Transfer does.
+func isAuth(r *http.Request) bool {
+	for _, prefix := range []string{"/v2/oauth2/", "/v2/api/", "/v2/web/", "/.well-known/"} {
+		if strings.HasPrefix(r.URL.Path, prefix) {
+			return true
+		}
+	}
+	return r.URL.Path == jwksPath
+}
+
+// allowOrigin lets scripts of any web page read the answer.
+func allowOrigin(h http.Header) {
+	h.Set("Access-Control-Allow-Origin", "*")
+	h.Set("Access-Control-Expose-Headers", "Date, Retry-After, X-Transfer-API-Error, X-Transfer-API-Version")
+}
+
+// preflight answers a browser that asks what it may send, and anybody else who
+// asks for the options of a resource.
+func preflight(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("Access-Control-Allow-Methods", "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")
+	h.Set("Access-Control-Allow-Headers", "Authorization, Content-Type, X-Globus-Client-Info, X-Transfer-API-Client")
+	if asked := r.Header.Get("Access-Control-Request-Headers"); asked != "" {
+		h.Set("Access-Control-Allow-Headers", asked)
+	}
+	h.Set("Access-Control-Max-Age", "600")
+	h.Set("Vary", "Access-Control-Request-Headers")
+	w.WriteHeader(http.StatusNoContent)
+}

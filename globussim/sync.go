@@ -1,0 +1,99 @@
+package globussim
+
+import (
+	"context"
+	"io/fs"
+)
+
+// differs tells whether a file that exists at the destination is copied again,
+// and counts it if not. Each level applies its own test alone; whether the
+// service applies those of the lower levels as well is not confirmed.
+func (w *worker) differs(ctx context.Context, u *unit, info, old fs.FileInfo) (bool, error) {
+	t := w.task
+	if t.spec.SyncLevel == nil {
+		return true, nil
+	}
+	var differs bool
+	switch *t.spec.SyncLevel {
+	case 1:
+		differs = info.Size() != old.Size()
+	case 2: // documents and servers know whole seconds
+		differs = info.ModTime().Unix() > old.ModTime().Unix()
+	case 3:
+		here, err := w.checksum(ctx, t.src, inRoot(u.src), "")
+		if err != nil {
+			return false, either(ctx, u.atSource(t, codeOf(err)))
+		}
+		there, err := w.checksum(ctx, t.dst, inRoot(u.dst), "")
+		if err != nil {
+			return false, either(ctx, u.atDestination(t, codeOf(err)))
+		}
+		differs = here != there
+	}
+	if !differs {
+		w.update(func(d *taskDoc) { d.FilesSkipped++ })
+	}
+	return differs, nil
+}
+
+// either is the end of ctx, or else the failure.
+func either(ctx context.Context, f *failure) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return f
+}
+
+// compare looks for what is in the destination folder and not in the source's.
+// What a filter rule excludes is left alone. An entry that the source has as
+// another type is removed at once, the rest at the end of the task.
+func (w *worker) compare(ctx context.Context, u *unit, entries []fs.DirEntry) error {
+	t := w.task
+	there, err := readDir(t.dst, u.dst)
+	if err != nil {
+		return u.atDestination(t, codeOf(err))
+	}
+	kinds := make(map[string]fs.FileMode, len(entries))
+	for _, entry := range entries {
+		kinds[entry.Name()] = entry.Type()
+	}
+	for _, entry := range there {
+		name, target := entry.Name(), join(u.dst, entry.Name())
+		kind, exists := kinds[name]
+		switch {
+		case !included(t.spec.rules, name, entry.IsDir()):
+		case !exists:
+			w.extras = append(w.extras, target)
+		case kind.IsDir() != entry.IsDir() && kind&fs.ModeSymlink == 0:
+			if _, err := w.gate(ctx); err != nil {
+				return err
+			}
+			w.made = ""
+			if err := t.dst.root.RemoveAll(inRoot(target)); err != nil {
+				return u.atDestination(t, codeOf(err))
+			}
+		}
+	}
+	return nil
+}
+
+// removeExtras removes what the source does not have, unless a part of the
+// source could not be seen.
+func (w *worker) removeExtras(ctx context.Context) error {
+	t := w.task
+	if len(w.extras) > 0 && len(t.skips) > 0 {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		t.note("DELETE_DESTINATION_EXTRA_SKIPPED", "Source errors were skipped, so nothing was deleted", false)
+		return nil
+	}
+	for _, extra := range w.extras {
+		if _, err := w.gate(ctx); err != nil {
+			return err
+		}
+		if err := t.dst.root.RemoveAll(inRoot(extra)); err != nil {
+			return &failure{code: codeOf(err), place: t.dst, path: extra, command: "delete", fatal: true}
+		}
+	}
+	return nil
+}

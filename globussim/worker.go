@@ -1,0 +1,325 @@
+package globussim
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A slot is what the limit of tasks that are worked on at once is for.
+type slot struct{ owner, kind string }
+
+// A queue holds the tasks of one slot that wait, oldest first.
+type queue struct {
+	active  int
+	waiting []*task
+}
+
+// enqueue lets a task run as soon as fewer than the limit do. The caller holds
+// the lock.
+func (sv *service) enqueue(t *task) {
+	key := slot{t.owner, t.doc.Type}
+	q := sv.slots[key]
+	if q == nil {
+		q = &queue{}
+		sv.slots[key] = q
+	}
+	q.waiting = append(q.waiting, t)
+	sv.startNext(q)
+}
+
+func (sv *service) startNext(q *queue) {
+	for q.active < sv.cfg.MaxActive && len(q.waiting) > 0 && !sv.closed {
+		t := q.waiting[0]
+		q.waiting = q.waiting[1:]
+		if t.final() {
+			continue
+		}
+		q.active++
+		ctx, stop := context.WithCancel(context.Background())
+		t.stop = stop
+		t.started, t.reported = true, sv.server.now()
+		if t.doc.Status == active {
+			t.setNice(true, "OK", "OK")
+		}
+		if t.doc.Type == kindTransfer { // the service counts a step besides the items
+			t.doc.SubtasksTotal++
+			t.doc.SubtasksSucceeded++
+		}
+		if t.ownDeadline && !t.doc.IsPaused {
+			sv.postpone(t, defaultDeadline)
+		}
+		t.note("STARTED", startedDetails(t), false)
+		sv.trigger(t)
+		w := &worker{service: sv, task: t, items: t.items}
+		t.items = nil
+		sv.work.Go(func() {
+			defer stop()
+			w.run(ctx)
+		})
+	}
+}
+
+func startedDetails(t *task) string {
+	if t.doc.Type == kindDelete {
+		return `{"type": "Delete"}`
+	}
+	return `{"type": "GridFTP Transfer", "concurrency": 2, "parallelism": 4, "pipelining": 20}`
+}
+
+// run works on the task to its end, or until ctx ends because the task did.
+func (w *worker) run(ctx context.Context) {
+	sv, t := w.service, w.task
+	err := w.all(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	if t.final() { // just now
+		return
+	}
+	if f, ok := errors.AsType[*failure](err); ok {
+		t.doc.Faults++
+		sv.finish(t, f.code, f.details())
+		return
+	}
+	t.reportProgress(sv.server.now())
+	if t.doc.SubtasksSkippedErrors > 0 {
+		t.note("SKIPPED_ERRORS", fmt.Sprintf("%d source errors were skipped", t.doc.SubtasksSkippedErrors), false)
+	}
+	sv.finish(t, "", "")
+}
+
+// finish ends a task: as succeeded, or as failed if there is a code. A task
+// that has ended stays as it is. The caller holds the lock.
+func (sv *service) finish(t *task, code, details string) {
+	if t.final() {
+		return
+	}
+	d := &t.doc
+	switch code {
+	case "":
+		d.Status = succeeded
+		d.SubtasksSucceeded += d.SubtasksPending
+		t.note("SUCCEEDED", "", false)
+	case codeCanceled:
+		d.SubtasksCanceled += d.SubtasksPending
+	case codeExpired:
+		d.SubtasksExpired += d.SubtasksPending
+	default:
+		d.SubtasksFailed += d.SubtasksPending
+	}
+	if code != "" {
+		d.Status = failed
+		d.FatalError = &fatalError{Code: code, Description: describe(code)}
+		t.note(code, details, true)
+	}
+	d.SubtasksPending, d.SubtasksRetrying = 0, 0
+	d.IsOK, d.NiceStatus, d.NiceStatusShortDescription, d.NiceStatusExpiresIn = nil, nil, nil, nil
+	d.IsPaused = false
+	d.CompletionTime = stamp{sv.server.now()}
+
+	t.expiry.Stop()
+	t.stop()
+	if sv.identical[t.paths] == t {
+		delete(sv.identical, t.paths)
+	}
+	sv.pending[t.owner]--
+	if q := sv.slots[slot{t.owner, d.Type}]; t.started {
+		q.active--
+		sv.startNext(q)
+	}
+}
+
+// expire runs when a task's deadline may have passed.
+func (sv *service) expire(t *task) {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	if sv.closed || t.final() {
+		return
+	}
+	now := sv.server.now()
+	if t.ownDeadline && !t.started {
+		t.doc.Deadline = stamp{now.Add(defaultDeadline)} // a queued task is kept ahead
+	}
+	if left := t.doc.Deadline.Sub(now); left > 0 {
+		t.expiry.Reset(left)
+		return
+	}
+	sv.finish(t, codeExpired, "The deadline passed")
+}
+
+// A worker carries out one task.
+type worker struct {
+	*service
+	task  *task
+	items []item
+
+	pace   pacer
+	buf    []byte
+	failed []unit // what is tried again after a while
+	extras []string
+	made   string // the destination folder that was made last
+	room   int64  // what the destination's quota leaves
+}
+
+// all deals with every item once, and then again and again with what failed.
+func (w *worker) all(ctx context.Context) error {
+	visit := w.visit
+	if w.task.doc.Type == kindDelete {
+		visit = w.erase
+	}
+	w.measure()
+	for i := range w.items {
+		it := &w.items[i]
+		if err := w.walk(ctx, unit{item: it, src: it.src, dst: it.dst}, visit); err != nil {
+			return err
+		}
+	}
+	for len(w.failed) > 0 {
+		if !wait(ctx, w.cfg.FaultInterval) {
+			return ctx.Err()
+		}
+		units := w.failed
+		w.failed, w.made = nil, "" // the world may be another by now
+		w.measure()
+		for _, u := range units {
+			if err := w.walk(ctx, u, visit); err != nil {
+				return err
+			}
+		}
+		if len(w.failed) == 0 {
+			w.recovered()
+		}
+	}
+	if _, err := w.gate(ctx); err != nil {
+		return err
+	}
+	return w.removeExtras(ctx)
+}
+
+// A visitor deals with one path and returns what is to be done after it. It
+// returns a *failure if that did not work.
+type visitor func(ctx context.Context, u *unit) ([]unit, error)
+
+// walk deals with a unit and with all that is found below it. A failure is
+// recorded; the error is one that ends the task.
+func (w *worker) walk(ctx context.Context, first unit, visit visitor) error {
+	stack := []unit{first}
+	for len(stack) > 0 {
+		if _, err := w.gate(ctx); err != nil {
+			return err
+		}
+		u := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		below, err := visit(ctx, &u)
+		f, failed := errors.AsType[*failure](err)
+		switch {
+		case failed && f.fatal:
+			return f
+		case failed && w.skips(u, f):
+		case failed:
+			w.failed = append(w.failed, u)
+			w.fault(f)
+		case err != nil:
+			return err
+		default:
+			w.update(func(d *taskDoc) {
+				d.SubtasksPending--
+				d.SubtasksSucceeded++
+				d.discover(len(below))
+			})
+			slices.Reverse(below)
+			stack = append(stack, below...)
+		}
+	}
+	return nil
+}
+
+// gate lets orders take effect and waits while the task is held. It returns the
+// bytes per second that the task may move, 0 for any.
+func (w *worker) gate(ctx context.Context) (rate int64, err error) {
+	for {
+		w.mu.Lock()
+		w.trigger(w.task)
+		held := w.task.held
+		rate = cmp.Or(w.task.rate, w.cfg.Rate)
+		w.mu.Unlock()
+		if held == nil {
+			return rate, ctx.Err()
+		}
+		select {
+		case <-held:
+		case <-ctx.Done():
+			return 0, ctx.Err()
+		}
+	}
+}
+
+// update changes the task document, unless the task has ended meanwhile: its
+// counters stay as they were then. Every update is progress.
+func (w *worker) update(change func(d *taskDoc)) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.task
+	if t.final() {
+		return
+	}
+	change(&t.doc)
+	now := w.server.now()
+	if later := now.Add(extendedDeadline); t.ownDeadline && t.doc.Type == kindTransfer &&
+		!t.doc.IsPaused && later.After(t.doc.Deadline.Time) {
+		t.doc.Deadline = stamp{later}
+	}
+	if now.Sub(t.reported) >= progressInterval {
+		t.reportProgress(now)
+	}
+}
+
+// fault records an error that will be tried again.
+func (w *worker) fault(f *failure) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	t := w.task
+	if t.final() {
+		return
+	}
+	t.doc.Faults++
+	t.doc.SubtasksRetrying = len(w.failed)
+	if t.doc.Status == active {
+		t.setNice(false, f.code, describe(f.code))
+	}
+	t.note(f.code, f.details(), true)
+}
+
+// recovered records that nothing is left to be tried again.
+func (w *worker) recovered() {
+	w.update(func(d *taskDoc) {
+		d.SubtasksRetrying = 0
+		if d.Status == active {
+			w.task.setNice(true, "OK", "OK")
+		}
+	})
+}
+
+// A pacer keeps a flow of bytes below a rate.
+type pacer struct{ next time.Time }
+
+// wait waits until n more bytes are due.
+func (p *pacer) wait(ctx context.Context, n int, rate int64) error {
+	if rate <= 0 {
+		return nil
+	}
+	if now := time.Now(); p.next.Before(now) {
+		p.next = now
+	}
+	p.next = p.next.Add(time.Duration(float64(n) / float64(rate) * float64(time.Second)))
+	if !wait(ctx, time.Until(p.next)) {
+		return ctx.Err()
+	}
+	return nil
+}
