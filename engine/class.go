@@ -26,24 +26,26 @@ const hopelessAfter = 10 * time.Second
 // A course is what several looks at one task have shown.
 type course struct {
 	stalledAfter time.Duration
-	moved        time.Time // when progress was seen last
+	moved        time.Time // when progress was seen last, or the task was held
 	work         int64     // the sum of the counters then
 	stuck        time.Time // when an error that does not heal was seen first; zero if there is none
 }
 
 // look takes in what the task shows now and returns its class.
 func (c *course) look(t *transfer.Task, now time.Time) Class {
-	if w := work(t); w != c.work || c.moved.IsZero() || t.NiceStatus == "Queued" {
+	needs := t.Status == transfer.Inactive || t.IsPaused
+	// The time in which a task could not get on by itself does not count.
+	if w := work(t); w != c.work || c.moved.IsZero() || t.NiceStatus == "Queued" || needs {
 		c.work, c.moved, c.stuck = w, now, time.Time{}
 	}
-	trouble := (t.IsOK != nil && !*t.IsOK) || (t.NiceStatus != "" && t.NiceStatus != "OK" && t.NiceStatus != "Queued")
+	trouble := troubled(t)
 	if !trouble || !lasting(t.NiceStatus) {
 		c.stuck = time.Time{}
 	} else if c.stuck.IsZero() {
 		c.stuck = now
 	}
 	switch {
-	case t.Status == transfer.Inactive || t.IsPaused:
+	case needs:
 		return Needs
 	case !c.stuck.IsZero() && now.Sub(c.stuck) >= hopelessAfter:
 		return Hopeless
@@ -53,6 +55,15 @@ func (c *course) look(t *transfer.Task, now time.Time) Class {
 		return Retrying
 	}
 	return Progressing
+}
+
+// troubled reports whether the task has met an error that it has not overcome.
+func troubled(t *transfer.Task) bool {
+	switch t.NiceStatus {
+	case "", "OK", "Queued":
+		return t.IsOK != nil && !*t.IsOK
+	}
+	return true
 }
 
 // work is a number that grows whenever the task gets on.

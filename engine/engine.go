@@ -11,6 +11,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 
@@ -103,7 +104,8 @@ func (e *Engine) Wait(ctx context.Context, taskID string, o Order) *Result {
 	return r.end()
 }
 
-// do adopts or submits, waits, and tries again as often as the job allows.
+// do adopts or submits, waits, and tries again as often as the job allows. The
+// attempts of earlier starts do not count for that.
 func (r *run) do(ctx context.Context) error {
 	task, err := r.lookUp(ctx)
 	if err != nil {
@@ -128,24 +130,29 @@ func (r *run) do(ctx context.Context) error {
 		if !ok || f.Kind != Failed || tries >= r.Job.BackoffLimit {
 			return err
 		}
-		delay := r.Job.Backoff << min(tries, 20)
+		delay := r.Job.Backoff << min(tries, 10)
 		r.log.Warn("attempt failed, another one follows", "attempt", r.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
+		r.attempt++
+		r.result.State = Claimed
+		r.SubmissionID = "" // used up by the attempt that failed
+		task = nil
 		if err := sleep(ctx, delay); err != nil {
 			return r.ended(ctx, err)
 		}
-		r.attempt++
-		r.SubmissionID = "" // used up by the attempt that failed
-		task = nil
 	}
 }
 
 // ended returns err, or what the end of ctx means if that is the cause of it.
-// Nothing has been submitted by then, or it was given a result of its own.
+// The present attempt was not submitted, or err is a Failure that says so.
 func (r *run) ended(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*Failure](err); ok || ctx.Err() == nil {
 		return err
 	}
-	return interrupted(ctx, "", "nothing was submitted")
+	what := "nothing was submitted"
+	if len(r.result.Tasks) > 0 {
+		what = fmt.Sprintf("attempt %d failed and the next one was not submitted", r.result.Attempt)
+	}
+	return interrupted(ctx, "", what)
 }
 
 // sleep waits for d, or returns an error when ctx ends first.

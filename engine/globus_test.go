@@ -1,15 +1,13 @@
 package engine_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
+	"errors"
 	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -29,6 +27,8 @@ const (
 	secret   = "canary+of/the=secret"
 	key      = jobs.Key("2026-11-21T02:00:00Z")
 )
+
+var errSignal = errors.New("SIGTERM")
 
 // Paths of the services, for faults.
 const (
@@ -96,6 +96,14 @@ func (b *bench) plant(name, content string) {
 	}
 }
 
+// remove removes a file of the lab.
+func (b *bench) remove(name string) {
+	b.t.Helper()
+	if err := os.Remove(filepath.Join(b.lab, name)); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 // client returns a client with tokens of its own, as a new process has.
 func (b *bench) client() *transfer.Client {
 	b.t.Helper()
@@ -124,7 +132,8 @@ func (b *bench) run(ctx context.Context, o engine.Order) *engine.Result {
 	return r
 }
 
-// start does an order without waiting for its task, whose id it returns.
+// start does an order without waiting for its task, whose id it returns when
+// the task can do no more for the moment.
 func (b *bench) start(o engine.Order) string {
 	b.t.Helper()
 	o.NoWait = true
@@ -132,6 +141,7 @@ func (b *bench) start(o engine.Order) string {
 	if r.Err != nil || len(r.Tasks) != 1 {
 		b.t.Fatalf("start: %+v", r)
 	}
+	synctest.Wait()
 	return r.Tasks[0].TaskID
 }
 
@@ -173,16 +183,23 @@ func (b *bench) disturb(orders ...globussim.Disturbance) {
 	}
 }
 
-// stall holds the next n tasks until they are released.
-func (b *bench) stall(n int) {
+// stall holds the next task until it is released.
+func (b *bench) stall() {
 	b.t.Helper()
-	b.disturb(globussim.Disturbance{Action: globussim.StallTask, Times: n})
+	b.disturb(globussim.Disturbance{Action: globussim.StallTask})
 }
 
 // after calls f when the time d has passed.
 func (b *bench) after(d time.Duration, f func()) {
 	timer := time.AfterFunc(d, f)
 	b.t.Cleanup(func() { timer.Stop() })
+}
+
+// signaled returns a context that a signal ends when the time d has passed.
+func (b *bench) signaled(d time.Duration) context.Context {
+	ctx, cancel := context.WithCancelCause(b.t.Context())
+	b.after(d, func() { cancel(errSignal) })
+	return ctx
 }
 
 // releaseAfter lets all held tasks go on when the time d has passed.
@@ -205,82 +222,22 @@ func (b *bench) wantTasks(want ...string) {
 	}
 }
 
-// checkSecrets looks for what went over the wire as a credential.
-func (b *bench) checkSecrets() {
-	b.t.Helper()
-	said := b.log.String()
-	for _, err := range b.errors {
-		if err != nil {
-			said += err.Error() + "\n"
-		}
-	}
-	for _, canary := range append(b.wire.credentials(), secret) {
-		if strings.Contains(said, canary) {
-			b.t.Errorf("the log or an error holds the credential %q", canary)
-		}
-	}
-}
-
-// A wire is the way to the services. It remembers the credentials it saw.
-type wire struct {
-	base http.RoundTripper
-	mu   sync.Mutex
-	seen map[string]bool
-}
-
-func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
-	if _, credential, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
-		w.mu.Lock()
-		if w.seen == nil {
-			w.seen = make(map[string]bool)
-		}
-		w.seen[credential] = true
-		w.mu.Unlock()
-	}
-	return w.base.RoundTrip(r)
-}
-
-func (w *wire) credentials() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var all []string
-	for c := range w.seen {
-		all = append(all, c)
-	}
-	return all
-}
-
-// A journal keeps log lines, which are JSON.
-type journal struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (j *journal) Write(p []byte) (int, error) {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.Write(p)
-}
-
-func (j *journal) String() string {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return j.buf.String()
-}
-
-// values returns an attribute of all lines with a message.
-func (j *journal) values(t *testing.T, msg, attr string) []string {
+// failure returns the result's error, which must be a failure of that kind.
+func failure(t *testing.T, r *engine.Result, kind engine.Kind) *engine.Failure {
 	t.Helper()
-	var values []string
-	for line := range strings.Lines(j.String()) {
-		var fields map[string]any
-		if err := json.Unmarshal([]byte(line), &fields); err != nil {
-			t.Fatal(err)
-		}
-		if fields["msg"] == msg {
-			value, _ := fields[attr].(string)
-			values = append(values, value)
+	f, ok := errors.AsType[*engine.Failure](r.Err)
+	if !ok || f.Kind != kind {
+		t.Fatalf("got %+v, want an *engine.Failure of kind %s", r, kind)
+	}
+	return f
+}
+
+// contains checks that a text has all parts.
+func contains(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q does not say %q", text, part)
 		}
 	}
-	return values
 }

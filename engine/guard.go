@@ -16,20 +16,9 @@ func (r *run) guard(ctx context.Context) error {
 		return nil
 	}
 	for _, item := range doc.Items {
-		recursive := strings.HasSuffix(item.SourcePath, "/")
-		if item.Recursive != nil {
-			recursive = *item.Recursive
-		}
-		if !recursive {
-			continue
-		}
-		empty := true
-		for _, err := range r.globus.Ls(ctx, doc.SourceEndpoint, transfer.LsQuery{Path: item.SourcePath, Limit: 1}) {
-			if err != nil {
-				return fmt.Errorf("look into the source of a mirror: %w", err)
-			}
-			empty = false
-			break
+		empty, err := r.emptyFolder(ctx, doc, item)
+		if err != nil {
+			return fmt.Errorf("look into the source of a mirror: %w", err)
 		}
 		if empty {
 			return &Failure{
@@ -39,4 +28,28 @@ func (r *run) guard(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// emptyFolder reports whether the source of item is a folder with nothing in
+// it.
+func (r *run) emptyFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
+	folder := strings.HasSuffix(item.SourcePath, "/")
+	switch {
+	case item.Recursive != nil:
+		folder = *item.Recursive
+	case !folder: // the name does not tell, and Globus will find out
+		entry, err := r.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath)
+		if err != nil {
+			return false, err
+		}
+		folder = entry.Type == "dir"
+	}
+	if !folder {
+		return false, nil
+	}
+	query := transfer.LsQuery{Path: item.SourcePath, LocalUser: doc.SourceLocalUser, Limit: 1}
+	for _, err := range r.globus.Ls(ctx, doc.SourceEndpoint, query) {
+		return false, err
+	}
+	return true, nil
 }

@@ -1,9 +1,8 @@
 package engine_test
 
 import (
-	"context"
 	"errors"
-	"net/http"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -107,7 +106,7 @@ func TestUnconfirmedSubmissionThatFailedIsAFailedAttempt(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Drop: globussim.DropAfter, Times: -1})
-		failure(t, b.run(t.Context(), b.order()), engine.Failed)
+		contains(t, failure(t, b.run(t.Context(), b.order()), engine.Failed).Message, "endpoint error")
 		b.wantTasks("FAILED nightly 2026-11-21T02:00:00Z")
 	})
 }
@@ -127,7 +126,8 @@ func TestLabelOfSomebodysChoiceIsNoProofOfATask(t *testing.T) {
 		f := failure(t, r, engine.Unknown)
 		contains(t, f.Message, "--submission-id ")
 
-		_, o.SubmissionID, _ = cut(f.Message, "--submission-id ", ",")
+		_, id, _ := strings.Cut(f.Message, "--submission-id ")
+		o.SubmissionID, _, _ = strings.Cut(id, ",")
 		b.ClearFaults()
 		if r := b.run(t.Context(), o); r.State != engine.Succeeded || r.Tasks[0].SubmissionID != o.SubmissionID {
 			t.Errorf("with the submission id: %+v", r)
@@ -145,19 +145,23 @@ func TestSecondRunContinuesWhatTheFirstBegan(t *testing.T) {
 	}{
 		"task is active": {
 			globussim.Disturbance{Action: globussim.StallTask},
-			[]string{"SUCCEEDED nightly 2026-11-21T02:00:00Z"}, 1, true,
+			[]string{"SUCCEEDED nightly 2026-11-21T02:00:00Z"},
+			1, true,
 		},
 		"task is inactive": {
 			globussim.Disturbance{Action: globussim.SuspendTask},
-			[]string{"SUCCEEDED nightly 2026-11-21T02:00:00Z"}, 1, true,
+			[]string{"SUCCEEDED nightly 2026-11-21T02:00:00Z"},
+			1, true,
 		},
 		"task has succeeded": {
 			globussim.Disturbance{Action: globussim.SlowTask, Rate: 1000},
-			[]string{"SUCCEEDED nightly 2026-11-21T02:00:00Z"}, 1, true,
+			[]string{"SUCCEEDED nightly 2026-11-21T02:00:00Z"},
+			1, true,
 		},
 		"task has failed": {
 			globussim.Disturbance{Action: globussim.FailTask},
-			[]string{"FAILED nightly 2026-11-21T02:00:00Z", "SUCCEEDED nightly 2026-11-21T02:00:00Z #2"}, 2, false,
+			[]string{"FAILED nightly 2026-11-21T02:00:00Z", "SUCCEEDED nightly 2026-11-21T02:00:00Z #2"},
+			2, false,
 		},
 		"two tasks have failed": {
 			globussim.Disturbance{Action: globussim.FailTask, Times: 2},
@@ -165,7 +169,8 @@ func TestSecondRunContinuesWhatTheFirstBegan(t *testing.T) {
 				"FAILED nightly 2026-11-21T02:00:00Z",
 				"FAILED nightly 2026-11-21T02:00:00Z #2",
 				"SUCCEEDED nightly 2026-11-21T02:00:00Z #3",
-			}, 3, false,
+			},
+			3, false,
 		},
 	}
 	for name, tt := range tests {
@@ -210,6 +215,30 @@ func TestTaskBetweenOtherCollectionsIsNotAdopted(t *testing.T) {
 		f := failure(t, r, engine.Refused)
 		if f.TaskID != id || r.State != engine.Broken || r.Adopted {
 			t.Errorf("got %+v with %+v, want task %s refused", r, f, id)
+		}
+		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
+}
+
+func TestTwoStartsOfAnOccurrenceAtOnceShareItsTask(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		b.releaseAfter(time.Hour)
+		b.Fail(globussim.Fault{Path: idPath, Delay: time.Second, Times: 2}) // both have looked by then
+		var results [2]*engine.Result
+		var group sync.WaitGroup
+		for i := range results {
+			e := b.engine()
+			group.Go(func() { results[i] = e.Run(t.Context(), b.order()) })
+		}
+		group.Wait()
+		for _, r := range results {
+			if r.State != engine.Succeeded || r.Err != nil {
+				t.Errorf("got %+v, want success", r)
+			}
+		}
+		if results[0].Adopted == results[1].Adopted {
+			t.Errorf("adopted: %t and %t, want one of them", results[0].Adopted, results[1].Adopted)
 		}
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
 	})
@@ -278,77 +307,6 @@ func TestRefusedSubmissionIsTheErrorOfTheService(t *testing.T) {
 		e, ok := errors.AsType[*transfer.Error](r.Err)
 		if !ok || !e.NotFound() || r.State != engine.Broken || r.Attempt != 0 {
 			t.Errorf("got %+v, want state failed and a *transfer.Error that is NotFound", r)
-		}
-	})
-}
-
-func TestFailedTaskGetsNewAttemptsWithGrowingDelays(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Times: 2})
-		r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit, j.Backoff = 2, time.Hour }))
-		if r.State != engine.Succeeded || r.Err != nil || r.Attempt != 3 || len(r.Tasks) != 3 {
-			t.Errorf("got %+v, want success with the third task", r)
-		}
-		b.wantTasks(
-			"FAILED nightly 2026-11-21T02:00:00Z",
-			"FAILED nightly 2026-11-21T02:00:00Z #2",
-			"SUCCEEDED nightly 2026-11-21T02:00:00Z #3",
-		)
-		var posts, ends []time.Time
-		for _, request := range b.State().Requests {
-			if request.Path == transferPath {
-				posts = append(posts, request.Time)
-			}
-		}
-		for i, task := range r.Tasks {
-			ends = append(ends, task.Last.Deadline.Time)
-			if want := posts[i].Add(24 * time.Hour); ends[i].Sub(want).Abs() > time.Second {
-				t.Errorf("task %d has the deadline %v, want %v", i+1, ends[i], want)
-			}
-		}
-		for i, want := range []time.Duration{time.Hour, 2 * time.Hour} {
-			if got := posts[i+1].Sub(posts[i]); got < want || got > want+2*time.Second {
-				t.Errorf("attempt %d came %v after the one before, want %v", i+2, got, want)
-			}
-		}
-		if ids := []string{r.Tasks[0].SubmissionID, r.Tasks[1].SubmissionID}; ids[0] == ids[1] {
-			t.Errorf("two attempts have the submission id %s", ids[0])
-		}
-	})
-}
-
-func TestLastAttemptIsTheResult(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Times: -1})
-		r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit = 1 }))
-		f := failure(t, r, engine.Failed)
-		if r.State != engine.Broken || r.Attempt != 2 || len(r.Tasks) != 2 || f.TaskID != r.Tasks[1].TaskID {
-			t.Errorf("got %+v with %+v, want the failure of the second task", r, f)
-		}
-	})
-}
-
-func TestSecondAttemptThatIsRefusedIsAFailedRun(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
-		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Skip: 1, Status: http.StatusForbidden, Code: "PermissionDenied"})
-		r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit = 1 }))
-		if e, ok := errors.AsType[*transfer.Error](r.Err); !ok || !e.PermissionDenied() || r.State != engine.Broken {
-			t.Errorf("got %+v, want state failed and a *transfer.Error", r)
-		}
-	})
-}
-
-func TestInterruptedBackoffSaysWhatWasDone(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
-		ctx, cancel := context.WithCancelCause(t.Context())
-		b.after(time.Minute, func() { cancel(errSignal) })
-		r := b.run(ctx, b.order(func(j *jobs.Job) { j.BackoffLimit, j.Backoff = 1, time.Hour }))
-		f := failure(t, r, engine.Interrupted)
-		contains(t, f.Message, "SIGTERM", "attempt 1 failed")
-		if len(r.Tasks) != 1 || r.State != engine.Claimed {
-			t.Errorf("got %+v, want one task and state claimed", r)
 		}
 	})
 }

@@ -63,6 +63,7 @@ func (r *Result) settle(err error) {
 		return
 	case ok && f.state != "":
 		r.State = f.state
+	case ok && f.Kind == Interrupted: // another start goes on from this state
 	case err != nil && r.State == Claimed:
 		r.State = Broken
 	}
@@ -118,5 +119,5 @@ func interrupted(ctx context.Context, taskID, what string) *Failure {
 		}
 		return f
 	}
-	return &Failure{Kind: Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what), Err: nil}
+	return &Failure{Kind: Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what)}
 }

@@ -51,9 +51,6 @@ func (r *run) lookUp(ctx context.Context) (*transfer.Task, error) {
 			if err != nil {
 				return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
 			}
-			if task.Label != r.label() {
-				continue // the filter ignores case
-			}
 			if task.Status != transfer.Failed {
 				return task, nil
 			}
@@ -92,9 +89,6 @@ func (r *run) submit(ctx context.Context) error {
 	if err := r.guard(ctx); err != nil {
 		return err
 	}
-	doc := r.Job.Document
-	head := doc.Head()
-	head.Label = r.label()
 	if r.SubmissionID == "" {
 		id, err := r.globus.SubmissionID(ctx)
 		if err != nil {
@@ -102,13 +96,12 @@ func (r *run) submit(ctx context.Context) error {
 		}
 		r.SubmissionID = id
 	}
-	head.SubmissionID = r.SubmissionID
-	deadline := head.Deadline
-	for nameless := 0; ; {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if deadline.IsZero() {
+	doc := own(r.Job.Document)
+	head := doc.Head()
+	head.Label, head.SubmissionID = r.label(), r.SubmissionID
+	full, nameless := false, 0
+	for ctx.Err() == nil {
+		if r.Job.Document.Head().Deadline.IsZero() {
 			head.Deadline = transfer.Time{Time: time.Now().Add(r.Job.ActiveDeadline).Truncate(time.Second)}
 		}
 		sent, err := r.post(ctx, doc)
@@ -122,7 +115,10 @@ func (r *run) submit(ctx context.Context) error {
 		case errors.Is(err, transfer.ErrUnclear):
 			return r.clearUp(ctx, err)
 		case ok && e.Backlog():
-			r.log.Warn("too many tasks are pending, waiting for a place", "delay", backlogPause)
+			if !full {
+				full = true
+				r.log.Warn("too many tasks are pending, waiting for a place", "delay", backlogPause)
+			}
 			err = sleep(ctx, backlogPause)
 		case ok && e.Overlap():
 			var done bool
@@ -134,6 +130,16 @@ func (r *run) submit(ctx context.Context) error {
 			return err
 		}
 	}
+	return ctx.Err()
+}
+
+// own returns a copy of doc with a header of its own, because a job may have
+// several occurrences at once.
+func own(doc transfer.Document) transfer.Document {
+	if d, ok := doc.(*transfer.Delete); ok {
+		return new(*d)
+	}
+	return new(*doc.(*transfer.Transfer))
 }
 
 // post submits doc. It gets some time beyond the end of ctx, and then the
@@ -150,7 +156,12 @@ func (r *run) post(ctx context.Context, doc transfer.Document) (*transfer.Submit
 	return r.globus.Submit(whole, doc)
 }
 
-// clearUp looks for the task of a submission that may have reached Globus.
+// mine reports whether task is that of the present attempt. A label that
+// somebody chose does not tell: other tasks may bear it.
+func (r *run) mine(task *transfer.Task) bool { return r.Label == "" && task.Label == r.label() }
+
+// clearUp looks for the task of a submission that may have reached Globus. The
+// task may have failed since; there was none with its label before.
 func (r *run) clearUp(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
 	defer cancel()
@@ -158,7 +169,7 @@ func (r *run) clearUp(ctx context.Context, cause error) error {
 		if err != nil {
 			break // the service is still out of reach, the outcome unknown
 		}
-		if task.Label == r.label() && task.Status != transfer.Failed {
+		if r.mine(task) {
 			return r.adopt(task)
 		}
 	}
@@ -188,10 +199,14 @@ func (r *run) overlap(ctx context.Context, nameless *int) (done bool, err error)
 		if err != nil {
 			return true, fmt.Errorf("look for the task at work on the same paths: %w", err)
 		}
-		if task.Label == r.label() {
+		if r.mine(task) {
 			return true, r.adopt(task)
 		}
-		if other == nil && taskCollections(task) == collections(r.Job.Document) {
+		if taskCollections(task) != collections(r.Job.Document) {
+			continue
+		}
+		// A task does not show its paths. Most likely they are those of this job.
+		if other == nil || r.ofJob(task) && !r.ofJob(other) {
 			other = task
 		}
 	}
@@ -206,7 +221,7 @@ func (r *run) overlap(ctx context.Context, nameless *int) (done bool, err error)
 	case jobs.Allow:
 		r.log.Info("waiting for another task on the same paths", "other_task_id", other.TaskID, "label", other.Label)
 	case jobs.Replace:
-		if !jobs.OfJob(other.Label, r.Job.Name) {
+		if !r.ofJob(other) {
 			return true, &Failure{Kind: Overlap, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is at work on the same paths and not of this job, so it is not replaced", name)}
 		}
 		r.log.Warn("another task of this job is replaced", "other_task_id", other.TaskID, "label", other.Label)
@@ -218,6 +233,8 @@ func (r *run) overlap(ctx context.Context, nameless *int) (done bool, err error)
 	}
 	return false, r.over(ctx, other.TaskID)
 }
+
+func (r *run) ofJob(task *transfer.Task) bool { return jobs.OfJob(task.Label, r.Job.Name) }
 
 // over waits until the task has ended.
 func (r *run) over(ctx context.Context, id string) error {

@@ -1,13 +1,11 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/jobs"
@@ -64,6 +62,7 @@ type watcher struct {
 	class  Class     // at the last look
 	said   time.Time // when the task was logged last
 	end    *Failure  // why the task was cancelled by us; nil if it was not
+	retry  time.Time // when to try a cancel again that did not work; zero if there is none
 }
 
 // poll looks at the task.
@@ -93,12 +92,12 @@ func (w *watcher) judge(ctx context.Context) {
 	if w.Observe != nil {
 		w.Observe(w.task.Last, class)
 	}
-	if class == w.class {
+	if class == w.class && (w.retry.IsZero() || now.Before(w.retry)) {
 		w.beat(now)
 		return
 	}
 	was := w.class
-	w.class = class
+	w.class, w.retry = class, time.Time{}
 	reaction := w.reaction(class)
 	if class == Progressing || class == Retrying || reaction == jobs.Wait {
 		if was != "" || class != Progressing {
@@ -118,7 +117,7 @@ func (w *watcher) beat(now time.Time) {
 	if w.said.IsZero() {
 		w.said = now
 	}
-	if now.Sub(w.said) >= heartbeat && w.course.moved.After(w.said) {
+	if w.class != Needs && now.Sub(w.said) >= heartbeat && w.course.moved.After(w.said) {
 		w.say(slog.LevelInfo, "task gets on")
 	}
 }
@@ -149,69 +148,6 @@ func (w *watcher) reaction(c Class) jobs.Reaction {
 	return jobs.Wait
 }
 
-// explain says in words why the task does not get on, and gives Globus's code.
-// It asks once for each change; an answer that does not come is no reason to
-// stop watching.
-func (w *watcher) explain(ctx context.Context) (why, code string) {
-	t := w.task.Last
-	switch {
-	case t.IsPaused:
-		if info, err := w.globus.PauseInfo(ctx, t.TaskID); err == nil {
-			if msg := pauseMessage(info); msg != "" {
-				return "paused by the collection's manager: " + msg, "PAUSED"
-			}
-		}
-		return "paused by the collection's manager", "PAUSED"
-	case t.Status == transfer.Inactive:
-		return "suspended by Globus: its credentials or a consent have expired or were withdrawn", "INACTIVE"
-	case w.class == Stalled:
-		return fmt.Sprintf("no progress since %s", w.course.moved.UTC().Format(time.RFC3339)), t.NiceStatus
-	}
-	if e := w.lastError(ctx); e != nil {
-		return describe(e), e.Code
-	}
-	return t.NiceStatus, t.NiceStatus
-}
-
-// pauseMessage returns the first words that a manager left.
-func pauseMessage(info *transfer.PauseInfo) string {
-	for _, rule := range info.PauseRules {
-		if rule.Message != "" {
-			return rule.Message
-		}
-	}
-	return cmp.Or(info.SourcePauseMessage, info.DestinationPauseMessage)
-}
-
-// lastError returns the newest error event of the task, or nil.
-func (w *watcher) lastError(ctx context.Context) *transfer.Event {
-	for e, err := range w.globus.Events(ctx, w.task.TaskID, transfer.EventQuery{Errors: new(true), Limit: 10}) {
-		if err != nil {
-			return nil
-		}
-		if e.Code != "CANCELED" && e.Code != "EXPIRED" {
-			return e
-		}
-	}
-	return nil
-}
-
-// lineEnds are the forms that line ends take in details.
-var lineEnds = strings.NewReplacer("%0D%0A", " ", `\r\n`, " ", `\n`, " ")
-
-// describe puts an error event into one line.
-func describe(e *transfer.Event) string {
-	words := strings.Join(strings.Fields(lineEnds.Replace(e.Details)), " ")
-	if words == "" {
-		words = e.Description
-	}
-	const most = 300 // characters
-	if runes := []rune(words); len(runes) > most {
-		words = string(runes[:most]) + "…"
-	}
-	return e.Code + ": " + words
-}
-
 // cancel cancels the task because of its class.
 func (w *watcher) cancel(ctx context.Context, why, code string) {
 	end := &Failure{TaskID: w.task.TaskID, Code: code}
@@ -228,22 +164,10 @@ func (w *watcher) cancel(ctx context.Context, why, code string) {
 	}
 	if _, err := w.globus.CancelTask(ctx, w.task.TaskID); err != nil {
 		w.log.Warn("task could not be canceled", "err", err)
+		w.retry = time.Now().Add(heartbeat)
 		return
 	}
 	w.end = end
-}
-
-// remedy is the next step for an error that does not heal by itself.
-func remedy(code string) string {
-	switch {
-	case code == "FILE_NOT_FOUND":
-		return "check that the path exists, and that it is spelled as on the collection"
-	case code == "PERMISSION_DENIED":
-		return "ask the collection's owner to give the service account access to the path"
-	case strings.Contains(code, "QUOTA"):
-		return "free space on the destination, or ask for a larger quota"
-	}
-	return "mend the cause and start again"
 }
 
 // interrupt ends the watch because ctx has ended.
@@ -254,16 +178,21 @@ func (w *watcher) interrupt(ctx context.Context) error {
 	}
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
-	if _, err := w.globus.CancelTask(detached, id); err != nil {
+	res, err := w.globus.CancelTask(detached, id)
+	if err != nil {
 		f := interrupted(ctx, id, fmt.Sprintf("task %s could not be canceled and goes on at Globus", id))
 		f.Err = err
 		return f
 	}
+	err = w.poll(detached)
+	switch {
+	case err != nil:
+		w.log.Warn("canceled task could not be looked at", "err", err)
+	case res.Code == "TaskComplete" && w.task.Last.Status.Final():
+		return w.settle(detached) // it had ended by itself
+	}
 	f := interrupted(ctx, id, fmt.Sprintf("task %s was canceled", id))
 	f.state = Canceled
-	if err := w.poll(detached); err != nil {
-		w.log.Warn("canceled task could not be looked at", "err", err)
-	}
 	return f
 }
 
@@ -287,21 +216,21 @@ func (w *watcher) settle(ctx context.Context) error {
 	if t.FatalError != nil {
 		f.Code = t.FatalError.Code
 	}
-	last := w.lastError(ctx)
+	last, ended := w.lastError(ctx)
 	switch {
-	case f.Code == "CANCELED" || t.SubtasksCanceled > 0 || t.CanceledByAdmin != "":
+	case ended == "CANCELED" || f.Code == "CANCELED" || t.SubtasksCanceled > 0 || t.CanceledByAdmin != "":
 		f.Kind, f.Code, f.state = CanceledTask, "CANCELED", Canceled
 		f.Message = fmt.Sprintf("task %s was canceled by somebody else", t.TaskID)
 		if t.CanceledByAdmin != "" {
-			f.Message = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, t.CanceledByAdminMessage)
+			f.Message = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, oneLine(t.CanceledByAdminMessage))
 		}
-	case f.Code == "EXPIRED" || t.SubtasksExpired > 0:
+	case ended == "EXPIRED" || f.Code == "EXPIRED" || t.SubtasksExpired > 0:
 		f.Kind, f.Code, f.state = TimedOut, "EXPIRED", Expired
 		f.Message = fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
 	default:
 		f.Message = fmt.Sprintf("task %s failed", t.TaskID)
 		if t.FatalError != nil && t.FatalError.Description != "" {
-			f.Message += ": " + t.FatalError.Description
+			f.Message += ": " + oneLine(t.FatalError.Description)
 		}
 	}
 	if last != nil {

@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// explain says in words why the task does not get on, and gives Globus's code.
+// It asks once for each change; an answer that does not come is no reason to
+// stop watching.
+func (w *watcher) explain(ctx context.Context) (why, code string) {
+	t := w.task.Last
+	switch {
+	case t.IsPaused:
+		if info, err := w.globus.PauseInfo(ctx, t.TaskID); err == nil {
+			if msg := pauseMessage(info); msg != "" {
+				return "paused by the collection's manager: " + msg, "PAUSED"
+			}
+		}
+		return "paused by the collection's manager", "PAUSED"
+	case t.Status == transfer.Inactive:
+		return "suspended by Globus: its credentials or a consent have expired or were withdrawn", "INACTIVE"
+	}
+	since := "no progress since " + w.course.moved.UTC().Format(time.RFC3339)
+	if !troubled(t) {
+		return since, "STALLED"
+	}
+	why, code = t.NiceStatus, t.NiceStatus
+	if e, _ := w.lastError(ctx); e != nil {
+		why, code = describe(e), e.Code
+	}
+	if w.class == Stalled {
+		why = since + ", " + why
+	}
+	return why, code
+}
+
+// pauseMessage returns the first words that a manager left.
+func pauseMessage(info *transfer.PauseInfo) string {
+	for _, rule := range info.PauseRules {
+		if rule.Message != "" {
+			return oneLine(rule.Message)
+		}
+	}
+	return oneLine(cmp.Or(
+		info.SourcePauseMessage, info.DestinationPauseMessage,
+		info.SourcePauseMessageShare, info.DestinationPauseMessageShare,
+	))
+}
+
+// lastError returns the newest error that the task met, or nil, and how it was
+// ended if it was: CANCELED or EXPIRED, which the service lists as errors too.
+func (w *watcher) lastError(ctx context.Context) (last *transfer.Event, ended string) {
+	for e, err := range w.globus.Events(ctx, w.task.TaskID, transfer.EventQuery{Errors: new(true), Limit: 10}) {
+		switch {
+		case err != nil:
+			return nil, ended
+		case e.Code == "CANCELED" || e.Code == "EXPIRED":
+			ended = cmp.Or(ended, e.Code)
+		default:
+			return e, ended
+		}
+	}
+	return nil, ended
+}
+
+// describe puts an error event into one line.
+func describe(e *transfer.Event) string {
+	return e.Code + ": " + oneLine(cmp.Or(e.Details, e.Description))
+}
+
+// lineEnds are the forms that line ends take in details.
+var lineEnds = strings.NewReplacer("%0D%0A", " ", `\r\n`, " ", `\n`, " ")
+
+// oneLine puts a text of the service into one line of a decent length.
+func oneLine(text string) string {
+	words := strings.Join(strings.Fields(lineEnds.Replace(text)), " ")
+	const most = 300 // characters
+	if runes := []rune(words); len(runes) > most {
+		words = string(runes[:most]) + "…"
+	}
+	return words
+}
+
+// remedy is the next step for an error that does not heal by itself.
+func remedy(code string) string {
+	switch {
+	case code == "FILE_NOT_FOUND":
+		return "check that the path exists, and that it is spelled as on the collection"
+	case code == "PERMISSION_DENIED":
+		return "ask the collection's owner to give the service account access to the path"
+	case strings.Contains(code, "QUOTA"):
+		return "free space on the destination, or ask for a larger quota"
+	}
+	return "mend the cause and start again"
+}

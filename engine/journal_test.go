@@ -1,0 +1,90 @@
+package engine_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// checkSecrets looks for what went over the wire as a credential.
+func (b *bench) checkSecrets() {
+	b.t.Helper()
+	said := b.log.String()
+	for _, err := range b.errors {
+		if err != nil {
+			said += err.Error() + "\n"
+		}
+	}
+	for _, canary := range append(b.wire.credentials(), secret) {
+		if strings.Contains(said, canary) {
+			b.t.Errorf("the log or an error holds the credential %q", canary)
+		}
+	}
+}
+
+// A wire is the way to the services. It remembers the credentials it saw.
+type wire struct {
+	base http.RoundTripper
+	mu   sync.Mutex
+	seen map[string]bool
+}
+
+func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if _, credential, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
+		w.mu.Lock()
+		if w.seen == nil {
+			w.seen = make(map[string]bool)
+		}
+		w.seen[credential] = true
+		w.mu.Unlock()
+	}
+	return w.base.RoundTrip(r)
+}
+
+func (w *wire) credentials() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []string
+	for c := range w.seen {
+		all = append(all, c)
+	}
+	return all
+}
+
+// A journal keeps log lines, which are JSON.
+type journal struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (j *journal) Write(p []byte) (int, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.Write(p)
+}
+
+func (j *journal) String() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.buf.String()
+}
+
+// values returns an attribute of all lines with a message.
+func (j *journal) values(t *testing.T, msg, attr string) []string {
+	t.Helper()
+	var values []string
+	for line := range strings.Lines(j.String()) {
+		var fields map[string]any
+		if err := json.Unmarshal([]byte(line), &fields); err != nil {
+			t.Fatal(err)
+		}
+		if fields["msg"] == msg {
+			value, _ := fields[attr].(string)
+			values = append(values, value)
+		}
+	}
+	return values
+}
