@@ -1,0 +1,219 @@
+// Package ledger records what happened: runs of occurrences and their
+// submissions, durably. It holds an occurrence once, however many processes
+// claim it, and has a submission on disk before Globus hears of it.
+//
+// A ledger is a SQLite file, or a PostgreSQL database that several replicas
+// share. What should happen and when is left to package jobs, and doing it to
+// package engine.
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"time"
+)
+
+// Errors to ask for with [errors.Is].
+var (
+	// ErrNone says that the ledger has no such run or submission.
+	ErrNone = errors.New("not in the ledger")
+	// ErrLost says that a run is not, or no longer, the holder's: somebody
+	// else took it over, or it has ended. Whoever gets it leaves the run alone.
+	ErrLost = errors.New("not ours")
+	// ErrExists says that another submission stands in that place of the run.
+	ErrExists = errors.New("submitted already")
+	// ErrState says that the run's state does not allow what was asked.
+	ErrState = errors.New("not possible in this state")
+)
+
+// A Ledger is an open ledger. Its methods may be called concurrently, and
+// other processes may have the same ledger open.
+//
+// What a method has written is on disk when it returns without an error. If
+// the connection to PostgreSQL breaks or ctx ends in the middle, it may be
+// written although there is an error: every method may be called again with
+// the same arguments.
+//
+// Instants are in UTC, exact to the microsecond. Leases are measured by the
+// clock of the machine (SQLite) or of the database server (PostgreSQL).
+type Ledger struct {
+	store store
+	log   *slog.Logger
+}
+
+// A store is one of the engines that keep a ledger.
+type store interface {
+	// write calls f, which makes one change at most, and makes that durable.
+	// f may be called again after an error.
+	write(ctx context.Context, f func(context.Context, session) error) error
+	read(ctx context.Context, f func(context.Context, session) error) error
+	// migrate calls f in a transaction that no other migration runs beside.
+	migrate(ctx context.Context, f func(context.Context, session) error) error
+	serve(holder string) (release func(), err error)
+	close() error
+}
+
+// Open opens the ledger at url, which is "sqlite:" and the name of a file, or
+// "postgres://user:password@host:port/database" with libpq's parameters. It
+// makes the file (readable by its owner only), the folder of the file and the
+// schema where they do not exist, and brings an older schema up to date. A
+// newer one is an error, as is a database of another program.
+//
+// A server that does not answer is given up after 10 seconds, or earlier if
+// url has a connect_timeout. No error and no log holds the url's password.
+func Open(ctx context.Context, url string, log *slog.Logger) (*Ledger, error) {
+	var (
+		s   store
+		err error
+	)
+	scheme, rest, _ := strings.Cut(url, ":")
+	switch scheme {
+	case "sqlite":
+		s, err = openSQLite(rest)
+	case "postgres", "postgresql":
+		s, err = openPostgres(url)
+	default:
+		// The scheme is not shown: it may be the beginning of a secret.
+		return nil, errors.New(`open ledger: its URL is neither "sqlite:<file>" nor "postgres://user@host/database"`)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open ledger: %w", err)
+	}
+	l := &Ledger{store: s, log: log}
+	if err := l.upgrade(ctx, schema()); err != nil {
+		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
+	}
+	return l, nil
+}
+
+// Close ends the use of the ledger. Leases stay as they are, see [Ledger.Release].
+func (l *Ledger) Close() error { return l.store.close() }
+
+// Check writes to the ledger and so tells whether a run could be recorded now.
+func (l *Ledger) Check(ctx context.Context) error {
+	return l.write(ctx, "check ledger", func(ctx context.Context, s session) error {
+		_, err := s.exec(ctx, `UPDATE ledger SET checked = @now`)
+		return err
+	})
+}
+
+// write calls f in a session that may change the ledger; doing says what for.
+func (l *Ledger) write(ctx context.Context, doing string, f func(context.Context, session) error) error {
+	if err := l.store.write(ctx, f); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+func (l *Ledger) read(ctx context.Context, doing string, f func(context.Context, session) error) error {
+	if err := l.store.read(ctx, f); err != nil {
+		return fmt.Errorf("%s: %w", doing, err)
+	}
+	return nil
+}
+
+// A dialect is what differs between the engines in SQL. Statements are
+// written with $1, $2 … and these words: @now (microseconds since 1970),
+// @lock (locks the rows of a SELECT), @skip (locks those that are free),
+// @bytes (a type), @id (a type: the engine counts up, no number comes twice).
+type dialect struct {
+	tables string // selects the names of all tables
+	words  *strings.Replacer
+	args   func([]any) []any // adds what the words need
+}
+
+// A session is the use of one connection.
+type session struct {
+	conn *sql.Conn
+	dialect
+	// prepared holds statements of the connection by their text. It is nil if
+	// the driver does that itself.
+	prepared map[string]*sql.Stmt
+}
+
+// exec returns the number of rows that the statement changed.
+func (s session) exec(ctx context.Context, query string, args ...any) (int, error) {
+	stmt, err := s.prepare(ctx, query)
+	if err != nil {
+		return 0, err
+	}
+	var res sql.Result
+	if stmt != nil {
+		res, err = stmt.ExecContext(ctx, s.args(args)...)
+	} else {
+		res, err = s.conn.ExecContext(ctx, s.words.Replace(query), s.args(args)...)
+	}
+	if err != nil {
+		return 0, err
+	}
+	n, err := res.RowsAffected()
+	return int(n), err
+}
+
+// query calls row for each row of the result.
+func (s session) query(ctx context.Context, row func(*sql.Rows) error, query string, args ...any) error {
+	stmt, err := s.prepare(ctx, query)
+	if err != nil {
+		return err
+	}
+	var rows *sql.Rows
+	if stmt != nil {
+		rows, err = stmt.QueryContext(ctx, s.args(args)...)
+	} else {
+		rows, err = s.conn.QueryContext(ctx, s.words.Replace(query), s.args(args)...)
+	}
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // Err below has the error
+	for rows.Next() {
+		if err := row(rows); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
+}
+
+// prepare returns nil if the statement need not be prepared.
+func (s session) prepare(ctx context.Context, query string) (*sql.Stmt, error) {
+	if s.prepared == nil || s.prepared[query] != nil {
+		return s.prepared[query], nil
+	}
+	stmt, err := s.conn.PrepareContext(ctx, s.words.Replace(query))
+	if err == nil {
+		s.prepared[query] = stmt
+	}
+	return stmt, err
+}
+
+// stamp returns t as it is kept: in microseconds since 1970, 0 for the zero time.
+func stamp(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMicro()
+}
+
+// instant scans what stamp returned.
+type instant struct{ *time.Time }
+
+func (i instant) Scan(v any) error {
+	us, ok := v.(int64)
+	if !ok {
+		return fmt.Errorf("%T is not an instant", v)
+	}
+	*i.Time = time.Time{}
+	if us != 0 {
+		*i.Time = time.UnixMicro(us).UTC()
+	}
+	return nil
+}
+
+// text returns s as every engine can keep it.
+func text(s string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
+}

@@ -1,0 +1,143 @@
+package ledger
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"math"
+	"time"
+)
+
+// Run returns a run by its id. If there is none, the error is ErrNone.
+func (l *Ledger) Run(ctx context.Context, id int64) (*Run, error) {
+	var run *Run
+	err := l.read(ctx, fmt.Sprintf("run %d", id), func(ctx context.Context, s session) (err error) {
+		run, err = s.run(ctx, runByID, id)
+		return err
+	})
+	return run, err
+}
+
+// Find returns the run of an occurrence. If there is none, the error is ErrNone.
+func (l *Ledger) Find(ctx context.Context, job, key string) (*Run, error) {
+	var run *Run
+	err := l.read(ctx, fmt.Sprintf("run of %s %s", job, key), func(ctx context.Context, s session) (err error) {
+		run, err = s.run(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND key = $2`, job, key)
+		return err
+	})
+	return run, err
+}
+
+// A Query says which runs to list. Its zero value is all of them.
+type Query struct {
+	Job   string    // of this job
+	State State     // in this state
+	Since time.Time // claimed then or later
+	Limit int       // this many at most; 0 is all
+}
+
+const pageOfRuns = 200
+
+// Runs lists runs, the newest first, and fetches them by pages as it goes.
+// After an error, which is the last value, the run is nil.
+func (l *Ledger) Runs(ctx context.Context, q Query) iter.Seq2[*Run, error] {
+	return func(yield func(*Run, error) bool) {
+		left := q.Limit
+		if left <= 0 {
+			left = math.MaxInt
+		}
+		for below := int64(math.MaxInt64); left > 0; {
+			page, err := l.page(ctx, q, below, min(left, pageOfRuns))
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, r := range page {
+				if !yield(r, nil) {
+					return
+				}
+				below = r.ID
+			}
+			if len(page) < pageOfRuns {
+				return
+			}
+			left -= len(page)
+		}
+	}
+}
+
+func (l *Ledger) page(ctx context.Context, q Query, below int64, limit int) ([]*Run, error) {
+	query, args := `SELECT `+runColumns+` FROM runs WHERE id < $1`, []any{below, limit}
+	and := func(condition string, arg any) {
+		args = append(args, arg)
+		query += fmt.Sprintf(" AND %s $%d", condition, len(args))
+	}
+	if q.Job != "" {
+		and("job =", q.Job)
+	}
+	if q.State != "" {
+		and("state =", string(q.State))
+	}
+	if !q.Since.IsZero() {
+		and("claimed >=", stamp(q.Since))
+	}
+	var runs []*Run
+	err := l.read(ctx, "list runs", func(ctx context.Context, s session) (err error) {
+		runs, err = s.runs(ctx, query+` ORDER BY id DESC LIMIT $2`, args...)
+		return err
+	})
+	return runs, err
+}
+
+// Latest returns for each job its run with the latest Due, or its newest run
+// if none has a Due.
+func (l *Ledger) Latest(ctx context.Context) (map[string]*Run, error) {
+	latest := map[string]*Run{}
+	err := l.read(ctx, "latest runs", func(ctx context.Context, s session) error {
+		// The names of the jobs are found by one jump in the index for each:
+		// DISTINCT would read all of it.
+		runs, err := s.runs(ctx, `
+			WITH RECURSIVE names (name) AS (
+				SELECT min(job) FROM runs
+				UNION ALL
+				SELECT (SELECT min(job) FROM runs WHERE job > name) FROM names WHERE name IS NOT NULL
+			)
+			SELECT `+runColumns+` FROM names
+			JOIN runs ON id = (SELECT id FROM runs WHERE job = name ORDER BY due DESC, id DESC LIMIT 1)`)
+		for _, r := range runs {
+			latest[r.Job] = r
+		}
+		return err
+	})
+	return latest, err
+}
+
+const batchOfPrune = 500
+
+// Prune deletes finished runs that ended before an instant, with all that
+// belongs to them, and returns how many. The newest run of a job stays, and
+// the one with the latest Due, however old they are. It works in batches so
+// that others can write meanwhile; after an error the number is right.
+func (l *Ledger) Prune(ctx context.Context, before time.Time) (int, error) {
+	total := 0
+	for {
+		n := 0
+		err := l.write(ctx, "prune runs", func(ctx context.Context, s session) (err error) {
+			n, err = s.exec(ctx, `
+				DELETE FROM runs WHERE id IN (
+					SELECT id FROM runs old
+					WHERE finished > 0 AND finished < $1
+						AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND id > old.id)
+						AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
+					ORDER BY finished LIMIT $2
+				)`, stamp(before), batchOfPrune)
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		if total += n; n < batchOfPrune {
+			return total, nil
+		}
+	}
+}

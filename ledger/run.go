@@ -1,0 +1,297 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// A State is how far a run has come.
+type State string
+
+// The states of a run. All but the first two are final.
+const (
+	Claimed   State = "claimed"   // somebody works on it, nothing was accepted yet
+	Submitted State = "submitted" // Globus works on it
+	Succeeded State = "succeeded"
+	Failed    State = "failed"
+	Canceled  State = "canceled"
+	TimedOut  State = "timed_out"
+	Skipped   State = "skipped" // by policy
+)
+
+// Final reports whether a run in this state has ended.
+func (s State) Final() bool {
+	switch s {
+	case Succeeded, Failed, Canceled, TimedOut, Skipped:
+		return true
+	}
+	return false
+}
+
+// A Run is what was done about an occurrence.
+type Run struct {
+	ID  int64
+	Job string
+	Key string    // of the occurrence
+	Due time.Time // zero if the occurrence has no instant
+
+	Step    int // the step it has reached, from 0
+	Attempt int // from 1
+
+	Holder          string    // who works on it, or did last
+	LeaseUntil      time.Time // when others may take it over; zero if anybody may
+	CancelRequested bool
+	Claimed         time.Time // the first time
+	Finished        time.Time // zero until the state is final
+
+	Outcome // its State is the run's; all else is zero until that is final
+}
+
+// An Outcome is what came of a run.
+type Outcome struct {
+	State    State
+	ExitCode int // see the exit statuses of the program
+	// Class, Code, Message and RequestID tell what went wrong.
+	Class, Code, Message, RequestID string
+
+	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
+}
+
+const runColumns = `id, job, key, due, step, attempt, holder, lease_until, cancel_requested, claimed, finished,
+	state, exit_code, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults`
+
+func scanRun(rows *sql.Rows) (*Run, error) {
+	r := new(Run)
+	err := rows.Scan(&r.ID, &r.Job, &r.Key, instant{&r.Due}, &r.Step, &r.Attempt, &r.Holder, instant{&r.LeaseUntil},
+		&r.CancelRequested, instant{&r.Claimed}, instant{&r.Finished},
+		&r.State, &r.ExitCode, &r.Class, &r.Code, &r.Message, &r.RequestID,
+		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults)
+	return r, err
+}
+
+// runs returns the runs that a statement selects or changes, as [Run]s.
+func (s session) runs(ctx context.Context, query string, args ...any) ([]*Run, error) {
+	var runs []*Run
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		r, err := scanRun(rows)
+		runs = append(runs, r)
+		return err
+	}, query, args...)
+	return runs, err
+}
+
+// run is like runs for a statement about one run; there may be ErrNone.
+func (s session) run(ctx context.Context, query string, args ...any) (*Run, error) {
+	runs, err := s.runs(ctx, query, args...)
+	if err != nil {
+		return nil, err
+	}
+	if len(runs) == 0 {
+		return nil, ErrNone
+	}
+	return runs[0], nil
+}
+
+const runByID = `SELECT ` + runColumns + ` FROM runs WHERE id = $1`
+
+// A Claim asks for an occurrence.
+type Claim struct {
+	Job, Key string
+	Due      time.Time     // zero if the occurrence has no instant
+	Holder   string        // names one process; none other uses it at the same time
+	Lease    time.Duration // how long the holder may be silent, see [Ledger.Renew]
+}
+
+// Claim returns the run of an occurrence, and whether it is the caller's to
+// work on: because it is new, because the same holder has it, or because it
+// has not ended and its lease is over. Of several that claim a new occurrence
+// at the same time one gets it.
+func (l *Ledger) Claim(ctx context.Context, c Claim) (run *Run, mine bool, err error) {
+	if c.Job == "" || c.Key == "" || c.Holder == "" {
+		return nil, false, errors.New("claim: job, key and holder must be given")
+	}
+	err = l.write(ctx, fmt.Sprintf("claim %s %s", c.Job, c.Key), func(ctx context.Context, s session) error {
+		var err error
+		run, mine, err = s.claim(ctx, c)
+		return err
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return run, mine, nil
+}
+
+func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
+	run, err := s.run(ctx, `
+		INSERT INTO runs (job, key, due, holder, lease_until, claimed)
+		VALUES ($1, $2, $3, $4, @now + $5, @now)
+		ON CONFLICT (job, key) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
+		WHERE runs.finished = 0 AND (runs.holder = excluded.holder OR runs.lease_until <= @now)
+		RETURNING `+runColumns, c.Job, c.Key, stamp(c.Due), c.Holder, c.Lease.Microseconds())
+	if !errors.Is(err, ErrNone) {
+		return run, err == nil, err
+	}
+	run, err = s.run(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND key = $2`, c.Job, c.Key)
+	return run, false, err
+}
+
+// Renew lets the leases of all runs that the holder works on last for lease
+// from now, and returns how many they are. A lease that was over and not
+// taken is in force again.
+func (l *Ledger) Renew(ctx context.Context, holder string, lease time.Duration) (int, error) {
+	var n int
+	err := l.write(ctx, "renew leases", func(ctx context.Context, s session) (err error) {
+		n, err = s.exec(ctx, `UPDATE runs SET lease_until = @now + $2 WHERE holder = $1 AND finished = 0`, holder, lease.Microseconds())
+		return err
+	})
+	return n, err
+}
+
+// Release ends the leases of the holder now, so that others need not wait for
+// it. The runs stay unfinished.
+func (l *Ledger) Release(ctx context.Context, holder string) error {
+	return l.write(ctx, "release leases", func(ctx context.Context, s session) error {
+		_, err := s.exec(ctx, `UPDATE runs SET lease_until = 0 WHERE holder = $1 AND finished = 0`, holder)
+		return err
+	})
+}
+
+// TakeOver gives the holder up to limit unfinished runs whose lease is over,
+// and returns them, the one that was claimed first at the front. Of several
+// that call it at the same time each gets other runs. Runs of the same holder
+// are among them if it did not renew their leases in time.
+func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duration, limit int) ([]*Run, error) {
+	var runs []*Run
+	err := l.write(ctx, "take over runs", func(ctx context.Context, s session) (err error) {
+		runs, err = s.runs(ctx, `
+			WITH free AS (
+				SELECT id FROM runs WHERE finished = 0 AND lease_until <= @now ORDER BY claimed, id LIMIT $3 @skip
+			)
+			UPDATE runs SET holder = $1, lease_until = @now + $2 WHERE id IN (SELECT id FROM free)
+			RETURNING `+runColumns, holder, lease.Microseconds(), limit)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(runs, func(a, b *Run) int {
+		if c := a.Claimed.Compare(b.Claimed); c != 0 {
+			return c
+		}
+		return int(a.ID - b.ID)
+	})
+	return runs, nil
+}
+
+// Advance records that a run has reached a state that is not final, a step and
+// an attempt. If the run is not the holder's, the error is ErrLost.
+func (l *Ledger) Advance(ctx context.Context, run int64, holder string, state State, step, attempt int) error {
+	if state != Claimed && state != Submitted {
+		return fmt.Errorf("advance run %d: %q is not a state of an unfinished run", run, state)
+	}
+	return l.write(ctx, fmt.Sprintf("advance run %d", run), func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, `UPDATE runs SET state = $3, step = $4, attempt = $5 WHERE id = $1 AND holder = $2 AND finished = 0`,
+			run, holder, string(state), step, attempt)
+		if err != nil || n > 0 {
+			return err
+		}
+		_, err = s.lost(ctx, run)
+		return err
+	})
+}
+
+// Finish records how a run ended. That stays, unless somebody asks for
+// [Ledger.Retry]. If the run is not the holder's, the error is ErrLost; that it
+// ended in the same way before is none.
+func (l *Ledger) Finish(ctx context.Context, run int64, holder string, o Outcome) error {
+	if !o.State.Final() {
+		return fmt.Errorf("finish run %d: %q is not a state of a finished run", run, o.State)
+	}
+	o.Class, o.Code, o.Message, o.RequestID = text(o.Class), text(o.Code), text(o.Message), text(o.RequestID)
+	return l.write(ctx, fmt.Sprintf("finish run %d", run), func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, `
+			UPDATE runs SET finished = @now, lease_until = 0, state = $3, exit_code = $4, class = $5, code = $6, message = $7,
+				request_id = $8, files = $9, files_skipped = $10, bytes = $11, skipped_errors = $12, faults = $13
+			WHERE id = $1 AND holder = $2 AND finished = 0`,
+			run, holder, string(o.State), o.ExitCode, o.Class, o.Code, o.Message,
+			o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults)
+		if err != nil || n > 0 {
+			return err
+		}
+		r, err := s.lost(ctx, run)
+		if r != nil && r.Holder == holder && r.Outcome == o {
+			return nil
+		}
+		return err
+	})
+}
+
+// lost returns a run that a fenced statement did not meet, and the error that
+// tells why.
+func (s session) lost(ctx context.Context, id int64) (*Run, error) {
+	r, err := s.run(ctx, runByID, id)
+	switch {
+	case err != nil:
+		return nil, err
+	case r.State.Final():
+		return r, fmt.Errorf("%w: it is %s since %s", ErrLost, r.State, r.Finished.Format(time.RFC3339))
+	default:
+		return r, fmt.Errorf("%w: it is held by %q", ErrLost, r.Holder)
+	}
+}
+
+// RequestCancel asks whoever holds a run to cancel it, see
+// [Ledger.CancelRequests]. If the run has ended, the error is ErrState.
+func (l *Ledger) RequestCancel(ctx context.Context, run int64) error {
+	return l.write(ctx, fmt.Sprintf("cancel run %d", run), func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, `UPDATE runs SET cancel_requested = 1 WHERE id = $1 AND finished = 0`, run)
+		if err != nil || n > 0 {
+			return err
+		}
+		r, err := s.run(ctx, runByID, run)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: it is %s", ErrState, r.State)
+	})
+}
+
+// CancelRequests returns the runs of the holder that somebody asked to cancel.
+func (l *Ledger) CancelRequests(ctx context.Context, holder string) ([]int64, error) {
+	var ids []int64
+	err := l.read(ctx, "look for cancel requests", func(ctx context.Context, s session) error {
+		ids = nil
+		return s.query(ctx, func(rows *sql.Rows) error {
+			var id int64
+			err := rows.Scan(&id)
+			ids = append(ids, id)
+			return err
+		}, `SELECT id FROM runs WHERE holder = $1 AND finished = 0 AND cancel_requested = 1 ORDER BY id`, holder)
+	})
+	return ids, err
+}
+
+// Retry makes a run that ended without success claimable again, as the next
+// attempt at the step it had reached. If it succeeded or has not ended, the
+// error is ErrState.
+func (l *Ledger) Retry(ctx context.Context, run int64) error {
+	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, `
+			UPDATE runs SET state = 'claimed', attempt = attempt + 1, holder = '', lease_until = 0, cancel_requested = 0,
+				finished = 0, exit_code = 0, class = '', code = '', message = '', request_id = '',
+				files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0
+			WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)
+		if err != nil || n > 0 {
+			return err
+		}
+		r, err := s.run(ctx, runByID, run)
+		if err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: it is %s", ErrState, r.State)
+	})
+}

@@ -1,0 +1,128 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"slices"
+)
+
+// schema returns the migrations: the one at index i leads from version i to
+// i+1. What was released is never changed, a new one is added. Instants are
+// microseconds since 1970, and 0 is none. No index has lease_until in it:
+// PostgreSQL renews a lease in place if no index changes.
+func schema() []string {
+	return []string{`
+CREATE TABLE ledger (
+	version BIGINT NOT NULL,
+	checked BIGINT NOT NULL
+);
+CREATE TABLE runs (
+	id               @id,
+	job              TEXT   NOT NULL,
+	key              TEXT   NOT NULL,
+	due              BIGINT NOT NULL,
+	state            TEXT   NOT NULL DEFAULT 'claimed',
+	step             BIGINT NOT NULL DEFAULT 0,
+	attempt          BIGINT NOT NULL DEFAULT 1,
+	holder           TEXT   NOT NULL,
+	lease_until      BIGINT NOT NULL,
+	cancel_requested BIGINT NOT NULL DEFAULT 0,
+	claimed          BIGINT NOT NULL,
+	finished         BIGINT NOT NULL DEFAULT 0,
+	exit_code        BIGINT NOT NULL DEFAULT 0,
+	class            TEXT   NOT NULL DEFAULT '',
+	code             TEXT   NOT NULL DEFAULT '',
+	message          TEXT   NOT NULL DEFAULT '',
+	request_id       TEXT   NOT NULL DEFAULT '',
+	files            BIGINT NOT NULL DEFAULT 0,
+	files_skipped    BIGINT NOT NULL DEFAULT 0,
+	bytes            BIGINT NOT NULL DEFAULT 0,
+	skipped_errors   BIGINT NOT NULL DEFAULT 0,
+	faults           BIGINT NOT NULL DEFAULT 0,
+	UNIQUE (job, key)
+);
+CREATE INDEX runs_of_job     ON runs (job, id);
+CREATE INDEX runs_due        ON runs (job, due, id);
+CREATE INDEX runs_finished   ON runs (finished) WHERE finished > 0;
+CREATE INDEX runs_unfinished ON runs (holder) WHERE finished = 0;
+CREATE TABLE submissions (
+	id       TEXT   NOT NULL PRIMARY KEY,
+	run      BIGINT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	step     BIGINT NOT NULL,
+	part     BIGINT NOT NULL,
+	attempt  BIGINT NOT NULL,
+	label    TEXT   NOT NULL,
+	document @bytes,
+	task_id  TEXT   NOT NULL DEFAULT '',
+	status   TEXT   NOT NULL DEFAULT '',
+	created  BIGINT NOT NULL,
+	accepted BIGINT NOT NULL DEFAULT 0,
+	UNIQUE (run, attempt, step, part)
+);
+CREATE TABLE notes (
+	id      @id,
+	run     BIGINT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,
+	at      BIGINT NOT NULL,
+	kind    TEXT   NOT NULL,
+	message TEXT   NOT NULL
+);
+CREATE INDEX notes_of_run ON notes (run);
+INSERT INTO ledger (version, checked) VALUES (0, 0);
+`}
+}
+
+// upgrade brings the schema to the version that the migrations lead to.
+func (l *Ledger) upgrade(ctx context.Context, migrations []string) error {
+	have, want := 0, len(migrations)
+	err := l.store.read(ctx, func(ctx context.Context, s session) (err error) {
+		have, err = s.version(ctx, want)
+		return err
+	})
+	if err != nil || have == want {
+		return err
+	}
+	return l.store.migrate(ctx, func(ctx context.Context, s session) error {
+		have, err := s.version(ctx, want) // another process may have been faster
+		if err != nil || have == want {
+			return err
+		}
+		for i, m := range migrations[have:] {
+			if _, err := s.conn.ExecContext(ctx, s.words.Replace(m)); err != nil {
+				return fmt.Errorf("bring its schema to version %d: %w", have+i+1, err)
+			}
+		}
+		if _, err := s.exec(ctx, `UPDATE ledger SET version = $1`, want); err != nil {
+			return err
+		}
+		if have > 0 {
+			l.log.InfoContext(ctx, "ledger brought up to date", "from", have, "to", want)
+		}
+		return nil
+	})
+}
+
+// version returns the version of the schema, 0 if there is no schema at all.
+func (s session) version(ctx context.Context, newest int) (int, error) {
+	var tables []string
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		var name string
+		err := rows.Scan(&name)
+		tables = append(tables, name)
+		return err
+	}, s.tables)
+	switch {
+	case err != nil:
+		return 0, err
+	case len(tables) == 0:
+		return 0, nil
+	case !slices.Contains(tables, "ledger"):
+		return 0, fmt.Errorf("it holds tables of another program, such as %q: give the ledger a place of its own", tables[0])
+	}
+	version := 0
+	err = s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&version) }, `SELECT version FROM ledger`)
+	if err == nil && version > newest {
+		err = fmt.Errorf("its schema has version %d, and this program knows versions up to %d: use a newer program", version, newest)
+	}
+	return version, err
+}

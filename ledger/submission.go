@@ -1,0 +1,132 @@
+package ledger
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// A Submission is one document on its way to Globus, or there.
+type Submission struct {
+	ID  string // the submission id that Globus gave
+	Run int64
+	// Step, Part and Attempt are its place in the run, which it has for
+	// itself. Part counts the tasks of one step, from 0.
+	Step, Part, Attempt int
+
+	Label    string
+	Document []byte    // as it is sent
+	TaskID   string    // empty until Accepted
+	Status   string    // of the task when it ended; empty until then
+	Created  time.Time // set by Submit
+	Accepted time.Time // zero if Globus did not confirm it yet
+}
+
+const submissionColumns = `id, run, step, part, attempt, label, document, task_id, status, created, accepted`
+
+func (s session) submissions(ctx context.Context, where string, args ...any) ([]Submission, error) {
+	var all []Submission
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		var m Submission
+		err := rows.Scan(&m.ID, &m.Run, &m.Step, &m.Part, &m.Attempt, &m.Label, &m.Document,
+			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted})
+		all = append(all, m)
+		return err
+	}, `SELECT `+submissionColumns+` FROM submissions WHERE `+where+` ORDER BY attempt, step, part`, args...)
+	return all, err
+}
+
+// Submit records a submission before it is sent. After an error it must not
+// be sent: ErrLost if the run is not the holder's, ErrExists if another
+// submission has the same place or the same id. That the same one is recorded
+// already is none. TaskID, Status and the instants of m are ignored.
+func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error {
+	if m.ID == "" {
+		return fmt.Errorf("record a submission of run %d: it has no submission id", m.Run)
+	}
+	m.Label = text(m.Label)
+	return l.write(ctx, fmt.Sprintf("record submission %s of run %d", m.ID, m.Run), func(ctx context.Context, s session) error {
+		// The lock keeps a take-over from slipping in between the look at the
+		// holder and the insert.
+		n, err := s.exec(ctx, `
+			INSERT INTO submissions (id, run, step, part, attempt, label, document, created)
+			SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS TEXT), CAST($8 AS @bytes), @now
+			FROM runs WHERE id = $1 AND holder = $2 AND finished = 0 @lock
+			ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Label, m.Document)
+		if err != nil || n > 0 {
+			return err
+		}
+		r, err := s.lost(ctx, m.Run)
+		if r == nil || r.State.Final() || r.Holder != holder {
+			return err
+		}
+		return s.resubmitted(ctx, m)
+	})
+}
+
+// resubmitted returns an error unless m is what the ledger holds already.
+func (s session) resubmitted(ctx context.Context, m Submission) error {
+	there, err := s.submissions(ctx, `id = $1 OR (run = $2 AND attempt = $3 AND step = $4 AND part = $5)`,
+		m.ID, m.Run, m.Attempt, m.Step, m.Part)
+	if err != nil {
+		return err
+	}
+	if len(there) != 1 {
+		return fmt.Errorf("%w: its id or its place is taken", ErrExists)
+	}
+	t := there[0]
+	switch {
+	case t.ID != m.ID:
+		return fmt.Errorf("%w: attempt %d, step %d, part %d is submission %s", ErrExists, t.Attempt, t.Step, t.Part, t.ID)
+	case t.Run != m.Run || t.Step != m.Step || t.Part != m.Part || t.Attempt != m.Attempt:
+		return fmt.Errorf("%w: in run %d, attempt %d, step %d, part %d", ErrExists, t.Run, t.Attempt, t.Step, t.Part)
+	case !bytes.Equal(t.Document, m.Document):
+		return fmt.Errorf("%w: with another document", ErrExists)
+	}
+	return nil
+}
+
+// Accepted records which task a submission became. It needs no lease: it is
+// so, whoever finds out. A second task for the same submission is ErrExists.
+func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) error {
+	return l.write(ctx, "record the task of submission "+submissionID, func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, `
+			UPDATE submissions SET task_id = $2, accepted = CASE WHEN accepted = 0 THEN @now ELSE accepted END
+			WHERE id = $1 AND (task_id = '' OR task_id = $2)`, submissionID, taskID)
+		if err != nil || n > 0 {
+			return err
+		}
+		there, err := s.submissions(ctx, `id = $1`, submissionID)
+		if err != nil {
+			return err
+		}
+		if len(there) == 0 {
+			return ErrNone
+		}
+		return fmt.Errorf("%w: it is task %s, not %s", ErrExists, there[0].TaskID, taskID)
+	})
+}
+
+// Ended records the status with which the task of a submission ended.
+func (l *Ledger) Ended(ctx context.Context, submissionID, status string) error {
+	return l.write(ctx, "record the end of submission "+submissionID, func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, `UPDATE submissions SET status = $2 WHERE id = $1`, submissionID, text(status))
+		if err == nil && n == 0 {
+			return ErrNone
+		}
+		return err
+	})
+}
+
+// Submissions returns the submissions of a run by attempt, step and part. A
+// run that does not exist has none.
+func (l *Ledger) Submissions(ctx context.Context, run int64) ([]Submission, error) {
+	var all []Submission
+	err := l.read(ctx, fmt.Sprintf("submissions of run %d", run), func(ctx context.Context, s session) (err error) {
+		all, err = s.submissions(ctx, `run = $1`, run)
+		return err
+	})
+	return all, err
+}
