@@ -1,0 +1,57 @@
+package status
+
+import (
+	"errors"
+	"io/fs"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+// maxError bounds the text of an error, in bytes.
+const maxError = 400
+
+// A censor makes errors fit for whoever asks.
+type censor struct {
+	private *regexp.Regexp
+}
+
+func newCensor() *censor {
+	return &censor{regexp.MustCompile(strings.Join([]string{
+		`[A-Za-z][A-Za-z0-9+.-]*://[^\s"'<>]*[^\s"'<>:,;.)]`,                                 // URL
+		`"(?:~|\.\.?|[A-Za-z]:)?[/\\][^"]+`,                                                  // absolute path in quotes
+		`(?:^|[\s"'(=:,;<[])(?:~|\.\.?|[A-Za-z]:)?[/\\][^\s"'():;,<>[\]]+`,                   // absolute path
+		`(?:^|[\s"'(=:,;<[])[^\s"'():;,<>[\]=/]+(?:/[^\s"'():;,<>[\]/]+)*/[^\s"':;,/]*\.\w+`, // a/b.c, but not I/O
+	}, "|"))}
+}
+
+// text returns what err says: on one line, not too long, without paths, and
+// with no more of a URL than its scheme and host.
+func (c *censor) text(err error) string {
+	text := err.Error()
+	if e, ok := errors.AsType[*fs.PathError](err); ok && strings.ContainsAny(e.Path, `/\`) {
+		text = strings.ReplaceAll(text, e.Path, "[path]") // it may hold blanks
+	}
+	text = c.private.ReplaceAllStringFunc(text, func(s string) string {
+		switch {
+		case strings.Contains(s, "://"):
+			return host(s)
+		case strings.ContainsAny(s[:1], " \t\r\n\"'(=:,;<["):
+			return s[:1] + "[path]"
+		}
+		return "[path]"
+	})
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxError {
+		text = strings.ToValidUTF8(text[:maxError], "") + "..."
+	}
+	return text
+}
+
+func host(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return "[url]"
+	}
+	return u.Scheme + "://" + u.Host
+}

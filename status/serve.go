@@ -1,0 +1,66 @@
+package status
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+)
+
+// grace is what requests get to end when the server stops.
+const grace = 500 * time.Millisecond
+
+// Serve listens on addr, a host and a port, and serves [Status.Handler] until
+// ctx ends; it returns nil then, within a second. An addr without a host, such
+// as ":9090", is loopback; 0.0.0.0 has to be asked for.
+func (s *Status) Serve(ctx context.Context, addr string) error {
+	host, port, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("serve the status: %w", err)
+	}
+	if host == "" {
+		addr = net.JoinHostPort("127.0.0.1", port)
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
+	if err != nil {
+		return fmt.Errorf("serve the status: %w", err)
+	}
+	return s.ServeListener(ctx, l)
+}
+
+// ServeListener is [Status.Serve] on a listener, which it closes, for callers
+// that want to know the port that was free.
+func (s *Status) ServeListener(ctx context.Context, l net.Listener) error {
+	server := &http.Server{
+		Handler:           s.Handler(),
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       5 * time.Second,
+		WriteTimeout:      15 * time.Second, // a scrape of many jobs over a slow line
+		IdleTimeout:       2 * time.Minute,  // longer than between two scrapes
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          log.New(io.Discard, "", 0), // it is about clients that hang up
+		BaseContext:       func(net.Listener) context.Context { return ctx },
+
+		DisableGeneralOptionsHandler: true,
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	select {
+	case err := <-ended:
+		return fmt.Errorf("serve the status: %w", err)
+	case <-ctx.Done():
+	}
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
+	defer cancel()
+	if err := server.Shutdown(last); err != nil {
+		_ = server.Close() // who is still connected had the time
+	}
+	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
+		return fmt.Errorf("serve the status: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,138 @@
+// Package status tells machines how the runner is: /healthz and /readyz for
+// an orchestrator's probes, /metrics for Prometheus. It only reads what it was
+// told through [Status]; what the words mean is decided by its callers, and
+// docs/metrics.md says what each metric stands for.
+//
+// Whoever can connect can ask, so no answer holds a secret or the path of a
+// file.
+package status
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// loopTime is how long ago the scheduler's loop may have turned last.
+const loopTime = 2 * time.Minute
+
+// loopCheck is the name of the check that is always made.
+const loopCheck = "loop"
+
+// A Config says what a [Status] reports beside what it is told later.
+type Config struct {
+	// The program, for the metric build_info.
+	Version, Commit, GoVersion string
+
+	// Checks are the conditions of readiness by name; nil means none but
+	// that the scheduler's loop turns, which has the name loop and replaces
+	// one of that name here. A check gets 2 s and should heed its context;
+	// one that does not is left behind and called again only when it has
+	// returned. The text of its error is shown without paths of files and
+	// with no more of a URL than its host; it must not hold a secret
+	// otherwise.
+	Checks map[string]func(context.Context) error
+}
+
+// A Status is what is known of a running scheduler. Its methods may be called
+// concurrently.
+type Status struct {
+	metrics *metrics
+	ready   *readiness
+	begun   time.Time
+	beat    atomic.Pointer[time.Time] // when the loop turned last; nil: not yet
+}
+
+// New returns a Status of a scheduler that is just starting.
+func New(c Config) *Status {
+	s := &Status{metrics: newMetrics(c), begun: time.Now()}
+	s.ready = newReadiness(c.Checks, s.loop)
+	return s
+}
+
+// Beat says that the scheduler's loop has turned. It costs next to nothing and
+// has to be called at least every two minutes.
+func (s *Status) Beat() { s.beat.Store(new(time.Now())) }
+
+// alive returns an error if the loop has not turned lately. A start counts as
+// a turn, so that a slow one is not mistaken for a hang.
+func (s *Status) alive() error {
+	last := s.begun
+	if beat := s.beat.Load(); beat != nil {
+		last = *beat
+	}
+	if age := time.Since(last); age > loopTime {
+		return fmt.Errorf("the scheduler's loop has not turned for %v", age.Truncate(time.Second))
+	}
+	return nil
+}
+
+// loop is the check of that name: stricter than alive, it wants a first turn.
+func (s *Status) loop(context.Context) error {
+	if s.beat.Load() == nil {
+		return errors.New("the scheduler's loop has not turned yet")
+	}
+	return s.alive()
+}
+
+// Handler returns what is served:
+//
+//   - GET /healthz: 200 while the scheduler's loop has turned within the last
+//     two minutes or was started since then, else 503; a process that answers
+//     503 is better restarted
+//   - GET /readyz: 200 if every check passes, else 503, with the checks by
+//     name; they run side by side, and their results are kept for 1 s
+//   - GET /metrics: the text format of Prometheus, or OpenMetrics where the
+//     request accepts that; 503 to more than four at once
+//
+// Other methods (but HEAD) get 405 and other paths 404. All answers but
+// /metrics are JSON with at least the boolean ok, and error if it is false.
+func (s *Status) Handler() http.Handler {
+	pages := map[string]http.Handler{
+		"/healthz": http.HandlerFunc(s.serveHealth),
+		"/readyz":  http.HandlerFunc(s.ready.serve),
+		"/metrics": s.metrics.handler(),
+	}
+	// A ServeMux would redirect from paths that are not clean and answer in
+	// plain text.
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		page, ok := pages[r.URL.Path]
+		switch {
+		case !ok:
+			reply(w, http.StatusNotFound, answer{Error: "not found"})
+		case r.Method != http.MethodGet && r.Method != http.MethodHead:
+			w.Header().Set("Allow", "GET, HEAD")
+			reply(w, http.StatusMethodNotAllowed, answer{Error: "method not allowed"})
+		default:
+			page.ServeHTTP(w, r)
+		}
+	})
+}
+
+func (s *Status) serveHealth(w http.ResponseWriter, _ *http.Request) {
+	if err := s.alive(); err != nil {
+		reply(w, http.StatusServiceUnavailable, answer{Error: err.Error()})
+		return
+	}
+	reply(w, http.StatusOK, answer{OK: true})
+}
+
+// An answer is the document of every path but /metrics.
+type answer struct {
+	OK     bool     `json:"ok"`
+	Error  string   `json:"error,omitempty"`
+	Checks []result `json:"checks,omitempty"` // of /readyz, by name
+}
+
+func reply(w http.ResponseWriter, status int, doc answer) {
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(doc) // who asked has gone
+}

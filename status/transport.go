@@ -1,0 +1,33 @@
+package status
+
+import (
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Transport returns a RoundTripper that sends requests through next and counts
+// them for service, a constant word such as "transfer": by the status of the
+// reply, or as error if there was none, and by the time until its header came.
+// Below the retries it counts tries.
+func (s *Status) Transport(service string, next http.RoundTripper) http.RoundTripper {
+	return &transport{metrics: s.metrics, service: service, next: next}
+}
+
+type transport struct {
+	metrics *metrics
+	service string
+	next    http.RoundTripper
+}
+
+func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	begin := time.Now()
+	resp, err := t.next.RoundTrip(r)
+	code := "error"
+	if err == nil {
+		code = strconv.Itoa(resp.StatusCode)
+	}
+	t.metrics.requests.WithLabelValues(t.service, code).Inc()
+	t.metrics.requestTime.WithLabelValues(t.service).Observe(time.Since(begin).Seconds())
+	return resp, err
+}
