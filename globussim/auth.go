@@ -19,7 +19,7 @@ type authority struct {
 	lifetime    time.Duration
 	accounts    map[string]Account    // by client id
 	collections map[string]Collection // by id
-	scopes      []string              // of Globus Auth itself
+	scopes      map[string]string     // resource servers by scope
 	key         func() (*rsa.PrivateKey, error)
 
 	mu          sync.Mutex
@@ -45,7 +45,7 @@ func newAuthority(cfg Config) *authority {
 		lifetime:    cfg.TokenLifetime,
 		accounts:    make(map[string]Account),
 		collections: make(map[string]Collection),
-		scopes:      authScopes(),
+		scopes:      fixedScopes(),
 		// Making the key takes a while, and most uses need none.
 		key:         sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
 		tokens:      make(map[string]*token),
@@ -68,6 +68,7 @@ func (a *authority) routes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v2/oauth2/token/revoke", a.serveRevoke)
 	mux.HandleFunc("GET /v2/oauth2/userinfo", a.serveUserinfo)
 	mux.HandleFunc("GET /v2/api/identities", a.serveIdentities)
+	mux.HandleFunc("GET /v2/api/identities/{id}", a.serveIdentity)
 	mux.HandleFunc("GET /v2/api/identities/{id}/consents", a.serveConsents)
 	mux.HandleFunc("GET /.well-known/openid-configuration", a.serveDiscovery)
 	mux.HandleFunc("GET "+jwksPath, a.serveKeys)
@@ -149,6 +150,12 @@ func (s *Server) identity(r *http.Request) (clientID string, e *apiError) {
 			Message: "Token is not active",
 		}
 	}
+	if !slices.Contains(t.scopes, transferAll) {
+		return "", &apiError{
+			Status: http.StatusForbidden, Code: "PermissionDenied",
+			Message: "The token does not have the scope " + transferAll,
+		}
+	}
 	return t.client, nil
 }
 
@@ -184,7 +191,11 @@ func (a *authority) client(r *http.Request) (Account, *authError) {
 	case ok && basic && sameSecret(unescape(secret), account.Secret):
 		return account, nil
 	}
-	return Account{}, oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
+	e := oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
+	if basic {
+		e.code, e.detail = "UNAUTHORIZED", "Basic auth failed"
+	}
+	return Account{}, e
 }
 
 // unescape undoes the form encoding that some clients apply before they build

@@ -82,6 +82,20 @@ func (a *authority) serveIdentities(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"identities": found})
 }
 
+// serveIdentity answers GET /v2/api/identities/<id>.
+func (a *authority) serveIdentity(w http.ResponseWriter, r *http.Request) {
+	if _, e := a.caller(r); e != nil {
+		writeAuthError(w, e)
+		return
+	}
+	who, ok := a.identityByID(r.PathValue("id"))
+	if !ok {
+		writeAuthError(w, newAuthError(http.StatusNotFound, "", "There is no such identity"))
+		return
+	}
+	writeJSON(w, http.StatusOK, map[string]any{"identity": who})
+}
+
 // split returns the elements of a list in a query, without empty ones.
 func split(list string) []string {
 	return slices.DeleteFunc(strings.Split(list, ","), func(s string) bool { return s == "" })

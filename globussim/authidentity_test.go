@@ -2,6 +2,7 @@ package globussim_test
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -74,6 +75,31 @@ func TestIdentitiesAreFoundByIDAndByName(t *testing.T) {
 				t.Errorf("got %d %s, want %d with %v", a.status, a.body, tt.status, tt.want)
 			}
 		})
+	}
+}
+
+func TestAnIdentityIsFoundByItsIDAlone(t *testing.T) {
+	s := startWorld(t)
+	token := bearer(t, s, "openid")
+	a := get(t, s, authBase+"/v2/api/identities/"+strings.ToUpper(robot), token)
+	who, _ := a.doc["identity"].(map[string]any)
+	if a.status != http.StatusOK || who["id"] != robot || who["username"] != robot+"@clients.auth.globus.org" {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+	for name, tt := range map[string]struct {
+		id, authorization string
+		status            int
+		code              string
+	}{
+		"unknown":  {"0f1e2d3c-0000-4000-8000-00000000000f", token, 404, "NOT_FOUND"},
+		"no UUID":  {"robot", token, 404, "NOT_FOUND"},
+		"stranger": {robot, "", 401, "UNAUTHORIZED"},
+	} {
+		a := get(t, s, authBase+"/v2/api/identities/"+tt.id, tt.authorization)
+		errs, _ := a.doc["errors"].([]any)
+		if a.status != tt.status || len(errs) != 1 || errs[0].(map[string]any)["code"] != tt.code {
+			t.Errorf("%s: got %d %s", name, a.status, a.body)
+		}
 	}
 }
 

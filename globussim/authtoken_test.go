@@ -96,6 +96,32 @@ func TestATokenAnswerHasOneTokenForEachResourceServer(t *testing.T) {
 	}
 }
 
+func TestServicesThatAreNotSimulatedHaveTokensToo(t *testing.T) {
+	s := startWorld(t)
+	const base = "https://auth.globus.org/scopes/"
+	for scope, server := range map[string]string{
+		"urn:globus:auth:scope:groups.api.globus.org:view_my_groups_and_memberships":                                               "groups.api.globus.org",
+		"urn:globus:auth:scope:search.api.globus.org:search":                                                                       "search.api.globus.org",
+		"urn:globus:auth:scope:auth.globus.org:manage_projects":                                                                    "auth.globus.org",
+		"urn:globus:auth:scope:transfer.api.globus.org:gcp_install":                                                                "transfer.api.globus.org",
+		base + "eec9b274-0c81-4334-bdc2-54e90e689b9a/run_status":                                                                   "flows.globus.org",
+		base + "facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all":                                                                          "funcx_service",
+		base + "524230d7-ea86-4a52-8312-86065a9e0417/timer[" + base + "actions.globus.org/transfer/transfer[" + transferAll + "]]": "524230d7-ea86-4a52-8312-86065a9e0417",
+	} {
+		if a := request(t, s, scope); a.status != http.StatusOK || a.text("resource_server") != server {
+			t.Errorf("%s: got %d %s", scope, a.status, a.body)
+		}
+	}
+}
+
+func TestATransferTokenWithoutTheScopeIsRefused(t *testing.T) {
+	s := startWorld(t)
+	a := get(t, s, transferBase+"/v0.10/task_list", bearer(t, s, "urn:globus:auth:scope:transfer.api.globus.org:gcp_install"))
+	if a.status != http.StatusForbidden || a.text("code") != "PermissionDenied" {
+		t.Errorf("got %d %s", a.status, a.body)
+	}
+}
+
 func TestATokenRequestIsRefusedInBothFormsOfError(t *testing.T) {
 	s := startWorld(t)
 	good, form := basic(robot, robotSecret), "grant_type=client_credentials&scope="
@@ -104,9 +130,10 @@ func TestATokenRequestIsRefusedInBothFormsOfError(t *testing.T) {
 		status              int
 		oauth, code         string
 	}{
-		"wrong secret":        {basic(robot, "guess"), form + transferAll, 401, "invalid_client", "INVALID_CLIENT"},
-		"secret of another":   {basic(robot, otherSecret), form + transferAll, 401, "invalid_client", "INVALID_CLIENT"},
-		"unknown client":      {basic("0f1e2d3c-0000-4000-8000-00000000000f", robotSecret), form + transferAll, 401, "invalid_client", "INVALID_CLIENT"},
+		"wrong secret":        {basic(robot, "guess"), form + transferAll, 401, "invalid_client", "UNAUTHORIZED"},
+		"secret of another":   {basic(robot, otherSecret), form + transferAll, 401, "invalid_client", "UNAUTHORIZED"},
+		"unknown client":      {basic("0f1e2d3c-0000-4000-8000-00000000000f", robotSecret), form + transferAll, 401, "invalid_client", "UNAUTHORIZED"},
+		"wrong secret, form":  {"", form + transferAll + "&client_id=" + robot + "&client_secret=guess", 401, "invalid_client", "INVALID_CLIENT"},
 		"no client":           {"", form + transferAll, 401, "invalid_client", "INVALID_CLIENT"},
 		"native app":          {"", form + transferAll + "&client_id=" + nativeApp, 400, "unauthorized_client", "UNAUTHORIZED_CLIENT"},
 		"other grant":         {good, "grant_type=password", 400, "unsupported_grant_type", "UNSUPPORTED_GRANT_TYPE"},
@@ -145,6 +172,21 @@ func TestATokenRequestIsRefusedInBothFormsOfError(t *testing.T) {
 				t.Errorf("the secret is in the answer: %s", a.body)
 			}
 		})
+	}
+}
+
+func TestAWrongSecretInTheBasicHeaderIsNamedAsGlobusDoes(t *testing.T) {
+	s := startWorld(t)
+	a := ask(t, s.Client(), http.MethodPost, authBase+"/v2/oauth2/token", basic(robot, "guess"), formType, "grant_type=client_credentials&scope="+transferAll)
+	errs, _ := a.doc["errors"].([]any)
+	if len(errs) != 1 {
+		t.Fatalf("got %d %s", a.status, a.body)
+	}
+	got := errs[0].(map[string]any)
+	delete(got, "id")
+	want := map[string]any{"status": "401", "code": "UNAUTHORIZED", "title": "Unauthorized", "detail": "Basic auth failed"}
+	if diff := cmp.Diff(want, got); diff != "" || a.text("error") != "invalid_client" {
+		t.Errorf("the error is %q, its entry differs (-want +got):\n%s", a.text("error"), diff)
 	}
 }
 

@@ -52,7 +52,7 @@ func (sv *service) change(q *request, c change) (int, any, *apiError) {
 			return 0, nil, e
 		}
 		paths[field] = abs
-		if p.Offline {
+		if p.condition().Offline {
 			return 0, nil, external(p, c.name, errOffline, abs)
 		}
 		if !p.allows(q.owner, abs, "w") {

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync/atomic"
 
 	"github.com/google/uuid"
 )
@@ -31,6 +32,7 @@ type Collection struct {
 	Home string
 	// Access says who may read and write where. Nil means that every account
 	// may read and write everywhere; an empty, non-nil list lets nobody in.
+	// This and the next two can change later; see [Server.ChangeCollection].
 	Access []AccessRule
 	// Offline is a GCP collection whose machine is not connected.
 	Offline bool
@@ -61,9 +63,9 @@ func CollectionID(name string) string {
 
 // An AccessRule lets one identity into a folder of a collection.
 type AccessRule struct {
-	Principal   string // identity id, or "all_authenticated_users"
-	Path        string // ends in "/"; empty means "/"
-	Permissions string // "r" or "rw"
+	Principal   string `json:"principal"`      // identity id, or "all_authenticated_users"
+	Path        string `json:"path,omitempty"` // ends in "/"; empty means "/"
+	Permissions string `json:"permissions"`    // "r" or "rw"
 }
 
 // nobody owns the collections without an owner.
@@ -71,18 +73,25 @@ var nobody = uuid.NewSHA1(collectionSpace, []byte("owner")).String()
 
 // A place is a collection with its folder opened.
 type place struct {
-	Collection
-	root *os.Root
+	Collection // but what a Condition holds
+	root       *os.Root
+	now        atomic.Pointer[Condition] // what it points to never changes
 }
 
 func openPlace(c Collection) (*place, error) {
-	c.Owner = cmp.Or(c.Owner, nobody)
 	root, err := os.OpenRoot(c.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("collection %s: %w", c.Name, err)
 	}
-	return &place{Collection: c, root: root}, nil
+	p := &place{Collection: c, root: root}
+	p.now.Store(&Condition{c.Access, c.Offline, c.Quota})
+	p.Access, p.Offline, p.Quota = nil, false, 0
+	p.Owner = cmp.Or(p.Owner, nobody)
+	return p, nil
 }
+
+// condition returns how the collection is now.
+func (p *place) condition() Condition { return *p.now.Load() }
 
 func (p *place) guest() bool {
 	return p.EntityType == GuestCollection || p.EntityType == GCPGuestCollection
@@ -102,10 +111,11 @@ func (p *place) canonical() string { return "u_sim#" + p.ID }
 
 // allows reports whether the identity may do op, "r" or "w", at the path.
 func (p *place) allows(identity, path, op string) bool {
-	if p.Access == nil {
+	access := p.condition().Access
+	if access == nil {
 		return true
 	}
-	for _, rule := range p.Access {
+	for _, rule := range access {
 		if rule.covers(identity) && strings.Contains(rule.Permissions, op) &&
 			strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", rule.folder()) {
 			return true
@@ -116,10 +126,11 @@ func (p *place) allows(identity, path, op string) bool {
 
 // knows reports whether any rule lets the identity in somewhere.
 func (p *place) knows(identity string) bool {
-	if p.Access == nil {
+	access := p.condition().Access
+	if access == nil {
 		return true
 	}
-	for _, rule := range p.Access {
+	for _, rule := range access {
 		if rule.covers(identity) {
 			return true
 		}

@@ -114,13 +114,8 @@ func completeCollections(collections []Collection) (errs []error) {
 		if !strings.HasPrefix(c.Home, "/") || !strings.HasSuffix(c.Home, "/") {
 			problem("the home %q does not begin and end with a slash", c.Home)
 		}
-		for _, rule := range c.Access {
-			if rule.Permissions != "r" && rule.Permissions != "rw" {
-				problem("the permissions %q are neither r nor rw", rule.Permissions)
-			}
-		}
-		if c.Quota < 0 {
-			problem("the quota is negative")
+		if err := (Condition{c.Access, c.Offline, c.Quota}).check(); err != nil {
+			problem("%w", err)
 		}
 		if info, err := os.Stat(c.Dir); err != nil {
 			problem("%w", err)

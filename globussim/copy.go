@@ -24,11 +24,12 @@ const partPrefix = ".globussim-part-"
 
 // write copies a file to a temporary name and renames it when it is complete
 // and verified, so that a task that is killed leaves nothing that looks whole.
-func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (err error) {
+// It returns the number of bytes.
+func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int64, err error) {
 	t := w.task
 	in, err := t.src.root.Open(inRoot(u.src))
 	if err != nil {
-		return u.atSource(t, codeOf(err))
+		return 0, u.atSource(t, codeOf(err))
 	}
 	defer shut(in)
 	mode := fs.FileMode(0o644)
@@ -38,7 +39,7 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (err error
 	part := inRoot(join(path.Dir(u.dst), partPrefix+rand.Text()))
 	out, err := t.dst.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
-		return u.atDestination(t, codeOf(err))
+		return 0, u.atDestination(t, codeOf(err))
 	}
 	defer func() {
 		if err != nil {
@@ -55,38 +56,36 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (err error
 	if t.spec.VerifyChecksum || u.item.checksum != "" {
 		sum = newHash(algorithm)
 	}
-	size, err := w.stream(ctx, u, in, out, sum)
-	if err != nil {
-		return err
+	if size, err = w.stream(ctx, u, in, out, sum); err != nil {
+		return 0, err
 	}
 	// The mode again, since the process's mask took from the first.
 	if err := errors.Join(out.Chmod(mode), out.Close()); err != nil {
-		return u.atDestination(t, codeOf(err))
+		return 0, u.atDestination(t, codeOf(err))
 	}
 	done := success{src: u.rawSource(), dst: u.rawDestination(), size: size}
 	if sum != nil {
 		done.checksum, done.algorithm = hex.EncodeToString(sum.Sum(nil)), algorithm
 		if err := w.verify(ctx, u, part, done); err != nil {
-			return err
+			return 0, err
 		}
 	}
 	if t.spec.PreserveTimestamp {
 		if err := t.dst.root.Chtimes(part, info.ModTime(), info.ModTime()); err != nil {
-			return u.atDestination(t, codeOf(err))
+			return 0, u.atDestination(t, codeOf(err))
 		}
 	}
 	if _, err := w.gate(ctx); err != nil {
-		return err
+		return 0, err
 	}
 	if err := t.dst.root.Rename(part, inRoot(u.dst)); err != nil {
-		return u.atDestination(t, codeOf(err))
+		return 0, u.atDestination(t, codeOf(err))
 	}
-	w.room -= size
-	w.update(func(d *taskDoc) {
+	w.advance(func(d *taskDoc) {
 		d.FilesTransferred++
 		t.successes = append(t.successes, done)
 	})
-	return nil
+	return size, nil
 }
 
 // stream copies bytes at the task's rate.
@@ -97,6 +96,9 @@ func (w *worker) stream(ctx context.Context, u unit, in io.Reader, out io.Writer
 	for {
 		rate, err := w.gate(ctx)
 		if err != nil {
+			return size, err
+		}
+		if err := w.reach(u); err != nil {
 			return size, err
 		}
 		chunk := w.buf
@@ -115,7 +117,7 @@ func (w *worker) stream(ctx context.Context, u unit, in io.Reader, out io.Writer
 				_, _ = sum.Write(chunk[:n]) // a hash takes everything
 			}
 			size += int64(n)
-			w.update(func(d *taskDoc) { d.BytesTransferred += int64(n) })
+			w.advance(func(d *taskDoc) { d.BytesTransferred += int64(n) })
 		}
 		if readErr == io.EOF {
 			return size, nil
@@ -127,7 +129,8 @@ func (w *worker) stream(ctx context.Context, u unit, in io.Reader, out io.Writer
 }
 
 // verify compares the checksum of what was read with the one that the item
-// demands and, if the document asks for it, with what was written.
+// demands and, if the document asks for it, with those of what was written and
+// of what the source holds now: it may have changed under the copy.
 func (w *worker) verify(ctx context.Context, u unit, part string, done success) error {
 	t := w.task
 	if u.item.checksum != "" && u.item.checksum != done.checksum {
@@ -136,44 +139,47 @@ func (w *worker) verify(ctx context.Context, u unit, part string, done success) 
 	if !t.spec.VerifyChecksum {
 		return nil
 	}
-	written, err := w.checksum(ctx, t.dst, part, done.algorithm)
+	written, n, err := w.checksum(ctx, t.dst, part, done.algorithm)
 	if err != nil {
 		return either(ctx, u.atDestination(t, codeOf(err)))
 	}
-	if written != done.checksum {
+	there, _, err := w.checksum(ctx, t.src, inRoot(u.src), done.algorithm)
+	if err != nil {
+		return either(ctx, u.atSource(t, codeOf(err)))
+	}
+	w.update(func(d *taskDoc) { d.BytesChecksummed += n })
+	if written != done.checksum || there != done.checksum {
 		return u.atDestination(t, codeChecksum)
 	}
 	return nil
 }
 
-// checksum reads a file whole. The path is one for os.Root.
-func (w *worker) checksum(ctx context.Context, p *place, name, algorithm string) (string, error) {
+// checksum reads a file whole and returns its size as well. The path is one for
+// os.Root.
+func (w *worker) checksum(ctx context.Context, p *place, name, algorithm string) (hexSum string, size int64, err error) {
 	f, err := p.root.Open(name)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer shut(f)
 	sum := newHash(algorithm)
 	if w.buf == nil {
 		w.buf = make([]byte, 256<<10)
 	}
-	n := int64(0)
 	for {
 		if err := ctx.Err(); err != nil {
-			return "", err
+			return "", 0, err
 		}
-		k, err := f.Read(w.buf)
-		_, _ = sum.Write(w.buf[:k]) // a hash takes everything
-		n += int64(k)
+		n, err := f.Read(w.buf)
+		_, _ = sum.Write(w.buf[:n]) // a hash takes everything
+		size += int64(n)
 		if err == io.EOF {
-			break
+			return hex.EncodeToString(sum.Sum(nil)), size, nil
 		}
 		if err != nil {
-			return "", err
+			return "", 0, err
 		}
 	}
-	w.update(func(d *taskDoc) { d.BytesChecksummed += n })
-	return hex.EncodeToString(sum.Sum(nil)), nil
 }
 
 // newHash returns the named algorithm, MD5 if there is no name, or nil if it

@@ -217,7 +217,7 @@ func (sv *service) state() []TaskState {
 	return states
 }
 
-// controlRoutes adds what orders disturbances from outside.
+// controlRoutes adds what changes tasks and collections from outside.
 func (sv *service) controlRoutes(mux *http.ServeMux) {
 	control := func(h handler) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
@@ -242,6 +242,8 @@ func (sv *service) controlRoutes(mux *http.ServeMux) {
 		}
 		return http.StatusOK, d, nil
 	}))
+	mux.HandleFunc("GET /_sim/collections/{id}", control(sv.getCondition))
+	mux.HandleFunc("POST /_sim/collections/{id}", control(sv.postCondition))
 	mux.HandleFunc("POST /_sim/pauses", control(func(q *request) (int, any, *apiError) {
 		var rule PauseRule
 		if e := q.body(&rule); e != nil {

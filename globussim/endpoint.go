@@ -21,7 +21,8 @@ func endpointDoc(p *place, identity string) map[string]any {
 		"contact_email": nil, "contact_info": nil, "info_link": nil,
 		"user_message": nil, "user_message_link": nil,
 		"public": true, "subscription_id": nil, "default_directory": nil,
-		"high_assurance": p.HighAssurance, "mfa_required": false,
+		"subscription_admin_verified": false, "associated_flow_policy": nil,
+		"high_assurance": p.HighAssurance, "mfa_required": false, "restrict_transfers_to_high_assurance": nil,
 		"authentication_timeout_mins": nil, "authentication_assurance_timeout": nil,
 		"authentication_policy_id": optional(p.SessionPolicy),
 		"force_encryption":         p.HighAssurance,
@@ -33,7 +34,9 @@ func endpointDoc(p *place, identity string) map[string]any {
 		"gcp_connected": nil, "gcp_paused": nil, "gcs_version": nil, "gcs_manager_url": nil,
 		"https_server": nil, "tlsftp_server": nil,
 		"my_effective_roles": []string{},
-		"acl_available":      p.guest(), "acl_editable": false, "local_user_info_available": nil,
+		"acl_available":      p.guest(), "acl_editable": false, "acl_max_expiration_period_mins": nil,
+		"local_user_info_available": nil, "preserve_modtime": nil,
+		"auto_delete_timeout": nil, "skip_auto_delete": nil, "guest_collection_activity_notification_policy": nil,
 		"activated": false, "expires_in": -1, "expire_time": nil, "in_use": false,
 		"is_globus_connect": p.gcp(), "globus_connect_setup_key": nil,
 		"shareable": !p.guest(), "network_use": "normal", "location": "Automatic",
@@ -47,7 +50,7 @@ func endpointDoc(p *place, identity string) map[string]any {
 		doc["default_directory"] = p.Home
 	}
 	if p.gcp() {
-		doc["gcp_connected"], doc["gcp_paused"] = !p.Offline, false
+		doc["gcp_connected"], doc["gcp_paused"] = !p.condition().Offline, false
 	} else {
 		doc["gcs_version"] = "5.4.71"
 		doc["gcs_manager_url"] = "https://sim.invalid"
@@ -172,7 +175,7 @@ func (sv *service) scopes(identity string) map[string]func(*place) bool {
 		"administered-by-me":  mine,
 		"my-gcp-endpoints":    func(p *place) bool { return mine(p) && p.gcp() },
 		"shared-by-me":        func(p *place) bool { return mine(p) && p.guest() },
-		"shared-with-me":      func(p *place) bool { return !mine(p) && p.guest() && p.Access != nil && p.knows(identity) },
+		"shared-with-me":      func(p *place) bool { return !mine(p) && p.guest() && p.condition().Access != nil && p.knows(identity) },
 		"hide-no-permissions": func(p *place) bool { return p.knows(identity) },
 		"recently-used":       func(p *place) bool { return recently[p] },
 		"in-use":              func(p *place) bool { return now[p] },
@@ -199,33 +202,6 @@ func (p *place) mentions(term string) bool {
 	return false
 }
 
-// accessList answers GET /endpoint/<id>/access_list, for administrators.
-func (sv *service) accessList(q *request) (int, any, *apiError) {
-	p, e := sv.find(q.PathValue("id"))
-	if e != nil {
-		return 0, nil, e
-	}
-	if p.Owner != q.owner {
-		return 0, nil, &apiError{
-			Status: http.StatusForbidden, Code: "PermissionDenied",
-			Message: "You must be an administrator or access manager of the collection " + p.Name,
-		}
-	}
-	rules := []any{}
-	for i, rule := range p.Access {
-		kind, principal := "identity", rule.Principal
-		if principal == "all_authenticated_users" {
-			kind, principal = principal, ""
-		}
-		rules = append(rules, map[string]any{
-			"DATA_TYPE": "access", "id": uuid.NewSHA1(collectionSpace, []byte(p.ID+strconv.Itoa(i))).String(),
-			"principal_type": kind, "principal": principal, "path": rule.folder(), "permissions": rule.Permissions,
-			"role_id": nil, "role_type": nil, "create_time": nil, "expiration_date": nil,
-		})
-	}
-	return http.StatusOK, map[string]any{"DATA_TYPE": "access_list", "DATA": rules, "endpoint": p.ID, "length": len(rules)}, nil
-}
-
 // noRows answers with an empty list of what the simulator does not have: legacy
 // servers, and guest collections on a mapped one.
 func (sv *service) noRows(dataType, key string) handler {
@@ -236,4 +212,16 @@ func (sv *service) noRows(dataType, key string) handler {
 		}
 		return http.StatusOK, map[string]any{"DATA_TYPE": dataType, key: []any{}, "endpoint": p.ID, "next_token": nil}, nil
 	}
+}
+
+// autoactivate answers POST /endpoint/<id>/autoactivate, which clients of a
+// time before GCSv5 send before anything else. The code is not confirmed.
+func (sv *service) autoactivate(q *request) (int, any, *apiError) {
+	p, e := sv.find(q.PathValue("id"))
+	if e != nil {
+		return 0, nil, e
+	}
+	doc := q.result("activation_result", "AlreadyActivated", "Endpoint already activated and does not need activation")
+	doc["endpoint"], doc["expires_in"], doc["expire_time"] = p.canonical(), -1, nil
+	return http.StatusOK, doc, nil
 }

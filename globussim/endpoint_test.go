@@ -30,13 +30,19 @@ func TestAnEndpointDocumentTellsWhatItIs(t *testing.T) {
 	for name, want := range tests {
 		a := l.call(http.MethodGet, "/endpoint/"+globussim.CollectionID(name), nil)
 		a.want(t, want)
-		a.want(t, doc{"DATA_TYPE": "endpoint", "id": globussim.CollectionID(name), "display_name": name, "non_functional": false})
+		a.want(t, doc{"DATA_TYPE": "endpoint", "id": globussim.CollectionID(name), "display_name": name, "non_functional": false, "subscription_admin_verified": false})
 		roles := []any{}
 		if name == "mapped" {
 			roles = []any{"administrator"}
 		}
 		if diff := cmp.Diff(roles, a.doc["my_effective_roles"]); diff != "" {
 			t.Errorf("%s: roles differ (-want +got):\n%s", name, diff)
+		}
+		for _, key := range []string{
+			"acl_max_expiration_period_mins", "auto_delete_timeout", "guest_collection_activity_notification_policy", "preserve_modtime",
+			"restrict_transfers_to_high_assurance", "skip_auto_delete", "associated_flow_policy",
+		} {
+			a.want(t, doc{key: nil})
 		}
 		// Every field that real documents have is there, with its kind of value
 		// unless one of both is null.
@@ -145,15 +151,11 @@ func TestListsOfWhatIsNotSimulatedAreEmpty(t *testing.T) {
 	}
 }
 
-func TestTheAccessListIsForAdministrators(t *testing.T) {
-	l := newLab(t, func(cfg *globussim.Config) {
-		cfg.Collections[0].Owner = robot
-		cfg.Collections[0].Access = []globussim.AccessRule{{Principal: robot, Path: "/a", Permissions: "rw"}, {Principal: "all_authenticated_users", Permissions: "r"}}
-	})
-	a := l.call(http.MethodGet, "/endpoint/"+l.labID+"/access_list", nil)
-	a.rows()[0].want(t, doc{"DATA_TYPE": "access", "principal_type": "identity", "principal": robot, "path": "/a/", "permissions": "rw"})
-	a.rows()[1].want(t, doc{"principal_type": "all_authenticated_users", "principal": "", "path": "/"})
-	if a := l.call(http.MethodGet, "/endpoint/"+l.vaultID+"/access_list", nil); a.status != http.StatusForbidden || a.text("code") != "PermissionDenied" {
-		t.Errorf("a stranger gets %d %s", a.status, a.body)
+func TestActivationIsNotNeeded(t *testing.T) {
+	l := newLab(t)
+	a := l.call(http.MethodPost, "/endpoint/"+l.labID+"/autoactivate?if_expires_in=60", nil)
+	a.want(t, doc{"DATA_TYPE": "activation_result", "code": "AlreadyActivated", "expires_in": -1})
+	if a := l.call(http.MethodPost, "/endpoint/"+uuid.NewString()+"/autoactivate", nil); a.status != http.StatusNotFound || a.text("code") != "EndpointNotFound" {
+		t.Errorf("an unknown collection answers %d %s", a.status, a.body)
 	}
 }

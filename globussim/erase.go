@@ -18,6 +18,9 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 	refuse := func(code string, fatal bool) *failure {
 		return &failure{code: code, place: t.src, path: u.src, command: "delete", fatal: fatal}
 	}
+	if t.src.condition().Offline {
+		return nil, refuse(codeOffline, false)
+	}
 	if u.src == "/" || !t.src.allows(t.owner, u.src, "w") {
 		return nil, refuse(codeDenied, false)
 	}
@@ -44,7 +47,7 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 		w.found(u, func(d *taskDoc) { d.Files++ })
 	}
 	if info.IsDir() && t.spec.Recursive && !u.emptied {
-		entries, err := readDir(t.src, u.src)
+		entries, err := readAll(t.src, u.src)
 		if err != nil {
 			return nil, refuse(codeOf(err), false)
 		}
@@ -58,8 +61,9 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 		return append(below, self), nil
 	}
 	switch err := root.Remove(inRoot(u.src)); {
-	case errors.Is(err, syscall.ENOTEMPTY) && !t.spec.Recursive:
-		return nil, refuse(codeNotEmpty, true)
+	case errors.Is(err, syscall.ENOTEMPTY):
+		u.emptied = false // somebody else has put something into it
+		return nil, refuse(codeNotEmpty, !t.spec.Recursive)
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return nil, refuse(codeOf(err), false)
 	}

@@ -23,6 +23,7 @@ const (
 	codeChecksum      = "VERIFY_CHECKSUM"
 	codeEndpoint      = "ENDPOINT_ERROR"
 	codeCredentials   = "CREDENTIALS_EXPIRED"
+	codeOffline       = "GC_NOT_CONNECTED"
 )
 
 // A failure is an error at one path.

@@ -45,6 +45,17 @@ func newLab(t *testing.T, edit ...func(*globussim.Config)) *lab {
 	return l
 }
 
+// becomeOther makes the lab call as the other account.
+func (l *lab) becomeOther() {
+	l.t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}, "scope": {transferAll}}
+	a := ask(l.t, l.Client(), http.MethodPost, authBase+"/v2/oauth2/token", basic(other, otherSecret), formType, form.Encode())
+	if a.status != http.StatusOK {
+		l.t.Fatalf("token request: %d %s", a.status, a.body)
+	}
+	l.token = "Bearer " + a.text("access_token")
+}
+
 // call sends a request below /v0.10 as the robot. A body is sent as JSON,
 // unless it is a string.
 func (l *lab) call(method, path string, body any) answer {

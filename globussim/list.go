@@ -2,6 +2,7 @@ package globussim
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -271,7 +272,7 @@ func (sv *service) marked(q *request, dataType string, rows func(t *task, from, 
 		if err != nil || n < 0 {
 			return 0, nil, badRequest("marker must be one that the service gave")
 		}
-		marker = min(n, 1<<40)
+		marker = min(n, math.MaxInt-markerRows)
 	}
 	sv.mu.Lock()
 	defer sv.mu.Unlock()

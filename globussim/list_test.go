@@ -62,6 +62,12 @@ func TestTheTaskListIsFilteredSortedAndCut(t *testing.T) {
 			}
 			a.want(t, doc{"DATA_TYPE": "task_list", "length": len(tt.want), "total": tt.total})
 		}
+		for _, list := range []string{"successful_transfers", "skipped_errors"} {
+			a := l.call(http.MethodGet, "/task/"+ids["weekly"]+"/"+list+"?marker=9223372036854775807", nil)
+			if len(a.rows()) != 0 || a.doc["next_marker"] != nil {
+				t.Errorf("%s after a marker beyond the end: %s", list, a.body)
+			}
+		}
 		for _, bad := range [][]string{{"filter", "colour:red"}, {"orderby", "colour"}, {"limit", "-1"}, {"filter", "request_time:soon,"}} {
 			if a := l.call(http.MethodGet, query("/task_list", bad...), nil); a.status != http.StatusBadRequest {
 				t.Errorf("%v answers %d, want 400", bad, a.status)

@@ -64,7 +64,7 @@ func (sv *service) ls(q *request) (int, any, *apiError) {
 
 func listFolder(p *place, owner, abs string) ([]fileDoc, *apiError) {
 	const name = "DirListing"
-	if p.Offline {
+	if p.condition().Offline {
 		return nil, external(p, name, errOffline, abs)
 	}
 	if !p.allows(owner, abs, "r") {
@@ -105,6 +105,8 @@ func fileOrders() map[string]func(a, b fileDoc) int {
 		"size":          func(a, b fileDoc) int { return cmp.Compare(a.Size, b.Size) },
 		"last_modified": func(a, b fileDoc) int { return cmp.Compare(a.LastModified, b.LastModified) },
 		"permissions":   func(a, b fileDoc) int { return cmp.Compare(a.Permissions, b.Permissions) },
+		"user":          func(a, b fileDoc) int { return cmp.Compare(a.User, b.User) },
+		"group":         func(a, b fileDoc) int { return cmp.Compare(a.Group, b.Group) },
 	}
 }
 

@@ -77,9 +77,24 @@ func (w *worker) skips(u unit, f *failure) bool {
 	return true
 }
 
+// reach fails if one side of a transfer is offline.
+func (w *worker) reach(u unit) error {
+	t := w.task
+	switch {
+	case t.src.condition().Offline:
+		return u.atSource(t, codeOffline)
+	case t.dst.condition().Offline:
+		return u.atDestination(t, codeOffline)
+	}
+	return nil
+}
+
 // visit is the visitor of a transfer: it returns what is below a folder.
 func (w *worker) visit(ctx context.Context, u *unit) ([]unit, error) {
 	t := w.task
+	if err := w.reach(*u); err != nil {
+		return nil, err
+	}
 	if !t.src.allows(t.owner, u.src, "r") {
 		return nil, u.atSource(t, codeDenied)
 	}
@@ -217,47 +232,67 @@ func (w *worker) file(ctx context.Context, u *unit, info fs.FileInfo) error {
 	case !errors.Is(err, fs.ErrNotExist):
 		return u.atDestination(t, codeOf(err))
 	}
-	if t.dst.Quota > 0 && info.Size() > w.room {
+	freed := int64(0) // by replacing the old file
+	if old != nil {
+		freed = old.Size()
+	}
+	if !w.fits(info.Size() - freed) {
 		return u.atDestination(t, codeQuota)
 	}
 	if err := w.makeFolder(u, path.Dir(u.dst)); err != nil {
 		return err
 	}
-	return w.write(ctx, *u, info)
+	size, err := w.write(ctx, *u, info)
+	if err == nil {
+		w.used += size - freed
+	}
+	return err
 }
 
-// measure finds how much the destination's quota leaves.
-func (w *worker) measure() {
+// fits tells whether the destination's quota leaves room for so many bytes
+// more.
+func (w *worker) fits(bytes int64) bool {
 	p := w.task.dst
-	if p.Quota == 0 {
-		return
+	quota := p.condition().Quota
+	if quota == 0 {
+		return true
 	}
-	w.room = p.Quota
-	// A file that cannot be looked at counts nothing.
+	if !w.measured {
+		w.used, w.measured = used(p), true
+	}
+	return w.used+bytes <= quota
+}
+
+// used returns how many bytes a collection holds. A file that cannot be looked
+// at counts nothing.
+func used(p *place) (bytes int64) {
 	_ = fs.WalkDir(p.root.FS(), ".", func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
 			if info, err := entry.Info(); err == nil {
-				w.room -= info.Size()
+				bytes += info.Size()
 			}
 		}
 		return nil
 	})
+	return bytes
 }
 
 // readDir lists a folder by name, without files that are not complete.
 func readDir(p *place, abs string) ([]fs.DirEntry, error) {
+	entries, err := readAll(p, abs)
+	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), partPrefix) }), err
+}
+
+// readAll lists all of a folder by name.
+func readAll(p *place, abs string) ([]fs.DirEntry, error) {
 	f, err := p.root.Open(inRoot(abs))
 	if err != nil {
 		return nil, err
 	}
 	defer shut(f)
 	entries, err := f.ReadDir(-1)
-	if err != nil {
-		return nil, err
-	}
-	entries = slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), partPrefix) })
 	slices.SortFunc(entries, func(a, b fs.DirEntry) int { return strings.Compare(a.Name(), b.Name()) })
-	return entries, nil
+	return entries, err
 }
 
 // shut closes a file that was only read, so that there is nothing to lose.

@@ -307,36 +307,6 @@ func TestPipesAreNeverOpened(t *testing.T) {
 	})
 }
 
-func TestNoPathLeavesTheFolderOfACollection(t *testing.T) {
-	tests := map[string]struct{ src, dst string }{
-		"source link":            {"/out", "/copy"},
-		"below a source link":    {"/out/secret", "/copy"},
-		"destination link":       {"/mine", "/out"},
-		"below destination link": {"/mine", "/out/planted"},
-		"dots in the source":     {"/../secret", "/copy"},
-		"dots from home":         {"/~/../../../secret", "/copy"},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			inLab(t, func(t *testing.T, l *lab) {
-				outside := filepath.Dir(l.lab)
-				plant(t, outside, map[string]string{"secret": "secret"})
-				plant(t, l.lab, map[string]string{"mine": "mine"})
-				link(t, outside, l.lab+"/out")
-				link(t, outside, l.vault+"/out")
-				before := tree(t, outside)
-				task := l.task(l.submit(l.transfer(tt.src, tt.dst)))
-				if status := task.text("status"); status != "ACTIVE" {
-					t.Errorf("the task is %s, want ACTIVE with a fault", status)
-				}
-				if diff := cmp.Diff(before, tree(t, outside)); diff != "" {
-					t.Errorf("something changed outside (-before +after):\n%s", diff)
-				}
-			})
-		})
-	}
-}
-
 func TestTheExternalChecksumMustBeThatOfTheFile(t *testing.T) {
 	sha := sha256.Sum256([]byte("data"))
 	tests := map[string]struct {

@@ -1,6 +1,7 @@
 package globussim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -127,19 +128,18 @@ func denied(p *place, abs string) *apiError {
 }
 
 // stat answers GET /operation/endpoint/<id>/stat with a bare file document.
+// Official clients may leave the path out; that it then is the default
+// directory, as in a listing, is not confirmed.
 func (sv *service) stat(q *request) (int, any, *apiError) {
 	p, e := sv.open(q, func(PauseRule) bool { return false })
 	if e != nil {
 		return 0, nil, e
 	}
-	if q.param("path") == "" {
-		return 0, nil, badRequest("path is required")
-	}
-	abs, e := p.resolve(q.param("path"))
+	abs, e := p.resolve(cmp.Or(q.param("path"), "/~/"))
 	switch {
 	case e != nil:
 		return 0, nil, e
-	case p.Offline:
+	case p.condition().Offline:
 		return 0, nil, external(p, "Stat", errOffline, abs)
 	case !p.allows(q.owner, abs, "r"):
 		return 0, nil, denied(p, abs)

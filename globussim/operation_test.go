@@ -110,6 +110,7 @@ func TestAListingIsFilteredSortedAndCut(t *testing.T) {
 		"clauses are ANDed":        {[]string{"filter", "type:file/name:~c*"}, []string{"c.txt"}, 1},
 		"an empty filter":          {[]string{"filter", "", "show_hidden", "0"}, []string{"a.txt", "b.log", "c.txt", "dir"}, 4},
 		"by size":                  {[]string{"filter", "type:file", "orderby", "size DESC"}, []string{"c.txt", "a.txt", ".hidden", "b.log"}, 4},
+		"by its owner":             {[]string{"orderby", "user,group,name"}, []string{".hidden", "a.txt", "b.log", "c.txt", "dir"}, 5},
 		"by two":                   {[]string{"orderby", "type,name desc"}, []string{"dir", "c.txt", "b.log", "a.txt", ".hidden"}, 5},
 		"a page":                   {[]string{"limit", "2", "offset", "1"}, []string{"a.txt", "b.log"}, 5},
 		"a page after the end":     {[]string{"offset", "10"}, []string{}, 5},
@@ -189,7 +190,6 @@ func TestAPathThatCannotBeReachedHasItsError(t *testing.T) {
 		"stat below a file":     {"GET", "stat?path=/open/file/x", nil, 404, "NotFound"},
 		"stat that is denied":   {"GET", "stat?path=/shut/x", nil, 403, "EndpointPermissionDenied"},
 		"stat that leads out":   {"GET", "stat?path=/open/out/x", nil, 403, "EndpointPermissionDenied"},
-		"stat without a path":   {"GET", "stat", nil, 400, "ClientError.BadRequest"},
 		"mkdir that exists":     {"POST", "mkdir", doc{"path": "/open/dir"}, 502, "ExternalError.MkdirFailed.Exists"},
 		"mkdir on a file":       {"POST", "mkdir", doc{"path": "/open/file"}, 502, "ExternalError.MkdirFailed.Exists"},
 		"mkdir without parent":  {"POST", "mkdir", doc{"path": "/open/a/b"}, 502, "ExternalError.MkdirFailed.NotFound"},
@@ -234,6 +234,7 @@ func TestOperationsChangeTheFolder(t *testing.T) {
 	if diff := cmp.Diff(want, tree(t, l.lab)); diff != "" {
 		t.Errorf("the folder differs (-want +got):\n%s", diff)
 	}
+	l.call(http.MethodGet, operation+"/stat", nil).want(t, doc{"name": "svc", "type": "dir"})
 	l.call(http.MethodGet, query(operation+"/stat", "path", "link"), nil).want(t, doc{
 		"DATA_TYPE": "file", "name": "link", "type": "file", "size": 1, "link_target": "new dir/b", "permissions": "0644",
 	})

@@ -175,28 +175,41 @@ func paths(scopes, parents []*scope) iter.Seq[[]*scope] {
 	}
 }
 
-// authScopes are the scopes of Globus Auth itself that clients ask for.
-func authScopes() []string {
-	names := []string{"openid", "email", "profile"}
-	for _, name := range []string{
-		"manage_projects", "view_authentications", "view_clients", "view_clients_and_scopes",
-		"view_consents", "view_identities", "view_identity_set",
-	} {
-		names = append(names, "urn:globus:auth:scope:auth.globus.org:"+name)
+// fixedScopes returns the resource servers of all scopes but those of
+// collections, by scope. Services that are not simulated have theirs too, since
+// clients ask for the tokens of several services at once.
+func fixedScopes() map[string]string {
+	const flowsBase = scopeBase + "eec9b274-0c81-4334-bdc2-54e90e689b9a/"
+	servers := map[string]string{
+		"openid": authServer, "email": authServer, "profile": authServer,
+		scopeBase + timersServer + "/timer":                    timersServer,
+		scopeBase + "facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all": "funcx_service",
+		scopeBase + "actions.globus.org/transfer/transfer":     "actions.globus.org",
 	}
-	return names
+	for _, name := range []string{"manage_flows", "view_flows", "run", "run_status", "run_manage"} {
+		servers[flowsBase+name] = "flows.globus.org"
+	}
+	for server, names := range map[string][]string{
+		authServer: {
+			"manage_projects", "view_authentications", "view_clients", "view_clients_and_scopes",
+			"view_consents", "view_identities", "view_identity_set",
+		},
+		transferServer:          {"all", "gcp_install"},
+		"groups.api.globus.org": {"all", "view_my_groups_and_memberships"},
+		"search.api.globus.org": {"all", "globus_connect_server", "ingest", "search"},
+	} {
+		for _, name := range names {
+			servers["urn:globus:auth:scope:"+server+":"+name] = server
+		}
+	}
+	return servers
 }
 
 // resourceServer returns the resource server that the scope belongs to. Only
 // mapped collections without high assurance have a data_access scope.
 func (a *authority) resourceServer(name string) (server string, known bool) {
-	switch {
-	case name == transferAll:
-		return transferServer, true
-	case name == scopeBase+timersServer+"/timer":
-		return timersServer, true
-	case slices.Contains(a.scopes, name):
-		return authServer, true
+	if server, ok := a.scopes[name]; ok {
+		return server, true
 	}
 	rest, ok := strings.CutPrefix(name, scopeBase)
 	if !ok {

@@ -33,6 +33,7 @@ type service struct {
 	pending     map[string]int    // how many tasks of an owner are unfinished
 	slots       map[slot]*queue
 	pauses      []*pause
+	bookmarks   map[string][]*bookmark // by owner
 	orders      []*order
 }
 
@@ -61,6 +62,7 @@ func newService(s *Server, cfg Config) (*service, error) {
 		identical:   make(map[overlap]*task),
 		pending:     make(map[string]int),
 		slots:       make(map[slot]*queue),
+		bookmarks:   make(map[string][]*bookmark),
 	}
 	for _, c := range cfg.Collections {
 		p, err := openPlace(c)
@@ -115,14 +117,22 @@ func (sv *service) routes(mux *http.ServeMux) {
 
 		"GET /v0.10/endpoint_search":                            sv.searchEndpoints,
 		"GET /v0.10/endpoint/{id}":                              sv.getEndpoint,
-		"GET /v0.10/endpoint/{id}/access_list":                  sv.accessList,
 		"GET /v0.10/endpoint/{id}/server_list":                  sv.noRows("endpoint_server_list", "DATA"),
 		"GET /v0.10/endpoint/{id}/my_shared_endpoint_list":      sv.noRows("endpoint_list", "DATA"),
 		"GET /v0.10/endpoint/{id}/shared_endpoint_list":         sv.noRows("shared_endpoint_list", "shared_endpoints"),
 		"GET /v0.10/endpoint/{id}/my_effective_pause_rule_list": sv.myPauseRules,
+		"POST /v0.10/endpoint/{id}/autoactivate":                sv.autoactivate,
+
+		"GET /v0.10/bookmark_list":    sv.bookmarkList,
+		"POST /v0.10/bookmark":        sv.createBookmark,
+		"GET /v0.10/bookmark/{id}":    sv.getBookmark,
+		"PUT /v0.10/bookmark/{id}":    sv.updateBookmark,
+		"DELETE /v0.10/bookmark/{id}": sv.deleteBookmark,
 	} {
 		mux.HandleFunc(pattern, sv.serve(h))
 	}
+	sv.accessRoutes(mux)
+	sv.managerRoutes(mux)
 }
 
 // A handler answers one call with a status and a document, or with an error.
@@ -133,6 +143,8 @@ type request struct {
 	*http.Request
 	owner string
 	query url.Values
+	// manager sees the tasks on the caller's collections, not its own ones.
+	manager bool
 }
 
 func (sv *service) serve(h handler) http.HandlerFunc {

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// defaultDeadline is how long a task may take that names no deadline, and
-// extendedDeadline how long after its last progress a transfer may go on.
+// How long a task may take that names no deadline: until it makes progress,
+// after the last progress of a transfer, and while it is paused.
 const (
 	defaultDeadline  = 24 * time.Hour
 	extendedDeadline = 72 * time.Hour
@@ -121,7 +121,7 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 		return nil, e
 	}
 	for _, p := range distinct {
-		if p.Offline {
+		if p.condition().Offline {
 			return nil, &apiError{
 				Status: http.StatusConflict, Code: "GCDisconnectedException",
 				Message: "The Globus Connect Personal collection " + p.Name + " is not connected",
@@ -231,6 +231,12 @@ func commonFolder(items []submissionItem, path func(submissionItem) string) stri
 // accept makes a task known and lets it run as soon as there is a free slot.
 // The caller holds the lock.
 func (sv *service) accept(t *task, key submissionKey) *apiError {
+	if sv.closed {
+		return &apiError{
+			Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable",
+			Message: "The service is shutting down",
+		}
+	}
 	if sv.identical[t.paths] != nil {
 		return &apiError{
 			Status: http.StatusConflict, Code: "Conflict",

@@ -217,6 +217,116 @@ func TestAQueuedTaskStartsWhenItIsTheOldest(t *testing.T) {
 	}, func(cfg *globussim.Config) { cfg.Rate, cfg.MaxActive = 1, 1 })
 }
 
+func TestTheFirstOfSeveralReasonsIsNamed(t *testing.T) {
+	type world struct {
+		*lab
+		first, second doc // one that was accepted, and another
+	}
+	offline := func(c *globussim.Condition) { c.Offline = true }
+	tests := map[string]struct {
+		post   func(t *testing.T, w *world) doc // spoils the world and returns what is posted
+		status int
+		code   string
+	}{
+		"the identity before the document": {
+			func(_ *testing.T, w *world) doc { w.token = ""; return doc{} },
+			400, "ClientError.AuthenticationFailed",
+		},
+		"a dead token before the document": {
+			func(_ *testing.T, w *world) doc { w.ExpireTokens(); return doc{} },
+			401, "AuthenticationFailed",
+		},
+		"the document before its repetition": {
+			func(_ *testing.T, w *world) doc { w.first["label"] = " x"; return w.first },
+			400, "ClientError.BadRequest",
+		},
+		"the document before the collections": {
+			func(_ *testing.T, w *world) doc {
+				w.second["source_endpoint"], w.second["DATA"] = uuid.NewString(), []doc{}
+				return w.second
+			},
+			400, "ClientError.BadRequest.NoTransferItems",
+		},
+		"the repetition before a consent that was withdrawn": {
+			func(_ *testing.T, w *world) doc { w.RescindConsents(robot); return w.first },
+			200, "Duplicate",
+		},
+		"the repetition before a collection that is offline": {
+			func(_ *testing.T, w *world) doc { w.change(w.labID, offline); return w.first },
+			200, "Duplicate",
+		},
+		"the repetition before identical paths and the backlog": {
+			func(_ *testing.T, w *world) doc { return w.first },
+			200, "Duplicate",
+		},
+		"an unknown collection before the consent": {
+			func(_ *testing.T, w *world) doc {
+				w.RescindConsents(robot)
+				w.second["destination_endpoint"] = uuid.NewString()
+				return w.second
+			},
+			404, "EndpointNotFound",
+		},
+		"the consent before offline": {
+			func(_ *testing.T, w *world) doc {
+				w.RescindConsents(robot)
+				w.change(w.labID, offline)
+				return w.second
+			},
+			403, "ConsentRequired",
+		},
+		"offline before identical paths": {
+			func(_ *testing.T, w *world) doc {
+				w.change(w.vaultID, offline)
+				w.second["DATA"] = w.first["DATA"]
+				return w.second
+			},
+			409, "GCDisconnectedException",
+		},
+		"identical paths before the backlog": {
+			func(_ *testing.T, w *world) doc { w.second["DATA"] = w.first["DATA"]; return w.second },
+			409, "Conflict",
+		},
+		"the backlog": {
+			func(_ *testing.T, w *world) doc { return w.second },
+			409, "ClientError.Conflict.TooManyPendingJobs",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(t *testing.T, l *lab) {
+				request(t, l.Server, transferAll+"[*"+dataAccess("lab")+" *"+dataAccess("vault")+"]")
+				w := &world{l, l.transfer("/missing", "/x"), l.transfer("/missing", "/y")}
+				l.submit(w.first)
+				a := l.call(http.MethodPost, "/transfer", tt.post(t, w))
+				if a.status != tt.status || a.text("code") != tt.code {
+					t.Errorf("got %d %s, want %d %s", a.status, a.body, tt.status, tt.code)
+				}
+			}, func(cfg *globussim.Config) {
+				cfg.MaxPending = 1
+				for i := range cfg.Collections {
+					cfg.Collections[i].EntityType = globussim.MappedCollection
+				}
+			})
+		})
+	}
+}
+
+func TestASubmissionIDIsKnownToOneSimulatorAndOneIdentity(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		d := l.transfer("/missing", "/x")
+		id := l.submit(d)
+		again := newLab(t)
+		if again.submit(d) == id {
+			t.Error("a new simulator knows the task of another")
+		}
+		l.becomeOther()
+		if l.submit(d) == id {
+			t.Error("another identity gets the task of the first")
+		}
+	})
+}
+
 func TestMappedCollectionsDemandAConsentForEachOfThem(t *testing.T) {
 	l := newLab(t, func(cfg *globussim.Config) {
 		for i := range cfg.Collections {

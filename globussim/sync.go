@@ -20,14 +20,15 @@ func (w *worker) differs(ctx context.Context, u *unit, info, old fs.FileInfo) (b
 	case 2: // documents and servers know whole seconds
 		differs = info.ModTime().Unix() > old.ModTime().Unix()
 	case 3:
-		here, err := w.checksum(ctx, t.src, inRoot(u.src), "")
+		here, n, err := w.checksum(ctx, t.src, inRoot(u.src), "")
 		if err != nil {
 			return false, either(ctx, u.atSource(t, codeOf(err)))
 		}
-		there, err := w.checksum(ctx, t.dst, inRoot(u.dst), "")
+		there, m, err := w.checksum(ctx, t.dst, inRoot(u.dst), "")
 		if err != nil {
 			return false, either(ctx, u.atDestination(t, codeOf(err)))
 		}
+		w.advance(func(d *taskDoc) { d.BytesChecksummed += n + m })
 		differs = here != there
 	}
 	if !differs {
@@ -63,7 +64,7 @@ func (w *worker) compare(ctx context.Context, u *unit, entries []fs.DirEntry) er
 		switch {
 		case !included(t.spec.rules, name, entry.IsDir()):
 		case !exists:
-			w.extras = append(w.extras, target)
+			w.extras = append(w.extras, unit{item: u.item, dst: target})
 		case kind.IsDir() != entry.IsDir() && kind&fs.ModeSymlink == 0:
 			if _, err := w.gate(ctx); err != nil {
 				return err
@@ -77,23 +78,33 @@ func (w *worker) compare(ctx context.Context, u *unit, entries []fs.DirEntry) er
 	return nil
 }
 
-// removeExtras removes what the source does not have, unless a part of the
+// removable returns what the source does not have, or nothing if a part of the
 // source could not be seen.
-func (w *worker) removeExtras(ctx context.Context) error {
+func (w *worker) removable() []unit {
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	t := w.task
-	if len(w.extras) > 0 && len(t.skips) > 0 {
-		w.mu.Lock()
-		defer w.mu.Unlock()
+	if len(w.extras) > 0 && len(t.skips) > 0 && !t.final() {
 		t.note("DELETE_DESTINATION_EXTRA_SKIPPED", "Source errors were skipped, so nothing was deleted", false)
 		return nil
 	}
-	for _, extra := range w.extras {
-		if _, err := w.gate(ctx); err != nil {
-			return err
-		}
-		if err := t.dst.root.RemoveAll(inRoot(extra)); err != nil {
-			return &failure{code: codeOf(err), place: t.dst, path: extra, command: "delete", fatal: true}
-		}
+	if !t.final() {
+		t.doc.discover(len(w.extras))
 	}
-	return nil
+	return w.extras
+}
+
+// removeExtra is the visitor that removes what the source does not have.
+func (w *worker) removeExtra(_ context.Context, u *unit) ([]unit, error) {
+	t := w.task
+	if err := w.reach(*u); err != nil {
+		return nil, err
+	}
+	if !t.dst.allows(t.owner, u.dst, "w") {
+		return nil, u.atDestination(t, codeDenied)
+	}
+	if err := t.dst.root.RemoveAll(inRoot(u.dst)); err != nil {
+		return nil, u.atDestination(t, codeOf(err))
+	}
+	return nil, nil
 }

@@ -164,11 +164,19 @@ func (t *task) setNice(ok bool, code, description string) {
 	t.doc.NiceStatusExpiresIn = new(-1)
 }
 
-// visible returns the task that the request names, if the caller owns it. The
+// sees reports whether the request may know of a task.
+func (q *request) sees(t *task) bool {
+	if q.manager {
+		return t.src.Owner == q.owner || t.dst.Owner == q.owner
+	}
+	return t.owner == q.owner
+}
+
+// visible returns the task that the request names, if it may know of it. The
 // caller holds the lock.
 func (sv *service) visible(q *request) (*task, *apiError) {
 	id := q.PathValue("id")
-	if t, ok := sv.tasks[strings.ToLower(id)]; ok && t.owner == q.owner {
+	if t, ok := sv.tasks[strings.ToLower(id)]; ok && q.sees(t) {
 		return t, nil
 	}
 	return nil, &apiError{
@@ -191,12 +199,15 @@ func (sv *service) getTask(q *request) (int, any, *apiError) {
 }
 
 // updateTask answers PUT /task/<id>: label and deadline can change while the
-// task is unfinished.
+// task is unfinished. Other fields are not looked at, so that a client may send
+// a task document back. A label that is null is taken away, as at a submission;
+// a deadline that is null stays, since a task always has one. Both are not
+// confirmed.
 func (sv *service) updateTask(q *request) (int, any, *apiError) {
 	var doc struct {
-		DataType string  `json:"DATA_TYPE"`
-		Label    *string `json:"label"`
-		Deadline string  `json:"deadline"`
+		DataType string        `json:"DATA_TYPE"`
+		Label    nullableLabel `json:"label"`
+		Deadline string        `json:"deadline"`
 	}
 	if e := q.body(&doc); e != nil {
 		return 0, nil, e
@@ -204,7 +215,7 @@ func (sv *service) updateTask(q *request) (int, any, *apiError) {
 	if doc.DataType != "" && doc.DataType != "task" {
 		return 0, nil, badRequest("DATA_TYPE must be 'task'")
 	}
-	if e := checkLabel(doc.Label); e != nil {
+	if e := checkLabel(doc.Label.text); e != nil {
 		return 0, nil, e
 	}
 	var deadline time.Time
@@ -227,8 +238,8 @@ func (sv *service) updateTask(q *request) (int, any, *apiError) {
 			Message: "The task is complete and can no longer be changed",
 		}
 	}
-	if doc.Label != nil {
-		t.doc.Label = doc.Label
+	if doc.Label.given {
+		t.doc.Label = doc.Label.text
 	}
 	if !deadline.IsZero() {
 		t.ownDeadline = false
@@ -240,6 +251,25 @@ func (sv *service) updateTask(q *request) (int, any, *apiError) {
 		}
 	}
 	return http.StatusOK, q.result("result", "Updated", "The task was updated successfully"), nil
+}
+
+// A nullableLabel is a field that says whether it is there at all. An empty
+// text is none.
+type nullableLabel struct {
+	given bool
+	text  *string
+}
+
+// UnmarshalJSON is called for null as well.
+func (l *nullableLabel) UnmarshalJSON(data []byte) error {
+	l.given = true
+	if err := json.Unmarshal(data, &l.text); err != nil {
+		return err
+	}
+	if text(l.text) == "" {
+		l.text = nil
+	}
+	return nil
 }
 
 // cancelTask answers POST /task/<id>/cancel.

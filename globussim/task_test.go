@@ -103,7 +103,7 @@ func TestATaskIsChangedWhileItIsUnfinished(t *testing.T) {
 		id := l.submit(l.transfer("/missing", "/x", doc{"label": "old"}))
 		put := func(body doc) answer { return l.call(http.MethodPut, "/task/"+id, body) }
 		for name, body := range map[string]doc{
-			"another type": {"DATA_TYPE": "transfer"}, "bad label": {"label": " x"}, "bad deadline": {"deadline": "soon"},
+			"another type": {"DATA_TYPE": "transfer"}, "bad label": {"label": " x"}, "no text": {"label": 1}, "bad deadline": {"deadline": "soon"},
 		} {
 			if a := put(body); a.status != http.StatusBadRequest {
 				t.Errorf("%s: %d %s", name, a.status, a.body)
@@ -124,6 +124,35 @@ func TestATaskIsChangedWhileItIsUnfinished(t *testing.T) {
 			t.Errorf("a finished task answers %d %s, want 409 Conflict", a.status, a.body)
 		}
 	})
+}
+
+func TestAnUpdateTouchesNothingButLabelAndDeadline(t *testing.T) {
+	tests := map[string]struct {
+		body  doc
+		label any
+	}{
+		"nothing":         {doc{}, "old"},
+		"deadline null":   {doc{"deadline": nil}, "old"},
+		"label null":      {doc{"label": nil}, nil},
+		"label empty":     {doc{"label": ""}, nil},
+		"another":         {doc{"label": "new"}, "new"},
+		"what is neither": {doc{"status": "SUCCEEDED", "sync_level": 3, "is_paused": true, "faults": 7, "owner_id": other, "x": nil}, "old"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(t *testing.T, l *lab) {
+				id := l.submit(l.transfer("/missing", "/x", doc{"label": "old", "deadline": "2000-01-02"}))
+				before := l.task(id).doc
+				if a := l.call(http.MethodPut, "/task/"+id, tt.body); a.status != http.StatusOK || a.text("code") != "Updated" {
+					t.Errorf("the update answers %d %s", a.status, a.body)
+				}
+				before["label"] = tt.label
+				if diff := cmp.Diff(before, l.task(id).doc); diff != "" {
+					t.Errorf("the task differs (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
 }
 
 func TestARemovedTaskIsGoneButItsSubmissionIsNot(t *testing.T) {

@@ -162,31 +162,49 @@ type worker struct {
 	pace   pacer
 	buf    []byte
 	failed []unit // what is tried again after a while
-	extras []string
+	extras []unit // what is at the destination only
 	made   string // the destination folder that was made last
-	room   int64  // what the destination's quota leaves
+
+	used     int64 // what the destination holds, in bytes
+	measured bool  // used is known
 }
 
-// all deals with every item once, and then again and again with what failed.
+// all deals with every item once, and then again and again with what failed,
+// and at last with what the destination has too much.
 func (w *worker) all(ctx context.Context) error {
 	visit := w.visit
 	if w.task.doc.Type == kindDelete {
 		visit = w.erase
 	}
-	w.measure()
 	for i := range w.items {
 		it := &w.items[i]
 		if err := w.walk(ctx, unit{item: it, src: it.src, dst: it.dst}, visit); err != nil {
 			return err
 		}
 	}
+	if err := w.tryAgain(ctx, visit); err != nil {
+		return err
+	}
+	for _, u := range w.removable() {
+		if err := w.walk(ctx, u, w.removeExtra); err != nil {
+			return err
+		}
+	}
+	if err := w.tryAgain(ctx, w.removeExtra); err != nil {
+		return err
+	}
+	_, err := w.gate(ctx)
+	return err
+}
+
+// tryAgain deals with what failed until nothing fails any more.
+func (w *worker) tryAgain(ctx context.Context, visit visitor) error {
 	for len(w.failed) > 0 {
 		if !wait(ctx, w.cfg.FaultInterval) {
 			return ctx.Err()
 		}
 		units := w.failed
-		w.failed, w.made = nil, "" // the world may be another by now
-		w.measure()
+		w.failed, w.made, w.measured = nil, "", false // the world may be another by now
 		for _, u := range units {
 			if err := w.walk(ctx, u, visit); err != nil {
 				return err
@@ -196,10 +214,7 @@ func (w *worker) all(ctx context.Context) error {
 			w.recovered()
 		}
 	}
-	if _, err := w.gate(ctx); err != nil {
-		return err
-	}
-	return w.removeExtras(ctx)
+	return nil
 }
 
 // A visitor deals with one path and returns what is to be done after it. It
@@ -228,7 +243,7 @@ func (w *worker) walk(ctx context.Context, first unit, visit visitor) error {
 		case err != nil:
 			return err
 		default:
-			w.update(func(d *taskDoc) {
+			w.advance(func(d *taskDoc) {
 				d.SubtasksPending--
 				d.SubtasksSucceeded++
 				d.discover(len(below))
@@ -261,7 +276,7 @@ func (w *worker) gate(ctx context.Context) (rate int64, err error) {
 }
 
 // update changes the task document, unless the task has ended meanwhile: its
-// counters stay as they were then. Every update is progress.
+// counters stay as they were then.
 func (w *worker) update(change func(d *taskDoc)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -270,14 +285,21 @@ func (w *worker) update(change func(d *taskDoc)) {
 		return
 	}
 	change(&t.doc)
-	now := w.server.now()
-	if later := now.Add(extendedDeadline); t.ownDeadline && t.doc.Type == kindTransfer &&
-		!t.doc.IsPaused && later.After(t.doc.Deadline.Time) {
-		t.doc.Deadline = stamp{later}
-	}
-	if now.Sub(t.reported) >= progressInterval {
+	if now := w.server.now(); now.Sub(t.reported) >= progressInterval {
 		t.reportProgress(now)
 	}
+}
+
+// advance is update for a change that is progress: it puts off the deadline of
+// a transfer that named none.
+func (w *worker) advance(change func(d *taskDoc)) {
+	w.update(func(d *taskDoc) {
+		change(d)
+		later := w.server.now().Add(extendedDeadline)
+		if w.task.ownDeadline && d.Type == kindTransfer && !d.IsPaused && later.After(d.Deadline.Time) {
+			d.Deadline = stamp{later}
+		}
+	})
 }
 
 // fault records an error that will be tried again.

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -114,63 +113,6 @@ func TestADeniedDestinationIsAFaultThatIsNotSkipped(t *testing.T) {
 	})
 }
 
-func TestATaskEndsAtItsDeadline(t *testing.T) {
-	tests := map[string]struct {
-		deadline any
-		after    time.Duration
-	}{
-		"none: after a day": {nil, 24 * time.Hour},
-		"its own":           {"2000-01-01T00:30:00+00:00", 30 * time.Minute},
-		"another zone":      {"2000-01-01T01:30:00+01:00", 30 * time.Minute},
-		"Z":                 {"2000-01-01T00:30:00Z", 30 * time.Minute},
-		"blank, no zone":    {"2000-01-01 00:30:00", 30 * time.Minute},
-		"fraction":          {"2000-01-01T00:30:00.5", 30 * time.Minute},
-		"a date":            {"2000-01-02", 24 * time.Hour},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			inLab(t, func(t *testing.T, l *lab) {
-				id := l.submit(l.transfer("/missing", "/x", doc{"deadline": tt.deadline}))
-				time.Sleep(tt.after - time.Second)
-				l.task(id).want(t, doc{"status": "ACTIVE"})
-				time.Sleep(2 * time.Second)
-				task := l.task(id)
-				task.want(t, doc{"status": "FAILED", "is_ok": nil, "subtasks_expired": 1, "subtasks_pending": 0})
-				if task.fatal() != "EXPIRED" {
-					t.Errorf("the fatal error is %v, want EXPIRED", task.doc["fatal_error"])
-				}
-				if events := l.events(id); events[0] != "EXPIRED" {
-					t.Errorf("the newest event is %s, want EXPIRED", events[0])
-				}
-			})
-		})
-	}
-}
-
-func TestAQueuedTaskIsNotOverdue(t *testing.T) {
-	inLab(t, func(t *testing.T, l *lab) {
-		l.submit(l.transfer("/missing", "/x", doc{"deadline": "2000-01-05"}))
-		queued := l.submit(l.transfer("/missing", "/y"))
-		time.Sleep(4*24*time.Hour - time.Minute)
-		l.task(queued).want(t, doc{"status": "ACTIVE", "nice_status": "Queued"})
-		time.Sleep(20 * time.Hour)
-		l.task(queued).want(t, doc{"status": "ACTIVE", "nice_status": "FILE_NOT_FOUND"})
-	}, func(cfg *globussim.Config) {
-		cfg.MaxActive, cfg.FaultInterval, cfg.TokenLifetime = 1, time.Minute, 1000*time.Hour
-	})
-}
-
-func TestProgressPutsTheDefaultDeadlineOff(t *testing.T) {
-	inLab(t, func(t *testing.T, l *lab) {
-		plant(t, l.lab, map[string]string{"big": strings.Repeat("x", 3*24*3600)})
-		task := l.do(l.transfer("/big", "/big"))
-		task.want(t, doc{"status": "SUCCEEDED", "effective_bytes_per_second": 1})
-		if took := time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); took < 71*time.Hour {
-			t.Errorf("it took %v, want three days", took)
-		}
-	}, func(cfg *globussim.Config) { cfg.Rate = 1; cfg.TokenLifetime = 1000 * time.Hour })
-}
-
 func TestThreeTasksOfAKindAreWorkedOnAtOnceAndTheRestIsQueued(t *testing.T) {
 	inLab(t, func(t *testing.T, l *lab) {
 		var transfers, deletes []string
@@ -228,22 +170,6 @@ func TestACanceledTaskStopsWhereItIs(t *testing.T) {
 			t.Errorf("the second cancel answers %d %s", again.status, again.body)
 		}
 	}, func(cfg *globussim.Config) { cfg.Rate = 100 })
-}
-
-func TestCloseEndsAllTasks(t *testing.T) {
-	inLab(t, func(t *testing.T, l *lab) {
-		plant(t, l.lab, map[string]string{"big": strings.Repeat("x", 1000)})
-		l.submit(l.transfer("/big", "/big"))
-		l.submit(l.transfer("/missing", "/missing"))
-		time.Sleep(time.Second)
-		synctest.Wait()
-		if err := l.Close(); err != nil {
-			t.Fatal(err)
-		}
-		if diff := cmp.Diff(map[string]string{}, tree(t, l.vault)); diff != "" {
-			t.Errorf("something is left (-want +got):\n%s", diff)
-		}
-	}, func(cfg *globussim.Config) { cfg.Rate = 1 })
 }
 
 func TestADeleteRemovesWhatItNames(t *testing.T) {

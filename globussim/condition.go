@@ -1,0 +1,107 @@
+package globussim
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// A Condition is what can change about a collection while it is served: the
+// fields of the same names of [Collection]. It is also a document of the
+// control path, /_sim/collections/<id>.
+type Condition struct {
+	Access  []AccessRule `json:"access"` // null: everybody may read and write everywhere
+	Offline bool         `json:"offline"`
+	Quota   int64        `json:"quota"` // in bytes
+}
+
+func (c Condition) check() error {
+	for _, rule := range c.Access {
+		if rule.Permissions != "r" && rule.Permissions != "rw" {
+			return fmt.Errorf("the permissions %q are neither r nor rw", rule.Permissions)
+		}
+	}
+	if c.Quota < 0 {
+		return errors.New("the quota is negative")
+	}
+	return nil
+}
+
+// ChangeCollection changes the condition of the collection with this id, from
+// the next step of every task on. Tasks that cannot reach a collection which
+// is offline stay ACTIVE and try again. The error names a collection that does
+// not exist or a condition that cannot be; then nothing has changed.
+func (s *Server) ChangeCollection(id string, change func(*Condition)) error {
+	p, ok := s.transfer.byID[strings.ToLower(id)]
+	if !ok {
+		return fmt.Errorf("there is no collection %q", id)
+	}
+	_, err := s.transfer.changeCondition(p, func(c *Condition) error {
+		change(c)
+		return nil
+	})
+	return err
+}
+
+// changeCondition is ChangeCollection for a change that can fail.
+func (sv *service) changeCondition(p *place, change func(*Condition) error) (Condition, error) {
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	c := p.condition()
+	c.Access = slices.Clone(c.Access)
+	if err := errors.Join(change(&c), c.check()); err != nil {
+		return Condition{}, err
+	}
+	c.Access = slices.Clone(c.Access) // the caller's from now on
+	p.now.Store(&c)
+	return c, nil
+}
+
+// getCondition answers GET /_sim/collections/<id>.
+func (sv *service) getCondition(q *request) (int, any, *apiError) {
+	p, e := sv.find(q.PathValue("id"))
+	if e != nil {
+		return 0, nil, e
+	}
+	return http.StatusOK, p.condition(), nil
+}
+
+// postCondition answers POST /_sim/collections/<id>. What the document does not
+// name stays as it is.
+func (sv *service) postCondition(q *request) (int, any, *apiError) {
+	p, e := sv.find(q.PathValue("id"))
+	if e != nil {
+		return 0, nil, e
+	}
+	var given map[string]json.RawMessage
+	if e := q.body(&given); e != nil {
+		return 0, nil, e
+	}
+	c, err := sv.changeCondition(p, func(c *Condition) error {
+		for name, value := range given {
+			var err error
+			switch name {
+			case "access":
+				c.Access = nil
+				err = json.Unmarshal(value, &c.Access)
+			case "offline":
+				err = json.Unmarshal(value, &c.Offline)
+			case "quota":
+				err = json.Unmarshal(value, &c.Quota)
+			default:
+				err = errors.New("there is no such field")
+			}
+			if err != nil {
+				return fmt.Errorf("%s: %w", name, err)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return 0, nil, badOrder(err)
+	}
+	return http.StatusOK, c, nil
+}

@@ -1,0 +1,178 @@
+package globussim
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// managerRoutes adds the view that a collection's managers have of it and of
+// everybody's tasks on it. A collection's owner is its only manager; to cancel
+// and to pause tasks this way is not simulated.
+func (sv *service) managerRoutes(mux *http.ServeMux) {
+	for pattern, h := range map[string]handler{
+		"monitored_endpoints":                sv.monitoredEndpoints,
+		"endpoint/{id}":                      sv.managedEndpoint,
+		"endpoint/{id}/access_list":          sv.accessList,
+		"endpoint/{id}/hosted_endpoint_list": sv.hostedEndpoints,
+		"pause_rule_list":                    sv.managedPauseRules,
+		"task_list":                          sv.managedTasks,
+		"task/{id}":                          sv.getTask,
+		"task/{id}/event_list":               sv.managedEvents,
+		"task/{id}/pause_info":               sv.pauseInfo,
+		"task/{id}/skipped_errors":           sv.skippedErrors,
+		"task/{id}/successful_transfers":     sv.successfulTransfers,
+	} {
+		mux.HandleFunc("GET /v0.10/endpoint_manager/"+pattern, sv.serve(func(q *request) (int, any, *apiError) {
+			q.manager = true
+			return h(q)
+		}))
+	}
+}
+
+// monitoredEndpoints answers GET /endpoint_manager/monitored_endpoints.
+func (sv *service) monitoredEndpoints(q *request) (int, any, *apiError) {
+	rows := []map[string]any{}
+	for _, p := range sv.places {
+		if p.Owner == q.owner {
+			rows = append(rows, endpointDoc(p, q.owner))
+		}
+	}
+	return http.StatusOK, map[string]any{"DATA_TYPE": "monitored_endpoints", "DATA": rows}, nil
+}
+
+// managedEndpoint answers GET /endpoint_manager/endpoint/<id>.
+func (sv *service) managedEndpoint(q *request) (int, any, *apiError) {
+	if _, e := sv.administered(q); e != nil {
+		return 0, nil, e
+	}
+	return sv.getEndpoint(q)
+}
+
+// hostedEndpoints answers GET /endpoint_manager/endpoint/<id>/hosted_endpoint_list.
+func (sv *service) hostedEndpoints(q *request) (int, any, *apiError) {
+	if _, e := sv.administered(q); e != nil {
+		return 0, nil, e
+	}
+	return sv.noRows("endpoint_list", "DATA")(q)
+}
+
+// managedPauseRules answers GET /endpoint_manager/pause_rule_list.
+func (sv *service) managedPauseRules(q *request) (int, any, *apiError) {
+	only := strings.ToLower(q.param("filter_endpoint"))
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	rules := []*pause{}
+	for _, rule := range sv.pauses {
+		if sv.byID[rule.Collection].Owner == q.owner && (only == "" || rule.Collection == only) {
+			rules = append(rules, rule)
+		}
+	}
+	return http.StatusOK, map[string]any{"DATA_TYPE": "pause_rule_list", "DATA": rules}, nil
+}
+
+// managedEvents answers GET /endpoint_manager/task/<id>/event_list, which says
+// filter_is_error=1 where a task's owner says filter=is_error:1.
+func (sv *service) managedEvents(q *request) (int, any, *apiError) {
+	if q.param("filter_is_error") == "1" {
+		q.query.Set("filter", "is_error:1")
+	}
+	return sv.eventList(q)
+}
+
+// A managedTask is a task document as managers see it.
+type managedTask struct {
+	taskDoc
+	OwnerString string `json:"owner_string"`
+}
+
+// managedTasks answers GET /endpoint_manager/task_list, the newest task first.
+// The key of a page is the id of its last task.
+func (sv *service) managedTasks(q *request) (int, any, *apiError) {
+	page, e := q.page(100, maxRows)
+	if e != nil {
+		return 0, nil, e
+	}
+	filters, e := q.managedFilters()
+	if e != nil {
+		return 0, nil, e
+	}
+	last := strings.ToLower(q.param("last_key"))
+	rows, more := []managedTask{}, false
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	for _, t := range slices.Backward(sv.submitted) {
+		switch {
+		case last != "":
+			if t.doc.TaskID == last {
+				last = ""
+			}
+		case !q.sees(t) || t.removed || slices.ContainsFunc(filters, func(f taskFilter) bool { return !f(t) }):
+		case len(rows) == page.limit:
+			more = true
+		default:
+			rows = append(rows, managedTask{t.document(), t.owner + "@" + clientDomain})
+		}
+	}
+	doc := map[string]any{"DATA_TYPE": "task_list", "DATA": rows, "limit": page.limit, "has_next_page": more, "last_key": nil}
+	if len(rows) > 0 {
+		doc["last_key"] = rows[len(rows)-1].TaskID
+	}
+	return http.StatusOK, doc, nil
+}
+
+// managedFilters reads the filters of a manager's task list, each of which is
+// a parameter of its own.
+func (q *request) managedFilters() ([]taskFilter, *apiError) {
+	over := func(status string) bool { return status != active && status != inactive }
+	if q.param("filter_task_id") == "" && q.param("filter_endpoint") == "" &&
+		slices.ContainsFunc(strings.Split(strings.ToUpper(q.param("filter_status")), ","), over) {
+		return nil, badRequest("filter_task_id or filter_endpoint is required unless filter_status is ACTIVE or INACTIVE")
+	}
+	use := q.param("filter_endpoint_use")
+	var filters []taskFilter
+	for param, parse := range map[string]func(value string) (taskFilter, error){
+		"filter_status": func(value string) (taskFilter, error) {
+			return oneOf(value, strings.ToUpper, func(t *task) string { return t.doc.Status }), nil
+		},
+		"filter_task_id": func(value string) (taskFilter, error) {
+			return oneOf(value, strings.ToLower, func(t *task) string { return t.doc.TaskID }), nil
+		},
+		"filter_owner_id": func(value string) (taskFilter, error) {
+			return oneOf(value, strings.ToLower, func(t *task) string { return t.owner }), nil
+		},
+		"filter_endpoint": func(value string) (taskFilter, error) {
+			return func(t *task) bool {
+				return use != "destination" && strings.EqualFold(t.src.ID, value) ||
+					use != "source" && strings.EqualFold(t.dst.ID, value)
+			}, nil
+		},
+		"filter_is_paused": func(value string) (taskFilter, error) {
+			paused, err := strconv.ParseBool(value)
+			return func(t *task) bool { return t.doc.IsPaused == paused }, err
+		},
+		"filter_min_faults": func(value string) (taskFilter, error) {
+			least, err := strconv.Atoi(value)
+			return func(t *task) bool { return t.doc.Faults >= least }, err
+		},
+		// A span without an end takes what is not complete as well.
+		"filter_completion_time": func(value string) (taskFilter, error) {
+			from, to, err := parseSpan(value)
+			return func(t *task) bool {
+				return within(t.doc.CompletionTime.Time, from, to) || to.IsZero() && !t.final()
+			}, err
+		},
+	} {
+		value := q.param(param)
+		if value == "" {
+			continue
+		}
+		f, err := parse(value)
+		if err != nil {
+			return nil, badRequest(param + ": '" + value + "' is not valid")
+		}
+		filters = append(filters, f)
+	}
+	return filters, nil
+}
