@@ -19,9 +19,13 @@ const (
 	Hopeless    Class = "hopeless"    // would sit until its deadline
 )
 
-// hopelessAfter is how long an error that does not heal by itself must have
-// stopped all progress: a folder that is just being made is not hopeless.
-const hopelessAfter = 10 * time.Second
+// How long an error that does not heal by itself must have stopped all progress
+// of a task that has not moved anything yet, or has: a folder that is just being
+// made is not hopeless, and the counters of a large file lag behind.
+const (
+	hopelessAtFirst = 10 * time.Second
+	hopelessLater   = time.Minute
+)
 
 // A course is what several looks at one task have shown.
 type course struct {
@@ -44,10 +48,14 @@ func (c *course) look(t *transfer.Task, now time.Time) Class {
 	} else if c.stuck.IsZero() {
 		c.stuck = now
 	}
+	patience := hopelessLater
+	if t.BytesTransferred+t.FilesTransferred+t.FilesSkipped == 0 {
+		patience = hopelessAtFirst
+	}
 	switch {
 	case needs:
 		return Needs
-	case !c.stuck.IsZero() && now.Sub(c.stuck) >= hopelessAfter:
+	case !c.stuck.IsZero() && now.Sub(c.stuck) >= patience:
 		return Hopeless
 	case now.Sub(c.moved) >= c.stalledAfter:
 		return Stalled

@@ -12,7 +12,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"path"
+	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/jobs"
@@ -23,53 +26,65 @@ import (
 // Its methods may be called concurrently.
 type Engine struct {
 	globus *transfer.Client
+	tasks  *poller
 	log    *slog.Logger
+	open   func(name string) (io.ReadCloser, error) // manifests
+}
+
+// An Option changes an Engine that is being made.
+type Option func(*Engine)
+
+// WithManifests lets jobs have manifests, which open opens by their names.
+func WithManifests(open func(name string) (io.ReadCloser, error)) Option {
+	return func(e *Engine) { e.open = open }
 }
 
 // New returns an Engine that works through globus.
-func New(globus *transfer.Client, log *slog.Logger) *Engine {
-	return &Engine{globus: globus, log: log}
+func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
+	e := &Engine{
+		globus: globus,
+		tasks:  newPoller(globus),
+		log:    log,
+		open:   func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
+	}
+	for _, opt := range opts {
+		opt(e)
+	}
+	return e
 }
 
 // An Order is one occurrence to be done.
 type Order struct {
 	Job *jobs.Job // checked
 	Key jobs.Key
+	At  time.Time // the scheduled instant, for templates
 	// Fresh says that Key was never used before, so that Globus need not be
 	// asked for a task of an earlier start.
 	Fresh bool
 
 	// Label replaces the label that is made of job and key. Only a fresh
-	// occurrence may have one: no other start could find its task.
+	// occurrence of a job with one task may have one: no other start could
+	// find its task.
 	Label string
-	// SubmissionID replaces a new submission id, to repeat a submission whose
-	// outcome is not known.
+	// SubmissionID replaces a new submission id of the first task, to repeat
+	// a submission whose outcome is not known.
 	SubmissionID string
 
 	// Again, unless nil, says how to start again such that the same task is
 	// met, given the submission id. Nil means by the same key.
 	Again func(submissionID string) string
 
-	NoWait bool // end when the task exists
+	NoWait bool // end when the first task exists
 	// CancelOnInterrupt cancels the task when the context ends. Otherwise it
 	// goes on at Globus.
 	CancelOnInterrupt bool
-	// Observe, unless nil, is called with what each look at the task showed.
+	// Observe, unless nil, is called with what each look at a task showed.
 	Observe func(*transfer.Task, Class)
 }
 
-// A run is what is being done about an order.
-type run struct {
-	*Engine
-	Order
-	log     *slog.Logger
-	result  *Result
-	attempt int // of the occurrence, from 1
-}
-
-// Run does one occurrence: it adopts the task of an earlier start or submits
-// one, and follows it to its end. What went wrong is in the result's Err: a
-// [*Failure], or the error of a client as it came.
+// Run does one occurrence: for each of its tasks in turn it adopts the one of
+// an earlier start or submits one, and follows it to its end. What went wrong
+// is in the result's Err: a [*Failure], or the error of a client as it came.
 //
 // When ctx ends, Run detaches from the task or cancels it, and the result's
 // Err is a [*Failure] of kind [Interrupted], or [TimedOut] if a deadline of
@@ -80,13 +95,35 @@ func (e *Engine) Run(ctx context.Context, o Order) *Result {
 	return r.end()
 }
 
+// Wait follows a task that somebody else submitted to its end, under the
+// policies of o's job. The job needs no steps.
+func (e *Engine) Wait(ctx context.Context, taskID string, o Order) *Result {
+	r := e.begin(o)
+	p := &part{run: r, attempt: 1}
+	p.note(Task{TaskID: taskID}, true)
+	err := p.watch(ctx)
+	if err == nil {
+		r.result.State = Succeeded
+	}
+	r.result.settle(err)
+	return r.end()
+}
+
+// A run is what is being done about an order.
+type run struct {
+	*Engine
+	Order
+	log    *slog.Logger
+	result *Result
+	record *record // nil without a ledger
+}
+
 func (e *Engine) begin(o Order) *run {
 	return &run{
-		Engine:  e,
-		Order:   o,
-		log:     e.log.With("job", o.Job.Name, "occurrence", string(o.Key)),
-		result:  &Result{Job: o.Job.Name, Key: o.Key, State: Claimed, Started: time.Now().UTC()},
-		attempt: 1,
+		Engine: e,
+		Order:  o,
+		log:    e.log.With("job", o.Job.Name, "occurrence", string(o.Key)),
+		result: &Result{Job: o.Job.Name, Key: o.Key, State: Claimed, Started: time.Now().UTC()},
 	}
 }
 
@@ -95,51 +132,52 @@ func (r *run) end() *Result {
 	return r.result
 }
 
-// Wait follows a task that somebody else submitted to its end, under the
-// policies of o's job. The job needs no document.
-func (e *Engine) Wait(ctx context.Context, taskID string, o Order) *Result {
-	r := e.begin(o)
-	r.note(Task{TaskID: taskID}, true)
-	r.result.settle(r.watch(ctx))
-	return r.end()
-}
+// errDetached ends a run that is not to wait for its task.
+var errDetached = errors.New("not waited for")
 
-// do adopts or submits, waits, and tries again as often as the job allows. The
-// attempts of earlier starts do not count for that.
+// do does the steps of the job, one after the other.
 func (r *run) do(ctx context.Context) error {
-	task, err := r.lookUp(ctx)
-	if err != nil {
-		return r.ended(ctx, err)
-	}
-	for tries := 0; ; tries++ {
-		if task == nil {
-			err = r.submit(ctx)
-		} else {
-			err = r.adopt(task)
+	for work, err := range r.Works() {
+		if err == nil && work.Mkdir != nil {
+			err = r.mkdir(ctx, work.Mkdir)
+		} else if err == nil {
+			p := &part{run: r, place: work.Place, doc: work.Document, attempt: 1}
+			if len(r.result.Tasks) == 0 {
+				p.submissionID = r.SubmissionID
+			}
+			err = p.do(ctx)
+		}
+		if errors.Is(err, errDetached) {
+			return nil
 		}
 		if err != nil {
 			return r.ended(ctx, err)
 		}
-		if r.NoWait {
-			return nil
-		}
-		if err = r.watch(ctx); err == nil {
-			return nil
-		}
-		f, ok := errors.AsType[*Failure](err)
-		if !ok || f.Kind != Failed || tries >= r.Job.BackoffLimit {
+	}
+	r.result.State = Succeeded
+	return nil
+}
+
+// mkdir makes a folder, and those above it. One that is there is what was
+// wanted.
+func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
+	_, err := r.globus.Mkdir(ctx, m.Collection, m.Path)
+	e, ok := errors.AsType[*transfer.Error](err)
+	if ok && strings.HasSuffix(e.Code, "MkdirFailed.Exists") {
+		return nil
+	}
+	above := path.Dir(strings.TrimSuffix(m.Path, "/"))
+	if ok && strings.HasSuffix(e.Code, "MkdirFailed.NotFound") && above != "/" && above != "/~" {
+		if err := r.mkdir(ctx, &jobs.Mkdir{Collection: m.Collection, Path: above + "/"}); err != nil {
 			return err
 		}
-		delay := r.Job.Backoff << min(tries, 10)
-		r.log.Warn("attempt failed, another one follows", "attempt", r.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
-		r.attempt++
-		r.result.State = Claimed
-		r.SubmissionID = "" // used up by the attempt that failed
-		task = nil
-		if err := sleep(ctx, delay); err != nil {
-			return r.ended(ctx, err)
-		}
+		_, err = r.globus.Mkdir(ctx, m.Collection, m.Path)
 	}
+	if err != nil {
+		return fmt.Errorf("make the folder %s: %w", m.Path, err)
+	}
+	r.log.Info("folder made", "path", m.Path)
+	return nil
 }
 
 // ended returns err, or what the end of ctx means if that is the cause of it.
@@ -149,8 +187,8 @@ func (r *run) ended(ctx context.Context, err error) error {
 		return err
 	}
 	what := "nothing was submitted"
-	if len(r.result.Tasks) > 0 {
-		what = fmt.Sprintf("attempt %d failed and the next one was not submitted", r.result.Attempt)
+	if t := r.result.task(); t != nil {
+		what = fmt.Sprintf("task %s has ended and the next one was not submitted", t.TaskID)
 	}
 	return interrupted(ctx, "", what)
 }

@@ -40,10 +40,10 @@ func ExampleEngine_Run() {
 	e := engine.New(transfer.New(hc), slog.New(slog.DiscardHandler))
 
 	lab := globussim.CollectionID("lab")
-	job := &jobs.Job{Name: "nightly", Document: &transfer.Transfer{
+	job := &jobs.Job{Name: "nightly", Steps: jobs.Single(&transfer.Transfer{
 		SourceEndpoint: lab, DestinationEndpoint: lab,
 		Items: []transfer.Item{{SourcePath: "/frame.tif", DestinationPath: "/copy.tif"}},
-	}}
+	})}
 	check(job.Check())
 	for range 2 {
 		r := e.Run(context.Background(), engine.Order{Job: job, Key: "2026-11-21T02:00:00Z"})

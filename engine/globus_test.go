@@ -148,7 +148,7 @@ func (b *bench) start(o engine.Order) string {
 // order is the occurrence key of a job that copies /data/ to the vault.
 func (b *bench) order(edits ...func(*jobs.Job)) engine.Order {
 	b.t.Helper()
-	job := &jobs.Job{Name: "nightly", Document: copyOf("/data/", "/copy/")}
+	job := &jobs.Job{Name: "nightly", Steps: jobs.Single(copyOf("/data/", "/copy/"))}
 	for _, edit := range edits {
 		edit(job)
 	}
@@ -172,7 +172,7 @@ func named(name string) func(*jobs.Job) { return func(j *jobs.Job) { j.Name = na
 
 // paths gives a job other paths.
 func paths(src, dst string) func(*jobs.Job) {
-	return func(j *jobs.Job) { j.Document = copyOf(src, dst) }
+	return func(j *jobs.Job) { j.Steps = jobs.Single(copyOf(src, dst)) }
 }
 
 // disturb orders disturbances of tasks.

@@ -10,8 +10,8 @@ import (
 
 // guard refuses a mirror whose source is empty: an unmounted disk would empty
 // the destination.
-func (r *run) guard(ctx context.Context) error {
-	doc, ok := r.Job.Document.(*transfer.Transfer)
+func (r *part) guard(ctx context.Context) error {
+	doc, ok := r.doc.(*transfer.Transfer)
 	if !ok || !doc.DeleteDestinationExtra || r.Job.AllowEmptySource {
 		return nil
 	}
@@ -32,7 +32,7 @@ func (r *run) guard(ctx context.Context) error {
 
 // emptyFolder reports whether the source of item is a folder with nothing in
 // it.
-func (r *run) emptyFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
+func (r *part) emptyFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
 	folder := strings.HasSuffix(item.SourcePath, "/")
 	switch {
 	case item.Recursive != nil:

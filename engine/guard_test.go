@@ -13,7 +13,7 @@ func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
 			doc := copyOf(item, "/copy/")
 			doc.DeleteDestinationExtra = true
 			doc.Items[0].Recursive = recursive
-			j.Document, j.AllowEmptySource = doc, allow
+			j.Steps, j.AllowEmptySource = jobs.Single(doc), allow
 		}
 	}
 	tests := map[string]struct {
@@ -58,7 +58,7 @@ func TestMirrorOfAFileHasNoFolderToGuard(t *testing.T) {
 		r := b.run(t.Context(), b.order(func(j *jobs.Job) {
 			doc := copyOf("/none.txt", "/none.txt")
 			doc.DeleteDestinationExtra = true
-			j.Document = doc
+			j.Steps = jobs.Single(doc)
 		}))
 		if r.State != engine.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)

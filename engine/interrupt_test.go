@@ -36,9 +36,9 @@ func TestInterruptedSubmissionIsFinished(t *testing.T) {
 		took    time.Duration
 		adopted bool
 	}{
-		"answer comes in the time of grace": {globussim.Fault{Delay: 4 * time.Second}, 4 * time.Second, false},
+		"answer comes in the time of grace": {globussim.Fault{Delay: time.Second}, time.Second, false},
 		"answer does not come":              {globussim.Fault{Delay: time.Hour}, 6 * time.Second, true},
-		"connection drops":                  {globussim.Fault{Delay: 2 * time.Second, Drop: globussim.DropAfter}, 4 * time.Second, false},
+		"connection drops":                  {globussim.Fault{Delay: 500 * time.Millisecond, Drop: globussim.DropAfter}, 4 * time.Second, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -209,7 +209,7 @@ func TestTaskBetweenOtherCollectionsIsNotAdopted(t *testing.T) {
 		id := b.start(b.order(func(j *jobs.Job) {
 			doc := copyOf("/data/", "/copy/")
 			doc.DestinationEndpoint = globussim.CollectionID("store")
-			j.Document = doc
+			j.Steps = jobs.Single(doc)
 		}))
 		r := b.run(t.Context(), b.order())
 		f := failure(t, r, engine.Refused)
@@ -270,10 +270,10 @@ func TestKeysOfOneJobAreDifferentTasks(t *testing.T) {
 func TestOneJobMayHaveSeveralOccurrencesAtOnce(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		o := b.order(func(j *jobs.Job) {
-			j.Document = &transfer.Delete{
+			j.Steps = jobs.Single(&transfer.Delete{
 				Endpoint: globussim.CollectionID("lab"), Recursive: true, IgnoreMissing: true,
 				Items: []transfer.DeleteItem{{Path: "/old/"}},
-			}
+			})
 		})
 		e := b.engine()
 		var results [5]*engine.Result
@@ -291,7 +291,7 @@ func TestOneJobMayHaveSeveralOccurrencesAtOnce(t *testing.T) {
 				t.Errorf("got %+v, want the task %q", r, want)
 			}
 		}
-		if head := o.Job.Document.Head(); *head != (transfer.Header{}) {
+		if head := o.Job.Steps[0].Document().Head(); *head != (transfer.Header{}) {
 			t.Errorf("the job's document was changed: %+v", head)
 		}
 	})
@@ -302,7 +302,7 @@ func TestRefusedSubmissionIsTheErrorOfTheService(t *testing.T) {
 		r := b.run(t.Context(), b.order(func(j *jobs.Job) {
 			doc := copyOf("/data/", "/copy/")
 			doc.DestinationEndpoint = "00000000-0000-4000-8000-000000000000"
-			j.Document = doc
+			j.Steps = jobs.Single(doc)
 		}))
 		e, ok := errors.AsType[*transfer.Error](r.Err)
 		if !ok || !e.NotFound() || r.State != engine.Broken || r.Attempt != 0 {

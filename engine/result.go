@@ -26,6 +26,7 @@ const (
 
 // A Result is what came of an order.
 type Result struct {
+	Run      int64 // in the ledger; 0 without one
 	Job      string
 	Key      jobs.Key
 	State    State
@@ -112,6 +113,9 @@ func (f *Failure) Unwrap() error { return f.Err }
 // what became of the work.
 func interrupted(ctx context.Context, taskID, what string) *Failure {
 	cause := context.Cause(ctx)
+	if errors.Is(cause, ErrCanceled) {
+		return &Failure{Kind: CanceledTask, TaskID: taskID, Code: "CANCELED", state: Canceled, Message: "canceled on request: " + what}
+	}
 	if errors.Is(cause, context.DeadlineExceeded) {
 		f := &Failure{Kind: TimedOut, TaskID: taskID, Message: "timed out: " + what}
 		if taskID == "" {

@@ -21,7 +21,7 @@ func skipping(allowed bool) func(*jobs.Job) {
 		doc := copyOf("/data/", "/copy/")
 		doc.Items = append(doc.Items, transfer.Item{SourcePath: "/missing.txt", DestinationPath: "/missing.txt"})
 		doc.SkipSourceErrors = true
-		j.Document, j.AllowSkipped = doc, allowed
+		j.Steps, j.AllowSkipped = jobs.Single(doc), allowed
 	}
 }
 

@@ -2,19 +2,21 @@ package engine
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/ledger"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
 const (
 	// grace is how much longer than the run a submission may take: cut off in
 	// the middle, nobody would know whether there is a task.
-	grace = 5 * time.Second
+	grace = 1500 * time.Millisecond
 	// lookUpTime bounds the look for a task after a submission of unclear
 	// outcome.
 	lookUpTime = 15 * time.Second
@@ -27,22 +29,64 @@ const (
 	namelessOverlaps = 3
 )
 
-// TaskLabel is the label of the task that does attempt n, from 1.
-func (o *Order) TaskLabel(n int) string {
-	if o.Label != "" {
-		return o.Label
-	}
-	return jobs.Label(o.Job.Name, o.Key, n)
+// A part is one document of a run, and the attempts to get it done.
+type part struct {
+	*run
+	place        jobs.Place
+	doc          transfer.Document
+	attempt      int    // from 1
+	submissionID string // of the present attempt; empty until it has one
 }
 
 // label is the label of the present attempt's task.
-func (r *run) label() string { return r.TaskLabel(r.attempt) }
+func (r *part) label() string { return r.run.label(r.place, r.attempt) }
+
+// do adopts or submits, waits, and tries again as often as the job allows. The
+// attempts of earlier starts do not count for that.
+func (r *part) do(ctx context.Context) error {
+	task, err := r.lookUp(ctx)
+	if err != nil {
+		return err
+	}
+	for tries := 0; ; tries++ {
+		if task == nil {
+			err = r.submit(ctx)
+		} else {
+			err = r.adopt(task)
+		}
+		if err != nil {
+			return err
+		}
+		if r.NoWait && (task == nil || !task.Status.Final()) {
+			return errDetached
+		}
+		if err = r.watch(ctx); err == nil {
+			return nil
+		}
+		f, ok := errors.AsType[*Failure](err)
+		if !ok || f.Kind != Failed || tries >= r.Job.BackoffLimit {
+			return err
+		}
+		delay := r.Job.Backoff << min(tries, 10)
+		r.log.Warn("attempt failed, another one follows", "attempt", r.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
+		r.result.State = Claimed
+		if sleep(ctx, delay) != nil {
+			return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", r.attempt))
+		}
+		r.attempt++
+		r.submissionID = "" // used up by the attempt that failed
+		task = nil
+	}
+}
 
 // lookUp asks Globus for the task of an earlier start of this occurrence. It
 // returns one that has not failed, or nil after it has counted the attempts
 // that have.
-func (r *run) lookUp(ctx context.Context) (*transfer.Task, error) {
-	if r.Fresh {
+func (r *part) lookUp(ctx context.Context) (*transfer.Task, error) {
+	if s, ok := r.record.last(r.place); ok {
+		return r.resume(ctx, s)
+	}
+	if r.Fresh || r.record != nil && !r.record.first {
 		return nil, nil
 	}
 	for ; ; r.attempt++ {
@@ -62,21 +106,51 @@ func (r *run) lookUp(ctx context.Context) (*transfer.Task, error) {
 	}
 }
 
+// resume goes on with what the ledger has of this place: it returns the task
+// that there is, or nil to submit, again or anew.
+func (r *part) resume(ctx context.Context, s ledger.Submission) (*transfer.Task, error) {
+	r.attempt, r.submissionID = s.Attempt, s.ID
+	switch {
+	case s.Status == string(transfer.Failed):
+		r.attempt, r.submissionID = s.Attempt+1, ""
+		return nil, nil
+	case s.TaskID != "":
+		task, err := r.globus.Task(ctx, s.TaskID)
+		if err != nil {
+			return nil, fmt.Errorf("look at task %s: %w", s.TaskID, err)
+		}
+		return task, nil
+	}
+	// It was not confirmed: the same document with the same id tells.
+	doc := own(r.doc)
+	if err := json.Unmarshal(s.Document, doc); err != nil {
+		return nil, fmt.Errorf("read the recorded submission %s: %w", s.ID, err)
+	}
+	if doc.Head().Deadline.Before(time.Now()) {
+		doc.Head().Deadline = transfer.Time{} // too late for it now; if it was sent, the answer is Duplicate
+	}
+	r.doc = doc
+	return nil, nil
+}
+
 // adopt takes over a task that an earlier start submitted.
-func (r *run) adopt(task *transfer.Task) error {
-	if want, got := collections(r.Job.Document), taskCollections(task); want != got {
+func (r *part) adopt(task *transfer.Task) error {
+	if want, got := collections(r.doc), taskCollections(task); want != got {
 		return &Failure{
 			Kind: Refused, TaskID: task.TaskID, state: Broken,
 			Message: fmt.Sprintf("task %s bears this occurrence's label %q but is between other collections: two jobs have the same name, give one of them another", task.TaskID, task.Label),
 		}
 	}
 	r.log.Info("task adopted", "task_id", task.TaskID, "attempt", r.attempt, "status", string(task.Status))
-	r.note(Task{TaskID: task.TaskID, Label: task.Label, Last: task}, true)
+	r.note(Task{TaskID: task.TaskID, SubmissionID: r.submissionID, Label: task.Label, Last: task}, true)
+	if s, ok := r.record.last(r.place); ok && s.TaskID == "" {
+		r.record.accepted(context.Background(), r, task.TaskID)
+	}
 	return nil
 }
 
 // note records the task of the present attempt.
-func (r *run) note(t Task, adopted bool) {
+func (r *part) note(t Task, adopted bool) {
 	r.result.State = Submitted
 	r.result.Attempt = r.attempt
 	r.result.Adopted = adopted
@@ -85,29 +159,32 @@ func (r *run) note(t Task, adopted bool) {
 
 // submit submits the present attempt, and waits as policy says where other
 // tasks are in the way.
-func (r *run) submit(ctx context.Context) error {
+func (r *part) submit(ctx context.Context) error {
 	if err := r.guard(ctx); err != nil {
 		return err
 	}
-	if r.SubmissionID == "" {
+	if r.submissionID == "" {
 		id, err := r.globus.SubmissionID(ctx)
 		if err != nil {
 			return fmt.Errorf("get a submission id: %w", err)
 		}
-		r.SubmissionID = id
+		r.submissionID = id
 	}
-	doc := own(r.Job.Document)
+	doc := own(r.doc)
 	head := doc.Head()
-	head.Label, head.SubmissionID = r.label(), r.SubmissionID
+	head.Label, head.SubmissionID = r.label(), r.submissionID
+	head.Deadline = r.deadline()
+	if err := r.record.submit(ctx, r, doc); err != nil {
+		return err
+	}
 	full, nameless := false, 0
 	for ctx.Err() == nil {
-		if r.Job.Document.Head().Deadline.IsZero() {
-			head.Deadline = transfer.Time{Time: time.Now().Add(r.Job.ActiveDeadline).Truncate(time.Second)}
-		}
+		head.Deadline = r.deadline()
 		sent, err := r.post(ctx, doc)
 		if err == nil {
-			r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", r.attempt, "submission_id", r.SubmissionID, "code", sent.Code)
-			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.SubmissionID, Label: head.Label}, false)
+			r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", r.attempt, "submission_id", r.submissionID, "code", sent.Code)
+			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.submissionID, Label: head.Label}, false)
+			r.record.accepted(context.WithoutCancel(ctx), r, sent.TaskID)
 			return nil
 		}
 		e, ok := errors.AsType[*transfer.Error](err)
@@ -133,18 +210,18 @@ func (r *run) submit(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// own returns a copy of doc with a header of its own, because a job may have
-// several occurrences at once.
-func own(doc transfer.Document) transfer.Document {
-	if d, ok := doc.(*transfer.Delete); ok {
-		return new(*d)
+// deadline is when Globus ends the task: what the document says, or else as
+// long from now as the job allows.
+func (r *part) deadline() transfer.Time {
+	if d := r.doc.Head().Deadline; !d.IsZero() {
+		return d
 	}
-	return new(*doc.(*transfer.Transfer))
+	return transfer.Time{Time: time.Now().Add(r.Job.ActiveDeadline).Truncate(time.Second)}
 }
 
 // post submits doc. It gets some time beyond the end of ctx, and then the
 // deadline that is left to it is its own.
-func (r *run) post(ctx context.Context, doc transfer.Document) (*transfer.Submitted, error) {
+func (r *part) post(ctx context.Context, doc transfer.Document) (*transfer.Submitted, error) {
 	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() {
@@ -158,11 +235,11 @@ func (r *run) post(ctx context.Context, doc transfer.Document) (*transfer.Submit
 
 // mine reports whether task is that of the present attempt. A label that
 // somebody chose does not tell: other tasks may bear it.
-func (r *run) mine(task *transfer.Task) bool { return r.Label == "" && task.Label == r.label() }
+func (r *part) mine(task *transfer.Task) bool { return r.Label == "" && task.Label == r.label() }
 
 // clearUp looks for the task of a submission that may have reached Globus. The
 // task may have failed since; there was none with its label before.
-func (r *run) clearUp(ctx context.Context, cause error) error {
+func (r *part) clearUp(ctx context.Context, cause error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
 	defer cancel()
 	for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
@@ -182,9 +259,9 @@ func (r *run) clearUp(ctx context.Context, cause error) error {
 }
 
 // repeat says how to start again such that the same task is met.
-func (r *run) repeat() string {
+func (r *part) repeat() string {
 	if r.Again != nil {
-		return r.Again(r.SubmissionID)
+		return r.Again(r.submissionID)
 	}
 	return "the same occurrence (RUNNER_OCCURRENCE=" + string(r.Key) + ")"
 }
@@ -192,7 +269,7 @@ func (r *run) repeat() string {
 // overlap deals with a conflict: it adopts the task if it is this
 // occurrence's own, skips, or waits until the other task is over. It reports
 // whether the submission is settled.
-func (r *run) overlap(ctx context.Context, nameless *int) (done bool, err error) {
+func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error) {
 	var other *transfer.Task
 	query := transfer.TaskQuery{Statuses: []string{string(transfer.Active), string(transfer.Inactive)}}
 	for task, err := range r.globus.Tasks(ctx, query) {
@@ -202,7 +279,7 @@ func (r *run) overlap(ctx context.Context, nameless *int) (done bool, err error)
 		if r.mine(task) {
 			return true, r.adopt(task)
 		}
-		if taskCollections(task) != collections(r.Job.Document) {
+		if taskCollections(task) != collections(r.doc) {
 			continue
 		}
 		// A task does not show its paths. Most likely they are those of this job.
@@ -234,15 +311,12 @@ func (r *run) overlap(ctx context.Context, nameless *int) (done bool, err error)
 	return false, r.over(ctx, other.TaskID)
 }
 
-func (r *run) ofJob(task *transfer.Task) bool { return jobs.OfJob(task.Label, r.Job.Name) }
+func (r *part) ofJob(task *transfer.Task) bool { return jobs.OfJob(task.Label, r.Job.Name) }
 
 // over waits until the task has ended.
-func (r *run) over(ctx context.Context, id string) error {
+func (r *part) over(ctx context.Context, id string) error {
 	for wait := firstPoll; ; wait = nextPoll(wait) {
-		if err := sleep(ctx, jitter(wait)); err != nil {
-			return err
-		}
-		task, err := r.globus.Task(ctx, id)
+		task, err := r.tasks.look(ctx, id, wait)
 		if err != nil {
 			return fmt.Errorf("watch task %s: %w", id, err)
 		}

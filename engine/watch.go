@@ -29,21 +29,20 @@ func jitter(d time.Duration) time.Duration { return d - rand.N(d/4+1) }
 
 // watch follows the task of the present attempt to its end. It returns nil if
 // the task succeeded as the job wants it.
-func (r *run) watch(ctx context.Context) error {
+func (r *part) watch(ctx context.Context) error {
 	task := r.result.task()
 	log := r.log.With("task_id", task.TaskID, "attempt", r.attempt)
-	w := &watcher{run: r, log: log, task: task, course: course{stalledAfter: r.Job.StalledAfter}}
+	w := &watcher{part: r, log: log, task: task, course: course{stalledAfter: r.Job.StalledAfter}}
 	if task.Last != nil && task.Last.Status.Final() {
 		return w.settle(ctx)
 	}
 	for wait := firstPoll; ; wait = nextPoll(wait) {
-		if sleep(ctx, jitter(wait)) != nil {
+		switch t, err := w.tasks.look(ctx, task.TaskID, wait); {
+		case err == nil:
+			task.Last = t
+		case ctx.Err() != nil:
 			return w.interrupt(ctx)
-		}
-		if err := w.poll(ctx); err != nil {
-			if ctx.Err() != nil {
-				return w.interrupt(ctx)
-			}
+		default:
 			return w.lost(err)
 		}
 		if task.Last.Status.Final() {
@@ -55,7 +54,7 @@ func (r *run) watch(ctx context.Context) error {
 
 // A watcher watches one task.
 type watcher struct {
-	*run
+	*part
 	log    *slog.Logger
 	task   *Task
 	course course
@@ -63,15 +62,6 @@ type watcher struct {
 	said   time.Time // when the task was logged last
 	end    *Failure  // why the task was cancelled by us; nil if it was not
 	retry  time.Time // when to try a cancel again that did not work; zero if there is none
-}
-
-// poll looks at the task.
-func (w *watcher) poll(ctx context.Context) error {
-	t, err := w.globus.Task(ctx, w.task.TaskID)
-	if err == nil {
-		w.task.Last = t
-	}
-	return err
 }
 
 // lost is what a failed look at the task means.
@@ -173,7 +163,7 @@ func (w *watcher) cancel(ctx context.Context, why, code string) {
 // interrupt ends the watch because ctx has ended.
 func (w *watcher) interrupt(ctx context.Context) error {
 	id := w.task.TaskID
-	if !w.CancelOnInterrupt {
+	if !w.CancelOnInterrupt && !errors.Is(context.Cause(ctx), ErrCanceled) {
 		return interrupted(ctx, id, fmt.Sprintf("task %s goes on at Globus; start again with %s to follow it", id, w.repeat()))
 	}
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
@@ -184,13 +174,12 @@ func (w *watcher) interrupt(ctx context.Context) error {
 		f.Err = err
 		return f
 	}
-	err = w.poll(detached)
-	switch {
-	case err != nil:
+	if t, err := w.globus.Task(detached, id); err != nil {
 		w.log.Warn("canceled task could not be looked at", "err", err)
-	case res.Code == "TaskComplete" && w.task.Last.Status.Final():
+	} else if w.task.Last = t; res.Code == "TaskComplete" && t.Status.Final() {
 		return w.settle(detached) // it had ended by itself
 	}
+	w.record.ended(detached, w.part, transfer.Failed)
 	f := interrupted(ctx, id, fmt.Sprintf("task %s was canceled", id))
 	f.state = Canceled
 	return f
@@ -199,11 +188,11 @@ func (w *watcher) interrupt(ctx context.Context) error {
 // settle says what the end of the task means.
 func (w *watcher) settle(ctx context.Context) error {
 	t := w.task.Last
+	w.record.ended(ctx, w.part, t.Status)
 	if w.Observe != nil {
 		w.Observe(t, Progressing)
 	}
 	if t.Status == transfer.Succeeded {
-		w.result.State = Succeeded
 		if t.SubtasksSkippedErrors > 0 && !w.Job.AllowSkipped {
 			return w.skipped(ctx)
 		}

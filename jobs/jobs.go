@@ -20,11 +20,34 @@ var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 // A Job is a named definition of work for Globus with the policies under which
 // it is done. [Job.Check] must pass before a Job is run.
 type Job struct {
-	Name string
+	Name        string
+	Description string
+	Labels      map[string]string // for people and for notifications
 
-	// Document is the transfer or delete to submit. Its submission id, label
-	// and deadline are left empty: each occurrence gets its own.
-	Document transfer.Document
+	// Steps are what the job does, in this order; at least one.
+	Steps []Step
+
+	// Schedule says when occurrences are due. Nil means that the job is
+	// started by hand, or by the success of the job After.
+	Schedule *Schedule
+	After    string
+	// Zone is the zone in which templates see the scheduled instant. Nil
+	// means UTC.
+	Zone *time.Location
+	// Env are the environment variables that templates may read. A variable
+	// without a value is not set.
+	Env map[string]string
+	// Suspend lets no scheduled occurrence start.
+	Suspend bool
+	// Jitter delays each occurrence by a time in [0, Jitter) that depends on
+	// the job's name and the key alone.
+	Jitter time.Duration
+	// StartingDeadline is how late an occurrence may start. 0 means at any
+	// time, and 24 hours for those that CatchUp starts.
+	StartingDeadline time.Duration
+	// CatchUp says which occurrences that fell due while nothing ran are
+	// started. Empty means [CatchUpLatest].
+	CatchUp CatchUp
 
 	// ActiveDeadline is how long a task may take before Globus ends it; it
 	// is sent with every submission. 0 means 24 hours.
@@ -48,6 +71,58 @@ type Job struct {
 	// destination run although its source is empty.
 	AllowEmptySource bool
 }
+
+// A Step is one thing that a job does. Exactly one of Transfer, Delete and
+// Mkdir is set. Paths are templates; see [Job.Render].
+type Step struct {
+	// The documents have neither submission id nor label nor deadline: each
+	// occurrence gets its own.
+	Transfer *transfer.Transfer
+	Delete   *transfer.Delete
+	Mkdir    *Mkdir
+
+	// Manifest is a file with the items of Transfer, one a line, in
+	// globus-cli's batch format; empty means that Transfer has its items. The
+	// paths of the first item, if there is one, are put before those of the
+	// lines. Every ItemsPerTask lines are a task of their own.
+	Manifest     string
+	ItemsPerTask int
+}
+
+// A Mkdir makes a folder. One that is there already is a success.
+type Mkdir struct {
+	Collection string // id
+	Path       string
+}
+
+// Single returns the steps of a job that submits doc and does nothing else.
+func Single(doc transfer.Document) []Step {
+	if d, ok := doc.(*transfer.Delete); ok {
+		return []Step{{Delete: d}}
+	}
+	return []Step{{Transfer: doc.(*transfer.Transfer)}}
+}
+
+// Document returns the document of a step that submits, or nil.
+func (s *Step) Document() transfer.Document {
+	switch {
+	case s.Transfer != nil:
+		return s.Transfer
+	case s.Delete != nil:
+		return s.Delete
+	}
+	return nil
+}
+
+// CatchUp is a policy for occurrences that fell due while nothing ran.
+type CatchUp string
+
+// The policies.
+const (
+	CatchUpNone   CatchUp = "none"
+	CatchUpLatest CatchUp = "latest" // only the newest of them
+	CatchUpAll    CatchUp = "all"
+)
 
 // Concurrency is a policy for a task that is already at work on the same paths.
 type Concurrency string

@@ -2,6 +2,8 @@ package jobs
 
 import (
 	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"regexp"
 	"strconv"
@@ -9,9 +11,9 @@ import (
 	"time"
 )
 
-// MaxKey is the length of the longest key, in bytes: with the longest job name
-// and thousands of attempts the label of a task still has 128 characters.
-const MaxKey = 69
+// MaxKey is the length of the longest key, in bytes: with the longest job name,
+// 99 steps, 9999 parts and 99 attempts the label of a task has 128 characters.
+const MaxKey = 60
 
 // A key is part of a task's label and of a filter on labels, so it must hold no
 // character that has a meaning there.
@@ -26,6 +28,16 @@ type Key string
 // ScheduledKey is the key of the occurrence that was due at t.
 func ScheduledKey(t time.Time) Key {
 	return Key(t.UTC().Format(time.RFC3339))
+}
+
+// Due returns the scheduled instant that k stands for, or zero if it stands for
+// something else.
+func (k Key) Due() time.Time {
+	t, err := time.Parse(time.RFC3339, string(k))
+	if err != nil {
+		return time.Time{}
+	}
+	return t
 }
 
 // ManualKey returns a key that nobody has used before.
@@ -50,7 +62,8 @@ const cronJobFirst, cronJobLast = 16_300_000, 66_300_000
 
 // KubernetesKey is the key of a Kubernetes Job. The name of a Job that a
 // CronJob made ends in the scheduled minute since 1970 and gives that instant;
-// any other name stands for itself.
+// any other name stands for itself, if need be
+// shortened by a checksum.
 func KubernetesKey(jobName string) (Key, error) {
 	if i := strings.LastIndexByte(jobName, '-'); i > 0 {
 		minute, err := strconv.ParseInt(jobName[i+1:], 10, 64)
@@ -58,13 +71,30 @@ func KubernetesKey(jobName string) (Key, error) {
 			return ScheduledKey(time.Unix(minute*60, 0)), nil
 		}
 	}
-	return ParseKey("k8s:" + jobName)
+	key := "k8s:" + jobName
+	if len(key) > MaxKey {
+		sum := sha256.Sum256([]byte(jobName))
+		key = key[:MaxKey-9] + "-" + hex.EncodeToString(sum[:4])
+	}
+	return ParseKey(key)
 }
 
-// Label is the label of the task that does attempt n (from 1) of the
+// A Place tells the tasks of one occurrence apart.
+type Place struct {
+	Step int // of the job, from 1; 0 if the job has only one
+	Part int // of a manifest that became several tasks, from 1; 0 if it did not
+}
+
+// Label is the label of the task that does attempt n (from 1) at a place of the
 // occurrence. Where there is no ledger, Globus keeps the record under it.
-func Label(job string, key Key, n int) string {
+func Label(job string, key Key, at Place, n int) string {
 	label := job + " " + string(key)
+	if at.Step > 0 {
+		label += " s" + strconv.Itoa(at.Step)
+	}
+	if at.Part > 0 {
+		label += " p" + strconv.Itoa(at.Part)
+	}
 	if n > 1 {
 		label += " #" + strconv.Itoa(n)
 	}

@@ -22,7 +22,7 @@ func TestAKeyFitsIntoALabelAndAFilter(t *testing.T) {
 			t.Errorf("ParseKey(%q): got %q, want an error", s, k)
 		}
 	}
-	longest := jobs.Label(strings.Repeat("j", jobs.MaxName), jobs.Key(strings.Repeat("k", jobs.MaxKey)), 9999)
+	longest := jobs.Label(strings.Repeat("j", jobs.MaxName), jobs.Key(strings.Repeat("k", jobs.MaxKey)), jobs.Place{Step: 99, Part: 9999}, 99)
 	if len(longest) > 128 {
 		t.Errorf("the longest label has %d characters, Globus takes 128", len(longest))
 	}
@@ -36,7 +36,8 @@ func TestKubernetesKeyIsTheScheduledMinute(t *testing.T) {
 		"nightly-manual-x7f2q":                         "k8s:nightly-manual-x7f2q",
 		"nightly-12":                                   "k8s:nightly-12",
 		"nightly-99999999999":                          "k8s:nightly-99999999999",
-		strings.Repeat("x", 63):                        jobs.Key("k8s:" + strings.Repeat("x", 63)),
+		strings.Repeat("x", 56):                        jobs.Key("k8s:" + strings.Repeat("x", 56)),
+		strings.Repeat("x", 63):                        jobs.Key("k8s:" + strings.Repeat("x", 47) + "-75220b47"),
 		fmt.Sprintf("%d", due.Unix()/60):               jobs.Key(fmt.Sprintf("k8s:%d", due.Unix()/60)),
 		fmt.Sprintf("nightly-%d-debug", due.Unix()/60): jobs.Key(fmt.Sprintf("k8s:nightly-%d-debug", due.Unix()/60)),
 	}
@@ -74,9 +75,11 @@ func FuzzParseKey(f *testing.F) {
 
 func ExampleLabel() {
 	key := jobs.ScheduledKey(time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC))
-	fmt.Println(jobs.Label("nightly", key, 1))
-	fmt.Println(jobs.Label("nightly", key, 2))
+	fmt.Println(jobs.Label("nightly", key, jobs.Place{}, 1))
+	fmt.Println(jobs.Label("nightly", key, jobs.Place{}, 2))
+	fmt.Println(jobs.Label("hand-over", key, jobs.Place{Step: 3}, 1))
 	// Output:
 	// nightly 2026-11-21T02:00:00Z
 	// nightly 2026-11-21T02:00:00Z #2
+	// hand-over 2026-11-21T02:00:00Z s3
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/status"
 )
 
 // An app is one start of the program: its streams, its environment, and the
@@ -22,7 +24,10 @@ type app struct {
 	out output
 	log *slog.Logger
 
-	verbose bool
+	jobs     string // the flag --jobs
+	verbose  bool
+	recorded bool           // what is run goes into the ledger
+	status   *status.Status // of serve; nil otherwise
 }
 
 func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
@@ -67,11 +72,12 @@ func (a *app) command() *cobra.Command {
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request (like RUNNER_LOG_LEVEL=debug)")
 
 	root.AddCommand(
-		a.runCommand(), a.transferCommand(), a.deleteCommand(), a.taskCommand(),
+		a.serveCommand(), a.runCommand(), a.runsCommand(), a.transferCommand(), a.deleteCommand(), a.taskCommand(),
 		a.lsCommand(), a.statCommand(), a.mkdirCommand(), a.renameCommand(),
 		a.endpointsCommand(), a.whoamiCommand(),
 		a.demoCommand(), a.simCommand(),
-		a.envCommand(), a.versionCommand(),
+		a.validateCommand(), a.schemaCommand(), a.planCommand(), a.jobsCommand(), a.nextCommand(),
+		a.healthCommand(), a.envCommand(), a.versionCommand(),
 	)
 	return root
 }

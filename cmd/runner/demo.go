@@ -116,14 +116,14 @@ func (a *app) demoJob(ctx context.Context, url string, account globussim.Account
 			return err
 		}
 	}
-	job := &jobs.Job{Name: "demo", Document: &transfer.Transfer{
+	job := &jobs.Job{Name: "demo", Steps: jobs.Single(&transfer.Transfer{
 		SourceEndpoint:      globussim.CollectionID("lab"),
 		DestinationEndpoint: globussim.CollectionID("vault"),
 		VerifyChecksum:      true,
 		PreserveTimestamp:   true,
 		SyncLevel:           new(transfer.SyncChecksum),
 		Items:               []transfer.Item{{SourcePath: "/run 7/", DestinationPath: "/archive/run 7/", Recursive: new(true)}},
-	}}
+	})}
 	if err := job.Check(); err != nil {
 		return err
 	}

@@ -83,6 +83,10 @@ func runBlock(t *testing.T, script string) {
 		server.Close()
 		_ = sim.Close() // it returns nil
 	})
+	examples, err := filepath.Abs("../../examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	const cleanUp = `trap 'kill $(jobs -p) 2>/dev/null || true' EXIT` + "\n"
@@ -92,6 +96,7 @@ func runBlock(t *testing.T, script string) {
 	cmd.Env = append(os.Environ(),
 		"CLIENT_ID="+simClientID(), "CLIENT_SECRET="+canary,
 		"GLOBUS_SDK_SERVICE_URL_AUTH="+server.URL, "GLOBUS_SDK_SERVICE_URL_TRANSFER="+server.URL,
+		"HOME="+dir, "EXAMPLES="+examples,
 		"LAB="+globussim.CollectionID("lab"), "VAULT="+globussim.CollectionID("vault"),
 	)
 	out, err := cmd.CombinedOutput()

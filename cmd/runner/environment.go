@@ -29,9 +29,15 @@ type environment struct {
 	VerifySSL   verifySSL   `env:"GLOBUS_SDK_VERIFY_SSL" envDefault:"true" desc:"check certificates: true, false, or the file of a CA bundle"`
 
 	Retries   int        `env:"RUNNER_HTTP_RETRIES" envDefault:"8" desc:"how often a request that met a temporary error is sent again"`
-	State     string     `env:"RUNNER_STATE" envDefault:"none" desc:"where runs are recorded; none: in Globus itself, by the task's label"`
+	Jobs      string     `env:"RUNNER_JOBS" desc:"jobs file, or folder of *.yaml and *.yml; default: /etc/runner/jobs.yaml, then jobs.yaml here"`
+	State     string     `env:"RUNNER_STATE" desc:"ledger of runs: sqlite:<file>, postgres://..., or none: Globus itself remembers, by the task's label; default: a file in the state folder, and none for run with RUNNER_JOB_* alone"`
+	Listen    string     `env:"RUNNER_LISTEN" desc:"address of health checks and metrics in serve, such as 127.0.0.1:8080; default: none"`
 	LogFormat logFormat  `env:"RUNNER_LOG_FORMAT" desc:"json or text; default: text on a terminal, else json"`
 	LogLevel  slog.Level `env:"RUNNER_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
+
+	StateDirectory string `env:"STATE_DIRECTORY" desc:"state folder, set by systemd"`
+	XDGStateHome   string `env:"XDG_STATE_HOME" desc:"where the user's state folders are"`
+	Home           string `env:"HOME" desc:"the user's home folder"`
 
 	Occurrence occurrenceEnvironment
 	Job        jobEnvironment `envPrefix:"RUNNER_JOB_"`
@@ -53,6 +59,8 @@ type jobEnvironment struct {
 	Name             string           `env:"NAME" desc:"name of the job; default: made of source and destination"`
 	Source           string           `env:"SOURCE" desc:"<collection id>:<path> to copy from"`
 	Destination      string           `env:"DESTINATION" desc:"<collection id>:<path> to copy to"`
+	Schedule         string           `env:"SCHEDULE" desc:"when serve starts it: five cron fields, or @hourly, @daily, @every 90m"`
+	TimeZone         string           `env:"TIME_ZONE" envDefault:"UTC" desc:"IANA name of the schedule's time zone, such as America/Chicago"`
 	Recursive        triState         `env:"RECURSIVE" desc:"true: a folder, false: a file; default: Globus finds out"`
 	SyncLevel        string           `env:"SYNC_LEVEL" desc:"copy only what is missing (exists) or differs in size, mtime or checksum; default: copy everything"`
 	VerifyChecksum   bool             `env:"VERIFY_CHECKSUM" envDefault:"true" desc:"compare checksums after each file"`
@@ -107,9 +115,6 @@ func readEnvironment(environ []string) (environment, error) {
 func (e *environment) check() error {
 	if _, ok := services[e.Service]; !ok {
 		return fmt.Errorf("GLOBUS_SDK_ENVIRONMENT: there is no environment %q", e.Service)
-	}
-	if e.State != "none" {
-		return fmt.Errorf("RUNNER_STATE: %q is not possible, only none: Globus keeps the record, by the task's label", e.State)
 	}
 	if e.Retries < 0 {
 		return fmt.Errorf("RUNNER_HTTP_RETRIES: %d is negative", e.Retries)

@@ -81,6 +81,8 @@ func classify(ctx context.Context, err error) problem {
 		if !signaled {
 			p.status = exitFailed
 		}
+	case isAuth && !c.Temporary():
+		p.Class, p.Code, p.status = "credentials", c.Code, exitCredentials
 	case isFailure:
 		p.Class, p.status = string(f.Kind), kinds[f.Kind]
 		if f.Code != "" {
@@ -90,8 +92,6 @@ func classify(ctx context.Context, err error) problem {
 		p.Class, p.status = string(engine.TimedOut), exitTimedOut
 	case isUsage(err):
 		p.Class, p.status = "usage", exitUsage
-	case isAuth && !c.Temporary():
-		p.Class, p.Code, p.status = "credentials", c.Code, exitCredentials
 	case isTransfer:
 		p.Class, p.status = classifyReply(e)
 	case isAuth || isNetwork(err):
@@ -137,7 +137,8 @@ func unwell(code string) bool {
 // step.
 func (a *app) sentence(err error) string {
 	text := err.Error()
-	if c, ok := errors.AsType[*clientcreds.Error](err); ok {
+	_, isFailure := errors.AsType[*engine.Failure](err)
+	if c, ok := errors.AsType[*clientcreds.Error](err); ok && !isFailure {
 		text = "log in: " + c.Error() // whatever was to be done then
 	}
 	if step := a.nextStep(err); step != "" {

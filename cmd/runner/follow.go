@@ -4,14 +4,18 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/ledger"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -86,24 +90,90 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following) error {
 	if err != nil {
 		return err
 	}
-	return a.await(ctx, o, f.timeout, globus, func(ctx context.Context, e *engine.Engine, o engine.Order) *engine.Result {
-		return e.Run(ctx, o)
-	})
+	do, done, err := a.recorder(ctx, globus)
+	if err != nil {
+		return err
+	}
+	defer done()
+	return a.await(ctx, o, f.timeout, do)
 }
 
-// await lets the engine do its work, shows it, and prints the result.
-func (a *app) await(ctx context.Context, o engine.Order, timeout span, globus *clients,
-	do func(context.Context, *engine.Engine, engine.Order) *engine.Result,
-) error {
+// A doer brings one order to its end.
+type doer func(context.Context, engine.Order) (*engine.Result, error)
+
+// recorder returns what does orders, with the ledger if there is to be one.
+// Ad hoc orders have none: nothing could be resumed by their key.
+func (a *app) recorder(ctx context.Context, globus *clients) (do doer, done func(), err error) {
+	e := engine.New(globus.transfer, a.log, a.manifests())
+	plain := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
+	if !a.recorded {
+		return plain, func() {}, nil
+	}
+	l, err := a.openLedger(ctx)
+	if err != nil || l == nil {
+		return plain, func() {}, err
+	}
+	rec := engine.Recording{Ledger: l, Holder: holder(), Lease: lease, Classify: a.classify}
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	go a.keepLease(keeping, l, rec.Holder)
+	done = func() {
+		stop()
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := errors.Join(l.Release(release, rec.Holder), l.Close()); err != nil {
+			a.log.Warn("the ledger could not be closed", "err", err)
+		}
+	}
+	return func(ctx context.Context, o engine.Order) (*engine.Result, error) { return a.record(ctx, e, rec, o) }, done, nil
+}
+
+// record does an order with the ledger. An occurrence that is done is not done
+// again; one that did not succeed is.
+func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording, o engine.Order) (*engine.Result, error) {
+	res, err := e.Record(ctx, rec, o)
+	taken, ok := errors.AsType[*engine.Taken](err)
+	switch {
+	case !ok:
+		return res, err
+	case !taken.Run.State.Final():
+		return nil, statusError{fmt.Errorf("%w; run it again later", taken), exitTemporary}
+	case taken.Run.State == ledger.Succeeded && taken.Run.ExitCode == 0 || taken.Run.State == ledger.Skipped:
+		r := taken.Run
+		return &engine.Result{
+			Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: engine.State(r.State), Attempt: r.Attempt, Adopted: true,
+			Started: r.Claimed, Finished: r.Finished, Note: taken.Error(),
+		}, nil
+	}
+	if err := rec.Ledger.Retry(ctx, taken.Run.ID); err != nil {
+		return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
+	}
+	return e.Record(ctx, rec, o)
+}
+
+// classify is classify for the ledger.
+func (a *app) classify(err error) (class, code string, exit int) {
+	p := classify(context.Background(), err)
+	return p.Class, p.Code, p.status
+}
+
+// bound returns ctx with s as its timeout, if there is one.
+func (s span) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s == 0 {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Duration(s))
+}
+
+// await does an order, shows how it gets on, and prints the result.
+func (a *app) await(ctx context.Context, o engine.Order, timeout span, do doer) error {
 	begin := time.Now()
 	o.Observe = func(t *transfer.Task, class engine.Class) { a.stderr.show(liveLine(t, class, time.Since(begin))) }
-	bounded := ctx
-	if timeout > 0 {
-		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeout(ctx, time.Duration(timeout))
-		defer cancel()
+	bounded, cancel := timeout.bound(ctx)
+	defer cancel()
+	res, err := do(bounded, o)
+	if err != nil {
+		return err
 	}
-	res := do(bounded, engine.New(globus.transfer, a.log), o)
 	doc := a.document(ctx, res)
 	printed := a.print(doc, doc.text)
 	if res.Err != nil {
@@ -112,19 +182,37 @@ func (a *app) await(ctx context.Context, o engine.Order, timeout span, globus *c
 	return printed
 }
 
-// dryRun prints the document that would be submitted.
+// dryRun prints the documents that would be submitted, and touches nothing.
 func (a *app) dryRun(o engine.Order) error {
-	head := o.Job.Document.Head()
-	head.Label = o.TaskLabel(1)
-	if head.Deadline.IsZero() {
-		head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
+	var docs []any
+	for work, err := range engine.New(nil, a.log, a.manifests()).Works(o) {
+		switch {
+		case err != nil:
+			return usageError{err}
+		case work.Mkdir != nil:
+			docs = append(docs, map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path})
+		default:
+			if head := work.Document.Head(); head.Deadline.IsZero() {
+				head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
+			}
+			docs = append(docs, work.Document)
+		}
 	}
-	return a.print(o.Job.Document, func(w io.Writer) {
+	var doc any = docs
+	if len(docs) == 1 {
+		doc = docs[0]
+	}
+	return a.print(doc, func(w io.Writer) {
 		enc := json.NewEncoder(w)
 		enc.SetEscapeHTML(false)
 		enc.SetIndent("", "  ")
-		_ = enc.Encode(o.Job.Document) // documents are plain data, w is a buffer
+		_ = enc.Encode(doc) // documents are plain data, w is a buffer
 	})
+}
+
+// manifests opens manifests by their file names.
+func (a *app) manifests() engine.Option {
+	return engine.WithManifests(func(name string) (io.ReadCloser, error) { return os.Open(name) })
 }
 
 // liveLine says in one line how a task gets on.

@@ -65,8 +65,8 @@ func (a *app) connect(scopes ...clientcreds.Scope) (*clients, error) {
 	if len(scopes) > 0 {
 		opts = append(opts, clientcreds.WithScopes(scopes...))
 	}
-	auth := clientcreds.New(client(retry.New(base, policy, a.log)), creds, opts...)
-	limited := retry.Limit(base, budgetRequests, budgetWindow)
+	auth := clientcreds.New(client(retry.New(a.measured("auth", base), policy, a.log)), creds, opts...)
+	limited := retry.Limit(a.measured("transfer", base), budgetRequests, budgetWindow)
 	return &clients{
 		auth: auth,
 		transfer: transfer.New(
@@ -74,6 +74,14 @@ func (a *app) connect(scopes ...clientcreds.Scope) (*clients, error) {
 			transfer.WithBaseURL(a.env.transferURL()), transfer.WithConsent(auth.Consent),
 		),
 	}, nil
+}
+
+// measured counts the requests to a service, where somebody wants to know.
+func (a *app) measured(service string, next http.RoundTripper) http.RoundTripper {
+	if a.status == nil {
+		return next
+	}
+	return a.status.Transport(service, next)
 }
 
 // client returns a client that follows no redirect: a token must not go where

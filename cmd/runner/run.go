@@ -1,10 +1,15 @@
 package main
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
+	"sync"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -13,7 +18,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const aboutRun = `Run the job that the RUNNER_JOB_* variables describe: submit, wait, report.
+const aboutRun = `Run one occurrence of each job named, or of the one job that the RUNNER_JOB_*
+variables describe: submit, wait, report.
 
 A start with the same job and occurrence continues what an earlier one began:
 a task that is there is adopted, one that failed gets a new attempt. The
@@ -24,15 +30,16 @@ one.`
 func (a *app) runCommand() *cobra.Command {
 	var f following
 	var scheduledFor string
+	var all bool
 	c := &cobra.Command{
-		Use:   "run",
-		Short: "Run one occurrence of a job now: submit, wait, report",
+		Use:   "run [JOB...]",
+		Short: "Run one occurrence of jobs now: submit, wait, report",
 		Long:  aboutRun,
 		Example: `  RUNNER_JOB_SOURCE=$LAB:/data/ RUNNER_JOB_DESTINATION=$VAULT:/raw/ runner run
-  runner run --scheduled-for 2026-11-21T02:00:00Z --timeout 2h`,
-		Args: arguments(0, 0),
-		RunE: func(c *cobra.Command, _ []string) error {
-			job, err := a.env.Job.job()
+  runner run nightly --scheduled-for 2026-11-21T02:00:00Z --timeout 2h`,
+		Args: arguments(0, 1000),
+		RunE: func(c *cobra.Command, args []string) error {
+			chosen, err := a.choose(args, all)
 			if err != nil {
 				return err
 			}
@@ -40,12 +47,123 @@ func (a *app) runCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.follow(c.Context(), engine.Order{Job: job, Key: key, Fresh: fresh}, f)
+			at := key.Due()
+			if at.IsZero() {
+				at = time.Now().UTC()
+			}
+			var orders []engine.Order
+			for _, job := range chosen {
+				orders = append(orders, engine.Order{Job: job, Key: key, At: at, Fresh: fresh})
+			}
+			a.recorded = true
+			return a.runAll(c.Context(), orders, f, len(args) > 1 || all)
 		},
 	}
 	f.flags(c.Flags())
+	a.jobsFlag(c)
+	c.Flags().BoolVar(&all, "all", false, "run every job of the jobs file")
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
 	return c
+}
+
+// choose finds the jobs to run.
+func (a *app) choose(names []string, all bool) ([]*jobs.Job, error) {
+	if len(names) == 0 && !all {
+		job, err := a.env.Job.job()
+		if err == nil && a.env.State == "" {
+			a.env.State = stateNone
+		}
+		return []*jobs.Job{job}, err
+	}
+	if len(names) > 0 && all {
+		return nil, usageError{errors.New("--all and names of jobs exclude each other")}
+	}
+	file, err := a.loadJobs()
+	if err != nil || all {
+		return allJobs(file), err
+	}
+	var chosen []*jobs.Job
+	for _, name := range names {
+		job, err := findJob(file, name)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, job)
+	}
+	return chosen, nil
+}
+
+func allJobs(file *jobs.File) []*jobs.Job {
+	if file == nil {
+		return nil
+	}
+	return file.Jobs
+}
+
+// runAll does the orders side by side and prints what came of them.
+func (a *app) runAll(ctx context.Context, orders []engine.Order, f following, list bool) error {
+	if !list {
+		return a.follow(ctx, orders[0], f)
+	}
+	results := make([]*engine.Result, len(orders))
+	errs := make([]error, len(orders))
+	if f.dryRun {
+		for i, o := range orders {
+			errs[i] = a.dryRun(o)
+		}
+		return errors.Join(errs...)
+	}
+	globus, err := a.connect()
+	if err != nil {
+		return err
+	}
+	do, done, err := a.recorder(ctx, globus)
+	if err != nil {
+		return err
+	}
+	defer done()
+	var wg sync.WaitGroup
+	for i, o := range orders {
+		o.NoWait, o.CancelOnInterrupt = f.noWait, f.onInterrupt == cancelTask
+		wg.Go(func() {
+			bounded, cancel := f.timeout.bound(ctx)
+			defer cancel()
+			results[i], errs[i] = do(bounded, o)
+		})
+	}
+	wg.Wait()
+	docs := []*resultDocument{}
+	for i, res := range results {
+		if res != nil {
+			docs = append(docs, a.document(ctx, res))
+			errs[i] = res.Err
+		}
+	}
+	printed := a.print(map[string]any{"runs": docs}, func(w io.Writer) {
+		for _, d := range docs {
+			d.text(w)
+		}
+	})
+	return worst(ctx, append(errs, printed))
+}
+
+// worst returns the error with the gravest exit status, as a whole list.
+func worst(ctx context.Context, errs []error) error {
+	all := errors.Join(errs...)
+	if all == nil {
+		return nil
+	}
+	grave := []int{exitTemporary, exitUnknown, exitTimedOut, exitNeedsHuman, exitSkipped, exitFailed, exitGuard, exitRefused, exitUsage, exitCredentials}
+	status := exitTemporary
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		if s := exitStatus(ctx, err); s > 100 || slices.Index(grave, s) > slices.Index(grave, status) {
+			status = s
+		}
+	}
+	return statusError{all, status}
 }
 
 // job makes the job that the environment describes.
@@ -82,7 +200,7 @@ func (e *jobEnvironment) job() (*jobs.Job, error) {
 	}
 	job := &jobs.Job{
 		Name:             e.Name,
-		Document:         doc,
+		Steps:            jobs.Single(doc),
 		ActiveDeadline:   e.ActiveDeadline,
 		Concurrency:      e.Concurrency,
 		BackoffLimit:     e.BackoffLimit,
@@ -94,6 +212,15 @@ func (e *jobEnvironment) job() (*jobs.Job, error) {
 	}
 	if job.Name == "" {
 		job.Name = nameFor(src, dst)
+	}
+	if e.Schedule != "" {
+		zone, err := jobs.LoadZone(e.TimeZone)
+		if err != nil {
+			return nil, usageError{fmt.Errorf("RUNNER_JOB_TIME_ZONE: %w", err)}
+		}
+		if job.Schedule, err = jobs.ParseSchedule(e.Schedule, zone); err != nil {
+			return nil, usageError{fmt.Errorf("RUNNER_JOB_SCHEDULE: %w", err)}
+		}
 	}
 	if err := job.Check(); err != nil {
 		return nil, usageError{fmt.Errorf("RUNNER_JOB_*: %w", err)}

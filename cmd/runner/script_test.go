@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -89,6 +90,7 @@ func startSim(ts *testscript.TestScript, _ bool, args []string) {
 		cfg.Collections = append(cfg.Collections, c)
 		ts.Setenv(c.Name, globussim.CollectionID(c.Name))
 	}
+	own(cfg.Collections, simClientID())
 	s, err := globussim.New(cfg)
 	ts.Check(err)
 	server := httptest.NewServer(s)
@@ -148,7 +150,7 @@ func signals(ts *testscript.TestScript, _ bool, args []string) {
 	path := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[2])
 	cmd := exec.CommandContext(ctx, path, append([]string{"--verbose"}, args[3:]...)...)
 	cmd.Dir = ts.MkAbs(".")
-	for _, name := range []string{"PATH", "HOME", "CLIENT_ID", "CLIENT_SECRET", "GLOBUS_SDK_SERVICE_URL_AUTH", "GLOBUS_SDK_SERVICE_URL_TRANSFER", "RUNNER_HTTP_RETRIES", "RUNNER_OCCURRENCE", "RUNNER_JOB_NAME", "RUNNER_JOB_SOURCE", "RUNNER_JOB_DESTINATION"} {
+	for _, name := range []string{"PATH", "HOME", "CLIENT_ID", "CLIENT_SECRET", "GLOBUS_SDK_SERVICE_URL_AUTH", "GLOBUS_SDK_SERVICE_URL_TRANSFER", "RUNNER_HTTP_RETRIES", "RUNNER_OCCURRENCE", "RUNNER_JOB_NAME", "RUNNER_JOB_SOURCE", "RUNNER_JOB_DESTINATION", "RUNNER_JOBS", "RUNNER_STATE", "RUNNER_LISTEN"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}
@@ -176,7 +178,8 @@ func check(ts *testscript.TestScript, want string, got int, stdout, stderr strin
 		ts.Fatalf("got exit status %d, want %s; stderr:\n%s", got, want, stderr)
 	}
 	for _, printed := range []string{stdout, stderr} {
-		for _, secret := range []string{canary, "Bearer ", "Basic ", `"access_token"`} {
+		basic := base64.StdEncoding.EncodeToString([]byte(simClientID() + ":" + canary))
+		for _, secret := range []string{canary, "Bearer ", basic, `"access_token"`} {
 			if strings.Contains(printed, secret) {
 				ts.Fatalf("%q was printed:\n%s", secret, printed)
 			}

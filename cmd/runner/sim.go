@@ -37,6 +37,8 @@ A collection is NAME=FOLDER with options after commas:
   quota=10MiB       how much it may hold
   offline           a personal computer that is switched off
   policy=ID         wants a session that a service account does not have
+  owner=person      belongs to somebody else; default: to the service account,
+                    unless access is restricted
 
 Faults are ordered at /_sim/faults, and /_sim/state tells what happened.`
 
@@ -62,6 +64,7 @@ func (a *app) simCommand() *cobra.Command {
 			}
 			account.Secret = cmp.Or(account.Secret, rand.Text())
 			cfg.Accounts = []globussim.Account{account}
+			own(cfg.Collections, account.ID)
 			return a.serveSim(c.Context(), listen, cfg)
 		},
 	}
@@ -74,6 +77,23 @@ func (a *app) simCommand() *cobra.Command {
 	flags.StringVar(&account.Secret, "client-secret", "", "its secret, simulated too; default: a new one")
 	return c
 }
+
+// own gives collections that nobody else owns to the service account, so that
+// they are among "my endpoints".
+func own(collections []globussim.Collection, account string) {
+	for i := range collections {
+		c := &collections[i]
+		switch {
+		case c.Owner == somebody:
+			c.Owner = ""
+		case c.Access == nil:
+			c.Owner = account
+		}
+	}
+}
+
+// somebody is the value of the option owner for a person.
+const somebody = "person"
 
 // simClientID is the id of the simulated service account, always the same.
 func simClientID() string {
@@ -184,6 +204,11 @@ func collectionOption(c *globussim.Collection, key, value string) error {
 			return err
 		}
 		c.Quota = int64(n)
+	case "owner":
+		if value != somebody {
+			return fmt.Errorf("owner %q is not %s", value, somebody)
+		}
+		c.Owner = value
 	case "offline":
 		c.Offline = true
 	case "policy":

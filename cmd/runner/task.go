@@ -162,8 +162,8 @@ func (a *app) taskWaitCommand() *cobra.Command {
 		if err := o.Job.Check(); err != nil {
 			return err
 		}
-		err := a.await(ctx, o, timeout, globus, func(ctx context.Context, e *engine.Engine, o engine.Order) *engine.Result {
-			return e.Wait(ctx, id, o)
+		err := a.await(ctx, o, timeout, func(ctx context.Context, o engine.Order) (*engine.Result, error) {
+			return engine.New(globus.transfer, a.log).Wait(ctx, id, o), nil
 		})
 		if f, ok := errors.AsType[*engine.Failure](err); ok && f.Kind == engine.TimedOut && f.Code == "" {
 			return statusError{err, timeoutStatus}

@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/ledger"
+	"github.com/globus-runner/globus-runner/status"
+)
+
+// listenAddress is RUNNER_LISTEN with a host: a port alone is on loopback.
+func (a *app) listenAddress() string {
+	if a.env.Listen == "" || strings.Contains(a.env.Listen, ":") {
+		return a.env.Listen
+	}
+	return net.JoinHostPort("127.0.0.1", a.env.Listen)
+}
+
+func (a *app) healthCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "health",
+		Short: "Ask the scheduler at RUNNER_LISTEN whether it is alive; exit 0 if so",
+		Args:  arguments(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			host, port, err := net.SplitHostPort(a.listenAddress())
+			if err != nil {
+				return usageError{errors.New("RUNNER_LISTEN is not set to the address at which serve can be asked, such as 127.0.0.1:8080")}
+			}
+			if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
+				host = "127.0.0.1"
+			}
+			ctx, cancel := context.WithTimeout(c.Context(), 3*time.Second)
+			defer cancel()
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+net.JoinHostPort(host, port)+"/healthz", nil)
+			if err != nil {
+				return usageError{fmt.Errorf("RUNNER_LISTEN: %w", err)}
+			}
+			resp, err := (&http.Client{Transport: &http.Transport{}}).Do(req)
+			if err != nil {
+				return fmt.Errorf("the scheduler does not answer: %w", err)
+			}
+			defer resp.Body.Close() //nolint:errcheck // it was only read
+			said, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+			if err == nil && resp.StatusCode != http.StatusOK {
+				err = fmt.Errorf("the scheduler is not well: %s", strings.TrimSpace(string(said)))
+			}
+			return err
+		},
+	}
+}
+
+// newStatus makes what serve tells machines. The checks of readiness come with
+// the parts that they look at.
+func newStatus(l *ledger.Ledger, globus func() *clients, file func() error) *status.Status {
+	b := build()
+	var st *status.Status
+	st = status.New(status.Config{
+		Version: b.Version, Commit: b.Commit, GoVersion: runtime.Version(),
+		Checks: map[string]func(context.Context) error{
+			"ledger": l.Check,
+			"token": func(ctx context.Context) error {
+				token, err := globus().auth.Token(ctx, clientcreds.TransferServer)
+				if err == nil {
+					st.Token(clientcreds.TransferServer, time.Unix(token.ExpiresAtSeconds, 0))
+				}
+				return err
+			},
+			"jobs": func(context.Context) error { return file() },
+		},
+	})
+	return st
+}
+
+// finished tells the metrics of a run. One that was left counts when it ends.
+func (s *server) finished(job *jobs.Job, res *engine.Result, lateness time.Duration) {
+	if res.Resumable() {
+		return
+	}
+	r := status.Run{Job: job.Name, Outcome: string(res.State), Started: res.Started, Finished: res.Finished, Lateness: lateness}
+	for _, t := range res.Tasks {
+		if t.Last != nil {
+			r.Files += t.Last.FilesTransferred
+			r.FilesSkipped += t.Last.FilesSkipped
+			r.Bytes += t.Last.BytesTransferred
+			r.SkippedErrors += t.Last.SubtasksSkippedErrors
+			r.Faults += t.Last.Faults
+		}
+	}
+	s.status.Finished(r)
+}

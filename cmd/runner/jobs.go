@@ -1,0 +1,86 @@
+package main
+
+import (
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A jobInfo is one job as "runner jobs" shows it.
+type jobInfo struct {
+	Name        string            `json:"name"`
+	Description string            `json:"description,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"` // as written, with templates
+	Schedule    string            `json:"schedule,omitempty"`
+	TimeZone    string            `json:"time_zone,omitempty"`
+	After       string            `json:"after,omitempty"`
+	Suspend     bool              `json:"suspend"`
+	Steps       int               `json:"steps"`
+	Next        string            `json:"next,omitempty"` // RFC 3339, in UTC, without jitter
+	next        time.Time
+}
+
+func (a *app) jobsCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "jobs",
+		Short:   "List the jobs of the jobs file",
+		Example: `  runner jobs -F json --jmespath 'jobs[].name'`,
+		Args:    arguments(0, 0),
+		RunE: func(*cobra.Command, []string) error {
+			file, err := a.loadJobs()
+			if err != nil {
+				return err
+			}
+			now := time.Now()
+			infos := make([]jobInfo, len(file.Jobs))
+			for i, j := range file.Jobs {
+				infos[i] = describeJob(j, now)
+			}
+			return a.print(map[string]any{"jobs": infos}, func(w io.Writer) {
+				rows := make([][]string, len(infos))
+				for i := range infos {
+					rows[i] = infos[i].row()
+				}
+				table(w, []string{"NAME", "SCHEDULE", "ZONE", "NEXT", "DESCRIPTION"}, rows)
+			})
+		},
+	}
+	a.jobsFlag(c)
+	return c
+}
+
+// describeJob describes a job as it is at the instant now.
+func describeJob(j *jobs.Job, now time.Time) jobInfo {
+	info := jobInfo{
+		Name: j.Name, Description: j.Description, Labels: j.Labels,
+		After: j.After, Suspend: j.Suspend, Steps: len(j.Steps),
+	}
+	if j.Schedule == nil {
+		return info
+	}
+	info.Schedule, info.TimeZone = j.Schedule.String(), j.Schedule.Location().String()
+	if !j.Suspend {
+		info.next = j.Schedule.Next(now).In(j.Schedule.Location())
+		info.Next = info.next.UTC().Format(time.RFC3339)
+	}
+	return info
+}
+
+// row is the line of a table.
+func (i *jobInfo) row() []string {
+	when, next := i.Schedule, ""
+	switch {
+	case i.After != "":
+		when = "after " + i.After
+	case i.Schedule == "":
+		when = "by hand"
+	case i.Suspend:
+		next = "suspended"
+	default:
+		next = i.next.Format("2006-01-02 15:04:05 MST")
+	}
+	return []string{i.Name, when, i.TimeZone, next, i.Description}
+}

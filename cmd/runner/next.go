@@ -1,0 +1,160 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// maxNext bounds how many occurrences are printed.
+const maxNext = 100_000
+
+// A nextDocument is one coming occurrence, as "runner next" prints it.
+type nextDocument struct {
+	Job          string    `json:"job"`
+	Key          jobs.Key  `json:"key"`           // the scheduled instant in UTC
+	ScheduledFor time.Time `json:"scheduled_for"` // the same in the job's zone
+	TimeZone     string    `json:"time_zone"`
+	Start        time.Time `json:"start"` // in UTC, with the job's jitter
+	Suspend      bool      `json:"suspend"`
+	Note         string    `json:"note,omitempty"` // only if asked for
+}
+
+func (a *app) nextCommand() *cobra.Command {
+	var from instant
+	var count int
+	var explain bool
+	c := &cobra.Command{
+		Use:   "next [JOB...]",
+		Short: "Print when jobs are due next",
+		Long: `Print the coming occurrences of all jobs, or of those that are named, in the
+order of time. Suspended jobs are listed only by name.
+
+LOCAL is the scheduled time in the job's zone, UTC is the same instant and the
+key of the occurrence, and START is when it may start, after the job's jitter.`,
+		Example: `  runner next nightly-archive --from 2026-03-07 --count 3 --explain`,
+		Args:    cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, names []string) error {
+			if count < 1 || count > maxNext {
+				return usageError{fmt.Errorf("--count %d: want a number from 1 to %d", count, maxNext)}
+			}
+			file, err := a.loadJobs()
+			if err != nil {
+				return err
+			}
+			scheduled, err := scheduledJobs(file, names)
+			if err != nil {
+				return err
+			}
+			begin := time.Now()
+			if !from.IsZero() {
+				begin = from.Add(-1) // an occurrence at that very instant counts
+			}
+			coming := comingOccurrences(scheduled, begin, count, explain)
+			return a.print(map[string]any{"occurrences": coming}, func(w io.Writer) { nextTable(w, coming) })
+		},
+	}
+	flags := c.Flags()
+	a.jobsFlag(c)
+	flags.Var(&from, "from", "begin at this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
+	flags.IntVar(&count, "count", 10, "how many occurrences to print")
+	flags.BoolVar(&explain, "explain", false, "tell what daylight saving does to them")
+	return c
+}
+
+// scheduledJobs returns the jobs of these names, which must have a schedule, or
+// all that have one and are not suspended.
+func scheduledJobs(file *jobs.File, names []string) ([]*jobs.Job, error) {
+	var scheduled []*jobs.Job
+	for _, name := range names {
+		j, err := findJob(file, name)
+		switch {
+		case err != nil:
+			return nil, err
+		case j.Schedule == nil && j.After != "":
+			return nil, usageError{fmt.Errorf("job %s has no schedule: it starts after %s", name, j.After)}
+		case j.Schedule == nil:
+			return nil, usageError{fmt.Errorf("job %s has no schedule: it is started by hand", name)}
+		case !slices.Contains(scheduled, j):
+			scheduled = append(scheduled, j)
+		}
+	}
+	if len(names) > 0 {
+		return scheduled, nil
+	}
+	for _, j := range file.Jobs {
+		if j.Schedule != nil && !j.Suspend {
+			scheduled = append(scheduled, j)
+		}
+	}
+	return scheduled, nil
+}
+
+// comingOccurrences returns the first occurrences after an instant, in the
+// order of time.
+func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int, explain bool) []nextDocument {
+	due := make([]time.Time, len(scheduled))
+	for i, j := range scheduled {
+		due[i] = j.Schedule.Next(after)
+	}
+	coming := []nextDocument{}
+	for len(due) > 0 && len(coming) < count {
+		i := earliest(due)
+		coming = append(coming, describeNext(scheduled[i], due[i], explain))
+		due[i] = scheduled[i].Schedule.Next(due[i])
+	}
+	return coming
+}
+
+// earliest returns the index of the first of the earliest instants.
+func earliest(instants []time.Time) int {
+	first := 0
+	for i, t := range instants {
+		if t.Before(instants[first]) {
+			first = i
+		}
+	}
+	return first
+}
+
+func describeNext(j *jobs.Job, at time.Time, explain bool) nextDocument {
+	key := jobs.ScheduledKey(at)
+	d := nextDocument{
+		Job: j.Name, Key: key, ScheduledFor: at.In(j.Schedule.Location()), TimeZone: j.Schedule.Location().String(),
+		Start: j.Due(key, at), Suspend: j.Suspend,
+	}
+	if explain {
+		d.Note = j.Schedule.Note(at)
+	}
+	return d
+}
+
+func nextTable(w io.Writer, coming []nextDocument) {
+	head := []string{"JOB", "LOCAL", "ZONE", "UTC", "START"}
+	var rows [][]string
+	notes := false
+	for _, d := range coming {
+		note := d.Note
+		if d.Suspend {
+			note = strings.TrimSuffix("suspended, does not start; "+note, "; ")
+		}
+		notes = notes || note != ""
+		rows = append(rows, []string{
+			d.Job, d.ScheduledFor.Format("Mon 2006-01-02 15:04:05 MST"), d.TimeZone, string(d.Key), d.Start.Format("2006-01-02T15:04:05.999Z07:00"), note,
+		})
+	}
+	if notes {
+		head = append(head, "NOTE")
+	} else {
+		for i := range rows {
+			rows[i] = rows[i][:len(head)]
+		}
+	}
+	table(w, head, rows)
+}

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const aboutPlan = `Print what an occurrence of a job would submit, with the templates resolved and
+without asking Globus for anything. The documents get a submission id, and a
+deadline counted from then, only when they are submitted.
+
+The occurrence is --scheduled-for; else the next one of the schedule, or now if
+the job has none.`
+
+// A plan is what an occurrence of a job would do.
+type plan struct {
+	Job          string            `json:"job"`
+	Key          jobs.Key          `json:"key"`
+	ScheduledFor string            `json:"scheduled_for"` // RFC 3339, in the job's zone
+	Labels       map[string]string `json:"labels,omitempty"`
+	Deadline     string            `json:"deadline"` // of each task, after it is submitted
+	Steps        []plannedStep     `json:"steps"`
+}
+
+// A plannedStep is one step of a plan; one of the first three is set.
+type plannedStep struct {
+	Transfer *transfer.Transfer `json:"transfer,omitempty"`
+	Delete   *transfer.Delete   `json:"delete,omitempty"`
+	Mkdir    *plannedMkdir      `json:"mkdir,omitempty"`
+	Manifest string             `json:"manifest,omitempty"` // file with the items of the transfer
+	Items    int                `json:"items,omitempty"`    // in the manifest
+	Tasks    int                `json:"tasks,omitempty"`    // that the items are split into
+}
+
+type plannedMkdir struct {
+	Collection string `json:"collection"`
+	Path       string `json:"path"`
+}
+
+func (a *app) planCommand() *cobra.Command {
+	var scheduledFor string
+	c := &cobra.Command{
+		Use:   "plan JOB",
+		Short: "Print what a job would submit, without touching Globus",
+		Long:  aboutPlan,
+		Example: `  runner plan nightly --scheduled-for 2026-11-21T02:00:00Z
+  runner plan nightly -F json --jmespath 'steps[].transfer.DATA[].source_path'`,
+		Args: arguments(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			file, err := a.loadJobs()
+			if err != nil {
+				return err
+			}
+			job, err := findJob(file, args[0])
+			if err != nil {
+				return err
+			}
+			at, err := planned(job, scheduledFor, time.Now())
+			if err != nil {
+				return err
+			}
+			p, err := newPlan(job, at)
+			if err != nil {
+				return usageError{err}
+			}
+			return a.print(p, p.show)
+		},
+	}
+	a.jobsFlag(c)
+	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
+	return c
+}
+
+// planned is the instant that a plan is about.
+func planned(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, error) {
+	switch {
+	case scheduledFor != "":
+		t, err := time.Parse(time.RFC3339, scheduledFor)
+		if err != nil {
+			return t, usageError{fmt.Errorf("--scheduled-for %q is not an instant such as 2026-11-21T02:00:00Z", scheduledFor)}
+		}
+		return t, nil
+	case j.Schedule != nil:
+		return j.Schedule.Next(now), nil
+	}
+	return now.Truncate(time.Second), nil
+}
+
+// newPlan renders the occurrence of j at an instant.
+func newPlan(j *jobs.Job, at time.Time) (*plan, error) {
+	key := jobs.ScheduledKey(at)
+	steps, err := j.Render(key, at)
+	if err != nil {
+		return nil, err
+	}
+	labels, err := j.RenderLabels(key, at)
+	if err != nil {
+		return nil, err
+	}
+	zone := j.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	p := &plan{
+		Job: j.Name, Key: key, ScheduledFor: at.In(zone).Format(time.RFC3339),
+		Labels: labels, Deadline: j.ActiveDeadline.String(),
+	}
+	for i := range steps {
+		s, err := planStep(&steps[i])
+		if err != nil {
+			return nil, err
+		}
+		var place jobs.Place
+		if len(steps) > 1 {
+			place.Step = i + 1
+		}
+		if s.Tasks > 1 {
+			place.Part = 1
+		}
+		if doc := steps[i].Document(); doc != nil {
+			doc.Head().Label = jobs.Label(j.Name, key, place, 1)
+		}
+		p.Steps = append(p.Steps, s)
+	}
+	return p, nil
+}
+
+// planStep counts the items of a manifest.
+func planStep(s *jobs.Step) (plannedStep, error) {
+	step := plannedStep{Transfer: s.Transfer, Delete: s.Delete, Manifest: s.Manifest}
+	if s.Mkdir != nil {
+		step.Mkdir = &plannedMkdir{s.Mkdir.Collection, s.Mkdir.Path}
+	}
+	if s.Manifest == "" {
+		return step, nil
+	}
+	f, err := os.Open(s.Manifest)
+	if err != nil {
+		return step, fmt.Errorf("manifest: %w", err)
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	for _, err := range jobs.Batch(f, 2) {
+		if err != nil {
+			return step, fmt.Errorf("manifest %s: %w", s.Manifest, err)
+		}
+		step.Items++
+	}
+	step.Tasks = (step.Items + s.ItemsPerTask - 1) / s.ItemsPerTask
+	return step, nil
+}
+
+// show prints a plan for people.
+func (p *plan) show(w io.Writer) {
+	record(w, "Job:", p.Job, "Occurrence:", string(p.Key), "Time:", p.ScheduledFor,
+		"Deadline:", p.Deadline+" after each task is submitted")
+	for i, s := range p.Steps {
+		fmt.Fprintf(w, "\nStep %d of %d: ", i+1, len(p.Steps))
+		switch {
+		case s.Mkdir != nil:
+			fmt.Fprintf(w, "make the folder %s on %s\n", s.Mkdir.Path, s.Mkdir.Collection)
+		case s.Manifest != "":
+			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", count(s.Items, "item"), s.Manifest, count(s.Tasks, "task"))
+			document(w, s.Transfer)
+		case s.Transfer != nil:
+			fmt.Fprintln(w, "transfer")
+			document(w, s.Transfer)
+		default:
+			fmt.Fprintln(w, "delete")
+			document(w, s.Delete)
+		}
+	}
+}
+
+// document prints a document as it is sent.
+func document(w io.Writer, doc transfer.Document) {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	_ = enc.Encode(doc) // w keeps its error, and a document can be encoded
+}

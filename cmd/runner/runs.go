@@ -1,0 +1,232 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/ledger"
+)
+
+// A runDocument is a run of the ledger as it is printed.
+type runDocument struct {
+	Run      int64  `json:"run"`
+	Job      string `json:"job"`
+	Key      string `json:"key"`
+	State    string `json:"state"`
+	ExitCode int    `json:"exit_code"`
+	Attempt  int    `json:"attempt"`
+	Holder   string `json:"holder,omitempty"` // who is at it
+
+	Claimed  time.Time  `json:"claimed"`
+	Finished *time.Time `json:"finished,omitempty"`
+
+	FilesTransferred int64 `json:"files_transferred"`
+	FilesSkipped     int64 `json:"files_skipped"`
+	BytesTransferred int64 `json:"bytes_transferred"`
+	SkippedErrors    int64 `json:"skipped_errors"`
+	Faults           int64 `json:"faults"`
+
+	Error       *problem             `json:"error,omitempty"`
+	Submissions []submissionDocument `json:"submissions,omitempty"`
+	Events      []eventDocument      `json:"events,omitempty"`
+}
+
+// A submissionDocument is one attempt at a part of a run.
+type submissionDocument struct {
+	SubmissionID string    `json:"submission_id"`
+	TaskID       string    `json:"task_id,omitempty"`
+	Status       string    `json:"status,omitempty"`
+	Label        string    `json:"label"`
+	Attempt      int       `json:"attempt"`
+	Created      time.Time `json:"created"`
+	Document     rawJSON   `json:"document"`
+}
+
+type eventDocument struct {
+	Time time.Time `json:"time"`
+	Kind string    `json:"kind"`
+	Text string    `json:"text"`
+}
+
+// rawJSON is JSON that is printed as it is.
+type rawJSON []byte
+
+func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
+
+func describeRun(r *ledger.Run) runDocument {
+	d := runDocument{
+		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), ExitCode: r.ExitCode, Attempt: r.Attempt,
+		Claimed:          r.Claimed,
+		FilesTransferred: r.Files, FilesSkipped: r.FilesSkipped, BytesTransferred: r.Bytes,
+		SkippedErrors: r.SkippedErrors, Faults: r.Faults,
+	}
+	if r.State.Final() {
+		d.Finished = &r.Finished
+	} else {
+		d.Holder = r.Holder
+	}
+	if r.Message != "" {
+		d.Error = &problem{Class: r.Class, Code: r.Code, Message: r.Message, RequestID: r.RequestID}
+	}
+	return d
+}
+
+func (a *app) runsCommand() *cobra.Command {
+	var q ledger.Query
+	var state string
+	var since instant
+	c := &cobra.Command{
+		Use:     "runs",
+		Short:   "List what was run, newest first",
+		Example: `  runner runs --job nightly --state failed --since 2026-11-01`,
+		Args:    arguments(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			q.State, q.Since = ledger.State(state), since.Time.Time
+			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
+				docs := []runDocument{}
+				var rows [][]string
+				for r, err := range l.Runs(ctx, q) {
+					if err != nil {
+						return err
+					}
+					docs = append(docs, describeRun(r))
+					took := ""
+					if r.State.Final() {
+						took = seconds(r.Finished.Sub(r.Claimed)).String()
+					}
+					rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), r.Claimed.Format(time.RFC3339), took, size(r.Bytes), r.Message})
+				}
+				return a.print(map[string]any{"runs": docs}, func(w io.Writer) {
+					table(w, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "BYTES", "WHY"}, rows)
+				})
+			})
+		},
+	}
+	c.Flags().StringVar(&q.Job, "job", "", "only this job")
+	c.Flags().StringVar(&state, "state", "", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
+	c.Flags().Var(&since, "since", "started then or later (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
+	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
+	c.AddCommand(a.runsShowCommand(), a.runsChangeCommand(
+		"cancel", "Have a run that is not over canceled, with its task", (*ledger.Ledger).RequestCancel,
+		"run %d will be canceled by the start that is at it",
+	), a.runsChangeCommand(
+		"retry", "Let a run that did not succeed be done again", (*ledger.Ledger).Retry,
+		"run %d will be done again by runner serve, or by runner run with the same occurrence",
+	))
+	return c
+}
+
+// onLedger opens the ledger for as long as do takes.
+func (a *app) onLedger(ctx context.Context, do func(context.Context, *ledger.Ledger) error) error {
+	l, err := a.needLedger(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close() //nolint:errcheck // every write was checked
+	return do(ctx, l)
+}
+
+func parseRun(s string) (int64, error) {
+	id, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || id <= 0 {
+		return 0, usageError{fmt.Errorf("%q is not the number of a run; runner runs lists them", s)}
+	}
+	return id, nil
+}
+
+func (a *app) runsShowCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show RUN",
+		Short: "Show a run with its attempts, tasks and events",
+		Args:  arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := parseRun(args[0])
+			if err != nil {
+				return err
+			}
+			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.showRun(ctx, l, id) })
+		},
+	}
+}
+
+func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
+	r, err := l.Run(ctx, id)
+	if err != nil {
+		return noRun(id, err)
+	}
+	doc := describeRun(r)
+	sent, err := l.Submissions(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, s := range sent {
+		doc.Submissions = append(doc.Submissions, submissionDocument{s.ID, s.TaskID, s.Status, s.Label, s.Attempt, s.Created, s.Document})
+	}
+	notes, err := l.Notes(ctx, id)
+	if err != nil {
+		return err
+	}
+	for _, n := range notes {
+		doc.Events = append(doc.Events, eventDocument{n.At, n.Kind, n.Text})
+	}
+	return a.print(doc, func(w io.Writer) {
+		finished := ""
+		if doc.Finished != nil {
+			finished = doc.Finished.Format(time.RFC3339)
+		}
+		record(w, "run", strconv.FormatInt(id, 10), "job", doc.Job, "occurrence", doc.Key, "state", doc.State, "why", r.Message,
+			"held by", doc.Holder, "started", doc.Claimed.Format(time.RFC3339), "finished", finished,
+			"files", fmt.Sprintf("%d transferred, %d skipped because they were there", r.Files, r.FilesSkipped), "bytes", size(r.Bytes))
+		var rows [][]string
+		for _, s := range sent {
+			rows = append(rows, []string{strconv.Itoa(s.Attempt), s.TaskID, s.Status, s.ID, s.Label})
+		}
+		if len(rows) > 0 {
+			table(w, []string{"ATTEMPT", "TASK", "STATUS", "SUBMISSION", "LABEL"}, rows)
+		}
+		rows = nil
+		for _, n := range notes {
+			rows = append(rows, []string{n.At.Format(time.RFC3339), n.Kind, n.Text})
+		}
+		if len(rows) > 0 {
+			table(w, []string{"TIME", "EVENT", "WHAT"}, rows)
+		}
+	})
+}
+
+func (a *app) runsChangeCommand(name, short string, change func(*ledger.Ledger, context.Context, int64) error, said string) *cobra.Command {
+	return &cobra.Command{
+		Use:   name + " RUN",
+		Short: short,
+		Args:  arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			id, err := parseRun(args[0])
+			if err != nil {
+				return err
+			}
+			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
+				if err := change(l, ctx, id); err != nil {
+					return noRun(id, err)
+				}
+				return a.print(map[string]any{"run": id}, func(w io.Writer) { fmt.Fprintf(w, said+"\n", id) })
+			})
+		},
+	}
+}
+
+// noRun puts what the ledger says about a run into words.
+func noRun(id int64, err error) error {
+	switch {
+	case errors.Is(err, ledger.ErrNone):
+		return usageError{fmt.Errorf("there is no run %d; runner runs lists them", id)}
+	case errors.Is(err, ledger.ErrState):
+		return usageError{fmt.Errorf("run %d: %w", id, err)}
+	}
+	return err
+}

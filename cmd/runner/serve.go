@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/ledger"
+)
+
+const aboutServe = `Run the jobs of the jobs file on their schedules, until stopped.
+
+The jobs come from --jobs or RUNNER_JOBS; without a file, from the RUNNER_JOB_*
+variables. Each occurrence is started once, also over restarts: the ledger
+(RUNNER_STATE) holds what was begun, and the next start goes on with it. The
+jobs file is read again when it changes, or on SIGHUP; a bad one is refused and
+the old one kept. On SIGTERM no more is started, and tasks go on at Globus.`
+
+const (
+	// watchEvery is how often the jobs file is looked at for changes.
+	watchEvery = 5 * time.Second
+	// pruneEvery is how often old runs are forgotten.
+	pruneEvery = time.Hour
+)
+
+func (a *app) serveCommand() *cobra.Command {
+	var onInterrupt interruption
+	c := &cobra.Command{
+		Use:   "serve",
+		Short: "Run jobs on their schedules, until stopped",
+		Long:  aboutServe,
+		Args:  arguments(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			s := &server{app: a, cancelTasks: onInterrupt == cancelTask}
+			return s.serve(c.Context())
+		},
+	}
+	a.jobsFlag(c)
+	c.Flags().Var(&onInterrupt, "on-interrupt", "what becomes of the tasks when the scheduler is stopped: detach or cancel")
+	return c
+}
+
+// A server is one start of the scheduler.
+type server struct {
+	*app
+	cancelTasks bool
+	file        *jobs.File
+	seen        [sha256.Size]byte // checksum of the jobs file that was read last
+
+	mu      sync.Mutex
+	problem error // with the jobs file that was read last
+}
+
+// serve runs the scheduler until ctx ends.
+func (s *server) serve(ctx context.Context) error {
+	var err error
+	if s.file, err = s.jobs(); err != nil {
+		return err
+	}
+	l, err := s.needLedger(ctx)
+	if err != nil {
+		return err
+	}
+	defer l.Close() //nolint:errcheck // every write was checked
+	var globus *clients
+	s.status = newStatus(l, func() *clients { return globus }, s.jobsProblem)
+	if globus, err = s.connect(); err != nil {
+		return err
+	}
+	if _, err := globus.auth.Token(ctx, clientcreds.TransferServer); err != nil {
+		if e, ok := errors.AsType[*clientcreds.Error](err); ok && !e.Temporary() {
+			return err // no occurrence could ever start
+		}
+		s.log.Warn("no token yet, the service is out of reach", "err", err)
+	}
+	me := holder()
+	release, err := l.Serve(ctx, me)
+	if err != nil {
+		return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
+	}
+	defer release()
+	return s.schedule(ctx, globus, l, me)
+}
+
+// schedule runs the scheduler beside what feeds it.
+func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger, me string) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	scheduler := engine.NewScheduler(engine.SchedulerConfig{
+		Engine: engine.New(globus.transfer, s.log, s.manifests()),
+		Ledger: l, Holder: me, Lease: lease, Log: s.log,
+		CancelOnInterrupt: s.cancelTasks,
+		Classify:          s.classify,
+		Finished:          s.finished,
+		Planned:           s.status.Plan,
+		Removed:           s.status.Forget,
+		Queue:             s.status.Queue,
+		Beat:              s.status.Beat,
+	})
+	var beside sync.WaitGroup
+	beside.Go(func() { s.watchJobs(ctx, scheduler) })
+	beside.Go(func() { s.prune(ctx, l) })
+	if address := s.listenAddress(); address != "" {
+		beside.Go(func() {
+			if err := s.status.Serve(ctx, address); err != nil {
+				stop(usageError{fmt.Errorf("RUNNER_LISTEN: %w", err)})
+			}
+		})
+	}
+	err := scheduler.Run(ctx, s.file.Jobs)
+	stop(err)
+	beside.Wait()
+	cause := context.Cause(ctx)
+	if sig, ok := errors.AsType[caught](cause); ok && err == nil {
+		s.log.Info("stopped", "signal", sig.Error())
+		return nil // it was asked to
+	}
+	if usage, ok := errors.AsType[usageError](cause); ok && err == nil {
+		return usage
+	}
+	return err
+}
+
+// jobsProblem is what is wrong with the jobs file as it is now, or nil.
+func (s *server) jobsProblem() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.problem
+}
+
+// jobs reads the jobs file, or makes the one job of the environment.
+func (s *server) jobs() (*jobs.File, error) {
+	if s.env.Job.Source == "" && s.env.Job.Destination == "" {
+		file, err := s.loadJobs()
+		if err == nil {
+			s.seen = s.checksum()
+		}
+		return file, err
+	}
+	job, err := s.env.Job.job()
+	if err != nil {
+		return nil, err
+	}
+	if job.Schedule == nil {
+		return nil, usageError{errors.New("RUNNER_JOB_SCHEDULE is not set: serve needs to know when the job is due, such as 0 2 * * *; runner run does it once, now")}
+	}
+	return &jobs.File{Jobs: []*jobs.Job{job}}, nil
+}
+
+// checksum is that of the jobs file as it is now; zero if it cannot be read.
+func (s *server) checksum() [sha256.Size]byte {
+	sources, err := readJobs(s.jobsPath())
+	if err != nil {
+		return [sha256.Size]byte{}
+	}
+	h := sha256.New()
+	for _, src := range sources {
+		fmt.Fprintf(h, "%s %d\n", src.Name, len(src.Data))
+		h.Write(src.Data)
+	}
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// watchJobs reloads the jobs file when it changes, and on SIGHUP.
+func (s *server) watchJobs(ctx context.Context, scheduler *engine.Scheduler) {
+	hup := make(chan os.Signal, 1)
+	signal.Notify(hup, syscall.SIGHUP)
+	defer signal.Stop(hup)
+	if s.env.Job.Source != "" {
+		return // the environment does not change
+	}
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		asked := false
+		select {
+		case <-ctx.Done():
+			return
+		case <-hup:
+			asked = true
+		case <-tick.C:
+		}
+		now := s.checksum()
+		if now == s.seen && !asked {
+			continue
+		}
+		s.seen = now
+		file, err := s.loadJobs()
+		s.mu.Lock()
+		s.problem = nil
+		if err != nil {
+			s.problem = errors.New("the jobs file is bad, an older one is in force")
+		}
+		s.mu.Unlock()
+		if err != nil {
+			s.log.Error("the jobs file is bad, the old one stays in force", "err", err)
+			continue
+		}
+		s.log.Info("jobs file reloaded")
+		scheduler.Reload(ctx, file.Jobs)
+	}
+}
+
+// prune forgets old runs from time to time.
+func (s *server) prune(ctx context.Context, l *ledger.Ledger) {
+	if s.file.History == 0 {
+		return
+	}
+	tick := time.NewTicker(pruneEvery)
+	defer tick.Stop()
+	for {
+		if n, err := l.Prune(ctx, time.Now().Add(-s.file.History)); err != nil && ctx.Err() == nil {
+			s.log.Error("old runs could not be forgotten", "err", err)
+		} else if n > 0 {
+			s.log.Info("old runs forgotten", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}

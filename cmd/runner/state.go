@@ -1,0 +1,106 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/ledger"
+)
+
+// lease is how long a run stays with a start that says nothing.
+const lease = 30 * time.Second
+
+// stateNone is the value of RUNNER_STATE for runs that Globus alone remembers.
+const stateNone = "none"
+
+// systemState is the folder of the ledger where the program is a service.
+const systemState = "/var/lib/runner"
+
+// stateURL says where the ledger is: what the environment says, else a file in
+// the state folder of a service or of the user.
+func (a *app) stateURL() (string, error) {
+	if a.env.State != "" {
+		return a.env.State, nil
+	}
+	dir := a.env.StateDirectory
+	if dir == "" && writable(systemState) {
+		dir = systemState
+	}
+	if dir == "" {
+		home := cmp.Or(a.env.XDGStateHome, filepath.Join(a.env.Home, ".local", "state"))
+		if !filepath.IsAbs(home) {
+			return "", usageError{errors.New("RUNNER_STATE is not set, and there is no state folder to keep the ledger in: set it, such as sqlite:/var/lib/runner/runner.db")}
+		}
+		dir = filepath.Join(home, "runner")
+	}
+	return "sqlite:" + filepath.Join(dir, "runner.db"), nil
+}
+
+// writable reports whether dir is a folder in which files can be made.
+func writable(dir string) bool {
+	f, err := os.CreateTemp(dir, ".runner-*")
+	if err != nil {
+		return false
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
+}
+
+// openLedger opens the ledger, or returns nil if there is to be none.
+func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
+	url, err := a.stateURL()
+	if err != nil || url == stateNone {
+		return nil, err
+	}
+	if file, ok := strings.CutPrefix(url, "sqlite:"); ok && a.env.State == "" {
+		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
+			return nil, usageError{fmt.Errorf("make the state folder: %w; name another place for the ledger with RUNNER_STATE", err)}
+		}
+	}
+	l, err := ledger.Open(ctx, url, a.log)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
+	}
+	return l, nil
+}
+
+// needLedger opens the ledger for a command that is of no use without one.
+func (a *app) needLedger(ctx context.Context) (*ledger.Ledger, error) {
+	l, err := a.openLedger(ctx)
+	if err == nil && l == nil {
+		err = usageError{errors.New("RUNNER_STATE=none: without a ledger there are no records of runs; runner task list shows what Globus knows")}
+	}
+	return l, err
+}
+
+// holder names this start among those that share a ledger.
+func holder() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return fmt.Sprintf("%s:%d:%s", host, os.Getpid(), strings.ToLower(rand.Text()[:8]))
+}
+
+// keepLease renews the leases of a holder until ctx ends.
+func (a *app) keepLease(ctx context.Context, l *ledger.Ledger, holder string) {
+	tick := time.NewTicker(lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			if _, err := l.Renew(ctx, holder, lease); err != nil && ctx.Err() == nil {
+				a.log.Error("the lease of the run could not be renewed", "err", err)
+			}
+		}
+	}
+}

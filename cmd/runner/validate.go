@@ -1,0 +1,111 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const aboutValidate = `Check the jobs file, or every file of a folder, and print all that is wrong
+with it, each with its place and what would be right. Nothing is sent anywhere.
+
+The exit status is 0 if the jobs are good, although there may be warnings, and
+2 if not.`
+
+// A validation is the result of "runner validate".
+type validation struct {
+	Jobs     int             `json:"jobs"` // 0 if there are problems
+	Problems []*jobs.Problem `json:"problems"`
+	Warnings []*jobs.Problem `json:"warnings"`
+}
+
+func (a *app) validateCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "validate [FILE]",
+		Short: "Check the jobs file and print everything wrong with it",
+		Long:  aboutValidate,
+		Example: `  runner validate jobs.yaml
+  runner validate -F json --jmespath 'problems[].message'`,
+		Args: arguments(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				a.jobs = args[0]
+			}
+			return a.validate()
+		},
+	}
+	a.jobsFlag(c)
+	return c
+}
+
+// validate checks the jobs file.
+func (a *app) validate() error {
+	v := validation{Problems: []*jobs.Problem{}, Warnings: []*jobs.Problem{}}
+	file, err := a.loadJobs()
+	problems := jobs.Problems(err)
+	switch {
+	case err == nil:
+		v.Jobs = len(file.Jobs)
+		v.Warnings = append(v.Warnings, file.Warnings...)
+	case len(problems) == 0:
+		return err
+	default:
+		v.Problems = problems
+	}
+	where := a.jobsPath()
+	if err := a.print(v, func(w io.Writer) {
+		showProblems(a.stderr, v.Problems, "")
+		showProblems(a.stderr, v.Warnings, "warning: ")
+		if err == nil {
+			fmt.Fprintf(w, "%s: %s\n", where, count(v.Jobs, "good job"))
+		}
+	}); err != nil {
+		return err
+	}
+	if len(problems) > 0 {
+		return usageError{fmt.Errorf("%s has %s", where, count(len(problems), "problem"))}
+	}
+	return nil
+}
+
+// count says how many of something there are.
+func count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// maxShownLine is how much of a line is shown, in characters.
+const maxShownLine = 160
+
+// showProblems prints problems as a compiler does, each with its line and a
+// mark below the place.
+func showProblems(w io.Writer, problems []*jobs.Problem, kind string) {
+	for _, p := range problems {
+		shown := *p
+		shown.Msg = kind + p.Msg
+		fmt.Fprintln(w, shown.Error())
+		if p.Line == 0 || strings.TrimSpace(p.Snippet) == "" || utf8.RuneCountInString(p.Snippet) > maxShownLine {
+			continue
+		}
+		number := fmt.Sprintf("%5d | ", p.Line)
+		fmt.Fprintf(w, "%s%s\n", number, printableLine(p.Snippet))
+		fmt.Fprintf(w, "%s| %s^\n", strings.Repeat(" ", len(number)-2), strings.Repeat(" ", max(0, p.Col-1)))
+	}
+}
+
+// printableLine makes a line of a file safe for a terminal and keeps its width.
+func printableLine(line string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 {
+			return ' '
+		}
+		return r
+	}, line)
+}

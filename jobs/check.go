@@ -1,0 +1,96 @@
+package jobs
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+)
+
+// checkAll looks at what all jobs say together.
+func (p *parser) checkAll() {
+	p.checkChains()
+	p.checkCopies()
+	for name, place := range p.places {
+		if !place.used {
+			place.src.warn(place.key, "collections."+name, "no job uses the collection %s", name)
+		}
+	}
+	byPlace := func(a, b *Problem) int {
+		return cmp.Or(cmp.Compare(p.rank[a.File], p.rank[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Msg, b.Msg))
+	}
+	slices.SortStableFunc(p.problems, byPlace)
+	slices.SortStableFunc(p.warnings, byPlace)
+}
+
+// checkChains reports an after that names no job, and circles.
+func (p *parser) checkChains() {
+	names := make([]string, 0, len(p.order))
+	for _, d := range p.order {
+		names = append(names, d.Name)
+	}
+	done := map[string]bool{} // leads to no circle, or was reported
+	for _, d := range p.order {
+		path := []string{}
+		for at := d; at != nil && at.After != "" && !done[at.Name]; at = p.drafts[at.After] {
+			if i := slices.Index(path, at.Name); i >= 0 {
+				at.src.problem(at.src.marks[at.field+".after"], at.field+".after",
+					"the jobs wait for each other: %s; one of them needs a schedule instead", strings.Join(append(path[i:], at.Name), " after "))
+				break
+			}
+			path = append(path, at.Name)
+			if p.drafts[at.After] == nil {
+				at.src.problem(at.src.marks[at.field+".after"], at.field+".after", "there is no job %q%s", short(at.After), near(at.After, names...))
+			}
+		}
+		for _, name := range path {
+			done[name] = true
+		}
+	}
+}
+
+// checkCopies reports transfers that write into their own source, and jobs that
+// write into each other's.
+func (p *parser) checkCopies() {
+	reading, writing := map[spot][]int{}, map[spot][]int{}
+	for i := range p.moves {
+		m := &p.moves[i]
+		p.checkSelf(m)
+		reading[m.from.clean()] = append(reading[m.from.clean()], i)
+		writing[m.to.clean()] = append(writing[m.to.clean()], i)
+	}
+	told := map[[2]string]bool{}
+	tell := func(a, b *move) {
+		pair := [2]string{a.job, b.job}
+		if a.job == b.job || told[pair] || told[[2]string{b.job, a.job}] || !a.to.overlaps(b.from) || !b.to.overlaps(a.from) {
+			return
+		}
+		told[pair] = true
+		b.src.problem(b.node, b.field, "the jobs %s and %s write into each other's source: each would undo or repeat what the other did, copy one way only", a.job, b.job)
+	}
+	for i := range p.moves {
+		m := &p.moves[i]
+		for folder := range m.to.folders() {
+			for _, other := range reading[folder] { // m writes into other's source
+				tell(&p.moves[min(i, other)], &p.moves[max(i, other)])
+			}
+		}
+		for folder := range m.from.folders() {
+			for _, other := range writing[folder] { // other writes around m's source
+				tell(&p.moves[min(i, other)], &p.moves[max(i, other)])
+			}
+		}
+	}
+}
+
+// checkSelf reports a transfer whose ends meet.
+func (p *parser) checkSelf(m *move) {
+	from, to := m.from.clean(), m.to.clean()
+	switch {
+	case from == to:
+		m.src.problem(m.node, m.field, "source and destination are the same")
+	case to.below(from):
+		m.src.problem(m.node, m.field, "the destination is inside the source: each run would copy the copies of the last")
+	case m.mirror && from.below(to):
+		m.src.problem(m.node, m.field, "the source is inside the destination, where delete_destination_extra would delete it")
+	}
+}

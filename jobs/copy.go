@@ -1,0 +1,170 @@
+package jobs
+
+import (
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A move is one pair of paths of a transfer, with templates resolved for the
+// sample instant.
+type move struct {
+	job      string
+	src      *source
+	field    string
+	node     ast.Node
+	from, to spot
+	mirror   bool // deletes what is extra
+}
+
+// A spot is a path on a collection.
+type spot struct{ collection, path string }
+
+// A route reads the two ends of the items of a transfer, which must all be
+// between the same collections.
+type route struct {
+	from, to *place
+}
+
+// transfer reads a transfer.
+func (s *source) transfer(d *draft, n ast.Node, field string) Step {
+	doc := s.defaults.transfer
+	step := Step{Transfer: &doc}
+	var single transfer.Item
+	k := s.transferOptions(&doc)
+	for _, key := range []string{"source", "destination", "items"} {
+		k[key] = func(ast.Node, string) {} // want the options, which may come later
+	}
+	k["recursive"] = s.tristate(&single.Recursive)
+	k["external_checksum"] = s.line(&single.ExternalChecksum)
+	k["checksum_algorithm"] = s.line(&single.ChecksumAlgorithm)
+	k["manifest"] = s.manifest(&step.Manifest)
+	k["items_per_task"] = s.count(&step.ItemsPerTask, 1, 1_000_000)
+	s.object(n, field, k)
+	if !mapping(n) {
+		return step
+	}
+	var r route
+	if s.has(field + ".items") {
+		s.not(field, "items", "source", "destination", "manifest", "recursive", "external_checksum", "checksum_algorithm", "items_per_task")
+		s.transferItems(d, &doc, &r, field)
+	} else {
+		s.ends(d, &doc, &r, n, field, single)
+	}
+	if s.has(field + ".manifest") {
+		s.not(field, "manifest", "recursive", "external_checksum", "checksum_algorithm")
+		if step.ItemsPerTask == 0 {
+			step.ItemsPerTask = defaultItemsPerTask
+		}
+	} else if s.has(field + ".items_per_task") {
+		s.problem(s.marks[field+".items_per_task"], field+".items_per_task", "there is no manifest to split")
+	}
+	if r.from != nil && r.to != nil {
+		doc.SourceEndpoint, doc.DestinationEndpoint = r.from.ID, r.to.ID
+	}
+	s.foldersOnly(&doc, field)
+	return step
+}
+
+// not reports keys that do not go with another one.
+func (s *source) not(field, with string, names ...string) {
+	for _, name := range names {
+		if at := field + "." + name; s.has(at) {
+			s.problem(s.marks[at], at, "%s does not go with %s", name, with)
+		}
+	}
+}
+
+// foldersOnly reports options that do nothing for single files.
+func (s *source) foldersOnly(doc *transfer.Transfer, field string) {
+	for _, item := range doc.Items {
+		if item.Recursive == nil || *item.Recursive {
+			return
+		}
+	}
+	for name, set := range map[string]bool{
+		"filter_rules":             len(doc.FilterRules) > 0,
+		"delete_destination_extra": doc.DeleteDestinationExtra,
+		"recursive_symlinks":       doc.RecursiveSymlinks != "",
+	} {
+		if at := field + "." + name; set && s.has(at) && len(doc.Items) > 0 {
+			s.problem(s.marks[at], at, "%s is for folders, but recursive is false", name)
+		}
+	}
+}
+
+// transferItems reads the list of items.
+func (s *source) transferItems(d *draft, doc *transfer.Transfer, r *route, field string) {
+	at := field + ".items"
+	for i, n := range s.items(s.marks[at], at, 1) {
+		at := element(at, i)
+		var item transfer.Item
+		s.object(n, at, keys{
+			"source":             func(ast.Node, string) {},
+			"destination":        func(ast.Node, string) {},
+			"recursive":          s.tristate(&item.Recursive),
+			"external_checksum":  s.line(&item.ExternalChecksum),
+			"checksum_algorithm": s.line(&item.ChecksumAlgorithm),
+		})
+		s.ends(d, doc, r, n, at, item)
+	}
+}
+
+// ends reads source and destination of an item, and adds it to doc.
+func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, field string, item transfer.Item) {
+	s.require(n, field, "source", "say from where, as collection:/path")
+	s.require(n, field, "destination", "say to where, as collection:/path")
+	from, to := s.marks[field+".source"], s.marks[field+".destination"]
+	if from == nil || to == nil {
+		return
+	}
+	src, ok := s.location(&r.from, from, field+".source")
+	dst, ok2 := s.location(&r.to, to, field+".destination")
+	item.SourcePath, item.DestinationPath = src.text, dst.text
+	folder := item.Recursive != nil && *item.Recursive
+	if item.ExternalChecksum != "" && (folder || strings.HasSuffix(item.SourcePath, "/")) {
+		s.problem(s.marks[field+".external_checksum"], field+".external_checksum", "a checksum is of a file, but the source is a folder")
+	}
+	if item.ChecksumAlgorithm != "" && item.ExternalChecksum == "" && !s.has(field+".external_checksum") {
+		s.problem(s.marks[field+".checksum_algorithm"], field+".checksum_algorithm", "there is no external_checksum that it could be about")
+	}
+	if !ok || !ok2 || r.from == nil || r.to == nil {
+		return
+	}
+	if item.Recursive != nil && !*item.Recursive && strings.HasSuffix(item.SourcePath, "/") {
+		s.problem(s.marks[field+".recursive"], field+".recursive", "a source that ends in / is a folder, but recursive is false")
+	}
+	if strings.HasSuffix(item.SourcePath, "/") && !strings.HasSuffix(item.DestinationPath, "/") {
+		s.warn(to, field+".destination", "the source is a folder and ends in /, the destination does not")
+	}
+	doc.Items = append(doc.Items, item)
+	s.moves = append(s.moves, move{
+		job: d.Name, src: s, field: field, node: to, mirror: doc.DeleteDestinationExtra,
+		from: spot{r.from.ID, src.sample},
+		to:   spot{r.to.ID, dst.sample},
+	})
+}
+
+// tristate reads true or false, where not to say it is a third way.
+func (s *source) tristate(to **bool) decoder {
+	return func(n ast.Node, field string) {
+		var b bool
+		s.flag(&b)(n, field)
+		*to = &b
+	}
+}
+
+// manifest reads the name of a manifest.
+func (s *source) manifest(to *string) decoder {
+	return func(n ast.Node, field string) {
+		var name string
+		if s.line(&name)(n, field); name == "" {
+			return
+		}
+		if _, ok := s.sample(n, field, name, 0); ok {
+			*to = s.beside(name)
+		}
+	}
+}

@@ -1,0 +1,160 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/robfig/cron/v3"
+)
+
+// sunday is the other number of Sunday, besides 0.
+const sunday = 7
+
+// A cronField is one of the five fields of a cron expression.
+type cronField struct {
+	name     string
+	min, max int
+	names    []string // of the values from min on, in lower case
+}
+
+var cronFields = [5]cronField{
+	{name: "minute", max: 59},
+	{name: "hour", max: 23},
+	{name: "day of month", min: 1, max: 31},
+	{name: "month", min: 1, max: 12, names: strings.Fields("jan feb mar apr may jun jul aug sep oct nov dec")},
+	{name: "day of week", max: sunday, names: strings.Fields("sun mon tue wed thu fri sat")},
+}
+
+var descriptors = [...]string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}
+
+// parseEvery reads what follows @every.
+func parseEvery(words []string) (time.Duration, error) {
+	d, err := time.ParseDuration(strings.Join(words, ""))
+	switch {
+	case len(words) != 1 || err != nil:
+		return 0, errors.New("want one duration after @every, such as 90m or 1h30m; a day is 24h")
+	case d < MinEvery || d%time.Second != 0:
+		return 0, errors.New("the duration must be a minute or more, in whole seconds")
+	}
+	return d, nil
+}
+
+// parseDescriptor reads a descriptor other than @every.
+func parseDescriptor(text string) (clock *cron.SpecSchedule, fixed bool, err error) {
+	if !slices.Contains(descriptors[:], text) {
+		return nil, false, fmt.Errorf("there is no such descriptor, want one of %s, @every 90m", strings.Join(descriptors[:], ", "))
+	}
+	clock, err = parseClock(text)
+	return clock, text != "@hourly", err
+}
+
+// parseFields reads the five fields and reports whether they are fixed times.
+func parseFields(words []string) (clock *cron.SpecSchedule, fixed bool, err error) {
+	if text := "@" + strings.Join(words, " "); slices.Contains(descriptors[:], text) {
+		return nil, false, fmt.Errorf("did you mean %s?", text)
+	}
+	if len(words) != len(cronFields) {
+		return nil, false, fmt.Errorf("got %d fields, want 5: minute, hour, day of month, month, day of week", len(words))
+	}
+	fields := make([]string, len(words))
+	for i, f := range cronFields {
+		if fields[i], err = f.translate(strings.ToLower(words[i])); err != nil {
+			return nil, false, fmt.Errorf("%s %q: %w", f.name, words[i], err)
+		}
+	}
+	clock, err = parseClock(strings.Join(fields, " "))
+	return clock, !strings.ContainsAny(fields[0]+fields[1], "*?"), err
+}
+
+// parseClock reads what has been checked: robfig/cron panics on some texts and
+// passes over mistakes in others.
+func parseClock(text string) (*cron.SpecSchedule, error) {
+	parsed, err := cron.ParseStandard(text)
+	if err != nil {
+		return nil, err
+	}
+	clock, ok := parsed.(*cron.SpecSchedule)
+	if !ok {
+		return nil, fmt.Errorf("got a %T", parsed)
+	}
+	clock.Location = time.UTC
+	return clock, nil
+}
+
+// translate checks a field and writes Sunday as 0, the only way in which
+// robfig/cron knows it.
+func (f *cronField) translate(text string) (string, error) {
+	elements := strings.Split(text, ",")
+	for i, element := range elements {
+		var err error
+		if elements[i], err = f.element(element); err != nil {
+			return "", err
+		}
+	}
+	return strings.Join(elements, ","), nil
+}
+
+// element does the work of translate for one element of a list.
+func (f *cronField) element(text string) (string, error) {
+	bounds, stepText, stepped := strings.Cut(text, "/")
+	step := 1
+	if stepped {
+		var ok bool
+		if step, ok = number(stepText); !ok || step < 1 || step > f.max-f.min+1 {
+			return "", fmt.Errorf("the step %q is not from 1 to %d", stepText, f.max-f.min+1)
+		}
+	}
+	if bounds == "*" || bounds == "?" {
+		return text, nil
+	}
+	low, high, isRange := strings.Cut(bounds, "-")
+	first, err := f.value(low)
+	if err != nil {
+		return "", err
+	}
+	last := first
+	if isRange {
+		if last, err = f.value(high); err != nil {
+			return "", err
+		}
+	}
+	if high == "sun" && first > 0 {
+		last = sunday
+	}
+	switch {
+	case last < first:
+		return "", fmt.Errorf("the range %s ends before it begins, write it as two", bounds)
+	case f.max != sunday || last != sunday:
+		return text, nil
+	}
+	var days []string
+	for day := first; day <= sunday; day += step {
+		days = append(days, strconv.Itoa(day%sunday))
+	}
+	return strings.Join(days, ","), nil
+}
+
+// value reads a number or a name.
+func (f *cronField) value(text string) (int, error) {
+	if i := slices.Index(f.names, text); i >= 0 {
+		return f.min + i, nil
+	}
+	n, ok := number(text)
+	switch {
+	case ok && n >= f.min && n <= f.max:
+		return n, nil
+	case f.names == nil:
+		return 0, fmt.Errorf("%q is not from %d to %d", text, f.min, f.max)
+	}
+	return 0, fmt.Errorf("%q is not from %d to %d or from %s to %s", text, f.min, f.max, f.names[0], f.names[len(f.names)-1])
+}
+
+// number reads digits.
+func number(text string) (int, bool) {
+	n, err := strconv.ParseUint(text, 10, 16)
+	return int(n), err == nil
+}

@@ -1,0 +1,212 @@
+package jobs
+
+import (
+	"maps"
+	"regexp"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+var (
+	uuidPattern       = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	collectionPattern = regexp.MustCompile(`^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+	variablePattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	labelPattern      = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$`)
+)
+
+// defaults are what the jobs of a source begin with.
+type defaults struct {
+	job      Job
+	transfer transfer.Transfer
+	delete   transfer.Delete
+}
+
+func (s *source) setDefaults(n ast.Node, field string) {
+	d := &s.defaults
+	decoders := s.policies(&d.job)
+	decoders["transfer"] = func(n ast.Node, field string) { s.object(n, field, s.transferOptions(&d.transfer)) }
+	decoders["delete"] = func(n ast.Node, field string) { s.object(n, field, s.deleteOptions(&d.delete)) }
+	s.object(n, field, decoders)
+}
+
+// policies are the keys that a job and the defaults have.
+func (s *source) policies(j *Job) keys {
+	return keys{
+		"time_zone":          s.zone(&j.Zone),
+		"jitter":             s.duration(&j.Jitter, 0),
+		"starting_deadline":  s.duration(&j.StartingDeadline, time.Second),
+		"catch_up":           choice(s, &j.CatchUp, CatchUpNone, CatchUpLatest, CatchUpAll),
+		"concurrency_policy": choice(s, &j.Concurrency, Forbid, Allow, Replace),
+		"suspend":            s.flag(&j.Suspend),
+		"active_deadline":    s.duration(&j.ActiveDeadline, time.Minute),
+		"backoff_limit":      s.count(&j.BackoffLimit, 0, 1000),
+		"backoff":            s.duration(&j.Backoff, time.Second),
+		"stalled_after":      s.duration(&j.StalledAfter, time.Second),
+		"allow_skipped":      s.flag(&j.AllowSkipped),
+		"labels":             s.labels(&j.Labels),
+		"on": func(n ast.Node, field string) {
+			s.object(n, field, keys{
+				"stalled":     choice(s, &j.On.Stalled, Wait, Warn, Cancel),
+				"needs_human": choice(s, &j.On.NeedsHuman, Wait, Warn, Cancel),
+				"hopeless":    choice(s, &j.On.Hopeless, Wait, Warn, Cancel),
+			})
+		},
+		"guard": func(n ast.Node, field string) {
+			s.object(n, field, keys{"empty_source": func(n ast.Node, field string) {
+				answer := refuse
+				choice(s, &answer, refuse, allow)(n, field)
+				j.AllowEmptySource = answer == allow
+			}})
+		},
+	}
+}
+
+// A verdict is what a guard says.
+type verdict string
+
+const (
+	refuse verdict = "refuse"
+	allow  verdict = "allow"
+)
+
+// readJob reads one job.
+func (s *source) readJob(key, n ast.Node) {
+	j := s.defaults.job
+	j.Name = key.GetToken().Value
+	j.Labels = maps.Clone(j.Labels)
+	j.Env = s.env
+	s.job = j.Name
+	d := &draft{Job: &j, src: s, key: key, field: "jobs." + j.Name}
+	if !namePattern.MatchString(j.Name) {
+		s.problem(key, d.field, "job name %q: want lower-case letters, digits and inner dashes, as Kubernetes does", short(j.Name))
+	}
+	if len(j.Name) > MaxName {
+		s.problem(key, d.field, "the name has %d characters, at most %d are possible, so that the job can be a Kubernetes CronJob", len(j.Name), MaxName)
+	}
+	if other := s.drafts[j.Name]; other != nil {
+		s.problem(key, d.field, "a job of that name is at %s already", other.src.where(other.key))
+		return
+	}
+	s.drafts[j.Name] = d
+	s.order = append(s.order, d)
+
+	decoders := s.policies(d.Job)
+	maps.Copy(decoders, s.actions(d))
+	decoders["description"] = s.line(&j.Description)
+	decoders["after"] = s.line(&j.After)
+	decoders["schedule"] = func(ast.Node, string) {} // wants the zone, which may come later
+	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }
+	delete(decoders, "mkdir") // alone it is no job
+	before := len(s.problems)
+	s.object(n, d.field, decoders)
+	if !mapping(n) {
+		return
+	}
+	s.exactlyOne(n, d.field, "transfer", "delete", "steps")
+	s.schedule(d)
+	if len(s.problems) > before {
+		return
+	}
+	if err := j.Check(); err != nil {
+		s.problem(key, d.field, "%v", err)
+	}
+	s.file.Jobs = append(s.file.Jobs, d.Job)
+}
+
+// exactlyOne reports a mapping that has none or several of some keys.
+func (s *source) exactlyOne(n ast.Node, field string, names ...string) {
+	found := ""
+	for _, name := range names {
+		at := join(field, name)
+		switch {
+		case !s.has(at):
+		case found != "":
+			s.problem(s.marks[at], at, "there is %s already, want exactly one of %s", found, among(names))
+		default:
+			found = name
+		}
+	}
+	if found == "" && mapping(n) {
+		s.problem(n, field, "want exactly one of %s", among(names))
+	}
+}
+
+// schedule reads the schedule of a job, whose zone is known by now.
+func (s *source) schedule(d *draft) {
+	at := d.field + ".schedule"
+	n := s.marks[at]
+	if n == nil {
+		return
+	}
+	var text string
+	if s.line(&text)(n, at); text == "" {
+		return
+	}
+	zone := d.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	schedule, err := ParseSchedule(text, zone)
+	if err != nil {
+		s.problem(n, at, "%v", err)
+		return
+	}
+	d.Schedule = schedule
+	if s.has(d.field + ".after") {
+		s.problem(n, at, "the job has after as well; it can start at fixed times or after another job, not both")
+	}
+}
+
+// zone reads a time zone.
+func (s *source) zone(to **time.Location) decoder {
+	return func(n ast.Node, field string) {
+		var name string
+		if s.line(&name)(n, field); name == "" {
+			return
+		}
+		if zone, ok := s.zones[name]; ok {
+			*to = zone
+			return
+		}
+		zone, err := LoadZone(short(name))
+		if err != nil {
+			s.problem(n, field, "%v", err)
+			return
+		}
+		s.zones[name] = zone
+		*to = zone
+	}
+}
+
+// labels reads labels and adds them to those of the defaults.
+func (s *source) labels(to *map[string]string) decoder {
+	return func(n ast.Node, field string) {
+		for key, n := range s.pairs(n, field) {
+			name := key.GetToken().Value
+			at := join(field, name)
+			if !labelPattern.MatchString(name) {
+				s.problem(key, at, "label name %q: want at most 63 letters, digits and inner - _ . /", short(name))
+				continue
+			}
+			text, ok := s.text(n, at)
+			if !ok {
+				continue
+			}
+			sample, ok := s.sample(n, at, text, 0)
+			if !ok {
+				continue
+			}
+			if err := transfer.CheckLabel(sample); err != nil {
+				s.problem(n, at, "%v", err)
+				continue
+			}
+			if *to == nil {
+				*to = map[string]string{}
+			}
+			(*to)[name] = text
+		}
+	}
+}

@@ -1,0 +1,38 @@
+package jobs
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"time"
+)
+
+// maxDays is the longest duration, in days.
+const maxDays = 3650
+
+var (
+	durationPattern = regexp.MustCompile(`^([0-9]+[smhd])+$`)
+	durationPart    = regexp.MustCompile(`([0-9]+)([smhd])`)
+)
+
+const day = 24 * time.Hour
+
+// durationUnits are the units of a duration; a day has 24 hours.
+var durationUnits = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": day}
+
+// parseDuration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
+func parseDuration(text string) (time.Duration, error) {
+	if len(text) > 40 || !durationPattern.MatchString(text) {
+		return 0, fmt.Errorf("%q is not a duration such as 90s, 30m, 12h or 7d", short(text))
+	}
+	var sum time.Duration
+	for _, part := range durationPart.FindAllStringSubmatch(text, -1) {
+		n, err := strconv.Atoi(part[1])
+		unit := durationUnits[part[2]]
+		if err != nil || n > int(maxDays*day/unit) || sum > maxDays*day {
+			return 0, fmt.Errorf("%s is too long, at most %dd are possible", text, maxDays)
+		}
+		sum += time.Duration(n) * unit
+	}
+	return sum, nil
+}

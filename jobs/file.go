@@ -1,0 +1,253 @@
+package jobs
+
+import (
+	"cmp"
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// defaultHistory is how long finished runs are remembered if a file does not
+// say it.
+const defaultHistory = 90 * 24 * time.Hour
+
+// A File is what one or several jobs files say together.
+type File struct {
+	Collections map[string]Collection // by name
+	Jobs        []*Job                // sorted by name
+	// History is how long finished runs are remembered.
+	History time.Duration
+	// Warnings are what looks wrong but does no harm, in the order of the text.
+	Warnings []*Problem
+}
+
+// A Collection is a place at Globus that a jobs file has named.
+type Collection struct {
+	ID   string // UUID in lower case
+	Path string // where relative paths start; empty means that there are none
+}
+
+// A Source is the text of one jobs file.
+type Source struct {
+	Name string // file name, for messages; a relative manifest is looked for beside it
+	Data []byte // YAML, at most 4 MiB
+}
+
+// Parse reads jobs files. What it returns needs no second check: a file, or
+// the [errors.Join] of every [*Problem] that was found, never both.
+//
+// The sources share collections and jobs; defaults and env are of the source in
+// which they stand. The variables that env names are looked up with getenv; a
+// nil getenv knows none, which is enough to check a file. Templates are
+// executed once, for a sample instant, with a sample value for what is not set.
+func Parse(getenv func(string) string, sources ...Source) (*File, error) {
+	p := &parser{
+		file:   &File{Collections: map[string]Collection{}},
+		getenv: getenv,
+		places: map[string]*place{},
+		drafts: map[string]*draft{},
+		zones:  map[string]*time.Location{},
+		rank:   map[string]int{},
+	}
+	var read []*source
+	for i, src := range sources {
+		p.rank[src.Name] = i
+		s := newSource(p, src)
+		if root := s.read(src.Data); root != nil {
+			s.head(root)
+			read = append(read, s)
+		}
+	}
+	for _, s := range read {
+		s.jobs()
+	}
+	if len(sources) == 0 {
+		p.problems = append(p.problems, &Problem{Msg: "there is no jobs file"})
+	}
+	p.checkAll()
+	if len(p.problems) > 0 {
+		return nil, joinProblems(p.problems)
+	}
+	p.file.Warnings = p.warnings
+	if p.file.History == 0 {
+		p.file.History = defaultHistory
+	}
+	slices.SortFunc(p.file.Jobs, func(a, b *Job) int { return cmp.Compare(a.Name, b.Name) })
+	return p.file, nil
+}
+
+// joinProblems returns the problems as one error.
+func joinProblems(problems []*Problem) error {
+	errs := make([]error, len(problems))
+	for i, problem := range problems {
+		errs[i] = problem
+	}
+	return errors.Join(errs...)
+}
+
+// A parser holds what is known of all sources together.
+type parser struct {
+	file     *File
+	getenv   func(string) string
+	places   map[string]*place // collections by name
+	drafts   map[string]*draft // jobs by name
+	order    []*draft          // in the order of the text
+	moves    []move
+	zones    map[string]*time.Location
+	rank     map[string]int // of sources by name
+	problems []*Problem
+	warnings []*Problem
+}
+
+// A place is a collection with where it was named.
+type place struct {
+	Collection
+	src   *source
+	key   ast.Node
+	name  string
+	valid bool
+	used  bool
+}
+
+// A draft is a job with where it was described.
+type draft struct {
+	*Job
+	src   *source
+	key   ast.Node
+	field string
+}
+
+// head reads all of a source but the jobs.
+func (s *source) head(root ast.Node) {
+	version := 0
+	s.object(root, "", keys{
+		"version":     s.count(&version, 1, 1),
+		"collections": s.collections,
+		"defaults":    s.setDefaults,
+		"env":         s.variables,
+		"history":     s.history,
+		"jobs":        func(n ast.Node, _ string) { s.jobsNode = n },
+	})
+	s.require(root, "", "version", "write version: 1")
+	s.require(root, "", "jobs", "name at least one job")
+}
+
+// jobs reads the jobs of a source.
+func (s *source) jobs() {
+	if s.jobsNode == nil {
+		return
+	}
+	found := false
+	for key, n := range s.pairs(s.jobsNode, "jobs") {
+		found = true
+		s.readJob(key, n)
+	}
+	if !found && len(s.problems) == 0 {
+		s.problem(s.jobsNode, "jobs", "there is no job, name at least one")
+	}
+}
+
+// variables reads the names that templates may ask for.
+func (s *source) variables(n ast.Node, field string) {
+	for i, n := range s.items(n, field, 0) {
+		at := element(field, i)
+		name, ok := s.text(n, at)
+		switch {
+		case !ok:
+		case !variablePattern.MatchString(name):
+			s.problem(n, at, "%q is not the name of a variable, want letters, digits and _", name)
+		case strings.Contains(strings.ToUpper(name), "SECRET") || name == "RUNNER_STATE":
+			s.problem(n, at, "%s may hold a secret, which has no place in a path", name)
+		default:
+			s.env[name] = ""
+			if s.getenv == nil {
+				continue
+			}
+			if s.env[name] = s.getenv(name); s.env[name] == "" {
+				s.warn(n, at, "%s is not set here; a job that uses it cannot start", name)
+			}
+		}
+	}
+}
+
+// history reads how long finished runs are remembered.
+func (s *source) history(n ast.Node, field string) {
+	before := s.file.History
+	s.object(n, field, keys{"keep": s.duration(&s.file.History, time.Second)})
+	if before != 0 {
+		s.problem(n, field, "another file has it already, keep one of them")
+	}
+	s.require(n, field, "keep", "say how long, such as keep: 90d")
+}
+
+// collections reads short names of collections.
+func (s *source) collections(n ast.Node, field string) {
+	for key, n := range s.pairs(n, field) {
+		name := key.GetToken().Value
+		p := &place{src: s, key: key, name: name}
+		at := field + "." + name
+		if mapping(n) {
+			s.object(n, at, keys{
+				"id":   s.collectionID(p),
+				"path": s.collectionPath(p),
+			})
+			s.require(n, at, "id", "give the collection's UUID")
+		} else {
+			s.collectionID(p)(n, at)
+		}
+		if !collectionPattern.MatchString(name) {
+			s.problem(key, at, "name %q: want lower-case letters, digits, and inner dashes or underscores", name)
+		}
+		if other := s.places[name]; other != nil {
+			s.problem(key, at, "%s has named a collection %s already", other.src.name, name)
+			continue
+		}
+		s.places[name] = p
+		s.file.Collections[name] = p.Collection
+	}
+}
+
+func (s *source) collectionID(p *place) decoder {
+	return func(n ast.Node, field string) {
+		id, ok := s.text(n, field)
+		if !ok {
+			return
+		}
+		if p.ID = strings.ToLower(id); !uuidPattern.MatchString(p.ID) {
+			s.problem(n, field, "%q is not a collection id (a UUID such as 0b6c8f2e-0000-4000-8000-000000000001)", id)
+			return
+		}
+		p.valid = true
+	}
+}
+
+func (s *source) collectionPath(p *place) decoder {
+	return func(n ast.Node, field string) {
+		path, ok := s.text(n, field)
+		if !ok {
+			return
+		}
+		if strings.Contains(path, "{{") {
+			s.problem(n, field, "the path of a collection is fixed; put the template into the jobs' paths")
+			return
+		}
+		path = home(path)
+		if err := checkPath(path); err != nil {
+			s.problem(n, field, "%v", err)
+			return
+		}
+		p.Path = path
+	}
+}
+
+// beside returns the name of a file that a source names.
+func (s *source) beside(name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(filepath.Dir(s.name), name)
+}

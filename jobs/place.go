@@ -1,0 +1,151 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// collection reads the name of a collection.
+func (s *source) collection(to **place) decoder {
+	return func(n ast.Node, field string) {
+		if name, ok := s.text(n, field); ok {
+			*to = s.find(n, field, name)
+		}
+	}
+}
+
+// find returns the collection of a name. One with a problem of its own is not
+// reported a second time.
+func (s *source) find(n ast.Node, field, name string) *place {
+	p := s.places[name]
+	switch {
+	case p == nil && uuidPattern.MatchString(strings.ToLower(name)):
+		s.problem(n, field, "a collection needs a short name here; add it to collections")
+		return nil
+	case p == nil:
+		known := slices.Sorted(maps.Keys(s.places))
+		hint := "; collections has none of that name"
+		if near := nearest(name, known); near != "" {
+			hint = ", did you mean " + near + "?"
+		}
+		s.problem(n, field, "there is no collection %q%s", short(name), hint)
+		return nil
+	}
+	p.used = true
+	if !p.valid {
+		return nil
+	}
+	return p
+}
+
+// location reads collection:path. If on is set, the collection must be the
+// same; else it is set.
+func (s *source) location(on **place, n ast.Node, field string) (p target, ok bool) {
+	text, ok := s.text(n, field)
+	if !ok {
+		return target{}, false
+	}
+	name, rest, found := strings.Cut(text, ":")
+	if !found || strings.ContainsAny(name, "/{") {
+		s.problem(n, field, "%q has no collection, want collection:/path", short(text))
+		return target{}, false
+	}
+	offset := utf8.RuneCountInString(name) + 1
+	at := s.find(n, field, name)
+	if at == nil {
+		s.path(nil, n, field, rest, offset)
+		return target{}, false
+	}
+	if *on != nil && (*on).ID != at.ID {
+		s.problem(n, field, "the items before are on %s: a task is between two collections, use another step", (*on).name)
+		return target{}, false
+	}
+	*on = at
+	return s.path(at, n, field, rest, offset)
+}
+
+// pathOn reads a path on a collection, which is nil if it is not known.
+func (s *source) pathOn(on *place, n ast.Node, field string) (p target, ok bool) {
+	text, ok := s.text(n, field)
+	if !ok {
+		return target{}, false
+	}
+	return s.path(on, n, field, text, 0)
+}
+
+// A target is a path as it was written, made absolute.
+type target struct {
+	text   string // may be a template
+	sample string // the same for the sample instant
+}
+
+// path checks a path that begins some characters after the beginning of n.
+func (s *source) path(on *place, n ast.Node, field, text string, offset int) (p target, ok bool) {
+	sample, ok := s.sample(n, field, text, offset)
+	if !ok {
+		return target{}, false
+	}
+	p = target{home(text), home(sample)}
+	switch {
+	case text == "":
+		s.problem(n, field, "the path is empty, want / or a folder or file")
+		return target{}, false
+	case strings.HasPrefix(p.text, "/"):
+	case on == nil:
+		return target{}, false // the collection has a problem already
+	case on.Path == "":
+		s.problem(n, field, "path %q is not absolute, and collection %s has no path that it could be below; write /%s", short(text), on.name, short(text))
+		return target{}, false
+	default:
+		folder := strings.TrimSuffix(on.Path, "/") + "/"
+		p = target{folder + text, folder + sample}
+	}
+	if err := checkPath(p.sample); err != nil {
+		s.problem(n, field, "%v", err)
+		return target{}, false
+	}
+	return p, true
+}
+
+// home puts ~/ into the form that the service has for it.
+func home(path string) string {
+	if path == "~" || strings.HasPrefix(path, "~/") {
+		return "/~/" + strings.TrimPrefix(path[1:], "/")
+	}
+	return path
+}
+
+// checkPath checks a path whose templates are resolved.
+func checkPath(path string) error {
+	switch {
+	case !strings.HasPrefix(path, "/"):
+		return fmt.Errorf("path %q is not absolute, want /%s", short(path), short(path))
+	case strings.ContainsAny(path, "\r\n\x00"):
+		return fmt.Errorf("path %q has a line break in it, which Globus does not allow", short(path))
+	case len(path) > maxText:
+		return fmt.Errorf("the path has %d bytes, at most %d are possible", len(path), maxText)
+	case slices.Contains(strings.Split(path, "/"), ".."):
+		return fmt.Errorf("path %q has .. in it, write where it leads to", short(path))
+	}
+	return nil
+}
+
+// checkDelete guards against a template, or a slip, that would empty a whole
+// collection.
+func checkDelete(path string) error {
+	switch strings.Trim(path, "/") {
+	case "", ".", "*", "~", "~/*", "./*":
+		return errors.New("this would delete everything on the collection, name folders or files")
+	}
+	return nil
+}
+
+func among(words []string) string {
+	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]
+}

@@ -1,0 +1,372 @@
+package jobs
+
+import (
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
+)
+
+// maxProblems is how many problems are told of; whoever made more has the same
+// one many times.
+const maxProblems = 1000
+
+// A source walks over the nodes of one jobs file.
+type source struct {
+	*parser
+	name  string
+	lines []string
+
+	// marks are the values by field, for checks that come later.
+	marks    map[string]ast.Node
+	jobsNode ast.Node
+	job      string // name of the job that is read
+	env      map[string]string
+	defaults defaults
+}
+
+func newSource(p *parser, src Source) *source {
+	s := &source{parser: p, name: src.Name, marks: map[string]ast.Node{}, env: map[string]string{}}
+	s.defaults.transfer.VerifyChecksum = true
+	return s
+}
+
+// A decoder reads the value of a field and reports what is wrong with it.
+type decoder func(n ast.Node, field string)
+
+// keys are the decoders of a mapping by key.
+type keys map[string]decoder
+
+// problem reports what is wrong at n; the message says what would be right.
+func (s *source) problem(n ast.Node, field, format string, args ...any) {
+	s.problemAt(position(n), 0, field, format, args...)
+}
+
+// problemAt is problem for a place that lies some characters after at.
+func (s *source) problemAt(at *token.Position, offset int, field, format string, args ...any) {
+	if len(s.problems) == maxProblems {
+		return
+	}
+	s.problems = append(s.problems, s.note(at, offset, field, fmt.Sprintf(format, args...)))
+}
+
+// warn reports what looks wrong but does no harm.
+func (s *source) warn(n ast.Node, field, format string, args ...any) {
+	s.warnings = append(s.warnings, s.note(position(n), 0, field, fmt.Sprintf(format, args...)))
+}
+
+func (s *source) note(at *token.Position, offset int, field, msg string) *Problem {
+	p := &Problem{File: s.name, Field: field, Msg: msg}
+	if at != nil {
+		p.Line, p.Col = at.Line, at.Column+offset
+		if p.Line >= 1 && p.Line <= len(s.lines) {
+			p.Snippet = s.lines[p.Line-1]
+		}
+	}
+	return p
+}
+
+// position is where n begins.
+func position(n ast.Node) *token.Position {
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		n = m.Values[0].Key // its own token is the colon behind it
+	}
+	return n.GetToken().Position
+}
+
+// where says where n is.
+func (s *source) where(n ast.Node) string {
+	return s.name + ":" + strconv.Itoa(position(n).Line)
+}
+
+// mapping reports whether n is a mapping.
+func mapping(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		return true
+	}
+	return false
+}
+
+// pairs yields keys and values of a mapping. What is no mapping, and a key that
+// comes twice, is a problem.
+func (s *source) pairs(n ast.Node, field string) iter.Seq2[ast.Node, ast.Node] {
+	return func(yield func(key, value ast.Node) bool) {
+		var values []*ast.MappingValueNode
+		switch n := n.(type) {
+		case *ast.MappingNode:
+			values = n.Values
+		case *ast.MappingValueNode:
+			values = append(values, n)
+		default:
+			s.wrongType(n, field, "a mapping of keys and values")
+			return
+		}
+		first := make(map[string]ast.Node, len(values))
+		for _, pair := range values {
+			key := pair.Key.GetToken().Value
+			if other, ok := first[key]; ok {
+				s.problem(pair.Key, join(field, key), "the key %q is in line %d already", key, other.GetToken().Position.Line)
+				continue
+			}
+			first[key] = pair.Key
+			if !yield(pair.Key, pair.Value) {
+				return
+			}
+		}
+	}
+}
+
+// object decodes a mapping. A key without a decoder is a problem.
+func (s *source) object(n ast.Node, field string, decoders keys) {
+	for key, value := range s.pairs(n, field) {
+		name := key.GetToken().Value
+		at := join(field, name)
+		decode, ok := decoders[name]
+		if !ok {
+			s.problem(key, at, "unknown key %q%s", name, hint(name, decoders))
+			continue
+		}
+		s.marks[at] = value
+		decode(value, at)
+	}
+}
+
+// hint helps with an unknown key.
+func hint(name string, decoders keys) string {
+	known := slices.Sorted(maps.Keys(decoders))
+	other, ok := otherNames[name]
+	if ok && decoders[other] != nil {
+		return ", did you mean " + other + "?"
+	}
+	if near := nearest(name, known); near != "" {
+		return ", did you mean " + near + "?"
+	}
+	return ", possible are " + strings.Join(known, ", ")
+}
+
+// otherNames are names that other programs have for the same thing.
+var otherNames = map[string]string{
+	"cron": "schedule", "timezone": "time_zone", "tz": "time_zone", "timeZone": "time_zone",
+	"from": "source", "src": "source", "to": "destination", "dst": "destination", "dest": "destination",
+	"deadline": "active_deadline", "timeout": "active_deadline", "activeDeadlineSeconds": "active_deadline",
+	"startingDeadlineSeconds": "starting_deadline", "retries": "backoff_limit", "concurrency": "concurrency_policy",
+	"depends_on": "after", "needs": "after", "batch": "manifest", "exclude": "filter_rules", "include": "filter_rules",
+	"delete": "delete_destination_extra", "preserve_mtime": "preserve_timestamp", "encrypt": "encrypt_data",
+	"uuid": "id", "name": "description", "path": "paths", "endpoint": "collection",
+}
+
+// nearest returns the word of which name may be a misspelling, or nothing.
+func nearest(name string, words []string) string {
+	found, least := "", max(min(2, len(name)/2), len(name)/3)+1 // more letters, more mistakes
+	if len(name) > 64 {
+		return ""
+	}
+	plain := strings.NewReplacer("-", "_")
+	name = plain.Replace(strings.ToLower(name))
+	for _, word := range words {
+		if d := editDistance(name, plain.Replace(strings.ToLower(word))); d < least {
+			found, least = word, d
+		}
+	}
+	return found
+}
+
+// has reports whether a field was given.
+func (s *source) has(field string) bool { return s.marks[field] != nil }
+
+// require reports a key that is missing in n.
+func (s *source) require(n ast.Node, field, key, want string) {
+	if mapping(n) && !s.has(join(field, key)) {
+		s.problem(n, field, "the key %q is missing, %s", key, want)
+	}
+}
+
+// items yields the elements of a list that has at least some of them.
+func (s *source) items(n ast.Node, field string, least int) iter.Seq2[int, ast.Node] {
+	list, ok := n.(*ast.SequenceNode)
+	if !ok {
+		s.wrongType(n, field, "a list")
+		return func(func(int, ast.Node) bool) {}
+	}
+	if len(list.Values) < least {
+		s.problem(n, field, "the list is empty, want at least %d", least)
+	}
+	return slices.All(list.Values)
+}
+
+func join(field, key string) string {
+	if field == "" {
+		return key
+	}
+	return field + "." + key
+}
+
+func element(field string, i int) string { return field + "[" + strconv.Itoa(i) + "]" }
+
+// wrongType reports a value of the wrong type.
+func (s *source) wrongType(n ast.Node, field, want string) {
+	got := n.GetToken().Value
+	switch n := n.(type) {
+	case *ast.MappingNode, *ast.MappingValueNode:
+		got = "a mapping"
+		if strings.HasPrefix(want, "text") {
+			want += "; one that begins with { needs quotes"
+		}
+	case *ast.SequenceNode:
+		got = "a list"
+	case *ast.NullNode:
+		got = "nothing"
+	case *ast.StringNode:
+		got = strconv.Quote(short(n.Value))
+	case *ast.LiteralNode:
+		got = "a block of text"
+	case *ast.BoolNode, *ast.IntegerNode, *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
+		if strings.HasPrefix(want, "text") {
+			want += ", in quotes if you mean it"
+		}
+	}
+	s.problem(n, field, "got %s, want %s", got, want)
+}
+
+// short cuts a text for a message.
+func short(text string) string {
+	const most = 80
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return text
+}
+
+// text reads a text that is not empty. It needs quotes where YAML sees a number
+// or a truth value.
+func (s *source) text(n ast.Node, field string) (string, bool) {
+	var text string
+	switch n := n.(type) {
+	case *ast.StringNode:
+		text = n.Value
+	case *ast.LiteralNode:
+		text = n.Value.Value
+	default:
+		s.wrongType(n, field, "text")
+		return "", false
+	}
+	switch {
+	case text == "":
+		s.problem(n, field, "the text is empty")
+		return "", false
+	case len(text) > maxText:
+		s.problem(n, field, "the text has %d bytes, at most %d are possible", len(text), maxText)
+		return "", false
+	}
+	return text, true
+}
+
+// maxText is the length of the longest text, in bytes.
+const maxText = 4096
+
+// line reads a text without line ends.
+func (s *source) line(to *string) decoder {
+	return func(n ast.Node, field string) {
+		text, ok := s.text(n, field)
+		if ok && strings.ContainsAny(text, "\r\n") {
+			s.problem(n, field, "the text has a line end in it")
+			return
+		}
+		if ok {
+			*to = text
+		}
+	}
+}
+
+// flag reads true or false.
+func (s *source) flag(to *bool) decoder {
+	return func(n ast.Node, field string) {
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			s.wrongType(n, field, "true or false")
+			return
+		}
+		*to = b.Value
+	}
+}
+
+// integer returns the number that n is.
+func integer(n ast.Node) (int, bool) {
+	i, ok := n.(*ast.IntegerNode)
+	if !ok {
+		return 0, false
+	}
+	switch v := i.Value.(type) {
+	case uint64:
+		return int(min(v, 1<<62)), true
+	case int64:
+		return int(v), true
+	}
+	return 0, false
+}
+
+// count reads a number.
+func (s *source) count(to *int, least, most int) decoder {
+	return func(n ast.Node, field string) {
+		want := fmt.Sprintf("a number from %d to %d", least, most)
+		if least == most {
+			want = strconv.Itoa(least)
+		}
+		v, ok := integer(n)
+		if !ok || v < least || v > most {
+			s.wrongType(n, field, want)
+			return
+		}
+		*to = v
+	}
+}
+
+// choice reads one of some words.
+func choice[T ~string](s *source, to *T, words ...T) decoder {
+	return func(n ast.Node, field string) {
+		text, ok := n.(*ast.StringNode)
+		known := make([]string, len(words))
+		for i, word := range words {
+			known[i] = string(word)
+		}
+		want := strings.Join(known[:len(known)-1], ", ") + " or " + known[len(known)-1]
+		switch {
+		case !ok:
+			s.wrongType(n, field, want)
+		case !slices.Contains(words, T(text.Value)):
+			if near := nearest(text.Value, known); near != "" {
+				want += ", did you mean " + near + "?"
+			}
+			s.wrongType(n, field, want)
+		default:
+			*to = T(text.Value)
+		}
+	}
+}
+
+// duration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
+func (s *source) duration(to *time.Duration, least time.Duration) decoder {
+	return func(n ast.Node, field string) {
+		text, ok := n.(*ast.StringNode)
+		if !ok {
+			s.wrongType(n, field, "a duration such as 90s, 30m, 12h or 7d")
+			return
+		}
+		d, err := parseDuration(text.Value)
+		switch {
+		case err != nil:
+			s.problem(n, field, "%v", err)
+		case d < least:
+			s.problem(n, field, "%s is too short, want at least %s", text.Value, least)
+		default:
+			*to = d
+		}
+	}
+}

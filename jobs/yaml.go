@@ -1,0 +1,167 @@
+package jobs
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
+	yamlparser "github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
+)
+
+const (
+	maxSource  = 4 << 20 // size of the largest jobs file, in bytes
+	maxNesting = 32      // of lists and mappings; a good file has 8
+)
+
+// read parses the YAML of a source and returns its root, or nil after it has
+// reported why there is none.
+func (s *source) read(data []byte) ast.Node {
+	if len(data) > maxSource {
+		s.problemAt(nil, 0, "", "the file has %d bytes, at most %d are possible; use several files", len(data), maxSource)
+		return nil
+	}
+	text := strings.TrimPrefix(strings.ReplaceAll(string(data), "\r\n", "\n"), "\ufeff")
+	s.lines = strings.Split(text, "\n")
+	if !s.readable() {
+		return nil
+	}
+	tokens := lexer.Tokenize(text)
+	if !s.plain(tokens) {
+		return nil
+	}
+	file, err := parseYAML(tokens)
+	if err != nil {
+		s.syntax(err)
+		return nil
+	}
+	var root ast.Node
+	for _, doc := range file.Docs {
+		switch {
+		case doc.Body == nil || doc.Body.Type() == ast.CommentType:
+		case root != nil:
+			s.problem(doc.Body, "", "a second document begins here, want one in a file")
+			return nil
+		default:
+			root = doc.Body
+		}
+	}
+	if root == nil {
+		s.problemAt(&token.Position{Line: 1, Column: 1}, 0, "", "the file is empty, begin with version: 1")
+		return nil
+	}
+	if !mapping(root) {
+		s.wrongType(root, "", "a mapping that begins with version: 1")
+		return nil
+	}
+	return root
+}
+
+// parseYAML parses tokens. The parser is not ours: that it ends in a panic for
+// some input is a fault of that input.
+func parseYAML(tokens token.Tokens) (file *ast.File, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("this is not YAML: %v", r)
+		}
+	}()
+	return yamlparser.Parse(tokens, 0, yamlparser.AllowDuplicateMapKey())
+}
+
+// readable reports bytes that no jobs file has.
+func (s *source) readable() bool {
+	good := true
+	for i, line := range s.lines {
+		for col, r := range []rune(line) {
+			at := &token.Position{Line: i + 1, Column: col + 1}
+			switch {
+			case r == utf8.RuneError && !utf8.ValidString(line):
+				s.lines[i] = strings.ToValidUTF8(line, "\ufffd")
+				s.problemAt(at, 0, "", "the text is not UTF-8")
+			case r < ' ' && r != '\t' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029':
+				s.problemAt(at, 0, "", "there is a control character here (%U)", r)
+			default:
+				continue
+			}
+			good = false
+			break
+		}
+	}
+	return good
+}
+
+// refused are the parts of YAML that a jobs file does not need, because they
+// hide what it says.
+var refused = map[token.Type]string{
+	token.AnchorType:     "anchors are not possible; what several jobs share belongs in defaults",
+	token.AliasType:      "aliases are not possible; what several jobs share belongs in defaults, and a text that begins with * needs quotes",
+	token.MergeKeyType:   "merge keys are not possible; what several jobs share belongs in defaults",
+	token.TagType:        "tags are not possible; a text that begins with ! needs quotes",
+	token.DirectiveType:  "directives are not possible; a text that begins with % needs quotes",
+	token.MappingKeyType: "keys with ? are not possible; write key: value",
+}
+
+// plain reports tokens that are refused, and nesting that no job needs, which
+// would take the parser long.
+func (s *source) plain(tokens token.Tokens) bool {
+	good, flow, entries, line := true, 0, 0, 0
+	for _, t := range tokens {
+		if t.Position.Line != line {
+			line, entries = t.Position.Line, 0
+		}
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			flow++
+		case token.SequenceEndType, token.MappingEndType:
+			flow--
+		case token.SequenceEntryType:
+			entries++
+		}
+		blanks := 0
+		if t.Position.Line <= len(s.lines) {
+			l := s.lines[t.Position.Line-1]
+			blanks = len(l) - len(strings.TrimLeft(l, " "))
+		}
+		msg, bad := refused[t.Type]
+		if flow > maxNesting || entries > maxNesting || blanks > 16*maxNesting && (t.Type == token.MappingValueType || t.Type == token.SequenceEntryType) {
+			s.problemAt(t.Position, 0, "", "the nesting is too deep")
+			return false
+		}
+		if bad {
+			good = false
+			s.problemAt(t.Position, 0, "", "%s", msg)
+		}
+	}
+	return good
+}
+
+var unquotedTemplate = regexp.MustCompile(`(^|[:\-,\[]\s+)\{\{`)
+
+// syntax reports an error of the YAML parser.
+func (s *source) syntax(err error) {
+	var at *token.Position
+	msg := err.Error()
+	if e, ok := err.(interface {
+		GetToken() *token.Token
+		GetMessage() string
+	}); ok {
+		msg = e.GetMessage()
+		if t := e.GetToken(); t != nil {
+			at = t.Position
+		}
+	}
+	p := s.note(at, 0, "", "")
+	begin := p.Snippet[:len(p.Snippet)-len(strings.TrimLeft(p.Snippet, " \t"))]
+	switch {
+	case strings.Contains(begin, "\t"), strings.Contains(msg, "'\t'"):
+		msg = "a tab in the indentation, want blanks"
+	case unquotedTemplate.MatchString(p.Snippet):
+		msg = "a text that begins with {{ needs quotes"
+	case strings.Contains(msg, "is a reserved character"):
+		msg += "; a text that begins with it needs quotes"
+	}
+	s.problemAt(at, 0, "", "%s", msg)
+}

@@ -1,0 +1,114 @@
+package jobs_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// Each text is put below head; the problem is at a line and column of the
+// whole.
+func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
+	const action = "transfer: {source: 'lab:/a/', destination: 'vault:b/'}"
+	job := func(lines string) string { return head + "jobs:\n  a:\n    " + action + "\n    " + lines + "\n" }
+	tests := map[string]struct{ text, want string }{
+		"empty file":           {"", "1:1: the file is empty, begin with version: 1"},
+		"only a comment":       {"# nothing\n", "1:1: the file is empty"},
+		"a list":               {"- version: 1\n", "1:1: got a list, want a mapping"},
+		"two documents":        {job("") + "---\nversion: 1\n", "10:1: a second document begins here"},
+		"a tab":                {"version: 1\njobs:\n\ta: {}\n", "3:1: a tab in the indentation, want blanks"},
+		"no UTF-8":             {job("description: \xff"), "8:18: the text is not UTF-8"},
+		"control character":    {job("description: a\x01b"), "8:19: there is a control character here (U+0001)"},
+		"open list":            {head + "jobs: [", "sequence end token ']' not found"},
+		"anchor":               {job("jitter: &x 1m"), "8:13: anchors are not possible"},
+		"cron without quotes":  {job("schedule: * * * * *"), "8:15: aliases are not possible; what several jobs share belongs in defaults, and a text that begins with * needs quotes"},
+		"descriptor":           {job("schedule: @daily"), "'@' is a reserved character; a text that begins with it needs quotes"},
+		"template":             {job("description: {{ .Job }}x"), "a text that begins with {{ needs quotes"},
+		"merge key":            {job("<<: {}"), "8:5: merge keys are not possible"},
+		"tag":                  {job("description: !!str x"), "8:18: tags are not possible"},
+		"question mark":        {job("? description"), "8:5: keys with ? are not possible"},
+		"directive":            {"%YAML 1.2\n---\n" + job(""), "1:1: directives are not possible"},
+		"too deep":             {job("labels: " + strings.Repeat("[", 40)), "the nesting is too deep"},
+		"far too deep":         {strings.Repeat("[", 1<<20), "the nesting is too deep"},
+		"too deep in lines":    {strings.Repeat("- ", 1<<20), "the nesting is too deep"},
+		"duplicate key":        {job(action), `8:5: jobs.a.transfer: the key "transfer" is in line 7 already`},
+		"duplicate job":        {job("") + "  a: {" + action + "}\n", `9:3: jobs.a: the key "a" is in line 6 already`},
+		"unknown key":          {job("retries: 3"), `8:5: jobs.a.retries: unknown key "retries", did you mean backoff_limit?`},
+		"misspelt key":         {job("time-zone: UTC"), `unknown key "time-zone", did you mean time_zone?`},
+		"strange key":          {head + "jobs: {a: {delete: {collection: lab, paths: [/x], qqqqqqqqqqqq: 1}}}", "possible are collection, ignore_missing"},
+		"number for text":      {job("description: 7"), "8:18: jobs.a.description: got 7, want text, in quotes if you mean it"},
+		"nothing for text":     {job("description:"), "jobs.a.description: got nothing, want text"},
+		"empty text":           {job("description: ''"), "8:18: jobs.a.description: the text is empty"},
+		"two lines":            {job("description: |\n      a\n      b"), "8:18: jobs.a.description: the text has a line end in it"},
+		"long text":            {job("description: " + strings.Repeat("x", 5000)), "the text has 5000 bytes, at most 4096"},
+		"text for truth":       {job("suspend: 'true'"), `8:14: jobs.a.suspend: got "true", want true or false`},
+		"text for number":      {job("backoff_limit: '1'"), `got "1", want a number from 0 to 1000`},
+		"large number":         {job("backoff_limit: 1001"), "got 1001, want a number from 0 to 1000"},
+		"huge number":          {job("backoff_limit: 99999999999999999999999"), "want a number from 0 to 1000"},
+		"list for mapping":     {job("on: [stalled]"), "8:9: jobs.a.on: got a list, want a mapping of keys and values"},
+		"odd word":             {job("catch_up: newest"), `got "newest", want none, latest or all`},
+		"number for duration":  {job("jitter: 90"), "got 90, want a duration such as 90s, 30m, 12h or 7d"},
+		"odd duration":         {job("jitter: 1.5h"), `"1.5h" is not a duration such as 90s`},
+		"endless duration":     {job("jitter: 99999999999999999999d"), "is too long, at most 3650d"},
+		"summed duration":      {job("jitter: 3650d3650d3650d"), "is too long, at most 3650d"},
+		"no deadline":          {job("active_deadline: 0s"), "0s is too short, want at least 1m0s"},
+		"unknown zone":         {job("time_zone: Europe/Berln"), "did you mean Europe/Berlin?"},
+		"never":                {job("schedule: 0 0 30 2 *"), "8:15: jobs.a.schedule: "},
+		"schedule and after":   {job("schedule: '@daily'\n    after: a"), "8:15: jobs.a.schedule: the job has after as well"},
+		"odd label":            {job("labels: {'a b': x}"), `label name "a b"`},
+		"label of two lines":   {job(`labels: {a: "x\ny"}`), "label has a line end in it"},
+		"job name":             {strings.Replace(job(""), "  a:", "  A_b:", 1), `6:3: jobs.A_b: job name "A_b": want lower-case letters`},
+		"long job name":        {strings.Replace(job(""), "  a:", "  "+strings.Repeat("a", 53)+":", 1), "the name has 53 characters, at most 52"},
+		"collection id":        {strings.Replace(job(""), "-0000-4000-8000-000000000001", "", 1), `3:8: collections.lab: "0b6c8f2e" is not a collection id`},
+		"collection name":      {strings.Replace(job(""), "  lab:", "  Lab:", 1), `name "Lab": want lower-case letters`},
+		"collection path":      {strings.Replace(job(""), "/projects/lab7/", "projects", 1), `path "projects" is not absolute`},
+		"unknown collection":   {strings.Replace(job(""), "lab:/a/", "lib:/a/", 1), `7:24: jobs.a.transfer.source: there is no collection "lib", did you mean lab?`},
+		"id in a location":     {strings.Replace(job(""), "lab:/a/", labID+":/a/", 1), "a collection needs a short name here"},
+		"no collection":        {strings.Replace(job(""), "lab:/a/", "/a/", 1), `"/a/" has no collection, want collection:/path`},
+		"no path":              {strings.Replace(job(""), "lab:/a/", "lab:", 1), "the path is empty"},
+		"relative path":        {strings.Replace(job(""), "lab:/a/", "lab:a/", 1), `path "a/" is not absolute, and collection lab has no path that it could be below; write /a/`},
+		"path that leads up":   {strings.Replace(job(""), "lab:/a/", "lab:/a/../b", 1), "has .. in it, write where it leads to"},
+		"no version":           {strings.Replace(job(""), "version: 1\n", "", 1), `1:1: the key "version" is missing, write version: 1`},
+		"other version":        {strings.Replace(job(""), "version: 1", "version: 2", 1), "1:10: version: got 2, want 1"},
+		"no jobs":              {head, `the key "jobs" is missing`},
+		"empty jobs":           {head + "jobs: {}\n", "5:7: jobs: there is no job, name at least one"},
+		"history without keep": {job("") + "history: {}\n", `9:10: history: the key "keep" is missing`},
+		"secret":               {job("") + "env: [CLIENT_SECRET]\n", "9:7: env[0]: CLIENT_SECRET may hold a secret"},
+		"odd variable":         {job("") + "env: [A-B]\n", `"A-B" is not the name of a variable`},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseText(tt.text)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got\n%v\nwant a problem with\n%s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAProblemShowsItsLine(t *testing.T) {
+	_, err := parseText("version: 1\r\njobs: 7 # none\r\n")
+	problems := jobs.Problems(err)
+	if len(problems) != 1 {
+		t.Fatalf("got %v, want one problem", err)
+	}
+	want := jobs.Problem{File: "jobs.yaml", Line: 2, Col: 7, Field: "jobs", Msg: "got 7, want a mapping of keys and values", Snippet: "jobs: 7 # none"}
+	if got := *problems[0]; got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+func TestABadFileHidesNoProblemOfAnother(t *testing.T) {
+	_, err := jobs.Parse(nil,
+		jobs.Source{Name: "1.yaml", Data: []byte("jobs: [")},
+		jobs.Source{Name: "2.yaml", Data: []byte("version: 3\njobs: {a: {}}\n")},
+	)
+	var files []string
+	for _, p := range jobs.Problems(err) {
+		files = append(files, p.File)
+	}
+	if got := strings.Join(files, " "); got != "1.yaml 2.yaml 2.yaml" {
+		t.Errorf("got problems of %s: %v", got, err)
+	}
+}
