@@ -49,7 +49,7 @@ cover: ## coverage by package
 	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
 
 image: ## a container image of this commit
-	docker build --build-arg VERSION=$(VERSION) -t globus-runner:$(VERSION) .
+	DOCKER_BUILDKIT=1 docker build --build-arg VERSION=$(VERSION) -t globus-runner:$(VERSION) .
 
 vuln: ## known vulnerabilities (needs the online database)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
