@@ -67,7 +67,7 @@ func TestADeleteAndAMirrorWaitForACollectionThatGoesOffline(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, id := range []string{mirror, deletion} {
-			l.task(id).want(t, doc{"status": "ACTIVE", "nice_status": "GC_NOT_CONNECTED"})
+			l.task(id).want(t, doc{"status": "ACTIVE", "nice_status": "GC_NOT_CONNECTED", "subtasks_pending": 1, "subtasks_retrying": 1})
 		}
 		if tree(t, l.lab)["old/x"] != "2" || tree(t, l.vault)["out/extra"] != "3" {
 			t.Error("something was deleted although the collections are offline")
@@ -80,6 +80,28 @@ func TestADeleteAndAMirrorWaitForACollectionThatGoesOffline(t *testing.T) {
 		}
 		if diff := cmp.Diff(map[string]string{"out/a": "1"}, tree(t, l.vault)); diff != "" {
 			t.Errorf("the mirror differs (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAMirrorDeletesOnlyWhereItMayWrite(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		plant(t, l.lab, map[string]string{"in/a": "1"})
+		plant(t, l.vault, map[string]string{"out/extra": "3"})
+		if err := l.Disturb(globussim.Disturbance{Action: globussim.StallTask, AfterFiles: 1}); err != nil {
+			t.Fatal(err)
+		}
+		id := l.submit(l.transfer("/in/", "/out/", doc{"delete_destination_extra": true}))
+		l.task(id).want(t, doc{"files_transferred": 1})
+		l.change(l.vaultID, func(c *globussim.Condition) {
+			c.Access = []globussim.AccessRule{{Principal: robot, Permissions: "r"}}
+		})
+		if err := l.Disturb(globussim.Disturbance{Action: globussim.ReleaseTask, Task: id}); err != nil {
+			t.Fatal(err)
+		}
+		l.task(id).want(t, doc{"status": "ACTIVE", "nice_status": "PERMISSION_DENIED"})
+		if got := tree(t, l.vault)["out/extra"]; got != "3" {
+			t.Errorf("the extra file holds %q", got)
 		}
 	})
 }
@@ -207,6 +229,9 @@ func TestARuleThatItsCallerChangesLaterStaysWhatItWas(t *testing.T) {
 	l.change(l.labID, func(c *globussim.Condition) { c.Access = rules })
 	rules[0].Principal = other
 	l.change(l.labID, func(c *globussim.Condition) { c.Access[0].Path = "/in/" })
+	if err := l.ChangeCollection(l.labID, func(c *globussim.Condition) { c.Access[0].Path, c.Quota = "/", -1 }); err == nil {
+		t.Error("a negative quota is no error")
+	}
 	if a := l.ls(); a.status != http.StatusForbidden {
 		t.Errorf("the change of a rule in place has no effect: %d", a.status)
 	}

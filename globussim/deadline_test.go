@@ -106,6 +106,15 @@ func TestProgressAloneMovesADeadlineThatTheServiceChose(t *testing.T) {
 			},
 			[]string{"2000-01-02T00:00:00", "2000-01-04T00:00:01", "2000-01-04T00:00:01", "2000-01-04T00:00:01"},
 		},
+		"an empty file, and one that is missing": {
+			nil,
+			func(l *lab) doc {
+				return l.transfer("", "", doc{"DATA": []doc{
+					{"source_path": "/empty", "destination_path": "/x"}, {"source_path": "/missing", "destination_path": "/small"},
+				}})
+			},
+			[]string{"2000-01-04T00:00:00", "2000-01-04T00:00:00", "2000-01-04T00:00:00", "2000-01-04T00:00:00"},
+		},
 		"its own": {
 			nil,
 			func(l *lab) doc { return l.transfer("/big", "/big", doc{"deadline": "2000-01-01T12:00:00Z"}) },
@@ -122,7 +131,7 @@ func TestProgressAloneMovesADeadlineThatTheServiceChose(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(t *testing.T, l *lab) {
-				plant(t, l.lab, map[string]string{"small": "1", "far": "2", "big": strings.Repeat("x", 10_000), "denied/x": ""})
+				plant(t, l.lab, map[string]string{"empty": "", "small": "1", "far": "2", "big": strings.Repeat("x", 10_000), "denied/x": ""})
 				if tt.order != nil {
 					if err := l.Disturb(*tt.order); err != nil {
 						t.Fatal(err)

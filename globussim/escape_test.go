@@ -194,6 +194,19 @@ func TestADeleteNeverFollowsALink(t *testing.T) {
 	}
 }
 
+func TestADeleteTakesWhatAnInterruptedCopyLeft(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		plant(t, l.lab, map[string]string{"dir/.globussim-part-X": "half", "dir/a": "1"})
+		if got := l.ls("path", "/dir/").column("name"); len(got) != 1 {
+			t.Errorf("the listing shows %v", got)
+		}
+		l.do(l.deletion("/dir/", doc{"recursive": true})).want(t, doc{"status": "SUCCEEDED"})
+		if diff := cmp.Diff(map[string]string{}, tree(t, l.lab)); diff != "" {
+			t.Errorf("something is left (-want +got):\n%s", diff)
+		}
+	})
+}
+
 func TestOperationsNeverLeaveTheFolderOfACollection(t *testing.T) {
 	denied := ".PermissionDenied"
 	tests := map[string]struct {

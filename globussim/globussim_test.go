@@ -106,8 +106,8 @@ func ask(t *testing.T, hc *http.Client, method, address, authorization, contentT
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(a.body) > 0 && a.doc == nil {
-		t.Fatalf("%s %s answers %q, which is no JSON object", method, address, a.body)
+	if len(a.body) > 0 && (a.doc == nil || a.header.Get("Content-Type") != "application/json") {
+		t.Fatalf("%s %s answers %q as %s, which is no JSON object", method, address, a.body, a.header.Get("Content-Type"))
 	}
 	return a
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,7 +58,7 @@ func (l *lab) becomeOther() {
 }
 
 // call sends a request below /v0.10 as the robot. A body is sent as JSON,
-// unless it is a string.
+// unless it is a string. It checks what holds for every answer.
 func (l *lab) call(method, path string, body any) answer {
 	l.t.Helper()
 	text, ok := body.(string)
@@ -68,7 +69,29 @@ func (l *lab) call(method, path string, body any) answer {
 		}
 		text = string(data)
 	}
-	return ask(l.t, l.Client(), method, transferBase+"/v0.10"+path, l.token, "application/json", text)
+	contentType := ""
+	if text != "" {
+		contentType = "application/json"
+	}
+	a := ask(l.t, l.Client(), method, transferBase+"/v0.10"+path, l.token, contentType, text)
+	always := []string{"DATA_TYPE"}
+	switch {
+	case a.status >= 300:
+		always = []string{"code", "message", "request_id", "resource"}
+	case strings.Contains(path, "fields="):
+		always = nil
+	}
+	for _, key := range always {
+		if a.text(key) == "" {
+			l.t.Errorf("%s %s answers %d without %s: %s", method, path, a.status, key, a.body)
+		}
+	}
+	for _, row := range a.rows() {
+		if always != nil && row.text("DATA_TYPE") == "" {
+			l.t.Errorf("%s %s answers with a row without DATA_TYPE: %v", method, path, row.doc)
+		}
+	}
+	return a
 }
 
 type doc = map[string]any

@@ -113,6 +113,7 @@ func TestTheSyncLevelDecidesWhatIsCopiedAgain(t *testing.T) {
 		"size, same":            {1, "DATA", late, false},
 		"size, other":           {1, "other size", early, true},
 		"mtime, newer":          {2, "DATA", late.Add(time.Second), true},
+		"mtime, same":           {2, "other size", late, false},
 		"mtime, same second":    {2, "DATA", late.Add(time.Second / 2), false},
 		"mtime, older":          {2, "DATA", early, false},
 		"checksum, same":        {3, "data", late.Add(time.Hour), false},
@@ -143,6 +144,21 @@ func TestTheSyncLevelDecidesWhatIsCopiedAgain(t *testing.T) {
 				if got := tree(t, l.vault)["f"]; got != content {
 					t.Errorf("the destination holds %q, want %q", got, content)
 				}
+			})
+		})
+	}
+}
+
+func TestASecondRunCopiesNothing(t *testing.T) {
+	for level, edit := range map[string]doc{
+		"exists": {"sync_level": 0}, "size": {"sync_level": 1}, "checksum": {"sync_level": 3},
+		"mtime": {"sync_level": 2}, "mtime, preserved": {"sync_level": 2, "preserve_timestamp": true},
+	} {
+		t.Run(level, func(t *testing.T) {
+			inLab(t, func(t *testing.T, l *lab) {
+				plant(t, l.lab+"/in", map[string]string{"a": "1", "b/c": "2"})
+				l.do(l.transfer("/in/", "/out/", edit)).want(t, doc{"files_transferred": 2, "files_skipped": 0})
+				l.do(l.transfer("/in/", "/out/", edit)).want(t, doc{"files_transferred": 0, "files_skipped": 2, "bytes_transferred": 0})
 			})
 		})
 	}

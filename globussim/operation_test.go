@@ -34,6 +34,8 @@ func TestAListingShowsAFolder(t *testing.T) {
 		"no path":         {"", "/~/", "/home/svc/", []string{"in"}},
 		"JavaScript null": {"null", "/~/", "/home/svc/", []string{"in"}},
 		"home":            {"/~/", "/~/", "/home/svc/", []string{"in"}},
+		"a tilde alone":   {"~", "/~/", "/home/svc/", []string{"in"}},
+		"above home":      {"/~/../", "/~/../", "/home/", []string{"svc"}},
 		"below home":      {"/~/in", "/~/in/", "/home/svc/in/", []string{"a.csv", "sub"}},
 		"relative":        {"in/", "/~/in/", "/home/svc/in/", []string{"a.csv", "sub"}},
 		"absolute":        {"/home/svc/in/", "/home/svc/in/", "/home/svc/in/", []string{"a.csv", "sub"}},
@@ -161,9 +163,13 @@ func TestNamesSurviveTheWayToTheClientAndBack(t *testing.T) {
 			t.Errorf("%q holds %v, want the file inside", name, got)
 		}
 	}
-	a := l.call(http.MethodGet, "/operation/endpoint/"+l.labID+"/ls?path=%2Fwith+space&filter=name%3A%7Ein%2a", nil)
-	if got := a.column("name"); !slices.Equal(got, []string{"inside"}) {
-		t.Errorf("another encoding gives %s", a.body)
+	for _, query := range []string{
+		"path=%2Fwith+space&filter=name%3A%7Ein%2a", "path=/with%20space/&filter=name:~in*", "path=%2F%7E%2Fwith%20space", "path=/~/with+space",
+	} {
+		a := l.call(http.MethodGet, "/operation/endpoint/"+l.labID+"/ls?"+query, nil)
+		if got := a.column("name"); !slices.Equal(got, []string{"inside"}) {
+			t.Errorf("%s gives %s", query, a.body)
+		}
 	}
 }
 

@@ -2,10 +2,12 @@ package globussim_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"net/http"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -122,6 +124,23 @@ func TestATaskIsChangedWhileItIsUnfinished(t *testing.T) {
 		}
 		if a := put(doc{"label": "late"}); a.status != http.StatusConflict || a.text("code") != "Conflict" {
 			t.Errorf("a finished task answers %d %s, want 409 Conflict", a.status, a.body)
+		}
+	})
+}
+
+func TestATaskIDMayBeWrittenInOtherWays(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		id := l.submit(l.transfer("/missing", "/x"))
+		for name, written := range map[string]string{
+			"upper case": strings.ToUpper(id), "percent-encoded": fmt.Sprintf("%%%02x", id[0]) + id[1:],
+		} {
+			if a := l.call(http.MethodGet, "/task/"+written, nil); a.text("task_id") != id {
+				t.Errorf("%s: %d %s", name, a.status, a.body)
+			}
+		}
+		twice := fmt.Sprintf("%%25%02x", id[0]) + id[1:]
+		if a := l.call(http.MethodGet, "/task/"+twice, nil); a.status != http.StatusNotFound {
+			t.Errorf("encoded twice: %d %s", a.status, a.body)
 		}
 	})
 }

@@ -9,65 +9,20 @@ import (
 	"time"
 )
 
-// A slot is what the limit of tasks that are worked on at once is for.
-type slot struct{ owner, kind string }
+// A worker carries out one task.
+type worker struct {
+	*service
+	task  *task
+	items []item
 
-// A queue holds the tasks of one slot that wait, oldest first.
-type queue struct {
-	active  int
-	waiting []*task
-}
+	pace   pacer
+	buf    []byte
+	failed []unit // what is tried again after a while
+	extras []unit // what is at the destination only
+	made   string // the destination folder that was made last
 
-// enqueue lets a task run as soon as fewer than the limit do. The caller holds
-// the lock.
-func (sv *service) enqueue(t *task) {
-	key := slot{t.owner, t.doc.Type}
-	q := sv.slots[key]
-	if q == nil {
-		q = &queue{}
-		sv.slots[key] = q
-	}
-	q.waiting = append(q.waiting, t)
-	sv.startNext(q)
-}
-
-func (sv *service) startNext(q *queue) {
-	for q.active < sv.cfg.MaxActive && len(q.waiting) > 0 && !sv.closed {
-		t := q.waiting[0]
-		q.waiting = q.waiting[1:]
-		if t.final() {
-			continue
-		}
-		q.active++
-		ctx, stop := context.WithCancel(context.Background())
-		t.stop = stop
-		t.started, t.reported = true, sv.server.now()
-		if t.doc.Status == active {
-			t.setNice(true, "OK", "OK")
-		}
-		if t.doc.Type == kindTransfer { // the service counts a step besides the items
-			t.doc.SubtasksTotal++
-			t.doc.SubtasksSucceeded++
-		}
-		if t.ownDeadline && !t.doc.IsPaused {
-			sv.postpone(t, defaultDeadline)
-		}
-		t.note("STARTED", startedDetails(t), false)
-		sv.trigger(t)
-		w := &worker{service: sv, task: t, items: t.items}
-		t.items = nil
-		sv.work.Go(func() {
-			defer stop()
-			w.run(ctx)
-		})
-	}
-}
-
-func startedDetails(t *task) string {
-	if t.doc.Type == kindDelete {
-		return `{"type": "Delete"}`
-	}
-	return `{"type": "GridFTP Transfer", "concurrency": 2, "parallelism": 4, "pipelining": 20}`
+	used     int64 // what the destination holds, in bytes
+	measured bool  // used is known
 }
 
 // run works on the task to its end, or until ctx ends because the task did.
@@ -92,81 +47,6 @@ func (w *worker) run(ctx context.Context) {
 		t.note("SKIPPED_ERRORS", fmt.Sprintf("%d source errors were skipped", t.doc.SubtasksSkippedErrors), false)
 	}
 	sv.finish(t, "", "")
-}
-
-// finish ends a task: as succeeded, or as failed if there is a code. A task
-// that has ended stays as it is. The caller holds the lock.
-func (sv *service) finish(t *task, code, details string) {
-	if t.final() {
-		return
-	}
-	d := &t.doc
-	switch code {
-	case "":
-		d.Status = succeeded
-		d.SubtasksSucceeded += d.SubtasksPending
-		t.note("SUCCEEDED", "", false)
-	case codeCanceled:
-		d.SubtasksCanceled += d.SubtasksPending
-	case codeExpired:
-		d.SubtasksExpired += d.SubtasksPending
-	default:
-		d.SubtasksFailed += d.SubtasksPending
-	}
-	if code != "" {
-		d.Status = failed
-		d.FatalError = &fatalError{Code: code, Description: describe(code)}
-		t.note(code, details, true)
-	}
-	d.SubtasksPending, d.SubtasksRetrying = 0, 0
-	d.IsOK, d.NiceStatus, d.NiceStatusShortDescription, d.NiceStatusExpiresIn = nil, nil, nil, nil
-	d.IsPaused = false
-	d.CompletionTime = stamp{sv.server.now()}
-
-	t.expiry.Stop()
-	t.stop()
-	if sv.identical[t.paths] == t {
-		delete(sv.identical, t.paths)
-	}
-	sv.pending[t.owner]--
-	if q := sv.slots[slot{t.owner, d.Type}]; t.started {
-		q.active--
-		sv.startNext(q)
-	}
-}
-
-// expire runs when a task's deadline may have passed.
-func (sv *service) expire(t *task) {
-	sv.mu.Lock()
-	defer sv.mu.Unlock()
-	if sv.closed || t.final() {
-		return
-	}
-	now := sv.server.now()
-	if t.ownDeadline && !t.started {
-		t.doc.Deadline = stamp{now.Add(defaultDeadline)} // a queued task is kept ahead
-	}
-	if left := t.doc.Deadline.Sub(now); left > 0 {
-		t.expiry.Reset(left)
-		return
-	}
-	sv.finish(t, codeExpired, "The deadline passed")
-}
-
-// A worker carries out one task.
-type worker struct {
-	*service
-	task  *task
-	items []item
-
-	pace   pacer
-	buf    []byte
-	failed []unit // what is tried again after a while
-	extras []unit // what is at the destination only
-	made   string // the destination folder that was made last
-
-	used     int64 // what the destination holds, in bytes
-	measured bool  // used is known
 }
 
 // all deals with every item once, and then again and again with what failed,
@@ -296,7 +176,7 @@ func (w *worker) advance(change func(d *taskDoc)) {
 	w.update(func(d *taskDoc) {
 		change(d)
 		later := w.server.now().Add(extendedDeadline)
-		if w.task.ownDeadline && d.Type == kindTransfer && !d.IsPaused && later.After(d.Deadline.Time) {
+		if w.task.ownDeadline && d.Type == kindTransfer && later.After(d.Deadline.Time) {
 			d.Deadline = stamp{later}
 		}
 	})

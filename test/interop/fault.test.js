@@ -159,3 +159,10 @@ test('an unknown URL and a wrong method are refused as JSON', async () => {
   await refused(call('/v0.10/task_list/', 'GET'), 404, 'ClientError.NotFound');
   await refused(call('/v0.10/task_list', 'DELETE'), 405, 'ClientError.BadMethod');
 });
+
+test('a collection can be switched off and on again', async () => {
+  await sim.order(`collections/${lab}`, { offline: true });
+  await refused(fileOperations.ls(lab, {}, me), 502, 'ExternalError.DirListingFailed.GCDisconnected');
+  await sim.order(`collections/${lab}`, { offline: false });
+  assert.ok(Array.isArray((await done(fileOperations.ls(lab, {}, me))).DATA));
+});

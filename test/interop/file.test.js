@@ -139,8 +139,10 @@ test('stat of a missing path is not found', async () => {
   await refused(stat('/data/none'), 404, 'NotFound');
 });
 
-test('stat needs a path', async () => {
-  await refused(fileOperations.stat(lab, {}, me), 400, 'ClientError.BadRequest');
+test('stat without a path describes the default directory', async () => {
+  const doc = await done(fileOperations.stat(lab, {}, me));
+  assert.equal(doc.DATA_TYPE, 'file');
+  assert.equal(doc.type, 'dir');
 });
 
 for (const name of oddNames) {
