@@ -11,7 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/ledger"
 )
 
-// record records n finished runs, each with a submission in benchmarks.
+// record records n finished runs.
 func record(t testing.TB, l *ledger.Ledger, job string, n int) {
 	t.Helper()
 	var next atomic.Int64

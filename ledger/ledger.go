@@ -35,8 +35,8 @@ var (
 //
 // What a method has written is on disk when it returns without an error. If
 // the connection to PostgreSQL breaks or ctx ends in the middle, it may be
-// written although there is an error: every method may be called again with
-// the same arguments.
+// written although there is an error. Every method may then be called again
+// with the same arguments; only a note may stand there twice.
 //
 // Instants are in UTC, exact to the microsecond. Leases are measured by the
 // clock of the machine (SQLite) or of the database server (PostgreSQL).

@@ -96,6 +96,10 @@ func (s session) run(ctx context.Context, query string, args ...any) (*Run, erro
 	return runs[0], nil
 }
 
+// fence is met by an unfinished run of the holder. It does not say finished = 0,
+// for which PostgreSQL would read all that the holder has in runs_unfinished.
+const fence = `id = $1 AND holder = $2 AND finished <= 0`
+
 const runByID = `SELECT ` + runColumns + ` FROM runs WHERE id = $1`
 
 // A Claim asks for an occurrence.
@@ -194,7 +198,7 @@ func (l *Ledger) Advance(ctx context.Context, run int64, holder string, state St
 		return fmt.Errorf("advance run %d: %q is not a state of an unfinished run", run, state)
 	}
 	return l.write(ctx, fmt.Sprintf("advance run %d", run), func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `UPDATE runs SET state = $3, step = $4, attempt = $5 WHERE id = $1 AND holder = $2 AND finished = 0`,
+		n, err := s.exec(ctx, `UPDATE runs SET state = $3, step = $4, attempt = $5 WHERE `+fence,
 			run, holder, string(state), step, attempt)
 		if err != nil || n > 0 {
 			return err
@@ -216,7 +220,7 @@ func (l *Ledger) Finish(ctx context.Context, run int64, holder string, o Outcome
 		n, err := s.exec(ctx, `
 			UPDATE runs SET finished = @now, lease_until = 0, state = $3, exit_code = $4, class = $5, code = $6, message = $7,
 				request_id = $8, files = $9, files_skipped = $10, bytes = $11, skipped_errors = $12, faults = $13
-			WHERE id = $1 AND holder = $2 AND finished = 0`,
+			WHERE `+fence,
 			run, holder, string(o.State), o.ExitCode, o.Class, o.Code, o.Message,
 			o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults)
 		if err != nil || n > 0 {

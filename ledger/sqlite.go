@@ -93,11 +93,14 @@ func create(file string) error {
 }
 
 func (l *sqliteStore) close() error {
-	l.turn <- struct{}{} // for ever
-	if l.open.conn == nil {
-		return l.db.Close()
+	l.turn <- struct{}{}
+	defer func() { <-l.turn }()
+	var err error
+	if l.open.conn != nil {
+		err = l.open.conn.Close()
+		l.open = session{}
 	}
-	return errors.Join(l.open.conn.Close(), l.db.Close())
+	return errors.Join(err, l.db.Close())
 }
 
 func (l *sqliteStore) dialect() dialect {

@@ -53,7 +53,7 @@ func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error 
 		n, err := s.exec(ctx, `
 			INSERT INTO submissions (id, run, step, part, attempt, label, document, created)
 			SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS TEXT), CAST($8 AS @bytes), @now
-			FROM runs WHERE id = $1 AND holder = $2 AND finished = 0 @lock
+			FROM runs WHERE `+fence+` @lock
 			ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Label, m.Document)
 		if err != nil || n > 0 {
 			return err
