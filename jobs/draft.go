@@ -79,6 +79,7 @@ func (s *source) readJob(key, n ast.Node) {
 	j.Labels = maps.Clone(j.Labels)
 	j.Env = s.env
 	s.job = j.Name
+	before := len(s.problems)
 	d := &draft{Job: &j, src: s, key: key, field: "jobs." + j.Name}
 	if !namePattern.MatchString(j.Name) {
 		s.problem(key, d.field, "job name %q: want lower-case letters, digits and inner dashes, as Kubernetes does", short(j.Name))
@@ -100,7 +101,6 @@ func (s *source) readJob(key, n ast.Node) {
 	decoders["schedule"] = func(ast.Node, string) {} // wants the zone, which may come later
 	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }
 	delete(decoders, "mkdir") // alone it is no job
-	before := len(s.problems)
 	s.object(n, d.field, decoders)
 	if !mapping(n) {
 		return

@@ -26,6 +26,8 @@ type Job struct {
 
 	// Steps are what the job does, in this order; at least one.
 	Steps []Step
+	// Literal says that paths are taken as they are, and not as templates.
+	Literal bool
 
 	// Schedule says when occurrences are due. Nil means that the job is
 	// started by hand, or by the success of the job After.

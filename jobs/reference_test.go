@@ -219,7 +219,7 @@ func TestReferenceIsThatOfTheSchema(t *testing.T) {
 	if got != want {
 		t.Errorf("%s is not that of the schema; go test ./jobs -run Reference -update", manual)
 	}
-	for _, line := range strings.Split(want, "\n") {
+	for line := range strings.SplitSeq(want, "\n") {
 		if strings.HasPrefix(line, "| `") && (strings.Contains(line, "|  |") || strings.Count(line, "|") < 6) {
 			t.Errorf("a cell is empty: %s", line)
 		}

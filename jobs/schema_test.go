@@ -87,13 +87,13 @@ func TestSchemaAndParserAgreeOnEveryValue(t *testing.T) {
 		// What only the parser can judge is not compared: a text may be of
 		// the right form and still name nothing, and without what a mapping
 		// or a list said, others may refer to nothing.
-		for _, value := range []any{7.0, -1.0, 1.5, 99_999_999.0, true, nil} {
+		for _, value := range []any{7.0, -1.0, 1.5, true, nil} {
 			set(value)
 			if msg, err := v.check(doc), parse(t, doc); (msg == "") != (err == nil) {
 				t.Errorf("%s: %v: the schema says %q, the parser %v", path, value, msg, err)
 			}
 		}
-		for _, value := range []any{"", "odd one", "10", []any{}, []any{"x"}, map[string]any{}, map[string]any{"x": 1}} {
+		for _, value := range []any{"", "odd one", []any{}, map[string]any{"x": 1.0}} {
 			set(value)
 			if msg, err := v.check(doc), parse(t, doc); msg != "" && err == nil {
 				t.Errorf("%s: %v: the schema says %q, the parser nothing", path, value, msg)

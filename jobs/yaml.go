@@ -14,7 +14,7 @@ import (
 
 const (
 	maxSource  = 4 << 20 // size of the largest jobs file, in bytes
-	maxNesting = 32      // of lists and mappings; a good file has 8
+	maxNesting = 32      // of lists and of mappings; a good file has 8
 )
 
 // read parses the YAML of a source and returns its root, or nil after it has
@@ -104,33 +104,16 @@ var refused = map[token.Type]string{
 	token.MappingKeyType: "keys with ? are not possible; write key: value",
 }
 
-// plain reports tokens that are refused, and nesting that no job needs, which
-// would take the parser long.
+// plain reports tokens that are refused, and what would take the parser long.
 func (s *source) plain(tokens token.Tokens) bool {
-	good, flow, entries, line := true, 0, 0, 0
+	good := true
+	size := sizing{keys: map[int]int{}}
 	for _, t := range tokens {
-		if t.Position.Line != line {
-			line, entries = t.Position.Line, 0
-		}
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			flow++
-		case token.SequenceEndType, token.MappingEndType:
-			flow--
-		case token.SequenceEntryType:
-			entries++
-		}
-		blanks := 0
-		if t.Position.Line <= len(s.lines) {
-			l := s.lines[t.Position.Line-1]
-			blanks = len(l) - len(strings.TrimLeft(l, " "))
-		}
-		msg, bad := refused[t.Type]
-		if flow > maxNesting || entries > maxNesting || blanks > 16*maxNesting && (t.Type == token.MappingValueType || t.Type == token.SequenceEntryType) {
-			s.problemAt(t.Position, 0, "", "the nesting is too deep")
+		if msg := size.add(t); msg != "" {
+			s.problemAt(t.Position, 0, "", "%s", msg)
 			return false
 		}
-		if bad {
+		if msg, bad := refused[t.Type]; bad {
 			good = false
 			s.problemAt(t.Position, 0, "", "%s", msg)
 		}
@@ -138,12 +121,60 @@ func (s *source) plain(tokens token.Tokens) bool {
 	return good
 }
 
+// A sizing follows the tokens of a file and tells when there is more than the
+// parser can take: it goes down one call for each level, and the time for a
+// mapping grows with the square of its keys.
+type sizing struct {
+	flow    int // open brackets
+	line    int
+	entries int         // list entries that begin in line
+	keys    map[int]int // in the open block mapping of a column
+	effort  int
+}
+
+// maxEffort is reached by a mapping of 15 000 keys.
+const maxEffort = 15_000 * 15_000 / 2
+
+// add counts a token and returns what is too much, or nothing.
+func (z *sizing) add(t *token.Token) string {
+	if t.Position.Line != z.line {
+		z.line, z.entries = t.Position.Line, 0
+	}
+	switch t.Type {
+	case token.SequenceStartType, token.MappingStartType:
+		z.flow++
+	case token.SequenceEndType, token.MappingEndType:
+		z.flow--
+	case token.SequenceEntryType:
+		z.entries++
+	case token.MappingValueType:
+		if z.flow > 0 || t.Prev == nil {
+			break
+		}
+		column := t.Prev.Position.Column
+		for other := range z.keys {
+			if other > column {
+				delete(z.keys, other)
+			}
+		}
+		z.keys[column]++
+		z.effort += z.keys[column]
+	}
+	switch {
+	case z.flow > maxNesting, z.entries > maxNesting, len(z.keys) > maxNesting:
+		return "the nesting is too deep"
+	case z.effort > maxEffort:
+		return "there are too many keys in one file; use several files"
+	}
+	return ""
+}
+
 var unquotedTemplate = regexp.MustCompile(`(^|[:\-,\[]\s+)\{\{`)
 
 // syntax reports an error of the YAML parser.
 func (s *source) syntax(err error) {
 	var at *token.Position
-	msg := err.Error()
+	var msg string
 	if e, ok := err.(interface {
 		GetToken() *token.Token
 		GetMessage() string
@@ -152,6 +183,8 @@ func (s *source) syntax(err error) {
 		if t := e.GetToken(); t != nil {
 			at = t.Position
 		}
+	} else {
+		msg = err.Error()
 	}
 	p := s.note(at, 0, "", "")
 	begin := p.Snippet[:len(p.Snippet)-len(strings.TrimLeft(p.Snippet, " \t"))]

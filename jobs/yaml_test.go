@@ -30,8 +30,11 @@ func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
 		"question mark":        {job("? description"), "8:5: keys with ? are not possible"},
 		"directive":            {"%YAML 1.2\n---\n" + job(""), "1:1: directives are not possible"},
 		"too deep":             {job("labels: " + strings.Repeat("[", 40)), "the nesting is too deep"},
-		"far too deep":         {strings.Repeat("[", 1<<20), "the nesting is too deep"},
-		"too deep in lines":    {strings.Repeat("- ", 1<<20), "the nesting is too deep"},
+		"far too deep":         {strings.Repeat("[", 1<<17), "the nesting is too deep"},
+		"too deep in lines":    {strings.Repeat("- ", 1<<17), "the nesting is too deep"},
+		"too deep in columns":  {nested(40), "the nesting is too deep"},
+		"too many keys":        {strings.Repeat("a:\n ", 1<<15), "there are too many keys in one file"},
+		"endless quotes":       {strings.Repeat(`"`, 1<<16), "value is not allowed in this context"},
 		"duplicate key":        {job(action), `8:5: jobs.a.transfer: the key "transfer" is in line 7 already`},
 		"duplicate job":        {job("") + "  a: {" + action + "}\n", `9:3: jobs.a: the key "a" is in line 6 already`},
 		"unknown key":          {job("retries: 3"), `8:5: jobs.a.retries: unknown key "retries", did you mean backoff_limit?`},
@@ -80,11 +83,20 @@ func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := parseText(tt.text)
-			if err == nil || !strings.Contains(err.Error(), tt.want) {
-				t.Errorf("got\n%v\nwant a problem with\n%s", err, tt.want)
+			if err == nil || strings.Count(err.Error(), tt.want) != 1 {
+				t.Errorf("got\n%v\nwant one problem with\n%s", err, tt.want)
 			}
 		})
 	}
+}
+
+// nested is a mapping in a mapping, and so on.
+func nested(depth int) string {
+	var b strings.Builder
+	for i := range depth {
+		b.WriteString(strings.Repeat(" ", i) + "a:\n")
+	}
+	return b.String()
 }
 
 func TestAProblemShowsItsLine(t *testing.T) {

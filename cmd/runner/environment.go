@@ -57,10 +57,10 @@ type occurrenceEnvironment struct {
 // A jobEnvironment describes one job without any file.
 type jobEnvironment struct {
 	Name             string           `env:"NAME" desc:"name of the job; default: made of source and destination"`
-	Source           string           `env:"SOURCE" desc:"<collection id>:<path> to copy from"`
+	Source           string           `env:"SOURCE" desc:"<collection id>:<path> to copy from; the path may hold templates, as in jobs files"`
 	Destination      string           `env:"DESTINATION" desc:"<collection id>:<path> to copy to"`
 	Schedule         string           `env:"SCHEDULE" desc:"when serve starts it: five cron fields, or @hourly, @daily, @every 90m"`
-	TimeZone         string           `env:"TIME_ZONE" envDefault:"UTC" desc:"IANA name of the schedule's time zone, such as America/Chicago"`
+	TimeZone         string           `env:"TIME_ZONE" envDefault:"UTC" desc:"IANA name of the time zone of schedule and templates, such as America/Chicago"`
 	Recursive        triState         `env:"RECURSIVE" desc:"true: a folder, false: a file; default: Globus finds out"`
 	SyncLevel        string           `env:"SYNC_LEVEL" desc:"copy only what is missing (exists) or differs in size, mtime or checksum; default: copy everything"`
 	VerifyChecksum   bool             `env:"VERIFY_CHECKSUM" envDefault:"true" desc:"compare checksums after each file"`

@@ -1,12 +1,14 @@
 package main
 
 import (
+	"context"
 	"io"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/ledger"
 )
 
 // A jobInfo is one job as "runner jobs" shows it.
@@ -21,16 +23,21 @@ type jobInfo struct {
 	Steps       int               `json:"steps"`
 	Next        string            `json:"next,omitempty"` // RFC 3339, in UTC, without jitter
 	next        time.Time
+	LastRun     *runDocument `json:"last_run,omitempty"` // the run of the newest occurrence, if the ledger knows one
 }
 
 func (a *app) jobsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "jobs",
-		Short:   "List the jobs of the jobs file",
+		Short:   "List the jobs of the jobs file, with their last and next runs",
 		Example: `  runner jobs -F json --jmespath 'jobs[].name'`,
 		Args:    arguments(0, 0),
-		RunE: func(*cobra.Command, []string) error {
+		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := a.loadJobs()
+			if err != nil {
+				return err
+			}
+			latest, err := a.latest(c.Context())
 			if err != nil {
 				return err
 			}
@@ -38,18 +45,31 @@ func (a *app) jobsCommand() *cobra.Command {
 			infos := make([]jobInfo, len(file.Jobs))
 			for i, j := range file.Jobs {
 				infos[i] = describeJob(j, now)
+				if run := latest[j.Name]; run != nil {
+					infos[i].LastRun = new(describeRun(run))
+				}
 			}
 			return a.print(map[string]any{"jobs": infos}, func(w io.Writer) {
 				rows := make([][]string, len(infos))
 				for i := range infos {
 					rows[i] = infos[i].row()
 				}
-				table(w, []string{"NAME", "SCHEDULE", "ZONE", "NEXT", "DESCRIPTION"}, rows)
+				table(w, []string{"NAME", "SCHEDULE", "ZONE", "LAST RUN", "NEXT", "DESCRIPTION"}, rows)
 			})
 		},
 	}
 	a.jobsFlag(c)
 	return c
+}
+
+// latest returns the newest runs of the jobs, or none if there is no ledger.
+func (a *app) latest(ctx context.Context) (map[string]*ledger.Run, error) {
+	l, err := a.openLedger(ctx)
+	if err != nil || l == nil {
+		return nil, err
+	}
+	defer l.Close() //nolint:errcheck // it was only read
+	return l.Latest(ctx)
 }
 
 // describeJob describes a job as it is at the instant now.
@@ -82,5 +102,9 @@ func (i *jobInfo) row() []string {
 	default:
 		next = i.next.Format("2006-01-02 15:04:05 MST")
 	}
-	return []string{i.Name, when, i.TimeZone, next, i.Description}
+	last := ""
+	if i.LastRun != nil {
+		last = i.LastRun.Key + " " + i.LastRun.State
+	}
+	return []string{i.Name, when, i.TimeZone, last, next, i.Description}
 }

@@ -213,14 +213,16 @@ func (e *jobEnvironment) job() (*jobs.Job, error) {
 	if job.Name == "" {
 		job.Name = nameFor(src, dst)
 	}
+	if job.Zone, err = jobs.LoadZone(e.TimeZone); err != nil {
+		return nil, usageError{fmt.Errorf("RUNNER_JOB_TIME_ZONE: %w", err)}
+	}
 	if e.Schedule != "" {
-		zone, err := jobs.LoadZone(e.TimeZone)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("RUNNER_JOB_TIME_ZONE: %w", err)}
-		}
-		if job.Schedule, err = jobs.ParseSchedule(e.Schedule, zone); err != nil {
+		if job.Schedule, err = jobs.ParseSchedule(e.Schedule, job.Zone); err != nil {
 			return nil, usageError{fmt.Errorf("RUNNER_JOB_SCHEDULE: %w", err)}
 		}
+	}
+	if _, err := job.Render(jobs.ScheduledKey(time.Now()), time.Now()); err != nil {
+		return nil, usageError{fmt.Errorf("RUNNER_JOB_SOURCE or RUNNER_JOB_DESTINATION: %w", err)}
 	}
 	if err := job.Check(); err != nil {
 		return nil, usageError{fmt.Errorf("RUNNER_JOB_*: %w", err)}

@@ -69,7 +69,7 @@ func (s *submitting) order(name string, doc transfer.Document, now time.Time) (e
 	if err := notify(head, s.notify); err != nil {
 		return engine.Order{}, err
 	}
-	job := &jobs.Job{Name: name, Steps: jobs.Single(doc)}
+	job := &jobs.Job{Name: name, Steps: jobs.Single(doc), Literal: true}
 	if err := job.Check(); err != nil {
 		return engine.Order{}, err
 	}

@@ -1,0 +1,131 @@
+package jobs
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// Render returns the steps of one occurrence, with the templates in their paths
+// resolved. at is the instant that the occurrence is about: when it was due, or
+// when somebody started it. The steps are the caller's to change.
+//
+// A template knows .Job, .Time (at, in the job's zone) and .Key, and the
+// functions
+//
+//	strftime "%Y/%m/%d"   the time as text, as in C
+//	date                  the same as strftime "%Y-%m-%d"
+//	add "-24h"            another time: s, m and h are elapsed time, d are
+//	                      days of the calendar
+//	env "NAME"            a variable of Job.Env
+//
+// A variable that is not set is an error, and so is a path that is not absolute
+// or has a line break or .. in it, or a delete of everything on a collection.
+func (j *Job) Render(key Key, at time.Time) ([]Step, error) {
+	if j.Literal {
+		return slices.Clone(j.Steps), nil
+	}
+	r := renderer{moment: momentOf(j, key, at), env: j.Env}
+	steps := make([]Step, len(j.Steps))
+	for i := range j.Steps {
+		steps[i] = r.step(&j.Steps[i])
+	}
+	if r.err != nil {
+		return nil, fmt.Errorf("job %s: %w", j.Name, r.err)
+	}
+	return steps, nil
+}
+
+// RenderLabels returns the labels of one occurrence, as [Job.Render] does with
+// the steps.
+func (j *Job) RenderLabels(key Key, at time.Time) (map[string]string, error) {
+	m := momentOf(j, key, at)
+	labels := make(map[string]string, len(j.Labels))
+	for _, name := range slices.Sorted(maps.Keys(j.Labels)) {
+		text, err := renderText(j.Labels[name], m, j.Env)
+		if err == nil {
+			err = transfer.CheckLabel(text)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("job %s: label %s: %w", j.Name, name, err)
+		}
+		labels[name] = text
+	}
+	return labels, nil
+}
+
+// A renderer resolves the templates of one occurrence and keeps the first error.
+type renderer struct {
+	moment moment
+	env    map[string]string
+	err    error
+}
+
+// text resolves a text, and looks at what has become of it.
+func (r *renderer) text(text string, check func(string) error) string {
+	if !strings.Contains(text, "{{") || r.err != nil {
+		return text
+	}
+	rendered, err := renderText(text, r.moment, r.env)
+	if err == nil && check != nil {
+		err = check(rendered)
+	}
+	if err != nil {
+		r.err = fmt.Errorf("%s: %w", text, err)
+	}
+	return rendered
+}
+
+func (r *renderer) step(s *Step) Step {
+	step := *s
+	step.Manifest = r.text(s.Manifest, nil)
+	switch {
+	case s.Transfer != nil:
+		doc := *s.Transfer
+		doc.FilterRules = slices.Clone(doc.FilterRules)
+		doc.Items = slices.Clone(doc.Items)
+		for i := range doc.Items {
+			item := &doc.Items[i]
+			item.SourcePath = r.text(item.SourcePath, checkPath)
+			item.DestinationPath = r.text(item.DestinationPath, checkPath)
+		}
+		step.Transfer = &doc
+	case s.Delete != nil:
+		doc := *s.Delete
+		doc.Items = slices.Clone(doc.Items)
+		for i := range doc.Items {
+			doc.Items[i].Path = r.text(doc.Items[i].Path, func(path string) error {
+				return errors.Join(checkPath(path), checkDelete(path))
+			})
+		}
+		step.Delete = &doc
+	case s.Mkdir != nil:
+		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path, checkPath)}
+	}
+	return step
+}
+
+// A moment is what templates see.
+type moment struct {
+	Job  string
+	Time instant
+	Key  Key
+}
+
+func momentOf(j *Job, key Key, at time.Time) moment {
+	zone := j.Zone
+	if zone == nil {
+		zone = time.UTC
+	}
+	return moment{Job: j.Name, Time: instant{at.In(zone)}, Key: key}
+}
+
+// An instant is a time that a template shows as RFC 3339.
+type instant struct{ time time.Time }
+
+func (i instant) String() string { return i.time.Format(time.RFC3339) }

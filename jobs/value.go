@@ -1,0 +1,138 @@
+package jobs
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// text reads a text that is not empty. It needs quotes where YAML sees a number
+// or a truth value.
+func (s *source) text(n ast.Node, field string) (string, bool) {
+	var text string
+	switch n := n.(type) {
+	case *ast.StringNode:
+		text = n.Value
+	case *ast.LiteralNode:
+		text = n.Value.Value
+	default:
+		s.wrongType(n, field, "text")
+		return "", false
+	}
+	switch {
+	case text == "":
+		s.problem(n, field, "the text is empty")
+		return "", false
+	case len(text) > maxText:
+		s.problem(n, field, "the text has %d bytes, at most %d are possible", len(text), maxText)
+		return "", false
+	}
+	return text, true
+}
+
+// maxText is the length of the longest text, in bytes.
+const maxText = 4096
+
+// line reads a text without line ends.
+func (s *source) line(to *string) decoder {
+	return func(n ast.Node, field string) {
+		text, ok := s.text(n, field)
+		if ok && strings.ContainsAny(text, "\r\n") {
+			s.problem(n, field, "the text has a line end in it")
+			return
+		}
+		if ok {
+			*to = text
+		}
+	}
+}
+
+// flag reads true or false.
+func (s *source) flag(to *bool) decoder {
+	return func(n ast.Node, field string) {
+		b, ok := n.(*ast.BoolNode)
+		if !ok {
+			s.wrongType(n, field, "true or false")
+			return
+		}
+		*to = b.Value
+	}
+}
+
+// integer returns the number that n is.
+func integer(n ast.Node) (int, bool) {
+	i, ok := n.(*ast.IntegerNode)
+	if !ok {
+		return 0, false
+	}
+	switch v := i.Value.(type) {
+	case uint64:
+		return int(min(v, 1<<62)), true
+	case int64:
+		return int(v), true
+	}
+	return 0, false
+}
+
+// count reads a number.
+func (s *source) count(to *int, least, most int) decoder {
+	return func(n ast.Node, field string) {
+		want := fmt.Sprintf("a number from %d to %d", least, most)
+		if least == most {
+			want = strconv.Itoa(least)
+		}
+		v, ok := integer(n)
+		if !ok || v < least || v > most {
+			s.wrongType(n, field, want)
+			return
+		}
+		*to = v
+	}
+}
+
+// choice reads one of some words.
+func choice[T ~string](s *source, to *T, words ...T) decoder {
+	return func(n ast.Node, field string) {
+		text, ok := n.(*ast.StringNode)
+		known := make([]string, len(words))
+		for i, word := range words {
+			known[i] = string(word)
+		}
+		want := strings.Join(known[:len(known)-1], ", ") + " or " + known[len(known)-1]
+		switch {
+		case !ok:
+			s.wrongType(n, field, want)
+		case !slices.Contains(words, T(text.Value)):
+			if near := nearest(text.Value, known); near != "" {
+				want += ", did you mean " + near + "?"
+			}
+			s.wrongType(n, field, want)
+		default:
+			*to = T(text.Value)
+		}
+	}
+}
+
+// duration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
+func (s *source) duration(to *time.Duration, least time.Duration) decoder {
+	return func(n ast.Node, field string) {
+		text, ok := n.(*ast.StringNode)
+		if !ok {
+			s.wrongType(n, field, "a duration such as 90s, 30m, 12h or 7d")
+			return
+		}
+		d, err := parseDuration(text.Value)
+		switch {
+		case err != nil:
+			s.problem(n, field, "%v", err)
+		case d < least:
+			s.problem(n, field, "%s is too short, want at least %s", text.Value, least)
+		default:
+			*to = d
+		}
+	}
+}
