@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"maps"
-	"regexp"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -11,10 +10,10 @@ import (
 )
 
 var (
-	uuidPattern       = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	collectionPattern = regexp.MustCompile(`^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
-	variablePattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	labelPattern      = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$`)
+	uuidPattern       = lazy(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	collectionPattern = lazy(`^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+	variablePattern   = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	labelPattern      = lazy(`^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$`)
 )
 
 // defaults are what the jobs of a source begin with.
@@ -81,7 +80,7 @@ func (s *source) readJob(key, n ast.Node) {
 	s.job = j.Name
 	before := len(s.problems)
 	d := &draft{Job: &j, src: s, key: key, field: "jobs." + j.Name}
-	if !namePattern.MatchString(j.Name) {
+	if !namePattern().MatchString(j.Name) {
 		s.problem(key, d.field, "job name %q: want lower-case letters, digits and inner dashes, as Kubernetes does", short(j.Name))
 	}
 	if len(j.Name) > MaxName {
@@ -187,7 +186,7 @@ func (s *source) labels(to *map[string]string) decoder {
 		for key, n := range s.pairs(n, field) {
 			name := key.GetToken().Value
 			at := join(field, name)
-			if !labelPattern.MatchString(name) {
+			if !labelPattern().MatchString(name) {
 				s.problem(key, at, "label name %q: want at most 63 letters, digits and inner - _ . /", short(name))
 				continue
 			}

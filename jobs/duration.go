@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"fmt"
-	"regexp"
 	"strconv"
 	"time"
 )
@@ -11,8 +10,8 @@ import (
 const maxDays = 3650
 
 var (
-	durationPattern = regexp.MustCompile(`^([0-9]+[smhd])+$`)
-	durationPart    = regexp.MustCompile(`([0-9]+)([smhd])`)
+	durationPattern = lazy(`^([0-9]+[smhd])+$`)
+	durationPart    = lazy(`([0-9]+)([smhd])`)
 )
 
 const day = 24 * time.Hour
@@ -22,11 +21,11 @@ var durationUnits = map[string]time.Duration{"s": time.Second, "m": time.Minute,
 
 // parseDuration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
 func parseDuration(text string) (time.Duration, error) {
-	if len(text) > 40 || !durationPattern.MatchString(text) {
+	if len(text) > 40 || !durationPattern().MatchString(text) {
 		return 0, fmt.Errorf("%q is not a duration such as 90s, 30m, 12h or 7d", short(text))
 	}
 	var sum time.Duration
-	for _, part := range durationPart.FindAllStringSubmatch(text, -1) {
+	for _, part := range durationPart().FindAllStringSubmatch(text, -1) {
 		n, err := strconv.Atoi(part[1])
 		unit := durationUnits[part[2]]
 		if err != nil || n > int(maxDays*day/unit) || sum > maxDays*day {

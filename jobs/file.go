@@ -158,7 +158,7 @@ func (s *source) variables(n ast.Node, field string) {
 		name, ok := s.text(n, at)
 		switch {
 		case !ok:
-		case !variablePattern.MatchString(name):
+		case !variablePattern().MatchString(name):
 			s.problem(n, at, "%q is not the name of a variable, want letters, digits and _", name)
 		case strings.Contains(strings.ToUpper(name), "SECRET") || name == "RUNNER_STATE":
 			s.problem(n, at, "%s may hold a secret, which has no place in a path", name)
@@ -199,7 +199,7 @@ func (s *source) collections(n ast.Node, field string) {
 		} else {
 			s.collectionID(p)(n, at)
 		}
-		if !collectionPattern.MatchString(name) {
+		if !collectionPattern().MatchString(name) {
 			s.problem(key, at, "name %q: want lower-case letters, digits, and inner dashes or underscores", name)
 		}
 		if other := s.places[name]; other != nil {
@@ -217,7 +217,7 @@ func (s *source) collectionID(p *place) decoder {
 		if !ok {
 			return
 		}
-		if p.ID = strings.ToLower(id); !uuidPattern.MatchString(p.ID) {
+		if p.ID = strings.ToLower(id); !uuidPattern().MatchString(p.ID) {
 			s.problem(n, field, "%q is not a collection id (a UUID such as 0b6c8f2e-0000-4000-8000-000000000001)", id)
 			return
 		}

@@ -5,7 +5,6 @@ package jobs
 
 import (
 	"fmt"
-	"regexp"
 	"time"
 
 	"github.com/globus-runner/globus-runner/transfer"
@@ -15,7 +14,7 @@ import (
 // be a Kubernetes CronJob of the same name.
 const MaxName = 52
 
-var namePattern = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+var namePattern = lazy(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 // A Job is a named definition of work for Globus with the policies under which
 // it is done. [Job.Check] must pass before a Job is run.
@@ -157,7 +156,7 @@ type Reactions struct {
 // Check returns the first thing wrong with j, or fills in the defaults.
 func (j *Job) Check() error {
 	switch {
-	case !namePattern.MatchString(j.Name):
+	case !namePattern().MatchString(j.Name):
 		return fmt.Errorf("job name %q: want lower-case letters, digits and inner dashes", j.Name)
 	case len(j.Name) > MaxName:
 		return fmt.Errorf("job name %q has %d characters, at most %d are possible", j.Name, len(j.Name), MaxName)

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -17,7 +16,7 @@ const MaxKey = 60
 
 // A key is part of a task's label and of a filter on labels, so it must hold no
 // character that has a meaning there.
-var keyPattern = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9._:+@]*$`)
+var keyPattern = lazy(`^[A-Za-z0-9][-A-Za-z0-9._:+@]*$`)
 
 // A Key tells one occurrence of a job from the others: a scheduled instant such
 // as 2026-11-21T02:00:00Z, the run of a CI system such as github:123456789, or
@@ -50,7 +49,7 @@ func ParseKey(s string) (Key, error) {
 	switch {
 	case len(s) > MaxKey:
 		return "", fmt.Errorf("occurrence %q has %d characters, at most %d are possible", s, len(s), MaxKey)
-	case !keyPattern.MatchString(s):
+	case !keyPattern().MatchString(s):
 		return "", fmt.Errorf("occurrence %q: want letters, digits and - . _ : + @, beginning with a letter or digit", s)
 	}
 	return Key(s), nil

@@ -25,7 +25,7 @@ func (s *source) collection(to **place) decoder {
 func (s *source) find(n ast.Node, field, name string) *place {
 	p := s.places[name]
 	switch {
-	case p == nil && uuidPattern.MatchString(strings.ToLower(name)):
+	case p == nil && uuidPattern().MatchString(strings.ToLower(name)):
 		s.problem(n, field, "a collection needs a short name here; add it to collections")
 		return nil
 	case p == nil:

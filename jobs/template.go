@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
 	"text/template"
@@ -89,7 +88,7 @@ func addTime(text string, i instant) (instant, error) {
 		return i, fmt.Errorf("%q is not a duration such as -24h or -1d", short(text))
 	}
 	days := 0
-	for _, part := range durationPart.FindAllStringSubmatch(plain, -1) {
+	for _, part := range durationPart().FindAllStringSubmatch(plain, -1) {
 		if part[2] == "d" {
 			n, _ := parseDuration(part[0]) // a part of what was good
 			days += int(n / day)
@@ -134,10 +133,10 @@ type templateError struct {
 func (e *templateError) Error() string { return e.msg }
 
 // The package text/template puts this before its messages.
-var templatePrefix = regexp.MustCompile(`^template: [^:]*:\d+(:\d+)?: (executing "[^"]*" at )?(<.*>: error calling [a-z]+: )?`)
+var templatePrefix = lazy(`^template: [^:]*:\d+(:\d+)?: (executing "[^"]*" at )?(<.*>: error calling [a-z]+: )?`)
 
 func templateFault(err error, offset int) *templateError {
-	return &templateError{offset, "template: " + templatePrefix.ReplaceAllString(err.Error(), "")}
+	return &templateError{offset, "template: " + templatePrefix().ReplaceAllString(err.Error(), "")}
 }
 
 // parseTemplate parses a template.

@@ -2,7 +2,6 @@ package jobs
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"unicode/utf8"
 
@@ -169,7 +168,7 @@ func (z *sizing) add(t *token.Token) string {
 	return ""
 }
 
-var unquotedTemplate = regexp.MustCompile(`(^|[:\-,\[]\s+)\{\{`)
+var unquotedTemplate = lazy(`(^|[:\-,\[]\s+)\{\{`)
 
 // syntax reports an error of the YAML parser.
 func (s *source) syntax(err error) {
@@ -191,7 +190,7 @@ func (s *source) syntax(err error) {
 	switch {
 	case strings.Contains(begin, "\t"), strings.Contains(msg, "'\t'"):
 		msg = "a tab in the indentation, want blanks"
-	case unquotedTemplate.MatchString(p.Snippet):
+	case unquotedTemplate().MatchString(p.Snippet):
 		msg = "a text that begins with {{ needs quotes"
 	case strings.Contains(msg, "is a reserved character"):
 		msg += "; a text that begins with it needs quotes"

@@ -2,8 +2,9 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
+
+	"github.com/google/uuid"
 )
 
 // A location is a path on a collection, written <collection id>:<path>.
@@ -12,12 +13,10 @@ type location struct {
 	path       string // empty if none was given
 }
 
-var uuidPattern = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-
 // parseUUID returns a UUID in lower case; what names it in an error.
 func parseUUID(what, s string) (string, error) {
 	id := strings.ToLower(s)
-	if !uuidPattern.MatchString(id) {
+	if len(id) != 36 || uuid.Validate(id) != nil {
 		return "", usageError{fmt.Errorf("%q is not a %s (a UUID such as 0b6c8f2e-0000-4000-8000-000000000001)", s, what)}
 	}
 	return id, nil

@@ -157,12 +157,11 @@ func (d *simDocument) text(w io.Writer) {
 	}
 }
 
-var collectionName = regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_]*$`)
-
 // parseCollection reads NAME=FOLDER[,OPTION...].
 func parseCollection(text string) (globussim.Collection, error) {
+	valid := regexp.MustCompile(`^[A-Za-z0-9][-A-Za-z0-9_]*$`)
 	name, rest, ok := strings.Cut(text, "=")
-	if !ok || !collectionName.MatchString(name) || rest == "" {
+	if !ok || !valid.MatchString(name) || rest == "" {
 		return globussim.Collection{}, errors.New("want NAME=FOLDER, where NAME has letters, digits, - and _")
 	}
 	parts := strings.Split(rest, ",")
@@ -230,11 +229,9 @@ func (b *byteSize) String() string {
 }
 func (b *byteSize) Type() string { return "SIZE" }
 
-var byteSizePattern = regexp.MustCompile(`^([0-9]{1,12})([kKMGT]?)(i?)(B?)(/s)?$`)
-
 // Set takes a number with kB, MB, GB, TB or KiB, MiB, GiB, TiB.
 func (b *byteSize) Set(text string) error {
-	m := byteSizePattern.FindStringSubmatch(text)
+	m := regexp.MustCompile(`^([0-9]{1,12})([kKMGT]?)(i?)(B?)(/s)?$`).FindStringSubmatch(text)
 	if m == nil || (m[3] != "" && m[2] == "") {
 		return fmt.Errorf("%q is not a size such as 10MiB", text)
 	}
