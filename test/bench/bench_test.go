@@ -9,6 +9,8 @@ func TestAWrongCommandLineIsToldBeforeAnythingRuns(t *testing.T) {
 	tests := map[string][]string{
 		"unknown flag": {"-fast"},
 		"no runs":      {"-runs", "0"},
+		"no jobs due":  {"-due", "0"},
+		"unknown name": {"-only", "weight"},
 		"an argument":  {"bin/runner"},
 	}
 	for name, args := range tests {

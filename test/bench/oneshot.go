@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -14,17 +12,13 @@ import (
 // oneShot measures "runner run --no-wait": log in, look for a task of the
 // occurrence, submit one, end.
 func (b *bench) oneShot(ctx context.Context) (table, error) {
-	lab := filepath.Join(b.dir, "lab")
-	if err := errors.Join(os.Mkdir(lab, 0o755), os.WriteFile(filepath.Join(lab, "file"), []byte("tiny"), 0o644)); err != nil {
-		return nil, err
-	}
 	// Each program has a Globus of its own, so that both find the same one.
-	mine, err := b.simulate(ctx, lab)
+	mine, err := b.simulate(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer mine.stop()
-	theirs, err := b.simulate(ctx, lab)
+	theirs, err := b.simulate(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -50,39 +44,6 @@ func (b *bench) oneShot(ctx context.Context) (table, error) {
 		return nil, err
 	}
 	return append(ratios("one-shot", a, z, 3), sent), nil
-}
-
-// A simulation is a simulated Globus of two collections that can be reached.
-type simulation struct {
-	*globussim.Server
-	env  []string
-	stop func()
-}
-
-// simulate serves a Globus whose limits no number of runs meets.
-func (b *bench) simulate(ctx context.Context, lab string) (*simulation, error) {
-	vault, err := os.MkdirTemp(b.dir, "vault-")
-	if err != nil {
-		return nil, err
-	}
-	const unlimited = 1 << 30
-	sim, err := globussim.New(globussim.Config{
-		Accounts:    []globussim.Account{account()},
-		Collections: []globussim.Collection{{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}},
-		MaxActive:   unlimited,
-		MaxPending:  unlimited,
-	})
-	if err != nil {
-		return nil, err
-	}
-	env, stop, err := listen(ctx, sim)
-	if err != nil {
-		return nil, errors.Join(err, sim.Close())
-	}
-	return &simulation{sim, env, func() {
-		stop()
-		_ = sim.Close() // it returns nil
-	}}, nil
 }
 
 // requests is the row of the requests of one run, which depend on no machine.

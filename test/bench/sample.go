@@ -7,12 +7,18 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"syscall"
+	"time"
 )
 
 // A sample is what one process took, or the median of several.
 type sample struct {
 	wall, cpu span
 	memory    size // resident, at most
+
+	// Of a process that was stopped:
+	resident size // when it was, 0 if the system does not tell
+	stop     span // from the signal to the end
 }
 
 // A process is a program to be measured. Its arguments and its environment may
@@ -21,6 +27,8 @@ type process struct {
 	path string
 	args func(run int) []string
 	env  func(run int) []string
+	// stopAfter is when a process that does not end by itself is sent SIGTERM.
+	stopAfter time.Duration
 }
 
 // compare runs two processes in turn, so that both meet the same noise of the
@@ -43,10 +51,26 @@ func (b *bench) compare(ctx context.Context, runs int, ours, bare process) (mine
 	return medians(samples[0]), medians(samples[1]), nil
 }
 
+// repeat runs a process several times, after a warm-up, and returns the medians.
+func (b *bench) repeat(ctx context.Context, runs int, p process) (sample, error) {
+	var samples []sample
+	for run := range runs + 1 {
+		s, err := b.time(ctx, p, run)
+		if err != nil {
+			return sample{}, err
+		}
+		if run > 0 {
+			samples = append(samples, s)
+		}
+	}
+	return medians(samples), nil
+}
+
 // time runs a process under the stopwatch.
 func (b *bench) time(ctx context.Context, p process, run int) (sample, error) {
-	args := append([]string{p.path}, p.args(run)...)
+	args := slices.Concat([]string{"-stop-after", p.stopAfter.String(), p.path}, p.args(run))
 	watch := exec.CommandContext(ctx, filepath.Join(b.bare, "stopwatch"), args...)
+	watch.Cancel = func() error { return watch.Process.Signal(syscall.SIGTERM) }
 	watch.Env = append([]string{"HOME=" + b.dir}, p.env(run)...)
 	var stdout, stderr bytes.Buffer
 	watch.Stdout, watch.Stderr = &stdout, &stderr
@@ -54,7 +78,7 @@ func (b *bench) time(ctx context.Context, p process, run int) (sample, error) {
 		return sample{}, fmt.Errorf("%w: %s", err, bytes.TrimSpace(stderr.Bytes()))
 	}
 	var s sample
-	if _, err := fmt.Fscan(&stdout, &s.wall, &s.cpu, &s.memory); err != nil {
+	if _, err := fmt.Fscan(&stdout, &s.wall, &s.cpu, &s.memory, &s.resident, &s.stop); err != nil {
 		return sample{}, fmt.Errorf("read the stopwatch: %w", err)
 	}
 	return s, nil
@@ -71,6 +95,9 @@ func medians(samples []sample) sample {
 		wall:   median(samples, func(s sample) span { return s.wall }),
 		cpu:    median(samples, func(s sample) span { return s.cpu }),
 		memory: median(samples, func(s sample) size { return s.memory }),
+
+		resident: median(samples, func(s sample) size { return s.resident }),
+		stop:     median(samples, func(s sample) span { return s.stop }),
 	}
 }
 

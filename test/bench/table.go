@@ -25,6 +25,16 @@ type size int64
 
 func (s size) String() string { return fmt.Sprintf("%.1f MiB", float64(s)/(1<<20)) }
 
+// A perMinute is how often something happens in a minute.
+type perMinute int64
+
+func (p perMinute) String() string { return fmt.Sprintf("%d/min", int64(p)) }
+
+// A perSecond is how often something happens in a second.
+type perSecond int64
+
+func (p perSecond) String() string { return fmt.Sprintf("%d/s", int64(p)) }
+
 // none stands in a table where there is nothing to say.
 const none = "-"
 
@@ -78,6 +88,11 @@ func atMost[Q quantity](what string, ours, budget Q) row {
 		what: what, ours: ours.String(), bare: none,
 		figure: ours.String(), budget: budget.String(), verdict: verdict(ours <= budget),
 	}
+}
+
+// plain is a row about the runner alone that has no budget.
+func plain[Q quantity](what string, ours Q) row {
+	return row{what: what, ours: ours.String(), bare: none, figure: ours.String(), budget: none, verdict: none}
 }
 
 func signed[Q quantity](q Q) string {
