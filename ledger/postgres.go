@@ -64,7 +64,7 @@ func (l *postgresStore) dialect() dialect {
 	return dialect{
 		tables: `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`,
 		words: strings.NewReplacer(
-			"@now", "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
+			"@now", "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
 			"@lock", "FOR UPDATE",
 			"@skip", "FOR UPDATE SKIP LOCKED",
 			"@bytes", "BYTEA",

@@ -30,10 +30,11 @@ func (l *Ledger) Find(ctx context.Context, job, key string) (*Run, error) {
 
 // A Query says which runs to list. Its zero value is all of them.
 type Query struct {
-	Job   string    // of this job
-	State State     // in this state
-	Since time.Time // claimed then or later
-	Limit int       // this many at most; 0 is all
+	Job        string    // of this job
+	State      State     // in this state
+	Unfinished bool      // in a state that is not final
+	Since      time.Time // claimed then or later
+	Limit      int       // this many at most; 0 is all
 }
 
 const pageOfRuns = 200
@@ -77,6 +78,9 @@ func (l *Ledger) page(ctx context.Context, q Query, below int64, limit int) ([]*
 	}
 	if q.State != "" {
 		and("state =", string(q.State))
+	}
+	if q.Unfinished {
+		query += " AND finished = 0"
 	}
 	if !q.Since.IsZero() {
 		and("claimed >=", stamp(q.Since))

@@ -45,6 +45,7 @@ type Run struct {
 	Holder          string    // who works on it, or did last
 	LeaseUntil      time.Time // when others may take it over; zero if anybody may
 	CancelRequested bool
+	New             bool      // this very claim has made it; only Claim says so
 	Claimed         time.Time // the first time
 	Finished        time.Time // zero until the state is final
 
@@ -136,6 +137,9 @@ func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
 		ON CONFLICT (job, key) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
 		WHERE runs.finished = 0 AND (runs.holder = excluded.holder OR runs.lease_until <= @now)
 		RETURNING `+runColumns, c.Job, c.Key, stamp(c.Due), c.Holder, c.Lease.Microseconds())
+	if err == nil {
+		run.New = run.LeaseUntil.Equal(run.Claimed.Add(c.Lease.Truncate(time.Microsecond)))
+	}
 	if !errors.Is(err, ErrNone) {
 		return run, err == nil, err
 	}

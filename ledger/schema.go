@@ -46,6 +46,7 @@ CREATE INDEX runs_of_job     ON runs (job, id);
 CREATE INDEX runs_due        ON runs (job, due, id);
 CREATE INDEX runs_finished   ON runs (finished) WHERE finished > 0;
 CREATE INDEX runs_unfinished ON runs (holder) WHERE finished = 0;
+CREATE INDEX runs_open       ON runs (job) WHERE finished = 0;
 CREATE TABLE submissions (
 	id       TEXT   NOT NULL PRIMARY KEY,
 	run      BIGINT NOT NULL REFERENCES runs (id) ON DELETE CASCADE,

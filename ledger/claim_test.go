@@ -1,0 +1,49 @@
+package ledger_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/ledger"
+)
+
+func TestOnlyTheFirstClaimIsNew(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		c := ledger.Claim{Job: "nightly", Key: "1", Holder: "a", Lease: time.Minute}
+		for i, want := range []bool{true, false, false} {
+			run, mine, err := l.Claim(t.Context(), c)
+			if err != nil || !mine || run.New != want {
+				t.Errorf("claim %d: got %+v, %t, %v, want it mine and new: %t", i+1, run, mine, err, want)
+			}
+		}
+	})
+}
+
+func TestUnfinishedRunsAreFoundByTheirJob(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		for _, key := range []string{"1", "2"} {
+			if _, _, err := l.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: key, Holder: "a", Lease: time.Minute}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		done, err := l.Find(t.Context(), "nightly", "1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Finish(t.Context(), done.ID, "a", ledger.Outcome{State: ledger.Succeeded}); err != nil {
+			t.Fatal(err)
+		}
+		var keys []string
+		for run, err := range l.Runs(t.Context(), ledger.Query{Job: "nightly", Unfinished: true}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			keys = append(keys, run.Key)
+		}
+		if len(keys) != 1 || keys[0] != "2" {
+			t.Errorf("got %v, want only 2", keys)
+		}
+	})
+}
