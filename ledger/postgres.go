@@ -3,9 +3,13 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -16,6 +20,8 @@ import (
 const (
 	connectTimeout = 10 * time.Second // unless the URL has one
 	answerTimeout  = 30 * time.Second // for one change or question
+	reconnectTime  = 15 * time.Second // how long a server that was there is waited for
+	reconnectPause = 200 * time.Millisecond
 	postgresConns  = 8
 	migrationLock  = 7236273485291746 // any number that nobody else takes
 )
@@ -23,7 +29,8 @@ const (
 // A postgresStore keeps the ledger in a PostgreSQL database.
 type postgresStore struct {
 	db    *sql.DB
-	place string // for messages: without the password
+	place string      // for messages: without the password
+	there atomic.Bool // the server has answered before
 }
 
 func openPostgres(url string) (*postgresStore, error) {
@@ -78,15 +85,45 @@ func (l *postgresStore) read(ctx context.Context, f func(context.Context, sessio
 	return l.write(ctx, f)
 }
 
-// write relies on that a single statement is a transaction of its own.
+// write relies on that a single statement is a transaction of its own, and that
+// every change may be repeated. When a server that was there restarts, or the
+// connection breaks, it is tried again for a while.
 func (l *postgresStore) write(ctx context.Context, f func(context.Context, session) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("no answer within %v", answerTimeout))
 	defer cancel()
-	conn, err := l.db.Conn(ctx)
-	if err == nil {
-		err = errors.Join(f(ctx, session{conn: conn, dialect: l.dialect()}), conn.Close())
+	for begin := time.Now(); ; {
+		err := l.once(ctx, f)
+		if err == nil || ctx.Err() != nil || !l.there.Load() || !broken(err) || time.Since(begin) > reconnectTime {
+			if err == nil {
+				l.there.Store(true)
+			}
+			return l.explain(ctx, err)
+		}
+		select {
+		case <-time.After(reconnectPause):
+		case <-ctx.Done():
+		}
 	}
-	return l.explain(ctx, err)
+}
+
+func (l *postgresStore) once(ctx context.Context, f func(context.Context, session) error) error {
+	conn, err := l.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(ctx, session{conn: conn, dialect: l.dialect()}), conn.Close())
+}
+
+// broken reports whether err is of the connection, or of a server that is about
+// to go or to come.
+func broken(err error) bool {
+	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
+		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "57P0")
+	}
+	_, refused := errors.AsType[*pgconn.ConnectError](err)
+	_, network := errors.AsType[net.Error](err)
+	return refused || network || errors.Is(err, driver.ErrBadConn) || errors.Is(err, io.EOF) ||
+		errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
 }
 
 func (l *postgresStore) migrate(ctx context.Context, f func(context.Context, session) error) error {

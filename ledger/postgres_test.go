@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -85,17 +87,37 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 
 func TestAConnectionThatBreaksIsReplaced(t *testing.T) {
 	l := open(t, engines["postgres"](t))
-	claim(t, l, "j", "1", "me", time.Hour)
-	server.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'globus-runner'`)
-	var err error
-	for range 3 { // what was sent into the broken connection may fail
-		if err = l.Check(t.Context()); err == nil {
-			break
-		}
-		t.Log(err)
+	for i := range 20 {
+		server.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'globus-runner'`)
+		r := claim(t, l, "j", strconv.Itoa(i), "me", time.Hour)
+		ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
 	}
-	ok(t, err)
-	claim(t, l, "j", "2", "me", time.Hour)
+}
+
+func TestConnectionsThatBreakInTheMiddleLoseNothing(t *testing.T) {
+	l := open(t, engines["postgres"](t))
+	stop := make(chan struct{})
+	var cutting sync.WaitGroup
+	cutting.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				server.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'globus-runner'`)
+			}
+		}
+	})
+	for i := range 50 {
+		id := strconv.Itoa(i)
+		r := claim(t, l, "j", id, "me", time.Hour)
+		ok(t, l.Submit(t.Context(), "me", ledger.Submission{ID: id, Run: r.ID, Attempt: 1, Document: []byte("{}")}))
+		ok(t, l.Accepted(t.Context(), id, "task "+id))
+		ok(t, l.Ended(t.Context(), id, "SUCCEEDED"))
+		ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
+	}
+	close(stop)
+	cutting.Wait()
 }
 
 func TestAReadOnlyServerIsSaid(t *testing.T) {
