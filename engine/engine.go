@@ -66,6 +66,9 @@ type Order struct {
 	// occurrence of a job with one task may have one: no other start could
 	// find its task.
 	Label string
+	// StartBy, unless zero, is when nothing may be submitted any more for an
+	// occurrence of which nothing was. Only [Engine.Record] heeds it.
+	StartBy time.Time
 	// SubmissionID replaces a new submission id of the first task, to repeat
 	// a submission whose outcome is not known.
 	SubmissionID string
@@ -137,10 +140,18 @@ var errDetached = errors.New("not waited for")
 
 // do does the steps of the job, one after the other.
 func (r *run) do(ctx context.Context) error {
-	for work, err := range r.Works() {
-		if err == nil && work.Mkdir != nil {
-			err = r.mkdir(ctx, work.Mkdir)
-		} else if err == nil {
+	works := r.Works()
+	if r.record != nil && r.Job.Steps == nil {
+		works = r.record.works()
+	}
+	for work, err := range works {
+		switch {
+		case err != nil:
+		case work.Mkdir != nil:
+			if !r.record.over(work.Place) {
+				err = r.mkdir(ctx, work.Mkdir)
+			}
+		default:
 			p := &part{run: r, place: work.Place, doc: work.Document, attempt: 1}
 			if len(r.result.Tasks) == 0 {
 				p.submissionID = r.SubmissionID
@@ -153,6 +164,7 @@ func (r *run) do(ctx context.Context) error {
 		if err != nil {
 			return r.ended(ctx, err)
 		}
+		r.result.State = Claimed // of the next step nothing was submitted
 	}
 	r.result.State = Succeeded
 	return nil
@@ -191,6 +203,20 @@ func (r *run) ended(ctx context.Context, err error) error {
 		what = fmt.Sprintf("task %s has ended and the next one was not submitted", t.TaskID)
 	}
 	return interrupted(ctx, "", what)
+}
+
+// beyond returns a context that ends when d has passed since the end of ctx.
+func beyond(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if sleep(longer, d) == nil {
+			cancel()
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel()
+	}
 }
 
 // sleep waits for d, or returns an error when ctx ends first.

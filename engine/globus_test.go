@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -48,6 +49,8 @@ type bench struct {
 	*globussim.Server
 	t          *testing.T
 	lab, vault string // folders
+	state      string // folder of the ledger
+	manifests  map[string]string
 	log        *journal
 	wire       *wire
 	errors     []error // that runs have ended with
@@ -57,7 +60,7 @@ type bench struct {
 func onBench(t *testing.T, test func(t *testing.T, b *bench), edit ...func(*globussim.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, lab: t.TempDir(), vault: t.TempDir(), log: new(journal)}
+		b := &bench{t: t, lab: t.TempDir(), vault: t.TempDir(), state: t.TempDir(), log: new(journal)}
 		cfg := globussim.Config{
 			Collections: []globussim.Collection{
 				{Name: "lab", Dir: b.lab}, {Name: "vault", Dir: b.vault}, {Name: "store", Dir: t.TempDir()},
@@ -96,6 +99,15 @@ func (b *bench) plant(name, content string) {
 	}
 }
 
+// open opens a manifest.
+func (b *bench) open(name string) (io.ReadCloser, error) {
+	text, ok := b.manifests[name]
+	if !ok {
+		return nil, os.ErrNotExist
+	}
+	return io.NopCloser(strings.NewReader(text)), nil
+}
+
 // remove removes a file of the lab.
 func (b *bench) remove(name string) {
 	b.t.Helper()
@@ -107,14 +119,20 @@ func (b *bench) remove(name string) {
 // client returns a client with tokens of its own, as a new process has.
 func (b *bench) client() *transfer.Client {
 	b.t.Helper()
+	return b.clientOver(b.wire)
+}
+
+// clientOver is client over another way to the services.
+func (b *bench) clientOver(wire http.RoundTripper) *transfer.Client {
+	b.t.Helper()
 	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: clientcreds.NewSecret(secret)}.Credentials()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	auth := clientcreds.New(
-		&http.Client{Transport: retry.New(b.wire, retry.Policy{}, log)}, creds, clientcreds.WithLogger(log))
-	limited := retry.Limit(b.wire, 200, 10*time.Second)
+		&http.Client{Transport: retry.New(wire, retry.Policy{}, log)}, creds, clientcreds.WithLogger(log))
+	limited := retry.Limit(wire, 200, 10*time.Second)
 	return transfer.New(
 		&http.Client{Transport: retry.New(auth.Transport(clientcreds.TransferServer, limited), retry.Policy{}, log)},
 		transfer.WithConsent(auth.Consent))

@@ -64,12 +64,21 @@ func (r *Result) settle(err error) {
 		return
 	case ok && f.state != "":
 		r.State = f.state
-	case ok && f.Kind == Interrupted: // another start goes on from this state
-	case err != nil && r.State == Claimed:
+	case ok: // another start goes on from this state
+	case err != nil && (r.State == Claimed || gone(err)):
 		r.State = Broken
 	}
 	r.Err = err
 }
+
+// gone reports whether err says that the task does not exist.
+func gone(err error) bool {
+	e, ok := errors.AsType[*transfer.Error](err)
+	return ok && e.NotFound()
+}
+
+// good reports whether the run succeeded as the job wants it.
+func (r *Result) good() bool { return r.State == Succeeded && r.Err == nil }
 
 // A Kind says in what way a run did not succeed.
 type Kind string

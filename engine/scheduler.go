@@ -9,8 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
-
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/ledger"
 )
@@ -19,16 +17,18 @@ const (
 	// pendingTasks is how many tasks an account may have unfinished. Further
 	// occurrences wait here, the oldest first.
 	pendingTasks = 100
-	// onTime is how late an occurrence may start without being a missed one.
-	onTime = time.Minute
-	// catchUpWindow bounds the occurrences that are caught up with, unless a
-	// job has a starting deadline.
-	catchUpWindow = 24 * time.Hour
-	// mostMissed is how many missed occurrences of a job are looked at.
-	mostMissed = 10_000
+	// turn is the longest time between two turns of the loop: the clock may be
+	// set meanwhile.
+	turn = time.Minute
+	// lastRetry bounds the time after which an occurrence that was left is
+	// tried again; the first is a lease, and each further one twice as long.
+	lastRetry = 5 * time.Minute
+	// claimPause is how long a ledger that could not be used is left alone.
+	claimPause = 5 * time.Second
 )
 
-// A SchedulerConfig says how a [Scheduler] works.
+// A SchedulerConfig says how a [Scheduler] works. The functions that it is told
+// by may be called concurrently.
 type SchedulerConfig struct {
 	Engine *Engine
 	Ledger *ledger.Ledger
@@ -41,7 +41,7 @@ type SchedulerConfig struct {
 	// Classify says of what class an error is, for the ledger.
 	Classify Classify
 	// Finished, unless nil, is called with every run that has ended or was
-	// left, and how late it had begun.
+	// left, and how late it had begun; zero if it had no instant to begin at.
 	Finished func(job *jobs.Job, res *Result, lateness time.Duration)
 	// Planned, unless nil, is called with the next start of a job; zero means
 	// that it has none on a schedule. Removed is called with a job that is no
@@ -60,39 +60,21 @@ type SchedulerConfig struct {
 type Scheduler struct {
 	SchedulerConfig
 
-	reload  chan []*jobs.Job
-	done    chan finished
-	pending *semaphore.Weighted
-	runs    sync.WaitGroup
+	reload chan []*jobs.Job
+	done   chan *start
+	runs   sync.WaitGroup
 
 	// Of the loop alone:
-	jobs  map[string]*jobs.Job
-	plans map[string]*plan
-	busy  map[occurrence]time.Time // since when this start is at it
-	later map[occurrence]later     // to be tried again
+	plans  map[string]*plan
+	starts map[occurrence]*start // what this process is at
+	queue  []*start              // those that wait for a place, the oldest first
+	active int                   // those that have one
+	next   time.Time             // when something is to be started
+	stuck  time.Time             // until when nothing can be claimed
 
-	mu              sync.Mutex // guards the rest
-	cancel          map[int64]context.CancelCauseFunc
-	waiting, active int // occurrences
-}
-
-// count changes the numbers of occurrences that wait and have a place.
-func (s *Scheduler) count(waiting, active int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.waiting += waiting
-	s.active += active
-	if s.Queue != nil {
-		s.Queue(s.waiting, s.active)
-	}
-}
-
-// An occurrence that was left because the service was out of reach.
-type later struct {
-	job   *jobs.Job
-	due   time.Time
-	since time.Time // when it was begun
-	next  time.Time
+	mu     sync.Mutex // guards the rest
+	jobs   map[string]*jobs.Job
+	cancel map[int64]context.CancelCauseFunc // by run
 }
 
 type occurrence struct {
@@ -100,28 +82,21 @@ type occurrence struct {
 	key jobs.Key
 }
 
-// A finished run, as the loop hears of it.
-type finished struct {
+// A start is an occurrence that waits for a place, has one, or was left to be
+// tried again.
+type start struct {
 	occurrence
-	job    *jobs.Job
-	due    time.Time
-	result *Result // nil if there was nothing to do
-	err    error   // of the ledger
-}
+	job   *jobs.Job
+	at    time.Time   // the occurrence's instant; if it has none, when it was claimed
+	begin time.Time   // when it was to begin; zero if it has begun before, or follows another job
+	taken *ledger.Run // that was taken over; nil means that it is to be claimed
 
-// A plan is what the loop knows about a job with a schedule.
-type plan struct {
-	job    *jobs.Job
-	cursor time.Time // the newest instant that was dealt with
-	due    time.Time // the next one
-	start  time.Time // due with its jitter
-}
+	tries int
+	retry time.Time // when it is tried again; zero unless it was left
 
-// advance moves on to the first instant after cursor.
-func (p *plan) advance(cursor time.Time) {
-	p.cursor = cursor
-	p.due = p.job.Schedule.Next(cursor)
-	p.start = p.job.Due(jobs.ScheduledKey(p.due), p.due)
+	// What came of the last try: nothing if there was nothing to do.
+	result *Result
+	err    error // of the ledger, or a [*Taken]
 }
 
 // NewScheduler returns a Scheduler that is ready to run.
@@ -130,11 +105,9 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 	return &Scheduler{
 		SchedulerConfig: c,
 		reload:          make(chan []*jobs.Job),
-		done:            make(chan finished),
-		pending:         semaphore.NewWeighted(pendingTasks),
+		done:            make(chan *start),
 		plans:           map[string]*plan{},
-		busy:            map[occurrence]time.Time{},
-		later:           map[occurrence]later{},
+		starts:          map[occurrence]*start{},
 		cancel:          map[int64]context.CancelCauseFunc{},
 	}
 }
@@ -153,47 +126,45 @@ func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 	if err := s.plan(ctx, all); err != nil {
 		return err
 	}
-	runs, stop := context.WithCancelCause(ctx)
-	defer stop(nil)
-	if err := s.takeOver(runs); err != nil {
+	if err := s.takeOver(ctx); err != nil {
 		return err
 	}
-	err := s.loop(ctx, runs)
-	stop(context.Cause(ctx))
+	s.loop(ctx)
 	go func() {
 		s.runs.Wait()
 		close(s.done)
 	}()
 	for range s.done { // what has ended meanwhile is in the ledger
 	}
-	release, cancel := context.WithTimeout(context.WithoutCancel(ctx), recordTime)
+	release, cancel := beyond(ctx, recordTime)
 	defer cancel()
-	return errors.Join(err, s.Ledger.Release(release, s.Holder))
+	return s.Ledger.Release(release, s.Holder)
 }
 
 // loop starts what falls due until ctx ends.
-func (s *Scheduler) loop(ctx, runs context.Context) error {
+func (s *Scheduler) loop(ctx context.Context) {
 	renew := time.NewTicker(s.Lease / 3)
 	defer renew.Stop()
 	for {
 		if s.Beat != nil {
 			s.Beat()
 		}
-		timer := time.NewTimer(s.untilNext(time.Now()))
+		s.startQueued(ctx)
+		timer := time.NewTimer(min(turn, time.Until(s.next)))
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return nil
+			return
 		case <-timer.C:
-			s.startDue(runs, time.Now())
+			s.startDue(time.Now())
 		case all := <-s.reload:
-			if err := s.plan(ctx, all); err != nil {
+			if err := s.plan(ctx, all); err != nil && ctx.Err() == nil {
 				s.Log.Error("the new jobs could not be planned", "err", err)
 			}
-		case f := <-s.done:
-			s.settle(runs, f)
+		case st := <-s.done:
+			s.settle(ctx, st)
 		case <-renew.C:
-			if err := s.keep(runs); err != nil && ctx.Err() == nil {
+			if err := s.keep(ctx); err != nil && ctx.Err() == nil {
 				s.Log.Error("the ledger could not be used", "err", err)
 			}
 		}
@@ -201,230 +172,167 @@ func (s *Scheduler) loop(ctx, runs context.Context) error {
 	}
 }
 
-// keep renews the leases, ends what somebody wants to be canceled, and takes
-// over what nobody has any more.
-func (s *Scheduler) keep(ctx context.Context) error {
-	if _, err := s.Ledger.Renew(ctx, s.Holder, s.Lease); err != nil {
-		return err
-	}
-	wanted, err := s.Ledger.CancelRequests(ctx, s.Holder)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	for _, run := range wanted {
-		if cancel := s.cancel[run]; cancel != nil {
-			cancel(ErrCanceled)
+// startDue has what is due wait for a place, the oldest first.
+func (s *Scheduler) startDue(now time.Time) {
+	for _, st := range s.starts {
+		if !st.retry.IsZero() && !st.retry.After(now) {
+			st.retry = time.Time{}
+			s.enqueue(st)
 		}
 	}
-	s.mu.Unlock()
-	return s.takeOver(ctx)
-}
-
-// settle takes note of a run that has ended, or has to be tried again.
-func (s *Scheduler) settle(ctx context.Context, f finished) {
-	since := s.busy[f.occurrence]
-	delete(s.busy, f.occurrence)
-	if ctx.Err() != nil {
-		return
-	}
-	if f.err != nil || f.result != nil && f.result.Resumable() && !errors.Is(f.result.Err, ledger.ErrLost) {
-		s.later[f.occurrence] = later{job: f.job, due: f.due, since: since, next: time.Now().Add(s.Lease)}
-		return
-	}
-	if f.result == nil || f.result.State != Succeeded || f.result.Err != nil {
-		return
-	}
-	for _, job := range s.jobs {
-		if job.After == f.occurrence.job && !job.Suspend {
-			s.launch(ctx, job, f.key, f.due, nil)
-		}
-	}
-}
-
-// plan takes over a set of jobs. A job that is new begins now; one that the
-// ledger knows begins where it was left.
-func (s *Scheduler) plan(ctx context.Context, all []*jobs.Job) error {
-	latest, err := s.Ledger.Latest(ctx)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	plans := map[string]*plan{}
-	before := s.jobs
-	s.jobs = map[string]*jobs.Job{}
-	for _, job := range all {
-		s.jobs[job.Name] = job
-		if job.Schedule == nil || job.Suspend {
+	for name, p := range s.plans {
+		if !p.due(now) {
 			continue
 		}
-		p := &plan{job: job}
-		cursor := now
-		if run := latest[job.Name]; run != nil && !run.Due.IsZero() && run.Due.Before(now) {
-			cursor = run.Due
+		for _, at := range p.pass(now, s.Log) {
+			key := jobs.ScheduledKey(at)
+			s.launch(&start{occurrence: occurrence{name, key}, job: p.job, at: at, begin: p.job.Due(key, at)})
 		}
-		if old := s.plans[job.Name]; old != nil {
-			cursor = old.cursor
-			if old.job.Schedule.String() != job.Schedule.String() || old.job.Schedule.Location().String() != job.Schedule.Location().String() {
-				cursor = now // the instants of the old schedule mean nothing now
-			}
+		if s.Planned != nil {
+			s.Planned(name, p.start)
 		}
-		p.advance(cursor)
-		plans[job.Name] = p
 	}
-	s.announce(before, plans)
-	s.plans = plans
-	s.Log.Info("jobs planned", "jobs", len(all), "scheduled", len(plans))
+	s.replan(now)
+}
+
+// replan finds out when something is to be started next.
+func (s *Scheduler) replan(now time.Time) {
+	s.next = now.Add(turn)
+	for _, p := range s.plans {
+		if p.wait == "" {
+			s.wakeAt(p.start)
+		}
+	}
+	for _, st := range s.starts {
+		if !st.retry.IsZero() {
+			s.wakeAt(st.retry)
+		}
+	}
+}
+
+func (s *Scheduler) wakeAt(t time.Time) {
+	if t.Before(s.next) {
+		s.next = t
+	}
+}
+
+// launch has an occurrence wait for a place, unless this process is at it
+// already.
+func (s *Scheduler) launch(st *start) {
+	if s.starts[st.occurrence] == nil {
+		s.starts[st.occurrence] = st
+		s.enqueue(st)
+	}
+}
+
+func (s *Scheduler) enqueue(st *start) {
+	i, _ := slices.BinarySearchFunc(s.queue, st, func(a, b *start) int {
+		return cmp.Or(a.at.Compare(b.at), -1) // after those of the same instant
+	})
+	s.queue = slices.Insert(s.queue, i, st)
+}
+
+// startQueued gives the places that are free to those who wait. They are
+// claimed one after the other: were the process cut off between two claims, the
+// next one would begin after the newest that is in the ledger.
+func (s *Scheduler) startQueued(ctx context.Context) {
+	for len(s.queue) > 0 && s.active < pendingTasks && !time.Now().Before(s.stuck) && ctx.Err() == nil {
+		st := s.queue[0]
+		if err := s.claim(ctx, st); err != nil {
+			s.stuck = time.Now().Add(claimPause)
+			s.wakeAt(s.stuck)
+			if ctx.Err() == nil {
+				s.Log.Error("nothing can be started, the ledger could not be used", "err", err)
+			}
+			break
+		}
+		s.queue = slices.Delete(s.queue, 0, 1)
+		s.active++
+		if st.err != nil {
+			s.settle(ctx, st)
+			continue
+		}
+		s.runs.Go(func() {
+			s.do(ctx, st)
+			s.done <- st
+		})
+	}
+	if s.Queue != nil {
+		s.Queue(len(s.queue), s.active)
+	}
+}
+
+// claim claims an occurrence that was not taken over. That of somebody else
+// gets a [*Taken] as its error.
+func (s *Scheduler) claim(ctx context.Context, st *start) error {
+	st.result, st.err = nil, nil
+	if st.taken != nil {
+		return nil
+	}
+	run, mine, err := s.Ledger.Claim(ctx, ledger.Claim{Job: st.job.Name, Key: string(st.key), Due: st.key.Due(), Holder: s.Holder, Lease: s.Lease})
+	switch {
+	case err != nil:
+		return err
+	case mine:
+		st.taken = run
+	default:
+		st.err = &Taken{run}
+		s.Log.Debug("nothing to do", "job", st.job.Name, "occurrence", string(st.key), "reason", st.err)
+	}
 	return nil
 }
 
-// announce tells what has become of the jobs there were before, and when those
-// there are now start next.
-func (s *Scheduler) announce(before map[string]*jobs.Job, plans map[string]*plan) {
-	for name := range before {
-		if s.jobs[name] == nil && s.Removed != nil {
-			s.Removed(name)
-		}
-	}
-	for name := range s.jobs {
-		var next time.Time
-		if p := plans[name]; p != nil {
-			next = p.start
-		}
-		if s.Planned != nil {
-			s.Planned(name, next)
-		}
-	}
-}
-
-// untilNext is the time until the next occurrence may start.
-func (s *Scheduler) untilNext(now time.Time) time.Duration {
-	wait := time.Minute // the clock may be set meanwhile
-	for _, p := range s.plans {
-		wait = min(wait, p.start.Sub(now))
-	}
-	for _, l := range s.later {
-		wait = min(wait, l.next.Sub(now))
-	}
-	return max(wait, 0)
-}
-
-// startDue starts what is due, in the order in which it fell due.
-func (s *Scheduler) startDue(ctx context.Context, now time.Time) {
-	for o, l := range s.later {
-		if !l.next.After(now) {
-			delete(s.later, o)
-			s.launch(ctx, l.job, o.key, l.due, nil)
-			s.busy[o] = l.since
-		}
-	}
-	var due []*plan
-	for _, p := range s.plans {
-		if !p.start.After(now) {
-			due = append(due, p)
-		}
-	}
-	slices.SortFunc(due, func(a, b *plan) int { return a.start.Compare(b.start) })
-	for _, p := range due {
-		for _, at := range s.missed(p, now) {
-			s.launch(ctx, p.job, jobs.ScheduledKey(at), at, nil)
-		}
-		if s.Planned != nil {
-			s.Planned(p.job.Name, p.start)
-		}
-	}
-}
-
-// missed moves a plan on to the next instant in the future and returns those
-// passed that are to be started: the one that is on time, and of the others
-// what the job's policy wants.
-func (s *Scheduler) missed(p *plan, now time.Time) (starts []time.Time) {
-	window := p.job.StartingDeadline
-	if window == 0 {
-		window = catchUpWindow
-	}
-	var late []time.Time
-	for n := 0; !p.start.After(now); n++ {
-		switch lateness := now.Sub(p.start); {
-		case lateness <= onTime:
-			starts = append(starts, p.due)
-		case lateness <= window && n < mostMissed:
-			late = append(late, p.due)
-		}
-		p.advance(p.due)
-	}
-	switch {
-	case len(late) == 0:
-	case p.job.CatchUp == jobs.CatchUpAll:
-		starts = append(late, starts...)
-	case p.job.CatchUp != jobs.CatchUpNone && len(starts) == 0:
-		starts = late[len(late)-1:]
-	}
-	if skipped := len(late) - len(starts); skipped > 0 && p.job.CatchUp != jobs.CatchUpAll {
-		s.Log.Warn("missed occurrences are not caught up with", "job", p.job.Name, "count", skipped, "catch_up", string(p.job.CatchUp))
-	}
-	return starts
-}
-
-// launch starts an occurrence, unless this start is at it already. A run that
-// was taken over is given; otherwise the occurrence is claimed.
-func (s *Scheduler) launch(ctx context.Context, job *jobs.Job, key jobs.Key, due time.Time, taken *ledger.Run) {
-	o := occurrence{job.Name, key}
-	if _, ok := s.busy[o]; ok {
-		return
-	}
-	s.busy[o] = time.Now()
-	delete(s.later, o)
-	s.runs.Go(func() {
-		res, err := s.do(ctx, job, key, due, taken)
-		if res != nil && s.Finished != nil {
-			s.Finished(job, res, max(0, res.Started.Sub(due)))
-		}
-		s.done <- finished{o, job, due, res, err}
-	})
-}
-
-// do waits for a place, claims the occurrence and runs it. The result is nil
-// if there was nothing to do.
-func (s *Scheduler) do(ctx context.Context, job *jobs.Job, key jobs.Key, due time.Time, taken *ledger.Run) (*Result, error) {
-	log := s.Log.With("job", job.Name, "occurrence", string(key))
-	s.count(1, 0)
-	if s.pending.Acquire(ctx, 1) != nil {
-		s.count(-1, 0)
-		return nil, nil // stopped; the next start catches up
-	}
-	s.count(-1, 1)
-	defer func() {
-		s.pending.Release(1)
-		s.count(0, -1)
-	}()
+// do runs an occurrence that has a place.
+func (s *Scheduler) do(ctx context.Context, st *start) {
+	log := s.Log.With("job", st.job.Name, "occurrence", string(st.key))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	var id int64
 	rec := Recording{
-		Ledger: s.Ledger, Holder: s.Holder, Lease: s.Lease, Classify: s.Classify, Run: taken,
+		Ledger: s.Ledger, Holder: s.Holder, Lease: s.Lease, Classify: s.Classify, Run: st.taken,
 		Claimed: func(run *ledger.Run) {
 			id = run.ID
-			s.mu.Lock()
-			s.cancel[id] = cancel
-			s.mu.Unlock()
-			log.Info("run started", "run", id, "lateness", time.Since(due).Round(time.Millisecond))
+			s.cancelable(id, cancel)
+			log.Info("run started", "run", id, "resumed", run.Claims > 1 || st.tries > 0, "lateness", st.lateness(time.Now()))
 		},
+		Succeeded: func(ctx context.Context) error { return s.claimFollowers(ctx, st) },
 	}
-	res, err := s.Engine.Record(ctx, rec, Order{Job: job, Key: key, At: due, CancelOnInterrupt: s.CancelOnInterrupt})
+	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt}
+	if due := st.key.Due(); st.job.Schedule != nil && st.job.StartingDeadline > 0 && !due.IsZero() {
+		o.StartBy = st.job.Due(st.key, due).Add(st.job.StartingDeadline)
+	}
+	st.result, st.err = s.Engine.Record(ctx, rec, o)
+	s.cancelable(id, nil)
+	switch {
+	case st.err == nil:
+		s.tell(log, st.result)
+		if s.Finished != nil {
+			s.Finished(st.job, st.result, st.lateness(st.result.Started))
+		}
+	case errors.Is(st.err, ledger.ErrLost):
+		log.Warn("run is somebody else's now", "run", id, "err", st.err)
+	case ctx.Err() == nil:
+		log.Error("the occurrence could not be run", "err", st.err)
+	}
+}
+
+// lateness is how late a run began; zero if it had no instant to begin at.
+func (st *start) lateness(began time.Time) time.Duration {
+	if st.begin.IsZero() {
+		return 0
+	}
+	return max(0, began.Sub(st.begin)).Round(time.Millisecond)
+}
+
+// cancelable says how to cancel a run of this process; nil means no more.
+func (s *Scheduler) cancelable(run int64, cancel context.CancelCauseFunc) {
 	s.mu.Lock()
-	delete(s.cancel, id)
-	s.mu.Unlock()
-	if taken, ok := errors.AsType[*Taken](err); ok {
-		log.Debug("nothing to do", "reason", taken)
-		return nil, nil
+	defer s.mu.Unlock()
+	if cancel == nil {
+		delete(s.cancel, run)
+		return
 	}
-	if err != nil {
-		log.Error("the occurrence could not be run", "err", err)
-		return nil, err
-	}
-	s.tell(log, res)
-	return res, nil
+	s.cancel[run] = cancel
 }
 
 // tell logs how a run ended.
@@ -443,19 +351,120 @@ func (s *Scheduler) tell(log *slog.Logger, res *Result) {
 	}
 }
 
+// settle takes note of a run that has ended, or has to be tried again.
+func (s *Scheduler) settle(ctx context.Context, st *start) {
+	s.active--
+	if ctx.Err() != nil {
+		return
+	}
+	p := s.plans[st.occurrence.job]
+	awaited := p != nil && p.wait == st.key
+	if st.left(awaited) {
+		st.taken, st.begin = nil, time.Time{}
+		st.retry = time.Now().Add(min(s.Lease<<min(st.tries, 10), lastRetry))
+		st.tries++
+		s.wakeAt(st.retry)
+		return
+	}
+	delete(s.starts, st.occurrence)
+	if awaited {
+		p.wait = ""
+		s.next = time.Now()
+	}
+	if st.result == nil || !st.result.good() {
+		return
+	}
+	for _, job := range s.followers(st.occurrence.job) {
+		s.launch(&start{occurrence: occurrence{job.Name, st.key}, job: job, at: st.at})
+	}
+}
+
+// left reports whether the occurrence has to be tried again. What another
+// process is at has to be if somebody waits here for its end.
+func (st *start) left(awaited bool) bool {
+	if taken, ok := errors.AsType[*Taken](st.err); ok {
+		return awaited && !taken.Run.State.Final()
+	}
+	if st.err != nil {
+		return !errors.Is(st.err, ledger.ErrLost)
+	}
+	return st.result.Resumable() && !errors.Is(st.result.Err, ledger.ErrLost)
+}
+
+// followers are the jobs to be started when a job has succeeded.
+func (s *Scheduler) followers(name string) (all []*jobs.Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, job := range s.jobs {
+		if job.After == name && !job.Suspend {
+			all = append(all, job)
+		}
+	}
+	return all
+}
+
+// claimFollowers claims the occurrences that follow one that has succeeded.
+// They are in the ledger before the success is, so that a start that is cut off
+// between the two loses none.
+func (s *Scheduler) claimFollowers(ctx context.Context, st *start) error {
+	for _, job := range s.followers(st.occurrence.job) {
+		c := ledger.Claim{Job: job.Name, Key: string(st.key), Due: st.key.Due(), Holder: s.Holder, Lease: s.Lease}
+		if _, _, err := s.Ledger.Claim(ctx, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep renews the leases, ends what somebody wants to be canceled, and takes
+// over what nobody has any more.
+func (s *Scheduler) keep(ctx context.Context) error {
+	if len(s.starts) == 0 {
+		return s.takeOver(ctx)
+	}
+	if _, err := s.Ledger.Renew(ctx, s.Holder, s.Lease); err != nil {
+		return err
+	}
+	wanted, err := s.Ledger.CancelRequests(ctx, s.Holder)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for _, run := range wanted {
+		if cancel := s.cancel[run]; cancel != nil {
+			cancel(ErrCanceled)
+		}
+	}
+	s.mu.Unlock()
+	return s.takeOver(ctx)
+}
+
 // takeOver resumes the runs that nobody has.
 func (s *Scheduler) takeOver(ctx context.Context) error {
 	runs, err := s.Ledger.TakeOver(ctx, s.Holder, s.Lease, pendingTasks)
 	if err != nil {
 		return err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, run := range runs {
 		job := s.jobs[run.Job]
 		if job == nil {
-			s.Log.Warn("a run of a job that is no longer there cannot be resumed", "job", run.Job, "occurrence", run.Key, "run", run.ID)
-			continue
+			s.Log.Warn("a run of a job that is no longer there is followed to its end", "job", run.Job, "occurrence", run.Key, "run", run.ID)
+			job = removed(run.Job)
 		}
-		s.launch(ctx, job, jobs.Key(run.Key), run.Due, run)
+		at := run.Due
+		if at.IsZero() {
+			at = run.Claimed
+		}
+		s.launch(&start{occurrence: occurrence{run.Job, jobs.Key(run.Key)}, job: job, at: at, taken: run})
 	}
 	return nil
+}
+
+// removed stands for a job of which no more than its name is known.
+func removed(name string) *jobs.Job {
+	job := &jobs.Job{Name: name}
+	_ = job.Check() // fills in the defaults; the name was good once
+	return job
 }

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,106 +34,131 @@ type part struct {
 	place        jobs.Place
 	doc          transfer.Document
 	attempt      int    // from 1
+	tries        int    // attempts that failed before the present one, of those that count
 	submissionID string // of the present attempt; empty until it has one
 }
 
 // label is the label of the present attempt's task.
 func (r *part) label() string { return r.run.label(r.place, r.attempt) }
 
-// do adopts or submits, waits, and tries again as often as the job allows. The
-// attempts of earlier starts do not count for that.
+// do adopts or submits, waits, and tries again as often as the job allows.
+// Without a ledger, the attempts of earlier starts do not count for that.
 func (r *part) do(ctx context.Context) error {
-	task, err := r.lookUp(ctx)
+	found, err := r.lookUp(ctx)
 	if err != nil {
 		return err
 	}
-	for tries := 0; ; tries++ {
-		if task == nil {
-			err = r.submit(ctx)
-		} else {
-			err = r.adopt(task)
+	for ; ; r.tries++ {
+		if !found {
+			if err := r.submit(ctx); err != nil {
+				return err
+			}
 		}
-		if err != nil {
-			return err
-		}
-		if r.NoWait && (task == nil || !task.Status.Final()) {
+		if last := r.result.task().Last; r.NoWait && (last == nil || !last.Status.Final()) {
 			return errDetached
 		}
 		if err = r.watch(ctx); err == nil {
 			return nil
 		}
 		f, ok := errors.AsType[*Failure](err)
-		if !ok || f.Kind != Failed || tries >= r.Job.BackoffLimit {
+		if !ok || f.Kind != Failed || r.tries >= r.Job.BackoffLimit {
 			return err
 		}
-		delay := r.Job.Backoff << min(tries, 10)
+		delay := r.Job.Backoff << min(r.tries, 10)
 		r.log.Warn("attempt failed, another one follows", "attempt", r.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
 		r.result.State = Claimed
 		if sleep(ctx, delay) != nil {
 			return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", r.attempt))
 		}
-		r.attempt++
-		r.submissionID = "" // used up by the attempt that failed
-		task = nil
+		r.next()
+		found = false
 	}
 }
 
-// lookUp asks Globus for the task of an earlier start of this occurrence. It
-// returns one that has not failed, or nil after it has counted the attempts
-// that have.
-func (r *part) lookUp(ctx context.Context) (*transfer.Task, error) {
+// next moves on to the next attempt.
+func (r *part) next() {
+	r.attempt++
+	r.submissionID = "" // used up by the attempt before
+}
+
+// lookUp adopts the task of an earlier start of this occurrence, if there is
+// one that has not failed. It counts the attempts that have.
+func (r *part) lookUp(ctx context.Context) (found bool, err error) {
 	if s, ok := r.record.last(r.place); ok {
 		return r.resume(ctx, s)
 	}
 	if r.Fresh || r.record != nil && !r.record.first {
-		return nil, nil
+		return false, nil
 	}
 	for ; ; r.attempt++ {
-		failed := false
-		for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
-			if err != nil {
-				return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
-			}
-			if task.Status != transfer.Failed {
-				return task, nil
-			}
-			failed = true
+		task, err := r.labeled(ctx)
+		if err != nil || task == nil {
+			return false, err
 		}
-		if !failed {
-			return nil, nil
+		if task.Status != transfer.Failed {
+			return true, r.adopt(ctx, task)
 		}
 	}
 }
 
-// resume goes on with what the ledger has of this place: it returns the task
-// that there is, or nil to submit, again or anew.
-func (r *part) resume(ctx context.Context, s ledger.Submission) (*transfer.Task, error) {
-	r.attempt, r.submissionID = s.Attempt, s.ID
-	switch {
-	case s.Status == string(transfer.Failed):
-		r.attempt, r.submissionID = s.Attempt+1, ""
-		return nil, nil
-	case s.TaskID != "":
-		task, err := r.globus.Task(ctx, s.TaskID)
+// labeled asks Globus for the task that bears the label of the present attempt:
+// one that has not failed if there are several, nil if there is none.
+func (r *part) labeled(ctx context.Context) (found *transfer.Task, err error) {
+	for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
 		if err != nil {
-			return nil, fmt.Errorf("look at task %s: %w", s.TaskID, err)
+			return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
 		}
-		return task, nil
+		if found = task; task.Status != transfer.Failed {
+			break
+		}
 	}
-	// It was not confirmed: the same document with the same id tells.
-	doc := own(r.doc)
-	if err := json.Unmarshal(s.Document, doc); err != nil {
-		return nil, fmt.Errorf("read the recorded submission %s: %w", s.ID, err)
+	return found, nil
+}
+
+// resume goes on with what the ledger has of this place.
+func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err error) {
+	r.attempt, r.submissionID = s.Attempt, s.ID
+	again := r.record.run.Step == s.Step && r.record.run.Attempt > s.Attempt // somebody wants another attempt
+	if !again {
+		r.tries = s.Attempt - 1
 	}
-	if doc.Head().Deadline.Before(time.Now()) {
-		doc.Head().Deadline = transfer.Time{} // too late for it now; if it was sent, the answer is Duplicate
+	switch {
+	case again && s.Status == string(transfer.Failed):
+		r.next()
+		return false, nil
+	case s.TaskID != "":
+		r.log.Info("task adopted", "task_id", s.TaskID, "attempt", r.attempt)
+		r.note(Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label}, true)
+		return true, nil
 	}
-	r.doc = doc
-	return nil, nil
+	// It was not confirmed. Its label tells if it was sent, also if the guard
+	// would not let it pass now.
+	switch task, err := r.labeled(ctx); {
+	case err != nil && ctx.Err() != nil:
+		return false, &Failure{Kind: Unknown, Err: err, Message: "the submission of an earlier start is not confirmed yet"}
+	case err != nil:
+		return false, err
+	case task != nil:
+		return true, r.adopt(ctx, task)
+	}
+	if err := r.withdrawn(); err != nil {
+		return false, err
+	}
+	if again {
+		r.next() // with the document as it is now
+		return false, nil
+	}
+	doc, err := decode(s)
+	if err != nil {
+		return false, err
+	}
+	doc.Head().Deadline = r.doc.Head().Deadline
+	r.doc = doc // as it may have been sent
+	return false, nil
 }
 
 // adopt takes over a task that an earlier start submitted.
-func (r *part) adopt(task *transfer.Task) error {
+func (r *part) adopt(ctx context.Context, task *transfer.Task) error {
 	if want, got := collections(r.doc), taskCollections(task); want != got {
 		return &Failure{
 			Kind: Refused, TaskID: task.TaskID, state: Broken,
@@ -143,10 +167,7 @@ func (r *part) adopt(task *transfer.Task) error {
 	}
 	r.log.Info("task adopted", "task_id", task.TaskID, "attempt", r.attempt, "status", string(task.Status))
 	r.note(Task{TaskID: task.TaskID, SubmissionID: r.submissionID, Label: task.Label, Last: task}, true)
-	if s, ok := r.record.last(r.place); ok && s.TaskID == "" {
-		r.record.accepted(context.Background(), r, task.TaskID)
-	}
-	return nil
+	return r.record.adopted(ctx, r, task)
 }
 
 // note records the task of the present attempt.
@@ -179,12 +200,11 @@ func (r *part) submit(ctx context.Context) error {
 	}
 	full, nameless := false, 0
 	for ctx.Err() == nil {
-		head.Deadline = r.deadline()
 		sent, err := r.post(ctx, doc)
 		if err == nil {
 			r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", r.attempt, "submission_id", r.submissionID, "code", sent.Code)
 			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.submissionID, Label: head.Label}, false)
-			r.record.accepted(context.WithoutCancel(ctx), r, sent.TaskID)
+			r.record.accepted(ctx, r, sent.TaskID)
 			return nil
 		}
 		e, ok := errors.AsType[*transfer.Error](err)
@@ -206,6 +226,7 @@ func (r *part) submit(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		head.Deadline = r.deadline() // it has waited
 	}
 	return ctx.Err()
 }
@@ -222,14 +243,8 @@ func (r *part) deadline() transfer.Time {
 // post submits doc. It gets some time beyond the end of ctx, and then the
 // deadline that is left to it is its own.
 func (r *part) post(ctx context.Context, doc transfer.Document) (*transfer.Submitted, error) {
-	whole, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	whole, cancel := beyond(ctx, grace)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() {
-		if sleep(whole, grace) == nil {
-			cancel()
-		}
-	})
-	defer stop()
 	return r.globus.Submit(whole, doc)
 }
 
@@ -240,14 +255,16 @@ func (r *part) mine(task *transfer.Task) bool { return r.Label == "" && task.Lab
 // clearUp looks for the task of a submission that may have reached Globus. The
 // task may have failed since; there was none with its label before.
 func (r *part) clearUp(ctx context.Context, cause error) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
-	defer cancel()
-	for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
-		if err != nil {
-			break // the service is still out of reach, the outcome unknown
-		}
-		if r.mine(task) {
-			return r.adopt(task)
+	if r.record == nil || ctx.Err() == nil || errors.Is(context.Cause(ctx), ErrCanceled) { // else the next start looks
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
+		defer cancel()
+		for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
+			if err != nil {
+				break // the service is still out of reach, the outcome unknown
+			}
+			if r.mine(task) {
+				return r.adopt(ctx, task)
+			}
 		}
 	}
 	r.result.State = Submitted
@@ -277,7 +294,7 @@ func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error
 			return true, fmt.Errorf("look for the task at work on the same paths: %w", err)
 		}
 		if r.mine(task) {
-			return true, r.adopt(task)
+			return true, r.adopt(ctx, task)
 		}
 		if taskCollections(task) != collections(r.doc) {
 			continue

@@ -36,12 +36,18 @@ func (r *part) watch(ctx context.Context) error {
 	if task.Last != nil && task.Last.Status.Final() {
 		return w.settle(ctx)
 	}
-	for wait := firstPoll; ; wait = nextPoll(wait) {
+	wait := firstPoll
+	if r.result.Adopted {
+		wait = 0 // it may have ended long ago
+	}
+	for ; ; wait = max(firstPoll, nextPoll(wait)) {
 		switch t, err := w.tasks.look(ctx, task.TaskID, wait); {
 		case err == nil:
 			task.Last = t
 		case ctx.Err() != nil:
 			return w.interrupt(ctx)
+		case gone(err) && w.record.succeeded(r):
+			return nil // so long ago that Globus has forgotten it
 		default:
 			return w.lost(err)
 		}
@@ -97,6 +103,7 @@ func (w *watcher) judge(ctx context.Context) {
 	}
 	why, code := w.explain(ctx)
 	w.say(slog.LevelWarn, "task changed", "reason", why)
+	w.record.note(ctx, w.run, string(class), why)
 	if reaction == jobs.Cancel && w.end == nil {
 		w.cancel(ctx, why, code)
 	}

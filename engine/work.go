@@ -142,7 +142,7 @@ func manifest(r io.Reader, s *jobs.Step) iter.Seq2[transfer.Item, error] {
 				ExternalChecksum:  line.ExternalChecksum,
 				ChecksumAlgorithm: base.ChecksumAlgorithm,
 			}
-			if err == nil && !(strings.HasPrefix(item.SourcePath, "/") && strings.HasPrefix(item.DestinationPath, "/")) {
+			if err == nil && (!strings.HasPrefix(item.SourcePath, "/") || !strings.HasPrefix(item.DestinationPath, "/")) {
 				err = fmt.Errorf("line %d: a path is not absolute", line.Line)
 			}
 			if !yield(item, err) || err != nil {

@@ -7,15 +7,21 @@ import (
 	"github.com/globus-runner/globus-runner/ledger"
 )
 
-func TestOnlyTheFirstClaimIsNew(t *testing.T) {
+func TestClaimsAreCounted(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
 		c := ledger.Claim{Job: "nightly", Key: "1", Holder: "a", Lease: time.Minute}
-		for i, want := range []bool{true, false, false} {
+		for want := 1; want <= 3; want++ {
 			run, mine, err := l.Claim(t.Context(), c)
-			if err != nil || !mine || run.New != want {
-				t.Errorf("claim %d: got %+v, %t, %v, want it mine and new: %t", i+1, run, mine, err, want)
+			if err != nil || !mine || run.Claims != want {
+				t.Errorf("got %+v, %t, %v, want it mine and claimed %d times", run, mine, err, want)
 			}
+		}
+		if err := l.Release(t.Context(), "a"); err != nil {
+			t.Fatal(err)
+		}
+		if runs, err := l.TakeOver(t.Context(), "b", time.Minute, 1); err != nil || len(runs) != 1 || runs[0].Claims != 4 {
+			t.Errorf("got %v, %v, want one run that was given away four times", runs, err)
 		}
 	})
 }

@@ -45,7 +45,7 @@ type Run struct {
 	Holder          string    // who works on it, or did last
 	LeaseUntil      time.Time // when others may take it over; zero if anybody may
 	CancelRequested bool
-	New             bool      // this very claim has made it; only Claim says so
+	Claims          int       // how often it was given to somebody; 1 for one that is new
 	Claimed         time.Time // the first time
 	Finished        time.Time // zero until the state is final
 
@@ -62,13 +62,13 @@ type Outcome struct {
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
 }
 
-const runColumns = `id, job, key, due, step, attempt, holder, lease_until, cancel_requested, claimed, finished,
+const runColumns = `id, job, key, due, step, attempt, holder, lease_until, cancel_requested, claims, claimed, finished,
 	state, exit_code, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults`
 
 func scanRun(rows *sql.Rows) (*Run, error) {
 	r := new(Run)
 	err := rows.Scan(&r.ID, &r.Job, &r.Key, instant{&r.Due}, &r.Step, &r.Attempt, &r.Holder, instant{&r.LeaseUntil},
-		&r.CancelRequested, instant{&r.Claimed}, instant{&r.Finished},
+		&r.CancelRequested, &r.Claims, instant{&r.Claimed}, instant{&r.Finished},
 		&r.State, &r.ExitCode, &r.Class, &r.Code, &r.Message, &r.RequestID,
 		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults)
 	return r, err
@@ -134,12 +134,9 @@ func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
 	run, err := s.run(ctx, `
 		INSERT INTO runs (job, key, due, holder, lease_until, claimed)
 		VALUES ($1, $2, $3, $4, @now + $5, @now)
-		ON CONFLICT (job, key) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
+		ON CONFLICT (job, key) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until, claims = runs.claims + 1
 		WHERE runs.finished = 0 AND (runs.holder = excluded.holder OR runs.lease_until <= @now)
 		RETURNING `+runColumns, c.Job, c.Key, stamp(c.Due), c.Holder, c.Lease.Microseconds())
-	if err == nil {
-		run.New = run.LeaseUntil.Equal(run.Claimed.Add(c.Lease.Truncate(time.Microsecond)))
-	}
 	if !errors.Is(err, ErrNone) {
 		return run, err == nil, err
 	}
@@ -179,7 +176,7 @@ func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duratio
 			WITH free AS (
 				SELECT id FROM runs WHERE finished = 0 AND lease_until <= @now ORDER BY claimed, id LIMIT $3 @skip
 			)
-			UPDATE runs SET holder = $1, lease_until = @now + $2 WHERE id IN (SELECT id FROM free)
+			UPDATE runs SET holder = $1, lease_until = @now + $2, claims = claims + 1 WHERE id IN (SELECT id FROM free)
 			RETURNING `+runColumns, holder, lease.Microseconds(), limit)
 		return err
 	})

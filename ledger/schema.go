@@ -28,6 +28,7 @@ CREATE TABLE runs (
 	holder           TEXT   NOT NULL,
 	lease_until      BIGINT NOT NULL,
 	cancel_requested BIGINT NOT NULL DEFAULT 0,
+	claims           BIGINT NOT NULL DEFAULT 1,
 	claimed          BIGINT NOT NULL,
 	finished         BIGINT NOT NULL DEFAULT 0,
 	exit_code        BIGINT NOT NULL DEFAULT 0,

@@ -94,10 +94,18 @@ func classify(ctx context.Context, err error) problem {
 		p.Class, p.status = "usage", exitUsage
 	case isTransfer:
 		p.Class, p.status = classifyReply(e)
-	case isAuth || isNetwork(err):
+	case isAuth || isNetwork(err) || isTemporary(err):
 		p.Class, p.status = "temporary", exitTemporary
 	}
 	return p
+}
+
+func isTemporary(err error) bool {
+	t, ok := errors.AsType[interface {
+		error
+		Temporary() bool
+	}](err)
+	return ok && t.Temporary()
 }
 
 func isUsage(err error) bool {

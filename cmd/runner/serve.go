@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -146,6 +147,7 @@ func (s *server) jobs() (*jobs.File, error) {
 		if err == nil {
 			s.seen = s.checksum()
 		}
+		debug.FreeOSMemory() // parsing takes much more than the jobs do
 		return file, err
 	}
 	job, err := s.env.Job.job()
@@ -207,6 +209,7 @@ func (s *server) watchJobs(ctx context.Context, scheduler *engine.Scheduler) {
 			s.log.Error("the jobs file is bad, the old one stays in force", "err", err)
 			continue
 		}
+		debug.FreeOSMemory()
 		s.log.Info("jobs file reloaded")
 		scheduler.Reload(ctx, file.Jobs)
 	}
