@@ -65,6 +65,9 @@ type server struct {
 
 // serve runs the scheduler until ctx ends.
 func (s *server) serve(ctx context.Context) error {
+	if s.variable("GOGC") == "" {
+		debug.SetGCPercent(50) // it is idle most of the time, and never in a hurry
+	}
 	var err error
 	if s.file, err = s.jobs(); err != nil {
 		return err
