@@ -5,9 +5,10 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
 LDFLAGS  := -s -w -X main.version=$(VERSION)
 LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUZZTIME ?= 20s
+ROUNDS   ?= 200
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test check lint fix fuzz bench interop golden cover image vuln clean
+.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-ci golden cover image vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,8 +40,17 @@ fuzz: ## every fuzz test, FUZZTIME each
 interop: build ## the official JavaScript SDK against the simulator
 	cd test/interop && npm ci --no-audit --no-fund --silent && node --test --test-reporter=spec
 
-bench: build ## start-up, one-shot runs, memory: ratios against bare programs
+bench: build ## start-up, one-shot runs, the scheduler, the ledger, beside budgets and bare programs
 	$(GO) run ./test/bench -runner bin/runner
+
+e2e-ci: ## the CI steps, run by act and gitlab-ci-local
+	test/ci/run.sh
+
+e2e-docker: ## the image and compose files on a Docker engine of its own (root)
+	test/docker/run
+
+crash: ## kill the program some hundred times, and count the tasks
+	$(GO) test ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
 
 golden: ## rewrite what the scripts expect
 	$(GO) test ./cmd/runner -run TestScript -update
@@ -49,7 +59,7 @@ cover: ## coverage by package
 	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
 
 image: ## a container image of this commit
-	DOCKER_BUILDKIT=1 docker build --build-arg VERSION=$(VERSION) -t globus-runner:$(VERSION) .
+	DOCKER_BUILDKIT=1 docker build --build-arg VERSION=$(VERSION) -t globus-runner:$(VERSION) -t globus-runner .
 
 vuln: ## known vulnerabilities (needs the online database)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...

@@ -26,8 +26,9 @@ type app struct {
 
 	jobs     string // the flag --jobs
 	verbose  bool
-	recorded bool           // what is run goes into the ledger
-	status   *status.Status // of serve; nil otherwise
+	recorded bool              // what is run goes into the ledger
+	results  []*resultDocument // what came of the orders so far
+	status   *status.Status    // of serve; nil otherwise
 }
 
 func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
@@ -85,14 +86,14 @@ func (a *app) command() *cobra.Command {
 // prepare reads the environment and sets up what every command needs.
 func (a *app) prepare() error {
 	env, err := readEnvironment(a.environ)
-	if err != nil {
-		return usageError{err}
-	}
-	a.env = env
+	a.env = env // as far as it is good
 	if a.verbose {
 		a.env.LogLevel = slog.LevelDebug
 	}
 	a.log = slog.New(a.logHandler())
+	if err != nil {
+		return usageError{err}
+	}
 	return nil
 }
 

@@ -39,6 +39,7 @@ type environment struct {
 	XDGStateHome   string `env:"XDG_STATE_HOME" desc:"where the user's state folders are"`
 	Home           string `env:"HOME" desc:"the user's home folder"`
 
+	CI         ciEnvironment
 	Occurrence occurrenceEnvironment
 	Job        jobEnvironment `envPrefix:"RUNNER_JOB_"`
 }
@@ -53,6 +54,15 @@ type occurrenceEnvironment struct {
 	CircleCI      string `env:"CIRCLE_WORKFLOW_ID" desc:"set by CircleCI"`
 	Jenkins       string `env:"BUILD_TAG" desc:"set by Jenkins"`
 }
+
+// A ciEnvironment is what GitHub Actions says about itself.
+type ciEnvironment struct {
+	GitHubActions string `env:"GITHUB_ACTIONS" desc:"true in GitHub Actions: an error of run or validate is annotated, and run writes the two files below"`
+	GitHubSummary string `env:"GITHUB_STEP_SUMMARY" desc:"file of the summary of a step"`
+	GitHubOutput  string `env:"GITHUB_OUTPUT" desc:"file of the outputs of a step"`
+}
+
+func (c *ciEnvironment) github() bool { return c.GitHubActions == "true" }
 
 // A jobEnvironment describes one job without any file.
 type jobEnvironment struct {

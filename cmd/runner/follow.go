@@ -175,6 +175,7 @@ func (a *app) await(ctx context.Context, o engine.Order, timeout span, do doer) 
 		return err
 	}
 	doc := a.document(ctx, res)
+	a.results = append(a.results, doc)
 	printed := a.print(doc, doc.text)
 	if res.Err != nil {
 		return res.Err

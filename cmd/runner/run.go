@@ -25,10 +25,15 @@ A start with the same job and occurrence continues what an earlier one began:
 a task that is there is adopted, one that failed gets a new attempt. The
 occurrence is --scheduled-for, else RUNNER_OCCURRENCE, else the Kubernetes
 Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system, else a new
-one.`
+one.
+
+Reports are written whatever comes of the run, unless it is dry. In GitHub
+Actions the step gets its summary, its outputs and an annotation for an error
+without being asked.`
 
 func (a *app) runCommand() *cobra.Command {
 	var f following
+	var r reporting
 	var scheduledFor string
 	var all bool
 	c := &cobra.Command{
@@ -38,32 +43,50 @@ func (a *app) runCommand() *cobra.Command {
 		Example: `  RUNNER_JOB_SOURCE=$LAB:/data/ RUNNER_JOB_DESTINATION=$VAULT:/raw/ runner run
   runner run nightly --scheduled-for 2026-11-21T02:00:00Z --timeout 2h`,
 		Args: arguments(0, 1000),
+		// The reports tell about a wrong environment too.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
 		RunE: func(c *cobra.Command, args []string) error {
-			chosen, err := a.choose(args, all)
-			if err != nil {
-				return err
+			orders, err := a.orders(args, all, scheduledFor)
+			if err == nil {
+				a.recorded = true
+				err = a.runAll(c.Context(), orders, f, len(args) > 1 || all)
 			}
-			key, fresh, err := a.env.Occurrence.key(scheduledFor)
-			if err != nil {
-				return err
+			if !f.dryRun {
+				a.tell(c.Context(), r, orders, err)
 			}
-			at := key.Due()
-			if at.IsZero() {
-				at = time.Now().UTC()
-			}
-			var orders []engine.Order
-			for _, job := range chosen {
-				orders = append(orders, engine.Order{Job: job, Key: key, At: at, Fresh: fresh})
-			}
-			a.recorded = true
-			return a.runAll(c.Context(), orders, f, len(args) > 1 || all)
+			return err
 		},
 	}
 	f.flags(c.Flags())
+	r.flags(c.Flags())
 	a.jobsFlag(c)
 	c.Flags().BoolVar(&all, "all", false, "run every job of the jobs file")
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
 	return c
+}
+
+// orders prepares the start and finds out what there is to do.
+func (a *app) orders(names []string, all bool, scheduledFor string) ([]engine.Order, error) {
+	if err := a.prepare(); err != nil {
+		return nil, err
+	}
+	chosen, err := a.choose(names, all)
+	if err != nil {
+		return nil, err
+	}
+	key, fresh, err := a.env.Occurrence.key(scheduledFor)
+	if err != nil {
+		return nil, err
+	}
+	at := key.Due()
+	if at.IsZero() {
+		at = time.Now().UTC()
+	}
+	var orders []engine.Order
+	for _, job := range chosen {
+		orders = append(orders, engine.Order{Job: job, Key: key, At: at, Fresh: fresh})
+	}
+	return orders, nil
 }
 
 // choose finds the jobs to run.
@@ -134,10 +157,14 @@ func (a *app) runAll(ctx context.Context, orders []engine.Order, f following, li
 	wg.Wait()
 	docs := []*resultDocument{}
 	for i, res := range results {
-		if res != nil {
-			docs = append(docs, a.document(ctx, res))
-			errs[i] = res.Err
+		if res == nil {
+			a.results = append(a.results, a.undone(ctx, orders[i], errs[i]))
+			continue
 		}
+		doc := a.document(ctx, res)
+		docs = append(docs, doc)
+		a.results = append(a.results, doc)
+		errs[i] = res.Err
 	}
 	printed := a.print(map[string]any{"runs": docs}, func(w io.Writer) {
 		for _, d := range docs {

@@ -66,7 +66,7 @@ func (s *submitting) order(name string, doc transfer.Document, now time.Time) (e
 		}
 		s.submissionID = id
 	}
-	if err := notify(head, s.notify); err != nil {
+	if err := setMails(head, s.notify); err != nil {
 		return engine.Order{}, err
 	}
 	job := &jobs.Job{Name: name, Steps: jobs.Single(doc), Literal: true}
@@ -79,8 +79,8 @@ func (s *submitting) order(name string, doc transfer.Document, now time.Time) (e
 	}, nil
 }
 
-// notify sets the mails that the owner gets.
-func notify(head *transfer.Header, value string) error {
+// setMails sets the mails that the owner gets.
+func setMails(head *transfer.Header, value string) error {
 	for word := range strings.SplitSeq(strings.ToLower(value), ",") {
 		switch strings.TrimSpace(word) {
 		case "on":

@@ -68,6 +68,7 @@ func (a *app) validate() error {
 		return err
 	}
 	if len(problems) > 0 {
+		a.annotate(err)
 		return usageError{fmt.Errorf("%s has %s", where, count(len(problems), "problem"))}
 	}
 	return nil

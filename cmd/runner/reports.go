@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"net/url"
+	"os"
+	"slices"
+
+	"github.com/spf13/pflag"
+
+	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/notify"
+)
+
+// taskPage is where people look at a task, by its id.
+const taskPage = "https://app.globus.org/activity/"
+
+// maxAnnotations is how many annotations GitHub takes from one step.
+const maxAnnotations = 10
+
+// reporting says into which files the reports of a run go; empty means none.
+type reporting struct{ junit, summary, output string }
+
+func (r *reporting) flags(flags *pflag.FlagSet) {
+	flags.StringVar(&r.junit, "junit", "", "write a JUnit report to this file")
+	flags.StringVar(&r.summary, "summary", "", "write a summary in Markdown to this file")
+	flags.StringVar(&r.output, "output", "", "write task_id, state, bytes, files and exit_code to this file, as key=value lines")
+}
+
+// tell writes the reports on what was done about the orders, and on err, with
+// which the command ends. A file that cannot be written changes nothing about
+// the run, so it is logged.
+func (a *app) tell(ctx context.Context, files reporting, orders []engine.Order, err error) {
+	report := notify.Report{ExitCode: exitStatus(ctx, err)}
+	docs := a.results
+	if len(docs) == 0 && err != nil { // it ended before there was a result, or even a job
+		if len(orders) == 0 {
+			orders = []engine.Order{{Job: &jobs.Job{}}}
+		}
+		for _, o := range orders {
+			docs = append(docs, a.undone(ctx, o, err))
+		}
+	}
+	for _, d := range docs {
+		report.Runs = append(report.Runs, d.run())
+	}
+	type target struct {
+		file  string
+		mode  int
+		write func(io.Writer, notify.Report) error
+	}
+	targets := []target{
+		{files.junit, os.O_TRUNC, notify.JUnit},
+		{files.summary, os.O_TRUNC, notify.Summary},
+		{files.output, os.O_TRUNC, notify.Outputs},
+	}
+	if ci := a.env.CI; ci.github() {
+		// What else the step does writes into these files too. A flag that
+		// names one of them asks for no more than this.
+		targets = slices.DeleteFunc(targets, func(t target) bool { return t.file == ci.GitHubSummary || t.file == ci.GitHubOutput })
+		targets = append(targets,
+			target{ci.GitHubSummary, os.O_APPEND, notify.Summary},
+			target{ci.GitHubOutput, os.O_APPEND, notify.Outputs})
+	}
+	for _, t := range targets {
+		if t.file != "" {
+			a.writeReport(t.file, t.mode, t.write, report)
+		}
+	}
+	a.annotate(err)
+}
+
+// writeReport writes a report to a file, or logs why it could not.
+func (a *app) writeReport(name string, mode int, write func(io.Writer, notify.Report) error, r notify.Report) {
+	var buf bytes.Buffer
+	err := write(&buf, r)
+	if err == nil {
+		err = writeFile(name, mode, buf.Bytes())
+	}
+	if err != nil {
+		a.stderr.clear()
+		a.log.Warn("a report could not be written", "file", name, "err", err)
+	}
+}
+
+// writeFile writes into a file, which may be a pipe or a terminal.
+func writeFile(name string, mode int, data []byte) error {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|mode, 0o644)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	return errors.Join(err, f.Close())
+}
+
+// annotate has GitHub show an error; those of the jobs file at their lines.
+// Annotations go to standard error: GitHub reads both streams, and results on
+// standard output stay what they are.
+func (a *app) annotate(err error) {
+	if err == nil || !a.env.CI.github() {
+		return
+	}
+	list := []notify.Annotation{{Title: "runner", Message: a.sentence(err)}}
+	if problems := jobs.Problems(err); len(problems) > 0 {
+		list = nil
+		for _, p := range problems[:min(len(problems), maxAnnotations)] {
+			text := jobs.Problem{Field: p.Field, Msg: p.Msg}
+			list = append(list, notify.Annotation{Title: "runner", File: p.File, Line: p.Line, Col: p.Col, Message: text.Error()})
+		}
+	}
+	a.stderr.clear()
+	for _, n := range list {
+		_ = notify.Annotate(a.stderr, n) // the exit status and the message tell it too
+	}
+}
+
+// undone is the document of an order that came to nothing because of err.
+func (a *app) undone(ctx context.Context, o engine.Order, err error) *resultDocument {
+	r := &engine.Result{Job: o.Job.Name, Key: o.Key, State: engine.Broken, Err: err}
+	return a.document(ctx, r)
+}
+
+// run is the document as a report has it.
+func (d *resultDocument) run() notify.Run {
+	r := notify.Run{
+		Job: d.Job, Key: d.Key, State: string(d.State), ExitCode: d.ExitCode, Attempt: d.Attempt, Adopted: d.Adopted,
+		Files: d.FilesTransferred, Bytes: d.BytesTransferred, SkippedErrors: d.SkippedErrors, Faults: d.Faults,
+		Started: d.Started, Elapsed: d.elapsed, Note: d.Note,
+	}
+	for _, t := range d.Tasks {
+		r.Tasks = append(r.Tasks, notify.Task{ID: t.TaskID, URL: taskPage + url.PathEscape(t.TaskID)})
+	}
+	if d.Error != nil {
+		r.Class, r.Error = d.Error.Class, d.Error.Message
+	}
+	return r
+}
