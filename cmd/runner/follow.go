@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"os"
 	"strconv"
 	"time"
@@ -183,32 +185,74 @@ func (a *app) await(ctx context.Context, o engine.Order, timeout span, do doer) 
 	return printed
 }
 
-// dryRun prints the documents that would be submitted, and touches nothing.
+// dryRun prints the documents that would be submitted, and touches nothing: one
+// by itself, several as a list, each as soon as it is made.
 func (a *app) dryRun(o engine.Order) error {
-	var docs []any
-	for work, err := range engine.New(nil, a.log, a.manifests()).Works(o) {
-		switch {
-		case err != nil:
-			return usageError{err}
-		case work.Mkdir != nil:
-			docs = append(docs, map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path})
-		default:
-			if head := work.Document.Head(); head.Deadline.IsZero() {
-				head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
+	if a.out.query.expr != nil {
+		var docs []any
+		for doc, err := range a.planned(o) {
+			if err != nil {
+				return err
 			}
-			docs = append(docs, work.Document)
+			docs = append(docs, doc)
+		}
+		if len(docs) == 1 {
+			return a.print(docs[0], nil)
+		}
+		return a.print(docs, nil)
+	}
+	out := bufio.NewWriter(a.stdout)
+	var held []byte // the first document, until there is a second one
+	n := 0
+	for doc, err := range a.planned(o) {
+		if err != nil {
+			return errors.Join(err, out.Flush())
+		}
+		text, err := json.MarshalIndent(doc, "", "  ")
+		if err != nil {
+			return fmt.Errorf("encode a document: %w", err)
+		}
+		switch n++; n {
+		case 1:
+			held = text
+		case 2:
+			fmt.Fprintf(out, "[\n%s,\n%s", held, text)
+		default:
+			fmt.Fprintf(out, ",\n%s", text)
 		}
 	}
-	var doc any = docs
-	if len(docs) == 1 {
-		doc = docs[0]
+	if n == 1 {
+		fmt.Fprintf(out, "%s\n", held)
+	} else if n > 1 {
+		fmt.Fprint(out, "\n]\n")
 	}
-	return a.print(doc, func(w io.Writer) {
-		enc := json.NewEncoder(w)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		_ = enc.Encode(doc) // documents are plain data, w is a buffer
-	})
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write the result to standard output: %w", err)
+	}
+	return nil
+}
+
+// planned makes the documents that would be submitted.
+func (a *app) planned(o engine.Order) iter.Seq2[any, error] {
+	return func(yield func(any, error) bool) {
+		for work, err := range engine.New(nil, a.log, a.manifests()).Works(o) {
+			var doc any
+			switch {
+			case err != nil:
+				err = usageError{err}
+			case work.Mkdir != nil:
+				doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
+			default:
+				if head := work.Document.Head(); head.Deadline.IsZero() {
+					head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
+				}
+				doc = work.Document
+			}
+			if !yield(doc, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // manifests opens manifests by their file names.
