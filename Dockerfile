@@ -22,7 +22,7 @@ COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certifica
 COPY --from=build /out/runner /runner
 COPY --from=build --chown=65532:65532 --chmod=0700 /out/state /var/lib/runner
 USER 65532:65532
-ENV RUNNER_LISTEN=0.0.0.0:8080
+ENV RUNNER_LISTEN=0.0.0.0:8080 STATE_DIRECTORY=/var/lib/runner
 EXPOSE 8080
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD ["/runner", "health"]

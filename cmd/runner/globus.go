@@ -148,9 +148,8 @@ func loopback(host string) bool {
 	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-// isNetwork reports whether err is of the network and not of a service.
+// isNetwork reports whether err is of a request that got no reply.
 func isNetwork(err error) bool {
-	_, isURL := errors.AsType[*url.Error](err)
-	_, isNet := errors.AsType[net.Error](err)
-	return isURL || isNet
+	_, ok := errors.AsType[*url.Error](err)
+	return ok
 }
