@@ -12,14 +12,15 @@ import (
 // checkSecrets looks for what went over the wire as a credential.
 func (b *bench) checkSecrets() {
 	b.t.Helper()
-	said := b.log.String()
+	var said strings.Builder
+	said.WriteString(b.log.String())
 	for _, err := range b.errors {
 		if err != nil {
-			said += err.Error() + "\n"
+			said.WriteString(err.Error() + "\n")
 		}
 	}
 	for _, canary := range append(b.wire.credentials(), secret) {
-		if strings.Contains(said, canary) {
+		if strings.Contains(said.String(), canary) {
 			b.t.Errorf("the log or an error holds the credential %q", canary)
 		}
 	}
