@@ -72,14 +72,19 @@ func (a *app) command() *cobra.Command {
 	flags.Var(&a.out.query, "jmespath", "print what this JMESPath expression finds in the result, as JSON")
 	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request (like RUNNER_LOG_LEVEL=debug)")
 
-	root.AddCommand(
-		a.serveCommand(), a.runCommand(), a.runsCommand(), a.transferCommand(), a.deleteCommand(), a.taskCommand(),
-		a.lsCommand(), a.statCommand(), a.mkdirCommand(), a.renameCommand(),
-		a.endpointsCommand(), a.whoamiCommand(),
-		a.demoCommand(), a.simCommand(),
-		a.validateCommand(), a.schemaCommand(), a.planCommand(), a.jobsCommand(), a.nextCommand(),
-		a.healthCommand(), a.envCommand(), a.versionCommand(),
-	)
+	add := func(title string, commands ...*cobra.Command) {
+		root.AddGroup(&cobra.Group{ID: title, Title: title})
+		for _, c := range commands {
+			c.GroupID = title
+			root.AddCommand(c)
+		}
+	}
+	add("Running jobs:", a.serveCommand(), a.runCommand(), a.runsCommand(), a.healthCommand())
+	add("The jobs file:", a.validateCommand(), a.planCommand(), a.nextCommand(), a.jobsCommand(), a.schemaCommand())
+	add("Globus by hand:", a.transferCommand(), a.deleteCommand(), a.taskCommand(), a.lsCommand(), a.statCommand(),
+		a.mkdirCommand(), a.renameCommand(), a.endpointsCommand(), a.whoamiCommand())
+	add("Trying it out:", a.demoCommand(), a.simCommand())
+	root.AddCommand(a.envCommand(), a.versionCommand())
 	return root
 }
 

@@ -62,8 +62,8 @@ func (a *app) variables() []variableInfo {
 	var rows []variableInfo
 	for v := range variables(reflect.TypeFor[environment](), "") {
 		value, ok := set[v.name]
-		if v.secret {
-			value = ""
+		if v.secret || v.name == "RUNNER_STATE" && strings.Contains(value, "@") {
+			value = "" // the address of a database may hold its password
 		}
 		rows = append(rows, variableInfo{v.name, value, ok, v.fallback, v.meaning})
 	}
