@@ -89,9 +89,9 @@ func runBlock(t *testing.T, script string) {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	const cleanUp = `trap 'kill $(jobs -p) 2>/dev/null || true' EXIT` + "\n"
+	const cleanUp = `trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT` + "\n"
 	cmd := exec.CommandContext(ctx, "bash", "-euo", "pipefail", "-m", "-c", cleanUp+script)
-	cmd.WaitDelay = time.Second // a process left behind must not hold the test
+	cmd.WaitDelay = 10 * time.Second // a process left behind must not hold the test
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"CLIENT_ID="+simClientID(), "CLIENT_SECRET="+canary,
