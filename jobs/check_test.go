@@ -13,11 +13,12 @@ import (
 
 // copying is a file with jobs that copy from one place to another, in order.
 func copying(pairs ...string) string {
-	text := head + "jobs:\n"
+	var text strings.Builder
+	text.WriteString(head + "jobs:\n")
 	for i := 0; i < len(pairs); i += 2 {
-		text += fmt.Sprintf("  j%d: {transfer: {source: '%s', destination: '%s'}}\n", i/2+1, pairs[i], pairs[i+1])
+		fmt.Fprintf(&text, "  j%d: {transfer: {source: '%s', destination: '%s'}}\n", i/2+1, pairs[i], pairs[i+1])
 	}
-	return text
+	return text.String()
 }
 
 func TestTransfersThatMeetThemselvesOrEachOther(t *testing.T) {
@@ -68,11 +69,12 @@ func TestAMirrorMustNotHoldItsSource(t *testing.T) {
 
 func TestChains(t *testing.T) {
 	chain := func(after ...string) string {
-		text := head + "jobs:\n"
+		var text strings.Builder
+		text.WriteString(head + "jobs:\n")
 		for i, a := range after {
-			text += fmt.Sprintf("  j%d: {after: '%s', transfer: {source: 'lab:/a', destination: 'vault:b'}}\n", i+1, a)
+			fmt.Fprintf(&text, "  j%d: {after: '%s', transfer: {source: 'lab:/a', destination: 'vault:b'}}\n", i+1, a)
 		}
-		return text + "  first: {transfer: {source: 'lab:/a', destination: 'vault:b'}}\n"
+		return text.String() + "  first: {transfer: {source: 'lab:/a', destination: 'vault:b'}}\n"
 	}
 	tests := map[string]struct {
 		after []string
