@@ -146,10 +146,8 @@ func (s *server) jobsProblem() error {
 // jobs reads the jobs file, or makes the one job of the environment.
 func (s *server) jobs() (*jobs.File, error) {
 	if s.env.Job.Source == "" && s.env.Job.Destination == "" {
+		s.seen = s.checksum() // first: a change from here on is seen later
 		file, err := s.loadJobs()
-		if err == nil {
-			s.seen = s.checksum()
-		}
 		debug.FreeOSMemory() // parsing takes much more than the jobs do
 		return file, err
 	}
