@@ -69,7 +69,7 @@ var ErrCanceled = errors.New("canceled on request")
 func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, error) {
 	run := rec.Run
 	if run == nil {
-		claimed, mine, err := rec.Ledger.Claim(ctx, ledger.Claim{Job: o.Job.Name, Key: string(o.Key), Due: o.Key.Due(), Holder: rec.Holder, Lease: rec.Lease})
+		claimed, mine, err := rec.Ledger.Claim(ctx, claimOf(occurrence{o.Job.Name, o.Key}, rec.Holder, rec.Lease))
 		if err != nil {
 			return nil, fmt.Errorf("claim the occurrence: %w", err)
 		}
@@ -403,15 +403,8 @@ func (rec *record) finish(ctx context.Context, r *run, classify Classify) error 
 			o.RequestID = e.RequestID
 		}
 	}
-	for _, t := range r.result.Tasks {
-		if t.Last != nil {
-			o.Files += t.Last.FilesTransferred
-			o.FilesSkipped += t.Last.FilesSkipped
-			o.Bytes += t.Last.BytesTransferred
-			o.SkippedErrors += t.Last.SubtasksSkippedErrors
-			o.Faults += t.Last.Faults
-		}
-	}
+	sum := r.result.Totals()
+	o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults = sum.Files, sum.FilesSkipped, sum.Bytes, sum.SkippedErrors, sum.Faults
 	return rec.ledger.Finish(ctx, rec.run.ID, rec.holder, o)
 }
 

@@ -47,6 +47,25 @@ type Task struct {
 	Last         *transfer.Task // as it was seen last; nil if it was not looked at
 }
 
+// Totals are sums over the tasks of a result, as they were seen last.
+type Totals struct {
+	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
+}
+
+// Totals returns what all tasks of r did.
+func (r *Result) Totals() (sum Totals) {
+	for _, t := range r.Tasks {
+		if last := t.Last; last != nil {
+			sum.Files += last.FilesTransferred
+			sum.FilesSkipped += last.FilesSkipped
+			sum.Bytes += last.BytesTransferred
+			sum.SkippedErrors += last.SubtasksSkippedErrors
+			sum.Faults += last.Faults
+		}
+	}
+	return sum
+}
+
 // task returns the task of the present attempt, or nil.
 func (r *Result) task() *Task {
 	if len(r.Tasks) == 0 {

@@ -82,6 +82,11 @@ type occurrence struct {
 	key jobs.Key
 }
 
+// claimOf is the claim of an occurrence.
+func claimOf(o occurrence, holder string, lease time.Duration) ledger.Claim {
+	return ledger.Claim{Job: o.job, Key: string(o.key), Due: o.key.Due(), Holder: holder, Lease: lease}
+}
+
 // A start is an occurrence that waits for a place, has one, or was left to be
 // tried again.
 type start struct {
@@ -269,7 +274,7 @@ func (s *Scheduler) claim(ctx context.Context, st *start) error {
 	if st.taken != nil {
 		return nil
 	}
-	run, mine, err := s.Ledger.Claim(ctx, ledger.Claim{Job: st.job.Name, Key: string(st.key), Due: st.key.Due(), Holder: s.Holder, Lease: s.Lease})
+	run, mine, err := s.Ledger.Claim(ctx, claimOf(st.occurrence, s.Holder, s.Lease))
 	switch {
 	case err != nil:
 		return err
@@ -408,8 +413,7 @@ func (s *Scheduler) followers(name string) (all []*jobs.Job) {
 // between the two loses none.
 func (s *Scheduler) claimFollowers(ctx context.Context, st *start) error {
 	for _, job := range s.followers(st.occurrence.job) {
-		c := ledger.Claim{Job: job.Name, Key: string(st.key), Due: st.key.Due(), Holder: s.Holder, Lease: s.Lease}
-		if _, _, err := s.Ledger.Claim(ctx, c); err != nil {
+		if _, _, err := s.Ledger.Claim(ctx, claimOf(occurrence{job.Name, st.key}, s.Holder, s.Lease)); err != nil {
 			return err
 		}
 	}

@@ -136,8 +136,8 @@ func manifest(r io.Reader, s *jobs.Step) iter.Seq2[transfer.Item, error] {
 		}
 		for line, err := range jobs.Batch(r, 2) {
 			item := transfer.Item{
-				SourcePath:        below(base.SourcePath, line.Source),
-				DestinationPath:   below(base.DestinationPath, line.Destination),
+				SourcePath:        jobs.Below(base.SourcePath, line.Source),
+				DestinationPath:   jobs.Below(base.DestinationPath, line.Destination),
 				Recursive:         &line.Recursive,
 				ExternalChecksum:  line.ExternalChecksum,
 				ChecksumAlgorithm: base.ChecksumAlgorithm,
@@ -150,12 +150,4 @@ func manifest(r io.Reader, s *jobs.Step) iter.Seq2[transfer.Item, error] {
 			}
 		}
 	}
-}
-
-// below puts a folder before a path.
-func below(folder, path string) string {
-	if folder == "" {
-		return path
-	}
-	return strings.TrimSuffix(folder, "/") + "/" + strings.TrimPrefix(path, "/")
 }

@@ -54,6 +54,14 @@ func Batch(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 	}
 }
 
+// Below puts a folder, unless it is empty, before a path of a batch.
+func Below(folder, path string) string {
+	if folder == "" {
+		return path
+	}
+	return strings.TrimSuffix(folder, "/") + "/" + strings.TrimPrefix(path, "/")
+}
+
 // parseBatchLine reads one line; a blank one has no source.
 func parseBatchLine(text string, fields int) (BatchLine, error) {
 	words, err := splitWords(text)

@@ -53,12 +53,7 @@ func (a *app) envCommand() *cobra.Command {
 
 // variables lists every variable with what is set; secrets without their value.
 func (a *app) variables() []variableInfo {
-	set := map[string]string{}
-	for _, kv := range a.environ {
-		if name, value, _ := strings.Cut(kv, "="); value != "" {
-			set[name] = value
-		}
-	}
+	set := settings(a.environ)
 	var rows []variableInfo
 	for v := range variables(reflect.TypeFor[environment](), "") {
 		value, ok := set[v.name]

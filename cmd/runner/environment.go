@@ -97,13 +97,7 @@ type jobEnvironment struct {
 // A variable that is set to nothing counts as not set.
 func readEnvironment(environ []string) (environment, error) {
 	var e environment
-	set := map[string]string{}
-	for _, kv := range environ {
-		if name, value, _ := strings.Cut(kv, "="); value != "" {
-			set[name] = value
-		}
-	}
-	err := env.ParseWithOptions(&e, env.Options{Environment: set})
+	err := env.ParseWithOptions(&e, env.Options{Environment: settings(environ)})
 	if err == nil {
 		return e, e.check()
 	}
@@ -119,6 +113,17 @@ func readEnvironment(environ []string) (environment, error) {
 		problems = append(problems, err)
 	}
 	return e, errors.Join(problems...)
+}
+
+// settings are the variables that are set to something, by name.
+func settings(environ []string) map[string]string {
+	set := map[string]string{}
+	for _, kv := range environ {
+		if name, value, _ := strings.Cut(kv, "="); value != "" {
+			set[name] = value
+		}
+	}
+	return set
 }
 
 // check looks at what a single variable cannot tell.

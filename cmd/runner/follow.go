@@ -88,11 +88,7 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following) error {
 	if f.dryRun {
 		return a.dryRun(o)
 	}
-	globus, err := a.connect()
-	if err != nil {
-		return err
-	}
-	do, done, err := a.recorder(ctx, globus)
+	do, done, err := a.recorder(ctx)
 	if err != nil {
 		return err
 	}
@@ -103,9 +99,13 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following) error {
 // A doer brings one order to its end.
 type doer func(context.Context, engine.Order) (*engine.Result, error)
 
-// recorder returns what does orders, with the ledger if there is to be one.
+// recorder connects, and returns what does orders, with the ledger if there is to be one.
 // Ad hoc orders have none: nothing could be resumed by their key.
-func (a *app) recorder(ctx context.Context, globus *clients) (do doer, done func(), err error) {
+func (a *app) recorder(ctx context.Context) (do doer, done func(), err error) {
+	globus, err := a.connect()
+	if err != nil {
+		return nil, nil, err
+	}
 	e := engine.New(globus.transfer, a.log, a.manifests())
 	plain := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
 	if !a.recorded {

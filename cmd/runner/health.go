@@ -88,15 +88,9 @@ func (s *server) finished(job *jobs.Job, res *engine.Result, lateness time.Durat
 	if res.Resumable() {
 		return
 	}
-	r := status.Run{Job: job.Name, Outcome: string(res.State), Started: res.Started, Finished: res.Finished, Lateness: lateness}
-	for _, t := range res.Tasks {
-		if t.Last != nil {
-			r.Files += t.Last.FilesTransferred
-			r.FilesSkipped += t.Last.FilesSkipped
-			r.Bytes += t.Last.BytesTransferred
-			r.SkippedErrors += t.Last.SubtasksSkippedErrors
-			r.Faults += t.Last.Faults
-		}
-	}
-	s.status.Finished(r)
+	sum := res.Totals()
+	s.status.Finished(status.Run{
+		Job: job.Name, Outcome: string(res.State), Started: res.Started, Finished: res.Finished, Lateness: lateness,
+		Files: sum.Files, FilesSkipped: sum.FilesSkipped, Bytes: sum.Bytes, SkippedErrors: sum.SkippedErrors, Faults: sum.Faults,
+	})
 }

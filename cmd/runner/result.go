@@ -55,15 +55,13 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		row := taskDocument{TaskID: t.TaskID, SubmissionID: t.SubmissionID, Label: t.Label}
 		if last := t.Last; last != nil {
 			row.Status = string(last.Status)
-			d.FilesTransferred += last.FilesTransferred
-			d.FilesSkipped += last.FilesSkipped
-			d.BytesTransferred += last.BytesTransferred
-			d.SkippedErrors += last.SubtasksSkippedErrors
-			d.Faults += last.Faults
 			d.rate = last.EffectiveBytesPerSecond
 		}
 		d.Tasks = append(d.Tasks, row)
 	}
+	sum := r.Totals()
+	d.FilesTransferred, d.FilesSkipped, d.BytesTransferred = sum.Files, sum.FilesSkipped, sum.Bytes
+	d.SkippedErrors, d.Faults = sum.SkippedErrors, sum.Faults
 	if r.Err != nil {
 		p := classify(ctx, r.Err)
 		p.Message = a.sentence(r.Err)

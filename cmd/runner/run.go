@@ -136,11 +136,7 @@ func (a *app) runAll(ctx context.Context, orders []engine.Order, f following, li
 		}
 		return errors.Join(errs...)
 	}
-	globus, err := a.connect()
-	if err != nil {
-		return err
-	}
-	do, done, err := a.recorder(ctx, globus)
+	do, done, err := a.recorder(ctx)
 	if err != nil {
 		return err
 	}

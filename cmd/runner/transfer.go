@@ -232,8 +232,8 @@ func (f *transferFlags) fillBatch(src, dst string, stdin io.Reader) error {
 		if line.ExternalChecksum != "" {
 			item.ChecksumAlgorithm = f.algorithm
 		}
-		if item.SourcePath, err = below(src, line.Source); err == nil {
-			item.DestinationPath, err = below(dst, line.Destination)
+		if item.SourcePath, err = absolute(jobs.Below(src, line.Source)); err == nil {
+			item.DestinationPath, err = absolute(jobs.Below(dst, line.Destination))
 		}
 		if err != nil {
 			return fmt.Errorf("--batch %s: line %d: %w", f.batch, line.Line, err)
@@ -244,14 +244,6 @@ func (f *transferFlags) fillBatch(src, dst string, stdin io.Reader) error {
 		return usageError{fmt.Errorf("--batch %s has no line with paths", f.batch)}
 	}
 	return nil
-}
-
-// below puts a folder before a path of a batch.
-func below(folder, path string) (string, error) {
-	if folder == "" {
-		return absolute(path)
-	}
-	return absolute(strings.TrimSuffix(folder, "/") + "/" + strings.TrimPrefix(path, "/"))
 }
 
 // A ruleFlag adds filter rules, in the order of the command line.
