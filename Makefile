@@ -52,7 +52,7 @@ e2e-docker: ## the image and compose files on a Docker engine of its own (root)
 	test/docker/run
 
 crash: ## kill the program some hundred times, and count the tasks
-	$(GO) test ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
+	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
 
 golden: ## rewrite what the scripts expect
 	$(GO) test ./cmd/runner -run TestScript -update
