@@ -7,6 +7,8 @@ import (
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 const maxSecretFile = 64 << 10 // bytes
@@ -15,7 +17,7 @@ const maxSecretFile = 64 << 10 // bytes
 // [Environment.Credentials].
 type Credentials struct {
 	id       string
-	secret   Secret
+	secret   auth.Secret
 	file     string // holds the secret and may be written anew; empty if there is none
 	warnings []string
 }

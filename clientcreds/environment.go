@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 // ErrNoCredentials says that no variable of an [Environment] is set.
@@ -17,15 +19,15 @@ const developers = "https://app.globus.org/settings/developers"
 // caarlos0/env fills it; the tag desc says what a variable means. An empty variable counts as not set. See
 // [Environment.Credentials] for the rules.
 type Environment struct {
-	ClientID         string `env:"CLIENT_ID" desc:"client UUID of the service account"`
-	ClientSecret     Secret `env:"CLIENT_SECRET" desc:"its client secret"`
-	ClientSecretFile string `env:"CLIENT_SECRET_FILE" desc:"file that holds the secret, instead of CLIENT_SECRET"`
+	ClientID         string      `env:"CLIENT_ID" desc:"client UUID of the service account"`
+	ClientSecret     auth.Secret `env:"CLIENT_SECRET" desc:"its client secret"`
+	ClientSecretFile string      `env:"CLIENT_SECRET_FILE" desc:"file that holds the secret, instead of CLIENT_SECRET"`
 
-	GlobusClientID     string `env:"GLOBUS_CLIENT_ID" desc:"in place of CLIENT_ID"`
-	GlobusClientSecret Secret `env:"GLOBUS_CLIENT_SECRET" desc:"in place of CLIENT_SECRET"`
+	GlobusClientID     string      `env:"GLOBUS_CLIENT_ID" desc:"in place of CLIENT_ID"`
+	GlobusClientSecret auth.Secret `env:"GLOBUS_CLIENT_SECRET" desc:"in place of CLIENT_SECRET"`
 
-	CLIClientID     string `env:"GLOBUS_CLI_CLIENT_ID" desc:"in place of CLIENT_ID, as in globus-cli"`
-	CLIClientSecret Secret `env:"GLOBUS_CLI_CLIENT_SECRET" desc:"in place of CLIENT_SECRET, as in globus-cli"`
+	CLIClientID     string      `env:"GLOBUS_CLI_CLIENT_ID" desc:"in place of CLIENT_ID, as in globus-cli"`
+	CLIClientSecret auth.Secret `env:"GLOBUS_CLI_CLIENT_SECRET" desc:"in place of CLIENT_SECRET, as in globus-cli"`
 }
 
 // Credentials returns the service account that the environment names.
@@ -71,7 +73,7 @@ func (e Environment) Credentials() (Credentials, error) {
 			"copy the client UUID into CLIENT_ID, add a client secret and copy it into CLIENT_SECRET",
 			ErrNoCredentials, developers)
 	}
-	c := Credentials{id: used.id.value, secret: NewSecret(used.secret.value), warnings: warnings}
+	c := Credentials{id: used.id.value, secret: auth.NewSecret(used.secret.value), warnings: warnings}
 	if used.secret.name == "CLIENT_SECRET_FILE" {
 		c.file = e.ClientSecretFile
 	}

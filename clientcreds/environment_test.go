@@ -9,6 +9,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 )
 
@@ -40,8 +41,8 @@ func TestEnvironmentNamesTheAccount(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			auth := &fakeAuth{secret: canary}
-			if _, err := clientcreds.New(auth.client(), creds).Token(t.Context(), clientcreds.TransferServer); err != nil {
+			fake := &fakeAuth{secret: canary}
+			if _, err := clientcreds.New(auth.New(fake.client()), creds).Token(t.Context(), auth.TransferServer); err != nil {
 				t.Errorf("the secret is not the one that was set: %v", err)
 			}
 			if creds.ID() != clientID || len(creds.Warnings()) > 0 {
@@ -153,8 +154,8 @@ func TestSecretFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			auth := &fakeAuth{secret: canary}
-			if _, err := clientcreds.New(auth.client(), creds).Token(t.Context(), clientcreds.TransferServer); err != nil {
+			fake := &fakeAuth{secret: canary}
+			if _, err := clientcreds.New(auth.New(fake.client()), creds).Token(t.Context(), auth.TransferServer); err != nil {
 				t.Error(err)
 			}
 			if got := strings.Join(creds.Warnings(), " "); (got == "") != (tt.warning == "") || !strings.Contains(got, tt.warning) {
@@ -182,8 +183,8 @@ func TestRefusedSecretIsReadAgainOnce(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			auth := &fakeAuth{secret: "rotated"}
-			source := clientcreds.New(auth.client(), creds)
+			fake := &fakeAuth{secret: "rotated"}
+			source := clientcreds.New(auth.New(fake.client()), creds)
 			if err := os.Remove(file); err != nil {
 				t.Fatal(err)
 			}
@@ -192,16 +193,16 @@ func TestRefusedSecretIsReadAgainOnce(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err = source.Token(t.Context(), clientcreds.TransferServer)
-			if (err == nil) != tt.works || auth.requests() != tt.requests {
-				t.Errorf("got %v after %d requests; want it to work: %t, after %d", err, auth.requests(), tt.works, tt.requests)
+			_, err = source.Token(t.Context(), auth.TransferServer)
+			if (err == nil) != tt.works || fake.requests() != tt.requests {
+				t.Errorf("got %v after %d requests; want it to work: %t, after %d", err, fake.requests(), tt.works, tt.requests)
 			}
-			if e, ok := errors.AsType[*clientcreds.Error](err); !tt.works && (!ok || e.Code != "invalid_client") {
+			if e, ok := errors.AsType[*auth.Error](err); !tt.works && (!ok || e.Code != "invalid_client") {
 				t.Errorf("got %v, want invalid_client", err)
 			}
 			if tt.works {
-				if err := source.Consent(t.Context(), []string{"openid"}); err != nil || auth.requests() != 3 {
-					t.Errorf("the new secret is not kept: %v after %d requests", err, auth.requests())
+				if err := source.Consent(t.Context(), []string{"openid"}); err != nil || fake.requests() != 3 {
+					t.Errorf("the new secret is not kept: %v after %d requests", err, fake.requests())
 				}
 			}
 		})

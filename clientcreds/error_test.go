@@ -14,58 +14,58 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 // refusal returns the error of a token request that is answered so.
-func refusal(t *testing.T, r *raw) (*clientcreds.Error, error) {
+func refusal(t *testing.T, r *raw) (*auth.Error, error) {
 	t.Helper()
-	_, err := newSource(t, &fakeAuth{reply: func(*http.Request) *raw { return r }}).Token(t.Context(), clientcreds.TransferServer)
-	e, ok := errors.AsType[*clientcreds.Error](err)
+	_, err := newSource(t, &fakeAuth{reply: func(*http.Request) *raw { return r }}).Token(t.Context(), auth.TransferServer)
+	e, ok := errors.AsType[*auth.Error](err)
 	if !ok {
-		t.Fatalf("got %v, want a *clientcreds.Error", err)
+		t.Fatalf("got %v, want a *auth.Error", err)
 	}
 	return e, err
 }
 
 func TestErrorFromReply(t *testing.T) {
 	const list = `"errors": [{"id": "77c8", "status": 401, "code": "UNAUTHORIZED", "title": "Unauthorized", "detail": "Call must be authenticated"}]`
-	detail := clientcreds.Detail{ID: "77c8", Status: "401", Code: "UNAUTHORIZED", Title: "Unauthorized", Detail: "Call must be authenticated"}
+	detail := auth.Detail{ID: "77c8", Status: "401", Code: "UNAUTHORIZED", Title: "Unauthorized", Detail: "Call must be authenticated"}
 	tests := map[string]struct {
 		reply     raw
-		want      clientcreds.Error
+		want      auth.Error
 		temporary bool
 		text      string // a part of it
 	}{
 		"OAuth form": {
 			raw{status: 400, body: `{"error": "invalid_scope", "error_description": "no\nsuch  scope"}`},
-			clientcreds.Error{Code: "invalid_scope", Description: "no such scope"},
+			auth.Error{Code: "invalid_scope", Description: "no such scope"},
 			false, "HTTP 400: invalid_scope: no such scope",
 		},
 		"list": {
 			raw{status: 403, body: `{` + list + `}`},
-			clientcreds.Error{Code: "UNAUTHORIZED", Details: []clientcreds.Detail{detail}},
+			auth.Error{Code: "UNAUTHORIZED", Details: []auth.Detail{detail}},
 			false, "HTTP 403: UNAUTHORIZED: Call must be authenticated",
 		},
 		"both": {
 			raw{status: 401, body: `{"error": "unauthorized", "error_description": "Unauthorized", ` + list + `}`},
-			clientcreds.Error{Code: "unauthorized", Description: "Unauthorized", Details: []clientcreds.Detail{detail}},
+			auth.Error{Code: "unauthorized", Description: "Unauthorized", Details: []auth.Detail{detail}},
 			false, "HTTP 401: unauthorized: Call must be authenticated; client " + clientID + " was refused",
 		},
 		"invalid client": {
 			raw{status: 400, body: `{"error": "invalid_client"}`},
-			clientcreds.Error{Code: "invalid_client"},
+			auth.Error{Code: "invalid_client"},
 			false, "client " + clientID + " was refused: check that the secret was copied whole, that the id is of a service account and not of a native app, and that the secret was not deleted on https://app.globus.org/settings/developers",
 		},
-		"page":          {raw{status: 502, body: `<html>canary</html>`}, clientcreds.Error{}, true, "HTTP 502: Bad Gateway"},
-		"empty":         {raw{status: 500}, clientcreds.Error{}, true, "HTTP 500: Internal Server Error"},
-		"odd types":     {raw{status: 400, body: `{"error": {"a": 1}, "errors": ["x", {"code": null}]}`}, clientcreds.Error{Details: []clientcreds.Detail{{}}}, false, "HTTP 400: Bad Request"},
-		"list of one":   {raw{status: 400, body: `[]`}, clientcreds.Error{}, false, "HTTP 400: Bad Request"},
-		"rate limit":    {raw{status: 429, header: http.Header{"Retry-After": {"120"}}}, clientcreds.Error{RetryAfter: 2 * time.Minute}, true, "HTTP 429"},
-		"down for good": {raw{status: 503, header: http.Header{"Retry-After": {"-1"}}}, clientcreds.Error{}, true, "HTTP 503"},
+		"page":          {raw{status: 502, body: `<html>canary</html>`}, auth.Error{}, true, "HTTP 502: Bad Gateway"},
+		"empty":         {raw{status: 500}, auth.Error{}, true, "HTTP 500: Internal Server Error"},
+		"odd types":     {raw{status: 400, body: `{"error": {"a": 1}, "errors": ["x", {"code": null}]}`}, auth.Error{Details: []auth.Detail{{}}}, false, "HTTP 400: Bad Request"},
+		"list of one":   {raw{status: 400, body: `[]`}, auth.Error{}, false, "HTTP 400: Bad Request"},
+		"rate limit":    {raw{status: 429, header: http.Header{"Retry-After": {"120"}}}, auth.Error{RetryAfter: 2 * time.Minute}, true, "HTTP 429"},
+		"down for good": {raw{status: 503, header: http.Header{"Retry-After": {"-1"}}}, auth.Error{}, true, "HTTP 503"},
 		"down until": {
 			raw{status: 503, header: http.Header{"Retry-After": {"Sat, 01 Jan 2000 01:00:00 GMT"}}},
-			clientcreds.Error{RetryAfter: time.Hour},
+			auth.Error{RetryAfter: time.Hour},
 			true, "HTTP 503",
 		},
 	}

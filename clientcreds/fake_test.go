@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 )
 
@@ -135,15 +136,21 @@ func (a *fakeAuth) token(w http.ResponseWriter, req *http.Request) {
 }
 
 // newSource returns a source of tokens from a, whose secret is the canary.
-func newSource(t *testing.T, a *fakeAuth, opts ...clientcreds.Option) *clientcreds.Source {
+func newSource(t *testing.T, a *fakeAuth, scopes ...auth.Scope) *clientcreds.Source {
+	t.Helper()
+	return sourceWith(t, a, scopes)
+}
+
+// sourceWith is newSource with options of the client below.
+func sourceWith(t *testing.T, a *fakeAuth, scopes []auth.Scope, opts ...auth.Option) *clientcreds.Source {
 	t.Helper()
 	a.secret = canary
-	return clientcreds.New(a.client(), account(t), opts...)
+	return clientcreds.New(auth.New(a.client(), opts...), account(t), scopes...)
 }
 
 func account(t *testing.T) clientcreds.Credentials {
 	t.Helper()
-	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: clientcreds.NewSecret(canary)}.Credentials()
+	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: auth.NewSecret(canary)}.Credentials()
 	if err != nil {
 		t.Fatal(err)
 	}

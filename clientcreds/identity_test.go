@@ -9,42 +9,43 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 )
 
-var openid = clientcreds.WithScopes(clientcreds.Scope{Name: "openid"}, clientcreds.Scope{Name: "profile"})
+var openid = []auth.Scope{{Name: "openid"}, {Name: "profile"}}
 
 func TestUserinfoIsTheClientItself(t *testing.T) {
-	got, err := newSource(t, &fakeAuth{}, openid).Userinfo(t.Context())
+	got, err := newSource(t, &fakeAuth{}, openid...).Userinfo(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &clientcreds.Userinfo{Sub: clientID, PreferredUsername: clientID + "@clients.auth.globus.org", Name: "nightly"}
+	want := &auth.Userinfo{Sub: clientID, PreferredUsername: clientID + "@clients.auth.globus.org", Name: "nightly"}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("userinfo (-want +got):\n%s", diff)
 	}
 }
 
 func TestUserinfoReplacesARevokedToken(t *testing.T) {
-	auth := &fakeAuth{reply: func(req *http.Request) *raw {
+	fake := &fakeAuth{reply: func(req *http.Request) *raw {
 		if req.Header.Get("Authorization") == "Bearer auth.globus.org-1" {
 			return &raw{status: 401, body: `{"errors": [{"code": "UNAUTHORIZED"}]}`}
 		}
 		return nil
 	}}
-	if _, err := newSource(t, auth, openid).Userinfo(t.Context()); err != nil || auth.tokens != 2 {
-		t.Errorf("got %v with %d tokens, want 2", err, auth.tokens)
+	if _, err := newSource(t, fake, openid...).Userinfo(t.Context()); err != nil || fake.tokens != 2 {
+		t.Errorf("got %v with %d tokens, want 2", err, fake.tokens)
 	}
 }
 
 func TestUserinfoErrorHasNoToken(t *testing.T) {
-	auth := &fakeAuth{reply: func(req *http.Request) *raw {
+	fake := &fakeAuth{reply: func(req *http.Request) *raw {
 		if req.Method == http.MethodGet {
 			return &raw{status: 403, body: `{"error": "forbidden", "error_description": "for ` + req.Header.Get("Authorization") + `"}`}
 		}
 		return nil
 	}}
-	_, err := newSource(t, auth, openid).Userinfo(t.Context())
+	_, err := newSource(t, fake, openid...).Userinfo(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "HTTP 403: forbidden: for Bearer [secret]") || strings.Contains(err.Error(), "was refused") {
 		t.Errorf("got %v, want a 403 without the token", err)
 	}
@@ -52,23 +53,23 @@ func TestUserinfoErrorHasNoToken(t *testing.T) {
 
 func TestUserinfoWithoutOpenidNamesTheScopes(t *testing.T) {
 	_, err := newSource(t, &fakeAuth{}).Userinfo(t.Context())
-	if err == nil || !strings.Contains(err.Error(), `none for "auth.globus.org"`) || !strings.Contains(err.Error(), clientcreds.TransferAll) {
+	if err == nil || !strings.Contains(err.Error(), `none for "auth.globus.org"`) || !strings.Contains(err.Error(), auth.TransferAll) {
 		t.Errorf("got %v", err)
 	}
 }
 
 func TestIntrospect(t *testing.T) {
-	auth := &fakeAuth{}
-	token := clientcreds.Token{AccessToken: clientcreds.NewSecret("a+b")}
-	got, err := newSource(t, auth).Introspect(t.Context(), token)
+	fake := &fakeAuth{}
+	token := auth.Token{AccessToken: auth.NewSecret("a+b")}
+	got, err := newSource(t, fake).Introspect(t.Context(), token)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &clientcreds.Introspection{Active: true, ClientID: clientID, Scope: "openid", Exp: 1715289767, Aud: []string{"auth.globus.org"}}
+	want := &auth.Introspection{Active: true, ClientID: clientID, Scope: "openid", Exp: 1715289767, Aud: []string{"auth.globus.org"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("introspection (-want +got):\n%s", diff)
 	}
-	if form := auth.forms[0].Get("token"); form != "a+b" {
+	if form := fake.forms[0].Get("token"); form != "a+b" {
 		t.Errorf("asked about %q", form)
 	}
 }
@@ -76,16 +77,16 @@ func TestIntrospect(t *testing.T) {
 func ExampleSource_Token() {
 	creds, err := clientcreds.Environment{
 		ClientID:     "0b6c8f2e-0000-4000-8000-000000000001",
-		ClientSecret: clientcreds.NewSecret(canary),
+		ClientSecret: auth.NewSecret(canary),
 	}.Credentials()
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	auth := &fakeAuth{secret: canary} // instead of the service
-	source := clientcreds.New(auth.client(), creds)
+	fake := &fakeAuth{secret: canary} // instead of the service
+	source := clientcreds.New(auth.New(fake.client()), creds)
 
-	token, err := source.Token(context.Background(), clientcreds.TransferServer)
+	token, err := source.Token(context.Background(), auth.TransferServer)
 	if err != nil {
 		fmt.Println(err)
 		return

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 )
 
@@ -27,7 +28,7 @@ const transferToken = "transfer.api.globus.org-"
 // access returns the access token for the Transfer service.
 func access(t *testing.T, s *clientcreds.Source) string {
 	t.Helper()
-	token, err := s.Token(t.Context(), clientcreds.TransferServer)
+	token, err := s.Token(t.Context(), auth.TransferServer)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,13 +37,13 @@ func access(t *testing.T, s *clientcreds.Source) string {
 
 func TestTokenRequestIsThatOfTheOfficialClients(t *testing.T) {
 	var got *http.Request
-	auth := &fakeAuth{reply: func(req *http.Request) *raw { got = req; return nil }}
+	fake := &fakeAuth{reply: func(req *http.Request) *raw { got = req; return nil }}
 	base, err := url.Parse("http://localhost:8080/prefix")
 	if err != nil {
 		t.Fatal(err)
 	}
-	auth.expires = 100
-	access(t, newSource(t, auth, clientcreds.WithBaseURL(base)))
+	fake.expires = 100
+	access(t, sourceWith(t, fake, nil, auth.WithBaseURL(base)))
 
 	if got.Method != http.MethodPost || got.URL.String() != "http://localhost:8080/prefix/v2/oauth2/token" {
 		t.Errorf("got %s %s", got.Method, got.URL)
@@ -53,7 +54,7 @@ func TestTokenRequestIsThatOfTheOfficialClients(t *testing.T) {
 	if ct := got.Header.Get("Content-Type"); ct != "application/x-www-form-urlencoded" {
 		t.Errorf("got Content-Type %q", ct)
 	}
-	want := url.Values{"grant_type": {"client_credentials"}, "scope": {clientcreds.TransferAll}}
+	want := url.Values{"grant_type": {"client_credentials"}, "scope": {auth.TransferAll}}
 	if diff := cmp.Diff(want, got.PostForm); diff != "" {
 		t.Errorf("form (-want +got):\n%s", diff)
 	}
@@ -61,25 +62,25 @@ func TestTokenRequestIsThatOfTheOfficialClients(t *testing.T) {
 
 func TestTokensAreKeptByResourceServer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		auth := &fakeAuth{} // Transfer's token is not on top
-		s := newSource(t, auth, clientcreds.WithScopes(
-			clientcreds.Scope{Name: clientcreds.TransferAll, Dependencies: []clientcreds.Scope{clientcreds.DataAccess("c1")}},
-			clientcreds.Scope{Name: "openid"},
-		))
-		token, err := s.Token(t.Context(), clientcreds.TransferServer)
+		fake := &fakeAuth{} // Transfer's token is not on top
+		s := newSource(t, fake,
+			auth.Scope{Name: auth.TransferAll, Dependencies: []auth.Scope{auth.DataAccess("c1")}},
+			auth.Scope{Name: "openid"},
+		)
+		token, err := s.Token(t.Context(), auth.TransferServer)
 		if err != nil {
 			t.Fatal(err)
 		}
-		token.AccessToken = clientcreds.Secret{}
-		want := clientcreds.Token{
-			Scope:     clientcreds.TransferAll + "[*https://auth.globus.org/scopes/c1/data_access]", // the fake echoes it
+		token.AccessToken = auth.Secret{}
+		want := auth.Token{
+			Scope:     auth.TransferAll + "[*https://auth.globus.org/scopes/c1/data_access]", // the fake echoes it
 			TokenType: "Bearer", ResourceServer: "transfer.api.globus.org", ExpiresAtSeconds: time.Now().Unix() + 172800,
 		}
-		if diff := cmp.Diff(want, token, cmp.AllowUnexported(clientcreds.Secret{})); diff != "" {
+		if diff := cmp.Diff(want, token, cmp.AllowUnexported(auth.Secret{})); diff != "" {
 			t.Errorf("token (-want +got):\n%s", diff)
 		}
-		if _, err := s.Token(t.Context(), "auth.globus.org"); err != nil || auth.requests() != 1 {
-			t.Errorf("the other token: %v after %d requests, want one", err, auth.requests())
+		if _, err := s.Token(t.Context(), "auth.globus.org"); err != nil || fake.requests() != 1 {
+			t.Errorf("the other token: %v after %d requests, want one", err, fake.requests())
 		}
 		if got := slices.Sorted(maps.Keys(s.Tokens())); !slices.Equal(got, []string{"auth.globus.org", "transfer.api.globus.org"}) {
 			t.Errorf("holds tokens for %q", got)
@@ -93,8 +94,8 @@ func TestTokensAreKeptByResourceServer(t *testing.T) {
 
 func TestTokenIsRenewedAMinuteBeforeItExpires(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		auth := &fakeAuth{expires: 3600}
-		s := newSource(t, auth)
+		fake := &fakeAuth{expires: 3600}
+		s := newSource(t, fake)
 		for _, step := range []struct {
 			at   time.Duration
 			want string
@@ -111,11 +112,11 @@ func TestShortTokenIsUsedOnceAndDoesNotLoop(t *testing.T) {
 	for name, expires := range map[string]any{"0": 0, "60": 60, "negative": -1, "missing": json.RawMessage("null")} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				auth := &fakeAuth{expires: expires}
-				s := newSource(t, auth)
+				fake := &fakeAuth{expires: expires}
+				s := newSource(t, fake)
 				for n := range 3 {
-					if got, want := access(t, s), fmt.Sprint(transferToken, n+1); got != want || auth.requests() != n+1 {
-						t.Errorf("got %s after %d requests, want %s", got, auth.requests(), want)
+					if got, want := access(t, s), fmt.Sprint(transferToken, n+1); got != want || fake.requests() != n+1 {
+						t.Errorf("got %s after %d requests, want %s", got, fake.requests(), want)
 					}
 				}
 				if held := s.Tokens(); len(held) > 0 {
@@ -128,8 +129,8 @@ func TestShortTokenIsUsedOnceAndDoesNotLoop(t *testing.T) {
 
 func TestOneFetchForAll(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		auth := &fakeAuth{delay: 5 * time.Second}
-		s := newSource(t, auth)
+		fake := &fakeAuth{delay: 5 * time.Second}
+		s := newSource(t, fake)
 		var wg sync.WaitGroup
 		for i := range 100 {
 			wg.Go(func() {
@@ -140,22 +141,22 @@ func TestOneFetchForAll(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if auth.requests() != 1 {
-			t.Errorf("%d requests, want one", auth.requests())
+		if fake.requests() != 1 {
+			t.Errorf("%d requests, want one", fake.requests())
 		}
 	})
 }
 
 func TestWaiterGivesUpByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		auth := &fakeAuth{delay: 5 * time.Second}
-		s := newSource(t, auth)
+		fake := &fakeAuth{delay: 5 * time.Second}
+		s := newSource(t, fake)
 		var wg sync.WaitGroup
 		wg.Go(func() { // the first, whose context must not carry the fetch
 			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 			defer cancel()
 			begin := time.Now()
-			_, err := s.Token(ctx, clientcreds.TransferServer)
+			_, err := s.Token(ctx, auth.TransferServer)
 			if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != time.Second {
 				t.Errorf("got %v after %v, want its deadline", err, time.Since(begin))
 			}
@@ -165,8 +166,8 @@ func TestWaiterGivesUpByItself(t *testing.T) {
 			t.Errorf("got %s", got)
 		}
 		wg.Wait()
-		if auth.requests() != 1 {
-			t.Errorf("%d requests, want one", auth.requests())
+		if fake.requests() != 1 {
+			t.Errorf("%d requests, want one", fake.requests())
 		}
 	})
 }
@@ -175,19 +176,19 @@ func TestFetchEndsWithItsLastWaiter(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		type key struct{}
 		var fetching context.Context
-		auth := &fakeAuth{delay: time.Hour, reply: func(*http.Request) *raw { return nil }}
+		fake := &fakeAuth{delay: time.Hour, reply: func(*http.Request) *raw { return nil }}
 		spy := transportFunc(func(req *http.Request) (*http.Response, error) {
 			fetching = req.Context()
-			return auth.RoundTrip(req)
+			return fake.RoundTrip(req)
 		})
-		auth.secret = canary
-		s := clientcreds.New(&http.Client{Transport: spy}, account(t))
+		fake.secret = canary
+		s := clientcreds.New(auth.New(&http.Client{Transport: spy}), account(t))
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() {
 				ctx, cancel := context.WithTimeout(context.WithValue(t.Context(), key{}, "waiter"), time.Duration(i+1)*time.Second)
 				defer cancel()
-				_, _ = s.Token(ctx, clientcreds.TransferServer) // it cannot come
+				_, _ = s.Token(ctx, auth.TransferServer) // it cannot come
 			})
 		}
 		time.Sleep(2500 * time.Millisecond)
@@ -200,7 +201,7 @@ func TestFetchEndsWithItsLastWaiter(t *testing.T) {
 		if fetching.Err() == nil {
 			t.Error("the fetch goes on for nobody")
 		}
-		auth.delay = 0
+		fake.delay = 0
 		if got := access(t, s); got != transferToken+"1" {
 			t.Errorf("got %s, want the token of a new fetch", got)
 		}
@@ -224,41 +225,41 @@ func TestBrokenTokenDocuments(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			auth := &fakeAuth{reply: func(*http.Request) *raw { return &raw{status: 200, body: tt.body} }}
-			_, err := newSource(t, auth).Token(t.Context(), clientcreds.TransferServer)
+			fake := &fakeAuth{reply: func(*http.Request) *raw { return &raw{status: 200, body: tt.body} }}
+			_, err := newSource(t, fake).Token(t.Context(), auth.TransferServer)
 			if err == nil || !strings.Contains(err.Error(), tt.want) || strings.Contains(err.Error(), "canary") {
 				t.Errorf("got %v, want %q", err, tt.want)
 			}
-			if auth.requests() != 1 {
-				t.Errorf("%d requests, want one", auth.requests())
+			if fake.requests() != 1 {
+				t.Errorf("%d requests, want one", fake.requests())
 			}
 		})
 	}
 }
 
 func TestConsentIsOneRequestWhoseTokensAreThrownAway(t *testing.T) {
-	auth := &fakeAuth{}
-	s := newSource(t, auth)
+	fake := &fakeAuth{}
+	s := newSource(t, fake)
 	before := access(t, s)
-	scope := clientcreds.TransferAll + "[*https://auth.globus.org/scopes/c1/data_access]"
+	scope := auth.TransferAll + "[*https://auth.globus.org/scopes/c1/data_access]"
 	if err := s.Consent(t.Context(), []string{scope, "openid"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := auth.forms[1].Get("scope"); got != scope+" openid" {
+	if got := fake.forms[1].Get("scope"); got != scope+" openid" {
 		t.Errorf("asked for %q", got)
 	}
-	if after := access(t, s); after != before || auth.requests() != 2 {
-		t.Errorf("got %s after %d requests, want the old token", after, auth.requests())
+	if after := access(t, s); after != before || fake.requests() != 2 {
+		t.Errorf("got %s after %d requests, want the old token", after, fake.requests())
 	}
-	if err := s.Consent(t.Context(), nil); err == nil || auth.requests() != 2 {
-		t.Errorf("no scopes: got %v after %d requests", err, auth.requests())
+	if err := s.Consent(t.Context(), nil); err == nil || fake.requests() != 2 {
+		t.Errorf("no scopes: got %v after %d requests", err, fake.requests())
 	}
 }
 
 func TestLogHoldsNoSecrets(t *testing.T) {
 	var out bytes.Buffer
 	log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	access(t, newSource(t, &fakeAuth{}, clientcreds.WithLogger(log)))
+	access(t, sourceWith(t, &fakeAuth{}, nil, auth.WithLogger(log)))
 	if !strings.Contains(out.String(), `"resource_server":"transfer.api.globus.org"`) {
 		t.Errorf("the token request is not in the log: %s", &out)
 	}

@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 // A service accepts the tokens with some numbers only.
@@ -93,7 +93,7 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			globus := &service{good: tt.good}
-			rt := newSource(t, &fakeAuth{}).Transport(clientcreds.TransferServer, globus)
+			rt := newSource(t, &fakeAuth{}).Transport(auth.TransferServer, globus)
 			if got := post(t, rt, tt.body); got != tt.status {
 				t.Errorf("got %d, want %d", got, tt.status)
 			}
@@ -119,8 +119,8 @@ func TestRefusedTokenIsReplacedOnce(t *testing.T) {
 func TestManyRefusalsMakeOneFetch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		globus := &service{good: func(n string) bool { return n == "2" }, delay: time.Second}
-		auth := &fakeAuth{delay: 300 * time.Millisecond}
-		rt := newSource(t, auth).Transport(clientcreds.TransferServer, globus)
+		fake := &fakeAuth{delay: 300 * time.Millisecond}
+		rt := newSource(t, fake).Transport(auth.TransferServer, globus)
 		var wg sync.WaitGroup
 		for i := range 50 {
 			wg.Go(func() {
@@ -131,26 +131,26 @@ func TestManyRefusalsMakeOneFetch(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if auth.tokens != 2 {
-			t.Errorf("%d tokens, want 2", auth.tokens)
+		if fake.tokens != 2 {
+			t.Errorf("%d tokens, want 2", fake.tokens)
 		}
 	})
 }
 
 func TestFailedTokenRequestIsFinal(t *testing.T) {
-	auth := &fakeAuth{}
-	s := newSource(t, auth)
-	auth.setSecret("other")
+	fake := &fakeAuth{}
+	s := newSource(t, fake)
+	fake.setSecret("other")
 	spy := &bodySpy{Reader: strings.NewReader("{}")}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "https://transfer.test/", spy)
 	if err != nil {
 		t.Fatal(err)
 	}
-	resp, err := s.Transport(clientcreds.TransferServer, &service{}).RoundTrip(req)
+	resp, err := s.Transport(auth.TransferServer, &service{}).RoundTrip(req)
 	if err == nil {
 		_ = resp.Body.Close() // the test has failed already
 	}
-	if e, ok := errors.AsType[*clientcreds.Error](err); !ok || e.Status != 401 {
+	if e, ok := errors.AsType[*auth.Error](err); !ok || e.Status != 401 {
 		t.Errorf("got %v, want a 401 of Auth", err)
 	}
 	final, ok := errors.AsType[interface {
@@ -189,7 +189,7 @@ func TestRedirectToAnotherHostGetsNoToken(t *testing.T) {
 		}
 		return resp, nil
 	})
-	hc := &http.Client{Transport: newSource(t, &fakeAuth{}).Transport(clientcreds.TransferServer, base)}
+	hc := &http.Client{Transport: newSource(t, &fakeAuth{}).Transport(auth.TransferServer, base)}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://transfer.test/", nil)
 	if err != nil {
 		t.Fatal(err)

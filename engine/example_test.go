@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/globussim"
@@ -33,10 +34,10 @@ func ExampleEngine_Run() {
 	check(err)
 	defer func() { _ = globus.Close() }() // its tasks have ended
 
-	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: clientcreds.NewSecret(secret)}.Credentials()
+	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: auth.NewSecret(secret)}.Credentials()
 	check(err)
-	auth := clientcreds.New(globus.Client(), creds)
-	hc := &http.Client{Transport: auth.Transport(clientcreds.TransferServer, globus.Client().Transport)}
+	account := clientcreds.New(auth.New(globus.Client()), creds)
+	hc := &http.Client{Transport: account.Transport(auth.TransferServer, globus.Client().Transport)}
 	e := engine.New(transfer.New(hc), slog.New(slog.DiscardHandler))
 
 	lab := globussim.CollectionID("lab")

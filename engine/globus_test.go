@@ -15,6 +15,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/globussim"
@@ -125,17 +126,17 @@ func (b *bench) client() *transfer.Client {
 // clientOver is client over another way to the services.
 func (b *bench) clientOver(wire http.RoundTripper) *transfer.Client {
 	b.t.Helper()
-	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: clientcreds.NewSecret(secret)}.Credentials()
+	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: auth.NewSecret(secret)}.Credentials()
 	if err != nil {
 		b.t.Fatal(err)
 	}
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	auth := clientcreds.New(
-		&http.Client{Transport: retry.New(wire, retry.Policy{}, log)}, creds, clientcreds.WithLogger(log))
+	account := clientcreds.New(
+		auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, log)}, auth.WithLogger(log)), creds)
 	limited := retry.Limit(wire, 200, 10*time.Second)
 	return transfer.New(
-		&http.Client{Transport: retry.New(auth.Transport(clientcreds.TransferServer, limited), retry.Policy{}, log)},
-		transfer.WithConsent(auth.Consent))
+		&http.Client{Transport: retry.New(account.Transport(auth.TransferServer, limited), retry.Policy{}, log)},
+		transfer.WithConsent(account.Consent))
 }
 
 // engine returns the engine of a new process.

@@ -9,7 +9,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -159,7 +159,7 @@ func TestTokenThatEndsInTheMiddleIsRenewed(t *testing.T) {
 				if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded || r.Err != nil {
 					t.Errorf("got %+v, want success", r)
 				}
-				if n := b.State().Tokens[clientID][clientcreds.TransferServer]; n < tt.tokens {
+				if n := b.State().Tokens[clientID][auth.TransferServer]; n < tt.tokens {
 					t.Errorf("%d tokens were issued, want at least %d", n, tt.tokens)
 				}
 			}, func(cfg *globussim.Config) { cfg.TokenLifetime = tt.lifetime })
@@ -175,8 +175,8 @@ func TestSecretThatIsRevokedInTheMiddleLeavesTheTask(t *testing.T) {
 			b.Fail(globussim.Fault{Path: tokenPath, Status: 401, Code: "invalid_client", Message: "no such secret: " + secret, Times: -1})
 		})
 		r := b.run(t.Context(), b.order())
-		if e, ok := errors.AsType[*clientcreds.Error](r.Err); !ok || e.Status != 401 || r.State != engine.Submitted {
-			t.Errorf("got %+v, want state submitted and a *clientcreds.Error", r)
+		if e, ok := errors.AsType[*auth.Error](r.Err); !ok || e.Status != 401 || r.State != engine.Submitted {
+			t.Errorf("got %+v, want state submitted and a *auth.Error", r)
 		}
 		f := failure(t, r, engine.Unknown)
 		contains(t, f.Error(), f.TaskID, "RUNNER_OCCURRENCE="+string(key))

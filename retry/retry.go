@@ -1,6 +1,6 @@
 // Package retry repeats requests that may succeed the next time, and holds
 // requests back to a rate. Both are http.RoundTrippers around another one; the
-// credentials are added below [New] (package clientcreds), so that each try
+// credentials are added below [New] (package auth), so that each try
 // carries a token that is still good, and [Limit] stands below those, so that
 // each try counts.
 //

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/globussim"
@@ -110,7 +111,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 
 // demoJob runs the job as a service account of the simulator.
 func (a *app) demoJob(ctx context.Context, url string, account globussim.Account) error {
-	a.env.Environment = clientcreds.Environment{ClientID: account.ID, ClientSecret: clientcreds.NewSecret(account.Secret)}
+	a.env.Environment = clientcreds.Environment{ClientID: account.ID, ClientSecret: auth.NewSecret(account.Secret)}
 	for _, u := range []*serviceURL{&a.env.AuthURL, &a.env.TransferURL} {
 		if err := u.UnmarshalText([]byte(url)); err != nil {
 			return err

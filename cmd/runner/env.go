@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 // A variableInfo is one line of "runner env".
@@ -78,7 +78,7 @@ func variables(t reflect.Type, prefix string) iter.Seq[variableTag] {
 				tag := variableTag{
 					name: prefix + name, field: f.Name,
 					fallback: f.Tag.Get("envDefault"), meaning: f.Tag.Get("desc"),
-					secret: f.Type == reflect.TypeFor[clientcreds.Secret](),
+					secret: f.Type == reflect.TypeFor[auth.Secret](),
 				}
 				if !yield(tag) {
 					return

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -71,7 +72,7 @@ func classify(ctx context.Context, err error) problem {
 	sig, signaled := errors.AsType[caught](context.Cause(ctx))
 	f, isFailure := errors.AsType[*engine.Failure](err)
 	e, isTransfer := errors.AsType[*transfer.Error](err)
-	c, isAuth := errors.AsType[*clientcreds.Error](err)
+	c, isAuth := errors.AsType[*auth.Error](err)
 	if isTransfer {
 		p.Code, p.RequestID = e.Code, e.RequestID
 	}
@@ -146,7 +147,7 @@ func unwell(code string) bool {
 func (a *app) sentence(err error) string {
 	text := err.Error()
 	_, isFailure := errors.AsType[*engine.Failure](err)
-	if c, ok := errors.AsType[*clientcreds.Error](err); ok && !isFailure {
+	if c, ok := errors.AsType[*auth.Error](err); ok && !isFailure {
 		text = "log in: " + c.Error() // whatever was to be done then
 	}
 	if step := a.nextStep(err); step != "" {
@@ -162,7 +163,7 @@ func (a *app) nextStep(err error) string {
 	}
 	e, isTransfer := errors.AsType[*transfer.Error](err)
 	if !isTransfer {
-		if _, isAuth := errors.AsType[*clientcreds.Error](err); isNetwork(err) && !isAuth {
+		if _, isAuth := errors.AsType[*auth.Error](err); isNetwork(err) && !isAuth {
 			return "check the network, the proxy and the address, or run again later"
 		}
 		return ""

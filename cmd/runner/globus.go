@@ -12,6 +12,7 @@ import (
 	"os"
 	"time"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -25,7 +26,7 @@ const (
 
 // clients are the clients of the two services, for one service account.
 type clients struct {
-	auth     *clientcreds.Source
+	account  *clientcreds.Source
 	transfer *transfer.Client
 }
 
@@ -40,7 +41,7 @@ func (a *app) identity() string {
 
 // connect stacks the layers between the clients and the network. It sends
 // nothing. Scopes are what tokens are asked for; none means Transfer's.
-func (a *app) connect(scopes ...clientcreds.Scope) (*clients, error) {
+func (a *app) connect(scopes ...auth.Scope) (*clients, error) {
 	creds, err := a.env.Credentials()
 	if err != nil {
 		return nil, usageError{err}
@@ -61,17 +62,16 @@ func (a *app) connect(scopes ...clientcreds.Scope) (*clients, error) {
 	if policy.Retries == 0 {
 		policy.Retries = -1 // none
 	}
-	opts := []clientcreds.Option{clientcreds.WithBaseURL(a.env.authURL()), clientcreds.WithLogger(a.log)}
-	if len(scopes) > 0 {
-		opts = append(opts, clientcreds.WithScopes(scopes...))
-	}
-	auth := clientcreds.New(client(retry.New(a.measured("auth", base), policy, a.log)), creds, opts...)
+	account := clientcreds.New(
+		auth.New(client(retry.New(a.measured("auth", base), policy, a.log)),
+			auth.WithBaseURL(a.env.authURL()), auth.WithLogger(a.log)),
+		creds, scopes...)
 	limited := retry.Limit(a.measured("transfer", base), budgetRequests, budgetWindow)
 	return &clients{
-		auth: auth,
+		account: account,
 		transfer: transfer.New(
-			client(retry.New(auth.Transport(clientcreds.TransferServer, limited), policy, a.log)),
-			transfer.WithBaseURL(a.env.transferURL()), transfer.WithConsent(auth.Consent),
+			client(retry.New(account.Transport(auth.TransferServer, limited), policy, a.log)),
+			transfer.WithBaseURL(a.env.transferURL()), transfer.WithConsent(account.Consent),
 		),
 	}, nil
 }

@@ -13,7 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/ledger"
@@ -71,9 +71,9 @@ func newStatus(l *ledger.Ledger, globus func() *clients, file func() error) *sta
 		Checks: map[string]func(context.Context) error{
 			"ledger": l.Check,
 			"token": func(ctx context.Context) error {
-				token, err := globus().auth.Token(ctx, clientcreds.TransferServer)
+				token, err := globus().account.Token(ctx, auth.TransferServer)
 				if err == nil {
-					st.Token(clientcreds.TransferServer, time.Unix(token.ExpiresAtSeconds, 0))
+					st.Token(auth.TransferServer, time.Unix(token.ExpiresAtSeconds, 0))
 				}
 				return err
 			},

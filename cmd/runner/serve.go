@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/ledger"
@@ -82,8 +82,8 @@ func (s *server) serve(ctx context.Context) error {
 	if globus, err = s.connect(); err != nil {
 		return err
 	}
-	if _, err := globus.auth.Token(ctx, clientcreds.TransferServer); err != nil {
-		if e, ok := errors.AsType[*clientcreds.Error](err); ok && !e.Temporary() {
+	if _, err := globus.account.Token(ctx, auth.TransferServer); err != nil {
+		if e, ok := errors.AsType[*auth.Error](err); ok && !e.Temporary() {
 			return err // no occurrence could ever start
 		}
 		s.log.Warn("no token yet, the service is out of reach", "err", err)

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 // An identityDocument is the result of "runner whoami".
@@ -38,13 +38,13 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			globus, err := a.connect(
-				clientcreds.Scope{Name: clientcreds.TransferAll},
-				clientcreds.Scope{Name: "openid"}, clientcreds.Scope{Name: "profile"}, clientcreds.Scope{Name: "email"},
+				auth.Scope{Name: auth.TransferAll},
+				auth.Scope{Name: "openid"}, auth.Scope{Name: "profile"}, auth.Scope{Name: "email"},
 			)
 			if err != nil {
 				return err
 			}
-			user, err := globus.auth.Userinfo(c.Context())
+			user, err := globus.account.Userinfo(c.Context())
 			if err != nil {
 				return err
 			}
@@ -52,10 +52,10 @@ func (a *app) whoamiCommand() *cobra.Command {
 				ID: user.Sub, Username: user.PreferredUsername, Name: user.Name,
 				Environment: a.env.Service, AuthURL: a.env.authURL().String(), TransferURL: a.env.transferURL().String(),
 			}
-			tokens := globus.auth.Tokens()
+			tokens := globus.account.Tokens()
 			for _, server := range slices.Sorted(maps.Keys(tokens)) {
 				token := tokens[server]
-				info, err := globus.auth.Introspect(c.Context(), token)
+				info, err := globus.account.Introspect(c.Context(), token)
 				if err != nil {
 					return err
 				}

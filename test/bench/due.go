@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -111,14 +112,14 @@ func (b *bench) schedule(ctx context.Context, sim *simulation, l *ledger.Ledger,
 
 // unlimited is a client as "runner serve" has one, without a limit of requests.
 func unlimited(base *url.URL) (*transfer.Client, error) {
-	creds, err := clientcreds.Environment{ClientID: account().ID, ClientSecret: clientcreds.NewSecret(account().Secret)}.Credentials()
+	creds, err := clientcreds.Environment{ClientID: account().ID, ClientSecret: auth.NewSecret(account().Secret)}.Credentials()
 	if err != nil {
 		return nil, err
 	}
 	quiet := slog.New(slog.DiscardHandler)
 	wire := &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: 90 * time.Second}
-	auth := clientcreds.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, quiet)}, creds, clientcreds.WithBaseURL(base))
-	stack := retry.New(auth.Transport(clientcreds.TransferServer, wire), retry.Policy{}, quiet)
+	account := clientcreds.New(auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, quiet)}, auth.WithBaseURL(base)), creds)
+	stack := retry.New(account.Transport(auth.TransferServer, wire), retry.Policy{}, quiet)
 	return transfer.New(&http.Client{Transport: stack}, transfer.WithBaseURL(base)), nil
 }
 

@@ -1,4 +1,4 @@
-package clientcreds_test
+package auth_test
 
 import (
 	"bytes"
@@ -12,15 +12,21 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 )
 
+const canary = "canary+/=%secret"
+
 func TestNothingPrintsASecret(t *testing.T) {
-	secret := clientcreds.NewSecret(canary)
-	type exported struct{ Secret clientcreds.Secret }
-	type unexported struct{ secret clientcreds.Secret }
-	creds := account(t)
-	source := clientcreds.New((&fakeAuth{}).client(), creds)
+	secret := auth.NewSecret(canary)
+	type exported struct{ Secret auth.Secret }
+	type unexported struct{ secret auth.Secret }
+	environment := clientcreds.Environment{ClientID: "0b6c8f2e-0000-4000-8000-000000000001", ClientSecret: secret}
+	creds, err := environment.Credentials()
+	if err != nil {
+		t.Fatal(err)
+	}
 
 	values := map[string]any{
 		"secret":             secret,
@@ -29,12 +35,12 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"unexported field":   unexported{secret},
 		"pointer to struct":  &exported{secret},
 		"pointer to private": &unexported{secret},
-		"slice":              []clientcreds.Secret{secret},
-		"map":                map[string]clientcreds.Secret{"k": secret},
-		"environment":        clientcreds.Environment{ClientSecret: secret},
+		"slice":              []auth.Secret{secret},
+		"map":                map[string]auth.Secret{"k": secret},
+		"environment":        environment,
 		"credentials":        creds,
-		"token":              clientcreds.Token{AccessToken: secret},
-		"source":             source,
+		"token":              auth.Token{AccessToken: secret, RefreshToken: secret},
+		"source":             clientcreds.New(auth.New(nil), creds),
 		"interface":          struct{ v any }{secret},
 	}
 	printers := map[string]func(any) string{
@@ -81,14 +87,14 @@ func TestNothingPrintsASecret(t *testing.T) {
 }
 
 func TestSecretIsReadFromText(t *testing.T) {
-	var doc struct{ Secret clientcreds.Secret }
+	var doc struct{ Secret auth.Secret }
 	if err := json.Unmarshal([]byte(`{"Secret": "text"}`), &doc); err != nil {
 		t.Fatal(err)
 	}
 	if got := doc.Secret.Reveal(); got != "text" || doc.Secret.IsZero() {
 		t.Errorf("got %q, want the text", got)
 	}
-	var zero clientcreds.Secret
+	var zero auth.Secret
 	if zero.Reveal() != "" || !zero.IsZero() || zero.String() != "" {
 		t.Error("the zero secret is not empty")
 	}

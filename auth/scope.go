@@ -1,15 +1,9 @@
-package clientcreds
+package auth
 
 import (
 	"fmt"
 	"slices"
 	"strings"
-)
-
-// Names of the Transfer service in Globus Auth.
-const (
-	TransferAll    = "urn:globus:auth:scope:transfer.api.globus.org:all" // the scope for every call
-	TransferServer = "transfer.api.globus.org"                           // the resource server
 )
 
 // Bounds of a scope string.

@@ -1,4 +1,4 @@
-package clientcreds
+package auth
 
 import (
 	"encoding/json"
@@ -12,6 +12,8 @@ import (
 
 const maxErrorText = 300 // characters of each text of the service
 
+const developers = "https://app.globus.org/settings/developers" // where applications are registered
+
 // An Error is a reply outside 2xx from Globus Auth. Its texts are a line each
 // and hold no secret, whatever the service sent.
 type Error struct {
@@ -19,7 +21,8 @@ type Error struct {
 	Code        string        // the OAuth error, such as invalid_client; else the code of the first detail; may be empty
 	Description string        // the OAuth error description; may be empty
 	Details     []Detail      // the service's own list of errors; may be empty
-	ClientID    string        // of the service account if the request was made with its secret; else empty
+	ClientID    string        // of the application that asked; empty if a token did
+	Native      bool          // the application is a native app, without a secret
 	RetryAfter  time.Duration // zero if the reply named none
 }
 
@@ -33,14 +36,17 @@ func (e *Error) Temporary() bool {
 }
 
 // Error returns one line: what the service said and, if it refused the
-// service account, what to check.
+// application, what to check.
 func (e *Error) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "Globus Auth: HTTP %d", e.Status)
 	for _, text := range e.texts() {
 		b.WriteString(": " + text)
 	}
-	if e.refused() {
+	switch {
+	case e.Refused() && e.Native:
+		fmt.Fprintf(&b, "; client %s was refused: check that the id is of a native app that is registered on %s", e.ClientID, developers)
+	case e.Refused():
 		fmt.Fprintf(&b, "; client %s was refused: check that the secret was copied whole, "+
 			"that the id is of a service account and not of a native app, "+
 			"and that the secret was not deleted on %s", e.ClientID, developers)
@@ -68,8 +74,8 @@ func (e *Error) texts() []string {
 	return texts
 }
 
-// refused reports whether the id or the secret was not accepted.
-func (e *Error) refused() bool {
+// Refused reports whether the application's id or secret was not accepted.
+func (e *Error) Refused() bool {
 	return e.ClientID != "" && (e.Status == http.StatusUnauthorized ||
 		e.Code == "invalid_client" || e.Code == "unauthorized_client")
 }

@@ -1,4 +1,4 @@
-package clientcreds
+package auth
 
 import (
 	"io"

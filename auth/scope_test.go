@@ -1,4 +1,4 @@
-package clientcreds_test
+package auth_test
 
 import (
 	"fmt"
@@ -7,33 +7,33 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 func TestScopesAreRead(t *testing.T) {
 	tests := map[string]struct {
 		text string
-		want clientcreds.Scopes
+		want auth.Scopes
 	}{
-		"one":      {"openid", clientcreds.Scopes{{Name: "openid"}}},
-		"optional": {"*a", clientcreds.Scopes{{Name: "a", Optional: true}}},
-		"nested": {"a[*b[c] d] e", clientcreds.Scopes{
-			{Name: "a", Dependencies: []clientcreds.Scope{{Name: "b", Optional: true, Dependencies: []clientcreds.Scope{{Name: "c"}}}, {Name: "d"}}},
+		"one":      {"openid", auth.Scopes{{Name: "openid"}}},
+		"optional": {"*a", auth.Scopes{{Name: "a", Optional: true}}},
+		"nested": {"a[*b[c] d] e", auth.Scopes{
+			{Name: "a", Dependencies: []auth.Scope{{Name: "b", Optional: true, Dependencies: []auth.Scope{{Name: "c"}}}, {Name: "d"}}},
 			{Name: "e"},
 		}},
-		"merged": {"a[*b] c a[b[d] *e]", clientcreds.Scopes{
-			{Name: "a", Dependencies: []clientcreds.Scope{{Name: "b", Dependencies: []clientcreds.Scope{{Name: "d"}}}, {Name: "e", Optional: true}}},
+		"merged": {"a[*b] c a[b[d] *e]", auth.Scopes{
+			{Name: "a", Dependencies: []auth.Scope{{Name: "b", Dependencies: []auth.Scope{{Name: "d"}}}, {Name: "e", Optional: true}}},
 			{Name: "c"},
 		}},
 		"data access": {
-			clientcreds.TransferAll + "[*https://auth.globus.org/scopes/c1/data_access]",
-			clientcreds.Scopes{{Name: clientcreds.TransferAll, Dependencies: []clientcreds.Scope{clientcreds.DataAccess("c1")}}},
+			auth.TransferAll + "[*https://auth.globus.org/scopes/c1/data_access]",
+			auth.Scopes{{Name: auth.TransferAll, Dependencies: []auth.Scope{auth.DataAccess("c1")}}},
 		},
-		"odd names": {"ü\x00\n", clientcreds.Scopes{{Name: "ü\x00\n"}}},
+		"odd names": {"ü\x00\n", auth.Scopes{{Name: "ü\x00\n"}}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			got, err := clientcreds.ParseScopes(tt.text)
+			got, err := auth.ParseScopes(tt.text)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,7 +72,7 @@ func TestScopesThatAreRefused(t *testing.T) {
 	for text, want := range tests {
 		name := text[:min(len(text), 20)]
 		t.Run(name, func(t *testing.T) {
-			got, err := clientcreds.ParseScopes(text)
+			got, err := auth.ParseScopes(text)
 			if err == nil || !strings.Contains(err.Error(), want) || got != nil {
 				t.Errorf("got %v, %v; want %q", got, err, want)
 			}
@@ -82,15 +82,15 @@ func TestScopesThatAreRefused(t *testing.T) {
 
 func TestRequiredBeatsOptional(t *testing.T) {
 	for _, text := range []string{"*a a", "a *a", "*a a *a"} {
-		if got, err := clientcreds.ParseScopes(text); err != nil || got.String() != "a" {
+		if got, err := auth.ParseScopes(text); err != nil || got.String() != "a" {
 			t.Errorf("%q gives %q, %v; want a", text, got, err)
 		}
 	}
 }
 
 func TestMergeLeavesItsOperandsAlone(t *testing.T) {
-	a := clientcreds.Scopes{{Name: "t", Dependencies: []clientcreds.Scope{clientcreds.DataAccess("1")}}}
-	b := clientcreds.Scopes{{Name: "t", Dependencies: []clientcreds.Scope{clientcreds.DataAccess("2"), clientcreds.DataAccess("1")}}, {Name: "openid"}}
+	a := auth.Scopes{{Name: "t", Dependencies: []auth.Scope{auth.DataAccess("1")}}}
+	b := auth.Scopes{{Name: "t", Dependencies: []auth.Scope{auth.DataAccess("2"), auth.DataAccess("1")}}, {Name: "openid"}}
 	merged := a.Merge(b...)
 
 	const da = "*https://auth.globus.org/scopes/%d/data_access"
@@ -106,12 +106,12 @@ func TestMergeLeavesItsOperandsAlone(t *testing.T) {
 func FuzzParseScopes(f *testing.F) {
 	for _, seed := range []string{
 		"openid email", "*a", "a[*b[c] d] e", "a[*b] c a[b[d] *e]", "a[b] b[a]", "a[]", "a*b", "* ",
-		"a[b[c[d[e[f]]]]]", clientcreds.TransferAll + "[*https://auth.globus.org/scopes/x/data_access]",
+		"a[b[c[d[e[f]]]]]", auth.TransferAll + "[*https://auth.globus.org/scopes/x/data_access]",
 	} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		scopes, err := clientcreds.ParseScopes(text)
+		scopes, err := auth.ParseScopes(text)
 		if (err == nil) != (len(scopes) > 0) {
 			t.Fatalf("%q gives %v and %v, want scopes or an error", text, scopes, err)
 		}
@@ -119,7 +119,7 @@ func FuzzParseScopes(f *testing.F) {
 			return
 		}
 		printed := scopes.String()
-		again, err := clientcreds.ParseScopes(printed)
+		again, err := auth.ParseScopes(printed)
 		if err != nil {
 			t.Fatalf("%q was printed as %q: %v", text, printed, err)
 		}
@@ -133,14 +133,14 @@ func FuzzParseScopes(f *testing.F) {
 }
 
 func ExampleScopes_Merge() {
-	scopes, err := clientcreds.ParseScopes("openid " + clientcreds.TransferAll)
+	scopes, err := auth.ParseScopes("openid " + auth.TransferAll)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(scopes.Merge(clientcreds.Scope{
-		Name:         clientcreds.TransferAll,
-		Dependencies: []clientcreds.Scope{clientcreds.DataAccess("c1")},
+	fmt.Println(scopes.Merge(auth.Scope{
+		Name:         auth.TransferAll,
+		Dependencies: []auth.Scope{auth.DataAccess("c1")},
 	}))
 	// Output: openid urn:globus:auth:scope:transfer.api.globus.org:all[*https://auth.globus.org/scopes/c1/data_access]
 }

@@ -1,4 +1,4 @@
-package clientcreds
+package auth
 
 // A Secret is a text that nothing prints by accident: no verb of fmt, no slog
 // handler and no encoder shows more of it than that it is there. The zero

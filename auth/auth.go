@@ -1,0 +1,191 @@
+// Package auth is a client of Globus Auth: it gets tokens, keeps them by
+// resource server, renews them, and adds them to requests as an
+// http.RoundTripper. How an identity proves who it is stands in the packages
+// clientcreds (a service account) and login (a person). Retries and timeouts
+// are left to the client that is passed in (see package retry).
+package auth
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+const maxReply = 1 << 20 // bytes
+
+// Names of services in Globus Auth.
+const (
+	TransferAll    = "urn:globus:auth:scope:transfer.api.globus.org:all" // the scope for every call of Transfer
+	TransferServer = "transfer.api.globus.org"                           // its resource server
+	Server         = "auth.globus.org"                                   // the resource server of Globus Auth itself
+)
+
+// A Client sends requests to Globus Auth. Its methods may be called
+// concurrently.
+type Client struct {
+	http *http.Client
+	base *url.URL
+	log  *slog.Logger
+}
+
+// An Option changes what [New] returns.
+type Option func(*Client)
+
+// WithBaseURL sends requests below u instead of to the production service.
+func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.base = u } }
+
+// WithLogger sets where token requests are logged, at level debug. Tokens and
+// secrets are not.
+func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.log = log } }
+
+// New returns a Client that sends its requests through hc, which owns retries
+// and timeouts and adds no credentials.
+func New(hc *http.Client, opts ...Option) *Client {
+	c := &Client{
+		http: hc,
+		base: &url.URL{Scheme: "https", Host: Server, Path: "/"},
+		log:  slog.New(slog.DiscardHandler),
+	}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
+}
+
+// An Application is a program that is registered with Globus Auth.
+type Application struct {
+	ID     string // client id, a UUID in lower case
+	Secret Secret // empty for a native app, which has none
+}
+
+// URL returns an address of Globus Auth, such as that of a page.
+func (c *Client) URL(path string) *url.URL { return c.base.JoinPath(path) }
+
+// Logger returns where the Client logs.
+func (c *Client) Logger() *slog.Logger { return c.log }
+
+// Grant makes one token request of the application, with the fields of an
+// OAuth2 grant, and returns the tokens by resource server. The error is an
+// [*Error] if Globus Auth refuses. API: POST /v2/oauth2/token.
+func (c *Client) Grant(ctx context.Context, app Application, grant url.Values) (map[string]Token, error) {
+	body, err := c.post(ctx, app, "v2/oauth2/token", grant)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := parseTokens(body, time.Now())
+	if err != nil {
+		return nil, err
+	}
+	for server, token := range tokens {
+		c.log.DebugContext(ctx, "token received", "resource_server", server, "expires", token.Expires())
+	}
+	return tokens, nil
+}
+
+// Introspect asks what a token is worth. Globus Auth tells that only to
+// applications with a secret. The error is an [*Error] if it refuses.
+// API: POST /v2/oauth2/token/introspect.
+func (c *Client) Introspect(ctx context.Context, app Application, token Secret) (*Introspection, error) {
+	body, err := c.post(ctx, app, "v2/oauth2/token/introspect", url.Values{"token": {token.Reveal()}})
+	if err != nil {
+		return nil, fmt.Errorf("introspect a token: %w", err)
+	}
+	return decode[Introspection](body)
+}
+
+// Revoke makes an access token or refresh token worthless; one that is so
+// already is no error. The error is an [*Error] if Globus Auth refuses.
+// API: POST /v2/oauth2/token/revoke.
+func (c *Client) Revoke(ctx context.Context, app Application, token Secret) error {
+	if _, err := c.post(ctx, app, "v2/oauth2/token/revoke", url.Values{"token": {token.Reveal()}}); err != nil {
+		return fmt.Errorf("revoke a token: %w", err)
+	}
+	return nil
+}
+
+// Userinfo returns the identity behind the tokens, of which there must be one
+// for [Server]: the scopes must include openid, and profile and email for the
+// fields of that name. The error is an [*Error] if Globus Auth refuses.
+// API: GET /v2/oauth2/userinfo.
+func (c *Client) Userinfo(ctx context.Context, tokens *Source) (*Userinfo, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL("v2/oauth2/userinfo").String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	hc := *c.http
+	hc.Transport = tokens.Transport(Server, hc.Transport)
+	body, err := do(&hc, req, tokens.reveal)
+	if err != nil {
+		return nil, fmt.Errorf("get the identity: %w", err)
+	}
+	return decode[Userinfo](body)
+}
+
+// post sends a form as the application and returns the body of the reply. The
+// Basic header is the one that the official clients send, of the raw id and
+// secret: RFC 6749 asks for both to be percent-encoded, but Globus Auth does
+// not decode them.
+func (c *Client) post(ctx context.Context, app Application, path string, form url.Values) ([]byte, error) {
+	hidden := []string{form.Get("token"), form.Get("refresh_token"), form.Get("code"), form.Get("code_verifier")}
+	var basic string
+	if app.Secret.IsZero() {
+		form.Set("client_id", app.ID)
+	} else {
+		basic = base64.StdEncoding.EncodeToString([]byte(app.ID + ":" + app.Secret.Reveal()))
+		hidden = append(hidden, app.Secret.Reveal(), basic)
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL(path).String(), strings.NewReader(form.Encode()))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	if basic != "" {
+		req.Header.Set("Authorization", "Basic "+basic)
+	}
+	body, err := do(c.http, req, func() []string { return hidden })
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.ClientID, e.Native = app.ID, basic == ""
+	}
+	return body, err
+}
+
+// do sends req through hc and returns the body of a 2xx reply. What is hidden
+// does not get into the error, even if the service says it.
+func do(hc *http.Client, req *http.Request, hidden func() []string) ([]byte, error) {
+	req.Header.Set("Accept", "application/json")
+	resp, err := hc.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = resp.Body.Close() }() // it was only read
+
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	switch {
+	case resp.StatusCode/100 != 2:
+		return nil, newError(resp, body, mask(hidden()))
+	case err != nil:
+		return nil, fmt.Errorf("read the reply: %w", err)
+	case len(body) > maxReply:
+		return nil, fmt.Errorf("reply is longer than %d bytes", maxReply)
+	}
+	return body, nil
+}
+
+// mask returns a replacer of what must not be shown, as such and as a form
+// field.
+func mask(hidden []string) *strings.Replacer {
+	var pairs []string
+	for _, text := range hidden {
+		if text != "" {
+			pairs = append(pairs, text, "[secret]", url.QueryEscape(text), "[secret]")
+		}
+	}
+	return strings.NewReplacer(pairs...)
+}
