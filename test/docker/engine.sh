@@ -64,5 +64,8 @@ base_image() {
 # a matter of seconds. The Dockerfile's own cache is always empty here.
 warm_cache() {
   go mod download
-  GOCACHE=$build_cache CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /dev/null ./cmd/runner
+  local arch
+  for arch in amd64 arm64; do
+    GOARCH=$arch GOCACHE=$build_cache CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /dev/null ./cmd/runner
+  done
 }

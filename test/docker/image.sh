@@ -22,10 +22,10 @@ start_simulator() {
   install -o 65532 -m 0400 /dev/stdin "$work/client-secret" <<<"$canary"
 }
 
-# docker_run runs the image on the simulator: options of docker, --, arguments
-# of the runner.
+# docker_run runs the image, or that named by $of, on the simulator: options of
+# docker, --, arguments of the runner.
 docker_run() {
-  local options=()
+  local options=() image=${of:-$image}
   while [[ $1 != -- ]]; do
     options+=("$1")
     shift
@@ -134,6 +134,43 @@ memory_limit() {
   docker rm memory-limit
 }
 
+# A batch that needs more memory than there is ends before anything is
+# submitted; the same command with enough of it moves everything.
+out_of_memory() {
+  local run=(-e CLIENT_SECRET="$canary" -v "$work/batch:/batch:ro")
+  local transfer=(transfer "$lab:/data/" "$vault:/oom/" --batch /batch --label oom)
+  seq -f 'frame.txt a-folder-with-a-long-name/frame-%.0f.txt' 20000 >"$work/batch"
+  exits 137 docker_run --name oom -m 8m --memory-swap 8m "${run[@]}" -- "${transfer[@]}"
+  is oom '{{.State.OOMKilled}}' true
+  docker rm oom
+  [[ ! -e $work/vault/oom ]]
+  exits 0 docker_run --rm -m 128m --memory-swap 128m "${run[@]}" -- "${transfer[@]}"
+  [[ $(find "$work/vault/oom" -type f | wc -l) == 20000 ]]
+}
+
+# With no time between SIGTERM and SIGKILL nothing can be said any more, and
+# nothing needs to be: what counts was recorded before.
+killed() {
+  job killed
+  local run=(-e CLIENT_SECRET="$canary" "${job[@]}" -e RUNNER_JOB_SCHEDULE='* * * * *' -v killed:/var/lib/runner)
+  disturb killed stall
+  docker_run -d --name killed "${run[@]}" --
+  within 80 has_tasks killed 1
+  docker kill killed
+  is killed '{{.State.ExitCode}}' 137
+  disturb killed release
+  docker start killed
+  within 20 succeeded killed
+  docker stop killed
+  docker logs killed
+  docker rm killed
+}
+
+# succeeded wants the oldest task of a job to have succeeded.
+succeeded() {
+  [[ $(curl -sf "$sim/_sim/state" | jq -r --arg job "$1 " '[.tasks[] | select(.label | startswith($job))][0].status') == SUCCEEDED ]]
+}
+
 adopted() {
   job adopted
   local run=(-e CLIENT_SECRET="$canary" -e RUNNER_OCCURRENCE=e2e:1 "${job[@]}")
@@ -192,6 +229,41 @@ image_size() {
   ((size <= 25 << 20))
 }
 
+# The binary does not tell where or when it was built: that of the image is the
+# one that this tree gives in a folder of its own.
+reproducible() {
+  mkdir -p "$work/elsewhere"
+  docker create --name digest "$image" >/dev/null
+  docker cp digest:/runner "$work/elsewhere/from-image"
+  docker rm digest >/dev/null
+  git ls-files -z | xargs -0 cp --parents -t "$work/elsewhere" 2>/dev/null || true # what is deleted here is not there either
+  (cd "$work/elsewhere" && GOCACHE=$build_cache CGO_ENABLED=0 go build -trimpath -buildvcs=false \
+    -ldflags '-s -w -X main.version=e2e' -o again ./cmd/runner)
+  cmp "$work/elsewhere/from-image" "$work/elsewhere/again"
+  echo "figure: sha256 $(sha256sum <"$work/elsewhere/again")"
+}
+
+# arm64 builds the image for another machine and runs it in an emulator, which
+# the kernel starts for programs of that kind.
+arm64() {
+  local magic='\x7f\x45\x4c\x46\x02\x01\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\xb7\x00'
+  local mask='\xff\xff\xff\xff\xff\xff\xff\x00\xff\xff\xff\xff\xff\xff\xff\xff\xfe\xff\xff\xff'
+  docker build --platform linux/arm64 --build-arg VERSION=e2e -t globus-runner:arm64 .
+  mount -t binfmt_misc binfmt_misc /proc/sys/fs/binfmt_misc
+  local entry=/proc/sys/fs/binfmt_misc/e2e-aarch64-$RANDOM
+  printf '%s' ":${entry##*/}:M::$magic:$mask:/usr/bin/qemu-aarch64-static:F" >/proc/sys/fs/binfmt_misc/register
+  # shellcheck disable=SC2064 # this entry, now
+  trap "echo -1 >$entry" EXIT
+  is globus-runner:arm64 '{{.Architecture}}' arm64
+  local of=globus-runner:arm64
+  exits 0 docker_run --rm --platform linux/arm64 -- version
+  says linux/arm64
+  job arm64
+  exits 0 docker_run --rm --platform linux/arm64 -e CLIENT_SECRET="$canary" "${job[@]}" \
+    -v arm64:/var/lib/runner -e RUNNER_STATE=sqlite:/var/lib/runner/runner.db -- run
+  cmp "$work/lab/data/frame.txt" "$work/vault/arm64.txt"
+}
+
 # first_request prints when the simulator got the first request after an
 # instant; both in microseconds since 1970.
 first_request() {
@@ -235,8 +307,16 @@ check_image() {
   check 'wrong secret: 4, and not printed' wrong_secret
   check 'no jobs file, a volume that is not writable: 2' bad_mounts
   check 'works in 32 MiB' memory_limit
+  check 'killed for memory: 137, nothing submitted, and done by the next' out_of_memory
   check 'SIGTERM: 143, and the next container adopts the task' adopted
+  check 'no time before SIGKILL: 137, and the next start adopts the task' killed
   check 'serve with a schedule and no file, health, stop' serves
   check 'no shell and no secret in the image or a container' contents
   check 'size' image_size
+  check 'the same binary from another folder' reproducible
+  if [[ -x /usr/bin/qemu-aarch64-static ]]; then
+    check 'arm64: built, run in an emulator' arm64
+  else
+    echo 'skipped  arm64: qemu-user-static cannot be installed here'
+  fi
 }
