@@ -139,12 +139,16 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 		return res, err
 	case !taken.Run.State.Final():
 		return nil, statusError{fmt.Errorf("%w; run it again later", taken), exitTemporary}
-	case taken.Run.State == ledger.Succeeded && taken.Run.ExitCode == 0 || taken.Run.State == ledger.Skipped:
+	case taken.Run.State == ledger.Succeeded || taken.Run.State == ledger.Skipped:
 		r := taken.Run
-		return &engine.Result{
+		res := &engine.Result{
 			Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: engine.State(r.State), Attempt: r.Attempt, Adopted: true,
 			Started: r.Claimed, Finished: r.Finished, Note: taken.Error(),
-		}, nil
+		}
+		if r.ExitCode != 0 { // done, with something skipped: no second task would change that
+			res.Err = &engine.Failure{Kind: engine.Kind(r.Class), Code: r.Code, Message: r.Message}
+		}
+		return res, nil
 	}
 	if err := rec.Ledger.Retry(ctx, taken.Run.ID); err != nil {
 		return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
