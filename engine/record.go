@@ -169,6 +169,10 @@ func openRecord(ctx context.Context, rec Recording, run *ledger.Run) (*record, e
 			opened.sent[at] = s
 		}
 	}
+	if run.Alone { // the claim told it
+		opened.first = run.First
+		return opened, nil
+	}
 	for other, err := range rec.Ledger.Runs(ctx, ledger.Query{Job: run.Job, Limit: newerRuns}) {
 		if err != nil {
 			return nil, fmt.Errorf("read the runs of job %s: %w", run.Job, err)
@@ -215,7 +219,7 @@ func (r *run) withdrawn() error {
 // job's policy says.
 func (r *run) alone(ctx context.Context) error {
 	rec := r.record
-	if r.Job.Concurrency == jobs.Allow {
+	if r.Job.Concurrency == jobs.Allow || rec.run.Alone {
 		return nil
 	}
 	for other, err := range rec.ledger.Runs(ctx, ledger.Query{Job: r.Job.Name, Unfinished: true}) {

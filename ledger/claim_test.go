@@ -26,6 +26,32 @@ func TestClaimsAreCounted(t *testing.T) {
 	})
 }
 
+func TestClaimTellsOfEarlierRuns(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		claim := func(job, key string, first, alone bool) *ledger.Run {
+			t.Helper()
+			run, _, err := l.Claim(t.Context(), ledger.Claim{Job: job, Key: key, Holder: "a", Lease: time.Minute})
+			if err != nil || run.First != first || run.Alone != alone {
+				t.Errorf("%s %s: got %+v, %v, want first %t, alone %t", job, key, run, err, first, alone)
+			}
+			return run
+		}
+		one := claim("nightly", "1", true, true)
+		claim("nightly", "1", false, false) // not new
+		claim("hourly", "1", true, true)
+		claim("nightly", "2", false, false)
+		if err := l.Finish(t.Context(), one.ID, "a", ledger.Outcome{State: ledger.Succeeded}); err != nil {
+			t.Fatal(err)
+		}
+		two := claim("nightly", "2", false, false)
+		if err := l.Finish(t.Context(), two.ID, "a", ledger.Outcome{State: ledger.Failed}); err != nil {
+			t.Fatal(err)
+		}
+		claim("nightly", "3", false, true)
+	})
+}
+
 func TestUnfinishedRunsAreFoundByTheirJob(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)

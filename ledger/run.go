@@ -49,6 +49,10 @@ type Run struct {
 	Claimed         time.Time // the first time
 	Finished        time.Time // zero until the state is final
 
+	// First and Alone are what only [Ledger.Claim] tells, and only of a run
+	// that is new: the job had no earlier run, or none that was not over.
+	First, Alone bool
+
 	Outcome // its State is the run's; all else is zero until that is final
 }
 
@@ -65,12 +69,13 @@ type Outcome struct {
 const runColumns = `id, job, key, due, step, attempt, holder, lease_until, cancel_requested, claims, claimed, finished,
 	state, exit_code, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults`
 
-func scanRun(rows *sql.Rows) (*Run, error) {
+// scanRun reads the columns of a run, and those that a statement has besides.
+func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
 	r := new(Run)
-	err := rows.Scan(&r.ID, &r.Job, &r.Key, instant{&r.Due}, &r.Step, &r.Attempt, &r.Holder, instant{&r.LeaseUntil},
+	err := rows.Scan(append([]any{&r.ID, &r.Job, &r.Key, instant{&r.Due}, &r.Step, &r.Attempt, &r.Holder, instant{&r.LeaseUntil},
 		&r.CancelRequested, &r.Claims, instant{&r.Claimed}, instant{&r.Finished},
 		&r.State, &r.ExitCode, &r.Class, &r.Code, &r.Message, &r.RequestID,
-		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults)
+		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults}, more...)...)
 	return r, err
 }
 
@@ -131,13 +136,23 @@ func (l *Ledger) Claim(ctx context.Context, c Claim) (run *Run, mine bool, err e
 }
 
 func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
-	run, err := s.run(ctx, `
+	var run *Run
+	err := s.query(ctx, func(rows *sql.Rows) (err error) {
+		var later, busy bool
+		if run, err = scanRun(rows, &later, &busy); err == nil && run.Claims == 1 {
+			run.First, run.Alone = !later, !busy
+		}
+		return err
+	}, `
 		INSERT INTO runs (job, key, due, holder, lease_until, claimed)
 		VALUES ($1, $2, $3, $4, @now + $5, @now)
 		ON CONFLICT (job, key) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until, claims = runs.claims + 1
 		WHERE runs.finished = 0 AND (runs.holder = excluded.holder OR runs.lease_until <= @now)
-		RETURNING `+runColumns, c.Job, c.Key, stamp(c.Due), c.Holder, c.Lease.Microseconds())
-	if !errors.Is(err, ErrNone) {
+		RETURNING `+runColumns+`,
+			EXISTS (SELECT 1 FROM runs AS earlier WHERE earlier.job = runs.job AND earlier.id < runs.id),
+			EXISTS (SELECT 1 FROM runs AS earlier WHERE earlier.job = runs.job AND earlier.id < runs.id AND earlier.finished = 0)`,
+		c.Job, c.Key, stamp(c.Due), c.Holder, c.Lease.Microseconds())
+	if run != nil || err != nil {
 		return run, err == nil, err
 	}
 	run, err = s.run(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND key = $2`, c.Job, c.Key)

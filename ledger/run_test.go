@@ -53,7 +53,7 @@ func TestClaimMakesARun(t *testing.T) {
 		begin := time.Now().Add(-time.Second)
 		r := claim(t, l, "nightly", "k1", "me", time.Minute)
 		want := &ledger.Run{
-			Job: "nightly", Key: "k1", Due: due, Attempt: 1, Holder: "me",
+			Job: "nightly", Key: "k1", Due: due, Attempt: 1, Holder: "me", First: true, Alone: true,
 			Outcome: ledger.Outcome{State: ledger.Claimed},
 		}
 		if d := cmp.Diff(want, r, cmpopts.IgnoreFields(ledger.Run{}, "ID", "Claims", "Claimed", "LeaseUntil")); d != "" {
@@ -62,6 +62,7 @@ func TestClaimMakesARun(t *testing.T) {
 		if r.ID == 0 || r.Claimed.Before(begin) || r.LeaseUntil.Sub(r.Claimed).Round(time.Second) != time.Minute {
 			t.Errorf("got id %d, claimed %v, lease until %v", r.ID, r.Claimed, r.LeaseUntil)
 		}
+		r.First, r.Alone = false, false // nothing but Claim tells
 		if d := cmp.Diff(r, get(t, l, r.ID)); d != "" {
 			t.Error(d)
 		}
