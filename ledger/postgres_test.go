@@ -88,7 +88,7 @@ func TestASilentServerIsGivenUp(t *testing.T) {
 func TestAConnectionThatBreaksIsReplaced(t *testing.T) {
 	l := open(t, engines["postgres"](t))
 	for i := range 20 {
-		server.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'globus-runner'`)
+		ok(t, server.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'globus-runner'`))
 		r := claim(t, l, "j", strconv.Itoa(i), "me", time.Hour)
 		ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
 	}
@@ -104,7 +104,7 @@ func TestConnectionsThatBreakInTheMiddleLoseNothing(t *testing.T) {
 			case <-stop:
 				return
 			default:
-				server.exec(t, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'globus-runner'`)
+				ok(t, server.Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'globus-runner'`))
 			}
 		}
 	})
@@ -133,6 +133,6 @@ func TestTablesOfOthersAreLeftAlone(t *testing.T) {
 	u := engines["postgres"](t)
 	parsed, err := url.Parse(u)
 	ok(t, err)
-	server.exec(t, "CREATE TABLE "+parsed.Query().Get("search_path")+".orders (id BIGINT)")
+	ok(t, server.Exec(t.Context(), "CREATE TABLE "+parsed.Query().Get("search_path")+".orders (id BIGINT)"))
 	wantText(t, openError(t, u), "another program", "orders")
 }

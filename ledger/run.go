@@ -72,10 +72,17 @@ const runColumns = `id, job, key, due, step, attempt, holder, lease_until, cance
 // scanRun reads the columns of a run, and those that a statement has besides.
 func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
 	r := new(Run)
-	err := rows.Scan(append([]any{&r.ID, &r.Job, &r.Key, instant{&r.Due}, &r.Step, &r.Attempt, &r.Holder, instant{&r.LeaseUntil},
-		&r.CancelRequested, &r.Claims, instant{&r.Claimed}, instant{&r.Finished},
+	err := rows.Scan(append([]any{
+		&r.ID, &r.Job, &r.Key,
+		instant{&r.Due},
+		&r.Step, &r.Attempt, &r.Holder,
+		instant{&r.LeaseUntil},
+		&r.CancelRequested, &r.Claims,
+		instant{&r.Claimed},
+		instant{&r.Finished},
 		&r.State, &r.ExitCode, &r.Class, &r.Code, &r.Message, &r.RequestID,
-		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults}, more...)...)
+		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults,
+	}, more...)...)
 	return r, err
 }
 

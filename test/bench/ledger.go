@@ -6,8 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync/atomic"
@@ -16,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/globus-runner/globus-runner/ledger"
+	"github.com/globus-runner/globus-runner/test/postgres"
 )
 
 // recordTime is how long runs are recorded for each figure.
@@ -41,29 +40,23 @@ func (b *bench) ledger(ctx context.Context) (table, error) {
 		return nil, err
 	}
 	t = append(t, rows...)
-	if rows, err = postgres(ctx); err != nil {
+	if rows, err = onPostgres(ctx); err != nil {
 		return nil, err
 	}
 	return append(t, rows...), nil
 }
 
-// postgres measures a server that it starts, where one is installed.
-func postgres(ctx context.Context) (t table, err error) {
-	// Not below the bench's folder, which only we may enter; and a socket's name must be short.
-	home, err := os.MkdirTemp("", "runner-bench-")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(home)) }()
-	url, stop, err := startPostgres(ctx, home)
-	if errors.Is(err, exec.ErrNotFound) {
+// onPostgres measures a server that it starts, where one is installed.
+func onPostgres(ctx context.Context) (t table, err error) {
+	server, err := postgres.Start("bench")
+	if errors.Is(err, postgres.ErrMissing) {
 		return table{{what: "ledger, PostgreSQL", ours: "skipped", bare: none, figure: "not installed", budget: none, verdict: none}}, nil
 	}
 	if err != nil {
 		return nil, err
 	}
-	t, err = records(ctx, "ledger, PostgreSQL", url)
-	return t, errors.Join(err, stop())
+	t, err = records(ctx, "ledger, PostgreSQL", server.URL(nil))
+	return t, errors.Join(err, server.Close())
 }
 
 // records measures the ledger at url.

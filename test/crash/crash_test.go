@@ -54,7 +54,9 @@ func TestMain(m *testing.M) {
 	}
 	fmt.Printf("crash: seed %d\n", *seed)
 	code := m.Run()
-	database.stop()
+	if database.server != nil {
+		_ = database.server.Close() // it is a temporary one
+	}
 	_ = os.RemoveAll(dir) // it is a temporary one
 	os.Exit(code)
 }

@@ -11,7 +11,11 @@ const replicas = doors
 
 func TestReplicasDoEachOccurrenceOnce(t *testing.T) {
 	inRounds(t, 4, func(w *world) {
-		place, name := database.place(w.t)
+		pg := startedDatabase(w.t)
+		name, place, err := pg.Schema(w.t.Context())
+		if err != nil {
+			w.t.Fatal(err)
+		}
 		f := newFleet(w, place)
 		w.env = append(w.env, "RUNNER_STATE="+place+"&application_name="+name)
 		slow := long() && w.chance(8) // leases run out by themselves
@@ -30,7 +34,9 @@ func TestReplicasDoEachOccurrenceOnce(t *testing.T) {
 				w.troubles++
 				w.wg.Go(func() {
 					pause(w.ctx, delay)
-					database.cut(w.t, name)
+					if err := pg.Exec(w.t.Context(), "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = '"+name+"'"); err != nil {
+						w.t.Error(err)
+					}
 				})
 			}
 			if w.chance(4) {
