@@ -15,11 +15,13 @@ func (p *parser) checkAll() {
 			place.src.warn(place.key, "collections."+name, "no job uses the collection %s", name)
 		}
 	}
-	byPlace := func(a, b *Problem) int {
-		return cmp.Or(cmp.Compare(p.rank[a.File], p.rank[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Msg, b.Msg))
-	}
-	slices.SortStableFunc(p.problems, byPlace)
-	slices.SortStableFunc(p.warnings, byPlace)
+	slices.SortStableFunc(p.problems, p.byPlace)
+	slices.SortStableFunc(p.warnings, p.byPlace)
+}
+
+// byPlace compares problems by their places in the text.
+func (p *parser) byPlace(a, b *Problem) int {
+	return cmp.Or(cmp.Compare(p.rank[a.File], p.rank[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Msg, b.Msg))
 }
 
 // checkChains reports an after that names no job, and circles.

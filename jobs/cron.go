@@ -43,31 +43,31 @@ func parseEvery(words []string) (time.Duration, error) {
 	return d, nil
 }
 
-// parseDescriptor reads a descriptor other than @every.
-func parseDescriptor(text string) (clock *cron.SpecSchedule, fixed bool, err error) {
+// parseDescriptor checks a descriptor other than @every, and reports whether it
+// is a list of fixed times.
+func parseDescriptor(text string) (expr string, fixed bool, err error) {
 	if !slices.Contains(descriptors[:], text) {
-		return nil, false, fmt.Errorf("there is no such descriptor, want one of %s, @every 90m", strings.Join(descriptors[:], ", "))
+		return "", false, fmt.Errorf("there is no such descriptor, want one of %s, @every 90m", strings.Join(descriptors[:], ", "))
 	}
-	clock, err = parseClock(text)
-	return clock, text != "@hourly", err
+	return text, text != "@hourly", nil
 }
 
-// parseFields reads the five fields and reports whether they are fixed times.
-func parseFields(words []string) (clock *cron.SpecSchedule, fixed bool, err error) {
+// parseFields checks the five fields, writes them as robfig/cron knows them,
+// and reports whether they are a list of fixed times.
+func parseFields(words []string) (expr string, fixed bool, err error) {
 	if text := "@" + strings.Join(words, " "); slices.Contains(descriptors[:], text) {
-		return nil, false, fmt.Errorf("did you mean %s?", text)
+		return "", false, fmt.Errorf("did you mean %s?", text)
 	}
 	if len(words) != len(cronFields) {
-		return nil, false, fmt.Errorf("got %d fields, want 5: minute, hour, day of month, month, day of week", len(words))
+		return "", false, fmt.Errorf("got %d fields, want 5: minute, hour, day of month, month, day of week", len(words))
 	}
 	fields := make([]string, len(words))
 	for i, f := range cronFields {
 		if fields[i], err = f.translate(strings.ToLower(words[i])); err != nil {
-			return nil, false, fmt.Errorf("%s %q: %w", f.name, words[i], err)
+			return "", false, fmt.Errorf("%s %q: %w", f.name, words[i], err)
 		}
 	}
-	clock, err = parseClock(strings.Join(fields, " "))
-	return clock, !strings.ContainsAny(fields[0]+fields[1], "*?"), err
+	return strings.Join(fields, " "), !strings.ContainsAny(fields[0]+fields[1], "*?"), nil
 }
 
 // parseClock reads what has been checked: robfig/cron panics on some texts and

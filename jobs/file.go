@@ -45,6 +45,20 @@ type Source struct {
 // nil getenv knows none, which is enough to check a file. Templates are
 // executed once, for a sample instant, with a sample value for what is not set.
 func Parse(getenv func(string) string, sources ...Source) (*File, error) {
+	p, _ := parseAll(getenv, sources)
+	if len(p.problems) > 0 {
+		return nil, joinProblems(p.problems)
+	}
+	p.file.Warnings = p.warnings
+	if p.file.History == 0 {
+		p.file.History = defaultHistory
+	}
+	slices.SortFunc(p.file.Jobs, func(a, b *Job) int { return cmp.Compare(a.Name, b.Name) })
+	return p.file, nil
+}
+
+// parseAll does the work of [Parse], and returns the sources that could be read.
+func parseAll(getenv func(string) string, sources []Source) (*parser, []*source) {
 	p := &parser{
 		file:   &File{Collections: map[string]Collection{}},
 		getenv: getenv,
@@ -69,15 +83,7 @@ func Parse(getenv func(string) string, sources ...Source) (*File, error) {
 		p.problems = append(p.problems, &Problem{Msg: "there is no jobs file"})
 	}
 	p.checkAll()
-	if len(p.problems) > 0 {
-		return nil, joinProblems(p.problems)
-	}
-	p.file.Warnings = p.warnings
-	if p.file.History == 0 {
-		p.file.History = defaultHistory
-	}
-	slices.SortFunc(p.file.Jobs, func(a, b *Job) int { return cmp.Compare(a.Name, b.Name) })
-	return p.file, nil
+	return p, read
 }
 
 // joinProblems returns the problems as one error.

@@ -33,6 +33,7 @@ const reach = 48 * time.Hour
 // whatever the zone, so that a restart does not shift it.
 type Schedule struct {
 	text  string
+	cron  string // the same as other programs read it; empty for @every
 	zone  *time.Location
 	every time.Duration      // of @every, in whole seconds; or 0
 	clock *cron.SpecSchedule // matches readings of the clock, written as if in UTC
@@ -62,9 +63,12 @@ func ParseSchedule(expr string, zone *time.Location) (*Schedule, error) {
 	case words[0] == "@every":
 		s.every, err = parseEvery(words[1:])
 	case strings.HasPrefix(words[0], "@"):
-		s.clock, s.fixed, err = parseDescriptor(s.text)
+		s.cron, s.fixed, err = parseDescriptor(s.text)
 	default:
-		s.clock, s.fixed, err = parseFields(words)
+		s.cron, s.fixed, err = parseFields(words)
+	}
+	if err == nil && s.cron != "" {
+		s.clock, err = parseClock(s.cron)
 	}
 	if err == nil && s.clock != nil && s.reading(time.Unix(0, 0)).IsZero() {
 		err = errors.New("it is never due: no such day of the month in these months")
@@ -80,6 +84,32 @@ func (s *Schedule) String() string { return s.text }
 
 // Location returns the zone.
 func (s *Schedule) Location() *time.Location { return s.zone }
+
+// Cron returns the five fields or the descriptor as other programs read them:
+// in lower case, with 0 for Sunday. It is empty for a schedule @every d.
+func (s *Schedule) Cron() string { return s.cron }
+
+// Every returns the d of a schedule @every d, or 0.
+func (s *Schedule) Every() time.Duration { return s.every }
+
+// Fixed reports whether the schedule is a list of fixed times.
+func (s *Schedule) Fixed() bool { return s.fixed }
+
+// Last returns the newest instant at which an occurrence was due at t, in UTC
+// and whole seconds, or zero if there was none in ten years.
+func (s *Schedule) Last(t time.Time) time.Time {
+	for back := time.Hour; back < 2*maxDays*day; back *= 2 {
+		last := s.Next(t.Add(-back))
+		if last.After(t) {
+			continue
+		}
+		for next := last; !next.After(t); next = s.Next(next) {
+			last = next
+		}
+		return last
+	}
+	return time.Time{}
+}
 
 // Next returns the first instant after t at which an occurrence is due, in UTC
 // and whole seconds.
@@ -160,5 +190,8 @@ func (s *Schedule) period(t time.Time) period {
 	local := t.In(s.zone)
 	_, seconds := local.Zone()
 	_, end := local.ZoneBounds()
+	if !end.IsZero() && !end.After(t) { // Go 1.26 on 31 December of a leap year from 2040 on
+		end = t.Add(24 * time.Hour)
+	}
 	return period{begin: t.UTC(), end: end.UTC(), offset: time.Duration(seconds) * time.Second}
 }

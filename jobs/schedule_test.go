@@ -275,3 +275,27 @@ func ExampleSchedule_Next() {
 	// 2026-03-29 01:00:00 +0000 UTC
 	// 02:30 does not exist on 2026-03-29 in Europe/Berlin, runs right after the gap
 }
+
+// The bounds that package time gives for this day end before it.
+func TestNextPassesTheEndOfALeapYear(t *testing.T) {
+	zone, err := jobs.LoadZone("America/Chicago")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, expr := range []string{"30 1 * * *", "30 */24 * * *"} {
+		s, err := jobs.ParseSchedule(expr, zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		from := time.Date(2040, 12, 31, 12, 0, 0, 0, time.UTC)
+		for day := 1; day <= 3; day++ {
+			want := time.Date(2041, 1, day, 1, 30, 0, 0, zone)
+			if expr != "30 1 * * *" {
+				want = time.Date(2041, 1, day, 0, 30, 0, 0, zone)
+			}
+			if from = s.Next(from); !from.Equal(want) {
+				t.Errorf("%s: got %v, want %v", expr, from, want)
+			}
+		}
+	}
+}

@@ -80,7 +80,7 @@ func (a *app) command() *cobra.Command {
 		}
 	}
 	add("Running jobs:", a.serveCommand(), a.runCommand(), a.runsCommand(), a.healthCommand())
-	add("The jobs file:", a.validateCommand(), a.planCommand(), a.nextCommand(), a.jobsCommand(), a.schemaCommand())
+	add("The jobs file:", a.validateCommand(), a.planCommand(), a.nextCommand(), a.jobsCommand(), a.schemaCommand(), a.exportCommand())
 	add("Globus by hand:", a.transferCommand(), a.deleteCommand(), a.taskCommand(), a.lsCommand(), a.statCommand(),
 		a.mkdirCommand(), a.renameCommand(), a.endpointsCommand(), a.whoamiCommand())
 	add("Trying it out:", a.demoCommand(), a.simCommand())

@@ -61,7 +61,7 @@ func (a *app) runCommand() *cobra.Command {
 	r.flags(c.Flags())
 	a.jobsFlag(c)
 	c.Flags().BoolVar(&all, "all", false, "run every job of the jobs file")
-	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
+	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z; last: the newest at which the job was due")
 	return c
 }
 
@@ -73,6 +73,9 @@ func (a *app) orders(names []string, all bool, scheduledFor string) ([]engine.Or
 	chosen, err := a.choose(names, all)
 	if err != nil {
 		return nil, err
+	}
+	if scheduledFor == lastOccurrence {
+		return lastOrders(chosen, time.Now())
 	}
 	key, fresh, err := a.env.Occurrence.key(scheduledFor)
 	if err != nil {

@@ -1,0 +1,38 @@
+package export
+
+import (
+	"path/filepath"
+	"strings"
+)
+
+// A service is what the template for compose shows.
+type service struct {
+	Image, Source, Target scalar
+	Variables             []setting
+}
+
+// A setting is a variable that compose takes from its own environment.
+type setting struct{ Name, Value scalar }
+
+// Compose returns a compose file with one scheduler, which reads the jobs from
+// where they are. An empty imageName means globus-runner:latest. What cannot be
+// expressed is an error as with [CronJobs].
+func Compose(in Input, imageName string) (*Result, error) {
+	r := &report{input: in}
+	r.manifests("the container")
+	source := filepath.ToSlash(filepath.Clean(in.Path))
+	if !filepath.IsAbs(in.Path) && !strings.HasPrefix(source, "../") {
+		source = "./" + strings.TrimPrefix(source, "./")
+	}
+	s := service{Image: literal(string(image(imageName))), Source: literal(source), Target: "/etc/runner/jobs.yaml"}
+	if in.folder() {
+		s.Target = "/etc/runner"
+	}
+	for _, name := range variables(in.File.Jobs, "CLIENT_ID", "RUNNER_JOBS", "RUNNER_LOG_FORMAT") {
+		s.Variables = append(s.Variables, setting{name, scalar("${" + string(name) + ":?templates of the jobs read it}")})
+	}
+	return r.result(func() ([]File, error) { return single("compose.yaml", s) })
+}
+
+// literal keeps compose from looking for variables in a text.
+func literal(text string) scalar { return scalar(strings.ReplaceAll(text, "$", "$$")) }

@@ -1,0 +1,173 @@
+// Package export writes the jobs of a jobs file down for other schedulers: as
+// CronJobs or a Deployment for Kubernetes, as a service for compose, as timers
+// for systemd.
+//
+// Each policy of a job becomes what the target has for it. What the target
+// cannot express is refused by name, never dropped. No secret is written: the
+// manifests refer to where it is.
+package export
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"text/template"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// An Input is what is exported.
+type Input struct {
+	File    *jobs.File    // made of the sources by [jobs.Parse]
+	Sources []jobs.Source // at least one
+	// Path is the jobs file or the folder of the sources.
+	Path string
+}
+
+// A Result is what came of an export.
+type Result struct {
+	Files []File `json:"files"`
+	// Warnings are about occurrences that the target starts more often than
+	// the scheduler of this program would.
+	Warnings []*jobs.Problem `json:"warnings,omitempty"`
+}
+
+// A File is one file of a [Result].
+type File struct {
+	Name string `json:"name"` // without a folder
+	Text string `json:"text"`
+}
+
+// folder reports whether the jobs are a folder of files, and not a single one.
+func (in *Input) folder() bool { return len(in.Sources) > 1 || in.Sources[0].Name != in.Path }
+
+// checksum is that of the text of the jobs file.
+func (in *Input) checksum() string {
+	h := sha256.New()
+	for _, src := range in.Sources {
+		fmt.Fprintf(h, "%s %d\n", filepath.Base(src.Name), len(src.Data))
+		h.Write(src.Data)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// variables are the names of what the templates of the jobs may read, without
+// those that set names already.
+func variables(all []*jobs.Job, set ...string) []scalar {
+	names := map[string]bool{}
+	for _, j := range all {
+		for name := range j.Env {
+			names[name] = !slices.Contains(set, name)
+		}
+	}
+	maps.DeleteFunc(names, func(_ string, wanted bool) bool { return !wanted })
+	var sorted []scalar
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		sorted = append(sorted, scalar(name))
+	}
+	return sorted
+}
+
+// A report collects what a target cannot express.
+type report struct {
+	input    Input
+	refusals []*jobs.Problem
+	warnings []*jobs.Problem
+}
+
+// refuse says that a field of a job cannot be expressed, and what to do
+// instead.
+func (r *report) refuse(j *jobs.Job, field, format string, args ...any) {
+	r.refusals = append(r.refusals, problem(j, field, format, args...))
+}
+
+func (r *report) warn(j *jobs.Job, field, format string, args ...any) {
+	r.warnings = append(r.warnings, problem(j, field, format, args...))
+}
+
+func problem(j *jobs.Job, field, format string, args ...any) *jobs.Problem {
+	return &jobs.Problem{Field: "jobs." + j.Name + "." + field, Msg: fmt.Sprintf(format, args...)}
+}
+
+// manifests refuses jobs that read a file which would not be there.
+func (r *report) manifests(where string) {
+	for _, j := range r.input.File.Jobs {
+		for i := range j.Steps {
+			if j.Steps[i].Manifest == "" {
+				continue
+			}
+			field := "transfer.manifest"
+			if len(j.Steps) > 1 {
+				field = fmt.Sprintf("steps[%d].%s", i, field)
+			}
+			r.refuse(j, field, "the file would not be in %s; name the files in items, or export systemd-timers", where)
+		}
+	}
+}
+
+// result returns the files, or every refusal.
+func (r *report) result(files func() ([]File, error)) (*Result, error) {
+	if len(r.refusals) > 0 {
+		jobs.Locate(r.refusals, r.input.Sources...)
+		errs := make([]error, len(r.refusals))
+		for i, p := range r.refusals {
+			errs[i] = p
+		}
+		return nil, errors.Join(errs...)
+	}
+	made, err := files()
+	if err != nil {
+		return nil, err
+	}
+	jobs.Locate(r.warnings, r.input.Sources...)
+	return &Result{Files: made, Warnings: r.warnings}, nil
+}
+
+//go:embed templates
+var files embed.FS
+
+// templates are parsed when the first is needed. A [scalar] prints itself such
+// that it is a text in YAML whatever is in it.
+var templates = sync.OnceValues(func() (*template.Template, error) {
+	return template.New("").Funcs(template.FuncMap{"indent": indent}).ParseFS(files, "templates/*")
+})
+
+// render executes a template.
+func render(name string, data any) (string, error) {
+	all, err := templates()
+	if err != nil {
+		return "", fmt.Errorf("parse the templates: %w", err)
+	}
+	var b strings.Builder
+	if err := all.ExecuteTemplate(&b, name, data); err != nil {
+		return "", fmt.Errorf("execute the template %s: %w", name, err)
+	}
+	return b.String(), nil
+}
+
+// indent puts n blanks before each line of text but the first, and drops the
+// end of the last.
+func indent(n int, text string) string {
+	return strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n"+strings.Repeat(" ", n))
+}
+
+// period writes a duration as jobs files have it.
+func period(d time.Duration) string {
+	for _, u := range []struct {
+		unit time.Duration
+		name string
+	}{{24 * time.Hour, "d"}, {time.Hour, "h"}, {time.Minute, "m"}} {
+		if d > 0 && d%u.unit == 0 {
+			return fmt.Sprintf("%d%s", d/u.unit, u.name)
+		}
+	}
+	return fmt.Sprintf("%ds", (d+time.Second-1)/time.Second)
+}

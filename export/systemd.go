@@ -1,0 +1,195 @@
+package export
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A unit is what the templates for systemd show.
+type unit struct {
+	Job         string
+	Description string
+	Folder      bool
+	Variables   []string
+	Timed       bool // started by a timer
+
+	Calendar   []string // of the timer, each for OnCalendar
+	Persistent bool
+	Jitter     int64 // in seconds
+	Suspend    bool
+}
+
+// Timers returns a service for each job, and a timer for each job with a
+// schedule. They expect the jobs file, or all files of the folder, in
+// /etc/runner. What cannot be expressed is an error as with [CronJobs].
+func Timers(in Input) (*Result, error) {
+	r := &report{input: in}
+	var units []unit
+	for _, j := range in.File.Jobs {
+		units = append(units, r.unit(j))
+	}
+	return r.result(func() ([]File, error) {
+		var all []File
+		for i := range units {
+			for _, kind := range []string{"service", "timer"} {
+				if kind == "timer" && !units[i].Timed {
+					continue
+				}
+				text, err := render("unit."+kind, units[i])
+				if err != nil {
+					return nil, err
+				}
+				all = append(all, File{Name: "runner-" + units[i].Job + "." + kind, Text: text})
+			}
+		}
+		return all, nil
+	})
+}
+
+// unit returns what the units of a job show.
+func (r *report) unit(j *jobs.Job) unit {
+	u := unit{
+		Job: j.Name, Description: j.Name, Folder: r.input.folder(), Variables: slices.Sorted(maps.Keys(j.Env)),
+		Timed: j.Schedule != nil, Suspend: j.Suspend,
+	}
+	if j.Description != "" { // in brackets, since a \ at the end would go on in the next line
+		u.Description += " (" + strings.ReplaceAll(j.Description, "%", "%%") + ")"
+	}
+	switch {
+	case j.After != "":
+		r.refuse(j, "after", "systemd would start it also when %s was skipped, because its exit status is 0 then as well; make it a step of %s, or let runner serve do it", j.After, j.After)
+		return u
+	case j.Schedule == nil:
+		return u
+	}
+	u.Calendar = r.onCalendar(j)
+	u.Jitter = int64(j.Jitter / time.Second)
+	u.Persistent = j.CatchUp != jobs.CatchUpNone
+	return u
+}
+
+// unlike refuses the policies that a timer does not have, given the shortest
+// and the longest time between two occurrences.
+func (r *report) unlike(j *jobs.Job, short, long time.Duration) {
+	switch j.Concurrency {
+	case jobs.Allow, jobs.Replace:
+		r.refuse(j, "concurrency_policy", "a timer starts nothing while the job is at work, so only forbid is possible; let runner serve do it")
+	}
+	if j.Jitter >= short {
+		r.refuse(j, "jitter", "%s is not below %s, the shortest time between two occurrences, and it would not be known which one starts; write a shorter one", period(j.Jitter), period(short))
+	}
+	switch j.CatchUp {
+	case jobs.CatchUpAll:
+		r.refuse(j, "catch_up", "a timer starts the latest of the missed occurrences and no other; let runner serve do it")
+		return
+	case jobs.CatchUpNone:
+		return // what starts, starts on time
+	}
+	if deadline := cmp.Or(j.StartingDeadline, catchUpWindow); long > deadline {
+		r.refuse(j, "starting_deadline", "a timer starts a missed occurrence as late as the next one, which is up to %s, and not only within %s; write starting_deadline: %s or catch_up: none, or let runner serve do it", period(long), period(deadline), period(long))
+	}
+}
+
+// onCalendar returns when the timer of a job elapses.
+func (r *report) onCalendar(j *jobs.Job) []string {
+	if every := j.Schedule.Every(); every > 0 {
+		all := everyCalendar(every)
+		if all == nil {
+			r.refuse(j, "schedule", "a calendar does not have the instants of @every %s; use a part of a day, such as 90m, or let runner serve do it", period(every))
+		}
+		r.unlike(j, every, every)
+		return all
+	}
+	c, err := newCalendar(j.Schedule)
+	if err != nil {
+		r.refuse(j, "schedule", "%v", err)
+		return nil
+	}
+	short, long := c.gaps()
+	r.unlike(j, short, long)
+	zone := c.zone.String()
+	skipped, repeated := c.clash(false), c.clash(true)
+	switch {
+	case c.fixed && !skipped.IsZero():
+		r.refuse(j, "schedule", "%s, and systemd leaves the occurrence out; choose another time, or time_zone: UTC, or let runner serve do it", c.clashText(skipped, "does not exist"))
+	case c.fixed || repeated.IsZero():
+	case c.sameInUTC():
+		zone = "UTC"
+	default:
+		r.refuse(j, "schedule", "%s, and systemd leaves one of them out; choose other hours, or time_zone: UTC, or let runner serve do it", c.clashText(repeated, "occurs twice"))
+	}
+	return c.onCalendar(zone)
+}
+
+// onCalendar writes the calendar as systemd has it. Two restricted days mean
+// either, which takes two lines.
+func (c *calendar) onCalendar(zone string) []string {
+	clock := fmt.Sprintf("%s:%s:00 %s", list(values(c.Hour, 0, 23), 24), list(values(c.Minute, 0, 59), 60), zone)
+	months := list(values(c.Month, 1, 12), 12)
+	days := list(values(c.Dom, 1, 31), 31)
+	date := fmt.Sprintf("*-%s-%s %s", months, days, clock)
+	weekdays := weekdays(c.Dow)
+	if weekdays == "" {
+		return []string{date}
+	}
+	if c.Dom&starBit == 0 && c.Dow&starBit == 0 {
+		return []string{date, fmt.Sprintf("%s *-%s-* %s", weekdays, months, clock)}
+	}
+	return []string{weekdays + " " + date}
+}
+
+// everyCalendar returns the expressions for the multiples of d since 1970, or
+// nil if there are none.
+func everyCalendar(d time.Duration) []string {
+	if d == week {
+		return []string{"Thu *-*-* 00:00:00 UTC"} // as 1970 began
+	}
+	if day%d != 0 {
+		return nil
+	}
+	hours := map[[2]int][]int{} // by minute and second
+	for t := time.Duration(0); t < day; t += d {
+		at := [2]int{int(t % time.Hour / time.Minute), int(t % time.Minute / time.Second)}
+		hours[at] = append(hours[at], int(t/time.Hour))
+	}
+	minutes := map[string][]int{} // by hours and second
+	for _, at := range slices.SortedFunc(maps.Keys(hours), func(a, b [2]int) int { return a[0] - b[0] }) {
+		key := fmt.Sprintf("*-*-* %s:%%s:%02d UTC", list(hours[at], 24), at[1])
+		minutes[key] = append(minutes[key], at[0])
+	}
+	var all []string
+	for _, key := range slices.Sorted(maps.Keys(minutes)) {
+		all = append(all, fmt.Sprintf(key, list(minutes[key], 60)))
+	}
+	return all
+}
+
+// list writes numbers as systemd has them; all that are possible are *.
+func list(numbers []int, possible int) string {
+	if len(numbers) == possible {
+		return "*"
+	}
+	texts := make([]string, len(numbers))
+	for i, n := range numbers {
+		texts[i] = fmt.Sprintf("%02d", n)
+	}
+	return strings.Join(texts, ",")
+}
+
+// weekdays writes the days of the week, or nothing if all are meant.
+func weekdays(field uint64) string {
+	if field&starBit != 0 {
+		return ""
+	}
+	var names []string
+	for _, n := range values(field, 0, 6) {
+		names = append(names, time.Weekday(n).String()[:3])
+	}
+	return strings.Join(names, ",")
+}
