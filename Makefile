@@ -10,7 +10,7 @@ FUZZTIME ?= 50000x
 ROUNDS   ?= 200
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-ci golden cover image vuln clean
+.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci golden cover image vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -50,6 +50,9 @@ e2e-ci: ## the CI steps, run by act and gitlab-ci-local
 
 e2e-docker: ## the image and compose files on a Docker engine of its own (root)
 	test/docker/run
+
+e2e-k8s: ## the manifests in a Kubernetes of its own (root; E2E_KUBE_BUILD=1 builds it)
+	test/k8s/run
 
 crash: ## kill the program some hundred times, and count the tasks
 	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
