@@ -43,15 +43,26 @@ func (e *Error) Error() string {
 	for _, text := range e.texts() {
 		b.WriteString(": " + text)
 	}
-	switch {
-	case e.Refused() && e.Native:
-		fmt.Fprintf(&b, "; client %s was refused: check that the id is of a native app that is registered on %s", e.ClientID, developers)
-	case e.Refused():
-		fmt.Fprintf(&b, "; client %s was refused: check that the secret was copied whole, "+
-			"that the id is of a service account and not of a native app, "+
-			"and that the secret was not deleted on %s", e.ClientID, developers)
+	if advice := e.Advice(); advice != "" {
+		b.WriteString("; " + advice)
 	}
 	return b.String()
+}
+
+// Advice says what to check if the application was refused; else it is empty.
+func (e *Error) Advice() string {
+	switch {
+	case !e.Refused():
+		return ""
+	case e.Native:
+		return fmt.Sprintf("client %s was refused: check that the id is of a native app that is registered on %s", e.ClientID, developers)
+	case e.Code == "unauthorized_client":
+		return fmt.Sprintf("client %s was refused: its id is of a native app or another kind that cannot log in by itself; "+
+			"register a service account on %s and use its id and secret", e.ClientID, developers)
+	}
+	return fmt.Sprintf("client %s was refused: check that the secret was copied whole, "+
+		"that the id is of a service account and not of a native app, "+
+		"and that the secret was not deleted on %s", e.ClientID, developers)
 }
 
 // texts returns what the service said, each text once.
@@ -76,9 +87,13 @@ func (e *Error) texts() []string {
 
 // Refused reports whether the application's id or secret was not accepted.
 func (e *Error) Refused() bool {
-	return e.ClientID != "" && (e.Status == http.StatusUnauthorized ||
+	return e.ClientID != "" && !e.GrantRefused() && (e.Status == http.StatusUnauthorized ||
 		e.Code == "invalid_client" || e.Code == "unauthorized_client")
 }
+
+// GrantRefused reports whether the code or refresh token of a grant was not
+// accepted: it was used, revoked or is too old.
+func (e *Error) GrantRefused() bool { return strings.EqualFold(e.Code, "invalid_grant") }
 
 // newError reads both shapes of the service's errors, and is content with
 // neither: a gateway answers with a page.

@@ -79,7 +79,7 @@ func (s *Source) Tokens() map[string]Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now, tokens := time.Now(), maps.Clone(s.held)
-	maps.DeleteFunc(tokens, func(_ string, t Token) bool { return !t.usable(now) })
+	maps.DeleteFunc(tokens, func(_ string, t Token) bool { return !t.Usable(now) })
 	return tokens
 }
 
@@ -118,7 +118,7 @@ type flight struct {
 func (s *Source) heldOrJoin(resourceServer string) (Token, *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if t, ok := s.held[resourceServer]; ok && t.usable(time.Now()) {
+	if t, ok := s.held[resourceServer]; ok && t.Usable(time.Now()) {
 		return t, nil
 	}
 	if s.flight == nil {
@@ -159,7 +159,7 @@ func (s *Source) fly(ctx context.Context, f *flight) {
 	if f.err == nil && s.flight == f {
 		now := time.Now()
 		for server, t := range f.tokens {
-			if t.usable(now) {
+			if t.Usable(now) {
 				s.held[server] = t
 			} else {
 				delete(s.held, server)

@@ -17,14 +17,24 @@ type Token struct {
 	Scope            string `json:"scope"` // granted scopes, separated by spaces, without dependencies
 	TokenType        string `json:"token_type"`
 	ResourceServer   string `json:"resource_server"`
-	ExpiresAtSeconds int64  `json:"expires_at_seconds"` // since 1970
+	ExpiresAtSeconds int64  `json:"expires_at_seconds"` // since 1970; 0 if nobody knows
 	RefreshToken     Secret `json:"refresh_token"`      // empty unless it was asked for
 }
 
-// Expires returns when the access token expires, in UTC.
-func (t Token) Expires() time.Time { return time.Unix(t.ExpiresAtSeconds, 0).UTC() }
+// Expires returns when the access token expires, in UTC; the zero time if
+// nobody knows.
+func (t Token) Expires() time.Time {
+	if t.ExpiresAtSeconds == 0 {
+		return time.Time{}
+	}
+	return time.Unix(t.ExpiresAtSeconds, 0).UTC()
+}
 
-func (t Token) usable(now time.Time) bool { return t.Expires().Sub(now) > margin }
+// Usable reports whether the access token lives for 60 s more, as far as
+// anybody knows, so that a request with it will not meet its end on the way.
+func (t Token) Usable(now time.Time) bool {
+	return t.ExpiresAtSeconds == 0 || t.Expires().Sub(now) > margin
+}
 
 // A tokenReply is one token as the service describes it, and the others.
 type tokenReply struct {

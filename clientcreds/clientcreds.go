@@ -81,15 +81,15 @@ func retried[T any](ctx context.Context, s *Source, send func(auth.Application) 
 	if e, ok := errors.AsType[*auth.Error](err); !ok || !e.Refused() || s.creds.file == "" {
 		return reply, err
 	}
-	text, _, fileErr := readSecret(s.creds.file)
+	written, _, fileErr := auth.ReadSecret(s.creds.file)
 	if fileErr != nil {
 		return reply, fmt.Errorf("%w; read the secret again: %w", err, fileErr)
 	}
-	if text == secret.Reveal() {
+	if written.Reveal() == secret.Reveal() {
 		return reply, err
 	}
 	s.client.Logger().InfoContext(ctx, "secret was refused and its file has a new one", "file", s.creds.file)
-	secret = auth.NewSecret(text)
+	secret = written
 	reply, err = send(auth.Application{ID: s.creds.id, Secret: secret})
 	if err == nil {
 		s.mu.Lock()

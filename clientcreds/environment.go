@@ -16,8 +16,8 @@ var ErrNoCredentials = errors.New("no service account")
 const developers = "https://app.globus.org/settings/developers"
 
 // An Environment holds the variables that name a service account, as
-// caarlos0/env fills it; the tag desc says what a variable means. An empty variable counts as not set. See
-// [Environment.Credentials] for the rules.
+// caarlos0/env fills it; the tag desc says what a variable means. An empty
+// variable counts as not set. See [Environment.Credentials] for the rules.
 type Environment struct {
 	ClientID         string      `env:"CLIENT_ID" desc:"client UUID of the service account"`
 	ClientSecret     auth.Secret `env:"CLIENT_SECRET" desc:"its client secret"`
@@ -80,6 +80,41 @@ func (e Environment) Credentials() (Credentials, error) {
 	return c, nil
 }
 
+// ID returns the client id that the environment names, in lower case, and the
+// variable that it comes from. Both are empty if there is none.
+func (e Environment) ID() (id, variable string, err error) {
+	for _, p := range []pair{
+		{id: newID("CLIENT_ID", e.ClientID)},
+		{id: newID("GLOBUS_CLIENT_ID", e.GlobusClientID)},
+		{id: newID("GLOBUS_CLI_CLIENT_ID", e.CLIClientID)},
+	} {
+		if p.id.value == "" {
+			continue
+		}
+		if err := p.check(); err != nil {
+			return "", "", err
+		}
+		return p.id.value, p.id.name, nil
+	}
+	return "", "", nil
+}
+
+// Secret returns the first variable of the environment that is set to a secret
+// or to the file of one, or "".
+func (e Environment) Secret() (variable string) {
+	switch {
+	case !e.ClientSecret.IsZero():
+		return "CLIENT_SECRET"
+	case e.ClientSecretFile != "":
+		return "CLIENT_SECRET_FILE"
+	case !e.GlobusClientSecret.IsZero():
+		return "GLOBUS_CLIENT_SECRET"
+	case !e.CLIClientSecret.IsZero():
+		return "GLOBUS_CLI_CLIENT_SECRET"
+	}
+	return ""
+}
+
 // pairs returns the variables in the order of their precedence, with the
 // content of the file in place of its name.
 func (e Environment) pairs() (pairs []pair, warnings []string, err error) {
@@ -88,23 +123,23 @@ func (e Environment) pairs() (pairs []pair, warnings []string, err error) {
 		if secret.value != "" {
 			return nil, nil, errors.New("CLIENT_SECRET and CLIENT_SECRET_FILE are both set: unset one of them")
 		}
-		text, warning, err := readSecret(e.ClientSecretFile)
+		text, warning, err := auth.ReadSecret(e.ClientSecretFile)
 		if err != nil {
 			return nil, nil, fmt.Errorf("CLIENT_SECRET_FILE: %w", err)
 		}
 		if warning != "" {
 			warnings = append(warnings, "CLIENT_SECRET_FILE: "+warning)
 		}
-		secret = variable{"CLIENT_SECRET_FILE", text}
+		secret = variable{"CLIENT_SECRET_FILE", text.Reveal()}
 	}
 	return []pair{
-		{variable{"CLIENT_ID", strings.ToLower(e.ClientID)}, secret},
+		{newID("CLIENT_ID", e.ClientID), secret},
 		{
-			variable{"GLOBUS_CLIENT_ID", strings.ToLower(e.GlobusClientID)},
+			newID("GLOBUS_CLIENT_ID", e.GlobusClientID),
 			variable{"GLOBUS_CLIENT_SECRET", e.GlobusClientSecret.Reveal()},
 		},
 		{
-			variable{"GLOBUS_CLI_CLIENT_ID", strings.ToLower(e.CLIClientID)},
+			newID("GLOBUS_CLI_CLIENT_ID", e.CLIClientID),
 			variable{"GLOBUS_CLI_CLIENT_SECRET", e.CLIClientSecret.Reveal()},
 		},
 	}, warnings, nil
@@ -115,6 +150,8 @@ func (e Environment) pairs() (pairs []pair, warnings []string, err error) {
 type pair struct{ id, secret variable }
 
 type variable struct{ name, value string }
+
+func newID(name, id string) variable { return variable{name, strings.ToLower(id)} }
 
 // check looks at the form of what is set.
 func (p pair) check() error {

@@ -208,3 +208,37 @@ func TestRefusedSecretIsReadAgainOnce(t *testing.T) {
 		})
 	}
 }
+
+func TestEnvironmentTellsItsPartsWithoutJudging(t *testing.T) {
+	tests := map[string]struct {
+		vars                 map[string]string
+		id, variable, secret string
+		err                  string
+	}{
+		"nothing":         {nil, "", "", "", ""},
+		"id alone":        {map[string]string{"CLIENT_ID": strings.ToUpper(clientID)}, clientID, "CLIENT_ID", "", ""},
+		"fallback":        {map[string]string{"GLOBUS_CLI_CLIENT_ID": clientID}, clientID, "GLOBUS_CLI_CLIENT_ID", "", ""},
+		"no id":           {map[string]string{"CLIENT_ID": canary}, "", "", "", "CLIENT_ID is no UUID"},
+		"secret alone":    {map[string]string{"GLOBUS_CLIENT_SECRET": canary}, "", "", "GLOBUS_CLIENT_SECRET", ""},
+		"file":            {map[string]string{"CLIENT_SECRET_FILE": "/none"}, "", "", "CLIENT_SECRET_FILE", ""},
+		"secret of a CLI": {map[string]string{"GLOBUS_CLI_CLIENT_SECRET": canary}, "", "", "GLOBUS_CLI_CLIENT_SECRET", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			e, err := env.ParseAsWithOptions[clientcreds.Environment](env.Options{Environment: tt.vars})
+			if err != nil {
+				t.Fatal(err)
+			}
+			id, variable, err := e.ID()
+			if tt.err != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.err) || strings.Contains(err.Error(), canary) {
+					t.Errorf("got %v, want %q", err, tt.err)
+				}
+				return
+			}
+			if id != tt.id || variable != tt.variable || err != nil || e.Secret() != tt.secret {
+				t.Errorf("got %q from %q and %q, %v", id, variable, e.Secret(), err)
+			}
+		})
+	}
+}

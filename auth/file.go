@@ -1,0 +1,41 @@
+package auth
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const maxSecretFile = 64 << 10 // bytes
+
+// ReadSecret reads the secret that a file of at most 64 KiB holds, without line
+// ends at its end. The warning is empty unless everybody may read the file.
+func ReadSecret(name string) (secret Secret, warning string, err error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return Secret{}, "", err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+
+	data, err := io.ReadAll(io.LimitReader(f, maxSecretFile+1))
+	if err != nil {
+		return Secret{}, "", err
+	}
+	text := strings.TrimRight(string(data), "\r\n")
+	switch {
+	case len(data) > maxSecretFile:
+		return Secret{}, "", fmt.Errorf("%s is longer than %d bytes", name, maxSecretFile)
+	case text == "":
+		return Secret{}, "", errors.New(name + " is empty")
+	}
+	info, err := f.Stat() // of what links lead to
+	if err != nil {
+		return Secret{}, "", err
+	}
+	if mode := info.Mode().Perm(); mode&0o004 != 0 {
+		warning = fmt.Sprintf("everybody may read %s (mode %#o); a secret should be readable by its user only", name, mode)
+	}
+	return NewSecret(text), warning, nil
+}
