@@ -30,22 +30,6 @@ func (sv *service) accessRoutes(mux *http.ServeMux) {
 	}
 }
 
-// administered returns the collection of a request whose sender must be its
-// administrator.
-func (sv *service) administered(q *request) (*place, *apiError) {
-	p, e := sv.find(q.PathValue("id"))
-	if e != nil {
-		return nil, e
-	}
-	if p.Owner != q.owner {
-		return nil, &apiError{
-			Status: http.StatusForbidden, Code: "PermissionDenied",
-			Message: "You must be an administrator or access manager of the collection " + p.Name,
-		}
-	}
-	return p, nil
-}
-
 // refuseChange answers a call that would change a collection.
 func (sv *service) refuseChange(q *request) (int, any, *apiError) {
 	if _, e := sv.administered(q); e != nil {
@@ -91,15 +75,6 @@ func (sv *service) getAccessRule(q *request) (int, any, *apiError) {
 		return 0, nil, e
 	}
 	return q.row(accessRules(p), "rule", "AccessRuleNotFound")
-}
-
-// roles are the documents of a collection's roles: its owner is the only
-// administrator.
-func roles(p *place) []map[string]any {
-	return []map[string]any{{
-		"DATA_TYPE": "role", "id": uuid.NewSHA1(collectionSpace, []byte(p.ID+"role")).String(),
-		"principal_type": "identity", "principal": p.Owner, "role": "administrator",
-	}}
 }
 
 // roleList answers GET /endpoint/<id>/role_list.

@@ -17,23 +17,38 @@ import (
 // consents.
 type authority struct {
 	lifetime    time.Duration
-	accounts    map[string]Account    // by client id
+	rotate      bool               // refresh tokens are good once
+	accounts    map[string]Account // by client id
+	persons     []Person
 	collections map[string]Collection // by id
 	scopes      map[string]string     // resource servers by scope
 	key         func() (*rsa.PrivateKey, error)
 
 	mu          sync.Mutex
 	tokens      map[string]*token         // by value
+	refreshes   map[string]*refreshToken  // by value
+	codes       map[string]*code          // by value
 	issued      map[string]map[string]int // client id, resource server
-	consents    map[string][]*consent     // by client id
-	lastConsent int                       // id
-	provisioned map[string]identity       // by username
+	consents    map[party][]*consent
+	lastConsent int                 // id
+	provisioned map[string]identity // by username
+}
+
+// A party is an identity that acts through a client. A service account is both
+// itself.
+type party struct{ client, identity string }
+
+// A holder is a party with what its session has met.
+type holder struct {
+	party
+	policies []string // ids of authentication policies; a service account meets none
+	mfa      bool     // a second factor; a service account has none
 }
 
 // A token is an access token. It is good until it expires or is revoked, which
 // takes it out of the authority's books.
 type token struct {
-	client  string
+	holder
 	server  string // resource server
 	scopes  []string
 	issued  time.Time
@@ -43,14 +58,18 @@ type token struct {
 func newAuthority(cfg Config) *authority {
 	a := &authority{
 		lifetime:    cfg.TokenLifetime,
+		rotate:      cfg.RotateRefreshTokens,
+		persons:     cfg.Persons,
 		accounts:    make(map[string]Account),
 		collections: make(map[string]Collection),
 		scopes:      fixedScopes(),
 		// Making the key takes a while, and most uses need none.
 		key:         sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, 2048) }),
 		tokens:      make(map[string]*token),
+		refreshes:   make(map[string]*refreshToken),
+		codes:       make(map[string]*code),
 		issued:      make(map[string]map[string]int),
-		consents:    make(map[string][]*consent),
+		consents:    make(map[party][]*consent),
 		provisioned: make(map[string]identity),
 	}
 	for _, account := range cfg.Accounts {
@@ -63,6 +82,9 @@ func newAuthority(cfg Config) *authority {
 }
 
 func (a *authority) routes(mux *http.ServeMux) {
+	mux.HandleFunc("GET /v2/oauth2/authorize", a.serveAuthorize)
+	mux.HandleFunc("POST /v2/oauth2/authorize", a.serveDecision)
+	mux.HandleFunc("GET "+codePage, a.serveCode)
 	mux.HandleFunc("POST /v2/oauth2/token", a.serveToken)
 	mux.HandleFunc("POST /v2/oauth2/token/introspect", a.serveIntrospect)
 	mux.HandleFunc("POST /v2/oauth2/token/revoke", a.serveRevoke)
@@ -75,15 +97,15 @@ func (a *authority) routes(mux *http.ServeMux) {
 }
 
 // issue makes a token for one resource server and returns its value.
-func (a *authority) issue(client, server string, scopes []string, now time.Time) string {
+func (a *authority) issue(h holder, server string, scopes []string, now time.Time) string {
 	value := "Ag" + rand.Text() + rand.Text()
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.tokens[value] = &token{client: client, server: server, scopes: scopes, issued: now, expires: now.Add(a.lifetime)}
-	if a.issued[client] == nil {
-		a.issued[client] = make(map[string]int)
+	a.tokens[value] = &token{holder: h, server: server, scopes: scopes, issued: now, expires: now.Add(a.lifetime)}
+	if a.issued[h.client] == nil {
+		a.issued[h.client] = make(map[string]int)
 	}
-	a.issued[client][server]++
+	a.issued[h.client][server]++
 	return value
 }
 
@@ -116,7 +138,8 @@ func (a *authority) discard(doomed func(value string, t *token) bool) int {
 	return n
 }
 
-// endTokens ends the tokens of the clients; of all if there are none named.
+// endTokens ends the access tokens of the clients; of all if there are none
+// named.
 func (s *Server) endTokens(clients []string) int {
 	return s.auth.discard(func(_ string, t *token) bool {
 		return len(clients) == 0 || slices.Contains(clients, t.client)
@@ -134,29 +157,28 @@ func (a *authority) issuedTokens() map[string]map[string]int {
 	return counts
 }
 
-// identity returns the client that sends the request, by its bearer token for
-// Transfer.
-func (s *Server) identity(r *http.Request) (clientID string, e *apiError) {
+// caller returns whose request it is, by its bearer token for Transfer.
+func (s *Server) caller(r *http.Request) (holder, *apiError) {
 	if r.Header.Get("Authorization") == "" {
-		return "", &apiError{
+		return holder{}, &apiError{
 			Status: http.StatusBadRequest, Code: "ClientError.AuthenticationFailed",
 			Message: "No credentials supplied",
 		}
 	}
 	t, ok := s.auth.active(bearer(r), s.now())
 	if !ok || t.server != transferServer {
-		return "", &apiError{
+		return holder{}, &apiError{
 			Status: http.StatusUnauthorized, Code: "AuthenticationFailed",
 			Message: "Token is not active",
 		}
 	}
 	if !slices.Contains(t.scopes, transferAll) {
-		return "", &apiError{
+		return holder{}, &apiError{
 			Status: http.StatusForbidden, Code: "PermissionDenied",
 			Message: "The token does not have the scope " + transferAll,
 		}
 	}
-	return t.client, nil
+	return t.holder, nil
 }
 
 // bearer returns the request's bearer token, or "".

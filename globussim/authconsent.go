@@ -1,7 +1,9 @@
 package globussim
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -11,8 +13,8 @@ import (
 )
 
 // A consent records that a client may use a scope, or that a service may use a
-// scope of another one on the client's behalf. It belongs to the client, not to
-// a token, so older tokens profit from it at once.
+// scope of another one on the client's behalf. It belongs to the client and the
+// identity behind it, not to a token, so older tokens profit from it at once.
 type consent struct {
 	path     []string // scope names from the root to this one
 	ids      []int    // of the consents on the path; the last one is its own
@@ -22,7 +24,7 @@ type consent struct {
 }
 
 // consent records the consents that a request for the scopes implies.
-func (a *authority) consent(client string, scopes []*scope, now time.Time) {
+func (a *authority) consent(p party, scopes []*scope, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for path := range paths(scopes, nil) {
@@ -30,34 +32,34 @@ func (a *authority) consent(client string, scopes []*scope, now time.Time) {
 		for i, sc := range path {
 			names[i] = sc.name
 		}
-		if c := a.find(client, names); c != nil {
+		if c := a.find(p, names); c != nil {
 			c.used = now
 			continue
 		}
 		a.lastConsent++
 		c := &consent{path: names, ids: []int{a.lastConsent}, optional: path[len(path)-1].optional, created: now, used: now}
-		if parent := a.find(client, names[:len(names)-1]); parent != nil {
+		if parent := a.find(p, names[:len(names)-1]); parent != nil {
 			c.ids = slices.Concat(parent.ids, c.ids)
 		}
-		a.consents[client] = append(a.consents[client], c)
+		a.consents[p] = append(a.consents[p], c)
 	}
 }
 
 // find returns the consent with that path, or nil. The caller holds mu.
-func (a *authority) find(client string, path []string) *consent {
-	i := slices.IndexFunc(a.consents[client], func(c *consent) bool { return slices.Equal(c.path, path) })
+func (a *authority) find(p party, path []string) *consent {
+	i := slices.IndexFunc(a.consents[p], func(c *consent) bool { return slices.Equal(c.path, path) })
 	if i < 0 {
 		return nil
 	}
-	return a.consents[client][i]
+	return a.consents[p][i]
 }
 
-// consented reports whether the client lets Transfer use its data on the mapped
+// consented reports whether the party lets Transfer use its data on the mapped
 // collection.
-func (s *Server) consented(clientID, collection string) bool {
+func (s *Server) consented(p party, collection string) bool {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
-	return s.auth.find(clientID, []string{transferAll, scopeBase + collection + "/data_access"}) != nil
+	return s.auth.find(p, []string{transferAll, scopeBase + collection + "/data_access"}) != nil
 }
 
 // RescindConsents takes back all consents of the client. Its tokens stay good,
@@ -65,7 +67,7 @@ func (s *Server) consented(clientID, collection string) bool {
 func (s *Server) RescindConsents(client string) {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
-	delete(s.auth.consents, client)
+	maps.DeleteFunc(s.auth.consents, func(p party, _ []*consent) bool { return p.client == client })
 }
 
 // String returns the consent as a scope with nested dependencies.
@@ -73,15 +75,15 @@ func (c *consent) String() string {
 	return strings.Join(c.path, "[") + strings.Repeat("]", len(c.path)-1)
 }
 
-// consentedScopes returns the consents of each client in their text form, in
+// consentedScopes returns the consents of each identity in their text form, in
 // the order in which they were given.
 func (a *authority) consentedScopes() map[string][]string {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	all := make(map[string][]string)
-	for client, consents := range a.consents {
+	for p, consents := range a.consents {
 		for _, c := range consents {
-			all[client] = append(all[client], c.String())
+			all[p.identity] = append(all[p.identity], c.String())
 		}
 	}
 	return all
@@ -102,13 +104,24 @@ func (a *authority) serveConsents(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, map[string]any{"consents": a.consentDocuments(id)})
 }
 
-func (a *authority) consentDocuments(client string) []map[string]any {
+func (a *authority) consentDocuments(id string) []map[string]any {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	docs := []map[string]any{}
-	for _, c := range a.consents[client] {
+	for p, consents := range a.consents {
+		if p.identity == id {
+			docs = append(docs, a.describeConsents(p, consents)...)
+		}
+	}
+	slices.SortFunc(docs, func(x, y map[string]any) int { return cmp.Compare(x["id"].(int), y["id"].(int)) })
+	return docs
+}
+
+// describeConsents makes the documents of one party. The caller holds mu.
+func (a *authority) describeConsents(p party, consents []*consent) (docs []map[string]any) {
+	for _, c := range consents {
 		name := c.path[len(c.path)-1]
-		holder := client
+		holder := p.client
 		if n := len(c.path); n > 1 {
 			server, _ := a.resourceServer(c.path[n-2])
 			holder = nameID(server)
@@ -119,7 +132,7 @@ func (a *authority) consentDocuments(client string) []map[string]any {
 			"scope":                nameID(name),
 			"scope_name":           name,
 			"dependency_path":      c.ids,
-			"effective_identity":   client,
+			"effective_identity":   p.identity,
 			"status":               "approved",
 			"atomically_revocable": c.optional,
 			"auto_approved":        false,

@@ -39,9 +39,9 @@ func (a *authority) accountIdentity(account Account) identity {
 	}
 }
 
-// caller returns the client that calls an API of Auth, with a token for it or
-// with its secret.
-func (a *authority) caller(r *http.Request) (client string, e *authError) {
+// caller returns the identity that calls an API of Auth, with a token for it or
+// with a client's secret.
+func (a *authority) caller(r *http.Request) (id string, e *authError) {
 	if _, _, basic := r.BasicAuth(); basic {
 		account, e := a.client(r)
 		if e != nil || account.NativeApp {
@@ -53,7 +53,7 @@ func (a *authority) caller(r *http.Request) (client string, e *authError) {
 	if !ok || t.server != authServer {
 		return "", errUnauthenticated()
 	}
-	return t.client, nil
+	return t.identity, nil
 }
 
 // serveIdentities answers GET /v2/api/identities.
@@ -106,6 +106,11 @@ func (a *authority) identityByID(id string) (identity, bool) {
 	if account, ok := a.accounts[id]; ok {
 		return a.accountIdentity(account), true
 	}
+	for _, p := range a.persons {
+		if p.ID == id {
+			return p.identity(), true
+		}
+	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	for _, who := range a.provisioned {
@@ -124,6 +129,11 @@ func (a *authority) identityByName(name string, provision bool) (identity, bool)
 	if domain == clientDomain {
 		account, ok := a.accounts[user]
 		return a.accountIdentity(account), ok
+	}
+	for _, p := range a.persons {
+		if p.Username == name {
+			return p.identity(), true
+		}
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -160,7 +170,7 @@ func (a *authority) serveUserinfo(w http.ResponseWriter, r *http.Request) {
 		writeAuthError(w, errForbidden())
 		return
 	}
-	who := a.accountIdentity(a.accounts[t.client])
+	who, _ := a.identityByID(t.identity)
 	doc := map[string]any{"sub": who.ID}
 	if slices.Contains(t.scopes, "profile") {
 		doc["preferred_username"] = who.Username

@@ -18,20 +18,20 @@ const (
 	keyID    = "globussim"
 )
 
-// idToken returns a signed statement of who the account is.
-func (a *authority) idToken(account Account, now time.Time) (string, error) {
+// idToken returns a signed statement, for the client, of who the identity is.
+func (a *authority) idToken(p party, now time.Time) (string, error) {
 	key, err := a.key()
 	if err != nil {
 		return "", err
 	}
-	who := a.accountIdentity(account)
+	who, _ := a.identityByID(p.identity)
 	header, err := json.Marshal(map[string]any{"alg": "RS512", "typ": "JWT", "kid": keyID})
 	if err != nil {
 		return "", err
 	}
 	claims, err := json.Marshal(map[string]any{
 		"iss":                            issuer,
-		"aud":                            account.ID,
+		"aud":                            p.client,
 		"sub":                            who.ID,
 		"iat":                            now.Unix(),
 		"exp":                            now.Add(a.lifetime).Unix(),
@@ -89,7 +89,8 @@ func (a *authority) serveDiscovery(w http.ResponseWriter, r *http.Request) {
 		"scopes_supported":                      []string{"openid", "email", "profile"},
 		"claims_supported":                      []string{"sub", "preferred_username", "name", "email", "organization", "identity_provider", "identity_provider_display_name", "identity_set", "aud", "iss", "iat", "exp"},
 		"response_types_supported":              []string{"code"},
-		"grant_types_supported":                 []string{"client_credentials"},
+		"grant_types_supported":                 []string{"client_credentials", "authorization_code", "refresh_token"},
+		"code_challenge_methods_supported":      []string{"S256"},
 		"subject_types_supported":               []string{"public"},
 		"id_token_signing_alg_values_supported": []string{"RS512"},
 		"token_endpoint_auth_methods_supported": []string{"client_secret_basic", "client_secret_post"},

@@ -15,6 +15,7 @@ type tokenDocument struct {
 	ExpiresIn      int    `json:"expires_in"` // seconds
 	TokenType      string `json:"token_type"`
 	ResourceServer string `json:"resource_server"`
+	RefreshToken   string `json:"refresh_token,omitempty"`
 }
 
 // A grantDocument is the answer of the token endpoint: one token for each
@@ -41,6 +42,10 @@ func (a *authority) serveToken(w http.ResponseWriter, r *http.Request) {
 	switch kind := r.PostForm.Get("grant_type"); kind {
 	case "client_credentials":
 		doc, e = a.clientCredentials(account, r.PostForm.Get("scope"), time.Now().UTC())
+	case "authorization_code":
+		doc, e = a.redeem(account, r.PostForm, time.Now().UTC())
+	case "refresh_token":
+		doc, e = a.refresh(account, r.PostForm.Get("refresh_token"), time.Now().UTC())
 	case "":
 		e = oauthError(http.StatusBadRequest, "invalid_request", "grant_type is missing")
 	default:
@@ -59,6 +64,17 @@ func (a *authority) clientCredentials(account Account, text string, now time.Tim
 	if account.NativeApp {
 		return nil, oauthError(http.StatusBadRequest, "unauthorized_client", "A native app may not use this grant_type")
 	}
+	scopes, e := a.knownScopes(text)
+	if e != nil {
+		return nil, e
+	}
+	h := holder{party: party{account.ID, account.ID}}
+	a.consent(h.party, scopes, now)
+	return a.grant(h, scopes, false, now)
+}
+
+// knownScopes reads the scopes of a request.
+func (a *authority) knownScopes(text string) ([]*scope, *authError) {
 	scopes, err := parseScopes(text)
 	if err != nil {
 		return nil, oauthError(http.StatusBadRequest, "invalid_scope", fmt.Sprintf("The scope is malformed: %v", err))
@@ -76,13 +92,12 @@ func (a *authority) clientCredentials(account Account, text string, now time.Tim
 		e.code = "UNKNOWN_SCOPE_ERROR"
 		return nil, e
 	}
-	a.consent(account.ID, scopes, now)
-	return a.grant(account, scopes, now)
+	return scopes, nil
 }
 
 // grant issues a token for each resource server of the scopes, in the order in
-// which they were asked for.
-func (a *authority) grant(account Account, scopes []*scope, now time.Time) (*grantDocument, *authError) {
+// which they were asked for; offline, each with a refresh token.
+func (a *authority) grant(h holder, scopes []*scope, offline bool, now time.Time) (*grantDocument, *authError) {
 	var servers []string
 	names := make(map[string][]string)
 	for _, sc := range scopes {
@@ -94,28 +109,41 @@ func (a *authority) grant(account Account, scopes []*scope, now time.Time) (*gra
 	}
 	tokens := make([]tokenDocument, 0, len(servers))
 	for _, server := range servers {
-		tokens = append(tokens, tokenDocument{
-			AccessToken:    a.issue(account.ID, server, names[server], now),
-			Scope:          strings.Join(names[server], " "),
-			ExpiresIn:      int(a.lifetime.Seconds()),
-			TokenType:      "Bearer",
-			ResourceServer: server,
-		})
+		t := a.document(h, server, names[server], now)
+		if offline {
+			t.RefreshToken = a.issueRefresh(h, server, names[server], now)
+		}
+		tokens = append(tokens, t)
 	}
 	doc := &grantDocument{tokenDocument: tokens[0], OtherTokens: tokens[1:]}
 	if slices.Contains(names[authServer], "openid") {
 		var err error
-		if doc.IDToken, err = a.idToken(account, now); err != nil {
+		if doc.IDToken, err = a.idToken(h.party, now); err != nil {
 			return nil, newAuthError(http.StatusInternalServerError, "", "The id_token could not be signed")
 		}
 	}
 	return doc, nil
 }
 
+// document issues a token and describes it.
+func (a *authority) document(h holder, server string, scopes []string, now time.Time) tokenDocument {
+	return tokenDocument{
+		AccessToken:    a.issue(h, server, scopes, now),
+		Scope:          strings.Join(scopes, " "),
+		ExpiresIn:      int(a.lifetime.Seconds()),
+		TokenType:      "Bearer",
+		ResourceServer: server,
+	}
+}
+
 // serveIntrospect answers POST /v2/oauth2/token/introspect.
 func (a *authority) serveIntrospect(w http.ResponseWriter, r *http.Request) {
-	value, _, ok := a.tokenInForm(w, r)
+	value, account, ok := a.tokenInForm(w, r)
 	if !ok {
+		return
+	}
+	if account.NativeApp {
+		writeAuthError(w, errUnauthenticated())
 		return
 	}
 	t, active := a.active(value, time.Now().UTC())
@@ -123,7 +151,7 @@ func (a *authority) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"active": false})
 		return
 	}
-	id := a.accountIdentity(a.accounts[t.client])
+	id, _ := a.identityByID(t.identity)
 	doc := map[string]any{
 		"active":     true,
 		"token_type": "Bearer",
@@ -160,6 +188,7 @@ func (a *authority) serveRevoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	a.discard(func(v string, t *token) bool { return v == value && t.client == account.ID })
+	a.discardRefreshes(func(v string, t *refreshToken) bool { return v == value && t.client == account.ID })
 	writeJSON(w, http.StatusOK, map[string]any{"active": false})
 }
 

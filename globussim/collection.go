@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -17,6 +18,9 @@ const (
 	GuestCollection     = "GCSv5_guest_collection"
 	GCPMappedCollection = "GCP_mapped_collection"
 	GCPGuestCollection  = "GCP_guest_collection"
+
+	// ServerEndpoint is a server that hosts collections and is none itself.
+	ServerEndpoint = "GCSv5_endpoint"
 )
 
 // A Collection is a folder that the simulated Transfer service can reach.
@@ -34,16 +38,27 @@ type Collection struct {
 	// may read and write everywhere; an empty, non-nil list lets nobody in.
 	// This and the next two can change later; see [Server.ChangeCollection].
 	Access []AccessRule
-	// Offline is a GCP collection whose machine is not connected.
+	// Offline is a GCP collection whose machine is not connected, or with
+	// Paused whose owner has paused it.
 	Offline bool
+	Paused  bool
 	// Quota is the number of bytes the folder may hold; 0 means no quota.
 	Quota int64
 	// Owner is the identity that owns the collection; empty means a person
 	// who is none of the accounts.
 	Owner string
+	// Roles are the roles of others.
+	Roles []Role
+	// NonFunctional is a collection whose server does not work.
+	NonFunctional bool
+	// SubscriptionID is the subscription that pays for it; empty means none.
+	SubscriptionID string
+	// MFARequired asks every caller for a second factor.
+	MFARequired bool
 	// SessionPolicy is the id of an authentication policy that every caller
-	// would have to satisfy with a session. A service account has none, so
-	// every call that reaches the collection is refused.
+	// has to satisfy with a session. A service account has none, so its calls
+	// that reach the collection are refused; a person satisfies it by a login
+	// with session_required_policies.
 	SessionPolicy string
 
 	// What a search finds the collection by, besides its name.
@@ -106,6 +121,33 @@ func (p *place) needsConsent() bool {
 	return p.EntityType == MappedCollection && !p.HighAssurance
 }
 
+// wantsSession refuses a caller whose session lacks what the parameter says.
+func (p *place) wantsSession(lack, parameter string, value any) *apiError {
+	message := "The collection " + p.Name + " requires a session " + lack
+	return &apiError{
+		Status: http.StatusForbidden, Code: "AuthorizationRequired", Message: message,
+		AuthorizationParameters: map[string]any{"session_message": message, parameter: value},
+	}
+}
+
+// fit refuses what is no collection, or one that does not work. The codes are
+// not confirmed.
+func (p *place) fit() *apiError {
+	switch {
+	case p.EntityType == ServerEndpoint:
+		return &apiError{
+			Status: http.StatusConflict, Code: "NotSupported",
+			Message: p.Name + " is an endpoint that hosts collections, and has no files itself",
+		}
+	case p.NonFunctional:
+		return &apiError{
+			Status: http.StatusBadGateway, Code: "EndpointError",
+			Message: "The collection " + p.Name + " is not functional",
+		}
+	}
+	return nil
+}
+
 // canonical is the legacy name that task and endpoint documents carry.
 func (p *place) canonical() string { return "u_sim#" + p.ID }
 
@@ -157,12 +199,12 @@ func (sv *service) find(id string) (*place, *apiError) {
 	}
 }
 
-// admit checks whether the identity may use these collections at all: its
+// admit checks whether the caller may use these collections at all: its
 // consents, its session and, for guest collections, that some rule lets it in.
-func (sv *service) admit(identity string, places ...*place) *apiError {
+func (sv *service) admit(q *request, places ...*place) *apiError {
 	var missing []string
 	for _, p := range places {
-		if p.needsConsent() && !sv.server.consented(identity, p.ID) {
+		if p.needsConsent() && !sv.server.consented(q.caller.party, p.ID) {
 			missing = append(missing, "*https://auth.globus.org/scopes/"+p.ID+"/data_access")
 		}
 	}
@@ -176,16 +218,16 @@ func (sv *service) admit(identity string, places ...*place) *apiError {
 		}
 	}
 	for _, p := range places {
-		if p.SessionPolicy != "" {
-			message := "The collection " + p.Name + " requires a session that satisfies its authentication policy"
-			return &apiError{
-				Status: http.StatusForbidden, Code: "AuthorizationRequired", Message: message,
-				AuthorizationParameters: map[string]any{
-					"session_message": message, "session_required_policies": []string{p.SessionPolicy},
-				},
-			}
+		if e := p.fit(); e != nil {
+			return e
 		}
-		if p.guest() && !p.knows(identity) {
+		if p.SessionPolicy != "" && !slices.Contains(q.caller.policies, p.SessionPolicy) {
+			return p.wantsSession("that satisfies its authentication policy", "session_required_policies", []string{p.SessionPolicy})
+		}
+		if p.MFARequired && !q.caller.mfa {
+			return p.wantsSession("with a second factor", "session_required_mfa", true)
+		}
+		if p.guest() && !p.knows(q.owner) {
 			return &apiError{
 				Status: http.StatusForbidden, Code: "PermissionDenied",
 				Message: "You do not have permission to access the collection " + p.Name,

@@ -18,12 +18,16 @@ import (
 type Config struct {
 	Collections []Collection
 	Accounts    []Account // at least one
+	Persons     []Person  // who can log in through a native app
 
 	// Rate is how many bytes per second one task moves; 0 means as fast as
 	// the disk allows.
 	Rate int64
 	// TokenLifetime is how long an access token is good; 0 means 48 hours.
 	TokenLifetime time.Duration
+	// RotateRefreshTokens makes a refresh token good for one refresh, which
+	// brings the next one.
+	RotateRefreshTokens bool
 	// FaultInterval is how long a task waits between two tries of a path that
 	// failed; 0 means one second. (The service waits minutes.)
 	FaultInterval time.Duration
@@ -48,6 +52,7 @@ type Config struct {
 func (cfg Config) complete() (Config, error) {
 	cfg.Collections = slices.Clone(cfg.Collections)
 	cfg.Accounts = slices.Clone(cfg.Accounts)
+	cfg.Persons = slices.Clone(cfg.Persons)
 	cfg.TokenLifetime = cmp.Or(cfg.TokenLifetime, 48*time.Hour)
 	cfg.FaultInterval = cmp.Or(cfg.FaultInterval, time.Second)
 	cfg.MaxActive = cmp.Or(cfg.MaxActive, 3)
@@ -61,6 +66,7 @@ func (cfg Config) complete() (Config, error) {
 		errs = append(errs, errors.New("a rate, a limit or a duration is negative"))
 	}
 	errs = append(errs, completeAccounts(cfg.Accounts)...)
+	errs = append(errs, completePersons(cfg.Persons)...)
 	errs = append(errs, completeCollections(cfg.Collections)...)
 	return cfg, errors.Join(errs...)
 }
@@ -88,7 +94,7 @@ func completeAccounts(accounts []Account) (errs []error) {
 }
 
 func completeCollections(collections []Collection) (errs []error) {
-	kinds := []string{MappedCollection, GuestCollection, GCPMappedCollection, GCPGuestCollection}
+	kinds := []string{MappedCollection, GuestCollection, GCPMappedCollection, GCPGuestCollection, ServerEndpoint}
 	names, ids := make(map[string]bool), make(map[string]bool)
 	for i := range collections {
 		c := &collections[i]
@@ -114,9 +120,10 @@ func completeCollections(collections []Collection) (errs []error) {
 		if !strings.HasPrefix(c.Home, "/") || !strings.HasSuffix(c.Home, "/") {
 			problem("the home %q does not begin and end with a slash", c.Home)
 		}
-		if err := (Condition{c.Access, c.Offline, c.Quota}).check(); err != nil {
+		if err := errors.Join(Condition{c.Access, c.Offline, c.Quota}.check(), checkRoles(c.Roles)); err != nil {
 			problem("%w", err)
 		}
+		c.Offline = c.Offline || c.Paused
 		if info, err := os.Stat(c.Dir); err != nil {
 			problem("%w", err)
 		} else if !info.IsDir() {

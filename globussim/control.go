@@ -19,8 +19,9 @@ type State struct {
 	Requests []Request `json:"requests"`
 	// Tokens counts the tokens issued, by client id and resource server.
 	Tokens map[string]map[string]int `json:"tokens"`
-	// Consents are the consents of each client id, as scopes with their
-	// dependency in brackets, oldest first.
+	// Consents are the consents of each identity, as scopes with their
+	// dependency in brackets, oldest first. A service account's identity is its
+	// client id.
 	Consents map[string][]string `json:"consents"`
 	// Tasks are all tasks, oldest first.
 	Tasks []TaskState `json:"tasks"`
@@ -38,14 +39,16 @@ func (s *Server) State() State {
 	}
 }
 
-// ExpireTokens ends all tokens of the clients now, as if their time were over,
-// and returns how many there were. Without clients it ends all tokens.
+// ExpireTokens ends all access tokens of the clients now, as if their time were
+// over, and returns how many there were. Without clients it ends those of all.
 func (s *Server) ExpireTokens(clients ...string) int { return s.endTokens(clients) }
 
-// RevokeTokens ends all tokens of the clients now, as if their owner had
-// revoked them, and returns how many there were. Without clients it ends all
-// tokens.
-func (s *Server) RevokeTokens(clients ...string) int { return s.endTokens(clients) }
+// RevokeTokens ends all tokens of the clients now, refresh tokens too, as if
+// their owner had revoked them, and returns how many there were. Without
+// clients it ends all tokens.
+func (s *Server) RevokeTokens(clients ...string) int {
+	return s.endTokens(clients) + s.auth.endRefreshes(clients)
+}
 
 // control adds the routes of the control path, but those about tasks.
 func (s *Server) control(mux *http.ServeMux) {

@@ -20,9 +20,9 @@ func endpointDoc(p *place, identity string) map[string]any {
 		"department": nil, "keywords": optional(strings.Join(p.Keywords, ",")),
 		"contact_email": nil, "contact_info": nil, "info_link": nil,
 		"user_message": nil, "user_message_link": nil,
-		"public": true, "subscription_id": nil, "default_directory": nil,
+		"public": true, "subscription_id": optional(p.SubscriptionID), "default_directory": nil,
 		"subscription_admin_verified": false, "associated_flow_policy": nil,
-		"high_assurance": p.HighAssurance, "mfa_required": false, "restrict_transfers_to_high_assurance": nil,
+		"high_assurance": p.HighAssurance, "mfa_required": p.MFARequired, "restrict_transfers_to_high_assurance": nil,
 		"authentication_timeout_mins": nil, "authentication_assurance_timeout": nil,
 		"authentication_policy_id": optional(p.SessionPolicy),
 		"force_encryption":         p.HighAssurance,
@@ -30,11 +30,10 @@ func endpointDoc(p *place, identity string) map[string]any {
 		"host_endpoint": nil, "host_endpoint_id": nil, "host_endpoint_display_name": nil, "host_path": nil,
 		"mapped_collection_id": nil, "mapped_collection_display_name": nil,
 		"sharing_target_endpoint": nil, "sharing_target_root_path": nil,
-		"non_functional": false, "non_functional_endpoint_id": nil, "non_functional_endpoint_display_name": nil,
+		"non_functional": p.NonFunctional, "non_functional_endpoint_id": nil, "non_functional_endpoint_display_name": nil,
 		"gcp_connected": nil, "gcp_paused": nil, "gcs_version": nil, "gcs_manager_url": nil,
 		"https_server": nil, "tlsftp_server": nil,
-		"my_effective_roles": []string{},
-		"acl_available":      p.guest(), "acl_editable": false, "acl_max_expiration_period_mins": nil,
+		"acl_available": p.guest(), "acl_editable": false, "acl_max_expiration_period_mins": nil,
 		"local_user_info_available": nil, "preserve_modtime": nil,
 		"auto_delete_timeout": nil, "skip_auto_delete": nil, "guest_collection_activity_notification_policy": nil,
 		"activated": false, "expires_in": -1, "expire_time": nil, "in_use": false,
@@ -50,16 +49,16 @@ func endpointDoc(p *place, identity string) map[string]any {
 		doc["default_directory"] = p.Home
 	}
 	if p.gcp() {
-		doc["gcp_connected"], doc["gcp_paused"] = !p.condition().Offline, false
+		offline := p.condition().Offline
+		doc["gcp_connected"], doc["gcp_paused"] = !offline || p.Paused, offline && p.Paused
 	} else {
 		doc["gcs_version"] = "5.4.71"
 		doc["gcs_manager_url"] = "https://sim.invalid"
 		doc["tlsftp_server"] = "tlsftp://" + p.ID + ".sim.invalid:443"
 	}
-	if p.Owner == identity {
-		doc["my_effective_roles"] = []string{"administrator"}
-		doc["acl_editable"] = p.guest()
-	}
+	roles := p.rolesOf(identity)
+	doc["my_effective_roles"] = roles
+	doc["acl_editable"] = p.guest() && (slices.Contains(roles, Administrator) || slices.Contains(roles, AccessManager))
 	return doc
 }
 
@@ -157,7 +156,7 @@ func (sv *service) parseSearch(q *request) (func(*place) bool, *apiError) {
 		if err != nil || kind != "" {
 			return nil, badRequest("filter_non_functional must be 0 or 1, and not together with filter_entity_type")
 		}
-		filters = append(filters, func(*place) bool { return !broken }) // all work
+		filters = append(filters, func(p *place) bool { return p.NonFunctional == broken })
 	}
 	return func(p *place) bool {
 		return !slices.ContainsFunc(filters, func(f func(*place) bool) bool { return !f(p) })

@@ -24,8 +24,8 @@ const (
 
 // A Fault is what goes wrong with the next requests that match it. It is an
 // error reply if it has a Status, and otherwise spoils the real answer. Its
-// JSON form, for the control path, has the field names in snake_case and Delay
-// as a string such as "1.5s".
+// JSON form, for the control path, has the field names in snake_case, and Clock
+// and Delay as strings such as "1.5s".
 type Fault struct {
 	Method string `json:"method,omitempty"` // "POST"; empty matches every method
 	// Path is matched with the request's decoded path: a pattern of
@@ -63,6 +63,10 @@ type Fault struct {
 	// Cut leaves only so many bytes of the body in a reply that is otherwise
 	// in order: the client reads all of it, and half a document.
 	Cut int `json:"cut,omitempty"`
+
+	// Clock is how far the service's clock is ahead of this machine's in the
+	// answer, as its Date shows.
+	Clock time.Duration `json:"-"`
 
 	// Delay holds the answer back. The request has taken effect by then, if it
 	// has any, and the wait ends when the client gives up.
@@ -102,8 +106,8 @@ func (f *Fault) check() error {
 		return fmt.Errorf("fault: status %d is not between 200 and 599", f.Status)
 	case f.Drop != "" && f.Drop != DropBefore && f.Drop != DropAfter:
 		return fmt.Errorf("fault: drop is %q, not %q or %q", f.Drop, DropBefore, DropAfter)
-	case f.Status == 0 && f.Body == "" && f.Truncate == 0 && f.Cut == 0 && f.Delay == 0 && f.Drop == "":
-		return errors.New("fault: it has no consequence: set status, body, truncate, cut, delay or drop")
+	case f.Status == 0 && f.Body == "" && f.Truncate == 0 && f.Cut == 0 && f.Clock == 0 && f.Delay == 0 && f.Drop == "":
+		return errors.New("fault: it has no consequence: set status, body, truncate, cut, clock, delay or drop")
 	}
 	return nil
 }
@@ -133,6 +137,9 @@ func (f *Fault) apply(r *http.Request, serve func(http.ResponseWriter)) *reply {
 	if f.Status != 0 {
 		p = reply{}
 		f.refuse(&p, r)
+	}
+	if f.Clock != 0 {
+		p.Header().Set("Date", time.Now().UTC().Add(f.Clock).Format(http.TimeFormat))
 	}
 	if f.RetryAfter != "" {
 		p.Header().Set("Retry-After", f.RetryAfter)
@@ -242,6 +249,7 @@ func (l *faultList) take(r *http.Request) Fault {
 // A faultDocument is a Fault as JSON carries it.
 type faultDocument struct {
 	Fault
+	Clock string `json:"clock,omitempty"`
 	Delay string `json:"delay,omitempty"`
 }
 
@@ -260,11 +268,8 @@ func parseFaults(data []byte) ([]Fault, error) {
 	faults := make([]Fault, len(docs))
 	for i, doc := range docs {
 		f := doc.Fault
-		if doc.Delay != "" {
-			var err error
-			if f.Delay, err = time.ParseDuration(doc.Delay); err != nil {
-				return nil, err
-			}
+		if err := errors.Join(parseDelay(doc.Clock, &f.Clock), parseDelay(doc.Delay, &f.Delay)); err != nil {
+			return nil, err
 		}
 		if err := f.check(); err != nil {
 			return nil, err
@@ -274,10 +279,21 @@ func parseFaults(data []byte) ([]Fault, error) {
 	return faults, nil
 }
 
+// parseDelay reads a duration, unless text is empty.
+func parseDelay(text string, to *time.Duration) (err error) {
+	if text != "" {
+		*to, err = time.ParseDuration(text)
+	}
+	return err
+}
+
 func faultDocuments(faults []Fault) []faultDocument {
 	docs := make([]faultDocument, len(faults))
 	for i, f := range faults {
 		docs[i].Fault = f
+		if f.Clock != 0 {
+			docs[i].Clock = f.Clock.String()
+		}
 		if f.Delay != 0 {
 			docs[i].Delay = f.Delay.String()
 		}

@@ -1,6 +1,7 @@
 // Package globussim simulates Globus Auth and Globus Transfer over local
 // folders: it issues tokens, keeps consents, accepts submissions and really
 // copies and deletes files, with the delays, limits and errors of the service.
+// It also keeps Globus Timers, which start nothing.
 //
 // A [Server] is an [http.Handler], so it can be served on a socket for any
 // Globus client, or called in memory through [Server.Client], also inside a
@@ -35,11 +36,12 @@ type Server struct {
 
 	auth     *authority
 	transfer *service
+	timers   timers
 	faults   faultList
 	journal  journal
 	meter    meter
 
-	authRoutes, transferRoutes, controlRoutes *http.ServeMux
+	authRoutes, transferRoutes, timerRoutes, controlRoutes *http.ServeMux
 
 	closing sync.Once
 }
@@ -62,6 +64,7 @@ func New(cfg Config) (*Server, error) {
 		meter:          meter{rate: cfg.RequestRate},
 		authRoutes:     http.NewServeMux(),
 		transferRoutes: http.NewServeMux(),
+		timerRoutes:    http.NewServeMux(),
 		controlRoutes:  http.NewServeMux(),
 	}
 	if s.transfer, err = newService(s, cfg); err != nil {
@@ -69,6 +72,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	s.auth.routes(s.authRoutes)
 	s.transfer.routes(s.transferRoutes)
+	s.timers.server = s
+	s.timers.routes(s.timerRoutes)
 	s.control(s.controlRoutes)
 	s.transfer.controlRoutes(s.controlRoutes)
 	return s, nil
@@ -112,8 +117,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // routesOf returns the routes of the service that owns the request's path.
 func (s *Server) routesOf(r *http.Request) *http.ServeMux {
-	if isAuth(r) {
+	switch {
+	case isAuth(r):
 		return s.authRoutes
+	case isTimers(r):
+		return s.timerRoutes
 	}
 	return s.transferRoutes
 }
@@ -138,7 +146,7 @@ func (s *Server) dispatch(mux *http.ServeMux, w http.ResponseWriter, r *http.Req
 	}
 	handler, pattern := mux.Handler(r)
 	switch {
-	case path.Clean(r.URL.EscapedPath()) != r.URL.EscapedPath():
+	case !canonical(r):
 		refuse(w, r, auth, errNoRoute())
 	case pattern != "":
 		mux.ServeHTTP(w, r)
@@ -160,12 +168,19 @@ func (s *Server) dispatch(mux *http.ServeMux, w http.ResponseWriter, r *http.Req
 // route returns the pattern that the request matches, such as
 // "GET /v0.10/task_list", or "unknown".
 func route(mux *http.ServeMux, r *http.Request) string {
-	if path.Clean(r.URL.EscapedPath()) == r.URL.EscapedPath() {
+	if canonical(r) {
 		if _, pattern := mux.Handler(r); pattern != "" {
 			return pattern
 		}
 	}
 	return "unknown"
+}
+
+// canonical reports whether the request's path is written as the services do:
+// without dots and, but for the list of timers, a slash at its end.
+func canonical(r *http.Request) bool {
+	asked := r.URL.EscapedPath()
+	return asked == "/jobs/" || path.Clean(asked) == asked
 }
 
 func (s *Server) now() time.Time { return time.Now().UTC() }

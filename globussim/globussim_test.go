@@ -163,7 +163,7 @@ func TestUnknownURLsAndMethodsAreRefusedInJSONAndNeverRedirected(t *testing.T) {
 		code            string
 	}{
 		"unknown":               {"GET", transferBase + "/v0.10/nothing", 404, "ClientError.NotFound"},
-		"another service":       {"GET", transferBase + "/jobs/", 404, "ClientError.NotFound"},
+		"another service":       {"GET", transferBase + "/v2/groups/my_groups", 404, "ClientError.NotFound"},
 		"root":                  {"GET", transferBase + "/", 404, "ClientError.NotFound"},
 		"trailing slash":        {"GET", transferBase + "/v0.10/task_list/", 404, "ClientError.NotFound"},
 		"two slashes":           {"POST", transferBase + "/v0.10//transfer", 404, "ClientError.NotFound"},

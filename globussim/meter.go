@@ -48,11 +48,11 @@ func (s *Server) metered(w http.ResponseWriter, r *http.Request) *apiError {
 	if s.meter.rate == 0 {
 		return nil
 	}
-	client, e := s.identity(r)
+	caller, e := s.caller(r)
 	if e != nil {
 		return nil // the route refuses it, if it asks who the caller is
 	}
-	delay := s.meter.admit(client, s.now())
+	delay := s.meter.admit(caller.identity, s.now())
 	if delay == 0 {
 		return nil
 	}

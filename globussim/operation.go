@@ -90,7 +90,7 @@ func (sv *service) open(q *request, stops func(PauseRule) bool) (*place, *apiErr
 	if e != nil {
 		return nil, e
 	}
-	if e := sv.admit(q.owner, p); e != nil {
+	if e := sv.admit(q, p); e != nil {
 		return nil, e
 	}
 	return p, sv.paused(p, stops)

@@ -141,20 +141,21 @@ type handler func(q *request) (int, any, *apiError)
 // A request is a call of a known identity.
 type request struct {
 	*http.Request
-	owner string
-	query url.Values
+	caller holder
+	owner  string // its identity
+	query  url.Values
 	// manager sees the tasks on the caller's collections, not its own ones.
 	manager bool
 }
 
 func (sv *service) serve(h handler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		owner, e := sv.server.identity(r)
+		caller, e := sv.server.caller(r)
 		if e != nil {
 			writeError(w, r, e)
 			return
 		}
-		status, doc, e := h(&request{Request: r, owner: owner, query: r.URL.Query()})
+		status, doc, e := h(&request{Request: r, caller: caller, owner: caller.identity, query: r.URL.Query()})
 		if e != nil {
 			writeError(w, r, e)
 			return

@@ -117,7 +117,7 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 	if len(places) == 2 && places[0] == places[1] {
 		distinct = places[:1]
 	}
-	if e := sv.admit(q.owner, distinct...); e != nil {
+	if e := sv.admit(q, distinct...); e != nil {
 		return nil, e
 	}
 	for _, p := range distinct {

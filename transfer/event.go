@@ -121,7 +121,11 @@ type PauseRule struct {
 	PauseTaskDelete        bool   `json:"pause_task_delete"`
 	PauseTaskTransferRead  bool   `json:"pause_task_transfer_read"`
 	PauseTaskTransferWrite bool   `json:"pause_task_transfer_write"`
+
+	Raw json.RawMessage `json:"-"` // the document as received
 }
+
+func (r *PauseRule) keep(doc json.RawMessage) { r.Raw = doc }
 
 // PauseInfo returns why the task id is paused. API: GET /task/<id>/pause_info.
 func (c *Client) PauseInfo(ctx context.Context, id string) (*PauseInfo, error) {

@@ -311,6 +311,17 @@ func TestRepliesWithAllFieldsDecodeInFull(t *testing.T) {
 			"pause_symlink": true, "pause_rename": true, "pause_task_delete": true, "pause_task_transfer_read": true,
 			"pause_task_transfer_write": true}]}`,
 		},
+		"access rule": {
+			func(c *transfer.Client) ([]any, error) { return collect(c.AccessRules(t.Context(), "c1")) },
+			`{"DATA": [{"id": "r1", "principal_type": "identity", "principal": "i1", "path": "/a/", "permissions": "rw",
+			"role_id": "r2", "role_type": "administrator", "create_time": "2026-03-01T04:05:06+00:00", "expiration_date": "2026-03-01T04:05:07+00:00"}]}`,
+		},
+		"effective pause rule": {
+			func(c *transfer.Client) ([]any, error) { return collect(c.PauseRules(t.Context(), "c1")) },
+			`{"DATA": [{"id": "r1", "endpoint_id": "c1", "endpoint_display_name": "lab", "identity_id": "i1", "message": "m",
+			"start_time": "2026-03-01T04:05:06+00:00", "pause_ls": true, "pause_mkdir": true, "pause_symlink": true, "pause_rename": true,
+			"pause_task_delete": true, "pause_task_transfer_read": true, "pause_task_transfer_write": true}]}`,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
