@@ -1,0 +1,93 @@
+// Package doctor finds out why jobs would not run, before they are due. A
+// [Check] looks at one thing and returns a [Finding] for each thing it saw;
+// [Run] makes checks side by side, each for a bounded time. [Globus.Checks]
+// are those of an identity, its jobs and their collections. What belongs to
+// the machine (environment, files, network) is the caller's to look at.
+//
+// It is also the place that knows what to do about an error of Globus, in one
+// sentence: see [Advice].
+package doctor
+
+import (
+	"context"
+	"time"
+)
+
+// A Level says how bad a finding is.
+type Level string
+
+// The levels.
+const (
+	OK      Level = "ok"
+	Warning Level = "warning" // jobs may run, or may run later
+	Error   Level = "error"   // jobs will not run
+)
+
+// A Class says what kind of thing is in the way.
+type Class string
+
+// The classes, by the names that errors have in results.
+const (
+	Usage       Class = "usage"       // the environment or the jobs file
+	Credentials Class = "credentials" // the identity is not let in
+	Temporary   Class = "temporary"   // it may pass by itself
+	Refused     Class = "refused"     // it will not
+)
+
+// A Finding is one thing that was seen.
+type Finding struct {
+	Group   string `json:"-"`       // heading under which it stands
+	Check   string `json:"check"`   // name of the check, in snake_case
+	Subject string `json:"subject"` // what it is about, such as a collection; may be empty
+	Level   Level  `json:"level"`
+	Seen    string `json:"seen"`
+	Advice  string `json:"advice"` // one sentence: what to do, or to ask for; empty if nothing
+	Code    string `json:"code"`   // of Globus; may be empty
+
+	// NotChecked names what was not looked at because of it: other checks of
+	// the same group, or other groups.
+	NotChecked []string `json:"not_checked,omitempty"`
+
+	Class Class `json:"-"` // of an Error
+	// Stop says that whatever needs the check is not worth looking at.
+	Stop bool `json:"-"`
+}
+
+// Good returns a finding that nothing is to be done about.
+func Good(seen string) Finding { return Finding{Level: OK, Seen: seen} }
+
+// Doubt returns a warning.
+func Doubt(seen, advice string) Finding {
+	return Finding{Level: Warning, Seen: seen, Advice: advice}
+}
+
+// Bad returns an error.
+func Bad(class Class, seen, advice string) Finding {
+	return Finding{Level: Error, Seen: seen, Advice: advice, Class: class}
+}
+
+// Stopping returns f as one that stops what needs the check.
+func (f Finding) Stopping() Finding {
+	f.Stop = true
+	return f
+}
+
+// A Check looks at one thing.
+type Check struct {
+	Group   string // heading of its findings
+	Name    string // in snake_case
+	Subject string // may be empty
+	// Needs are the checks to wait for. If one of them stops, or was not
+	// made, this one is not made.
+	Needs []*Check
+	// Look returns what there is to see, and may return nothing. It should
+	// return when ctx ends.
+	Look func(ctx context.Context) []Finding
+	// Quiet says that it is not worth a word if the check is not made.
+	Quiet bool
+	// Slow says how many times longer than others it may take; 0 means 1.
+	Slow int
+	// Grace is for a Look that has to clean up: it may take so much longer
+	// than others, and then tells itself what came of it.
+	Grace time.Duration
+}

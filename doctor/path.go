@@ -1,0 +1,94 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// look looks at a path of the jobs' next occurrence.
+func (c *collection) look(ctx context.Context, u *use) []Finding {
+	entry, err := c.stat(ctx, u)
+	e, refused := errors.AsType[*transfer.Error](err)
+	switch {
+	case refused && e.Code == "OperationPaused":
+		f := Doubt(u.text("cannot be looked at: "+e.Message), "")
+		f.Code = e.Code
+		return []Finding{f}
+	case refused && e.NotFound():
+		return []Finding{c.missing(u, e)}
+	case err != nil:
+		f := c.globus.failed(err)
+		f.Seen = u.text(f.Seen)
+		if refused && (e.PermissionDenied() || strings.HasSuffix(e.Code, "LoginFailed")) {
+			f.Advice = askOwner(c.doc.OwnerString, c.favour(u, e))
+		}
+		return []Finding{f}
+	}
+	switch {
+	case u.role == source && entry == "an empty folder" && u.guarded:
+		return []Finding{Doubt(u.text("is empty, and the job would empty its destination"),
+			"the job refuses to mirror an empty folder, unless it has allow_empty_source")}
+	case (u.role == destination || u.role == folder) && !c.globus.Write:
+		entry += "; whether it may be written, --write-probe finds out"
+	}
+	return []Finding{Good(u.text(entry))}
+}
+
+// text puts the path before, and the jobs behind, what was seen.
+func (u *use) text(seen string) string {
+	return fmt.Sprintf("%s: %s (%s)", u.path, seen, strings.Join(u.jobs, ", "))
+}
+
+// stat says what is at the path. A folder is listed, as the jobs have to.
+func (c *collection) stat(ctx context.Context, u *use) (string, error) {
+	if !u.isFolder {
+		entry, err := c.globus.Client.Stat(ctx, c.id, u.path)
+		switch {
+		case err != nil:
+			return "", err
+		case entry.Type == "dir":
+			return "a folder", nil
+		}
+		return fmt.Sprintf("a %s of %d bytes", strings.ReplaceAll(entry.Type, "_", " "), entry.Size), nil
+	}
+	for _, err := range c.globus.Client.Ls(ctx, c.id, transfer.LsQuery{Path: u.path, LocalUser: u.localUser, Limit: 1}) {
+		return "a folder that can be listed", err
+	}
+	return "an empty folder", nil
+}
+
+// missing judges that there is nothing at the path.
+func (c *collection) missing(u *use, e *transfer.Error) Finding {
+	const absent = "is not there"
+	switch {
+	case (u.role == destination || u.role == folder) && c.globus.Write:
+		return Good(u.text(absent + " yet; it will be made"))
+	case u.role == destination || u.role == folder:
+		return Good(u.text(absent + " yet; whether it can be made, --write-probe finds out"))
+	case u.optional:
+		return Good(u.text(absent + ", which the job allows"))
+	case c.made(u.path):
+		return Doubt(u.text(absent+" yet"), "a job writes there, so it may come in time")
+	case u.changes:
+		return Doubt(u.text(absent+" yet"), "see that it is made before the job is due")
+	}
+	f := Bad(Refused, u.text(absent), "check that the path exists, and that it is spelled as on the collection")
+	f.Code = e.Code
+	return f
+}
+
+// favour is what to ask the owner for.
+func (c *collection) favour(u *use, e *transfer.Error) string {
+	verb := "read"
+	if u.role.writes() {
+		verb = "write"
+	}
+	if isGuest(c.doc) && !strings.HasSuffix(e.Code, "LoginFailed") {
+		return fmt.Sprintf("give %s %s access to %s", c.globus.Username, verb, u.path)
+	}
+	return fmt.Sprintf("map %s to a local account that may %s %s", c.globus.Username, verb, u.path)
+}

@@ -1,0 +1,57 @@
+package doctor
+
+import (
+	"encoding/base64"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// Secret looks whether the secret of a client id is likely to be none, such as
+// the words of an example. No finding shows it.
+func Secret(clientID, secret string) []Finding {
+	const again = "copy the client secret from https://app.globus.org/settings/developers, where it is shown once"
+	inner, err := base64.StdEncoding.DecodeString(secret)
+	twice, _ := base64.StdEncoding.DecodeString(string(inner))
+	switch {
+	case strings.EqualFold(secret, clientID):
+		return []Finding{Doubt("the secret is the client id", again)}
+	case uuid.Validate(secret) == nil:
+		return []Finding{Doubt("the secret is a UUID, as ids are", again)}
+	case isPlaceholder(secret):
+		return []Finding{Doubt("the secret looks like the words of an example", again)}
+	case err == nil && len(twice) >= 32 && printable(inner):
+		return []Finding{Doubt("the secret looks as if it had been base64-encoded once more",
+			"in a Kubernetes Secret, put it as it is below stringData, or encoded once below data")}
+	}
+	return nil
+}
+
+// isPlaceholder reports whether a text stands for a secret that somebody was
+// to fill in.
+func isPlaceholder(secret string) bool {
+	letters := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(secret))
+	if strings.Trim(letters, "x") == "" {
+		return true // or nothing but digits, dots and stars
+	}
+	for _, word := range []string{"changeme", "replaceme", "placeholder", "yoursecret", "yourclientsecret", "clientsecret", "mysecret", "todo"} {
+		if strings.Contains(letters, word) && len(secret) < 40 {
+			return true
+		}
+	}
+	return letters == "secret" || strings.HasPrefix(secret, "<") || strings.HasPrefix(secret, "${")
+}
+
+func printable(b []byte) bool {
+	for _, c := range b {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,161 @@
+package doctor
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A role is what a job does with a path.
+type role string
+
+const (
+	source      role = "source"      // copies from it
+	destination role = "destination" // copies to it
+	deletion    role = "deletion"    // deletes it
+	folder      role = "folder"      // makes it
+)
+
+// writes reports whether the role needs the permission to write.
+func (r role) writes() bool { return r != source }
+
+// A use is what jobs do with one path of a collection.
+type use struct {
+	role      role
+	path      string // of the next occurrence
+	jobs      []string
+	isFolder  bool   // the path is, or will be, a folder
+	changes   bool   // another occurrence has another path
+	localUser string // on a mapped collection; may be empty
+	guarded   bool   // a source that must not be empty
+	optional  bool   // it need not exist
+}
+
+// maxPaths is how many paths of one step are looked at.
+const maxPaths = 10
+
+// A surveyor collects what jobs do.
+type surveyor struct {
+	names map[string]string
+	found map[string]*collection
+}
+
+// survey returns the collections that the jobs use, by name, with what they do
+// there in their next occurrence. What cannot be found out is in the checks.
+func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collection, []*Check) {
+	s := surveyor{names: names, found: map[string]*collection{}}
+	var broken []*Check
+	for _, j := range list {
+		at := now
+		if j.Schedule != nil {
+			at = j.Schedule.Next(now)
+		}
+		steps, err := j.Render(jobs.ScheduledKey(at), at)
+		if err != nil {
+			finding := Bad(Usage, err.Error(), "set what the template needs, see runner plan "+j.Name)
+			broken = append(broken, &Check{
+				Group: jobsGroup, Name: "paths", Subject: j.Name,
+				Look: func(context.Context) []Finding { return []Finding{finding} },
+			})
+			continue
+		}
+		for i := range steps {
+			s.step(j, &j.Steps[i], &steps[i])
+		}
+	}
+	return slices.SortedFunc(maps.Values(s.found), func(a, b *collection) int { return cmp.Compare(a.name, b.name) }), broken
+}
+
+// step collects what one step does; raw has the templates that step is made of.
+func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
+	changes := func(path string) bool { return !j.Literal && strings.Contains(path, "{{") }
+	switch {
+	case step.Transfer != nil:
+		t := step.Transfer
+		// Even if only a manifest knows the paths, the collections are looked at.
+		s.collection(t.SourceEndpoint)
+		s.collection(t.DestinationEndpoint)
+		for i, item := range t.Items[:min(len(t.Items), maxPaths)] {
+			whole := step.Manifest != "" || item.Recursive != nil && *item.Recursive
+			s.add(j, t.SourceEndpoint, use{
+				role: source, path: item.SourcePath, changes: changes(raw.Transfer.Items[i].SourcePath),
+				isFolder: whole || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser,
+				guarded: t.DeleteDestinationExtra && !j.AllowEmptySource, optional: t.SkipSourceErrors && j.AllowSkipped,
+			})
+			s.add(j, t.DestinationEndpoint, use{
+				role: destination, path: item.DestinationPath, changes: changes(raw.Transfer.Items[i].DestinationPath),
+				isFolder: whole || strings.HasSuffix(item.DestinationPath, "/"), localUser: t.DestinationLocalUser,
+			})
+		}
+	case step.Delete != nil:
+		d := step.Delete
+		s.collection(d.Endpoint)
+		for i, item := range d.Items[:min(len(d.Items), maxPaths)] {
+			p, globs := item.Path, d.InterpretGlobs && strings.ContainsAny(path.Base(item.Path), "*?[")
+			if globs {
+				p = parent(p)
+			}
+			s.add(j, d.Endpoint, use{
+				role: deletion, path: p, changes: changes(raw.Delete.Items[i].Path),
+				isFolder: globs || strings.HasSuffix(p, "/"), localUser: d.LocalUser, optional: d.IgnoreMissing,
+			})
+		}
+	case step.Mkdir != nil:
+		s.add(j, step.Mkdir.Collection, use{
+			role: folder, path: step.Mkdir.Path, isFolder: true, changes: changes(raw.Mkdir.Path),
+		})
+	}
+}
+
+func (s *surveyor) collection(id string) *collection {
+	if s.found[id] == nil {
+		s.found[id] = &collection{id: id, name: cmp.Or(s.names[id], id)}
+	}
+	return s.found[id]
+}
+
+// add adds a use, or the job to one that is the same.
+func (s *surveyor) add(j *jobs.Job, id string, u use) {
+	c := s.collection(id)
+	for _, known := range c.uses {
+		if known.role != u.role || known.path != u.path || known.localUser != u.localUser {
+			continue
+		}
+		known.guarded = known.guarded || u.guarded
+		known.optional = known.optional && u.optional
+		known.changes = known.changes && u.changes
+		known.isFolder = known.isFolder || u.isFolder
+		if !slices.Contains(known.jobs, j.Name) {
+			known.jobs = append(known.jobs, j.Name)
+		}
+		return
+	}
+	u.jobs = []string{j.Name}
+	c.uses = append(c.uses, &u)
+}
+
+// made reports whether some job writes to the path, so that it may come to be.
+func (c *collection) made(path string) bool {
+	for _, u := range c.uses {
+		if (u.role == destination || u.role == folder) && strings.HasPrefix(path, u.path) {
+			return true
+		}
+	}
+	return false
+}
+
+// does reports whether the collection is used in that role.
+func (c *collection) does(r role) bool {
+	return slices.ContainsFunc(c.uses, func(u *use) bool { return u.role == r })
+}
+
+// parent returns the folder that a path is in, with a slash at its end.
+func parent(p string) string {
+	return strings.TrimSuffix(path.Dir(strings.TrimSuffix(p, "/")), "/") + "/"
+}

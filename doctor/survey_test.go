@@ -1,0 +1,74 @@
+package doctor_test
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWhatIsFoundOfJobs(t *testing.T) {
+	empty := func(p *patient) {
+		if err := os.Remove(filepath.Join(p.labDir, "data", "a.txt")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := map[string]struct {
+		jobs   string
+		change func(*patient)
+		want   []string
+	}{
+		"a source that is missing": {
+			`a: {transfer: {source: "lab:/missing/", destination: "vault:/x/"}}`, nil,
+			[]string{"error source lab: /missing/: is not there (a) → check that the path exists, and that it is spelled as on the collection code ClientError.NotFound exit refused"},
+		},
+		"a file that is missing": {
+			`a: {transfer: {source: "lab:/missing", destination: "vault:/x"}}`, nil,
+			[]string{"error source lab: /missing: is not there (a) → check that the path exists, and that it is spelled as on the collection code NotFound exit refused"},
+		},
+		"a source that another occurrence has elsewhere": {
+			`a: {transfer: {source: "lab:/{{ .Job }}/", destination: "vault:/x/"}}`, nil,
+			[]string{"warning source lab: /a/: is not there yet (a) → see that it is made before the job is due"},
+		},
+		"a source that another step makes": {
+			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x/"}}, {transfer: {source: "vault:/x/y/", destination: "lab:/z/"}}]}`, nil,
+			[]string{"warning source vault: /x/y/: is not there yet (a) → a job writes there, so it may come in time"},
+		},
+		"something to delete that is missing": {
+			`a: {delete: {collection: lab, paths: ["/missing/"], recursive: true}}`, nil,
+			[]string{"error deletion lab: /missing/: is not there (a) → check that the path exists, and that it is spelled as on the collection code ClientError.NotFound exit refused"},
+		},
+		"a mirror of nothing": {
+			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true}}`, empty,
+			[]string{"warning source lab: /data/: is empty, and the job would empty its destination (a) → the job refuses to mirror an empty folder, unless it has allow_empty_source"},
+		},
+		"a suspended job": {
+			`a: {schedule: "@daily", suspend: true, transfer: {source: "lab:/data/", destination: "vault:/x/"}}`, nil,
+			[]string{"warning next_run a: suspended: it does not start → set suspend to false to let it start"},
+		},
+		"a job of leap years": {
+			`a: {schedule: "0 0 29 2 *", time_zone: Europe/Zurich, transfer: {source: "lab:/data/", destination: "vault:/x/"}}`,
+			func(*patient) { time.Sleep(100 * 24 * time.Hour) }, // from 2000-01-01, the bubble's first day
+			[]string{"warning next_run a: Sun 2004-02-29 00:00 CET, in 1419 days, which is more than a year → see whether the schedule is what was meant: runner next a"},
+		},
+		"a variable that is not set": {
+			`a: {transfer: {source: 'lab:/{{ env "RUN" }}/', destination: "vault:/x/"}}` + "\nenv: [RUN]", nil,
+			[]string{`error paths a: job a: /{{ env "RUN" }}/: template: RUN is not set → set what the template needs, see runner plan a exit usage`},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := examine(t, func(p *patient) {
+				p.jobs = "\n  " + tt.jobs
+				if tt.change != nil {
+					tt.change(p)
+				}
+			})
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("findings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}

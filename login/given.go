@@ -1,0 +1,149 @@
+package login
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/globus-runner/globus-runner/auth"
+)
+
+// A RefreshToken is a refresh token that somebody gave the program.
+type RefreshToken struct {
+	ClientID string // of the native app that it was given to
+	Token    auth.Secret
+	File     string // that holds it; empty if none does
+}
+
+// Source returns the tokens that the refresh token brings, which are those of
+// one resource server. If it is not accepted the error is an [*Error].
+//
+// If there is a file it is read again each time, and a refresh token that
+// replaces the old one is written to it before the new access token is used.
+// Where that cannot be, a warning says so and the program goes on with what it
+// has in memory.
+func (r RefreshToken) Source(client *auth.Client) *auth.Source {
+	s := &renewer{client: client, given: r, read: r.Token.Reveal()}
+	return auth.NewSource(s.grant)
+}
+
+// A renewer renews by a given refresh token. Its grant is called by one at a
+// time.
+type renewer struct {
+	client *auth.Client
+	given  RefreshToken // with the token that is good now
+	read   string       // what the file held when it was read last
+}
+
+func (s *renewer) grant(ctx context.Context, server string) (map[string]auth.Token, error) {
+	if s.given.File != "" {
+		release, err := lock(ctx, s.given.File)
+		switch {
+		case err == nil:
+			defer release()
+		case !readOnly(err):
+			return nil, err
+		}
+		if err := s.reread(); err != nil {
+			return nil, err
+		}
+	}
+	tokens, err := refresh(ctx, s.client, s.given.ClientID, server, s.given.Token)
+	if err != nil {
+		return nil, err
+	}
+	s.rotate(ctx, tokens[server].RefreshToken)
+	return tokens, nil
+}
+
+// readOnly reports whether err says that nothing can be written there, so that
+// nobody else can either.
+func readOnly(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
+}
+
+// reread takes the token of the file if it is a new one.
+func (s *renewer) reread() error {
+	token, _, err := auth.ReadSecret(s.given.File)
+	if err != nil {
+		return &Error{"the refresh token cannot be read", err}
+	}
+	if token.Reveal() != s.read {
+		s.given.Token, s.read = token, token.Reveal()
+	}
+	return nil
+}
+
+// rotate keeps a refresh token that has replaced the old one.
+func (s *renewer) rotate(ctx context.Context, token auth.Secret) {
+	if token.IsZero() || token.Reveal() == s.given.Token.Reveal() {
+		return
+	}
+	s.given.Token = token
+	log := s.client.Logger()
+	if s.given.File == "" {
+		log.WarnContext(ctx, "the refresh token was replaced by a new one, which only this process has: "+
+			"the next start will be refused. Give it in a file that can be written, or log in with runner login")
+		return
+	}
+	target, err := filepath.EvalSymlinks(s.given.File)
+	if err == nil {
+		err = WriteToken(target, token)
+	}
+	if err != nil {
+		log.WarnContext(ctx, "the refresh token was replaced by a new one, which only this process has, because its file cannot be written: "+
+			"the next start will be refused", "err", err)
+		return
+	}
+	s.read = token.Reveal()
+	log.InfoContext(ctx, "refresh token replaced", "file", s.given.File)
+}
+
+// An AccessToken is an access token for Transfer that somebody gave the
+// program. It cannot be renewed.
+type AccessToken struct {
+	Token   auth.Secret
+	File    string    // that holds it; empty if none does
+	Expires time.Time // zero if that is not known
+}
+
+// Source returns the token for Transfer until it expires or is refused. Then a
+// token that is new in the file is taken; if there is none the error is an
+// [*Error].
+func (a AccessToken) Source() *auth.Source {
+	used := false
+	return auth.NewSource(func(_ context.Context, server string) (map[string]auth.Token, error) {
+		if server != auth.TransferServer {
+			return nil, &Error{"the access token is for Transfer, not for " + server, nil}
+		}
+		if used && a.File != "" {
+			token, _, err := auth.ReadSecret(a.File)
+			if err != nil {
+				return nil, &Error{"the access token is not good any more and its file cannot be read", err}
+			}
+			if token.Reveal() != a.Token.Reveal() {
+				used, a.Token, a.Expires = false, token, time.Time{}
+			}
+		}
+		t := a.token()
+		switch {
+		case !t.Usable(time.Now()):
+			return nil, &Error{"the access token expired at " + a.Expires.UTC().Format(time.RFC3339), nil}
+		case used:
+			return nil, &Error{"the access token is not accepted: it has expired or was revoked", nil}
+		}
+		used = true
+		return map[string]auth.Token{server: t}, nil
+	})
+}
+
+func (a AccessToken) token() auth.Token {
+	t := auth.Token{AccessToken: a.Token, Scope: auth.TransferAll, TokenType: "Bearer", ResourceServer: auth.TransferServer}
+	if !a.Expires.IsZero() {
+		t.ExpiresAtSeconds = a.Expires.Unix()
+	}
+	return t
+}

@@ -1,0 +1,130 @@
+package login
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/auth"
+)
+
+// Source returns the tokens of a login in the store. Nothing is read or sent
+// before a token is wanted.
+//
+// A token is taken from the file as long as it lives; then it is renewed with
+// its refresh token while no other process can do the same, and written to the
+// file before it is used. A token that was refused is replaced by a newer one
+// in the file, or renewed. If the login is gone, belongs to somebody else by
+// now, or cannot be renewed, the error is an [*Error].
+func (s *Store) Source(client *auth.Client, l Login) *auth.Source {
+	k := &keeper{store: s, client: client, login: l, given: make(map[string]string)}
+	return auth.NewSource(k.grant)
+}
+
+// A keeper renews the tokens of one login. Its grant is called by one at a
+// time.
+type keeper struct {
+	store   *Store
+	client  *auth.Client
+	login   Login                 // as it was in the file when it was read last
+	given   map[string]string     // access tokens handed out, by resource server
+	unsaved map[string]auth.Token // renewed, but not in the file so far
+}
+
+// grant is an [auth.Grant].
+func (k *keeper) grant(ctx context.Context, server string) (map[string]auth.Token, error) {
+	if k.unsaved == nil {
+		if _, err := k.load(); err != nil {
+			return nil, err
+		}
+		if tokens := k.unused(server); tokens != nil {
+			return tokens, nil
+		}
+	}
+	release, err := k.store.lock(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("renew a token: %w", err)
+	}
+	defer release()
+	all, err := k.load()
+	if err != nil {
+		return nil, err
+	}
+	if err := k.save(all); err != nil {
+		return nil, err
+	}
+	if tokens := k.unused(server); tokens != nil { // renewed meanwhile, here or by another process
+		return tokens, nil
+	}
+	renewed, err := k.renew(ctx, server)
+	if err != nil {
+		return nil, err
+	}
+	k.unsaved = renewed
+	if err := k.save(all); err != nil {
+		return nil, err
+	}
+	k.given[server] = renewed[server].AccessToken.Reveal()
+	return renewed, nil
+}
+
+// load reads all logins as they are in the file now, and finds its own.
+func (k *keeper) load() ([]Login, error) {
+	all, err := k.store.read()
+	if err != nil {
+		return nil, err
+	}
+	i := slices.IndexFunc(all, k.login.same)
+	switch {
+	case i < 0:
+		return nil, &Error{"there is no login any more in " + k.store.file, nil}
+	case all[i].Identity != k.login.Identity:
+		return nil, &Error{"somebody else has logged in meanwhile: " + all[i].Username, nil}
+	}
+	k.login = all[i]
+	return all, nil
+}
+
+// save writes to the file what was renewed. What it cannot write stays, for the
+// next time: the old refresh token may be good no more. The caller holds the
+// lock; all is what load returned.
+func (k *keeper) save(all []Login) error {
+	if k.unsaved == nil {
+		return nil
+	}
+	maps.Copy(k.login.Tokens, k.unsaved) // these are also in all
+	if err := k.store.write(all); err != nil {
+		return fmt.Errorf("write the renewed token, which is not used before: %w", err)
+	}
+	k.unsaved = nil
+	return nil
+}
+
+// unused returns the token for the server if it lives and was not handed out
+// before: one that was has expired or was refused.
+func (k *keeper) unused(server string) map[string]auth.Token {
+	t, ok := k.login.Tokens[server]
+	if !ok || !t.Usable(time.Now()) || k.given[server] == t.AccessToken.Reveal() {
+		return nil
+	}
+	k.given[server] = t.AccessToken.Reveal()
+	return map[string]auth.Token{server: t}
+}
+
+// renew gets new tokens for the server.
+func (k *keeper) renew(ctx context.Context, server string) (map[string]auth.Token, error) {
+	old, ok := k.login.Tokens[server]
+	switch {
+	case !ok:
+		has := strings.Join(slices.Sorted(maps.Keys(k.login.Tokens)), " and ")
+		return nil, &Error{fmt.Sprintf("the login has no token for %s, only for %s", server, has), nil}
+	case old.RefreshToken.IsZero() && old.Usable(time.Now()):
+		return nil, &Error{"the token of the login is not accepted, and there is no refresh token", nil}
+	case old.RefreshToken.IsZero():
+		return nil, &Error{"the token of the login expired at " + old.Expires().Format(time.RFC3339) + ", and there is no refresh token", nil}
+	}
+	return refresh(ctx, k.client, k.login.ClientID, server, old.RefreshToken)
+}

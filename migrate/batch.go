@@ -1,0 +1,144 @@
+package migrate
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	maxItems = 100     // lines of a batch that are written into the jobs file
+	maxBatch = 1 << 20 // bytes of a batch that are looked at for that
+)
+
+// A Batch says what a batch file cannot.
+type Batch struct {
+	Source, Destination string // COLLECTION[:PATH]; a path is put before those of the lines
+	Job                 string // name; empty means one made of the paths
+	Schedule            string // empty means that the job is started by hand
+	// Manifest is the name of the file as it stands in the jobs file, for a
+	// batch of more than a hundred lines. Empty means that there is none.
+	Manifest string
+}
+
+// BatchFile makes a job of a batch file of globus transfer. A short one is
+// written into the jobs file; a longer one stays and becomes the job's
+// manifest. The error is that of r.
+func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
+	im := newImporter(o)
+	src, err := parsePlace(b.Source)
+	if err != nil {
+		im.problem("--source", "%v", err)
+	}
+	dst, err := parsePlace(b.Destination)
+	if err != nil {
+		im.problem("--destination", "%v", err)
+	}
+	if len(im.problems) > 0 {
+		return im.done(nil), nil
+	}
+	src.path, dst.path = literal(src.path), literal(dst.path)
+	j := &job{where: o.Name, name: b.Job, schedule: b.Schedule}
+	if b.Schedule != "" {
+		j.zone = o.Zone
+	}
+	head, err := io.ReadAll(io.LimitReader(r, maxBatch))
+	if err != nil {
+		return Result{}, err
+	}
+	fields, err := batchItems(src, dst, bytes.NewReader(head))
+	switch _, long := errors.AsType[tooLong](err); {
+	case (long || len(head) == maxBatch) && b.Manifest != "":
+		if err := check(io.MultiReader(bytes.NewReader(head), r)); err != nil {
+			im.problem(o.Name, "%v", err)
+			return im.done(nil), nil
+		}
+		fields = manifest(src, dst, literal(b.Manifest))
+	case err != nil:
+		im.problem(o.Name, "%v", err)
+		return im.done(nil), nil
+	}
+	j.steps = []field{{"transfer", fields}}
+	j.nameByStep()
+	im.jobs = []*job{j}
+	return im.result(), nil
+}
+
+// A tooLong is that a batch is too long for the jobs file.
+type tooLong struct{ error }
+
+// manifest are the keys of a transfer whose items are in a file.
+func manifest(src, dst place, name string) []field {
+	for _, p := range []*place{&src, &dst} {
+		if p.path == "" {
+			p.path = "/"
+		}
+	}
+	return []field{{"source", src}, {"destination", dst}, {"manifest", name}}
+}
+
+// batchItems are the keys of a transfer with the items of a batch. The paths of
+// src and dst are put before those of the lines.
+func batchItems(src, dst place, r io.Reader) ([]field, error) {
+	var items [][]field
+	for line, err := range jobs.Batch(r, 2) {
+		if err != nil {
+			return nil, fmt.Errorf("--batch: %w", err)
+		}
+		item := []field{
+			{"source", place{src.id, below(src.path, line.Source)}},
+			{"destination", place{dst.id, below(dst.path, line.Destination)}},
+		}
+		if line.Recursive {
+			item = append(item, field{"recursive", true})
+		}
+		if line.ExternalChecksum != "" {
+			item = append(item, field{"external_checksum", line.ExternalChecksum})
+		}
+		if items = append(items, item); len(items) > maxItems {
+			return nil, tooLong{fmt.Errorf("--batch: there are more than %d lines; put them into a file of their own", maxItems)}
+		}
+	}
+	if len(items) == 0 {
+		return nil, errors.New("--batch: there is no line with paths")
+	}
+	return []field{{"items", items}}, nil
+}
+
+// batchPaths are the paths of a batch of deletes.
+func batchPaths(at place, r io.Reader) ([]string, error) {
+	var paths []string
+	for line, err := range jobs.Batch(r, 1) {
+		if err != nil {
+			return nil, fmt.Errorf("--batch: %w", err)
+		}
+		paths = append(paths, below(at.path, line.Source))
+	}
+	if len(paths) == 0 {
+		return nil, errors.New("--batch: there is no line with a path")
+	}
+	return paths, nil
+}
+
+// below puts a folder, which may be a template, before a path of a batch.
+func below(folder, path string) string {
+	return absolute(jobs.Below(folder, literal(path)))
+}
+
+// check reads all lines of a batch.
+func check(r io.Reader) error {
+	lines := 0
+	for _, err := range jobs.Batch(r, 2) {
+		if err != nil {
+			return err
+		}
+		lines++
+	}
+	if lines == 0 {
+		return errors.New("there is no line with paths")
+	}
+	return nil
+}

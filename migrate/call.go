@@ -1,0 +1,254 @@
+package migrate
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+)
+
+// A call is a call of globus-cli that moves something.
+type call struct {
+	*commandLine
+	name  string  // as it was called, for messages
+	stdin *simple // says what the standard input is
+
+	label     string
+	batch     string
+	recursive string // true, false or nothing
+	dryRun    bool
+	globs     bool
+	options   []field // of the document
+	item      []field // of the single item
+	rules     [][]field
+	policies  []field
+	timer     timerFlags
+}
+
+// globus reads a call of globus-cli or of this program.
+func (c *commandLine) globus(s *simple, program string, args []string) error {
+	switch {
+	case s.before == "||":
+		return fmt.Errorf("%s: a job has no other way for when the first one fails", short(s.String()))
+	case strings.HasPrefix(args[0], "-"):
+		return fmt.Errorf("%s %s: write the options behind the command", program, args[0])
+	}
+	command, rest := args[0], args[1:]
+	for len(rest) > 0 && slices.Contains([]string{"task", "timer", "timer create"}, command) {
+		command, rest = command+" "+rest[0], rest[1:]
+	}
+	k := call{commandLine: c, name: program + " " + command, stdin: s, globs: command == "rm"}
+	switch command {
+	case "transfer", "timer create transfer":
+		return k.read(command, "transfer", rest, k.transfer)
+	case "delete", "rm":
+		return k.read(command, "delete", rest, k.delete)
+	case "mkdir":
+		return k.read(command, "delete", rest, k.mkdir)
+	case "task wait":
+		c.waited = true
+		c.drop(k.name)
+		return nil
+	case "task show", "task list", "task event-list", "whoami", "login", "session", "version", "run":
+		c.drop(k.name)
+		return nil
+	}
+	return fmt.Errorf("%s cannot become a job; transfer, delete, rm, mkdir and timer create transfer can", k.name)
+}
+
+// read reads flags and arguments, with the flags of the command known, and adds
+// the step that build makes of them.
+func (k *call) read(command, known string, args []string, build func(args []string) (field, error)) error {
+	flags := k.tab.Flags(known)
+	addCLIFlags(flags, command)
+	err := flags.ParseAll(args, func(f *pflag.Flag, value string) error {
+		k.flag(f.Name, value)
+		return nil
+	})
+	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
+		return fmt.Errorf("%s: there is no such flag of %s", dashes(unknown.GetSpecifiedName()), k.name)
+	}
+	for _, out := range k.stdin.outs {
+		k.drop(out)
+	}
+	switch {
+	case errors.Is(err, pflag.ErrHelp), k.dryRun:
+		k.drop(k.name + ", which moves nothing")
+		return nil
+	case err != nil:
+		return fmt.Errorf("%s: %w", k.name, err)
+	}
+	step, err := build(flags.Args())
+	if err != nil {
+		return err
+	}
+	return k.add(step)
+}
+
+// dashes is how a flag is written.
+func dashes(name string) string {
+	if len(name) == 1 {
+		return "-" + name
+	}
+	return "--" + name
+}
+
+// add adds the step to the job of the call before, if it waited for that, or to
+// a new one.
+func (k *call) add(step field) error {
+	chained := (k.chained || k.waited) && len(k.jobs) > 0 && !k.timer.recurs()
+	k.chained, k.waited = true, false
+	if !chained {
+		j := &job{where: k.entry.where, name: k.label, description: k.label, steps: []field{step}, policies: k.policies}
+		j.nameByStep()
+		k.jobs = append(k.jobs, j)
+		return k.scheduleTimer(j)
+	}
+	j := k.jobs[len(k.jobs)-1]
+	j.steps = append(j.steps, step)
+	if k.label != "" {
+		j.description = strings.TrimPrefix(j.description+", "+k.label, ", ")
+	}
+	for _, p := range k.policies {
+		j.policies = with(j.policies, p.key, p.value)
+	}
+	return nil
+}
+
+// transfer makes a transfer of what flags and arguments say.
+func (k *call) transfer(args []string) (field, error) {
+	if len(args) != 2 {
+		return field{}, fmt.Errorf("%s: got %d arguments, want source and destination; arguments with blanks need quotes", k.name, len(args))
+	}
+	src, err := parsePlace(args[0])
+	if err != nil {
+		return field{}, fmt.Errorf("%s: source: %w", k.name, err)
+	}
+	dst, err := parsePlace(args[1])
+	if err != nil {
+		return field{}, fmt.Errorf("%s: destination: %w", k.name, err)
+	}
+	var fields []field
+	switch {
+	case k.batch != "":
+		if k.recursive != "" || len(k.item) > 0 {
+			return field{}, errors.New("--batch: --recursive, --no-recursive, --external-checksum and --checksum-algorithm belong on its lines")
+		}
+		if fields, err = k.fromBatch(src, dst); err != nil {
+			return field{}, err
+		}
+	case src.path == "" || dst.path == "":
+		return field{}, fmt.Errorf("%s: source and destination both need a path, or --batch", k.name)
+	default:
+		fields = []field{{"source", src}, {"destination", dst}}
+		if k.recursive != "" {
+			fields = append(fields, field{"recursive", k.recursive == "true"})
+		}
+		fields = append(fields, k.item...)
+	}
+	fields = append(fields, k.options...)
+	if len(k.rules) > 0 {
+		fields = append(fields, field{"filter_rules", k.rules})
+	}
+	return field{"transfer", fields}, nil
+}
+
+// fromBatch says where the items of a transfer come from.
+func (k *call) fromBatch(src, dst place) ([]field, error) {
+	r, name, err := k.openBatch()
+	if err != nil {
+		return nil, err
+	}
+	if r != nil {
+		return batchItems(src, dst, r)
+	}
+	return manifest(src, dst, name), nil
+}
+
+// openBatch returns the batch if it is on the line itself, or the name of its
+// file.
+func (k *call) openBatch() (r io.Reader, name string, err error) {
+	name = k.batch
+	if name == "-" {
+		switch {
+		case k.stdin.in != nil:
+			names, err := k.expand(k.stdin.in)
+			if err != nil {
+				return nil, "", err
+			}
+			name = strings.Join(names, " ")
+		case k.stdin.before == "|":
+			return nil, "", errors.New("--batch -: the paths come from another command; have it write a file, and name that as the job's manifest")
+		case k.entry.stdin == "":
+			return nil, "", errors.New("--batch -: cron gives it nothing to read")
+		default:
+			return strings.NewReader(k.entry.stdin), "", nil
+		}
+	}
+	switch dir := k.dir; {
+	case path.IsAbs(name):
+	case dir != "" && path.IsAbs(dir):
+		name = path.Join(dir, name)
+	case k.home != "":
+		name = path.Join(literal(k.home), dir, name)
+	default:
+		k.tab.note(k.entry.where, "--batch %s: the name is relative, so the file must be beside the jobs file", name)
+	}
+	return nil, name, nil
+}
+
+// delete makes a delete of what flags and arguments say.
+func (k *call) delete(args []string) (field, error) {
+	if len(args) != 1 {
+		return field{}, fmt.Errorf("%s: got %d arguments, want one; arguments with blanks need quotes", k.name, len(args))
+	}
+	at, err := parsePlace(args[0])
+	if err != nil {
+		return field{}, fmt.Errorf("%s: %w", k.name, err)
+	}
+	var paths []string
+	switch {
+	case k.batch != "":
+		r, name, err := k.openBatch()
+		if err != nil {
+			return field{}, err
+		}
+		if r == nil {
+			return field{}, fmt.Errorf("--batch %s: a delete has its paths in the jobs file; write them there", name)
+		}
+		if paths, err = batchPaths(at, r); err != nil {
+			return field{}, err
+		}
+	case at.path == "":
+		return field{}, fmt.Errorf("%s: there is no path", k.name)
+	default:
+		paths = []string{at.path}
+	}
+	fields := []field{{"collection", place{id: at.id}}, {"paths", paths}}
+	if k.recursive == "true" {
+		fields = append(fields, field{"recursive", true})
+	}
+	if k.globs {
+		fields = append(fields, field{"interpret_globs", true})
+	}
+	return field{"delete", append(fields, k.options...)}, nil
+}
+
+// mkdir makes the step that makes a folder.
+func (k *call) mkdir(args []string) (field, error) {
+	if len(args) != 1 {
+		return field{}, fmt.Errorf("%s: got %d arguments, want one", k.name, len(args))
+	}
+	at, err := parsePlace(args[0])
+	if err != nil {
+		return field{}, fmt.Errorf("%s: %w", k.name, err)
+	}
+	if len(k.options) > 0 {
+		k.problem("--%s: a folder that is made has no such option", strings.ReplaceAll(k.options[0].key, "_", "-"))
+	}
+	return field{"mkdir", []field{{"collection", place{id: at.id}}, {"path", at.path}}}, nil
+}

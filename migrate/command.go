@@ -1,0 +1,316 @@
+package migrate
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+)
+
+// maxShells is how deep sh -c may be nested.
+const maxShells = 3
+
+// run makes jobs of what a line of the crontab runs.
+func (tab *crontab) run(e entry) {
+	c := commandLine{tab: tab, entry: e, shell: shell{vars: map[string]string{}, home: tab.Home}}
+	for name, value := range tab.vars {
+		c.vars[name] = literal(value)
+	}
+	switch home := tab.vars["HOME"]; {
+	case home != "":
+		c.home = home
+	case c.home != "":
+		c.vars["HOME"] = literal(c.home)
+	}
+	err := c.commands(e.command, 0)
+	switch {
+	case err != nil && c.calls == 0 && !tab.callsGlobus(e.command):
+		tab.note(e.where, "left out, it does not call globus: %s", short(e.command))
+		return
+	case err != nil && e.cut:
+		tab.problem(e.where, "%v; cron ends a command at a %% without a backslash", err)
+		return
+	case err != nil:
+		tab.problem(e.where, "%v", err)
+		return
+	case c.calls == 0:
+		tab.leaveOut(e)
+		return
+	}
+	c.finish()
+}
+
+// leaveOut tells about a line that calls nothing of globus.
+func (tab *crontab) leaveOut(e entry) {
+	switch _, rest := cutFields(e.command, 1); {
+	case !tab.System && directCall().MatchString(rest):
+		tab.problem(e.where, "there is a word before globus; if this is a crontab with a column for the user, say --system")
+	case tab.callsGlobus(e.command):
+		tab.problem(e.where, "globus is called through another command: %s", short(e.command))
+	default:
+		tab.note(e.where, "left out, it does not call globus: %s", short(e.command))
+	}
+}
+
+var (
+	directCall = lazy(`^(\S*/)?globus\s`)
+	anyCall    = lazy(`(?i)globus\S*\s+(-\S+\s+)*(transfer|delete|rm|mkdir|timer|task)\b|\brunner\s+(transfer|delete|mkdir)\b`)
+)
+
+// callsGlobus reports whether a text looks as if it called globus somewhere,
+// maybe by a variable of the crontab.
+func (tab *crontab) callsGlobus(text string) bool {
+	for name, value := range tab.vars {
+		if strings.HasSuffix(value, "globus") {
+			text = strings.NewReplacer("${"+name+"}", value, "$"+name, value).Replace(text)
+		}
+	}
+	return anyCall().MatchString(text)
+}
+
+// A commandLine is the command of an entry being read.
+type commandLine struct {
+	shell
+	tab     *crontab
+	entry   entry
+	jobs    []*job
+	calls   int      // of globus, also those that move nothing
+	refused bool     // something was a problem
+	dropped []string // what is not needed any more
+	foreign []string // commands that are more than a job
+	chained bool     // what follows runs if the last call was good
+	waited  bool     // what follows runs when the task of the last call has ended
+}
+
+func (c *commandLine) problem(format string, args ...any) {
+	c.refused = true
+	c.tab.problem(c.entry.where, format, args...)
+}
+
+func (c *commandLine) drop(what string) {
+	if !slices.Contains(c.dropped, what) {
+		c.dropped = append(c.dropped, what)
+	}
+}
+
+// commands reads a list of commands.
+func (c *commandLine) commands(text string, depth int) error {
+	tokens, err := lex(text)
+	if err != nil {
+		return err
+	}
+	inner, rest := ungroup(tokens)
+	list, err := parseCommands(inner)
+	if err != nil {
+		return err
+	}
+	behind, err := parseCommands(rest)
+	if err != nil {
+		return err
+	}
+	list = append(list, behind...)
+	for i := range list {
+		if err := c.command(&list[i], depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command reads one command.
+func (c *commandLine) command(s *simple, depth int) error {
+	if s.before != "&&" && s.before != "" {
+		c.chained = false
+	}
+	if len(s.words) == 0 || s.words[0].String() == "export" {
+		return c.assign(s, depth)
+	}
+	args, err := c.expandAll(s.words)
+	if err != nil && (c.tab.callsGlobus(s.String()) || c.named(s.words[0], "globus", "runner")) {
+		c.calls++
+		return err
+	}
+	if args = unwrap(args); err != nil || len(args) == 0 {
+		return c.other(s, s.words[0].String())
+	}
+	switch name := path.Base(args[0]); {
+	case name == "globus" && len(args) > 1, name == "runner" && len(args) > 1:
+		c.calls++
+		return c.globus(s, name, args[1:])
+	case name == "cd" && len(args) == 2:
+		c.dir = path.Join(c.dir, args[1])
+		if path.IsAbs(args[1]) {
+			c.dir = args[1]
+		}
+		return nil
+	case name == "cd" && len(args) == 1:
+		c.dir = ""
+		return nil
+	case slices.Contains([]string{"sh", "bash", "dash", "ksh", "zsh"}, name) && len(args) == 3 && shellFlag().MatchString(args[1]):
+		if depth++; depth > maxShells {
+			return fmt.Errorf("%s is nested too deep", name)
+		}
+		if isTemplate(args[2]) {
+			return fmt.Errorf("%s: take the command out of %s", short(s.String()), name)
+		}
+		return c.commands(args[2], depth)
+	default:
+		return c.other(s, name)
+	}
+}
+
+// named reports whether a word is a command of one of the names.
+func (c *commandLine) named(w word, names ...string) bool {
+	args, err := c.expand(w)
+	return err == nil && len(args) > 0 && slices.Contains(names, path.Base(args[0]))
+}
+
+var shellFlag = lazy(`^-[a-z]*c$`)
+
+// assign remembers variables. One that holds the output of a call of globus is
+// that call.
+func (c *commandLine) assign(s *simple, depth int) error {
+	for _, set := range s.sets {
+		value := set.value
+		for len(value) > 0 && value[0].kind == plain && value[0].text == "" {
+			value = value[1:]
+		}
+		if len(value) == 1 && value[0].kind == substitution && c.tab.callsGlobus(value[0].text) {
+			if depth++; depth > maxShells {
+				return errors.New("$(...) is nested too deep")
+			}
+			if err := c.commands(value[0].text, depth); err != nil {
+				return err
+			}
+			c.vars[set.name] = "$" + set.name // the id of a task
+			continue
+		}
+		quoted := slices.Clone(set.value)
+		for i := range quoted {
+			quoted[i].quoted = quoted[i].quoted || quoted[i].kind != plain
+		}
+		args, err := c.expand(quoted)
+		if err != nil {
+			delete(c.vars, set.name) // whoever uses it has a problem
+			continue
+		}
+		c.set(set.name, strings.Join(args, " "))
+	}
+	return nil
+}
+
+func (c *commandLine) set(name, value string) {
+	c.vars[name] = value
+	c.tab.nameCollection(name, value)
+}
+
+// Commands that change nothing outside of the line, and commands that only tell
+// people about what was done.
+const (
+	silent  = ": true echo printf logger date . source set umask ulimit module conda unset wait exit"
+	telling = "mail mailx mutt sendmail curl wget tee"
+)
+
+// other reads a command that is not of globus.
+func (c *commandLine) other(s *simple, name string) error {
+	is := func(list string) bool { return slices.Contains(strings.Fields(list), name) }
+	switch {
+	case is("if then else elif fi for while until do done case esac { } ! [[ function select"):
+		return fmt.Errorf("%q: a jobs file has no conditions, loops and groups", name)
+	case s.group && c.tab.callsGlobus(s.String()):
+		return fmt.Errorf("%s: a job has no other way for when the first one fails", short(s.String()))
+	case is(silent):
+	case name == "sleep":
+		c.drop("sleep (see jitter)")
+	case c.calls > 0 && is(telling):
+		c.drop(short(s.String()))
+	case c.calls > 0 && c.tab.callsGlobus(s.String()):
+		return fmt.Errorf("globus is called through another command: %s", short(s.String()))
+	case c.calls > 0 && (s.before == "|" || s.before == "||"):
+		c.drop(short(s.String()))
+	default:
+		c.foreign = append(c.foreign, short(s.String()))
+	}
+	return nil
+}
+
+// wrapper reports whether a command only runs another one, and returns those of
+// its options that have a value.
+func wrapper(name string) (valued string, ok bool) {
+	switch name {
+	case "nohup", "time", "exec", "command", "chronic", "setsid":
+		return "", true
+	case "env":
+		return "-u", true
+	case "nice":
+		return "-n", true
+	case "ionice":
+		return "-c -n -p", true
+	case "sudo":
+		return "-u -g", true
+	case "timeout":
+		return "-k -s", true
+	case "flock":
+		return "-w -E", true
+	case "stdbuf":
+		return "-o -e -i", true
+	}
+	return "", false
+}
+
+// unwrap returns the arguments from the command on that is really run.
+func unwrap(args []string) []string {
+	for len(args) > 0 {
+		name := path.Base(args[0])
+		valued, ok := wrapper(name)
+		if !ok {
+			return args
+		}
+		args = args[1:]
+		for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+			if slices.Contains(strings.Fields(valued), args[0]) && len(args) > 1 {
+				args = args[1:]
+			}
+			args = args[1:]
+		}
+		if (name == "timeout" || name == "flock") && len(args) > 0 {
+			args = args[1:]
+		}
+		for (name == "env" || name == "sudo") && len(args) > 0 && nameLength(args[0]) > 0 && strings.HasPrefix(args[0][nameLength(args[0]):], "=") {
+			args = args[1:]
+		}
+	}
+	return args
+}
+
+// finish hands over the jobs of the line, or tells why it has none.
+func (c *commandLine) finish() {
+	for _, text := range c.foreign {
+		c.problem("%s: a job runs nothing else; give the call of globus a line of its own", text)
+	}
+	for _, j := range c.jobs {
+		if j.schedule != "" {
+			continue // of a timer
+		}
+		if err := checkSchedule(c.entry.schedule); err != nil {
+			c.problem("%v", err)
+			break
+		}
+		j.schedule, j.zone, c.tab.unzoned = c.entry.schedule, c.entry.zone, c.tab.unzoned || c.entry.zone == ""
+	}
+	zone := cmp.Or(c.entry.zone, "UTC")
+	switch {
+	case c.utc && zone != "UTC":
+		c.problem("date -u is the day in UTC, but the templates of a job are in the zone of its schedule, %s", zone)
+	case c.dates && c.entry.clock != "" && c.entry.clock != zone:
+		c.problem("date is in %s, but the templates of a job are in the zone of its schedule, %s", c.entry.clock, zone)
+	}
+	if len(c.dropped) > 0 {
+		c.tab.note(c.entry.where, "left out, it does not change what is moved: %s", strings.Join(c.dropped, ", "))
+	}
+	if !c.refused {
+		c.tab.jobs = append(c.tab.jobs, c.jobs...)
+	}
+}

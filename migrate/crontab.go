@@ -1,0 +1,178 @@
+package migrate
+
+import (
+	"bufio"
+	"cmp"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// Limits of what is read of a crontab, in bytes.
+const (
+	maxCrontab = 1 << 20
+	maxLine    = 16 << 10
+)
+
+// A Cron says what a crontab cannot.
+type Cron struct {
+	// System is a crontab with a column for the user, as /etc/crontab has it.
+	System bool
+	// Home is the home folder of whose crontab it is; empty if it is not known.
+	Home string
+	// Flags are those that globus-cli shares with this program.
+	Flags Flags
+}
+
+// Crontab makes jobs of the lines of a crontab that call globus transfer,
+// delete, rm, mkdir and timer create transfer. Lines that call something else
+// are left out with a note. The error is that of r, or says that it is too
+// long.
+func Crontab(r io.Reader, cron Cron, o Options) (Result, error) {
+	tab := crontab{importer: newImporter(o), Cron: cron, vars: map[string]string{}}
+	limited := &io.LimitedReader{R: r, N: maxCrontab + 1}
+	lines := bufio.NewScanner(limited)
+	lines.Buffer(nil, maxLine)
+	for lines.Scan() {
+		tab.line++
+		tab.read(strings.TrimSpace(lines.Text()))
+	}
+	switch err := lines.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return Result{}, fmt.Errorf("%s:%d: the line is longer than %d KiB", o.Name, tab.line+1, maxLine>>10)
+	case err != nil:
+		return Result{}, err
+	case limited.N == 0:
+		return Result{}, fmt.Errorf("%s is longer than %d MiB", o.Name, maxCrontab>>20)
+	}
+	if tab.unzoned {
+		tab.note(o.Name, "the schedules are taken as UTC, but cron's are in the zone of its machine: name it with --time-zone, such as America/Chicago")
+	}
+	if len(tab.jobs) == 0 && len(tab.problems) == 0 {
+		tab.problem(o.Name, "no line calls globus transfer, delete, rm, mkdir or timer create transfer")
+	}
+	return tab.result(), nil
+}
+
+// A crontab is a crontab being read.
+type crontab struct {
+	importer
+	Cron
+	vars    map[string]string // set so far
+	line    int
+	unzoned bool // a schedule is in a zone that nobody has named
+}
+
+// An entry is a line of a crontab that runs a command.
+type entry struct {
+	where    string
+	schedule string // five fields, or a descriptor
+	command  string
+	stdin    string
+	cut      bool   // a per cent sign has ended the command
+	zone     string // of the schedule; empty if it is not known
+	clock    string // the zone of date in the command; empty if it is not known
+}
+
+var setting = lazy(`^(?:([A-Za-z_][A-Za-z0-9_]*)|"([^"]*)"|'([^']*)')\s*=\s*(.*)$`)
+
+// read reads a line.
+func (tab *crontab) read(text string) {
+	if text == "" || strings.HasPrefix(text, "#") {
+		return
+	}
+	if m := setting().FindStringSubmatch(text); m != nil {
+		value := m[4]
+		if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
+			value = value[1 : n-1]
+		}
+		tab.vars[m[1]+m[2]+m[3]] = value
+		tab.nameCollection(m[1]+m[2]+m[3], value)
+		return
+	}
+	e := entry{where: fmt.Sprintf("%s:%d", tab.Name, tab.line)}
+	columns := len("MHDMW")
+	if strings.HasPrefix(text, "@") {
+		columns = 1
+	}
+	fields, rest := cutFields(text, columns)
+	e.schedule = strings.Join(fields, " ")
+	if tab.System {
+		_, rest = cutFields(rest, 1)
+	}
+	if rest == "" {
+		tab.problem(e.where, "%q is no line of a crontab: want a schedule and a command, and with --system a user between them", short(text))
+		return
+	}
+	e.command, e.stdin, e.cut = splitPercent(rest)
+	e.zone, e.clock = cmp.Or(tab.vars["CRON_TZ"], tab.Zone), cmp.Or(tab.vars["TZ"], tab.Zone)
+	tab.run(e)
+}
+
+// cutFields cuts n fields from the beginning of a text.
+func cutFields(text string, n int) (fields []string, rest string) {
+	for range n {
+		text = strings.TrimLeft(text, " \t")
+		end := strings.IndexAny(text, " \t")
+		if end < 0 {
+			return append(fields, text), ""
+		}
+		fields = append(fields, text[:end])
+		text = text[end:]
+	}
+	return fields, strings.TrimLeft(text, " \t")
+}
+
+// splitPercent splits what cron runs: a per cent sign ends the command and
+// begins its standard input, in which it ends lines. One with a backslash is
+// itself.
+func splitPercent(text string) (command, stdin string, found bool) {
+	var b strings.Builder
+	cut := -1
+	for i := 0; i < len(text); i++ {
+		switch {
+		case text[i] == '\\' && i+1 < len(text) && text[i+1] == '%':
+			i++
+			b.WriteByte('%')
+		case text[i] == '%' && cut < 0:
+			cut = b.Len()
+		case text[i] == '%':
+			b.WriteByte('\n')
+		default:
+			b.WriteByte(text[i])
+		}
+	}
+	if cut < 0 {
+		return b.String(), "", false
+	}
+	return b.String()[:cut], b.String()[cut:], true
+}
+
+// nameCollection remembers that a variable holds a collection, whose short name
+// it becomes.
+func (im *importer) nameCollection(name, value string) {
+	id, _, _ := strings.Cut(strings.ToLower(value), ":")
+	name = strings.ToLower(name)
+	if uuidPattern().MatchString(id) && shortPattern().MatchString(name) && im.Collections[id] == "" {
+		im.Collections[id] = name
+	}
+}
+
+// checkSchedule checks a schedule where cron and jobs files do not agree.
+func checkSchedule(text string) error {
+	if text == "@reboot" {
+		return errors.New("@reboot: a job is due at a time, not when a machine starts; give it a schedule")
+	}
+	if fields := strings.Fields(text); len(fields) == len("MHDMW") {
+		day, weekday := fields[2], fields[4]
+		star := strings.HasPrefix(day, "*") || strings.HasPrefix(weekday, "*")
+		if star && day != "*" && weekday != "*" {
+			return fmt.Errorf("schedule %q: for cron a day must match both %s and %s, for a job one of them is enough; write the days out", text, day, weekday)
+		}
+	}
+	_, err := jobs.ParseSchedule(text, nil)
+	return err
+}

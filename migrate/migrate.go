@@ -1,0 +1,219 @@
+// Package migrate makes jobs files of what moved data with Globus before:
+// crontabs that call globus-cli, its batch files, and Globus Timers.
+//
+// Whatever a job cannot say is a problem that names it; nothing that changes
+// what is moved, or when, is passed over. What a jobs file says is checked by
+// package jobs before it is handed out. The package reads no file and sends
+// nothing: names, streams and documents are the caller's.
+package migrate
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/pflag"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// Options say how an import is done.
+type Options struct {
+	// Name is what the input is called in messages and comments.
+	Name string
+	// Zone is the IANA name of the zone that the schedules are in, of the
+	// machine whose crontab it is. Empty means UTC, with a note.
+	Zone string
+	// Collections are short names of collections by id (a UUID in lower case).
+	// A collection that has none gets one.
+	Collections map[string]string
+	// DisplayName returns what Globus calls a collection, for a short name, or
+	// nothing. Nil means that nobody knows.
+	DisplayName func(id string) string
+	// KeepGoing hands out a jobs file although something was refused.
+	KeepGoing bool
+	// Nearest takes the nearest schedule where there is none with the same
+	// instants, with a note.
+	Nearest bool
+}
+
+// A Result is what became of an import.
+type Result struct {
+	// File is the jobs file, which passes [jobs.Parse]. It is nil if no job
+	// was found, and if there are problems and going on was not asked for.
+	File     []byte
+	Jobs     int       // that are good, whether or not there is a File
+	Problems []Problem // what was refused, in the order of the input
+	Notes    []Problem // what was left out or is otherwise than it was, without harm
+}
+
+// A Problem is something that could not become a job as it was, or a remark.
+type Problem struct {
+	Where string `json:"where"`   // such as "crontab:7"
+	Msg   string `json:"message"` // begins with the flag or key that it is about, if there is one
+}
+
+// Error returns the problem on one line.
+func (p Problem) Error() string { return p.Where + ": " + p.Msg }
+
+// Flags returns the flags of a command, "transfer" or "delete", in a new set.
+type Flags func(command string) *pflag.FlagSet
+
+// A job is a job that is being made.
+type job struct {
+	where       string
+	name        string // wanted; the file's names are made from it
+	longer      string // wanted if that is taken; may be empty
+	description string
+	schedule    string
+	zone        string
+	suspend     bool
+	policies    []field
+	steps       []field // transfer, delete or mkdir, in this order
+}
+
+// An importer collects what an import finds.
+type importer struct {
+	Options
+	jobs     []*job
+	problems []Problem
+	notes    []Problem
+}
+
+// newImporter checks the options.
+func newImporter(o Options) importer {
+	im := importer{Options: o}
+	im.Collections = map[string]string{}
+	for _, id := range slices.Sorted(maps.Keys(o.Collections)) {
+		name := o.Collections[id]
+		if !shortPattern().MatchString(name) {
+			im.problem("--collection", "name %q: want lower-case letters, digits, and inner dashes or underscores", short(name))
+			continue
+		}
+		im.Collections[id] = name
+	}
+	return im
+}
+
+func (im *importer) problem(where, format string, args ...any) {
+	im.problems = append(im.problems, Problem{where, oneLine(fmt.Sprintf(format, args...))})
+}
+
+func (im *importer) note(where, format string, args ...any) {
+	im.notes = append(im.notes, Problem{where, oneLine(fmt.Sprintf(format, args...))})
+}
+
+// result writes the jobs, and checks what it has written. A job that package
+// jobs refuses is a problem like any other.
+func (im *importer) result() Result {
+	im.jobs = slices.DeleteFunc(im.jobs, func(j *job) bool {
+		text := append([]string{j.schedule, j.description}, slices.Collect(texts(slices.Concat(j.policies, j.steps)))...)
+		good := utf8.ValidString(strings.Join(text, ""))
+		if !good {
+			im.problem(j.where, "there is a character that is not UTF-8, which a jobs file must be")
+		}
+		return !good
+	})
+	for len(im.jobs) > 0 {
+		names := im.nameJobs()
+		text := im.write(names)
+		file, err := jobs.Parse(nil, jobs.Source{Name: im.Name, Data: text})
+		if err == nil {
+			for _, w := range file.Warnings {
+				im.note(im.origin(names, w.Field), "%s", w.Msg)
+			}
+			return im.done(text)
+		}
+		im.drop(names, err)
+	}
+	return im.done(nil)
+}
+
+// drop removes the jobs that err is about and tells why. It always removes
+// something.
+func (im *importer) drop(names []string, err error) {
+	bad := map[int]bool{}
+	for _, p := range jobs.Problems(err) {
+		i := jobOf(names, p.Field)
+		if i < 0 {
+			continue
+		}
+		bad[i] = true
+		im.problem(im.jobs[i].where, "%s", p.Msg)
+	}
+	if len(bad) == 0 { // of the file as a whole, such as its size
+		im.problem(im.Name, "%v", err)
+		im.jobs = nil
+		return
+	}
+	var rest []*job
+	for i, j := range im.jobs {
+		if !bad[i] {
+			rest = append(rest, j)
+		}
+	}
+	im.jobs = rest
+}
+
+// jobOf returns the number of the job that a field such as
+// jobs.nightly.transfer.source is in, or -1.
+func jobOf(names []string, field string) int {
+	rest, ok := strings.CutPrefix(field, "jobs.")
+	if !ok {
+		return -1
+	}
+	name, _, _ := strings.Cut(rest, ".")
+	return slices.Index(names, name)
+}
+
+// origin says where the job of a field came from.
+func (im *importer) origin(names []string, field string) string {
+	if i := jobOf(names, field); i >= 0 {
+		return im.jobs[i].where
+	}
+	return im.Name
+}
+
+func (im *importer) done(text []byte) Result {
+	r := Result{Jobs: len(im.jobs), Problems: im.problems, Notes: im.notes}
+	if len(r.Problems) == 0 || im.KeepGoing {
+		r.File = text
+	}
+	byLine := func(a, b Problem) int { return cmp.Compare(lineOf(a.Where), lineOf(b.Where)) }
+	slices.SortStableFunc(r.Problems, byLine)
+	slices.SortStableFunc(r.Notes, byLine)
+	return r
+}
+
+// lineOf returns the number at the end of where, or 0.
+func lineOf(where string) int {
+	var n int
+	if i := strings.LastIndexByte(where, ':'); i >= 0 {
+		_, _ = fmt.Sscanf(where[i+1:], "%d", &n) // what is no number comes first
+	}
+	return n
+}
+
+// maxQuote is how much of a text is quoted in a message, in characters.
+const maxQuote = 120
+
+// short shortens a text for a message.
+func short(text string) string {
+	if r := []rune(text); len(r) > maxQuote {
+		return string(r[:maxQuote-3]) + "..."
+	}
+	return text
+}
+
+// oneLine makes a text safe for a terminal and for a comment.
+func oneLine(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, strings.ToValidUTF8(text, "\ufffd"))
+}

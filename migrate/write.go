@@ -1,0 +1,201 @@
+package migrate
+
+import (
+	"bytes"
+	"fmt"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+)
+
+// A field is a key of the jobs file with its value: a string, a bool, []field
+// for a mapping, []string or [][]field for a list.
+type field struct {
+	key   string
+	value any
+}
+
+// write writes the jobs, whose names in the file are names.
+func (im *importer) write(names []string) []byte {
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "# Made from %s by runner import.\n", oneLine(im.Name))
+	short := im.nameCollections()
+	zone, jobs := im.commonZone(), []field{}
+	comments := map[string]string{}
+	for i, j := range im.jobs {
+		comments[names[i]] = j.where
+		jobs = append(jobs, field{names[i], j.fields(zone, short)})
+	}
+	b.WriteString("version: 1\n")
+	writeFields(&b, []field{{"collections", collections(short)}}, 0)
+	if zone != "" {
+		writeFields(&b, []field{{"defaults", []field{{"time_zone", zone}}}}, 0)
+	}
+	b.WriteString("jobs:\n")
+	for _, f := range jobs {
+		fmt.Fprintf(&b, "  # %s\n", oneLine(comments[f.key]))
+		writeFields(&b, []field{f}, 1)
+	}
+	return b.Bytes()
+}
+
+// commonZone returns the zone of all jobs that have a schedule, or nothing if
+// they differ or it is UTC.
+func (im *importer) commonZone() string {
+	zone := ""
+	for _, j := range im.jobs {
+		switch {
+		case j.zone == "":
+			return ""
+		case zone == "":
+			zone = j.zone
+		case zone != j.zone:
+			return ""
+		}
+	}
+	return zone
+}
+
+// fields returns the keys of the job.
+func (j *job) fields(zone string, short map[string]string) []field {
+	var fields []field
+	if j.description != "" {
+		fields = append(fields, field{"description", j.description})
+	}
+	if j.schedule != "" {
+		fields = append(fields, field{"schedule", j.schedule})
+	}
+	if j.zone != zone {
+		fields = append(fields, field{"time_zone", j.zone})
+	}
+	if j.suspend {
+		fields = append(fields, field{"suspend", true})
+	}
+	fields = append(fields, j.policies...)
+	if len(j.steps) == 1 && j.steps[0].key != "mkdir" { // a job has no mkdir of its own
+		return append(fields, resolve(j.steps, short)...)
+	}
+	var steps [][]field
+	for _, s := range j.steps {
+		steps = append(steps, resolve([]field{s}, short))
+	}
+	return append(fields, field{"steps", steps})
+}
+
+// A place is a location whose collection has yet to get its short name.
+type place struct {
+	id   string // UUID in lower case
+	path string // may be a template; empty for the name of the collection alone
+}
+
+// texts are all texts in fields.
+func texts(fields []field) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, f := range fields {
+			var found []string
+			switch v := f.value.(type) {
+			case place:
+				found = []string{v.path}
+			case string:
+				found = []string{v}
+			case []string:
+				found = v
+			case []field:
+				found = slices.Collect(texts(v))
+			case [][]field:
+				for _, entry := range v {
+					found = slices.AppendSeq(found, texts(entry))
+				}
+			}
+			for _, text := range found {
+				if !yield(text) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// resolve returns fields with short names of collections in the place of ids.
+func resolve(fields []field, short map[string]string) []field {
+	out := slices.Clone(fields)
+	for i, f := range out {
+		switch v := f.value.(type) {
+		case place:
+			text := short[v.id]
+			if v.path != "" {
+				text += ":" + v.path
+			}
+			out[i].value = text
+		case []field:
+			out[i].value = resolve(v, short)
+		case [][]field:
+			list := make([][]field, len(v))
+			for k := range v {
+				list[k] = resolve(v[k], short)
+			}
+			out[i].value = list
+		}
+	}
+	return out
+}
+
+// collections returns the mapping of short names to ids, by name.
+func collections(short map[string]string) []field {
+	var fields []field
+	for id, name := range short {
+		fields = append(fields, field{name, id})
+	}
+	slices.SortFunc(fields, func(a, b field) int { return strings.Compare(a.key, b.key) })
+	return fields
+}
+
+// writeFields writes a mapping in block style.
+func writeFields(b *bytes.Buffer, fields []field, depth int) {
+	indent := strings.Repeat("  ", depth)
+	for _, f := range fields {
+		b.WriteString(indent + f.key + ":")
+		switch v := f.value.(type) {
+		case []field:
+			b.WriteByte('\n')
+			writeFields(b, v, depth+1)
+		case [][]field:
+			b.WriteByte('\n')
+			for _, entry := range v {
+				var item bytes.Buffer
+				writeFields(&item, entry, depth+2)
+				fmt.Fprintf(b, "%s  - %s", indent, strings.TrimPrefix(item.String(), indent+"    "))
+			}
+		case []string:
+			b.WriteByte('\n')
+			for _, text := range v {
+				fmt.Fprintf(b, "%s  - %s\n", indent, quote(text))
+			}
+		case string:
+			b.WriteString(" " + quote(v) + "\n")
+		default:
+			fmt.Fprintf(b, " %v\n", v)
+		}
+	}
+}
+
+// plainScalar are texts that are the same text in YAML without quotes.
+var plainScalar = lazy(`^[A-Za-z/][A-Za-z0-9/_.~@+-]*(:[A-Za-z0-9/_.~@+-]+)*$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// quote returns a text as a YAML scalar.
+func quote(text string) string {
+	plain := plainScalar().MatchString(text)
+	switch strings.ToLower(text) {
+	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
+		plain = false
+	}
+	switch {
+	case plain:
+		return text
+	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+		return strconv.Quote(text) // the escapes of Go are among those of YAML
+	}
+	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
+}
