@@ -10,7 +10,7 @@ FUZZTIME ?= 50000x
 ROUNDS   ?= 200
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci golden cover image vuln clean
+.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden cover image vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -47,6 +47,9 @@ bench: build ## start-up, one-shot runs, the scheduler, the ledger, beside budge
 
 e2e-ci: ## the CI steps, run by act and gitlab-ci-local
 	test/ci/run.sh
+
+e2e-browser: build ## runner login in a real Chromium (installed if need be, as root)
+	test/browser/run
 
 e2e-docker: ## the image and compose files on a Docker engine of its own (root)
 	test/docker/run

@@ -92,7 +92,7 @@ func remedy(code string) string {
 	case code == "FILE_NOT_FOUND":
 		return "check that the path exists, and that it is spelled as on the collection"
 	case code == "PERMISSION_DENIED":
-		return "ask the collection's owner to give the service account access to the path"
+		return "ask the collection's owner for access to the path; runner doctor has the sentence to send"
 	case strings.Contains(code, "QUOTA"):
 		return "free space on the destination, or ask for a larger quota"
 	}

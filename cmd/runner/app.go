@@ -21,6 +21,7 @@ type app struct {
 	stderr  *screen // logs and messages; a terminal's live line as well
 
 	env environment
+	who *identity // as whom it works, once that is known
 	out output
 	log *slog.Logger
 
@@ -79,10 +80,11 @@ func (a *app) command() *cobra.Command {
 			root.AddCommand(c)
 		}
 	}
-	add("Running jobs:", a.serveCommand(), a.runCommand(), a.runsCommand(), a.healthCommand())
-	add("The jobs file:", a.validateCommand(), a.planCommand(), a.nextCommand(), a.jobsCommand(), a.schemaCommand(), a.exportCommand())
+	add("Running jobs:", a.serveCommand(), a.runCommand(), a.runsCommand(), a.doctorCommand(), a.healthCommand())
+	add("The jobs file:", a.validateCommand(), a.planCommand(), a.nextCommand(), a.jobsCommand(), a.schemaCommand(), a.importCommand(), a.exportCommand())
 	add("Globus by hand:", a.transferCommand(), a.deleteCommand(), a.taskCommand(), a.lsCommand(), a.statCommand(),
 		a.mkdirCommand(), a.renameCommand(), a.endpointsCommand(), a.whoamiCommand())
+	add("As yourself:", a.loginCommand(), a.logoutCommand())
 	add("Trying it out:", a.demoCommand(), a.simCommand())
 	root.AddCommand(a.envCommand(), a.versionCommand())
 	return root

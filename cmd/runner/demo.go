@@ -23,6 +23,7 @@ import (
 	"github.com/globus-runner/globus-runner/engine"
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -112,6 +113,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 // demoJob runs the job as a service account of the simulator.
 func (a *app) demoJob(ctx context.Context, url string, account globussim.Account) error {
 	a.env.Environment = clientcreds.Environment{ClientID: account.ID, ClientSecret: auth.NewSecret(account.Secret)}
+	a.env.Login = login.Environment{}
 	for _, u := range []*serviceURL{&a.env.AuthURL, &a.env.TransferURL} {
 		if err := u.UnmarshalText([]byte(url)); err != nil {
 			return err

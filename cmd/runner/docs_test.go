@@ -19,8 +19,8 @@ var shellBlock = regexp.MustCompile("(?ms)^```sh\n(.*?)^```$")
 
 // TestDocumentedCommandsWork runs every shell block of the documentation, with
 // a simulator behind it. What a reader has to fill in is filled in here: the
-// service account, and the collections LAB and VAULT. A line with make must
-// name a target.
+// service account, the native app APP, the collections LAB, VAULT and MAPPED,
+// and the person in front of the browser. A line with make must name a target.
 func TestDocumentedCommandsWork(t *testing.T) {
 	files, err := filepath.Glob("../../docs/*.md")
 	if err != nil {
@@ -72,8 +72,11 @@ func runBlock(t *testing.T, script string) {
 		t.Fatal(err)
 	}
 	sim, err := globussim.New(globussim.Config{
-		Accounts:    []globussim.Account{{ID: simClientID(), Secret: canary}},
-		Collections: []globussim.Collection{{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}},
+		Accounts: []globussim.Account{{ID: simClientID(), Secret: canary}, {ID: simAppID(), NativeApp: true}},
+		Persons:  []globussim.Person{{Username: simPerson}},
+		Collections: []globussim.Collection{
+			{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}, {Name: "mapped", Dir: lab, EntityType: globussim.MappedCollection},
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -95,8 +98,9 @@ func runBlock(t *testing.T, script string) {
 	cmd.Dir = dir
 	cmd.Env = append(os.Environ(),
 		"CLIENT_ID="+simClientID(), "CLIENT_SECRET="+canary,
-		"GLOBUS_SDK_SERVICE_URL_AUTH="+server.URL, "GLOBUS_SDK_SERVICE_URL_TRANSFER="+server.URL,
+		"GLOBUS_SDK_SERVICE_URL_AUTH="+server.URL, "GLOBUS_SDK_SERVICE_URL_TRANSFER="+server.URL, "GLOBUS_SDK_SERVICE_URL_TIMER="+server.URL,
 		"HOME="+dir, "EXAMPLES="+examples,
+		"BROWSER=person", "APP="+simAppID(), "MAPPED="+globussim.CollectionID("mapped"),
 		"LAB="+globussim.CollectionID("lab"), "VAULT="+globussim.CollectionID("vault"),
 	)
 	out, err := cmd.CombinedOutput()

@@ -15,16 +15,20 @@ import (
 
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/login"
 )
 
 // An environment is all that the program reads from its environment. The tags
 // are also what "runner env" prints.
 type environment struct {
 	clientcreds.Environment
+	Login login.Environment
 
 	Service     string      `env:"GLOBUS_SDK_ENVIRONMENT" envDefault:"production" desc:"Globus environment: production, preview, sandbox, integration, test, staging"`
 	AuthURL     serviceURL  `env:"GLOBUS_SDK_SERVICE_URL_AUTH" desc:"address of Globus Auth, instead of the environment's"`
 	TransferURL serviceURL  `env:"GLOBUS_SDK_SERVICE_URL_TRANSFER" desc:"address of Globus Transfer, instead of the environment's"`
+	TimerURL    serviceURL  `env:"GLOBUS_SDK_SERVICE_URL_TIMER" desc:"address of Globus Timers, instead of the environment's"`
+	TimersURL   serviceURL  `env:"GLOBUS_SDK_SERVICE_URL_TIMERS" desc:"the same, as the JavaScript SDK spells it"`
 	Timeout     httpTimeout `env:"GLOBUS_SDK_HTTP_TIMEOUT" envDefault:"60" desc:"seconds that one try of a request may take; -1: no limit"`
 	VerifySSL   verifySSL   `env:"GLOBUS_SDK_VERIFY_SSL" envDefault:"true" desc:"check certificates: true, false, or the file of a CA bundle"`
 
@@ -35,8 +39,10 @@ type environment struct {
 	LogFormat logFormat  `env:"RUNNER_LOG_FORMAT" desc:"json or text; default: text on a terminal, else json"`
 	LogLevel  slog.Level `env:"RUNNER_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
 
+	Browser        string `env:"BROWSER" desc:"command that opens an address in a browser, for login; default: what the desktop has"`
 	StateDirectory string `env:"STATE_DIRECTORY" desc:"state folder, set by systemd"`
 	XDGStateHome   string `env:"XDG_STATE_HOME" desc:"where the user's state folders are"`
+	XDGConfigHome  string `env:"XDG_CONFIG_HOME" desc:"where the user's settings are; a person's login is in globus-runner/login.json there"`
 	Home           string `env:"HOME" desc:"the user's home folder"`
 
 	CI         ciEnvironment
@@ -159,6 +165,19 @@ var services = map[string]struct{ auth, transfer string }{
 
 func (e *environment) authURL() *url.URL     { return e.AuthURL.or(services[e.Service].auth) }
 func (e *environment) transferURL() *url.URL { return e.TransferURL.or(services[e.Service].transfer) }
+
+// timersURL is the address of Globus Timers, whose hosts are named after the
+// environments in another way.
+func (e *environment) timersURL() *url.URL {
+	host := "timer.automate.globus.org"
+	if e.Service != "production" {
+		host = e.Service + "." + host
+	}
+	if e.TimerURL.url == nil {
+		return e.TimersURL.or("https://" + host + "/")
+	}
+	return e.TimerURL.url
+}
 
 // A serviceURL is the address of a service, or nothing.
 type serviceURL struct{ url *url.URL }

@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/doctor"
 	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -17,7 +18,7 @@ const (
 	exitFailed      = 1  // a task ended FAILED, or somebody else cancelled it
 	exitUsage       = 2  // wrong command line or environment
 	exitSkipped     = 3  // source errors were skipped that the job does not allow
-	exitCredentials = 4  // the service account is not let in
+	exitCredentials = 4  // the service account or person is not let in
 	exitTemporary   = 5  // the service could not be reached within the retries
 	exitUnknown     = 6  // submitted, but not confirmed
 	exitRefused     = 7  // permanent refusal
@@ -73,6 +74,7 @@ func classify(ctx context.Context, err error) problem {
 	f, isFailure := errors.AsType[*engine.Failure](err)
 	e, isTransfer := errors.AsType[*transfer.Error](err)
 	c, isAuth := errors.AsType[*auth.Error](err)
+	_, isLogin := errors.AsType[*login.Error](err)
 	if isTransfer {
 		p.Code, p.RequestID = e.Code, e.RequestID
 	}
@@ -84,6 +86,8 @@ func classify(ctx context.Context, err error) problem {
 		}
 	case isAuth && !c.Temporary():
 		p.Class, p.Code, p.status = "credentials", c.Code, exitCredentials
+	case isLogin:
+		p.Class, p.status = "credentials", exitCredentials
 	case isFailure:
 		p.Class, p.status = string(f.Kind), kinds[f.Kind]
 		if f.Code != "" {
@@ -94,7 +98,8 @@ func classify(ctx context.Context, err error) problem {
 	case isUsage(err):
 		p.Class, p.status = "usage", exitUsage
 	case isTransfer:
-		p.Class, p.status = classifyReply(e)
+		class := doctor.ClassOf(e)
+		p.Class, p.status = string(class), classStatus(class)
 	case isAuth || isNetwork(err) || isTemporary(err):
 		p.Class, p.status = "temporary", exitTemporary
 	}
@@ -114,32 +119,23 @@ func isUsage(err error) bool {
 	return ok || errors.Is(err, clientcreds.ErrNoCredentials)
 }
 
-// classifyReply is classify for a reply of the Transfer service.
-func classifyReply(e *transfer.Error) (class string, status int) {
-	switch {
-	case e.Unauthenticated() || e.NeedsConsent() || e.NeedsSession():
-		return "credentials", exitCredentials
-	case e.Temporary() || e.Backlog() || unwell(e.Code):
-		return "temporary", exitTemporary
+// classStatus is the exit status for a class of errors of Globus.
+func classStatus(class doctor.Class) int {
+	switch class {
+	case doctor.Usage:
+		return exitUsage
+	case doctor.Credentials:
+		return exitCredentials
+	case doctor.Temporary:
+		return exitTemporary
 	}
-	return "refused", exitRefused
+	return exitRefused
 }
 
-// unwell reports whether a collection's own error may pass by itself. What
-// names the path or the permission does not.
-func unwell(code string) bool {
-	if code == "GCDisconnectedException" {
-		return true
-	}
-	if !strings.Contains(code, "ExternalError") && !strings.Contains(code, "EndpointError") {
-		return false
-	}
-	for _, lasting := range []string{"PermissionDenied", "NotFound", "Exists", "LoginFailed", "NotDirectory"} {
-		if strings.HasSuffix(code, lasting) {
-			return false
-		}
-	}
-	return true
+// isConsent reports whether err is that a person's consent is missing.
+func isConsent(err error) bool {
+	e, ok := errors.AsType[*transfer.Error](err)
+	return ok && e.NeedsConsent()
 }
 
 // sentence is what a person reads: the error and, where there is one, the next
@@ -147,8 +143,14 @@ func unwell(code string) bool {
 func (a *app) sentence(err error) string {
 	text := err.Error()
 	_, isFailure := errors.AsType[*engine.Failure](err)
-	if c, ok := errors.AsType[*auth.Error](err); ok && !isFailure {
-		text = "log in: " + c.Error() // whatever was to be done then
+	c, isAuth := errors.AsType[*auth.Error](err)
+	l, isLogin := errors.AsType[*login.Error](err)
+	switch { // whatever was to be done
+	case isFailure, isConsent(err):
+	case isLogin:
+		text = l.Error()
+	case isAuth:
+		text = "log in: " + c.Error()
 	}
 	if step := a.nextStep(err); step != "" {
 		text += "; " + step
@@ -161,29 +163,17 @@ func (a *app) nextStep(err error) string {
 	if _, ok := errors.AsType[*engine.Failure](err); ok {
 		return ""
 	}
-	e, isTransfer := errors.AsType[*transfer.Error](err)
-	if !isTransfer {
-		if _, isAuth := errors.AsType[*auth.Error](err); isNetwork(err) && !isAuth {
-			return "check the network, the proxy and the address, or run again later"
+	if _, ok := errors.AsType[*login.Error](err); ok {
+		if a.who == nil || isConsent(err) {
+			return "" // nobody was logged in before, or its text has it
 		}
-		return ""
+		return a.who.again()
 	}
-	identity := a.identity()
-	switch {
-	case e.NeedsConsent():
-		return fmt.Sprintf("the consent could not be obtained for %s: ask the collection's owner whether service accounts are allowed", identity)
-	case e.NeedsSession():
-		return fmt.Sprintf("%s is a service account and has no session, so it can never meet this: ask the collection's owner to exempt it, or to share a guest collection with it", identity)
-	case e.Unauthenticated():
-		return "the service does not take the token of " + identity
-	case e.NotFound() && strings.HasPrefix(e.Code, "Endpoint"):
-		return "check the collection id: runner endpoints finds collections by name"
-	case e.NotFound():
-		return "check the id and the path"
-	case e.PermissionDenied():
-		return fmt.Sprintf("ask the collection's owner to give %s access", identity)
-	case e.Temporary() || e.Backlog():
-		return "run again later"
+	if _, ok := errors.AsType[*auth.Error](err); ok {
+		return "" // its text has it
 	}
-	return ""
+	if e, ok := errors.AsType[*transfer.Error](err); ok && e.NeedsSession() && a.who.person() {
+		return fmt.Sprintf("%s needs a session that meets this; %s", a.who, a.who.session(e.Authorization))
+	}
+	return doctor.Advice(err, a.identity())
 }

@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
-	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -24,56 +23,63 @@ const (
 	budgetWindow   = 10 * time.Second
 )
 
-// clients are the clients of the two services, for one service account.
+// clients are the clients of the two services, for one identity.
 type clients struct {
-	account  *clientcreds.Source
+	account  account
 	transfer *transfer.Client
 }
 
-// identity is the username of the service account, for messages.
-func (a *app) identity() string {
-	creds, err := a.env.Credentials()
-	if err != nil {
-		return "the service account"
-	}
-	return creds.ID() + "@clients.auth.globus.org"
-}
-
 // connect stacks the layers between the clients and the network. It sends
-// nothing. Scopes are what tokens are asked for; none means Transfer's.
+// nothing. Scopes are what a service account asks tokens for; none means
+// Transfer's.
 func (a *app) connect(scopes ...auth.Scope) (*clients, error) {
-	creds, err := a.env.Credentials()
+	id, err := a.whoAmI()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	for _, w := range creds.Warnings() {
+	a.who = id
+	for _, w := range id.warnings {
 		a.log.Warn("credentials", "warning", w)
 	}
+	a.log.Info("credentials", "kind", string(id.kind), "from", id.from, "identity", id.String())
 	base, err := a.baseTransport()
 	if err != nil {
 		return nil, err
 	}
-	for _, u := range []*url.URL{a.env.authURL(), a.env.transferURL()} {
-		if u.Scheme == "http" && !loopback(u.Hostname()) {
-			a.log.Warn("the address of a service is not https: the secret and the data about files can be read on the way", "url", u.String())
-		}
-	}
-	policy := retry.Policy{Retries: a.env.Retries, AttemptTimeout: time.Duration(a.env.Timeout)}
-	if policy.Retries == 0 {
-		policy.Retries = -1 // none
-	}
-	account := clientcreds.New(
-		auth.New(client(retry.New(a.measured("auth", base), policy, a.log)),
-			auth.WithBaseURL(a.env.authURL()), auth.WithLogger(a.log)),
-		creds, scopes...)
+	a.warnOfPlainText(a.env.authURL(), a.env.transferURL())
+	account := id.account(a.authClient(base), scopes)
 	limited := retry.Limit(a.measured("transfer", base), budgetRequests, budgetWindow)
 	return &clients{
 		account: account,
 		transfer: transfer.New(
-			client(retry.New(account.Transport(auth.TransferServer, limited), policy, a.log)),
+			client(retry.New(account.Transport(auth.TransferServer, limited), a.retries(), a.log)),
 			transfer.WithBaseURL(a.env.transferURL()), transfer.WithConsent(account.Consent),
 		),
 	}, nil
+}
+
+// authClient returns a client of Globus Auth that adds no credentials.
+func (a *app) authClient(base http.RoundTripper) *auth.Client {
+	return auth.New(client(retry.New(a.measured("auth", base), a.retries(), a.log)),
+		auth.WithBaseURL(a.env.authURL()), auth.WithLogger(a.log))
+}
+
+// retries is the policy that the environment asks for.
+func (a *app) retries() retry.Policy {
+	policy := retry.Policy{Retries: a.env.Retries, AttemptTimeout: time.Duration(a.env.Timeout)}
+	if policy.Retries == 0 {
+		policy.Retries = -1 // none
+	}
+	return policy
+}
+
+// warnOfPlainText warns of addresses to which everything goes unencrypted.
+func (a *app) warnOfPlainText(services ...*url.URL) {
+	for _, u := range services {
+		if u.Scheme == "http" && !loopback(u.Hostname()) {
+			a.log.Warn("the address of a service is not https: secrets, tokens and the data about files can be read on the way", "url", u.String())
+		}
+	}
 }
 
 // measured counts the requests to a service, where somebody wants to know.

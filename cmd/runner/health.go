@@ -72,8 +72,8 @@ func newStatus(l *ledger.Ledger, globus func() *clients, file func() error) *sta
 			"ledger": l.Check,
 			"token": func(ctx context.Context) error {
 				token, err := globus().account.Token(ctx, auth.TransferServer)
-				if err == nil {
-					st.Token(auth.TransferServer, time.Unix(token.ExpiresAtSeconds, 0))
+				if err == nil && !token.Expires().IsZero() {
+					st.Token(auth.TransferServer, token.Expires())
 				}
 				return err
 			},

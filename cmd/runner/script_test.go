@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -22,8 +24,10 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"runner": main})
+	testscript.Main(m, map[string]func(){"runner": main, "person": openAsPerson})
 }
+
+var update = flag.Bool("update", false, "rewrite the files that scripts compare with")
 
 // canary is the secret of the simulated service account: it must not be seen
 // in anything that is printed.
@@ -33,12 +37,14 @@ const canary = "canary+/=Xq7Zt0"
 //
 // Scripts have these commands besides the usual ones:
 //
-//	sim [NAME=FOLDER[,OPTION...]]...   start a simulator; sets the environment
-//	                                   and $NAME for each collection
+//	sim [NAME=FOLDER[,OPTION...]]...   start a simulator; sets the environment,
+//	                                   $NAME for each collection and $NATIVE_APP;
+//	                                   --rotate-refresh-tokens as for runner sim
 //	exits STATUS runner ARG...         run at debug level, want the exit status
 //	                                   and no secret in what is printed
 //	signals SIG STATUS runner ARG...   the same, with a signal once a task exists
 //	fault JSON, disturb JSON           order trouble
+//	order PATH JSON                    the same, on the control path /_sim/PATH
 //	revoke, expire                     end all tokens
 //	tasks N                            want so many tasks at Globus
 //	posts N                            want so many requests that submit
@@ -46,6 +52,7 @@ func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
+		UpdateScripts:       *update,
 		Setup: func(e *testscript.Env) error {
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("RUNNER_HTTP_RETRIES", "3")
@@ -66,6 +73,7 @@ func TestScript(t *testing.T) {
 				decode(ts, args, &d)
 				ts.Check(sim(ts).Disturb(d))
 			},
+			"order":  order,
 			"expire": func(ts *testscript.TestScript, _ bool, _ []string) { sim(ts).ExpireTokens() },
 			"revoke": func(ts *testscript.TestScript, _ bool, _ []string) { sim(ts).RevokeTokens() },
 			"tasks": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -81,8 +89,15 @@ func TestScript(t *testing.T) {
 
 // startSim starts a simulator for the rest of the script.
 func startSim(ts *testscript.TestScript, _ bool, args []string) {
-	cfg := globussim.Config{Accounts: []globussim.Account{{ID: simClientID(), Secret: canary}}}
+	cfg := globussim.Config{
+		Accounts: []globussim.Account{{ID: simClientID(), Secret: canary}, {ID: simAppID(), NativeApp: true}},
+		Persons:  []globussim.Person{{Username: simPerson}},
+	}
 	for _, arg := range args {
+		if arg == "--rotate-refresh-tokens" {
+			cfg.RotateRefreshTokens = true
+			continue
+		}
 		c, err := parseCollection(arg)
 		ts.Check(err)
 		c.Dir = ts.MkAbs(c.Dir)
@@ -100,8 +115,10 @@ func startSim(ts *testscript.TestScript, _ bool, args []string) {
 	})
 	ts.Setenv("GLOBUS_SDK_SERVICE_URL_AUTH", server.URL)
 	ts.Setenv("GLOBUS_SDK_SERVICE_URL_TRANSFER", server.URL)
+	ts.Setenv("GLOBUS_SDK_SERVICE_URL_TIMER", server.URL)
 	ts.Setenv("CLIENT_ID", simClientID())
 	ts.Setenv("CLIENT_SECRET", canary)
+	ts.Setenv("NATIVE_APP", simAppID())
 	*ts.Value("sim").(**globussim.Server) = s
 }
 
@@ -118,6 +135,18 @@ func decode(ts *testscript.TestScript, args []string, to any) {
 		ts.Fatalf("want one JSON document")
 	}
 	ts.Check(json.Unmarshal([]byte(args[0]), to))
+}
+
+func order(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("want a path and a JSON document")
+	}
+	reply := httptest.NewRecorder()
+	request := httptest.NewRequestWithContext(context.Background(), http.MethodPost, "/_sim/"+args[0], strings.NewReader(args[1]))
+	sim(ts).ServeHTTP(reply, request)
+	if reply.Code != http.StatusOK {
+		ts.Fatalf("order: %d %s", reply.Code, reply.Body)
+	}
 }
 
 func want(ts *testscript.TestScript, args []string, got int, what string) {
@@ -183,6 +212,9 @@ func check(ts *testscript.TestScript, want string, got int, stdout, stderr strin
 			if strings.Contains(printed, secret) {
 				ts.Fatalf("%q was printed:\n%s", secret, printed)
 			}
+		}
+		if token := simToken.FindString(printed); token != "" {
+			ts.Fatalf("the token %s was printed:\n%s", token, printed)
 		}
 	}
 	for line := range strings.SplitSeq(stderr, "\n") {

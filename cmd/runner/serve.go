@@ -37,17 +37,19 @@ const (
 
 func (a *app) serveCommand() *cobra.Command {
 	var onInterrupt interruption
+	var shortToken bool
 	c := &cobra.Command{
 		Use:   "serve",
 		Short: "Run jobs on their schedules, until stopped",
 		Long:  aboutServe,
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			s := &server{app: a, cancelTasks: onInterrupt == cancelTask}
+			s := &server{app: a, cancelTasks: onInterrupt == cancelTask, shortToken: shortToken}
 			return s.serve(c.Context())
 		},
 	}
 	a.jobsFlag(c)
+	c.Flags().BoolVar(&shortToken, "allow-short-token", false, "start also with an access token that may end before the next run, and cannot be renewed")
 	c.Flags().Var(&onInterrupt, "on-interrupt", "what becomes of the tasks when the scheduler is stopped: detach or cancel")
 	return c
 }
@@ -56,6 +58,7 @@ func (a *app) serveCommand() *cobra.Command {
 type server struct {
 	*app
 	cancelTasks bool
+	shortToken  bool // one that may end before the next run will do
 	file        *jobs.File
 	seen        [sha256.Size]byte // checksum of the jobs file that was read last
 
@@ -82,8 +85,11 @@ func (s *server) serve(ctx context.Context) error {
 	if globus, err = s.connect(); err != nil {
 		return err
 	}
+	if err := s.checkLife(); err != nil {
+		return err
+	}
 	if _, err := globus.account.Token(ctx, auth.TransferServer); err != nil {
-		if e, ok := errors.AsType[*auth.Error](err); ok && !e.Temporary() {
+		if exitStatus(ctx, err) == exitCredentials {
 			return err // no occurrence could ever start
 		}
 		s.log.Warn("no token yet, the service is out of reach", "err", err)
@@ -95,6 +101,33 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	defer release()
 	return s.schedule(ctx, globus, l, me)
+}
+
+// checkLife refuses a token that cannot be renewed and may not live until the
+// next run.
+func (s *server) checkLife() error {
+	until, known, bounded := s.who.lasts()
+	if !bounded || s.shortToken {
+		return nil
+	}
+	scheduled, err := scheduledJobs(s.file, nil)
+	if err != nil {
+		return err
+	}
+	coming := comingOccurrences(scheduled, time.Now(), 1, false)
+	switch {
+	case len(coming) == 0:
+		return nil
+	case !known:
+		return usageError{fmt.Errorf("nobody knows whether the token in %s lives until the next run, of %s at %s: "+
+			"set RUNNER_ACCESS_TOKEN_EXPIRES, or start with --allow-short-token if the token will be replaced in time",
+			s.who.from, coming[0].Job, coming[0].Start.Format(time.RFC3339))}
+	case until.Before(coming[0].Start):
+		return usageError{fmt.Errorf("the token ends at %s, before the next run, of %s at %s, and cannot be renewed: "+
+			"use a service account or a refresh token, or start with --allow-short-token if the token will be replaced in time",
+			until.UTC().Format(time.RFC3339), coming[0].Job, coming[0].Start.Format(time.RFC3339))}
+	}
+	return nil
 }
 
 // schedule runs the scheduler beside what feeds it.

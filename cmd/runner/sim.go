@@ -22,8 +22,8 @@ import (
 
 const aboutSim = `Serve a simulated Globus (Auth and Transfer) over local folders, until stopped.
 
-It prints its address, the ids of its collections and a service account as
-lines for a shell:
+It prints its address, the ids of its collections, a service account, and a
+native app for "runner login", as lines for a shell:
 
   runner sim --collection lab=/tmp/a --collection vault=/tmp/b >sim.env &
   . ./sim.env
@@ -31,14 +31,17 @@ lines for a shell:
 
 A collection is NAME=FOLDER with options after commas:
   type=guest (the default), mapped (needs a data_access consent),
-  mapped-ha (high assurance), gcp, gcp-guest
+  mapped-ha (high assurance), gcp, gcp-guest, server (no collection at all)
   home=/path/       the default directory
   access=r|none     read only, or no access; default: read and write
   quota=10MiB       how much it may hold
-  offline           a personal computer that is switched off
-  policy=ID         wants a session that a service account does not have
-  owner=person      belongs to somebody else; default: to the service account,
-                    unless access is restricted
+  offline, paused   a personal computer that is switched off, or has paused
+  broken            its server does not work
+  policy=ID, mfa    wants a session, which only a person can have
+  role=ROLE         the service account is access_manager, activity_monitor, ...
+  subscription=ID   a subscription pays for it
+  owner=person      belongs to the person who can log in; default: to the
+                    service account, unless access is restricted
 
 Faults are ordered at /_sim/faults, and /_sim/state tells what happened.`
 
@@ -48,6 +51,7 @@ func (a *app) simCommand() *cobra.Command {
 	var rate byteSize
 	var account globussim.Account
 	var lifetime time.Duration
+	var rotate bool
 	c := &cobra.Command{
 		Use:   "sim",
 		Short: "Serve a simulated Globus over local folders",
@@ -63,7 +67,9 @@ func (a *app) simCommand() *cobra.Command {
 				cfg.Collections = append(cfg.Collections, collection)
 			}
 			account.Secret = cmp.Or(account.Secret, rand.Text())
-			cfg.Accounts = []globussim.Account{account}
+			cfg.Accounts = []globussim.Account{account, {ID: simAppID(), Name: "globus-runner", NativeApp: true}}
+			cfg.Persons = []globussim.Person{{Username: simPerson, Name: "Ada Lovelace"}}
+			cfg.RotateRefreshTokens = rotate
 			own(cfg.Collections, account.ID)
 			return a.serveSim(c.Context(), listen, cfg)
 		},
@@ -73,19 +79,23 @@ func (a *app) simCommand() *cobra.Command {
 	flags.StringArrayVar(&collections, "collection", nil, "NAME=FOLDER[,OPTION...]; may be given several times")
 	flags.Var(&rate, "rate", "how fast one task moves data, such as 50MiB/s; default: as fast as it goes")
 	flags.DurationVar(&lifetime, "token-lifetime", 48*time.Hour, "how long a token is good")
+	flags.BoolVar(&rotate, "rotate-refresh-tokens", false, "make a refresh token good once; each refresh brings a new one")
 	flags.StringVar(&account.ID, "client-id", simClientID(), "client id of the service account")
 	flags.StringVar(&account.Secret, "client-secret", "", "its secret, simulated too; default: a new one")
 	return c
 }
 
 // own gives collections that nobody else owns to the service account, so that
-// they are among "my endpoints".
+// they are among "my endpoints", and the roles that were named.
 func own(collections []globussim.Collection, account string) {
 	for i := range collections {
 		c := &collections[i]
+		for i := range c.Roles {
+			c.Roles[i].Principal = account
+		}
 		switch {
 		case c.Owner == somebody:
-			c.Owner = ""
+			c.Owner = globussim.PersonID(simPerson)
 		case c.Access == nil:
 			c.Owner = account
 		}
@@ -94,6 +104,15 @@ func own(collections []globussim.Collection, account string) {
 
 // somebody is the value of the option owner for a person.
 const somebody = "person"
+
+// simPerson is the username of the person who can log in to the simulator.
+const simPerson = "ada@sim.example"
+
+// simAppID is the id of the native app through which persons log in to the
+// simulator, always the same.
+func simAppID() string {
+	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/globus-runner/globus-runner/sim/app")).String()
+}
 
 // simClientID is the id of the simulated service account, always the same.
 func simClientID() string {
@@ -130,13 +149,18 @@ type simDocument struct {
 	URL          string            `json:"url"`
 	ClientID     string            `json:"client_id"`
 	ClientSecret string            `json:"client_secret"` // of a simulated account
+	NativeApp    string            `json:"native_app"`    // client id, for runner login
+	Person       string            `json:"person"`        // username, for the same
 	Collections  map[string]string `json:"collections"`   // id by name
 
 	names []string // in the order they were given
 }
 
 func describeSim(url string, cfg globussim.Config) *simDocument {
-	d := &simDocument{URL: url, ClientID: cfg.Accounts[0].ID, ClientSecret: cfg.Accounts[0].Secret, Collections: map[string]string{}}
+	d := &simDocument{
+		URL: url, ClientID: cfg.Accounts[0].ID, ClientSecret: cfg.Accounts[0].Secret,
+		NativeApp: simAppID(), Person: simPerson, Collections: map[string]string{},
+	}
 	for _, c := range cfg.Collections {
 		d.Collections[c.Name] = globussim.CollectionID(c.Name)
 		d.names = append(d.names, c.Name)
@@ -146,12 +170,15 @@ func describeSim(url string, cfg globussim.Config) *simDocument {
 
 func (d *simDocument) text(w io.Writer) {
 	export := func(name, value string) { fmt.Fprintf(w, "export %s='%s'\n", name, value) }
-	export("GLOBUS_SDK_SERVICE_URL_AUTH", d.URL)
-	export("GLOBUS_SDK_SERVICE_URL_TRANSFER", d.URL)
+	for _, service := range []string{"AUTH", "TRANSFER", "TIMER", "TIMERS"} { // the last for the JavaScript SDK
+		export("GLOBUS_SDK_SERVICE_URL_"+service, d.URL)
+	}
 	export("CLIENT_ID", d.ClientID)
 	export("CLIENT_SECRET", d.ClientSecret)
 	export("GLOBUS_CLI_CLIENT_ID", d.ClientID)
 	export("GLOBUS_CLI_CLIENT_SECRET", d.ClientSecret)
+	export("NATIVE_APP", d.NativeApp)
+	export("PERSON", d.Person)
 	for _, name := range d.names {
 		export("COLLECTION_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), d.Collections[name])
 	}
@@ -180,10 +207,10 @@ func collectionOption(c *globussim.Collection, key, value string) error {
 	case "type":
 		types := map[string]string{
 			"guest": globussim.GuestCollection, "mapped": globussim.MappedCollection, "mapped-ha": globussim.MappedCollection,
-			"gcp": globussim.GCPMappedCollection, "gcp-guest": globussim.GCPGuestCollection,
+			"gcp": globussim.GCPMappedCollection, "gcp-guest": globussim.GCPGuestCollection, "server": globussim.ServerEndpoint,
 		}
 		if c.EntityType = types[value]; c.EntityType == "" {
-			return fmt.Errorf("type %q is none of guest, mapped, mapped-ha, gcp, gcp-guest", value)
+			return fmt.Errorf("type %q is none of guest, mapped, mapped-ha, gcp, gcp-guest, server", value)
 		}
 		c.HighAssurance = value == "mapped-ha"
 	case "home":
@@ -210,6 +237,16 @@ func collectionOption(c *globussim.Collection, key, value string) error {
 		c.Owner = value
 	case "offline":
 		c.Offline = true
+	case "paused":
+		c.Paused = true
+	case "broken":
+		c.NonFunctional = true
+	case "mfa":
+		c.MFARequired = true
+	case "role":
+		c.Roles = append(c.Roles, globussim.Role{Role: value}) // of whom, own says
+	case "subscription":
+		c.SubscriptionID = value
 	case "policy":
 		c.SessionPolicy = value
 	default:

@@ -53,7 +53,7 @@ func (a *app) taskListCommand() *cobra.Command {
 	var from, to, doneFrom, doneTo instant
 	c := &cobra.Command{
 		Use:     "list",
-		Short:   "List the newest tasks of the service account",
+		Short:   "List the newest tasks of the account",
 		Example: `  runner task list --filter-status ACTIVE --filter-label 'nightly*'`,
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

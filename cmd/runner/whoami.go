@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"maps"
 	"slices"
@@ -10,13 +11,17 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/clientcreds"
 )
 
 // An identityDocument is the result of "runner whoami".
 type identityDocument struct {
-	ID          string          `json:"id"`
-	Username    string          `json:"username"`
-	Name        string          `json:"name"`
+	Kind        kind            `json:"kind"`
+	From        string          `json:"from"`               // the variable or file that says so
+	ID          string          `json:"id,omitempty"`       // empty if a person's token does not tell
+	Username    string          `json:"username,omitempty"` // the same
+	Name        string          `json:"name,omitempty"`
+	ClientID    string          `json:"client_id,omitempty"`
 	Environment string          `json:"environment"`
 	AuthURL     string          `json:"auth_url"`
 	TransferURL string          `json:"transfer_url"`
@@ -27,8 +32,9 @@ type identityDocument struct {
 type tokenDocument struct {
 	ResourceServer string    `json:"resource_server"`
 	Scopes         []string  `json:"scopes"`
-	Expires        time.Time `json:"expires"`
+	Expires        time.Time `json:"expires,omitzero"` // zero if that is not known
 	Active         bool      `json:"active"`
+	Refresh        bool      `json:"refresh"` // it can be renewed
 }
 
 func (a *app) whoamiCommand() *cobra.Command {
@@ -37,45 +43,95 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Short: "Say as whom the program is logged in, and what its tokens are good for",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			globus, err := a.connect(
-				auth.Scope{Name: auth.TransferAll},
-				auth.Scope{Name: "openid"}, auth.Scope{Name: "profile"}, auth.Scope{Name: "email"},
-			)
+			globus, err := a.connect(loginScopes()...)
 			if err != nil {
 				return err
 			}
-			user, err := globus.account.Userinfo(c.Context())
+			doc, err := a.describeIdentity(c.Context(), globus)
 			if err != nil {
 				return err
-			}
-			doc := identityDocument{
-				ID: user.Sub, Username: user.PreferredUsername, Name: user.Name,
-				Environment: a.env.Service, AuthURL: a.env.authURL().String(), TransferURL: a.env.transferURL().String(),
-			}
-			tokens := globus.account.Tokens()
-			for _, server := range slices.Sorted(maps.Keys(tokens)) {
-				token := tokens[server]
-				info, err := globus.account.Introspect(c.Context(), token)
-				if err != nil {
-					return err
-				}
-				doc.Tokens = append(doc.Tokens, tokenDocument{
-					ResourceServer: server, Scopes: strings.Fields(token.Scope),
-					Expires: time.Unix(token.ExpiresAtSeconds, 0).UTC(), Active: info.Active,
-				})
 			}
 			return a.print(doc, doc.text)
 		},
 	}
 }
 
-func (d identityDocument) text(w io.Writer) {
-	record(w, "id", d.ID, "username", d.Username, "name", printable(d.Name), "environment", d.Environment,
-		"auth", d.AuthURL, "transfer", d.TransferURL)
-	for _, t := range d.Tokens {
+// describeIdentity asks the services who the program is to them.
+func (a *app) describeIdentity(ctx context.Context, globus *clients) (*identityDocument, error) {
+	doc := &identityDocument{
+		Kind: a.who.kind, From: a.who.from, ClientID: a.who.clientID,
+		Environment: a.env.Service, AuthURL: a.env.authURL().String(), TransferURL: a.env.transferURL().String(),
+	}
+	if a.who.told() {
+		user, err := globus.account.Userinfo(ctx)
+		if err != nil {
+			return nil, err
+		}
+		doc.ID, doc.Username, doc.Name = user.Sub, user.PreferredUsername, user.Name
+	}
+	if service, ok := globus.account.(*clientcreds.Source); ok {
+		return doc, doc.introspect(ctx, service)
+	}
+	// Globus Auth answers a native app nothing about tokens, so Transfer is asked.
+	if _, err := globus.transfer.SubmissionID(ctx); err != nil {
+		return nil, err
+	}
+	doc.Tokens = describeTokens(globus.account.Tokens())
+	return doc, nil
+}
+
+// introspect adds what Globus Auth says about the tokens of a service account.
+func (d *identityDocument) introspect(ctx context.Context, service *clientcreds.Source) error {
+	tokens := service.Tokens()
+	d.Tokens = describeTokens(tokens)
+	for i := range d.Tokens {
+		info, err := service.Introspect(ctx, tokens[d.Tokens[i].ResourceServer])
+		if err != nil {
+			return err
+		}
+		d.Tokens[i].Active, d.Tokens[i].Refresh = info.Active, true
+	}
+	return nil
+}
+
+// describeTokens says what is known of tokens without asking, in the order of
+// their servers.
+func describeTokens(tokens map[string]auth.Token) []tokenDocument {
+	docs := []tokenDocument{}
+	for _, server := range slices.Sorted(maps.Keys(tokens)) {
+		t := tokens[server]
+		docs = append(docs, tokenDocument{
+			ResourceServer: server, Scopes: strings.Fields(t.Scope), Expires: t.Expires(),
+			Active: t.Usable(time.Now()), Refresh: !t.RefreshToken.IsZero(),
+		})
+	}
+	return docs
+}
+
+func (d *identityDocument) text(w io.Writer) {
+	record(w, "id", d.ID, "username", d.Username, "name", shown(d.Name), "kind", string(d.Kind)+", from "+d.From,
+		"client id", d.ClientID, "environment", d.Environment, "auth", d.AuthURL, "transfer", d.TransferURL)
+	tokensText(w, d.Tokens)
+}
+
+// shown is printable, but nothing for nothing.
+func shown(s string) string {
+	if s == "" {
+		return ""
+	}
+	return printable(s)
+}
+
+func tokensText(w io.Writer, tokens []tokenDocument) {
+	for _, t := range tokens {
 		state := "until " + t.Expires.Format(time.RFC3339)
-		if !t.Active {
+		switch {
+		case !t.Active:
 			state = "not active"
+		case t.Expires.IsZero():
+			state = "until a time that is not known"
+		case t.Refresh:
+			state += ", then renewed"
 		}
 		record(w, "token", t.ResourceServer+", "+state, "scopes", strings.Join(t.Scopes, " "))
 	}

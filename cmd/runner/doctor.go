@@ -1,0 +1,257 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/doctor"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/retry"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const aboutDoctor = `Look for whatever would keep jobs from running, and say what to do about it:
+the environment, the way to Globus, the credentials, the collections that the
+jobs use in their next occurrence, the ledger. What a collection's owner has to
+do is said in a sentence to send to the owner.
+
+Without names it looks at all jobs of the jobs file and the one of RUNNER_JOB_*;
+without any job at what there is.
+
+Nothing is changed, unless asked for:
+
+  --fix          gives consents for the data of collections that are missing
+  --write-probe  makes a folder with a new name, .runner-doctor-..., in each
+                 folder that jobs write to (or the nearest above it that is
+                 there) and deletes it again with a task, also if it is
+                 interrupted. It shows what no rule does: that the identity
+                 may write and delete.
+
+The exit status is that of the worst finding: 0 if there are warnings at most,
+2 for the environment or the jobs file, 4 for credentials and consents, 5 for
+what may pass by itself, 7 for what will not.`
+
+// A diagnosis is the result of "runner doctor".
+type diagnosis struct {
+	Findings []doctor.Finding `json:"findings"`
+	OK       bool             `json:"ok"` // there is no error
+}
+
+// An examination is what "runner doctor" was asked to do.
+type examination struct {
+	fix, write bool
+	timeout    time.Duration
+}
+
+func (a *app) doctorCommand() *cobra.Command {
+	var x examination
+	c := &cobra.Command{
+		Use:   "doctor [JOB...]",
+		Short: "Find out what would keep jobs from running",
+		Long:  aboutDoctor,
+		Example: `  runner doctor
+  runner doctor nightly --write-probe
+  runner doctor -F json --jmespath "findings[?level!='ok']"`,
+		Args: arguments(0, 1000),
+		// What is wrong with the environment is a finding.
+		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
+		RunE: func(c *cobra.Command, names []string) error {
+			if x.timeout < 100*time.Millisecond {
+				return usageError{fmt.Errorf("--timeout %v: want 100ms or more", x.timeout)}
+			}
+			return a.diagnose(c.Context(), names, x)
+		},
+	}
+	a.jobsFlag(c)
+	flags := c.Flags()
+	flags.BoolVar(&x.fix, "fix", false, "give consents that are missing")
+	flags.BoolVar(&x.write, "write-probe", false, "make and delete a folder in each folder that jobs write to")
+	flags.DurationVar(&x.timeout, "timeout", 15*time.Second, "how long one check may take")
+	return c
+}
+
+// diagnose makes all checks and prints what they found.
+func (a *app) diagnose(ctx context.Context, names []string, x examination) error {
+	wrong := a.prepare()
+	if !a.verbose && a.env.LogLevel >= slog.LevelInfo {
+		a.env.LogLevel = slog.LevelError // what is a warning elsewhere is a finding here
+		a.log = slog.New(a.logHandler())
+	}
+	work, err := a.workload(names)
+	if err != nil {
+		return err
+	}
+	checks := a.checks(wrong, work, x)
+	var done atomic.Int32
+	a.stderr.show(fmt.Sprintf("%d checks", len(checks)))
+	found := doctor.Run(ctx, checks, x.timeout, func() {
+		a.stderr.show(fmt.Sprintf("%d of %d checks are done", done.Add(1), len(checks)))
+	})
+	level, problems, _ := doctor.Worst(found)
+	d := diagnosis{found, level != doctor.Error}
+	if err := a.print(d, d.text); err != nil {
+		return err
+	}
+	switch {
+	case ctx.Err() != nil:
+		return fmt.Errorf("not all was looked at: %w", context.Cause(ctx))
+	case d.OK:
+		return nil
+	}
+	return statusError{errors.New("doctor has found " + count(problems, "problem")), d.status(ctx)}
+}
+
+// status is the exit status of the worst finding.
+func (d *diagnosis) status(ctx context.Context) int {
+	var errs []error
+	for _, f := range d.Findings {
+		if f.Level == doctor.Error {
+			errs = append(errs, statusError{errors.New(f.Seen), classStatus(f.Class)})
+		}
+	}
+	return exitStatus(ctx, worst(ctx, errs))
+}
+
+// A workload is the jobs that are looked at, and what was wrong with them.
+type workload struct {
+	jobs     []*jobs.Job
+	names    map[string]string // of collections by id
+	findings []doctor.Finding  // about the jobs file
+}
+
+// workload finds the jobs of these names; none means all. Only a name that does
+// not exist is an error.
+func (a *app) workload(names []string) (*workload, error) {
+	w := &workload{names: map[string]string{}}
+	file, err := a.loadJobs()
+	switch {
+	case err == nil:
+		for _, warning := range file.Warnings {
+			w.findings = append(w.findings, doctor.Doubt(warning.Error(), ""))
+		}
+		w.findings = append(w.findings, doctor.Good(fmt.Sprintf("%s: %s", a.jobsPath(), count(len(file.Jobs), "good job"))))
+		for _, name := range slices.Backward(slices.Sorted(maps.Keys(file.Collections))) {
+			w.names[file.Collections[name].ID] = name
+		}
+	case a.noJobsFile() && len(names) == 0:
+		if a.env.Job.Source == "" && a.env.Job.Destination == "" {
+			w.findings = append(w.findings, doctor.Doubt(fmt.Sprintf("there is none, so no collection is looked at: neither %s nor %s", systemJobs, localJobs),
+				"name one with --jobs or RUNNER_JOBS"))
+		}
+	default:
+		w.findings = append(w.findings, jobsProblems(err)...)
+		return w, nil
+	}
+	if len(names) == 0 {
+		w.jobs = allJobs(file)
+		w.addDescribed(&a.env.Job)
+		return w, nil
+	}
+	for _, name := range names {
+		j, err := findJob(file, name)
+		if err != nil {
+			return nil, err
+		}
+		w.jobs = append(w.jobs, j)
+	}
+	return w, nil
+}
+
+// addDescribed adds the job that the variables describe, if they do.
+func (w *workload) addDescribed(e *jobEnvironment) {
+	if e.Source == "" && e.Destination == "" {
+		return
+	}
+	j, err := e.job()
+	if err != nil {
+		w.findings = append(w.findings, doctor.Bad(doctor.Usage, err.Error(), "see runner env"))
+		return
+	}
+	w.jobs = append(w.jobs, j)
+	w.findings = append(w.findings, doctor.Good("job "+j.Name+", described by RUNNER_JOB_*"))
+}
+
+// noJobsFile reports whether nobody has named a jobs file and there is none.
+func (a *app) noJobsFile() bool {
+	_, err := os.Stat(a.jobsPath())
+	return cmp.Or(a.jobs, a.env.Jobs) == "" && errors.Is(err, fs.ErrNotExist)
+}
+
+// jobsProblems are the findings of a jobs file that cannot be used.
+func jobsProblems(err error) []doctor.Finding {
+	var found []doctor.Finding
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		found = append(found, doctor.Bad(doctor.Usage, line, ""))
+	}
+	if len(jobs.Problems(err)) > 0 {
+		found[0].Advice = "mend the jobs file; runner validate shows the places"
+	}
+	return found
+}
+
+// checks lists all checks. What is wrong with the environment is one of them.
+func (a *app) checks(wrong error, w *workload, x examination) []*doctor.Check {
+	local := a.localChecks(wrong, w)
+	gate := local[len(local)-1]
+	g := &doctor.Globus{AuthURL: a.env.authURL(), Username: "the identity in use", Fix: x.fix, Write: x.write}
+	if wrong == nil {
+		a.env.Retries = min(a.env.Retries, 1)
+		if err := a.introduce(g); err != nil {
+			gate.Look = static(doctor.Bad(doctor.Usage, err.Error(), "").Stopping())
+		}
+	}
+	now := time.Now()
+	return slices.Concat(local, g.Checks(w.jobs, w.names, now, gate), manifests(w.jobs, now),
+		[]*doctor.Check{a.ledgerCheck(wrong, len(w.jobs) > 0)})
+}
+
+// introduce connects g to Globus as the identity in use.
+func (a *app) introduce(g *doctor.Globus) error {
+	globus, err := a.connect(
+		auth.Scope{Name: auth.TransferAll},
+		auth.Scope{Name: "openid"}, auth.Scope{Name: "profile"}, auth.Scope{Name: "email"},
+	)
+	if err != nil {
+		return err
+	}
+	base, err := a.baseTransport()
+	if err != nil {
+		return err
+	}
+	policy := a.retries()
+	policy.MaxRetryAfter = 2 * time.Second
+	g.Username, g.Account, g.Advise = a.identity(), globus.account, a.advise
+	g.Person = a.who.kind != serviceAccount
+	g.Web = client(retry.New(base, policy, a.log))
+	limited := retry.Limit(base, budgetRequests, budgetWindow)
+	g.Client = transfer.New(client(retry.New(globus.account.Transport(auth.TransferServer, limited), policy, a.log)),
+		transfer.WithBaseURL(a.env.transferURL()))
+	return nil
+}
+
+// advise says what to do about an error of which nothing else is printed.
+func (a *app) advise(err error) string {
+	step := a.nextStep(err)
+	if e, ok := errors.AsType[*auth.Error](err); ok && step == "" {
+		return e.Advice()
+	}
+	return step
+}
+
+// static is the Look of a check that was made before.
+func static(found ...doctor.Finding) func(context.Context) []doctor.Finding {
+	return func(context.Context) []doctor.Finding { return found }
+}

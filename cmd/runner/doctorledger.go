@@ -1,0 +1,86 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/doctor"
+)
+
+// ledgerCheck looks at the place where runs are recorded.
+func (a *app) ledgerCheck(wrong error, withJobs bool) *doctor.Check {
+	c := &doctor.Check{Group: "ledger", Name: "ledger", Look: static()}
+	if wrong != nil {
+		return c
+	}
+	place, err := a.stateURL()
+	file, isFile := strings.CutPrefix(place, "sqlite:")
+	switch {
+	case err != nil:
+		c.Look = static(doctor.Bad(doctor.Usage, err.Error(), ""))
+	case place == stateNone, a.env.State == "" && withJobs && a.noJobsFile():
+		c.Look = static(doctor.Good("none: Globus itself remembers, by the labels of tasks"))
+	case isFile:
+		c.Look = func(ctx context.Context) []doctor.Finding { return a.ledgerFile(ctx, file) }
+	default:
+		c.Look = func(ctx context.Context) []doctor.Finding {
+			return []doctor.Finding{a.tryLedger(ctx, "the database "+databaseName(place))}
+		}
+	}
+	return c
+}
+
+// databaseName names a database without the user and password.
+func databaseName(place string) string {
+	u, err := url.Parse(place)
+	if err != nil {
+		return "of RUNNER_STATE"
+	}
+	return strings.TrimPrefix(u.Path, "/") + " on " + u.Host
+}
+
+// ledgerFile looks at a ledger that is a file. One that is not there is not
+// made.
+func (a *app) ledgerFile(ctx context.Context, file string) []doctor.Finding {
+	chosen := a.env.State != "" || a.env.StateDirectory != ""
+	storage := doctor.Storage(fileSystem(existing(file)), chosen)
+	storage.Check = "file_system"
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
+		if dir := existing(file); !writable(dir) {
+			return []doctor.Finding{doctor.Bad(doctor.Usage, fmt.Sprintf("%s cannot be made: %s may not be written", file, dir),
+				"let the program write there, or name another place with RUNNER_STATE")}
+		}
+		return []doctor.Finding{doctor.Good(file + " is not there yet; it will be made"), storage}
+	}
+	return []doctor.Finding{a.tryLedger(ctx, file), storage}
+}
+
+// existing returns the file or folder that is there, from path upwards.
+func existing(path string) string {
+	for {
+		_, err := os.Stat(path)
+		above := filepath.Dir(path)
+		if err == nil || above == path {
+			return path
+		}
+		path = above
+	}
+}
+
+// tryLedger opens a ledger, and writes to it as the health check does.
+func (a *app) tryLedger(ctx context.Context, name string) doctor.Finding {
+	l, err := a.openLedger(ctx)
+	if err == nil {
+		err = errors.Join(l.Check(ctx), l.Close())
+	}
+	if err != nil {
+		return doctor.Bad(doctor.Usage, strings.ReplaceAll(err.Error(), "\n", "; "), "see that it can be reached and written, or name another place with RUNNER_STATE")
+	}
+	return doctor.Good(name + " can be written, and its schema is up to date")
+}

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"context"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/doctor"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// The headings.
+const (
+	environmentGroup = "environment"
+	networkGroup     = "network"
+)
+
+// localChecks are those of the environment and of the way to the network. The
+// last one is about the credentials.
+func (a *app) localChecks(wrong error, w *workload) []*doctor.Check {
+	check := func(group, name string, found ...doctor.Finding) *doctor.Check {
+		return &doctor.Check{Group: group, Name: name, Look: static(found...)}
+	}
+	if wrong != nil {
+		var found []doctor.Finding
+		for line := range strings.SplitSeq(wrong.Error(), "\n") {
+			found = append(found, doctor.Bad(doctor.Usage, line, "see runner env").Stopping())
+		}
+		variables := check(environmentGroup, "variables", found...)
+		credentials := check(environmentGroup, "credentials")
+		credentials.Needs = []*doctor.Check{variables}
+		return []*doctor.Check{variables, credentials}
+	}
+	services := []*url.URL{a.env.authURL(), a.env.transferURL()}
+	checks := []*doctor.Check{
+		check(environmentGroup, "variables", doctor.Good("can all be read")),
+		check(environmentGroup, "time_zones", zones(w.jobs)),
+		check(environmentGroup, "jobs_file", w.findings...),
+		check(networkGroup, "proxy", a.proxy(services)),
+		check(networkGroup, "certificates", a.certificates(services)...),
+	}
+	return append(checks, &doctor.Check{
+		Group: environmentGroup, Name: "credentials", Needs: checks[3:],
+		Look: a.credentialsFindings,
+	})
+}
+
+// credentialsFindings says as whom the program works, and what is unsafe or
+// unlikely about that.
+func (a *app) credentialsFindings(context.Context) []doctor.Finding {
+	who := a.who
+	what := string(who.kind)
+	switch {
+	case who.kind == serviceAccount:
+		what += " " + who.clientID
+	case who.username != "":
+		what += " of " + who.username
+	}
+	found := []doctor.Finding{doctor.Good(what + ", from " + who.from)}
+	for _, w := range who.warnings {
+		found = append(found, doctor.Doubt(w, "chmod 600, or in Kubernetes a defaultMode of 0440 with an fsGroup"))
+	}
+	if who.kind != serviceAccount {
+		return found
+	}
+	secret, err := a.secretOf()
+	if err != nil {
+		return append(found, doctor.Doubt("the secret cannot be looked at: "+err.Error(), ""))
+	}
+	bare := strings.TrimRight(secret, "\r\n")
+	if bare != secret {
+		found[0].Seen += ", without the line end behind the secret"
+	}
+	return append(found, doctor.Secret(who.clientID, bare)...)
+}
+
+// manifests looks into the manifests of the jobs' next occurrence.
+func manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
+	var checks []*doctor.Check
+	for _, j := range list {
+		i := slices.IndexFunc(j.Steps, func(s jobs.Step) bool { return s.Manifest != "" })
+		if i < 0 {
+			continue
+		}
+		checks = append(checks, &doctor.Check{Group: "jobs", Name: "manifest", Subject: j.Name, Look: func(context.Context) []doctor.Finding {
+			at := now
+			if j.Schedule != nil {
+				at = j.Schedule.Next(now)
+			}
+			p, err := newPlan(j, at)
+			switch {
+			case err != nil && strings.Contains(j.Steps[i].Manifest, "{{"):
+				return []doctor.Finding{doctor.Doubt(err.Error(), "see that it is made before the job is due")}
+			case err != nil:
+				return []doctor.Finding{doctor.Bad(doctor.Usage, err.Error(), "mend it; runner plan "+j.Name+" shows what would be submitted")}
+			}
+			return []doctor.Finding{doctor.Good(fmt.Sprintf("%s in %s", count(p.Steps[i].Items, "item"), count(p.Steps[i].Tasks, "task")))}
+		}})
+	}
+	return checks
+}
+
+// zones looks whether the zones of the jobs are known.
+func zones(list []*jobs.Job) doctor.Finding {
+	names := []string{"America/Chicago"} // one with daylight saving
+	for _, j := range list {
+		if j.Schedule != nil && !slices.Contains(names, j.Schedule.Location().String()) {
+			names = append(names, j.Schedule.Location().String())
+		}
+	}
+	for _, name := range names {
+		zone, err := jobs.LoadZone(name)
+		if err != nil {
+			return doctor.Bad(doctor.Usage, err.Error(), "see what ZONEINFO names")
+		}
+		if name == names[0] {
+			_, winter := time.Unix(0, 0).In(zone).Zone()
+			if winter != -6*3600 {
+				return doctor.Bad(doctor.Usage, "the database of time zones is damaged", "see what ZONEINFO names")
+			}
+		}
+	}
+	return doctor.Good("known, with their daylight saving")
+}
+
+// proxy says by which proxy the services are reached. The user and password of
+// a proxy are not shown. Of an address that cannot be read the network takes no
+// notice at all.
+func (a *app) proxy(services []*url.URL) doctor.Finding {
+	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
+		if value := a.variable(name); value != "" && !isProxy(value) {
+			return doctor.Bad(doctor.Usage, name+" is no address of a proxy", "write it as http://host:port").Stopping()
+		}
+	}
+	var ways []string
+	for _, u := range services {
+		p, err := http.ProxyFromEnvironment(&http.Request{URL: u})
+		way := "none"
+		switch {
+		case err != nil:
+			return doctor.Bad(doctor.Usage, "the address of the proxy cannot be read", "write HTTPS_PROXY as http://host:port").Stopping()
+		case p != nil && p.User != nil:
+			way = p.Scheme + "://" + p.Host + ", with a user"
+		case p != nil:
+			way = p.Scheme + "://" + p.Host
+		}
+		if !slices.Contains(ways, way) {
+			ways = append(ways, way)
+		}
+	}
+	return doctor.Good(strings.Join(ways, " and "))
+}
+
+// isProxy reports whether a text is the address of a proxy, as the network
+// reads it: the scheme may be left out.
+func isProxy(address string) bool {
+	if !strings.Contains(address, "://") {
+		address = "http://" + address
+	}
+	u, err := url.Parse(address)
+	return err == nil && u.Hostname() != ""
+}
+
+// certificates says by which CA certificates the services are known.
+func (a *app) certificates(services []*url.URL) []doctor.Finding {
+	var found []doctor.Finding
+	secure := false
+	for _, u := range services {
+		secure = secure || u.Scheme == "https"
+		if u.Scheme == "http" && !loopback(u.Hostname()) && len(found) == 0 {
+			found = append(found, doctor.Doubt(u.Hostname()+" is reached by http: secrets, tokens and the data about files can be read on the way", "use its https address"))
+		}
+	}
+	verify := a.env.VerifySSL
+	own := a.variable("SSL_CERT_FILE") + a.variable("SSL_CERT_DIR")
+	pool, err := x509.SystemCertPool()
+	switch {
+	case verify.off:
+		found = append(found, doctor.Doubt("are not checked", "set GLOBUS_SDK_VERIFY_SSL to true, or to the file of a CA bundle"))
+	case verify.bundle != "":
+		found = append(found, bundle(verify.bundle))
+	case !secure && len(found) == 0:
+		found = append(found, doctor.Good("not needed: both services are on this machine"))
+	case !secure:
+	case err != nil || pool.Equal(x509.NewCertPool()):
+		found = append(found, doctor.Bad(doctor.Usage, "this machine has no CA certificates", "mount them, and name them in SSL_CERT_FILE or GLOBUS_SDK_VERIFY_SSL").Stopping())
+	case own != "":
+		found = append(found, doctor.Good("those of SSL_CERT_FILE or SSL_CERT_DIR"))
+	default:
+		found = append(found, doctor.Good("the system's"))
+	}
+	return found
+}
+
+// bundle looks into the file of a CA bundle.
+func bundle(name string) doctor.Finding {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return doctor.Bad(doctor.Usage, "GLOBUS_SDK_VERIFY_SSL: "+err.Error(), "name a file that can be read").Stopping()
+	}
+	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		return doctor.Bad(doctor.Usage, fmt.Sprintf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", name), "name a bundle in PEM form").Stopping()
+	}
+	return doctor.Good("those of " + name)
+}
+
+// secretOf returns the secret of the service account as it is, to look at it.
+func (a *app) secretOf() (string, error) {
+	e := a.env.Environment
+	if e.ClientSecretFile != "" {
+		text, err := readBounded(e.ClientSecretFile)
+		return string(text), err
+	}
+	for _, s := range []string{e.ClientSecret.Reveal(), e.GlobusClientSecret.Reveal(), e.CLIClientSecret.Reveal()} {
+		if s != "" {
+			return s, nil
+		}
+	}
+	return "", errors.New("there is no secret")
+}

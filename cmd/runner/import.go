@@ -1,0 +1,277 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/globus-runner/globus-runner/migrate"
+)
+
+const aboutImport = `Make a jobs file of what moved data before. It goes to standard output, or into
+a new file with -o.
+
+What a job cannot say is refused with its line and the name of the flag; then
+nothing is written and the exit status is 2, unless --keep-going asks for the
+rest. What is left out without harm is told as a note. What is written has been
+checked as "runner validate" does it.`
+
+const aboutImportCrontab = `Make a job of each line of a crontab that calls globus transfer, delete, rm,
+mkdir or timer create transfer; - is the standard input. Lines that call
+something else are left out with a note.
+
+  crontab -l | runner import crontab - --time-zone America/Chicago -o jobs.yaml`
+
+const aboutImportBatch = `Make a job of a batch file of globus transfer; - is the standard input. A file
+of up to 100 lines is written into the jobs file; a longer one stays where it is
+and becomes the job's manifest.`
+
+// importing is what the commands that import share: their flags.
+type importing struct {
+	migrate.Options
+	collections []string
+	out         string
+	force       bool
+}
+
+func (i *importing) flags(flags *pflag.FlagSet) {
+	flags.StringArrayVar(&i.collections, "collection", nil, "short name of a collection in the jobs file, as NAME=ID; may be given again")
+	flags.BoolVarP(&i.KeepGoing, "keep-going", "k", false, "write the jobs that are good although something was refused")
+	flags.StringVarP(&i.out, "output", "o", "", "write into this file, which must not be there")
+	flags.BoolVar(&i.force, "force", false, "let -o overwrite a file")
+}
+
+func (i *importing) zoneFlag(flags *pflag.FlagSet, usage string) {
+	flags.StringVar(&i.Zone, "time-zone", "", usage)
+}
+
+// prepare makes the options of the flags.
+func (i *importing) prepare(name string) error {
+	i.Name = name
+	i.Collections = map[string]string{}
+	for _, text := range i.collections {
+		short, id, ok := strings.Cut(text, "=")
+		id, err := parseUUID("collection id", id)
+		if err != nil || !ok {
+			return usageError{fmt.Errorf("--collection %q: want NAME=ID with the id of a collection", text)}
+		}
+		i.Collections[id] = short
+	}
+	if i.Zone != "" {
+		if _, err := time.LoadLocation(i.Zone); err != nil || i.Zone == "Local" {
+			return usageError{fmt.Errorf("--time-zone %q: there is no such zone; want a name such as America/Chicago", i.Zone)}
+		}
+	}
+	return nil
+}
+
+func (a *app) importCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use:   "import",
+		Short: "Make a jobs file of a crontab, a batch file or Globus Timers",
+		Long:  aboutImport,
+		Args:  cobra.ArbitraryArgs, // group tells about an unknown command
+		RunE:  group,
+	}
+	c.AddCommand(a.importCrontabCommand(), a.importBatchCommand(), a.importTimersCommand())
+	return c
+}
+
+func (a *app) importCrontabCommand() *cobra.Command {
+	var f importing
+	var cron migrate.Cron
+	c := &cobra.Command{
+		Use:     "crontab FILE",
+		Short:   "Make jobs of the lines of a crontab that call globus-cli",
+		Long:    aboutImportCrontab,
+		Example: `  runner import crontab /etc/cron.d/globus --time-zone Europe/Zurich`,
+		Args:    arguments(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if err := f.prepare(inputName(args[0], "crontab")); err != nil {
+				return err
+			}
+			cron.System = cron.System || args[0] == "/etc/crontab" || filepath.Dir(args[0]) == "/etc/cron.d"
+			cron.Flags = a.cliFlags
+			if !cron.System {
+				cron.Home = a.env.Home
+			}
+			r, err := a.openInput(args[0])
+			if err != nil {
+				return err
+			}
+			defer r.Close() //nolint:errcheck // it was only read
+			result, err := migrate.Crontab(r, cron, f.Options)
+			if err != nil {
+				return usageError{err}
+			}
+			return a.imported(result, f)
+		},
+	}
+	flags := c.Flags()
+	f.flags(flags)
+	f.zoneFlag(flags, "zone of the machine whose crontab it is, such as America/Chicago; CRON_TZ in the crontab wins (default: UTC)")
+	flags.BoolVar(&cron.System, "system", false, "the lines have a column for the user, as in /etc/crontab")
+	flags.BoolVar(&f.Nearest, "nearest", false, "take the nearest schedule where none has the same instants")
+	return c
+}
+
+// cliFlags are the flags that this program shares with globus-cli.
+func (a *app) cliFlags(command string) *pflag.FlagSet {
+	if command == "delete" {
+		return a.deleteCommand().Flags()
+	}
+	return a.transferCommand().Flags()
+}
+
+func (a *app) importBatchCommand() *cobra.Command {
+	var f importing
+	var b migrate.Batch
+	c := &cobra.Command{
+		Use:     "batch FILE",
+		Short:   "Make a job of a batch file of globus-cli",
+		Long:    aboutImportBatch,
+		Example: `  runner import batch files.txt --source $LAB:/data/ --destination $VAULT:/raw/ --schedule "30 1 * * *"`,
+		Args:    arguments(1, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			if b.Source == "" || b.Destination == "" {
+				return usageError{errors.New("say from where to where: --source and --destination")}
+			}
+			if err := f.prepare(inputName(args[0], "batch")); err != nil {
+				return err
+			}
+			r, err := a.openInput(args[0])
+			if err != nil {
+				return err
+			}
+			defer r.Close() //nolint:errcheck // it was only read
+			b.Manifest = f.beside(args[0])
+			result, err := migrate.BatchFile(r, b, f.Options)
+			if err != nil {
+				return usageError{err}
+			}
+			return a.imported(result, f)
+		},
+	}
+	flags := c.Flags()
+	f.flags(flags)
+	f.zoneFlag(flags, "zone of the schedule, such as America/Chicago (default: UTC)")
+	flags.StringVar(&b.Source, "source", "", "where to copy from, as COLLECTION_ID[:PATH]")
+	flags.StringVar(&b.Destination, "destination", "", "where to copy to, as COLLECTION_ID[:PATH]")
+	flags.StringVar(&b.Schedule, "schedule", "", "when, as five cron fields or @daily, @every 6h; default: started by hand")
+	flags.StringVar(&b.Job, "job", "", "name of the job; default: made of the paths")
+	return c
+}
+
+// beside returns the name of a file as the jobs file has to write it.
+func (i *importing) beside(name string) string {
+	if name == "-" || filepath.IsAbs(name) || i.out == "" {
+		return strings.TrimPrefix(name, "-")
+	}
+	if rel, err := filepath.Rel(filepath.Dir(i.out), name); err == nil {
+		return rel
+	}
+	return name
+}
+
+// inputName is how a file is called in messages.
+func inputName(name, what string) string {
+	if name == "-" {
+		return what
+	}
+	return name
+}
+
+// openInput opens a file, or the standard input.
+func (a *app) openInput(name string) (io.ReadCloser, error) {
+	if name == "-" {
+		return io.NopCloser(a.stdin), nil
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, usageError{err}
+	}
+	return f, nil
+}
+
+// An importDocument is the result of "runner import".
+type importDocument struct {
+	File     string            `json:"file"` // the text of the jobs file; empty if there is none
+	Jobs     int               `json:"jobs"` // that are good
+	Problems []migrate.Problem `json:"problems"`
+	Notes    []migrate.Problem `json:"notes"`
+}
+
+// imported prints what an import has made, or writes it into a file.
+func (a *app) imported(r migrate.Result, f importing) error {
+	doc := importDocument{
+		File: string(r.File), Jobs: r.Jobs,
+		Problems: append([]migrate.Problem{}, r.Problems...), Notes: append([]migrate.Problem{}, r.Notes...),
+	}
+	if f.out != "" && r.File != nil {
+		if err := createFile(f.out, r.File, f.force); err != nil {
+			return usageError{err}
+		}
+	}
+	if err := a.print(doc, func(w io.Writer) {
+		for _, p := range r.Notes {
+			fmt.Fprintf(a.stderr, "%s: note: %s\n", p.Where, p.Msg)
+		}
+		for _, p := range r.Problems {
+			fmt.Fprintln(a.stderr, p.Error())
+		}
+		switch {
+		case r.File == nil:
+		case f.out == "":
+			_, _ = w.Write(r.File) // a buffer
+		default:
+			fmt.Fprintf(w, "%s: %s\n", f.out, count(r.Jobs, "job"))
+		}
+	}); err != nil {
+		return err
+	}
+	switch problems := count(len(r.Problems), "problem"); {
+	case len(r.Problems) > 0 && r.File != nil:
+		return usageError{fmt.Errorf("%s: %s; only the other jobs were written", f.Name, problems)}
+	case len(r.Problems) > 0 && r.Jobs > 0:
+		return usageError{fmt.Errorf("%s: %s, so nothing was written; --keep-going writes the jobs that are good", f.Name, problems)}
+	case len(r.Problems) > 0:
+		return usageError{fmt.Errorf("%s: %s, so nothing was written", f.Name, problems)}
+	case r.File == nil:
+		return usageError{fmt.Errorf("%s: there is nothing to make a job of", f.Name)}
+	}
+	return nil
+}
+
+// createFile writes a file that was not there, or with force one that was.
+func createFile(name string, data []byte, force bool) error {
+	if force {
+		return replaceFile(name, data)
+	}
+	err := writeFile(name, os.O_EXCL, data)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already; --force overwrites it", name)
+	}
+	return err
+}
+
+// replaceFile writes a file whose old text is there until the new one is whole.
+func replaceFile(name string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(name), ".runner-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // it was renamed, or is of no use
+	_, err = tmp.Write(data)
+	if err = errors.Join(err, tmp.Chmod(0o644), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), name)
+}

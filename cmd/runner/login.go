@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/login"
+)
+
+const aboutLogin = `Log in as yourself, in a browser, and keep the tokens for the commands that
+follow. That is for trying things out: what runs unattended has a service
+account, which goes before a stored login.
+
+The client id is that of a native app: on https://app.globus.org/settings/developers
+choose "Register a thick client or script that will be installed and run by
+users on their devices". Afterwards the id of the last login is the default.
+
+The tokens are kept in globus-runner/login.json in the user's config folder
+(XDG_CONFIG_HOME, or ~/.config), for the user alone. With --refresh-token-file
+they are not: the file gets a refresh token for a machine that runs jobs as
+you, with RUNNER_REFRESH_TOKEN_FILE.`
+
+const (
+	loginTime = 10 * time.Minute // for the person in the browser
+	maxCode   = 4 << 10          // bytes of a code that is pasted
+)
+
+// loginScopes are what every login asks for: Transfer, and who the person is.
+func loginScopes() auth.Scopes {
+	return auth.Scopes{{Name: auth.TransferAll}, {Name: "openid"}, {Name: "profile"}, {Name: "email"}}
+}
+
+// A newLogin is one start of "runner login".
+type newLogin struct {
+	*app
+	cfg         login.Config
+	scopes      scopeList
+	noBrowser   bool
+	refreshFile string
+}
+
+func (a *app) loginCommand() *cobra.Command {
+	l := &newLogin{app: a}
+	var mfa bool
+	c := &cobra.Command{
+		Use:   "login",
+		Short: "Log in as yourself, in a browser",
+		Long:  aboutLogin,
+		Example: `  runner login --client-id 0b6c8f2e-0000-4000-8000-000000000001
+  runner login --no-browser`,
+		Args: arguments(0, 0),
+		RunE: func(c *cobra.Command, _ []string) error {
+			if c.Flags().Changed("session-required-mfa") {
+				l.cfg.MFA = &mfa
+			}
+			return l.run(c.Context())
+		},
+	}
+	flags := c.Flags()
+	flags.StringVar(&l.cfg.ClientID, "client-id", "", "client UUID of a native app; default: that of the last login")
+	flags.Var(&l.scopes, "scopes", "what to ask for besides Transfer and who you are, such as the scope in a message about a consent")
+	flags.BoolVar(&l.noBrowser, "no-browser", false, "print the address, and ask for the code that the browser shows")
+	flags.StringVar(&l.refreshFile, "refresh-token-file", "", "write a refresh token for Transfer to this file, and keep no login")
+	flags.BoolVar(&l.cfg.Online, "no-refresh", false, "ask for no refresh tokens: the login ends with its tokens, after two days")
+	flags.StringVar(&l.cfg.Prompt, "prompt", "", "login: authenticate once more")
+	flags.StringVar(&l.cfg.Message, "session-message", "", "text to show on the page")
+	flags.StringSliceVar(&l.cfg.Identities, "session-required-identities", nil, "log in with one of these identities (ids or usernames)")
+	flags.StringSliceVar(&l.cfg.Domains, "session-required-single-domain", nil, "log in with an identity of one of these domains")
+	flags.StringSliceVar(&l.cfg.Policies, "session-required-policies", nil, "satisfy these authentication policies (ids)")
+	flags.BoolVar(&mfa, "session-required-mfa", false, "log in with a second factor")
+	return c
+}
+
+// run logs in and keeps the tokens.
+func (l *newLogin) run(ctx context.Context) error {
+	store := l.logins()
+	if err := l.check(store); err != nil {
+		return err
+	}
+	base, err := l.baseTransport()
+	if err != nil {
+		return err
+	}
+	l.warnOfPlainText(l.env.authURL())
+	client := l.authClient(base)
+	tokens, err := l.authenticate(ctx, client)
+	if err != nil {
+		return err
+	}
+	transfer, ok := tokens[auth.TransferServer]
+	if !ok {
+		return &login.Error{Reason: "the login was allowed, but not for Transfer"}
+	}
+	if l.refreshFile != "" {
+		return l.keepRefreshToken(transfer)
+	}
+	return l.keep(ctx, client, store, tokens)
+}
+
+// keep finds out who logged in and puts the login into the store. The tokens of
+// the login before are of no use any more.
+func (l *newLogin) keep(ctx context.Context, client *auth.Client, store *login.Store, tokens map[string]auth.Token) error {
+	kept := login.Login{Auth: l.env.authURL().String(), ClientID: l.cfg.ClientID, Scopes: l.cfg.Scopes.String(), Tokens: tokens}
+	if _, ok := tokens[auth.Server]; ok {
+		held := slices.Collect(maps.Values(tokens))
+		user, err := client.Userinfo(ctx, auth.NewSource(nothingMore, held...))
+		if err != nil {
+			return err
+		}
+		kept.Identity, kept.Username = user.Sub, user.PreferredUsername
+	}
+	old, err := store.Put(ctx, kept)
+	if err != nil {
+		return fmt.Errorf("keep the login: %w", err)
+	}
+	if old != nil {
+		if err := revoke(ctx, client, *old, tokens); err != nil {
+			l.log.Warn("the tokens of the login before could not be revoked", "err", err)
+		}
+	}
+	doc := describeLogin(kept, store)
+	return l.print(doc, doc.text)
+}
+
+// check completes the settings and finds out what would spoil the login later.
+func (l *newLogin) check(store *login.Store) error {
+	if l.refreshFile == "" {
+		if store == nil {
+			return errNoPlace()
+		}
+		id, err := l.env.given()
+		if err != nil {
+			return usageError{err}
+		}
+		if id != nil {
+			return usageError{fmt.Errorf("%s is set, which goes before a stored login: unset it first, and CLIENT_ID too", id.from)}
+		}
+	}
+	if store != nil {
+		old, err := store.Logins(l.env.authURL().String())
+		if err != nil && l.refreshFile == "" {
+			return usageError{fmt.Errorf("the stored login: %w", err)}
+		}
+		if len(old) > 0 {
+			l.cfg.ClientID = cmp.Or(l.cfg.ClientID, old[0].ClientID)
+		}
+	}
+	l.cfg.ClientID = strings.ToLower(l.cfg.ClientID)
+	switch {
+	case l.cfg.ClientID == "":
+		return usageError{errors.New("--client-id is missing: it is the client UUID of a native app, to be registered on https://app.globus.org/settings/developers; see runner login --help")}
+	case len(l.cfg.ClientID) != 36 || uuid.Validate(l.cfg.ClientID) != nil:
+		return usageError{errors.New("--client-id is no UUID: copy the client UUID of a native app from https://app.globus.org/settings/developers")}
+	case l.cfg.Prompt != "" && l.cfg.Prompt != "login":
+		return usageError{fmt.Errorf("--prompt: %q is not login", l.cfg.Prompt)}
+	case l.refreshFile != "" && l.cfg.Online:
+		return usageError{errors.New("--refresh-token-file and --no-refresh exclude each other")}
+	}
+	l.cfg.Scopes = loginScopes()
+	if l.refreshFile != "" {
+		l.cfg.Scopes = auth.Scopes{{Name: auth.TransferAll}}
+	}
+	l.cfg.Scopes = l.cfg.Scopes.Merge(l.scopes.Scopes...)
+	return nil
+}
+
+// authenticate has the person log in: in a browser of this machine that comes
+// back by itself, or else in any browser, with a code to paste.
+func (l *newLogin) authenticate(ctx context.Context, client *auth.Client) (map[string]auth.Token, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, loginTime, &login.Error{Reason: fmt.Sprintf("nobody logged in within %v", loginTime)})
+	defer cancel()
+	if browser := l.browser(); browser != nil && !l.noBrowser {
+		tokens, err := l.inBrowser(ctx, client, browser)
+		if !errors.Is(err, errNoBrowser) {
+			return tokens, err
+		}
+		l.log.Warn("no browser could be opened", "err", err)
+	}
+	flow := login.New(client, l.cfg)
+	fmt.Fprintf(l.stderr, "Open this address in a browser, on any machine, and log in:\n\n%s\n\nThen paste the code that it shows: ", flow.URL())
+	code, err := readLine(ctx, l.stdin)
+	if err != nil {
+		return nil, err
+	}
+	return flow.Exchange(ctx, code)
+}
+
+// errNoBrowser says that there is no browser after all.
+var errNoBrowser = errors.New("start the browser")
+
+// inBrowser has the person log in in a browser of this machine.
+func (l *newLogin) inBrowser(ctx context.Context, client *auth.Client, browser []string) (map[string]auth.Token, error) {
+	receiver, err := login.Listen(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("wait for the browser: %w; try --no-browser", err)
+	}
+	defer receiver.Close() //nolint:errcheck // it is closed already, or not needed
+	cfg := l.cfg
+	cfg.Redirect = receiver.Redirect()
+	flow := login.New(client, cfg)
+	if err := l.open(browser, flow.URL()); err != nil {
+		return nil, fmt.Errorf("%w: %w", errNoBrowser, err)
+	}
+	fmt.Fprintf(l.stderr, "Log in in the browser. If no window opens, open this address on this machine, or stop and add --no-browser:\n\n%s\n\n", flow.URL())
+	code, err := receiver.Receive(ctx, flow)
+	if err != nil {
+		return nil, err
+	}
+	return flow.Exchange(ctx, code)
+}
+
+// readLine reads the code that a person pastes.
+func readLine(ctx context.Context, in io.Reader) (string, error) {
+	type line struct {
+		text string
+		err  error
+	}
+	came := make(chan line, 1)
+	go func() { // a terminal cannot be asked to stop
+		text, err := bufio.NewReader(io.LimitReader(in, maxCode)).ReadString('\n')
+		came <- line{strings.TrimSpace(text), err}
+	}()
+	select {
+	case <-ctx.Done():
+		return "", context.Cause(ctx)
+	case l := <-came:
+		switch {
+		case l.text != "":
+			return l.text, nil
+		case l.err != nil && !errors.Is(l.err, io.EOF):
+			return "", fmt.Errorf("read the code: %w", l.err)
+		}
+		return "", usageError{errors.New("no code was given on standard input: run it in a terminal, or where there is a browser")}
+	}
+}
+
+// nothingMore is the grant of tokens that are just there.
+func nothingMore(context.Context, string) (map[string]auth.Token, error) {
+	return nil, &login.Error{Reason: "the new token is not accepted"}
+}
+
+// keepRefreshToken writes the refresh token to the file that was asked for.
+func (l *newLogin) keepRefreshToken(t auth.Token) error {
+	if t.RefreshToken.IsZero() {
+		return &login.Error{Reason: "Globus Auth gave no refresh token"}
+	}
+	if err := login.WriteToken(l.refreshFile, t.RefreshToken); err != nil {
+		return fmt.Errorf("write the refresh token: %w", err)
+	}
+	doc := map[string]string{"client_id": l.cfg.ClientID, "refresh_token_file": l.refreshFile}
+	return l.print(doc, func(w io.Writer) {
+		record(w, "refresh token in", l.refreshFile, "use it with", "CLIENT_ID="+l.cfg.ClientID+" RUNNER_REFRESH_TOKEN_FILE="+l.refreshFile)
+	})
+}
+
+// A loginDocument is the result of "runner login".
+type loginDocument struct {
+	ID       string          `json:"id,omitempty"`
+	Username string          `json:"username,omitempty"`
+	ClientID string          `json:"client_id"`
+	File     string          `json:"file"`
+	Tokens   []tokenDocument `json:"tokens"`
+}
+
+func describeLogin(l login.Login, store *login.Store) *loginDocument {
+	return &loginDocument{l.Identity, l.Username, l.ClientID, store.File(), describeTokens(l.Tokens)}
+}
+
+func (d *loginDocument) text(w io.Writer) {
+	record(w, "logged in as", shown(d.Username), "id", d.ID, "client id", d.ClientID, "kept in", d.File)
+	tokensText(w, d.Tokens)
+}
+
+// A scopeList is a flag of scopes.
+type scopeList struct{ auth.Scopes }
+
+func (s *scopeList) Type() string { return "SCOPES" }
+
+// Set reads scopes; given several times, they add up.
+func (s *scopeList) Set(text string) error {
+	scopes, err := auth.ParseScopes(text)
+	s.Scopes = s.Merge(scopes...)
+	return err
+}

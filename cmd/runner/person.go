@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/login"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A person is an account whose consents are given in a browser.
+type person struct {
+	*auth.Source
+	client *auth.Client
+	id     *identity
+}
+
+// Consent says what to do: only a login in a browser gives a person's consent.
+func (p *person) Consent(_ context.Context, scopes []string) error {
+	wanted, err := auth.ParseScopes(strings.Join(scopes, " "))
+	if err != nil {
+		return &login.Error{Reason: "the scopes that the service asks for cannot be read", Err: err}
+	}
+	if p.id.kind == accessToken {
+		return &login.Error{Reason: fmt.Sprintf("%s has to consent to %s in a browser, and the token be made anew", p.id, wanted)}
+	}
+	return &login.Error{Reason: fmt.Sprintf("%s has to consent in a browser; %s", p.id, p.id.again(wanted...))}
+}
+
+// Userinfo is [auth.Client.Userinfo] of the person.
+func (p *person) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
+	return p.client.Userinfo(ctx, p.Source)
+}
+
+// again says how the person gets new tokens, which allow these scopes too.
+func (id *identity) again(scopes ...auth.Scope) string { return id.loginWith("", scopes...) }
+
+// loginWith is again, with more flags.
+func (id *identity) loginWith(flags string, scopes ...auth.Scope) string {
+	if id.kind == accessToken {
+		return "give a new one in " + id.from
+	}
+	old, _ := auth.ParseScopes(id.login.Scopes) // what was not kept is not asked for again
+	command := "runner login --client-id " + id.clientID
+	if more := besides(old.Merge(scopes...), loginScopes()); len(more) > 0 {
+		command += " --scopes " + quote(more.String())
+	}
+	command += flags
+	if id.kind == refreshToken {
+		return "log in again: " + command + " --refresh-token-file FILE, and give the new token in " + id.from
+	}
+	return "log in again: " + command
+}
+
+// person reports whether it is one who can log in again.
+func (id *identity) person() bool { return id != nil && id.kind != serviceAccount }
+
+// session says how the person gets a session as the service demands it.
+func (id *identity) session(wanted *transfer.AuthorizationParameters) string {
+	var flags strings.Builder
+	for _, flag := range []struct {
+		name   string
+		values []string
+	}{
+		{"identities", wanted.SessionRequiredIdentities},
+		{"single-domain", wanted.SessionRequiredSingleDomain},
+		{"policies", wanted.SessionRequiredPolicies},
+	} {
+		if len(flag.values) > 0 {
+			flags.WriteString(" --session-required-" + flag.name + " " + quote(strings.Join(flag.values, ",")))
+		}
+	}
+	if wanted.SessionRequiredMFA != nil && *wanted.SessionRequiredMFA {
+		flags.WriteString(" --session-required-mfa")
+	}
+	return id.loginWith(flags.String())
+}
+
+// besides returns the scopes that are more than the usual ones.
+func besides(scopes, usual auth.Scopes) auth.Scopes {
+	return slices.DeleteFunc(scopes, func(s auth.Scope) bool {
+		return len(s.Dependencies) == 0 && slices.ContainsFunc(usual, func(u auth.Scope) bool { return u.Name == s.Name })
+	})
+}
+
+// quote makes a text one word of a shell's command line, on one line. Scopes
+// come from a service, so nothing in them may deceive whoever copies the line.
+func quote(text string) string {
+	text = strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, text)
+	return "'" + strings.ReplaceAll(text, "'", `'\''`) + "'"
+}
