@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -157,27 +156,11 @@ func writeUnits(dir string, files []export.File) error {
 		return usageError{fmt.Errorf("--output-dir: %s is not a folder that is there; make it first", dir)}
 	}
 	for _, f := range files {
-		if err := writeWhole(filepath.Join(dir, f.Name), f.Text); err != nil {
+		if err := replaceFile(filepath.Join(dir, f.Name), []byte(f.Text)); err != nil {
 			return usageError{fmt.Errorf("--output-dir: write %s: %w", f.Name, err)}
 		}
 	}
 	return nil
-}
-
-// writeWhole puts a file that everybody may read in place of an older one.
-func writeWhole(name, text string) error {
-	f, err := os.CreateTemp(filepath.Dir(name), ".runner-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(text)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the first error tells more
-	}
-	return err
 }
 
 // What Kubernetes allows as the name of a namespace, and of a Secret.

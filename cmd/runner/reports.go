@@ -3,7 +3,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"io"
 	"net/url"
 	"os"
@@ -85,16 +84,6 @@ func (a *app) writeReport(name string, mode int, write func(io.Writer, notify.Re
 		a.stderr.clear()
 		a.log.Warn("a report could not be written", "file", name, "err", err)
 	}
-}
-
-// writeFile writes into a file, which may be a pipe or a terminal.
-func writeFile(name string, mode int, data []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|mode, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	return errors.Join(err, f.Close())
 }
 
 // annotate has GitHub show an error; those of the jobs file at their lines.
