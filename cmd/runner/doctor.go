@@ -220,10 +220,7 @@ func (a *app) checks(wrong error, w *workload, x examination) []*doctor.Check {
 
 // introduce connects g to Globus as the identity in use.
 func (a *app) introduce(g *doctor.Globus) error {
-	globus, err := a.connect(
-		auth.Scope{Name: auth.TransferAll},
-		auth.Scope{Name: "openid"}, auth.Scope{Name: "profile"}, auth.Scope{Name: "email"},
-	)
+	globus, err := a.connect(loginScopes()...)
 	if err != nil {
 		return err
 	}

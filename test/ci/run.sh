@@ -62,6 +62,7 @@ if [ -x "$cache/act" ] || GOBIN=$cache timeout 500 go install "github.com/nektos
   has 'task [-0-9a-f]{36} succeeded, 1 files'
   cmp "$work/lab/data/frame.h5" "$work/vault/good/frame.h5"
   quiet
+  has '⚙ +\*\*\*' # act's answer to add-mask
   tasks 1
   has '^\| transfer-[0-9a-f]+ \| github:1 \| succeeded \| \[[-0-9a-f]+\]'
   pass "GitHub: the action is built from its source and moves a folder"
