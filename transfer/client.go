@@ -24,8 +24,6 @@ type Client struct {
 	http    *http.Client
 	base    *url.URL
 	consent func(ctx context.Context, scopes []string) error // nil: none can be given
-	agent   string                                           // User-Agent
-	info    string                                           // X-Globus-Client-Info
 }
 
 // An Option changes a [Client] that is being made.
@@ -42,23 +40,10 @@ func WithConsent(f func(ctx context.Context, scopes []string) error) Option {
 	return func(c *Client) { c.consent = f }
 }
 
-// WithProduct says who calls, in the headers User-Agent and
-// X-Globus-Client-Info. The default is globus-runner without a version.
-func WithProduct(name, version string) Option {
-	return func(c *Client) {
-		c.agent, c.info = name, "product="+name
-		if version != "" {
-			c.agent += "/" + version
-			c.info += ",version=" + version
-		}
-	}
-}
-
 // New returns a Client that sends its requests through hc, which adds the
-// credentials and owns retries and timeouts.
+// credentials, says which program calls, and owns retries and timeouts.
 func New(hc *http.Client, opts ...Option) *Client {
 	c := &Client{http: hc, base: &url.URL{Scheme: "https", Host: "transfer.api.globus.org"}}
-	WithProduct("globus-runner", "")(c)
 	for _, opt := range opts {
 		opt(c)
 	}
@@ -145,8 +130,6 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	req.Header.Set("User-Agent", c.agent)
-	req.Header.Set("X-Globus-Client-Info", c.info)
 	if body != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}

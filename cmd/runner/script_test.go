@@ -112,6 +112,11 @@ func startSim(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Defer(func() {
 		server.Close()
 		ts.Check(s.Close())
+		for _, r := range s.State().Requests {
+			if strings.HasPrefix(r.Path, "/v0.10/") && !strings.HasPrefix(r.ClientInfo, "product=globus-runner,version=") {
+				ts.Fatalf("%s %s says that it is sent by %q", r.Method, r.Path, r.ClientInfo)
+			}
+		}
 	})
 	ts.Setenv("GLOBUS_SDK_SERVICE_URL_AUTH", server.URL)
 	ts.Setenv("GLOBUS_SDK_SERVICE_URL_TRANSFER", server.URL)
