@@ -63,7 +63,7 @@ func FuzzGlob(f *testing.F) {
 }
 
 func FuzzPathsStayInside(f *testing.F) {
-	for _, seed := range []string{"/~/../../x", "a//b/./..", "~", "/", "\uFFFDÿ/\uFFFDx", "..", "~/..", "\xff"} {
+	for _, seed := range []string{"/~/../../x", "a//b/./..", "~", "/", "\uFFFDÿ/\uFFFDx", "..", "~/..", "\xff", "//../~", "/a/../~/b"} {
 		f.Add(seed)
 	}
 	p := &place{Collection: Collection{Home: "/home/svc/"}}

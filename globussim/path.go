@@ -30,6 +30,9 @@ func (p *place) resolve(raw string) (string, *apiError) {
 		abs = p.Home + raw
 	}
 	abs = path.Clean("/" + abs)
+	if rest, ok := strings.CutPrefix(abs+"/", "/~/"); ok { // only now it can be seen
+		abs = path.Clean(p.Home + rest)
+	}
 	if !strings.Contains(abs, undecodable) {
 		return abs, nil
 	}
