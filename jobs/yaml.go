@@ -28,11 +28,11 @@ func (s *source) read(data []byte) ast.Node {
 	if !s.readable() {
 		return nil
 	}
-	tokens := lexer.Tokenize(text)
-	if !s.plain(tokens) {
+	parts := split(lexer.Tokenize(text))
+	if !s.plain(parts) {
 		return nil
 	}
-	file, err := parseYAML(tokens)
+	file, err := parseParts(parts)
 	if err != nil {
 		s.syntax(err)
 		return nil
@@ -104,17 +104,19 @@ var refused = map[token.Type]string{
 }
 
 // plain reports tokens that are refused, and what would take the parser long.
-func (s *source) plain(tokens token.Tokens) bool {
+func (s *source) plain(parts []token.Tokens) bool {
 	good := true
-	size := sizing{keys: map[int]int{}}
-	for _, t := range tokens {
-		if msg := size.add(t); msg != "" {
-			s.problemAt(t.Position, 0, "", "%s", msg)
-			return false
-		}
-		if msg, bad := refused[t.Type]; bad {
-			good = false
-			s.problemAt(t.Position, 0, "", "%s", msg)
+	for _, tokens := range parts {
+		size := sizing{keys: map[int]int{}}
+		for _, t := range tokens {
+			if msg := size.add(t); msg != "" {
+				s.problemAt(t.Position, 0, "", "%s", msg)
+				return false
+			}
+			if msg, bad := refused[t.Type]; bad {
+				good = false
+				s.problemAt(t.Position, 0, "", "%s", msg)
+			}
 		}
 	}
 	return good
@@ -131,7 +133,7 @@ type sizing struct {
 	effort  int
 }
 
-// maxEffort is reached by a mapping of 15 000 keys.
+// maxEffort is reached by a mapping of 15 000 keys, other than that of the jobs.
 const maxEffort = 15_000 * 15_000 / 2
 
 // add counts a token and returns what is too much, or nothing.
