@@ -81,7 +81,7 @@ func (c *Client) Grant(ctx context.Context, app Application, grant url.Values) (
 	}
 	tokens, err := parseTokens(body, time.Now())
 	if err != nil {
-		return nil, err
+		return nil, &strangeReply{err}
 	}
 	for server, token := range tokens {
 		c.log.DebugContext(ctx, "token received", "resource_server", server, "expires", token.Expires())

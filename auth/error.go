@@ -95,6 +95,17 @@ func (e *Error) Refused() bool {
 // accepted: it was used, revoked or is too old.
 func (e *Error) GrantRefused() bool { return strings.EqualFold(e.Code, "invalid_grant") }
 
+// A strangeReply is one of status 2xx without the document that it should be.
+type strangeReply struct{ err error }
+
+func (e *strangeReply) Error() string {
+	return "Globus Auth: the reply is damaged, or comes from a proxy on the way: " + e.err.Error()
+}
+func (e *strangeReply) Unwrap() error { return e.err }
+
+// Temporary reports true: neither lasts.
+func (e *strangeReply) Temporary() bool { return true }
+
 // newError reads both shapes of the service's errors, and is content with
 // neither: a gateway answers with a page.
 func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {

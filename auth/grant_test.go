@@ -49,6 +49,21 @@ func TestRefusedGrantIsNoRefusedApplication(t *testing.T) {
 	}
 }
 
+func TestReplyThatIsNoDocumentIsTemporary(t *testing.T) {
+	for name, body := range map[string]string{
+		"a page": "<html>", "half": `{"access_token": "canary`, "nothing": "", "another document": `{"active": true}`, "a list": "[]",
+	} {
+		_, err := answering(200, body).Grant(t.Context(), auth.Application{ID: "a"}, url.Values{})
+		e, ok := errors.AsType[interface {
+			error
+			Temporary() bool
+		}](err)
+		if !ok || !e.Temporary() || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%s: got %v, want a temporary error", name, err)
+		}
+	}
+}
+
 func TestWhatANativeAppSendsIsNotInTheError(t *testing.T) {
 	const canary = "canary+/=secret"
 	for _, field := range []string{"code", "code_verifier", "refresh_token"} {

@@ -50,7 +50,7 @@ type Introspection struct {
 func decode[T any](body []byte) (*T, error) {
 	var doc T
 	if err := json.Unmarshal(body, &doc); err != nil {
-		return nil, fmt.Errorf("read the reply: %w", err)
+		return nil, &strangeReply{fmt.Errorf("read the document: %w", err)}
 	}
 	return &doc, nil
 }

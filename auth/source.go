@@ -37,8 +37,8 @@ func NewSource(grant Grant, held ...Token) *Source {
 // Token returns a token for a resource server, such as [TransferServer]: the
 // one that is held, or until 60 s before that expires; else one request gets a
 // new one, however many callers wait for it. When ctx ends, Token returns its
-// error; the request goes on for those who still wait. The error is an
-// [*Error] if Globus Auth refuses.
+// error; the request goes on for those who still wait, and is cancelled if
+// there are none. The error is an [*Error] if Globus Auth refuses.
 func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error) {
 	for {
 		token, f := s.heldOrJoin(resourceServer)
@@ -55,7 +55,7 @@ func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error
 		switch {
 		case ok:
 			return token, nil
-		case f.server != resourceServer: // it was for another one
+		case f.server != resourceServer, f.err != nil && f.left: // it was for others
 			continue
 		case f.err != nil:
 			return Token{}, fmt.Errorf("get a token: %w", f.err)
@@ -108,7 +108,8 @@ type flight struct {
 	server  string // for which it was begun
 	cancel  context.CancelFunc
 	waiting int           // guarded by Source.mu
-	done    chan struct{} // closed when the fields below are set
+	left    bool          // once nobody waited, which cancelled it; guarded by Source.mu
+	done    chan struct{} // closed when the fields below are set, and those above do not change any more
 	tokens  map[string]Token
 	err     error
 }
@@ -131,21 +132,16 @@ func (s *Source) heldOrJoin(resourceServer string) (Token, *flight) {
 	return Token{}, s.flight
 }
 
-// leave gives up waiting. The last to leave ends the request.
+// leave gives up waiting. The last to leave cancels the request, which makes
+// way for the next when it has ended: one that cannot be taken back, such as a
+// refresh, may go on and bring its tokens for those who come later.
 func (s *Source) leave(f *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.waiting--
-	if f.waiting == 0 {
+	if f.waiting == 0 && s.flight == f {
+		f.left = true
 		f.cancel()
-		s.land(f)
-	}
-}
-
-// land makes way for the next flight. The caller holds the lock.
-func (s *Source) land(f *flight) {
-	if s.flight == f {
-		s.flight = nil
 	}
 }
 
@@ -156,7 +152,7 @@ func (s *Source) fly(ctx context.Context, f *flight) {
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if f.err == nil && s.flight == f {
+	if f.err == nil {
 		now := time.Now()
 		for server, t := range f.tokens {
 			if t.Usable(now) {
@@ -166,6 +162,6 @@ func (s *Source) fly(ctx context.Context, f *flight) {
 			}
 		}
 	}
-	s.land(f)
+	s.flight = nil
 	close(f.done)
 }

@@ -19,6 +19,7 @@ const (
 type code struct {
 	holder
 	redirect  string
+	state     string // of the login, which comes back with the tokens
 	challenge string // PKCE, S256
 	scopes    []*scope
 	offline   bool
@@ -33,8 +34,9 @@ type refreshToken struct {
 	used   time.Time
 }
 
+// errGrant is the one error that comes in the form of OAuth alone.
 func errGrant(description string) *authError {
-	return oauthError(http.StatusUnauthorized, "invalid_grant", description)
+	return &authError{status: http.StatusUnauthorized, oauth: "invalid_grant", description: description}
 }
 
 // issueCode makes a code and forgets those whose time is over.
@@ -65,7 +67,12 @@ func (a *authority) redeem(account Account, form url.Values, now time.Time) (*gr
 	case encode(challenge[:]) != c.challenge:
 		return nil, errGrant("The code_verifier is not that of the login")
 	}
-	return a.grant(c.holder, c.scopes, c.offline, now)
+	doc, e := a.grant(c.holder, c.scopes, c.offline, now)
+	if e != nil {
+		return nil, e
+	}
+	doc.State = c.state
+	return doc, nil
 }
 
 func (a *authority) issueRefresh(h holder, server string, scopes []string, now time.Time) string {

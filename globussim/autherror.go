@@ -8,13 +8,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// An authError is an error document of Globus Auth. It always carries both
-// forms: that of OAuth and the list of errors.
+// An authError is an error document of Globus Auth. It carries both forms, that
+// of OAuth and the list of errors, unless it has no code.
 type authError struct {
 	status      int
 	oauth       string // the form of OAuth: "invalid_client"
 	description string
-	code        string // in the list: "UNAUTHORIZED"
+	code        string // in the list: "UNAUTHORIZED"; empty if there is no list
 	detail      string
 }
 
@@ -55,15 +55,15 @@ func writeAuthError(w http.ResponseWriter, e *authError) {
 		}
 		w.Header().Set("WWW-Authenticate", scheme+` realm="Globus Auth"`)
 	}
-	writeJSON(w, e.status, map[string]any{
-		"error":             e.oauth,
-		"error_description": e.description,
-		"errors": []map[string]string{{
+	doc := map[string]any{"error": e.oauth, "error_description": e.description}
+	if e.code != "" {
+		doc["errors"] = []map[string]string{{
 			"id":     uuid.NewString(),
 			"status": strconv.Itoa(e.status),
 			"code":   e.code,
 			"title":  http.StatusText(e.status),
 			"detail": e.detail,
-		}},
-	})
+		}}
+	}
+	writeJSON(w, e.status, doc)
 }

@@ -60,9 +60,14 @@ func (a *authority) readAuthorization(r *http.Request, form url.Values) (*author
 	if e != nil {
 		return nil, e.description + "."
 	}
+	asked := len(scopes)
+	scopes = slices.DeleteFunc(scopes, func(sc *scope) bool { return sc.name == offlineAccess })
+	if len(scopes) == 0 {
+		return nil, "The scope asks for nothing."
+	}
 	q := &authorization{
 		client: account, redirect: redirect, challenge: challenge, scopes: scopes,
-		offline: form.Get("access_type") == "offline", state: form.Get("state"),
+		offline: form.Get("access_type") == "offline" || len(scopes) < asked, state: form.Get("state"),
 		policies: split(form.Get("session_required_policies")), mfa: form.Get("session_required_mfa") == "true",
 	}
 	for _, id := range q.policies {
@@ -139,7 +144,10 @@ func (a *authority) serveDecision(w http.ResponseWriter, r *http.Request) {
 		showProblem(w, problem)
 		return
 	}
-	answer := url.Values{"state": {q.state}}
+	answer := url.Values{}
+	if q.state != "" {
+		answer.Set("state", q.state)
+	}
 	i := slices.IndexFunc(q.persons, func(p Person) bool { return p.ID == r.PostForm.Get("identity") })
 	switch {
 	case r.PostForm.Get("decision") != "allow":
@@ -152,7 +160,7 @@ func (a *authority) serveDecision(w http.ResponseWriter, r *http.Request) {
 		now := time.Now().UTC()
 		h := holder{party{q.client.ID, q.persons[i].ID}, q.policies, q.mfa}
 		a.consent(h.party, q.scopes, now)
-		answer.Set("code", a.issueCode(&code{h, q.redirect.String(), q.challenge, q.scopes, q.offline, now}))
+		answer.Set("code", a.issueCode(&code{h, q.redirect.String(), q.state, q.challenge, q.scopes, q.offline, now}))
 	}
 	to := *q.redirect
 	to.RawQuery = strings.TrimPrefix(to.RawQuery+"&"+answer.Encode(), "&")

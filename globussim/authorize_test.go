@@ -250,7 +250,7 @@ func TestACodeIsGoodOnceForItsClientAndForTenMinutes(t *testing.T) {
 			"other redirect": exchangeCode(t, s, code(), map[string]string{"redirect_uri": "http://localhost:1/"}),
 			"other client":   exchangeCode(t, s, code(), map[string]string{"client_id": "0f1e2d3c-0000-4000-8000-000000000004"}),
 		} {
-			if a.status != http.StatusUnauthorized || a.text("error") != "invalid_grant" {
+			if a.status != http.StatusUnauthorized || a.text("error") != "invalid_grant" || a.doc["errors"] != nil {
 				t.Errorf("%s: got %d %s", name, a.status, a.body)
 			}
 		}
@@ -308,6 +308,33 @@ func TestConsentsOfAPersonAreForOneClient(t *testing.T) {
 	s.RescindConsents(nativeApp)
 	if got := ls(before); got != http.StatusForbidden {
 		t.Errorf("after it was taken back: %d", got)
+	}
+}
+
+func TestTheStateComesBackWithTheCodeAndWithTheTokens(t *testing.T) {
+	s := startWorld(t, persons)
+	if got := logIn(t, s, ada).text("state"); got != "st&te" {
+		t.Errorf("got %q with the tokens", got)
+	}
+	none := map[string]string{"state": ""}
+	if to := decide(t, s, question(none), ada, "allow").location; to.Query().Has("state") {
+		t.Errorf("none was sent, and the browser goes to %v", to)
+	}
+	if a := logIn(t, s, ada, none); a.doc["state"] != nil {
+		t.Errorf("none was sent: %s", a.body)
+	}
+}
+
+func TestOfflineAccessAsAScopeBringsRefreshTokens(t *testing.T) {
+	s := startWorld(t, persons)
+	edit := map[string]string{"access_type": "", "scope": "openid " + transferAll + " offline_access"}
+	a := logIn(t, s, ada, edit)
+	if a.text("refresh_token") == "" || strings.Contains(string(a.body), "offline_access") {
+		t.Errorf("got %s, want refresh tokens and no such scope", a.body)
+	}
+	edit["scope"] = "offline_access"
+	if p := asked(t, s, question(edit)); p.status != http.StatusBadRequest {
+		t.Errorf("that scope alone: got %d", p.status)
 	}
 }
 

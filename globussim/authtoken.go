@@ -23,6 +23,7 @@ type tokenDocument struct {
 type grantDocument struct {
 	tokenDocument
 	OtherTokens []tokenDocument `json:"other_tokens"`
+	State       string          `json:"state,omitempty"` // of the login
 	IDToken     string          `json:"id_token,omitempty"`
 }
 
@@ -96,7 +97,8 @@ func (a *authority) knownScopes(text string) ([]*scope, *authError) {
 }
 
 // grant issues a token for each resource server of the scopes, in the order in
-// which they were asked for; offline, each with a refresh token.
+// which they were asked for; offline, each with a refresh token. A token that
+// comes with an id_token goes first: clients look for both in one place.
 func (a *authority) grant(h holder, scopes []*scope, offline bool, now time.Time) (*grantDocument, *authError) {
 	var servers []string
 	names := make(map[string][]string)
@@ -107,6 +109,10 @@ func (a *authority) grant(h holder, scopes []*scope, offline bool, now time.Time
 		}
 		names[server] = append(names[server], sc.name)
 	}
+	identified := slices.Contains(names[authServer], "openid")
+	if i := slices.Index(servers, authServer); identified && i > 0 {
+		servers = slices.Insert(slices.Delete(servers, i, i+1), 0, authServer)
+	}
 	tokens := make([]tokenDocument, 0, len(servers))
 	for _, server := range servers {
 		t := a.document(h, server, names[server], now)
@@ -116,7 +122,7 @@ func (a *authority) grant(h holder, scopes []*scope, offline bool, now time.Time
 		tokens = append(tokens, t)
 	}
 	doc := &grantDocument{tokenDocument: tokens[0], OtherTokens: tokens[1:]}
-	if slices.Contains(names[authServer], "openid") {
+	if identified {
 		var err error
 		if doc.IDToken, err = a.idToken(h.party, now); err != nil {
 			return nil, newAuthError(http.StatusInternalServerError, "", "The id_token could not be signed")

@@ -68,6 +68,10 @@ func TestATokenAnswerHasOneTokenForEachResourceServer(t *testing.T) {
 	}{
 		"one":              {transferAll, grant{transfer, []entry{}}},
 		"brackets are off": {bracketed, grant{transfer, []entry{}}},
+		"the one of the id_token is first": {
+			transferAll + " openid",
+			grant{entry{"openid", 172800, "Bearer", "auth.globus.org"}, []entry{transfer}},
+		},
 		"three servers": {
 			"openid " + bracketed + " email " + dataAccess("mapped"),
 			grant{

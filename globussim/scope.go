@@ -15,6 +15,7 @@ const (
 	timersServer   = "524230d7-ea86-4a52-8312-86065a9e0417"
 	authServer     = "auth.globus.org"
 	scopeBase      = "https://auth.globus.org/scopes/"
+	offlineAccess  = "offline_access" // asks for refresh tokens, and is not granted itself
 )
 
 // maxScopes and maxScopeDepth bound what one request may ask for.
@@ -181,7 +182,7 @@ func paths(scopes, parents []*scope) iter.Seq[[]*scope] {
 func fixedScopes() map[string]string {
 	const flowsBase = scopeBase + "eec9b274-0c81-4334-bdc2-54e90e689b9a/"
 	servers := map[string]string{
-		"openid": authServer, "email": authServer, "profile": authServer,
+		"openid": authServer, "email": authServer, "profile": authServer, offlineAccess: authServer,
 		scopeBase + timersServer + "/timer":                    timersServer,
 		scopeBase + "facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all": "funcx_service",
 		scopeBase + "actions.globus.org/transfer/transfer":     "actions.globus.org",

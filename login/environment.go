@@ -49,24 +49,40 @@ func (e Environment) AccessToken() (t *AccessToken, warning string, err error) {
 // given returns the token that a variable holds, or the file that another one
 // names.
 func given(variable string, token auth.Secret, file string) (auth.Secret, string, error) {
-	var warning string
-	if file != "" {
-		if !token.IsZero() {
-			return auth.Secret{}, "", fmt.Errorf("%s and %[1]s_FILE are both set: unset one of them", variable)
-		}
-		variable += "_FILE"
-		var err error
-		if token, warning, err = auth.ReadSecret(file); err != nil {
-			return auth.Secret{}, "", fmt.Errorf("%s: %w", variable, err)
-		}
+	switch {
+	case file == "":
+		return token, "", check(variable, token)
+	case !token.IsZero():
+		return auth.Secret{}, "", fmt.Errorf("%s and %[1]s_FILE are both set: unset one of them", variable)
 	}
-	if strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
-		return auth.Secret{}, "", fmt.Errorf("%s has a blank, a line end or an odd character in it: copy the token alone", variable)
-	}
-	if warning != "" {
+	variable += "_FILE"
+	token, warning, err := readToken(file)
+	switch {
+	case err != nil:
+		return auth.Secret{}, "", fmt.Errorf("%s: %w", variable, err)
+	case warning != "":
 		warning = variable + ": " + warning
 	}
 	return token, warning, nil
+}
+
+// readToken returns the token that a file holds, and a warning if everybody may
+// read it.
+func readToken(file string) (auth.Secret, string, error) {
+	token, warning, err := auth.ReadSecret(file)
+	if err == nil {
+		err = check(file, token)
+	}
+	return token, warning, err
+}
+
+// check refuses what cannot be a token, such as two lines. The token must not
+// get into the error.
+func check(where string, token auth.Secret) error {
+	if strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
+		return fmt.Errorf("%s has a blank, a line end or an odd character in it: copy the token alone", where)
+	}
+	return nil
 }
 
 // An Instant is a time in a variable: RFC 3339, or seconds since 1970, as

@@ -12,6 +12,8 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
+const maxToken = 16 << 10 // bytes that a token is sure to fit into
+
 // lock waits until nobody else holds the lock of a file. The lock is on a file
 // beside it, because the file itself is replaced, and ends with the process.
 func lock(ctx context.Context, name string) (release func(), err error) {
@@ -42,30 +44,48 @@ func WriteToken(file string, token auth.Secret) error {
 	return replace(file, []byte(token.Reveal()+"\n"))
 }
 
-// replace writes a file as a whole, for its user alone. It is on the disk when
-// replace returns.
-func replace(name string, data []byte) (err error) {
-	dir := filepath.Dir(name)
-	f, err := os.CreateTemp(dir, "."+filepath.Base(name)+"-*") // mode 0600
+// Writable finds out whether [WriteToken] could write the file, which it does
+// not change: what comes then may be had only once.
+func Writable(file string) error {
+	if info, err := os.Lstat(file); err == nil && info.IsDir() {
+		return fmt.Errorf("%s is a folder", file)
+	}
+	temporary, err := beside(file, make([]byte, maxToken))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name()) // the error before it counts
-		}
-	}()
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+	return os.Remove(temporary)
+}
+
+// replace writes a file as a whole, for its user alone. It is on the disk when
+// replace returns.
+func replace(name string, data []byte) error {
+	temporary, err := beside(name, data)
+	if err != nil {
 		return err
 	}
-	if err = os.Rename(f.Name(), name); err != nil {
-		return err
+	if err := os.Rename(temporary, name); err != nil {
+		return errors.Join(err, os.Remove(temporary))
 	}
-	d, err := os.Open(dir)
+	d, err := os.Open(filepath.Dir(name))
 	if err != nil {
 		return err
 	}
 	_ = d.Sync() // some file systems cannot
 	return d.Close()
+}
+
+// beside writes a temporary file in the folder of another one, for its user
+// alone, and returns its name.
+func beside(name string, data []byte) (temporary string, err error) {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // mode 0600
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		_ = os.Remove(f.Name()) // the error before it counts
+		return "", err
+	}
+	return f.Name(), nil
 }

@@ -67,7 +67,7 @@ func readOnly(err error) bool {
 
 // reread takes the token of the file if it is a new one.
 func (s *renewer) reread() error {
-	token, _, err := auth.ReadSecret(s.given.File)
+	token, _, err := readToken(s.given.File)
 	if err != nil {
 		return &Error{"the refresh token cannot be read", err}
 	}
@@ -120,7 +120,7 @@ func (a AccessToken) Source() *auth.Source {
 			return nil, &Error{"the access token is for Transfer, not for " + server, nil}
 		}
 		if used && a.File != "" {
-			token, _, err := auth.ReadSecret(a.File)
+			token, _, err := readToken(a.File)
 			if err != nil {
 				return nil, &Error{"the access token is not good any more and its file cannot be read", err}
 			}

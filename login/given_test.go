@@ -2,6 +2,7 @@ package login_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -208,14 +209,57 @@ func TestAccessTokenIsReadAgainFromItsFile(t *testing.T) {
 		renew()
 	}
 	w.ExpireTokens()
-	check(t, os.Remove(file))
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://transfer.api.globus.org/v0.10/task_list", http.NoBody)
-	check(t, err)
-	resp, err := rt.RoundTrip(r)
-	if err == nil {
-		_ = resp.Body.Close()
+	for name, spoil := range map[string]func(){
+		"no such file":      func() { check(t, os.Remove(file)) },
+		"odd character":     func() { write(t, file, "half of\na file") },
+		"token is empty":    func() { write(t, file, "\n") },
+		"is longer than 65": func() { write(t, file, strings.Repeat("x", 1<<17)) },
+	} {
+		spoil()
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://transfer.api.globus.org/v0.10/task_list", http.NoBody)
+		check(t, err)
+		resp, err := rt.RoundTrip(r)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+		if e, ok := errors.AsType[*login.Error](err); !ok || !strings.Contains(err.Error(), name) || !strings.Contains(e.Reason, "its file cannot be read") {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
-	if err == nil || !strings.Contains(err.Error(), "its file cannot be read") {
-		t.Errorf("got %v", err)
+	renew()
+	if got := w.works(rt); got != http.StatusOK {
+		t.Errorf("got %d with a token that is whole again", got)
 	}
+}
+
+func TestAccessTokenOutlivesACallerThatGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := login.AccessToken{Token: auth.NewSecret("given")}.Source()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, _ = s.Token(ctx, auth.TransferServer) // whether it came in time
+		synctest.Wait()
+		if got := access(t, s); got != "given" {
+			t.Errorf("got %q", got)
+		}
+	})
+}
+
+func TestSlowRefreshIsNotDoubled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, rotating)
+		given := w.given("")
+		w.after = func(url.Values, bool) { time.Sleep(30 * time.Second) }
+		client, _ := w.logged()
+		s := given.Source(client)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Token(ctx, auth.TransferServer); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the deadline", err)
+		}
+		access(t, s)
+		if w.refreshes() != 1 {
+			t.Errorf("%d refreshes, want one: the second would have shown a refresh token that was good once", w.refreshes())
+		}
+	})
 }

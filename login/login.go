@@ -36,6 +36,9 @@ func (e *Error) Error() string {
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// Temporary reports false.
+func (e *Error) Temporary() bool { return false }
+
 // refreshTime bounds a refresh, which goes on when nobody waits any more: its
 // answer may hold the only refresh token that is good from then on.
 const refreshTime = time.Minute

@@ -2,6 +2,7 @@ package login
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -43,6 +44,13 @@ func (l Login) at(authURL string) bool {
 	return strings.TrimRight(l.Auth, "/") == strings.TrimRight(authURL, "/")
 }
 
+// A StoreError says that a token cannot be renewed because of the file of
+// logins or its folder, which have to be mended on this machine.
+type StoreError struct{ Err error } // names the file
+
+func (e *StoreError) Error() string { return "the stored login: " + e.Err.Error() }
+func (e *StoreError) Unwrap() error { return e.Err }
+
 // A Store is a file of logins, one for each native app and address of Globus
 // Auth. Nobody but its user may read it. Its methods may be called
 // concurrently, by several processes too.
@@ -59,6 +67,16 @@ func (s *Store) File() string { return s.file }
 func (s *Store) Logins(authURL string) ([]Login, error) {
 	all, err := s.read()
 	return slices.DeleteFunc(all, func(l Login) bool { return !l.at(authURL) }), err
+}
+
+// Writable finds out whether [Store.Put] could keep a login.
+func (s *Store) Writable(ctx context.Context) error {
+	release, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	return Writable(s.file)
 }
 
 // Put keeps a login in place of the one of the same app, which it returns.
@@ -170,7 +188,7 @@ func (s *Store) parse(data []byte) ([]Login, error) {
 // withoutContent returns an error of package json without a value in it.
 func withoutContent(err error) error {
 	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-		return fmt.Errorf("%s has a wrong type", e.Field)
+		return fmt.Errorf("%s has a wrong type", cmp.Or(e.Field, "the document"))
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package login
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -18,7 +19,8 @@ import (
 // its refresh token while no other process can do the same, and written to the
 // file before it is used. A token that was refused is replaced by a newer one
 // in the file, or renewed. If the login is gone, belongs to somebody else by
-// now, or cannot be renewed, the error is an [*Error].
+// now, or cannot be renewed, the error is an [*Error]. If the file cannot be
+// read or written, nothing is renewed and the error is a [*StoreError].
 func (s *Store) Source(client *auth.Client, l Login) *auth.Source {
 	k := &keeper{store: s, client: client, login: l, given: make(map[string]string)}
 	return auth.NewSource(k.grant)
@@ -45,8 +47,11 @@ func (k *keeper) grant(ctx context.Context, server string) (map[string]auth.Toke
 		}
 	}
 	release, err := k.store.lock(ctx)
-	if err != nil {
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("renew a token: %w", err)
+	case err != nil:
+		return nil, &StoreError{err}
 	}
 	defer release()
 	all, err := k.load()
@@ -58,6 +63,9 @@ func (k *keeper) grant(ctx context.Context, server string) (map[string]auth.Toke
 	}
 	if tokens := k.unused(server); tokens != nil { // renewed meanwhile, here or by another process
 		return tokens, nil
+	}
+	if err := k.store.write(all); err != nil { // before the old refresh token is spent
+		return nil, &StoreError{err}
 	}
 	renewed, err := k.renew(ctx, server)
 	if err != nil {
@@ -75,7 +83,7 @@ func (k *keeper) grant(ctx context.Context, server string) (map[string]auth.Toke
 func (k *keeper) load() ([]Login, error) {
 	all, err := k.store.read()
 	if err != nil {
-		return nil, err
+		return nil, &StoreError{err}
 	}
 	i := slices.IndexFunc(all, k.login.same)
 	switch {
@@ -97,7 +105,7 @@ func (k *keeper) save(all []Login) error {
 	}
 	maps.Copy(k.login.Tokens, k.unsaved) // these are also in all
 	if err := k.store.write(all); err != nil {
-		return fmt.Errorf("write the renewed token, which is not used before: %w", err)
+		return &StoreError{fmt.Errorf("write the renewed token, which is not used before: %w", err)}
 	}
 	k.unsaved = nil
 	return nil
@@ -118,6 +126,8 @@ func (k *keeper) unused(server string) map[string]auth.Token {
 func (k *keeper) renew(ctx context.Context, server string) (map[string]auth.Token, error) {
 	old, ok := k.login.Tokens[server]
 	switch {
+	case len(k.login.Tokens) == 0:
+		return nil, &Error{"the login has no tokens", nil}
 	case !ok:
 		has := strings.Join(slices.Sorted(maps.Keys(k.login.Tokens)), " and ")
 		return nil, &Error{fmt.Sprintf("the login has no token for %s, only for %s", server, has), nil}

@@ -163,6 +163,52 @@ func TestRotatedTokenThatCannotBeWrittenIsNotUsedAndNotLost(t *testing.T) {
 	}
 }
 
+func TestNothingIsRenewedThatCouldNotBeKept(t *testing.T) {
+	w := newWorld(t, rotating)
+	store, l := w.stored(login.Config{})
+	tests := map[string]func(t *testing.T) (file string){
+		"no temporary file": func(t *testing.T) string {
+			return filepath.Join(t.TempDir(), strings.Repeat("x", 250)) // there is no longer name
+		},
+		"no lock": func(t *testing.T) string {
+			dir := t.TempDir()
+			check(t, os.Mkdir(filepath.Join(dir, "login.json.lock"), 0o700))
+			return filepath.Join(dir, "login.json")
+		},
+		"a folder that others write in": func(t *testing.T) string {
+			dir := t.TempDir()
+			check(t, os.Chmod(dir, 0o777)) //nolint:gosec // that is the case
+			return filepath.Join(dir, "login.json")
+		},
+	}
+	for name, place := range tests {
+		t.Run(name, func(t *testing.T) {
+			data, err := os.ReadFile(store.File())
+			check(t, err)
+			file := place(t)
+			write(t, file, string(data))
+			source := login.NewStore(file).Source(w.client(), l)
+			w.ExpireTokens()
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://transfer.api.globus.org/v0.10/task_list", http.NoBody)
+			check(t, err)
+			resp, err := source.Transport(auth.TransferServer, w).RoundTrip(r)
+			if err == nil {
+				_ = resp.Body.Close() // there should be none
+			}
+			e, ok := errors.AsType[*login.StoreError](err)
+			if !ok || !strings.Contains(e.Error(), filepath.Dir(file)) {
+				t.Errorf("got %v, want a *login.StoreError that names the folder", err)
+			}
+			if w.refreshes() != 0 {
+				t.Errorf("%d refreshes, want none", w.refreshes())
+			}
+			if err := login.NewStore(file).Writable(t.Context()); err == nil {
+				t.Error("it is writable")
+			}
+		})
+	}
+}
+
 func TestTwoProcessesDoNotLoseARotatingToken(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, rotating)
@@ -245,7 +291,7 @@ func TestLoginThatGivesNoToken(t *testing.T) {
 					server = auth.TransferServer
 				}
 				_, err := source.Token(t.Context(), server)
-				if e, ok := errors.AsType[*login.Error](err); !ok || !strings.Contains(e.Error(), tt.want) {
+				if e, ok := errors.AsType[*login.Error](err); !ok || e.Temporary() || !strings.Contains(e.Error(), tt.want) {
 					t.Errorf("got %v, want %q", err, tt.want)
 				}
 			})

@@ -75,6 +75,7 @@ func classify(ctx context.Context, err error) problem {
 	e, isTransfer := errors.AsType[*transfer.Error](err)
 	c, isAuth := errors.AsType[*auth.Error](err)
 	_, isLogin := errors.AsType[*login.Error](err)
+	_, isStore := errors.AsType[*login.StoreError](err)
 	if isTransfer {
 		p.Code, p.RequestID = e.Code, e.RequestID
 	}
@@ -95,7 +96,7 @@ func classify(ctx context.Context, err error) problem {
 		}
 	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() != nil:
 		p.Class, p.status = string(engine.TimedOut), exitTimedOut
-	case isUsage(err):
+	case isUsage(err) || isStore:
 		p.Class, p.status = "usage", exitUsage
 	case isTransfer:
 		class := doctor.ClassOf(e)
@@ -145,10 +146,13 @@ func (a *app) sentence(err error) string {
 	_, isFailure := errors.AsType[*engine.Failure](err)
 	c, isAuth := errors.AsType[*auth.Error](err)
 	l, isLogin := errors.AsType[*login.Error](err)
+	s, isStore := errors.AsType[*login.StoreError](err)
 	switch { // whatever was to be done
 	case isFailure, isConsent(err):
 	case isLogin:
 		text = l.Error()
+	case isStore:
+		text = s.Error()
 	case isAuth:
 		text = "log in: " + c.Error()
 	}
@@ -169,7 +173,8 @@ func (a *app) nextStep(err error) string {
 		}
 		return a.who.again()
 	}
-	if _, ok := errors.AsType[*auth.Error](err); ok {
+	_, isStore := errors.AsType[*login.StoreError](err)
+	if _, ok := errors.AsType[*auth.Error](err); ok || isStore {
 		return "" // its text has it
 	}
 	if e, ok := errors.AsType[*transfer.Error](err); ok && e.NeedsSession() && a.who.person() {

@@ -52,7 +52,7 @@ func (a *app) connect(scopes ...auth.Scope) (*clients, error) {
 	return &clients{
 		account: account,
 		transfer: transfer.New(
-			client(retry.New(account.Transport(auth.TransferServer, limited), a.retries(), a.log)),
+			client(retry.New(advised{account.Transport(auth.TransferServer, limited), id}, a.retries(), a.log)),
 			transfer.WithBaseURL(a.env.transferURL()), transfer.WithConsent(account.Consent),
 		),
 	}, nil

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -149,7 +148,10 @@ func warnings(list ...string) []string {
 
 // logins is the file of logins; nil if the environment names no place for it.
 func (a *app) logins() *login.Store {
-	dir := cmp.Or(a.env.XDGConfigHome, filepath.Join(a.env.Home, ".config"))
+	dir := a.env.XDGConfigHome
+	if !filepath.IsAbs(dir) { // then the XDG specification has it ignored
+		dir = filepath.Join(a.env.Home, ".config")
+	}
 	if !filepath.IsAbs(dir) {
 		return nil
 	}

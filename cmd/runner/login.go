@@ -86,7 +86,7 @@ func (a *app) loginCommand() *cobra.Command {
 // run logs in and keeps the tokens.
 func (l *newLogin) run(ctx context.Context) error {
 	store := l.logins()
-	if err := l.check(store); err != nil {
+	if err := l.check(ctx, store); err != nil {
 		return err
 	}
 	base, err := l.baseTransport()
@@ -100,13 +100,18 @@ func (l *newLogin) run(ctx context.Context) error {
 		return err
 	}
 	transfer, ok := tokens[auth.TransferServer]
-	if !ok {
-		return &login.Error{Reason: "the login was allowed, but not for Transfer"}
+	switch {
+	case !ok:
+		err = &login.Error{Reason: "the login was allowed, but not for Transfer"}
+	case l.refreshFile != "":
+		err = l.keepRefreshToken(transfer)
+	default:
+		err = l.keep(ctx, client, store, tokens)
 	}
-	if l.refreshFile != "" {
-		return l.keepRefreshToken(transfer)
+	if err != nil {
+		l.takeBack(ctx, client, tokens)
 	}
-	return l.keep(ctx, client, store, tokens)
+	return err
 }
 
 // keep finds out who logged in and puts the login into the store. The tokens of
@@ -135,7 +140,7 @@ func (l *newLogin) keep(ctx context.Context, client *auth.Client, store *login.S
 }
 
 // check completes the settings and finds out what would spoil the login later.
-func (l *newLogin) check(store *login.Store) error {
+func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	if l.refreshFile == "" {
 		if store == nil {
 			return errNoPlace()
@@ -173,6 +178,15 @@ func (l *newLogin) check(store *login.Store) error {
 		l.cfg.Scopes = auth.Scopes{{Name: auth.TransferAll}}
 	}
 	l.cfg.Scopes = l.cfg.Scopes.Merge(l.scopes.Scopes...)
+	if l.refreshFile != "" {
+		if err := login.Writable(l.refreshFile); err != nil {
+			return usageError{fmt.Errorf("--refresh-token-file: %w", err)}
+		}
+		return nil
+	}
+	if err := store.Writable(ctx); err != nil {
+		return usageError{fmt.Errorf("the login could not be kept: %w", err)}
+	}
 	return nil
 }
 

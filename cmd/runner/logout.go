@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/login"
 )
+
+const takeBackTime = 10 * time.Second
 
 func (a *app) logoutCommand() *cobra.Command {
 	var force bool
@@ -67,6 +70,15 @@ func (a *app) logout(ctx context.Context, force bool) error {
 			fmt.Fprintln(w, "nobody was logged in")
 		}
 	})
+}
+
+// takeBack revokes the tokens of a login that is not kept.
+func (l *newLogin) takeBack(ctx context.Context, client *auth.Client, tokens map[string]auth.Token) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
+	defer cancel()
+	if err := revoke(ctx, client, login.Login{ClientID: l.cfg.ClientID, Tokens: tokens}, nil); err != nil {
+		l.log.Warn("the tokens are not kept and could not be revoked, so they stay good until they expire", "err", err)
+	}
 }
 
 // revoke makes the tokens of a login worthless, but for those that are in use

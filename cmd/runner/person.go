@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -33,6 +35,21 @@ func (p *person) Consent(_ context.Context, scopes []string) error {
 // Userinfo is [auth.Client.Userinfo] of the person.
 func (p *person) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return p.client.Userinfo(ctx, p.Source)
+}
+
+// An advised is the way to a service. If the person has to log in again its
+// error says how, also where only a log takes it.
+type advised struct {
+	http.RoundTripper
+	id *identity
+}
+
+func (a advised) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := a.RoundTripper.RoundTrip(r)
+	if _, ok := errors.AsType[*login.Error](err); ok {
+		err = fmt.Errorf("%w; %s", err, a.id.again())
+	}
+	return resp, err
 }
 
 // again says how the person gets new tokens, which allow these scopes too.
