@@ -69,8 +69,7 @@ func (g *Globus) permission(u *use, rules []*transfer.AccessRule, owner string) 
 	}
 	var expires time.Time
 	for _, rule := range rules {
-		if !strings.Contains(rule.Permissions, want) ||
-			!strings.HasPrefix(strings.TrimSuffix(u.path, "/")+"/", strings.TrimSuffix(rule.Path, "/")+"/") {
+		if !strings.Contains(rule.Permissions, want) || !within(u.path, rule.Path) {
 			continue
 		}
 		if rule.ExpirationDate.IsZero() {

@@ -130,7 +130,7 @@ func unwell(code string) bool {
 // failed returns the finding that err is. What is neither a reply nor of the
 // network is of the credentials.
 func (g *Globus) failed(err error) Finding {
-	f := Bad(ClassOf(err), describe(err), g.advise(err))
+	f := Bad(g.class(err), describe(err), g.advise(err))
 	switch {
 	case f.Class != "":
 	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
@@ -152,6 +152,13 @@ func (g *Globus) advise(err error) string {
 		return g.Advise(err)
 	}
 	return Advice(err, g.Username)
+}
+
+func (g *Globus) class(err error) Class {
+	if g.Class != nil {
+		return g.Class(err)
+	}
+	return ClassOf(err)
 }
 
 // describe says what an error is, without what to do about it.

@@ -68,8 +68,15 @@ func TestEachErrorHasItsClassAndItsAdvice(t *testing.T) {
 func TestASecretThatIsNoneIsDoubted(t *testing.T) {
 	const good = "Zk3XJ8yqQn5v0d2mT7wB4rL9sH1cE6uA+oP/iKgFfVY="
 	tests := map[string]string{ // what is seen, by secret
-		good:                 "",
-		"canary+/=Xq7Zt0":    "",
+		good:              "",
+		"canary+/=Xq7Zt0": "",
+		"'" + good + "'":  "the secret has quotes around it or in it",
+		`"` + good:        "the secret has quotes around it or in it",
+		"\ufeff" + good:   "the secret has a character in it that no secret has, such as a blank or a byte order mark",
+		"Zk3X Jyq":        "the secret has a character in it that no secret has, such as a blank or a byte order mark",
+
+		"CLIENT_SECRET=" + good: "the secret begins with the name of a variable",
+
 		clientID:             "the secret is the client id",
 		nativeApp:            "the secret is a UUID, as ids are",
 		"changeme":           "the secret looks like the words of an example",

@@ -35,6 +35,8 @@ type Globus struct {
 	Username string // of the identity, for messages: <client id>@clients.auth.globus.org
 	// Advise says what to do about an error; nil means [Advice].
 	Advise func(error) string
+	// Class says of what class an error is; nil means [ClassOf].
+	Class  func(error) Class
 	Fix    bool // give consents that are missing
 	Person bool // whose Consent gives none, but says how it is given in a browser
 	Write  bool // make and remove a folder in each destination
@@ -149,9 +151,6 @@ func span(d time.Duration) string {
 	return text
 }
 
-// endless is longer than any token is good: nobody has said how long it is.
-const endless = 30 * 24 * time.Hour
-
 // login gets the token for Transfer, and looks whether it is good for all that
 // is needed.
 func (g *Globus) login(ctx context.Context) []Finding {
@@ -163,10 +162,10 @@ func (g *Globus) login(ctx context.Context) []Finding {
 		return []Finding{Bad(Credentials, fmt.Sprintf("the token for %s lacks the scope %s", auth.TransferServer, auth.TransferAll),
 			"get tokens with that scope").Stopping()}
 	}
-	if left := time.Until(token.Expires()); left < endless {
-		return []Finding{Good(fmt.Sprintf("accepted; the token for %s is good for %s", auth.TransferServer, span(left)))}
+	if token.Expires().IsZero() { // it was given, and is seen by no service yet
+		return []Finding{Good("there is a token for " + auth.TransferServer + "; how long it is good is not known")}
 	}
-	return []Finding{Good("accepted; nobody knows how long the token for " + auth.TransferServer + " is good")}
+	return []Finding{Good(fmt.Sprintf("accepted; the token for %s is good for %s", auth.TransferServer, span(time.Until(token.Expires()))))}
 }
 
 // serviceDomain is the domain of service accounts, whose names are their ids.

@@ -23,6 +23,9 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 	case err != nil:
 		f := c.globus.failed(err)
 		f.Seen = u.text(f.Seen)
+		if refused && strings.HasSuffix(e.Code, "NotDirectory") {
+			f.Advice = "a part of the path is a file there: correct the path, or move the file away"
+		}
 		if refused && (e.PermissionDenied() || strings.HasSuffix(e.Code, "LoginFailed")) {
 			f.Advice = askOwner(c.doc.OwnerString, c.favour(u, e))
 		}
@@ -31,7 +34,7 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 	switch {
 	case u.role == source && entry == "an empty folder" && u.guarded:
 		return []Finding{Doubt(u.text("is empty, and the job would empty its destination"),
-			"the job refuses to mirror an empty folder, unless it has allow_empty_source")}
+			"see that it is filled before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}")}
 	case (u.role == destination || u.role == folder) && !c.globus.Write:
 		entry += "; whether it may be written, --write-probe finds out"
 	}
@@ -66,7 +69,7 @@ func (c *collection) missing(u *use, e *transfer.Error) Finding {
 	const absent = "is not there"
 	switch {
 	case (u.role == destination || u.role == folder) && c.globus.Write:
-		return Good(u.text(absent + " yet; it will be made"))
+		return Good(u.text(absent + " yet")) // the probe tells whether it can be made
 	case u.role == destination || u.role == folder:
 		return Good(u.text(absent + " yet; whether it can be made, --write-probe finds out"))
 	case u.optional:

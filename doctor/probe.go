@@ -41,9 +41,13 @@ func (c *collection) targets() []string {
 // probe makes a folder of a new name in dir, or in the nearest folder above it
 // that exists, and removes it again, whatever comes between.
 func (c *collection) probe(ctx context.Context, dir string) []Finding {
-	dir, err := c.nearest(ctx, dir)
-	if err != nil {
-		return []Finding{c.unwritable(dir, err)}
+	wanted := dir
+	dir, err := c.nearest(ctx, wanted)
+	switch e, _ := errors.AsType[*transfer.Error](err); {
+	case e != nil && e.PermissionDenied() && dir != wanted && isGuest(c.doc):
+		return []Finding{c.untried(dir, wanted, err)}
+	case err != nil:
+		return []Finding{c.unwritable(dir, wanted, err)}
 	}
 	path := dir + ".runner-doctor-" + strings.ToLower(rand.Text()[:12]) + "/"
 	_, err = c.globus.Client.Mkdir(ctx, c.id, path)
@@ -52,7 +56,7 @@ func (c *collection) probe(ctx context.Context, dir string) []Finding {
 		err = nil // nobody else knows the name: the answer to an earlier try was lost
 	}
 	if refused && err != nil && !e.Temporary() {
-		return []Finding{c.unwritable(dir, err)}
+		return []Finding{c.unwritable(dir, wanted, err)}
 	}
 	// From here on the folder may be there.
 	clean, cancel := context.WithCancel(context.WithoutCancel(ctx))
@@ -61,7 +65,7 @@ func (c *collection) probe(ctx context.Context, dir string) []Finding {
 	left := c.remove(clean, ctx.Done(), path)
 	switch {
 	case err != nil:
-		return append([]Finding{c.unwritable(dir, err)}, left...)
+		return append([]Finding{c.unwritable(dir, wanted, err)}, left...)
 	case left != nil:
 		return left
 	}
@@ -83,11 +87,21 @@ func (c *collection) nearest(ctx context.Context, dir string) (string, error) {
 	}
 }
 
-func (c *collection) unwritable(dir string, err error) Finding {
+// untried says that a folder which is not there cannot be tried, since the
+// rules let nobody into dir, above it. They may give access to that one alone.
+func (c *collection) untried(dir, wanted string, err error) Finding {
+	f := c.unwritable(dir, wanted, err)
+	return Doubt(wanted+": is not there yet, and cannot be tried: "+dir+" may not be listed", "if its access rules do not have it, "+f.Advice)
+}
+
+// unwritable says that no folder could be made in dir, which is the wanted one
+// or above it.
+func (c *collection) unwritable(dir, wanted string, err error) Finding {
 	f := c.globus.failed(err)
 	f.Seen = fmt.Sprintf("%s: no folder could be made: %s", dir, f.Seen)
-	if e, ok := errors.AsType[*transfer.Error](err); ok && e.PermissionDenied() {
-		f.Advice = askOwner(c.doc.OwnerString, c.favour(&use{role: destination, path: dir}, e))
+	e, ok := errors.AsType[*transfer.Error](err)
+	if ok && e.PermissionDenied() {
+		f.Advice = askOwner(c.doc.OwnerString, c.favour(&use{role: destination, path: wanted}, e))
 	}
 	return f
 }

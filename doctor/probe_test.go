@@ -36,6 +36,16 @@ func TestAProbeTellsWhetherTheDestinationCanBeWritten(t *testing.T) {
 				vaultID + ") File: * Message: Path not allowed. → ask the collection's owner (" + owner + ") to give " + robot + " " + writes + "EndpointPermissionDenied exit refused"},
 			0,
 		},
+		"a rule for a folder that is not there": {
+			func(p *patient) {
+				p.vault.Access = []globussim.AccessRule{{Principal: clientID, Path: "/new/", Permissions: "rw"}}
+				p.jobs = `
+  nightly: {transfer: {source: "lab:/data/", destination: "vault:/new/folder/"}}`
+			},
+			[]string{"warning write_probe vault: /new/folder/: is not there yet, and cannot be tried: / may not be listed → if its access rules do not have it, ask the collection's owner (" +
+				owner + ") to give " + robot + " write access to /new/folder/"},
+			0,
+		},
 		"the answer is lost": {fault(globussim.Fault{Path: mkdir, Drop: globussim.DropAfter}), []string{
 			"error write_probe vault: /archive/: no folder could be made: globus.test: connection dropped: unexpected EOF → check the network, the proxy and the address, or run again later exit temporary",
 		}, 0},

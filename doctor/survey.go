@@ -143,11 +143,16 @@ func (s *surveyor) add(j *jobs.Job, id string, u use) {
 // made reports whether some job writes to the path, so that it may come to be.
 func (c *collection) made(path string) bool {
 	for _, u := range c.uses {
-		if (u.role == destination || u.role == folder) && strings.HasPrefix(path, u.path) {
+		if (u.role == destination || u.role == folder) && within(path, u.path) {
 			return true
 		}
 	}
 	return false
+}
+
+// within reports whether a path is a folder, or somewhere in it.
+func within(path, folder string) bool {
+	return strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", strings.TrimSuffix(folder, "/")+"/")
 }
 
 // does reports whether the collection is used in that role.

@@ -36,13 +36,22 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x/"}}, {transfer: {source: "vault:/x/y/", destination: "lab:/z/"}}]}`, nil,
 			[]string{"warning source vault: /x/y/: is not there yet (a) → a job writes there, so it may come in time"},
 		},
+		"a source beside what a job writes": {
+			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x"}}, {transfer: {source: "vault:/xy/", destination: "lab:/z/"}}]}`, nil,
+			[]string{"error source vault: /xy/: is not there (a) → check that the path exists, and that it is spelled as on the collection code ClientError.NotFound exit refused"},
+		},
+		"a path through a file": {
+			`a: {transfer: {source: "lab:/data/a.txt/b/", destination: "vault:/x/"}}`, nil,
+			[]string{"error source lab: /data/a.txt/b/: ExternalError.DirListingFailed.NotDirectory: Error (DirListing) Endpoint: lab (" + labID +
+				") File: /data/a.txt/b Message: NotDirectory (a) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
+		},
 		"something to delete that is missing": {
 			`a: {delete: {collection: lab, paths: ["/missing/"], recursive: true}}`, nil,
 			[]string{"error deletion lab: /missing/: is not there (a) → check that the path exists, and that it is spelled as on the collection code ClientError.NotFound exit refused"},
 		},
 		"a mirror of nothing": {
 			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true}}`, empty,
-			[]string{"warning source lab: /data/: is empty, and the job would empty its destination (a) → the job refuses to mirror an empty folder, unless it has allow_empty_source"},
+			[]string{"warning source lab: /data/: is empty, and the job would empty its destination (a) → see that it is filled before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"},
 		},
 		"a suspended job": {
 			`a: {schedule: "@daily", suspend: true, transfer: {source: "lab:/data/", destination: "vault:/x/"}}`, nil,

@@ -19,6 +19,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/doctor"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -230,7 +231,7 @@ func (a *app) introduce(g *doctor.Globus) error {
 	}
 	policy := a.retries()
 	policy.MaxRetryAfter = 2 * time.Second
-	g.Username, g.Account, g.Advise = a.identity(), globus.account, a.advise
+	g.Username, g.Account, g.Advise, g.Class = a.identity(), globus.account, a.advise, classOf
 	g.Person = a.who.kind != serviceAccount
 	g.Web = client(retry.New(base, policy, a.log))
 	limited := retry.Limit(base, budgetRequests, budgetWindow)
@@ -246,6 +247,14 @@ func (a *app) advise(err error) string {
 		return e.Advice()
 	}
 	return step
+}
+
+// classOf is that of doctor, which knows nothing of the errors of a login.
+func classOf(err error) doctor.Class {
+	if _, ok := errors.AsType[*login.Error](err); ok {
+		return doctor.Credentials
+	}
+	return doctor.ClassOf(err)
 }
 
 // static is the Look of a check that was made before.

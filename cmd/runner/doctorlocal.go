@@ -65,7 +65,11 @@ func (a *app) credentialsFindings(context.Context) []doctor.Finding {
 	}
 	found := []doctor.Finding{doctor.Good(what + ", from " + who.from)}
 	for _, w := range who.warnings {
-		found = append(found, doctor.Doubt(w, "chmod 600, or in Kubernetes a defaultMode of 0440 with an fsGroup"))
+		advice := "unset the one that is not meant"
+		if strings.Contains(w, "(mode ") { // of a file
+			advice = "chmod 600, or in Kubernetes a defaultMode of 0440 with an fsGroup"
+		}
+		found = append(found, doctor.Doubt(w, advice))
 	}
 	if who.kind != serviceAccount {
 		return found
@@ -85,8 +89,7 @@ func (a *app) credentialsFindings(context.Context) []doctor.Finding {
 func manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 	var checks []*doctor.Check
 	for _, j := range list {
-		i := slices.IndexFunc(j.Steps, func(s jobs.Step) bool { return s.Manifest != "" })
-		if i < 0 {
+		if !slices.ContainsFunc(j.Steps, func(s jobs.Step) bool { return s.Manifest != "" }) {
 			continue
 		}
 		checks = append(checks, &doctor.Check{Group: "jobs", Name: "manifest", Subject: j.Name, Look: func(context.Context) []doctor.Finding {
@@ -94,17 +97,35 @@ func manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 			if j.Schedule != nil {
 				at = j.Schedule.Next(now)
 			}
-			p, err := newPlan(j, at)
-			switch {
-			case err != nil && strings.Contains(j.Steps[i].Manifest, "{{"):
-				return []doctor.Finding{doctor.Doubt(err.Error(), "see that it is made before the job is due")}
-			case err != nil:
-				return []doctor.Finding{doctor.Bad(doctor.Usage, err.Error(), "mend it; runner plan "+j.Name+" shows what would be submitted")}
+			steps, err := j.Render(jobs.ScheduledKey(at), at)
+			if err != nil {
+				return nil // the check of the paths tells why
 			}
-			return []doctor.Finding{doctor.Good(fmt.Sprintf("%s in %s", count(p.Steps[i].Items, "item"), count(p.Steps[i].Tasks, "task")))}
+			var found []doctor.Finding
+			for i := range steps {
+				if steps[i].Manifest != "" {
+					found = append(found, manifest(j, &j.Steps[i], &steps[i]))
+				}
+			}
+			return found
 		}})
 	}
 	return checks
+}
+
+// manifest looks into the manifest of a step; raw has the template of its name.
+func manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
+	p, err := planStep(step)
+	if err == nil && p.Items == 0 {
+		err = fmt.Errorf("manifest %s: there is no line with paths in it", step.Manifest)
+	}
+	switch {
+	case err != nil && strings.Contains(raw.Manifest, "{{"):
+		return doctor.Doubt(err.Error(), "see that it is made before the job is due")
+	case err != nil:
+		return doctor.Bad(doctor.Usage, err.Error(), "mend it; runner plan "+j.Name+" shows what would be submitted")
+	}
+	return doctor.Good(fmt.Sprintf("%s in %s", count(p.Items, "item"), count(p.Tasks, "task")))
 }
 
 // zones looks whether the zones of the jobs are known.
