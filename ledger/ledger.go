@@ -64,7 +64,8 @@ type store interface {
 // newer one is an error, as is a database of another program.
 //
 // A server that does not answer is given up after 10 seconds, or earlier if
-// url has a connect_timeout. No error and no log holds the url's password.
+// url has a connect_timeout; the error then has a method Temporary that returns
+// true, as have those of a server that is lost later. No error and no log holds the url's password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Ledger, error) {
 	var (
 		s   store

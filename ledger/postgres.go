@@ -93,10 +93,10 @@ func (l *postgresStore) write(ctx context.Context, f func(context.Context, sessi
 	defer cancel()
 	for begin := time.Now(); ; {
 		err := l.once(ctx, f)
+		if err == nil || spoke(err) {
+			l.there.Store(true)
+		}
 		if err == nil || ctx.Err() != nil || !l.there.Load() || !broken(err) || time.Since(begin) > reconnectTime {
-			if err == nil {
-				l.there.Store(true)
-			}
 			return l.explain(ctx, err)
 		}
 		select {
@@ -114,11 +114,18 @@ func (l *postgresStore) once(ctx context.Context, f func(context.Context, sessio
 	return errors.Join(f(ctx, session{conn: conn, dialect: l.dialect()}), conn.Close())
 }
 
+// spoke reports whether err is what a server says that is about to go or to
+// come.
+func spoke(err error) bool {
+	e, ok := errors.AsType[*pgconn.PgError](err)
+	return ok && strings.HasPrefix(e.Code, "57P0")
+}
+
 // broken reports whether err is of the connection, or of a server that is about
 // to go or to come.
 func broken(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return strings.HasPrefix(e.Code, "08") || strings.HasPrefix(e.Code, "57P0")
+		return strings.HasPrefix(e.Code, "08") || spoke(e)
 	}
 	_, refused := errors.AsType[*pgconn.ConnectError](err)
 	_, network := errors.AsType[net.Error](err)
@@ -151,16 +158,28 @@ func (l *postgresStore) explain(ctx context.Context, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return fmt.Errorf("%s: %w", l.place, context.Cause(ctx))
+		return outOfReach{fmt.Errorf("%s: %w", l.place, context.Cause(ctx))}
 	}
+	passes := broken(err)
 	if _, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return fmt.Errorf("%s: %w", l.place, err)
+		err = fmt.Errorf("%s: %w", l.place, err)
+	} else if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
+		err = fmt.Errorf("%s: %s", l.place, strings.Join(strings.Fields(e.Error()), " "))
 	}
-	if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		return fmt.Errorf("%s: %s", l.place, strings.Join(strings.Fields(e.Error()), " "))
+	if passes {
+		return outOfReach{err}
 	}
 	return err
 }
+
+// An outOfReach error is of a database that does not answer now.
+type outOfReach struct{ error }
+
+// Unwrap returns the cause.
+func (e outOfReach) Unwrap() error { return e.error }
+
+// Temporary reports true.
+func (outOfReach) Temporary() bool { return true }
 
 // serve lets everybody serve: leases and claims keep them apart.
 func (l *postgresStore) serve(string) (func(), error) { return func() {}, nil }

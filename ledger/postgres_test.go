@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -135,4 +136,26 @@ func TestTablesOfOthersAreLeftAlone(t *testing.T) {
 	ok(t, err)
 	ok(t, server.Exec(t.Context(), "CREATE TABLE "+parsed.Query().Get("search_path")+".orders (id BIGINT)"))
 	wantText(t, openError(t, u), "another program", "orders")
+}
+
+func TestAServerThatIsAwayIsTemporary(t *testing.T) {
+	tests := map[string]struct {
+		url       string
+		temporary bool
+	}{
+		"nobody listens": {"postgres://u:p@127.0.0.1:1/d?sslmode=disable", true},
+		"wrong password": {strings.Replace(schema(t), "%40", "x", 1), false},
+		"malformed":      {"postgres://u:p@127.0.0.1:port/d", false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			e, ok := errors.AsType[interface {
+				error
+				Temporary() bool
+			}](openError(t, tt.url))
+			if got := ok && e.Temporary(); got != tt.temporary {
+				t.Errorf("got %v, temporary: %t, want %t", e, got, tt.temporary)
+			}
+		})
+	}
 }

@@ -80,7 +80,11 @@ func (a *app) tryLedger(ctx context.Context, name string) doctor.Finding {
 		err = errors.Join(l.Check(ctx), l.Close())
 	}
 	if err != nil {
-		return doctor.Bad(doctor.Usage, strings.ReplaceAll(err.Error(), "\n", "; "), "see that it can be reached and written, or name another place with RUNNER_STATE")
+		class := doctor.Usage
+		if isTemporary(err) {
+			class = doctor.Temporary
+		}
+		return doctor.Bad(class, strings.ReplaceAll(err.Error(), "\n", "; "), "see that it can be reached and written, or name another place with RUNNER_STATE")
 	}
 	return doctor.Good(name + " can be written, and its schema is up to date")
 }

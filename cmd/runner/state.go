@@ -65,10 +65,13 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 		}
 	}
 	l, err := ledger.Open(ctx, url, a.log)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
+	switch {
+	case err == nil:
+		return l, nil
+	case isTemporary(err): // whoever starts the program should start it again
+		return nil, fmt.Errorf("RUNNER_STATE: %w; check that the database is there, or start again later", err)
 	}
-	return l, nil
+	return nil, usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
 }
 
 // needLedger opens the ledger for a command that is of no use without one.
