@@ -138,7 +138,7 @@ func manifest(r io.Reader, s *jobs.Step) iter.Seq2[transfer.Item, error] {
 			item := transfer.Item{
 				SourcePath:        jobs.Below(base.SourcePath, line.Source),
 				DestinationPath:   jobs.Below(base.DestinationPath, line.Destination),
-				Recursive:         &line.Recursive,
+				Recursive:         line.Recursive,
 				ExternalChecksum:  line.ExternalChecksum,
 				ChecksumAlgorithm: base.ChecksumAlgorithm,
 			}

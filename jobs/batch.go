@@ -17,13 +17,13 @@ type BatchLine struct {
 	Line             int // from 1
 	Source           string
 	Destination      string // empty in a batch of paths to delete
-	Recursive        bool
+	Recursive        *bool  // nil: Globus finds out
 	ExternalChecksum string
 }
 
 // Batch reads lines of the form
 //
-//	[--recursive|-r] [--external-checksum TEXT] SOURCE DESTINATION
+//	[--recursive|-r|--no-recursive] [--external-checksum TEXT] SOURCE DESTINATION
 //
 // with shell quotes. Blank lines and what follows a # are left out. With fields
 // 1, a line is a single path without options. An error names its line and is
@@ -80,14 +80,16 @@ func parseBatchLine(text string, fields int) (BatchLine, error) {
 		case word == "--":
 			options = false
 		case word == "-r" || word == "--recursive":
-			line.Recursive = true
+			line.Recursive = new(true)
+		case word == "--no-recursive":
+			line.Recursive = new(false)
 		case hasValue:
 			line.ExternalChecksum = value
 		case word == "--external-checksum" && i+1 < len(words):
 			i++
 			line.ExternalChecksum = words[i]
 		default:
-			return BatchLine{}, fmt.Errorf("unknown option %s, want --recursive or --external-checksum TEXT", word)
+			return BatchLine{}, fmt.Errorf("unknown option %s, want --recursive, --no-recursive or --external-checksum TEXT", word)
 		}
 	}
 	switch {

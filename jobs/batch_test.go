@@ -23,8 +23,8 @@ func TestBatchReadsGlobusCLIsFormat(t *testing.T) {
 	want := []jobs.BatchLine{
 		{Line: 2, Source: "/a/1.dat", Destination: "/b/1.dat"},
 		{Line: 4, Source: "/with blank/2.dat", Destination: "/b/its 2.dat"},
-		{Line: 5, Source: "/a/dir", Destination: "/b/dir", Recursive: true},
-		{Line: 6, Source: "a b", Destination: `c"d`, Recursive: true},
+		{Line: 5, Source: "/a/dir", Destination: "/b/dir", Recursive: new(true)},
+		{Line: 6, Source: "a b", Destination: `c"d`, Recursive: new(true)},
 		{Line: 7, Source: "/x#y", Destination: "/b/y", ExternalChecksum: "9a0364b9e99bb480dd25e1f0284c8555"},
 		{Line: 8, Source: "-odd", Destination: "-r"},
 	}
@@ -99,7 +99,7 @@ func FuzzBatch(f *testing.F) {
 
 func ExampleBatch() {
 	for line, err := range jobs.Batch(strings.NewReader("-r '/raw data/' /archive/\n"), 2) {
-		fmt.Println(line.Source, line.Destination, line.Recursive, err)
+		fmt.Println(line.Source, line.Destination, *line.Recursive, err)
 	}
 	// Output: /raw data/ /archive/ true <nil>
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -52,7 +53,7 @@ func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
 	fields, err := batchItems(src, dst, bytes.NewReader(head))
 	switch _, long := errors.AsType[tooLong](err); {
 	case (long || len(head) == maxBatch) && b.Manifest != "":
-		if err := check(io.MultiReader(bytes.NewReader(head), r)); err != nil {
+		if err := check(io.MultiReader(bytes.NewReader(head), r), src, dst); err != nil {
 			im.problem(o.Name, "%v", err)
 			return im.done(nil), nil
 		}
@@ -73,16 +74,17 @@ type tooLong struct{ error }
 // manifest are the keys of a transfer whose items are in a file.
 func manifest(src, dst place, name string) []field {
 	for _, p := range []*place{&src, &dst} {
-		if p.path == "" {
-			p.path = "/"
+		if !strings.HasSuffix(p.path, "/") {
+			p.path += "/" // it is a folder
 		}
 	}
 	return []field{{"source", src}, {"destination", dst}, {"manifest", name}}
 }
 
 // batchItems are the keys of a transfer with the items of a batch. The paths of
-// src and dst are put before those of the lines.
-func batchItems(src, dst place, r io.Reader) ([]field, error) {
+// src and dst are put before those of the lines; checksums are of the algorithm,
+// if there is one.
+func batchItems(src, dst place, r io.Reader, algorithm ...field) ([]field, error) {
 	var items [][]field
 	for line, err := range jobs.Batch(r, 2) {
 		if err != nil {
@@ -92,11 +94,11 @@ func batchItems(src, dst place, r io.Reader) ([]field, error) {
 			{"source", place{src.id, below(src.path, line.Source)}},
 			{"destination", place{dst.id, below(dst.path, line.Destination)}},
 		}
-		if line.Recursive {
-			item = append(item, field{"recursive", true})
+		if line.Recursive != nil {
+			item = append(item, field{"recursive", *line.Recursive})
 		}
 		if line.ExternalChecksum != "" {
-			item = append(item, field{"external_checksum", line.ExternalChecksum})
+			item = append(append(item, field{"external_checksum", line.ExternalChecksum}), algorithm...)
 		}
 		if items = append(items, item); len(items) > maxItems {
 			return nil, tooLong{fmt.Errorf("--batch: there are more than %d lines; put them into a file of their own", maxItems)}
@@ -123,22 +125,48 @@ func batchPaths(at place, r io.Reader) ([]string, error) {
 	return paths, nil
 }
 
-// below puts a folder, which may be a template, before a path of a batch.
+// below puts a folder, which may be a template, before a path of a batch that
+// is relative, as globus-cli does.
 func below(folder, path string) string {
+	if strings.HasPrefix(path, "/") {
+		return literal(path)
+	}
 	return absolute(jobs.Below(folder, literal(path)))
 }
 
-// check reads all lines of a batch.
-func check(r io.Reader) error {
+// check reads all lines of a batch that is to be a manifest, whose paths are
+// all below those of the job.
+func check(r io.Reader, src, dst place) error {
 	lines := 0
-	for _, err := range jobs.Batch(r, 2) {
+	for line, err := range jobs.Batch(r, 2) {
 		if err != nil {
 			return err
+		}
+		for _, end := range []struct{ flag, folder, path string }{
+			{"--source", src.path, line.Source},
+			{"--destination", dst.path, line.Destination},
+		} {
+			if err := differs(end.folder, end.path); err != nil {
+				return fmt.Errorf("line %d: %w %s", line.Line, err, end.flag)
+			}
 		}
 		lines++
 	}
 	if lines == 0 {
 		return errors.New("there is no line with paths")
+	}
+	return nil
+}
+
+// differs says why a path is not the same in a manifest below the folder as in
+// a batch of globus-cli, for which only a relative one is below it. What the
+// text ends with is the flag that gives the folder.
+func differs(folder, path string) error {
+	switch absolute := strings.HasPrefix(path, "/"); {
+	case absolute && folder != "" && folder != "/":
+		return fmt.Errorf("%q is absolute, but in a manifest it would be below %s; write it so that it is, or leave the path out of", short(path), short(folder))
+	case !absolute && folder == "" && path != "~" && !strings.HasPrefix(path, "~/"):
+		return fmt.Errorf("%q is relative; write ~/ before all such paths, or a folder behind the id in", short(path))
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ jobs:
 func TestLongBatchBecomesTheManifest(t *testing.T) {
 	var text strings.Builder
 	for i := range 101 {
-		fmt.Fprintf(&text, "/a/%d /b/%d\n", i, i)
+		fmt.Fprintf(&text, "/a/%d b/%d\n", i, i)
 	}
 	r := batch(t, text.String(), migrate.Batch{Source: lab, Destination: vault + ":/in/", Manifest: "list.txt", Job: "Frames"})
 	const want = `jobs:
@@ -70,6 +70,18 @@ func TestLongBatchBecomesTheManifest(t *testing.T) {
       manifest: list.txt
 `
 	if _, got, _ := strings.Cut(string(r.File), "\njobs:"); "jobs:"+got != want {
+		t.Errorf("got\n%s\nwant\n%s\nproblems: %q", got, want, lines(r.Problems))
+	}
+}
+
+func TestAbsolutePathsOfABatchAreNotBelowItsFolder(t *testing.T) {
+	r := batch(t, "/a b\n~/c /d\n", migrate.Batch{Source: lab + ":/top", Destination: vault + ":/in/"})
+	const want = `        - source: lab:/a
+          destination: vault:/in/b
+        - source: lab:/top/~/c
+          destination: vault:/d
+`
+	if _, got, _ := strings.Cut(string(r.File), "items:\n"); got != want {
 		t.Errorf("got\n%s\nwant\n%s\nproblems: %q", got, want, lines(r.Problems))
 	}
 }
@@ -86,6 +98,8 @@ func TestBatchIsRefusedByItsLine(t *testing.T) {
 		"not UTF-8":       {"/a /\xff\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: there is a character that is not UTF-8, which a jobs file must be"}},
 		"wrong schedule":  {"/a /b\n", migrate.Batch{Source: lab, Destination: vault, Schedule: "often"}, []string{`list.txt: schedule "often": got 1 fields, want 5: minute, hour, day of month, month, day of week`}},
 		"long, no file":   {strings.Repeat("/a /b\n", 101), migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: --batch: there are more than 100 lines; put them into a file of their own"}},
+		"long, absolute":  {strings.Repeat("a b\n", 100) + "a /b\n", migrate.Batch{Source: lab + ":/in", Destination: vault + ":/in", Manifest: "m"}, []string{`list.txt: line 101: "/b" is absolute, but in a manifest it would be below /in; write it so that it is, or leave the path out of --destination`}},
+		"long, relative":  {strings.Repeat("~/a /b\n", 100) + "a /b\n", migrate.Batch{Source: lab, Destination: vault + ":/", Manifest: "m"}, []string{`list.txt: line 101: "a" is relative; write ~/ before all such paths, or a folder behind the id in --source`}},
 		"long, one wrong": {strings.Repeat("/a /b\n", 101) + "/c\n", migrate.Batch{Source: lab, Destination: vault, Manifest: "m"}, []string{"list.txt: line 102: got 1 paths, want 2; a path with blanks in it needs quotes"}},
 	}
 	for name, tt := range tests {

@@ -135,10 +135,11 @@ func (k *call) transfer(args []string) (field, error) {
 	var fields []field
 	switch {
 	case k.batch != "":
-		if k.recursive != "" || len(k.item) > 0 {
-			return field{}, errors.New("--batch: --recursive, --no-recursive, --external-checksum and --checksum-algorithm belong on its lines")
+		algorithm := slices.DeleteFunc(slices.Clone(k.item), func(f field) bool { return f.key != "checksum_algorithm" })
+		if k.recursive != "" || len(algorithm) != len(k.item) {
+			return field{}, errors.New("--batch: --recursive, --no-recursive and --external-checksum belong on its lines")
 		}
-		if fields, err = k.fromBatch(src, dst); err != nil {
+		if fields, err = k.fromBatch(src, dst, algorithm); err != nil {
 			return field{}, err
 		}
 	case src.path == "" || dst.path == "":
@@ -157,16 +158,26 @@ func (k *call) transfer(args []string) (field, error) {
 	return field{"transfer", fields}, nil
 }
 
-// fromBatch says where the items of a transfer come from.
-func (k *call) fromBatch(src, dst place) ([]field, error) {
+// fromBatch says where the items of a transfer come from. Those with a checksum
+// get the algorithm, if one is given.
+func (k *call) fromBatch(src, dst place, algorithm []field) ([]field, error) {
 	r, name, err := k.openBatch()
 	if err != nil {
 		return nil, err
 	}
 	if r != nil {
-		return batchItems(src, dst, r)
+		return batchItems(src, dst, r, algorithm...)
 	}
-	return manifest(src, dst, name), nil
+	for _, folder := range slices.Compact([]string{src.path, dst.path}) {
+		switch folder {
+		case "/":
+		case "":
+			k.tab.note(k.entry.where, "--batch %s: relative paths in it count from / now; write ~/ before them", name)
+		default:
+			k.tab.note(k.entry.where, "--batch %s: absolute paths in it count from %s now", name, folder)
+		}
+	}
+	return append(manifest(src, dst, name), algorithm...), nil
 }
 
 // openBatch returns the batch if it is on the line itself, or the name of its

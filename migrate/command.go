@@ -307,6 +307,9 @@ func (c *commandLine) finish() {
 	case c.dates && c.entry.clock != "" && c.entry.clock != zone:
 		c.problem("date is in %s, but the templates of a job are in the zone of its schedule, %s", c.entry.clock, zone)
 	}
+	if delay := c.tab.vars["RANDOM_DELAY"]; delay != "" && delay != "0" {
+		c.drop("RANDOM_DELAY (see jitter)")
+	}
 	if len(c.dropped) > 0 {
 		c.tab.note(c.entry.where, "left out, it does not change what is moved: %s", strings.Join(c.dropped, ", "))
 	}

@@ -64,6 +64,7 @@ type crontab struct {
 	vars    map[string]string // set so far
 	line    int
 	unzoned bool // a schedule is in a zone that nobody has named
+	lost    bool // the zone of the next schedules does not exist
 }
 
 // An entry is a line of a crontab that runs a command.
@@ -89,11 +90,13 @@ func (tab *crontab) read(text string) {
 		if n := len(value); n > 1 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {
 			value = value[1 : n-1]
 		}
-		tab.vars[m[1]+m[2]+m[3]] = value
-		tab.nameCollection(m[1]+m[2]+m[3], value)
+		tab.set(m[1]+m[2]+m[3], value)
 		return
 	}
-	e := entry{where: fmt.Sprintf("%s:%d", tab.Name, tab.line)}
+	if tab.lost {
+		return
+	}
+	e := entry{where: tab.here()}
 	columns := len("MHDMW")
 	if strings.HasPrefix(text, "@") {
 		columns = 1
@@ -110,6 +113,22 @@ func (tab *crontab) read(text string) {
 	e.command, e.stdin, e.cut = splitPercent(rest)
 	e.zone, e.clock = cmp.Or(tab.vars["CRON_TZ"], tab.Zone), cmp.Or(tab.vars["TZ"], tab.Zone)
 	tab.run(e)
+}
+
+// here is where the line is.
+func (tab *crontab) here() string { return fmt.Sprintf("%s:%d", tab.Name, tab.line) }
+
+// set remembers a variable.
+func (tab *crontab) set(name, value string) {
+	if name == "CRON_TZ" {
+		tab.lost = false
+		if _, err := jobs.LoadZone(cmp.Or(value, "UTC")); err != nil {
+			tab.problem(tab.here(), "CRON_TZ: %v; what is below it is left out", err)
+			tab.lost = true
+		}
+	}
+	tab.vars[name] = value
+	tab.nameCollection(name, value)
 }
 
 // cutFields cuts n fields from the beginning of a text.

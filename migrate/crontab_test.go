@@ -78,7 +78,8 @@ func TestLineBecomesAJob(t *testing.T) {
 		"an id without a name":       {"0 2 * * * globus transfer $LAB:/a 11111111-0000-4000-8000-000000000001:/b", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/a\n  destination: c-11111111:/b\n"},
 		"yesterday":                  {`0 2 * * * globus transfer $LAB:/d/$(date -d yesterday +\%Y/\%m/\%d)/ $VAULT:/d/ -r`, "transfer-d", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/d/{{ .Time | add \"-1d\" | strftime \"%Y/%m/%d\" }}/'\n  destination: vault:/d/\n  recursive: true\n"},
 		"a date in a variable":       {`0 2 * * * D=$(date +\%F) && globus transfer $LAB:/$D $VAULT:/$D`, "transfer", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/{{ .Time | date }}'\n  destination: 'vault:/{{ .Time | date }}'\n"},
-		"a batch file":               {"0 2 * * * globus transfer $LAB $VAULT:/in --batch ~/list.txt", "transfer-in", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/\n  destination: vault:/in\n  manifest: /home/lab7/list.txt\n"},
+		"a batch file":               {"0 2 * * * globus transfer $LAB $VAULT:/in --batch ~/list.txt", "transfer-in", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/\n  destination: vault:/in/\n  manifest: /home/lab7/list.txt\n"},
+		"a batch with checksums":     {"0 2 * * * globus transfer $LAB:/ $VAULT:/ --checksum-algorithm SHA256 --batch -%a b%--external-checksum 12ab c d", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  items:\n    - source: lab:/a\n      destination: vault:/b\n    - source: lab:/c\n      destination: vault:/d\n      external_checksum: '12ab'\n      checksum_algorithm: SHA256\n"},
 		"a batch in a folder":        {"0 2 * * * cd /srv && globus transfer $LAB $VAULT --batch - < lists/x", "transfer-x", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/\n  destination: vault:/\n  manifest: /srv/lists/x\n"},
 		"a batch on the line":        {"0 2 * * * globus transfer $LAB:/top $VAULT --batch -%a /a%-r b c/ # both", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  items:\n    - source: lab:/top/a\n      destination: vault:/a\n    - source: lab:/top/b\n      destination: vault:~/c/\n      recursive: true\n"},
 		"an exported variable":       {`0 2 * * * export D=/a PATH=$PATH:/opt && globus transfer $LAB:$D $VAULT:/b`, "transfer-a", copied},
@@ -242,6 +243,23 @@ func TestWhatDoesNotChangeTheTransferIsLeftOutWithANote(t *testing.T) {
 	}
 }
 
+func TestHowTheLinesOfAManifestAreReadOtherwiseIsTold(t *testing.T) {
+	r := read(t, `RANDOM_DELAY=30
+0 1 * * * globus transfer $LAB $VAULT --batch /srv/a
+RANDOM_DELAY=0
+0 2 * * * globus transfer $LAB:/ $VAULT:/in --batch /srv/b
+0 3 * * * globus transfer $LAB:/ $VAULT:/ --batch /srv/c
+`, migrate.Options{})
+	want := []string{
+		"tab:5: --batch /srv/a: relative paths in it count from / now; write ~/ before them",
+		"tab:5: left out, it does not change what is moved: RANDOM_DELAY (see jitter)",
+		"tab:7: --batch /srv/b: absolute paths in it count from /in now",
+	}
+	if diff := cmp.Diff(want, lines(r.Notes)); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
 func TestGoingOnWritesWhatIsGood(t *testing.T) {
 	const text = `0 1 * * * globus transfer $LAB:/a $VAULT:/b
 0 2 * * * globus transfer $LAB:/c $VAULT:/d --perf-p 3
@@ -307,6 +325,18 @@ func TestZoneIsThatOfCron(t *testing.T) {
 				t.Errorf("notes: %q, want one: %t", lines(r.Notes), tt.note)
 			}
 		})
+	}
+}
+
+func TestUnknownZoneOfCronIsRefusedWhereItIsSet(t *testing.T) {
+	const line = "0 2 * * * globus transfer $LAB:/a $VAULT:/b\n"
+	r := read(t, "\nCRON_TZ=Mars\n"+line+"CRON_TZ=Europe/Zurich\n"+line, migrate.Options{})
+	want := []string{`tab:5: CRON_TZ: there is no time zone "Mars", want an IANA name such as America/Chicago; what is below it is left out`}
+	if diff := cmp.Diff(want, lines(r.Problems)); diff != "" {
+		t.Errorf("problems (-want +got):\n%s", diff)
+	}
+	if r.Jobs != 1 {
+		t.Errorf("got %d jobs, want that of Zurich alone", r.Jobs)
 	}
 }
 

@@ -92,6 +92,8 @@ func checkItems(t *testing.T, file []byte, text, path string) {
 		}
 		path := jobs.Below(path, line.Source)
 		switch {
+		case strings.HasPrefix(line.Source, "/"):
+			path = line.Source
 		case path == "~" || strings.HasPrefix(path, "~/"):
 			path = "/~/" + strings.TrimPrefix(path[1:], "/")
 		case !strings.HasPrefix(path, "/"):

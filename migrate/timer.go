@@ -32,14 +32,17 @@ type timer struct {
 }
 
 type timerSchedule struct {
-	Type     string   `json:"type"`     // once or recurring
-	Datetime string   `json:"datetime"` // of once
-	Interval *float64 `json:"interval_seconds"`
-	Start    string   `json:"start"`
-	End      *struct {
-		Datetime string `json:"datetime"`
-		Count    int    `json:"count"`
-	} `json:"end"`
+	Type     string    `json:"type"`     // once or recurring
+	Datetime string    `json:"datetime"` // of once
+	Interval *float64  `json:"interval_seconds"`
+	Start    string    `json:"start"`
+	End      *timerEnd `json:"end"`
+}
+
+type timerEnd struct {
+	Datetime   string `json:"datetime"`
+	Count      int    `json:"count"`
+	Iterations int    `json:"iterations"` // what some programs write for count
 }
 
 // Timers makes jobs of the list of an account's timers, as GET /jobs/ of the
@@ -109,10 +112,7 @@ func (t *timer) plan() timerSchedule {
 		return timerSchedule{Type: "once", Datetime: t.Start}
 	}
 	if t.StopAfter.Date != "" || t.StopAfter.Runs != 0 {
-		s.End = &struct {
-			Datetime string `json:"datetime"`
-			Count    int    `json:"count"`
-		}{t.StopAfter.Date, t.StopAfter.Runs}
+		s.End = &timerEnd{Datetime: t.StopAfter.Date, Count: t.StopAfter.Runs}
 	}
 	return s
 }
@@ -139,7 +139,7 @@ func (im *importer) schedule(j *job, t *timer, now time.Time) (ended bool) {
 		return false
 	}
 	if end := s.End; end != nil {
-		what := fmt.Sprintf("%d runs", end.Count)
+		what := fmt.Sprintf("%d runs", cmp.Or(end.Count, end.Iterations))
 		if end.Datetime != "" {
 			if at, err := parseStart(end.Datetime, time.UTC); err == nil && at.Before(now) {
 				return true

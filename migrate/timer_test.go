@@ -111,6 +111,7 @@ func TestTimerIsRefusedByName(t *testing.T) {
 		"seconds":        {newTimer(strings.Replace(daily, "02:00:00", "02:00:27", 1), ""), `schedule.interval_seconds: no schedule has the instants every 86400 s from 2026-03-01T02:00:27Z on; the nearest is "0 2 * * *" (--nearest takes it)`, true},
 		"odd interval":   {newTimer(strings.Replace(daily, "86400", "90000", 1), ""), `schedule.interval_seconds: no schedule has the instants every 90000 s from 2026-03-01T02:00:00Z on; the nearest is "@every 25h" (--nearest takes it)`, true},
 		"end by count":   {newTimer(old+`, "end": {"count": 30}}`, ""), "schedule.end: it ends after 30 runs; the nearest is a job without an end (--nearest takes it)", true},
+		"end, other key": {newTimer(old+`, "end": {"condition": "iterations", "iterations": 30}}`, ""), "schedule.end: it ends after 30 runs; the nearest is a job without an end (--nearest takes it)", true},
 		"end by date":    {newTimer(old+`, "end": {"condition": "time", "datetime": "2027-01-01T00:00:00Z"}}`, ""), "schedule.end: it ends after 2027-01-01T00:00:00Z; the nearest is a job without an end (--nearest takes it)", true},
 		"later start":    {newTimer(strings.Replace(daily, "2026-03-01", "2026-12-24", 1), ""), `schedule.start: it begins at 2026-12-24T02:00:00Z; the nearest is "0 2 * * *" from now on (--nearest takes it)`, true},
 		"once":           {newTimer(`{"type": "once", "datetime": "2026-12-24T00:00:00Z"}`, ""), "it runs once, at 2026-12-24T00:00:00Z; the nearest is a job without a schedule, which is started by hand (--nearest takes it)", true},

@@ -39,7 +39,7 @@ The flags are those of "globus delete". With --batch each line names a path.`,
 					if err != nil {
 						return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
 					}
-					path, err := absolute(jobs.Below(at.path, line.Source))
+					path, err := absolute(joined(at.path, line.Source))
 					if err != nil {
 						return fmt.Errorf("--batch %s: line %d: %w", f.batch, line.Line, err)
 					}

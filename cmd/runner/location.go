@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // A location is a path on a collection, written <collection id>:<path>.
@@ -56,4 +58,13 @@ func absolute(path string) (string, error) {
 		return "/~/" + strings.TrimPrefix(strings.TrimPrefix(path, "~"), "/"), nil
 	}
 	return "", usageError{fmt.Errorf("path %q is not absolute; write /%s, or /~/%s below the default directory", path, path, path)}
+}
+
+// joined is a path of a batch, below a folder unless it is absolute, as
+// globus-cli has it.
+func joined(folder, path string) string {
+	if strings.HasPrefix(path, "/") || strings.HasPrefix(path, "~") {
+		return path
+	}
+	return jobs.Below(folder, path)
 }

@@ -22,9 +22,10 @@ The flags are those of "globus transfer". With --batch each line of the file
 (or of the standard input, -) names a source and a destination, with quotes
 and comments as in a shell:
 
-  [--recursive] [--external-checksum TEXT] SOURCE_PATH DEST_PATH
+  [--recursive|--no-recursive] [--external-checksum TEXT] SOURCE_PATH DEST_PATH
 
-Paths in the arguments are then put before those of the lines.`
+Paths in the arguments are then put before those of the lines, unless those are
+absolute.`
 
 // submitting is what the commands that submit share with globus-cli.
 type submitting struct {
@@ -228,12 +229,12 @@ func (f *transferFlags) fillBatch(src, dst string, stdin io.Reader) error {
 		if err != nil {
 			return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
 		}
-		item := transfer.Item{Recursive: &line.Recursive, ExternalChecksum: line.ExternalChecksum}
+		item := transfer.Item{Recursive: line.Recursive, ExternalChecksum: line.ExternalChecksum}
 		if line.ExternalChecksum != "" {
 			item.ChecksumAlgorithm = f.algorithm
 		}
-		if item.SourcePath, err = absolute(jobs.Below(src, line.Source)); err == nil {
-			item.DestinationPath, err = absolute(jobs.Below(dst, line.Destination))
+		if item.SourcePath, err = absolute(joined(src, line.Source)); err == nil {
+			item.DestinationPath, err = absolute(joined(dst, line.Destination))
 		}
 		if err != nil {
 			return fmt.Errorf("--batch %s: line %d: %w", f.batch, line.Line, err)
