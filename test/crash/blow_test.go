@@ -104,7 +104,12 @@ func (w *world) trouble() {
 			w.wg.Go(func() { pause(w.ctx, delay); w.gate.shut(length) })
 		},
 	}
+	if w.expired {
+		// A request that waits for its turn could meet both, and repeats once.
+		delete(all, "all tokens expire")
+	}
 	name := w.pick(all)
+	w.expired = w.expired || name == "all tokens expire"
 	w.t.Log("trouble: " + name)
 	w.troubles++
 	all[name]()

@@ -42,6 +42,7 @@ type world struct {
 	hasLedger bool
 	likely    []call // that are sent besides those that always are
 	crowd     int    // how many requests of a kind one process may send
+	expired   bool   // tokens were made to expire already
 
 	globus *globussim.Server
 	gate   *gate
