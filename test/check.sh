@@ -33,5 +33,9 @@ skip() {
 installed() {
   local program=$1 package=$2
   [[ -x $program ]] && return
+  if [[ -z ${updated:-} ]]; then
+    updated=1
+    timeout 120 apt-get update -qq >/dev/null 2>&1 || true # what is known already may do
+  fi
   timeout 300 apt-get install -y -qq --no-install-recommends "$package" >/dev/null 2>&1 && [[ -x $program ]]
 }

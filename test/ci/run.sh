@@ -107,6 +107,8 @@ gitlab() { # NAME SOURCE PIPELINE: runs a pipeline with the template
     --variable GLOBUS_SDK_SERVICE_URL_TRANSFER="$GLOBUS_SDK_SERVICE_URL_TRANSFER") >"$work/out" 2>&1
 }
 
+# rsync is installed where it is missing, if root asks for it.
+command -v rsync >/dev/null || { [ "$(id -u)" != 0 ] || timeout 300 sh -c 'apt-get update -qq; apt-get install -y -qq --no-install-recommends rsync' >/dev/null 2>&1 || true; }
 if command -v rsync >/dev/null && { [ -x "$cache/node_modules/.bin/gitlab-ci-local" ] ||
   timeout 300 npm install --silent --no-audit --no-fund --prefix "$cache" "gitlab-ci-local@$gitlab_version" >/dev/null 2>&1; }; then
   before=$("$work/bin/runner" task list -F json --jmespath 'length(DATA)')
