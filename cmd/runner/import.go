@@ -7,11 +7,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/migrate"
 )
 
@@ -65,7 +65,7 @@ func (i *importing) prepare(name string) error {
 		i.Collections[id] = short
 	}
 	if i.Zone != "" {
-		if _, err := time.LoadLocation(i.Zone); err != nil || i.Zone == "Local" {
+		if _, err := jobs.LoadZone(i.Zone); err != nil {
 			return usageError{fmt.Errorf("--time-zone %q: there is no such zone; want a name such as America/Chicago", i.Zone)}
 		}
 	}
@@ -94,24 +94,14 @@ func (a *app) importCrontabCommand() *cobra.Command {
 		Example: `  runner import crontab /etc/cron.d/globus --time-zone Europe/Zurich`,
 		Args:    arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if err := f.prepare(inputName(args[0], "crontab")); err != nil {
-				return err
-			}
 			cron.System = cron.System || args[0] == "/etc/crontab" || filepath.Dir(args[0]) == "/etc/cron.d"
 			cron.Flags = a.cliFlags
 			if !cron.System {
 				cron.Home = a.env.Home
 			}
-			r, err := a.openInput(args[0])
-			if err != nil {
-				return err
-			}
-			defer r.Close() //nolint:errcheck // it was only read
-			result, err := migrate.Crontab(r, cron, f.Options)
-			if err != nil {
-				return usageError{err}
-			}
-			return a.imported(result, f)
+			return a.importFile(&f, args[0], "crontab", func(r io.Reader) (migrate.Result, error) {
+				return migrate.Crontab(r, cron, f.Options)
+			})
 		},
 	}
 	flags := c.Flags()
@@ -143,20 +133,10 @@ func (a *app) importBatchCommand() *cobra.Command {
 			if b.Source == "" || b.Destination == "" {
 				return usageError{errors.New("say from where to where: --source and --destination")}
 			}
-			if err := f.prepare(inputName(args[0], "batch")); err != nil {
-				return err
-			}
-			r, err := a.openInput(args[0])
-			if err != nil {
-				return err
-			}
-			defer r.Close() //nolint:errcheck // it was only read
 			b.Manifest = f.beside(args[0])
-			result, err := migrate.BatchFile(r, b, f.Options)
-			if err != nil {
-				return usageError{err}
-			}
-			return a.imported(result, f)
+			return a.importFile(&f, args[0], "batch", func(r io.Reader) (migrate.Result, error) {
+				return migrate.BatchFile(r, b, f.Options)
+			})
 		},
 	}
 	flags := c.Flags()
@@ -167,6 +147,23 @@ func (a *app) importBatchCommand() *cobra.Command {
 	flags.StringVar(&b.Schedule, "schedule", "", "when, as five cron fields or @daily, @every 6h; default: started by hand")
 	flags.StringVar(&b.Job, "job", "", "name of the job; default: made of the paths")
 	return c
+}
+
+// importFile imports a file, or the standard input, which messages call what.
+func (a *app) importFile(f *importing, name, what string, read func(io.Reader) (migrate.Result, error)) error {
+	if err := f.prepare(inputName(name, what)); err != nil {
+		return err
+	}
+	r, err := a.openInput(name)
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // it was only read
+	result, err := read(r)
+	if err != nil {
+		return usageError{err}
+	}
+	return a.imported(result, *f)
 }
 
 // beside returns the name of a file as the jobs file has to write it.

@@ -18,11 +18,14 @@ type location struct {
 // parseUUID returns a UUID in lower case; what names it in an error.
 func parseUUID(what, s string) (string, error) {
 	id := strings.ToLower(s)
-	if len(id) != 36 || uuid.Validate(id) != nil {
+	if !isUUID(id) {
 		return "", usageError{fmt.Errorf("%q is not a %s (a UUID such as 0b6c8f2e-0000-4000-8000-000000000001)", s, what)}
 	}
 	return id, nil
 }
+
+// isUUID reports whether s is a UUID in the form with dashes alone.
+func isUUID(s string) bool { return len(s) == 36 && uuid.Validate(s) == nil }
 
 // parseLocation reads <collection id>[:<path>].
 func parseLocation(s string) (location, error) {

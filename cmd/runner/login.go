@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/auth"
@@ -166,7 +165,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	switch {
 	case l.cfg.ClientID == "":
 		return usageError{errors.New("--client-id is missing: it is the client UUID of a native app, to be registered on https://app.globus.org/settings/developers; see runner login --help")}
-	case len(l.cfg.ClientID) != 36 || uuid.Validate(l.cfg.ClientID) != nil:
+	case !isUUID(l.cfg.ClientID):
 		return usageError{errors.New("--client-id is no UUID: copy the client UUID of a native app from https://app.globus.org/settings/developers")}
 	case l.cfg.Prompt != "" && l.cfg.Prompt != "login":
 		return usageError{fmt.Errorf("--prompt: %q is not login", l.cfg.Prompt)}
