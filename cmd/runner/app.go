@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/status"
+	"github.com/globus-runner/globus-runner/internal/status"
 )
 
 // An app is one start of the program: its streams, its environment, and the

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 
-	"github.com/globus-runner/globus-runner/doctor"
+	"github.com/globus-runner/globus-runner/internal/doctor"
 )
 
 // ledgerCheck looks at the place where runs are recorded.

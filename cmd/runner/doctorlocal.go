@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/globus-runner/globus-runner/doctor"
+	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 

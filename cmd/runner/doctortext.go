@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/globus-runner/globus-runner/doctor"
+	"github.com/globus-runner/globus-runner/internal/doctor"
 )
 
 // pageWidth is how many characters wide a diagnosis is, where words allow it.

@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/export"
+	"github.com/globus-runner/globus-runner/internal/export"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 

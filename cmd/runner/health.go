@@ -14,10 +14,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/auth"
-	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/status"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/ledger"
-	"github.com/globus-runner/globus-runner/status"
 )
 
 // listenAddress is RUNNER_LISTEN with a host: a port alone is on loopback.

@@ -11,8 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/globus-runner/globus-runner/internal/migrate"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/migrate"
 )
 
 const aboutImport = `Make a jobs file of what moved data before. It goes to standard output, or into

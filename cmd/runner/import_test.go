@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/migrate"
+	"github.com/globus-runner/globus-runner/internal/migrate"
 )
 
 // TestImportHasDecidedOnEveryFlag tells about a flag of the program that nobody

@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 

@@ -10,9 +10,9 @@ import (
 
 	"github.com/spf13/pflag"
 
-	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/report"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/notify"
 )
 
 // taskPage is where people look at a task, by its id.
@@ -34,7 +34,7 @@ func (r *reporting) flags(flags *pflag.FlagSet) {
 // which the command ends. A file that cannot be written changes nothing about
 // the run, so it is logged.
 func (a *app) tell(ctx context.Context, files reporting, orders []engine.Order, err error) {
-	report := notify.Report{ExitCode: exitStatus(ctx, err)}
+	came := report.Report{ExitCode: exitStatus(ctx, err)}
 	docs := a.results
 	if len(docs) == 0 && err != nil { // it ended before there was a result, or even a job
 		if len(orders) == 0 {
@@ -45,36 +45,36 @@ func (a *app) tell(ctx context.Context, files reporting, orders []engine.Order, 
 		}
 	}
 	for _, d := range docs {
-		report.Runs = append(report.Runs, d.run())
+		came.Runs = append(came.Runs, d.run())
 	}
 	type target struct {
 		file  string
 		mode  int
-		write func(io.Writer, notify.Report) error
+		write func(io.Writer, report.Report) error
 	}
 	targets := []target{
-		{files.junit, os.O_TRUNC, notify.JUnit},
-		{files.summary, os.O_TRUNC, notify.Summary},
-		{files.output, os.O_TRUNC, notify.Outputs},
+		{files.junit, os.O_TRUNC, report.JUnit},
+		{files.summary, os.O_TRUNC, report.Summary},
+		{files.output, os.O_TRUNC, report.Outputs},
 	}
 	if ci := a.env.CI; ci.github() {
 		// What else the step does writes into these files too. A flag that
 		// names one of them asks for no more than this.
 		targets = slices.DeleteFunc(targets, func(t target) bool { return t.file == ci.GitHubSummary || t.file == ci.GitHubOutput })
 		targets = append(targets,
-			target{ci.GitHubSummary, os.O_APPEND, notify.Summary},
-			target{ci.GitHubOutput, os.O_APPEND, notify.Outputs})
+			target{ci.GitHubSummary, os.O_APPEND, report.Summary},
+			target{ci.GitHubOutput, os.O_APPEND, report.Outputs})
 	}
 	for _, t := range targets {
 		if t.file != "" {
-			a.writeReport(t.file, t.mode, t.write, report)
+			a.writeReport(t.file, t.mode, t.write, came)
 		}
 	}
 	a.annotate(err)
 }
 
 // writeReport writes a report to a file, or logs why it could not.
-func (a *app) writeReport(name string, mode int, write func(io.Writer, notify.Report) error, r notify.Report) {
+func (a *app) writeReport(name string, mode int, write func(io.Writer, report.Report) error, r report.Report) {
 	var buf bytes.Buffer
 	err := write(&buf, r)
 	if err == nil {
@@ -93,17 +93,17 @@ func (a *app) annotate(err error) {
 	if err == nil || !a.env.CI.github() {
 		return
 	}
-	list := []notify.Annotation{{Title: "runner", Message: a.sentence(err)}}
+	list := []report.Annotation{{Title: "runner", Message: a.sentence(err)}}
 	if problems := jobs.Problems(err); len(problems) > 0 {
 		list = nil
 		for _, p := range problems[:min(len(problems), maxAnnotations)] {
 			text := jobs.Problem{Field: p.Field, Msg: p.Msg}
-			list = append(list, notify.Annotation{Title: "runner", File: p.File, Line: p.Line, Col: p.Col, Message: text.Error()})
+			list = append(list, report.Annotation{Title: "runner", File: p.File, Line: p.Line, Col: p.Col, Message: text.Error()})
 		}
 	}
 	a.stderr.clear()
 	for _, n := range list {
-		_ = notify.Annotate(a.stderr, n) // the exit status and the message tell it too
+		_ = report.Annotate(a.stderr, n) // the exit status and the message tell it too
 	}
 }
 
@@ -114,14 +114,14 @@ func (a *app) undone(ctx context.Context, o engine.Order, err error) *resultDocu
 }
 
 // run is the document as a report has it.
-func (d *resultDocument) run() notify.Run {
-	r := notify.Run{
+func (d *resultDocument) run() report.Run {
+	r := report.Run{
 		Job: d.Job, Key: d.Key, State: string(d.State), ExitCode: d.ExitCode, Attempt: d.Attempt, Adopted: d.Adopted,
 		Files: d.FilesTransferred, Bytes: d.BytesTransferred, SkippedErrors: d.SkippedErrors, Faults: d.Faults,
 		Started: d.Started, Elapsed: d.elapsed, Note: d.Note,
 	}
 	for _, t := range d.Tasks {
-		r.Tasks = append(r.Tasks, notify.Task{ID: t.TaskID, URL: taskPage + url.PathEscape(t.TaskID)})
+		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: taskPage + url.PathEscape(t.TaskID)})
 	}
 	if d.Error != nil {
 		r.Class, r.Error = d.Error.Class, d.Error.Message

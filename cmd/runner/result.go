@@ -6,7 +6,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/internal/engine"
 )
 
 // A resultDocument is the result of a run as it is printed. Its JSON form is

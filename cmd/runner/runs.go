@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/ledger"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
 // A runDocument is a run of the ledger as it is printed.

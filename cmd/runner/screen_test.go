@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/globus-runner/globus-runner/engine"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 

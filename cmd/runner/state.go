@@ -12,7 +12,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/globus-runner/globus-runner/ledger"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
 // lease is how long a run stays with a start that says nothing.

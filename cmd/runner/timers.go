@@ -11,7 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/auth"
-	"github.com/globus-runner/globus-runner/migrate"
+	"github.com/globus-runner/globus-runner/internal/migrate"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
 )

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/ledger"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
 // mostStarts is how many starts of "run" a round may need.

@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 
-	"github.com/globus-runner/globus-runner/ledger"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
 // A row is a run as "runner runs" prints it.

@@ -8,8 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/ledger"
 )
 
 // A fleet is a jobs file with many occurrences that are due at once: those of

@@ -17,7 +17,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/ledger"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
 const (

@@ -7,7 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/globus-runner/globus-runner/export"
+	"github.com/globus-runner/globus-runner/internal/export"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 

@@ -1,0 +1,206 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+func TestMissedOccurrencesAreCaughtUpWithAsTheJobWants(t *testing.T) {
+	const missed = "occurrences were missed and are not started"
+	tests := map[string]struct {
+		catchUp  jobs.CatchUp
+		deadline time.Duration
+		policy   jobs.Concurrency
+		want     string // hours that started
+		log      []string
+	}{
+		"none":               {jobs.CatchUpNone, 0, jobs.Forbid, "01", []string{"2000-01-01T02:00:00Z"}},
+		"latest":             {jobs.CatchUpLatest, 0, jobs.Forbid, "01 05", []string{"2000-01-01T02:00:00Z"}},
+		"by default":         {"", 0, jobs.Forbid, "01 05", []string{"2000-01-01T02:00:00Z"}},
+		"all":                {jobs.CatchUpAll, 0, jobs.Forbid, "01 02 03 04 05", nil},
+		"all at once":        {jobs.CatchUpAll, 0, jobs.Allow, "01 02 03 04 05", nil},
+		"all, replacing":     {jobs.CatchUpAll, 0, jobs.Replace, "01 02 03 04 05", nil},
+		"all of two hours":   {jobs.CatchUpAll, 2 * time.Hour, jobs.Forbid, "01 04 05", []string{"2000-01-01T02:00:00Z"}},
+		"latest is too late": {jobs.CatchUpLatest, 20 * time.Minute, jobs.Forbid, "01", []string{"2000-01-01T02:00:00Z"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				job := b.job("hourly", "0 * * * *", func(j *jobs.Job) {
+					j.CatchUp, j.StartingDeadline, j.Concurrency = tt.catchUp, tt.deadline, tt.policy
+				})
+				p := b.process("one").serve(job)
+				until(90 * time.Minute)
+				p.stop()
+				until(5*time.Hour + 30*time.Minute)
+				p = b.process("two").serve(job)
+				until(5*time.Hour + 50*time.Minute)
+				p.stop()
+				var want []string
+				for hour := range strings.FieldsSeq(tt.want) {
+					want = append(want, "hourly 2000-01-01T"+hour+":00:00Z succeeded")
+				}
+				b.wantRuns(want...)
+				if diff := cmp.Diff(tt.log, b.log.values(t, missed, "from")); diff != "" {
+					t.Errorf("logged gaps begin at (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestCatchUpIsBoundedToADay(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("hourly", "0 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpAll })
+		p := b.process("one").serve(job)
+		until(90 * time.Minute)
+		p.stop()
+		until(30*24*time.Hour + 30*time.Minute)
+		p = b.process("two").serve(job)
+		until(30*24*time.Hour + 50*time.Minute)
+		p.stop()
+		runs := b.runs()
+		if first, n := runs[1].Key, len(runs)-1; n != 24 || first != "2000-01-30T01:00:00Z" {
+			t.Errorf("%d occurrences were caught up with, the first of them %s, want 24 from 2000-01-30T01:00:00Z", n, first)
+		}
+	})
+}
+
+func TestCatchUpGoesOnAfterAKill(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("hourly", "0 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpAll })
+		p := b.process("one").serve(job)
+		until(90 * time.Minute)
+		p.stop()
+		until(5*time.Hour + 30*time.Minute)
+		p = b.process("two")
+		p.at(cut{method: "POST", path: transferPath, skip: 2, after: true})
+		p.serve(job)
+		until(5*time.Hour + 35*time.Minute)
+		p.kill()
+		p = b.process("three").serve(job)
+		until(5*time.Hour + 50*time.Minute)
+		p.stop()
+		b.wantRuns(
+			"hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T02:00:00Z succeeded", "hourly 2000-01-01T03:00:00Z succeeded",
+			"hourly 2000-01-01T04:00:00Z succeeded", "hourly 2000-01-01T05:00:00Z succeeded",
+		)
+		if n := len(b.State().Tasks); n != 5 {
+			t.Errorf("%d tasks, want 5", n)
+		}
+	})
+}
+
+func TestSchedulersCatchUpTogether(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("hourly", "0 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpAll })
+		p := b.process("one").serve(job)
+		until(90 * time.Minute)
+		p.stop()
+		until(5*time.Hour + 30*time.Minute)
+		two, three := b.process("two").serve(job), b.process("three").serve(job)
+		until(5*time.Hour + 50*time.Minute)
+		two.stop()
+		three.stop()
+		b.wantRuns(
+			"hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T02:00:00Z succeeded", "hourly 2000-01-01T03:00:00Z succeeded",
+			"hourly 2000-01-01T04:00:00Z succeeded", "hourly 2000-01-01T05:00:00Z succeeded",
+		)
+	})
+}
+
+func TestClockThatJumpsAheadIsLikeAPause(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		// For the loop, a clock that jumps and a loop that stands still are the same.
+		p := b.process("one", func(c *engine.SchedulerConfig) {
+			c.Beat = func() {
+				if since := time.Since(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)); since > 90*time.Minute && since < 2*time.Hour {
+					time.Sleep(3 * time.Hour)
+				}
+			}
+		})
+		p.serve(b.job("hourly", "0 * * * *"), b.job("other", "40 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpNone }))
+		until(5*time.Hour + 50*time.Minute)
+		p.stop()
+		b.wantRuns(
+			"hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T04:00:00Z succeeded", "hourly 2000-01-01T05:00:00Z succeeded",
+			"other 2000-01-01T00:40:00Z succeeded", "other 2000-01-01T04:40:00Z succeeded", "other 2000-01-01T05:40:00Z succeeded",
+		)
+	})
+}
+
+func TestRunByHandDoesNotHideAMissedOccurrence(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("nightly", "0 2 * * *")
+		p := b.process("one").serve(job)
+		until(3 * time.Hour)
+		p.stop()
+		until(30 * time.Hour)
+		if _, err := b.process("hand").record(t.Context(), engine.Order{Job: job, Key: "manual:abc", At: time.Now()}); err != nil {
+			t.Fatal(err)
+		}
+		p = b.process("two").serve(job)
+		until(31 * time.Hour)
+		p.stop()
+		b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded", "nightly manual:abc succeeded", "nightly 2000-01-02T02:00:00Z succeeded")
+	})
+}
+
+func TestYearOfABusyJobsFile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it takes seconds")
+	}
+	zone := func(name string) *time.Location {
+		z, err := jobs.LoadZone(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return z
+	}
+	schedules := map[string]struct {
+		expr string
+		zone *time.Location
+	}{
+		"nightly":    {"30 1 * * 0,3", zone("America/Chicago")},
+		"spring-gap": {"15 2 * * *", zone("Europe/Berlin")},
+		"workdays":   {"0 8 * * 1-5", zone("Asia/Kolkata")},
+		"quarter":    {"0 0 1 */3 *", zone("UTC")},
+		"weekly":     {"@weekly", zone("Australia/Lord_Howe")},
+		"elapsed":    {"@every 100h", nil},
+		"leap":       {"0 12 29 2 *", nil},
+	}
+	onBench(t, func(t *testing.T, b *bench) {
+		begin := time.Now()
+		end := begin.AddDate(0, months, 0).Add(-time.Minute) // when nothing is due
+		var all []*jobs.Job
+		var want []string
+		for name, s := range schedules {
+			job := b.job(name, "", func(j *jobs.Job) { j.Schedule = b.schedule(s.expr, s.zone) })
+			all = append(all, job)
+			for at := job.Schedule.Next(begin); at.Before(end); at = job.Schedule.Next(at) {
+				want = append(want, name+" "+string(jobs.ScheduledKey(at))+" succeeded")
+			}
+		}
+		for n := 0; time.Now().Before(end); n++ {
+			p := b.process(time.Now().Format(time.DateOnly), func(c *engine.SchedulerConfig) { c.Lease = 6 * time.Hour }).serve(all...)
+			time.Sleep(min(61*24*time.Hour+7*time.Hour, time.Until(end)))
+			if n%2 == 0 {
+				p.kill()
+			} else {
+				p.stop()
+			}
+		}
+		b.wantRuns(want...)
+		if n := len(b.State().Tasks); n != len(want) {
+			t.Errorf("%d tasks, want %d", n, len(want))
+		}
+		t.Logf("%d occurrences", len(want))
+	}, func(cfg *globussim.Config) { cfg.TokenLifetime = 48 * time.Hour })
+}

@@ -1,0 +1,236 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+var errKilled = errors.New("SIGKILL")
+
+// A process is a start of the program with a ledger: it has its own tokens and
+// its own connection to the ledger file that all processes of a bench share.
+type process struct {
+	*engine.Scheduler
+	b      *bench
+	engine *engine.Engine
+	ledger *ledger.Ledger
+	config engine.SchedulerConfig
+	dead   atomic.Bool
+	cancel context.CancelCauseFunc
+	group  sync.WaitGroup
+	err    error // of Run
+
+	// answer, unless nil, may answer a request in place of the services; with
+	// nil and no error they answer.
+	answer func(r *http.Request, send http.RoundTripper) (*http.Response, error)
+}
+
+// process starts a process whose scheduler does not run yet.
+func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *process {
+	b.t.Helper()
+	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	l, err := ledger.Open(b.t.Context(), "sqlite:"+filepath.Join(b.state, "runner.db"), log)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	p := &process{b: b, ledger: l}
+	p.engine = engine.New(b.clientOver(p), log, engine.WithManifests(b.open))
+	p.config = engine.SchedulerConfig{
+		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder), Classify: classify,
+		Lease: 5 * time.Minute,
+	}
+	for _, edit := range edits {
+		edit(&p.config)
+	}
+	b.t.Cleanup(func() { p.kill() })
+	return p
+}
+
+// classify says no more of an error than its kind.
+func classify(err error) (class, code string, exit int) {
+	if f, ok := errors.AsType[*engine.Failure](err); ok {
+		return string(f.Kind), f.Code, 1
+	}
+	return "error", "", 1
+}
+
+// RoundTrip is the process's way to the services. A dead process has none.
+func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
+	if p.dead.Load() {
+		return nil, errKilled
+	}
+	if p.answer != nil {
+		if resp, err := p.answer(r, p.b.wire); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	return p.b.wire.RoundTrip(r)
+}
+
+// serve lets the scheduler run.
+func (p *process) serve(all ...*jobs.Job) *process {
+	ctx, cancel := context.WithCancelCause(p.b.t.Context())
+	p.cancel = cancel
+	p.Scheduler = engine.NewScheduler(p.config)
+	p.group.Go(func() { p.err = p.Run(ctx, all) })
+	return p
+}
+
+// stop ends the process as SIGTERM does, and returns how long that took.
+func (p *process) stop() time.Duration {
+	p.b.t.Helper()
+	begin := time.Now()
+	p.cancel(errSignal)
+	p.group.Wait()
+	if p.err != nil {
+		p.b.t.Errorf("the scheduler ended with %v, want no error", p.err)
+	}
+	took := time.Since(begin)
+	p.kill()
+	return took
+}
+
+// die ends the process as SIGKILL does: from now on it sends nothing and
+// writes nothing. A part of the process itself may call it.
+func (p *process) die() {
+	if p.dead.Swap(true) {
+		return
+	}
+	if err := p.ledger.Close(); err != nil {
+		p.b.t.Error(err)
+	}
+	if p.cancel != nil {
+		p.cancel(errKilled)
+	}
+}
+
+// kill is die, and returns when all goroutines have ended.
+func (p *process) kill() {
+	p.die()
+	p.group.Wait()
+}
+
+// record does an order with the ledger, without a scheduler.
+func (p *process) record(ctx context.Context, o engine.Order) (*engine.Result, error) {
+	return p.engine.Record(ctx, engine.Recording{
+		Ledger: p.ledger, Holder: p.config.Holder, Lease: 30 * time.Second, Classify: classify,
+	}, o)
+}
+
+// job is a job of that name and schedule, which copies /data/ to a folder of
+// its own.
+func (b *bench) job(name, schedule string, edits ...func(*jobs.Job)) *jobs.Job {
+	b.t.Helper()
+	job := &jobs.Job{Name: name, Steps: jobs.Single(copyOf("/data/", "/"+name+"/"))}
+	if schedule != "" {
+		job.Schedule = b.schedule(schedule, nil)
+	}
+	for _, edit := range edits {
+		edit(job)
+	}
+	if err := job.Check(); err != nil {
+		b.t.Fatal(err)
+	}
+	return job
+}
+
+func (b *bench) schedule(expr string, zone *time.Location) *jobs.Schedule {
+	b.t.Helper()
+	s, err := jobs.ParseSchedule(expr, zone)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s
+}
+
+// ledger opens the ledger as another process would.
+func (b *bench) ledger() *ledger.Ledger {
+	b.t.Helper()
+	l, err := ledger.Open(b.t.Context(), "sqlite:"+filepath.Join(b.state, "runner.db"), slog.New(slog.DiscardHandler))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return l
+}
+
+// runs returns the runs in the ledger in the order of their claims.
+func (b *bench) runs() []*ledger.Run {
+	b.t.Helper()
+	l := b.ledger()
+	defer l.Close() //nolint:errcheck // it was only read
+	var all []*ledger.Run
+	for r, err := range l.Runs(b.t.Context(), ledger.Query{}) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		all = append(all, r)
+	}
+	slices.Reverse(all)
+	return all
+}
+
+// wantRuns checks the runs in the ledger, each as its job, key and state. The
+// order does not count.
+func (b *bench) wantRuns(want ...string) {
+	b.t.Helper()
+	var got []string
+	for _, r := range b.runs() {
+		got = append(got, fmt.Sprintf("%s %s %s", r.Job, r.Key, r.State))
+	}
+	slices.Sort(got)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		b.t.Errorf("runs (-want +got):\n%s", diff)
+	}
+}
+
+// submissions returns what the ledger has of a run.
+func (b *bench) submissions(run int64) []ledger.Submission {
+	b.t.Helper()
+	l := b.ledger()
+	defer l.Close() //nolint:errcheck // it was only read
+	all, err := l.Submissions(b.t.Context(), run)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return all
+}
+
+// labels returns the labels of all tasks, in the order of their submission.
+func (b *bench) labels() []string {
+	var all []string
+	for _, task := range b.State().Tasks {
+		all = append(all, task.Label)
+	}
+	return all
+}
+
+// is reports whether r is of that method and path.
+func is(r *http.Request, method, path string) bool {
+	if prefix, ok := strings.CutSuffix(path, "*"); ok {
+		return r.Method == method && strings.HasPrefix(r.URL.Path, prefix)
+	}
+	return r.Method == method && r.URL.Path == path
+}
+
+// until sleeps until the bubble's clock shows that time since its beginning.
+func until(since time.Duration) {
+	time.Sleep(time.Until(time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC).Add(since)))
+	synctest.Wait()
+}

@@ -1,0 +1,444 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"net"
+	"net/url"
+	"slices"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// recordTime bounds what is written to the ledger after the run's own context
+// has ended.
+const recordTime = 2 * time.Second
+
+// A Recording says how a run is kept in a ledger.
+type Recording struct {
+	Ledger *ledger.Ledger
+	Holder string        // names this start among those that share the ledger
+	Lease  time.Duration // how long the run stays with a start that says nothing
+	// Classify says of what class an error is.
+	Classify Classify
+	// Run is a run that was taken over; nil means that the occurrence is to be
+	// claimed.
+	Run *ledger.Run
+	// Claimed, unless nil, is told of the run before anything else is done.
+	Claimed func(*ledger.Run)
+	// Succeeded, unless nil, is called when the run has succeeded, before that
+	// is written down. After an error it is not.
+	Succeeded func(context.Context) error
+}
+
+// Classify says of what class an error is, which code Globus gave it, and with
+// which exit status a one-shot start would end because of it.
+type Classify func(err error) (class, code string, exit int)
+
+// A Taken error says that the occurrence has a run already: one that has
+// ended, or that another start is at.
+type Taken struct{ Run *ledger.Run }
+
+func (t *Taken) Error() string {
+	if t.Run.State.Final() {
+		return fmt.Sprintf("occurrence %s of job %s is done: run %d has %s", t.Run.Key, t.Run.Job, t.Run.ID, t.Run.State)
+	}
+	return fmt.Sprintf("occurrence %s of job %s is being done by %s: run %d", t.Run.Key, t.Run.Job, t.Run.Holder, t.Run.ID)
+}
+
+// ErrCanceled is the cause to end a run's context with when somebody has asked
+// for its cancel: its task is then canceled and the run is over.
+var ErrCanceled = errors.New("canceled on request")
+
+// Record is [Engine.Run] with a ledger: it claims the occurrence, goes on where
+// an earlier start was cut off, and writes down each step before it is taken.
+// The caller renews the lease. The error is a [*Taken], that of a ledger that
+// could not be used, or [ledger.ErrLost] if somebody else had taken the run over
+// when it ended; the result is nil then.
+//
+// A job without steps stands for one that is no longer known: what the ledger
+// has of its run is brought to its end.
+func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, error) {
+	run := rec.Run
+	if run == nil {
+		claimed, mine, err := rec.Ledger.Claim(ctx, claimOf(occurrence{o.Job.Name, o.Key}, rec.Holder, rec.Lease))
+		if err != nil {
+			return nil, fmt.Errorf("claim the occurrence: %w", err)
+		}
+		if !mine {
+			return nil, &Taken{claimed}
+		}
+		run = claimed
+	}
+	if rec.Claimed != nil {
+		rec.Claimed(run)
+	}
+	r := e.begin(o)
+	r.log = r.log.With("run", run.ID)
+	r.result.Run = run.ID
+	var err error
+	if r.record, err = openRecord(ctx, rec, run); err != nil {
+		return nil, err
+	}
+	if err = r.admit(ctx); err == nil {
+		err = r.do(ctx)
+	} else {
+		err = r.ended(ctx, err)
+	}
+	if err := r.close(ctx, rec, err); err != nil {
+		return nil, err
+	}
+	return r.result, nil
+}
+
+// close writes down how the run has ended, because of err unless that is nil.
+// A run that may still be resumed is left as it is.
+func (r *run) close(ctx context.Context, rec Recording, err error) error {
+	res, reached := r.result, r.result.State
+	res.settle(err)
+	r.end()
+	if res.Resumable() {
+		res.State = reached
+		if !errors.Is(err, ledger.ErrLost) {
+			r.record.note(ctx, r, "left", err.Error())
+		}
+		return nil
+	}
+	if !ledger.State(res.State).Final() {
+		return nil // it is not waited for
+	}
+	if res.good() && rec.Succeeded != nil {
+		err = rec.Succeeded(ctx)
+	}
+	if err == nil || !res.good() {
+		err = r.record.finish(ctx, r, rec.Classify)
+	}
+	if err != nil {
+		return fmt.Errorf("record that run %d has %s: %w", r.record.run.ID, res.State, err)
+	}
+	return nil
+}
+
+// An unusableError is that of a ledger which could not be read or written:
+// nothing was done, and a later start may do it.
+type unusableError struct{ error }
+
+func unusable(err error) error { return unusableError{err} }
+
+// Unwrap returns the cause.
+func (e unusableError) Unwrap() error { return e.error }
+
+// Temporary reports true.
+func (unusableError) Temporary() bool { return true }
+
+// A record is what the ledger knows about a run. A nil record is of a run
+// without a ledger: it knows nothing and keeps nothing.
+type record struct {
+	ledger *ledger.Ledger
+	run    *ledger.Run
+	holder string
+	first  bool                             // the ledger knows no earlier run of the job
+	sent   map[jobs.Place]ledger.Submission // the newest of each place
+}
+
+// newerRuns is among how many of the newest runs of a job an earlier one is
+// looked for. That there is none costs no more than a request.
+const newerRuns = 10
+
+// openRecord reads what earlier starts of the run have submitted.
+func openRecord(ctx context.Context, rec Recording, run *ledger.Run) (*record, error) {
+	opened := &record{ledger: rec.Ledger, run: run, holder: rec.Holder, first: true, sent: map[jobs.Place]ledger.Submission{}}
+	var all []ledger.Submission
+	if run.Claims > 1 {
+		var err error
+		if all, err = rec.Ledger.Submissions(ctx, run.ID); err != nil {
+			return nil, fmt.Errorf("read the submissions of run %d: %w", run.ID, err)
+		}
+	}
+	for _, s := range all {
+		at := jobs.Place{Step: s.Step, Part: s.Part}
+		if s.Attempt >= opened.sent[at].Attempt {
+			opened.sent[at] = s
+		}
+	}
+	if run.Alone { // the claim told it
+		opened.first = run.First
+		return opened, nil
+	}
+	for other, err := range rec.Ledger.Runs(ctx, ledger.Query{Job: run.Job, Limit: newerRuns}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the runs of job %s: %w", run.Job, err)
+		}
+		opened.first = opened.first && other.ID >= run.ID
+	}
+	return opened, nil
+}
+
+// admit returns why a run of which nothing was submitted is not to go on.
+func (r *run) admit(ctx context.Context) error {
+	if len(r.record.sent) > 0 {
+		return nil
+	}
+	if err := r.withdrawn(); err != nil {
+		return err
+	}
+	return r.alone(ctx)
+}
+
+// withdrawn returns why nothing more is to be submitted for the run.
+func (r *run) withdrawn() error {
+	if r.record.run.CancelRequested {
+		return &Failure{Kind: CanceledTask, Code: "CANCELED", state: Canceled, Message: "canceled on request: nothing more was submitted"}
+	}
+	for _, s := range r.record.sent {
+		if s.TaskID != "" {
+			return nil
+		}
+	}
+	switch {
+	case r.Job.Steps == nil && len(r.record.sent) == 0:
+		return &Failure{Kind: CanceledTask, state: Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
+	case !r.StartBy.IsZero() && time.Now().After(r.StartBy):
+		return &Failure{
+			Kind: TimedOut, state: Expired,
+			Message: "timed out: nothing could be submitted by " + r.StartBy.UTC().Format(time.RFC3339) + ", the starting deadline of this occurrence",
+		}
+	}
+	return nil
+}
+
+// alone deals with an earlier run of the same job that is not over, as the
+// job's policy says.
+func (r *run) alone(ctx context.Context) error {
+	rec := r.record
+	if r.Job.Concurrency == jobs.Allow || rec.run.Alone {
+		return nil
+	}
+	for other, err := range rec.ledger.Runs(ctx, ledger.Query{Job: r.Job.Name, Unfinished: true}) {
+		if err != nil {
+			return unusable(fmt.Errorf("read the runs of job %s: %w", r.Job.Name, err))
+		}
+		if other.ID >= rec.run.ID {
+			continue
+		}
+		if r.Job.Concurrency == jobs.Forbid {
+			return &Failure{Kind: Overlap, Message: fmt.Sprintf("skipped: occurrence %s of this job is not over (run %d)", other.Key, other.ID)}
+		}
+		r.log.Warn("an earlier run of this job is replaced", "other_run", other.ID, "other_occurrence", other.Key)
+		if err := rec.ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
+			return unusable(fmt.Errorf("cancel run %d: %w", other.ID, err))
+		}
+	}
+	return nil
+}
+
+// last returns the newest submission at a place.
+func (rec *record) last(at jobs.Place) (ledger.Submission, bool) {
+	if rec == nil {
+		return ledger.Submission{}, false
+	}
+	s, ok := rec.sent[at]
+	return s, ok
+}
+
+// works returns what a run of a job that is no longer known has submitted.
+func (rec *record) works() iter.Seq2[Work, error] {
+	return func(yield func(Work, error) bool) {
+		places := slices.SortedFunc(maps.Keys(rec.sent), func(a, b jobs.Place) int {
+			return cmp.Or(a.Step-b.Step, a.Part-b.Part)
+		})
+		for _, at := range places {
+			doc, err := decode(rec.sent[at])
+			if !yield(Work{Place: at, Document: doc}, err) || err != nil {
+				return
+			}
+		}
+		if len(places) != 1 || places[0] != (jobs.Place{}) {
+			yield(Work{}, &Failure{
+				Kind: CanceledTask, state: Canceled,
+				Message: "the job is no longer in the jobs file: its tasks were followed to their end, but what would have come next is not known",
+			})
+		}
+	}
+}
+
+// decode returns the document of a submission.
+func decode(s ledger.Submission) (doc transfer.Document, err error) {
+	var kind struct {
+		Type string `json:"DATA_TYPE"`
+	}
+	if err = json.Unmarshal(s.Document, &kind); err == nil {
+		doc = new(transfer.Transfer)
+		if kind.Type == "delete" {
+			doc = new(transfer.Delete)
+		}
+		err = json.Unmarshal(s.Document, doc)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the recorded submission %s: %w", s.ID, err)
+	}
+	return doc, nil
+}
+
+// succeeded reports whether an earlier start saw the task of a part succeed.
+func (rec *record) succeeded(p *part) bool {
+	s, ok := rec.last(p.place)
+	return ok && s.ID == p.submissionID && s.Status == string(transfer.Succeeded)
+}
+
+// over reports whether a step was finished by an earlier start.
+func (rec *record) over(at jobs.Place) bool { return rec != nil && at.Step < rec.run.Step }
+
+// advance writes down that an attempt at a place begins.
+func (rec *record) advance(ctx context.Context, p *part) error {
+	if rec == nil {
+		return nil
+	}
+	if run := rec.run; run.Step != p.place.Step || run.Attempt != p.attempt {
+		if err := rec.ledger.Advance(ctx, run.ID, rec.holder, run.State, p.place.Step, p.attempt); err != nil {
+			return unusable(fmt.Errorf("record the step that is reached: %w", err))
+		}
+		run.Step, run.Attempt = p.place.Step, p.attempt
+	}
+	return nil
+}
+
+// submit writes down a submission. Nothing may be sent before that.
+func (rec *record) submit(ctx context.Context, p *part, doc transfer.Document) error {
+	if rec == nil {
+		return nil
+	}
+	if s, ok := rec.last(p.place); ok && s.ID == p.submissionID {
+		return nil // it is a repetition
+	}
+	if err := rec.advance(ctx, p); err != nil {
+		return err
+	}
+	raw, err := json.Marshal(doc)
+	if err != nil {
+		return fmt.Errorf("encode the submission: %w", err)
+	}
+	s := ledger.Submission{
+		ID: p.submissionID, Run: rec.run.ID, Step: p.place.Step, Part: p.place.Part, Attempt: p.attempt,
+		Label: doc.Head().Label, Document: raw, Created: time.Now(),
+	}
+	if err := rec.ledger.Submit(ctx, rec.holder, s); err != nil {
+		return unusable(fmt.Errorf("record the submission before it is sent: %w", err))
+	}
+	s.Document = nil // the part has it
+	rec.sent[p.place] = s
+	return nil
+}
+
+// accepted writes down the task of a submission. If that fails, nothing is
+// lost: the submission would be sent again, and give the same task.
+func (rec *record) accepted(ctx context.Context, p *part, taskID string) {
+	if rec == nil || p.submissionID == "" {
+		return
+	}
+	ctx, cancel := beyond(ctx, recordTime)
+	defer cancel()
+	p.unrecorded(rec.ledger.Accepted(ctx, p.submissionID, taskID))
+	rec.run.State, rec.run.Step, rec.run.Attempt = ledger.Submitted, p.place.Step, p.attempt
+	p.unrecorded(rec.ledger.Advance(ctx, rec.run.ID, rec.holder, ledger.Submitted, p.place.Step, p.attempt))
+}
+
+// adopted writes down a task that was found by its label. Where the ledger has
+// no submission of it, because the ledger is new, the task's id stands for the
+// submission's.
+func (rec *record) adopted(ctx context.Context, p *part, task *transfer.Task) error {
+	if rec == nil {
+		return nil
+	}
+	if _, ok := rec.last(p.place); !ok {
+		p.submissionID = task.TaskID
+		doc := own(p.doc)
+		doc.Head().Label, doc.Head().Deadline = task.Label, task.Deadline
+		if err := rec.submit(ctx, p, doc); err != nil {
+			return err
+		}
+	}
+	rec.accepted(ctx, p, task.TaskID)
+	return nil
+}
+
+// ended writes down how a task ended.
+func (rec *record) ended(ctx context.Context, p *part, status transfer.Status) {
+	if rec != nil && p.submissionID != "" {
+		ctx, cancel := beyond(ctx, recordTime)
+		defer cancel()
+		p.unrecorded(rec.ledger.Ended(ctx, p.submissionID, string(status)))
+	}
+}
+
+// note writes down an event of the run.
+func (rec *record) note(ctx context.Context, r *run, kind, text string) {
+	if rec != nil {
+		ctx, cancel := beyond(ctx, recordTime)
+		defer cancel()
+		r.unrecorded(rec.ledger.Note(ctx, rec.run.ID, time.Now(), kind, text))
+	}
+}
+
+// unrecorded tells that the ledger could not be written.
+func (r *run) unrecorded(err error) {
+	if err != nil {
+		r.log.Error("the ledger could not be written", "err", err)
+	}
+}
+
+// finish writes down the outcome of a run that is over.
+func (rec *record) finish(ctx context.Context, r *run, classify Classify) error {
+	ctx, cancel := beyond(ctx, recordTime)
+	defer cancel()
+	o := ledger.Outcome{State: ledger.State(r.result.State), Message: r.result.Note}
+	if err := r.result.Err; err != nil {
+		o.Class, o.Code, o.ExitCode = classify(err)
+		o.Message = err.Error()
+		if e, ok := errors.AsType[*transfer.Error](err); ok {
+			o.RequestID = e.RequestID
+		}
+	}
+	sum := r.result.Totals()
+	o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults = sum.Files, sum.FilesSkipped, sum.Bytes, sum.SkippedErrors, sum.Faults
+	return rec.ledger.Finish(ctx, rec.run.ID, rec.holder, o)
+}
+
+// Resumable reports whether a later start may bring the run to its end.
+func (r *Result) Resumable() bool {
+	f, ok := errors.AsType[*Failure](r.Err)
+	switch {
+	case r.Err == nil:
+		return false
+	case ok:
+		return f.state == "" && (f.Kind == Interrupted || f.Kind == Unknown || f.Kind == TimedOut)
+	case errors.Is(r.Err, ledger.ErrLost):
+		return true // by whoever has it now
+	}
+	return r.State == Submitted || temporary(r.Err)
+}
+
+// temporary reports whether the same request may succeed later. What did not
+// reach the service may, unless the layer that adds the credentials says no.
+func temporary(err error) bool {
+	type knowing interface {
+		error
+		Temporary() bool
+	}
+	lost, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		e, ok := errors.AsType[knowing](err)
+		return ok && e.Temporary()
+	}
+	e, ok := errors.AsType[knowing](lost.Err)
+	_, network := e.(net.Error) // its Temporary is about something else
+	return !ok || network || e.Temporary()
+}

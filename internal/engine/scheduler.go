@@ -1,0 +1,474 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	// pendingTasks is how many tasks an account may have unfinished. Further
+	// occurrences wait here, the oldest first.
+	pendingTasks = 100
+	// turn is the longest time between two turns of the loop: the clock may be
+	// set meanwhile.
+	turn = time.Minute
+	// lastRetry bounds the time after which an occurrence that was left is
+	// tried again; the first is a lease, and each further one twice as long.
+	lastRetry = 5 * time.Minute
+	// claimPause is how long a ledger that could not be used is left alone.
+	claimPause = 5 * time.Second
+)
+
+// A SchedulerConfig says how a [Scheduler] works. The functions that it is told
+// by may be called concurrently.
+type SchedulerConfig struct {
+	Engine *Engine
+	Ledger *ledger.Ledger
+	Holder string        // names this start among those that share the ledger
+	Lease  time.Duration // how long a run stays with a start that says nothing; 0 means 30 seconds
+	Log    *slog.Logger
+
+	// CancelOnInterrupt cancels the tasks when the scheduler is stopped.
+	CancelOnInterrupt bool
+	// Classify says of what class an error is, for the ledger.
+	Classify Classify
+	// Finished, unless nil, is called with every run that has ended or was
+	// left, and how late it had begun; zero if it had no instant to begin at.
+	Finished func(job *jobs.Job, res *Result, lateness time.Duration)
+	// Planned, unless nil, is called with the next start of a job; zero means
+	// that it has none on a schedule. Removed is called with a job that is no
+	// longer there.
+	Planned func(job string, next time.Time)
+	Removed func(job string)
+	// Queue, unless nil, is called with how many occurrences wait for a place
+	// and how many have one.
+	Queue func(waiting, active int)
+	// Beat, unless nil, is called when the loop turns, at least once a minute.
+	Beat func()
+}
+
+// A Scheduler starts occurrences of jobs when they fall due and brings every
+// run that was begun to its end, also those of a start that was cut off.
+type Scheduler struct {
+	SchedulerConfig
+
+	reload chan []*jobs.Job
+	done   chan *start
+	runs   sync.WaitGroup
+
+	// Of the loop alone:
+	plans  map[string]*plan
+	starts map[occurrence]*start // what this process is at
+	queue  []*start              // those that wait for a place, the oldest first
+	active int                   // those that have one
+	next   time.Time             // when something is to be started
+	stuck  time.Time             // until when nothing can be claimed
+
+	mu     sync.Mutex // guards the rest
+	jobs   map[string]*jobs.Job
+	cancel map[int64]context.CancelCauseFunc // by run
+}
+
+type occurrence struct {
+	job string
+	key jobs.Key
+}
+
+// claimOf is the claim of an occurrence.
+func claimOf(o occurrence, holder string, lease time.Duration) ledger.Claim {
+	return ledger.Claim{Job: o.job, Key: string(o.key), Due: o.key.Due(), Holder: holder, Lease: lease}
+}
+
+// A start is an occurrence that waits for a place, has one, or was left to be
+// tried again.
+type start struct {
+	occurrence
+	job   *jobs.Job
+	at    time.Time   // the occurrence's instant; if it has none, when it was claimed
+	begin time.Time   // when it was to begin; zero if it has begun before, or follows another job
+	taken *ledger.Run // that was taken over; nil means that it is to be claimed
+
+	tries int
+	retry time.Time // when it is tried again; zero unless it was left
+
+	// What came of the last try: nothing if there was nothing to do.
+	result *Result
+	err    error // of the ledger, or a [*Taken]
+}
+
+// NewScheduler returns a Scheduler that is ready to run.
+func NewScheduler(c SchedulerConfig) *Scheduler {
+	c.Lease = cmp.Or(c.Lease, 30*time.Second)
+	return &Scheduler{
+		SchedulerConfig: c,
+		reload:          make(chan []*jobs.Job),
+		done:            make(chan *start),
+		plans:           map[string]*plan{},
+		starts:          map[occurrence]*start{},
+		cancel:          map[int64]context.CancelCauseFunc{},
+	}
+}
+
+// Reload replaces the jobs. Runs that were begun go on as they were.
+func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) {
+	select {
+	case s.reload <- all:
+	case <-ctx.Done():
+	}
+}
+
+// Run schedules all until ctx ends, and then returns as soon as every run has
+// been left in a state from which the next start goes on.
+func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
+	if err := s.plan(ctx, all); err != nil {
+		return err
+	}
+	if err := s.takeOver(ctx); err != nil {
+		return err
+	}
+	s.loop(ctx)
+	go func() {
+		s.runs.Wait()
+		close(s.done)
+	}()
+	for range s.done { // what has ended meanwhile is in the ledger
+	}
+	release, cancel := beyond(ctx, recordTime)
+	defer cancel()
+	return s.Ledger.Release(release, s.Holder)
+}
+
+// loop starts what falls due until ctx ends.
+func (s *Scheduler) loop(ctx context.Context) {
+	renew := time.NewTicker(s.Lease / 3)
+	defer renew.Stop()
+	for {
+		if s.Beat != nil {
+			s.Beat()
+		}
+		s.startQueued(ctx)
+		timer := time.NewTimer(min(turn, time.Until(s.next)))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+			s.startDue(time.Now())
+		case all := <-s.reload:
+			if err := s.plan(ctx, all); err != nil && ctx.Err() == nil {
+				s.Log.Error("the new jobs could not be planned", "err", err)
+			}
+		case st := <-s.done:
+			s.settle(ctx, st)
+		case <-renew.C:
+			if err := s.keep(ctx); err != nil && ctx.Err() == nil {
+				s.Log.Error("the ledger could not be used", "err", err)
+			}
+		}
+		timer.Stop()
+	}
+}
+
+// startDue has what is due wait for a place, the oldest first.
+func (s *Scheduler) startDue(now time.Time) {
+	for _, st := range s.starts {
+		if !st.retry.IsZero() && !st.retry.After(now) {
+			st.retry = time.Time{}
+			s.enqueue(st)
+		}
+	}
+	for name, p := range s.plans {
+		if !p.due(now) {
+			continue
+		}
+		for _, at := range p.pass(now, s.Log) {
+			key := jobs.ScheduledKey(at)
+			s.launch(&start{occurrence: occurrence{name, key}, job: p.job, at: at, begin: p.job.Due(key, at)})
+		}
+		if s.Planned != nil {
+			s.Planned(name, p.start)
+		}
+	}
+	s.replan(now)
+}
+
+// replan finds out when something is to be started next.
+func (s *Scheduler) replan(now time.Time) {
+	s.next = now.Add(turn)
+	for _, p := range s.plans {
+		if p.wait == "" {
+			s.wakeAt(p.start)
+		}
+	}
+	for _, st := range s.starts {
+		if !st.retry.IsZero() {
+			s.wakeAt(st.retry)
+		}
+	}
+}
+
+func (s *Scheduler) wakeAt(t time.Time) {
+	if t.Before(s.next) {
+		s.next = t
+	}
+}
+
+// launch has an occurrence wait for a place, unless this process is at it
+// already.
+func (s *Scheduler) launch(st *start) {
+	if s.starts[st.occurrence] == nil {
+		s.starts[st.occurrence] = st
+		s.enqueue(st)
+	}
+}
+
+func (s *Scheduler) enqueue(st *start) {
+	i, _ := slices.BinarySearchFunc(s.queue, st, func(a, b *start) int {
+		return cmp.Or(a.at.Compare(b.at), -1) // after those of the same instant
+	})
+	s.queue = slices.Insert(s.queue, i, st)
+}
+
+// startQueued gives the places that are free to those who wait. They are
+// claimed one after the other: were the process cut off between two claims, the
+// next one would begin after the newest that is in the ledger.
+func (s *Scheduler) startQueued(ctx context.Context) {
+	for len(s.queue) > 0 && s.active < pendingTasks && !time.Now().Before(s.stuck) && ctx.Err() == nil {
+		st := s.queue[0]
+		if err := s.claim(ctx, st); err != nil {
+			s.stuck = time.Now().Add(claimPause)
+			s.wakeAt(s.stuck)
+			if ctx.Err() == nil {
+				s.Log.Error("nothing can be started, the ledger could not be used", "err", err)
+			}
+			break
+		}
+		s.queue = slices.Delete(s.queue, 0, 1)
+		s.active++
+		if st.err != nil {
+			s.settle(ctx, st)
+			continue
+		}
+		s.runs.Go(func() {
+			s.do(ctx, st)
+			s.done <- st
+		})
+	}
+	if s.Queue != nil {
+		s.Queue(len(s.queue), s.active)
+	}
+}
+
+// claim claims an occurrence that was not taken over. That of somebody else
+// gets a [*Taken] as its error.
+func (s *Scheduler) claim(ctx context.Context, st *start) error {
+	st.result, st.err = nil, nil
+	if st.taken != nil {
+		return nil
+	}
+	run, mine, err := s.Ledger.Claim(ctx, claimOf(st.occurrence, s.Holder, s.Lease))
+	switch {
+	case err != nil:
+		return err
+	case mine:
+		st.taken = run
+	default:
+		st.err = &Taken{run}
+		s.Log.Debug("nothing to do", "job", st.job.Name, "occurrence", string(st.key), "reason", st.err)
+	}
+	return nil
+}
+
+// do runs an occurrence that has a place.
+func (s *Scheduler) do(ctx context.Context, st *start) {
+	log := s.Log.With("job", st.job.Name, "occurrence", string(st.key))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var id int64
+	rec := Recording{
+		Ledger: s.Ledger, Holder: s.Holder, Lease: s.Lease, Classify: s.Classify, Run: st.taken,
+		Claimed: func(run *ledger.Run) {
+			id = run.ID
+			s.cancelable(id, cancel)
+			log.Info("run started", "run", id, "resumed", run.Claims > 1 || st.tries > 0, "lateness", st.lateness(time.Now()))
+		},
+		Succeeded: func(ctx context.Context) error { return s.claimFollowers(ctx, st) },
+	}
+	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt}
+	if due := st.key.Due(); st.job.Schedule != nil && st.job.StartingDeadline > 0 && !due.IsZero() {
+		o.StartBy = st.job.Due(st.key, due).Add(st.job.StartingDeadline)
+	}
+	st.result, st.err = s.Engine.Record(ctx, rec, o)
+	s.cancelable(id, nil)
+	switch {
+	case st.err == nil:
+		s.tell(log, st.result)
+		if s.Finished != nil {
+			s.Finished(st.job, st.result, st.lateness(st.result.Started))
+		}
+	case errors.Is(st.err, ledger.ErrLost):
+		log.Warn("run is somebody else's now", "run", id, "err", st.err)
+	case ctx.Err() == nil:
+		log.Error("the occurrence could not be run", "err", st.err)
+	}
+}
+
+// lateness is how late a run began; zero if it had no instant to begin at.
+func (st *start) lateness(began time.Time) time.Duration {
+	if st.begin.IsZero() {
+		return 0
+	}
+	return max(0, began.Sub(st.begin)).Round(time.Millisecond)
+}
+
+// cancelable says how to cancel a run of this process; nil means no more.
+func (s *Scheduler) cancelable(run int64, cancel context.CancelCauseFunc) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if cancel == nil {
+		delete(s.cancel, run)
+		return
+	}
+	s.cancel[run] = cancel
+}
+
+// tell logs how a run ended.
+func (s *Scheduler) tell(log *slog.Logger, res *Result) {
+	attrs := []any{"run", res.Run, "state", string(res.State), "attempt", res.Attempt, "elapsed", res.Finished.Sub(res.Started).Round(time.Millisecond)}
+	if t := res.task(); t != nil {
+		attrs = append(attrs, "task_id", t.TaskID)
+	}
+	switch {
+	case res.Err == nil:
+		log.Info("run ended", append(attrs, "note", res.Note)...)
+	case res.Resumable():
+		log.Warn("run left, to be resumed", append(attrs, "err", res.Err)...)
+	default:
+		log.Error("run ended", append(attrs, "err", res.Err)...)
+	}
+}
+
+// settle takes note of a run that has ended, or has to be tried again.
+func (s *Scheduler) settle(ctx context.Context, st *start) {
+	s.active--
+	if ctx.Err() != nil {
+		return
+	}
+	p := s.plans[st.occurrence.job]
+	awaited := p != nil && p.wait == st.key
+	if st.left(awaited) {
+		st.taken, st.begin = nil, time.Time{}
+		st.retry = time.Now().Add(min(s.Lease<<min(st.tries, 10), lastRetry))
+		st.tries++
+		s.wakeAt(st.retry)
+		return
+	}
+	delete(s.starts, st.occurrence)
+	if awaited {
+		p.wait = ""
+		s.next = time.Now()
+	}
+	if st.result == nil || !st.result.good() {
+		return
+	}
+	for _, job := range s.followers(st.occurrence.job) {
+		s.launch(&start{occurrence: occurrence{job.Name, st.key}, job: job, at: st.at})
+	}
+}
+
+// left reports whether the occurrence has to be tried again. What another
+// process is at has to be if somebody waits here for its end.
+func (st *start) left(awaited bool) bool {
+	if taken, ok := errors.AsType[*Taken](st.err); ok {
+		return awaited && !taken.Run.State.Final()
+	}
+	if st.err != nil {
+		return !errors.Is(st.err, ledger.ErrLost)
+	}
+	return st.result.Resumable() && !errors.Is(st.result.Err, ledger.ErrLost)
+}
+
+// followers are the jobs to be started when a job has succeeded.
+func (s *Scheduler) followers(name string) (all []*jobs.Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, job := range s.jobs {
+		if job.After == name && !job.Suspend {
+			all = append(all, job)
+		}
+	}
+	return all
+}
+
+// claimFollowers claims the occurrences that follow one that has succeeded.
+// They are in the ledger before the success is, so that a start that is cut off
+// between the two loses none.
+func (s *Scheduler) claimFollowers(ctx context.Context, st *start) error {
+	for _, job := range s.followers(st.occurrence.job) {
+		if _, _, err := s.Ledger.Claim(ctx, claimOf(occurrence{job.Name, st.key}, s.Holder, s.Lease)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keep renews the leases, ends what somebody wants to be canceled, and takes
+// over what nobody has any more.
+func (s *Scheduler) keep(ctx context.Context) error {
+	if len(s.starts) == 0 {
+		return s.takeOver(ctx)
+	}
+	if _, err := s.Ledger.Renew(ctx, s.Holder, s.Lease); err != nil {
+		return err
+	}
+	wanted, err := s.Ledger.CancelRequests(ctx, s.Holder)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	for _, run := range wanted {
+		if cancel := s.cancel[run]; cancel != nil {
+			cancel(ErrCanceled)
+		}
+	}
+	s.mu.Unlock()
+	return s.takeOver(ctx)
+}
+
+// takeOver resumes the runs that nobody has.
+func (s *Scheduler) takeOver(ctx context.Context) error {
+	runs, err := s.Ledger.TakeOver(ctx, s.Holder, s.Lease, pendingTasks)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, run := range runs {
+		job := s.jobs[run.Job]
+		if job == nil {
+			s.Log.Warn("a run of a job that is no longer there is followed to its end", "job", run.Job, "occurrence", run.Key, "run", run.ID)
+			job = removed(run.Job)
+		}
+		at := run.Due
+		if at.IsZero() {
+			at = run.Claimed
+		}
+		s.launch(&start{occurrence: occurrence{run.Job, jobs.Key(run.Key)}, job: job, at: at, taken: run})
+	}
+	return nil
+}
+
+// removed stands for a job of which no more than its name is known.
+func removed(name string) *jobs.Job {
+	job := &jobs.Job{Name: name}
+	_ = job.Check() // fills in the defaults; the name was good once
+	return job
+}

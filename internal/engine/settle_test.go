@@ -1,0 +1,194 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// reacting gives a job reactions.
+func reacting(on jobs.Reactions) func(*jobs.Job) { return func(j *jobs.Job) { j.On = on } }
+
+// skipping is a job of which one file is missing, and may be.
+func skipping(allowed bool) func(*jobs.Job) {
+	return func(j *jobs.Job) {
+		doc := copyOf("/data/", "/copy/")
+		doc.Items = append(doc.Items, transfer.Item{SourcePath: "/missing.txt", DestinationPath: "/missing.txt"})
+		doc.SkipSourceErrors = true
+		j.Steps, j.AllowSkipped = jobs.Single(doc), allowed
+	}
+}
+
+func TestResultSaysHowTheTaskEnded(t *testing.T) {
+	tests := map[string]struct {
+		job     func(*jobs.Job)
+		disturb globussim.Disturbance
+		act     func(b *bench) // after an hour
+		state   engine.State
+		kind    engine.Kind // empty: no error
+		code    string
+		says    []string
+		config  func(*globussim.Config)
+	}{
+		"succeeded": {state: engine.Succeeded},
+		"skipped source errors": {
+			job: skipping(false), state: engine.Succeeded, kind: engine.SkippedErrors, code: "FILE_NOT_FOUND",
+			says: []string{"1 paths were skipped", "/missing.txt", "runner task skipped"},
+		},
+		"skipped source errors that are allowed": {job: skipping(true), state: engine.Succeeded},
+		"failed": {
+			disturb: globussim.Disturbance{Action: globussim.FailTask, Code: "ENDPOINT_ERROR", Message: "the tape\nrobot is stuck\\r\\n550 End."},
+			state:   engine.Broken, kind: engine.Failed, code: "ENDPOINT_ERROR",
+			says: []string{"failed", "ENDPOINT_ERROR: the tape robot is stuck 550 End."},
+		},
+		"canceled by somebody else": {
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			act: func(b *bench) {
+				if _, err := b.client().CancelTask(b.t.Context(), b.State().Tasks[0].TaskID); err != nil {
+					b.t.Error(err)
+				}
+			},
+			state: engine.Canceled, kind: engine.CanceledTask, code: "CANCELED", says: []string{"canceled by somebody else"},
+		},
+		"not done by its deadline": {
+			job:     func(j *jobs.Job) { j.ActiveDeadline = 2 * time.Hour },
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			state:   engine.Expired, kind: engine.TimedOut, code: "EXPIRED", says: []string{"deadline"},
+		},
+		"missing source": {
+			job: paths("/missing.txt", "/missing.txt"), state: engine.Broken, kind: engine.Refused, code: "FILE_NOT_FOUND",
+			says: []string{"FILE_NOT_FOUND", "/missing.txt", "GridFTP-Error: file not found 550 End.", "check that the path exists"},
+		},
+		"no permission": {
+			state: engine.Broken, kind: engine.Refused, code: "PERMISSION_DENIED",
+			says: []string{"PERMISSION_DENIED", "/copy", "ask the collection's owner"},
+			config: func(cfg *globussim.Config) {
+				cfg.Collections[1].Access = []globussim.AccessRule{{Principal: clientID, Permissions: "r"}}
+			},
+		},
+		"quota": {
+			state: engine.Broken, kind: engine.Refused, code: "QUOTA_EXCEEDED",
+			says:   []string{"QUOTA_EXCEEDED", "free space on the destination"},
+			config: func(cfg *globussim.Config) { cfg.Collections[1].Quota = 5 },
+		},
+		"stalled": {
+			job:     reacting(jobs.Reactions{Stalled: jobs.Cancel}),
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			state:   engine.Expired, kind: engine.TimedOut, code: "STALLED",
+			says: []string{"canceled because it stalled", "no progress since 2000-01-01T00:00:"},
+		},
+		"stalled by an error": {
+			job: func(j *jobs.Job) {
+				paths("/data/a.txt", "/copy/")(j)
+				j.On.Stalled = jobs.Cancel
+			},
+			state: engine.Expired, kind: engine.TimedOut, code: "IS_A_DIRECTORY",
+			says: []string{"canceled because it stalled", "no progress since 2000-01-01T00:00:", "IS_A_DIRECTORY: "},
+		},
+		"paused": {
+			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
+			disturb: globussim.Disturbance{Action: globussim.PauseTask, Message: "new disks\nuntil noon"},
+			state:   engine.Canceled, kind: engine.NeedsHuman, code: "PAUSED",
+			says: []string{"only a person", "new disks until noon"},
+		},
+		"suspended": {
+			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
+			disturb: globussim.Disturbance{Action: globussim.SuspendTask},
+			state:   engine.Canceled, kind: engine.NeedsHuman, code: "INACTIVE",
+			says: []string{"only a person", "suspended by Globus"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			edits := []func(*globussim.Config){}
+			if tt.config != nil {
+				edits = append(edits, tt.config)
+			}
+			onBench(t, func(t *testing.T, b *bench) {
+				if tt.disturb.Action != "" {
+					b.disturb(tt.disturb)
+				}
+				if tt.act != nil {
+					b.after(time.Hour, func() { tt.act(b) })
+				}
+				job := tt.job
+				if job == nil {
+					job = func(*jobs.Job) {}
+				}
+				r := b.run(t.Context(), b.order(job))
+				if r.State != tt.state || len(r.Tasks) != 1 || !r.Tasks[0].Last.Status.Final() {
+					t.Errorf("got %+v, want state %s and one task that has ended", r, tt.state)
+				}
+				if tt.kind == "" {
+					if r.Err != nil {
+						t.Errorf("got the error %v, want none", r.Err)
+					}
+					return
+				}
+				f := failure(t, r, tt.kind)
+				if f.Code != tt.code || f.TaskID != b.State().Tasks[0].TaskID {
+					t.Errorf("got %+v, want code %s and the task's id", f, tt.code)
+				}
+				contains(t, f.Error(), tt.says...)
+				if strings.ContainsAny(f.Error(), "\r\n") {
+					t.Errorf("the message has several lines: %q", f.Error())
+				}
+			}, edits...)
+		})
+	}
+}
+
+func TestTaskSubmittedElsewhereIsFollowed(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		id := b.start(b.order())
+		b.releaseAfter(time.Hour)
+		job := &jobs.Job{Name: "task"}
+		if err := job.Check(); err != nil {
+			t.Fatal(err)
+		}
+		r := b.engine().Wait(t.Context(), id, engine.Order{Job: job})
+		if r.State != engine.Succeeded || r.Err != nil || len(r.Tasks) != 1 || r.Tasks[0].TaskID != id {
+			t.Errorf("got %+v, want success of task %s", r, id)
+		}
+
+		r = b.engine().Wait(t.Context(), "00000000-0000-4000-8000-000000000000", engine.Order{Job: job})
+		if e, ok := errors.AsType[*transfer.Error](r.Err); !ok || !e.NotFound() {
+			t.Errorf("got %+v, want a *transfer.Error that is NotFound", r)
+		}
+	})
+}
+
+func TestTaskCanceledByAManagerSaysSo(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		id := b.start(b.order())
+		b.Fail(globussim.Fault{Method: "GET", Path: taskPath, Body: `{"DATA_TYPE": "task", "status": "FAILED", "task_id": "` + id +
+			`", "canceled_by_admin": "SOURCE", "canceled_by_admin_message": "make\nroom"}`})
+		f := failure(t, b.run(t.Context(), b.order()), engine.CanceledTask)
+		contains(t, f.Message, "manager of a collection: make room")
+	})
+}
+
+func TestFailureIsToldInDecentLengthAndWithoutItsEvents(t *testing.T) {
+	for name, lost := range map[string]bool{"events": false, "no events": true} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.disturb(globussim.Disturbance{Action: globussim.FailTask, Message: strings.Repeat("word ", 1000)})
+				if lost {
+					b.Fail(globussim.Fault{Path: taskPath + "/event_list", Drop: globussim.DropBefore, Times: -1})
+				}
+				f := failure(t, b.run(t.Context(), b.order()), engine.Failed)
+				if said := strings.Contains(f.Message, "word word"); said == lost || len(f.Message) > 500 {
+					t.Errorf("got %q, want at most 500 bytes", f.Message)
+				}
+			})
+		})
+	}
+}

@@ -1,0 +1,359 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const (
+	// grace is how much longer than the run a submission may take: cut off in
+	// the middle, nobody would know whether there is a task.
+	grace = 1500 * time.Millisecond
+	// lookUpTime bounds the look for a task after a submission of unclear
+	// outcome.
+	lookUpTime = 15 * time.Second
+	// backlogPause and overlapPause are the waits before a submission that
+	// was refused because of other tasks is sent again.
+	backlogPause = time.Minute
+	overlapPause = 15 * time.Second
+	// namelessOverlaps is how often a conflict is met again after which no
+	// task could be found: it ended between the two requests.
+	namelessOverlaps = 3
+)
+
+// A part is one document of a run, and the attempts to get it done.
+type part struct {
+	*run
+	place        jobs.Place
+	doc          transfer.Document
+	attempt      int    // from 1
+	tries        int    // attempts that failed before the present one, of those that count
+	submissionID string // of the present attempt; empty until it has one
+}
+
+// label is the label of the present attempt's task.
+func (r *part) label() string { return r.run.label(r.place, r.attempt) }
+
+// do adopts or submits, waits, and tries again as often as the job allows.
+// Without a ledger, the attempts of earlier starts do not count for that.
+func (r *part) do(ctx context.Context) error {
+	found, err := r.lookUp(ctx)
+	if err != nil {
+		return err
+	}
+	for ; ; r.tries++ {
+		if !found {
+			if err := r.submit(ctx); err != nil {
+				return err
+			}
+		}
+		if last := r.result.task().Last; r.NoWait && (last == nil || !last.Status.Final()) {
+			return errDetached
+		}
+		if err = r.watch(ctx); err == nil {
+			return nil
+		}
+		f, ok := errors.AsType[*Failure](err)
+		if !ok || f.Kind != Failed || r.tries >= r.Job.BackoffLimit {
+			return err
+		}
+		delay := r.Job.Backoff << min(r.tries, 10)
+		r.log.Warn("attempt failed, another one follows", "attempt", r.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
+		r.result.State = Claimed
+		if sleep(ctx, delay) != nil {
+			return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", r.attempt))
+		}
+		r.next()
+		found = false
+	}
+}
+
+// next moves on to the next attempt.
+func (r *part) next() {
+	r.attempt++
+	r.submissionID = "" // used up by the attempt before
+}
+
+// lookUp adopts the task of an earlier start of this occurrence, if there is
+// one that has not failed. It counts the attempts that have.
+func (r *part) lookUp(ctx context.Context) (found bool, err error) {
+	if s, ok := r.record.last(r.place); ok {
+		return r.resume(ctx, s)
+	}
+	if r.Fresh || r.record != nil && !r.record.first {
+		return false, nil
+	}
+	for ; ; r.attempt++ {
+		task, err := r.labeled(ctx)
+		if err != nil || task == nil {
+			return false, err
+		}
+		if task.Status != transfer.Failed {
+			return true, r.adopt(ctx, task)
+		}
+	}
+}
+
+// labeled asks Globus for the task that bears the label of the present attempt:
+// one that has not failed if there are several, nil if there is none.
+func (r *part) labeled(ctx context.Context) (found *transfer.Task, err error) {
+	for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
+		if err != nil {
+			return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
+		}
+		if found = task; task.Status != transfer.Failed {
+			break
+		}
+	}
+	return found, nil
+}
+
+// resume goes on with what the ledger has of this place.
+func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err error) {
+	r.attempt, r.submissionID = s.Attempt, s.ID
+	again := r.record.run.Step == s.Step && r.record.run.Attempt > s.Attempt // somebody wants another attempt
+	if !again {
+		r.tries = s.Attempt - 1
+	}
+	switch {
+	case again && s.Status == string(transfer.Failed):
+		r.next()
+		return false, nil
+	case s.TaskID != "":
+		r.log.Info("task adopted", "task_id", s.TaskID, "attempt", r.attempt)
+		r.note(Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label}, true)
+		return true, nil
+	}
+	// It was not confirmed. Its label tells if it was sent, also if the guard
+	// would not let it pass now.
+	switch task, err := r.labeled(ctx); {
+	case err != nil && ctx.Err() != nil:
+		return false, &Failure{Kind: Unknown, Err: err, Message: "the submission of an earlier start is not confirmed yet"}
+	case err != nil:
+		return false, err
+	case task != nil:
+		return true, r.adopt(ctx, task)
+	}
+	if err := r.withdrawn(); err != nil {
+		return false, err
+	}
+	if again {
+		r.next() // with the document as it is now
+		return false, nil
+	}
+	doc, err := decode(s)
+	if err != nil {
+		return false, err
+	}
+	doc.Head().Deadline = r.doc.Head().Deadline
+	r.doc = doc // as it may have been sent
+	return false, nil
+}
+
+// adopt takes over a task that an earlier start submitted.
+func (r *part) adopt(ctx context.Context, task *transfer.Task) error {
+	if want, got := collections(r.doc), taskCollections(task); want != got {
+		return &Failure{
+			Kind: Refused, TaskID: task.TaskID, state: Broken,
+			Message: fmt.Sprintf("task %s bears this occurrence's label %q but is between other collections: two jobs have the same name, give one of them another", task.TaskID, task.Label),
+		}
+	}
+	r.log.Info("task adopted", "task_id", task.TaskID, "attempt", r.attempt, "status", string(task.Status))
+	r.note(Task{TaskID: task.TaskID, SubmissionID: r.submissionID, Label: task.Label, Last: task}, true)
+	return r.record.adopted(ctx, r, task)
+}
+
+// note records the task of the present attempt.
+func (r *part) note(t Task, adopted bool) {
+	r.result.State = Submitted
+	r.result.Attempt = r.attempt
+	r.result.Adopted = adopted
+	r.result.Tasks = append(r.result.Tasks, t)
+}
+
+// submit submits the present attempt, and waits as policy says where other
+// tasks are in the way.
+func (r *part) submit(ctx context.Context) error {
+	if err := r.guard(ctx); err != nil {
+		return err
+	}
+	if r.submissionID == "" {
+		id, err := r.globus.SubmissionID(ctx)
+		if err != nil {
+			return fmt.Errorf("get a submission id: %w", err)
+		}
+		r.submissionID = id
+	}
+	doc := own(r.doc)
+	head := doc.Head()
+	head.Label, head.SubmissionID = r.label(), r.submissionID
+	head.Deadline = r.deadline()
+	if err := r.record.submit(ctx, r, doc); err != nil {
+		return err
+	}
+	full, nameless := false, 0
+	for ctx.Err() == nil {
+		sent, err := r.post(ctx, doc)
+		if err == nil {
+			r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", r.attempt, "submission_id", r.submissionID, "code", sent.Code)
+			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.submissionID, Label: head.Label}, false)
+			r.record.accepted(ctx, r, sent.TaskID)
+			return nil
+		}
+		e, ok := errors.AsType[*transfer.Error](err)
+		switch {
+		case errors.Is(err, transfer.ErrUnclear):
+			return r.clearUp(ctx, err)
+		case ok && e.Backlog():
+			if !full {
+				full = true
+				r.log.Warn("too many tasks are pending, waiting for a place", "delay", backlogPause)
+			}
+			err = sleep(ctx, backlogPause)
+		case ok && e.Overlap():
+			var done bool
+			if done, err = r.overlap(ctx, &nameless); done {
+				return err
+			}
+		}
+		if err != nil {
+			return err
+		}
+		head.Deadline = r.deadline() // it has waited
+	}
+	return ctx.Err()
+}
+
+// deadline is when Globus ends the task: what the document says, or else as
+// long from now as the job allows.
+func (r *part) deadline() transfer.Time {
+	if d := r.doc.Head().Deadline; !d.IsZero() {
+		return d
+	}
+	return transfer.Time{Time: time.Now().Add(r.Job.ActiveDeadline).Truncate(time.Second)}
+}
+
+// post submits doc. It gets some time beyond the end of ctx, and then the
+// deadline that is left to it is its own.
+func (r *part) post(ctx context.Context, doc transfer.Document) (*transfer.Submitted, error) {
+	whole, cancel := beyond(ctx, grace)
+	defer cancel()
+	return r.globus.Submit(whole, doc)
+}
+
+// mine reports whether task is that of the present attempt. A label that
+// somebody chose does not tell: other tasks may bear it.
+func (r *part) mine(task *transfer.Task) bool { return r.Label == "" && task.Label == r.label() }
+
+// clearUp looks for the task of a submission that may have reached Globus. The
+// task may have failed since; there was none with its label before.
+func (r *part) clearUp(ctx context.Context, cause error) error {
+	if r.record == nil || ctx.Err() == nil || errors.Is(context.Cause(ctx), ErrCanceled) { // else the next start looks
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
+		defer cancel()
+		for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
+			if err != nil {
+				break // the service is still out of reach, the outcome unknown
+			}
+			if r.mine(task) {
+				return r.adopt(ctx, task)
+			}
+		}
+	}
+	r.result.State = Submitted
+	r.result.Attempt = r.attempt
+	return &Failure{
+		Kind: Unknown, Err: cause,
+		Message: fmt.Sprintf("the submission may have reached Globus but was not confirmed; repeat it with %s, it will not be done twice", r.repeat()),
+	}
+}
+
+// repeat says how to start again such that the same task is met.
+func (r *part) repeat() string {
+	if r.Again != nil {
+		return r.Again(r.submissionID)
+	}
+	return "the same occurrence (RUNNER_OCCURRENCE=" + string(r.Key) + ")"
+}
+
+// overlap deals with a conflict: it adopts the task if it is this
+// occurrence's own, skips, or waits until the other task is over. It reports
+// whether the submission is settled.
+func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error) {
+	var other *transfer.Task
+	query := transfer.TaskQuery{Statuses: []string{string(transfer.Active), string(transfer.Inactive)}}
+	for task, err := range r.globus.Tasks(ctx, query) {
+		if err != nil {
+			return true, fmt.Errorf("look for the task at work on the same paths: %w", err)
+		}
+		if r.mine(task) {
+			return true, r.adopt(ctx, task)
+		}
+		if taskCollections(task) != collections(r.doc) {
+			continue
+		}
+		// A task does not show its paths. Most likely they are those of this job.
+		if other == nil || r.ofJob(task) && !r.ofJob(other) {
+			other = task
+		}
+	}
+	if other == nil {
+		if *nameless++; *nameless < namelessOverlaps {
+			return false, sleep(ctx, overlapPause)
+		}
+		return true, &Failure{Kind: Overlap, Message: "skipped: another task, which could not be found, is at work on the same paths"}
+	}
+	name := fmt.Sprintf("task %s (%q)", other.TaskID, other.Label)
+	switch r.Job.Concurrency {
+	case jobs.Allow:
+		r.log.Info("waiting for another task on the same paths", "other_task_id", other.TaskID, "label", other.Label)
+	case jobs.Replace:
+		if !r.ofJob(other) {
+			return true, &Failure{Kind: Overlap, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is at work on the same paths and not of this job, so it is not replaced", name)}
+		}
+		r.log.Warn("another task of this job is replaced", "other_task_id", other.TaskID, "label", other.Label)
+		if _, err := r.globus.CancelTask(ctx, other.TaskID); err != nil {
+			return true, fmt.Errorf("cancel task %s: %w", other.TaskID, err)
+		}
+	default:
+		return true, &Failure{Kind: Overlap, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is still at work on the same paths", name)}
+	}
+	return false, r.over(ctx, other.TaskID)
+}
+
+func (r *part) ofJob(task *transfer.Task) bool { return jobs.OfJob(task.Label, r.Job.Name) }
+
+// over waits until the task has ended.
+func (r *part) over(ctx context.Context, id string) error {
+	for wait := firstPoll; ; wait = nextPoll(wait) {
+		task, err := r.tasks.look(ctx, id, wait)
+		if err != nil {
+			return fmt.Errorf("watch task %s: %w", id, err)
+		}
+		if task.Status.Final() {
+			return nil
+		}
+	}
+}
+
+// collections names the collections of a document, in lower case.
+func collections(doc transfer.Document) [2]string {
+	switch d := doc.(type) {
+	case *transfer.Transfer:
+		return [2]string{strings.ToLower(d.SourceEndpoint), strings.ToLower(d.DestinationEndpoint)}
+	case *transfer.Delete:
+		return [2]string{strings.ToLower(d.Endpoint)}
+	}
+	return [2]string{}
+}
+
+func taskCollections(t *transfer.Task) [2]string {
+	return [2]string{strings.ToLower(t.SourceEndpointID), strings.ToLower(t.DestinationEndpointID)}
+}

@@ -1,0 +1,277 @@
+package engine_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// observed is an order whose classes are recorded, each once until it changes.
+func observed(o engine.Order) (engine.Order, *[]engine.Class) {
+	var seen []engine.Class
+	o.Observe = func(t *transfer.Task, c engine.Class) {
+		if !t.Status.Final() && (len(seen) == 0 || seen[len(seen)-1] != c) {
+			seen = append(seen, c)
+		}
+	}
+	return o, &seen
+}
+
+func TestTaskThatRecoversSucceeds(t *testing.T) {
+	warn := jobs.Reactions{Stalled: jobs.Warn, NeedsHuman: jobs.Warn, Hopeless: jobs.Warn}
+	tests := map[string]struct {
+		job     func(*jobs.Job)
+		disturb globussim.Disturbance
+		classes []engine.Class
+		warned  []string // classes
+	}{
+		"stalled": {
+			job: reacting(warn), disturb: globussim.Disturbance{Action: globussim.StallTask},
+			classes: []engine.Class{engine.Progressing, engine.Stalled},
+			warned:  []string{"stalled"},
+		},
+		"stalled, and policy says to wait": {
+			job:     reacting(jobs.Reactions{Stalled: jobs.Wait}),
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			classes: []engine.Class{engine.Progressing, engine.Stalled},
+		},
+		"suspended": {
+			job: reacting(warn), disturb: globussim.Disturbance{Action: globussim.SuspendTask},
+			classes: []engine.Class{engine.Needs}, warned: []string{"needs_human"},
+		},
+		"source comes late": {
+			job: func(j *jobs.Job) {
+				paths("/late.txt", "/late.txt")(j)
+				j.On.Hopeless = jobs.Wait
+			},
+			classes: []engine.Class{engine.Retrying, engine.Hopeless},
+		},
+		"source comes late, with a warning": {
+			job: func(j *jobs.Job) {
+				paths("/late.txt", "/late.txt")(j)
+				j.On.Hopeless = jobs.Warn
+			},
+			classes: []engine.Class{engine.Retrying, engine.Hopeless}, warned: []string{"hopeless"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				if tt.disturb.Action != "" {
+					b.disturb(tt.disturb)
+				}
+				b.after(2*time.Hour, func() { b.plant("late.txt", "here") })
+				b.releaseAfter(2 * time.Hour)
+				o, classes := observed(b.order(tt.job))
+				r := b.run(t.Context(), o)
+				if r.State != engine.Succeeded || r.Err != nil {
+					t.Errorf("got %+v, want success", r)
+				}
+				if diff := cmp.Diff(tt.classes, *classes); diff != "" {
+					t.Errorf("classes (-want +got):\n%s", diff)
+				}
+				if diff := cmp.Diff(tt.warned, b.warned(t)); diff != "" {
+					t.Errorf("warnings (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+// warned returns the classes of the warnings about tasks.
+func (b *bench) warned(t *testing.T) []string {
+	t.Helper()
+	var warned []string
+	levels := b.log.values(t, "task changed", "level")
+	for i, class := range b.log.values(t, "task changed", "class") {
+		if levels[i] == "WARN" {
+			warned = append(warned, class)
+		}
+	}
+	return warned
+}
+
+func TestPauseIsTheManagersWordAndNoStall(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall() // so that it does not get on right after the pause
+		vault := globussim.CollectionID("vault")
+		b.after(10*time.Minute, func() {
+			if _, err := b.Pause(globussim.PauseRule{Collection: vault, Message: "new disks until noon"}); err != nil {
+				t.Error(err)
+			}
+		})
+		b.after(3*time.Hour, func() { b.Resume(vault) })
+		b.releaseAfter(3*time.Hour + 10*time.Minute)
+		o, classes := observed(b.order(reacting(jobs.Reactions{Stalled: jobs.Cancel})))
+		r := b.run(t.Context(), o)
+		if r.State != engine.Succeeded || r.Err != nil {
+			t.Errorf("got %+v, want success", r)
+		}
+		want := []engine.Class{engine.Progressing, engine.Needs, engine.Progressing}
+		if diff := cmp.Diff(want, *classes); diff != "" {
+			t.Errorf("classes (-want +got):\n%s", diff)
+		}
+		reasons := slices.DeleteFunc(b.log.values(t, "task changed", "reason"), func(s string) bool { return s == "" })
+		if want := []string{"paused by the collection's manager: new disks until noon"}; !slices.Equal(reasons, want) {
+			t.Errorf("logged reasons %q, want %q", reasons, want)
+		}
+	})
+}
+
+func TestCancelThatDoesNotWorkIsTriedAgain(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Path: taskPath + "/cancel", Status: 403, Times: 3})
+		r := b.run(t.Context(), b.order(paths("/missing.txt", "/missing.txt")))
+		contains(t, failure(t, r, engine.Refused).Message, "could not have gone on")
+		if took := r.Finished.Sub(r.Started); took < 3*time.Minute || took > 5*time.Minute {
+			t.Errorf("it took %v, want a try each minute", took)
+		}
+	})
+}
+
+func TestTokenThatEndsInTheMiddleIsRenewed(t *testing.T) {
+	tests := map[string]struct {
+		lifetime time.Duration
+		act      func(b *bench) // after an hour
+		tokens   int            // at least
+	}{
+		"expires":        {10 * time.Minute, func(*bench) {}, 12},
+		"is expired":     {0, func(b *bench) { b.ExpireTokens() }, 2},
+		"is revoked":     {0, func(b *bench) { b.RevokeTokens() }, 2},
+		"consents ended": {0, func(b *bench) { b.RescindConsents(clientID) }, 1},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.stall()
+				b.after(time.Hour, func() { tt.act(b) })
+				b.releaseAfter(2 * time.Hour)
+				if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded || r.Err != nil {
+					t.Errorf("got %+v, want success", r)
+				}
+				if n := b.State().Tokens[clientID][auth.TransferServer]; n < tt.tokens {
+					t.Errorf("%d tokens were issued, want at least %d", n, tt.tokens)
+				}
+			}, func(cfg *globussim.Config) { cfg.TokenLifetime = tt.lifetime })
+		})
+	}
+}
+
+func TestSecretThatIsRevokedInTheMiddleLeavesTheTask(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		b.after(time.Hour, func() {
+			b.RevokeTokens()
+			b.Fail(globussim.Fault{Path: tokenPath, Status: 401, Code: "invalid_client", Message: "no such secret: " + secret, Times: -1})
+		})
+		r := b.run(t.Context(), b.order())
+		if e, ok := errors.AsType[*auth.Error](r.Err); !ok || e.Status != 401 || r.State != engine.Submitted {
+			t.Errorf("got %+v, want state submitted and a *auth.Error", r)
+		}
+		f := failure(t, r, engine.Unknown)
+		contains(t, f.Error(), f.TaskID, "RUNNER_OCCURRENCE="+string(key))
+		b.wantTasks("ACTIVE nightly 2026-11-21T02:00:00Z")
+
+		b.ClearFaults()
+		b.releaseAfter(time.Minute)
+		if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded || !r.Adopted {
+			t.Errorf("the next run got %+v, want the task adopted", r)
+		}
+	})
+}
+
+func TestServiceThatIsGoneInTheMiddleLeavesTheTask(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		b.after(time.Hour, func() { b.Fail(globussim.Fault{Drop: globussim.DropBefore, Times: -1}) })
+		r := b.run(t.Context(), b.order())
+		f := failure(t, r, engine.Unknown)
+		if f.TaskID != b.State().Tasks[0].TaskID || r.State != engine.Submitted {
+			t.Errorf("got %+v with %+v, want state submitted and the task's id", r, f)
+		}
+	})
+}
+
+func TestPollsBecomeRare(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		b.run(b.signaled(time.Hour), b.order(reacting(jobs.Reactions{Stalled: jobs.Wait})))
+
+		var polls []time.Time
+		for _, request := range b.State().Requests {
+			if strings.HasPrefix(request.Path, "/v0.10/task/") {
+				polls = append(polls, request.Time)
+			}
+		}
+		// One in 11.25 s to 15 s, and some more in the beginning.
+		if n := len(polls); n < 240 || n > 335 {
+			t.Errorf("%d polls in an hour, want about 280", n)
+		}
+		if first := polls[0].Sub(polls[0].Truncate(time.Hour)); first > time.Second {
+			t.Errorf("the first poll came after %v, want at most 1s", first)
+		}
+		for i := 1; i < len(polls); i++ {
+			if gap := polls[i].Sub(polls[i-1]); gap > 15*time.Second {
+				t.Errorf("%v between two polls, want at most 15s", gap)
+			}
+		}
+	})
+}
+
+func TestTaskThatGetsOnIsLoggedOnceAMinute(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("data/b.txt", strings.Repeat("b", 360_000))
+		r := b.run(t.Context(), b.order())
+		if r.State != engine.Succeeded {
+			t.Fatalf("got %+v", r)
+		}
+		if changes := b.log.values(t, "task changed", "class"); len(changes) > 0 {
+			t.Errorf("logged changes to %q, want none", changes)
+		}
+		beats := b.log.values(t, "task gets on", "time")
+		if len(beats) < 45 || len(beats) > 60 {
+			t.Errorf("%d lines in an hour, want about one a minute", len(beats))
+		}
+		var last time.Time
+		for _, beat := range beats {
+			at, err := time.Parse(time.RFC3339Nano, beat)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !last.IsZero() && at.Sub(last) < time.Minute {
+				t.Errorf("%v between two lines, want at least a minute", at.Sub(last))
+			}
+			last = at
+		}
+	}, func(cfg *globussim.Config) { cfg.Rate = 100 })
+}
+
+func TestTaskThatIsHeldIsLoggedOnlyWhenThatChanges(t *testing.T) {
+	for name, action := range map[string]globussim.Action{
+		"stalled": globussim.StallTask, "paused": globussim.PauseTask, "suspended": globussim.SuspendTask,
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.disturb(globussim.Disturbance{Action: action})
+				b.releaseAfter(6 * time.Hour)
+				if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded {
+					t.Errorf("got %+v, want success", r)
+				}
+				changes := b.log.values(t, "task changed", "class")
+				if beats := b.log.values(t, "task gets on", "class"); len(changes) != 1 || len(beats) > 0 {
+					t.Errorf("logged changes to %q and %d other lines, want one change", changes, len(beats))
+				}
+			})
+		})
+	}
+}

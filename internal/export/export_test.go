@@ -1,0 +1,250 @@
+package export_test
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/goccy/go-yaml"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/export"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const head = `version: 1
+env: [SITE, "NO"]
+collections:
+  lab: 0b6c8f2e-0000-4000-8000-000000000001
+  vault: 94ef1c3a-0000-4000-8000-000000000002
+jobs:
+`
+
+// work is what the jobs of these tests do.
+const work = `transfer: {source: "lab:/data/", destination: "vault:/raw/"}`
+
+// input is a file of jobs, each given as a mapping in flow style without its
+// braces.
+func input(t *testing.T, all ...string) export.Input {
+	t.Helper()
+	var text strings.Builder
+	text.WriteString(head)
+	for i, job := range all {
+		fmt.Fprintf(&text, "  job-%d: {%s, %s}\n", i+1, job, strings.ReplaceAll(work, "/raw/", fmt.Sprintf("/raw/%d/", i+1)))
+	}
+	return parse(t, text.String())
+}
+
+func parse(t *testing.T, text string) export.Input {
+	t.Helper()
+	in, err := inputOf(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return in
+}
+
+func inputOf(text string) (export.Input, error) {
+	src := jobs.Source{Name: "jobs.yaml", Data: []byte(text)}
+	file, err := jobs.Parse(nil, src)
+	return export.Input{File: file, Sources: []jobs.Source{src}, Path: "jobs.yaml"}, err
+}
+
+// documents reads the YAML documents of a result's only file.
+func documents(t *testing.T, res *export.Result, err error) (docs []map[string]any) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(res.Files) != 1 {
+		t.Fatalf("got %d files, want one", len(res.Files))
+	}
+	d := yaml.NewDecoder(strings.NewReader(res.Files[0].Text))
+	for {
+		var doc map[string]any
+		switch err := d.Decode(&doc); {
+		case errors.Is(err, io.EOF):
+			return docs
+		case err != nil:
+			t.Fatalf("%v\n%s", err, res.Files[0].Text)
+		}
+		docs = append(docs, doc)
+	}
+}
+
+// at finds what is at a path of keys and indices such as spec.containers.0.
+func at(t *testing.T, doc any, path string) any {
+	t.Helper()
+	for key := range strings.SplitSeq(path, ".") {
+		switch node := doc.(type) {
+		case map[string]any:
+			doc = node[key]
+		case []any:
+			var i int
+			if _, err := fmt.Sscan(key, &i); err != nil || i >= len(node) {
+				t.Fatalf("there is no %s in %s", key, path)
+			}
+			doc = node[i]
+		default:
+			return nil
+		}
+	}
+	return doc
+}
+
+// refusals are the problems in an error, without their lines.
+func refusals(t *testing.T, res *export.Result, err error) (texts []string) {
+	t.Helper()
+	if (res == nil) == (err == nil) {
+		t.Fatalf("got %v and the error %v, want one of them", res, err)
+	}
+	for _, p := range jobs.Problems(err) {
+		if p.File != "jobs.yaml" || p.Line == 0 {
+			t.Errorf("%v is not at a line of jobs.yaml", p)
+		}
+		texts = append(texts, p.Field+": "+p.Msg)
+	}
+	return texts
+}
+
+func TestWhatATargetCannotExpressIsRefusedByName(t *testing.T) {
+	cronJobs := func(in export.Input) (*export.Result, error) { return export.CronJobs(in, export.Kubernetes{}) }
+	deployment := func(in export.Input) (*export.Result, error) { return export.Deployment(in, export.Kubernetes{}) }
+	compose := func(in export.Input) (*export.Result, error) { return export.Compose(in, "") }
+	tests := map[string]struct {
+		job    string
+		target func(export.Input) (*export.Result, error)
+		want   string // beginning of what is refused, after jobs.job-1.; empty if nothing is
+	}{
+		"jitter, CronJob":                     {`schedule: "0 4 * * *", jitter: 5m`, cronJobs, "jitter: a CronJob starts on the minute"},
+		"all missed, CronJob":                 {`schedule: "0 4 * * *", catch_up: all`, cronJobs, "catch_up: a CronJob starts the latest"},
+		"deadline of 9 s, CronJob":            {`schedule: "0 4 * * *", starting_deadline: 9s`, cronJobs, "starting_deadline: Kubernetes looks at CronJobs every 10 seconds"},
+		"deadline of 10 s, CronJob":           {`schedule: "0 4 * * *", starting_deadline: 10s`, cronJobs, ""},
+		"every 90m, CronJob":                  {`schedule: "@every 90m"`, cronJobs, "schedule: no single cron expression has the instants of @every 90m"},
+		"every 7m, CronJob":                   {`schedule: "@every 7m"`, cronJobs, "schedule: no single cron expression"},
+		"every 90s, CronJob":                  {`schedule: "@every 90s"`, cronJobs, "schedule: no single cron expression has the instants of @every 90s"},
+		"every 2d, CronJob":                   {`schedule: "@every 48h"`, cronJobs, "schedule: no single cron expression has the instants of @every 2d"},
+		"in the gap, CronJob":                 {`schedule: "30 2 * * *", time_zone: America/Chicago`, cronJobs, "schedule: 02:30 does not exist on 2027-03-14 in America/Chicago, and Kubernetes leaves the occurrence out"},
+		"gap never met, CronJob":              {`schedule: "30 2 * * mon", time_zone: America/Chicago`, cronJobs, ""},
+		"elapsed time, CronJob":               {`schedule: "*/30 2 * * *", time_zone: America/Chicago`, cronJobs, ""},
+		"all policies, Deployment":            {`schedule: "30 2 * * *", time_zone: America/Chicago, jitter: 5m, catch_up: all, concurrency_policy: replace`, deployment, ""},
+		"all policies, compose":               {`schedule: "@every 7m", jitter: 5m, catch_up: all, concurrency_policy: allow`, compose, ""},
+		"replace, timer":                      {`schedule: "0 4 * * *", concurrency_policy: replace`, export.Timers, "concurrency_policy: a timer starts nothing while the job is at work"},
+		"allow, timer":                        {`schedule: "0 4 * * *", concurrency_policy: allow`, export.Timers, "concurrency_policy: "},
+		"all missed, timer":                   {`schedule: "0 4 * * *", catch_up: all`, export.Timers, "catch_up: a timer starts the latest"},
+		"deadline below a day, timer":         {`schedule: "0 4 * * *", starting_deadline: 6h`, export.Timers, "starting_deadline: a timer starts a missed occurrence as late as the next one, which is up to 1d, and not only within 6h"},
+		"deadline, nothing missed, timer":     {`schedule: "0 4 * * *", starting_deadline: 6h, catch_up: none`, export.Timers, ""},
+		"weekly, timer":                       {`schedule: "0 4 * * 7"`, export.Timers, "starting_deadline: a timer starts a missed occurrence as late as the next one, which is up to 7d, and not only within 1d"},
+		"weekly with its deadline, timer":     {`schedule: "0 4 * * 7", starting_deadline: 7d`, export.Timers, ""},
+		"office hours, timer":                 {`schedule: "0 9-17 * * *", starting_deadline: 15h`, export.Timers, "starting_deadline: a timer starts a missed occurrence as late as the next one, which is up to 16h"},
+		"leap day, timer":                     {`schedule: "0 4 29 2 *", starting_deadline: 1460d`, export.Timers, "starting_deadline: a timer starts a missed occurrence as late as the next one, which is up to 1461d"},
+		"jitter, timer":                       {`schedule: "0 * * * *", jitter: 59m`, export.Timers, ""},
+		"jitter over the next one, timer":     {`schedule: "0,50 * * * *", jitter: 10m`, export.Timers, "jitter: 10m is not below 10m, the shortest time between two occurrences"},
+		"jitter over the next day, timer":     {`schedule: "30 0,23 * * *", jitter: 1h`, export.Timers, "jitter: 1h is not below 1h"},
+		"every 90m, timer":                    {`schedule: "@every 90m"`, export.Timers, ""},
+		"every 7m, timer":                     {`schedule: "@every 7m"`, export.Timers, "schedule: a calendar does not have the instants of @every 7m"},
+		"in the gap, timer":                   {`schedule: "30 2 * * *", time_zone: Europe/Berlin`, export.Timers, "schedule: 02:30 does not exist on 2027-03-28 in Europe/Berlin, and systemd leaves the occurrence out"},
+		"a fixed time shown twice, timer":     {`schedule: "30 1 * * *", time_zone: America/Chicago`, export.Timers, ""},
+		"elapsed time shown twice, timer":     {`schedule: "*/30 1 * * *", time_zone: America/Chicago`, export.Timers, "schedule: 01:00 occurs twice on 2027-11-07 in America/Chicago, and systemd leaves one of them out"},
+		"hourly, timer":                       {`schedule: "@hourly", time_zone: America/Chicago`, export.Timers, ""},
+		"hourly, half an hour's shift, timer": {`schedule: "45 * * * *", time_zone: Australia/Lord_Howe`, export.Timers, "schedule: 01:45 occurs twice on 2027-04-04"},
+		"by hand with a jitter, CronJob":      {`jitter: 5m, catch_up: all`, cronJobs, ""},
+		"by hand with a jitter, timer":        {`jitter: 5m, catch_up: all`, export.Timers, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			res, err := tt.target(input(t, tt.job))
+			got := refusals(t, res, err)
+			switch {
+			case tt.want == "" && len(got) > 0, tt.want != "" && len(got) != 1:
+				t.Fatalf("got %q, want %q alone", got, tt.want)
+			case tt.want != "" && !strings.HasPrefix(got[0], "jobs.job-1."+tt.want):
+				t.Errorf("got %q, want jobs.job-1.%s", got[0], tt.want)
+			}
+		})
+	}
+}
+
+func TestEveryRefusalIsToldAtOnceWithItsLine(t *testing.T) {
+	text := head + `  nightly:
+    schedule: "30 2 * * *"
+    time_zone: Europe/Berlin
+    jitter: 5m
+    steps:
+      - mkdir: {collection: vault, path: /raw/}
+      - transfer: {source: "lab:/data/", destination: "vault:/raw/", manifest: list.txt}
+  purge: {after: nightly, delete: {collection: lab, paths: [/old/]}}
+  weekly: {schedule: "@weekly", ` + strings.ReplaceAll(work, "raw", "raw2") + "}\n" +
+		"defaults: {catch_up: all}\n"
+	_, err := export.CronJobs(parse(t, text), export.Kubernetes{})
+	var got []string
+	for _, p := range jobs.Problems(err) {
+		got = append(got, fmt.Sprintf("%d:%d %s", p.Line, p.Col, p.Field))
+	}
+	want := []string{
+		"8:15 jobs.nightly.schedule",
+		"10:13 jobs.nightly.jitter",
+		"13:80 jobs.nightly.steps[1].transfer.manifest",
+		"14:18 jobs.purge.after",
+		"16:22 jobs.nightly.catch_up",
+		"16:22 jobs.weekly.catch_up",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("refusals of CronJobs (-want +got):\n%s", diff)
+	}
+	_, err = export.Timers(parse(t, text))
+	if got := jobs.Problems(err); len(got) != 4 {
+		t.Errorf("timers: got %v, want schedule, after and catch_up twice", err)
+	}
+}
+
+func TestManifestsAreRefusedWhereTheyWouldNotBe(t *testing.T) {
+	in := parse(t, head+`  listed: {transfer: {source: "lab:/data/", destination: "vault:/raw/", manifest: list.txt}}`+"\n")
+	for name, target := range map[string]func() (*export.Result, error){
+		"cronjob":    func() (*export.Result, error) { return export.CronJobs(in, export.Kubernetes{}) },
+		"deployment": func() (*export.Result, error) { return export.Deployment(in, export.Kubernetes{}) },
+		"compose":    func() (*export.Result, error) { return export.Compose(in, "") },
+	} {
+		res, err := target()
+		got := refusals(t, res, err)
+		if len(got) != 1 || !strings.HasPrefix(got[0], "jobs.listed.transfer.manifest: the file would not be in the ") {
+			t.Errorf("%s: got %q", name, got)
+		}
+	}
+	if _, err := export.Timers(in); err != nil {
+		t.Errorf("timers: %v", err)
+	}
+}
+
+func TestValuesOfVariablesAreNotWritten(t *testing.T) {
+	text := head + `  one: {transfer: {source: 'lab:/{{ env "SITE" }}/', destination: "vault:/raw/"}}` + "\n"
+	src := jobs.Source{Name: "jobs.yaml", Data: []byte(text)}
+	file, err := jobs.Parse(func(string) string { return "canary" }, src)
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := export.Input{File: file, Sources: []jobs.Source{src}, Path: "jobs.yaml"}
+	for _, target := range targets() {
+		res, err := target(in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range res.Files {
+			if strings.Contains(f.Text, "canary") || !strings.Contains(f.Text, "SITE") {
+				t.Errorf("got this, want the name of the variable and not its value:\n%s", f.Text)
+			}
+		}
+	}
+}
+
+// targets are all kinds of exports.
+func targets() map[string]func(export.Input) (*export.Result, error) {
+	return map[string]func(export.Input) (*export.Result, error){
+		"cronjob":    func(in export.Input) (*export.Result, error) { return export.CronJobs(in, export.Kubernetes{}) },
+		"deployment": func(in export.Input) (*export.Result, error) { return export.Deployment(in, export.Kubernetes{}) },
+		"compose":    func(in export.Input) (*export.Result, error) { return export.Compose(in, "") },
+		"timers":     export.Timers,
+	}
+}

@@ -1,0 +1,347 @@
+package ledger_test
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+)
+
+func wantText(t testing.TB, err error, parts ...string) {
+	t.Helper()
+	if err == nil {
+		t.Fatal("got no error")
+	}
+	for _, part := range parts {
+		if !strings.Contains(err.Error(), part) {
+			t.Errorf("%q does not say %q", err, part)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q has more than one line", err)
+	}
+}
+
+func openError(t testing.TB, url string) error {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), url, logger(t))
+	if err == nil {
+		ok(t, l.Close())
+	}
+	return err
+}
+
+func TestOpenMakesAFileForItsOwner(t *testing.T) {
+	for _, name := range []string{"runner.db", "a b?c%20#.db"} {
+		dir := filepath.Join(t.TempDir(), "new", "folder")
+		file := filepath.Join(dir, name)
+		l := open(t, "sqlite:"+file)
+		claim(t, l, "j", "1", "me", time.Hour)
+		for path, want := range map[string]os.FileMode{file: 0o600, dir: 0o700} {
+			info, err := os.Stat(path)
+			ok(t, err)
+			if got := info.Mode().Perm(); got != want {
+				t.Errorf("%s has mode %v, want %v", path, got, want)
+			}
+		}
+		if r, err := open(t, "sqlite:"+file).Find(t.Context(), "j", "1"); err != nil || r.Holder != "me" {
+			t.Errorf("opened again: %v, %v", r, err)
+		}
+	}
+}
+
+func TestOpenOfARelativeName(t *testing.T) {
+	t.Chdir(t.TempDir())
+	open(t, "sqlite:runner.db")
+	if _, err := os.Stat("runner.db"); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name string, b []byte) string {
+		file := filepath.Join(dir, name)
+		ok(t, os.WriteFile(file, b, 0o600))
+		return file
+	}
+	notes := write("notes", []byte(strings.Repeat("plain text\n", 1000)))
+	foreign := write("foreign.db", nil)
+	sqlExec(t, foreign, `CREATE TABLE bookmarks (id INTEGER)`)
+	newer := filepath.Join(dir, "newer.db")
+	ok(t, open(t, "sqlite:"+newer).Migrate(t.Context(), `ALTER TABLE runs ADD COLUMN shiny TEXT`))
+
+	tests := map[string]struct {
+		url   string
+		parts []string
+	}{
+		"nothing":              {"", []string{"sqlite:<file>", "postgres://"}},
+		"a bare file":          {"/var/lib/runner.db", []string{"sqlite:<file>"}},
+		"another scheme":       {"mysql://u:p@h/d", []string{"sqlite:<file>", "postgres://"}},
+		"no file":              {"sqlite:", []string{"names no file"}},
+		"a folder":             {"sqlite:" + dir, []string{dir, "not a file"}},
+		"a folder in a file":   {"sqlite:" + notes + "/sub/runner.db", []string{notes, "not a directory"}},
+		"a text":               {"sqlite:" + notes, []string{notes, "not a SQLite database"}},
+		"another program's":    {"sqlite:" + foreign, []string{"another program", "bookmarks"}},
+		"a newer schema":       {"sqlite:" + newer, []string{"version 2", "up to 1", "newer program"}},
+		"malformed PostgreSQL": {"postgres://h:port/d", []string{"malformed"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) { wantText(t, openError(t, tt.url), tt.parts...) })
+	}
+	if b, err := os.ReadFile(notes); err != nil || !bytes.HasPrefix(b, []byte("plain text\n")) || len(b) != 11000 {
+		t.Errorf("the text was changed: %v", err)
+	}
+}
+
+func TestAnOlderSchemaIsBroughtUpToDate(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		var log bytes.Buffer
+		l, err := ledger.Open(t.Context(), url, slog.New(slog.NewTextHandler(&log, nil)))
+		ok(t, err)
+		defer func() { ok(t, l.Close()) }()
+		r := claim(t, l, "j", "1", "me", time.Hour)
+		for range 2 { // the second time there is nothing to do
+			ok(t, l.Migrate(t.Context(), `ALTER TABLE runs ADD COLUMN shiny TEXT NOT NULL DEFAULT 'x'; CREATE INDEX shiny_runs ON runs (shiny)`))
+		}
+		if got := strings.Count(log.String(), "ledger brought up to date"); got != 1 {
+			t.Errorf("logged %d times: %s", got, log.String())
+		}
+		if got := get(t, l, r.ID); got.Key != "1" {
+			t.Errorf("got %+v", got)
+		}
+		wantText(t, openError(t, url), "version 2", "up to 1")
+	})
+}
+
+func TestAMigrationThatFailsChangesNothing(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		wantText(t, l.Migrate(t.Context(), `CREATE TABLE half (id BIGINT); CREATE TABLE runs (id BIGINT)`), "version 2", "runs")
+		ok(t, l.Migrate(t.Context(), `CREATE TABLE half (id BIGINT)`))
+	})
+}
+
+func TestADamagedFileIsNamed(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "runner.db")
+	l := open(t, "sqlite:"+file)
+	record(t, l, "j", 300)
+	ok(t, l.Close())
+	b, err := os.ReadFile(file)
+	ok(t, err)
+	for i := 20 * 4096; i < len(b); i++ {
+		b[i] = 0xAA
+	}
+	ok(t, os.WriteFile(file, b, 0o600))
+
+	l = open(t, "sqlite:"+file)
+	for _, err = range l.Runs(t.Context(), ledger.Query{}) {
+		if err != nil {
+			break
+		}
+	}
+	wantText(t, err, file, "damaged")
+}
+
+func TestAFullDiskLosesNothing(t *testing.T) {
+	tests := map[string]func(t *testing.T) (file string, fill, free func(*ledger.Ledger)){
+		"by SQLite's limit": func(t *testing.T) (string, func(*ledger.Ledger), func(*ledger.Ledger)) {
+			return filepath.Join(t.TempDir(), "runner.db"),
+				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "20")) },
+				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "100000")) }
+		},
+		"on a small disk": func(t *testing.T) (string, func(*ledger.Ledger), func(*ledger.Ledger)) {
+			dir := t.TempDir()
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
+				t.Skip("skipped: a disk cannot be mounted here:", err)
+			}
+			t.Cleanup(func() { ok(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+			return filepath.Join(dir, "runner.db"), func(*ledger.Ledger) {},
+				func(*ledger.Ledger) { ok(t, syscall.Mount("", dir, "", syscall.MS_REMOUNT, "size=4m")) }
+		},
+	}
+	for name, disk := range tests {
+		t.Run(name, func(t *testing.T) {
+			file, fill, free := disk(t)
+			l := open(t, "sqlite:"+file)
+			r := claim(t, l, "j", "1", "me", time.Hour)
+			fill(l)
+			var recorded []string
+			var err error
+			for i := 0; err == nil && i < 1000; i++ {
+				id := fmt.Sprint("s", i)
+				err = l.Submit(t.Context(), "me", ledger.Submission{ID: id, Run: r.ID, Part: i, Document: make([]byte, 5000)})
+				if err == nil {
+					recorded = append(recorded, id)
+				}
+			}
+			wantText(t, err, file, "the disk is full")
+			s, err := l.Submissions(t.Context(), r.ID)
+			ok(t, err)
+			if len(s) != len(recorded) || len(s) == 0 {
+				t.Errorf("%d submissions are there, %d were recorded", len(s), len(recorded))
+			}
+			free(l)
+			ok(t, l.Check(t.Context()))
+			ok(t, l.Submit(t.Context(), "me", ledger.Submission{ID: "after", Run: r.ID, Part: 2000, Document: make([]byte, 5000)}))
+		})
+	}
+}
+
+func TestWhatDoesNotFitLeavesItsNeighboursAlone(t *testing.T) {
+	l := open(t, engines["sqlite"](t))
+	r := claim(t, l, "j", "1", "me", time.Hour)
+	ok(t, l.LimitPages(t.Context(), "60"))
+	var wg sync.WaitGroup
+	for i := range 40 { // some of them share a transaction
+		wg.Go(func() {
+			if i%2 == 0 {
+				err := l.Submit(t.Context(), "me", ledger.Submission{ID: fmt.Sprint(i), Run: r.ID, Part: i, Document: make([]byte, 1<<20)})
+				wantText(t, err, "the disk is full")
+			} else if err := l.Note(t.Context(), r.ID, due, "small", "note"); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wg.Wait()
+	if notes, err := l.Notes(t.Context(), r.ID); err != nil || len(notes) != 20 {
+		t.Errorf("%d notes are there, %v", len(notes), err)
+	}
+	if s, err := l.Submissions(t.Context(), r.ID); err != nil || len(s) != 0 {
+		t.Errorf("%d submissions are there, %v", len(s), err)
+	}
+}
+
+func TestAWaitForAnotherProcessEndsWithTheContext(t *testing.T) {
+	url := engines["sqlite"](t)
+	l := open(t, url)
+	other, err := sql.Open("sqlite", strings.TrimPrefix(url, "sqlite:"))
+	ok(t, err)
+	defer func() { ok(t, other.Close()) }()
+	other.SetMaxOpenConns(1)
+	_, err = other.ExecContext(t.Context(), "BEGIN IMMEDIATE")
+	ok(t, err)
+
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	var wg sync.WaitGroup
+	for i := range 3 { // one waits for the file, the others for their turn
+		wg.Go(func() {
+			_, mine, err := l.Claim(ctx, ledger.Claim{Job: "j", Key: fmt.Sprint(i), Holder: "me", Lease: time.Hour})
+			if wantError(t, "claim", err, context.DeadlineExceeded); mine {
+				t.Error("claimed")
+			}
+		})
+	}
+	wg.Wait()
+	_, err = other.ExecContext(t.Context(), "ROLLBACK")
+	ok(t, err)
+	for i := range 3 {
+		_, err := l.Find(t.Context(), "j", fmt.Sprint(i))
+		wantError(t, "after that", err, ledger.ErrNone)
+	}
+	claim(t, l, "j", "0", "me", time.Hour)
+}
+
+func TestLeasesEndByTheClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := open(t, engines["sqlite"](t))
+		for i := range 10 {
+			go func() {
+				if _, _, err := l.Claim(t.Context(), ledger.Claim{Job: "j", Key: fmt.Sprint(i), Holder: "a", Lease: time.Minute}); err != nil {
+					t.Error(err)
+				}
+			}()
+		}
+		time.Sleep(40 * time.Second)
+		if n, err := l.Renew(t.Context(), "a", time.Minute); err != nil || n != 10 {
+			t.Errorf("renewed %d, %v", n, err)
+		}
+		time.Sleep(time.Minute - time.Microsecond)
+		if runs, err := l.TakeOver(t.Context(), "b", time.Minute, 20); err != nil || len(runs) != 0 {
+			t.Errorf("took over %d, %v, before the leases were over", len(runs), err)
+		}
+		time.Sleep(time.Microsecond)
+		if runs, err := l.TakeOver(t.Context(), "b", time.Minute, 20); err != nil || len(runs) != 10 {
+			t.Errorf("took over %d, %v, when the leases were over", len(runs), err)
+		}
+	})
+}
+
+// asOrdinaryUser calls f without root's right to write everywhere.
+func asOrdinaryUser(t *testing.T, f func()) {
+	t.Helper()
+	if os.Geteuid() == 0 {
+		runtime.LockOSThread() // the rights are the thread's
+		defer runtime.UnlockOSThread()
+		ok(t, syscall.Setfsuid(65534))
+		defer func() { ok(t, syscall.Setfsuid(0)) }()
+	}
+	f()
+}
+
+func TestWhatCannotBeWrittenIsSaid(t *testing.T) {
+	tests := map[string]struct {
+		fileMode, dirMode os.FileMode
+		parts             []string
+	}{
+		"a read-only file":   {0o444, 0o777, []string{"read but not written"}},
+		"a read-only folder": {0o666, 0o555, []string{"read but not written", "folder"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			file := filepath.Join(dir, "runner.db")
+			l := open(t, "sqlite:"+file)
+			claim(t, l, "j", "1", "me", time.Hour)
+			ok(t, l.Close())
+			ok(t, os.Remove(file+"-journal"))
+			ok(t, os.Chmod(filepath.Dir(dir), 0o755))
+			ok(t, os.Chmod(file, tt.fileMode))
+			ok(t, os.Chmod(dir, tt.dirMode))
+			t.Cleanup(func() { ok(t, os.Chmod(dir, 0o700)) })
+			asOrdinaryUser(t, func() {
+				l := open(t, "sqlite:"+file)
+				if r, err := l.Find(t.Context(), "j", "1"); err != nil || r.Holder != "me" {
+					t.Errorf("reading: %v, %v", r, err)
+				}
+				_, mine, err := l.Claim(t.Context(), ledger.Claim{Job: "j", Key: "2", Holder: "me"})
+				if mine {
+					t.Error("claimed what is not recorded")
+				}
+				wantText(t, err, append(tt.parts, file)...)
+				wantText(t, l.Check(t.Context()), append(tt.parts, file)...)
+			})
+		})
+	}
+	t.Run("a file of somebody else", func(t *testing.T) {
+		dir := t.TempDir()
+		file := filepath.Join(dir, "runner.db")
+		ok(t, open(t, "sqlite:"+file).Check(t.Context()))
+		ok(t, os.Chmod(filepath.Dir(dir), 0o755))
+		ok(t, os.Chmod(file, 0))
+		asOrdinaryUser(t, func() { wantText(t, openError(t, "sqlite:"+file), file, "cannot be opened") })
+	})
+	t.Run("no file, and a read-only folder", func(t *testing.T) {
+		dir := t.TempDir()
+		ok(t, os.Chmod(filepath.Dir(dir), 0o755))
+		ok(t, os.Chmod(dir, 0o555))
+		t.Cleanup(func() { ok(t, os.Chmod(dir, 0o700)) })
+		asOrdinaryUser(t, func() {
+			wantText(t, openError(t, "sqlite:"+dir+"/runner.db"), "make its file", dir, "permission denied")
+			wantText(t, openError(t, "sqlite:"+dir+"/sub/runner.db"), "make its folder", dir, "permission denied")
+		})
+	})
+}

@@ -1,0 +1,88 @@
+// Package report tells machines and people what came of a start: as a JUnit
+// report, a Markdown summary, key=value outputs, and GitHub annotations. It
+// formats; where the text goes, and who asked for it, is the caller's matter.
+//
+// Texts may come from anywhere, such as the name of a file at the source: no
+// writer lets one become markup, or a command, of what it writes.
+package report
+
+import (
+	"strings"
+	"time"
+)
+
+// A Report is what came of one start of the program.
+type Report struct {
+	Runs     []Run // in the order of the command line; none if there was nothing to do
+	ExitCode int   // of the process
+}
+
+// A Run is one job's part in a [Report].
+type Run struct {
+	Job           string // name; empty if the start ended before it had a job
+	Key           string // of the occurrence; may be empty
+	State         string // such as succeeded, failed, skipped, submitted
+	ExitCode      int    // 0 for success and for what policy skipped
+	Attempt       int    // from 1; 0 if nothing was submitted
+	Adopted       bool   // an earlier start had submitted it
+	Tasks         []Task // oldest first
+	Files         int64  // transferred
+	Bytes         int64  // transferred
+	SkippedErrors int64
+	Faults        int64
+	Started       time.Time
+	Elapsed       time.Duration
+	Note          string // why policy skipped it; may be empty
+	Class         string // of the error; empty if there is none
+	Error         string // one sentence; empty if there is none
+}
+
+// A Task is one task of a run.
+type Task struct {
+	ID  string
+	URL string // where people look at it; may be empty
+}
+
+// State returns the state that stands for the whole report: that of the first
+// run with the report's exit code, or else of the first run; empty if there is
+// none.
+func (r Report) State() string {
+	for _, run := range r.Runs {
+		if run.ExitCode == r.ExitCode {
+			return run.State
+		}
+	}
+	if len(r.Runs) == 0 {
+		return ""
+	}
+	return r.Runs[0].State
+}
+
+// name is what the run is called.
+func (r Run) name() string {
+	if r.Job == "" {
+		return "run"
+	}
+	return r.Job
+}
+
+// aside is why the run, which did not fail, did not succeed either.
+func (r Run) aside() string {
+	switch {
+	case r.Error != "" || r.State == "succeeded":
+		return ""
+	case r.Note != "":
+		return r.Note
+	}
+	return r.State + ", its end was not waited for"
+}
+
+// oneLine puts a text on one line.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' {
+			return ' '
+		}
+		return r
+	}, s)
+}

@@ -1,0 +1,61 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+)
+
+// Summary writes the report as Markdown: a table with a row for each run, and
+// below it what went wrong.
+func Summary(w io.Writer, r Report) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### Globus: %s\n\n", plain(r.State()))
+	b.WriteString("| job | occurrence | state | task | files | bytes | faults | time |\n")
+	b.WriteString("|---|---|---|---|--:|--:|--:|--:|\n")
+	for _, run := range r.Runs {
+		var tasks []string
+		for _, t := range run.Tasks {
+			tasks = append(tasks, t.link())
+		}
+		state := plain(run.State)
+		if run.Adopted {
+			state += " (adopted)"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d | %d | %d | %s |\n",
+			plain(run.name()), plain(run.Key), state, strings.Join(tasks, " "),
+			run.Files, run.Bytes, run.Faults, run.Elapsed.Round(time.Second))
+	}
+	for _, run := range r.Runs {
+		if run.Error != "" {
+			fmt.Fprintf(&b, "\n**%s**: %s (exit status %d)\n", plain(run.name()), plain(run.Error), run.ExitCode)
+		} else if why := run.aside(); why != "" {
+			fmt.Fprintf(&b, "\n**%s**: %s\n", plain(run.name()), plain(why))
+		}
+	}
+	b.WriteString("\n")
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// link shows a task, by its id.
+func (t Task) link() string {
+	if t.URL == "" {
+		return plain(t.ID)
+	}
+	return fmt.Sprintf("[%s](<%s>)", plain(t.ID), address.Replace(oneLine(t.URL)))
+}
+
+// plain makes s text on one line that Markdown takes for nothing else. It uses
+// character references: those never are part of the structure of a page, while
+// a backslash before the bar of a table may itself be escaped.
+func plain(s string) string { return markup.Replace(oneLine(s)) }
+
+var markup = strings.NewReplacer(
+	"&", "&amp;", "<", "&lt;", ">", "&gt;", `\`, "&#92;", "`", "&#96;", "*", "&#42;", "_", "&#95;", "~", "&#126;",
+	"[", "&#91;", "]", "&#93;", "|", "&#124;", "$", "&#36;", "@", "&#64;",
+	"://", "&#58;//", "www.", "www&#46;", "WWW.", "WWW&#46;", // what pages make links of
+)
+
+var address = strings.NewReplacer("<", "%3C", ">", "%3E", `\`, "%5C", "|", "%7C", " ", "%20")

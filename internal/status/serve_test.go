@@ -1,0 +1,179 @@
+package status_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/status"
+)
+
+// listen returns a listener on a free port of a loopback address.
+func listen(t *testing.T, host string) net.Listener {
+	t.Helper()
+	l, err := new(net.ListenConfig).Listen(t.Context(), "tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Skipf("no loopback address %s here: %v", host, err)
+	}
+	t.Cleanup(func() { _ = l.Close() }) // it may be closed already
+	return l
+}
+
+func get(ctx context.Context, url string) (int, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
+	if err != nil {
+		return 0, err
+	}
+	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(r)
+	if err != nil {
+		return 0, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was read
+	_, err = io.Copy(io.Discard, resp.Body)
+	return resp.StatusCode, err
+}
+
+// dial connects, says something and stays.
+func dial(t *testing.T, addr, say string) net.Conn {
+	t.Helper()
+	c, err := new(net.Dialer).DialContext(t.Context(), "tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() }) // it was only read
+	if _, err := io.WriteString(c, say); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// heard returns the first line that c still gets before it is closed.
+func heard(t *testing.T, c net.Conn) string {
+	t.Helper()
+	if err := c.SetReadDeadline(time.Now().Add(2 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	all, err := io.ReadAll(c)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Error("the connection is still open")
+	}
+	line, _, _ := strings.Cut(string(all), "\r\n")
+	return line
+}
+
+func TestServeEndsSoonAfterItsContext(t *testing.T) {
+	tests := map[string]struct{ say, want string }{
+		"nothing said":      {"", ""},
+		"half a request":    {"GET /healthz HTTP/1.1\r\nHost:", ""},
+		"answered":          {"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 200 OK"},
+		"check in progress": {"GET /readyz HTTP/1.1\r\nHost: x\r\n\r\n", "HTTP/1.1 503 Service Unavailable"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			checking, never := make(chan struct{}), make(chan struct{})
+			t.Cleanup(func() { close(never) })
+			s := status.New(status.Config{Checks: checks{"deaf": func(context.Context) error {
+				close(checking)
+				<-never
+				return nil
+			}}})
+			l := listen(t, "127.0.0.1")
+			ctx, cancel := context.WithCancel(t.Context())
+			ended := make(chan error, 1)
+			go func() { ended <- s.ServeListener(ctx, l) }()
+			c := dial(t, l.Addr().String(), tt.say)
+			if strings.Contains(tt.say, "readyz") {
+				<-checking
+			}
+			if code, err := get(t.Context(), "http://"+l.Addr().String()+"/healthz"); code != 200 || err != nil {
+				t.Errorf("got %d, %v, want 200", code, err) // and c was accepted before this one
+			}
+
+			cancel()
+			select {
+			case err := <-ended:
+				if err != nil {
+					t.Errorf("got %v, want nil", err)
+				}
+			case <-time.After(time.Second):
+				t.Fatal("still serving after a second")
+			}
+			if got := heard(t, c); got != tt.want {
+				t.Errorf("the client heard %q, want %q", got, tt.want)
+			}
+			if _, err := get(t.Context(), "http://"+l.Addr().String()+"/healthz"); err == nil {
+				t.Error("the port is still open")
+			}
+		})
+	}
+}
+
+func TestServerHasNoAnswersOfItsOwn(t *testing.T) {
+	l := listen(t, "127.0.0.1")
+	go status.New(status.Config{}).ServeListener(t.Context(), l) //nolint:errcheck // it ends with the test
+	c := dial(t, l.Addr().String(), "OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+	if got := heard(t, c); got != "HTTP/1.1 404 Not Found" {
+		t.Errorf("got %q, want 404", got)
+	}
+}
+
+func TestServeWithoutHostIsLoopback(t *testing.T) {
+	taken := listen(t, "127.0.0.2") // on all addresses the port is not free
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- status.New(status.Config{}).Serve(ctx, ":"+port) }()
+	for {
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		case <-time.After(5 * time.Millisecond):
+		}
+		if code, err := get(t.Context(), "http://127.0.0.1:"+port+"/healthz"); err == nil {
+			if code != 200 {
+				t.Errorf("got %d, want 200", code)
+			}
+			break
+		}
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Errorf("got %v, want nil", err)
+	}
+}
+
+func TestServeSaysWhyItCannotListen(t *testing.T) {
+	tests := map[string]string{
+		"taken":     listen(t, "127.0.0.1").Addr().String(),
+		"no port":   "127.0.0.1",
+		"not ours":  "192.0.2.1:9090",
+		"bad port":  "127.0.0.1:http-or-so",
+		"no number": ":99999",
+	}
+	for name, addr := range tests {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			if err := status.New(status.Config{}).Serve(ctx, addr); err == nil || ctx.Err() != nil {
+				t.Errorf("got %v, want an error at once", err)
+			}
+		})
+	}
+}
+
+func TestServeSaysWhenItsListenerFails(t *testing.T) {
+	l := listen(t, "127.0.0.1")
+	_ = l.Close() // so that accepting fails
+	if err := status.New(status.Config{}).ServeListener(t.Context(), l); err == nil {
+		t.Error("got nil, want the listener's error")
+	}
+}
