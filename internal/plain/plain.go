@@ -50,7 +50,7 @@ func Text(s string) string {
 // escaped in its strings that [Line] escapes. A byte in them that is not UTF-8
 // becomes U+FFFD, as it does in every JSON reader.
 func JSON(doc []byte) []byte {
-	return []byte(Text(strings.ToValidUTF8(string(doc), "\ufffd")))
+	return []byte(Text(string([]rune(string(doc))))) // each such byte is a rune U+FFFD
 }
 
 // Writer returns a writer that passes on to w what it is given as [Text] shows

@@ -101,7 +101,7 @@ type broken struct{ err error }
 func (b broken) Write([]byte) (int, error) { return 0, b.err }
 
 func FuzzLine(f *testing.F) {
-	for _, s := range []string{"a\x1b[2J", "\u202e", "\xff", "\U000e0041", "a\\nb", "\u2028"} {
+	for _, s := range []string{"a\x1b[2J", "\u202e", "\xff", "\U000e0041", "a\\nb", "\u2028", "\xa0\x91"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
