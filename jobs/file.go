@@ -11,16 +11,25 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// defaultHistory is how long finished runs are remembered if a file does not
-// say it.
-const defaultHistory = 90 * 24 * time.Hour
+// maxHistory bounds history.max_runs: more would not fit on the disks that
+// ledgers are kept on.
+const maxHistory = 100_000_000
+
+// A History says which finished runs are remembered: those that are young
+// enough and among the newest of their job.
+type History struct {
+	Keep    time.Duration // since the run ended
+	MaxRuns int           // of each job
+}
+
+// DefaultHistory is what holds where a file does not say it.
+func DefaultHistory() History { return History{Keep: 400 * 24 * time.Hour, MaxRuns: 100_000} }
 
 // A File is what one or several jobs files say together.
 type File struct {
 	Collections map[string]Collection // by name
 	Jobs        []*Job                // sorted by name
-	// History is how long finished runs are remembered.
-	History time.Duration
+	History     History
 	// Warnings are what looks wrong but does no harm, in the order of the text.
 	Warnings []*Problem
 }
@@ -50,9 +59,9 @@ func Parse(getenv func(string) string, sources ...Source) (*File, error) {
 		return nil, joinProblems(p.problems)
 	}
 	p.file.Warnings = p.warnings
-	if p.file.History == 0 {
-		p.file.History = defaultHistory
-	}
+	standard := DefaultHistory()
+	p.file.History.Keep = cmp.Or(p.file.History.Keep, standard.Keep)
+	p.file.History.MaxRuns = cmp.Or(p.file.History.MaxRuns, standard.MaxRuns)
 	slices.SortFunc(p.file.Jobs, func(a, b *Job) int { return cmp.Compare(a.Name, b.Name) })
 	return p.file, nil
 }
@@ -180,14 +189,19 @@ func (s *source) variables(n ast.Node, field string) {
 	}
 }
 
-// history reads how long finished runs are remembered.
+// history reads which finished runs are remembered.
 func (s *source) history(n ast.Node, field string) {
-	before := s.file.History
-	s.object(n, field, keys{"keep": s.duration(&s.file.History, time.Second)})
-	if before != 0 {
+	before, problems := s.file.History, len(s.problems)
+	s.object(n, field, keys{
+		"keep":     s.duration(&s.file.History.Keep, time.Second),
+		"max_runs": s.count(&s.file.History.MaxRuns, 1, maxHistory),
+	})
+	if before != (History{}) {
 		s.problem(n, field, "another file has it already, keep one of them")
 	}
-	s.require(n, field, "keep", "say how long, such as keep: 90d")
+	if s.file.History == before && len(s.problems) == problems {
+		s.problem(n, field, "it is empty, say how long or how many runs of a job, such as keep: 90d or max_runs: 1000")
+	}
 }
 
 // collections reads short names of collections.

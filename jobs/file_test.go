@@ -86,8 +86,8 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 	if diff := cmp.Diff(want, got, ignore, cmp.Comparer(func(a, b *time.Location) bool { return a == b || a.String() == b.String() })); diff != "" {
 		t.Errorf("job (-want +got):\n%s", diff)
 	}
-	if file.History != 30*24*time.Hour {
-		t.Errorf("got a history of %v", file.History)
+	if want := (jobs.History{Keep: 30 * 24 * time.Hour, MaxRuns: 5000}); file.History != want {
+		t.Errorf("got the history %v", file.History)
 	}
 }
 
@@ -145,8 +145,8 @@ func TestDefaultsAreThoseOfTheReference(t *testing.T) {
 	if job.ActiveDeadline != 24*time.Hour || job.On.Hopeless != jobs.Cancel || job.Concurrency != jobs.Forbid {
 		t.Errorf("got %+v", job)
 	}
-	if file.History != 90*24*time.Hour || job.Steps[0].ItemsPerTask != 5000 {
-		t.Errorf("got a history of %v and %d items a task", file.History, job.Steps[0].ItemsPerTask)
+	if want := (jobs.History{Keep: 400 * 24 * time.Hour, MaxRuns: 100_000}); file.History != want || job.Steps[0].ItemsPerTask != 5000 {
+		t.Errorf("got the history %v and %d items a task", file.History, job.Steps[0].ItemsPerTask)
 	}
 }
 

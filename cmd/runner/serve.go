@@ -191,7 +191,7 @@ func (s *server) jobs() (*jobs.File, error) {
 	if job.Schedule == nil {
 		return nil, usageError{errors.New("RUNNER_JOB_SCHEDULE is not set: serve needs to know when the job is due, such as 0 2 * * *; runner run does it once, now")}
 	}
-	return &jobs.File{Jobs: []*jobs.Job{job}}, nil
+	return &jobs.File{Jobs: []*jobs.Job{job}, History: jobs.DefaultHistory()}, nil
 }
 
 // checksum is that of the jobs file as it is now; zero if it cannot be read.
@@ -251,15 +251,15 @@ func (s *server) watchJobs(ctx context.Context, scheduler *engine.Scheduler) {
 
 // prune forgets old runs from time to time.
 func (s *server) prune(ctx context.Context, l *ledger.Ledger) {
-	if s.file.History == 0 {
-		return
-	}
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {
-		if n, err := l.Prune(ctx, time.Now().Add(-s.file.History)); err != nil && ctx.Err() == nil {
+		keep := s.file.History
+		n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns})
+		if err != nil && ctx.Err() == nil {
 			s.log.Error("old runs could not be forgotten", "err", err)
-		} else if n > 0 {
+		}
+		if n > 0 {
 			s.log.Info("old runs forgotten", "count", n)
 		}
 		select {

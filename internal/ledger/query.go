@@ -115,33 +115,3 @@ func (l *Ledger) Latest(ctx context.Context) (map[string]*Run, error) {
 	})
 	return latest, err
 }
-
-const batchOfPrune = 500
-
-// Prune deletes finished runs that ended before an instant, with all that
-// belongs to them, and returns how many. The newest run of a job stays, and
-// the one with the latest Due, however old they are. It works in batches so
-// that others can write meanwhile; after an error the number is right.
-func (l *Ledger) Prune(ctx context.Context, before time.Time) (int, error) {
-	total := 0
-	for {
-		n := 0
-		err := l.write(ctx, "prune runs", func(ctx context.Context, s session) (err error) {
-			n, err = s.exec(ctx, `
-				DELETE FROM runs WHERE id IN (
-					SELECT id FROM runs old
-					WHERE finished > 0 AND finished < $1
-						AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND id > old.id)
-						AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
-					ORDER BY finished LIMIT $2
-				)`, stamp(before), batchOfPrune)
-			return err
-		})
-		if err != nil {
-			return total, err
-		}
-		if total += n; n < batchOfPrune {
-			return total, nil
-		}
-	}
-}

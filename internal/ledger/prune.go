@@ -1,0 +1,123 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"time"
+)
+
+const (
+	// batchOfPrune is how many runs one transaction deletes, with all that
+	// belongs to them, so that nobody waits long for its end.
+	batchOfPrune = 100
+	// pageOfJobs is how many names of jobs are read at once.
+	pageOfJobs = 200
+)
+
+// A Retention says which finished runs a ledger keeps: those that meet both
+// conditions.
+type Retention struct {
+	Since time.Time // ended then or later; the zero time lets every run meet it
+	Runs  int       // among the newest of its job, so many that have ended; 0 lets every run meet it
+}
+
+// Prune deletes the finished runs that are not to be kept, with all that
+// belongs to them, and returns how many. The newest run of a job stays, and the
+// one with the latest Due, however old they are. Prune works in small
+// transactions, between which others can write; after an error the number is
+// right.
+func (l *Ledger) Prune(ctx context.Context, keep Retention) (int, error) {
+	total, err := l.pruneAged(ctx, keep.Since)
+	if err != nil || keep.Runs <= 0 {
+		return total, err
+	}
+	last := ""
+	for {
+		names, err := l.jobsAfter(ctx, last)
+		if err != nil {
+			return total, err
+		}
+		for _, job := range names {
+			n, err := l.pruneJob(ctx, job, keep.Runs)
+			total += n
+			if err != nil {
+				return total, err
+			}
+			last = job
+		}
+		if len(names) < pageOfJobs {
+			return total, nil
+		}
+	}
+}
+
+// pruneAged deletes the runs that ended before an instant.
+func (l *Ledger) pruneAged(ctx context.Context, before time.Time) (int, error) {
+	return l.batches(ctx, `
+		SELECT id FROM runs old
+		WHERE finished > 0 AND finished < $1
+			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND id > old.id)
+			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
+		ORDER BY finished LIMIT $2`, stamp(before), batchOfPrune)
+}
+
+// pruneJob deletes the finished runs of a job but the newest ones.
+func (l *Ledger) pruneJob(ctx context.Context, job string, newest int) (int, error) {
+	var beyond int64 // the newest run that has so many above it
+	err := l.read(ctx, "count the runs of job "+job, func(ctx context.Context, s session) error {
+		beyond = 0
+		// Indexes alone answer it: runs_of_job, and runs_open for those that
+		// do not count because they have not ended. One of these that is very
+		// old lets one more stay.
+		return s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&beyond) }, `
+			SELECT id FROM runs WHERE job = $1 ORDER BY id DESC
+			LIMIT 1 OFFSET CAST($2 AS BIGINT) + (SELECT count(*) FROM runs WHERE job = $1 AND finished = 0)`, job, newest)
+	})
+	if err != nil || beyond == 0 {
+		return 0, err
+	}
+	return l.batches(ctx, `
+		SELECT id FROM runs old
+		WHERE job = $1 AND id <= $2 AND finished > 0
+			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
+		ORDER BY id LIMIT $3`, job, beyond, batchOfPrune)
+}
+
+// batches deletes what a query of ids selects, until that is less than a batch.
+func (l *Ledger) batches(ctx context.Context, query string, args ...any) (total int, err error) {
+	for {
+		n := 0
+		err := l.write(ctx, "prune runs", func(ctx context.Context, s session) (err error) {
+			n, err = s.exec(ctx, `DELETE FROM runs WHERE id IN (`+query+`)`, args...)
+			return err
+		})
+		if err != nil {
+			return total, err
+		}
+		if total += n; n < batchOfPrune {
+			return total, nil
+		}
+	}
+}
+
+// jobsAfter returns the names of jobs that have runs, in their order, by one
+// jump in the index for each.
+func (l *Ledger) jobsAfter(ctx context.Context, last string) ([]string, error) {
+	var names []string
+	err := l.read(ctx, "names of jobs", func(ctx context.Context, s session) error {
+		names = nil
+		return s.query(ctx, func(rows *sql.Rows) error {
+			var name string
+			err := rows.Scan(&name)
+			names = append(names, name)
+			return err
+		}, `
+			WITH RECURSIVE names (name) AS (
+				SELECT min(job) FROM runs WHERE job > $1
+				UNION ALL
+				SELECT (SELECT min(job) FROM runs WHERE job > name) FROM names WHERE name IS NOT NULL
+			)
+			SELECT name FROM names WHERE name IS NOT NULL LIMIT $2`, last, pageOfJobs)
+	})
+	return names, err
+}
