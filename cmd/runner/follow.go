@@ -230,10 +230,7 @@ func (a *app) dryRun(o engine.Order) error {
 	} else if n > 1 {
 		fmt.Fprint(out, "\n]\n")
 	}
-	if err := out.Flush(); err != nil {
-		return fmt.Errorf("write the result to standard output: %w", err)
-	}
-	return nil
+	return unwritten(out.Flush())
 }
 
 // planned makes the documents that would be submitted.

@@ -13,12 +13,17 @@ import (
 
 func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	signals := make(chan os.Signal, 1)
+	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	// Somebody who reads the log or the result may go away. The write to them
+	// then fails, which is told where it matters, and ends nothing. The signal
+	// is caught rather than ignored, because children would inherit that.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
-		s := <-signals
-		signal.Stop(signals) // a second signal ends the process at once
-		cancel(caught{s.(syscall.Signal)})
+		cancel(caught{(<-signals).(syscall.Signal)})
+		// The second one ends the process at once. It exits by itself: the
+		// first process of a container survives a signal's default action.
+		os.Exit(caught{(<-signals).(syscall.Signal)}.status())
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))
 }

@@ -85,10 +85,27 @@ func (a *app) print(doc any, text func(io.Writer)) error {
 	default:
 		text(&buf)
 	}
-	if _, err := a.stdout.Write(buf.Bytes()); err != nil {
-		return fmt.Errorf("write the result to standard output: %w", err)
+	_, err := a.stdout.Write(buf.Bytes())
+	return unwritten(err)
+}
+
+// An unwrittenError is that of a result that could not be written. What was to
+// be done is done, and the same command would show the result another time.
+type unwrittenError struct{ error }
+
+// Unwrap returns the cause.
+func (e unwrittenError) Unwrap() error { return e.error }
+
+// Temporary reports true.
+func (unwrittenError) Temporary() bool { return true }
+
+// unwritten returns the error of a write to standard output, nil if there was
+// none.
+func unwritten(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	return unwrittenError{fmt.Errorf("write the result to standard output: %w", err)}
 }
 
 // search applies the expression to doc as it would be printed.

@@ -50,6 +50,23 @@ func (s *screen) Write(p []byte) (int, error) {
 	return n, err
 }
 
+// spooled has writes wait for no reader until the returned function is called.
+// It is for a process that has to go on whatever becomes of its log.
+func (s *screen) spooled(lost func(int64)) (direct func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := s.w
+	sp := newSpool(w, lost)
+	s.w = sp
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.w = w; !sp.close() {
+			s.w = io.Discard // the reader is stuck: the last words would be, too
+		}
+	}
+}
+
 // show draws line as the live line; without a terminal it does nothing.
 func (s *screen) show(line string) {
 	if !s.terminal {

@@ -71,6 +71,9 @@ func (s *server) serve(ctx context.Context) error {
 	if s.variable("GOGC") == "" {
 		debug.SetGCPercent(50) // it is idle most of the time, and never in a hurry
 	}
+	defer s.stderr.spooled(func(n int64) {
+		s.log.Warn("log lines were lost because nobody read them in time", "count", n)
+	})()
 	var err error
 	if s.file, err = s.jobs(); err != nil {
 		return err
