@@ -20,11 +20,18 @@ import (
 
 const maxReply = 1 << 20 // bytes
 
-// Names of services in Globus Auth.
+// Names of resource servers. Tokens are kept by them.
 const (
-	TransferAll    = "urn:globus:auth:scope:transfer.api.globus.org:all" // the scope for every call of Transfer
-	TransferServer = "transfer.api.globus.org"                           // its resource server
-	Server         = "auth.globus.org"                                   // the resource server of Globus Auth itself
+	Server         = "auth.globus.org" // Globus Auth itself
+	TransferServer = "transfer.api.globus.org"
+)
+
+// Names of scopes.
+const (
+	TransferAll = "urn:globus:auth:scope:transfer.api.globus.org:all" // every call of Transfer
+	OpenID      = "openid"                                            // the identity's id, see [Client.Userinfo]
+	Profile     = "profile"                                           // its name and username
+	Email       = "email"                                             // its e-mail address
 )
 
 // A Client sends requests to Globus Auth. Its methods may be called

@@ -6,9 +6,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
 )
@@ -24,14 +26,43 @@ type Source struct {
 	secret auth.Secret // the one in use; the file may have brought a newer one than creds
 }
 
-// New returns a Source of tokens for creds with these scopes; none
-// means [auth.TransferAll].
-func New(client *auth.Client, creds Credentials, scopes ...auth.Scope) *Source {
-	s := &Source{client: client, creds: creds, secret: creds.secret}
-	if len(scopes) == 0 {
-		scopes = []auth.Scope{{Name: auth.TransferAll}}
+// An Option changes a [Source] that is being made.
+type Option func(*options)
+
+type options struct {
+	client *auth.Client
+	scopes []auth.Scope
+}
+
+// WithClient sends the token requests through c, which owns retries, timeouts
+// and the address of Globus Auth. Without it they go to production, once each
+// and for 30 seconds at most.
+func WithClient(c *auth.Client) Option { return func(o *options) { o.client = c } }
+
+// WithScopes asks for tokens with these scopes instead of [auth.TransferAll].
+func WithScopes(scopes ...auth.Scope) Option { return func(o *options) { o.scopes = scopes } }
+
+// New returns a Source of tokens for the service account with this client id
+// and secret. Whether they are good shows at the first request for a token,
+// whose error is then an [*auth.Error] that is Refused.
+func New(id, secret string, opts ...Option) *Source {
+	return Credentials{id: id, secret: auth.NewSecret(secret)}.Source(opts...)
+}
+
+// Source returns a Source of tokens for the service account.
+func (c Credentials) Source(opts ...Option) *Source {
+	var o options
+	for _, opt := range opts {
+		opt(&o)
 	}
-	all := auth.Scopes(nil).Merge(scopes...).String()
+	if o.client == nil {
+		o.client = auth.New(&http.Client{Timeout: 30 * time.Second})
+	}
+	if len(o.scopes) == 0 {
+		o.scopes = []auth.Scope{{Name: auth.TransferAll}}
+	}
+	s := &Source{client: o.client, creds: c, secret: c.secret}
+	all := auth.Scopes(nil).Merge(o.scopes...).String()
 	s.Source = auth.NewSource(func(ctx context.Context, _ string) (map[string]auth.Token, error) {
 		return s.tokens(ctx, all)
 	})

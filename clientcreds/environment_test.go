@@ -42,7 +42,7 @@ func TestEnvironmentNamesTheAccount(t *testing.T) {
 				t.Fatal(err)
 			}
 			fake := &fakeAuth{secret: canary}
-			if _, err := clientcreds.New(auth.New(fake.client()), creds).Token(t.Context(), auth.TransferServer); err != nil {
+			if _, err := creds.Source(clientcreds.WithClient(auth.New(fake.client()))).Token(t.Context(), auth.TransferServer); err != nil {
 				t.Errorf("the secret is not the one that was set: %v", err)
 			}
 			if creds.ID() != clientID || len(creds.Warnings()) > 0 {
@@ -155,7 +155,7 @@ func TestSecretFile(t *testing.T) {
 				t.Fatal(err)
 			}
 			fake := &fakeAuth{secret: canary}
-			if _, err := clientcreds.New(auth.New(fake.client()), creds).Token(t.Context(), auth.TransferServer); err != nil {
+			if _, err := creds.Source(clientcreds.WithClient(auth.New(fake.client()))).Token(t.Context(), auth.TransferServer); err != nil {
 				t.Error(err)
 			}
 			if got := strings.Join(creds.Warnings(), " "); (got == "") != (tt.warning == "") || !strings.Contains(got, tt.warning) {
@@ -184,7 +184,7 @@ func TestRefusedSecretIsReadAgainOnce(t *testing.T) {
 				t.Fatal(err)
 			}
 			fake := &fakeAuth{secret: "rotated"}
-			source := clientcreds.New(auth.New(fake.client()), creds)
+			source := creds.Source(clientcreds.WithClient(auth.New(fake.client())))
 			if err := os.Remove(file); err != nil {
 				t.Fatal(err)
 			}

@@ -145,7 +145,7 @@ func newSource(t *testing.T, a *fakeAuth, scopes ...auth.Scope) *clientcreds.Sou
 func sourceWith(t *testing.T, a *fakeAuth, scopes []auth.Scope, opts ...auth.Option) *clientcreds.Source {
 	t.Helper()
 	a.secret = canary
-	return clientcreds.New(auth.New(a.client(), opts...), account(t), scopes...)
+	return account(t).Source(clientcreds.WithClient(auth.New(a.client(), opts...)), clientcreds.WithScopes(scopes...))
 }
 
 func account(t *testing.T) clientcreds.Credentials {

@@ -84,7 +84,7 @@ func ExampleSource_Token() {
 		return
 	}
 	fake := &fakeAuth{secret: canary} // instead of the service
-	source := clientcreds.New(auth.New(fake.client()), creds)
+	source := creds.Source(clientcreds.WithClient(auth.New(fake.client())))
 
 	token, err := source.Token(context.Background(), auth.TransferServer)
 	if err != nil {

@@ -182,7 +182,7 @@ func TestFetchEndsWithItsLastWaiter(t *testing.T) {
 			return fake.RoundTrip(req)
 		})
 		fake.secret = canary
-		s := clientcreds.New(auth.New(&http.Client{Transport: spy}), account(t))
+		s := account(t).Source(clientcreds.WithClient(auth.New(&http.Client{Transport: spy})))
 		var wg sync.WaitGroup
 		for i := range 3 {
 			wg.Go(func() {

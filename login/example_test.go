@@ -81,7 +81,7 @@ func ExampleFlow_URL() {
 	// auth.globus.org/v2/oauth2/authorize
 	// client_id = 0b6c8f2e-0000-4000-8000-000000000001
 	// redirect_uri = https://auth.globus.org/v2/web/auth-code
-	// scope = urn:globus:auth:scope:transfer.api.globus.org:all
+	// scope = openid profile email urn:globus:auth:scope:transfer.api.globus.org:all
 	// access_type = offline
 	// code_challenge_method = S256
 }
@@ -135,11 +135,9 @@ func Example() {
 		lab = c.ID
 	}
 
-	// Copy a file. The submission id makes it safe to repeat.
-	id, err := tc.SubmissionID(ctx)
-	must(err)
+	// Copy a file.
 	answer, err := tc.Submit(ctx, &transfer.Transfer{
-		Header:         transfer.Header{SubmissionID: id, Label: "tutorial"},
+		Header:         transfer.Header{Label: "tutorial"},
 		SourceEndpoint: lab, DestinationEndpoint: lab,
 		Items: []transfer.Item{{SourcePath: "/hello.txt", DestinationPath: "/copy.txt"}},
 	})

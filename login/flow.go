@@ -17,11 +17,17 @@ import (
 // login, for people to copy. Its address is a redirect for every native app.
 const CodePage = "v2/web/auth-code"
 
+// DefaultScopes are what a login asks for unless told otherwise: every call of
+// Transfer, and who the person is.
+func DefaultScopes() auth.Scopes {
+	return auth.Scopes{{Name: auth.OpenID}, {Name: auth.Profile}, {Name: auth.Email}, {Name: auth.TransferAll}}
+}
+
 // A Config describes a login. Everything but the client id may be left out.
 type Config struct {
 	ClientID string      // of a native app, a UUID
 	Redirect string      // where the browser takes the code; empty means the [CodePage]
-	Scopes   auth.Scopes // what is asked for; nil means [auth.TransferAll]
+	Scopes   auth.Scopes // what is asked for; nil means [DefaultScopes]
 	Online   bool        // ask for no refresh tokens
 	Prompt   string      // "login" makes the person authenticate once more
 
@@ -48,7 +54,7 @@ func New(client *auth.Client, cfg Config) *Flow {
 		cfg.Redirect = client.URL(CodePage).String()
 	}
 	if len(cfg.Scopes) == 0 {
-		cfg.Scopes = auth.Scopes{{Name: auth.TransferAll}}
+		cfg.Scopes = DefaultScopes()
 	}
 	// A verifier has at least 43 characters, with 256 bits of chance in them.
 	return &Flow{client: client, cfg: cfg, state: rand.Text(), verifier: rand.Text() + rand.Text()}

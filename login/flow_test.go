@@ -24,7 +24,7 @@ func TestURLCarriesWhatIsAskedFor(t *testing.T) {
 		want url.Values // besides what every URL has
 	}{
 		"nothing more": {login.Config{}, url.Values{
-			"scope": {auth.TransferAll}, "access_type": {"offline"}, "redirect_uri": {authBase + "v2/web/auth-code"},
+			"scope": {login.DefaultScopes().String()}, "access_type": {"offline"}, "redirect_uri": {authBase + "v2/web/auth-code"},
 		}},
 		"everything": {
 			login.Config{

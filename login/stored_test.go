@@ -275,7 +275,7 @@ func TestLoginThatGivesNoToken(t *testing.T) {
 			l.Identity, l.Username, l.Tokens = globussim.PersonID(grace), grace, w.logIn(grace, login.Config{})
 			put(t, s, l)
 		}, "", "somebody else has logged in meanwhile: " + grace},
-		"another server": {login.Config{}, func(*testing.T, *world, *login.Store, login.Login) {}, auth.Server, "no token for auth.globus.org, only for transfer.api.globus.org"},
+		"another server": {login.Config{Scopes: auth.Scopes{{Name: auth.TransferAll}}}, func(*testing.T, *world, *login.Store, login.Login) {}, auth.Server, "no token for auth.globus.org, only for transfer.api.globus.org"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

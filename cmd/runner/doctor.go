@@ -221,7 +221,7 @@ func (a *app) checks(wrong error, w *workload, x examination) []*doctor.Check {
 
 // introduce connects g to Globus as the identity in use.
 func (a *app) introduce(g *doctor.Globus) error {
-	globus, err := a.connect(loginScopes()...)
+	globus, err := a.connect(login.DefaultScopes()...)
 	if err != nil {
 		return err
 	}

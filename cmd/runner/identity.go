@@ -180,7 +180,7 @@ func (a *app) storedIdentity() (*identity, error) {
 func (id *identity) account(client *auth.Client, scopes []auth.Scope) account {
 	switch id.kind {
 	case serviceAccount:
-		return clientcreds.New(client, id.service, scopes...)
+		return id.service.Source(clientcreds.WithClient(client), clientcreds.WithScopes(scopes...))
 	case refreshToken:
 		return &person{id.refresh.Source(client), client, id}
 	case accessToken:

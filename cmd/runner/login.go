@@ -36,11 +36,6 @@ const (
 	maxCode   = 4 << 10          // bytes of a code that is pasted
 )
 
-// loginScopes are what every login asks for: Transfer, and who the person is.
-func loginScopes() auth.Scopes {
-	return auth.Scopes{{Name: auth.TransferAll}, {Name: "openid"}, {Name: "profile"}, {Name: "email"}}
-}
-
 // A newLogin is one start of "runner login".
 type newLogin struct {
 	*app
@@ -172,7 +167,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	case l.refreshFile != "" && l.cfg.Online:
 		return usageError{errors.New("--refresh-token-file and --no-refresh exclude each other")}
 	}
-	l.cfg.Scopes = loginScopes()
+	l.cfg.Scopes = login.DefaultScopes()
 	if l.refreshFile != "" {
 		l.cfg.Scopes = auth.Scopes{{Name: auth.TransferAll}}
 	}

@@ -62,7 +62,7 @@ func (id *identity) loginWith(flags string, scopes ...auth.Scope) string {
 	}
 	old, _ := auth.ParseScopes(id.login.Scopes) // what was not kept is not asked for again
 	command := "runner login --client-id " + id.clientID
-	if more := besides(old.Merge(scopes...), loginScopes()); len(more) > 0 {
+	if more := besides(old.Merge(scopes...), login.DefaultScopes()); len(more) > 0 {
 		command += " --scopes " + quote(more.String())
 	}
 	command += flags

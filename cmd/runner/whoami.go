@@ -12,6 +12,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/login"
 )
 
 // An identityDocument is the result of "runner whoami".
@@ -43,7 +44,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Short: "Say as whom the program is logged in, and what its tokens are good for",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			globus, err := a.connect(loginScopes()...)
+			globus, err := a.connect(login.DefaultScopes()...)
 			if err != nil {
 				return err
 			}

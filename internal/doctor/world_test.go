@@ -132,16 +132,13 @@ func (p *patient) admit(t *testing.T) ([]*jobs.Job, *doctor.Globus, time.Time) {
 			t.Fatal(err)
 		}
 	}
-	creds, err := clientcreds.Environment{ClientID: p.client, ClientSecret: auth.NewSecret(p.secret)}.Credentials()
-	if err != nil {
-		t.Fatal(err)
-	}
 	base := &url.URL{Scheme: "https", Host: "globus.test", Path: "/"}
 	scopes := []auth.Scope{{Name: auth.TransferAll}}
 	if p.openid {
-		scopes = append(scopes, auth.Scope{Name: "openid"}, auth.Scope{Name: "profile"})
+		scopes = append(scopes, auth.Scope{Name: auth.OpenID}, auth.Scope{Name: auth.Profile})
 	}
-	account := clientcreds.New(auth.New(sim.Client(), auth.WithBaseURL(base)), creds, scopes...)
+	account := clientcreds.New(p.client, p.secret,
+		clientcreds.WithClient(auth.New(sim.Client(), auth.WithBaseURL(base))), clientcreds.WithScopes(scopes...))
 	hc := sim.Client()
 	hc.Transport = account.Transport(auth.TransferServer, hc.Transport)
 	g := &doctor.Globus{
@@ -157,12 +154,8 @@ func (p *patient) admit(t *testing.T) ([]*jobs.Job, *doctor.Globus, time.Time) {
 // client is a client of Transfer for the service account.
 func client(t *testing.T, s *globussim.Server) *transfer.Client {
 	t.Helper()
-	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: auth.NewSecret(secret)}.Credentials()
-	if err != nil {
-		t.Fatal(err)
-	}
 	hc := s.Client()
-	hc.Transport = clientcreds.New(auth.New(s.Client()), creds).Transport(auth.TransferServer, hc.Transport)
+	hc.Transport = clientcreds.New(clientID, secret, clientcreds.WithClient(auth.New(s.Client()))).Transport(auth.TransferServer, hc.Transport)
 	return transfer.New(hc)
 }
 

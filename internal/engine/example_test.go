@@ -34,9 +34,7 @@ func ExampleEngine_Run() {
 	check(err)
 	defer func() { _ = globus.Close() }() // its tasks have ended
 
-	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: auth.NewSecret(secret)}.Credentials()
-	check(err)
-	account := clientcreds.New(auth.New(globus.Client()), creds)
+	account := clientcreds.New(clientID, secret, clientcreds.WithClient(auth.New(globus.Client())))
 	hc := &http.Client{Transport: account.Transport(auth.TransferServer, globus.Client().Transport)}
 	e := engine.New(transfer.New(hc), slog.New(slog.DiscardHandler))
 

@@ -126,13 +126,9 @@ func (b *bench) client() *transfer.Client {
 // clientOver is client over another way to the services.
 func (b *bench) clientOver(wire http.RoundTripper) *transfer.Client {
 	b.t.Helper()
-	creds, err := clientcreds.Environment{ClientID: clientID, ClientSecret: auth.NewSecret(secret)}.Credentials()
-	if err != nil {
-		b.t.Fatal(err)
-	}
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
-	account := clientcreds.New(
-		auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, log)}, auth.WithLogger(log)), creds)
+	account := clientcreds.New(clientID, secret, clientcreds.WithClient(
+		auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, log)}, auth.WithLogger(log))))
 	limited := retry.Limit(wire, 200, 10*time.Second)
 	return transfer.New(
 		&http.Client{Transport: retry.New(account.Transport(auth.TransferServer, limited), retry.Policy{}, log)},

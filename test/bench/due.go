@@ -81,10 +81,7 @@ func (b *bench) schedule(ctx context.Context, sim *simulation, l *ledger.Ledger,
 	if err != nil {
 		return err
 	}
-	globus, err := unlimited(sim.url)
-	if err != nil {
-		return err
-	}
+	globus := unlimited(sim.url)
 	quiet := slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -111,16 +108,13 @@ func (b *bench) schedule(ctx context.Context, sim *simulation, l *ledger.Ledger,
 }
 
 // unlimited is a client as "runner serve" has one, without a limit of requests.
-func unlimited(base *url.URL) (*transfer.Client, error) {
-	creds, err := clientcreds.Environment{ClientID: account().ID, ClientSecret: auth.NewSecret(account().Secret)}.Credentials()
-	if err != nil {
-		return nil, err
-	}
+func unlimited(base *url.URL) *transfer.Client {
 	quiet := slog.New(slog.DiscardHandler)
 	wire := &http.Transport{MaxIdleConnsPerHost: 8, IdleConnTimeout: 90 * time.Second}
-	account := clientcreds.New(auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, quiet)}, auth.WithBaseURL(base)), creds)
+	login := auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, quiet)}, auth.WithBaseURL(base))
+	account := clientcreds.New(account().ID, account().Secret, clientcreds.WithClient(login))
 	stack := retry.New(account.Transport(auth.TransferServer, wire), retry.Policy{}, quiet)
-	return transfer.New(&http.Client{Transport: stack}, transfer.WithBaseURL(base)), nil
+	return transfer.New(&http.Client{Transport: stack}, transfer.WithBaseURL(base))
 }
 
 // waits returns the times from claim to submission, in order, of the runs that
