@@ -1,5 +1,10 @@
 package auth
 
+import (
+	"errors"
+	"log/slog"
+)
+
 // A Secret is a text that nothing prints by accident: no verb of fmt, no slog
 // handler and no encoder shows more of it than that it is there. The zero
 // Secret is empty. Secrets cannot be compared with ==; compare what they
@@ -28,8 +33,17 @@ func (s Secret) String() string {
 	return "[secret]"
 }
 
-// UnmarshalText makes text the secret. There is no way back: a Secret encodes
-// as a document without content.
+// LogValue returns the mask.
+func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// MarshalText returns an error, so that a document which would lack the secret
+// is not written at all. To write one on purpose, reveal the secret, or use
+// [Token.Document].
+func (s Secret) MarshalText() ([]byte, error) {
+	return nil, errors.New("a secret is not written by an encoder: reveal it on purpose")
+}
+
+// UnmarshalText makes text the secret.
 func (s *Secret) UnmarshalText(text []byte) error {
 	*s = NewSecret(string(text))
 	return nil

@@ -40,7 +40,7 @@ func TestNothingPrintsASecret(t *testing.T) {
 		"environment":        environment,
 		"credentials":        creds,
 		"token":              auth.Token{AccessToken: secret, RefreshToken: secret},
-		"source":             clientcreds.New(auth.New(nil), creds),
+		"source":             creds.Source(clientcreds.WithClient(auth.New(nil))),
 		"interface":          struct{ v any }{secret},
 	}
 	printers := map[string]func(any) string{
@@ -100,5 +100,32 @@ func TestSecretIsReadFromText(t *testing.T) {
 	}
 	if got := doc.Secret.String(); got != "[secret]" {
 		t.Errorf("printed as %q, want a mask", got)
+	}
+}
+
+func TestTokenIsEncodedOnPurposeAlone(t *testing.T) {
+	token := auth.Token{AccessToken: auth.NewSecret(canary), ResourceServer: auth.TransferServer, ExpiresAtSeconds: 7, RefreshToken: auth.NewSecret("r")}
+	if out, err := json.Marshal(token); err == nil {
+		t.Errorf("got %s without an error, want none of it: the secrets are missing", out)
+	}
+	out, err := json.Marshal(token.Document())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var doc auth.TokenDocument
+	if err := json.Unmarshal(out, &doc); err != nil {
+		t.Fatal(err)
+	}
+	got := doc.Token()
+	if got.AccessToken.Reveal() != canary || got.RefreshToken.Reveal() != "r" || got.ResourceServer != auth.TransferServer || got.ExpiresAtSeconds != 7 {
+		t.Errorf("got %s back, want the same token", out)
+	}
+}
+
+func TestSecretIsLoggedAsAMask(t *testing.T) {
+	var b bytes.Buffer
+	slog.New(slog.NewJSONHandler(&b, nil)).Info("m", "v", auth.NewSecret(canary))
+	if !strings.Contains(b.String(), `"v":"[secret]"`) {
+		t.Errorf("got %s, want the mask", b.String())
 	}
 }

@@ -11,7 +11,8 @@ import (
 // used by those who waited for it and not kept.
 const margin = 60 * time.Second
 
-// A Token lets requests pass at one resource server.
+// A Token lets requests pass at one resource server. Encoding one is an error,
+// since its secrets would be missing: see [Token.Document].
 type Token struct {
 	AccessToken      Secret `json:"access_token"`
 	Scope            string `json:"scope"` // granted scopes, separated by spaces, without dependencies
@@ -19,6 +20,33 @@ type Token struct {
 	ResourceServer   string `json:"resource_server"`
 	ExpiresAtSeconds int64  `json:"expires_at_seconds"` // since 1970; 0 if nobody knows
 	RefreshToken     Secret `json:"refresh_token"`      // empty unless it was asked for
+}
+
+// A TokenDocument is a [Token] with its secrets in plain text, to be kept in a
+// file that nobody else can read. It encodes as Globus Auth writes tokens.
+type TokenDocument struct {
+	AccessToken      string `json:"access_token"`
+	Scope            string `json:"scope"`
+	TokenType        string `json:"token_type"`
+	ResourceServer   string `json:"resource_server,omitempty"`
+	ExpiresAtSeconds int64  `json:"expires_at_seconds"`
+	RefreshToken     string `json:"refresh_token,omitempty"`
+}
+
+// Document returns the token with its secrets in plain text.
+func (t Token) Document() TokenDocument {
+	return TokenDocument{
+		AccessToken: t.AccessToken.Reveal(), Scope: t.Scope, TokenType: t.TokenType, ResourceServer: t.ResourceServer,
+		ExpiresAtSeconds: t.ExpiresAtSeconds, RefreshToken: t.RefreshToken.Reveal(),
+	}
+}
+
+// Token returns the token that the document holds.
+func (d TokenDocument) Token() Token {
+	return Token{
+		AccessToken: NewSecret(d.AccessToken), Scope: d.Scope, TokenType: d.TokenType, ResourceServer: d.ResourceServer,
+		ExpiresAtSeconds: d.ExpiresAtSeconds, RefreshToken: NewSecret(d.RefreshToken),
+	}
 }
 
 // Expires returns when the access token expires, in UTC; the zero time if

@@ -116,20 +116,12 @@ type storeDocument struct {
 }
 
 type loginDocument struct {
-	AuthURL  string                   `json:"auth_url"`
-	ClientID string                   `json:"client_id"`
-	Identity string                   `json:"identity,omitempty"`
-	Username string                   `json:"username,omitempty"`
-	Scopes   string                   `json:"scopes"`
-	Tokens   map[string]tokenDocument `json:"tokens"` // by resource server
-}
-
-type tokenDocument struct {
-	AccessToken      string `json:"access_token"`
-	Scope            string `json:"scope"`
-	TokenType        string `json:"token_type"`
-	ExpiresAtSeconds int64  `json:"expires_at_seconds"`
-	RefreshToken     string `json:"refresh_token,omitempty"`
+	AuthURL  string                        `json:"auth_url"`
+	ClientID string                        `json:"client_id"`
+	Identity string                        `json:"identity,omitempty"`
+	Username string                        `json:"username,omitempty"`
+	Scopes   string                        `json:"scopes"`
+	Tokens   map[string]auth.TokenDocument `json:"tokens"` // by resource server
 }
 
 // read returns all logins; none if there is no file.
@@ -175,10 +167,8 @@ func (s *Store) parse(data []byte) ([]Login, error) {
 	for _, d := range doc.Logins {
 		l := Login{d.AuthURL, d.ClientID, d.Identity, d.Username, d.Scopes, make(map[string]auth.Token)}
 		for server, t := range d.Tokens {
-			l.Tokens[server] = auth.Token{
-				AccessToken: auth.NewSecret(t.AccessToken), Scope: t.Scope, TokenType: t.TokenType,
-				ResourceServer: server, ExpiresAtSeconds: t.ExpiresAtSeconds, RefreshToken: auth.NewSecret(t.RefreshToken),
-			}
+			t.ResourceServer = server
+			l.Tokens[server] = t.Token()
 		}
 		all = append(all, l)
 	}
@@ -198,9 +188,9 @@ func withoutContent(err error) error {
 func (s *Store) write(all []Login) error {
 	doc := storeDocument{Version: storeVersion, Logins: []loginDocument{}}
 	for _, l := range all {
-		d := loginDocument{l.Auth, l.ClientID, l.Identity, l.Username, l.Scopes, make(map[string]tokenDocument)}
+		d := loginDocument{l.Auth, l.ClientID, l.Identity, l.Username, l.Scopes, make(map[string]auth.TokenDocument)}
 		for server, t := range l.Tokens {
-			d.Tokens[server] = tokenDocument{t.AccessToken.Reveal(), t.Scope, t.TokenType, t.ExpiresAtSeconds, t.RefreshToken.Reveal()}
+			d.Tokens[server] = t.Document()
 		}
 		doc.Logins = append(doc.Logins, d)
 	}
