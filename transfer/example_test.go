@@ -16,13 +16,8 @@ func Example() {
 	ctx := context.Background()
 	c := transfer.New(account())
 
-	id, err := c.SubmissionID(ctx)
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
 	doc := &transfer.Transfer{
-		Header:              transfer.Header{SubmissionID: id, Label: "nightly"},
+		Header:              transfer.Header{Label: "nightly"},
 		SourceEndpoint:      "0b6c8f2e-0000-4000-8000-000000000001",
 		DestinationEndpoint: "94ef1c3a-0000-4000-8000-000000000002",
 		SyncLevel:           new(transfer.SyncChecksum),

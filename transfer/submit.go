@@ -51,16 +51,21 @@ func (s *Submitted) missing() string          { return require("task_id", s.Task
 // then the task of the first time.
 func (s *Submitted) Duplicate() bool { return s.Code == "Duplicate" }
 
-// Submit starts the task that doc describes. Doc must hold a submission id, by
-// which the service starts one task however often it is sent. The service does
-// not look whether the paths exist.
+// Submit starts the task that doc describes. If doc has no submission id, Submit
+// gets one and leaves it in doc: the service starts one task for it, however
+// often doc is submitted. The service does not look whether the paths exist.
 //
 // What the service refuses is an [*Error]: see its Overlap, Backlog,
 // NeedsConsent and PermissionDenied. If the task may exist all the same, the
-// error is also an [ErrUnclear]. API: POST /transfer, POST /delete.
+// error is also an [ErrUnclear]. API: GET /submission_id, POST /transfer, POST
+// /delete.
 func (c *Client) Submit(ctx context.Context, doc Document) (*Submitted, error) {
-	if doc.Head().SubmissionID == "" {
-		return nil, fmt.Errorf("submit a %s: it has no submission id", doc.resource())
+	if head := doc.Head(); head.SubmissionID == "" {
+		id, err := c.SubmissionID(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("submit a %s: %w", doc.resource(), err)
+		}
+		head.SubmissionID = id
 	}
 	sent := new(attempts)
 	s, err := call[Submitted](ctx, c, request{

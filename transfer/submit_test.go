@@ -91,11 +91,11 @@ func TestDuplicateIsAnAnswer(t *testing.T) {
 	}
 }
 
-func TestSubmitNeedsASubmissionID(t *testing.T) {
-	c := serve(replies(t)) // no request at all
+func TestSubmitWithoutASubmissionIDSendsNothing(t *testing.T) {
+	c := serve(replies(t, reply(503, ""))) // to the question for an id
 	_, err := c.Submit(t.Context(), &transfer.Transfer{})
-	if err == nil || errors.Is(err, transfer.ErrUnclear) {
-		t.Errorf("got %v, want a clear error", err)
+	if e, ok := errors.AsType[*transfer.Error](err); !ok || !e.Temporary() || errors.Is(err, transfer.ErrUnclear) {
+		t.Errorf("got %v, want the error of the question, which is clear", err)
 	}
 }
 
