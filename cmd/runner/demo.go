@@ -1,18 +1,17 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
-	mathrand "math/rand/v2"
+	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,12 +26,14 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const aboutDemo = `Run a real job on a simulated Globus, on this machine alone.
+const aboutDemo = `Run a real job on a simulated Globus, on this machine alone, and tell its story.
 
-It makes a folder with some hundred files, starts the simulator on loopback,
-logs in as a service account, and copies the folder to another one. The answer
-to the submission is lost on the way, which must neither stop the job nor start
-it twice. Then both folders are compared byte for byte.`
+The demo makes a folder with some hundred files, starts the simulator on
+loopback, logs in as a service account, and copies the folder to another one.
+The answer to the submission is lost on the way, which must neither stop the
+job nor start it twice. The same occurrence is started once more, and then both
+folders are compared byte for byte. With -F json the result of the job is
+printed, and the story goes to standard error.`
 
 func (a *app) demoCommand() *cobra.Command {
 	var dir string
@@ -56,12 +57,27 @@ func (a *app) demoCommand() *cobra.Command {
 	return c
 }
 
+// A story is told to people, in numbered paragraphs.
+type story struct {
+	w         io.Writer
+	paragraph int
+}
+
+// tell begins a paragraph.
+func (s *story) tell(format string, args ...any) {
+	s.paragraph++
+	fmt.Fprintf(s.w, "  %d. "+format+"\n", append([]any{s.paragraph}, args...)...)
+}
+
+// add is one more line of the paragraph.
+func (s *story) add(format string, args ...any) { fmt.Fprintf(s.w, "     "+format+"\n", args...) }
+
 // demo runs the demonstration in dir.
 func (a *app) demo(ctx context.Context, dir string) error {
-	lab, vault := filepath.Join(dir, "lab"), filepath.Join(dir, "vault")
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return usageError{fmt.Errorf("--dir %s is not empty", dir)}
 	}
+	lab, vault := filepath.Join(dir, "lab"), filepath.Join(dir, "vault")
 	if err := errors.Join(os.MkdirAll(lab, 0o755), os.MkdirAll(vault, 0o755)); err != nil {
 		return err
 	}
@@ -69,8 +85,15 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("make the source folder: %w", err)
 	}
-	say := func(format string, args ...any) { fmt.Fprintf(a.stderr, format+"\n", args...) }
-	say("made %d files (%s) in %s", made.files, size(made.bytes), filepath.Join(lab, "run 7"))
+	if !a.verbose {
+		a.log = slog.New(slog.DiscardHandler) // the story has it all
+	}
+	s := &story{w: a.stdout}
+	if a.out.format == formatJSON || a.out.query.expr != nil {
+		s.w = a.stderr
+	}
+	fmt.Fprint(s.w, "A night at the lab, on this machine alone:\n\n")
+	s.tell("A detector has left %d files (%s) in lab/run 7, \"日本語.txt\" and \"100%% done?.log\" among them.", made.files, size(made.bytes))
 
 	account := globussim.Account{ID: simClientID(), Secret: rand.Text()}
 	sim, err := globussim.New(globussim.Config{
@@ -93,33 +116,46 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	go server.Serve(l)   //nolint:errcheck // it ends when the server is closed
 	defer server.Close() //nolint:errcheck // nobody uses it any more
 	url := "http://" + l.Addr().String() + "/"
-	say("a simulated Globus listens on %s; it will drop the connection after the first submission", url)
-	sim.Fail(globussim.Fault{Method: http.MethodPost, Path: "/v0.10/transfer", Skip: 1, Drop: globussim.DropAfter})
+	s.tell("A simulated Globus has the collections lab and vault, at %s.", url)
 
-	if err := a.demoJob(ctx, url, account); err != nil {
-		return err
-	}
-	differences, err := compare(filepath.Join(lab, "run 7"), filepath.Join(vault, "archive", "run 7"))
+	do, done, err := a.demoRunner(ctx, url, account)
 	if err != nil {
 		return err
 	}
-	if len(differences) > 0 {
-		return fmt.Errorf("the folders differ: %s", strings.Join(differences, "; "))
+	defer done()
+	o, err := a.demoOrder()
+	if err != nil {
+		return err
 	}
-	a.demoSummary(say, sim.State())
-	return nil
+	doc, err := a.demoNight(ctx, s, sim, do, o)
+	if err != nil {
+		return err
+	}
+	if err := demoMorning(s, sim, lab, vault); err != nil {
+		return err
+	}
+	next(s.w)
+	if s.w == a.stdout {
+		return nil
+	}
+	return a.print(doc, nil)
 }
 
-// demoJob runs the job as a service account of the simulator.
-func (a *app) demoJob(ctx context.Context, url string, account globussim.Account) error {
+// demoRunner connects to the simulator as its service account.
+func (a *app) demoRunner(ctx context.Context, url string, account globussim.Account) (doer, func(), error) {
 	a.env.Environment = clientcreds.Environment{ClientID: account.ID, ClientSecret: auth.NewSecret(account.Secret)}
 	a.env.Login = login.Environment{}
 	for _, u := range []*serviceURL{&a.env.AuthURL, &a.env.TransferURL} {
 		if err := u.UnmarshalText([]byte(url)); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
-	job := &jobs.Job{Name: "demo", Steps: jobs.Single(&transfer.Transfer{
+	return a.recorder(ctx)
+}
+
+// demoOrder is the occurrence of this minute of a job that copies a folder.
+func (a *app) demoOrder() (engine.Order, error) {
+	job := &jobs.Job{Name: "nightly", Steps: jobs.Single(&transfer.Transfer{
 		SourceEndpoint:      globussim.CollectionID("lab"),
 		DestinationEndpoint: globussim.CollectionID("vault"),
 		VerifyChecksum:      true,
@@ -127,126 +163,93 @@ func (a *app) demoJob(ctx context.Context, url string, account globussim.Account
 		SyncLevel:           new(transfer.SyncChecksum),
 		Items:               []transfer.Item{{SourcePath: "/run 7/", DestinationPath: "/archive/run 7/", Recursive: new(true)}},
 	})}
-	if err := job.Check(); err != nil {
-		return err
-	}
-	key := jobs.ScheduledKey(time.Now().Truncate(time.Minute))
-	return a.follow(ctx, engine.Order{Job: job, Key: key}, following{})
+	begin := time.Now()
+	return engine.Order{
+		Job: job, Key: jobs.ScheduledKey(begin.Truncate(time.Minute)), At: begin,
+		Observe: func(t *transfer.Task, class engine.Class) { a.stderr.show(liveLine(t, class, time.Since(begin))) },
+	}, job.Check()
 }
 
-func (a *app) demoSummary(say func(string, ...any), state globussim.State) {
-	tasks := 0
-	for _, t := range state.Tasks {
-		if t.Status == "SUCCEEDED" {
-			tasks++
-		}
-	}
-	say("both folders are equal, byte for byte (a symbolic link was left out, as Globus does)")
-	say("%d requests were sent; the submission was sent %d times, and there is %d task",
-		len(state.Requests), state.Routes["POST /v0.10/transfer"], tasks)
-	say(`
-what to try next:
-  runner demo --dir /tmp/demo           keep the folders and look into them
-  runner sim --collection lab=DIR ...   a simulated Globus for your own jobs and tests
-  runner env                            what to set for a run on the real one`)
-}
-
-// A tree is what makeTree has made.
-type tree struct {
-	files int
-	bytes int64
-}
-
-// makeTree fills dir with files of many sizes and names: the same at each call
-// but for the content of the files.
-func makeTree(dir string) (tree, error) {
-	var t tree
-	write := func(name string, n int) error {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			return err
-		}
-		data := make([]byte, n)
-		_, _ = rand.Read(data) // never fails
-		t.files++
-		t.bytes += int64(n)
-		return os.WriteFile(path, data, 0o644)
-	}
-	random := mathrand.New(mathrand.NewPCG(7, 7))
-	for i := range 300 {
-		name := fmt.Sprintf("frames/%02d/frame %04d.h5", i/50, i)
-		if err := write(name, random.IntN(1<<(8+i%9))); err != nil {
-			return t, err
-		}
-	}
-	deep := "deep" + strings.Repeat("/level", 12) + "/bottom.txt"
-	for name, n := range map[string]int{
-		"empty": 0, "Größe in Ångström.csv": 4096, "日本語.txt": 128, "100% done?.log": 77, "it's \"quoted\".txt": 10,
-		".hidden": 5, "large.bin": 8 << 20, deep: 1000,
-	} {
-		if err := write(name, n); err != nil {
-			return t, err
-		}
-	}
-	return t, errors.Join(os.MkdirAll(filepath.Join(dir, "no files in here"), 0o755), os.Symlink("large.bin", filepath.Join(dir, "link to large")))
-}
-
-// compare names the differences between two folders, the first ten of them.
-// Symbolic links count as not there.
-func compare(a, b string) ([]string, error) {
-	left, err := contents(a)
-	if err != nil {
+// demoNight does the order twice, as after a crash.
+func (a *app) demoNight(ctx context.Context, s *story, sim *globussim.Server, do doer, o engine.Order) (*resultDocument, error) {
+	// The first submission is answered with the wish for a consent.
+	sim.Fail(globussim.Fault{Method: http.MethodPost, Path: "/v0.10/transfer", Skip: 1, Drop: globussim.DropAfter})
+	s.tell("runner logs in as a service account and submits one task: lab/run 7 to vault/archive/run 7.")
+	res, err := do(ctx, o)
+	a.stderr.clear()
+	if err = errors.Join(err, outcome(res)); err != nil {
 		return nil, err
 	}
-	right, err := contents(b)
-	if err != nil {
+	doc := a.document(ctx, res)
+	s.add("Globus asks for a consent to the data of lab. runner gives it, and submits again.")
+	s.add("Globus accepts the task, but the connection breaks before the answer arrives.")
+	s.add("runner repeats the submission under the same id, and learns of task %s.", doc.Tasks[0].TaskID)
+	s.tell("%s after the start, the task has succeeded: %d files, %s, each checksum verified.",
+		seconds(doc.elapsed), doc.FilesTransferred, size(doc.BytesTransferred))
+
+	again, err := do(ctx, o)
+	a.stderr.clear()
+	if err = errors.Join(err, outcome(again)); err != nil {
 		return nil, err
 	}
-	var differences []string
-	for path, dir := range left {
-		other, ok := right[path]
-		switch {
-		case !ok:
-			differences = append(differences, path+" is missing")
-		case dir != other:
-			differences = append(differences, path+" is a file on one side only")
-		case !dir:
-			same, err := sameContent(filepath.Join(a, path), filepath.Join(b, path))
-			if err != nil {
-				return nil, err
-			}
-			if !same {
-				differences = append(differences, path+" differs")
-			}
-		}
+	if !again.Adopted || again.Tasks[0].TaskID != doc.Tasks[0].TaskID {
+		return nil, fmt.Errorf("the second start made task %s, want %s", again.Tasks[0].TaskID, doc.Tasks[0].TaskID)
 	}
-	for path := range right {
-		if _, ok := left[path]; !ok {
-			differences = append(differences, path+" is too many")
-		}
-	}
-	slices.Sort(differences)
-	return differences[:min(len(differences), 10)], nil
+	s.tell("The same night is started once more, as after a crash. runner finds the task, and starts no other.")
+	return doc, nil
 }
 
-// contents maps the path of each file and folder below dir to whether it is a
-// folder.
-func contents(dir string) (map[string]bool, error) {
-	found := map[string]bool{}
-	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.Type()&fs.ModeSymlink == 0 {
-			found[path] = d.IsDir()
-		}
-		return err
-	})
-	return found, err
+// outcome is the error of a result, if there is a result.
+func outcome(r *engine.Result) error {
+	if r == nil {
+		return nil
+	}
+	return r.Err
 }
 
-func sameContent(a, b string) (bool, error) {
-	left, err := os.ReadFile(a)
+// demoMorning looks at what the night has brought.
+func demoMorning(s *story, sim *globussim.Server, lab, vault string) error {
+	differences, err := compare(filepath.Join(lab, "run 7"), filepath.Join(vault, "archive", "run 7"))
 	if err != nil {
-		return false, err
+		return err
 	}
-	right, err := os.ReadFile(b)
-	return bytes.Equal(left, right), err
+	if len(differences) > 0 {
+		return fmt.Errorf("the folders differ: %s", strings.Join(differences, "; "))
+	}
+	s.tell("Both folders are compared byte for byte. They are equal, but for a symbolic link: Globus leaves those out.")
+	state := sim.State()
+	sent := state.Routes["POST /v0.10/transfer"]
+	if len(state.Tasks) != 1 || sent != 3 {
+		return fmt.Errorf("%d tasks came of %d submissions, want 1 of 3", len(state.Tasks), sent)
+	}
+	fmt.Fprintf(s.w, "\n%d requests in all. The submission was sent %d times, and there is %d task.\n", len(state.Requests), sent, len(state.Tasks))
+	return nil
+}
+
+// next says what to try after the demonstration, such that it can be pasted.
+func next(w io.Writer) {
+	fmt.Fprintf(w, `
+Next, with the folders left for a look, a simulated Globus of your own, and the real one:
+  %[1]s demo --dir /tmp/demo
+  %[1]s sim --collection lab=/tmp/demo/lab --collection vault=/tmp/demo/vault
+  %[1]s env
+`, called())
+}
+
+// called is how a shell here can call this program.
+func called() string {
+	const name = "runner"
+	if _, err := exec.LookPath(name); err == nil {
+		return name
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return name
+	}
+	if dir, err := os.Getwd(); err == nil {
+		if below, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(below) {
+			return "./" + below
+		}
+	}
+	return path
 }
