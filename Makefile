@@ -10,7 +10,7 @@ FUZZTIME ?= 50000x
 ROUNDS   ?= 200
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden cover image vuln clean
+.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden pictures cover image vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -62,6 +62,9 @@ crash: ## kill the program some hundred times, and count the tasks
 
 golden: ## rewrite what the scripts expect
 	$(GO) test ./cmd/runner -run TestScript -update
+
+pictures: build ## the recordings in docs/pictures, from the real program (root, npm)
+	test/pictures/run
 
 cover: ## coverage by package
 	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
