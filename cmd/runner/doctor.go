@@ -18,6 +18,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/doctor"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/retry"
@@ -120,7 +121,7 @@ func (d *diagnosis) status(ctx context.Context) int {
 	var errs []error
 	for _, f := range d.Findings {
 		if f.Level == doctor.Error {
-			errs = append(errs, statusError{errors.New(f.Seen), classStatus(f.Class)})
+			errs = append(errs, statusError{errors.New(f.Seen), statusOf(f.Kind)})
 		}
 	}
 	return exitStatus(ctx, worst(ctx, errs))
@@ -178,7 +179,7 @@ func (w *workload) addDescribed(e *jobEnvironment) {
 	}
 	j, err := e.job()
 	if err != nil {
-		w.findings = append(w.findings, doctor.Bad(doctor.Usage, err.Error(), "see runner env"))
+		w.findings = append(w.findings, doctor.Bad(fault.Usage, err.Error(), "see runner env"))
 		return
 	}
 	w.jobs = append(w.jobs, j)
@@ -195,7 +196,7 @@ func (a *app) noJobsFile() bool {
 func jobsProblems(err error) []doctor.Finding {
 	var found []doctor.Finding
 	for line := range strings.SplitSeq(err.Error(), "\n") {
-		found = append(found, doctor.Bad(doctor.Usage, line, ""))
+		found = append(found, doctor.Bad(fault.Usage, line, ""))
 	}
 	if len(jobs.Problems(err)) > 0 {
 		found[0].Advice = "mend the jobs file; runner validate shows the places"
@@ -207,11 +208,11 @@ func jobsProblems(err error) []doctor.Finding {
 func (a *app) checks(wrong error, w *workload, x examination) []*doctor.Check {
 	local := a.localChecks(wrong, w)
 	gate := local[len(local)-1]
-	g := &doctor.Globus{AuthURL: a.env.authURL(), Username: "the identity in use", Fix: x.fix, Write: x.write}
+	g := &doctor.Globus{AuthURL: a.env.authURL(), Who: (*identity)(nil).fault(), Fix: x.fix, Write: x.write}
 	if wrong == nil {
 		a.env.Retries = min(a.env.Retries, 1)
 		if err := a.introduce(g); err != nil {
-			gate.Look = static(doctor.Bad(doctor.Usage, err.Error(), "").Stopping())
+			gate.Look = static(doctor.Bad(fault.Usage, err.Error(), "").Stopping())
 		}
 	}
 	now := time.Now()
@@ -231,30 +232,13 @@ func (a *app) introduce(g *doctor.Globus) error {
 	}
 	policy := a.retries()
 	policy.MaxRetryAfter = 2 * time.Second
-	g.Username, g.Account, g.Advise, g.Class = a.identity(), globus.account, a.advise, classOf
+	g.Who, g.Account = a.who.fault(), globus.account
 	g.Person = a.who.kind != serviceAccount
 	g.Web = client(retry.New(base, policy, a.log))
 	limited := retry.Limit(base, budgetRequests, budgetWindow)
 	g.Client = transfer.New(client(retry.New(globus.account.Transport(auth.TransferServer, limited), policy, a.log)),
 		transfer.WithBaseURL(a.env.transferURL()))
 	return nil
-}
-
-// advise says what to do about an error of which nothing else is printed.
-func (a *app) advise(err error) string {
-	step := a.nextStep(err)
-	if e, ok := errors.AsType[*auth.Error](err); ok && step == "" {
-		return e.Advice()
-	}
-	return step
-}
-
-// classOf is that of doctor, which knows nothing of the errors of a login.
-func classOf(err error) doctor.Class {
-	if _, ok := errors.AsType[*login.Error](err); ok {
-		return doctor.Credentials
-	}
-	return doctor.ClassOf(err)
 }
 
 // static is the Look of a check that was made before.

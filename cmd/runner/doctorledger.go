@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
+	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
 // ledgerCheck looks at the place where runs are recorded.
@@ -23,7 +24,7 @@ func (a *app) ledgerCheck(wrong error, withJobs bool) *doctor.Check {
 	file, isFile := strings.CutPrefix(place, "sqlite:")
 	switch {
 	case err != nil:
-		c.Look = static(doctor.Bad(doctor.Usage, err.Error(), ""))
+		c.Look = static(doctor.Bad(fault.Usage, err.Error(), ""))
 	case place == stateNone, a.env.State == "" && withJobs && a.noJobsFile():
 		c.Look = static(doctor.Good("none: Globus itself remembers, by the labels of tasks"))
 	case isFile:
@@ -53,7 +54,7 @@ func (a *app) ledgerFile(ctx context.Context, file string) []doctor.Finding {
 	storage.Check = "file_system"
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		if dir := existing(file); !writable(dir) {
-			return []doctor.Finding{doctor.Bad(doctor.Usage, fmt.Sprintf("%s cannot be made: %s may not be written", file, dir),
+			return []doctor.Finding{doctor.Bad(fault.Usage, fmt.Sprintf("%s cannot be made: %s may not be written", file, dir),
 				"let the program write there, or name another place with RUNNER_STATE")}
 		}
 		return []doctor.Finding{doctor.Good(file + " is not there yet; it will be made"), storage}
@@ -80,11 +81,11 @@ func (a *app) tryLedger(ctx context.Context, name string) doctor.Finding {
 		err = errors.Join(l.Check(ctx), l.Close())
 	}
 	if err != nil {
-		class := doctor.Usage
-		if isTemporary(err) {
-			class = doctor.Temporary
+		kind := fault.Usage
+		if fault.Transient(err) {
+			kind = fault.Temporary
 		}
-		return doctor.Bad(class, strings.ReplaceAll(err.Error(), "\n", "; "), "see that it can be reached and written, or name another place with RUNNER_STATE")
+		return doctor.Bad(kind, strings.ReplaceAll(err.Error(), "\n", "; "), "see that it can be reached and written, or name another place with RUNNER_STATE")
 	}
 	return doctor.Good(name + " can be written, and its schema is up to date")
 }

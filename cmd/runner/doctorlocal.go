@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -31,7 +32,7 @@ func (a *app) localChecks(wrong error, w *workload) []*doctor.Check {
 	if wrong != nil {
 		var found []doctor.Finding
 		for line := range strings.SplitSeq(wrong.Error(), "\n") {
-			found = append(found, doctor.Bad(doctor.Usage, line, "see runner env").Stopping())
+			found = append(found, doctor.Bad(fault.Usage, line, "see runner env").Stopping())
 		}
 		variables := check(environmentGroup, "variables", found...)
 		credentials := check(environmentGroup, "credentials")
@@ -123,7 +124,7 @@ func manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
 	case err != nil && strings.Contains(raw.Manifest, "{{"):
 		return doctor.Doubt(err.Error(), "see that it is made before the job is due")
 	case err != nil:
-		return doctor.Bad(doctor.Usage, err.Error(), "mend it; runner plan "+j.Name+" shows what would be submitted")
+		return doctor.Bad(fault.Usage, err.Error(), "mend it; runner plan "+j.Name+" shows what would be submitted")
 	}
 	return doctor.Good(fmt.Sprintf("%s in %s", count(p.Items, "item"), count(p.Tasks, "task")))
 }
@@ -139,12 +140,12 @@ func zones(list []*jobs.Job) doctor.Finding {
 	for _, name := range names {
 		zone, err := jobs.LoadZone(name)
 		if err != nil {
-			return doctor.Bad(doctor.Usage, err.Error(), "see what ZONEINFO names")
+			return doctor.Bad(fault.Usage, err.Error(), "see what ZONEINFO names")
 		}
 		if name == names[0] {
 			_, winter := time.Unix(0, 0).In(zone).Zone()
 			if winter != -6*3600 {
-				return doctor.Bad(doctor.Usage, "the database of time zones is damaged", "see what ZONEINFO names")
+				return doctor.Bad(fault.Usage, "the database of time zones is damaged", "see what ZONEINFO names")
 			}
 		}
 	}
@@ -157,7 +158,7 @@ func zones(list []*jobs.Job) doctor.Finding {
 func (a *app) proxy(services []*url.URL) doctor.Finding {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		if value := a.variable(name); value != "" && !isProxy(value) {
-			return doctor.Bad(doctor.Usage, name+" is no address of a proxy", "write it as http://host:port").Stopping()
+			return doctor.Bad(fault.Usage, name+" is no address of a proxy", "write it as http://host:port").Stopping()
 		}
 	}
 	var ways []string
@@ -166,7 +167,7 @@ func (a *app) proxy(services []*url.URL) doctor.Finding {
 		way := "none"
 		switch {
 		case err != nil:
-			return doctor.Bad(doctor.Usage, "the address of the proxy cannot be read", "write HTTPS_PROXY as http://host:port").Stopping()
+			return doctor.Bad(fault.Usage, "the address of the proxy cannot be read", "write HTTPS_PROXY as http://host:port").Stopping()
 		case p != nil && p.User != nil:
 			way = p.Scheme + "://" + p.Host + ", with a user"
 		case p != nil:
@@ -211,7 +212,7 @@ func (a *app) certificates(services []*url.URL) []doctor.Finding {
 		found = append(found, doctor.Good("not needed: both services are on this machine"))
 	case !secure:
 	case err != nil || pool.Equal(x509.NewCertPool()):
-		found = append(found, doctor.Bad(doctor.Usage, "this machine has no CA certificates", "mount them, and name them in SSL_CERT_FILE or GLOBUS_SDK_VERIFY_SSL").Stopping())
+		found = append(found, doctor.Bad(fault.Usage, "this machine has no CA certificates", "mount them, and name them in SSL_CERT_FILE or GLOBUS_SDK_VERIFY_SSL").Stopping())
 	case own != "":
 		found = append(found, doctor.Good("those of SSL_CERT_FILE or SSL_CERT_DIR"))
 	default:
@@ -224,10 +225,10 @@ func (a *app) certificates(services []*url.URL) []doctor.Finding {
 func bundle(name string) doctor.Finding {
 	pem, err := os.ReadFile(name)
 	if err != nil {
-		return doctor.Bad(doctor.Usage, "GLOBUS_SDK_VERIFY_SSL: "+err.Error(), "name a file that can be read").Stopping()
+		return doctor.Bad(fault.Usage, "GLOBUS_SDK_VERIFY_SSL: "+err.Error(), "name a file that can be read").Stopping()
 	}
 	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return doctor.Bad(doctor.Usage, fmt.Sprintf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", name), "name a bundle in PEM form").Stopping()
+		return doctor.Bad(fault.Usage, fmt.Sprintf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", name), "name a bundle in PEM form").Stopping()
 	}
 	return doctor.Good("those of " + name)
 }

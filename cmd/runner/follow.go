@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -115,7 +116,7 @@ func (a *app) recorder(ctx context.Context) (do doer, done func(), err error) {
 	if err != nil || l == nil {
 		return plain, func() {}, err
 	}
-	rec := engine.Recording{Ledger: l, Holder: holder(), Lease: lease, Classify: a.classify}
+	rec := engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	go a.keepLease(keeping, l, rec.Holder)
 	done = func() {
@@ -145,8 +146,8 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 			Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: engine.State(r.State), Attempt: r.Attempt, Adopted: true,
 			Started: r.Claimed, Finished: r.Finished, Note: taken.Error(),
 		}
-		if r.ExitCode != 0 { // done, with something skipped: no second task would change that
-			res.Err = &engine.Failure{Kind: engine.Kind(r.Class), Code: r.Code, Message: r.Message}
+		if statusOf(fault.Kind(r.Class)) != 0 { // done, with something skipped: no second task would change that
+			res.Err = &engine.Failure{Kind: fault.Kind(r.Class), Code: r.Code, Message: r.Message}
 		}
 		return res, nil
 	}
@@ -154,12 +155,6 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 		return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
 	}
 	return e.Record(ctx, rec, o)
-}
-
-// classify is classify for the ledger.
-func (a *app) classify(err error) (class, code string, exit int) {
-	p := classify(context.Background(), err)
-	return p.Class, p.Code, p.status
 }
 
 // bound returns ctx with s as its timeout, if there is one.

@@ -3,7 +3,6 @@ package main
 import (
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -152,10 +151,4 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 func loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-// isNetwork reports whether err is of a request that got no reply.
-func isNetwork(err error) bool {
-	_, ok := errors.AsType[*url.Error](err)
-	return ok
 }

@@ -11,7 +11,9 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/login"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // An account is the identity that the program works as, a service account or a
@@ -49,9 +51,6 @@ type identity struct {
 	store   *login.Store
 	login   login.Login
 }
-
-// identity names as whom the program works, for messages.
-func (a *app) identity() string { return a.who.String() }
 
 // whoAmI finds out as whom the program works. It sends nothing. The error is
 // one of usage.
@@ -201,6 +200,20 @@ func (id *identity) String() string {
 		return "the person who logged in"
 	}
 	return "the person behind " + id.from
+}
+
+// fault is the identity as far as the next step after an error depends on it.
+func (id *identity) fault() fault.Identity {
+	who := fault.Identity{Name: id.String()}
+	if id.person() {
+		who.Login = func(session *transfer.AuthorizationParameters) string {
+			if session == nil {
+				return id.again()
+			}
+			return id.session(session)
+		}
+	}
+	return who
 }
 
 // told reports whether Globus Auth tells the program who it is: there is a

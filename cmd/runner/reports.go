@@ -124,7 +124,7 @@ func (d *resultDocument) run() report.Run {
 		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: taskPage + url.PathEscape(t.TaskID)})
 	}
 	if d.Error != nil {
-		r.Class, r.Error = d.Error.Class, d.Error.Message
+		r.Class, r.Error = string(d.Error.Class), d.Error.Message
 	}
 	return r
 }

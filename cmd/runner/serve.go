@@ -141,7 +141,6 @@ func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger
 		Engine: engine.New(globus.transfer, s.log, s.manifests()),
 		Ledger: l, Holder: me, Lease: lease, Log: s.log,
 		CancelOnInterrupt: s.cancelTasks,
-		Classify:          s.classify,
 		Finished:          s.finished,
 		Planned:           s.status.Plan,
 		Removed:           s.status.Forget,

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
@@ -68,7 +69,7 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 	switch {
 	case err == nil:
 		return l, nil
-	case isTemporary(err): // whoever starts the program should start it again
+	case fault.Transient(err): // whoever starts the program should start it again
 		return nil, fmt.Errorf("RUNNER_STATE: %w; check that the database is there, or start again later", err)
 	}
 	return nil, usageError{fmt.Errorf("RUNNER_STATE: %w", err)}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -165,7 +166,7 @@ func (a *app) taskWaitCommand() *cobra.Command {
 		err := a.await(ctx, o, timeout, func(ctx context.Context, o engine.Order) (*engine.Result, error) {
 			return engine.New(globus.transfer, a.log).Wait(ctx, id, o), nil
 		})
-		if f, ok := errors.AsType[*engine.Failure](err); ok && f.Kind == engine.TimedOut && f.Code == "" {
+		if f, ok := errors.AsType[*engine.Failure](err); ok && f.Kind == fault.TimedOut && f.Code == "" {
 			return statusError{err, timeoutStatus}
 		}
 		return err

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -79,12 +80,12 @@ func (g *Globus) permission(u *use, rules []*transfer.AccessRule, owner string) 
 			expires = end
 		}
 	}
-	favour := fmt.Sprintf("give %s %s access to %s", g.Username, verb, u.path)
+	favour := fmt.Sprintf("give %s %s access to %s", g.Who.Name, verb, u.path)
 	switch {
 	case expires.IsZero():
-		return []Finding{Doubt(fmt.Sprintf("no access rule lets it %s %s (%s)", verb, u.path, strings.Join(u.jobs, ", ")), askOwner(owner, favour))}
+		return []Finding{Doubt(fmt.Sprintf("no access rule lets it %s %s (%s)", verb, u.path, strings.Join(u.jobs, ", ")), fault.Ask(owner, favour))}
 	case time.Until(expires) < 30*24*time.Hour:
-		return []Finding{Doubt(fmt.Sprintf("the access rule for %s ends on %s", u.path, expires.UTC().Format(time.DateOnly)), askOwner(owner, favour+" for longer"))}
+		return []Finding{Doubt(fmt.Sprintf("the access rule for %s ends on %s", u.path, expires.UTC().Format(time.DateOnly)), fault.Ask(owner, favour+" for longer"))}
 	}
 	return nil
 }

@@ -1,69 +1,10 @@
 package doctor_test
 
 import (
-	"context"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
-	"fmt"
-	"net"
-	"net/url"
 	"testing"
 
-	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/doctor"
-	"github.com/globus-runner/globus-runner/transfer"
 )
-
-func TestEachErrorHasItsClassAndItsAdvice(t *testing.T) {
-	network := func(err error) error {
-		return fmt.Errorf("list: %w", &url.Error{Op: "Get", URL: "https://globus.test/?x", Err: err})
-	}
-	tests := map[string]struct {
-		err    error
-		class  doctor.Class
-		advice string
-	}{
-		"consent":   {&transfer.Error{Status: 403, Code: "ConsentRequired"}, doctor.Credentials, "the consent could not be obtained for robot@x: ask the collection's owner whether service accounts are allowed"},
-		"session":   {&transfer.Error{Status: 403, Authorization: &transfer.AuthorizationParameters{SessionRequiredMFA: new(true)}}, doctor.Credentials, "robot@x is a service account and has no session, so it can never meet this: ask the collection's owner to exempt it, or to share a guest collection with it"},
-		"token":     {&transfer.Error{Status: 401, Code: "AuthenticationFailed"}, doctor.Credentials, "the service does not take the token of robot@x"},
-		"endpoint":  {&transfer.Error{Status: 404, Code: "EndpointNotFound"}, doctor.Refused, "check the collection id: runner endpoints finds collections by name"},
-		"deleted":   {&transfer.Error{Status: 404, Code: "EndpointDeleted"}, doctor.Refused, "check the collection id: runner endpoints finds collections by name"},
-		"path":      {&transfer.Error{Status: 404, Code: "ClientError.NotFound"}, doctor.Refused, "check the id and the path"},
-		"listing":   {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.NotFound"}, doctor.Refused, "check the id and the path"},
-		"mapping":   {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.LoginFailed"}, doctor.Refused, "ask the collection's owner to map robot@x to a local account"},
-		"denied":    {&transfer.Error{Status: 403, Code: "PermissionDenied"}, doctor.Refused, "ask the collection's owner to give robot@x access"},
-		"offline":   {&transfer.Error{Status: 409, Code: "GCDisconnectedException"}, doctor.Temporary, "start Globus Connect Personal on that computer, or ask its owner to"},
-		"listing 2": {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.GCDisconnected"}, doctor.Temporary, "start Globus Connect Personal on that computer, or ask its owner to"},
-		"trouble":   {&transfer.Error{Status: 502, Code: "EndpointError"}, doctor.Temporary, ""},
-		"busy":      {&transfer.Error{Status: 503, Code: "ServiceUnavailable"}, doctor.Temporary, "run again later"},
-		"backlog":   {&transfer.Error{Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs"}, doctor.Temporary, "run again later"},
-		"other":     {&transfer.Error{Status: 400, Code: "BadRequest"}, doctor.Refused, ""},
-
-		"refused login": {
-			&auth.Error{Status: 401, Code: "invalid_client", ClientID: "c1"}, doctor.Credentials,
-			"client c1 was refused: check that the secret was copied whole, that the id is of a service account and not of a native app, and that the secret was not deleted on https://app.globus.org/settings/developers",
-		},
-		"busy login": {&auth.Error{Status: 503}, doctor.Temporary, ""},
-
-		"network":     {network(errors.New("connection refused")), doctor.Temporary, "check the network, the proxy and the address, or run again later"},
-		"proxy":       {network(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), doctor.Temporary, "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"},
-		"certificate": {network(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), doctor.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
-		"host name":   {network(x509.HostnameError{Certificate: &x509.Certificate{}}), doctor.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
-		"no service":  {context.Canceled, "", ""},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			err := fmt.Errorf("wrapped: %w", tt.err)
-			if got := doctor.ClassOf(err); got != tt.class {
-				t.Errorf("class %q, want %q", got, tt.class)
-			}
-			if got := doctor.Advice(err, "robot@x"); got != tt.advice {
-				t.Errorf("advice\n%s, want\n%s", got, tt.advice)
-			}
-		})
-	}
-}
 
 func TestASecretThatIsNoneIsDoubted(t *testing.T) {
 	const good = "Zk3XJ8yqQn5v0d2mT7wB4rL9sH1cE6uA+oP/iKgFfVY="

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -78,17 +79,17 @@ func (c *collection) open(ctx context.Context) []Finding {
 	owner := doc.OwnerString
 	switch {
 	case doc.EntityType == "GCSv5_endpoint":
-		return []Finding{Bad(Refused, fmt.Sprintf("%q (%s) is an endpoint: a server with collections on it, and no collection", doc.DisplayName, doc.ID),
+		return []Finding{Bad(fault.Refused, fmt.Sprintf("%q (%s) is an endpoint: a server with collections on it, and no collection", doc.DisplayName, doc.ID),
 			"use the id of one of its collections: runner endpoints finds them by name").Stopping()}
 	case strings.HasPrefix(doc.EntityType, "GCSv4_"):
-		return []Finding{Bad(Refused, what+" is of version 4 of Globus Connect Server, which is not in service any more",
+		return []Finding{Bad(fault.Refused, what+" is of version 4 of Globus Connect Server, which is not in service any more",
 			"use the id of the collection that took its place: runner endpoints finds it by name").Stopping()}
 	case doc.NonFunctional:
-		return []Finding{Bad(Temporary, what+" is not functional", askOwner(owner, "get its server going")).Stopping()}
+		return []Finding{Bad(fault.Temporary, what+" is not functional", fault.Ask(owner, "get its server going")).Stopping()}
 	case doc.GCPConnected != nil && !*doc.GCPConnected:
-		return []Finding{Bad(Temporary, what+" is not connected", startPersonal).Stopping()}
+		return []Finding{Bad(fault.Temporary, what+" is not connected", fault.StartPersonal).Stopping()}
 	case doc.GCPPaused != nil && *doc.GCPPaused:
-		return []Finding{Bad(Temporary, what+" is paused", "let Globus Connect Personal on that computer go on, or ask its owner to").Stopping()}
+		return []Finding{Bad(fault.Temporary, what+" is paused", "let Globus Connect Personal on that computer go on, or ask its owner to").Stopping()}
 	}
 	if isGCP(doc) {
 		what += " that is connected"
@@ -118,7 +119,7 @@ func (c *collection) entry(ctx context.Context) []Finding {
 		f := c.globus.failed(err).Stopping()
 		f.Check = "session"
 		return []Finding{f}
-	case ok && e.NeedsConsent(), err != nil && ClassOf(err) == Temporary:
+	case ok && e.NeedsConsent(), err != nil && fault.Of(err).Kind == fault.Temporary:
 		return []Finding{c.globus.failed(err).Stopping()}
 	}
 	var found []Finding
@@ -126,7 +127,7 @@ func (c *collection) entry(ctx context.Context) []Finding {
 		found = append(found, Good("data_access is needed and "+given))
 	}
 	if policy && err == nil {
-		f := Good("its policy lets " + c.globus.Username + " in")
+		f := Good("its policy lets " + c.globus.Who.Name + " in")
 		f.Check = "session"
 		found = append(found, f)
 	}
@@ -151,7 +152,7 @@ func (c *collection) consent(ctx context.Context, e *transfer.Error) *Finding {
 		}
 		f = g.failed(err)
 		if g.Person {
-			f = Bad(Credentials, "data_access is needed and not given", err.Error())
+			f = Bad(fault.Credentials, "data_access is needed and not given", err.Error())
 			f.Code = e.Code
 		}
 	}

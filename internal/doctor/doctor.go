@@ -3,14 +3,13 @@
 // [Run] makes checks side by side, each for a bounded time. [Globus.Checks]
 // are those of an identity, its jobs and their collections. What belongs to
 // the machine (environment, files, network) is the caller's to look at.
-//
-// It is also the place that knows what to do about an error of Globus, in one
-// sentence: see [Advice].
 package doctor
 
 import (
 	"context"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
 // A Level says how bad a finding is.
@@ -21,17 +20,6 @@ const (
 	OK      Level = "ok"
 	Warning Level = "warning" // jobs may run, or may run later
 	Error   Level = "error"   // jobs will not run
-)
-
-// A Class says what kind of thing is in the way.
-type Class string
-
-// The classes, by the names that errors have in results.
-const (
-	Usage       Class = "usage"       // the environment or the jobs file
-	Credentials Class = "credentials" // the identity is not let in
-	Temporary   Class = "temporary"   // it may pass by itself
-	Refused     Class = "refused"     // it will not
 )
 
 // A Finding is one thing that was seen.
@@ -48,7 +36,7 @@ type Finding struct {
 	// the same group, or other groups.
 	NotChecked []string `json:"not_checked,omitempty"`
 
-	Class Class `json:"-"` // of an Error
+	Kind fault.Kind `json:"-"` // of an Error
 	// Stop says that whatever needs the check is not worth looking at.
 	Stop bool `json:"-"`
 }
@@ -62,8 +50,8 @@ func Doubt(seen, advice string) Finding {
 }
 
 // Bad returns an error.
-func Bad(class Class, seen, advice string) Finding {
-	return Finding{Level: Error, Seen: seen, Advice: advice, Class: class}
+func Bad(kind fault.Kind, seen, advice string) Finding {
+	return Finding{Level: Error, Seen: seen, Advice: advice, Kind: kind}
 }
 
 // Stopping returns f as one that stops what needs the check.

@@ -33,7 +33,7 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
 		},
 		"an identity that is not known": func(p *patient) {
 			p.vault.Roles = []globussim.Role{{Principal: clientID, Role: globussim.Administrator}}
-			p.check = func(g *doctor.Globus) { g.Username = "the person behind a token" }
+			p.check = func(g *doctor.Globus) { g.Who.Name = "the person behind a token" }
 		},
 		"a file to a file": func(p *patient) {
 			p.jobs = `

@@ -6,11 +6,12 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
+	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
 func ExampleRun() {
 	disk := &doctor.Check{Group: "machine", Name: "disk", Look: func(context.Context) []doctor.Finding {
-		return []doctor.Finding{doctor.Bad(doctor.Usage, "/var is full", "free some space").Stopping()}
+		return []doctor.Finding{doctor.Bad(fault.Usage, "/var is full", "free some space").Stopping()}
 	}}
 	ledger := &doctor.Check{Group: "machine", Name: "ledger", Needs: []*doctor.Check{disk}}
 	clock := &doctor.Check{Group: "machine", Name: "clock", Look: func(context.Context) []doctor.Finding {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -32,11 +33,7 @@ type Globus struct {
 	Account Account
 	Client  *transfer.Client // gives no consents by itself
 
-	Username string // of the identity, for messages: <client id>@clients.auth.globus.org
-	// Advise says what to do about an error; nil means [Advice].
-	Advise func(error) string
-	// Class says of what class an error is; nil means [ClassOf].
-	Class  func(error) Class
+	Who    fault.Identity
 	Fix    bool // give consents that are missing
 	Person bool // whose Consent gives none, but says how it is given in a browser
 	Write  bool // make and remove a folder in each destination
@@ -82,7 +79,7 @@ func (g *Globus) Checks(list []*jobs.Job, names map[string]string, now time.Time
 func (g *Globus) reach(ctx context.Context) []Finding {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.AuthURL.JoinPath(".well-known/openid-configuration").String(), http.NoBody)
 	if err != nil {
-		return []Finding{Bad(Usage, err.Error(), "").Stopping()}
+		return []Finding{Bad(fault.Usage, err.Error(), "").Stopping()}
 	}
 	begin := time.Now()
 	resp, err := g.Web.Do(req)
@@ -95,11 +92,11 @@ func (g *Globus) reach(ctx context.Context) []Finding {
 	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
 	switch {
 	case err != nil:
-		return []Finding{Bad(Temporary, "the reply of "+req.URL.Hostname()+" was cut off: "+err.Error(), networkAdvice(&url.Error{Err: err})).Stopping()}
+		return []Finding{Bad(fault.Temporary, "the reply of "+req.URL.Hostname()+" was cut off: "+err.Error(), fault.CheckNetwork).Stopping()}
 	case resp.StatusCode >= 500:
-		return []Finding{Bad(Temporary, fmt.Sprintf("%s answers HTTP %d", req.URL.Hostname(), resp.StatusCode), "run again later").Stopping()}
+		return []Finding{Bad(fault.Temporary, fmt.Sprintf("%s answers HTTP %d", req.URL.Hostname(), resp.StatusCode), fault.RunAgain).Stopping()}
 	case resp.StatusCode != http.StatusOK || !json.Valid(body) || !bytes.Contains(body, []byte("issuer")):
-		return []Finding{Bad(Temporary, fmt.Sprintf("%s answers HTTP %d %s, which is not what Globus Auth says", req.URL.Hostname(), resp.StatusCode, kind),
+		return []Finding{Bad(fault.Temporary, fmt.Sprintf("%s answers HTTP %d %s, which is not what Globus Auth says", req.URL.Hostname(), resp.StatusCode, kind),
 			"check the address, and whether a proxy or a login page of the network answers in its place").Stopping()}
 	}
 	found := []Finding{Good(req.URL.Hostname() + " answers")}
@@ -130,7 +127,7 @@ func clock(ahead time.Duration) Finding {
 	seen := fmt.Sprintf("the clock of this machine is %s %s the service's", span(off), way)
 	const advice = "set the clock, best by NTP: jobs start by it"
 	if off > largeSkew {
-		return Bad(Usage, seen, advice)
+		return Bad(fault.Usage, seen, advice)
 	}
 	return Doubt(seen, advice)
 }
@@ -159,7 +156,7 @@ func (g *Globus) login(ctx context.Context) []Finding {
 		return []Finding{g.failed(err).Stopping()}
 	}
 	if !slices.Contains(strings.Fields(token.Scope), auth.TransferAll) {
-		return []Finding{Bad(Credentials, fmt.Sprintf("the token for %s lacks the scope %s", auth.TransferServer, auth.TransferAll),
+		return []Finding{Bad(fault.Credentials, fmt.Sprintf("the token for %s lacks the scope %s", auth.TransferServer, auth.TransferAll),
 			"get tokens with that scope").Stopping()}
 	}
 	if token.Expires().IsZero() { // it was given, and is seen by no service yet
@@ -174,12 +171,12 @@ const serviceDomain = "clients.auth.globus.org"
 // identity asks whose the tokens are, with the token for Globus Auth itself if
 // there is one.
 func (g *Globus) identity(ctx context.Context) []Finding {
-	if id, ok := strings.CutSuffix(g.Username, "@"+serviceDomain); ok {
+	if id, ok := strings.CutSuffix(g.Who.Name, "@"+serviceDomain); ok {
 		g.id = id
 	}
 	_, err := g.Account.Token(ctx, auth.Server)
-	if err != nil && ClassOf(err) == "" {
-		return []Finding{Good(g.Username)} // nothing to ask with
+	if err != nil && fault.Of(err).Kind == fault.Failed {
+		return []Finding{Good(g.Who.Name)} // nothing to ask with
 	}
 	if err == nil {
 		var user *auth.Userinfo
@@ -217,7 +214,7 @@ func (g *Globus) tasks(ctx context.Context) []Finding {
 	f := Good(fmt.Sprintf("%d of at most %d are unfinished", pending, maxPending))
 	switch {
 	case pending >= maxPending:
-		f = Bad(Temporary, f.Seen+", so new ones are refused", "wait, or cancel some: runner task list --filter-status ACTIVE,INACTIVE")
+		f = Bad(fault.Temporary, f.Seen+", so new ones are refused", "wait, or cancel some: runner task list --filter-status ACTIVE,INACTIVE")
 	case pending >= manyPending:
 		f = Doubt(f.Seen, "see what they wait for: runner task list --filter-status ACTIVE,INACTIVE")
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -27,7 +28,7 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 			f.Advice = "a part of the path is a file there: correct the path, or move the file away"
 		}
 		if refused && (e.PermissionDenied() || strings.HasSuffix(e.Code, "LoginFailed")) {
-			f.Advice = askOwner(c.doc.OwnerString, c.favour(u, e))
+			f.Advice = fault.Ask(c.doc.OwnerString, c.favour(u, e))
 		}
 		return []Finding{f}
 	}
@@ -79,7 +80,7 @@ func (c *collection) missing(u *use, e *transfer.Error) Finding {
 	case u.changes:
 		return Doubt(u.text(absent+" yet"), "see that it is made before the job is due")
 	}
-	f := Bad(Refused, u.text(absent), "check that the path exists, and that it is spelled as on the collection")
+	f := Bad(fault.Refused, u.text(absent), "check that the path exists, and that it is spelled as on the collection")
 	f.Code = e.Code
 	return f
 }
@@ -91,7 +92,7 @@ func (c *collection) favour(u *use, e *transfer.Error) string {
 		verb = "write"
 	}
 	if isGuest(c.doc) && !strings.HasSuffix(e.Code, "LoginFailed") {
-		return fmt.Sprintf("give %s %s access to %s", c.globus.Username, verb, u.path)
+		return fmt.Sprintf("give %s %s access to %s", c.globus.Who.Name, verb, u.path)
 	}
-	return fmt.Sprintf("map %s to a local account that may %s %s", c.globus.Username, verb, u.path)
+	return fmt.Sprintf("map %s to a local account that may %s %s", c.globus.Who.Name, verb, u.path)
 }

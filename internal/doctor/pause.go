@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -21,7 +22,7 @@ func (c *collection) pauseRules(ctx context.Context) []Finding {
 			if rule.Message != "" {
 				text += ": " + rule.Message
 			}
-			found = append(found, Bad(Temporary, text, "ask the collection's managers until when; tasks wait as long"))
+			found = append(found, Bad(fault.Temporary, text, "ask the collection's managers until when; tasks wait as long"))
 		}
 	}
 	switch {

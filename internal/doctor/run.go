@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
 // atOnce is how many checks are made at the same time.
@@ -117,7 +119,7 @@ func (r *runner) look(ctx context.Context, c *Check) []Finding {
 	if ctx.Err() != nil {
 		return nil
 	}
-	return []Finding{Bad(Temporary, fmt.Sprintf("gave no answer within %v", timeout),
+	return []Finding{Bad(fault.Temporary, fmt.Sprintf("gave no answer within %v", timeout),
 		"run the same again later, or with a longer --timeout if this place is known to be slow").Stopping()}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
+	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
 func says(f ...doctor.Finding) func(context.Context) []doctor.Finding {
@@ -27,7 +28,7 @@ func hangs(while time.Duration, f ...doctor.Finding) func(context.Context) []doc
 
 func TestWhatAStoppedCheckKeepsFromBeingMadeIsNamedOnce(t *testing.T) {
 	made := false
-	a := &doctor.Check{Group: "one", Name: "first", Look: says(doctor.Good("fine"), doctor.Bad(doctor.Usage, "bad", "mend it").Stopping())}
+	a := &doctor.Check{Group: "one", Name: "first", Look: says(doctor.Good("fine"), doctor.Bad(fault.Usage, "bad", "mend it").Stopping())}
 	b := &doctor.Check{Group: "one", Name: "second_one", Needs: []*doctor.Check{a}, Look: func(context.Context) []doctor.Finding {
 		made = true
 		return nil
@@ -41,7 +42,7 @@ func TestWhatAStoppedCheckKeepsFromBeingMadeIsNamedOnce(t *testing.T) {
 	want := []doctor.Finding{
 		{Group: "one", Check: "first", Level: doctor.OK, Seen: "fine"},
 		{
-			Group: "one", Check: "first", Level: doctor.Error, Seen: "bad", Advice: "mend it", Class: doctor.Usage, Stop: true,
+			Group: "one", Check: "first", Level: doctor.Error, Seen: "bad", Advice: "mend it", Kind: fault.Usage, Stop: true,
 			NotChecked: []string{"second one", "two"},
 		},
 		{Group: "two", Check: "sixth", Subject: "x", Level: doctor.Warning, Seen: "hm"},
@@ -84,7 +85,7 @@ func TestAnInterruptEndsTheChecksButLetsThemCleanUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		first := &doctor.Check{Name: "first", Look: hangs(0, doctor.Bad(doctor.Temporary, "interrupted", ""))}
+		first := &doctor.Check{Name: "first", Look: hangs(0, doctor.Bad(fault.Temporary, "interrupted", ""))}
 		found := doctor.Run(ctx, []*doctor.Check{
 			first,
 			{Name: "later", Needs: []*doctor.Check{first}, Look: hangs(time.Hour)},

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -58,7 +59,7 @@ func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collec
 		}
 		steps, err := j.Render(jobs.ScheduledKey(at), at)
 		if err != nil {
-			finding := Bad(Usage, err.Error(), "set what the template needs, see runner plan "+j.Name)
+			finding := Bad(fault.Usage, err.Error(), "set what the template needs, see runner plan "+j.Name)
 			broken = append(broken, &Check{
 				Group: jobsGroup, Name: "paths", Subject: j.Name,
 				Look: func(context.Context) []Finding { return []Finding{finding} },

@@ -14,6 +14,7 @@ import (
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/doctor"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -57,7 +58,7 @@ func examine(t *testing.T, change func(*patient)) (bad []string) {
 		var line strings.Builder
 		fmt.Fprintf(&line, "%s %s %s: %s", f.Level, f.Check, f.Subject, f.Seen)
 		for _, more := range []struct{ before, text string }{
-			{" → ", f.Advice}, {" code ", f.Code}, {" exit ", string(f.Class)}, {" not looked at: ", strings.Join(f.NotChecked, ", ")},
+			{" → ", f.Advice}, {" code ", f.Code}, {" exit ", string(f.Kind)}, {" not looked at: ", strings.Join(f.NotChecked, ", ")},
 		} {
 			if more.text != "" {
 				line.WriteString(more.before + more.text)
@@ -142,7 +143,7 @@ func (p *patient) admit(t *testing.T) ([]*jobs.Job, *doctor.Globus, time.Time) {
 	hc := sim.Client()
 	hc.Transport = account.Transport(auth.TransferServer, hc.Transport)
 	g := &doctor.Globus{
-		AuthURL: base, Web: sim.Client(), Account: account, Username: p.client + "@clients.auth.globus.org",
+		AuthURL: base, Web: sim.Client(), Account: account, Who: fault.Identity{Name: p.client + "@clients.auth.globus.org"},
 		Client: transfer.New(hc, transfer.WithBaseURL(base)),
 	}
 	if p.check != nil {

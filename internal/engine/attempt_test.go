@@ -8,6 +8,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -51,7 +52,7 @@ func TestLastAttemptIsTheResult(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Times: -1})
 		r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit = 1 }))
-		f := failure(t, r, engine.Failed)
+		f := failure(t, r, fault.Failed)
 		if r.State != engine.Broken || r.Attempt != 2 || len(r.Tasks) != 2 || f.TaskID != r.Tasks[1].TaskID {
 			t.Errorf("got %+v with %+v, want the failure of the second task", r, f)
 		}
@@ -73,7 +74,7 @@ func TestInterruptedBackoffSaysWhatWasDone(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		r := b.run(b.signaled(time.Minute), b.order(func(j *jobs.Job) { j.BackoffLimit, j.Backoff = 1, time.Hour }))
-		f := failure(t, r, engine.Interrupted)
+		f := failure(t, r, fault.Interrupted)
 		contains(t, f.Message, "SIGTERM", "attempt 1 failed")
 		if len(r.Tasks) != 1 || r.State != engine.Claimed {
 			t.Errorf("got %+v, want one task and state claimed", r)

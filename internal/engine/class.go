@@ -1,9 +1,9 @@
 package engine
 
 import (
-	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -43,7 +43,7 @@ func (c *course) look(t *transfer.Task, now time.Time) Class {
 		c.work, c.moved, c.stuck = w, now, time.Time{}
 	}
 	trouble := troubled(t)
-	if !trouble || !lasting(t.NiceStatus) {
+	if !trouble || !fault.Lasting(t.NiceStatus) {
 		c.stuck = time.Time{}
 	} else if c.stuck.IsZero() {
 		c.stuck = now
@@ -78,14 +78,4 @@ func troubled(t *transfer.Task) bool {
 func work(t *transfer.Task) int64 {
 	return t.BytesTransferred + t.BytesChecksummed + t.Files + t.Directories +
 		t.FilesTransferred + t.FilesSkipped + t.SubtasksSucceeded
-}
-
-// lasting reports whether an error of this code stays until somebody mends the
-// paths or the permissions.
-func lasting(code string) bool {
-	switch code {
-	case "FILE_NOT_FOUND", "PERMISSION_DENIED", "AMBIGUOUS_PATH":
-		return true
-	}
-	return strings.Contains(code, "QUOTA")
 }

@@ -90,7 +90,7 @@ type Order struct {
 // is in the result's Err: a [*Failure], or the error of a client as it came.
 //
 // When ctx ends, Run detaches from the task or cancels it, and the result's
-// Err is a [*Failure] of kind [Interrupted], or [TimedOut] if a deadline of
+// Err is a [*Failure] of kind interrupted, or timed out if a deadline of
 // ctx was the reason.
 func (e *Engine) Run(ctx context.Context, o Order) *Result {
 	r := e.begin(o)

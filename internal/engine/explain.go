@@ -85,16 +85,3 @@ func oneLine(text string) string {
 	}
 	return words
 }
-
-// remedy is the next step for an error that does not heal by itself.
-func remedy(code string) string {
-	switch {
-	case code == "FILE_NOT_FOUND":
-		return "check that the path exists, and that it is spelled as on the collection"
-	case code == "PERMISSION_DENIED":
-		return "ask the collection's owner for access to the path; runner doctor has the sentence to send"
-	case strings.Contains(code, "QUOTA"):
-		return "free space on the destination, or ask for a larger quota"
-	}
-	return "mend the cause and start again"
-}

@@ -19,6 +19,7 @@ import (
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -238,7 +239,7 @@ func (b *bench) wantTasks(want ...string) {
 }
 
 // failure returns the result's error, which must be a failure of that kind.
-func failure(t *testing.T, r *engine.Result, kind engine.Kind) *engine.Failure {
+func failure(t *testing.T, r *engine.Result, kind fault.Kind) *engine.Failure {
 	t.Helper()
 	f, ok := errors.AsType[*engine.Failure](r.Err)
 	if !ok || f.Kind != kind {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -22,7 +23,7 @@ func (r *part) guard(ctx context.Context) error {
 		}
 		if empty {
 			return &Failure{
-				Kind: Guard, state: Broken,
+				Kind: fault.Guard, state: Broken,
 				Message: fmt.Sprintf("the source %s is empty, and mirroring it would delete everything below %s; fill it, or allow an empty source", item.SourcePath, item.DestinationPath),
 			}
 		}

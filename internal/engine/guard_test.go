@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -41,7 +42,7 @@ func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
 					}
 					return
 				}
-				f := failure(t, r, engine.Guard)
+				f := failure(t, r, fault.Guard)
 				contains(t, f.Message, "/empty", "/copy/", "allow an empty source")
 				if r.State != engine.Broken || r.Attempt != 0 || b.requests("GET /v0.10/submission_id") != 0 {
 					t.Errorf("got %+v, want state failed and nothing submitted", r)

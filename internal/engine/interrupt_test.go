@@ -7,6 +7,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
 func TestInterruptBeforeTheSubmissionLeavesNothing(t *testing.T) {
@@ -16,7 +17,7 @@ func TestInterruptBeforeTheSubmissionLeavesNothing(t *testing.T) {
 				b.Fail(globussim.Fault{Path: path, Delay: time.Hour})
 				r := b.run(b.signaled(10*time.Second), b.order())
 
-				f := failure(t, r, engine.Interrupted)
+				f := failure(t, r, fault.Interrupted)
 				if f.TaskID != "" || r.State != engine.Claimed || r.Attempt != 0 {
 					t.Errorf("got %+v with %+v, want state claimed and no task", r, f)
 				}
@@ -48,7 +49,7 @@ func TestInterruptedSubmissionIsFinished(t *testing.T) {
 				b.Fail(tt.fault)
 				r := b.run(b.signaled(time.Second), b.order())
 
-				f := failure(t, r, engine.Interrupted)
+				f := failure(t, r, fault.Interrupted)
 				if f.TaskID == "" || f.TaskID != b.State().Tasks[0].TaskID || r.State != engine.Submitted || r.Adopted != tt.adopted {
 					t.Errorf("got %+v with %+v, want state submitted and the task's id", r, f)
 				}
@@ -80,7 +81,7 @@ func TestInterruptedWaitDetachesOrCancels(t *testing.T) {
 				o.CancelOnInterrupt = tt.cancel
 				r := b.run(b.signaled(time.Hour), o)
 
-				f := failure(t, r, engine.Interrupted)
+				f := failure(t, r, fault.Interrupted)
 				contains(t, f.Message, "SIGTERM", f.TaskID, tt.says)
 				if r.State != tt.state || f.TaskID != b.State().Tasks[0].TaskID {
 					t.Errorf("got %+v with %+v, want state %s", r, f, tt.state)
@@ -113,7 +114,7 @@ func TestCancelThatFailsIsToldAndBounded(t *testing.T) {
 		o := b.order()
 		o.CancelOnInterrupt = true
 		r := b.run(b.signaled(time.Hour), o)
-		f := failure(t, r, engine.Interrupted)
+		f := failure(t, r, fault.Interrupted)
 		contains(t, f.Error(), "could not be canceled", "goes on at Globus", "connection dropped")
 		if took := r.Finished.Sub(r.Started); took > time.Hour+10*time.Second || r.State != engine.Submitted {
 			t.Errorf("got %+v after %v, want state submitted 10 s after the signal", r, took)
@@ -142,7 +143,7 @@ func TestDeadlineOfTheContextIsATimeOut(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 				defer cancel()
 				r := b.run(ctx, b.order())
-				contains(t, failure(t, r, engine.TimedOut).Message, "timed out: ")
+				contains(t, failure(t, r, fault.TimedOut).Message, "timed out: ")
 				if r.State != tt.state {
 					t.Errorf("got %+v, want state %s", r, tt.state)
 				}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -88,7 +89,7 @@ func TestUnconfirmedSubmissionIsAdoptedByTheNextRun(t *testing.T) {
 			globussim.Fault{Method: "GET", Path: listPath, Skip: 1, Drop: globussim.DropBefore, Times: -1},
 		)
 		r := b.run(t.Context(), b.order())
-		f := failure(t, r, engine.Unknown)
+		f := failure(t, r, fault.Unknown)
 		if !errors.Is(f, transfer.ErrUnclear) || r.State != engine.Submitted || len(r.Tasks) != 0 || r.Attempt != 1 {
 			t.Errorf("got %+v, want state submitted, no task and an unclear submission", r)
 		}
@@ -106,7 +107,7 @@ func TestUnconfirmedSubmissionThatFailedIsAFailedAttempt(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Drop: globussim.DropAfter, Times: -1})
-		contains(t, failure(t, b.run(t.Context(), b.order()), engine.Failed).Message, "endpoint error")
+		contains(t, failure(t, b.run(t.Context(), b.order()), fault.Failed).Message, "endpoint error")
 		b.wantTasks("FAILED nightly 2026-11-21T02:00:00Z")
 	})
 }
@@ -123,7 +124,7 @@ func TestLabelOfSomebodysChoiceIsNoProofOfATask(t *testing.T) {
 		o.Fresh, o.Label = true, "my files"
 		o.Again = func(id string) string { return "--submission-id " + id }
 		r := b.run(t.Context(), o)
-		f := failure(t, r, engine.Unknown)
+		f := failure(t, r, fault.Unknown)
 		contains(t, f.Message, "--submission-id ")
 
 		_, id, _ := strings.Cut(f.Message, "--submission-id ")
@@ -212,7 +213,7 @@ func TestTaskBetweenOtherCollectionsIsNotAdopted(t *testing.T) {
 			j.Steps = jobs.Single(doc)
 		}))
 		r := b.run(t.Context(), b.order())
-		f := failure(t, r, engine.Refused)
+		f := failure(t, r, fault.Refused)
 		if f.TaskID != id || r.State != engine.Broken || r.Adopted {
 			t.Errorf("got %+v with %+v, want task %s refused", r, f, id)
 		}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -56,7 +57,7 @@ func TestInterruptEndsTheWaitForAnotherTask(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.start(b.another())
 		r := b.run(b.signaled(time.Hour), b.order(with(jobs.Allow)))
-		contains(t, failure(t, r, engine.Interrupted).Message, "SIGTERM", "nothing was submitted")
+		contains(t, failure(t, r, fault.Interrupted).Message, "SIGTERM", "nothing was submitted")
 		if took := r.Finished.Sub(r.Started); took != time.Hour || r.State != engine.Claimed {
 			t.Errorf("got %+v after %v, want state claimed after 1h", r, took)
 		}

@@ -52,7 +52,7 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 	p := &process{b: b, ledger: l}
 	p.engine = engine.New(b.clientOver(p), log, engine.WithManifests(b.open))
 	p.config = engine.SchedulerConfig{
-		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder), Classify: classify,
+		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder),
 		Lease: 5 * time.Minute,
 	}
 	for _, edit := range edits {
@@ -60,14 +60,6 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 	}
 	b.t.Cleanup(func() { p.kill() })
 	return p
-}
-
-// classify says no more of an error than its kind.
-func classify(err error) (class, code string, exit int) {
-	if f, ok := errors.AsType[*engine.Failure](err); ok {
-		return string(f.Kind), f.Code, 1
-	}
-	return "error", "", 1
 }
 
 // RoundTrip is the process's way to the services. A dead process has none.
@@ -129,7 +121,7 @@ func (p *process) kill() {
 // record does an order with the ledger, without a scheduler.
 func (p *process) record(ctx context.Context, o engine.Order) (*engine.Result, error) {
 	return p.engine.Record(ctx, engine.Recording{
-		Ledger: p.ledger, Holder: p.config.Holder, Lease: 30 * time.Second, Classify: classify,
+		Ledger: p.ledger, Holder: p.config.Holder, Lease: 30 * time.Second,
 	}, o)
 }
 

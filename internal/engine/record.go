@@ -8,11 +8,10 @@ import (
 	"fmt"
 	"iter"
 	"maps"
-	"net"
-	"net/url"
 	"slices"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -27,8 +26,6 @@ type Recording struct {
 	Ledger *ledger.Ledger
 	Holder string        // names this start among those that share the ledger
 	Lease  time.Duration // how long the run stays with a start that says nothing
-	// Classify says of what class an error is.
-	Classify Classify
 	// Run is a run that was taken over; nil means that the occurrence is to be
 	// claimed.
 	Run *ledger.Run
@@ -38,10 +35,6 @@ type Recording struct {
 	// is written down. After an error it is not.
 	Succeeded func(context.Context) error
 }
-
-// Classify says of what class an error is, which code Globus gave it, and with
-// which exit status a one-shot start would end because of it.
-type Classify func(err error) (class, code string, exit int)
 
 // A Taken error says that the occurrence has a run already: one that has
 // ended, or that another start is at.
@@ -119,7 +112,7 @@ func (r *run) close(ctx context.Context, rec Recording, err error) error {
 		err = rec.Succeeded(ctx)
 	}
 	if err == nil || !res.good() {
-		err = r.record.finish(ctx, r, rec.Classify)
+		err = r.record.finish(ctx, r)
 	}
 	if err != nil {
 		return fmt.Errorf("record that run %d has %s: %w", r.record.run.ID, res.State, err)
@@ -196,7 +189,7 @@ func (r *run) admit(ctx context.Context) error {
 // withdrawn returns why nothing more is to be submitted for the run.
 func (r *run) withdrawn() error {
 	if r.record.run.CancelRequested {
-		return &Failure{Kind: CanceledTask, Code: "CANCELED", state: Canceled, Message: "canceled on request: nothing more was submitted"}
+		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: Canceled, Message: "canceled on request: nothing more was submitted"}
 	}
 	for _, s := range r.record.sent {
 		if s.TaskID != "" {
@@ -205,10 +198,10 @@ func (r *run) withdrawn() error {
 	}
 	switch {
 	case r.Job.Steps == nil && len(r.record.sent) == 0:
-		return &Failure{Kind: CanceledTask, state: Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
+		return &Failure{Kind: fault.Canceled, state: Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
 	case !r.StartBy.IsZero() && time.Now().After(r.StartBy):
 		return &Failure{
-			Kind: TimedOut, state: Expired,
+			Kind: fault.TimedOut, state: Expired,
 			Message: "timed out: nothing could be submitted by " + r.StartBy.UTC().Format(time.RFC3339) + ", the starting deadline of this occurrence",
 		}
 	}
@@ -230,7 +223,7 @@ func (r *run) alone(ctx context.Context) error {
 			continue
 		}
 		if r.Job.Concurrency == jobs.Forbid {
-			return &Failure{Kind: Overlap, Message: fmt.Sprintf("skipped: occurrence %s of this job is not over (run %d)", other.Key, other.ID)}
+			return &Failure{Kind: fault.Skipped, Message: fmt.Sprintf("skipped: occurrence %s of this job is not over (run %d)", other.Key, other.ID)}
 		}
 		r.log.Warn("an earlier run of this job is replaced", "other_run", other.ID, "other_occurrence", other.Key)
 		if err := rec.ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
@@ -263,7 +256,7 @@ func (rec *record) works() iter.Seq2[Work, error] {
 		}
 		if len(places) != 1 || places[0] != (jobs.Place{}) {
 			yield(Work{}, &Failure{
-				Kind: CanceledTask, state: Canceled,
+				Kind: fault.Canceled, state: Canceled,
 				Message: "the job is no longer in the jobs file: its tasks were followed to their end, but what would have come next is not known",
 			})
 		}
@@ -396,16 +389,14 @@ func (r *run) unrecorded(err error) {
 }
 
 // finish writes down the outcome of a run that is over.
-func (rec *record) finish(ctx context.Context, r *run, classify Classify) error {
+func (rec *record) finish(ctx context.Context, r *run) error {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()
 	o := ledger.Outcome{State: ledger.State(r.result.State), Message: r.result.Note}
 	if err := r.result.Err; err != nil {
-		o.Class, o.Code, o.ExitCode = classify(err)
+		m := fault.Of(err)
+		o.Class, o.Code, o.RequestID = string(m.Kind), m.Code, m.RequestID
 		o.Message = err.Error()
-		if e, ok := errors.AsType[*transfer.Error](err); ok {
-			o.RequestID = e.RequestID
-		}
 	}
 	sum := r.result.Totals()
 	o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults = sum.Files, sum.FilesSkipped, sum.Bytes, sum.SkippedErrors, sum.Faults
@@ -419,26 +410,9 @@ func (r *Result) Resumable() bool {
 	case r.Err == nil:
 		return false
 	case ok:
-		return f.state == "" && (f.Kind == Interrupted || f.Kind == Unknown || f.Kind == TimedOut)
+		return f.state == "" && (f.Kind == fault.Interrupted || f.Kind == fault.Unknown || f.Kind == fault.TimedOut)
 	case errors.Is(r.Err, ledger.ErrLost):
 		return true // by whoever has it now
 	}
-	return r.State == Submitted || temporary(r.Err)
-}
-
-// temporary reports whether the same request may succeed later. What did not
-// reach the service may, unless the layer that adds the credentials says no.
-func temporary(err error) bool {
-	type knowing interface {
-		error
-		Temporary() bool
-	}
-	lost, ok := errors.AsType[*url.Error](err)
-	if !ok {
-		e, ok := errors.AsType[knowing](err)
-		return ok && e.Temporary()
-	}
-	e, ok := errors.AsType[knowing](lost.Err)
-	_, network := e.(net.Error) // its Temporary is about something else
-	return !ok || network || e.Temporary()
+	return r.State == Submitted || fault.Transient(r.Err)
 }

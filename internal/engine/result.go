@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -78,7 +79,7 @@ func (r *Result) task() *Task {
 func (r *Result) settle(err error) {
 	f, ok := errors.AsType[*Failure](err)
 	switch {
-	case ok && f.Kind == Overlap:
+	case ok && f.Kind == fault.Skipped:
 		r.State, r.Note = Skipped, f.Error()
 		return
 	case ok && f.state != "":
@@ -99,26 +100,9 @@ func gone(err error) bool {
 // good reports whether the run succeeded as the job wants it.
 func (r *Result) good() bool { return r.State == Succeeded && r.Err == nil }
 
-// A Kind says in what way a run did not succeed.
-type Kind string
-
-// The kinds of failure.
-const (
-	Failed        Kind = "failed"         // the task ended FAILED
-	CanceledTask  Kind = "canceled"       // somebody else cancelled the task
-	SkippedErrors Kind = "skipped_errors" // it succeeded without some of its files
-	Unknown       Kind = "unknown"        // the outcome could not be learned
-	Refused       Kind = "refused"        // the task could not have gone on
-	Guard         Kind = "guard"          // a guard refused to submit
-	TimedOut      Kind = "timed_out"
-	NeedsHuman    Kind = "needs_human" // the task was suspended or paused
-	Interrupted   Kind = "interrupted" // the context ended
-	Overlap       Kind = "overlap"     // another task is at work on the same paths
-)
-
 // A Failure is the end of a run that is not the error of a single request.
 type Failure struct {
-	Kind    Kind
+	Kind    fault.Kind
 	TaskID  string // empty if there is no task
 	Code    string // Globus's code for the cause; may be empty
 	Message string // one sentence on what happened, and what to do next
@@ -137,19 +121,22 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
+// Means tells package fault what the Failure means.
+func (f *Failure) Means() fault.Meaning { return fault.Meaning{Kind: f.Kind, Code: f.Code} }
+
 // interrupted is the failure that the end of ctx makes of a run; what says
 // what became of the work.
 func interrupted(ctx context.Context, taskID, what string) *Failure {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrCanceled) {
-		return &Failure{Kind: CanceledTask, TaskID: taskID, Code: "CANCELED", state: Canceled, Message: "canceled on request: " + what}
+		return &Failure{Kind: fault.Canceled, TaskID: taskID, Code: "CANCELED", state: Canceled, Message: "canceled on request: " + what}
 	}
 	if errors.Is(cause, context.DeadlineExceeded) {
-		f := &Failure{Kind: TimedOut, TaskID: taskID, Message: "timed out: " + what}
+		f := &Failure{Kind: fault.TimedOut, TaskID: taskID, Message: "timed out: " + what}
 		if taskID == "" {
 			f.state = Expired
 		}
 		return f
 	}
-	return &Failure{Kind: Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what)}
+	return &Failure{Kind: fault.Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what)}
 }

@@ -38,8 +38,6 @@ type SchedulerConfig struct {
 
 	// CancelOnInterrupt cancels the tasks when the scheduler is stopped.
 	CancelOnInterrupt bool
-	// Classify says of what class an error is, for the ledger.
-	Classify Classify
 	// Finished, unless nil, is called with every run that has ended or was
 	// left, and how late it had begun; zero if it had no instant to begin at.
 	Finished func(job *jobs.Job, res *Result, lateness time.Duration)
@@ -294,7 +292,7 @@ func (s *Scheduler) do(ctx context.Context, st *start) {
 	defer cancel(nil)
 	var id int64
 	rec := Recording{
-		Ledger: s.Ledger, Holder: s.Holder, Lease: s.Lease, Classify: s.Classify, Run: st.taken,
+		Ledger: s.Ledger, Holder: s.Holder, Lease: s.Lease, Run: st.taken,
 		Claimed: func(run *ledger.Run) {
 			id = run.ID
 			s.cancelable(id, cancel)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -31,20 +32,20 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 		disturb globussim.Disturbance
 		act     func(b *bench) // after an hour
 		state   engine.State
-		kind    engine.Kind // empty: no error
+		kind    fault.Kind // empty: no error
 		code    string
 		says    []string
 		config  func(*globussim.Config)
 	}{
 		"succeeded": {state: engine.Succeeded},
 		"skipped source errors": {
-			job: skipping(false), state: engine.Succeeded, kind: engine.SkippedErrors, code: "FILE_NOT_FOUND",
+			job: skipping(false), state: engine.Succeeded, kind: fault.SkippedErrors, code: "FILE_NOT_FOUND",
 			says: []string{"1 paths were skipped", "/missing.txt", "runner task skipped"},
 		},
 		"skipped source errors that are allowed": {job: skipping(true), state: engine.Succeeded},
 		"failed": {
 			disturb: globussim.Disturbance{Action: globussim.FailTask, Code: "ENDPOINT_ERROR", Message: "the tape\nrobot is stuck\\r\\n550 End."},
-			state:   engine.Broken, kind: engine.Failed, code: "ENDPOINT_ERROR",
+			state:   engine.Broken, kind: fault.Failed, code: "ENDPOINT_ERROR",
 			says: []string{"failed", "ENDPOINT_ERROR: the tape robot is stuck 550 End."},
 		},
 		"canceled by somebody else": {
@@ -54,33 +55,33 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 					b.t.Error(err)
 				}
 			},
-			state: engine.Canceled, kind: engine.CanceledTask, code: "CANCELED", says: []string{"canceled by somebody else"},
+			state: engine.Canceled, kind: fault.Canceled, code: "CANCELED", says: []string{"canceled by somebody else"},
 		},
 		"not done by its deadline": {
 			job:     func(j *jobs.Job) { j.ActiveDeadline = 2 * time.Hour },
 			disturb: globussim.Disturbance{Action: globussim.StallTask},
-			state:   engine.Expired, kind: engine.TimedOut, code: "EXPIRED", says: []string{"deadline"},
+			state:   engine.Expired, kind: fault.TimedOut, code: "EXPIRED", says: []string{"deadline"},
 		},
 		"missing source": {
-			job: paths("/missing.txt", "/missing.txt"), state: engine.Broken, kind: engine.Refused, code: "FILE_NOT_FOUND",
+			job: paths("/missing.txt", "/missing.txt"), state: engine.Broken, kind: fault.Refused, code: "FILE_NOT_FOUND",
 			says: []string{"FILE_NOT_FOUND", "/missing.txt", "GridFTP-Error: file not found 550 End.", "check that the path exists"},
 		},
 		"no permission": {
-			state: engine.Broken, kind: engine.Refused, code: "PERMISSION_DENIED",
+			state: engine.Broken, kind: fault.Refused, code: "PERMISSION_DENIED",
 			says: []string{"PERMISSION_DENIED", "/copy", "ask the collection's owner"},
 			config: func(cfg *globussim.Config) {
 				cfg.Collections[1].Access = []globussim.AccessRule{{Principal: clientID, Permissions: "r"}}
 			},
 		},
 		"quota": {
-			state: engine.Broken, kind: engine.Refused, code: "QUOTA_EXCEEDED",
+			state: engine.Broken, kind: fault.Refused, code: "QUOTA_EXCEEDED",
 			says:   []string{"QUOTA_EXCEEDED", "free space on the destination"},
 			config: func(cfg *globussim.Config) { cfg.Collections[1].Quota = 5 },
 		},
 		"stalled": {
 			job:     reacting(jobs.Reactions{Stalled: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.StallTask},
-			state:   engine.Expired, kind: engine.TimedOut, code: "STALLED",
+			state:   engine.Expired, kind: fault.TimedOut, code: "STALLED",
 			says: []string{"canceled because it stalled", "no progress since 2000-01-01T00:00:"},
 		},
 		"stalled by an error": {
@@ -88,19 +89,19 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 				paths("/data/a.txt", "/copy/")(j)
 				j.On.Stalled = jobs.Cancel
 			},
-			state: engine.Expired, kind: engine.TimedOut, code: "IS_A_DIRECTORY",
+			state: engine.Expired, kind: fault.TimedOut, code: "IS_A_DIRECTORY",
 			says: []string{"canceled because it stalled", "no progress since 2000-01-01T00:00:", "IS_A_DIRECTORY: "},
 		},
 		"paused": {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.PauseTask, Message: "new disks\nuntil noon"},
-			state:   engine.Canceled, kind: engine.NeedsHuman, code: "PAUSED",
+			state:   engine.Canceled, kind: fault.NeedsHuman, code: "PAUSED",
 			says: []string{"only a person", "new disks until noon"},
 		},
 		"suspended": {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.SuspendTask},
-			state:   engine.Canceled, kind: engine.NeedsHuman, code: "INACTIVE",
+			state:   engine.Canceled, kind: fault.NeedsHuman, code: "INACTIVE",
 			says: []string{"only a person", "suspended by Globus"},
 		},
 	}
@@ -171,7 +172,7 @@ func TestTaskCanceledByAManagerSaysSo(t *testing.T) {
 		id := b.start(b.order())
 		b.Fail(globussim.Fault{Method: "GET", Path: taskPath, Body: `{"DATA_TYPE": "task", "status": "FAILED", "task_id": "` + id +
 			`", "canceled_by_admin": "SOURCE", "canceled_by_admin_message": "make\nroom"}`})
-		f := failure(t, b.run(t.Context(), b.order()), engine.CanceledTask)
+		f := failure(t, b.run(t.Context(), b.order()), fault.Canceled)
 		contains(t, f.Message, "manager of a collection: make room")
 	})
 }
@@ -184,7 +185,7 @@ func TestFailureIsToldInDecentLengthAndWithoutItsEvents(t *testing.T) {
 				if lost {
 					b.Fail(globussim.Fault{Path: taskPath + "/event_list", Drop: globussim.DropBefore, Times: -1})
 				}
-				f := failure(t, b.run(t.Context(), b.order()), engine.Failed)
+				f := failure(t, b.run(t.Context(), b.order()), fault.Failed)
 				if said := strings.Contains(f.Message, "word word"); said == lost || len(f.Message) > 500 {
 					t.Errorf("got %q, want at most 500 bytes", f.Message)
 				}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -61,7 +62,7 @@ func (r *part) do(ctx context.Context) error {
 			return nil
 		}
 		f, ok := errors.AsType[*Failure](err)
-		if !ok || f.Kind != Failed || r.tries >= r.Job.BackoffLimit {
+		if !ok || f.Kind != fault.Failed || r.tries >= r.Job.BackoffLimit {
 			return err
 		}
 		delay := r.Job.Backoff << min(r.tries, 10)
@@ -135,7 +136,7 @@ func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 	// would not let it pass now.
 	switch task, err := r.labeled(ctx); {
 	case err != nil && ctx.Err() != nil:
-		return false, &Failure{Kind: Unknown, Err: err, Message: "the submission of an earlier start is not confirmed yet"}
+		return false, &Failure{Kind: fault.Unknown, Err: err, Message: "the submission of an earlier start is not confirmed yet"}
 	case err != nil:
 		return false, err
 	case task != nil:
@@ -161,7 +162,7 @@ func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 func (r *part) adopt(ctx context.Context, task *transfer.Task) error {
 	if want, got := collections(r.doc), taskCollections(task); want != got {
 		return &Failure{
-			Kind: Refused, TaskID: task.TaskID, state: Broken,
+			Kind: fault.Refused, TaskID: task.TaskID, state: Broken,
 			Message: fmt.Sprintf("task %s bears this occurrence's label %q but is between other collections: two jobs have the same name, give one of them another", task.TaskID, task.Label),
 		}
 	}
@@ -270,7 +271,7 @@ func (r *part) clearUp(ctx context.Context, cause error) error {
 	r.result.State = Submitted
 	r.result.Attempt = r.attempt
 	return &Failure{
-		Kind: Unknown, Err: cause,
+		Kind: fault.Unknown, Err: cause,
 		Message: fmt.Sprintf("the submission may have reached Globus but was not confirmed; repeat it with %s, it will not be done twice", r.repeat()),
 	}
 }
@@ -308,7 +309,7 @@ func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error
 		if *nameless++; *nameless < namelessOverlaps {
 			return false, sleep(ctx, overlapPause)
 		}
-		return true, &Failure{Kind: Overlap, Message: "skipped: another task, which could not be found, is at work on the same paths"}
+		return true, &Failure{Kind: fault.Skipped, Message: "skipped: another task, which could not be found, is at work on the same paths"}
 	}
 	name := fmt.Sprintf("task %s (%q)", other.TaskID, other.Label)
 	switch r.Job.Concurrency {
@@ -316,14 +317,14 @@ func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error
 		r.log.Info("waiting for another task on the same paths", "other_task_id", other.TaskID, "label", other.Label)
 	case jobs.Replace:
 		if !r.ofJob(other) {
-			return true, &Failure{Kind: Overlap, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is at work on the same paths and not of this job, so it is not replaced", name)}
+			return true, &Failure{Kind: fault.Skipped, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is at work on the same paths and not of this job, so it is not replaced", name)}
 		}
 		r.log.Warn("another task of this job is replaced", "other_task_id", other.TaskID, "label", other.Label)
 		if _, err := r.globus.CancelTask(ctx, other.TaskID); err != nil {
 			return true, fmt.Errorf("cancel task %s: %w", other.TaskID, err)
 		}
 	default:
-		return true, &Failure{Kind: Overlap, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is still at work on the same paths", name)}
+		return true, &Failure{Kind: fault.Skipped, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is still at work on the same paths", name)}
 	}
 	return false, r.over(ctx, other.TaskID)
 }

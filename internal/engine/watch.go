@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -76,7 +77,7 @@ func (w *watcher) lost(err error) error {
 		return fmt.Errorf("watch task %s: %w", w.task.TaskID, err)
 	}
 	return &Failure{
-		Kind: Unknown, TaskID: w.task.TaskID, Err: err,
+		Kind: fault.Unknown, TaskID: w.task.TaskID, Err: err,
 		Message: fmt.Sprintf("task %s was submitted, but how it ended could not be learned; start again with %s to find out", w.task.TaskID, w.repeat()),
 	}
 }
@@ -150,14 +151,14 @@ func (w *watcher) cancel(ctx context.Context, why, code string) {
 	end := &Failure{TaskID: w.task.TaskID, Code: code}
 	switch w.class {
 	case Needs:
-		end.Kind, end.state = NeedsHuman, Canceled
+		end.Kind, end.state = fault.NeedsHuman, Canceled
 		end.Message = fmt.Sprintf("task %s was canceled because only a person can let it go on (%s)", end.TaskID, why)
 	case Stalled:
-		end.Kind, end.state = TimedOut, Expired
+		end.Kind, end.state = fault.TimedOut, Expired
 		end.Message = fmt.Sprintf("task %s was canceled because it stalled (%s)", end.TaskID, why)
 	default:
-		end.Kind, end.state = Refused, Broken
-		end.Message = fmt.Sprintf("task %s was canceled because it could not have gone on (%s); %s", end.TaskID, why, remedy(code))
+		end.Kind, end.state = fault.Refused, Broken
+		end.Message = fmt.Sprintf("task %s was canceled because it could not have gone on (%s); %s", end.TaskID, why, fault.Remedy(code))
 	}
 	if _, err := w.globus.CancelTask(ctx, w.task.TaskID); err != nil {
 		w.log.Warn("task could not be canceled", "err", err)
@@ -208,20 +209,20 @@ func (w *watcher) settle(ctx context.Context) error {
 	if w.end != nil {
 		return w.end
 	}
-	f := &Failure{Kind: Failed, TaskID: t.TaskID, state: Broken}
+	f := &Failure{Kind: fault.Failed, TaskID: t.TaskID, state: Broken}
 	if t.FatalError != nil {
 		f.Code = t.FatalError.Code
 	}
 	last, ended := w.lastError(ctx)
 	switch {
 	case ended == "CANCELED" || f.Code == "CANCELED" || t.SubtasksCanceled > 0 || t.CanceledByAdmin != "":
-		f.Kind, f.Code, f.state = CanceledTask, "CANCELED", Canceled
+		f.Kind, f.Code, f.state = fault.Canceled, "CANCELED", Canceled
 		f.Message = fmt.Sprintf("task %s was canceled by somebody else", t.TaskID)
 		if t.CanceledByAdmin != "" {
 			f.Message = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, oneLine(t.CanceledByAdminMessage))
 		}
 	case ended == "EXPIRED" || f.Code == "EXPIRED" || t.SubtasksExpired > 0:
-		f.Kind, f.Code, f.state = TimedOut, "EXPIRED", Expired
+		f.Kind, f.Code, f.state = fault.TimedOut, "EXPIRED", Expired
 		f.Message = fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
 	default:
 		f.Message = fmt.Sprintf("task %s failed", t.TaskID)
@@ -238,7 +239,7 @@ func (w *watcher) settle(ctx context.Context) error {
 // skipped is the failure of a task that succeeded without some of its files.
 func (w *watcher) skipped(ctx context.Context) error {
 	t := w.task.Last
-	f := &Failure{Kind: SkippedErrors, TaskID: t.TaskID, state: Succeeded}
+	f := &Failure{Kind: fault.SkippedErrors, TaskID: t.TaskID, state: Succeeded}
 	f.Message = fmt.Sprintf("task %s succeeded, but %d paths were skipped because of errors", t.TaskID, t.SubtasksSkippedErrors)
 	for s, err := range w.globus.SkippedErrors(ctx, t.TaskID) {
 		if err == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -132,7 +133,7 @@ func TestCancelThatDoesNotWorkIsTriedAgain(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.Fail(globussim.Fault{Path: taskPath + "/cancel", Status: 403, Times: 3})
 		r := b.run(t.Context(), b.order(paths("/missing.txt", "/missing.txt")))
-		contains(t, failure(t, r, engine.Refused).Message, "could not have gone on")
+		contains(t, failure(t, r, fault.Refused).Message, "could not have gone on")
 		if took := r.Finished.Sub(r.Started); took < 3*time.Minute || took > 5*time.Minute {
 			t.Errorf("it took %v, want a try each minute", took)
 		}
@@ -178,7 +179,7 @@ func TestSecretThatIsRevokedInTheMiddleLeavesTheTask(t *testing.T) {
 		if e, ok := errors.AsType[*auth.Error](r.Err); !ok || e.Status != 401 || r.State != engine.Submitted {
 			t.Errorf("got %+v, want state submitted and a *auth.Error", r)
 		}
-		f := failure(t, r, engine.Unknown)
+		f := failure(t, r, fault.Unknown)
 		contains(t, f.Error(), f.TaskID, "RUNNER_OCCURRENCE="+string(key))
 		b.wantTasks("ACTIVE nightly 2026-11-21T02:00:00Z")
 
@@ -195,7 +196,7 @@ func TestServiceThatIsGoneInTheMiddleLeavesTheTask(t *testing.T) {
 		b.stall()
 		b.after(time.Hour, func() { b.Fail(globussim.Fault{Drop: globussim.DropBefore, Times: -1}) })
 		r := b.run(t.Context(), b.order())
-		f := failure(t, r, engine.Unknown)
+		f := failure(t, r, fault.Unknown)
 		if f.TaskID != b.State().Tasks[0].TaskID || r.State != engine.Submitted {
 			t.Errorf("got %+v with %+v, want state submitted and the task's id", r, f)
 		}

@@ -15,3 +15,6 @@ func (l *Ledger) LimitPages(ctx context.Context, n string) error {
 		return err
 	})
 }
+
+// Version is that of the newest schema.
+func Version() int { return len(schema()) }

@@ -58,8 +58,7 @@ type Run struct {
 
 // An Outcome is what came of a run.
 type Outcome struct {
-	State    State
-	ExitCode int // see the exit statuses of the program
+	State State
 	// Class, Code, Message and RequestID tell what went wrong.
 	Class, Code, Message, RequestID string
 
@@ -67,7 +66,7 @@ type Outcome struct {
 }
 
 const runColumns = `id, job, key, due, step, attempt, holder, lease_until, cancel_requested, claims, claimed, finished,
-	state, exit_code, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults`
+	state, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults`
 
 // scanRun reads the columns of a run, and those that a statement has besides.
 func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
@@ -80,7 +79,7 @@ func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
 		&r.CancelRequested, &r.Claims,
 		instant{&r.Claimed},
 		instant{&r.Finished},
-		&r.State, &r.ExitCode, &r.Class, &r.Code, &r.Message, &r.RequestID,
+		&r.State, &r.Class, &r.Code, &r.Message, &r.RequestID,
 		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults,
 	}, more...)...)
 	return r, err
@@ -241,10 +240,10 @@ func (l *Ledger) Finish(ctx context.Context, run int64, holder string, o Outcome
 	o.Class, o.Code, o.Message, o.RequestID = text(o.Class), text(o.Code), text(o.Message), text(o.RequestID)
 	return l.write(ctx, fmt.Sprintf("finish run %d", run), func(ctx context.Context, s session) error {
 		n, err := s.exec(ctx, `
-			UPDATE runs SET finished = @now, lease_until = 0, state = $3, exit_code = $4, class = $5, code = $6, message = $7,
-				request_id = $8, files = $9, files_skipped = $10, bytes = $11, skipped_errors = $12, faults = $13
+			UPDATE runs SET finished = @now, lease_until = 0, state = $3, class = $4, code = $5, message = $6,
+				request_id = $7, files = $8, files_skipped = $9, bytes = $10, skipped_errors = $11, faults = $12
 			WHERE `+fence,
-			run, holder, string(o.State), o.ExitCode, o.Class, o.Code, o.Message,
+			run, holder, string(o.State), o.Class, o.Code, o.Message,
 			o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults)
 		if err != nil || n > 0 {
 			return err
@@ -309,7 +308,7 @@ func (l *Ledger) Retry(ctx context.Context, run int64) error {
 	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
 		n, err := s.exec(ctx, `
 			UPDATE runs SET state = 'claimed', attempt = attempt + 1, holder = '', lease_until = 0, cancel_requested = 0,
-				finished = 0, exit_code = 0, class = '', code = '', message = '', request_id = '',
+				finished = 0, class = '', code = '', message = '', request_id = '',
 				files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0
 			WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)
 		if err != nil || n > 0 {

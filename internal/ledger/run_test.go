@@ -211,7 +211,7 @@ func TestFinishIsForEver(t *testing.T) {
 		r := claim(t, l, "j", "1", "me", time.Hour)
 		ok(t, l.Advance(ctx, r.ID, "me", ledger.Submitted, 1, 2))
 		o := ledger.Outcome{
-			State: ledger.Failed, ExitCode: 7, Class: "hopeless", Code: "PERMISSION_DENIED", Message: "no\nway \xff\x00", RequestID: "r1",
+			State: ledger.Failed, Class: "hopeless", Code: "PERMISSION_DENIED", Message: "no\nway \xff\x00", RequestID: "r1",
 			Files: 1 << 40, FilesSkipped: 2, Bytes: 1 << 60, SkippedErrors: 4, Faults: 5,
 		}
 		ok(t, l.Finish(ctx, r.ID, "me", o))
@@ -260,7 +260,7 @@ func TestRetryMakesARunClaimable(t *testing.T) {
 			r := claim(t, l, "j", string(state), "me", time.Hour)
 			ok(t, l.Advance(ctx, r.ID, "me", ledger.Submitted, 1, 2))
 			if state.Final() {
-				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: state, ExitCode: 1, Message: "m", Files: 3}))
+				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: state, Message: "m", Files: 3}))
 			}
 			if !retryable {
 				wantError(t, "retry "+string(state), l.Retry(ctx, r.ID), ledger.ErrState)

@@ -71,6 +71,8 @@ CREATE TABLE notes (
 );
 CREATE INDEX notes_of_run ON notes (run);
 INSERT INTO ledger (version, checked) VALUES (0, 0);
+`, `
+ALTER TABLE runs DROP COLUMN exit_code;
 `}
 }
 

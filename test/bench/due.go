@@ -90,7 +90,6 @@ func (b *bench) schedule(ctx context.Context, sim *simulation, l *ledger.Ledger,
 	var failed atomic.Pointer[engine.Result]
 	scheduler := engine.NewScheduler(engine.SchedulerConfig{
 		Engine: engine.New(globus, quiet), Ledger: l, Holder: "bench", Log: quiet,
-		Classify: func(error) (class, code string, exit int) { return "", "", 1 },
 		Finished: func(_ *jobs.Job, res *engine.Result, _ time.Duration) {
 			if res.Err != nil {
 				failed.Store(res)

@@ -1,0 +1,140 @@
+// Package fault knows what an error means: its kind, and the next step. It
+// knows the errors of every layer: those of the services, of the way to them,
+// of the credentials and of tasks. Whoever has an error asks here, so that the
+// same error is told in the same way everywhere. Which exit status a kind has
+// is left to the command line.
+package fault
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/login"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Kind says in what way something did not succeed.
+type Kind string
+
+// The kinds, by the names that they have in results and in the ledger.
+const (
+	Usage         Kind = "usage"          // wrong command line, environment or jobs file
+	Credentials   Kind = "credentials"    // the identity is not let in
+	Temporary     Kind = "temporary"      // it may pass by itself
+	Refused       Kind = "refused"        // it will not: somebody has to change something
+	Guard         Kind = "guard"          // a guard refused to submit
+	Skipped       Kind = "skipped"        // another task or run is in the way, and policy says not to begin
+	Failed        Kind = "failed"         // the task ended FAILED; also what nothing else is known about
+	Canceled      Kind = "canceled"       // somebody canceled the task or the run
+	SkippedErrors Kind = "skipped_errors" // the task succeeded without some of its files
+	Unknown       Kind = "unknown"        // the outcome could not be learned
+	TimedOut      Kind = "timed_out"      // not done in time
+	NeedsHuman    Kind = "needs_human"    // the task was suspended or paused
+	Interrupted   Kind = "interrupted"    // a signal ended the wait
+)
+
+// A Meaning is what an error means.
+type Meaning struct {
+	Kind      Kind
+	Code      string // of Globus; may be empty
+	RequestID string // to quote to Globus support; may be empty
+}
+
+// A speaker is an error that says itself what it means.
+type speaker interface {
+	error
+	Means() Meaning
+}
+
+// Of returns what err, which is not nil, means. An error that nobody knows is
+// of kind [Failed].
+func Of(err error) Meaning {
+	said, speaks := errors.AsType[speaker](err)
+	c, isAuth := errors.AsType[*auth.Error](err)
+	e, isTransfer := errors.AsType[*transfer.Error](err)
+	_, isLogin := errors.AsType[*login.Error](err)
+	_, isStore := errors.AsType[*login.StoreError](err)
+	m := Meaning{Kind: Failed}
+	if isTransfer {
+		m.Code, m.RequestID = e.Code, e.RequestID
+	}
+	if speaks {
+		own := said.Means()
+		m.Kind = own.Kind
+		if own.Code != "" {
+			m.Code = own.Code
+		}
+	}
+	switch {
+	case speaks && m.Kind == Interrupted:
+	case isAuth && !c.Temporary():
+		m.Kind, m.Code = Credentials, c.Code
+	case isLogin:
+		m.Kind = Credentials
+	case speaks:
+	case errors.Is(err, clientcreds.ErrNoCredentials) || isStore:
+		m.Kind = Usage
+	case isTransfer:
+		m.Kind = kindOf(e)
+	case isAuth || isNetwork(err) || Transient(err):
+		m.Kind = Temporary
+		if isAuth {
+			m.Code = c.Code
+		}
+	}
+	return m
+}
+
+// kindOf is the kind of an error of Globus Transfer.
+func kindOf(e *transfer.Error) Kind {
+	switch {
+	case e.Unauthenticated() || e.NeedsConsent() || e.NeedsSession():
+		return Credentials
+	case e.Temporary() || e.Backlog() || unwell(e):
+		return Temporary
+	}
+	return Refused
+}
+
+// unwell reports whether a collection's own error may pass by itself. What
+// names the path or the permission does not.
+func unwell(e *transfer.Error) bool {
+	if !e.CollectionFailed() {
+		return false
+	}
+	for _, lasting := range []string{"PermissionDenied", "NotFound", "Exists", "LoginFailed", "NotDirectory"} {
+		if strings.HasSuffix(e.Code, lasting) {
+			return false
+		}
+	}
+	return true
+}
+
+// isNetwork reports whether err is of a request that got no reply.
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[*url.Error](err)
+	return ok
+}
+
+// Transient reports whether the same request may succeed soon, with nobody
+// changing anything. What did not reach the service may, unless the layer that
+// adds the credentials says no. A collection that is unwell may not: somebody
+// may have to see to it first.
+func Transient(err error) bool {
+	type knowing interface {
+		error
+		Temporary() bool
+	}
+	lost, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		e, ok := errors.AsType[knowing](err)
+		return ok && e.Temporary()
+	}
+	e, ok := errors.AsType[knowing](lost.Err)
+	_, network := e.(net.Error) // its Temporary is about something else
+	return !ok || network || e.Temporary()
+}

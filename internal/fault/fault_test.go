@@ -1,0 +1,66 @@
+package fault_test
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"testing"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
+	network := func(err error) error {
+		return fmt.Errorf("list: %w", &url.Error{Op: "Get", URL: "https://globus.test/?x", Err: err})
+	}
+	tests := map[string]struct {
+		err  error
+		kind fault.Kind
+		next string
+	}{
+		"consent":   {&transfer.Error{Status: 403, Code: "ConsentRequired"}, fault.Credentials, "the consent could not be obtained for robot@x: ask the collection's owner whether service accounts are allowed"},
+		"session":   {&transfer.Error{Status: 403, Authorization: &transfer.AuthorizationParameters{SessionRequiredMFA: new(true)}}, fault.Credentials, "robot@x is a service account and has no session, so it can never meet this: ask the collection's owner to exempt it, or to share a guest collection with it"},
+		"token":     {&transfer.Error{Status: 401, Code: "AuthenticationFailed"}, fault.Credentials, "the service does not take the token of robot@x"},
+		"endpoint":  {&transfer.Error{Status: 404, Code: "EndpointNotFound"}, fault.Refused, "check the collection id: runner endpoints finds collections by name"},
+		"deleted":   {&transfer.Error{Status: 404, Code: "EndpointDeleted"}, fault.Refused, "check the collection id: runner endpoints finds collections by name"},
+		"path":      {&transfer.Error{Status: 404, Code: "ClientError.NotFound"}, fault.Refused, "check the id and the path"},
+		"listing":   {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.NotFound"}, fault.Refused, "check the id and the path"},
+		"mapping":   {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.LoginFailed"}, fault.Refused, "ask the collection's owner to map robot@x to a local account"},
+		"denied":    {&transfer.Error{Status: 403, Code: "PermissionDenied"}, fault.Refused, "ask the collection's owner to give robot@x access"},
+		"offline":   {&transfer.Error{Status: 409, Code: "GCDisconnectedException"}, fault.Temporary, "start Globus Connect Personal on that computer, or ask its owner to"},
+		"listing 2": {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.GCDisconnected"}, fault.Temporary, "start Globus Connect Personal on that computer, or ask its owner to"},
+		"trouble":   {&transfer.Error{Status: 502, Code: "EndpointError"}, fault.Temporary, ""},
+		"busy":      {&transfer.Error{Status: 503, Code: "ServiceUnavailable"}, fault.Temporary, "run again later"},
+		"backlog":   {&transfer.Error{Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs"}, fault.Temporary, "run again later"},
+		"other":     {&transfer.Error{Status: 400, Code: "BadRequest"}, fault.Refused, ""},
+
+		"refused login": {
+			&auth.Error{Status: 401, Code: "invalid_client", ClientID: "c1"}, fault.Credentials,
+			"client c1 was refused: check that the secret was copied whole, that the id is of a service account and not of a native app, and that the secret was not deleted on https://app.globus.org/settings/developers",
+		},
+		"busy login": {&auth.Error{Status: 503}, fault.Temporary, ""},
+
+		"network":     {network(errors.New("connection refused")), fault.Temporary, "check the network, the proxy and the address, or run again later"},
+		"proxy":       {network(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), fault.Temporary, "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"},
+		"certificate": {network(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
+		"host name":   {network(x509.HostnameError{Certificate: &x509.Certificate{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
+		"no service":  {context.Canceled, fault.Failed, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := fmt.Errorf("wrapped: %w", tt.err)
+			if got := fault.Of(err).Kind; got != tt.kind {
+				t.Errorf("kind %q, want %q", got, tt.kind)
+			}
+			if got := fault.Next(err, fault.Identity{Name: "robot@x"}); got != tt.next {
+				t.Errorf("next step\n%s, want\n%s", got, tt.next)
+			}
+		})
+	}
+}

@@ -1,0 +1,113 @@
+package fault
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/login"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// An Identity is whose requests met an error, as far as the next step depends
+// on it.
+type Identity struct {
+	// Name is <client id>@clients.auth.globus.org for a service account, or
+	// words for who it is.
+	Name string
+	// Login says how a person logs in again, with a session that meets what
+	// the service demands unless that is nil. It is nil for a service account,
+	// and where nobody was logged in.
+	Login func(session *transfer.AuthorizationParameters) string
+}
+
+// RunAgain is the next step where time helps.
+const RunAgain = "run again later"
+
+// StartPersonal is the next step for a personal computer that is not connected.
+const StartPersonal = "start Globus Connect Personal on that computer, or ask its owner to"
+
+// CheckNetwork is the next step for a service that cannot be reached.
+const CheckNetwork = "check the network, the proxy and the address, or run again later"
+
+// Ask is the sentence for the owner of a collection, who may be known.
+func Ask(owner, favor string) string {
+	if owner != "" {
+		owner = " (" + owner + ")"
+	}
+	return "ask the collection's owner" + owner + " to " + favor
+}
+
+// Next says in one sentence what to do about an error, or what to ask a
+// collection's owner for. It is empty if there is nothing to say, or if the
+// error says it itself.
+func Next(err error, who Identity) string {
+	if _, ok := errors.AsType[speaker](err); ok {
+		return ""
+	}
+	e, isTransfer := errors.AsType[*transfer.Error](err)
+	if _, ok := errors.AsType[*login.Error](err); ok {
+		if who.Login == nil || isTransfer && e.NeedsConsent() {
+			return "" // nobody was logged in before, or its text has it
+		}
+		return who.Login(nil)
+	}
+	if _, ok := errors.AsType[*login.StoreError](err); ok {
+		return ""
+	}
+	if c, ok := errors.AsType[*auth.Error](err); ok {
+		return c.Advice()
+	}
+	if isTransfer {
+		return next(e, who)
+	}
+	if isNetwork(err) {
+		return nextOnTheWay(err)
+	}
+	return ""
+}
+
+// next is Next for an error of Globus Transfer.
+func next(e *transfer.Error, who Identity) string {
+	switch {
+	case e.NeedsConsent():
+		return fmt.Sprintf("the consent could not be obtained for %s: ask the collection's owner whether service accounts are allowed", who.Name)
+	case e.NeedsSession() && who.Login != nil:
+		return fmt.Sprintf("%s needs a session that meets this; %s", who.Name, who.Login(e.Authorization))
+	case e.NeedsSession():
+		return fmt.Sprintf("%s is a service account and has no session, so it can never meet this: ask the collection's owner to exempt it, or to share a guest collection with it", who.Name)
+	case e.Unauthenticated():
+		return "the service does not take the token of " + who.Name
+	case e.NotFound() && strings.HasPrefix(e.Code, "Endpoint"):
+		return "check the collection id: runner endpoints finds collections by name"
+	case e.NotFound():
+		return "check the id and the path"
+	case strings.HasSuffix(e.Code, "LoginFailed"):
+		return Ask("", "map "+who.Name+" to a local account")
+	case e.PermissionDenied():
+		return Ask("", "give "+who.Name+" access")
+	case e.Code == "GCDisconnectedException" || strings.HasSuffix(e.Code, ".GCDisconnected"):
+		return StartPersonal
+	case e.Temporary() || e.Backlog():
+		return RunAgain
+	}
+	return ""
+}
+
+// nextOnTheWay is Next for a request that got no reply.
+func nextOnTheWay(err error) string {
+	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
+	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
+	_, host := errors.AsType[x509.HostnameError](err)
+	if verification || authority || host {
+		return "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"
+	}
+	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "proxyconnect" {
+		return "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"
+	}
+	return CheckNetwork
+}
