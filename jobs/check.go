@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"slices"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // checkAll looks at what all jobs say together.
@@ -41,7 +43,7 @@ func (p *parser) checkChains() {
 			}
 			path = append(path, at.Name)
 			if p.drafts[at.After] == nil {
-				at.src.problem(at.src.marks[at.field+".after"], at.field+".after", "there is no job %q%s", short(at.After), near(at.After, names...))
+				at.src.problem(at.src.marks[at.field+".after"], at.field+".after", "there is no job %q%s", short(at.After), spelling.Hint(at.After, names...))
 			}
 		}
 		for _, name := range path {

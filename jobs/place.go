@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -9,6 +10,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // collection reads the name of a collection.
@@ -29,12 +32,8 @@ func (s *source) find(n ast.Node, field, name string) *place {
 		s.problem(n, field, "a collection needs a short name here; add it to collections")
 		return nil
 	case p == nil:
-		known := slices.Sorted(maps.Keys(s.places))
-		hint := "; collections has none of that name"
-		if near := nearest(name, known); near != "" {
-			hint = ", did you mean " + near + "?"
-		}
-		s.problem(n, field, "there is no collection %q%s", short(name), hint)
+		hint := spelling.Hint(name, slices.Sorted(maps.Keys(s.places))...)
+		s.problem(n, field, "there is no collection %q%s", short(name), cmp.Or(hint, "; collections has none of that name"))
 		return nil
 	}
 	p.used = true

@@ -14,6 +14,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // sampleTime is the instant for which templates are tried.
@@ -204,23 +206,15 @@ func checkArgument(arg parse.Node, i int, env map[string]string) error {
 		case slices.Contains([]string{"Job", "Time", "Key"}, arg.Ident[0]):
 			return nil
 		}
-		return &templateError{offset, fmt.Sprintf("template: there is no .%s%s", short(arg.Ident[0]), cmp.Or(near(arg.Ident[0], "Job", "Time", "Key"), "; "+possible))}
+		return &templateError{offset, fmt.Sprintf("template: there is no .%s%s", short(arg.Ident[0]), cmp.Or(spelling.Hint(arg.Ident[0], "Job", "Time", "Key"), "; "+possible))}
 	case *parse.IdentifierNode:
 		names := slices.Sorted(maps.Keys(functions(nil)))
 		if i == 0 && slices.Contains(names, arg.Ident) {
 			return nil
 		}
-		return &templateError{offset, fmt.Sprintf("template: there is no function %s%s", short(arg.Ident), cmp.Or(near(arg.Ident, names...), "; "+possible))}
+		return &templateError{offset, fmt.Sprintf("template: there is no function %s%s", short(arg.Ident), cmp.Or(spelling.Hint(arg.Ident, names...), "; "+possible))}
 	}
 	return &templateError{offset, fmt.Sprintf("template: %s is not possible; %s", short(arg.String()), possible)}
-}
-
-// near is a question about a misspelt name, or nothing.
-func near(name string, words ...string) string {
-	if word := nearest(name, words); word != "" {
-		return ", did you mean " + word + "?"
-	}
-	return ""
 }
 
 // checkEnv wants that a variable is named in the template itself, so that it is
@@ -235,7 +229,8 @@ func checkEnv(cmd *parse.CommandNode, env map[string]string) error {
 		return &templateError{offset, `template: env wants the name of a variable in quotes, such as env "SITE"`}
 	}
 	if _, ok := env[name.Text]; !ok {
-		return &templateError{offset, fmt.Sprintf("template: the variable %s is not allowed; add it to the file's env list", short(name.Text))}
+		return &templateError{offset, fmt.Sprintf("template: the variable %s is not allowed%s", short(name.Text),
+			cmp.Or(spelling.Hint(name.Text, slices.Sorted(maps.Keys(env))...), "; add it to the file's env list"))}
 	}
 	return nil
 }

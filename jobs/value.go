@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // text reads a text that is not empty. It needs quotes where YAML sees a number
@@ -107,10 +109,7 @@ func choice[T ~string](s *source, to *T, words ...T) decoder {
 		case !ok:
 			s.wrongType(n, field, want)
 		case !slices.Contains(words, T(text.Value)):
-			if near := nearest(text.Value, known); near != "" {
-				want += ", did you mean " + near + "?"
-			}
-			s.wrongType(n, field, want)
+			s.wrongType(n, field, want+spelling.Hint(text.Value, known...))
 		default:
 			*to = T(text.Value)
 		}

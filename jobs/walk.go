@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -10,6 +11,8 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // maxProblems is how many problems are told of; whoever made more has the same
@@ -144,10 +147,7 @@ func hint(name string, decoders keys) string {
 	if ok && decoders[other] != nil {
 		return ", did you mean " + other + "?"
 	}
-	if near := nearest(name, known); near != "" {
-		return ", did you mean " + near + "?"
-	}
-	return ", possible are " + strings.Join(known, ", ")
+	return cmp.Or(spelling.Hint(name, known...), ", possible are "+strings.Join(known, ", "))
 }
 
 // otherNames are names that other programs have for the same thing.
@@ -159,22 +159,6 @@ var otherNames = map[string]string{
 	"depends_on": "after", "needs": "after", "batch": "manifest", "exclude": "filter_rules", "include": "filter_rules",
 	"delete": "delete_destination_extra", "preserve_mtime": "preserve_timestamp", "encrypt": "encrypt_data",
 	"uuid": "id", "name": "description", "path": "paths", "endpoint": "collection",
-}
-
-// nearest returns the word of which name may be a misspelling, or nothing.
-func nearest(name string, words []string) string {
-	found, least := "", max(min(2, len(name)/2), len(name)/3)+1 // more letters, more mistakes
-	if len(name) > 64 {
-		return ""
-	}
-	plain := strings.NewReplacer("-", "_")
-	name = plain.Replace(strings.ToLower(name))
-	for _, word := range words {
-		if d := editDistance(name, plain.Replace(strings.ToLower(word))); d < least {
-			found, least = word, d
-		}
-	}
-	return found
 }
 
 // has reports whether a field was given.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // maxZoneName is more bytes than any name of a zone has.
@@ -56,30 +58,9 @@ func unknownZone(name string) error {
 func zoneDistance(name, known string) int {
 	name = strings.ToLower(strings.ReplaceAll(name, " ", "_"))
 	known = strings.ToLower(known)
-	d := editDistance(name, known)
+	d := spelling.Distance(name, known)
 	if i := strings.LastIndexByte(known, '/'); i >= 0 {
-		d = min(d, editDistance(name, known[i+1:])+1)
+		d = min(d, spelling.Distance(name, known[i+1:])+1)
 	}
 	return d
-}
-
-// editDistance is the number of bytes to add, remove or change that make b of a.
-func editDistance(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := diagonal
-			if a[i] != b[j] {
-				change++
-			}
-			diagonal = row[j+1]
-			row[j+1] = min(change, row[j+1]+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

@@ -208,7 +208,7 @@ func TestRepliesThatAreNotUnderstoodAreTemporaryErrors(t *testing.T) {
 		"null":                  {task, "null", "no JSON object: null"},
 		"list":                  {task, "[]", "no JSON object: []"},
 		"wrong type":            {task, `{"task_id": 7}`, "not what was expected"},
-		"wrong time":            {task, `{"task_id": "t1", "deadline": "soon"}`, `"soon" is no time`},
+		"wrong time":            {task, `{"task_id": "t1", "deadline": "soon"}`, `"soon" is not a time`},
 		"another document":      {task, `{}`, "has no task_id"},
 		"task without status":   {task, `{"task_id": "t1"}`, "has no status"},
 		"list without rows":     {tasks, `{"DATA_TYPE": "task_list"}`, "has no list"},

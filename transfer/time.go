@@ -34,7 +34,7 @@ func (t *Time) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is no time such as 2026-03-01T04:05:06Z", clean(s, maxQuote))
+	return fmt.Errorf("%q is not a time such as 2026-03-01T04:05:06Z", clean(s, maxQuote))
 }
 
 // UnmarshalJSON reads an instant from a string, and the zero Time from null.

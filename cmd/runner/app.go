@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -61,13 +60,10 @@ func (a *app) command() *cobra.Command {
 		RunE:              group,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return a.prepare() },
 	}
-	root.SuggestionsMinimumDistance = 2
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
-	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
-	})
+	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
 	flags.VarP(&a.out.format, "format", "F", "how results are printed: text or json")
 	flags.Var(&a.out.query, "jmespath", "print what this JMESPath expression finds in the result, as JSON")
@@ -127,11 +123,7 @@ func group(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return c.Help()
 	}
-	msg := fmt.Sprintf("unknown command %q for %q", args[0], c.CommandPath())
-	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
-		msg += ", did you mean " + strings.Join(near, " or ") + "?"
-	}
-	return usageError{fmt.Errorf("%s; see %s --help", msg, c.CommandPath())}
+	return usageError{fmt.Errorf("unknown command %q for %q%s; see %s --help", args[0], c.CommandPath(), commandHint(c, args[0]), c.CommandPath())}
 }
 
 // arguments checks that a command got its arguments, which usage names.

@@ -3,7 +3,9 @@ package main
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -26,6 +28,13 @@ func (a *app) endpointsCommand() *cobra.Command {
 			if q.Fulltext == "" && (q.Scope == "" || q.Scope == "all") {
 				return usageError{errors.New("a text to search for is needed, or another --filter-scope, such as my-endpoints")}
 			}
+			if q.Scope != "" {
+				scope, err := oneOf(q.Scope, scopes[:]...)
+				if err != nil {
+					return usageError{fmt.Errorf("--filter-scope: %w", err)}
+				}
+				q.Scope = scope
+			}
 			if c.Flags().Changed("filter-non-functional") {
 				q.NonFunctional = &nonFunctional
 			}
@@ -43,18 +52,23 @@ func (a *app) endpointsCommand() *cobra.Command {
 				rows = append(rows, []string{e.ID, e.EntityType, e.OwnerString, e.DisplayName})
 			}
 			return a.print(list("endpoint_list", data), func(w io.Writer) {
-				table(w, []string{"ID", "TYPE", "OWNER", "NAME"}, rows)
+				tableOr(w, "no collections", []string{"ID", "TYPE", "OWNER", "NAME"}, rows)
 			})
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&q.Scope, "filter-scope", "", "all, my-endpoints, my-gcp-endpoints, recently-used, in-use, shared-by-me, shared-with-me, administered-by-me")
+	flags.StringVar(&q.Scope, "filter-scope", "", strings.Join(scopes[:], ", "))
 	flags.StringVar(&q.OwnerID, "filter-owner-id", "", "identity id of the owner")
 	flags.StringVar(&q.HostEndpoint, "filter-host-endpoint", "", "guest collections of this collection")
 	flags.StringVar(&q.EntityType, "filter-entity-type", "", "such as GCSv5_guest_collection")
 	flags.BoolVar(&nonFunctional, "filter-non-functional", false, "collections that do not work, or with =false only those that do")
 	flags.IntVar(&q.Limit, "limit", 0, "how many to list; default: all that Globus finds, at most 1000")
 	return c
+}
+
+// scopes are the values of --filter-scope.
+var scopes = [...]string{
+	"all", "my-endpoints", "my-gcp-endpoints", "recently-used", "in-use", "shared-by-me", "shared-with-me", "administered-by-me",
 }
 
 // list is the document of a list.

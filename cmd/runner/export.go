@@ -30,7 +30,6 @@ func (a *app) exportCommand() *cobra.Command {
 		Args:  cobra.ArbitraryArgs, // group tells about an unknown command
 		RunE:  group,
 	}
-	c.SuggestionsMinimumDistance = 2
 	c.AddCommand(a.exportKubernetesCommand(), a.exportComposeCommand(), a.exportTimersCommand())
 	return c
 }
@@ -190,11 +189,7 @@ func (k *exportKind) String() string { return string(*k) }
 func (k *exportKind) Type() string   { return "KIND" }
 
 // Set takes a kind in any case.
-func (k *exportKind) Set(s string) error {
-	switch v := exportKind(strings.ToLower(s)); v {
-	case kindCronJob, kindDeployment:
-		*k = v
-		return nil
-	}
-	return fmt.Errorf("%q is neither cronjob nor deployment", s)
+func (k *exportKind) Set(s string) (err error) {
+	*k, err = oneOf(s, kindCronJob, kindDeployment)
+	return err
 }

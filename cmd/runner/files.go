@@ -129,7 +129,7 @@ func (f *listing) text(w io.Writer, rows []listed) {
 	for _, row := range rows {
 		cells = append(cells, []string{row.Permissions, row.User, row.Group, fmt.Sprint(row.Size), row.modified(), row.Type, row.shown()})
 	}
-	table(w, []string{"PERMISSIONS", "USER", "GROUP", "SIZE", "LAST MODIFIED", "TYPE", "NAME"}, cells)
+	tableOr(w, "nothing here", []string{"PERMISSIONS", "USER", "GROUP", "SIZE", "LAST MODIFIED", "TYPE", "NAME"}, cells)
 }
 
 func (l listed) shown() string {

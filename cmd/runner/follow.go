@@ -48,14 +48,10 @@ const (
 func (i *interruption) String() string { return string(cmp.Or(*i, detach)) }
 func (i *interruption) Type() string   { return "POLICY" }
 
-// Set takes one of the policies.
-func (i *interruption) Set(s string) error {
-	switch v := interruption(s); v {
-	case detach, cancelTask:
-		*i = v
-		return nil
-	}
-	return fmt.Errorf("%q is neither detach nor cancel", s)
+// Set takes one of the policies in any case.
+func (i *interruption) Set(s string) (err error) {
+	*i, err = oneOf(s, detach, cancelTask)
+	return err
 }
 
 // A span is a time such as 90s, 30m or 2h; a plain number means seconds, as

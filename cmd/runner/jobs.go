@@ -54,7 +54,7 @@ func (a *app) jobsCommand() *cobra.Command {
 				for i := range infos {
 					rows[i] = infos[i].row()
 				}
-				table(w, []string{"NAME", "SCHEDULE", "ZONE", "LAST RUN", "NEXT", "DESCRIPTION"}, rows)
+				tableOr(w, "no jobs", []string{"NAME", "SCHEDULE", "ZONE", "LAST RUN", "NEXT", "DESCRIPTION"}, rows)
 			})
 		},
 	}

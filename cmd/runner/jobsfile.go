@@ -13,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -66,7 +67,17 @@ func findJob(file *jobs.File, name string) (*jobs.Job, error) {
 		}
 		known[i] = j.Name
 	}
-	return nil, usageError{fmt.Errorf("there is no job %q in the jobs file; it has %s", name, strings.Join(known, ", "))}
+	hint := cmp.Or(spelling.Hint(name, known...), "; it has "+someOf(known))
+	return nil, usageError{fmt.Errorf("there is no job %q in the jobs file%s", name, hint)}
+}
+
+// someOf lists the first of the words, and says how many more there are.
+func someOf(words []string) string {
+	const most = 20
+	if len(words) <= most {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
 }
 
 // variable looks up a variable for the templates of jobs.

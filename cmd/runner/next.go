@@ -156,5 +156,5 @@ func nextTable(w io.Writer, coming []nextDocument) {
 			rows[i] = rows[i][:len(head)]
 		}
 	}
-	table(w, head, rows)
+	tableOr(w, "no job has a schedule that is not suspended", head, rows)
 }

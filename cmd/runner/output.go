@@ -34,13 +34,9 @@ func (f *format) String() string {
 func (f *format) Type() string { return "FORMAT" }
 
 // Set takes a format in any case, as globus-cli does.
-func (f *format) Set(s string) error {
-	switch v := format(strings.ToLower(s)); v {
-	case formatText, formatJSON:
-		*f = v
-		return nil
-	}
-	return fmt.Errorf("%q is neither text nor json", s)
+func (f *format) Set(s string) (err error) {
+	*f, err = oneOf(s, formatText, formatJSON)
+	return err
 }
 
 // A query is a JMESPath expression, or nothing.
@@ -135,6 +131,15 @@ func record(w io.Writer, pairs ...string) {
 		}
 	}
 	_ = t.Flush() // w is a buffer
+}
+
+// tableOr prints a table, or says in one line that there is nothing for it.
+func tableOr(w io.Writer, nothing string, head []string, rows [][]string) {
+	if len(rows) == 0 {
+		fmt.Fprintln(w, nothing)
+		return
+	}
+	table(w, head, rows)
 }
 
 // table prints rows below a head.

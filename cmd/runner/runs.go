@@ -1,17 +1,22 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // A runDocument is a run of the ledger as it is printed.
@@ -88,7 +93,14 @@ func (a *app) runsCommand() *cobra.Command {
 		Example: `  runner runs --job nightly --state failed --since 2026-11-01`,
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			q.State, q.Since = ledger.State(state), since.Time.Time
+			q.Since = since.Time.Time
+			if state != "" {
+				s, err := oneOf(state, ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped)
+				if err != nil {
+					return usageError{fmt.Errorf("--state: %w", err)}
+				}
+				q.State = s
+			}
 			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
 				docs := []runDocument{}
 				var rows [][]string
@@ -103,8 +115,18 @@ func (a *app) runsCommand() *cobra.Command {
 					}
 					rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), r.Claimed.Format(time.RFC3339), took, size(r.Bytes), r.Message})
 				}
+				nothing := "no runs yet"
+				if len(docs) == 0 && q.Job != "" {
+					if err := a.knownJob(ctx, l, q.Job); err != nil {
+						return err
+					}
+					nothing += " of job " + q.Job
+				}
+				if q.State != "" || !q.Since.IsZero() {
+					nothing = strings.Replace(nothing, "runs yet", "such runs", 1)
+				}
 				return a.print(map[string]any{"runs": docs}, func(w io.Writer) {
-					table(w, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "BYTES", "WHY"}, rows)
+					tableOr(w, nothing, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "BYTES", "WHY"}, rows)
 				})
 			})
 		},
@@ -121,6 +143,30 @@ func (a *app) runsCommand() *cobra.Command {
 		"run %d will be done again by runner serve, or by runner run with the same occurrence",
 	))
 	return c
+}
+
+// knownJob refuses the name of a job that neither the ledger nor the jobs file
+// has.
+func (a *app) knownJob(ctx context.Context, l *ledger.Ledger, name string) error {
+	latest, err := l.Latest(ctx)
+	if err != nil {
+		return err
+	}
+	known := slices.Collect(maps.Keys(latest))
+	if file, err := a.loadJobs(); err == nil { // what was run counts without a jobs file too
+		for _, j := range file.Jobs {
+			known = append(known, j.Name)
+		}
+	}
+	if slices.Contains(known, name) {
+		return nil
+	}
+	slices.Sort(known)
+	hint := "; no job has run yet, and there is no jobs file"
+	if known = slices.Compact(known); len(known) > 0 {
+		hint = cmp.Or(spelling.Hint(name, known...), "; there are "+someOf(known))
+	}
+	return usageError{fmt.Errorf("--job: neither the ledger nor the jobs file has a job %q%s", name, hint)}
 }
 
 // onLedger opens the ledger for as long as do takes.

@@ -63,10 +63,18 @@ func (a *app) taskListCommand() *cobra.Command {
 				q.Label, q.ExcludeLabel, q.LabelPattern, q.ExcludeLabelPattern = "", "", label, notLabel
 			}
 			if kind != "" {
-				q.Types = []string{strings.ToUpper(kind)}
+				known, err := oneOf(kind, "TRANSFER", "DELETE")
+				if err != nil {
+					return usageError{fmt.Errorf("--filter-type: %w", err)}
+				}
+				q.Types = []string{known}
 			}
 			for i, s := range q.Statuses {
-				q.Statuses[i] = strings.ToUpper(s)
+				status, err := oneOf(s, transfer.Active, transfer.Inactive, transfer.Succeeded, transfer.Failed)
+				if err != nil {
+					return usageError{fmt.Errorf("--filter-status: %w", err)}
+				}
+				q.Statuses[i] = string(status)
 			}
 			q.Requested = transfer.Span{From: from.Time.Time, To: to.Time.Time}
 			q.Completed = transfer.Span{From: doneFrom.Time.Time, To: doneTo.Time.Time}
@@ -84,7 +92,7 @@ func (a *app) taskListCommand() *cobra.Command {
 				rows = append(rows, []string{t.TaskID, string(t.Status), t.Type, t.SourceEndpointDisplayName, t.DestinationEndpointDisplayName, t.Label})
 			}
 			return a.print(list("task_list", data), func(w io.Writer) {
-				table(w, []string{"TASK ID", "STATUS", "TYPE", "SOURCE", "DESTINATION", "LABEL"}, rows)
+				tableOr(w, "no tasks", []string{"TASK ID", "STATUS", "TYPE", "SOURCE", "DESTINATION", "LABEL"}, rows)
 			})
 		},
 	}
@@ -207,7 +215,7 @@ func (a *app) taskEventsCommand() *cobra.Command {
 			rows = append(rows, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(e.Details), " ")})
 		}
 		return a.print(list("event_list", data), func(w io.Writer) {
-			table(w, []string{"TIME", "CODE", "ERROR", "DETAILS"}, rows)
+			tableOr(w, "no events", []string{"TIME", "CODE", "ERROR", "DETAILS"}, rows)
 		})
 	})
 	c.Aliases = []string{"event-list"}
@@ -229,7 +237,7 @@ func (a *app) taskSuccessfulCommand() *cobra.Command {
 			rows = append(rows, []string{s.SourcePath, s.DestinationPath})
 		}
 		return a.print(list("successful_transfers", data), func(w io.Writer) {
-			table(w, []string{"SOURCE", "DESTINATION"}, rows)
+			tableOr(w, "no files", []string{"SOURCE", "DESTINATION"}, rows)
 		})
 	})
 }
@@ -246,7 +254,7 @@ func (a *app) taskSkippedCommand() *cobra.Command {
 			rows = append(rows, []string{s.ErrorCode, s.SourcePath, s.DestinationPath})
 		}
 		return a.print(list("skipped_errors", data), func(w io.Writer) {
-			table(w, []string{"ERROR", "SOURCE", "DESTINATION"}, rows)
+			tableOr(w, "nothing was skipped", []string{"ERROR", "SOURCE", "DESTINATION"}, rows)
 		})
 	})
 }

@@ -1,0 +1,92 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
+)
+
+// flagError says what is wrong with a flag: which one was meant, or what its
+// value has to look like.
+func flagError(c *cobra.Command, err error) error {
+	text := err.Error()
+	unknown, isUnknown := errors.AsType[*pflag.NotExistError](err)
+	invalid, isInvalid := errors.AsType[*pflag.InvalidValueError](err)
+	switch {
+	case isUnknown:
+		text += flagHint(c, unknown)
+	case isInvalid:
+		text = fmt.Sprintf("--%s: %s", invalid.GetFlag().Name, wrongValue(invalid))
+	}
+	return usageError{fmt.Errorf("%s; see %s --help", text, c.CommandPath())}
+}
+
+// flagHint names the flag that was meant, or is empty.
+func flagHint(c *cobra.Command, err *pflag.NotExistError) string {
+	var known []string
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, f.Name)
+		}
+	})
+	word := err.GetSpecifiedName()
+	if letters := err.GetSpecifiedShortnames(); letters != "" {
+		if len(letters) < 3 {
+			return ""
+		}
+		word, _, _ = strings.Cut(letters, "=") // a long flag with one dash
+	}
+	if near := spelling.Nearest(word, known); near != "" {
+		return ", did you mean --" + near + "?"
+	}
+	return ""
+}
+
+// wrongValue says what is wrong with the value of a flag. The flags of our own
+// types say it themselves.
+func wrongValue(err *pflag.InvalidValueError) string {
+	var want string
+	switch err.GetFlag().Value.Type() {
+	case "int":
+		want = "a whole number"
+	case "bool":
+		want = "true or false"
+	case "duration":
+		want = "a time such as 90s, 30m or 2h"
+	default:
+		return errors.Unwrap(err).Error()
+	}
+	return fmt.Sprintf("%q is not %s", err.GetValue(), want)
+}
+
+// commandHint names the subcommand of c that was meant, or is empty.
+func commandHint(c *cobra.Command, word string) string {
+	var known []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			known = append(known, sub.Name())
+		}
+	}
+	return spelling.Hint(word, known...)
+}
+
+// oneOf finds the word that a flag or a variable may have, in any case.
+func oneOf[T ~string](s string, words ...T) (T, error) {
+	known := make([]string, len(words))
+	for i, w := range words {
+		if strings.EqualFold(s, string(w)) {
+			return w, nil
+		}
+		known[i] = string(w)
+	}
+	most, last := known[:len(known)-1], known[len(known)-1]
+	if len(most) == 1 {
+		return "", fmt.Errorf("%q is neither %s nor %s%s", s, most[0], last, spelling.Hint(s, known...))
+	}
+	return "", fmt.Errorf("%q is not one of %s and %s%s", s, strings.Join(most, ", "), last, spelling.Hint(s, known...))
+}

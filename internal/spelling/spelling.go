@@ -1,0 +1,68 @@
+// Package spelling finds the word that somebody meant: the name of a job, a
+// flag, a key or a variable that was misspelled.
+package spelling
+
+import "strings"
+
+// maxWord is the length of the longest word that is looked at, in bytes.
+const maxWord = 64
+
+// Hint returns ", did you mean X?" with the word of known that word may be a
+// misspelling of, or nothing.
+func Hint(word string, known ...string) string {
+	if near := Nearest(word, known); near != "" {
+		return ", did you mean " + near + "?"
+	}
+	return ""
+}
+
+// Nearest returns the word of known that word may be a misspelling of, or "".
+// The case of letters does not count, nor does - for _. The longer a word, the
+// more mistakes it may have.
+func Nearest(word string, known []string) string {
+	return NearestWithin(word, known, max(min(2, len(word)/2), len(word)/3))
+}
+
+// NearestWithin is [Nearest] for a number of mistakes.
+func NearestWithin(word string, known []string, mistakes int) string {
+	if len(word) > maxWord {
+		return ""
+	}
+	found, least := "", mistakes+1
+	word = folded(word)
+	for _, k := range known {
+		if n := len(k) - len(word); n >= least || -n >= least {
+			continue
+		}
+		if d := Distance(word, folded(k)); d < least {
+			found, least = k, d
+		}
+	}
+	return found
+}
+
+func folded(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
+
+// Distance is the number of mistakes that make b of a. A mistake adds, removes
+// or changes a byte, or swaps two that follow each other.
+func Distance(a, b string) int {
+	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before, above, row = above, row, before
+		row[0] = i + 1
+		for j := range len(b) {
+			change := above[j]
+			if a[i] != b[j] {
+				change++
+			}
+			row[j+1] = min(change, above[j+1]+1, row[j]+1)
+			if i > 0 && j > 0 && a[i] == b[j-1] && a[i-1] == b[j] {
+				row[j+1] = min(row[j+1], before[j-1]+1)
+			}
+		}
+	}
+	return row[len(b)]
+}
