@@ -51,8 +51,8 @@ type store interface {
 	// f may be called again after an error.
 	write(ctx context.Context, f func(context.Context, session) error) error
 	read(ctx context.Context, f func(context.Context, session) error) error
-	// migrate calls f in a transaction that no other migration runs beside.
-	migrate(ctx context.Context, f func(context.Context, session) error) error
+	// exclusive calls f in a transaction that no other exclusive one runs beside.
+	exclusive(ctx context.Context, f func(context.Context, session) error) error
 	serve(holder string) (release func(), err error)
 	close() error
 }

@@ -23,7 +23,7 @@ const (
 	reconnectTime  = 15 * time.Second // how long a server that was there is waited for
 	reconnectPause = 200 * time.Millisecond
 	postgresConns  = 8
-	migrationLock  = 7236273485291746 // any number that nobody else takes
+	exclusiveLock  = 7236273485291746 // any number that nobody else takes
 )
 
 // A postgresStore keeps the ledger in a PostgreSQL database.
@@ -133,12 +133,12 @@ func broken(err error) bool {
 		errors.Is(err, io.ErrUnexpectedEOF) || pgconn.SafeToRetry(err)
 }
 
-func (l *postgresStore) migrate(ctx context.Context, f func(context.Context, session) error) error {
+func (l *postgresStore) exclusive(ctx context.Context, f func(context.Context, session) error) error {
 	return l.write(ctx, func(ctx context.Context, s session) error {
 		if _, err := s.exec(ctx, "BEGIN"); err != nil {
 			return err
 		}
-		_, err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", migrationLock)
+		_, err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", exclusiveLock)
 		if err == nil {
 			err = f(ctx, s)
 		}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"database/sql"
 	"fmt"
 	"iter"
 	"math"
@@ -93,25 +94,46 @@ func (l *Ledger) page(ctx context.Context, q Query, below int64, limit int) ([]*
 	return runs, err
 }
 
+// namesOfJobs finds the names of the jobs that have runs by one jump in the
+// index for each: DISTINCT would read all of it.
+const namesOfJobs = `
+	WITH RECURSIVE names (name) AS (
+		SELECT min(job) FROM runs
+		UNION ALL
+		SELECT (SELECT min(job) FROM runs WHERE job > name) FROM names WHERE name IS NOT NULL
+	)`
+
 // Latest returns for each job its run with the latest Due, or its newest run
 // if none has a Due.
 func (l *Ledger) Latest(ctx context.Context) (map[string]*Run, error) {
 	latest := map[string]*Run{}
 	err := l.read(ctx, "latest runs", func(ctx context.Context, s session) error {
-		// The names of the jobs are found by one jump in the index for each:
-		// DISTINCT would read all of it.
-		runs, err := s.runs(ctx, `
-			WITH RECURSIVE names (name) AS (
-				SELECT min(job) FROM runs
-				UNION ALL
-				SELECT (SELECT min(job) FROM runs WHERE job > name) FROM names WHERE name IS NOT NULL
-			)
+		runs, err := s.runs(ctx, namesOfJobs+`
 			SELECT `+runColumns+` FROM names
 			JOIN runs ON id = (SELECT id FROM runs WHERE job = name ORDER BY due DESC, id DESC LIMIT 1)`)
 		for _, r := range runs {
 			latest[r.Job] = r
 		}
 		return err
+	})
+	return latest, err
+}
+
+// LatestDue returns for each job that has runs with a Due up to an instant the
+// latest of these.
+func (l *Ledger) LatestDue(ctx context.Context, until time.Time) (map[string]time.Time, error) {
+	latest := map[string]time.Time{}
+	err := l.read(ctx, "latest due runs", func(ctx context.Context, s session) error {
+		return s.query(ctx, func(rows *sql.Rows) error {
+			var job string
+			var due time.Time
+			err := rows.Scan(&job, instant{&due})
+			latest[job] = due
+			return err
+		}, namesOfJobs+`
+			SELECT name, due FROM names
+			JOIN runs ON id = (SELECT id FROM runs WHERE job = name AND due > 0 AND due <= $1 ORDER BY due DESC, id DESC LIMIT 1)`,
+			stamp(until))
 	})
 	return latest, err
 }

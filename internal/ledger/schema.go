@@ -73,6 +73,14 @@ CREATE INDEX notes_of_run ON notes (run);
 INSERT INTO ledger (version, checked) VALUES (0, 0);
 `, `
 ALTER TABLE runs DROP COLUMN exit_code;
+`, `
+CREATE TABLE schedules (
+	job       TEXT   NOT NULL PRIMARY KEY,
+	expr      TEXT   NOT NULL,
+	zone      TEXT   NOT NULL,
+	suspended BIGINT NOT NULL,
+	cursor    BIGINT NOT NULL
+);
 `}
 }
 
@@ -86,7 +94,7 @@ func (l *Ledger) upgrade(ctx context.Context, migrations []string) error {
 	if err != nil || have == want {
 		return err
 	}
-	return l.store.migrate(ctx, func(ctx context.Context, s session) error {
+	return l.store.exclusive(ctx, func(ctx context.Context, s session) error {
 		have, err := s.version(ctx, want) // another process may have been faster
 		if err != nil || have == want {
 			return err

@@ -119,7 +119,7 @@ func (l *sqliteStore) read(ctx context.Context, f func(context.Context, session)
 	})
 }
 
-func (l *sqliteStore) migrate(ctx context.Context, f func(context.Context, session) error) error {
+func (l *sqliteStore) exclusive(ctx context.Context, f func(context.Context, session) error) error {
 	return l.use(ctx, func(forever context.Context, s session) error {
 		return s.transaction(ctx, func() error { return f(forever, s) })
 	})
