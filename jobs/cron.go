@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // sunday is the other number of Sunday, besides 0.
@@ -33,12 +35,15 @@ var descriptors = [...]string{"@hourly", "@daily", "@midnight", "@weekly", "@mon
 
 // parseEvery reads what follows @every.
 func parseEvery(words []string) (time.Duration, error) {
-	d, err := time.ParseDuration(strings.Join(words, ""))
-	switch {
+	text := strings.Join(words, "")
+	d, err := time.ParseDuration(text)
+	switch days, other := parseDuration(text); {
+	case err != nil && other == nil && days >= MinEvery:
+		return 0, fmt.Errorf("a day is 24h here: write @every %s", hours(days))
 	case len(words) != 1 || err != nil:
 		return 0, errors.New("want one duration after @every, such as 90m or 1h30m; a day is 24h")
 	case d < MinEvery || d%time.Second != 0:
-		return 0, errors.New("the duration must be a minute or more, in whole seconds")
+		return 0, errors.New("the duration must be a minute or more, in whole seconds: write @every 1m or more")
 	}
 	return d, nil
 }
@@ -46,10 +51,17 @@ func parseEvery(words []string) (time.Duration, error) {
 // parseDescriptor checks a descriptor other than @every, and reports whether it
 // is a list of fixed times.
 func parseDescriptor(text string) (expr string, fixed bool, err error) {
+	if text == "@reboot" {
+		return "", false, fmt.Errorf("%w; to run a job at boot, let the machine start runner run JOB", errNoDescriptor())
+	}
 	if !slices.Contains(descriptors[:], text) {
-		return "", false, fmt.Errorf("there is no such descriptor, want one of %s, @every 90m", strings.Join(descriptors[:], ", "))
+		return "", false, fmt.Errorf("%w%s", errNoDescriptor(), spelling.Hint(text, append(descriptors[:], "@every")...))
 	}
 	return text, text != "@hourly", nil
+}
+
+func errNoDescriptor() error {
+	return fmt.Errorf("there is no such descriptor, want one of %s, @every 90m", strings.Join(descriptors[:], ", "))
 }
 
 // parseFields checks the five fields, writes them as robfig/cron knows them,
@@ -59,7 +71,7 @@ func parseFields(words []string) (expr string, fixed bool, err error) {
 		return "", false, fmt.Errorf("did you mean %s?", text)
 	}
 	if len(words) != len(cronFields) {
-		return "", false, fmt.Errorf("got %d fields, want 5: minute, hour, day of month, month, day of week", len(words))
+		return "", false, fmt.Errorf("got %d %s, want 5: minute, hour, day of month, month, day of week%s", len(words), plural("field", len(words)), otherLine(words))
 	}
 	fields := make([]string, len(words))
 	for i, f := range cronFields {
@@ -92,7 +104,7 @@ func (f *cronField) translate(text string) (string, error) {
 	for i, element := range elements {
 		var err error
 		if elements[i], err = f.element(element); err != nil {
-			return "", err
+			return "", fmt.Errorf("%w%s", err, f.otherElement(element))
 		}
 	}
 	return strings.Join(elements, ","), nil
@@ -108,7 +120,7 @@ func (f *cronField) element(text string) (string, error) {
 			return "", fmt.Errorf("the step %q is not from 1 to %d", stepText, f.max-f.min+1)
 		}
 	}
-	if bounds == "*" || bounds == "?" {
+	if bounds == "*" || bounds == "?" && f.days() {
 		return text, nil
 	}
 	low, high, isRange := strings.Cut(bounds, "-")
@@ -127,7 +139,7 @@ func (f *cronField) element(text string) (string, error) {
 	}
 	switch {
 	case last < first:
-		return "", fmt.Errorf("the range %s ends before it begins, write it as two", bounds)
+		return "", fmt.Errorf("the range %s ends before it begins, write it as two: %s-%d,%d-%s", bounds, low, f.max, f.min, high)
 	case f.max != sunday || last != sunday:
 		return text, nil
 	}
@@ -137,6 +149,9 @@ func (f *cronField) element(text string) (string, error) {
 	}
 	return strings.Join(days, ","), nil
 }
+
+// days reports whether the field is about days, where ? is another word for *.
+func (f *cronField) days() bool { return strings.HasPrefix(f.name, "day") }
 
 // value reads a number or a name.
 func (f *cronField) value(text string) (int, error) {

@@ -154,6 +154,9 @@ func (s *source) schedule(d *draft) {
 		return
 	}
 	d.Schedule = schedule
+	for _, remark := range schedule.Remarks() {
+		s.warn(n, at, "schedule %q: %s", schedule, remark)
+	}
 	if s.has(d.field + ".after") {
 		s.problem(n, at, "the job has after as well; it can start at fixed times or after another job, not both")
 	}
@@ -174,6 +177,9 @@ func (s *source) zone(to **time.Location) decoder {
 		if err != nil {
 			s.problem(n, field, "%v", err)
 			return
+		}
+		if remark := fixedZone(name); remark != "" {
+			s.warn(n, field, "%s", remark)
 		}
 		s.zones[name] = zone
 		*to = zone

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/robfig/cron/v3"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // MinEvery is the shortest time between occurrences of an @every schedule.
@@ -51,6 +53,9 @@ type Schedule struct {
 func ParseSchedule(expr string, zone *time.Location) (*Schedule, error) {
 	if zone == nil {
 		zone = time.UTC
+	}
+	if around := spelling.Around(expr); around != "" {
+		return nil, fmt.Errorf("schedule %q: %s, write it without", short(expr), around)
 	}
 	words := strings.Fields(expr)
 	s := &Schedule{text: strings.Join(words, " "), zone: zone}

@@ -43,7 +43,7 @@ func TestParseScheduleNamesTheFieldAndItsRange(t *testing.T) {
 		"@reboot":               "no such descriptor, want one of @hourly, @daily,",
 		"@every":                "want one duration after @every",
 		"@every 1h 30m":         "want one duration after @every",
-		"@every 1d":             "a day is 24h",
+		"@every 1d":             "a day is 24h here: write @every 24h",
 		"@every 59s":            "a minute or more, in whole seconds",
 		"@every 90.5s":          "a minute or more, in whole seconds",
 		"@every -2h":            "a minute or more",
@@ -53,6 +53,72 @@ func TestParseScheduleNamesTheFieldAndItsRange(t *testing.T) {
 			s, err := jobs.ParseSchedule(expr, time.UTC)
 			if s != nil || err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v and %v, want an error with %q", s, err, want)
+			}
+		})
+	}
+}
+
+func TestAScheduleOfOthersIsToldInOurWords(t *testing.T) {
+	tests := map[string]string{
+		"0 0 L * *":                   "L, the last day of the month, is not possible: write 1 for the day after it, or 28",
+		"0 0 LW * *":                  "L, the last day",
+		"0 0 15W * *":                 "W, the nearest weekday, is not possible: write the day alone, 15",
+		"0 0 * * 5L":                  "write the day alone for each week, such as FRI",
+		"0 0 * * L":                   "such as SAT",
+		"0 0 * * MON#1":               "#, one week of the month, is not possible: write the day alone for each week, such as MON",
+		"H H * * *":                   "H, a value that Jenkins picks, is not possible: write a number, such as 17, and jitter",
+		"H/15 * * * *":                "write */15, and jitter",
+		"0~59 2 * * *":                "write a number, and jitter",
+		"? 2 * * *":                   "? is possible for days only: write *",
+		"0 0 2 * * ?":                 "seconds and years are not possible: write 0 2 * * *",
+		"0 0 2 ? * MON-FRI 2026-2030": "seconds and years are not possible: write 0 2 * * MON-FRI",
+		"0 2 * * ? *":                 "a year is not possible: write 0 2 * * *",
+		"cron(0 2 * * ? 2026)":        "a year is not possible: write 0 2 * * *",
+		"rate(1 day)":                 "write @every 24h",
+		"0 2 * * * root /bin/x \\%F":  "a command or user has no place in a schedule: write 0 2 * * *",
+		"0 2 * * * America/Chicago":   "use time_zone: America/Chicago",
+		"02:30":                       "for each day at 02:30 write 30 2 * * *",
+		"@reboot":                     "to run a job at boot, let the machine start runner run JOB",
+		"@dialy":                      "did you mean @daily?",
+		"@every 1s":                   "write @every 1m or more",
+		"*/90 * * * *":                "for every 90 minutes write @every 1h30m",
+		"0 */36 * * *":                "for every 36 hours write @every 36h",
+		"0 22-2 * * *":                "write it as two: 22-23,0-2",
+		"0 0 * * Monday":              "did you mean MON?",
+		"0 2 * * 1–5":                 "not ASCII",
+		"\"0 2 * * *\"":               "there are quotes around it, write it without",
+		"\ufeff0 2 * * *":             "there is a byte order mark before it",
+	}
+	for expr, want := range tests {
+		t.Run(expr, func(t *testing.T) {
+			s, err := jobs.ParseSchedule(expr, time.UTC)
+			if s != nil || err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v and %v, want an error with %q", s, err, want)
+			}
+		})
+	}
+}
+
+func TestRemarksTellWhatFewExpect(t *testing.T) {
+	const either = "it is due on each day that matches either of them, not only where both match"
+	tests := map[string][]string{
+		"0 2 1-7 * MON": {"the day of month (1-7) and the day of week (MON) are both restricted: " + either},
+		"0 2 1-31 * 1":  {"the day of month (1-31) and the day of week (1) are both restricted: " + either + "; that is each day"},
+		"*/45 * * * *": {`minute "*/45" is 0, 45 of each hour, which is uneven: the last gap is 15 minutes long, not 45; ` +
+			"for every 45 minutes write @every 45m"},
+		"0/7 * * * *": {`minute "0/7" is 0, 7, 14, …, 56 of each hour, which is uneven: the last gap is 4 minutes long, not 7; ` +
+			"for every 7 minutes write @every 7m"},
+		"0 */5 * * *": {`hour "*/5" is 0, 5, 10, 15, 20 of each day, which is uneven: the last gap is 4 hours long, not 5; for every 5 hours write @every 5h`},
+		"0 0 */2 * *": {`day of month "*/2" is 1, 3, 5, …, 31 of each month, and begins anew with each month; for every 2 days write @every 48h`},
+		"0 0 * * */2": {`day of week "*/2" is 0, 2, 4, 6 of each week, which is uneven: the last gap is 1 day long, not 2`},
+		"0 0 1 */5 *": {`month "*/5" is 1, 6, 11 of each year, which is uneven: the last gap is 2 months long, not 5`},
+		"0 2 * * MON": nil, "0 2 1 * *": nil, "0 2 ? * MON": nil, "0 2 */1 * MON": nil, "*/15 * * * *": nil, "0 */6 * * *": nil,
+		"*/45 2 * * *": nil, "0 0 */2 1 *": nil, "10-20/7 * * * *": nil, "*/60 * * * *": nil, "@daily": nil, "@every 45m": nil,
+	}
+	for expr, want := range tests {
+		t.Run(expr, func(t *testing.T) {
+			if diff := cmp.Diff(want, schedule(t, expr, "UTC").Remarks()); diff != "" {
+				t.Errorf("remarks (-want +got):\n%s", diff)
 			}
 		})
 	}
@@ -213,7 +279,10 @@ func FuzzParseSchedule(f *testing.F) {
 	for _, rule := range oracleRules {
 		f.Add(rule.expr, int64(1_772_956_800))
 	}
-	for _, expr := range []string{"TZ=UTC", "CRON_TZ=UTC ", "TZ=", "0 0 30 2 *", "60 * * * *", "*/0 * * * *", "0 0 * * 7", "0 0 29 2 *", "@every 90m", "@", ", , , , ,"} {
+	for _, expr := range []string{
+		"TZ=UTC", "CRON_TZ=UTC ", "TZ=", "0 0 30 2 *", "60 * * * *", "*/0 * * * *", "0 0 * * 7", "0 0 29 2 *", "@every 90m", "@", ", , , , ,", "0 2 1-7 * MON", "*/45 */5 */2 */5 */2",
+		"0 0 L * 5#1", "H/15 ~ 15W ? *", "0 0 2 * * ? 2026", "cron(0 2 * * ? *)", "rate(5 days)", "02:00", "0 2 * * * root x", "'0 2 * * *'", "@every 9d",
+	} {
 		f.Add(expr, int64(1_793_516_400))
 	}
 	zones := []*time.Location{time.UTC, load(f, "America/Chicago"), load(f, "Australia/Lord_Howe"), load(f, "Pacific/Apia")}
@@ -240,6 +309,11 @@ func FuzzParseSchedule(f *testing.F) {
 			}
 			if note := s.Note(next); strings.Contains(note, "\n") {
 				t.Errorf("%q in %v at %v: got the note %q", expr, zone, next, note)
+			}
+			for _, remark := range s.Remarks() {
+				if remark == "" || strings.Contains(remark, "\n") {
+					t.Errorf("%q: got the remark %q", expr, remark)
+				}
 			}
 			if again, err := jobs.ParseSchedule(s.String(), zone); err != nil || !again.Next(from).Equal(next) {
 				t.Errorf("%q: as %q it is another schedule, %v", expr, s, err)

@@ -5,6 +5,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -73,13 +74,13 @@ func (s *source) syncLevel(to **transfer.SyncLevel) decoder {
 			return
 		}
 		text, ok := n.(*ast.StringNode)
-		if !ok || len(text.Value) < 2 {
+		if !ok {
 			s.wrongType(n, field, "exists, size, mtime, checksum or 0 to 3")
 			return
 		}
 		level, err := transfer.ParseSyncLevel(text.Value)
 		if err != nil {
-			s.problem(n, field, "%v", err)
+			s.problem(n, field, "%v%s", err, spelling.Hint(text.Value, "exists", "size", "mtime", "checksum"))
 			return
 		}
 		*to = &level

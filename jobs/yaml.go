@@ -108,13 +108,17 @@ func (s *source) plain(parts []token.Tokens) bool {
 	good := true
 	for _, tokens := range parts {
 		size := sizing{keys: map[int]int{}}
+		refusedLine := 0 // one problem for each line is enough: * * * * * has five aliases
 		for _, t := range tokens {
 			if msg := size.add(t); msg != "" {
 				s.problemAt(t.Position, 0, "", "%s", msg)
 				return false
 			}
-			if msg, bad := refused[t.Type]; bad {
-				good = false
+			if msg, bad := refused[t.Type]; bad && t.Position.Line != refusedLine {
+				good, refusedLine = false, t.Position.Line
+				if text := s.unquoted(t.Position); text != "" {
+					msg = fmt.Sprintf("a text that begins with %c needs quotes, since YAML has another meaning for it: write %q", text[0], text)
+				}
 				s.problemAt(t.Position, 0, "", "%s", msg)
 			}
 		}
@@ -170,6 +174,28 @@ func (z *sizing) add(t *token.Token) string {
 	return ""
 }
 
+// unquotedSchedule is the end of a line on which a schedule has no quotes.
+var unquotedSchedule = lazy(`\bschedule["']?:\s*$`)
+
+// unquoted returns the schedule that begins at a place without quotes, or "".
+func (s *source) unquoted(at *token.Position) string {
+	if at == nil || at.Line < 1 || at.Line > len(s.lines) {
+		return ""
+	}
+	line := []rune(s.lines[at.Line-1])
+	begin := min(max(0, at.Column-1), len(line))
+	before, text := string(line[:begin]), string(line[begin:])
+	if !unquotedSchedule().MatchString(before) {
+		return ""
+	}
+	text, _, _ = strings.Cut(text, " #")
+	if strings.Contains(before, "{") { // the mapping goes on behind it
+		text = text[:len(text)-len(strings.TrimLeft(text, "*/0123456789 ,-@abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"))]
+		text, _, _ = strings.Cut(text, ", ")
+	}
+	return strings.TrimSpace(text)
+}
+
 var unquotedTemplate = lazy(`(^|[:\-,\[]\s+)\{\{`)
 
 // syntax reports an error of the YAML parser.
@@ -196,6 +222,9 @@ func (s *source) syntax(err error) {
 		msg = "a text that begins with {{ needs quotes"
 	case strings.Contains(msg, "is a reserved character"):
 		msg += "; a text that begins with it needs quotes"
+		if text := s.unquoted(at); text != "" {
+			msg += fmt.Sprintf(": write %q", text)
+		}
 	}
 	s.problemAt(at, 0, "", "%s", msg)
 }

@@ -38,5 +38,5 @@ func ParseSyncLevel(s string) (SyncLevel, error) {
 	if len(s) == 1 && s[0] >= '0' && s[0] <= '3' {
 		return SyncLevel(s[0] - '0'), nil
 	}
-	return 0, fmt.Errorf("%q is no sync level; use exists, size, mtime, checksum or 0 to 3", s)
+	return 0, fmt.Errorf("%q is not a sync level, want exists, size, mtime, checksum or 0 to 3", s)
 }

@@ -26,6 +26,37 @@ type nextDocument struct {
 	Note         string    `json:"note,omitempty"` // only if asked for
 }
 
+// A nextResult is the result of "runner next".
+type nextResult struct {
+	Occurrences []nextDocument `json:"occurrences"`
+	Remarks     []jobRemark    `json:"remarks,omitempty"` // only if asked for
+}
+
+// A jobRemark tells what the schedule of a job does that few expect of it.
+type jobRemark struct {
+	Job    string `json:"job"`
+	Remark string `json:"remark"`
+}
+
+func (r *nextResult) remark(scheduled []*jobs.Job) {
+	for _, j := range scheduled {
+		for _, remark := range j.Schedule.Remarks() {
+			r.Remarks = append(r.Remarks, jobRemark{j.Name, remark})
+		}
+	}
+}
+
+// text prints the table, and the remarks below it.
+func (r *nextResult) text(w io.Writer) {
+	nextTable(w, r.Occurrences)
+	if len(r.Remarks) > 0 {
+		fmt.Fprintln(w)
+	}
+	for _, remark := range r.Remarks {
+		fmt.Fprintf(w, "%s: %s\n", remark.Job, remark.Remark)
+	}
+}
+
 func (a *app) nextCommand() *cobra.Command {
 	var from instant
 	var count int
@@ -56,15 +87,18 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 			if !from.IsZero() {
 				begin = from.Add(-1) // an occurrence at that very instant counts
 			}
-			coming := comingOccurrences(scheduled, begin, count, explain)
-			return a.print(map[string]any{"occurrences": coming}, func(w io.Writer) { nextTable(w, coming) })
+			doc := nextResult{Occurrences: comingOccurrences(scheduled, begin, count, explain)}
+			if explain {
+				doc.remark(scheduled)
+			}
+			return a.print(doc, doc.text)
 		},
 	}
 	flags := c.Flags()
 	a.jobsFlag(c)
 	flags.Var(&from, "from", "begin at this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
 	flags.IntVar(&count, "count", 10, "how many occurrences to print")
-	flags.BoolVar(&explain, "explain", false, "tell what daylight saving does to them")
+	flags.BoolVar(&explain, "explain", false, "tell what daylight saving does to them, and what few expect of a schedule")
 	return c
 }
 

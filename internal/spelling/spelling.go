@@ -1,5 +1,5 @@
-// Package spelling finds the word that somebody meant: the name of a job, a
-// flag, a key or a variable that was misspelled.
+// Package spelling finds what somebody meant to write: the name of a job, a
+// flag, a key or a variable that was misspelled, a value in quotes too many.
 package spelling
 
 import "strings"
@@ -65,4 +65,18 @@ func Distance(a, b string) int {
 		}
 	}
 	return row[len(b)]
+}
+
+// Around says what a tool has left around a text, as in "there are quotes around
+// it", or "". docker run --env-file and editors of Secrets keep quotes
+// that a shell takes away, and some editors begin a file with a byte order mark.
+func Around(text string) string {
+	text = strings.TrimSpace(text)
+	switch {
+	case strings.HasPrefix(text, "\ufeff"):
+		return "there is a byte order mark before it"
+	case text != strings.Trim(text, "\"'`“”‘’"):
+		return "there are quotes around it"
+	}
+	return ""
 }

@@ -55,6 +55,17 @@ func TestDistanceCountsMistakes(t *testing.T) {
 	}
 }
 
+func TestAroundNamesWhatAToolHasLeft(t *testing.T) {
+	for text, want := range map[string]string{
+		`"a"`: "there are quotes around it", " 'a'\r\n": "there are quotes around it", `"a`: "there are quotes around it", "“a”": "there are quotes around it",
+		"\ufeffa": "there is a byte order mark before it", "a": "", "": "", ` a"b `: "", "it's": "",
+	} {
+		if got := spelling.Around(text); got != want {
+			t.Errorf("Around(%q) is %q, want %q", text, got, want)
+		}
+	}
+}
+
 func FuzzDistance(f *testing.F) {
 	f.Add("nightly", "nihgtly")
 	f.Fuzz(func(t *testing.T, a, b string) {

@@ -1,0 +1,84 @@
+package jobs
+
+import (
+	"fmt"
+	"math/bits"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// star is the bit with which robfig/cron marks a field that is not restricted.
+const star = 1 << 63
+
+// Remarks tells what the schedule does that few expect of it: that it is due on
+// days of either kind where both are restricted, and that a step which does not
+// divide an hour, a day or a month leaves uneven gaps. It is empty for most.
+func (s *Schedule) Remarks() []string {
+	words := strings.Fields(s.text)
+	if s.clock == nil || len(words) != len(cronFields) {
+		return nil
+	}
+	var remarks []string
+	if s.clock.Dom&star == 0 && s.clock.Dow&star == 0 {
+		remark := fmt.Sprintf("the day of month (%s) and the day of week (%s) are both restricted: "+
+			"it is due on each day that matches either of them, not only where both match", words[2], words[4])
+		if bits.OnesCount64(s.clock.Dom) == 31 || bits.OnesCount64(s.clock.Dow) == sunday {
+			remark += "; that is each day"
+		}
+		remarks = append(remarks, remark)
+	}
+	for i, f := range cronFields {
+		once := f.name == "minute" && bits.OnesCount64(s.clock.Hour&^star) == 1 ||
+			f.name == "day of month" && bits.OnesCount64(s.clock.Month&^star) == 1
+		if remark := f.uneven(words[i]); remark != "" && !once { // where it does not begin anew there is no last gap
+			remarks = append(remarks, remark)
+		}
+	}
+	return remarks
+}
+
+// uneven tells about a step over the whole field that does not divide it.
+func (f *cronField) uneven(text string) string {
+	bounds, stepText, stepped := strings.Cut(text, "/")
+	step, ok := number(stepText)
+	if !stepped || !ok || step < 2 || bounds != "*" && bounds != "?" && bounds != strconv.Itoa(f.min) {
+		return ""
+	}
+	last := f.max
+	if last == sunday {
+		last-- // the other number of Sunday
+	}
+	span := last - f.min + 1
+	var values []string
+	value := f.min
+	for v := f.min; v <= last; v += step {
+		values, value = append(values, strconv.Itoa(v)), v
+	}
+	gap := f.min + span - value
+	if gap == step && f.name != "day of month" {
+		return ""
+	}
+	if len(values) > 6 {
+		values = slices.Concat(values[:3], []string{"…"}, values[len(values)-1:])
+	}
+	where := map[string]string{"minute": "hour", "hour": "day", "day of month": "month", "month": "year", "day of week": "week"}[f.name]
+	remark := fmt.Sprintf("%s %q is %s of each %s", f.name, text, strings.Join(values, ", "), where)
+	switch {
+	case len(values) == 1:
+		return remark + ", once only: write " + values[0] + f.asEvery(stepText)
+	case f.name == "day of month":
+		remark += ", and begins anew with each month"
+	default:
+		unit := strings.Replace(f.name, "day of week", "day", 1)
+		remark += fmt.Sprintf(", which is uneven: the last gap is %d %s long, not %d", gap, plural(unit, gap), step)
+	}
+	return remark + f.asEvery(stepText)
+}
+
+func plural(word string, n int) string {
+	if n == 1 {
+		return word
+	}
+	return word + "s"
+}
