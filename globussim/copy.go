@@ -134,7 +134,9 @@ func (w *worker) stream(ctx context.Context, u unit, in io.Reader, out io.Writer
 func (w *worker) verify(ctx context.Context, u unit, part string, done success) error {
 	t := w.task
 	if u.item.checksum != "" && u.item.checksum != done.checksum {
-		return u.atSource(t, codeChecksum)
+		f := u.atSource(t, codeExternal)
+		f.fatal = true
+		return f
 	}
 	if !t.spec.VerifyChecksum {
 		return nil

@@ -21,6 +21,7 @@ const (
 	codeNotEmpty      = "DIRECTORY_NOT_EMPTY"
 	codeQuota         = "QUOTA_EXCEEDED"
 	codeChecksum      = "VERIFY_CHECKSUM"
+	codeExternal      = "EXTERNAL_CHECKSUM_MISMATCH"
 	codeEndpoint      = "ENDPOINT_ERROR"
 	codeCredentials   = "CREDENTIALS_EXPIRED"
 	codeOffline       = "GC_NOT_CONNECTED"

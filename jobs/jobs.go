@@ -64,7 +64,7 @@ type Job struct {
 	// StalledAfter is how long a task may make no progress before it counts
 	// as stalled. 0 means 30 minutes.
 	StalledAfter time.Duration
-	// On says what to do about a task that does not get on.
+	// On says what to do about a task that makes no progress.
 	On Reactions
 	// AllowSkipped makes a task that skipped source errors a success.
 	AllowSkipped bool
@@ -135,7 +135,7 @@ const (
 	Replace Concurrency = "replace" // cancel the other task if it is of the same job, then submit
 )
 
-// A Reaction is what to do about a task that does not get on.
+// A Reaction is what to do about a task that makes no progress.
 type Reaction string
 
 // The reactions.

@@ -7,7 +7,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Class says how an unfinished task gets on.
+// A Class says what progress an unfinished task makes.
 type Class string
 
 // The classes of an unfinished task.
@@ -38,12 +38,12 @@ type course struct {
 // look takes in what the task shows now and returns its class.
 func (c *course) look(t *transfer.Task, now time.Time) Class {
 	needs := t.Status == transfer.Inactive || t.IsPaused
-	// The time in which a task could not get on by itself does not count.
+	// The time in which a task was held does not count.
 	if w := work(t); w != c.work || c.moved.IsZero() || t.NiceStatus == "Queued" || needs {
 		c.work, c.moved, c.stuck = w, now, time.Time{}
 	}
 	trouble := troubled(t)
-	if !trouble || !fault.Lasting(t.NiceStatus) {
+	if !trouble || !fault.OfTask(t.NiceStatus).Lasting {
 		c.stuck = time.Time{}
 	} else if c.stuck.IsZero() {
 		c.stuck = now
@@ -74,7 +74,7 @@ func troubled(t *transfer.Task) bool {
 	return true
 }
 
-// work is a number that grows whenever the task gets on.
+// work is a number that grows whenever the task makes progress.
 func work(t *transfer.Task) int64 {
 	return t.BytesTransferred + t.BytesChecksummed + t.Files + t.Directories +
 		t.FilesTransferred + t.FilesSkipped + t.SubtasksSucceeded

@@ -9,7 +9,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// explain says in words why the task does not get on, and gives Globus's code.
+// explain says in words why the task makes no progress, and gives Globus's code.
 // It asks once for each change; an answer that does not come is no reason to
 // stop watching.
 func (w *watcher) explain(ctx context.Context) (why, code string) {

@@ -109,6 +109,7 @@ type Failure struct {
 	Err     error  // the cause; may be nil
 
 	state State // of the run; empty leaves it as it is
+	again bool  // the task ended FAILED, and another attempt may do better
 }
 
 func (f *Failure) Error() string {

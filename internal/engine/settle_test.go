@@ -85,12 +85,67 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 			says: []string{"canceled because it stalled", "no progress since 2000-01-01T00:00:"},
 		},
 		"stalled by an error": {
-			job: func(j *jobs.Job) {
-				paths("/data/a.txt", "/copy/")(j)
-				j.On.Stalled = jobs.Cancel
+			job:     func(j *jobs.Job) { j.On.Stalled, j.StalledAfter = jobs.Cancel, 3*time.Hour },
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			act: func(b *bench) {
+				offline := func(c *globussim.Condition) { c.Offline = true }
+				if err := b.ChangeCollection(globussim.CollectionID("vault"), offline); err != nil {
+					b.t.Error(err)
+				}
+				b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask})
 			},
-			state: engine.Expired, kind: fault.TimedOut, code: "IS_A_DIRECTORY",
-			says: []string{"canceled because it stalled", "no progress since 2000-01-01T00:00:", "IS_A_DIRECTORY: "},
+			state: engine.Expired, kind: fault.TimedOut, code: "GC_NOT_CONNECTED",
+			says: []string{"canceled because it stalled", "no progress since 2000-01-01T", "GC_NOT_CONNECTED: ", "start Globus Connect Personal"},
+		},
+		"a file onto a folder": {
+			job:   paths("/data/a.txt", "/copy/"),
+			state: engine.Broken, kind: fault.Refused, code: "IS_A_DIRECTORY",
+			says: []string{"could not succeed", "IS_A_DIRECTORY: ", "/copy", "with its file name"},
+		},
+		"a folder into a file": {
+			job: func(j *jobs.Job) {
+				doc := copyOf("/data/", "/f.txt/")
+				doc.Items = append([]transfer.Item{{SourcePath: "/data/a.txt", DestinationPath: "/f.txt"}}, doc.Items...)
+				j.Steps = jobs.Single(doc)
+			},
+			state: engine.Broken, kind: fault.Refused, code: "NOT_A_DIRECTORY",
+			says: []string{"could not succeed", "NOT_A_DIRECTORY: ", "a file is where a folder was expected"},
+		},
+		"the checksum of another file": {
+			job: func(j *jobs.Job) {
+				paths("/data/a.txt", "/a.txt")(j)
+				j.Steps[0].Transfer.Items[0].ExternalChecksum = "d41d8cd98f00b204e9800998ecf8427f"
+			},
+			state: engine.Broken, kind: fault.Refused, code: "EXTERNAL_CHECKSUM_MISMATCH",
+			says: []string{"failed: ", "/data/a.txt", "whether the file or the checksum in the batch is wrong"},
+		},
+		"quota, and the task is to fail": {
+			job: func(j *jobs.Job) {
+				paths("/data/", "/copy/")(j)
+				j.Steps[0].Transfer.FailOnQuotaErrors = true
+			},
+			state: engine.Broken, kind: fault.Refused, code: "QUOTA_EXCEEDED",
+			says:   []string{"failed: ", "QUOTA_EXCEEDED", "free space on the destination"},
+			config: func(cfg *globussim.Config) { cfg.Collections[1].Quota = 5 },
+		},
+		"failed for lack of permission": {
+			disturb: globussim.Disturbance{Action: globussim.FailTask, Code: "PERMISSION_DENIED"},
+			state:   engine.Broken, kind: fault.Refused, code: "PERMISSION_DENIED",
+			says: []string{"failed: ", "ask the collection's owner for access"},
+		},
+		"failed because of the server's certificate": {
+			disturb: globussim.Disturbance{Action: globussim.FailTask, Code: "INVALID_SERVICE_CREDENTIAL"},
+			state:   engine.Broken, kind: fault.Refused, code: "INVALID_SERVICE_CREDENTIAL",
+			says: []string{"failed: ", "tell the collection's owner"},
+		},
+		"a delete of what is not there": {
+			job: func(j *jobs.Job) {
+				j.Steps = []jobs.Step{{Delete: &transfer.Delete{
+					Endpoint: globussim.CollectionID("vault"), Items: []transfer.DeleteItem{{Path: "/missing"}},
+				}}}
+			},
+			state: engine.Broken, kind: fault.Refused, code: "FILE_NOT_FOUND",
+			says: []string{"failed: ", "/missing", "check that the path exists"},
 		},
 		"paused": {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
@@ -141,6 +196,42 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 					t.Errorf("the message has several lines: %q", f.Error())
 				}
 			}, edits...)
+		})
+	}
+}
+
+func TestFailedTaskMeansWhatItsLastErrorDoes(t *testing.T) {
+	tests := map[string]struct {
+		fatal, last string // codes
+		kind        fault.Kind
+		code        string
+	}{
+		"a cause that Globus named":       {"QUOTA_EXCEEDED", "CONNECTION_RESET", fault.Refused, "QUOTA_EXCEEDED"},
+		"a catch-all after a lasting one": {"ENDPOINT_ERROR", "PERMISSION_DENIED", fault.Refused, "PERMISSION_DENIED"},
+		"none named":                      {"", "NO_SPACE_LEFT", fault.Refused, "NO_SPACE_LEFT"},
+		"one that may pass":               {"ENDPOINT_ERROR", "CONNECTION_RESET", fault.Failed, "ENDPOINT_ERROR"},
+		"none known":                      {"", "", fault.Failed, ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.stall()
+				id := b.start(b.order())
+				doc, events := `{"DATA_TYPE": "task", "status": "FAILED", "task_id": "`+id+`"`, ""
+				if tt.fatal != "" {
+					doc += `, "fatal_error": {"code": "` + tt.fatal + `", "description": "d"}`
+				}
+				if tt.last != "" {
+					events = `{"DATA_TYPE": "event", "code": "` + tt.last + `", "is_error": true, "details": "x"}`
+				}
+				b.Fail(
+					globussim.Fault{Method: "GET", Path: taskPath, Body: doc + "}"},
+					globussim.Fault{Method: "GET", Path: taskPath + "/event_list", Body: `{"DATA_TYPE": "event_list", "total": 1, "DATA": [` + events + `]}`},
+				)
+				if f := failure(t, b.run(t.Context(), b.order()), tt.kind); f.Code != tt.code {
+					t.Errorf("got code %q in %q, want %q", f.Code, f, tt.code)
+				}
+			})
 		})
 	}
 }

@@ -62,7 +62,7 @@ func (r *part) do(ctx context.Context) error {
 			return nil
 		}
 		f, ok := errors.AsType[*Failure](err)
-		if !ok || f.Kind != fault.Failed || r.tries >= r.Job.BackoffLimit {
+		if !ok || !f.again || r.tries >= r.Job.BackoffLimit {
 			return err
 		}
 		delay := r.Job.Backoff << min(r.tries, 10)

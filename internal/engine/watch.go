@@ -16,7 +16,7 @@ import (
 const (
 	firstPoll = time.Second
 	lastPoll  = 15 * time.Second
-	// heartbeat is how often, at most, a task that gets on is logged.
+	// heartbeat is how often, at most, a task that makes progress is logged.
 	heartbeat = time.Minute
 	// cancelTime bounds the cancel of a task after the end of the run's own
 	// context.
@@ -110,13 +110,13 @@ func (w *watcher) judge(ctx context.Context) {
 	}
 }
 
-// beat logs a task that gets on, once in a while.
+// beat logs a task that makes progress, once in a while.
 func (w *watcher) beat(now time.Time) {
 	if w.said.IsZero() {
 		w.said = now
 	}
 	if w.class != Needs && now.Sub(w.said) >= heartbeat && w.course.moved.After(w.said) {
-		w.say(slog.LevelInfo, "task gets on")
+		w.say(slog.LevelInfo, "task makes progress")
 	}
 }
 
@@ -152,13 +152,13 @@ func (w *watcher) cancel(ctx context.Context, why, code string) {
 	switch w.class {
 	case Needs:
 		end.Kind, end.state = fault.NeedsHuman, Canceled
-		end.Message = fmt.Sprintf("task %s was canceled because only a person can let it go on (%s)", end.TaskID, why)
+		end.Message = fmt.Sprintf("task %s was canceled because only a person can resume it (%s)", end.TaskID, why)
 	case Stalled:
 		end.Kind, end.state = fault.TimedOut, Expired
-		end.Message = fmt.Sprintf("task %s was canceled because it stalled (%s)", end.TaskID, why)
+		end.Message = advised(fmt.Sprintf("task %s was canceled because it stalled (%s)", end.TaskID, why), code)
 	default:
 		end.Kind, end.state = fault.Refused, Broken
-		end.Message = fmt.Sprintf("task %s was canceled because it could not have gone on (%s); %s", end.TaskID, why, fault.Remedy(code))
+		end.Message = advised(fmt.Sprintf("task %s was canceled because it could not succeed (%s)", end.TaskID, why), code)
 	}
 	if _, err := w.globus.CancelTask(ctx, w.task.TaskID); err != nil {
 		w.log.Warn("task could not be canceled", "err", err)
@@ -229,11 +229,39 @@ func (w *watcher) settle(ctx context.Context) error {
 		if t.FatalError != nil && t.FatalError.Description != "" {
 			f.Message += ": " + oneLine(t.FatalError.Description)
 		}
+		f.again = true
 	}
 	if last != nil {
 		f.Message += "; its last error was " + describe(last)
 	}
+	switch {
+	case f.again:
+		blame(f, last)
+	case f.Kind == fault.TimedOut && last != nil:
+		f.Message = advised(f.Message, last.Code)
+	}
 	return f
+}
+
+// blame says what a failed task's own code means, or else its last error: what
+// does not pass by itself has a kind of its own, and a next step.
+func blame(f *Failure, last *transfer.Event) {
+	trouble := fault.OfTask(f.Code)
+	if last != nil && trouble.Kind == fault.Failed {
+		if its := fault.OfTask(last.Code); f.Code == "" || its.Kind != fault.Failed {
+			f.Code, trouble = last.Code, its
+		}
+	}
+	f.Kind = trouble.Kind
+	f.Message = advised(f.Message, f.Code)
+}
+
+// advised adds the next step for an error event of this code, if there is one.
+func advised(message, code string) string {
+	if next := fault.OfTask(code).Next; next != "" {
+		message += "; " + next
+	}
+	return message
 }
 
 // skipped is the failure of a task that succeeded without some of its files.

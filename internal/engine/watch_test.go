@@ -104,7 +104,7 @@ func (b *bench) warned(t *testing.T) []string {
 
 func TestPauseIsTheManagersWordAndNoStall(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		b.stall() // so that it does not get on right after the pause
+		b.stall() // so that it makes no progress right after the pause
 		vault := globussim.CollectionID("vault")
 		b.after(10*time.Minute, func() {
 			if _, err := b.Pause(globussim.PauseRule{Collection: vault, Message: "new disks until noon"}); err != nil {
@@ -129,11 +129,42 @@ func TestPauseIsTheManagersWordAndNoStall(t *testing.T) {
 	})
 }
 
+func TestHopelessTaskIsGivenTimeByWhatItHasMoved(t *testing.T) {
+	tests := map[string]struct {
+		job      func(*jobs.Job)
+		from, to time.Duration // from the submission to the end
+	}{
+		"nothing yet":       {paths("/missing.txt", "/missing.txt"), 10 * time.Second, 20 * time.Second},
+		"something already": {moving(), 60 * time.Second, 90 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				r := b.run(t.Context(), b.order(tt.job))
+				if f := failure(t, r, fault.Refused); f.Code != "FILE_NOT_FOUND" {
+					t.Errorf("got %+v", f)
+				}
+				if took := r.Finished.Sub(r.Started); took < tt.from || took > tt.to {
+					t.Errorf("it was canceled after %v, want %v to %v", took, tt.from, tt.to)
+				}
+			})
+		})
+	}
+}
+
+// moving is a job with one file that is there and one that is not.
+func moving() func(*jobs.Job) {
+	return func(j *jobs.Job) {
+		skipping(false)(j)
+		j.Steps[0].Transfer.SkipSourceErrors = false
+	}
+}
+
 func TestCancelThatDoesNotWorkIsTriedAgain(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.Fail(globussim.Fault{Path: taskPath + "/cancel", Status: 403, Times: 3})
 		r := b.run(t.Context(), b.order(paths("/missing.txt", "/missing.txt")))
-		contains(t, failure(t, r, fault.Refused).Message, "could not have gone on")
+		contains(t, failure(t, r, fault.Refused).Message, "could not succeed")
 		if took := r.Finished.Sub(r.Started); took < 3*time.Minute || took > 5*time.Minute {
 			t.Errorf("it took %v, want a try each minute", took)
 		}
@@ -229,7 +260,7 @@ func TestPollsBecomeRare(t *testing.T) {
 	})
 }
 
-func TestTaskThatGetsOnIsLoggedOnceAMinute(t *testing.T) {
+func TestTaskThatMakesProgressIsLoggedOnceAMinute(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.plant("data/b.txt", strings.Repeat("b", 360_000))
 		r := b.run(t.Context(), b.order())
@@ -239,7 +270,7 @@ func TestTaskThatGetsOnIsLoggedOnceAMinute(t *testing.T) {
 		if changes := b.log.values(t, "task changed", "class"); len(changes) > 0 {
 			t.Errorf("logged changes to %q, want none", changes)
 		}
-		beats := b.log.values(t, "task gets on", "time")
+		beats := b.log.values(t, "task makes progress", "time")
 		if len(beats) < 45 || len(beats) > 60 {
 			t.Errorf("%d lines in an hour, want about one a minute", len(beats))
 		}
@@ -269,7 +300,7 @@ func TestTaskThatIsHeldIsLoggedOnlyWhenThatChanges(t *testing.T) {
 					t.Errorf("got %+v, want success", r)
 				}
 				changes := b.log.values(t, "task changed", "class")
-				if beats := b.log.values(t, "task gets on", "class"); len(changes) != 1 || len(beats) > 0 {
+				if beats := b.log.values(t, "task makes progress", "class"); len(changes) != 1 || len(beats) > 0 {
 					t.Errorf("logged changes to %q and %d other lines, want one change", changes, len(beats))
 				}
 			})

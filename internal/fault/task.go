@@ -2,25 +2,57 @@ package fault
 
 import "strings"
 
-// Lasting reports whether an error event of this code stays until somebody
-// changes the paths or the permissions.
-func Lasting(code string) bool {
-	switch code {
-	case "FILE_NOT_FOUND", "PERMISSION_DENIED", "AMBIGUOUS_PATH":
-		return true
-	}
-	return strings.Contains(code, "QUOTA")
+// A Trouble is what the code of a task's error event means.
+type Trouble struct {
+	// Lasting says that Globus tries again until the task's deadline, but only
+	// a change of the paths, the permissions or the storage would help.
+	Lasting bool
+	Kind    Kind   // of a task that FAILED because of it
+	Next    string // the next step; empty if there is nothing to say
 }
 
-// Remedy is the next step for an error event that does not pass by itself.
-func Remedy(code string) string {
-	switch {
-	case code == "FILE_NOT_FOUND":
-		return "check that the path exists, and that it is spelled as on the collection"
-	case code == "PERMISSION_DENIED":
-		return "ask the collection's owner for access to the path; runner doctor has the sentence to send"
-	case strings.Contains(code, "QUOTA"):
-		return "free space on the destination, or ask for a larger quota"
+// OfTask returns what the code of a task's error event means. A code that
+// nobody knows is one that Globus overcomes by itself.
+func OfTask(code string) Trouble {
+	lasting := func(next string) Trouble { return Trouble{true, Refused, next} }
+	server := func(next string) Trouble { return Trouble{false, Refused, next} }
+	passing := func(next string) Trouble { return Trouble{false, Failed, next} }
+	switch code {
+	case "FILE_NOT_FOUND":
+		return lasting("check that the path exists, and that it is spelled as on the collection")
+	case "PERMISSION_DENIED":
+		return lasting("ask the collection's owner for access to the path; runner doctor has the sentence to send")
+	case "AMBIGUOUS_PATH":
+		return lasting("rename one of the two files or folders that have this name on the collection")
+	case "NO_SPACE_LEFT":
+		return lasting("free space on the destination, or ask for a larger quota")
+	case "EXTERNAL_CHECKSUM_MISMATCH":
+		return lasting("find out whether the file or the checksum in the batch is wrong")
+	case "IS_A_DIRECTORY", "NOT_A_FILE":
+		return lasting("a folder is where a file was expected: name the destination of a file with its file name, and transfer a folder as a folder (recursive)")
+	case "NOT_A_DIRECTORY", "IS_A_FILE":
+		return lasting("a file is where a folder was expected: rename it, or name another path; transfer a file as a file (not recursive)")
+	case "NOT_A_SYMLINK", "INVALID_SYMLINK":
+		return lasting("correct the symbolic link on the source, or leave out links with recursive_symlinks: ignore")
+	case "INVALID_PATH_NAME":
+		return lasting("rename the file or folder: the collection does not accept this name")
+	case "DIRECTORY_NOT_EMPTY":
+		return lasting("delete the folder as a folder (recursive)")
+	case "LIMIT_EXCEEDED":
+		return lasting("split the folder or the task: it is larger than the service or the collection allows")
+	case "AUTH", "NO_CREDENTIALS", "INVALID_SERVICE_CREDENTIAL", "GSI_DN_MISMATCH", "CLOCK", "CREDENTIALS_EXPIRED":
+		return server("tell the collection's owner that credentials, a certificate or the clock of its server is wrong")
+	case "NO_PHYSICALS":
+		return server("tell the collection's owner that no server is behind the collection")
+	case "ACL_CHANGED":
+		return server("ask the collection's owner whether access to the path was withdrawn")
+	case "GC_NOT_CONNECTED", "GC_PAUSED":
+		return passing(StartPersonal)
+	case "VERIFY_CHECKSUM", "FILE_SIZE_CHANGED":
+		return passing("run again when nothing writes to the file any more")
 	}
-	return "mend the cause and start again"
+	if strings.Contains(code, "QUOTA") {
+		return lasting("free space on the destination, or ask for a larger quota")
+	}
+	return passing("")
 }
