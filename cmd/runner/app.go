@@ -2,12 +2,15 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/status"
 )
 
@@ -142,6 +145,33 @@ func (a *app) report(ctx context.Context, err error) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintf(a.stderr, "runner: %s\n", a.sentence(err))
+	fmt.Fprintf(a.stderr, "runner: %s\n", lines(err, a.sentence(err)))
 	return exitStatus(ctx, err)
+}
+
+// lines makes the text about err harmless. It has lines only where err joins
+// several errors, not where the name of a file has a line end in it.
+func lines(err error, text string) string {
+	joined, ok := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err)
+	if !ok {
+		return plain.Line(text)
+	}
+	before, after, found := strings.Cut(text, joined.Error())
+	if !found {
+		return plain.Line(text)
+	}
+	var inner []string
+	for _, err := range joined.Unwrap() {
+		inner = append(inner, err.Error())
+	}
+	if strings.Join(inner, "\n") != joined.Error() { // several wrapped in one sentence
+		return plain.Line(text)
+	}
+	for i, err := range joined.Unwrap() {
+		inner[i] = lines(err, inner[i])
+	}
+	return plain.Line(before) + strings.Join(inner, "\n") + plain.Line(after)
 }

@@ -8,6 +8,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // pageWidth is how many characters wide a diagnosis is, where words allow it.
@@ -29,7 +30,7 @@ func (d *diagnosis) text(w io.Writer) {
 		}
 	}
 	for _, group := range groups {
-		fmt.Fprintln(w, printable(group))
+		fmt.Fprintln(w, plain.Line(group))
 		for _, f := range d.Findings {
 			if f.Group == group {
 				showFinding(w, f, label)
@@ -74,7 +75,8 @@ func showFinding(w io.Writer, f doctor.Finding, label int) {
 // after indent, as the others will. A word is never cut.
 func fold(w io.Writer, text string, indent int) {
 	column := indent
-	for i, word := range strings.Fields(printable(text)) {
+	for i, word := range strings.Fields(text) {
+		word = plain.Line(word)
 		n := utf8.RuneCountInString(word)
 		switch {
 		case i == 0:

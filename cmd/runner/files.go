@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -121,7 +122,7 @@ func (f *listing) document(at location, rows []listed) any {
 func (f *listing) text(w io.Writer, rows []listed) {
 	if !f.long {
 		for _, row := range rows {
-			fmt.Fprintln(w, printable(row.shown()))
+			fmt.Fprintln(w, plain.Line(row.shown()))
 		}
 		return
 	}
@@ -165,7 +166,7 @@ func (a *app) statCommand() *cobra.Command {
 				return err
 			}
 			return a.print(e.Raw, func(w io.Writer) {
-				record(w, "name", printable(e.Name), "type", e.Type, "size", fmt.Sprint(e.Size), "last modified", listed{e, ""}.modified(),
+				record(w, "name", e.Name, "type", e.Type, "size", fmt.Sprint(e.Size), "last modified", listed{e, ""}.modified(),
 					"permissions", e.Permissions, "user", e.User, "group", e.Group, "link target", e.LinkTarget)
 			})
 		},
@@ -224,5 +225,5 @@ func (a *app) change(ctx context.Context, do func(context.Context, *transfer.Cli
 	if err != nil {
 		return err
 	}
-	return a.print(res.Raw, func(w io.Writer) { fmt.Fprintln(w, printable(res.Message)) })
+	return a.print(res.Raw, func(w io.Writer) { fmt.Fprintln(w, plain.Line(res.Message)) })
 }

@@ -2,9 +2,9 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -104,13 +104,13 @@ func (a *app) recorder(ctx context.Context) (do doer, done func(), err error) {
 		return nil, nil, err
 	}
 	e := engine.New(globus.transfer, a.log, a.manifests())
-	plain := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
+	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
 	if !a.recorded {
-		return plain, func() {}, nil
+		return unrecorded, func() {}, nil
 	}
 	l, err := a.openLedger(ctx)
 	if err != nil || l == nil {
-		return plain, func() {}, err
+		return unrecorded, func() {}, err
 	}
 	rec := engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
@@ -203,10 +203,11 @@ func (a *app) dryRun(o engine.Order) error {
 		if err != nil {
 			return errors.Join(err, out.Flush())
 		}
-		text, err := json.MarshalIndent(doc, "", "  ")
+		text, err := encode(doc)
 		if err != nil {
 			return fmt.Errorf("encode a document: %w", err)
 		}
+		text = bytes.TrimSuffix(text, []byte("\n"))
 		switch n++; n {
 		case 1:
 			held = text

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/internal/migrate"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -218,17 +219,17 @@ func (a *app) imported(r migrate.Result, f importing) error {
 	}
 	if err := a.print(doc, func(w io.Writer) {
 		for _, p := range r.Notes {
-			fmt.Fprintf(a.stderr, "%s: note: %s\n", p.Where, p.Msg)
+			fmt.Fprintln(a.stderr, plain.Line(p.Where+": note: "+p.Msg))
 		}
 		for _, p := range r.Problems {
-			fmt.Fprintln(a.stderr, p.Error())
+			fmt.Fprintln(a.stderr, plain.Line(p.Error()))
 		}
 		switch {
 		case r.File == nil:
 		case f.out == "":
 			_, _ = w.Write(r.File) // a buffer
 		default:
-			fmt.Fprintf(w, "%s: %s\n", f.out, count(r.Jobs, "job"))
+			fmt.Fprintf(w, "%s: %s\n", plain.Line(f.out), count(r.Jobs, "job"))
 		}
 	}); err != nil {
 		return err

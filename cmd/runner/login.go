@@ -287,7 +287,7 @@ func describeLogin(l login.Login, store *login.Store) *loginDocument {
 }
 
 func (d *loginDocument) text(w io.Writer) {
-	record(w, "logged in as", shown(d.Username), "id", d.ID, "client id", d.ClientID, "kept in", d.File)
+	record(w, "logged in as", d.Username, "id", d.ID, "client id", d.ClientID, "kept in", d.File)
 	tokensText(w, d.Tokens)
 }
 

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/login"
 )
 
@@ -64,7 +66,7 @@ func (a *app) logout(ctx context.Context, force bool) error {
 	}
 	return a.print(map[string]any{"logged_out": gone}, func(w io.Writer) {
 		for _, g := range gone {
-			fmt.Fprintf(w, "logged out %s, client %s\n", printable(g.Username), g.ClientID)
+			fmt.Fprintf(w, "logged out %s, client %s\n", plain.Line(cmp.Or(g.Username, "-")), g.ClientID)
 		}
 		if len(gone) == 0 {
 			fmt.Fprintln(w, "nobody was logged in")

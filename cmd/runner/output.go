@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -9,6 +10,8 @@ import (
 	"text/tabwriter"
 
 	"github.com/jmespath-community/go-jmespath"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // An output says how results are printed.
@@ -72,14 +75,13 @@ func (a *app) print(doc any, text func(io.Writer)) error {
 		doc = found
 		fallthrough
 	case a.out.format == formatJSON:
-		enc := json.NewEncoder(&buf)
-		enc.SetEscapeHTML(false)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(doc); err != nil {
+		doc, err := encode(doc)
+		if err != nil {
 			return fmt.Errorf("encode the result: %w", err)
 		}
+		buf.Write(doc)
 	default:
-		text(&buf)
+		text(plain.Writer(&buf))
 	}
 	_, err := a.stdout.Write(buf.Bytes())
 	return unwritten(err)
@@ -104,17 +106,29 @@ func unwritten(err error) error {
 	return unwrittenError{fmt.Errorf("write the result to standard output: %w", err)}
 }
 
+// encode returns the JSON form of a result.
+func encode(doc any) ([]byte, error) {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	if err := enc.Encode(doc); err != nil {
+		return nil, err
+	}
+	return plain.JSON(buf.Bytes()), nil
+}
+
 // search applies the expression to doc as it would be printed.
 func (q *query) search(doc any) (any, error) {
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("encode the result: %w", err)
 	}
-	var plain any
-	if err := json.Unmarshal(raw, &plain); err != nil {
+	var printed any
+	if err := json.Unmarshal(raw, &printed); err != nil {
 		return nil, fmt.Errorf("decode the result: %w", err)
 	}
-	found, err := q.expr.Search(plain)
+	found, err := q.expr.Search(printed)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--jmespath %q: %w", q.text, err)}
 	}
@@ -127,7 +141,7 @@ func record(w io.Writer, pairs ...string) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {
-			fmt.Fprintf(t, "%s\t%s\n", pairs[i], pairs[i+1])
+			fmt.Fprintf(t, "%s\t%s\n", pairs[i], plain.Line(pairs[i+1]))
 		}
 	}
 	_ = t.Flush() // w is a buffer
@@ -148,24 +162,11 @@ func table(w io.Writer, head []string, rows [][]string) {
 	fmt.Fprintln(t, strings.Join(head, "\t"))
 	for _, row := range rows {
 		for i, cell := range row {
-			row[i] = printable(cell)
+			row[i] = plain.Line(cmp.Or(cell, "-"))
 		}
 		fmt.Fprintln(t, strings.Join(row, "\t"))
 	}
 	_ = t.Flush() // w is a buffer
-}
-
-// printable makes s safe for one cell of a table on a terminal.
-func printable(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, s)
 }
 
 // size prints a number of bytes for people.

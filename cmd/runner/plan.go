@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -165,9 +166,9 @@ func (p *plan) show(w io.Writer) {
 		fmt.Fprintf(w, "\nStep %d of %d: ", i+1, len(p.Steps))
 		switch {
 		case s.Mkdir != nil:
-			fmt.Fprintf(w, "make the folder %s on %s\n", s.Mkdir.Path, s.Mkdir.Collection)
+			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
 		case s.Manifest != "":
-			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", count(s.Items, "item"), s.Manifest, count(s.Tasks, "task"))
+			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", count(s.Items, "item"), plain.Line(s.Manifest), count(s.Tasks, "task"))
 			document(w, s.Transfer)
 		case s.Transfer != nil:
 			fmt.Fprintln(w, "transfer")

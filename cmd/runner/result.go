@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // A resultDocument is the result of a run as it is printed. Its JSON form is
@@ -75,7 +76,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 func (d *resultDocument) text(w io.Writer) {
 	if len(d.Tasks) == 0 {
 		if d.Note != "" {
-			fmt.Fprintln(w, d.Note)
+			fmt.Fprintln(w, plain.Line(d.Note))
 		}
 		return
 	}

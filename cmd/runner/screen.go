@@ -7,10 +7,13 @@ import (
 	"time"
 
 	"golang.org/x/term"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A screen is where logs and messages go. On a terminal it keeps one live line
-// below them, which is drawn over again and again.
+// A screen is where logs and messages go, all of them made harmless. On a
+// terminal it keeps one live line below them, which is drawn over again and
+// again.
 type screen struct {
 	w        io.Writer
 	terminal bool
@@ -41,11 +44,12 @@ const eraseLine = "\r\x1b[K"
 func (s *screen) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	text := plain.Writer(s.w)
 	if s.live == "" {
-		return s.w.Write(p)
+		return text.Write(p)
 	}
 	_, _ = io.WriteString(s.w, eraseLine) // the write below meets the same error
-	n, err := s.w.Write(p)
+	n, err := text.Write(p)
 	_, _ = io.WriteString(s.w, s.live)
 	return n, err
 }
@@ -72,6 +76,7 @@ func (s *screen) show(line string) {
 	if !s.terminal {
 		return
 	}
+	line = plain.Line(line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if runes, most := []rune(line), s.width()-1; len(runes) > most && most > 0 {

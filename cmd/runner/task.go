@@ -13,6 +13,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -138,7 +139,7 @@ func showTask(w io.Writer, t *transfer.Task) {
 		paused = "yes; runner task pause-info " + t.TaskID + " says why"
 	}
 	record(w,
-		"task", t.TaskID, "label", printable(t.Label), "type", t.Type, "status", string(t.Status), "paused", paused,
+		"task", t.TaskID, "label", t.Label, "type", t.Type, "status", string(t.Status), "paused", paused,
 		"nice status", t.NiceStatus, "fatal error", fatal,
 		"source", t.SourceEndpointDisplayName+" "+t.SourceEndpointID,
 		"destination", strings.TrimSpace(t.DestinationEndpointDisplayName+" "+t.DestinationEndpointID),
@@ -190,7 +191,7 @@ func (a *app) taskCancelCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.print(res.Raw, func(w io.Writer) { fmt.Fprintln(w, printable(res.Message)) })
+		return a.print(res.Raw, func(w io.Writer) { fmt.Fprintln(w, plain.Line(res.Message)) })
 	})
 }
 
@@ -270,9 +271,9 @@ func (a *app) taskPauseInfoCommand() *cobra.Command {
 				fmt.Fprintln(w, "the task is not paused")
 				return
 			}
-			record(w, "source", printable(info.SourcePauseMessage), "destination", printable(info.DestinationPauseMessage))
+			record(w, "source", info.SourcePauseMessage, "destination", info.DestinationPauseMessage)
 			for _, rule := range info.PauseRules {
-				record(w, "collection", printable(rule.EndpointDisplayName)+" "+rule.EndpointID, "since", when(rule.StartTime), "message", printable(rule.Message))
+				record(w, "collection", rule.EndpointDisplayName+" "+rule.EndpointID, "since", when(rule.StartTime), "message", rule.Message)
 			}
 		})
 	})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -91,22 +92,14 @@ func showProblems(w io.Writer, problems []*jobs.Problem, kind string) {
 	for _, p := range problems {
 		shown := *p
 		shown.Msg = kind + p.Msg
-		fmt.Fprintln(w, shown.Error())
+		fmt.Fprintln(w, plain.Line(shown.Error()))
 		if p.Line == 0 || strings.TrimSpace(p.Snippet) == "" || utf8.RuneCountInString(p.Snippet) > maxShownLine {
 			continue
 		}
 		number := fmt.Sprintf("%5d | ", p.Line)
-		fmt.Fprintf(w, "%s%s\n", number, printableLine(p.Snippet))
-		fmt.Fprintf(w, "%s| %s^\n", strings.Repeat(" ", len(number)-2), strings.Repeat(" ", max(0, p.Col-1)))
+		snippet := []rune(strings.ReplaceAll(p.Snippet, "\t", " "))
+		before := plain.Line(string(snippet[:min(max(0, p.Col-1), len(snippet))]))
+		fmt.Fprintf(w, "%s%s\n", number, plain.Line(string(snippet)))
+		fmt.Fprintf(w, "%s| %s^\n", strings.Repeat(" ", len(number)-2), strings.Repeat(" ", utf8.RuneCountInString(before)))
 	}
-}
-
-// printableLine makes a line of a file safe for a terminal and keeps its width.
-func printableLine(line string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 {
-			return ' '
-		}
-		return r
-	}, line)
 }

@@ -110,17 +110,9 @@ func describeTokens(tokens map[string]auth.Token) []tokenDocument {
 }
 
 func (d *identityDocument) text(w io.Writer) {
-	record(w, "id", d.ID, "username", d.Username, "name", shown(d.Name), "kind", string(d.Kind)+", from "+d.From,
+	record(w, "id", d.ID, "username", d.Username, "name", d.Name, "kind", string(d.Kind)+", from "+d.From,
 		"client id", d.ClientID, "environment", d.Environment, "auth", d.AuthURL, "transfer", d.TransferURL)
 	tokensText(w, d.Tokens)
-}
-
-// shown is printable, but nothing for nothing.
-func shown(s string) string {
-	if s == "" {
-		return ""
-	}
-	return printable(s)
 }
 
 func tokensText(w io.Writer, tokens []tokenDocument) {

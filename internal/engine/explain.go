@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -78,10 +79,6 @@ var lineEnds = strings.NewReplacer("%0D%0A", " ", `\r\n`, " ", `\n`, " ")
 
 // oneLine puts a text of the service into one line of a decent length.
 func oneLine(text string) string {
-	words := strings.Join(strings.Fields(lineEnds.Replace(text)), " ")
 	const most = 300 // characters
-	if runes := []rune(words); len(runes) > most {
-		words = string(runes[:most]) + "…"
-	}
-	return words
+	return plain.Short(lineEnds.Replace(text), most)
 }

@@ -3,7 +3,8 @@ package export
 import (
 	"strconv"
 	"strings"
-	"unicode"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // A scalar is a text that prints itself as YAML.
@@ -68,4 +69,4 @@ func (b block) String() string {
 }
 
 // unprintable reports a character that a literal block does not keep.
-func unprintable(r rune) bool { return r != '\n' && !unicode.IsPrint(r) }
+func unprintable(r rune) bool { return r != '\n' && plain.Line(string(r)) != string(r) }

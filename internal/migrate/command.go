@@ -174,7 +174,7 @@ var shellFlag = lazy(`^-[a-z]*c$`)
 func (c *commandLine) assign(s *simple, depth int) error {
 	for _, set := range s.sets {
 		value := set.value
-		for len(value) > 0 && value[0].kind == plain && value[0].text == "" {
+		for len(value) > 0 && value[0].kind == bare && value[0].text == "" {
 			value = value[1:]
 		}
 		if len(value) == 1 && value[0].kind == substitution && c.tab.callsGlobus(value[0].text) {
@@ -189,7 +189,7 @@ func (c *commandLine) assign(s *simple, depth int) error {
 		}
 		quoted := slices.Clone(set.value)
 		for i := range quoted {
-			quoted[i].quoted = quoted[i].quoted || quoted[i].kind != plain
+			quoted[i].quoted = quoted[i].quoted || quoted[i].kind != bare
 		}
 		args, err := c.expand(quoted)
 		if err != nil {

@@ -30,7 +30,7 @@ type part struct {
 type partKind int
 
 const (
-	plain partKind = iota
+	bare partKind = iota
 	variable
 	substitution
 )
@@ -111,7 +111,7 @@ func ordinary(text, special string) int {
 // operator adds an operator. Digits right before a redirection are its number.
 func (l *lexer) operator(op string) {
 	redirects := strings.ContainsAny(op, "<>")
-	if redirects && l.inWord && len(l.word) == 1 && !l.word[0].quoted && l.word[0].kind == plain && strings.Trim(l.word[0].text, "0123456789") == "" {
+	if redirects && l.inWord && len(l.word) == 1 && !l.word[0].quoted && l.word[0].kind == bare && strings.Trim(l.word[0].text, "0123456789") == "" {
 		l.word, l.inWord = nil, false
 	}
 	l.endWord()
@@ -129,7 +129,7 @@ func (l *lexer) endWord() {
 // add adds a part to the word. Plain text of the same kind is joined.
 func (l *lexer) add(p part) {
 	l.inWord = true
-	if n := len(l.word); n > 0 && p.kind == plain && l.word[n-1].kind == plain && l.word[n-1].quoted == p.quoted {
+	if n := len(l.word); n > 0 && p.kind == bare && l.word[n-1].kind == bare && l.word[n-1].quoted == p.quoted {
 		l.word[n-1].text += p.text
 		return
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -99,11 +100,11 @@ func newImporter(o Options) importer {
 }
 
 func (im *importer) problem(where, format string, args ...any) {
-	im.problems = append(im.problems, Problem{where, oneLine(fmt.Sprintf(format, args...))})
+	im.problems = append(im.problems, Problem{where, plain.Line(fmt.Sprintf(format, args...))})
 }
 
 func (im *importer) note(where, format string, args ...any) {
-	im.notes = append(im.notes, Problem{where, oneLine(fmt.Sprintf(format, args...))})
+	im.notes = append(im.notes, Problem{where, plain.Line(fmt.Sprintf(format, args...))})
 }
 
 // result writes the jobs, and checks what it has written. A job that package
@@ -206,14 +207,4 @@ func short(text string) string {
 		return string(r[:maxQuote-3]) + "..."
 	}
 	return text
-}
-
-// oneLine makes a text safe for a terminal and for a comment.
-func oneLine(text string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r >= 0x7f && r < 0xa0 || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, strings.ToValidUTF8(text, "\ufffd"))
 }

@@ -122,7 +122,7 @@ func wordsOf(tokens []token) (words []word) {
 // word but export came before.
 func (c *simple) addWord(w word) {
 	first := len(c.words) == 0 || len(c.words) == 1 && c.words[0].String() == "export"
-	if first && w[0].kind == plain && !w[0].quoted {
+	if first && w[0].kind == bare && !w[0].quoted {
 		n := nameLength(w[0].text)
 		if value, ok := strings.CutPrefix(w[0].text[n:], "="); ok && n > 0 {
 			rest := append(word{{text: value}}, w[1:]...)

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -72,7 +73,7 @@ func Timers(list []byte, now time.Time, o Options) (Result, error) {
 
 // timer makes a job of a timer, or tells why it cannot be one.
 func (im *importer) timer(t *timer, now time.Time) {
-	where := oneLine(fmt.Sprintf("timer %q (%s)", short(t.Name), short(t.ID)))
+	where := plain.Line(fmt.Sprintf("timer %q (%s)", short(t.Name), short(t.ID)))
 	switch {
 	case slices.Contains([]string{"ended", "completed", "deleted", "delete_in_progress"}, t.Status):
 		im.note(where, "left out, it has ended")
@@ -91,7 +92,7 @@ func (im *importer) timer(t *timer, now time.Time) {
 	if !strings.HasPrefix(t.Name, "CLI Created Timer") { // with the time, which says nothing
 		j.name = t.Name
 	}
-	j.description = oneLine(cmp.Or(label, t.Name))
+	j.description = plain.Line(cmp.Or(label, t.Name))
 	if len(im.problems) > before {
 		return
 	}

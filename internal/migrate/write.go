@@ -7,7 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // A field is a key of the jobs file with its value: a string, a bool, []field
@@ -20,7 +21,7 @@ type field struct {
 // write writes the jobs, whose names in the file are names.
 func (im *importer) write(names []string) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "# Made from %s by runner import.\n", oneLine(im.Name))
+	fmt.Fprintf(&b, "# Made from %s by runner import.\n", plain.Line(im.Name))
 	short := im.nameCollections()
 	zone, jobs := im.commonZone(), []field{}
 	comments := map[string]string{}
@@ -35,7 +36,7 @@ func (im *importer) write(names []string) []byte {
 	}
 	b.WriteString("jobs:\n")
 	for _, f := range jobs {
-		fmt.Fprintf(&b, "  # %s\n", oneLine(comments[f.key]))
+		fmt.Fprintf(&b, "  # %s\n", plain.Line(comments[f.key]))
 		writeFields(&b, []field{f}, 1)
 	}
 	return b.Bytes()
@@ -186,15 +187,15 @@ var plainScalar = lazy(`^[A-Za-z/][A-Za-z0-9/_.~@+-]*(:[A-Za-z0-9/_.~@+-]+)*$|^[
 
 // quote returns a text as a YAML scalar.
 func quote(text string) string {
-	plain := plainScalar().MatchString(text)
+	scalar := plainScalar().MatchString(text)
 	switch strings.ToLower(text) {
 	case "true", "false", "null", "yes", "no", "on", "off", "y", "n":
-		plain = false
+		scalar = false
 	}
 	switch {
-	case plain:
+	case scalar:
 		return text
-	case strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }):
+	case plain.Line(text) != text:
 		return strconv.Quote(text) // the escapes of Go are among those of YAML
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 type junitSuites struct {
@@ -45,14 +47,14 @@ func JUnit(w io.Writer, r Report) error {
 	suite := junitSuite{Name: "globus-runner", Tests: len(r.Runs)}
 	var longest time.Duration // runs go side by side
 	for i, run := range r.Runs {
-		c := junitCase{Class: suite.Name, Name: run.name(), Time: junitSeconds(run.Elapsed), Output: run.lines()}
+		c := junitCase{Class: suite.Name, Name: plain.Line(run.name()), Time: junitSeconds(run.Elapsed), Output: run.lines()}
 		switch {
 		case run.Error != "":
 			suite.Failures++
-			c.Failure = &junitMessage{Type: run.Class, Message: run.Error, Text: run.Error}
+			c.Failure = &junitMessage{Type: plain.Line(run.Class), Message: sentence(run.Error), Text: sentence(run.Error)}
 		case run.aside() != "":
 			suite.Skipped++
-			c.Skipped = &junitMessage{Message: run.aside()}
+			c.Skipped = &junitMessage{Message: sentence(run.aside())}
 		}
 		if i == 0 && !run.Started.IsZero() {
 			suite.Timestamp = run.Started.UTC().Format("2006-01-02T15:04:05")
@@ -76,7 +78,7 @@ func (r Run) lines() string {
 	text := ""
 	add := func(name, value string) {
 		if value != "" {
-			text += name + ": " + oneLine(value) + "\n"
+			text += name + ": " + plain.Line(value) + "\n"
 		}
 	}
 	add("occurrence", r.Key)

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // Outputs writes task_id, state, bytes, files and exit_code as lines of
@@ -21,6 +23,6 @@ func Outputs(w io.Writer, r Report) error {
 		files += run.Files
 	}
 	_, err := fmt.Fprintf(w, "task_id=%s\nstate=%s\nbytes=%d\nfiles=%d\nexit_code=%d\n",
-		oneLine(strings.Join(tasks, " ")), oneLine(r.State()), bytes, files, r.ExitCode)
+		plain.Line(strings.Join(tasks, " ")), plain.Line(r.State()), bytes, files, r.ExitCode)
 	return err
 }

@@ -7,8 +7,9 @@
 package report
 
 import (
-	"strings"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // A Report is what came of one start of the program.
@@ -77,12 +78,8 @@ func (r Run) aside() string {
 	return r.State + ", its end was not waited for"
 }
 
-// oneLine puts a text on one line.
-func oneLine(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' {
-			return ' '
-		}
-		return r
-	}, s)
-}
+// maxSentence is how much of a sentence is shown, in characters.
+const maxSentence = 4000
+
+// sentence puts a text in words on one line.
+func sentence(s string) string { return plain.Short(s, maxSentence) }

@@ -64,7 +64,7 @@ func TestSummaryKeepsTextFromBecomingMarkup(t *testing.T) {
 |---|---|---|---|--:|--:|--:|--:|
 | purge | k | failed (adopted) | [a&#124;b](<https://x/%3E)%7C%3C>) | 0 | 0 | 0 | 0s |
 
-**purge**: a&#93;&#93;&gt;&lt;/failure&gt;  ::error::x &#124; b &#124; &#91;c&#93;(http&#58;//d) &lt;img src=e&gt; &#96;f&#96; &#92;&#124; &#42;&#42;g&#42;&#42; 100%  &#64;h https&#58;//i www&#46;j (exit status 1)
+**purge**: a&#93;&#93;&gt;&lt;/failure&gt; ::error::x &#124; b &#124; &#91;c&#93;(http&#58;//d) &lt;img src=e&gt; &#96;f&#96; &#92;&#124; &#42;&#42;g&#42;&#42; 100%&#92;u0000 &#64;h https&#58;//i www&#46;j (exit status 1)
 
 `
 	if diff := cmp.Diff(want, b.String()); diff != "" {
@@ -80,7 +80,7 @@ func TestOutputsOfSeveralRunsAreOneLineEach(t *testing.T) {
 	if err := report.Outputs(&b, report.Report{Runs: []report.Run{succeeded(), bad}, ExitCode: 1}); err != nil {
 		t.Fatal(err)
 	}
-	want := "task_id=94ef1c3a second state=succeeded\nstate=fail task_id=x\nbytes=73400322\nfiles=413\nexit_code=1\n"
+	want := "task_id=94ef1c3a second\\nstate=succeeded\nstate=fail\\ntask_id=x\nbytes=73400322\nfiles=413\nexit_code=1\n"
 	if diff := cmp.Diff(want, b.String()); diff != "" {
 		t.Errorf("outputs (-want +got):\n%s", diff)
 	}

@@ -5,13 +5,15 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // Summary writes the report as Markdown: a table with a row for each run, and
 // below it what went wrong.
 func Summary(w io.Writer, r Report) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "### Globus: %s\n\n", plain(r.State()))
+	fmt.Fprintf(&b, "### Globus: %s\n\n", words(r.State()))
 	b.WriteString("| job | occurrence | state | task | files | bytes | faults | time |\n")
 	b.WriteString("|---|---|---|---|--:|--:|--:|--:|\n")
 	for _, run := range r.Runs {
@@ -19,19 +21,19 @@ func Summary(w io.Writer, r Report) error {
 		for _, t := range run.Tasks {
 			tasks = append(tasks, t.link())
 		}
-		state := plain(run.State)
+		state := words(run.State)
 		if run.Adopted {
 			state += " (adopted)"
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %d | %d | %d | %s |\n",
-			plain(run.name()), plain(run.Key), state, strings.Join(tasks, " "),
+			words(run.name()), words(run.Key), state, strings.Join(tasks, " "),
 			run.Files, run.Bytes, run.Faults, run.Elapsed.Round(time.Second))
 	}
 	for _, run := range r.Runs {
 		if run.Error != "" {
-			fmt.Fprintf(&b, "\n**%s**: %s (exit status %d)\n", plain(run.name()), plain(run.Error), run.ExitCode)
+			fmt.Fprintf(&b, "\n**%s**: %s (exit status %d)\n", words(run.name()), words(run.Error), run.ExitCode)
 		} else if why := run.aside(); why != "" {
-			fmt.Fprintf(&b, "\n**%s**: %s\n", plain(run.name()), plain(why))
+			fmt.Fprintf(&b, "\n**%s**: %s\n", words(run.name()), words(why))
 		}
 	}
 	b.WriteString("\n")
@@ -42,15 +44,15 @@ func Summary(w io.Writer, r Report) error {
 // link shows a task, by its id.
 func (t Task) link() string {
 	if t.URL == "" {
-		return plain(t.ID)
+		return words(t.ID)
 	}
-	return fmt.Sprintf("[%s](<%s>)", plain(t.ID), address.Replace(oneLine(t.URL)))
+	return fmt.Sprintf("[%s](<%s>)", words(t.ID), address.Replace(plain.Line(t.URL)))
 }
 
-// plain makes s text on one line that Markdown takes for nothing else. It uses
+// words makes s text on one line that Markdown takes for nothing else. It uses
 // character references: those never are part of the structure of a page, while
 // a backslash before the bar of a table may itself be escaped.
-func plain(s string) string { return markup.Replace(oneLine(s)) }
+func words(s string) string { return markup.Replace(sentence(s)) }
 
 var markup = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", `\`, "&#92;", "`", "&#96;", "*", "&#42;", "_", "&#95;", "~", "&#126;",

@@ -6,9 +6,11 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// maxError bounds the text of an error, in bytes.
+// maxError bounds the text of an error, in characters.
 const maxError = 400
 
 // A censor makes errors fit for whoever asks.
@@ -41,11 +43,7 @@ func (c *censor) text(err error) string {
 		}
 		return "[path]"
 	})
-	text = strings.Join(strings.Fields(text), " ")
-	if len(text) > maxError {
-		text = strings.ToValidUTF8(text[:maxError], "") + "..."
-	}
-	return text
+	return plain.Short(text, maxError)
 }
 
 func host(raw string) string {

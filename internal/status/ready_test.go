@@ -229,7 +229,7 @@ func TestErrorsAreShownWithoutWhatIsPrivate(t *testing.T) {
 		"broken url":      {errors.New("postgres://ada:s3%cret@db/runner"), "[url]"},
 		"file url":        {errors.New("file:///etc/runner.db locked"), "[url] locked"},
 		"lines":           {errors.Join(errors.New("one"), errors.New("two")), "one two"},
-		"long":            {errors.New(strings.Repeat("é", 500)), strings.Repeat("é", 200) + "..."},
+		"long":            {errors.New(strings.Repeat("é", 500)), strings.Repeat("é", 399) + "…"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
