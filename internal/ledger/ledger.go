@@ -63,9 +63,11 @@ type store interface {
 // schema where they do not exist, and brings an older schema up to date. A
 // newer one is an error, as is a database of another program.
 //
-// A server that does not answer is given up after 10 seconds, or earlier if
-// url has a connect_timeout; the error then has a method Temporary that returns
-// true, as have those of a server that is lost later. No error and no log holds the url's password.
+// A server that does not answer is given up after 10 seconds, or as url's
+// connect_timeout says. Where url names several servers, the one that takes
+// writes is used, unless its target_session_attrs says otherwise. A ledger that
+// cannot be used makes the error of every method an [*Error]. No error and no
+// log holds the url's password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Ledger, error) {
 	var (
 		s   store

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -18,12 +19,22 @@ import (
 )
 
 const (
-	connectTimeout = 10 * time.Second // unless the URL has one
+	connectTimeout = 10 * time.Second // with one server, unless the URL says it
+	oneOfSeveral   = 5 * time.Second  // the same where the URL names several servers
 	answerTimeout  = 30 * time.Second // for one change or question
+	attemptTimeout = 10 * time.Second // for it on one connection
+	pingTimeout    = 2 * time.Second  // for a connection that was idle
 	reconnectTime  = 15 * time.Second // how long a server that was there is waited for
 	reconnectPause = 200 * time.Millisecond
-	postgresConns  = 8
-	exclusiveLock  = 7236273485291746 // any number that nobody else takes
+	freshTries     = 2 // how many connections are replaced that the server does not let write
+
+	// A connection lives so long at most: when the name of the server leads to
+	// another one after a failover, nobody works with the old one for longer.
+	connLife     = 5 * time.Minute
+	connIdleLife = 1 * time.Minute
+
+	postgresConns = 8
+	exclusiveLock = 7236273485291746 // any number that nobody else takes
 )
 
 // A postgresStore keeps the ledger in a PostgreSQL database.
@@ -38,11 +49,45 @@ func openPostgres(url string) (*postgresStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	db := stdlib.OpenDB(*config)
+	db := stdlib.OpenDB(*config, stdlib.OptionShouldPing(silent))
 	db.SetMaxOpenConns(postgresConns)
 	db.SetMaxIdleConns(postgresConns)
-	db.SetConnMaxIdleTime(5 * time.Minute)
-	return &postgresStore{db: db, place: fmt.Sprintf("PostgreSQL database %s on %s", config.Database, config.Host)}, nil
+	db.SetConnMaxIdleTime(connIdleLife)
+	db.SetConnMaxLifetime(connLife)
+	return &postgresStore{
+		db:    db,
+		place: fmt.Sprintf("PostgreSQL database %s on %s", config.Database, strings.Join(hosts(config), " and ")),
+	}, nil
+}
+
+// silent asks a connection that was idle whether its server is still there,
+// and closes it if there is no answer; the caller then finds it closed. A
+// server that has vanished without a word would be waited for otherwise.
+func silent(ctx context.Context, p stdlib.ShouldPingParams) bool {
+	if p.IdleDuration <= time.Second {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	return p.Conn.Ping(ctx) != nil
+}
+
+// hosts are the servers that a URL names, each once.
+func hosts(config *pgx.ConnConfig) []string {
+	names := []string{config.Host}
+	for _, f := range config.Fallbacks {
+		if !slices.Contains(names, f.Host) {
+			names = append(names, f.Host)
+		}
+	}
+	return names
+}
+
+// several reports whether a URL names several servers: hosts or ports.
+func several(config *pgx.ConnConfig) bool {
+	return slices.ContainsFunc(config.Fallbacks, func(f *pgconn.FallbackConfig) bool {
+		return f.Host != config.Host || f.Port != config.Port
+	})
 }
 
 // postgresConfig parses url. Its errors hold nothing of it: wherever a
@@ -58,6 +103,13 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 	}
 	if config.ConnectTimeout == 0 {
 		config.ConnectTimeout = connectTimeout
+		if several(config) {
+			config.ConnectTimeout = oneOfSeveral
+		}
+	}
+	if several(config) && config.ValidateConnect == nil {
+		// One of them is the primary: no other will do.
+		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "globus-runner"
@@ -89,14 +141,25 @@ func (l *postgresStore) read(ctx context.Context, f func(context.Context, sessio
 // every change may be repeated. When a server that was there restarts, or the
 // connection breaks, it is tried again for a while.
 func (l *postgresStore) write(ctx context.Context, f func(context.Context, session) error) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, answerTimeout, fmt.Errorf("no answer within %v", answerTimeout))
+	return l.within(ctx, answerTimeout, attemptTimeout, f)
+}
+
+// within calls f until it succeeds, on another connection where that may help,
+// for at most a time in all and another one for each call.
+func (l *postgresStore) within(ctx context.Context, all, each time.Duration, f func(context.Context, session) error) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, all, fmt.Errorf("no answer within %v", all))
 	defer cancel()
+	fresh := 0
 	for begin := time.Now(); ; {
-		err := l.once(ctx, f)
-		if err == nil || spoke(err) {
+		err := l.once(ctx, each, f)
+		if _, spoke := errors.AsType[*pgconn.PgError](err); err == nil || spoke && passes(err) {
 			l.there.Store(true)
 		}
-		if err == nil || ctx.Err() != nil || !l.there.Load() || !broken(err) || time.Since(begin) > reconnectTime {
+		if stale(err) {
+			l.forget()
+			fresh++
+		}
+		if err == nil || ctx.Err() != nil || !l.there.Load() || !passes(err) || fresh > freshTries || time.Since(begin) > reconnectTime {
 			return l.explain(ctx, err)
 		}
 		select {
@@ -106,26 +169,59 @@ func (l *postgresStore) write(ctx context.Context, f func(context.Context, sessi
 	}
 }
 
-func (l *postgresStore) once(ctx context.Context, f func(context.Context, session) error) error {
+// once calls f with a connection, which is used again unless it is stale.
+func (l *postgresStore) once(ctx context.Context, limit time.Duration, f func(context.Context, session) error) error {
 	conn, err := l.db.Conn(ctx)
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(ctx, session{conn: conn, dialect: l.dialect()}), conn.Close())
+	bounded, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	err = f(bounded, session{conn: conn, dialect: l.dialect()})
+	if stale(err) {
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn }) // has the pool drop it
+		_ = conn.Close()                                           // it is gone already
+		return err
+	}
+	return errors.Join(err, conn.Close())
 }
 
-// spoke reports whether err is what a server says that is about to go or to
-// come.
-func spoke(err error) bool {
+// forget closes the connections that nobody uses: they are no better than the
+// one that turned out to be stale.
+func (l *postgresStore) forget() {
+	l.db.SetMaxIdleConns(0)
+	l.db.SetMaxIdleConns(postgresConns)
+}
+
+// stale reports whether err says that the connection is of no use any more,
+// and another one may be: its server has become a standby, or has forgotten
+// what was prepared, as one behind a pool does. Nothing was done.
+func stale(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
-	return ok && strings.HasPrefix(e.Code, "57P0")
+	if !ok {
+		return false
+	}
+	switch e.Code {
+	case "25006", // read_only_sql_transaction
+		"25P02", "25P03", // in_failed_sql_transaction, idle_in_transaction_session_timeout
+		"26000", "42P05": // a prepared statement that is not there, or is
+		return true
+	}
+	return e.Code == "0A000" && strings.Contains(e.Message, "cached plan")
 }
 
-// broken reports whether err is of the connection, or of a server that is about
-// to go or to come.
-func broken(err error) bool {
+// passes reports whether err may be different later: it is of the connection,
+// of a server that is about to go or to come or has no room, or of a statement
+// that got into another one's way.
+func passes(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
-		return strings.HasPrefix(e.Code, "08") || spoke(e)
+		switch e.Code[:min(2, len(e.Code))] {
+		case "08", "40", "53", "58": // connection, rollback, resources, system
+			return true
+		case "57": // the operator; 57P04 says that the database was dropped
+			return e.Code != "57P04"
+		}
+		return e.Code == "55P03" || stale(err) // lock_not_available
 	}
 	_, refused := errors.AsType[*pgconn.ConnectError](err)
 	_, network := errors.AsType[net.Error](err)
@@ -134,7 +230,7 @@ func broken(err error) bool {
 }
 
 func (l *postgresStore) exclusive(ctx context.Context, f func(context.Context, session) error) error {
-	return l.write(ctx, func(ctx context.Context, s session) error {
+	return l.within(ctx, answerTimeout, answerTimeout, func(ctx context.Context, s session) error {
 		if _, err := s.exec(ctx, "BEGIN"); err != nil {
 			return err
 		}
@@ -158,28 +254,38 @@ func (l *postgresStore) explain(ctx context.Context, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return outOfReach{fmt.Errorf("%s: %w", l.place, context.Cause(ctx))}
+		return &Error{fmt.Errorf("%s: %w", l.place, context.Cause(ctx)), true}
 	}
-	passes := broken(err)
-	if _, ok := errors.AsType[*pgconn.PgError](err); ok {
-		err = fmt.Errorf("%s: %w", l.place, err)
-	} else if e, ok := errors.AsType[*pgconn.ConnectError](err); ok {
-		err = fmt.Errorf("%s: %s", l.place, strings.Join(strings.Fields(e.Error()), " "))
+	temporary := passes(err)
+	said, spoke := errors.AsType[*pgconn.PgError](err)
+	e, refused := errors.AsType[*pgconn.ConnectError](err)
+	switch {
+	case spoke && refused:
+		return &Error{fmt.Errorf("%s: %w%s", l.place, said, advice(said.Code)), temporary}
+	case spoke:
+		return &Error{fmt.Errorf("%s: %w%s", l.place, err, advice(said.Code)), temporary}
+	case refused:
+		return &Error{fmt.Errorf("%s: %s", l.place, strings.Join(strings.Fields(e.Error()), " ")), temporary}
 	}
-	if passes {
-		return outOfReach{err}
+	if temporary {
+		return &Error{fmt.Errorf("%s: %w", l.place, err), true}
 	}
 	return err
 }
 
-// An outOfReach error is of a database that does not answer now.
-type outOfReach struct{ error }
-
-// Unwrap returns the cause.
-func (e outOfReach) Unwrap() error { return e.error }
-
-// Temporary reports true.
-func (outOfReach) Temporary() bool { return true }
+// advice says what to do about an error of the server; empty where its text
+// says it.
+func advice(code string) string {
+	switch code {
+	case "25006":
+		return "; the server is a standby or was made read-only: name the primary, or all servers, in the URL"
+	case "53300":
+		return "; raise max_connections, or put fewer replicas on the server"
+	case "53100":
+		return "; make room on the server's disk"
+	}
+	return ""
+}
 
 // serve lets everybody serve: leases and claims keep them apart.
 func (l *postgresStore) serve(string) (func(), error) { return func() {}, nil }
