@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -129,10 +131,42 @@ func (q *query) search(doc any) (any, error) {
 		return nil, fmt.Errorf("decode the result: %w", err)
 	}
 	found, err := q.expr.Search(printed)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, usageError{fmt.Errorf("--jmespath %q: %w", q.text, err)}
+	case found == nil && !isNull(printed, q.text):
+		return nil, usageError{fmt.Errorf("--jmespath %q finds nothing in the result, %s", q.text, content(printed))}
 	}
 	return found, nil
+}
+
+// isNull reports whether path, of keys between dots, leads to a key of doc that
+// is there and has no value. Other expressions than such a path never do.
+func isNull(doc any, path string) bool {
+	key, rest, deeper := strings.Cut(path, ".")
+	m, _ := doc.(map[string]any)
+	value, there := m[key]
+	if deeper {
+		return isNull(value, rest)
+	}
+	return there && value == nil
+}
+
+// content says what an expression finds in doc.
+func content(doc any) string {
+	list, isList := doc.([]any)
+	if isList && len(list) > 0 {
+		doc = list[0]
+	}
+	m, _ := doc.(map[string]any)
+	names := strings.Join(slices.Sorted(maps.Keys(m)), ", ")
+	switch {
+	case isList && names != "":
+		return fmt.Sprintf("which is a list of %d with the keys %s", len(list), names)
+	case isList:
+		return fmt.Sprintf("which is a list of %d", len(list))
+	}
+	return "whose keys are " + names
 }
 
 // record prints pairs of a name and a value, one a line; a pair without a

@@ -19,6 +19,7 @@ type resultDocument struct {
 	ExitCode int            `json:"exit_code"`
 	Attempt  int            `json:"attempt"`
 	Adopted  bool           `json:"adopted"`
+	TaskID   string         `json:"task_id,omitempty"` // of the only task
 	Tasks    []taskDocument `json:"tasks"`
 
 	FilesTransferred int64 `json:"files_transferred"`
@@ -59,6 +60,9 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 			d.rate = last.EffectiveBytesPerSecond
 		}
 		d.Tasks = append(d.Tasks, row)
+	}
+	if len(d.Tasks) == 1 {
+		d.TaskID = d.Tasks[0].TaskID
 	}
 	sum := r.Totals()
 	d.FilesTransferred, d.FilesSkipped, d.BytesTransferred = sum.Files, sum.FilesSkipped, sum.Bytes
