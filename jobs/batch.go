@@ -2,17 +2,23 @@ package jobs
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"iter"
 	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // maxBatchLine is the length of the longest line of a batch, in bytes.
 const maxBatchLine = 1 << 20
 
-// A BatchLine is one line of a batch in globus-cli's format.
+// A BatchLine is one line of a batch in globus-cli's format. Its paths are
+// UTF-8 without control characters; they may be relative.
 type BatchLine struct {
 	Line             int // from 1
 	Source           string
@@ -21,17 +27,123 @@ type BatchLine struct {
 	ExternalChecksum string
 }
 
+// errNoLines says that a batch has no paths.
+var errNoLines = errors.New("there is no line with paths in it")
+
+// Items reads the items of doc from a batch or manifest. Relative paths are
+// below those of the first item that doc has, if there is one. Each item is
+// checked, and so is that no two have the same destination. An error names its
+// line and is the last pair; a batch without items is one.
+func Items(r io.Reader, doc *transfer.Transfer) iter.Seq2[transfer.Item, error] {
+	return items(r, doc, newPairs(doc, "line"))
+}
+
+// CheckItems reads all items, and returns how many there are.
+func CheckItems(r io.Reader, doc *transfer.Transfer) (n int, err error) {
+	for _, err := range Items(r, doc) {
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
+}
+
+// CheckedItems is [Items] for a batch that [CheckItems] has read. It takes less
+// memory, because it does not compare the items with each other.
+func CheckedItems(r io.Reader, doc *transfer.Transfer) iter.Seq2[transfer.Item, error] {
+	p := newPairs(doc, "line")
+	p.taken = nil
+	return items(r, doc, p)
+}
+
+func items(r io.Reader, doc *transfer.Transfer, p *pairs) iter.Seq2[transfer.Item, error] {
+	var base transfer.Item
+	if len(doc.Items) > 0 {
+		base = doc.Items[0]
+	}
+	return func(yield func(transfer.Item, error) bool) {
+		empty := true
+		for line, err := range Batch(r, 2) {
+			var item transfer.Item
+			if err == nil {
+				if item, err = line.item(&base); err == nil {
+					err = p.add(&item, line.Line)
+				}
+				if err != nil {
+					err = fmt.Errorf("line %d: %w", line.Line, err)
+				}
+			}
+			if err != nil {
+				yield(transfer.Item{}, err)
+				return
+			}
+			if empty = false; !yield(item, nil) {
+				return
+			}
+		}
+		if empty {
+			yield(transfer.Item{}, errNoLines)
+		}
+	}
+}
+
+// item is the item of a line below the paths of base.
+func (l *BatchLine) item(base *transfer.Item) (item transfer.Item, err error) {
+	item.Recursive, item.ExternalChecksum = l.Recursive, l.ExternalChecksum
+	if l.ExternalChecksum != "" {
+		item.ChecksumAlgorithm = base.ChecksumAlgorithm
+	}
+	if item.SourcePath, err = Absolute(base.SourcePath, l.Source); err != nil {
+		return item, err
+	}
+	item.DestinationPath, err = Absolute(base.DestinationPath, l.Destination)
+	return item, err
+}
+
+// DeleteItems reads what to delete from a batch of paths, as [Items] does.
+// Relative paths are below folder, if it is not empty; globs says whether
+// wildcards are expanded.
+func DeleteItems(r io.Reader, folder string, globs bool) iter.Seq2[transfer.DeleteItem, error] {
+	return func(yield func(transfer.DeleteItem, error) bool) {
+		empty := true
+		for line, err := range Batch(r, 1) {
+			var path string
+			if err == nil {
+				if path, err = Absolute(folder, line.Source); err == nil {
+					err = checkDelete(path, globs)
+				}
+				if err != nil {
+					err = fmt.Errorf("line %d: %w", line.Line, err)
+				}
+			}
+			if err != nil {
+				yield(transfer.DeleteItem{}, err)
+				return
+			}
+			if empty = false; !yield(transfer.DeleteItem{Path: path}, nil) {
+				return
+			}
+		}
+		if empty {
+			yield(transfer.DeleteItem{}, errNoLines)
+		}
+	}
+}
+
 // Batch reads lines of the form
 //
 //	[--recursive|-r|--no-recursive] [--external-checksum TEXT] SOURCE DESTINATION
 //
 // with shell quotes. Blank lines and what follows a # are left out. With fields
-// 1, a line is a single path without options. An error names its line and is
-// the last pair.
+// 1, a line is a single path without options. The text is UTF-8, or UTF-16 with
+// a byte order mark; lines end as on Unix, Windows or old Macs. An error names
+// its line and is the last pair.
 func Batch(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 	return func(yield func(BatchLine, error) bool) {
-		lines := bufio.NewScanner(r)
+		lines := bufio.NewScanner(decoded(r))
 		lines.Buffer(nil, maxBatchLine)
+		lines.Split(scanLine)
 		n := 0
 		for lines.Scan() {
 			n++
@@ -48,110 +160,207 @@ func Batch(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 				return
 			}
 		}
-		if err := lines.Err(); err != nil {
+		switch err := lines.Err(); {
+		case errors.Is(err, bufio.ErrTooLong):
+			yield(BatchLine{}, fmt.Errorf("line %d has more than %d bytes, but a line is one pair of paths; see whether the file is a list at all", n+1, maxBatchLine))
+		case err != nil:
 			yield(BatchLine{}, fmt.Errorf("line %d: %w", n+1, err))
 		}
 	}
 }
 
-// Below puts a folder, unless it is empty, before a path of a batch.
-func Below(folder, path string) string {
-	if folder == "" {
-		return path
+// scanLine is a [bufio.SplitFunc] for lines that end in LF, CR LF or CR.
+func scanLine(data []byte, atEOF bool) (advance int, line []byte, err error) {
+	end := bytes.IndexAny(data, "\r\n")
+	switch {
+	case end < 0 && atEOF && len(data) > 0:
+		return len(data), data, nil
+	case end < 0 || end+1 == len(data) && data[end] == '\r' && !atEOF:
+		return 0, nil, nil // an LF may follow
+	case data[end] == '\r' && end+1 < len(data) && data[end+1] == '\n':
+		return end + 2, data[:end], nil
 	}
-	return strings.TrimSuffix(folder, "/") + "/" + strings.TrimPrefix(path, "/")
+	return end + 1, data[:end], nil
 }
 
 // parseBatchLine reads one line; a blank one has no source.
 func parseBatchLine(text string, fields int) (BatchLine, error) {
-	words, err := splitWords(text)
+	if strings.Contains(text, "\x00") {
+		return BatchLine{}, errors.New("there is a NUL in it, so this is no text, or UTF-16 without a byte order mark; save the list as UTF-8")
+	}
+	words, err := splitWords(strings.TrimPrefix(text, string(byteOrderMark)))
 	if err != nil {
 		return BatchLine{}, err
 	}
 	var line BatchLine
-	var paths []string
+	var paths []word
 	options := fields > 1
 	for i := 0; i < len(words); i++ {
-		word := words[i]
-		value, hasValue := strings.CutPrefix(word, "--external-checksum=")
+		text := words[i].text
+		value, hasValue := strings.CutPrefix(text, "--external-checksum=")
 		switch {
-		case !options || !strings.HasPrefix(word, "-") || word == "-":
-			paths = append(paths, word)
-		case word == "--":
+		case !options || !strings.HasPrefix(text, "-") || text == "-":
+			paths = append(paths, words[i])
+		case text == "--":
 			options = false
-		case word == "-r" || word == "--recursive":
+		case text == "-r" || text == "--recursive":
 			line.Recursive = new(true)
-		case word == "--no-recursive":
+		case text == "--no-recursive":
 			line.Recursive = new(false)
 		case hasValue:
 			line.ExternalChecksum = value
-		case word == "--external-checksum" && i+1 < len(words):
+		case text == "--external-checksum" && i+1 < len(words):
 			i++
-			line.ExternalChecksum = words[i]
+			line.ExternalChecksum = words[i].text
 		default:
-			return BatchLine{}, fmt.Errorf("unknown option %s, want --recursive, --no-recursive or --external-checksum TEXT", word)
+			return BatchLine{}, fmt.Errorf("unknown option %s, want --recursive, --no-recursive or --external-checksum TEXT", short(text))
 		}
 	}
-	switch {
-	case len(words) == 0:
+	if len(words) == 0 {
 		return BatchLine{}, nil
-	case len(paths) != fields:
-		return BatchLine{}, fmt.Errorf("got %d paths, want %d; a path with blanks in it needs quotes", len(paths), fields)
-	case paths[0] == "" || paths[fields-1] == "":
-		return BatchLine{}, errors.New("a path is empty")
 	}
-	line.Source = paths[0]
+	for _, path := range paths {
+		if err := path.check(fields); err != nil {
+			return BatchLine{}, err
+		}
+	}
+	if err := checkCount(paths, fields); err != nil {
+		return BatchLine{}, err
+	}
+	line.Source = paths[0].text
 	if fields > 1 {
-		line.Destination = paths[1]
+		line.Destination = paths[1].text
 	}
 	return line, nil
+}
+
+// checkCount reports a line with too few or too many paths.
+func checkCount(paths []word, fields int) error {
+	switch n := len(paths); {
+	case n == fields:
+		return nil
+	case n == 0:
+		return fmt.Errorf("there is no path, want %s", wanted(fields))
+	case n < fields && strings.ContainsFunc(paths[0].raw, unicodeBlank):
+		i := strings.IndexFunc(paths[0].raw, unicodeBlank)
+		r, _ := utf8.DecodeRuneInString(paths[0].raw[i:])
+		return fmt.Errorf("the destination is missing: %q has %U in it, which looks like a blank and is none; put a blank or tab between the paths", short(paths[0].text), r)
+	case n < fields && strings.ContainsAny(paths[0].raw, ",;"):
+		i := strings.IndexAny(paths[0].raw, ",;")
+		return fmt.Errorf("the destination is missing: a batch is no CSV; put a blank or tab between the paths, and not a %q", paths[0].raw[i])
+	case n < fields:
+		return fmt.Errorf("the destination is missing: there is only %s, want %s", short(paths[0].text), wanted(fields))
+	}
+	return fmt.Errorf("got %d paths, want %s; a path with blanks in it needs quotes", len(paths), wanted(fields))
+}
+
+// wanted says what a line should have.
+func wanted(fields int) string {
+	if fields == 1 {
+		return "one path a line"
+	}
+	return "SOURCE DESTINATION"
+}
+
+// unicodeBlank reports whether r looks like a blank, but does not separate.
+func unicodeBlank(r rune) bool { return r >= utf8.RuneSelf && unicode.IsSpace(r) }
+
+// A word is a part of a line.
+type word struct {
+	text string // without quotes
+	raw  string // as it is written
+}
+
+// check reports what no path of a batch may have.
+func (w word) check(fields int) error {
+	if w.text == "" {
+		return errors.New("a path is empty")
+	}
+	if i := invalidUTF8(w.text); i >= 0 {
+		return fmt.Errorf("%q is not UTF-8 (byte 0x%02x), so another path would be sent; save the list as UTF-8, such as by iconv -f latin1 -t utf-8", short(w.text), w.text[i])
+	}
+	bare := w.raw[0] != '\'' && w.raw[0] != '"'
+	if err := CheckForeign(w.raw); err != nil && bare {
+		return err
+	}
+	first, _ := utf8.DecodeRuneInString(w.raw)
+	last, _ := utf8.DecodeLastRuneInString(w.raw)
+	for _, r := range []rune{first, last} {
+		if unicodeBlank(r) {
+			return fmt.Errorf("the path %q begins or ends with %U, which looks like a blank and is none; remove it, or put it into quotes", short(w.text), r)
+		}
+	}
+	if fields > 1 && len(w.raw) > 1 && (last == ',' || last == ';') {
+		return fmt.Errorf("the path %q ends with %q: a batch is no CSV; put only a blank or tab between the paths, or the path into quotes", short(w.text), last)
+	}
+	if i := strings.IndexByte(w.raw, '\\'); i >= 0 && bare {
+		if r, _ := utf8.DecodeRuneInString(w.raw[i+1:]); unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' {
+			return fmt.Errorf(`%s has a backslash in it, which a batch takes for a quote; write %s, or \\ where the name has it`, short(w.raw), short(cleanWindows(w.raw)))
+		}
+	}
+	return checkText(w.text)
+}
+
+// invalidUTF8 returns where text stops to be UTF-8, or -1.
+func invalidUTF8(text string) int {
+	if utf8.ValidString(text) {
+		return -1
+	}
+	for i, r := range text {
+		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
+			return i
+		}
+	}
+	return -1
 }
 
 // splitWords splits a line into words as a shell does: single quotes keep all,
 // double quotes all but \" and \\, a backslash keeps the next character, and a
 // # where a word could begin starts a comment.
-func splitWords(text string) ([]string, error) {
-	var words []string
-	var word strings.Builder
-	inWord, quote := false, byte(0)
-	bytes := []byte(text)
-	for i := 0; i < len(bytes); i++ {
-		c := bytes[i]
+func splitWords(text string) ([]word, error) {
+	var words []word
+	var at strings.Builder
+	start, quote := -1, byte(0) // start of the word, or -1 between words
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if start < 0 {
+			switch c {
+			case ' ', '\t':
+				continue
+			case '#':
+				return words, nil
+			}
+			start = i
+		}
 		switch {
 		case quote == '\'' && c != '\'', quote == '"' && c != '"' && c != '\\':
-			word.WriteByte(c)
+			at.WriteByte(c)
 		case quote != 0 && c == quote:
 			quote = 0
 		case c == '\\':
-			if i+1 == len(bytes) {
+			if i+1 == len(text) {
 				return nil, errors.New("the line ends in a backslash")
 			}
 			i++
-			if quote == '"' && bytes[i] != '"' && bytes[i] != '\\' {
-				word.WriteByte('\\')
+			if quote == '"' && text[i] != '"' && text[i] != '\\' {
+				at.WriteByte('\\')
 			}
-			word.WriteByte(bytes[i])
-			inWord = true
+			at.WriteByte(text[i])
 		case c == '\'' || c == '"':
-			quote, inWord = c, true
-		case c == ' ' || c == '\t' || c == '\r':
-			if inWord {
-				words = append(words, word.String())
-				word.Reset()
-				inWord = false
-			}
-		case c == '#' && !inWord:
-			return words, nil
+			quote = c
+		case c == ' ' || c == '\t':
+			words = append(words, word{at.String(), text[start:i]})
+			at.Reset()
+			start = -1
 		default:
-			word.WriteByte(c)
-			inWord = true
+			at.WriteByte(c)
 		}
 	}
 	if quote != 0 {
-		return nil, fmt.Errorf("the quote %c is not closed", quote)
+		return nil, fmt.Errorf(`the quote %c is not closed; one that is part of a name is written \%c`, quote, quote)
 	}
-	if inWord {
-		words = append(words, word.String())
+	if start >= 0 {
+		words = append(words, word{at.String(), text[start:]})
 	}
 	return words, nil
 }

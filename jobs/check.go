@@ -58,7 +58,9 @@ func (p *parser) checkCopies() {
 	reading, writing := map[spot][]int{}, map[spot][]int{}
 	for i := range p.moves {
 		m := &p.moves[i]
-		p.checkSelf(m)
+		if err := m.self(); err != nil && !m.listed {
+			m.src.problem(m.node, m.field, "%v", err)
+		}
 		reading[m.from.clean()] = append(reading[m.from.clean()], i)
 		writing[m.to.clean()] = append(writing[m.to.clean()], i)
 	}
@@ -83,18 +85,5 @@ func (p *parser) checkCopies() {
 				tell(&p.moves[min(i, other)], &p.moves[max(i, other)])
 			}
 		}
-	}
-}
-
-// checkSelf reports a transfer whose ends meet.
-func (p *parser) checkSelf(m *move) {
-	from, to := m.from.clean(), m.to.clean()
-	switch {
-	case from == to:
-		m.src.problem(m.node, m.field, "source and destination are the same")
-	case to.below(from):
-		m.src.problem(m.node, m.field, "the destination is inside the source: each run would copy the copies of the last")
-	case m.mirror && from.below(to):
-		m.src.problem(m.node, m.field, "the source is inside the destination, where delete_destination_extra would delete it")
 	}
 }

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"path"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -17,6 +18,7 @@ type move struct {
 	node     ast.Node
 	from, to spot
 	mirror   bool // deletes what is extra
+	listed   bool // the ends are those of a manifest, whose lines say what is copied
 }
 
 // A spot is a path on a collection.
@@ -26,6 +28,7 @@ type spot struct{ collection, path string }
 // between the same collections.
 type route struct {
 	from, to *place
+	pairs    *pairs // from the first item on
 }
 
 // transfer reads a transfer.
@@ -122,10 +125,10 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	}
 	src, ok := s.location(&r.from, from, field+".source")
 	dst, ok2 := s.location(&r.to, to, field+".destination")
-	item.SourcePath, item.DestinationPath = src.text, dst.text
-	folder := item.Recursive != nil && *item.Recursive
-	if item.ExternalChecksum != "" && (folder || strings.HasSuffix(item.SourcePath, "/")) {
-		s.problem(s.marks[field+".external_checksum"], field+".external_checksum", "a checksum is of a file, but the source is a folder")
+	item.SourcePath, item.DestinationPath = src.sample, dst.sample
+	for _, fault := range checkItem(&item) {
+		at := field + "." + fault.key
+		s.problem(s.marks[at], at, "%s", fault.msg)
 	}
 	if item.ChecksumAlgorithm != "" && item.ExternalChecksum == "" && !s.has(field+".external_checksum") {
 		s.problem(s.marks[field+".checksum_algorithm"], field+".checksum_algorithm", "there is no external_checksum that it could be about")
@@ -133,15 +136,25 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	if !ok || !ok2 || r.from == nil || r.to == nil {
 		return
 	}
-	if item.Recursive != nil && !*item.Recursive && strings.HasSuffix(item.SourcePath, "/") {
-		s.problem(s.marks[field+".recursive"], field+".recursive", "a source that ends in / is a folder, but recursive is false")
-	}
-	if strings.HasSuffix(item.SourcePath, "/") && !strings.HasSuffix(item.DestinationPath, "/") {
+	listed := s.has(field + ".manifest")
+	folder, into := strings.HasSuffix(src.sample, "/"), strings.HasSuffix(dst.sample, "/")
+	switch {
+	case folder && !into:
 		s.warn(to, field+".destination", "the source is a folder and ends in /, the destination does not")
+	case into && !folder && item.Recursive == nil && item.ExternalChecksum == "" && !listed:
+		s.warn(to, field+".destination", "the destination ends in /, the source does not: a file would not be copied, write %s for it; for a folder write %s/",
+			short(dst.text+path.Base(src.text)), short(src.text))
 	}
+	item.SourcePath, item.DestinationPath = src.text, dst.text
 	doc.Items = append(doc.Items, item)
+	if r.pairs == nil {
+		r.pairs = newPairs(doc, "item")
+	}
+	if err := r.pairs.claim(dst.text, len(doc.Items)); err != nil {
+		s.problem(to, field+".destination", "%v", err)
+	}
 	s.moves = append(s.moves, move{
-		job: d.Name, src: s, field: field, node: to, mirror: doc.DeleteDestinationExtra,
+		job: d.Name, src: s, field: field, node: to, mirror: doc.DeleteDestinationExtra, listed: listed,
 		from: spot{r.from.ID, src.sample},
 		to:   spot{r.to.ID, dst.sample},
 	})

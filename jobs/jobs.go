@@ -84,8 +84,8 @@ type Step struct {
 
 	// Manifest is a file with the items of Transfer, one a line, in
 	// globus-cli's batch format; empty means that Transfer has its items. The
-	// paths of the first item, if there is one, are put before those of the
-	// lines. Every ItemsPerTask lines are a task of their own.
+	// paths of the first item, if there is one, are put before relative paths
+	// of the lines. Every ItemsPerTask lines are a task of their own.
 	Manifest     string
 	ItemsPerTask int
 }

@@ -2,8 +2,6 @@ package jobs
 
 import (
 	"cmp"
-	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -55,6 +53,10 @@ func (s *source) location(on **place, n ast.Node, field string) (p target, ok bo
 		s.problem(n, field, "%q has no collection, want collection:/path", short(text))
 		return target{}, false
 	}
+	if err := CheckForeign(text); err != nil && s.places[name] == nil {
+		s.problem(n, field, "%v; want collection:/path", err)
+		return target{}, false
+	}
 	offset := utf8.RuneCountInString(name) + 1
 	at := s.find(n, field, name)
 	if at == nil {
@@ -90,6 +92,10 @@ func (s *source) path(on *place, n ast.Node, field, text string, offset int) (p 
 	if !ok {
 		return target{}, false
 	}
+	if err := CheckForeign(sample); err != nil {
+		s.problem(n, field, "%v", err)
+		return target{}, false
+	}
 	p = target{home(text), home(sample)}
 	switch {
 	case text == "":
@@ -110,39 +116,6 @@ func (s *source) path(on *place, n ast.Node, field, text string, offset int) (p 
 		return target{}, false
 	}
 	return p, true
-}
-
-// home puts ~/ into the form that the service has for it.
-func home(path string) string {
-	if path == "~" || strings.HasPrefix(path, "~/") {
-		return "/~/" + strings.TrimPrefix(path[1:], "/")
-	}
-	return path
-}
-
-// checkPath checks a path whose templates are resolved.
-func checkPath(path string) error {
-	switch {
-	case !strings.HasPrefix(path, "/"):
-		return fmt.Errorf("path %q is not absolute, want /%s", short(path), short(path))
-	case strings.ContainsAny(path, "\r\n\x00"):
-		return fmt.Errorf("path %q has a line break in it, which Globus does not allow", short(path))
-	case len(path) > maxText:
-		return fmt.Errorf("the path has %d bytes, at most %d are possible", len(path), maxText)
-	case slices.Contains(strings.Split(path, "/"), ".."):
-		return fmt.Errorf("path %q has .. in it, write where it leads to", short(path))
-	}
-	return nil
-}
-
-// checkDelete guards against a template, or a slip, that would empty a whole
-// collection.
-func checkDelete(path string) error {
-	switch strings.Trim(path, "/") {
-	case "", ".", "*", "~", "~/*", "./*":
-		return errors.New("this would delete everything on the collection, name folders or files")
-	}
-	return nil
 }
 
 func among(words []string) string {

@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -24,8 +23,7 @@ import (
 //	                      days of the calendar
 //	env "NAME"            a variable of Job.Env
 //
-// A variable that is not set is an error, and so is a path that is not absolute
-// or has a line break or .. in it, or a delete of everything on a collection.
+// A variable that is not set is an error, and so is what [Step.Check] finds.
 func (j *Job) Render(key Key, at time.Time) ([]Step, error) {
 	if j.Literal {
 		return slices.Clone(j.Steps), nil
@@ -34,6 +32,9 @@ func (j *Job) Render(key Key, at time.Time) ([]Step, error) {
 	steps := make([]Step, len(j.Steps))
 	for i := range j.Steps {
 		steps[i] = r.step(&j.Steps[i])
+		if r.err == nil {
+			r.err = steps[i].Check()
+		}
 	}
 	if r.err != nil {
 		return nil, fmt.Errorf("job %s: %w", j.Name, r.err)
@@ -66,15 +67,12 @@ type renderer struct {
 	err    error
 }
 
-// text resolves a text, and looks at what has become of it.
-func (r *renderer) text(text string, check func(string) error) string {
+// text resolves a text.
+func (r *renderer) text(text string) string {
 	if !strings.Contains(text, "{{") || r.err != nil {
 		return text
 	}
 	rendered, err := renderText(text, r.moment, r.env)
-	if err == nil && check != nil {
-		err = check(rendered)
-	}
 	if err != nil {
 		r.err = fmt.Errorf("%s: %w", text, err)
 	}
@@ -83,7 +81,7 @@ func (r *renderer) text(text string, check func(string) error) string {
 
 func (r *renderer) step(s *Step) Step {
 	step := *s
-	step.Manifest = r.text(s.Manifest, nil)
+	step.Manifest = r.text(s.Manifest)
 	switch {
 	case s.Transfer != nil:
 		doc := *s.Transfer
@@ -91,21 +89,19 @@ func (r *renderer) step(s *Step) Step {
 		doc.Items = slices.Clone(doc.Items)
 		for i := range doc.Items {
 			item := &doc.Items[i]
-			item.SourcePath = r.text(item.SourcePath, checkPath)
-			item.DestinationPath = r.text(item.DestinationPath, checkPath)
+			item.SourcePath = r.text(item.SourcePath)
+			item.DestinationPath = r.text(item.DestinationPath)
 		}
 		step.Transfer = &doc
 	case s.Delete != nil:
 		doc := *s.Delete
 		doc.Items = slices.Clone(doc.Items)
 		for i := range doc.Items {
-			doc.Items[i].Path = r.text(doc.Items[i].Path, func(path string) error {
-				return errors.Join(checkPath(path), checkDelete(path))
-			})
+			doc.Items[i].Path = r.text(doc.Items[i].Path)
 		}
 		step.Delete = &doc
 	case s.Mkdir != nil:
-		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path, checkPath)}
+		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path)}
 	}
 	return step
 }

@@ -120,8 +120,10 @@ func (s *source) delete(n ast.Node, field string) *transfer.Delete {
 	if paths := s.marks[at]; paths != nil {
 		for i, n := range s.items(paths, at, 1) {
 			if path, ok := s.pathOn(from, n, element(at, i)); ok {
-				if err := checkDelete(path.sample); err != nil {
+				if err := checkDelete(path.sample, doc.InterpretGlobs); err != nil {
 					s.problem(n, element(at, i), "%v", err)
+				} else if err := CheckLiteral(path.sample); err != nil && !doc.InterpretGlobs {
+					s.warn(n, element(at, i), "%v (interpret_globs: true)", err)
 				}
 				doc.Items = append(doc.Items, transfer.DeleteItem{Path: path.text})
 			}
@@ -141,7 +143,10 @@ func (s *source) mkdir(n ast.Node, field string) *Mkdir {
 	s.require(n, field, "collection", "say where")
 	s.require(n, field, "path", "say what")
 	if n := s.marks[field+".path"]; n != nil {
-		path, _ := s.pathOn(on, n, field+".path")
+		path, ok := s.pathOn(on, n, field+".path")
+		if err := checkNoWildcard(path.sample); err != nil && ok {
+			s.problem(n, field+".path", "%v", err)
+		}
 		m.Path = path.text
 	}
 	if on != nil {

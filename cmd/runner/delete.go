@@ -15,43 +15,20 @@ func (a *app) deleteCommand() *cobra.Command {
 	var f submitting
 	var doc transfer.Delete
 	c := &cobra.Command{
-		Use:   "delete COLLECTION_ID[:PATH]",
+		Use:   "delete COLLECTION[:PATH]",
 		Short: "Delete files and folders, and wait until it is done",
 		Long: `Delete a file, or a folder with --recursive, and wait until it is done.
 
-The flags are those of "globus delete". With --batch each line names a path.`,
+The flags are those of "globus delete". With --batch each line names a path,
+below that of the argument unless it is absolute. A delete of everything on a
+collection is refused.
+
+A collection is named by its id, or by its short name in the jobs file.`,
 		Example: `  runner delete $LAB:/data/old/ --recursive`,
 		Args:    arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := parseLocation(args[0])
-			if err != nil {
+			if err := fillDelete(a, &f, &doc, args[0]); err != nil {
 				return err
-			}
-			doc.Endpoint = at.collection
-			switch {
-			case f.batch != "":
-				r, err := f.open(a.stdin)
-				if err != nil {
-					return err
-				}
-				defer r.Close() //nolint:errcheck // it was only read
-				for line, err := range jobs.Batch(r, 1) {
-					if err != nil {
-						return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
-					}
-					path, err := absolute(joined(at.path, line.Source))
-					if err != nil {
-						return fmt.Errorf("--batch %s: line %d: %w", f.batch, line.Line, err)
-					}
-					doc.Items = append(doc.Items, transfer.DeleteItem{Path: path})
-				}
-				if len(doc.Items) == 0 {
-					return usageError{fmt.Errorf("--batch %s has no line with a path", f.batch)}
-				}
-			case at.path == "":
-				return usageError{errors.New("delete needs a path, as <collection id>:/path, or --batch")}
-			default:
-				doc.Items = []transfer.DeleteItem{{Path: at.path}}
 			}
 			o, err := f.order("delete", &doc, time.Now())
 			if err != nil {
@@ -67,4 +44,42 @@ The flags are those of "globus delete". With --batch each line names a path.`,
 	flags.BoolVar(&doc.InterpretGlobs, "enable-globs", false, "expand * ? [] in the last part of each path")
 	flags.StringVar(&doc.LocalUser, "local-user", "", "local account, if there are several")
 	return c
+}
+
+// fillDelete puts what to delete into doc.
+func fillDelete(a *app, f *submitting, doc *transfer.Delete, arg string) error {
+	if f.batch == "" {
+		at, err := a.location(arg)
+		if err != nil {
+			return err
+		}
+		if at.path == "" {
+			return usageError{errors.New("delete needs a path, as <collection>:/path, or --batch")}
+		}
+		doc.Endpoint, doc.Items = at.collection, []transfer.DeleteItem{{Path: at.path}}
+		if err := (&jobs.Step{Delete: doc}).Check(); err != nil {
+			return usageError{err}
+		}
+		if err := jobs.CheckLiteral(at.path); err != nil && !doc.InterpretGlobs {
+			return usageError{fmt.Errorf("%w (--enable-globs)", err)}
+		}
+		return nil
+	}
+	at, err := a.folder(arg)
+	if err != nil {
+		return err
+	}
+	r, err := f.open(a.stdin)
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // it was only read
+	doc.Endpoint = at.collection
+	for item, err := range jobs.DeleteItems(r, at.path, doc.InterpretGlobs) {
+		if err != nil {
+			return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
+		}
+		doc.Items = append(doc.Items, item)
+	}
+	return nil
 }

@@ -117,9 +117,6 @@ func manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 // manifest looks into the manifest of a step; raw has the template of its name.
 func manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
 	p, err := planStep(step)
-	if err == nil && p.Items == 0 {
-		err = fmt.Errorf("manifest %s: there is no line with paths in it", step.Manifest)
-	}
 	switch {
 	case err != nil && strings.Contains(raw.Manifest, "{{"):
 		return doctor.Doubt(err.Error(), "see that it is made before the job is due")

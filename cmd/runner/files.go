@@ -11,18 +11,19 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
 func (a *app) lsCommand() *cobra.Command {
 	var f listing
 	c := &cobra.Command{
-		Use:     "ls COLLECTION_ID[:PATH]",
+		Use:     "ls COLLECTION[:PATH]",
 		Short:   "List a folder",
 		Example: `  runner ls $LAB:/data/ --filter '~*.h5' --long`,
 		Args:    arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := parseLocation(args[0])
+			at, err := a.folder(args[0])
 			if err != nil {
 				return err
 			}
@@ -149,11 +150,11 @@ func (l listed) modified() string {
 
 func (a *app) statCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "stat COLLECTION_ID:PATH",
+		Use:   "stat COLLECTION:PATH",
 		Short: "Show one file or folder",
 		Args:  arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := parsePlace(args[0])
+			at, err := a.place(args[0])
 			if err != nil {
 				return err
 			}
@@ -175,13 +176,17 @@ func (a *app) statCommand() *cobra.Command {
 
 func (a *app) mkdirCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "mkdir COLLECTION_ID:PATH",
+		Use:   "mkdir COLLECTION:PATH",
 		Short: "Make a folder",
 		Args:  arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := parsePlace(args[0])
+			at, err := a.place(args[0])
 			if err != nil {
 				return err
+			}
+			step := jobs.Step{Mkdir: &jobs.Mkdir{Collection: at.collection, Path: at.path}}
+			if err := step.Check(); err != nil {
+				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
 				return globus.Mkdir(ctx, at.collection, at.path)
@@ -192,24 +197,27 @@ func (a *app) mkdirCommand() *cobra.Command {
 
 func (a *app) renameCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:   "rename COLLECTION_ID OLD_PATH NEW_PATH",
+		Use:   "rename COLLECTION OLD_PATH NEW_PATH",
 		Short: "Rename a file or folder",
 		Args:  arguments(3, 3),
 		RunE: func(c *cobra.Command, args []string) error {
-			id, err := parseUUID("collection id", args[0])
+			on, err := a.collection(args[0])
 			if err != nil {
 				return err
 			}
-			from, err := absolute(args[1])
+			from, err := absolute(on.Path, args[1])
 			if err != nil {
 				return err
 			}
-			to, err := absolute(args[2])
+			to, err := absolute(on.Path, args[2])
 			if err != nil {
 				return err
+			}
+			if err := jobs.CheckRename(from, to); err != nil {
+				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
-				return globus.Rename(ctx, id, from, to)
+				return globus.Rename(ctx, on.ID, from, to)
 			})
 		},
 	}

@@ -148,11 +148,8 @@ func planStep(s *jobs.Step) (plannedStep, error) {
 		return step, fmt.Errorf("manifest: %w", err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
-	for _, err := range jobs.Batch(f, 2) {
-		if err != nil {
-			return step, fmt.Errorf("manifest %s: %w", s.Manifest, err)
-		}
-		step.Items++
+	if step.Items, err = jobs.CheckItems(f, s.Transfer); err != nil {
+		return step, fmt.Errorf("manifest %s: %w", s.Manifest, err)
 	}
 	step.Tasks = (step.Items + s.ItemsPerTask - 1) / s.ItemsPerTask
 	return step, nil

@@ -25,7 +25,9 @@ and comments as in a shell:
   [--recursive|--no-recursive] [--external-checksum TEXT] SOURCE_PATH DEST_PATH
 
 Paths in the arguments are then put before those of the lines, unless those are
-absolute.`
+absolute. No two lines may have the same destination.
+
+A collection is named by its id, or by its short name in the jobs file.`
 
 // submitting is what the commands that submit share with globus-cli.
 type submitting struct {
@@ -127,14 +129,14 @@ type transferFlags struct {
 func (a *app) transferCommand() *cobra.Command {
 	var f transferFlags
 	c := &cobra.Command{
-		Use:   "transfer SOURCE_ID[:PATH] DEST_ID[:PATH]",
+		Use:   "transfer SOURCE[:PATH] DESTINATION[:PATH]",
 		Short: "Copy files between collections, and wait until it is done",
 		Long:  aboutTransfer,
 		Example: `  runner transfer $LAB:/data/run7/ $VAULT:/raw/run7/ --recursive --sync-level checksum
   runner transfer $LAB:/data/ $VAULT:/raw/ --batch files.txt --label "run 7"`,
 		Args: arguments(2, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := f.fill(c, args, a.stdin); err != nil {
+			if err := f.fill(a, c, args); err != nil {
 				return err
 			}
 			o, err := f.order("transfer", &f.doc, time.Now())
@@ -174,12 +176,16 @@ func (a *app) transferCommand() *cobra.Command {
 }
 
 // fill makes the document of flags and arguments.
-func (f *transferFlags) fill(c *cobra.Command, args []string, stdin io.Reader) error {
-	src, err := parseLocation(args[0])
+func (f *transferFlags) fill(a *app, c *cobra.Command, args []string) error {
+	locate := a.location
+	if f.batch != "" {
+		locate = a.folder
+	}
+	src, err := locate(args[0])
 	if err != nil {
 		return fmt.Errorf("source: %w", err)
 	}
-	dst, err := parseLocation(args[1])
+	dst, err := locate(args[1])
 	if err != nil {
 		return fmt.Errorf("destination: %w", err)
 	}
@@ -195,7 +201,7 @@ func (f *transferFlags) fill(c *cobra.Command, args []string, stdin io.Reader) e
 		f.doc.SyncLevel = &level
 	}
 	if f.batch != "" {
-		return f.fillBatch(src.path, dst.path, stdin)
+		return f.fillBatch(src.path, dst.path, a.stdin)
 	}
 	item := transfer.Item{
 		SourcePath: src.path, DestinationPath: dst.path,
@@ -203,7 +209,7 @@ func (f *transferFlags) fill(c *cobra.Command, args []string, stdin io.Reader) e
 	}
 	switch {
 	case src.path == "" || dst.path == "":
-		return usageError{errors.New("source and destination both need a path, as <collection id>:/path, or --batch")}
+		return usageError{errors.New("source and destination both need a path, as <collection>:/path, or --batch")}
 	case f.recursive && f.checksum != "":
 		return usageError{errors.New("--external-checksum is of a file and does not go with --recursive")}
 	case c.Flags().Changed("recursive"):
@@ -212,6 +218,9 @@ func (f *transferFlags) fill(c *cobra.Command, args []string, stdin io.Reader) e
 		return usageError{errors.New("--include and --exclude are for folders: add --recursive")}
 	}
 	f.doc.Items = []transfer.Item{item}
+	if err := (&jobs.Step{Transfer: &f.doc}).Check(); err != nil {
+		return usageError{err}
+	}
 	return nil
 }
 
@@ -225,24 +234,13 @@ func (f *transferFlags) fillBatch(src, dst string, stdin io.Reader) error {
 		return err
 	}
 	defer r.Close() //nolint:errcheck // it was only read
-	for line, err := range jobs.Batch(r, 2) {
+	doc := f.doc
+	doc.Items = []transfer.Item{{SourcePath: src, DestinationPath: dst, ChecksumAlgorithm: f.algorithm}}
+	for item, err := range jobs.Items(r, &doc) {
 		if err != nil {
 			return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
 		}
-		item := transfer.Item{Recursive: line.Recursive, ExternalChecksum: line.ExternalChecksum}
-		if line.ExternalChecksum != "" {
-			item.ChecksumAlgorithm = f.algorithm
-		}
-		if item.SourcePath, err = absolute(joined(src, line.Source)); err == nil {
-			item.DestinationPath, err = absolute(joined(dst, line.Destination))
-		}
-		if err != nil {
-			return fmt.Errorf("--batch %s: line %d: %w", f.batch, line.Line, err)
-		}
 		f.doc.Items = append(f.doc.Items, item)
-	}
-	if len(f.doc.Items) == 0 {
-		return usageError{fmt.Errorf("--batch %s has no line with paths", f.batch)}
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 		},
 		"a folder into a file": {
 			job: func(j *jobs.Job) {
-				doc := copyOf("/data/", "/f.txt/")
+				doc := copyOf("/data/", "/f.txt/in/")
 				doc.Items = append([]transfer.Item{{SourcePath: "/data/a.txt", DestinationPath: "/f.txt"}}, doc.Items...)
 				j.Steps = jobs.Single(doc)
 			},

@@ -189,9 +189,11 @@ func TestManifestThatIsNoGoodSubmitsNothing(t *testing.T) {
 	}{
 		"not there":           {"", "open the manifest"},
 		"empty":               {"# nothing\n\n", "no line with paths"},
-		"one path":            {"/a /b\n/c\n", "line 2: got 1 paths, want 2"},
-		"relative":            {"\n\n/a b\n", "line 3: a path is not absolute"},
+		"one path":            {"/a /b\n/c\n", "line 2: the destination is missing"},
+		"relative":            {"\n\n/a b\n", `line 3: path "b" is not absolute`},
 		"unknown option":      {"--delete /a /b\n", "line 1: unknown option --delete"},
+		"late and twice":      {"/1 /c\n/2 /d\n/3 /e\n/4 /f\n/5 /c\n", "line 5: the destination /c is that of line 1 as well"},
+		"leads up":            {"/a/../b /c\n", "line 1: path \"/a/../b\" has .. in it"},
 		"quote is not closed": {"/a /b\n\n'/c /d\n", "line 3: the quote"},
 	}
 	for name, tt := range tests {

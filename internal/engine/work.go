@@ -1,11 +1,8 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"strings"
 
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -91,63 +88,50 @@ func own(doc transfer.Document) transfer.Document {
 }
 
 // parts reads a manifest and returns a document for every so many of its lines.
+// The whole manifest is checked first, so that a wrong line submits nothing.
 func (r *run) parts(s *jobs.Step) iter.Seq2[transfer.Document, error] {
 	return func(yield func(transfer.Document, error) bool) {
-		f, err := r.open(s.Manifest)
-		if err != nil {
-			yield(nil, fmt.Errorf("open the manifest: %w", err))
-			return
-		}
-		defer f.Close() //nolint:errcheck // it was only read
 		var items []transfer.Item
 		flush := func() bool {
 			doc := *s.Transfer
 			doc.Items, items = items, nil
 			return yield(&doc, nil)
 		}
-		empty := true
-		for item, err := range manifest(f, s) {
+		err := r.checkManifest(s)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		f, err := r.open(s.Manifest)
+		if err != nil {
+			yield(nil, fmt.Errorf("open the manifest: %w", err))
+			return
+		}
+		defer f.Close() //nolint:errcheck // it was only read
+		for item, err := range jobs.CheckedItems(f, s.Transfer) {
 			if err != nil {
 				yield(nil, fmt.Errorf("manifest %s: %w", s.Manifest, err))
 				return
 			}
-			empty = false
 			if items = append(items, item); len(items) == s.ItemsPerTask && !flush() {
 				return
 			}
 		}
-		switch {
-		case empty:
-			yield(nil, fmt.Errorf("manifest %s: %w", s.Manifest, errNoLines))
-		case len(items) > 0:
+		if len(items) > 0 {
 			flush()
 		}
 	}
 }
 
-var errNoLines = errors.New("there is no line with paths in it")
-
-// manifest reads the lines of a manifest as items.
-func manifest(r io.Reader, s *jobs.Step) iter.Seq2[transfer.Item, error] {
-	return func(yield func(transfer.Item, error) bool) {
-		var base transfer.Item
-		if len(s.Transfer.Items) > 0 {
-			base = s.Transfer.Items[0]
-		}
-		for line, err := range jobs.Batch(r, 2) {
-			item := transfer.Item{
-				SourcePath:        jobs.Below(base.SourcePath, line.Source),
-				DestinationPath:   jobs.Below(base.DestinationPath, line.Destination),
-				Recursive:         line.Recursive,
-				ExternalChecksum:  line.ExternalChecksum,
-				ChecksumAlgorithm: base.ChecksumAlgorithm,
-			}
-			if err == nil && (!strings.HasPrefix(item.SourcePath, "/") || !strings.HasPrefix(item.DestinationPath, "/")) {
-				err = fmt.Errorf("line %d: a path is not absolute", line.Line)
-			}
-			if !yield(item, err) || err != nil {
-				return
-			}
-		}
+// checkManifest reads the manifest of a step from beginning to end.
+func (r *run) checkManifest(s *jobs.Step) error {
+	f, err := r.open(s.Manifest)
+	if err != nil {
+		return fmt.Errorf("open the manifest: %w", err)
 	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if _, err := jobs.CheckItems(f, s.Transfer); err != nil {
+		return fmt.Errorf("manifest %s: %w", s.Manifest, err)
+	}
+	return nil
 }

@@ -2,12 +2,14 @@ package migrate
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 const (
@@ -41,6 +43,10 @@ func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
 	if len(im.problems) > 0 {
 		return im.done(nil), nil
 	}
+	doc := transfer.Transfer{
+		SourceEndpoint: src.id, DestinationEndpoint: dst.id,
+		Items: []transfer.Item{{SourcePath: cmp.Or(src.path, homeFolder), DestinationPath: cmp.Or(dst.path, homeFolder)}},
+	}
 	src.path, dst.path = literal(src.path), literal(dst.path)
 	j := &job{where: o.Name, name: b.Job, schedule: b.Schedule}
 	if b.Schedule != "" {
@@ -50,15 +56,18 @@ func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	fields, err := batchItems(src, dst, bytes.NewReader(head))
-	switch _, long := errors.AsType[tooLong](err); {
-	case (long || len(head) == maxBatch) && b.Manifest != "":
-		if err := check(io.MultiReader(bytes.NewReader(head), r), src, dst); err != nil {
-			im.problem(o.Name, "%v", err)
-			return im.done(nil), nil
-		}
-		fields = manifest(src, dst, literal(b.Manifest))
+	n, err := jobs.CheckItems(io.MultiReader(bytes.NewReader(head), r), &doc)
+	var fields []field
+	switch long := n > maxItems || len(head) == maxBatch; {
 	case err != nil:
+	case !long:
+		fields, err = batchItems(src, dst, bytes.NewReader(head))
+	case b.Manifest == "":
+		err = errTooLong
+	default:
+		fields = manifest(src, dst, literal(b.Manifest))
+	}
+	if err != nil {
 		im.problem(o.Name, "%v", err)
 		return im.done(nil), nil
 	}
@@ -68,13 +77,18 @@ func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
 	return im.result(), nil
 }
 
-// A tooLong is that a batch is too long for the jobs file.
-type tooLong struct{ error }
+var errTooLong = fmt.Errorf("there are more than %d lines; put them into a file of their own", maxItems)
+
+// homeFolder is where relative paths begin for globus-cli if no folder is named.
+const homeFolder = "~/"
 
 // manifest are the keys of a transfer whose items are in a file.
 func manifest(src, dst place, name string) []field {
 	for _, p := range []*place{&src, &dst} {
-		if !strings.HasSuffix(p.path, "/") {
+		switch {
+		case p.path == "":
+			p.path = homeFolder
+		case !strings.HasSuffix(p.path, "/"):
 			p.path += "/" // it is a folder
 		}
 	}
@@ -101,7 +115,7 @@ func batchItems(src, dst place, r io.Reader, algorithm ...field) ([]field, error
 			item = append(append(item, field{"external_checksum", line.ExternalChecksum}), algorithm...)
 		}
 		if items = append(items, item); len(items) > maxItems {
-			return nil, tooLong{fmt.Errorf("--batch: there are more than %d lines; put them into a file of their own", maxItems)}
+			return nil, fmt.Errorf("--batch: %w", errTooLong)
 		}
 	}
 	if len(items) == 0 {
@@ -126,47 +140,10 @@ func batchPaths(at place, r io.Reader) ([]string, error) {
 }
 
 // below puts a folder, which may be a template, before a path of a batch that
-// is relative, as globus-cli does.
+// is relative.
 func below(folder, path string) string {
-	if strings.HasPrefix(path, "/") {
+	if absolute(path) == path {
 		return literal(path)
 	}
-	return absolute(jobs.Below(folder, literal(path)))
-}
-
-// check reads all lines of a batch that is to be a manifest, whose paths are
-// all below those of the job.
-func check(r io.Reader, src, dst place) error {
-	lines := 0
-	for line, err := range jobs.Batch(r, 2) {
-		if err != nil {
-			return err
-		}
-		for _, end := range []struct{ flag, folder, path string }{
-			{"--source", src.path, line.Source},
-			{"--destination", dst.path, line.Destination},
-		} {
-			if err := differs(end.folder, end.path); err != nil {
-				return fmt.Errorf("line %d: %w %s", line.Line, err, end.flag)
-			}
-		}
-		lines++
-	}
-	if lines == 0 {
-		return errors.New("there is no line with paths")
-	}
-	return nil
-}
-
-// differs says why a path is not the same in a manifest below the folder as in
-// a batch of globus-cli, for which only a relative one is below it. What the
-// text ends with is the flag that gives the folder.
-func differs(folder, path string) error {
-	switch absolute := strings.HasPrefix(path, "/"); {
-	case absolute && folder != "" && folder != "/":
-		return fmt.Errorf("%q is absolute, but in a manifest it would be below %s; write it so that it is, or leave the path out of", short(path), short(folder))
-	case !absolute && folder == "" && path != "~" && !strings.HasPrefix(path, "~/"):
-		return fmt.Errorf("%q is relative; write ~/ before all such paths, or a folder behind the id in", short(path))
-	}
-	return nil
+	return strings.TrimSuffix(cmp.Or(folder, homeFolder), "/") + "/" + literal(path)
 }

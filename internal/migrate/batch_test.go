@@ -65,7 +65,7 @@ func TestLongBatchBecomesTheManifest(t *testing.T) {
   # list.txt
   frames:
     transfer:
-      source: lab:/
+      source: lab:~/
       destination: vault:/in/
       manifest: list.txt
 `
@@ -78,7 +78,7 @@ func TestAbsolutePathsOfABatchAreNotBelowItsFolder(t *testing.T) {
 	r := batch(t, "/a b\n~/c /d\n", migrate.Batch{Source: lab + ":/top", Destination: vault + ":/in/"})
 	const want = `        - source: lab:/a
           destination: vault:/in/b
-        - source: lab:/top/~/c
+        - source: lab:~/c
           destination: vault:/d
 `
 	if _, got, _ := strings.Cut(string(r.File), "items:\n"); got != want {
@@ -92,15 +92,15 @@ func TestBatchIsRefusedByItsLine(t *testing.T) {
 		b    migrate.Batch
 		want []string
 	}{
-		"one path":        {"/a /b\n/c\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: --batch: line 2: got 1 paths, want 2; a path with blanks in it needs quotes"}},
-		"nothing":         {"# none\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: --batch: there is no line with paths"}},
+		"one path":        {"/a /b\n/c\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: line 2: the destination is missing: there is only /c, want SOURCE DESTINATION"}},
+		"nothing":         {"# none\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: there is no line with paths in it"}},
 		"no collections":  {"/a /b\n", migrate.Batch{Source: "lab", Destination: vault + "x"}, []string{`--source: "lab" is not a collection id (a UUID), with :/path behind it or alone`, `--destination: "94ef1c3a-0000-4000-8000-000000000002x" is not a collection id (a UUID), with :/path behind it or alone`}},
-		"not UTF-8":       {"/a /\xff\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: there is a character that is not UTF-8, which a jobs file must be"}},
+		"not UTF-8":       {"/a /\xff\n", migrate.Batch{Source: lab, Destination: vault}, []string{`list.txt: line 1: "/\xff" is not UTF-8 (byte 0xff), so another path would be sent; save the list as UTF-8, such as by iconv -f latin1 -t utf-8`}},
 		"wrong schedule":  {"/a /b\n", migrate.Batch{Source: lab, Destination: vault, Schedule: "often"}, []string{`list.txt: schedule "often": got 1 field, want 5: minute, hour, day of month, month, day of week`}},
-		"long, no file":   {strings.Repeat("/a /b\n", 101), migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: --batch: there are more than 100 lines; put them into a file of their own"}},
-		"long, absolute":  {strings.Repeat("a b\n", 100) + "a /b\n", migrate.Batch{Source: lab + ":/in", Destination: vault + ":/in", Manifest: "m"}, []string{`list.txt: line 101: "/b" is absolute, but in a manifest it would be below /in; write it so that it is, or leave the path out of --destination`}},
-		"long, relative":  {strings.Repeat("~/a /b\n", 100) + "a /b\n", migrate.Batch{Source: lab, Destination: vault + ":/", Manifest: "m"}, []string{`list.txt: line 101: "a" is relative; write ~/ before all such paths, or a folder behind the id in --source`}},
-		"long, one wrong": {strings.Repeat("/a /b\n", 101) + "/c\n", migrate.Batch{Source: lab, Destination: vault, Manifest: "m"}, []string{"list.txt: line 102: got 1 paths, want 2; a path with blanks in it needs quotes"}},
+		"long, no file":   {frames(101), migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: there are more than 100 lines; put them into a file of their own"}},
+		"long, twice":     {frames(101) + "/other /out/0\n", migrate.Batch{Source: lab, Destination: vault, Manifest: "m"}, []string{"list.txt: line 102: the destination /out/0 is that of line 1 as well, and one would replace the other; give each its own, or copy them in two steps"}},
+		"long, one wrong": {frames(101) + "/c\n", migrate.Batch{Source: lab, Destination: vault, Manifest: "m"}, []string{"list.txt: line 102: the destination is missing: there is only /c, want SOURCE DESTINATION"}},
+		"Windows":         {"C:\\data\\x /b\n", migrate.Batch{Source: lab, Destination: vault}, []string{`list.txt: line 1: "C:\\data\\x" is a path of Windows; write /C/data/x`}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -112,5 +112,26 @@ func TestBatchIsRefusedByItsLine(t *testing.T) {
 				t.Errorf("there is a jobs file:\n%s", r.File)
 			}
 		})
+	}
+}
+
+// frames is a batch of n lines.
+func frames(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "/in/%d /out/%d\n", i, i)
+	}
+	return text.String()
+}
+
+func TestBatchOfWindowsIsReadLikeAnyOther(t *testing.T) {
+	r := batch(t, "\ufeff/data/a.h5 /o/a.h5\r\n/data/b.h5 /o/b.h5\r\n", migrate.Batch{Source: lab, Destination: vault})
+	const want = `        - source: lab:/data/a.h5
+          destination: vault:/o/a.h5
+        - source: lab:/data/b.h5
+          destination: vault:/o/b.h5
+`
+	if _, got, _ := strings.Cut(string(r.File), "items:\n"); got != want {
+		t.Errorf("got\n%s\nwant\n%s\nproblems: %q", got, want, lines(r.Problems))
 	}
 }

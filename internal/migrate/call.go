@@ -168,15 +168,6 @@ func (k *call) fromBatch(src, dst place, algorithm []field) ([]field, error) {
 	if r != nil {
 		return batchItems(src, dst, r, algorithm...)
 	}
-	for _, folder := range slices.Compact([]string{src.path, dst.path}) {
-		switch folder {
-		case "/":
-		case "":
-			k.tab.note(k.entry.where, "--batch %s: relative paths in it count from / now; write ~/ before them", name)
-		default:
-			k.tab.note(k.entry.where, "--batch %s: absolute paths in it count from %s now", name, folder)
-		}
-	}
 	return append(manifest(src, dst, name), algorithm...), nil
 }
 

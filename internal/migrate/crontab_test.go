@@ -69,25 +69,24 @@ func TestLineBecomesAJob(t *testing.T) {
 			transfer + `-r --include '*.h5' --exclude "*"`, "transfer-a",
 			copied + "  recursive: true\n  filter_rules:\n    - method: include\n      type: file\n      name: '*.h5'\n    - method: exclude\n      type: file\n      name: '*'\n",
 		},
-		"a label":                    {transfer + `--label "Nightly: run $(date +\%F)"`, "nightly-run", "description: 'Nightly: run'\n" + copied},
-		"a relative path":            {"0 2 * * * globus transfer $LAB:in/a $VAULT:~/b", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:~/in/a\n  destination: vault:~/b\n"},
-		"a path with blanks":         {"0 2 * * * globus transfer \"$LAB:/it's a\" $VAULT:/b\\ c", "transfer-it-s-a", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/it''s a'\n  destination: 'vault:/b c'\n"},
-		"a path with braces":         {"0 2 * * * globus transfer '" + "0b6c8f2e-0000-4000-8000-000000000001:/{{x}}' $VAULT:/b", "transfer-x", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/{{ \"{{\" }}x}}'\n  destination: vault:/b\n"},
-		"a path with odd characters": {"0 2 * * * globus transfer \"$LAB:/\x01\x7f\u0085é\" $VAULT:/b", "transfer-b", "schedule: '0 2 * * *'\ntransfer:\n  source: \"lab:/\\x01\\x7f\\u0085é\"\n  destination: vault:/b\n"},
-		"a descriptor":               {"@daily globus transfer $LAB:/a $VAULT:/b", "transfer-a", strings.Replace(copied, "0 2 * * *", "@daily", 1)},
-		"an id without a name":       {"0 2 * * * globus transfer $LAB:/a 11111111-0000-4000-8000-000000000001:/b", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/a\n  destination: c-11111111:/b\n"},
-		"yesterday":                  {`0 2 * * * globus transfer $LAB:/d/$(date -d yesterday +\%Y/\%m/\%d)/ $VAULT:/d/ -r`, "transfer-d", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/d/{{ .Time | add \"-1d\" | strftime \"%Y/%m/%d\" }}/'\n  destination: vault:/d/\n  recursive: true\n"},
-		"a date in a variable":       {`0 2 * * * D=$(date +\%F) && globus transfer $LAB:/$D $VAULT:/$D`, "transfer", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/{{ .Time | date }}'\n  destination: 'vault:/{{ .Time | date }}'\n"},
-		"a batch file":               {"0 2 * * * globus transfer $LAB $VAULT:/in --batch ~/list.txt", "transfer-in", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/\n  destination: vault:/in/\n  manifest: /home/lab7/list.txt\n"},
-		"a batch with checksums":     {"0 2 * * * globus transfer $LAB:/ $VAULT:/ --checksum-algorithm SHA256 --batch -%a b%--external-checksum 12ab c d", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  items:\n    - source: lab:/a\n      destination: vault:/b\n    - source: lab:/c\n      destination: vault:/d\n      external_checksum: '12ab'\n      checksum_algorithm: SHA256\n"},
-		"a batch in a folder":        {"0 2 * * * cd /srv && globus transfer $LAB $VAULT --batch - < lists/x", "transfer-x", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/\n  destination: vault:/\n  manifest: /srv/lists/x\n"},
-		"a batch on the line":        {"0 2 * * * globus transfer $LAB:/top $VAULT --batch -%a /a%-r b c/ # both", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  items:\n    - source: lab:/top/a\n      destination: vault:/a\n    - source: lab:/top/b\n      destination: vault:~/c/\n      recursive: true\n"},
-		"an exported variable":       {`0 2 * * * export D=/a PATH=$PATH:/opt && globus transfer $LAB:$D $VAULT:/b`, "transfer-a", copied},
-		"wrapped":                    {"0 2 * * * flock -n /tmp/l nice -n 10 env A=b timeout -k 5 1h globus transfer $LAB:/a $VAULT:/b", "transfer-a", copied},
-		"in parentheses":             {"0 2 * * * (cd /tmp && globus transfer $LAB:/a $VAULT:/b) >> x 2>&1", "transfer-a", copied},
-		"in braces":                  {"0 2 * * * { globus transfer $LAB:/a $VAULT:/b; } 2>&1 | logger", "transfer-a", copied},
-		"in another shell":           {`0 2 * * * bash -lc "globus transfer $LAB:/a $VAULT:/b"`, "transfer-a", copied},
-		"with output elsewhere":      {transfer + ">> /var/log/x 2>&1 || echo failed | mail me", "transfer-a", copied},
+		"a label":                {transfer + `--label "Nightly: run $(date +\%F)"`, "nightly-run", "description: 'Nightly: run'\n" + copied},
+		"a relative path":        {"0 2 * * * globus transfer $LAB:in/a $VAULT:~/b", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:~/in/a\n  destination: vault:~/b\n"},
+		"a path with blanks":     {"0 2 * * * globus transfer \"$LAB:/it's a\" $VAULT:/b\\ c", "transfer-it-s-a", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/it''s a'\n  destination: 'vault:/b c'\n"},
+		"a path with braces":     {"0 2 * * * globus transfer '" + "0b6c8f2e-0000-4000-8000-000000000001:/{{x}}' $VAULT:/b", "transfer-x", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/{{ \"{{\" }}x}}'\n  destination: vault:/b\n"},
+		"a descriptor":           {"@daily globus transfer $LAB:/a $VAULT:/b", "transfer-a", strings.Replace(copied, "0 2 * * *", "@daily", 1)},
+		"an id without a name":   {"0 2 * * * globus transfer $LAB:/a 11111111-0000-4000-8000-000000000001:/b", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/a\n  destination: c-11111111:/b\n"},
+		"yesterday":              {`0 2 * * * globus transfer $LAB:/d/$(date -d yesterday +\%Y/\%m/\%d)/ $VAULT:/d/ -r`, "transfer-d", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/d/{{ .Time | add \"-1d\" | strftime \"%Y/%m/%d\" }}/'\n  destination: vault:/d/\n  recursive: true\n"},
+		"a date in a variable":   {`0 2 * * * D=$(date +\%F) && globus transfer $LAB:/$D $VAULT:/$D`, "transfer", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/{{ .Time | date }}'\n  destination: 'vault:/{{ .Time | date }}'\n"},
+		"a batch file":           {"0 2 * * * globus transfer $LAB $VAULT:/in --batch ~/list.txt", "transfer-in", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:~/\n  destination: vault:/in/\n  manifest: /home/lab7/list.txt\n"},
+		"a batch with checksums": {"0 2 * * * globus transfer $LAB:/ $VAULT:/ --checksum-algorithm SHA256 --batch -%a b%--external-checksum 12ab c d", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  items:\n    - source: lab:/a\n      destination: vault:/b\n    - source: lab:/c\n      destination: vault:/d\n      external_checksum: '12ab'\n      checksum_algorithm: SHA256\n"},
+		"a batch in a folder":    {"0 2 * * * cd /srv && globus transfer $LAB $VAULT --batch - < lists/x", "transfer-x", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:~/\n  destination: vault:~/\n  manifest: /srv/lists/x\n"},
+		"a batch on the line":    {"0 2 * * * globus transfer $LAB:/top $VAULT --batch -%a /a%-r b c/ # both", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  items:\n    - source: lab:/top/a\n      destination: vault:/a\n    - source: lab:/top/b\n      destination: vault:~/c/\n      recursive: true\n"},
+		"an exported variable":   {`0 2 * * * export D=/a PATH=$PATH:/opt && globus transfer $LAB:$D $VAULT:/b`, "transfer-a", copied},
+		"wrapped":                {"0 2 * * * flock -n /tmp/l nice -n 10 env A=b timeout -k 5 1h globus transfer $LAB:/a $VAULT:/b", "transfer-a", copied},
+		"in parentheses":         {"0 2 * * * (cd /tmp && globus transfer $LAB:/a $VAULT:/b) >> x 2>&1", "transfer-a", copied},
+		"in braces":              {"0 2 * * * { globus transfer $LAB:/a $VAULT:/b; } 2>&1 | logger", "transfer-a", copied},
+		"in another shell":       {`0 2 * * * bash -lc "globus transfer $LAB:/a $VAULT:/b"`, "transfer-a", copied},
+		"with output elsewhere":  {transfer + ">> /var/log/x 2>&1 || echo failed | mail me", "transfer-a", copied},
 		"a delete": {
 			"0 2 * * * globus delete $LAB:/old/ -rf --enable-globs", "delete-old",
 			"schedule: '0 2 * * *'\ndelete:\n  collection: lab\n  paths:\n    - /old/\n  recursive: true\n  interpret_globs: true\n  ignore_missing: true\n",
@@ -176,7 +175,8 @@ func TestLineIsRefusedByName(t *testing.T) {
 		"0 2 * * * globus transfer ${LAB:-x}:/a $VAULT:/b":                                                  "${LAB:-x} is more than the name of a variable",
 		"0 2 * * * globus transfer ${LAB%x}:/a $VAULT:/b":                                                   "the ${ is not closed; cron ends a command at a % without a backslash",
 		"0 2 * * * globus transfer \"$LAB:/a $VAULT:/b":                                                     `the quote " is not closed`,
-		"0 2 * * * globus delete $LAB:/":                                                                    "this would delete everything on the collection, name folders or files",
+		"0 2 * * * globus transfer \"$LAB:/\x01\" $VAULT:/b":                                                `path "/\x01" has the invisible character U+0001 in it; remove it`,
+		"0 2 * * * globus delete $LAB:/":                                                                    `path "/": this would delete everything on the collection, name folders or files`,
 		"0 2 * * * globus delete $LAB:/x --batch old.txt":                                                   "--batch /home/lab7/old.txt: a delete has its paths in the jobs file; write them there",
 		"0 2 * * * globus bookmark create x $LAB":                                                           "globus bookmark cannot become a job; transfer, delete, rm, mkdir and timer create transfer can",
 		"0 2 * * * globus -F json transfer $LAB:/a $LAB:/b":                                                 "globus -F: write the options behind the command",
@@ -243,20 +243,33 @@ func TestWhatDoesNotChangeTheTransferIsLeftOutWithANote(t *testing.T) {
 	}
 }
 
-func TestHowTheLinesOfAManifestAreReadOtherwiseIsTold(t *testing.T) {
-	r := read(t, `RANDOM_DELAY=30
-0 1 * * * globus transfer $LAB $VAULT --batch /srv/a
-RANDOM_DELAY=0
+// A manifest is read as globus-cli reads a batch, so there is nothing to tell.
+func TestBatchFileOfACrontabMeansTheSameAsAManifest(t *testing.T) {
+	r := read(t, `0 1 * * * globus transfer $LAB $VAULT --batch /srv/a
 0 2 * * * globus transfer $LAB:/ $VAULT:/in --batch /srv/b
-0 3 * * * globus transfer $LAB:/ $VAULT:/ --batch /srv/c
 `, migrate.Options{})
-	want := []string{
-		"tab:5: --batch /srv/a: relative paths in it count from / now; write ~/ before them",
-		"tab:5: left out, it does not change what is moved: RANDOM_DELAY (see jitter)",
-		"tab:7: --batch /srv/b: absolute paths in it count from /in now",
+	if len(r.Notes) > 0 {
+		t.Errorf("got notes %q, want none", lines(r.Notes))
 	}
-	if diff := cmp.Diff(want, lines(r.Notes)); diff != "" {
-		t.Errorf("notes (-want +got):\n%s", diff)
+	f, err := jobs.Parse(nil, jobs.Source{Data: r.File})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string][]string{
+		"/srv/a": {"/~/rel", "/~/copy", "/abs", "/out"},
+		"/srv/b": {"/rel", "/in/copy", "/abs", "/out"},
+	}
+	for _, j := range f.Jobs {
+		step, got := &j.Steps[0], []string{}
+		for item, err := range jobs.Items(strings.NewReader("rel copy\n/abs /out\n"), step.Transfer) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, item.SourcePath, item.DestinationPath)
+		}
+		if diff := cmp.Diff(want[step.Manifest], got); diff != "" {
+			t.Errorf("paths of %s (-want +got):\n%s", step.Manifest, diff)
+		}
 	}
 }
 

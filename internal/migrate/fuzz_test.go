@@ -82,6 +82,10 @@ func checkItems(t *testing.T, file []byte, text, path string) {
 	if steps[0].Manifest != "" {
 		return
 	}
+	below := path
+	if below == "" {
+		below = "~/"
+	}
 	var got, want []string
 	for _, item := range steps[0].Transfer.Items {
 		got = append(got, item.SourcePath)
@@ -90,14 +94,9 @@ func checkItems(t *testing.T, file []byte, text, path string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		path := jobs.Below(path, line.Source)
-		switch {
-		case strings.HasPrefix(line.Source, "/"):
-			path = line.Source
-		case path == "~" || strings.HasPrefix(path, "~/"):
-			path = "/~/" + strings.TrimPrefix(path[1:], "/")
-		case !strings.HasPrefix(path, "/"):
-			path = "/~/" + path
+		path, err := jobs.Absolute(below, line.Source)
+		if err != nil {
+			t.Fatal(err)
 		}
 		want = append(want, path)
 	}
