@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -176,7 +177,7 @@ func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
 	_, err := r.globus.Mkdir(ctx, m.Collection, m.Path)
 	e, ok := errors.AsType[*transfer.Error](err)
 	if ok && strings.HasSuffix(e.Code, "MkdirFailed.Exists") {
-		return nil
+		return r.wantFolder(ctx, m)
 	}
 	above := path.Dir(strings.TrimSuffix(m.Path, "/"))
 	if ok && strings.HasSuffix(e.Code, "MkdirFailed.NotFound") && above != "/" && above != "/~" {
@@ -189,6 +190,21 @@ func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
 		return fmt.Errorf("make the folder %s: %w", m.Path, err)
 	}
 	r.log.Info("folder made", "path", m.Path)
+	return nil
+}
+
+// wantFolder reports a path that is there, but is a file.
+func (r *run) wantFolder(ctx context.Context, m *jobs.Mkdir) error {
+	entry, err := r.globus.Stat(ctx, m.Collection, m.Path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("see whether %s is a folder: %w", m.Path, err)
+	case entry.Type == "file":
+		return &Failure{
+			Kind: fault.Refused, Code: "Exists", state: Broken,
+			Message: fmt.Sprintf("make the folder %s: a file is there; rename or delete it, or choose another path", m.Path),
+		}
+	}
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -54,6 +55,20 @@ func TestStepsAreDoneInOrder(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestFileInThePlaceOfAFolderIsAnError(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		if err := os.WriteFile(filepath.Join(b.vault, "inbox"), nil, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		r, err := b.process("one").record(t.Context(), b.order(handOver("/inbox/")))
+		if err != nil || r.State != engine.Broken || r.Err == nil || fault.Of(r.Err).Kind != fault.Refused {
+			t.Fatalf("got %+v, %v, want a refused run", r, err)
+		}
+		contains(t, r.Err.Error(), "make the folder /inbox/: a file is there")
+		b.wantTasks()
+	})
 }
 
 func TestStepsGoOnWhereTheyWereCutOff(t *testing.T) {
