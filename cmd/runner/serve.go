@@ -246,8 +246,11 @@ func (s *server) watchJobs(ctx context.Context, scheduler *engine.Scheduler) {
 			continue
 		}
 		debug.FreeOSMemory()
+		if err := scheduler.Reload(ctx, file.Jobs); err != nil {
+			s.log.Error("the new jobs are not in force, the old ones stay", "err", err)
+			continue
+		}
 		s.log.Info("jobs file reloaded")
-		scheduler.Reload(ctx, file.Jobs)
 	}
 }
 

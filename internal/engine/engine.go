@@ -70,6 +70,10 @@ type Order struct {
 	// StartBy, unless zero, is when nothing may be submitted any more for an
 	// occurrence of which nothing was. Only [Engine.Record] heeds it.
 	StartBy time.Time
+	// InTurn says that missed occurrences of the job run one after the other:
+	// one that is late, or meets one that is late, waits for it, whatever the
+	// job's policy does with others. Only [Engine.Record] heeds it.
+	InTurn bool
 	// SubmissionID replaces a new submission id of the first task, to repeat
 	// a submission whose outcome is not known.
 	SubmissionID string

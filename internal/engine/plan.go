@@ -2,7 +2,6 @@ package engine
 
 import (
 	"cmp"
-	"context"
 	"log/slog"
 	"time"
 
@@ -20,10 +19,31 @@ const (
 // A plan is what the loop knows about a job with a schedule.
 type plan struct {
 	job     *jobs.Job
-	cursor  time.Time // the newest instant that was dealt with
+	cursor  time.Time // the newest instant that was dealt with here
 	instant time.Time // the next one
 	start   time.Time // instant with its jitter
 	wait    jobs.Key  // the occurrence that must be over before the next one; may be empty
+
+	queued int       // occurrences up to cursor that nobody has claimed yet
+	dealt  time.Time // the newest instant up to which everything is claimed, or not to be started
+	kept   time.Time // dealt as the ledger has it
+}
+
+// claimed says that the occurrence of an instant, and every older one, is in
+// the ledger.
+func (p *plan) claimed(at time.Time) {
+	p.queued--
+	if at.After(p.dealt) {
+		p.dealt = at
+	}
+	p.settleDealt()
+}
+
+// settleDealt brings dealt to the cursor unless something is queued.
+func (p *plan) settleDealt() {
+	if p.queued == 0 {
+		p.dealt = p.cursor
+	}
 }
 
 // advance moves on to the first instant after cursor.
@@ -33,10 +53,10 @@ func (p *plan) advance(cursor time.Time) {
 	p.start = p.job.Due(jobs.ScheduledKey(p.instant), p.instant)
 }
 
-// inTurn reports whether missed occurrences are started one after the other:
-// all at once, the job's policy would skip or replace them.
-func (p *plan) inTurn() bool {
-	return p.job.CatchUp == jobs.CatchUpAll && p.job.Concurrency != jobs.Allow
+// inTurn reports whether missed occurrences of the job are started one after
+// the other: all at once, its policy would skip or replace them.
+func inTurn(job *jobs.Job) bool {
+	return job.CatchUp == jobs.CatchUpAll && job.Concurrency != jobs.Allow
 }
 
 // due reports whether there is something to start, or the clock was set back.
@@ -66,9 +86,10 @@ func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 	if p.start.After(now) {
 		return nil
 	}
-	if p.inTurn() {
+	if inTurn(p.job) {
 		at := p.instant
-		if p.advance(at); !p.start.After(now) {
+		late := now.Sub(p.start) > onTime
+		if p.advance(at); late || !p.start.After(now) {
 			p.wait = jobs.ScheduledKey(at)
 		}
 		return []time.Time{at}
@@ -111,74 +132,4 @@ func (g *gap) log(log *slog.Logger, job *jobs.Job, why string) {
 	}
 	log.Warn("occurrences were missed and are not started", "job", job.Name, "reason", why, "from", g.first, "to", g.last,
 		"catch_up", string(cmp.Or(job.CatchUp, jobs.CatchUpLatest)), "starting_deadline", cmp.Or(job.StartingDeadline, catchUpWindow))
-}
-
-// plan takes over a set of jobs. A job that is new begins now, as does one that
-// was suspended or has another schedule; one that only the ledger knows begins
-// where it was left.
-func (s *Scheduler) plan(ctx context.Context, all []*jobs.Job) error {
-	latest, err := s.Ledger.Latest(ctx)
-	if err != nil {
-		return err
-	}
-	now := time.Now()
-	before := s.jobs
-	byName := make(map[string]*jobs.Job, len(all))
-	plans := map[string]*plan{}
-	for _, job := range all {
-		byName[job.Name] = job
-		if job.Schedule == nil || job.Suspend {
-			continue
-		}
-		p := &plan{job: job}
-		cursor := now
-		switch old, known := s.plans[job.Name], before[job.Name] != nil; {
-		case old != nil && sameSchedule(old.job, job):
-			cursor, p.wait = old.cursor, old.wait
-		case known: // what fell due meanwhile was not to be started
-		default:
-			if run := latest[job.Name]; run != nil && !run.Due.IsZero() && run.Due.Before(now) {
-				cursor = run.Due
-				if p.inTurn() && !run.State.Final() {
-					p.wait = jobs.Key(run.Key)
-					s.launch(&start{occurrence: occurrence{job.Name, p.wait}, job: job, at: run.Due})
-				}
-			}
-		}
-		p.advance(cursor)
-		plans[job.Name] = p
-	}
-	s.mu.Lock()
-	s.jobs = byName
-	s.mu.Unlock()
-	s.plans = plans
-	s.announce(before)
-	s.replan(now)
-	s.Log.Info("jobs planned", "jobs", len(all), "scheduled", len(plans))
-	return nil
-}
-
-func sameSchedule(a, b *jobs.Job) bool {
-	return a.Schedule.String() == b.Schedule.String() && a.Schedule.Location().String() == b.Schedule.Location().String()
-}
-
-// announce tells what has become of the jobs there were before, and when those
-// there are now start next.
-func (s *Scheduler) announce(before map[string]*jobs.Job) {
-	if s.Removed != nil {
-		for name := range before {
-			if s.jobs[name] == nil {
-				s.Removed(name)
-			}
-		}
-	}
-	if s.Planned != nil {
-		for name := range s.jobs {
-			var next time.Time
-			if p := s.plans[name]; p != nil {
-				next = p.start
-			}
-			s.Planned(name, next)
-		}
-	}
 }

@@ -84,6 +84,14 @@ func (p *process) serve(all ...*jobs.Job) *process {
 	return p
 }
 
+// reload puts other jobs in force.
+func (p *process) reload(all ...*jobs.Job) {
+	p.b.t.Helper()
+	if err := p.Reload(p.b.t.Context(), all); err != nil {
+		p.b.t.Error(err)
+	}
+}
+
 // stop ends the process as SIGTERM does, and returns how long that took.
 func (p *process) stop() time.Duration {
 	p.b.t.Helper()

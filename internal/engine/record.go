@@ -29,7 +29,7 @@ type Recording struct {
 	// Run is a run that was taken over; nil means that the occurrence is to be
 	// claimed.
 	Run *ledger.Run
-	// Claimed, unless nil, is told of the run before anything else is done.
+	// Claimed, unless nil, is told of the run before anything is sent for it.
 	Claimed func(*ledger.Run)
 	// Succeeded, unless nil, is called when the run has succeeded, before that
 	// is written down. After an error it is not.
@@ -47,15 +47,23 @@ func (t *Taken) Error() string {
 	return fmt.Sprintf("occurrence %s of job %s is being done by %s: run %d", t.Run.Key, t.Run.Job, t.Run.Holder, t.Run.ID)
 }
 
+// A Waiting error says that a run waits for its turn, see Order.InTurn: it is
+// claimed, and nothing was submitted for it.
+type Waiting struct{ For *ledger.Run }
+
+func (w *Waiting) Error() string {
+	return fmt.Sprintf("run %d of job %s, occurrence %s, has to be over first", w.For.ID, w.For.Job, w.For.Key)
+}
+
 // ErrCanceled is the cause to end a run's context with when somebody has asked
 // for its cancel: its task is then canceled and the run is over.
 var ErrCanceled = errors.New("canceled on request")
 
 // Record is [Engine.Run] with a ledger: it claims the occurrence, goes on where
 // an earlier start was cut off, and writes down each step before it is taken.
-// The caller renews the lease. The error is a [*Taken], that of a ledger that
-// could not be used, or [ledger.ErrLost] if somebody else had taken the run over
-// when it ended; the result is nil then.
+// The caller renews the lease. The error is a [*Taken], a [*Waiting], that of a
+// ledger that could not be used, or [ledger.ErrLost] if somebody else had taken
+// the run over when it ended; the result is nil then.
 //
 // A job without steps stands for one that is no longer known: what the ledger
 // has of its run is brought to its end.
@@ -71,9 +79,6 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 		}
 		run = claimed
 	}
-	if rec.Claimed != nil {
-		rec.Claimed(run)
-	}
 	r := e.begin(o)
 	r.log = r.log.With("run", run.ID)
 	r.result.Run = run.ID
@@ -81,7 +86,14 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 	if r.record, err = openRecord(ctx, rec, run); err != nil {
 		return nil, err
 	}
-	if err = r.admit(ctx); err == nil {
+	err = r.admit(ctx)
+	if waits(err) {
+		return nil, err
+	}
+	if rec.Claimed != nil {
+		rec.Claimed(run)
+	}
+	if err == nil {
 		err = r.do(ctx)
 	} else {
 		err = r.ended(ctx, err)
@@ -222,6 +234,9 @@ func (r *run) alone(ctx context.Context) error {
 		if other.ID >= rec.run.ID {
 			continue
 		}
+		if r.InTurn && (late(r.Job, rec.run) || late(r.Job, other)) {
+			return &Waiting{other}
+		}
 		if r.Job.Concurrency == jobs.Forbid {
 			return &Failure{Kind: fault.Skipped, Message: fmt.Sprintf("skipped: occurrence %s of this job is not over (run %d)", other.Key, other.ID)}
 		}
@@ -231,6 +246,12 @@ func (r *run) alone(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// late reports whether a run was not claimed on time, but to catch up with an
+// occurrence that was missed. All replicas see the same.
+func late(job *jobs.Job, run *ledger.Run) bool {
+	return !run.Due.IsZero() && run.Claimed.Sub(job.Due(jobs.Key(run.Key), run.Due)) > onTime
 }
 
 // last returns the newest submission at a place.

@@ -58,12 +58,12 @@ type SchedulerConfig struct {
 type Scheduler struct {
 	SchedulerConfig
 
-	reload chan []*jobs.Job
+	reload chan reload
 	done   chan *start
 	runs   sync.WaitGroup
 
 	// Of the loop alone:
-	plans  map[string]*plan
+	plans  plans
 	starts map[occurrence]*start // what this process is at
 	queue  []*start              // those that wait for a place, the oldest first
 	active int                   // those that have one
@@ -73,6 +73,12 @@ type Scheduler struct {
 	mu     sync.Mutex // guards the rest
 	jobs   map[string]*jobs.Job
 	cancel map[int64]context.CancelCauseFunc // by run
+}
+
+// A reload is a set of jobs to be put in force.
+type reload struct {
+	jobs []*jobs.Job
+	done chan error // gets the outcome, which waits there
 }
 
 type occurrence struct {
@@ -92,6 +98,7 @@ type start struct {
 	job   *jobs.Job
 	at    time.Time   // the occurrence's instant; if it has none, when it was claimed
 	begin time.Time   // when it was to begin; zero if it has begun before, or follows another job
+	plan  *plan       // that waits for its claim; nil if there is none
 	taken *ledger.Run // that was taken over; nil means that it is to be claimed
 
 	tries int
@@ -99,7 +106,7 @@ type start struct {
 
 	// What came of the last try: nothing if there was nothing to do.
 	result *Result
-	err    error // of the ledger, or a [*Taken]
+	err    error // of the ledger, a [*Taken] or a [*Waiting]
 }
 
 // NewScheduler returns a Scheduler that is ready to run.
@@ -107,19 +114,29 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 	c.Lease = cmp.Or(c.Lease, 30*time.Second)
 	return &Scheduler{
 		SchedulerConfig: c,
-		reload:          make(chan []*jobs.Job),
+		reload:          make(chan reload),
 		done:            make(chan *start),
-		plans:           map[string]*plan{},
+		plans:           newPlans(),
 		starts:          map[occurrence]*start{},
 		cancel:          map[int64]context.CancelCauseFunc{},
 	}
 }
 
-// Reload replaces the jobs. Runs that were begun go on as they were.
-func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) {
+// Reload replaces the jobs, and returns when the new ones are in force. After
+// an error the old ones are, all of them. Runs that were begun go on as they
+// were.
+func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) error {
+	r := reload{all, make(chan error, 1)}
 	select {
-	case s.reload <- all:
+	case s.reload <- r:
 	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 }
 
@@ -141,7 +158,7 @@ func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 	}
 	release, cancel := beyond(ctx, recordTime)
 	defer cancel()
-	return s.Ledger.Release(release, s.Holder)
+	return errors.Join(s.saveCursors(release), s.Ledger.Release(release, s.Holder))
 }
 
 // loop starts what falls due until ctx ends.
@@ -153,6 +170,14 @@ func (s *Scheduler) loop(ctx context.Context) {
 			s.Beat()
 		}
 		s.startQueued(ctx)
+		if len(s.plans.moved) > 0 && !time.Now().Before(s.plans.save) {
+			if err := s.saveCursors(ctx); err != nil && ctx.Err() == nil {
+				s.Log.Error("the cursors of the schedules could not be written, they are written later", "err", err)
+			}
+		}
+		if len(s.plans.moved) > 0 {
+			s.wakeAt(s.plans.save)
+		}
 		timer := time.NewTimer(min(turn, time.Until(s.next)))
 		select {
 		case <-ctx.Done():
@@ -160,10 +185,8 @@ func (s *Scheduler) loop(ctx context.Context) {
 			return
 		case <-timer.C:
 			s.startDue(time.Now())
-		case all := <-s.reload:
-			if err := s.plan(ctx, all); err != nil && ctx.Err() == nil {
-				s.Log.Error("the new jobs could not be planned", "err", err)
-			}
+		case r := <-s.reload:
+			r.done <- s.plan(ctx, r.jobs)
 		case st := <-s.done:
 			s.settle(ctx, st)
 		case <-renew.C:
@@ -183,14 +206,16 @@ func (s *Scheduler) startDue(now time.Time) {
 			s.enqueue(st)
 		}
 	}
-	for name, p := range s.plans {
+	for name, p := range s.plans.byJob {
 		if !p.due(now) {
 			continue
 		}
 		for _, at := range p.pass(now, s.Log) {
 			key := jobs.ScheduledKey(at)
-			s.launch(&start{occurrence: occurrence{name, key}, job: p.job, at: at, begin: p.job.Due(key, at)})
+			s.launch(&start{occurrence: occurrence{name, key}, job: p.job, at: at, begin: p.job.Due(key, at), plan: p})
 		}
+		p.settleDealt()
+		s.plans.note(p, now)
 		if s.Planned != nil {
 			s.Planned(name, p.start)
 		}
@@ -201,7 +226,7 @@ func (s *Scheduler) startDue(now time.Time) {
 // replan finds out when something is to be started next.
 func (s *Scheduler) replan(now time.Time) {
 	s.next = now.Add(turn)
-	for _, p := range s.plans {
+	for _, p := range s.plans.byJob {
 		if p.wait == "" {
 			s.wakeAt(p.start)
 		}
@@ -222,10 +247,14 @@ func (s *Scheduler) wakeAt(t time.Time) {
 // launch has an occurrence wait for a place, unless this process is at it
 // already.
 func (s *Scheduler) launch(st *start) {
-	if s.starts[st.occurrence] == nil {
-		s.starts[st.occurrence] = st
-		s.enqueue(st)
+	if s.starts[st.occurrence] != nil {
+		return
 	}
+	if st.plan != nil {
+		st.plan.queued++
+	}
+	s.starts[st.occurrence] = st
+	s.enqueue(st)
 }
 
 func (s *Scheduler) enqueue(st *start) {
@@ -251,6 +280,11 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 		}
 		s.queue = slices.Delete(s.queue, 0, 1)
 		s.active++
+		if p := st.plan; p != nil {
+			st.plan = nil
+			p.claimed(st.at)
+			s.plans.note(p, time.Now())
+		}
 		if st.err != nil {
 			s.settle(ctx, st)
 			continue
@@ -300,7 +334,7 @@ func (s *Scheduler) do(ctx context.Context, st *start) {
 		},
 		Succeeded: func(ctx context.Context) error { return s.claimFollowers(ctx, st) },
 	}
-	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt}
+	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt, InTurn: inTurn(st.job)}
 	if due := st.key.Due(); st.job.Schedule != nil && st.job.StartingDeadline > 0 && !due.IsZero() {
 		o.StartBy = st.job.Due(st.key, due).Add(st.job.StartingDeadline)
 	}
@@ -312,6 +346,8 @@ func (s *Scheduler) do(ctx context.Context, st *start) {
 		if s.Finished != nil {
 			s.Finished(st.job, st.result, st.lateness(st.result.Started))
 		}
+	case waits(st.err):
+		log.Debug("the run waits for its turn", "reason", st.err)
 	case errors.Is(st.err, ledger.ErrLost):
 		log.Warn("run is somebody else's now", "run", id, "err", st.err)
 	case ctx.Err() == nil:
@@ -360,25 +396,53 @@ func (s *Scheduler) settle(ctx context.Context, st *start) {
 	if ctx.Err() != nil {
 		return
 	}
-	p := s.plans[st.occurrence.job]
+	p := s.plans.byJob[st.occurrence.job]
+	if p != nil && p.wait == "" && waits(st.err) {
+		p.wait = st.key // what falls due meanwhile queues behind it
+	}
 	awaited := p != nil && p.wait == st.key
 	if st.left(awaited) {
-		st.taken, st.begin = nil, time.Time{}
-		st.retry = time.Now().Add(min(s.Lease<<min(st.tries, 10), lastRetry))
-		st.tries++
-		s.wakeAt(st.retry)
+		s.leave(st)
 		return
 	}
 	delete(s.starts, st.occurrence)
-	if awaited {
-		p.wait = ""
-		s.next = time.Now()
+	if p != nil {
+		s.nextInTurn(p, awaited)
 	}
 	if st.result == nil || !st.result.good() {
 		return
 	}
 	for _, job := range s.followers(st.occurrence.job) {
 		s.launch(&start{occurrence: occurrence{job.Name, st.key}, job: job, at: st.at})
+	}
+}
+
+// leave has an occurrence be tried again later.
+func (s *Scheduler) leave(st *start) {
+	st.taken = nil
+	pause := s.Lease // what is in the way may be over then
+	if !waits(st.err) {
+		pause = min(s.Lease<<min(st.tries, 10), lastRetry)
+		st.tries++
+		st.begin = time.Time{}
+	}
+	st.retry = time.Now().Add(pause)
+	s.wakeAt(st.retry)
+}
+
+// nextInTurn lets a plan go on when a run of its job is over: with the next
+// instant if the run was awaited, else with the occurrence that is awaited, as
+// that run may have been in its way.
+func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
+	if awaited {
+		p.wait = ""
+		s.next = time.Now()
+		return
+	}
+	st := s.starts[occurrence{p.job.Name, p.wait}]
+	if st != nil && waits(st.err) && !st.retry.IsZero() {
+		st.retry = time.Now()
+		s.next = st.retry
 	}
 }
 
@@ -392,6 +456,12 @@ func (st *start) left(awaited bool) bool {
 		return !errors.Is(st.err, ledger.ErrLost)
 	}
 	return st.result.Resumable() && !errors.Is(st.result.Err, ledger.ErrLost)
+}
+
+// waits reports whether err is that of a run that waits for its turn.
+func waits(err error) bool {
+	_, ok := errors.AsType[*Waiting](err)
+	return ok
 }
 
 // followers are the jobs to be started when a job has succeeded.

@@ -150,9 +150,9 @@ func TestSuspendedJobDoesNotStart(t *testing.T) {
 		suspended := func(j *jobs.Job) { j.Suspend = true }
 		p := b.process("one").serve(b.job("hourly", "0 * * * *"), b.job("after", "", follows("hourly"), suspended))
 		until(90 * time.Minute)
-		p.Reload(t.Context(), []*jobs.Job{b.job("hourly", "0 * * * *", suspended)})
+		p.reload(b.job("hourly", "0 * * * *", suspended))
 		until(3*time.Hour + 30*time.Minute)
-		p.Reload(t.Context(), []*jobs.Job{b.job("hourly", "0 * * * *")})
+		p.reload(b.job("hourly", "0 * * * *"))
 		until(4*time.Hour + 30*time.Minute)
 		p.stop()
 		b.wantRuns("hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T04:00:00Z succeeded")
@@ -282,7 +282,7 @@ func TestReloadTakesEffect(t *testing.T) {
 		p := b.process("one").serve(b.job("stays", "0 * * * *"), b.job("changes", "10 * * * *"), b.job("gone", "20 * * * *"))
 		until(90 * time.Minute)
 		next := []*jobs.Job{b.job("stays", "0 * * * *"), b.job("changes", "40 * * * *"), b.job("new", "50 * * * *")}
-		p.Reload(t.Context(), next)
+		p.reload(next...)
 		until(105 * time.Minute)
 		p.stop()
 		p = b.process("two").serve(next...)

@@ -1,0 +1,170 @@
+package engine_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A change is what the jobs file says of a job in three phases.
+type change [3]*jobs.Job
+
+// phases are when they begin, and when the last one ends.
+var phases = [4]time.Duration{0, 95 * time.Minute, 4*time.Hour + 35*time.Minute, 7*time.Hour + 25*time.Minute}
+
+// changes are the changes of a schedule. All jobs want all that was missed, so
+// that whatever is taken for missed shows.
+func changes(t *testing.T) map[string]change {
+	b := &bench{t: t}
+	zone, err := jobs.LoadZone("Asia/Kolkata") // half an hour away from the hours of UTC
+	if err != nil {
+		t.Fatal(err)
+	}
+	job := func(edits ...func(*jobs.Job)) *jobs.Job {
+		return b.job("a", "0 * * * *", append(edits, with(jobs.Allow), func(j *jobs.Job) { j.CatchUp = jobs.CatchUpAll })...)
+	}
+	suspended := func(j *jobs.Job) { j.Suspend = true }
+	on := func(expr string, zone *time.Location) func(*jobs.Job) {
+		return func(j *jobs.Job) { j.Schedule = b.schedule(expr, zone) }
+	}
+	byHand := func(j *jobs.Job) { j.Schedule = nil }
+	return map[string]change{
+		"none":                            {job(), job(), job()},
+		"of the text alone":               {job(), job(func(j *jobs.Job) { j.Description = "x" }), job()},
+		"more often":                      {job(), job(on("*/10 * * * *", nil)), job()},
+		"another minute":                  {job(), job(on("20 * * * *", nil)), job(on("50 * * * *", nil))},
+		"another zone":                    {job(), job(on("0 * * * *", zone)), job()},
+		"suspended and resumed":           {job(), job(suspended), job()},
+		"begins suspended":                {job(suspended), job(), job(suspended)},
+		"suspended with another schedule": {job(), job(suspended, on("*/20 * * * *", nil)), job(on("*/20 * * * *", nil))},
+		"new":                             {nil, job(), job()},
+		"removed and returned":            {job(), nil, job()},
+		"without a schedule for a time":   {job(), job(byHand), job()},
+	}
+}
+
+// file is the jobs file of a phase. It always has another job.
+func (c change) file(phase int) []*jobs.Job {
+	other := &jobs.Job{Name: "other", Steps: jobs.Single(copyOf("/data/", "/other/"))}
+	if c[phase] == nil {
+		return []*jobs.Job{other}
+	}
+	return []*jobs.Job{c[phase], other}
+}
+
+// sameSchedule reports whether a job stays due as it was.
+func sameSchedule(a, b *jobs.Job) bool {
+	if a == nil || b == nil || a.Schedule == nil || b.Schedule == nil {
+		return false
+	}
+	return a.Schedule.String() == b.Schedule.String() && a.Schedule.Location() == b.Schedule.Location() && a.Suspend == b.Suspend
+}
+
+// due returns the instants in (from, to] at which the job is due.
+func due(job *jobs.Job, from, to time.Duration) (all []string) {
+	if job == nil || job.Suspend || job.Schedule == nil {
+		return nil
+	}
+	midnight := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
+	for at := job.Schedule.Next(midnight.Add(from)); !at.After(midnight.Add(to)); at = job.Schedule.Next(at) {
+		all = append(all, string(jobs.ScheduledKey(at)))
+	}
+	return all
+}
+
+// A way brings a phase about when the process p is to end its own at an
+// instant, and returns the process of the next phase.
+type way struct {
+	pause time.Duration // nothing runs before the instant for this long
+	do    func(b *bench, p *process, at time.Duration, all []*jobs.Job) *process
+}
+
+func ways() map[string]way {
+	number := 1
+	next := func(b *bench, all []*jobs.Job) *process {
+		number++
+		return b.process(fmt.Sprint("p", number)).serve(all...)
+	}
+	reload := func(_ *bench, p *process, at time.Duration, all []*jobs.Job) *process {
+		until(at)
+		p.reload(all...)
+		return p
+	}
+	restart := func(b *bench, p *process, at time.Duration, all []*jobs.Job) *process {
+		until(at)
+		p.stop()
+		return next(b, all)
+	}
+	alternating := func(first, second func(*bench, *process, time.Duration, []*jobs.Job) *process) way {
+		n := 0
+		return way{do: func(b *bench, p *process, at time.Duration, all []*jobs.Job) *process {
+			if n++; n%2 == 1 {
+				return first(b, p, at, all)
+			}
+			return second(b, p, at, all)
+		}}
+	}
+	const pause = 70 * time.Minute
+	return map[string]way{
+		"reload":          {do: reload},
+		"restart":         {do: restart},
+		"reload, restart": alternating(reload, restart),
+		"kill": {do: func(b *bench, p *process, at time.Duration, all []*jobs.Job) *process {
+			until(at)
+			p.kill()
+			return next(b, all)
+		}},
+		"restart after a pause": {pause, func(b *bench, p *process, at time.Duration, all []*jobs.Job) *process {
+			until(at - pause)
+			p.stop()
+			until(at)
+			return next(b, all)
+		}},
+		"another replica takes over": {do: func(b *bench, p *process, at time.Duration, all []*jobs.Job) *process {
+			until(at)
+			q := next(b, all)
+			until(at + 4*time.Minute) // nothing is due meanwhile
+			p.stop()
+			return q
+		}},
+		"another replica, then reload": {do: func(b *bench, p *process, at time.Duration, all []*jobs.Job) *process {
+			until(at)
+			q := next(b, all)
+			until(at + 2*time.Minute)
+			p.reload(all...)
+			until(at + 4*time.Minute)
+			q.stop()
+			return p
+		}},
+	}
+}
+
+func TestJobsAreDueAsTheJobsFileSaysHoweverItTookEffect(t *testing.T) {
+	for name := range changes(t) {
+		for by := range ways() {
+			t.Run(name+"/"+by, func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					change, way := changes(t)[name], ways()[by]
+					var want []string
+					for i, job := range change {
+						to := phases[i+1]
+						if i+1 < len(change) && !sameSchedule(job, change[i+1]) {
+							to -= way.pause // what was due then, was due in another way
+						}
+						for _, key := range due(job, phases[i], to) {
+							want = append(want, "a "+key+" succeeded")
+						}
+					}
+					p := b.process("p1").serve(change.file(0)...)
+					p = way.do(b, p, phases[1], change.file(1))
+					p = way.do(b, p, phases[2], change.file(2))
+					until(phases[3])
+					p.stop()
+					b.wantRuns(want...)
+				})
+			})
+		}
+	}
+}
