@@ -8,15 +8,16 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // The exit statuses.
 const (
-	exitFailed      = 1  // a task ended FAILED, or somebody else cancelled it
+	exitFailed      = 1  // a task ended FAILED, or somebody else canceled it
 	exitUsage       = 2  // wrong command line or environment
-	exitSkipped     = 3  // source errors were skipped that the job does not allow
+	exitIncomplete  = 3  // source errors were skipped that the job does not allow
 	exitCredentials = 4  // the service account or person is not let in
 	exitTemporary   = 5  // the service could not be reached within the retries
 	exitUnknown     = 6  // submitted, but not confirmed
@@ -24,6 +25,7 @@ const (
 	exitGuard       = 8  // a guard refused
 	exitTimedOut    = 10 // not done in time
 	exitNeedsHuman  = 11 // suspended or paused, and policy said not to wait
+	exitSkipped     = 12 // another task or run is in the way, and policy said not to begin
 )
 
 // statusOf is the exit status that a kind of error ends the process with. It is
@@ -45,13 +47,24 @@ func statusOf(k fault.Kind) int {
 	case fault.Guard:
 		return exitGuard
 	case fault.SkippedErrors:
-		return exitSkipped
+		return exitIncomplete
 	case fault.TimedOut:
 		return exitTimedOut
 	case fault.NeedsHuman:
 		return exitNeedsHuman
+	case fault.Skipped:
+		return exitSkipped
 	}
 	return exitFailed
+}
+
+// kindOf is the kind of error that a recorded run ended with; empty if it did
+// all that was asked for.
+func kindOf(o ledger.Outcome) fault.Kind {
+	if o.State == ledger.Skipped {
+		return fault.Skipped
+	}
+	return fault.Kind(o.Class)
 }
 
 // A usageError is a mistake on the command line or in the environment.

@@ -26,6 +26,7 @@ import (
 type following struct {
 	noWait      bool
 	dryRun      bool
+	skipOK      bool
 	timeout     span
 	onInterrupt interruption
 }
@@ -33,6 +34,7 @@ type following struct {
 func (f *following) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noWait, "no-wait", false, "end when Globus has accepted the task")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be submitted, and touch nothing")
+	flags.BoolVar(&f.skipOK, "skip-ok", false, "end with status 0 instead of 12 when policy skips the run, because another task is at work")
 	flags.Var(&f.timeout, "timeout", "wait no longer than this, such as 30m, 2h or a number of seconds")
 	flags.Var(&f.onInterrupt, "on-interrupt", "what becomes of the task when a signal or --timeout ends the wait: detach or cancel")
 }
@@ -90,7 +92,7 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following) error {
 		return err
 	}
 	defer done()
-	return a.await(ctx, o, f.timeout, do)
+	return a.await(ctx, o, f, do)
 }
 
 // A doer brings one order to its end.
@@ -142,8 +144,9 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 			Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: engine.State(r.State), Attempt: r.Attempt, Adopted: true,
 			Started: r.Claimed, Finished: r.Finished, Note: taken.Error(),
 		}
-		if statusOf(fault.Kind(r.Class)) != 0 { // done, with something skipped: no second task would change that
-			res.Err = &engine.Failure{Kind: fault.Kind(r.Class), Code: r.Code, Message: r.Message}
+		if k := kindOf(r.Outcome); k != "" { // no second task would change that
+			res.Note = fmt.Sprintf("run %d of an earlier start: %s", r.ID, r.Message)
+			res.Err = &engine.Failure{Kind: k, Code: r.Code, Message: res.Note}
 		}
 		return res, nil
 	}
@@ -151,6 +154,17 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 		return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
 	}
 	return e.Record(ctx, rec, o)
+}
+
+// outcome is the error that a start ends with because of a result.
+func (f *following) outcome(res *engine.Result) error {
+	switch {
+	case res.State != engine.Skipped:
+		return res.Err
+	case f.skipOK:
+		return nil
+	}
+	return &engine.Failure{Kind: fault.Skipped, Message: res.Note}
 }
 
 // bound returns ctx with s as its timeout, if there is one.
@@ -162,15 +176,16 @@ func (s span) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // await does an order, shows how it gets on, and prints the result.
-func (a *app) await(ctx context.Context, o engine.Order, timeout span, do doer) error {
+func (a *app) await(ctx context.Context, o engine.Order, f following, do doer) error {
 	begin := time.Now()
 	o.Observe = func(t *transfer.Task, class engine.Class) { a.stderr.show(liveLine(t, class, time.Since(begin))) }
-	bounded, cancel := timeout.bound(ctx)
+	bounded, cancel := f.timeout.bound(ctx)
 	defer cancel()
 	res, err := do(bounded, o)
 	if err != nil {
 		return err
 	}
+	res.Err = f.outcome(res)
 	doc := a.document(ctx, res)
 	a.results = append(a.results, doc)
 	printed := a.print(doc, doc.text)

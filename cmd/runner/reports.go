@@ -123,7 +123,7 @@ func (d *resultDocument) run() report.Run {
 	for _, t := range d.Tasks {
 		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: taskPage + url.PathEscape(t.TaskID)})
 	}
-	if d.Error != nil {
+	if d.Error != nil && d.State != engine.Skipped { // its note says why
 		r.Class, r.Error = string(d.Error.Class), d.Error.Message
 	}
 	return r

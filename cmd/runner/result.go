@@ -79,7 +79,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 // but its error, which is told elsewhere.
 func (d *resultDocument) text(w io.Writer) {
 	if len(d.Tasks) == 0 {
-		if d.Note != "" {
+		if d.Note != "" && d.Error == nil {
 			fmt.Fprintln(w, plain.Line(d.Note))
 		}
 		return

@@ -27,6 +27,9 @@ occurrence is --scheduled-for, else RUNNER_OCCURRENCE, else the Kubernetes
 Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system, else a new
 one.
 
+A run that another task or run keeps from beginning is skipped: the status is 12,
+or 0 with --skip-ok.
+
 Reports are written whatever comes of the run, unless it is dry. In GitHub
 Actions the step gets its summary, its outputs and an annotation for an error
 without being asked.`
@@ -160,6 +163,7 @@ func (a *app) runAll(ctx context.Context, orders []engine.Order, f following, li
 			a.results = append(a.results, a.undone(ctx, orders[i], errs[i]))
 			continue
 		}
+		res.Err = f.outcome(res)
 		doc := a.document(ctx, res)
 		docs = append(docs, doc)
 		a.results = append(a.results, doc)
@@ -179,8 +183,11 @@ func worst(ctx context.Context, errs []error) error {
 	if all == nil {
 		return nil
 	}
-	grave := []int{exitTemporary, exitUnknown, exitTimedOut, exitNeedsHuman, exitSkipped, exitFailed, exitGuard, exitRefused, exitUsage, exitCredentials}
-	status := exitTemporary
+	grave := []int{
+		exitSkipped, exitTemporary, exitUnknown, exitTimedOut, exitNeedsHuman, exitIncomplete, exitFailed,
+		exitGuard, exitRefused, exitUsage, exitCredentials,
+	}
+	status := exitSkipped
 	for _, err := range errs {
 		if err == nil {
 			continue

@@ -14,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
@@ -67,7 +66,7 @@ func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
 
 func describeRun(r *ledger.Run) runDocument {
 	d := runDocument{
-		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), ExitCode: statusOf(fault.Kind(r.Class)), Attempt: r.Attempt,
+		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), ExitCode: statusOf(kindOf(r.Outcome)), Attempt: r.Attempt,
 		Claimed:          r.Claimed,
 		FilesTransferred: r.Files, FilesSkipped: r.FilesSkipped, BytesTransferred: r.Bytes,
 		SkippedErrors: r.SkippedErrors, Faults: r.Faults,
@@ -78,7 +77,7 @@ func describeRun(r *ledger.Run) runDocument {
 		d.Holder = r.Holder
 	}
 	if r.Message != "" {
-		d.Error = &problem{Class: fault.Kind(r.Class), Code: r.Code, Message: r.Message, RequestID: r.RequestID}
+		d.Error = &problem{Class: kindOf(r.Outcome), Code: r.Code, Message: r.Message, RequestID: r.RequestID}
 	}
 	return d
 }

@@ -86,6 +86,7 @@ func TestPodsOfAJobEndAndBeginAsTheExitStatusSays(t *testing.T) {
 		"podFailurePolicy.rules.1.onPodConditions.0.type":               "DisruptionTarget",
 		"template.spec.containers.0.args.0":                             "run",
 		"template.spec.containers.0.args.1":                             "job-1",
+		"template.spec.containers.0.args.2":                             "--skip-ok",
 		"template.spec.automountServiceAccountToken":                    false,
 		"template.spec.securityContext.runAsNonRoot":                    true,
 		"template.spec.securityContext.seccompProfile.type":             "RuntimeDefault",
@@ -98,7 +99,7 @@ func TestPodsOfAJobEndAndBeginAsTheExitStatusSays(t *testing.T) {
 		}
 	}
 	final := fmt.Sprint(at(t, job, "podFailurePolicy.rules.0.onExitCodes.values"))
-	if final != "[1 2 3 4 7 8 10 11]" {
+	if final != "[1 2 3 4 7 8 10 11 12]" {
 		t.Errorf("got %s as the final exit statuses, want all but 0, 5, 6 and those of signals", final)
 	}
 }

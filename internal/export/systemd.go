@@ -63,7 +63,7 @@ func (r *report) unit(j *jobs.Job) unit {
 	}
 	switch {
 	case j.After != "":
-		r.refuse(j, "after", "systemd would start it also when %s was skipped, because its exit status is 0 then as well; make it a step of %s, or let runner serve do it", j.After, j.After)
+		r.refuse(j, "after", "systemd would start it also when %s was skipped, because the service ends with 0 then as well; make it a step of %s, or let runner serve do it", j.After, j.After)
 		return u
 	case j.Schedule == nil:
 		return u

@@ -113,7 +113,7 @@ func (k *call) otherFlag(flag string) {
 	switch flag {
 	case "--format", "--jmespath", "--jq", "--map-http-status", "--verbose", "--quiet", "--debug", "--show-server-timing",
 		"--skip-activation-check", "--star-silent", "--unsafe",
-		"--timeout", "--polling-interval", "--heartbeat", "--timeout-exit-code", "--no-wait", "--on-interrupt":
+		"--timeout", "--polling-interval", "--heartbeat", "--timeout-exit-code", "--no-wait", "--on-interrupt", "--skip-ok":
 		k.drop(flag)
 	case "--deadline":
 		k.problem("--deadline: a job has active_deadline, such as 12h, which counts from the start of each task; leave it out and set that")

@@ -23,7 +23,7 @@ type Run struct {
 	Job           string // name; empty if the start ended before it had a job
 	Key           string // of the occurrence; may be empty
 	State         string // such as succeeded, failed, skipped, submitted
-	ExitCode      int    // 0 for success and for what policy skipped
+	ExitCode      int    // 0 for success
 	Attempt       int    // from 1; 0 if nothing was submitted
 	Adopted       bool   // an earlier start had submitted it
 	Tasks         []Task // oldest first
