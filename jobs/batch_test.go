@@ -197,9 +197,15 @@ func TestItemsOfABatchAreCheckedTogether(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, err := jobs.CheckItems(strings.NewReader(tt.text), tt.doc)
+			_, err := jobs.CheckItems(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(tt.text)), nil }, tt.doc)
 			if tt.want == "" && err != nil || tt.want != "" && (err == nil || !strings.Contains(err.Error(), tt.want)) {
 				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			var last error
+			for _, last = range jobs.Items(strings.NewReader(tt.text), tt.doc) {
+			}
+			if fmt.Sprint(last) != fmt.Sprint(err) {
+				t.Errorf("in one pass: got %v, want %v", last, err)
 			}
 		})
 	}
@@ -274,4 +280,19 @@ func ExampleBatch() {
 		fmt.Println(line.Source, line.Destination, *line.Recursive, err)
 	}
 	// Output: /raw data/ /archive/ true <nil>
+}
+
+func BenchmarkCheckItems(b *testing.B) {
+	var text strings.Builder
+	for i := range 100_000 {
+		fmt.Fprintf(&text, "frames/%03[1]d/frame-%06[2]d.h5 2026/%03[1]d/frame-%06[2]d.h5\n", i/1000, i)
+	}
+	doc := &transfer.Transfer{DestinationEndpoint: "vault", Items: []transfer.Item{{SourcePath: "/data/", DestinationPath: "/raw/"}}}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := jobs.CheckItems(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text.String())), nil }, doc); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/line")
 }

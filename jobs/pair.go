@@ -1,10 +1,12 @@
 package jobs
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/maphash"
 	"path"
+	"slices"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/transfer"
@@ -19,7 +21,12 @@ func (s *Step) Check() error {
 	case s.Transfer != nil:
 		pairs := newPairs(s.Transfer, "item")
 		for i := range s.Transfer.Items {
-			if err := pairs.add(&s.Transfer.Items[i], i+1); err != nil {
+			item := &s.Transfer.Items[i]
+			err := cmp.Or(checkPath(item.SourcePath), checkPath(item.DestinationPath))
+			if err == nil {
+				err = pairs.add(item, i+1)
+			}
+			if err != nil {
 				if len(s.Transfer.Items) > 1 {
 					return fmt.Errorf("item %d: %w", i+1, err)
 				}
@@ -76,14 +83,35 @@ func checkItem(item *transfer.Item) (faults []*fault) {
 }
 
 // A pairs checks the items of one transfer, one by one. For a million of them
-// it takes about 30 MiB.
+// taken holds 30 MiB.
 type pairs struct {
 	from, to string // collections
 	mirror   bool
 	unit     string // what the numbers of items count
 	seed     maphash.Seed
 	taken    map[uint64]int32 // number of an item by the hash of its destination; nil if they are not compared
-	above    map[uint64]int32 // the same by the folders above it; in a mirror
+	only     map[uint64]bool  // the hashes to compare; nil means all
+	above    map[uint64]int32 // the same as taken by the folders above; in a mirror
+	sums     *tally           // hashes of all destinations, if they are to be compared at the end
+}
+
+// A tally finds equal hashes among many, which it holds in parts to be sorted.
+type tally [256][]uint64
+
+func (t *tally) add(sum uint64) { t[sum>>56] = append(t[sum>>56], sum) }
+
+// twice returns the hashes that were added more than once.
+func (t *tally) twice() map[uint64]bool {
+	found := map[uint64]bool{}
+	for _, part := range t {
+		slices.Sort(part)
+		for i := 1; i < len(part); i++ {
+			if part[i] == part[i-1] {
+				found[part[i]] = true
+			}
+		}
+	}
+	return found
 }
 
 func newPairs(doc *transfer.Transfer, unit string) *pairs {
@@ -94,22 +122,14 @@ func newPairs(doc *transfer.Transfer, unit string) *pairs {
 }
 
 // add checks the item with a number, from 1, by itself and beside those before
-// it.
+// it. Its paths have been checked.
 func (p *pairs) add(item *transfer.Item, number int) error {
-	for _, text := range []string{item.SourcePath, item.DestinationPath} {
-		if err := checkPath(text); err != nil {
-			return err
-		}
-	}
 	for _, fault := range checkItem(item) {
 		return fault
 	}
 	m := move{mirror: p.mirror, from: spot{p.from, item.SourcePath}, to: spot{p.to, item.DestinationPath}}
 	if err := m.self(); err != nil {
 		return err
-	}
-	if p.taken == nil {
-		return nil
 	}
 	return p.claim(item.DestinationPath, number)
 }
@@ -118,6 +138,12 @@ func (p *pairs) add(item *transfer.Item, number int) error {
 func (p *pairs) claim(destination string, number int) error {
 	at := spot{path: destination}.clean()
 	sum := maphash.String(p.seed, at.path)
+	if p.sums != nil {
+		p.sums.add(sum)
+	}
+	if p.taken == nil || p.only != nil && !p.only[sum] {
+		return nil
+	}
 	if other, ok := p.taken[sum]; ok {
 		return fmt.Errorf("the destination %s is that of %s %d as well, and one would replace the other; give each its own, or copy them in two steps",
 			short(destination), p.unit, other)

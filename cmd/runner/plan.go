@@ -143,12 +143,9 @@ func planStep(s *jobs.Step) (plannedStep, error) {
 	if s.Manifest == "" {
 		return step, nil
 	}
-	f, err := os.Open(s.Manifest)
-	if err != nil {
-		return step, fmt.Errorf("manifest: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	if step.Items, err = jobs.CheckItems(f, s.Transfer); err != nil {
+	open := func() (io.ReadCloser, error) { return os.Open(s.Manifest) }
+	var err error
+	if step.Items, err = jobs.CheckItems(open, s.Transfer); err != nil {
 		return step, fmt.Errorf("manifest %s: %w", s.Manifest, err)
 	}
 	step.Tasks = (step.Items + s.ItemsPerTask - 1) / s.ItemsPerTask

@@ -202,7 +202,7 @@ func TestManifestThatIsNoGoodSubmitsNothing(t *testing.T) {
 		list string
 		says string
 	}{
-		"not there":           {"", "open the manifest"},
+		"not there":           {"", "manifest list.txt: "},
 		"empty":               {"# nothing\n\n", "no line with paths"},
 		"one path":            {"/a /b\n/c\n", "line 2: the destination is missing"},
 		"relative":            {"\n\n/a b\n", `line 3: path "b" is not absolute`},

@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"io"
 	"iter"
 
 	"github.com/globus-runner/globus-runner/jobs"
@@ -104,7 +105,7 @@ func (r *run) parts(s *jobs.Step) iter.Seq2[transfer.Document, error] {
 		}
 		f, err := r.open(s.Manifest)
 		if err != nil {
-			yield(nil, fmt.Errorf("open the manifest: %w", err))
+			yield(nil, fmt.Errorf("manifest %s: %w", s.Manifest, err))
 			return
 		}
 		defer f.Close() //nolint:errcheck // it was only read
@@ -125,12 +126,8 @@ func (r *run) parts(s *jobs.Step) iter.Seq2[transfer.Document, error] {
 
 // checkManifest reads the manifest of a step from beginning to end.
 func (r *run) checkManifest(s *jobs.Step) error {
-	f, err := r.open(s.Manifest)
-	if err != nil {
-		return fmt.Errorf("open the manifest: %w", err)
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	if _, err := jobs.CheckItems(f, s.Transfer); err != nil {
+	open := func() (io.ReadCloser, error) { return r.open(s.Manifest) }
+	if _, err := jobs.CheckItems(open, s.Transfer); err != nil {
 		return fmt.Errorf("manifest %s: %w", s.Manifest, err)
 	}
 	return nil

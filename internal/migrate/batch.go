@@ -56,25 +56,36 @@ func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	n, err := jobs.CheckItems(io.MultiReader(bytes.NewReader(head), r), &doc)
 	var fields []field
+	n, wrong := countItems(io.MultiReader(bytes.NewReader(head), r), &doc)
 	switch long := n > maxItems || len(head) == maxBatch; {
-	case err != nil:
+	case wrong != nil:
 	case !long:
-		fields, err = batchItems(src, dst, bytes.NewReader(head))
+		fields, wrong = batchItems(src, dst, bytes.NewReader(head))
 	case b.Manifest == "":
-		err = errTooLong
+		wrong = errTooLong
 	default:
 		fields = manifest(src, dst, literal(b.Manifest))
 	}
-	if err != nil {
-		im.problem(o.Name, "%v", err)
+	if wrong != nil {
+		im.problem(o.Name, "%v", wrong)
 		return im.done(nil), nil
 	}
 	j.steps = []field{{"transfer", fields}}
 	j.nameByStep()
 	im.jobs = []*job{j}
 	return im.result(), nil
+}
+
+// countItems checks all lines of a batch.
+func countItems(r io.Reader, doc *transfer.Transfer) (n int, err error) {
+	for _, err := range jobs.Items(r, doc) {
+		if err != nil {
+			return n, err
+		}
+		n++
+	}
+	return n, nil
 }
 
 var errTooLong = fmt.Errorf("there are more than %d lines; put them into a file of their own", maxItems)
