@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-const maxReply = 1 << 20 // bytes
+const maxReply = 128 << 10 // bytes; a token document has a few thousand
 
 // Names of resource servers. Tokens are kept by them.
 const (

@@ -4,11 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// Tokens are renewed so long before they expire. One that lives no longer is
-// used by those who waited for it and not kept.
+// margin is how long before their end tokens are renewed.
 const margin = 60 * time.Second
 
 // A Token lets requests pass at one resource server. Encoding one is an error,
@@ -67,8 +68,8 @@ func (t Token) Usable(now time.Time) bool {
 // A tokenReply is one token as the service describes it, and the others.
 type tokenReply struct {
 	Token
-	ExpiresIn   int64        `json:"expires_in"` // seconds; 0 if the service does not say
-	OtherTokens []tokenReply `json:"other_tokens"`
+	ExpiresIn   json.RawMessage `json:"expires_in"` // seconds
+	OtherTokens []tokenReply    `json:"other_tokens"`
 }
 
 // parseTokens reads a token document, in which any token may stand on top.
@@ -79,11 +80,51 @@ func parseTokens(body []byte, now time.Time) (map[string]Token, error) {
 	}
 	tokens := make(map[string]Token)
 	for _, r := range append([]tokenReply{top}, top.OtherTokens...) {
-		if r.AccessToken.IsZero() || r.ResourceServer == "" {
-			return nil, errors.New("read the token document: a token lacks access_token or resource_server")
+		if err := r.check(); err != nil {
+			return nil, fmt.Errorf("read the token document: %w", err)
 		}
-		r.ExpiresAtSeconds = now.Unix() + r.ExpiresIn
+		r.ExpiresAtSeconds = 0
+		if life := lifetime(r.ExpiresIn); life > 0 {
+			r.ExpiresAtSeconds = now.Add(life).Unix()
+		}
 		tokens[r.ResourceServer] = r.Token
 	}
 	return tokens, nil
+}
+
+// check reports what keeps a token from being sent. It shows no token.
+func (r *tokenReply) check() error {
+	const longest = 16 << 10 // bytes of one token; services refuse longer headers
+	access, refresh := r.AccessToken.Reveal(), r.RefreshToken.Reveal()
+	switch {
+	case access == "" || r.ResourceServer == "":
+		return errors.New("a token lacks access_token or resource_server")
+	case !visible(access) || !visible(refresh):
+		return errors.New("a token has a character in it that no token has, such as a blank or a control character")
+	case len(access) > longest || len(refresh) > longest:
+		return fmt.Errorf("a token is longer than %d KiB", longest>>10)
+	case !visible(r.ResourceServer):
+		return fmt.Errorf("%.100q is not the name of a resource server", r.ResourceServer)
+	case r.TokenType != "" && !strings.EqualFold(r.TokenType, "Bearer"):
+		return fmt.Errorf("token_type is %.40q, not Bearer", r.TokenType)
+	}
+	return nil
+}
+
+// visible reports whether a text has only visible characters of ASCII.
+func visible(text string) bool {
+	return !strings.ContainsFunc(text, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// lifetime reads expires_in: a number of seconds, which some services write as
+// text. It is 0, which means unknown, for what is missing, cannot be true, or
+// is no more than the margin: such a token is used until it is refused, as each
+// request would need another one otherwise.
+func lifetime(doc json.RawMessage) time.Duration {
+	const longest = 10 * 365 * 24 * time.Hour
+	seconds, err := strconv.ParseFloat(strings.Trim(string(doc), `" `), 64)
+	if err != nil || !(seconds > margin.Seconds() && seconds <= longest.Seconds()) { // which NaN is not
+		return 0
+	}
+	return time.Duration(seconds) * time.Second
 }

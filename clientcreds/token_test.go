@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"log/slog"
 	"maps"
 	"net/http"
@@ -108,19 +107,37 @@ func TestTokenIsRenewedAMinuteBeforeItExpires(t *testing.T) {
 	})
 }
 
-func TestShortTokenIsUsedOnceAndDoesNotLoop(t *testing.T) {
-	for name, expires := range map[string]any{"0": 0, "60": 60, "negative": -1, "missing": json.RawMessage("null")} {
+func TestTokenOfUnknownLifetimeIsKept(t *testing.T) {
+	for name, expires := range map[string]any{
+		"0": 0, "60": 60, "negative": -1, "missing": json.RawMessage("null"), "absurd": json.RawMessage("1e99"), "overflow": json.RawMessage("9223372036854775807"),
+		"word": "soon", "list": []int{3600}, "empty text": "", "text that is negative": "-3600", "not finite": "inf",
+	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				fake := &fakeAuth{expires: expires}
 				s := newSource(t, fake)
-				for n := range 3 {
-					if got, want := access(t, s), fmt.Sprint(transferToken, n+1); got != want || fake.requests() != n+1 {
+				for range 3 {
+					if got, want := access(t, s), transferToken+"1"; got != want || fake.requests() != 1 {
 						t.Errorf("got %s after %d requests, want %s", got, fake.requests(), want)
 					}
+					time.Sleep(24 * time.Hour)
 				}
-				if held := s.Tokens(); len(held) > 0 {
-					t.Errorf("holds %v", held)
+				if at := s.Tokens()[auth.TransferServer].Expires(); !at.IsZero() {
+					t.Errorf("it expires at %v, want the zero time", at)
+				}
+			})
+		})
+	}
+}
+
+func TestLifetimeMayBeWrittenInOtherWays(t *testing.T) {
+	for name, expires := range map[string]any{"text": "3600", "fraction": 3600.5} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := newSource(t, &fakeAuth{expires: expires})
+				access(t, s)
+				if got := time.Until(s.Tokens()[auth.TransferServer].Expires()); got != time.Hour {
+					t.Errorf("it lives for %v, want 1h", got)
 				}
 			})
 		})
@@ -220,8 +237,14 @@ func TestBrokenTokenDocuments(t *testing.T) {
 		"no resource server": {`{"access_token": "canary"}`, "lacks access_token or resource_server"},
 		"broken other":       {`{"access_token": "a", "resource_server": "b", "other_tokens": [{}]}`, "lacks access_token"},
 		"wrong type":         {`{"access_token": {"canary": 1}}`, "read the token document"},
-		"too long":           {`{"access_token": "` + strings.Repeat("x", 1<<20), "longer than 1048576 bytes"},
+		"too long":           {`{"access_token": "` + strings.Repeat("x", 1<<20), "longer than 131072 bytes"},
 		"empty":              {``, "read the token document"},
+		"line end":           {`{"access_token": "canary\r\nX-Evil: 1", "resource_server": "transfer.api.globus.org"}`, "has a character in it that no token has"},
+		"no ASCII":           {`{"access_token": "canary\u009b", "resource_server": "transfer.api.globus.org"}`, "has a character in it that no token has"},
+		"refresh token":      {`{"access_token": "a", "refresh_token": "canary\u0000", "resource_server": "transfer.api.globus.org"}`, "has a character in it that no token has"},
+		"long token":         {`{"access_token": "canary` + strings.Repeat("x", 16<<10) + `", "resource_server": "transfer.api.globus.org"}`, "a token is longer than 16 KiB"},
+		"other type":         {`{"access_token": "canary", "token_type": "mac", "resource_server": "transfer.api.globus.org"}`, `token_type is "mac", not Bearer`},
+		"odd server":         {`{"access_token": "canary", "resource_server": "a\nb"}`, `"a\nb" is not the name of a resource server`},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -43,7 +43,11 @@ func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 		c.err = attemptError(ctx, err)
 		return nil, c.err
 	}
-	c.reply = readReply(resp.Body)
+	limit := maxReply
+	if resp.StatusCode/100 != 2 {
+		limit = maxErrorReply
+	}
+	c.reply = readReply(resp.Body, limit)
 	c.reply.err = attemptError(ctx, c.reply.err)
 	resp.Body = c.reply
 	return resp, nil
@@ -140,8 +144,9 @@ func (c *call) lastError(ctx context.Context, err error) error {
 // defect says what is wrong with the reply as a JSON document: nil if nothing
 // is, or if it would be no better the next time. An empty reply is fine.
 func (r *reply) defect() error {
+	_, tooLong := errors.AsType[tooLongError](r.err)
 	switch {
-	case errors.Is(r.err, errTooLong):
+	case tooLong:
 		return nil
 	case r.err != nil:
 		return fmt.Errorf("reply cut short: %w", r.err)

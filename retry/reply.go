@@ -9,9 +9,21 @@ import (
 	"time"
 )
 
-const maxReply = 64 << 20 // bytes
+const (
+	maxReply      = 8 << 20   // bytes, decompressed
+	maxErrorReply = 256 << 10 // bytes of a reply outside 2xx
+	smallReply    = 64 << 10  // bytes that nearly every reply fits into
+)
 
-var errTooLong = fmt.Errorf("reply is longer than %d bytes", maxReply)
+// A tooLongError is what a reply beyond the bound gives instead of its body.
+type tooLongError int // the bound, in bytes
+
+func (e tooLongError) Error() string {
+	return fmt.Sprintf("the reply is longer than %d KiB", int(e)>>10)
+}
+
+// TooLong reports true. It tells the error to those who do not know its type.
+func (e tooLongError) TooLong() bool { return true }
 
 // A reply is the body of an answer in memory. Reading it gives data, then err,
 // or [io.EOF] if the body was whole.
@@ -21,19 +33,43 @@ type reply struct {
 	err  error
 }
 
-// readReply reads and closes body.
-func readReply(body io.ReadCloser) *reply {
+// readReply reads and closes body, and nothing beyond limit bytes.
+func readReply(body io.ReadCloser, limit int) *reply {
 	r := &reply{}
 	if body == nil {
 		return r
 	}
 	defer func() { _ = body.Close() }() // it was only read
-	r.data, r.err = io.ReadAll(io.LimitReader(body, maxReply+1))
-	if len(r.data) > maxReply {
-		r.data, r.err = r.data[:maxReply], errTooLong
-	}
+	r.data, r.err = read(body, limit)
 	r.rest.Reset(r.data)
 	return r
+}
+
+// read returns what body has. Its buffer grows once: to grow bit by bit would
+// take several times the memory, while what is not written to takes none.
+func read(body io.Reader, limit int) ([]byte, error) {
+	data := make([]byte, 0, smallReply)
+	for {
+		if len(data) == cap(data) {
+			data = append(make([]byte, 0, limit+1), data...)
+		}
+		n, err := body.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		switch {
+		case len(data) > limit:
+			return nil, tooLongError(limit)
+		case errors.Is(err, io.EOF):
+			return data, nil
+		case err != nil:
+			return data, err
+		}
+	}
+}
+
+// Bytes returns what can still be read, and the error that comes after it if
+// that is not [io.EOF]. It spares the reader a copy.
+func (r *reply) Bytes() ([]byte, error) {
+	return r.data[len(r.data)-r.rest.Len():], r.err
 }
 
 // Read implements [io.Reader].

@@ -56,7 +56,10 @@ func (p Policy) withDefaults() Policy {
 // whatever its status, or else the last network error, below a text that
 // counts the tries. Replies are in memory when they are returned; reading one
 // that was cut short gives what came and then the error that cut it, such as
-// [io.ErrUnexpectedEOF]. One of more than 64 MiB is cut there.
+// [io.ErrUnexpectedEOF]. One of more than 8 MiB after
+// decompression, or 256 KiB outside 2xx, gives nothing but an error that has a
+// method TooLong() bool. The body of a reply has a method Bytes, which returns
+// what it holds without a copy.
 //
 // An error below that has a method Final() bool returning true is handed on
 // at once: another layer has already repeated what can be. The errors that

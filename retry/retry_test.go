@@ -137,12 +137,44 @@ func TestLastReplyKeepsItsBody(t *testing.T) {
 	}
 }
 
-func TestTooLongReplyIsCutAndNotRepeated(t *testing.T) {
+func TestTooLongReplyIsAnErrorAndNotRepeated(t *testing.T) {
+	for status, most := range map[int]int{200: 8 << 20, 404: 256 << 10} {
+		synctest.Test(t, func(t *testing.T) {
+			s := serve(reply(status, strings.Repeat("1", most)))
+			if _, body, err := send(t.Context(), quiet(s, retry.Policy{}), "GET"); len(body) != most || err != nil {
+				t.Errorf("%d: got %d bytes, %v, want %d", status, len(body), err, most)
+			}
+			s = serve(reply(status, strings.Repeat("1", most+1)))
+			_, body, err := send(t.Context(), quiet(s, retry.Policy{}), "GET")
+			long, ok := errors.AsType[interface {
+				error
+				TooLong() bool
+			}](err)
+			if body != "" || !ok || !long.TooLong() || len(s.times) != 1 {
+				t.Errorf("%d: got %d bytes, %v, after %d tries", status, len(body), err, len(s.times))
+			}
+		})
+	}
+}
+
+func TestAReplyIsReadWithoutACopy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := serve(reply(200, strings.Repeat("1", 64<<20+1)))
-		_, body, err := send(t.Context(), quiet(s, retry.Policy{}), "GET")
-		if len(body) != 64<<20 || err == nil || len(s.times) != 1 {
-			t.Errorf("got %d bytes, %v, after %d tries", len(body), err, len(s.times))
+		s := serve(cut(200, `{"ok": tr`, io.ErrUnexpectedEOF))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://x.example/", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := quiet(s, retry.Policy{Retries: -1}).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close() //nolint:errcheck // it is in memory
+		if _, err := io.CopyN(io.Discard, resp.Body, 2); err != nil {
+			t.Fatal(err)
+		}
+		data, err := resp.Body.(interface{ Bytes() ([]byte, error) }).Bytes()
+		if string(data) != `ok": tr` || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Errorf("got %q, %v", data, err)
 		}
 	})
 }

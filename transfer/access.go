@@ -45,5 +45,6 @@ type whole struct{}
 
 func onePage() pager { return whole{} }
 
-func (whole) ask(url.Values, int) {}
-func (whole) more(*page) bool     { return false }
+func (whole) ask(url.Values, int)      {}
+func (whole) more(*page) (bool, error) { return false, nil }
+func (whole) shrink() bool             { return false }

@@ -14,9 +14,18 @@ import (
 )
 
 const (
-	maxReply      = 64 << 20 // bytes read of a 2xx reply
-	maxErrorReply = 1 << 20  // bytes read of any other reply
+	maxReply      = 8 << 20   // bytes read of a page of a list, decompressed
+	maxDocument   = 128 << 10 // bytes of any other document, whose own lists become many times larger
+	maxErrorReply = 256 << 10 // bytes read of any other reply; the few fields of its document become maps
 )
+
+// ErrTooLong is in the error of a call whose reply was longer than 8 MiB, or
+// than 128 KiB if it was not a page of a list.
+var ErrTooLong = errors.New("the service sends more than a reply may hold")
+
+// ErrEndless is in the error of a list that does not end: the service gives a
+// page a second time, or more pages than a list can have.
+var ErrEndless = errors.New("the list does not end")
 
 // A Client calls the Transfer service on behalf of one identity. Its methods
 // may be called concurrently. Create one with [New].
@@ -92,18 +101,32 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 
 	if resp.StatusCode/100 != 2 {
 		// What was read before an error may still tell why.
-		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxErrorReply))
+		body, _ := read(resp.Body, maxErrorReply)
 		return nil, refused(r, resp, body)
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
-	a := &answer{request: r, status: resp.StatusCode, doc: body}
+	a := &answer{request: r, status: resp.StatusCode}
+	a.doc, err = read(resp.Body, maxReply)
+	long, _ := errors.AsType[interface {
+		error
+		TooLong() bool
+	}](err)
 	switch {
+	case len(a.doc) > maxReply, long != nil && long.TooLong():
+		return nil, a.tooLong("the reply is longer than %d MiB", maxReply>>20)
 	case err != nil:
-		return nil, fmt.Errorf("%w: %w", a.unread("the reply was cut off after %d bytes", len(body)), err)
-	case len(body) > maxReply:
-		return nil, a.unread("the reply is longer than %d MiB", maxReply>>20)
+		return nil, fmt.Errorf("%w: %w", a.unread("the reply was cut off after %d bytes", len(a.doc)), err)
 	}
 	return a, nil
+}
+
+// read returns what body has, but not much beyond limit bytes. A body that is
+// in memory already, as package retry leaves it, is not copied.
+func read(body io.Reader, limit int) ([]byte, error) {
+	if b, ok := body.(interface{ Bytes() ([]byte, error) }); ok {
+		data, err := b.Bytes()
+		return data[:min(len(data), limit+1)], err
+	}
+	return io.ReadAll(io.LimitReader(body, int64(limit)+1))
 }
 
 func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, error) {

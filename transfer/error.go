@@ -128,7 +128,7 @@ func refused(r request, resp *http.Response, body []byte) *Error {
 	e.Message = clean(text(doc["message"]), maxMessage)
 	if e.Message == "" {
 		e.Message = cmp.Or(http.StatusText(resp.StatusCode), "unknown status")
-		if text := clean(string(body), maxQuote); text != "" && e.Code == "" {
+		if text := clean(string(quoted(body)), maxQuote); text != "" && e.Code == "" {
 			e.Message += ": " + text
 		}
 	}

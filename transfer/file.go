@@ -43,8 +43,8 @@ type LsQuery struct {
 
 // maxEntries is how many entries are asked for at a time: as many as possible,
 // because the service reads the whole directory for each page, but so few that
-// long names stay within the bound of a reply.
-const maxEntries = 50_000
+// usual names stay within the bound of a reply.
+const maxEntries = 15_000
 
 // Ls lists a directory of a collection. It waits for the collection, which may
 // take tens of seconds, and an error of its own is an [*Error] whose

@@ -4,18 +4,74 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/maphash"
 	"iter"
 	"maps"
 	"net/url"
 	"strconv"
 )
 
+const (
+	maxPages  = 20_000  // in one list
+	maxRows   = 20_000 // in one page; more than are ever asked for
+	maxMarker = 4096    // bytes
+)
+
 // A page is one reply of a list, in any of the service's styles of paging.
 type page struct {
-	Rows       []json.RawMessage `json:"DATA"`
-	Total      *int              `json:"total"`         // rows of all pages
-	HasNext    *bool             `json:"has_next_page"` // instead of Total
-	NextMarker json.RawMessage   `json:"next_marker"`   // instead of both; number or null
+	Rows       rows            `json:"DATA"`
+	Total      *int            `json:"total"`         // rows of all pages
+	HasNext    *bool           `json:"has_next_page"` // instead of Total
+	NextMarker json.RawMessage `json:"next_marker"`   // instead of both; number or null
+	count      int             // of rows
+}
+
+// rows is a list as it was received. It becomes one row after the other, as a
+// page of tiny rows takes many times its size when all of them are decoded.
+type rows []byte
+
+// UnmarshalJSON keeps text, which is a part of the answer's document and stays
+// as it is.
+func (r *rows) UnmarshalJSON(text []byte) error {
+	if string(text) == "null" {
+		return nil
+	}
+	if text[0] != '[' {
+		return fmt.Errorf("DATA is %.20q, not a list", text)
+	}
+	*r = text
+	return nil
+}
+
+// all yields each row, which is a part of r.
+func (r rows) all() iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		inside := r[1 : len(r)-1]
+		begin, depth, quoted := 0, 0, false
+		for i := 0; i < len(inside); i++ {
+			switch c := inside[i]; {
+			case quoted && c == '\\':
+				i++ // what follows is no end of a text
+			case c == '"':
+				quoted = !quoted
+			case quoted:
+			case c == '[', c == '{':
+				depth++
+			case c == ']', c == '}':
+				depth--
+			case c == ',' && depth == 0:
+				if !yield(bytes.TrimSpace(inside[begin:i])) {
+					return
+				}
+				begin = i + 1
+			}
+		}
+		if last := bytes.TrimSpace(inside[begin:]); len(last) > 0 {
+			yield(last)
+		}
+	}
 }
 
 // A pager asks for the pages of one list.
@@ -24,7 +80,10 @@ type pager interface {
 	// wanted; rows 0 means no limit.
 	ask(q url.Values, rows int)
 	// more reports whether another page follows p, which is not empty.
-	more(p *page) bool
+	more(p *page) (bool, error)
+	// shrink makes pages smaller, after one that was too long; false if they
+	// cannot be.
+	shrink() bool
 }
 
 // list yields at most limit rows of the list that r asks for, or all if limit
@@ -35,15 +94,22 @@ func list[T any, P reply[T]](ctx context.Context, c *Client, r request, limit in
 		if r.query = maps.Clone(r.query); r.query == nil {
 			r.query = url.Values{}
 		}
-		for {
+		for n := 1; ; n++ {
 			pages.ask(r.query, max(0, limit-seen))
 			a, p, err := c.page(ctx, r)
+			if errors.Is(err, ErrTooLong) && pages.shrink() {
+				continue
+			}
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			for _, doc := range p.Rows {
-				row, err := decode[T, P](a, doc)
+			for doc := range p.Rows.all() {
+				if p.count++; p.count > maxRows || len(doc) > maxDocument {
+					yield(nil, a.tooLong("there are more than %d rows in a page, or one of more than %d KiB", maxRows, maxDocument>>10))
+					return
+				}
+				row, err := decode[T, P](a, bytes.Clone(doc)) // so that the page may be forgotten
 				if !yield(row, err) || err != nil {
 					return
 				}
@@ -51,7 +117,18 @@ func list[T any, P reply[T]](ctx context.Context, c *Client, r request, limit in
 					return
 				}
 			}
-			if len(p.Rows) == 0 || !pages.more(p) {
+			if p.count == 0 {
+				return
+			}
+			more, err := pages.more(p)
+			if more && err == nil && n == maxPages {
+				err = fmt.Errorf("there are more than %d pages", maxPages)
+			}
+			if err != nil {
+				yield(nil, fmt.Errorf("%w: %w", ErrEndless, a.unread("%v", err)))
+				return
+			}
+			if !more {
 				return
 			}
 		}
@@ -68,7 +145,7 @@ func (c *Client) page(ctx context.Context, r request) (*answer, *page, error) {
 		return nil, nil, err
 	}
 	if p.Rows == nil { // to take this for an empty list could start a task twice
-		return nil, nil, a.unread("the reply has no list in it: %s", a.doc)
+		return nil, nil, a.unread("the reply has no list in it: %s", quoted(a.doc))
 	}
 	return a, p, nil
 }
@@ -98,28 +175,38 @@ func (o *byOffset) ask(q url.Values, rows int) {
 
 // more believes the total of the first page alone: one that grows with each
 // page would never be reached.
-func (o *byOffset) more(p *page) bool {
+func (o *byOffset) more(p *page) (bool, error) {
 	if !o.next && p.Total != nil {
 		o.end = min(o.end, *p.Total)
 	}
 	o.next = true
-	o.offset += len(p.Rows)
+	o.offset += p.count
 	switch {
 	case o.offset >= o.end:
-		return false
+		return false, nil
 	case p.HasNext != nil:
-		return *p.HasNext
+		return *p.HasNext, nil
 	}
-	return p.Total != nil
+	return p.Total != nil, nil
+}
+
+func (o *byOffset) shrink() bool {
+	const small = 2000 // rows; 4 KiB for one is more than it can need
+	if o.size <= small {
+		return false
+	}
+	o.size = small
+	return true
 }
 
 // byMarker asks for pages by an opaque marker that the page before gave.
 type byMarker struct {
 	marker string
-	seen   map[string]bool
+	seed   maphash.Seed
+	seen   map[uint64]bool // hashes of markers, which may be long
 }
 
-func markedPages() pager { return &byMarker{seen: make(map[string]bool)} }
+func markedPages() pager { return &byMarker{seed: maphash.MakeSeed(), seen: make(map[uint64]bool)} }
 
 func (m *byMarker) ask(q url.Values, _ int) {
 	if m.marker != "" {
@@ -127,13 +214,21 @@ func (m *byMarker) ask(q url.Values, _ int) {
 	}
 }
 
-func (m *byMarker) more(p *page) bool {
+func (m *byMarker) more(p *page) (bool, error) {
 	m.marker = string(bytes.Trim(p.NextMarker, `"`))
 	switch m.marker {
 	case "", "null", "0":
-		return false
+		return false, nil
 	}
-	again := m.seen[m.marker]
-	m.seen[m.marker] = true
-	return !again
+	if len(m.marker) > maxMarker {
+		return false, fmt.Errorf("the marker of the next page has %d bytes", len(m.marker))
+	}
+	hash := maphash.String(m.seed, m.marker)
+	if m.seen[hash] {
+		return false, fmt.Errorf("the marker %.40q of the next page was there before", m.marker)
+	}
+	m.seen[hash] = true
+	return true, nil
 }
+
+func (m *byMarker) shrink() bool { return false }

@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -74,18 +75,18 @@ func TestListsByTotalFetchAllPages(t *testing.T) {
 		want    []string
 		queries []string
 	}{
-		"empty":                       {directory{}, 0, nil, []string{"0+50000"}},
-		"one page":                    {directory{files: 3}, 0, count(3), []string{"0+50000"}},
-		"pages":                       {directory{files: 7}, 0, count(7), []string{"0+50000", "3+4", "6+1"}},
+		"empty":                       {directory{}, 0, nil, []string{"0+15000"}},
+		"one page":                    {directory{files: 3}, 0, count(3), []string{"0+15000"}},
+		"pages":                       {directory{files: 7}, 0, count(7), []string{"0+15000", "3+4", "6+1"}},
 		"limit in a page":             {directory{files: 7}, 2, count(2), []string{"0+2"}},
 		"limit at a page's end":       {directory{files: 7}, 3, count(3), []string{"0+3"}},
 		"limit in a later page":       {directory{files: 7}, 5, count(5), []string{"0+5", "3+2"}},
 		"limit above the total":       {directory{files: 2}, 9, count(2), []string{"0+9"}},
-		"total that is too large":     {directory{files: 2, total: func(int) int { return 9 }}, 0, count(2), []string{"0+50000", "2+7"}},
-		"total that is too small":     {directory{files: 9, total: func(int) int { return 1 }}, 0, count(3), []string{"0+50000"}},
-		"total that is negative":      {directory{files: 9, total: func(int) int { return -1 }}, 0, count(3), []string{"0+50000"}},
-		"total that grows by a page":  {directory{files: 1 << 30, total: func(page int) int { return 3*page + 3 }}, 0, count(6), []string{"0+50000", "3+3"}},
-		"total that shrinks on a way": {directory{files: 4, total: func(page int) int { return 7 - page }}, 0, count(4), []string{"0+50000", "3+3", "4+2"}},
+		"total that is too large":     {directory{files: 2, total: func(int) int { return 9 }}, 0, count(2), []string{"0+15000", "2+7"}},
+		"total that is too small":     {directory{files: 9, total: func(int) int { return 1 }}, 0, count(3), []string{"0+15000"}},
+		"total that is negative":      {directory{files: 9, total: func(int) int { return -1 }}, 0, count(3), []string{"0+15000"}},
+		"total that grows by a page":  {directory{files: 1 << 30, total: func(page int) int { return 3*page + 3 }}, 0, count(6), []string{"0+15000", "3+3"}},
+		"total that shrinks on a way": {directory{files: 4, total: func(page int) int { return 7 - page }}, 0, count(4), []string{"0+15000", "3+3", "4+2"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -184,16 +185,17 @@ func TestListsByMarkerEnd(t *testing.T) {
 		next    []string // next_marker of each page; the last is repeated
 		empty   bool     // pages after the first have no rows
 		markers []string // what was asked for
+		endless bool     // it ends with an error
 	}{
-		"null":            {[]string{`null`}, false, []string{""}},
-		"absent":          {[]string{``}, false, []string{""}},
-		"zero":            {[]string{`0`}, false, []string{""}},
-		"empty string":    {[]string{`""`}, false, []string{""}},
-		"numbers":         {[]string{`5`, `12345678901234567890`, `null`}, false, []string{"", "5", "12345678901234567890"}},
-		"strings":         {[]string{`"a b"`, `null`}, false, []string{"", "a b"}},
-		"never changes":   {[]string{`5`}, false, []string{"", "5"}},
-		"goes in circles": {[]string{`5`, `6`, `5`}, false, []string{"", "5", "6"}},
-		"no more rows":    {[]string{`5`, `6`, `7`}, true, []string{"", "5"}},
+		"null":            {[]string{`null`}, false, []string{""}, false},
+		"absent":          {[]string{``}, false, []string{""}, false},
+		"zero":            {[]string{`0`}, false, []string{""}, false},
+		"empty string":    {[]string{`""`}, false, []string{""}, false},
+		"numbers":         {[]string{`5`, `12345678901234567890`, `null`}, false, []string{"", "5", "12345678901234567890"}, false},
+		"strings":         {[]string{`"a b"`, `null`}, false, []string{"", "a b"}, false},
+		"never changes":   {[]string{`5`}, false, []string{"", "5"}, true},
+		"goes in circles": {[]string{`5`, `6`, `5`}, false, []string{"", "5", "6"}, true},
+		"no more rows":    {[]string{`5`, `6`, `7`}, true, []string{"", "5"}, false},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -220,7 +222,7 @@ func TestListsByMarkerEnd(t *testing.T) {
 				if tt.empty {
 					want = 1
 				}
-				if err != nil || len(got) != want {
+				if errors.Is(err, transfer.ErrEndless) != tt.endless || err == nil && len(got) != want {
 					t.Errorf("%s: got %d rows and %v, want %d", list, len(got), err, want)
 				}
 				if diff := cmp.Diff(tt.markers, markers); diff != "" {
@@ -258,7 +260,7 @@ func TestQueriesOfLists(t *testing.T) {
 				}))
 				return err
 			},
-			"/v0.10/operation/endpoint/c1/ls filter=type:dir filter=name:~*.txt limit=50000 local_user=ann offset=0 orderby=name DESC path=/~/a b/ show_hidden=0",
+			"/v0.10/operation/endpoint/c1/ls filter=type:dir filter=name:~*.txt limit=15000 local_user=ann offset=0 orderby=name DESC path=/~/a b/ show_hidden=0",
 		},
 		"search": {
 			func(c *transfer.Client) error {
@@ -296,4 +298,115 @@ func printed(q url.Values) string {
 		}
 	}
 	return out.String()
+}
+
+func TestTooLongPageIsAskedForInSmallerOnes(t *testing.T) {
+	var limits []string
+	c := serve(func(w http.ResponseWriter, r *http.Request) {
+		limits = append(limits, r.URL.Query().Get("limit"))
+		if len(limits) == 1 {
+			reply(200, `{"DATA": [{"name": "`+strings.Repeat("x", 8<<20))(w, r)
+			return
+		}
+		reply(200, `{"DATA": [{"name": "a"}], "total": 1}`)(w, r)
+	})
+	got, err := names(c.Ls(t.Context(), "c1", transfer.LsQuery{}), func(e *transfer.Entry) string { return e.Name })
+	if diff := cmp.Diff([]string{"a"}, got); err != nil || diff != "" {
+		t.Errorf("error %v, files (-want +got):\n%s", err, diff)
+	}
+	if diff := cmp.Diff([]string{"15000", "2000"}, limits); diff != "" {
+		t.Errorf("limits (-want +got):\n%s", diff)
+	}
+}
+
+func TestHostilePagesAreErrors(t *testing.T) {
+	tests := map[string]struct {
+		page func(n int) string // the nth page
+		want error
+	}{
+		"too long":         {func(int) string { return `{"DATA": ["` + strings.Repeat("x", 8<<20) }, transfer.ErrTooLong},
+		"many tiny rows":   {func(int) string { return `{"DATA": [{}` + strings.Repeat(",{}", 1<<20) + "]}" }, transfer.ErrTooLong},
+		"a huge row":       {func(int) string { return `{"DATA": [{"a":[0` + strings.Repeat(",0", 1<<20) + "]}]}" }, transfer.ErrTooLong},
+		"a huge marker":    {func(int) string { return `{"DATA": [{}], "next_marker": "` + strings.Repeat("x", 1<<16) + `"}` }, transfer.ErrEndless},
+		"always a new one": {func(n int) string { return fmt.Sprintf(`{"DATA": [{}], "next_marker": %d}`, n) }, transfer.ErrEndless},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			n := 0
+			c := serve(func(w http.ResponseWriter, r *http.Request) {
+				n++
+				reply(200, tt.page(n))(w, r)
+			})
+			_, err := collect(c.SuccessfulTransfers(t.Context(), "t1"))
+			if !errors.Is(err, tt.want) {
+				t.Errorf("after %d requests: %v, want %v", n, err, tt.want)
+			}
+			if _, ok := errors.AsType[*transfer.Error](err); !ok {
+				t.Errorf("%v does not name the request", err)
+			}
+		})
+	}
+}
+
+func TestRowsAreThoseOfTheDocument(t *testing.T) {
+	want := []string{`{"a": "],[\\"}`, `{"b": [1, {"c": "\""}]}`, `{}`}
+	c := serve(reply(200, `{"x": "DATA", "DATA" : [ `+strings.Join(want, " , \n")+` ] }`))
+	var got []string
+	for row, err := range c.SuccessfulTransfers(t.Context(), "t1") {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, string(row.Raw))
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("rows (-want +got):\n%s", diff)
+	}
+}
+
+func TestLongDocumentIsAnError(t *testing.T) {
+	c := serve(reply(200, `{"pause_rules": [{}`+strings.Repeat(",{}", 1<<16)+"]}"))
+	if _, err := c.PauseInfo(t.Context(), "t1"); !errors.Is(err, transfer.ErrTooLong) {
+		t.Errorf("got %v, want %v", err, transfer.ErrTooLong)
+	}
+}
+
+func FuzzPages(f *testing.F) {
+	for _, doc := range []string{
+		`{"DATA": [{"name": "a"}, {}], "total": 2}`, `{"DATA": [{"a": "\\"}, {"b": "]}"}], "next_marker": 5}`, `{"DATA": {}}`, `{"DATA": null}`,
+		`{"DATA": [1, [2], "x"]}`, `[{}]`, `{"DATA": [], "DATA": [{}]}`, "\xef\xbb\xbf{}", `{"DATA": [{}], "has_next_page": true, "total": -1}`,
+	} {
+		f.Add(doc)
+	}
+	f.Fuzz(func(t *testing.T, doc string) {
+		var raw struct{ DATA []json.RawMessage }
+		valid := json.Unmarshal([]byte(doc), &raw) == nil
+		n := 0
+		c := serve(func(w http.ResponseWriter, r *http.Request) {
+			if n++; n > 1 {
+				doc = `{"DATA": []}`
+			}
+			reply(200, doc)(w, r)
+		})
+		var got []string
+		var failed error
+		for row, err := range c.SkippedErrors(t.Context(), "t1") {
+			if failed = err; err == nil {
+				got = append(got, string(row.Raw))
+			}
+		}
+		if failed != nil {
+			if _, ok := errors.AsType[*transfer.Error](failed); !ok {
+				t.Errorf("%T is no *transfer.Error: %v", failed, failed)
+			}
+			return
+		}
+		if !valid || len(got) != len(raw.DATA) {
+			t.Fatalf("got %d rows of %q, which is valid: %t, and has %d", len(got), doc, valid, len(raw.DATA))
+		}
+		for i, row := range got {
+			if row != string(raw.DATA[i]) {
+				t.Errorf("row %d is %q, want %q", i, row, raw.DATA[i])
+			}
+		}
+	})
 }

@@ -27,12 +27,15 @@ func call[T any, P reply[T]](ctx context.Context, c *Client, r request) (*T, err
 	if err != nil {
 		return nil, err
 	}
+	if len(a.doc) > maxDocument {
+		return nil, a.tooLong("the reply is longer than %d KiB", maxDocument>>10)
+	}
 	v, err := decode[T, P](a, a.doc)
 	if err != nil {
 		return nil, err
 	}
 	if v, ok := any(v).(interface{ missing() string }); ok && v.missing() != "" {
-		return nil, a.unread("the reply has no %s: %s", v.missing(), a.doc)
+		return nil, a.unread("the reply has no %s: %s", v.missing(), quoted(a.doc))
 	}
 	return v, nil
 }
@@ -63,16 +66,21 @@ func (a *answer) unmarshal(doc []byte, v any) error {
 	case len(doc) == 0:
 		return a.unread("the reply is empty")
 	case doc[0] != '{':
-		return a.unread("the reply is no JSON object: %s", doc)
+		return a.unread("the reply is no JSON object: %s", quoted(doc))
 	}
 	err := json.Unmarshal(doc, v)
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return a.unread("the reply is damaged JSON (%v): %s", err, doc)
+		return a.unread("the reply is damaged JSON (%v): %s", err, quoted(doc))
 	}
 	if err != nil {
 		return a.unread("the reply is not what was expected: %v", err)
 	}
 	return nil
+}
+
+// tooLong is unread for a reply that is too long.
+func (a *answer) tooLong(format string, args ...any) error {
+	return fmt.Errorf("%w: %w", ErrTooLong, a.unread(format, args...))
 }
 
 // unread returns the error that a is, as it says 2xx but not what it should.
@@ -81,3 +89,6 @@ func (a *answer) unread(format string, args ...any) *Error {
 	e.Message = clean(fmt.Sprintf(format, args...), maxQuote)
 	return e
 }
+
+// quoted returns the beginning of doc, which is more than an error shows.
+func quoted(doc []byte) []byte { return doc[:min(len(doc), 4*maxQuote)] }

@@ -107,6 +107,8 @@ func (a *app) baseTransport() (http.RoundTripper, error) {
 		IdleConnTimeout:     90 * time.Second,
 		MaxIdleConnsPerHost: 8,
 		ForceAttemptHTTP2:   true,
+
+		MaxResponseHeaderBytes: 256 << 10,
 	}
 	switch verify := a.env.VerifySSL; {
 	case verify.off:

@@ -24,7 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"runner": main, "person": openAsPerson})
+	testscript.Main(m, map[string]func(){"runner": main, "person": openAsPerson, "peak": peak})
 }
 
 var update = flag.Bool("update", false, "rewrite the files that scripts compare with")

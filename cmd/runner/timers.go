@@ -65,7 +65,7 @@ const (
 )
 
 // maxTimers is the longest list of timers, in bytes.
-const maxTimers = 64 << 20
+const maxTimers = 4 << 20
 
 // listTimers asks for the account's timers.
 func (a *app) listTimers(ctx context.Context, globus *clients) ([]byte, error) {
