@@ -8,6 +8,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // ErrNoCredentials says that no variable of an [Environment] is set.
@@ -155,8 +156,13 @@ func newID(name, id string) variable { return variable{name, strings.ToLower(id)
 
 // check looks at the form of what is set.
 func (p pair) check() error {
+	for _, v := range []variable{p.id, p.secret} {
+		if around := spelling.Around(v.value); around != "" {
+			return fmt.Errorf("%s: %s, which docker run --env-file and some editors leave: write the value without", v.name, around)
+		}
+	}
 	if p.id.value != "" && (len(p.id.value) != 36 || uuid.Validate(p.id.value) != nil) {
-		return fmt.Errorf("%s is no UUID: copy the client UUID from %s, "+
+		return fmt.Errorf("%s is not a UUID: copy the client UUID from %s, "+
 			"36 characters such as 01234567-89ab-cdef-0123-456789abcdef", p.id.name, developers)
 	}
 	if v := p.secret.value; v != strings.TrimSpace(v) || strings.ContainsAny(v, "\r\n") {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // An Environment holds the variables that give tokens of a person, as
@@ -79,6 +80,9 @@ func readToken(file string) (auth.Secret, string, error) {
 // check refuses what cannot be a token, such as two lines. The token must not
 // get into the error.
 func check(where string, token auth.Secret) error {
+	if around := spelling.Around(token.Reveal()); around != "" {
+		return fmt.Errorf("%s: %s: keep the token alone", where, around)
+	}
 	if strings.ContainsFunc(token.Reveal(), func(r rune) bool { return r <= ' ' || r > '~' }) {
 		return fmt.Errorf("%s has a blank, a line end or an odd character in it: copy the token alone", where)
 	}

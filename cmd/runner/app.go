@@ -29,6 +29,7 @@ type app struct {
 
 	jobs     string // the flag --jobs
 	verbose  bool
+	acts     bool              // at Globus, and does not only look
 	recorded bool              // what is run goes into the ledger
 	results  []*resultDocument // what came of the orders so far
 	status   *status.Status    // of serve; nil otherwise
@@ -61,7 +62,7 @@ func (a *app) command() *cobra.Command {
 		SilenceUsage:      true,
 		Args:              cobra.ArbitraryArgs, // group tells about an unknown command
 		RunE:              group,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.prepare() },
+		PersistentPreRunE: func(*cobra.Command, []string) error { return a.ready() },
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -89,14 +90,28 @@ func (a *app) command() *cobra.Command {
 	return root
 }
 
+// ready is prepare for what cannot go on with a wrong environment: what is wrong
+// with the job that it describes is told at the same time.
+func (a *app) ready() error {
+	err := a.prepare()
+	if err != nil && a.described() {
+		_, wrong := a.env.Job.file()
+		err = usageError{errors.Join(err, wrong)}
+	}
+	return err
+}
+
 // prepare reads the environment and sets up what every command needs.
 func (a *app) prepare() error {
 	env, err := readEnvironment(a.environ)
 	a.env = env // as far as it is good
 	if a.verbose {
-		a.env.LogLevel = slog.LevelDebug
+		a.env.LogLevel = logLevel(slog.LevelDebug)
 	}
 	a.log = slog.New(a.logHandler())
+	for _, m := range a.env.misspelled {
+		a.log.Warn("nobody reads this variable, another one may be meant", "variable", m.name, "meant", m.meant)
+	}
 	if err != nil {
 		return usageError{err}
 	}
@@ -106,7 +121,7 @@ func (a *app) prepare() error {
 // logHandler writes text to a terminal and JSON to everything else, unless the
 // environment says otherwise.
 func (a *app) logHandler() slog.Handler {
-	opts := &slog.HandlerOptions{Level: a.env.LogLevel, ReplaceAttr: readable}
+	opts := &slog.HandlerOptions{Level: slog.Level(a.env.LogLevel), ReplaceAttr: readable}
 	if a.env.LogFormat == logText || a.env.LogFormat == logAuto && a.stderr.terminal {
 		return slog.NewTextHandler(a.stderr, opts)
 	}

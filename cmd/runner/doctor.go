@@ -30,8 +30,8 @@ the environment, the way to Globus, the credentials, the collections that the
 jobs use in their next occurrence, the ledger. What a collection's owner has to
 do is said in a sentence to send to the owner.
 
-Without names it looks at all jobs of the jobs file and the one of RUNNER_JOB_*;
-without any job at what there is.
+Without names it looks at all jobs that serve would run: those of the jobs file,
+or the one that RUNNER_JOB_* describe. Without jobs it checks the rest.
 
 Nothing is changed, unless asked for:
 
@@ -88,8 +88,8 @@ func (a *app) doctorCommand() *cobra.Command {
 // diagnose makes all checks and prints what they found.
 func (a *app) diagnose(ctx context.Context, names []string, x examination) error {
 	wrong := a.prepare()
-	if !a.verbose && a.env.LogLevel >= slog.LevelInfo {
-		a.env.LogLevel = slog.LevelError // what is a warning elsewhere is a finding here
+	if !a.verbose && a.env.LogLevel >= logLevel(slog.LevelInfo) {
+		a.env.LogLevel = logLevel(slog.LevelError) // what is a warning elsewhere is a finding here
 		a.log = slog.New(a.logHandler())
 	}
 	work, err := a.workload(names)
@@ -144,26 +144,23 @@ func (a *app) workload(names []string) (*workload, error) {
 		for _, warning := range file.Warnings {
 			w.findings = append(w.findings, doctor.Doubt(warning.Error(), ""))
 		}
-		w.findings = append(w.findings, doctor.Good(fmt.Sprintf("%s: %s", a.jobsPath(), count(len(file.Jobs), "good job"))))
+		w.findings = append(w.findings, doctor.Good(a.goodJobs(file)))
 		for _, name := range slices.Backward(slices.Sorted(maps.Keys(file.Collections))) {
 			w.names[file.Collections[name].ID] = name
 		}
-	case a.noJobsFile() && len(names) == 0:
-		if a.env.Job.Source == "" && a.env.Job.Destination == "" {
-			w.findings = append(w.findings, doctor.Doubt(fmt.Sprintf("there is none, so no collection is looked at: neither %s nor %s", systemJobs, localJobs),
-				"name one with --jobs or RUNNER_JOBS"))
-		}
+	case !a.described() && a.noJobsFile() && len(names) == 0:
+		w.findings = append(w.findings, doctor.Doubt(fmt.Sprintf("there is none, so no collection is looked at: neither %s nor %s", systemJobs, localJobs),
+			"name one with --jobs or RUNNER_JOBS"))
 	default:
-		w.findings = append(w.findings, jobsProblems(err)...)
+		w.findings = append(w.findings, a.jobsProblems(err)...)
 		return w, nil
 	}
 	if len(names) == 0 {
 		w.jobs = allJobs(file)
-		w.addDescribed(&a.env.Job)
 		return w, nil
 	}
 	for _, name := range names {
-		j, err := findJob(file, name)
+		j, err := a.findJob(file, name)
 		if err != nil {
 			return nil, err
 		}
@@ -172,33 +169,30 @@ func (a *app) workload(names []string) (*workload, error) {
 	return w, nil
 }
 
-// addDescribed adds the job that the variables describe, if they do.
-func (w *workload) addDescribed(e *jobEnvironment) {
-	if e.Source == "" && e.Destination == "" {
-		return
-	}
-	j, err := e.job()
-	if err != nil {
-		w.findings = append(w.findings, doctor.Bad(fault.Usage, err.Error(), "see runner env"))
-		return
-	}
-	w.jobs = append(w.jobs, j)
-	w.findings = append(w.findings, doctor.Good("job "+j.Name+", described by RUNNER_JOB_*"))
-}
-
 // noJobsFile reports whether nobody has named a jobs file and there is none.
 func (a *app) noJobsFile() bool {
 	_, err := os.Stat(a.jobsPath())
 	return cmp.Or(a.jobs, a.env.Jobs) == "" && errors.Is(err, fs.ErrNotExist)
 }
 
-// jobsProblems are the findings of a jobs file that cannot be used.
-func jobsProblems(err error) []doctor.Finding {
+// goodJobs says where the jobs are and how many.
+func (a *app) goodJobs(file *jobs.File) string {
+	if a.described() {
+		return "job " + file.Jobs[0].Name + ", described by RUNNER_JOB_*"
+	}
+	return fmt.Sprintf("%s: %s", a.jobsPath(), count(len(file.Jobs), "good job"))
+}
+
+// jobsProblems are the findings of jobs that cannot be used.
+func (a *app) jobsProblems(err error) []doctor.Finding {
 	var found []doctor.Finding
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		found = append(found, doctor.Bad(fault.Usage, line, ""))
 	}
-	if len(jobs.Problems(err)) > 0 {
+	switch {
+	case a.described():
+		found[0].Advice = "see runner env"
+	case len(jobs.Problems(err)) > 0:
 		found[0].Advice = "mend the jobs file; runner validate shows the places"
 	}
 	return found

@@ -25,7 +25,7 @@ func (a *app) ledgerCheck(wrong error, withJobs bool) *doctor.Check {
 	switch {
 	case err != nil:
 		c.Look = static(doctor.Bad(fault.Usage, err.Error(), ""))
-	case place == stateNone, a.env.State == "" && withJobs && a.noJobsFile():
+	case place == stateNone, a.env.State == "" && withJobs && a.described():
 		c.Look = static(doctor.Good("none: Globus itself remembers, by the labels of tasks"))
 	case isFile:
 		c.Look = func(ctx context.Context) []doctor.Finding { return a.ledgerFile(ctx, file) }

@@ -41,7 +41,7 @@ func (a *app) localChecks(wrong error, w *workload) []*doctor.Check {
 	}
 	services := []*url.URL{a.env.authURL(), a.env.transferURL()}
 	checks := []*doctor.Check{
-		check(environmentGroup, "variables", doctor.Good("can all be read")),
+		check(environmentGroup, "variables", a.variablesFindings()...),
 		check(environmentGroup, "time_zones", zones(w.jobs)),
 		check(environmentGroup, "jobs_file", w.findings...),
 		check(networkGroup, "proxy", a.proxy(services)),
@@ -51,6 +51,15 @@ func (a *app) localChecks(wrong error, w *workload) []*doctor.Check {
 		Group: environmentGroup, Name: "credentials", Needs: checks[3:],
 		Look: a.credentialsFindings,
 	})
+}
+
+// variablesFindings is about variables that can all be read.
+func (a *app) variablesFindings() []doctor.Finding {
+	found := []doctor.Finding{doctor.Good("can all be read")}
+	for _, m := range a.env.misspelled {
+		found = append(found, doctor.Doubt("nobody reads "+m.name, "did you mean "+m.meant+"? See runner env"))
+	}
+	return found
 }
 
 // credentialsFindings says as whom the program works, and what is unsafe or

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -111,6 +112,9 @@ Without --output-dir all of them are printed, each below its name.`,
 
 // export makes the files of a target and prints them, or writes them into dir.
 func (a *app) export(target func(export.Input) (*export.Result, error), dir string) error {
+	if a.described() {
+		return usageError{errors.New("export needs a jobs file, and RUNNER_JOB_* describe the job instead: write the job into a file and name it with --jobs")}
+	}
 	path := a.jobsPath()
 	sources, err := readJobs(path)
 	if err != nil {

@@ -225,7 +225,7 @@ func (a *app) renameCommand() *cobra.Command {
 
 // change does something that the service answers with a result document.
 func (a *app) change(ctx context.Context, do func(context.Context, *transfer.Client) (*transfer.Result, error)) error {
-	globus, err := a.connect()
+	globus, err := a.connectToAct()
 	if err != nil {
 		return err
 	}

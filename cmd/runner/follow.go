@@ -101,7 +101,7 @@ type doer func(context.Context, engine.Order) (*engine.Result, error)
 // recorder connects, and returns what does orders, with the ledger if there is to be one.
 // Ad hoc orders have none: nothing could be resumed by their key.
 func (a *app) recorder(ctx context.Context) (do doer, done func(), err error) {
-	globus, err := a.connect()
+	globus, err := a.connectToAct()
 	if err != nil {
 		return nil, nil, err
 	}

@@ -40,7 +40,11 @@ func (a *app) connect(scopes ...auth.Scope) (*clients, error) {
 	for _, w := range id.warnings {
 		a.log.Warn("credentials", "warning", w)
 	}
-	a.log.Info("credentials", "kind", string(id.kind), "from", id.from, "identity", id.String())
+	say := a.log.Debug
+	if a.acts {
+		say = a.log.Info
+	}
+	say("credentials", "kind", string(id.kind), "from", id.from, "identity", id.String())
 	base, err := a.baseTransport()
 	if err != nil {
 		return nil, err
@@ -57,6 +61,13 @@ func (a *app) connect(scopes ...auth.Scope) (*clients, error) {
 	}, nil
 }
 
+// connectToAct connects for a command that changes something at Globus: as whom
+// it does is in the log.
+func (a *app) connectToAct() (*clients, error) {
+	a.acts = true
+	return a.connect()
+}
+
 // authClient returns a client of Globus Auth that adds no credentials.
 func (a *app) authClient(base http.RoundTripper) *auth.Client {
 	return auth.New(client(retry.New(a.measured("auth", base), a.retries(), a.log)),
@@ -65,7 +76,7 @@ func (a *app) authClient(base http.RoundTripper) *auth.Client {
 
 // retries is the policy that the environment asks for.
 func (a *app) retries() retry.Policy {
-	policy := retry.Policy{Retries: a.env.Retries, AttemptTimeout: time.Duration(a.env.Timeout)}
+	policy := retry.Policy{Retries: int(a.env.Retries), AttemptTimeout: time.Duration(a.env.Timeout)}
 	if policy.Retries == 0 {
 		policy.Retries = -1 // none
 	}

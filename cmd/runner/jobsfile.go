@@ -33,9 +33,71 @@ func (a *app) jobsFlag(c *cobra.Command) {
 	c.Flags().StringVarP(&a.jobs, "jobs", "f", "", "jobs file, or folder of *.yaml and *.yml (default: $RUNNER_JOBS, then "+systemJobs+", then "+localJobs+")")
 }
 
-// loadJobs reads and parses the jobs file, or the files of a folder. What is
-// wrong with them is a [usageError] around every problem.
+// loadJobs returns the jobs: of the file or folder that --jobs names, else the
+// one that RUNNER_JOB_* describe, else those of RUNNER_JOBS or of the files that
+// are looked for. What is wrong with them is a [usageError] around every problem.
 func (a *app) loadJobs() (*jobs.File, error) {
+	file, err := a.parseJobs()
+	if err != nil {
+		return nil, err
+	}
+	if a.described() && a.env.Jobs != "" {
+		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "RUNNER_JOBS", Msg: "it is set too and not used: RUNNER_JOB_* go before it"})
+	}
+	if msg := a.unusedZone(file); msg != "" {
+		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "TZ", Msg: msg})
+	}
+	return file, nil
+}
+
+// described reports whether the jobs are the one of RUNNER_JOB_*.
+func (a *app) described() bool { return a.jobs == "" && a.env.Job.describes() }
+
+// jobsName says where the jobs are.
+func (a *app) jobsName() string {
+	if a.described() {
+		return jobPrefix + "*"
+	}
+	return a.jobsPath()
+}
+
+// unusedZone says that TZ is not used for schedules that name no zone, if that
+// makes a difference.
+func (a *app) unusedZone(file *jobs.File) string {
+	tz := a.variable("TZ")
+	switch strings.TrimPrefix(tz, ":") {
+	case "", "UTC", "UTC0", "Etc/UTC", "GMT", "Zulu":
+		return ""
+	}
+	var names []string
+	for _, j := range file.Jobs {
+		if j.Schedule != nil && j.Schedule.Every() == 0 && j.Zone == nil {
+			names = append(names, j.Name)
+		}
+	}
+	if len(names) == 0 {
+		return ""
+	}
+	where := "time_zone in the jobs file"
+	if a.described() {
+		where = "RUNNER_JOB_TIME_ZONE"
+	}
+	return fmt.Sprintf("%s is not used: the schedule of %s names no zone, so it is in UTC; set %s", tz, someOf(names), where)
+}
+
+// tellEnvironment logs what the environment says about the jobs in vain.
+func (a *app) tellEnvironment(file *jobs.File) {
+	for _, w := range file.Warnings {
+		if w.File == "" {
+			a.log.Warn("environment", "warning", w.Error())
+		}
+	}
+}
+
+func (a *app) parseJobs() (*jobs.File, error) {
+	if a.described() {
+		return a.env.Job.file()
+	}
 	sources, err := readJobs(a.jobsPath())
 	if err != nil {
 		return nil, usageError{err}
@@ -59,16 +121,25 @@ func (a *app) jobsPath() string {
 }
 
 // findJob returns the job of a name.
-func findJob(file *jobs.File, name string) (*jobs.Job, error) {
-	known := make([]string, len(file.Jobs))
-	for i, j := range file.Jobs {
+func (a *app) findJob(file *jobs.File, name string) (*jobs.Job, error) {
+	for _, j := range file.Jobs {
 		if j.Name == name {
 			return j, nil
 		}
-		known[i] = j.Name
 	}
-	hint := cmp.Or(spelling.Hint(name, known...), "; it has "+someOf(known))
-	return nil, usageError{fmt.Errorf("there is no job %q in the jobs file%s", name, hint)}
+	known := jobNames(file)
+	if a.described() {
+		return nil, usageError{fmt.Errorf("there is no job %q: RUNNER_JOB_* describe %s, and go before a jobs file that --jobs does not name", name, known[0])}
+	}
+	return nil, usageError{fmt.Errorf("there is no job %q in the jobs file%s", name, cmp.Or(spelling.Hint(name, known...), "; it has "+someOf(known)))}
+}
+
+func jobNames(file *jobs.File) []string {
+	names := make([]string, len(file.Jobs))
+	for i, j := range file.Jobs {
+		names[i] = j.Name
+	}
+	return names
 }
 
 // someOf lists the first of the words, and says how many more there are.

@@ -161,7 +161,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	case l.cfg.ClientID == "":
 		return usageError{errors.New("--client-id is missing: it is the client UUID of a native app, to be registered on https://app.globus.org/settings/developers; see runner login --help")}
 	case !isUUID(l.cfg.ClientID):
-		return usageError{errors.New("--client-id is no UUID: copy the client UUID of a native app from https://app.globus.org/settings/developers")}
+		return usageError{errors.New("--client-id is not a UUID: copy the client UUID of a native app from https://app.globus.org/settings/developers")}
 	case l.cfg.Prompt != "" && l.cfg.Prompt != "login":
 		return usageError{fmt.Errorf("--prompt: %q is not login", l.cfg.Prompt)}
 	case l.refreshFile != "" && l.cfg.Online:

@@ -79,10 +79,11 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 			if err != nil {
 				return err
 			}
-			scheduled, err := scheduledJobs(file, names)
+			scheduled, err := a.scheduledJobs(file, names)
 			if err != nil {
 				return err
 			}
+			a.tellEnvironment(file)
 			begin := time.Now()
 			if !from.IsZero() {
 				begin = from.Add(-1) // an occurrence at that very instant counts
@@ -104,10 +105,10 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 
 // scheduledJobs returns the jobs of these names, which must have a schedule, or
 // all that have one and are not suspended.
-func scheduledJobs(file *jobs.File, names []string) ([]*jobs.Job, error) {
+func (a *app) scheduledJobs(file *jobs.File, names []string) ([]*jobs.Job, error) {
 	var scheduled []*jobs.Job
 	for _, name := range names {
-		j, err := findJob(file, name)
+		j, err := a.findJob(file, name)
 		switch {
 		case err != nil:
 			return nil, err

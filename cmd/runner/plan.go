@@ -60,7 +60,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			job, err := findJob(file, args[0])
+			job, err := a.findJob(file, args[0])
 			if err != nil {
 				return err
 			}

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +13,6 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/transfer"
 )
 
 const aboutRun = `Run one occurrence of each job named, or of the one job that the RUNNER_JOB_*
@@ -70,7 +67,7 @@ func (a *app) runCommand() *cobra.Command {
 
 // orders prepares the start and finds out what there is to do.
 func (a *app) orders(names []string, all bool, scheduledFor string) ([]engine.Order, error) {
-	if err := a.prepare(); err != nil {
+	if err := a.ready(); err != nil {
 		return nil, err
 	}
 	chosen, err := a.choose(names, all)
@@ -97,29 +94,38 @@ func (a *app) orders(names []string, all bool, scheduledFor string) ([]engine.Or
 
 // choose finds the jobs to run.
 func (a *app) choose(names []string, all bool) ([]*jobs.Job, error) {
-	if len(names) == 0 && !all {
-		job, err := a.env.Job.job()
-		if err == nil && a.env.State == "" {
-			a.env.State = stateNone
-		}
-		return []*jobs.Job{job}, err
-	}
 	if len(names) > 0 && all {
 		return nil, usageError{errors.New("--all and names of jobs exclude each other")}
 	}
+	if len(names) == 0 && !all && !a.described() {
+		return nil, a.nothingNamed()
+	}
 	file, err := a.loadJobs()
-	if err != nil || all {
+	if err == nil && a.described() && a.env.State == "" {
+		a.env.State = stateNone
+	}
+	if err != nil || len(names) == 0 {
 		return allJobs(file), err
 	}
 	var chosen []*jobs.Job
 	for _, name := range names {
-		job, err := findJob(file, name)
+		job, err := a.findJob(file, name)
 		if err != nil {
 			return nil, err
 		}
 		chosen = append(chosen, job)
 	}
 	return chosen, nil
+}
+
+// nothingNamed says which jobs could have been named.
+func (a *app) nothingNamed() error {
+	if file, err := a.loadJobs(); err == nil {
+		return usageError{fmt.Errorf("no job is named, and RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION, which must both be set, describe none: "+
+			"name one of %s, or --all", someOf(jobNames(file)))}
+	}
+	_, err := a.env.Job.file()
+	return err
 }
 
 func allJobs(file *jobs.File) []*jobs.Job {
@@ -197,87 +203,4 @@ func worst(ctx context.Context, errs []error) error {
 		}
 	}
 	return statusError{all, status}
-}
-
-// job makes the job that the environment describes.
-func (e *jobEnvironment) job() (*jobs.Job, error) {
-	if e.Source == "" || e.Destination == "" {
-		return nil, usageError{errors.New("no job is described: RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION must both be set, as <collection id>:<path>")}
-	}
-	src, err := parsePlace(e.Source)
-	if err != nil {
-		return nil, fmt.Errorf("RUNNER_JOB_SOURCE: %w", err)
-	}
-	dst, err := parsePlace(e.Destination)
-	if err != nil {
-		return nil, fmt.Errorf("RUNNER_JOB_DESTINATION: %w", err)
-	}
-	doc := &transfer.Transfer{
-		SourceEndpoint:         src.collection,
-		DestinationEndpoint:    dst.collection,
-		VerifyChecksum:         e.VerifyChecksum,
-		PreserveTimestamp:      e.Preserve,
-		EncryptData:            e.Encrypt,
-		DeleteDestinationExtra: e.DeleteExtra,
-		SkipSourceErrors:       e.SkipSourceErrors,
-		FailOnQuotaErrors:      e.FailOnQuota,
-		FilterRules:            e.filterRules(),
-		Items:                  []transfer.Item{{SourcePath: src.path, DestinationPath: dst.path, Recursive: e.Recursive.value}},
-	}
-	if e.SyncLevel != "" {
-		level, err := transfer.ParseSyncLevel(e.SyncLevel)
-		if err != nil {
-			return nil, usageError{fmt.Errorf("RUNNER_JOB_SYNC_LEVEL: %w", err)}
-		}
-		doc.SyncLevel = &level
-	}
-	job := &jobs.Job{
-		Name:             e.Name,
-		Steps:            jobs.Single(doc),
-		ActiveDeadline:   e.ActiveDeadline,
-		Concurrency:      e.Concurrency,
-		BackoffLimit:     e.BackoffLimit,
-		Backoff:          e.Backoff,
-		StalledAfter:     e.StalledAfter,
-		On:               jobs.Reactions{Stalled: e.OnStalled, NeedsHuman: e.OnNeedsHuman, Hopeless: e.OnHopeless},
-		AllowSkipped:     e.AllowSkipped,
-		AllowEmptySource: e.AllowEmptySource,
-	}
-	if job.Name == "" {
-		job.Name = nameFor(src, dst)
-	}
-	if job.Zone, err = jobs.LoadZone(e.TimeZone); err != nil {
-		return nil, usageError{fmt.Errorf("RUNNER_JOB_TIME_ZONE: %w", err)}
-	}
-	if e.Schedule != "" {
-		if job.Schedule, err = jobs.ParseSchedule(e.Schedule, job.Zone); err != nil {
-			return nil, usageError{fmt.Errorf("RUNNER_JOB_SCHEDULE: %w", err)}
-		}
-	}
-	if _, err := job.Render(jobs.ScheduledKey(time.Now()), time.Now()); err != nil {
-		return nil, usageError{fmt.Errorf("RUNNER_JOB_SOURCE or RUNNER_JOB_DESTINATION: %w", err)}
-	}
-	if err := job.Check(); err != nil {
-		return nil, usageError{fmt.Errorf("RUNNER_JOB_*: %w", err)}
-	}
-	return job, nil
-}
-
-// nameFor names a job after what it does: the same in each start, and another
-// for other paths, so that no start adopts the task of a different job.
-func nameFor(src, dst location) string {
-	sum := sha256.Sum256([]byte(src.collection + ":" + src.path + "\n" + dst.collection + ":" + dst.path))
-	return "transfer-" + hex.EncodeToString(sum[:4])
-}
-
-// filterRules keeps what is included and drops what is excluded, in that order.
-func (e *jobEnvironment) filterRules() []transfer.FilterRule {
-	var rules []transfer.FilterRule
-	for _, name := range e.Include {
-		rules = append(rules, transfer.FilterRule{Method: "include", Type: "file", Name: name})
-	}
-	for _, name := range e.Exclude {
-		rules = append(rules, transfer.FilterRule{Method: "exclude", Type: "file", Name: name})
-	}
-	return rules
 }

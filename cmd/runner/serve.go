@@ -22,8 +22,8 @@ import (
 
 const aboutServe = `Run the jobs of the jobs file on their schedules, until stopped.
 
-The jobs come from --jobs or RUNNER_JOBS; without a file, from the RUNNER_JOB_*
-variables. Each occurrence is started once, also over restarts: the ledger
+The jobs are those of --jobs, else the one that RUNNER_JOB_* describe, else those
+of RUNNER_JOBS or of the file that is looked for. Each occurrence is started once, also over restarts: the ledger
 (RUNNER_STATE) holds what was begun, and the next start goes on with it. The
 jobs file is read again when it changes, or on SIGHUP; a bad one is refused and
 the old one kept. On SIGTERM no more is started, and tasks go on at Globus.`
@@ -85,7 +85,7 @@ func (s *server) serve(ctx context.Context) error {
 	defer l.Close() //nolint:errcheck // every write was checked
 	var globus *clients
 	s.status = newStatus(l, func() *clients { return globus }, s.jobsProblem)
-	if globus, err = s.connect(); err != nil {
+	if globus, err = s.connectToAct(); err != nil {
 		return err
 	}
 	if err := s.checkLife(); err != nil {
@@ -113,7 +113,7 @@ func (s *server) checkLife() error {
 	if !bounded || s.shortToken {
 		return nil
 	}
-	scheduled, err := scheduledJobs(s.file, nil)
+	scheduled, err := s.scheduledJobs(s.file, nil)
 	if err != nil {
 		return err
 	}
@@ -178,22 +178,21 @@ func (s *server) jobsProblem() error {
 	return s.problem
 }
 
-// jobs reads the jobs file, or makes the one job of the environment.
+// jobs reads the jobs that are to be run.
 func (s *server) jobs() (*jobs.File, error) {
-	if s.env.Job.Source == "" && s.env.Job.Destination == "" {
+	if !s.described() {
 		s.seen = s.checksum() // first: a change from here on is seen later
-		file, err := s.loadJobs()
-		debug.FreeOSMemory() // parsing takes much more than the jobs do
-		return file, err
 	}
-	job, err := s.env.Job.job()
+	file, err := s.loadJobs()
+	debug.FreeOSMemory() // parsing takes much more than the jobs do
 	if err != nil {
 		return nil, err
 	}
-	if job.Schedule == nil {
+	if s.described() && file.Jobs[0].Schedule == nil {
 		return nil, usageError{errors.New("RUNNER_JOB_SCHEDULE is not set: serve needs to know when the job is due, such as 0 2 * * *; runner run does it once, now")}
 	}
-	return &jobs.File{Jobs: []*jobs.Job{job}, History: jobs.DefaultHistory()}, nil
+	s.tellEnvironment(file)
+	return file, nil
 }
 
 // checksum is that of the jobs file as it is now; zero if it cannot be read.
@@ -215,7 +214,7 @@ func (s *server) watchJobs(ctx context.Context, scheduler *engine.Scheduler) {
 	hup := make(chan os.Signal, 1)
 	signal.Notify(hup, syscall.SIGHUP)
 	defer signal.Stop(hup)
-	if s.env.Job.Source != "" {
+	if s.described() {
 		return // the environment does not change
 	}
 	tick := time.NewTicker(watchEvery)

@@ -76,7 +76,7 @@ func (a *app) listTimers(ctx context.Context, globus *clients) ([]byte, error) {
 	if u := a.env.timersURL(); u.Scheme == "http" && !loopback(u.Hostname()) {
 		a.log.Warn("the address of a service is not https: the token can be read on the way", "url", u.String())
 	}
-	policy := retry.Policy{Retries: cmp.Or(a.env.Retries, -1), AttemptTimeout: time.Duration(a.env.Timeout)}
+	policy := retry.Policy{Retries: cmp.Or(int(a.env.Retries), -1), AttemptTimeout: time.Duration(a.env.Timeout)}
 	hc := client(retry.New(globus.account.Transport(timersServer, base), policy, a.log))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.env.timersURL().JoinPath("/jobs/").String(), nil)
 	if err != nil {

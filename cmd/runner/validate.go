@@ -58,7 +58,7 @@ func (a *app) validate() error {
 	default:
 		v.Problems = problems
 	}
-	where := a.jobsPath()
+	where := a.jobsName()
 	if err := a.print(v, func(w io.Writer) {
 		showProblems(a.stderr, v.Problems, "")
 		showProblems(a.stderr, v.Warnings, "warning: ")

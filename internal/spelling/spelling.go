@@ -18,9 +18,18 @@ func Hint(word string, known ...string) string {
 
 // Nearest returns the word of known that word may be a misspelling of, or "".
 // The case of letters does not count, nor does - for _. The longer a word, the
-// more mistakes it may have.
+// more mistakes it may have; one may be the beginning of the other.
 func Nearest(word string, known []string) string {
-	return NearestWithin(word, known, max(min(2, len(word)/2), len(word)/3))
+	if near := NearestWithin(word, known, max(min(2, len(word)/2), len(word)/3)); near != "" || len(word) > maxWord {
+		return near
+	}
+	for _, k := range known { // a word that was cut off or went on, such as warning
+		w, f := folded(word), folded(k)
+		if len(w) >= 3 && len(f) >= 3 && (strings.HasPrefix(w, f) || strings.HasPrefix(f, w)) {
+			return k
+		}
+	}
+	return ""
 }
 
 // NearestWithin is [Nearest] for a number of mistakes.

@@ -19,6 +19,8 @@ func TestNearest(t *testing.T) {
 		"two letters swapped":   {"fialed", []string{"skipped", "failed"}, "failed"},
 		"case and dashes":       {"Sync-Level", []string{"sync_level"}, "sync_level"},
 		"the nearest of two":    {"exclud", []string{"include", "exclude"}, "exclude"},
+		"a word that goes on":   {"warning", []string{"info", "warn"}, "warn"},
+		"a word cut off":        {"succ", []string{"failed", "succeeded"}, "succeeded"},
 		"another word":          {"purge", []string{"nightly", "archive"}, ""},
 		"nothing known":         {"nightly", nil, ""},
 		"nothing":               {"", []string{"a", "b"}, ""},

@@ -1,0 +1,76 @@
+package main
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
+)
+
+// A misspelling is a variable that nobody reads, one mistake away from one of
+// ours.
+type misspelling struct{ name, meant string }
+
+// kubernetesService is what Kubernetes sets for a service whose name begins
+// with runner.
+var kubernetesService = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^RUNNER(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+})
+
+// checkNames returns an error for each RUNNER_JOB_* that describes nothing, and
+// keeps what may be a misspelling of another variable. RUNNER_OS and the like
+// are of GitHub's and GitLab's machines.
+func (e *environment) checkNames(set map[string]string) []error {
+	var known []string
+	for v := range variables(reflect.TypeFor[environment](), "") {
+		if strings.HasPrefix(v.name, "RUNNER_") || strings.HasPrefix(v.name, "GLOBUS_") {
+			known = append(known, v.name)
+		}
+	}
+	var problems []error
+	for _, name := range slices.Sorted(maps.Keys(set)) {
+		upper := strings.ToUpper(name)
+		if slices.Contains(known, name) || !strings.Contains(upper, "RUN") && !strings.Contains(upper, "GLOB") ||
+			strings.HasPrefix(name, "RUNNER_") && kubernetesService().MatchString(name) {
+			continue
+		}
+		if rest, ok := strings.CutPrefix(name, jobPrefix); ok {
+			problems = append(problems, unknownJobVariable(name, rest, known))
+			continue
+		}
+		if near := spelling.NearestWithin(name, known, 1); near != "" {
+			e.misspelled = append(e.misspelled, misspelling{name, near})
+		}
+	}
+	return problems
+}
+
+// unknownJobVariable says which RUNNER_JOB_* was meant.
+func unknownJobVariable(name, rest string, known []string) error {
+	if other, ok := otherJobVariables[rest]; ok {
+		return fmt.Errorf("%s: there is no such variable, did you mean %s?", name, jobPrefix+other)
+	}
+	var rests []string
+	for _, k := range known {
+		if r, ok := strings.CutPrefix(k, jobPrefix); ok {
+			rests = append(rests, r)
+		}
+	}
+	if near := spelling.Nearest(rest, rests); near != "" {
+		return fmt.Errorf("%s: there is no such variable, did you mean %s?", name, jobPrefix+near)
+	}
+	return fmt.Errorf("%s: there is no such variable; runner env lists those of a job", name)
+}
+
+// otherJobVariables are names that other programs have for the same thing.
+var otherJobVariables = map[string]string{
+	"CRON": "SCHEDULE", "TZ": "TIME_ZONE", "SRC": "SOURCE", "FROM": "SOURCE", "DST": "DESTINATION", "DEST": "DESTINATION", "TO": "DESTINATION",
+	"DEADLINE": "ACTIVE_DEADLINE", "TIMEOUT": "ACTIVE_DEADLINE", "RETRIES": "BACKOFF_LIMIT", "CONCURRENCY": "CONCURRENCY_POLICY",
+	"DELETE": "DELETE_DESTINATION_EXTRA", "MIRROR": "DELETE_DESTINATION_EXTRA", "PRESERVE_MTIME": "PRESERVE_TIMESTAMP", "ENCRYPT": "ENCRYPT_DATA",
+	"SYNC": "SYNC_LEVEL", "FILTER_RULES": "EXCLUDE",
+}
