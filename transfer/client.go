@@ -175,6 +175,9 @@ func (r request) escapedPath() (string, error) {
 
 // encode returns v as JSON on one line, with <, > and & as they are.
 func encode(v any) ([]byte, error) {
+	if doc, ok := v.(json.Marshaler); ok {
+		return doc.MarshalJSON() // the encoder would copy it twice
+	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
 	enc.SetEscapeHTML(false)
@@ -182,4 +185,30 @@ func encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
+}
+
+// encodeWith is encode for a document whose last field is an empty list. It
+// puts n items into the list one by one, because a document of a million items
+// should be in memory once. The texts of the items have about size bytes.
+func encodeWith(doc any, n, size int, item func(i int) any) ([]byte, error) {
+	const names = 80 // bytes of an item beside its texts
+	head, err := encode(doc)
+	if err != nil {
+		return nil, err
+	}
+	all := append(make([]byte, 0, len(head)+size+n*names), bytes.TrimSuffix(head, []byte("]}"))...)
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	for i := range n {
+		b.Reset()
+		if err := enc.Encode(item(i)); err != nil {
+			return nil, err
+		}
+		if i > 0 {
+			all = append(all, ',')
+		}
+		all = append(all, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+	}
+	return append(all, "]}"...), nil
 }

@@ -40,12 +40,13 @@ func (d Delete) MarshalJSON() ([]byte, error) {
 	doc := struct {
 		DataType string `json:"DATA_TYPE"`
 		plain
-		Items []item `json:"DATA"`
-	}{DataType: "delete", plain: plain(d), Items: make([]item, len(d.Items))}
-	for i, it := range d.Items {
-		doc.Items[i] = item{"delete_item", it}
+		Items [0]struct{} `json:"DATA"`
+	}{DataType: "delete", plain: plain(d)}
+	size := 0
+	for _, it := range d.Items {
+		size += len(it.Path)
 	}
-	return encode(&doc)
+	return encodeWith(&doc, len(d.Items), size, func(i int) any { return item{"delete_item", d.Items[i]} })
 }
 
 func (*Delete) resource() string { return "delete" }

@@ -97,16 +97,17 @@ func (t Transfer) MarshalJSON() ([]byte, error) {
 	doc := struct {
 		DataType string `json:"DATA_TYPE"`
 		plain
-		FilterRules []rule `json:"filter_rules,omitempty"`
-		Items       []item `json:"DATA"`
-	}{DataType: "transfer", plain: plain(t), Items: make([]item, len(t.Items))}
+		FilterRules []rule      `json:"filter_rules,omitempty"`
+		Items       [0]struct{} `json:"DATA"`
+	}{DataType: "transfer", plain: plain(t)}
 	for _, r := range t.FilterRules {
 		doc.FilterRules = append(doc.FilterRules, rule{"filter_rule", r})
 	}
-	for i, it := range t.Items {
-		doc.Items[i] = item{"transfer_item", it}
+	size := 0
+	for i := range t.Items {
+		size += len(t.Items[i].SourcePath) + len(t.Items[i].DestinationPath)
 	}
-	return encode(&doc)
+	return encodeWith(&doc, len(t.Items), size, func(i int) any { return item{"transfer_item", t.Items[i]} })
 }
 
 func (*Transfer) resource() string { return "transfer" }
