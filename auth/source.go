@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -48,8 +49,11 @@ func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error
 		select {
 		case <-f.done:
 		case <-ctx.Done():
-			s.leave(f)
-			return Token{}, fmt.Errorf("wait for a token: %w", ctx.Err())
+			err := ctx.Err()
+			if s.leave(f) {
+				err = f.instead(err)
+			}
+			return Token{}, fmt.Errorf("wait for a token: %w", err)
 		}
 		token, ok := f.tokens[resourceServer]
 		switch {
@@ -134,8 +138,9 @@ func (s *Source) heldOrJoin(resourceServer string) (Token, *flight) {
 
 // leave gives up waiting. The last to leave cancels the request, which makes
 // way for the next when it has ended: one that cannot be taken back, such as a
-// refresh, may go on and bring its tokens for those who come later.
-func (s *Source) leave(f *flight) {
+// refresh, may go on and bring its tokens for those who come later. It reports
+// whether it was the last.
+func (s *Source) leave(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.waiting--
@@ -143,6 +148,25 @@ func (s *Source) leave(f *flight) {
 		f.left = true
 		f.cancel()
 	}
+	return f.left
+}
+
+// canceled is how long the last who leaves waits for the error of the request,
+// which tells what it met: nobody may listen at the service's address.
+const canceled = 50 * time.Millisecond
+
+// instead returns the error for the last who left the flight, with what the
+// request met until then if that is known.
+func (f *flight) instead(err error) error {
+	select {
+	case <-f.done:
+	case <-time.After(canceled):
+		return err
+	}
+	if f.err == nil || errors.Is(err, f.err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", err, f.err)
 }
 
 // fly gets the tokens and tells those who wait.

@@ -81,3 +81,19 @@ func TestGrantThatNobodyWaitsForIsNotMadeTwice(t *testing.T) {
 		})
 	}
 }
+
+func TestLastWhoLeavesIsToldWhatTheRequestMet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		refused := errors.New("connection refused")
+		s := auth.NewSource(func(ctx context.Context, _ string) (map[string]auth.Token, error) {
+			<-ctx.Done() // it is repeated until nobody waits any more
+			return nil, refused
+		})
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := s.Token(ctx, auth.TransferServer)
+		if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, refused) {
+			t.Errorf("got %v, want the end of the context and what the request met", err)
+		}
+	})
+}

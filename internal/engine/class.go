@@ -33,6 +33,7 @@ type course struct {
 	moved        time.Time // when progress was seen last, or the task was held
 	work         int64     // the sum of the counters then
 	stuck        time.Time // when an error that does not heal was seen first; zero if there is none
+	troubled     time.Time // when an error was seen that is not overcome; zero if there is none
 }
 
 // look takes in what the task shows now and returns its class.
@@ -43,6 +44,11 @@ func (c *course) look(t *transfer.Task, now time.Time) Class {
 		c.work, c.moved, c.stuck = w, now, time.Time{}
 	}
 	trouble := troubled(t)
+	if !trouble {
+		c.troubled = time.Time{}
+	} else if c.troubled.IsZero() {
+		c.troubled = now
+	}
 	if !trouble || !fault.OfTask(t.NiceStatus).Lasting {
 		c.stuck = time.Time{}
 	} else if c.stuck.IsZero() {

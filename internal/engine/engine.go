@@ -124,6 +124,7 @@ type run struct {
 	log    *slog.Logger
 	result *Result
 	record *record // nil without a ledger
+	waits  string  // why the submission waits; empty if it does not
 }
 
 func (e *Engine) begin(o Order) *run {
@@ -222,7 +223,14 @@ func (r *run) ended(ctx context.Context, err error) error {
 	if t := r.result.task(); t != nil {
 		what = fmt.Sprintf("task %s has ended and the next one was not submitted", t.TaskID)
 	}
-	return interrupted(ctx, "", what)
+	if r.waits != "" {
+		what += ", because " + r.waits
+	}
+	f := interrupted(ctx, "", what)
+	if f.Kind == fault.TimedOut && fault.OnTheWay(err) {
+		f.Err = err // what it waited for
+	}
+	return f
 }
 
 // beyond returns a context that ends when d has passed since the end of ctx.

@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
@@ -39,6 +40,41 @@ func (w *watcher) explain(ctx context.Context) (why, code string) {
 	}
 	return why, code
 }
+
+// plight says in words what kept the unfinished task from its end when it was
+// seen last, and gives a code for the next step. Both are empty for a task that
+// made progress. Without ask it requests nothing.
+func (w *watcher) plight(ctx context.Context, ask bool) (state, code string) {
+	t := w.seen
+	switch {
+	case t == nil:
+		return "", ""
+	case t.IsPaused || t.Status == transfer.Inactive:
+		if ask && w.why == "" {
+			w.why, _ = w.explain(ctx)
+		}
+		if t.IsPaused {
+			return cmp.Or(w.why, "paused by the collection's manager"), "PAUSED"
+		}
+		return cmp.Or(w.why, "suspended by Globus"), "INACTIVE"
+	case t.NiceStatus == "Queued":
+		return "queued by Globus, which works on few tasks of an account at once", ""
+	case troubled(t):
+		what := t.NiceStatus
+		if ask {
+			if e, _ := w.lastError(ctx); e != nil {
+				what, code = describe(e), e.Code
+			}
+		}
+		return fmt.Sprintf("retrying for %s after %s", since(w.course.troubled), what), cmp.Or(code, t.NiceStatus)
+	case w.class == Stalled:
+		return fmt.Sprintf("without progress for %s", since(w.course.moved)), ""
+	}
+	return "", ""
+}
+
+// since is how long ago t was, for messages.
+func since(t time.Time) time.Duration { return time.Since(t).Round(time.Second) }
 
 // pauseMessage returns the first words that a manager left.
 func pauseMessage(info *transfer.PauseInfo) string {

@@ -2,12 +2,14 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 func TestInterruptBeforeTheSubmissionLeavesNothing(t *testing.T) {
@@ -119,6 +121,137 @@ func TestCancelThatFailsIsToldAndBounded(t *testing.T) {
 		if took := r.Finished.Sub(r.Started); took > time.Hour+10*time.Second || r.State != engine.Submitted {
 			t.Errorf("got %+v after %v, want state submitted 10 s after the signal", r, took)
 		}
+	})
+}
+
+func TestTimeOutSaysWhatTheTaskWasDoing(t *testing.T) {
+	const minutes = 5 * time.Minute
+	tests := map[string]struct {
+		job     func(*jobs.Job)
+		disturb globussim.Disturbance
+		act     func(b *bench) // after two minutes
+		says    []string
+	}{
+		"suspended": {
+			disturb: globussim.Disturbance{Action: globussim.SuspendTask},
+			says:    []string{"is suspended by Globus: its credentials", "does not go on by itself", "runner doctor"},
+		},
+		"paused": {
+			disturb: globussim.Disturbance{Action: globussim.PauseTask, Message: "new disks until noon"},
+			says:    []string{"is paused by the collection's manager: new disks until noon", "ask the collection's manager"},
+		},
+		"paused, and policy says to wait": {
+			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Wait}),
+			disturb: globussim.Disturbance{Action: globussim.PauseTask, Message: "new disks until noon"},
+			says:    []string{"is paused by the collection's manager: new disks until noon"},
+		},
+		"retrying": {
+			job: func(j *jobs.Job) {
+				paths("/missing.txt", "/missing.txt")(j)
+				j.On.Hopeless = jobs.Warn
+			},
+			says: []string{"goes on at Globus (retrying for 4m5", " after FILE_NOT_FOUND: ", "/missing.txt", "check that the path exists"},
+		},
+		"stalled": {
+			job:     func(j *jobs.Job) { j.StalledAfter = time.Minute },
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			says:    []string{"goes on at Globus (without progress for 4m5"},
+		},
+		"queued": {
+			act:  func(*bench) {},
+			says: []string{"goes on at Globus (queued by Globus"},
+		},
+		"nothing special": {
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			says:    []string{"goes on at Globus; start again with "},
+		},
+		"out of sight": {
+			disturb: globussim.Disturbance{Action: globussim.StallTask},
+			act:     func(b *bench) { b.Fail(globussim.Fault{Delay: time.Hour, Times: -1}) },
+			says:    []string{"goes on at Globus; Globus has not answered for 3m", "check the network"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				if name == "queued" {
+					for i := range 3 {
+						o := b.another(paths("/data/", fmt.Sprintf("/other%d/", i)))
+						o.Key = jobs.Key(fmt.Sprintf("ci:%d", i))
+						b.start(o)
+					}
+				}
+				if tt.disturb.Action != "" {
+					b.disturb(tt.disturb)
+				}
+				if tt.act != nil {
+					b.after(2*time.Minute, func() { tt.act(b) })
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), minutes)
+				defer cancel()
+				job := tt.job
+				if job == nil {
+					job = func(*jobs.Job) {}
+				}
+				r := b.run(ctx, b.order(job))
+				f := failure(t, r, fault.TimedOut)
+				contains(t, f.Message, append(tt.says, "timed out: task "+f.TaskID, "runner task cancel "+f.TaskID)...)
+				if took := r.Finished.Sub(r.Started); took < minutes || took > minutes+askTime {
+					t.Errorf("it took %v, want 5m and the time to ask", took)
+				}
+				time.Sleep(2 * time.Hour) // until the last look has been given up
+			})
+		})
+	}
+}
+
+// askTime is how long the engine may ask about a task when the time is over.
+const askTime = 3 * time.Second
+
+func TestDeadlineOfATaskSaysWhatItWasDoing(t *testing.T) {
+	tests := map[string]struct {
+		disturb globussim.Disturbance
+		says    string
+	}{
+		"suspended": {globussim.Disturbance{Action: globussim.SuspendTask}, "last seen suspended by Globus: its credentials"},
+		"stalled":   {globussim.Disturbance{Action: globussim.StallTask}, "last seen without progress for "},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.disturb(tt.disturb)
+				r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.ActiveDeadline = 2 * time.Hour }))
+				contains(t, failure(t, r, fault.TimedOut).Message, "was not done by its deadline", tt.says)
+			})
+		})
+	}
+}
+
+func TestTimeOutWithoutANetworkNamesIt(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Drop: globussim.DropBefore, Times: -1})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		f := failure(t, b.run(ctx, b.order()), fault.TimedOut)
+		contains(t, f.Error(), "timed out: nothing was submitted: ", "transfer.api.globus.org")
+		contains(t, fault.Next(f, fault.Identity{}), "check the network")
+	})
+}
+
+func TestTimeOutSaysWhatTheSubmissionWaitedFor(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		other := b.start(b.another())
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		r := b.run(ctx, b.order(func(j *jobs.Job) { j.Concurrency = jobs.Allow }))
+		contains(t, failure(t, r, fault.TimedOut).Message, "nothing was submitted, because task "+other, "still at work on the same paths")
+	})
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Path: transferPath, Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs", Times: -1})
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Minute)
+		defer cancel()
+		contains(t, failure(t, b.run(ctx, b.order()), fault.TimedOut).Message, "as many unfinished tasks as Globus allows")
 	})
 }
 

@@ -204,6 +204,7 @@ func (r *part) submit(ctx context.Context) error {
 		sent, err := r.post(ctx, doc)
 		if err == nil {
 			r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", r.attempt, "submission_id", r.submissionID, "code", sent.Code)
+			r.waits = ""
 			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.submissionID, Label: head.Label}, false)
 			r.record.accepted(ctx, r, sent.TaskID)
 			return nil
@@ -215,6 +216,7 @@ func (r *part) submit(ctx context.Context) error {
 		case ok && e.Backlog():
 			if !full {
 				full = true
+				r.waits = "the account has as many unfinished tasks as Globus allows"
 				r.log.Warn("too many tasks are pending, waiting for a place", "delay", backlogPause)
 			}
 			err = sleep(ctx, backlogPause)
@@ -326,6 +328,7 @@ func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error
 	default:
 		return true, &Failure{Kind: fault.Skipped, TaskID: other.TaskID, Message: fmt.Sprintf("skipped: %s is still at work on the same paths", name)}
 	}
+	r.waits = name + " was still at work on the same paths"
 	return false, r.over(ctx, other.TaskID)
 }
 

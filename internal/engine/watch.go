@@ -21,6 +21,9 @@ const (
 	// cancelTime bounds the cancel of a task after the end of the run's own
 	// context.
 	cancelTime = 10 * time.Second
+	// askTime bounds what is asked about a task when the time of the run is
+	// over.
+	askTime = 3 * time.Second
 )
 
 func nextPoll(d time.Duration) time.Duration { return min(d*5/4, lastPoll) }
@@ -46,7 +49,7 @@ func (r *part) watch(ctx context.Context) error {
 		case err == nil:
 			task.Last = t
 		case ctx.Err() != nil:
-			return w.interrupt(ctx)
+			return w.interrupt(ctx, wait)
 		case gone(err) && w.record.succeeded(r):
 			return nil // so long ago that Globus has forgotten it
 		default:
@@ -65,10 +68,13 @@ type watcher struct {
 	log    *slog.Logger
 	task   *Task
 	course course
-	class  Class     // at the last look
-	said   time.Time // when the task was logged last
-	end    *Failure  // why the task was cancelled by us; nil if it was not
-	retry  time.Time // when to try a cancel again that did not work; zero if there is none
+	class  Class          // at the last look
+	seen   *transfer.Task // the last look at the unfinished task; nil if there was none
+	looked time.Time      // when that was
+	why    string         // what held the task when its class changed last; empty if that was not asked
+	said   time.Time      // when the task was logged last
+	end    *Failure       // why the task was cancelled by us; nil if it was not
+	retry  time.Time      // when to try a cancel again that did not work; zero if there is none
 }
 
 // lost is what a failed look at the task means.
@@ -85,6 +91,7 @@ func (w *watcher) lost(err error) error {
 // judge classifies the task and does what the job's policy says about a change.
 func (w *watcher) judge(ctx context.Context) {
 	now := time.Now()
+	w.seen, w.looked = w.task.Last, now
 	class := w.course.look(w.task.Last, now)
 	if w.Observe != nil {
 		w.Observe(w.task.Last, class)
@@ -94,7 +101,7 @@ func (w *watcher) judge(ctx context.Context) {
 		return
 	}
 	was := w.class
-	w.class, w.retry = class, time.Time{}
+	w.class, w.retry, w.why = class, time.Time{}, ""
 	reaction := w.reaction(class)
 	if class == Progressing || class == Retrying || reaction == jobs.Wait {
 		if was != "" || class != Progressing {
@@ -103,6 +110,7 @@ func (w *watcher) judge(ctx context.Context) {
 		return
 	}
 	why, code := w.explain(ctx)
+	w.why = why
 	w.say(slog.LevelWarn, "task changed", "reason", why)
 	w.record.note(ctx, w.run, string(class), why)
 	if reaction == jobs.Cancel && w.end == nil {
@@ -152,7 +160,7 @@ func (w *watcher) cancel(ctx context.Context, why, code string) {
 	switch w.class {
 	case Needs:
 		end.Kind, end.state = fault.NeedsHuman, Canceled
-		end.Message = fmt.Sprintf("task %s was canceled because only a person can resume it (%s)", end.TaskID, why)
+		end.Message = advised(fmt.Sprintf("task %s was canceled because only a person can resume it (%s)", end.TaskID, why), code)
 	case Stalled:
 		end.Kind, end.state = fault.TimedOut, Expired
 		end.Message = advised(fmt.Sprintf("task %s was canceled because it stalled (%s)", end.TaskID, why), code)
@@ -168,11 +176,12 @@ func (w *watcher) cancel(ctx context.Context, why, code string) {
 	w.end = end
 }
 
-// interrupt ends the watch because ctx has ended.
-func (w *watcher) interrupt(ctx context.Context) error {
+// interrupt ends the watch because ctx has ended, while the next look was to
+// come after wait.
+func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	id := w.task.TaskID
 	if !w.CancelOnInterrupt && !errors.Is(context.Cause(ctx), ErrCanceled) {
-		return interrupted(ctx, id, fmt.Sprintf("task %s goes on at Globus; start again with %s to follow it", id, w.repeat()))
+		return interrupted(ctx, id, w.left(ctx, wait))
 	}
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
@@ -191,6 +200,27 @@ func (w *watcher) interrupt(ctx context.Context) error {
 	f := interrupted(ctx, id, fmt.Sprintf("task %s was canceled", id))
 	f.state = Canceled
 	return f
+}
+
+// left says in what state the task is left, how it is followed, and how it is
+// ended. Only when the time is over is there time to ask; a signal is in a hurry.
+func (w *watcher) left(ctx context.Context, wait time.Duration) string {
+	late := errors.Is(context.Cause(ctx), context.DeadlineExceeded)
+	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), askTime)
+	defer stop()
+	silent := w.seen != nil && time.Since(w.looked) > 2*wait+firstPoll
+	state, code := w.plight(detached, late && !silent)
+	text := fmt.Sprintf("task %s goes on at Globus", w.task.TaskID)
+	switch {
+	case code == "PAUSED" || code == "INACTIVE":
+		text = fmt.Sprintf("task %s is %s, and does not go on by itself", w.task.TaskID, state)
+	case state != "":
+		text += fmt.Sprintf(" (%s)", state)
+	}
+	if silent {
+		text += fmt.Sprintf("; Globus has not answered for %s: %s", since(w.looked), fault.CheckNetwork)
+	}
+	return advised(text, code) + fmt.Sprintf("; start again with %s to follow it, or end it with runner task cancel %s", w.repeat(), w.task.TaskID)
 }
 
 // settle says what the end of the task means.
@@ -224,6 +254,12 @@ func (w *watcher) settle(ctx context.Context) error {
 	case ended == "EXPIRED" || f.Code == "EXPIRED" || t.SubtasksExpired > 0:
 		f.Kind, f.Code, f.state = fault.TimedOut, "EXPIRED", Expired
 		f.Message = fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
+		if state, code := w.plight(ctx, false); state != "" {
+			f.Message += ", and was last seen " + state
+			if last == nil {
+				f.Message = advised(f.Message, code)
+			}
+		}
 	default:
 		f.Message = fmt.Sprintf("task %s failed", t.TaskID)
 		if t.FatalError != nil && t.FatalError.Description != "" {

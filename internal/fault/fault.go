@@ -80,7 +80,7 @@ func Of(err error) Meaning {
 		m.Kind = Usage
 	case isTransfer:
 		m.Kind = kindOf(e)
-	case isAuth || isNetwork(err) || Transient(err):
+	case isAuth || OnTheWay(err) || Transient(err):
 		m.Kind = Temporary
 		if isAuth {
 			m.Code = c.Code
@@ -114,8 +114,8 @@ func unwell(e *transfer.Error) bool {
 	return true
 }
 
-// isNetwork reports whether err is of a request that got no reply.
-func isNetwork(err error) bool {
+// OnTheWay reports whether err is of a request that got no reply.
+func OnTheWay(err error) bool {
 	_, ok := errors.AsType[*url.Error](err)
 	return ok
 }

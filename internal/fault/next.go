@@ -44,9 +44,12 @@ func Ask(owner, favor string) string {
 
 // Next says in one sentence what to do about an error, or what to ask a
 // collection's owner for. It is empty if there is nothing to say, or if the
-// error says it itself.
+// error says it itself. What timed out for want of an answer does not.
 func Next(err error, who Identity) string {
-	if _, ok := errors.AsType[speaker](err); ok {
+	if s, ok := errors.AsType[speaker](err); ok {
+		if cause := errors.Unwrap(s); s.Means().Kind == TimedOut && OnTheWay(cause) {
+			return nextOnTheWay(cause)
+		}
 		return ""
 	}
 	e, isTransfer := errors.AsType[*transfer.Error](err)
@@ -65,7 +68,7 @@ func Next(err error, who Identity) string {
 	if isTransfer {
 		return next(e, who)
 	}
-	if isNetwork(err) {
+	if OnTheWay(err) {
 		return nextOnTheWay(err)
 	}
 	return ""

@@ -11,11 +11,13 @@ type Trouble struct {
 	Next    string // the next step; empty if there is nothing to say
 }
 
-// OfTask returns what the code of a task's error event means. A code that
+// OfTask returns what the code of a task's error event means; INACTIVE and
+// PAUSED stand for a task that is held. A code that
 // nobody knows is one that Globus overcomes by itself.
 func OfTask(code string) Trouble {
 	lasting := func(next string) Trouble { return Trouble{true, Refused, next} }
 	server := func(next string) Trouble { return Trouble{false, Refused, next} }
+	held := func(next string) Trouble { return Trouble{false, NeedsHuman, next} }
 	passing := func(next string) Trouble { return Trouble{false, Failed, next} }
 	switch code {
 	case "FILE_NOT_FOUND":
@@ -46,6 +48,10 @@ func OfTask(code string) Trouble {
 		return server("tell the collection's owner that no server is behind the collection")
 	case "ACL_CHANGED":
 		return server("ask the collection's owner whether access to the path was withdrawn")
+	case "PAUSED":
+		return held("ask the collection's manager to resume it")
+	case "INACTIVE":
+		return held("renew the credentials or the consent that it needs; runner doctor says what is missing")
 	case "GC_NOT_CONNECTED", "GC_PAUSED":
 		return passing(StartPersonal)
 	case "VERIFY_CHECKSUM", "FILE_SIZE_CHANGED":
