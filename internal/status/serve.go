@@ -36,7 +36,7 @@ func (s *Status) Serve(ctx context.Context, addr string) error {
 // that want to know the port that was free.
 func (s *Status) ServeListener(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
-		Handler:           s.Handler(),
+		Handler:           attended(s.Handler()),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      15 * time.Second, // a scrape of many jobs over a slow line
@@ -44,11 +44,12 @@ func (s *Status) ServeListener(ctx context.Context, l net.Listener) error {
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          log.New(io.Discard, "", 0), // it is about clients that hang up
 		BaseContext:       func(net.Listener) context.Context { return ctx },
+		ConnContext:       remember,
 
 		DisableGeneralOptionsHandler: true,
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	go func() { ended <- server.Serve(newDoor(l)) }()
 	select {
 	case err := <-ended:
 		return fmt.Errorf("serve the status: %w", err)

@@ -1,0 +1,116 @@
+package status
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+)
+
+// maxVisitors is how many connections are open at a time. A few are in use: those
+// of a metrics server, an orchestrator, and whoever looks.
+const maxVisitors = 64
+
+// A door is a listener that keeps few connections open. One more closes the
+// one that has been longest without a request, so that clients who connect and
+// say nothing, or say it slowly, cannot keep others out.
+type door struct {
+	net.Listener
+	slots chan struct{} // one for each connection that the server has not done with
+
+	mu       sync.Mutex
+	visitors []*visitor // the one that has waited longest first
+}
+
+// newDoor returns a door in l. It has slots for those as well who were turned
+// away, so that a crowd is let in only as fast as it leaves.
+func newDoor(l net.Listener) *door {
+	return &door{Listener: l, slots: make(chan struct{}, 8*maxVisitors)}
+}
+
+// A visitor is one connection.
+type visitor struct {
+	net.Conn
+	door *door
+	busy bool      // a request is being answered; guarded by door.mu
+	left sync.Once // the server has done with it
+}
+
+// Accept waits for the next connection.
+func (d *door) Accept() (net.Conn, error) {
+	for {
+		d.slots <- struct{}{}
+		c, err := d.Listener.Accept()
+		if err != nil {
+			<-d.slots
+			return nil, err
+		}
+		v := &visitor{Conn: c, door: d}
+		turned := d.enter(v)
+		if turned == v {
+			_ = v.Close() // nothing was said
+			continue
+		}
+		if turned != nil {
+			_ = turned.Conn.Close() // the server meets the end and closes it, too
+		}
+		return v, nil
+	}
+}
+
+// enter makes room for v and returns who has to go; v itself if all others are
+// busy.
+func (d *door) enter(v *visitor) (turned *visitor) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.visitors) >= maxVisitors {
+		i := slices.IndexFunc(d.visitors, func(v *visitor) bool { return !v.busy })
+		if i < 0 {
+			return v
+		}
+		turned = d.visitors[i]
+		d.visitors = slices.Delete(d.visitors, i, i+1)
+	}
+	d.visitors = append(d.visitors, v)
+	return turned
+}
+
+// Close closes the connection.
+func (v *visitor) Close() error {
+	v.left.Do(func() { <-v.door.slots })
+	v.door.mu.Lock()
+	if i := slices.Index(v.door.visitors, v); i >= 0 {
+		v.door.visitors = slices.Delete(v.door.visitors, i, i+1)
+	}
+	v.door.mu.Unlock()
+	return v.Conn.Close()
+}
+
+// serve says that the visitor is being answered, or has been.
+func (v *visitor) serve(busy bool) {
+	v.door.mu.Lock()
+	defer v.door.mu.Unlock()
+	v.busy = busy
+	if i := slices.Index(v.door.visitors, v); i >= 0 { // not turned away meanwhile
+		v.door.visitors = append(slices.Delete(v.door.visitors, i, i+1), v)
+	}
+}
+
+type visitorKey struct{}
+
+// remember keeps the visitor for the requests that come by the connection.
+func remember(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, visitorKey{}, c)
+}
+
+// attended serves requests by next, while their visitors are busy.
+func attended(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if v, ok := r.Context().Value(visitorKey{}).(*visitor); ok {
+			v.serve(true)
+			defer v.serve(false)
+		}
+		next.ServeHTTP(w, r)
+	})
+}
