@@ -102,6 +102,11 @@ func (a *app) parseJobs() (*jobs.File, error) {
 	if err != nil {
 		return nil, usageError{err}
 	}
+	return a.parseSources(sources)
+}
+
+// parseSources parses what is in jobs files.
+func (a *app) parseSources(sources []jobs.Source) (*jobs.File, error) {
 	file, err := jobs.Parse(a.variable, sources...)
 	if err != nil {
 		return nil, usageError{err}

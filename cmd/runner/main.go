@@ -12,6 +12,9 @@ import (
 )
 
 func main() {
+	// A hangup has serve read its jobs again, and must not end it while it
+	// starts. In run, all other commands go back to the default.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
@@ -40,6 +43,9 @@ func (c caught) status() int { return 128 + int(c.signal) }
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := newApp(environ, stdin, stdout, stderr)
 	root := a.command()
+	if c, _, err := root.Find(args); err != nil || c.Name() != "serve" {
+		signal.Reset(syscall.SIGHUP)
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	return a.report(ctx, err)

@@ -178,7 +178,7 @@ func exits(ts *testscript.TestScript, _ bool, args []string) {
 func signals(ts *testscript.TestScript, _ bool, args []string) {
 	s := sim(ts)
 	before := len(s.State().Tasks)
-	sig := map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
+	sig := map[string]syscall.Signal{"HUP": syscall.SIGHUP, "INT": syscall.SIGINT, "TERM": syscall.SIGTERM, "KILL": syscall.SIGKILL}[args[0]]
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	path := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[2])

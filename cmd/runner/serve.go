@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"os"
@@ -28,12 +27,8 @@ of RUNNER_JOBS or of the file that is looked for. Each occurrence is started onc
 jobs file is read again when it changes, or on SIGHUP; a bad one is refused and
 the old one kept. On SIGTERM no more is started, and tasks go on at Globus.`
 
-const (
-	// watchEvery is how often the jobs file is looked at for changes.
-	watchEvery = 5 * time.Second
-	// pruneEvery is how often old runs are forgotten.
-	pruneEvery = time.Hour
-)
+// pruneEvery is how often old runs are forgotten.
+const pruneEvery = time.Hour
 
 func (a *app) serveCommand() *cobra.Command {
 	var onInterrupt interruption
@@ -44,7 +39,9 @@ func (a *app) serveCommand() *cobra.Command {
 		Long:  aboutServe,
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			s := &server{app: a, cancelTasks: onInterrupt == cancelTask, shortToken: shortToken}
+			s := &server{app: a, cancelTasks: onInterrupt == cancelTask, shortToken: shortToken, newHistory: make(chan jobs.History, 1), hangups: make(chan os.Signal, 1)}
+			signal.Notify(s.hangups, syscall.SIGHUP) // before the jobs are read, so that no change is missed
+			defer signal.Stop(s.hangups)
 			return s.serve(c.Context())
 		},
 	}
@@ -60,10 +57,9 @@ type server struct {
 	cancelTasks bool
 	shortToken  bool // one that may end before the next run will do
 	file        *jobs.File
-	seen        [sha256.Size]byte // checksum of the jobs file that was read last
-
-	mu      sync.Mutex
-	problem error // with the jobs file that was read last
+	reloader    *reloader         // nil for a job of the environment, which does not change
+	hangups     chan os.Signal    // asks for a reload
+	newHistory  chan jobs.History // holds that of a reload until it is taken
 }
 
 // serve runs the scheduler until ctx ends.
@@ -84,7 +80,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	defer l.Close() //nolint:errcheck // every write was checked
 	var globus *clients
-	s.status = newStatus(l, func() *clients { return globus }, s.jobsProblem)
+	s.status = newStatus(l, func() *clients { return globus }, s.checkJobs)
 	if globus, err = s.connectToAct(); err != nil {
 		return err
 	}
@@ -148,7 +144,7 @@ func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger
 		Beat:              s.status.Beat,
 	})
 	var beside sync.WaitGroup
-	beside.Go(func() { s.watchJobs(ctx, scheduler) })
+	beside.Go(func() { s.reload(ctx, scheduler) })
 	beside.Go(func() { s.prune(ctx, l) })
 	if address := s.listenAddress(); address != "" {
 		beside.Go(func() {
@@ -171,17 +167,23 @@ func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger
 	return err
 }
 
-// jobsProblem is what is wrong with the jobs file as it is now, or nil.
-func (s *server) jobsProblem() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.problem
+// checkJobs returns why the newest jobs are not in force, or nil if they are.
+func (s *server) checkJobs() error {
+	if s.reloader == nil {
+		return nil
+	}
+	return s.reloader.check()
 }
 
 // jobs reads the jobs that are to be run.
 func (s *server) jobs() (*jobs.File, error) {
 	if !s.described() {
-		s.seen = s.checksum() // first: a change from here on is seen later
+		s.reloader = &reloader{
+			look:  func() look { return lookAt(s.jobsPath()) },
+			parse: s.parse,
+			log:   s.log,
+			seen:  lookAt(s.jobsPath()).sum, // first: a change from here on is seen later
+		}
 	}
 	file, err := s.loadJobs()
 	debug.FreeOSMemory() // parsing takes much more than the jobs do
@@ -195,61 +197,37 @@ func (s *server) jobs() (*jobs.File, error) {
 	return file, nil
 }
 
-// checksum is that of the jobs file as it is now; zero if it cannot be read.
-func (s *server) checksum() [sha256.Size]byte {
-	sources, err := readJobs(s.jobsPath())
-	if err != nil {
-		return [sha256.Size]byte{}
-	}
-	h := sha256.New()
-	for _, src := range sources {
-		fmt.Fprintf(h, "%s %d\n", src.Name, len(src.Data))
-		h.Write(src.Data)
-	}
-	return [sha256.Size]byte(h.Sum(nil))
+// parse parses jobs files for a process that goes on.
+func (s *server) parse(sources []jobs.Source) (*jobs.File, error) {
+	file, err := s.parseSources(sources)
+	debug.FreeOSMemory() // parsing takes much more than the jobs do
+	return file, err
 }
 
-// watchJobs reloads the jobs file when it changes, and on SIGHUP.
-func (s *server) watchJobs(ctx context.Context, scheduler *engine.Scheduler) {
-	hup := make(chan os.Signal, 1)
-	signal.Notify(hup, syscall.SIGHUP)
-	defer signal.Stop(hup)
-	if s.described() {
-		return // the environment does not change
+// reload puts new jobs in force when the jobs file changes, and on SIGHUP.
+func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler) {
+	if s.reloader != nil {
+		s.reloader.force = func(ctx context.Context, file *jobs.File) error {
+			if err := scheduler.Reload(ctx, file.Jobs); err != nil {
+				return err
+			}
+			select {
+			case <-s.newHistory: // nobody has taken it yet
+			default:
+			}
+			s.newHistory <- file.History
+			return nil
+		}
+		s.reloader.watch(ctx, s.hangups)
+		return
 	}
-	tick := time.NewTicker(watchEvery)
-	defer tick.Stop()
 	for {
-		asked := false
 		select {
 		case <-ctx.Done():
 			return
-		case <-hup:
-			asked = true
-		case <-tick.C:
+		case <-s.hangups:
+			s.log.Info("there is nothing to reload: the job comes from RUNNER_JOB_*, which are read at the start; restart to change it")
 		}
-		now := s.checksum()
-		if now == s.seen && !asked {
-			continue
-		}
-		s.seen = now
-		file, err := s.loadJobs()
-		s.mu.Lock()
-		s.problem = nil
-		if err != nil {
-			s.problem = errors.New("the jobs file is bad, an older one is in force")
-		}
-		s.mu.Unlock()
-		if err != nil {
-			s.log.Error("the jobs file is bad, the old one stays in force", "err", err)
-			continue
-		}
-		debug.FreeOSMemory()
-		if err := scheduler.Reload(ctx, file.Jobs); err != nil {
-			s.log.Error("the new jobs are not in force, the old ones stay", "err", err)
-			continue
-		}
-		s.log.Info("jobs file reloaded")
 	}
 }
 
@@ -257,8 +235,8 @@ func (s *server) watchJobs(ctx context.Context, scheduler *engine.Scheduler) {
 func (s *server) prune(ctx context.Context, l *ledger.Ledger) {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
+	keep := s.file.History
 	for {
-		keep := s.file.History
 		n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns})
 		if err != nil && ctx.Err() == nil {
 			s.log.Error("old runs could not be forgotten", "err", err)
@@ -269,6 +247,7 @@ func (s *server) prune(ctx context.Context, l *ledger.Ledger) {
 		select {
 		case <-ctx.Done():
 			return
+		case keep = <-s.newHistory:
 		case <-tick.C:
 		}
 	}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	// watchEvery is how often the jobs file is looked at for changes.
+	watchEvery = 5 * time.Second
+	// settleTime is how long a jobs file that has changed must stay the same
+	// before it is read: whoever writes it may be in the middle.
+	settleTime = 2 * time.Second
+)
+
+// A look is the jobs file, or the files of the folder, at an instant.
+type look struct {
+	sources []jobs.Source
+	err     error // why it could not be read
+	sum     [sha256.Size]byte
+}
+
+// lookAt reads the jobs file of that path.
+func lookAt(path string) look {
+	sources, err := readJobs(path)
+	h := sha256.New()
+	if err != nil {
+		fmt.Fprint(h, err)
+	}
+	for _, src := range sources {
+		fmt.Fprintf(h, "%s %d\n", src.Name, len(src.Data))
+		h.Write(src.Data)
+	}
+	return look{sources, err, [sha256.Size]byte(h.Sum(nil))}
+}
+
+// A reloader puts the jobs file in force whenever it has changed: all of it or
+// nothing, and again and again until it succeeds.
+type reloader struct {
+	look  func() look
+	parse func([]jobs.Source) (*jobs.File, error)
+	force func(context.Context, *jobs.File) error // an error means that the old jobs are in force
+	log   *slog.Logger
+	seen  [sha256.Size]byte // the jobs file that was read last, be it good or bad
+
+	mu      sync.Mutex
+	problem error // with the newest jobs file
+}
+
+// check returns why the newest jobs file is not in force, or nil if it is.
+func (r *reloader) check() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.problem
+}
+
+func (r *reloader) setProblem(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.problem = err
+}
+
+// watch reloads the jobs file when it has changed, or when it is asked to,
+// until ctx ends. Two looks in a row must be equal before it does.
+func (r *reloader) watch(ctx context.Context, asked <-chan os.Signal) {
+	last, wanted := r.seen, false
+	timer := time.NewTimer(watchEvery)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-asked:
+			wanted = true
+		case <-timer.C:
+		}
+		now, wait := r.look(), watchEvery
+		switch {
+		case now.sum == r.seen && !wanted:
+		case now.sum != last:
+			wait = settleTime
+		case r.reload(ctx, now):
+			r.seen, wanted = now.sum, false
+		default:
+			wanted = true // whatever the file becomes meanwhile
+		}
+		last = now.sum
+		timer.Reset(wait)
+	}
+}
+
+// reload puts what was seen in force, or finds out that it is bad. If neither
+// could be done, it has to be tried again.
+func (r *reloader) reload(ctx context.Context, now look) (done bool) {
+	err := now.err
+	var file *jobs.File
+	if err == nil {
+		file, err = r.parse(now.sources)
+	}
+	if err != nil {
+		r.setProblem(errors.New("the jobs file is bad, an older one is in force"))
+		r.log.Error("the jobs file is bad, the old one stays in force", "err", err)
+		return true
+	}
+	r.setProblem(errors.New("the new jobs are not in force yet"))
+	if err := r.force(ctx, file); err != nil {
+		if ctx.Err() == nil {
+			r.setProblem(fmt.Errorf("the new jobs are not in force yet: %w", err))
+			r.log.Error("the new jobs are not in force yet, the old ones stay until the ledger can be used", "err", err)
+		}
+		return false
+	}
+	r.setProblem(nil)
+	r.log.Info("jobs file reloaded", "jobs", len(file.Jobs),
+		"history_keep", file.History.Keep, "history_max_runs", file.History.MaxRuns)
+	return true
+}
