@@ -181,23 +181,3 @@ func setDefault[T comparable](field *T, value T) {
 		*field = value
 	}
 }
-
-// UnmarshalText accepts forbid, allow and replace.
-func (c *Concurrency) UnmarshalText(text []byte) error {
-	return oneOf(c, text, Forbid, Allow, Replace)
-}
-
-// UnmarshalText accepts wait, warn and cancel.
-func (r *Reaction) UnmarshalText(text []byte) error {
-	return oneOf(r, text, Wait, Warn, Cancel)
-}
-
-func oneOf[T ~string](field *T, text []byte, values ...T) error {
-	for _, v := range values {
-		if string(text) == string(v) {
-			*field = v
-			return nil
-		}
-	}
-	return fmt.Errorf("%q is none of %q", text, values)
-}

@@ -50,14 +50,3 @@ func TestCheckNamesWhatIsWrong(t *testing.T) {
 		})
 	}
 }
-
-func TestPoliciesAreReadFromText(t *testing.T) {
-	var c jobs.Concurrency
-	if err := c.UnmarshalText([]byte("replace")); err != nil || c != jobs.Replace {
-		t.Errorf("got %q, %v, want replace", c, err)
-	}
-	var r jobs.Reaction
-	if err := r.UnmarshalText([]byte("ignore")); err == nil || !strings.Contains(err.Error(), `"wait" "warn" "cancel"`) {
-		t.Errorf("got %v, want an error that lists the reactions", err)
-	}
-}

@@ -57,8 +57,8 @@ func (a *app) variables() []variableInfo {
 	var rows []variableInfo
 	for v := range variables(reflect.TypeFor[environment](), "") {
 		value, ok := set[v.name]
-		if v.secret || v.name == "RUNNER_STATE" && strings.Contains(value, "@") {
-			value = "" // the address of a database may hold its password
+		if v.secret || v.address && strings.ContainsAny(value, "@?=") {
+			value = "" // an address may hold a password
 		}
 		rows = append(rows, variableInfo{v.name, value, ok, v.fallback, v.meaning})
 	}
@@ -68,6 +68,7 @@ func (a *app) variables() []variableInfo {
 type variableTag struct {
 	name, field, fallback, meaning string
 	secret                         bool
+	address                        bool // of a service or a database
 }
 
 // variables walks over the tags of an environment struct.
@@ -78,7 +79,8 @@ func variables(t reflect.Type, prefix string) iter.Seq[variableTag] {
 				tag := variableTag{
 					name: prefix + name, field: f.Name,
 					fallback: f.Tag.Get("envDefault"), meaning: f.Tag.Get("desc"),
-					secret: f.Type == reflect.TypeFor[auth.Secret](),
+					secret:  f.Type == reflect.TypeFor[auth.Secret](),
+					address: f.Type == reflect.TypeFor[serviceURL]() || name == "RUNNER_STATE",
 				}
 				if !yield(tag) {
 					return

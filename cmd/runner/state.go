@@ -29,6 +29,9 @@ const systemState = "/var/lib/runner"
 // the state folder of a service or of the user.
 func (a *app) stateURL() (string, error) {
 	if a.env.State != "" {
+		if file, ok := strings.CutPrefix(a.env.State, "sqlite:"); ok && strings.Contains(file, "://") {
+			return "", usageError{errors.New("RUNNER_STATE: there is an address behind sqlite:, where the name of a file belongs: write sqlite:/var/lib/runner/runner.db, or the address of the database alone")}
+		}
 		return a.env.State, nil
 	}
 	dir := a.env.StateDirectory

@@ -22,8 +22,8 @@ func (s *serviceURL) UnmarshalText(text []byte) error {
 	const want = "an address such as https://transfer.api.globus.org/"
 	u, err := url.Parse(string(text))
 	switch {
-	case bytes.ContainsRune(text, '@'):
-		return errors.New("there is a user or a password in the address, or another @ (not shown here): want " + want)
+	case bytes.ContainsAny(text, "@?#"):
+		return errors.New("there is an @, ? or # in the address, as before a host or a query (it is not shown, since it may hold a password): want " + want)
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
 		return fmt.Errorf("%q is not %s", text, want)
 	}
