@@ -22,8 +22,8 @@ type History struct {
 	MaxRuns int           // of each job
 }
 
-// DefaultHistory is what holds where a file does not say it.
-func DefaultHistory() History { return History{Keep: 400 * 24 * time.Hour, MaxRuns: 100_000} }
+// defaultHistory is what holds where a file does not say it.
+func defaultHistory() History { return History{Keep: 400 * 24 * time.Hour, MaxRuns: 100_000} }
 
 // A File is what one or several jobs files say together.
 type File struct {
@@ -59,7 +59,7 @@ func Parse(getenv func(string) string, sources ...Source) (*File, error) {
 		return nil, joinProblems(p.problems)
 	}
 	p.file.Warnings = p.warnings
-	standard := DefaultHistory()
+	standard := defaultHistory()
 	p.file.History.Keep = cmp.Or(p.file.History.Keep, standard.Keep)
 	p.file.History.MaxRuns = cmp.Or(p.file.History.MaxRuns, standard.MaxRuns)
 	slices.SortFunc(p.file.Jobs, func(a, b *Job) int { return cmp.Compare(a.Name, b.Name) })

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -96,7 +97,8 @@ func setMails(head *transfer.Header, value string) error {
 		case "inactive":
 			head.NotifyOnInactive = true
 		default:
-			return usageError{fmt.Errorf("--notify %q: want on, off, or some of succeeded, failed, inactive", value)}
+			return usageError{fmt.Errorf("--notify %q: want on, off, or some of succeeded, failed, inactive%s", value,
+				spelling.Hint(word, "on", "off", "succeeded", "failed", "inactive"))}
 		}
 	}
 	return nil
