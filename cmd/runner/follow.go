@@ -134,8 +134,10 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 	res, err := e.Record(ctx, rec, o)
 	taken, ok := errors.AsType[*engine.Taken](err)
 	switch {
+	case res != nil:
+		return a.unrecorded(res, err), nil
 	case !ok:
-		return res, err
+		return nil, err
 	case !taken.Run.State.Final():
 		return nil, statusError{fmt.Errorf("%w; run it again later", taken), exitTemporary}
 	case taken.Run.State == ledger.Succeeded || taken.Run.State == ledger.Skipped:
@@ -153,7 +155,25 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 	if err := rec.Ledger.Retry(ctx, taken.Run.ID); err != nil {
 		return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
 	}
-	return e.Record(ctx, rec, o)
+	res, err = e.Record(ctx, rec, o)
+	if res != nil {
+		return a.unrecorded(res, err), nil
+	}
+	return nil, err
+}
+
+// unrecorded makes err, unless it is nil, part of a result that the ledger
+// could not be told. What Globus did stays what the result says: only a run
+// that was good gets another error, for it is not all done.
+func (a *app) unrecorded(res *engine.Result, err error) *engine.Result {
+	switch {
+	case err == nil:
+	case res.Err != nil:
+		a.log.Error("the outcome could not be recorded", "job", res.Job, "occurrence", string(res.Key), "err", err)
+	default:
+		res.Err = fmt.Errorf("the run has %s, but the ledger does not know: %w; start again with the same occurrence to have it recorded", res.State, err)
+	}
+	return res
 }
 
 // outcome is the error that a start ends with because of a result.

@@ -96,7 +96,7 @@ func (s *server) serve(ctx context.Context) error {
 	me := holder()
 	release, err := l.Serve(ctx, me)
 	if err != nil {
-		return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
+		return unusableLedger(err)
 	}
 	defer release()
 	return s.schedule(ctx, globus, l, me)

@@ -43,7 +43,9 @@ func program(t *testing.T, args ...string) (*exec.Cmd, *globussim.Server) {
 	})
 	exe, err := os.Executable()
 	must(t, err)
-	cmd := exec.CommandContext(t.Context(), exe, args...)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Args[0] = "runner" // TestMain then is the program
 	cmd.Dir = dir
 	cmd.Env = []string{

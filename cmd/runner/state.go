@@ -69,13 +69,19 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 		}
 	}
 	l, err := ledger.Open(ctx, url, a.log)
-	switch {
-	case err == nil:
-		return l, nil
-	case fault.Transient(err): // whoever starts the program should start it again
-		return nil, fmt.Errorf("RUNNER_STATE: %w; check that the database is there, or start again later", err)
+	if err != nil {
+		return nil, unusableLedger(err)
 	}
-	return nil, usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
+	return l, nil
+}
+
+// unusableLedger puts the error of a ledger that could not be opened into
+// words. Where it may pass, whoever starts the program should start it again.
+func unusableLedger(err error) error {
+	if fault.Transient(err) {
+		return fmt.Errorf("RUNNER_STATE: %w; mend that if you can, and start again later", err)
+	}
+	return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
 }
 
 // needLedger opens the ledger for a command that is of no use without one.

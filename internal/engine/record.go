@@ -63,7 +63,9 @@ var ErrCanceled = errors.New("canceled on request")
 // an earlier start was cut off, and writes down each step before it is taken.
 // The caller renews the lease. The error is a [*Taken], a [*Waiting], that of a
 // ledger that could not be used, or [ledger.ErrLost] if somebody else had taken
-// the run over when it ended; the result is nil then.
+// the run over when it ended; the result is nil then. There are both a result
+// and an error if the run has ended and the ledger could not be told: the result
+// is what Globus did, and a later start meets the same.
 //
 // A job without steps stands for one that is no longer known: what the ledger
 // has of its run is brought to its end.
@@ -98,10 +100,10 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 	} else {
 		err = r.ended(ctx, err)
 	}
-	if err := r.close(ctx, rec, err); err != nil {
+	if err = r.close(ctx, rec, err); errors.Is(err, ledger.ErrLost) {
 		return nil, err
 	}
-	return r.result, nil
+	return r.result, err
 }
 
 // close writes down how the run has ended, because of err unless that is nil.

@@ -350,6 +350,8 @@ func (s *Scheduler) do(ctx context.Context, st *start) {
 		log.Debug("the run waits for its turn", "reason", st.err)
 	case errors.Is(st.err, ledger.ErrLost):
 		log.Warn("run is somebody else's now", "run", id, "err", st.err)
+	case st.result != nil:
+		log.Error("run ended, but could not be recorded: it is tried again", "run", id, "state", string(st.result.State), "err", st.err)
 	case ctx.Err() == nil:
 		log.Error("the occurrence could not be run", "err", st.err)
 	}

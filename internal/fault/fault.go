@@ -13,6 +13,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -58,6 +59,7 @@ func Of(err error) Meaning {
 	e, isTransfer := errors.AsType[*transfer.Error](err)
 	_, isLogin := errors.AsType[*login.Error](err)
 	_, isStore := errors.AsType[*login.StoreError](err)
+	l, isLedger := errors.AsType[*ledger.Error](err)
 	m := Meaning{Kind: Failed}
 	if isTransfer {
 		m.Code, m.RequestID = e.Code, e.RequestID
@@ -77,6 +79,8 @@ func Of(err error) Meaning {
 		m.Kind = Credentials
 	case speaks:
 	case errors.Is(err, clientcreds.ErrNoCredentials) || isStore:
+		m.Kind = Usage
+	case isLedger && !l.Temporary(): // somebody has to mend it, whatever was to be done
 		m.Kind = Usage
 	case isTransfer:
 		m.Kind = kindOf(e)

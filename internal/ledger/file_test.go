@@ -153,7 +153,82 @@ func TestADamagedFileIsNamed(t *testing.T) {
 			break
 		}
 	}
-	wantText(t, err, file, "damaged")
+	wantText(t, err, file, "damaged", "move it away")
+	if isTemporary(t, err) {
+		t.Errorf("%v is temporary", err)
+	}
+}
+
+func TestAFileThatIsLostWhileItIsInUseIsNoticed(t *testing.T) {
+	tests := map[string]struct {
+		lose      func(t *testing.T, file string)
+		temporary bool // for who starts again
+		parts     []string
+	}{
+		"deleted":                 {func(t *testing.T, file string) { ok(t, os.Remove(file)) }, true, []string{"deleted or moved away"}},
+		"deleted with its folder": {func(t *testing.T, file string) { ok(t, os.RemoveAll(filepath.Dir(file))) }, true, []string{"deleted or moved away"}},
+		"moved away":              {func(t *testing.T, file string) { ok(t, os.Rename(file, file+".old")) }, true, []string{"deleted or moved away"}},
+		"replaced by another ledger": {func(t *testing.T, file string) {
+			ok(t, open(t, "sqlite:"+file+".new").Check(t.Context()))
+			ok(t, os.Rename(file+".new", file))
+		}, true, []string{"another file", "start the program again"}},
+		"emptied": {func(t *testing.T, file string) { ok(t, os.Truncate(file, 0)) }, false, []string{"tables are gone", "move it away"}},
+		"overwritten": {func(t *testing.T, file string) {
+			ok(t, os.WriteFile(file, bytes.Repeat([]byte("plain text\n"), 4000), 0o600))
+		}, false, []string{"not a SQLite database"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "state", "runner.db")
+			l := open(t, "sqlite:"+file)
+			r := claim(t, l, "j", "1", "me", time.Hour)
+			tt.lose(t, file)
+			_, mine, err := l.Claim(t.Context(), ledger.Claim{Job: "j", Key: "2", Holder: "me", Lease: time.Hour})
+			_, read := l.Run(t.Context(), r.ID)
+			for doing, err := range map[string]error{
+				"claim": err, "read": read, "check": l.Check(t.Context()),
+				"submit": l.Submit(t.Context(), "me", ledger.Submission{ID: "s", Run: r.ID}),
+			} {
+				if err == nil {
+					t.Fatalf("%s works, with mine %t", doing, mine)
+				}
+				wantText(t, err, append(tt.parts, file)...)
+				if got := isTemporary(t, err); got != tt.temporary {
+					t.Errorf("%v, temporary: %t, want %t", err, got, tt.temporary)
+				}
+			}
+		})
+	}
+}
+
+func TestAFileThatIsBackIsUsedAgain(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "runner.db")
+	l := open(t, "sqlite:"+file)
+	claim(t, l, "j", "1", "me", time.Hour)
+	ok(t, os.Rename(file, file+".old"))
+	wantText(t, l.Check(t.Context()), "moved away")
+	ok(t, os.Rename(file+".old", file))
+	claim(t, l, "j", "2", "me", time.Hour)
+}
+
+func TestADiskWithoutRoomIsTemporary(t *testing.T) {
+	dir := t.TempDir()
+	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=1m,nr_inodes=2"); err != nil {
+		t.Skip("skipped: a disk cannot be mounted here:", err)
+	}
+	t.Cleanup(func() { ok(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	// There is room for one file: not for the journal of a change.
+	err := openError(t, "sqlite:"+filepath.Join(dir, "runner.db"))
+	wantText(t, err, "no space left")
+	if !isTemporary(t, err) {
+		t.Errorf("%v is not temporary", err)
+	}
+	// Nor for another file.
+	err = openError(t, "sqlite:"+filepath.Join(dir, "other.db"))
+	wantText(t, err, "no space left")
+	if !isTemporary(t, err) {
+		t.Errorf("%v is not temporary", err)
+	}
 }
 
 func TestAFullDiskLosesNothing(t *testing.T) {
@@ -189,6 +264,9 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 				}
 			}
 			wantText(t, err, file, "the disk is full")
+			if !isTemporary(t, err) {
+				t.Errorf("%v is not temporary", err)
+			}
 			s, err := l.Submissions(t.Context(), r.ID)
 			ok(t, err)
 			if len(s) != len(recorded) || len(s) == 0 {

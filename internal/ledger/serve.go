@@ -48,14 +48,14 @@ func (l *Ledger) Serve(ctx context.Context, holder string) (release func(), err 
 func (l *sqliteStore) serve(holder string) (func(), error) {
 	f, err := os.OpenFile(l.file+".serve", os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, err
+		return nil, ofSystem(err)
 	}
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = l.held(f)
 	}
 	if err == nil {
-		err = introduce(f, holder)
+		err = ofSystem(introduce(f, holder))
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

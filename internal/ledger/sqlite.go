@@ -31,6 +31,7 @@ type sqliteStore struct {
 	file string
 	turn chan struct{} // holds a value while somebody uses the session
 	open session       // the zero value until it is used
+	used fs.FileInfo   // the file that the session has open
 
 	mu    sync.Mutex // never held while waiting
 	queue []*change
@@ -51,7 +52,7 @@ func openSQLite(file string) (*sqliteStore, error) {
 		return nil, err
 	}
 	if err := create(file); err != nil {
-		return nil, err
+		return nil, ofSystem(err)
 	}
 	// In journal mode DELETE a commit is on disk only when its folder is, which
 	// synchronous=FULL does not wait for; in mode TRUNCATE it does. The busy
@@ -145,6 +146,9 @@ func (l *sqliteStore) connected(ctx context.Context, f func(context.Context, ses
 	forever := context.WithoutCancel(ctx)
 	err := patient(ctx, func() error { return l.connect(forever) })
 	if err == nil {
+		err = l.same()
+	}
+	if err == nil {
 		err = f(forever, l.open)
 	}
 	return l.explain(err)
@@ -157,10 +161,30 @@ func (l *sqliteStore) connect(ctx context.Context) error {
 		return nil
 	}
 	conn, err := l.db.Conn(ctx)
-	if err == nil {
-		l.open = session{conn, l.dialect(), map[string]*sql.Stmt{}}
+	if err != nil {
+		return err
 	}
-	return err
+	if l.used, err = os.Stat(l.file); err != nil {
+		return errors.Join(ofSystem(err), conn.Close())
+	}
+	l.open = session{conn, l.dialect(), map[string]*sql.Stmt{}}
+	return nil
+}
+
+// same returns an error if the session's file does not have the ledger's name
+// any more: what is written to it, nobody would find again. If the same file
+// is back, it goes on.
+func (l *sqliteStore) same() error {
+	now, err := os.Stat(l.file)
+	switch {
+	case err == nil && os.SameFile(l.used, now):
+		return nil
+	case err == nil:
+		err = fmt.Errorf("%s: another file was put in its place while it was in use; start the program again to use that one", l.file)
+	case errors.Is(err, fs.ErrNotExist):
+		err = fmt.Errorf("%s: it was deleted or moved away while it was in use; put it back, or start the program again with a new ledger", l.file)
+	}
+	return &Error{err, true}
 }
 
 func (l *sqliteStore) write(ctx context.Context, f func(context.Context, session) error) error {
@@ -229,6 +253,9 @@ func (l *sqliteStore) makeAll(ctx, forever context.Context, s session, next func
 		}
 		return nil
 	})
+	if err == nil {
+		err = l.same()
+	}
 	if err != nil && batch == nil {
 		return err
 	}
@@ -295,24 +322,47 @@ func (l *sqliteStore) explain(err error) error {
 	if !ok {
 		return err
 	}
-	var why string
+	why, temporary := "", false
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
-		why = "the disk is full"
+		why, temporary = "the disk is full", true
 	case sqlite3.SQLITE_READONLY:
 		why = "it may be read but not written: look at the permissions of the file and its folder"
 	case sqlite3.SQLITE_CANTOPEN:
 		why = "it cannot be opened: look at the permissions of the file and its folder"
+		if cause := l.probe(); cause != nil {
+			why, temporary = "it cannot be opened: "+cause.Error(), passing(cause)
+		}
 	case sqlite3.SQLITE_NOTADB:
-		why = "the file is not a SQLite database: give the ledger another name"
+		why = "the file is not a SQLite database: give the ledger another name, or move the file away if it was a ledger"
 	case sqlite3.SQLITE_CORRUPT:
-		why = "the file is damaged: put a copy back or move it away"
+		why = damaged
 	case sqlite3.SQLITE_BUSY:
-		why = fmt.Sprintf("another process has used it for more than %v", patience)
+		why, temporary = fmt.Sprintf("another process has used it for more than %v", patience), true
 	case sqlite3.SQLITE_IOERR:
-		why = "the disk cannot be read or written"
-	default:
-		return fmt.Errorf("%s: %w", l.file, err)
+		why, temporary = "the disk cannot be read or written", true
+	case sqlite3.SQLITE_NOMEM:
+		why, temporary = "there is not enough memory", true
+	case sqlite3.SQLITE_ERROR:
+		if strings.Contains(err.Error(), "no such table") {
+			why = "its tables are gone; " + damaged
+		}
 	}
-	return fmt.Errorf("%s: %s (%w)", l.file, why, err)
+	if why == "" {
+		return &Error{fmt.Errorf("%s: %w", l.file, err), false}
+	}
+	return &Error{fmt.Errorf("%s: %s (%w)", l.file, why, err), temporary}
+}
+
+const damaged = "the file is damaged: stop every runner that uses it, and move it away with its -journal file, or put a copy back; " +
+	"a new ledger knows no earlier runs, and finds tasks that are there by their labels"
+
+// probe returns why no file can be made beside the ledger, as SQLite does for
+// each change, and does not tell; nil if that can be done.
+func (l *sqliteStore) probe() error {
+	f, err := os.CreateTemp(filepath.Dir(l.file), ".runner-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
 }

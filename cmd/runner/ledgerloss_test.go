@@ -1,0 +1,94 @@
+package main
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/globus-runner/globus-runner/globussim"
+)
+
+// ends runs a command and wants its exit status. It returns what was printed.
+func ends(t *testing.T, cmd *exec.Cmd, want int) (stdout, stderr string) {
+	t.Helper()
+	var out, log strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &log
+	err := cmd.Run()
+	if _, ok := errors.AsType[*exec.ExitError](err); err != nil && !ok {
+		t.Fatal(err)
+	}
+	if got := cmd.ProcessState.ExitCode(); got != want {
+		t.Errorf("%v ended with %d, want %d: %s", cmd.Args, got, want, log.String())
+	}
+	return out.String(), log.String()
+}
+
+func wantParts(t *testing.T, text string, parts ...string) {
+	t.Helper()
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			t.Errorf("%q is not in:\n%s", part, text)
+		}
+	}
+}
+
+func TestWhatGlobusDidIsSaidAlthoughTheLedgerIsLost(t *testing.T) {
+	tests := map[string]struct {
+		action globussim.Action
+		lose   func(t *testing.T, file string)
+		status int
+		state  string
+	}{
+		"deleted, success": {"release", func(t *testing.T, file string) { must(t, os.Remove(file)) }, exitTemporary, "succeeded"},
+		"deleted, failure": {"fail", func(t *testing.T, file string) { must(t, os.Remove(file)) }, exitFailed, "failed"},
+		"damaged, success": {"release", func(t *testing.T, file string) {
+			must(t, os.WriteFile(file, []byte(strings.Repeat("plain text\n", 4000)), 0o600))
+		}, exitUsage, "succeeded"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			cmd, s := program(t, "run", "--scheduled-for", "2026-11-21T02:00:00Z", "-F", "json")
+			must(t, s.Disturb(globussim.Disturbance{Action: "stall"}))
+			looked := make(chan struct{})
+			go func() {
+				defer close(looked)
+				until(t, func() bool { // the task is recorded, and watched
+					for _, r := range s.State().Requests {
+						if r.Method == http.MethodGet && strings.HasPrefix(r.Path, "/v0.10/task/") {
+							return true
+						}
+					}
+					return false
+				})
+				tt.lose(t, filepath.Join(cmd.Dir, "runner.db"))
+				if err := s.Disturb(globussim.Disturbance{Action: tt.action, Task: s.State().Tasks[0].TaskID}); err != nil {
+					t.Error(err)
+				}
+			}()
+			stdout, stderr := ends(t, cmd, tt.status)
+			<-looked
+			wantParts(t, stdout, `"state": "`+tt.state+`"`)
+			wantParts(t, stderr, "runner.db: ")
+		})
+	}
+}
+
+func TestALedgerThatSomebodyHasToMendIsAMistake(t *testing.T) {
+	for _, args := range [][]string{{"run", "--scheduled-for", "2026-11-21T02:00:00Z"}, {"runs"}, {"serve"}} {
+		t.Run(args[0], func(t *testing.T) {
+			cmd, s := program(t, args...)
+			cmd.Env = append(cmd.Env, "RUNNER_JOB_SCHEDULE=0 0 1 1 *")
+			file := filepath.Join(cmd.Dir, "runner.db")
+			must(t, os.WriteFile(file, []byte(strings.Repeat("plain text\n", 1000)), 0o600))
+			_, stderr := ends(t, cmd, exitUsage)
+			wantParts(t, stderr, file, "not a SQLite database", "move the file away")
+			if n := len(s.State().Tasks); n != 0 {
+				t.Errorf("there are %d tasks", n)
+			}
+		})
+	}
+}
