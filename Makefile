@@ -10,7 +10,7 @@ FUZZTIME ?= 50000x
 ROUNDS   ?= 200
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden pictures cover image vuln clean
+.PHONY: help build demo test test-long check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden pictures cover image vuln clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,8 +21,11 @@ build: ## bin/runner, a static binary
 demo: build ## a real job on the simulator, on this machine alone
 	bin/runner demo
 
-test: ## every test, with the race detector
-	$(GO) test -race -shuffle=on ./...
+test: ## every test in its short form, with the race detector if there is a C compiler
+	$(GO) run ./test/suite
+
+test-long: ## the same with all zones and years, seeds and rounds
+	$(GO) run ./test/suite -long -timeout 30m
 
 check: lint fix test ## what has to be green before a change lands
 

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 // A reading is what a clock and the calendar beside it show, in minutes since
@@ -64,11 +65,7 @@ var oracleRules = []struct {
 // of 30 minutes (Lord Howe) and 2 hours (Troll), changes at midnight (Asunción,
 // Cairo, São Paulo) and a day left out (Apia, 2011-12-30).
 func TestNextAgreesWithAWalkFromMinuteToMinute(t *testing.T) {
-	decades := []int{2007, 2024}
-	if testing.Short() {
-		decades = decades[1:]
-	}
-	for _, year := range decades {
+	for _, year := range long.Or([]int{2007, 2024}, []int{2024}) {
 		begin, end := minuteOf(year), minuteOf(year+10)
 		for zone, changes := range zonesWithChanges(t, begin, end) {
 			t.Run(fmt.Sprintf("%d/%s", year, zone), func(t *testing.T) {
@@ -85,11 +82,7 @@ func TestNextAgreesWithAWalkFromMinuteToMinute(t *testing.T) {
 }
 
 func TestNextAgreesWithAWalkThroughAWholeYear(t *testing.T) {
-	zones := []string{"America/Chicago", "Australia/Lord_Howe", "Africa/Casablanca"}
-	if testing.Short() {
-		zones = zones[:1]
-	}
-	for _, zone := range zones {
+	for _, zone := range long.Or([]string{"America/Chicago", "Australia/Lord_Howe", "Africa/Casablanca"}, []string{"Australia/Lord_Howe"}) {
 		t.Run(zone, func(t *testing.T) {
 			t.Parallel()
 			w := walk(t, zone, minuteOf(2028), minuteOf(2029))

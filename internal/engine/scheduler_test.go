@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 // posts returns when submissions arrived, as times since the bubble began.
@@ -487,7 +488,7 @@ func TestManyTasksAreWatchedWithFewRequests(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.StallTask, Times: -1})
 		var all []*jobs.Job
-		for i := range 100 {
+		for i := range long.Or(100, 20) {
 			all = append(all, b.job(fmt.Sprintf("job-%02d", i), "0 1 * * *", func(j *jobs.Job) { j.On.Stalled = jobs.Wait }))
 		}
 		p := b.process("one").serve(all...)

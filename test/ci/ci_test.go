@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml"
+
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 const actionlint = "github.com/rhysd/actionlint/cmd/actionlint@v1.7.12"
@@ -101,8 +103,8 @@ func TestActionKeepsInputsOutOfItsScripts(t *testing.T) {
 }
 
 func TestWorkflowPassesActionlint(t *testing.T) {
-	if testing.Short() {
-		t.Skip("actionlint is built for it")
+	if !long.Wanted() {
+		t.Skip("actionlint is built for it, which make test-long does")
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()

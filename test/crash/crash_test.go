@@ -22,10 +22,12 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 var (
-	rounds = flag.Int("crash.rounds", 0, "rounds of the first test, the others in proportion; 0: as many as fit in half a minute")
+	rounds = flag.Int("crash.rounds", long.Or(100, 0), "rounds of the first test, the others in proportion; 0: as many as fit in half a minute")
 	seed   = flag.Uint64("crash.seed", 0, "seed of the first round, the next ones count up; 0: another one each time")
 )
 
@@ -71,15 +73,15 @@ func given(name string) (found bool) {
 // the short form.
 const mostShort = 24
 
-// long reports whether this is the long form.
-func long() bool { return *rounds > 0 }
+// inLength reports whether this is the long form.
+func inLength() bool { return *rounds > 0 }
 
 // inRounds plays rounds, several at once, and sums up what happened in them.
 // Short is how many there are in the short form.
 func inRounds(t *testing.T, short int, play func(*world)) {
 	t.Parallel()
 	n := short
-	if long() {
+	if inLength() {
 		n = max(1, *rounds*short/mostShort)
 	}
 	var sum tally

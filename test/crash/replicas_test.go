@@ -18,7 +18,7 @@ func TestReplicasDoEachOccurrenceOnce(t *testing.T) {
 		}
 		f := newFleet(w, place)
 		w.env = append(w.env, "RUNNER_STATE="+place+"&application_name="+name)
-		slow := long() && w.chance(8) // leases run out by themselves
+		slow := inLength() && w.chance(8) // leases run out by themselves
 		var at [replicas]*child
 		for door := range at {
 			at[door] = f.serveUp(door)
@@ -28,7 +28,7 @@ func TestReplicasDoEachOccurrenceOnce(t *testing.T) {
 			if w.chance(2) {
 				w.trouble()
 			}
-			if long() && w.chance(5) {
+			if inLength() && w.chance(5) {
 				delay := w.upTo(time.Second)
 				w.t.Log("trouble: the connections to the database break")
 				w.troubles++

@@ -90,7 +90,7 @@ func TestRunWithALedgerIsDoneOnce(t *testing.T) {
 		w.env = append(w.env, "RUNNER_STATE="+url)
 		l := w.openLedger(url)
 		o := w.anyOneShot()
-		slow := long() && w.chance(10) // the lease runs out by itself
+		slow := inLength() && w.chance(10) // the lease runs out by itself
 		w.runToItsEnd(o, func(c *child) {
 			if !slow {
 				w.lapse(l, c)

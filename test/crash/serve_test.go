@@ -194,7 +194,7 @@ func (f *fleet) verify() {
 func TestServeDoesEachOccurrenceOnce(t *testing.T) {
 	inRounds(t, 6, func(w *world) {
 		f := newFleet(w, "sqlite:"+filepath.Join(w.dir, "runner.db"))
-		slow := long() && w.chance(10) // leases run out by themselves
+		slow := inLength() && w.chance(10) // leases run out by themselves
 		for range 1 + w.rng.IntN(5) {
 			c := f.serve(0)
 			if w.chance(2) {
