@@ -109,6 +109,7 @@ func TestBatchNamesTheLineOfAMistake(t *testing.T) {
 		"half of a character":  {"/a '/\xc3'\n", 2, "is not UTF-8 (byte 0xc3)"},
 		"UTF-16 without mark":  {"/\x00a\x00 \x00/\x00b\x00\n\x00", 2, "line 1: there is a NUL in it, so this is no text, or UTF-16 without a byte order mark"},
 		"half a pair":          {"\xff\xfe/\x00\x00\xd8 \x00b\x00", 2, "line 1: \"/\\xff\" is not UTF-8"},
+		"half a character":     {"\xff\xfe/\x00a\x00 \x00/\x00b\x00c", 2, "is not UTF-8"},
 		"binary":               {"\x7fELF\x00\x01", 2, "line 1: there is a NUL in it"},
 		"no-break space":       {"a.h5\u00a0b.h5", 2, `line 1: the destination is missing: "a.h5\u00a0b.h5" has U+00A0 in it, which looks like a blank and is none`},
 		"no-break at the end":  {"a.h5 b.h5\u00a0", 2, "begins or ends with U+00A0"},
@@ -179,6 +180,7 @@ func TestItemsOfABatchAreCheckedTogether(t *testing.T) {
 		"empty":                       {doc(), "", "there is no line with paths in it"},
 		"two of one destination":      {doc(), "p1/s.fq s.fq\np2/s.fq s.fq\n", "line 2: the destination /in/s.fq is that of line 1 as well"},
 		"the same written otherwise":  {doc(), "a ./x//y\nb z\n# c\nc /in/x/y/\n", "line 4: the destination /in/x/y/ is that of line 1 as well"},
+		"far apart":                   {doc(), numbered(3000) + "/x 7\n", "line 3001: the destination /in/7 is that of line 8 as well"},
 		"into a folder of another":    {doc(), "-r a/ x/\nb x/b\n", ""},
 		"mirrored folder in another":  {doc(mirror), "-r a/ x/\nb x/b\n", "line 2: the destination /in/x/b and that of line 1 lie one inside the other"},
 		"mirrored folder around":      {doc(mirror), "b x/y/b\nq q\n-r a/ x/\n", "line 3: the destination /in/x/ and that of line 1 lie one inside the other"},
@@ -209,6 +211,15 @@ func TestItemsOfABatchAreCheckedTogether(t *testing.T) {
 			}
 		})
 	}
+}
+
+// numbered is a batch of n lines with destinations from 0.
+func numbered(n int) string {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "/x %d\n", i)
+	}
+	return text.String()
 }
 
 // What is read comes back, or is refused; never both, and never as another

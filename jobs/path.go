@@ -155,7 +155,7 @@ func hasWildcard(path string) bool {
 // collection; globs says whether wildcards are expanded.
 func checkDelete(p string, globs bool) error {
 	top := strings.TrimLeft(path.Clean("/"+p), "/~") // below the top, or the default folder
-	if top == "" || !strings.Contains(top, "/") && takesAll(top) {
+	if !strings.Contains(top, "/") && takesAll(top) {
 		return fmt.Errorf("path %q: this would delete everything on the collection, name folders or files", short(p))
 	}
 	if globs && hasWildcard(path.Dir(strings.TrimSuffix(p, "/"))) {
