@@ -24,15 +24,19 @@ type Error struct {
 	ClientID    string        // of the application that asked; empty if a token did
 	Native      bool          // the application is a native app, without a secret
 	RetryAfter  time.Duration // zero if the reply named none
+	// Foreign says what answered in place of Globus Auth: the page of a proxy,
+	// or a redirect to the login of a network. It is empty if the reply has the
+	// form of the service, and for 429 and 5xx, which a gateway may send for it.
+	Foreign string
 }
 
 // A Detail is one error in the service's own list. Any field may be empty.
 type Detail struct{ ID, Status, Code, Title, Detail string }
 
 // Temporary reports whether the same request may succeed later: for 429 and
-// 5xx.
+// 5xx, and when something else answered in place of the service.
 func (e *Error) Temporary() bool {
-	return e.Status == http.StatusTooManyRequests || e.Status >= 500
+	return e.Foreign != "" || e.Status == http.StatusTooManyRequests || e.Status >= 500
 }
 
 // Error returns one line: what the service said and, if it refused the
@@ -42,6 +46,9 @@ func (e *Error) Error() string {
 	fmt.Fprintf(&b, "Globus Auth: HTTP %d", e.Status)
 	for _, text := range e.texts() {
 		b.WriteString(": " + text)
+	}
+	if e.Foreign != "" {
+		b.WriteString(": not the service but " + e.Foreign + " answered")
 	}
 	if advice := e.Advice(); advice != "" {
 		b.WriteString("; " + advice)
@@ -87,7 +94,7 @@ func (e *Error) texts() []string {
 
 // Refused reports whether the application's id or secret was not accepted.
 func (e *Error) Refused() bool {
-	return e.ClientID != "" && !e.GrantRefused() && (e.Status == http.StatusUnauthorized ||
+	return e.ClientID != "" && e.Foreign == "" && !e.GrantRefused() && (e.Status == http.StatusUnauthorized ||
 		e.Code == "invalid_client" || e.Code == "unauthorized_client")
 }
 
@@ -114,6 +121,9 @@ func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
 
 	var doc map[string]any
 	if json.Unmarshal(body, &doc) != nil {
+		if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
+			e.Foreign = foreign(resp, body, text)
+		}
 		return e
 	}
 	e.Code, e.Description = text(doc["error"]), text(doc["error_description"])
@@ -130,6 +140,22 @@ func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
 		e.Code = e.Details[0].Code
 	}
 	return e
+}
+
+// foreign says what has sent a reply that is not of the service. A reply
+// without a body tells nothing.
+func foreign(resp *http.Response, body []byte, text func(any) string) string {
+	if to, err := resp.Location(); err == nil {
+		return "a redirect to " + text(to.Host)
+	}
+	if len(body) == 0 {
+		return ""
+	}
+	kind, _, _ := strings.Cut(resp.Header.Get("Content-Type"), ";")
+	if kind = text(kind); kind == "" {
+		return "something else"
+	}
+	return "something with a reply of type " + kind
 }
 
 // tidy returns a text or number of the service in one line of limited length,

@@ -57,10 +57,16 @@ func TestErrorFromReply(t *testing.T) {
 			auth.Error{Code: "invalid_client"},
 			false, "client " + clientID + " was refused: check that the secret was copied whole, that the id is of a service account and not of a native app, and that the secret was not deleted on https://app.globus.org/settings/developers",
 		},
-		"page":          {raw{status: 502, body: `<html>canary</html>`}, auth.Error{}, true, "HTTP 502: Bad Gateway"},
+		"page": {raw{status: 502, body: `<html>canary</html>`}, auth.Error{}, true, "HTTP 502: Bad Gateway"},
+		"login page of a network": {
+			raw{status: 403, header: http.Header{"Content-Type": {"text/html; charset=utf-8"}}, body: `<html>canary</html>`},
+			auth.Error{Foreign: "something with a reply of type text/html"},
+			true, "HTTP 403: Forbidden: not the service but something with a reply of type text/html answered",
+		},
+		"no body":       {raw{status: 400}, auth.Error{}, false, "HTTP 400: Bad Request"},
 		"empty":         {raw{status: 500}, auth.Error{}, true, "HTTP 500: Internal Server Error"},
 		"odd types":     {raw{status: 400, body: `{"error": {"a": 1}, "errors": ["x", {"code": null}]}`}, auth.Error{Details: []auth.Detail{{}}}, false, "HTTP 400: Bad Request"},
-		"list of one":   {raw{status: 400, body: `[]`}, auth.Error{}, false, "HTTP 400: Bad Request"},
+		"list of one":   {raw{status: 400, body: `[]`}, auth.Error{Foreign: "something else"}, true, "HTTP 400: Bad Request"},
 		"rate limit":    {raw{status: 429, header: http.Header{"Retry-After": {"120"}}}, auth.Error{RetryAfter: 2 * time.Minute}, true, "HTTP 429"},
 		"down for good": {raw{status: 503, header: http.Header{"Retry-After": {"-1"}}}, auth.Error{}, true, "HTTP 503"},
 		"down until": {

@@ -25,6 +25,7 @@ type Error struct {
 	Status       int           // HTTP status
 	Code         string        // the service's dotted code; empty if the body carried none
 	Message      string        // the service's text, or what came instead; one line
+	Foreign      bool          // below 500, not of the service: a proxy or the login page of a network answered
 	RequestID    string        // to quote to Globus support; may be empty
 	RetryAfter   time.Duration // how long the service asks to wait; zero if it does not say
 	// RequiredScopes are the scopes that a consent must be given for, from
@@ -55,10 +56,13 @@ func (e *Error) Error() string {
 // Temporary reports whether the same request may succeed soon. A reply that
 // passes on a collection's own error is not temporary (repeating it is no use
 // before somebody sees to the collection), and neither are a demand for a
-// session and a full backlog.
+// session and a full backlog. What answers in place of the service does not last.
 func (e *Error) Temporary() bool {
-	if e.NeedsSession() || e.Backlog() {
+	switch {
+	case e.NeedsSession() || e.Backlog():
 		return false
+	case e.Foreign:
+		return true
 	}
 	switch e.Status {
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
@@ -71,7 +75,7 @@ func (e *Error) Temporary() bool {
 
 // Unauthenticated reports whether the service did not accept the token.
 func (e *Error) Unauthenticated() bool {
-	return e.Status == http.StatusUnauthorized || e.last() == "AuthenticationFailed"
+	return e.Status == http.StatusUnauthorized && !e.Foreign || e.last() == "AuthenticationFailed"
 }
 
 // NeedsConsent reports whether a consent for RequiredScopes is missing.
@@ -87,12 +91,12 @@ func (e *Error) NeedsSession() bool { return e.Authorization.session() }
 // a file permission.
 func (e *Error) PermissionDenied() bool {
 	return !e.NeedsConsent() && !e.NeedsSession() && !e.Unauthenticated() &&
-		(e.Status == http.StatusForbidden || strings.HasSuffix(e.Code, "PermissionDenied"))
+		(e.Status == http.StatusForbidden && !e.Foreign || strings.HasSuffix(e.Code, "PermissionDenied"))
 }
 
 // NotFound reports whether the task, collection or path does not exist.
 func (e *Error) NotFound() bool {
-	return e.Status == http.StatusNotFound || strings.HasSuffix(e.Code, "NotFound")
+	return e.Status == http.StatusNotFound && !e.Foreign || strings.HasSuffix(e.Code, "NotFound")
 }
 
 // Overlap reports whether a submission was refused because an unfinished task
@@ -122,7 +126,7 @@ func (e *Error) last() string { return e.Code[strings.LastIndexByte(e.Code, '.')
 func refused(r request, resp *http.Response, body []byte) *Error {
 	e := r.newError(resp.StatusCode)
 	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
-	doc, _ := object(body)
+	doc, ok := object(body)
 	e.Code = clean(text(doc["code"]), maxQuote)
 	e.RequestID = clean(text(doc["request_id"]), maxQuote)
 	e.Message = clean(text(doc["message"]), maxMessage)
@@ -131,6 +135,9 @@ func refused(r request, resp *http.Response, body []byte) *Error {
 		if text := clean(string(quoted(body)), maxQuote); text != "" && e.Code == "" {
 			e.Message += ": " + text
 		}
+	}
+	if resp.StatusCode < 500 && resp.StatusCode != http.StatusTooManyRequests {
+		e.Foreign = !ok && len(body) > 0 || resp.Header.Get("Location") != ""
 	}
 	e.Authorization = authorization(doc["authorization_parameters"])
 	e.RequiredScopes = append(texts(doc["required_scopes"]), texts(doc["required_scope"])...)

@@ -49,7 +49,7 @@ func TestWhatIsFoundOfGlobusAuthAndTransfer(t *testing.T) {
 		},
 		"Auth is out of order": {
 			fault(globussim.Fault{Path: "/v2/oauth2/token", Status: 503, Message: "maintenance"}),
-			[]string{"error login : Globus Auth: HTTP 503: service_unavailable: Service Unavailable: maintenance code service_unavailable exit temporary" + rest},
+			[]string{"error login : Globus Auth: HTTP 503: service_unavailable: Service Unavailable: maintenance → run again later code service_unavailable exit temporary" + rest},
 		},
 		"the identity is not told": {
 			func(p *patient) {

@@ -8,6 +8,7 @@ package fault
 import (
 	"errors"
 	"net"
+	"net/http"
 	"net/url"
 	"strings"
 
@@ -73,7 +74,7 @@ func Of(err error) Meaning {
 	}
 	switch {
 	case speaks && m.Kind == Interrupted:
-	case isAuth && !c.Temporary():
+	case isAuth && denied(c):
 		m.Kind, m.Code = Credentials, c.Code
 	case isLogin:
 		m.Kind = Credentials
@@ -91,6 +92,18 @@ func Of(err error) Meaning {
 		}
 	}
 	return m
+}
+
+// denied reports whether Globus Auth does not let the identity in. It may also
+// find fault with a request, or another program may answer in its place.
+func denied(e *auth.Error) bool {
+	switch {
+	case e.Foreign != "":
+		return false
+	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden, e.Refused(), e.GrantRefused():
+		return true
+	}
+	return e.Code == "invalid_client" || e.Code == "unauthorized_client" || strings.Contains(e.Code, "scope")
 }
 
 // kindOf is the kind of an error of Globus Transfer.

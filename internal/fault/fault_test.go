@@ -44,7 +44,8 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 			&auth.Error{Status: 401, Code: "invalid_client", ClientID: "c1"}, fault.Credentials,
 			"client c1 was refused: check that the secret was copied whole, that the id is of a service account and not of a native app, and that the secret was not deleted on https://app.globus.org/settings/developers",
 		},
-		"busy login": {&auth.Error{Status: 503}, fault.Temporary, ""},
+		"busy login":    {&auth.Error{Status: 503}, fault.Temporary, "run again later"},
+		"no such scope": {&auth.Error{Status: 400, Code: "unknown_scope_error"}, fault.Credentials, ""},
 
 		"network":     {network(errors.New("connection refused")), fault.Temporary, "check the network, the proxy and the address, or run again later"},
 		"proxy":       {network(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), fault.Temporary, "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"},

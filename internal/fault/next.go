@@ -63,7 +63,7 @@ func Next(err error, who Identity) string {
 		return ""
 	}
 	if c, ok := errors.AsType[*auth.Error](err); ok {
-		return c.Advice()
+		return nextAtAuth(c)
 	}
 	if isTransfer {
 		return next(e, who)
@@ -74,9 +74,27 @@ func Next(err error, who Identity) string {
 	return ""
 }
 
+// nextAtAuth is Next for an error of Globus Auth.
+func nextAtAuth(e *auth.Error) string {
+	switch {
+	case e.Foreign != "":
+		return elsewhere
+	case denied(e):
+		return e.Advice()
+	case e.Temporary():
+		return RunAgain
+	}
+	return "check GLOBUS_SDK_SERVICE_URL_AUTH: the service does not understand the request"
+}
+
+// elsewhere is the next step where something else answers in place of a service.
+const elsewhere = "check the proxy, the address of the service, and whether this network wants a login in a browser first; or run again later"
+
 // next is Next for an error of Globus Transfer.
 func next(e *transfer.Error, who Identity) string {
 	switch {
+	case e.Foreign:
+		return elsewhere
 	case e.NeedsConsent():
 		return fmt.Sprintf("the consent could not be obtained for %s: ask the collection's owner whether service accounts are allowed", who.Name)
 	case e.NeedsSession() && who.Login != nil:
