@@ -79,6 +79,7 @@ func newStatus(l *ledger.Ledger, globus func() *clients, file func() error) *sta
 			},
 			"jobs": func(context.Context) error { return file() },
 		},
+		Vital: []string{"ledger"},
 	})
 	return st
 }

@@ -147,6 +147,7 @@ func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger
 	beside.Go(func() { s.reload(ctx, scheduler) })
 	beside.Go(func() { s.prune(ctx, l) })
 	if address := s.listenAddress(); address != "" {
+		beside.Go(func() { s.status.Watch(ctx) })
 		beside.Go(func() {
 			if err := s.status.Serve(ctx, address); err != nil {
 				stop(usageError{fmt.Errorf("RUNNER_LISTEN: %w", err)})

@@ -8,17 +8,27 @@
 package status
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"sync/atomic"
 	"time"
 )
 
 // loopTime is how long ago the scheduler's loop may have turned last.
 const loopTime = 2 * time.Minute
+
+const (
+	// vitalTime is how long a vital check may fail before a new start is the
+	// better hope. A failover or a full disk should be over by then.
+	vitalTime = 5 * time.Minute
+	// vitalEvery is how often the vital checks are made.
+	vitalEvery = 15 * time.Second
+)
 
 // loopCheck is the name of the check that is always made.
 const loopCheck = "loop"
@@ -36,6 +46,10 @@ type Config struct {
 	// with no more of a URL than its host; it must not hold a secret
 	// otherwise.
 	Checks map[string]func(context.Context) error
+
+	// Vital are the names of those checks without which no work is done. One
+	// that has failed for five minutes turns /healthz, see [Status.Watch].
+	Vital []string
 }
 
 // A Status is what is known of a running scheduler. Its methods may be called
@@ -45,11 +59,19 @@ type Status struct {
 	ready   *readiness
 	begun   time.Time
 	beat    atomic.Pointer[time.Time] // when the loop turned last; nil: not yet
+	vital   []string
+	failing atomic.Pointer[failing] // nil while the vital checks pass
+}
+
+// failing is a vital check that fails.
+type failing struct {
+	since time.Time
+	last  result
 }
 
 // New returns a Status of a scheduler that is just starting.
 func New(c Config) *Status {
-	s := &Status{metrics: newMetrics(c), begun: time.Now()}
+	s := &Status{metrics: newMetrics(c), begun: time.Now(), vital: c.Vital}
 	s.ready = newReadiness(c.Checks, s.loop)
 	return s
 }
@@ -57,6 +79,50 @@ func New(c Config) *Status {
 // Beat says that the scheduler's loop has turned. It costs next to nothing and
 // has to be called at least every two minutes.
 func (s *Status) Beat() { s.beat.Store(new(time.Now())) }
+
+// Watch makes the vital checks until ctx ends. Without it /healthz tells of the
+// loop alone.
+func (s *Status) Watch(ctx context.Context) {
+	tick := time.NewTicker(vitalEvery)
+	defer tick.Stop()
+	for {
+		s.look(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look makes the checks, and notes since when a vital one fails.
+func (s *Status) look(ctx context.Context) {
+	now := s.ready.round(ctx)
+	select {
+	case <-now.done:
+	case <-ctx.Done():
+		return
+	}
+	i := slices.IndexFunc(now.results, func(r result) bool { return !r.OK && slices.Contains(s.vital, r.Name) })
+	if i < 0 {
+		s.failing.Store(nil)
+		return
+	}
+	f := &failing{since: time.Now(), last: now.results[i]}
+	if before := s.failing.Load(); before != nil {
+		f.since = before.since
+	}
+	s.failing.Store(f)
+}
+
+// working returns an error if a vital check has failed for too long.
+func (s *Status) working() error {
+	f := s.failing.Load()
+	if f == nil || time.Since(f.since) < vitalTime {
+		return nil
+	}
+	return fmt.Errorf("the %s cannot be used for %v: %s", f.last.Name, time.Since(f.since).Truncate(time.Second), f.last.Error)
+}
 
 // alive returns an error if the loop has not turned lately. A start counts as
 // a turn, so that a slow one is not mistaken for a hang.
@@ -82,8 +148,8 @@ func (s *Status) loop(context.Context) error {
 // Handler returns what is served:
 //
 //   - GET /healthz: 200 while the scheduler's loop has turned within the last
-//     two minutes or was started since then, else 503; a process that answers
-//     503 is better restarted
+//     two minutes or was started since then, and no vital check has failed for
+//     five minutes, else 503; a process that answers 503 is better restarted
 //   - GET /readyz: 200 if every check passes, else 503, with the checks by
 //     name; they run side by side, and their results are kept for 1 s
 //   - GET /metrics: the text format of Prometheus, or OpenMetrics where the
@@ -114,7 +180,7 @@ func (s *Status) Handler() http.Handler {
 }
 
 func (s *Status) serveHealth(w http.ResponseWriter, _ *http.Request) {
-	if err := s.alive(); err != nil {
+	if err := cmp.Or(s.alive(), s.working()); err != nil {
 		reply(w, http.StatusServiceUnavailable, answer{Error: err.Error()})
 		return
 	}
