@@ -194,7 +194,7 @@ func show(w http.ResponseWriter, status int, name string, data any) {
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; frame-ancestors 'none'")
 	h.Set("Cache-Control", "no-store")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin") // with none at all, browsers send the form without its Origin
 	w.WriteHeader(status)
 	_, _ = w.Write(buf.Bytes()) // the browser has gone; there is nobody to tell
 }

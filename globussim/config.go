@@ -42,6 +42,11 @@ type Config struct {
 	// limit.
 	RequestRate int
 
+	// Hosts are names by which the simulator is reached besides addresses,
+	// localhost, names without a dot, and those of Kubernetes services. Other
+	// names are refused, as a web page may have made one point here.
+	Hosts []string
+
 	// Log receives one debug line for each request, without any token; nil
 	// discards.
 	Log *slog.Logger
@@ -53,6 +58,10 @@ func (cfg Config) complete() (Config, error) {
 	cfg.Collections = slices.Clone(cfg.Collections)
 	cfg.Accounts = slices.Clone(cfg.Accounts)
 	cfg.Persons = slices.Clone(cfg.Persons)
+	cfg.Hosts = slices.Clone(cfg.Hosts)
+	for i, host := range cfg.Hosts {
+		cfg.Hosts[i] = strings.ToLower(host)
+	}
 	cfg.TokenLifetime = cmp.Or(cfg.TokenLifetime, 48*time.Hour)
 	cfg.FaultInterval = cmp.Or(cfg.FaultInterval, time.Second)
 	cfg.MaxActive = cmp.Or(cfg.MaxActive, 3)

@@ -34,6 +34,8 @@ type Server struct {
 	cfg Config // complete: ids, kinds and limits are filled in
 	log *slog.Logger
 
+	guard guard
+
 	auth     *authority
 	transfer *service
 	timers   timers
@@ -60,6 +62,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		cfg:            cfg,
 		log:            cfg.Log,
+		guard:          guard{hosts: cfg.Hosts},
 		auth:           newAuthority(cfg),
 		meter:          meter{rate: cfg.RequestRate},
 		authRoutes:     http.NewServeMux(),
@@ -87,14 +90,18 @@ func (s *Server) Close() error {
 }
 
 // ServeHTTP answers a request to either service, whatever its host, or to the
-// control path.
+// control path. It refuses those of web pages that are not of this machine, and
+// those by a name that is neither of this machine nor in Config.Hosts.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", s.now().Format(http.TimeFormat))
+	if e := s.guard.admit(w, r); e != nil {
+		refuse(w, r, isAuth(r), e)
+		return
+	}
 	if strings.HasPrefix(r.URL.Path, controlPrefix) {
 		s.dispatch(s.controlRoutes, w, r)
 		return
 	}
-	allowOrigin(w.Header())
 	if r.Method == http.MethodOptions {
 		preflight(w, r)
 		return

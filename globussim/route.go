@@ -22,12 +22,6 @@ func isAuth(r *http.Request) bool {
 	return r.URL.Path == jwksPath
 }
 
-// allowOrigin lets scripts of any web page read the answer.
-func allowOrigin(h http.Header) {
-	h.Set("Access-Control-Allow-Origin", "*")
-	h.Set("Access-Control-Expose-Headers", "Date, Retry-After, X-Transfer-API-Error, X-Transfer-API-Version")
-}
-
 // preflight answers a browser that asks what it may send, and anybody else who
 // asks for the options of a resource.
 func preflight(w http.ResponseWriter, r *http.Request) {
@@ -38,6 +32,6 @@ func preflight(w http.ResponseWriter, r *http.Request) {
 		h.Set("Access-Control-Allow-Headers", asked)
 	}
 	h.Set("Access-Control-Max-Age", "600")
-	h.Set("Vary", "Access-Control-Request-Headers")
+	h.Add("Vary", "Access-Control-Request-Headers")
 	w.WriteHeader(http.StatusNoContent)
 }

@@ -14,9 +14,9 @@ import (
 )
 
 const (
-	maxPages  = 20_000  // in one list
+	maxPages  = 20_000 // in one list
 	maxRows   = 20_000 // in one page; more than are ever asked for
-	maxMarker = 4096    // bytes
+	maxMarker = 4096   // bytes
 )
 
 // A page is one reply of a list, in any of the service's styles of paging.

@@ -47,7 +47,7 @@ Faults are ordered at /_sim/faults, and /_sim/state tells what happened.`
 
 func (a *app) simCommand() *cobra.Command {
 	var listen string
-	var collections []string
+	var collections, hosts []string
 	var rate byteSize
 	var account globussim.Account
 	var lifetime time.Duration
@@ -69,7 +69,7 @@ func (a *app) simCommand() *cobra.Command {
 			account.Secret = cmp.Or(account.Secret, rand.Text())
 			cfg.Accounts = []globussim.Account{account, {ID: simAppID(), Name: "globus-runner", NativeApp: true}}
 			cfg.Persons = []globussim.Person{{Username: simPerson, Name: "Ada Lovelace"}}
-			cfg.RotateRefreshTokens = rotate
+			cfg.RotateRefreshTokens, cfg.Hosts = rotate, hosts
 			own(cfg.Collections, account.ID)
 			return a.serveSim(c.Context(), listen, cfg)
 		},
@@ -79,6 +79,7 @@ func (a *app) simCommand() *cobra.Command {
 	flags.StringArrayVar(&collections, "collection", nil, "NAME=FOLDER[,OPTION...]; may be given several times")
 	flags.Var(&rate, "rate", "how fast one task moves data, such as 50MiB/s; default: as fast as it goes")
 	flags.DurationVar(&lifetime, "token-lifetime", 48*time.Hour, "how long a token is good")
+	flags.StringSliceVar(&hosts, "host", nil, "a name by which other machines reach it; others are refused, as a web page could have made them point here")
 	flags.BoolVar(&rotate, "rotate-refresh-tokens", false, "make a refresh token good once; each refresh brings a new one")
 	flags.StringVar(&account.ID, "client-id", simClientID(), "client id of the service account")
 	flags.StringVar(&account.Secret, "client-secret", "", "its secret, simulated too; default: a new one")
@@ -130,6 +131,7 @@ func (a *app) serveSim(ctx context.Context, listen string, cfg globussim.Config)
 	if err != nil {
 		return usageError{fmt.Errorf("--listen: %w", err)}
 	}
+	a.warnOfStrangers(l.Addr().String())
 	doc := describeSim("http://"+l.Addr().String(), cfg)
 	if err := a.print(doc, doc.text); err != nil {
 		_ = l.Close() // it was not used
@@ -142,6 +144,13 @@ func (a *app) serveSim(ctx context.Context, listen string, cfg globussim.Config)
 		return fmt.Errorf("serve the simulator: %w", err)
 	}
 	return nil // a simulator is stopped by a signal
+}
+
+// warnOfStrangers warns if other machines may reach the simulator.
+func (a *app) warnOfStrangers(address string) {
+	if host, _, err := net.SplitHostPort(address); err != nil || !loopback(host) {
+		a.log.Warn("other machines may reach the simulator, and read and change its folders; --listen 127.0.0.1:0 keeps them out", "address", address)
+	}
 }
 
 // A simDocument is what a simulator says of itself.

@@ -46,7 +46,7 @@ func (l *Ledger) Serve(ctx context.Context, holder string) (release func(), err 
 // let go the locks that SQLite has on it. The kernel frees it with the
 // process, so that nobody has to guess whether a holder still lives.
 func (l *sqliteStore) serve(holder string) (func(), error) {
-	f, err := os.OpenFile(l.file+".serve", os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(l.file+".serve", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600) // a link could lead to a file that is not ours
 	if err != nil {
 		return nil, ofSystem(err)
 	}

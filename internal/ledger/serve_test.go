@@ -2,7 +2,9 @@ package ledger_test
 
 import (
 	"errors"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -54,5 +56,28 @@ func TestPostgresIsServedByMany(t *testing.T) {
 		release, err := open(t, url).Serve(t.Context(), "one of many")
 		ok(t, err)
 		defer release()
+	}
+}
+
+// A link could lead serve to write over somebody's file.
+func TestServeFollowsNoLink(t *testing.T) {
+	dir := t.TempDir()
+	file, victim := filepath.Join(dir, "ledger.db"), filepath.Join(dir, "victim")
+	if err := os.WriteFile(victim, []byte("precious"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(victim, file+".serve"); err != nil {
+		t.Fatal(err)
+	}
+	l, err := ledger.Open(t.Context(), "sqlite:"+file, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // nothing was written
+	if _, err := l.Serve(t.Context(), "me"); err == nil {
+		t.Error("a link was followed")
+	}
+	if text, err := os.ReadFile(victim); err != nil || string(text) != "precious" {
+		t.Errorf("the file behind the link holds %q, %v", text, err)
 	}
 }

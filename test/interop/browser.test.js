@@ -8,7 +8,7 @@ import { info, transfer } from '@globus/sdk';
 import { login } from './globus.js';
 import { startSim } from './sim.js';
 
-const origin = 'https://app.example.org';
+const origin = 'http://localhost:5173';
 
 const sim = await startSim({ lab: '' });
 after(() => sim.stop());
