@@ -22,10 +22,14 @@ import (
 const aboutServe = `Run the jobs of the jobs file on their schedules, until stopped.
 
 The jobs are those of --jobs, else the one that RUNNER_JOB_* describe, else those
-of RUNNER_JOBS or of the file that is looked for. Each occurrence is started once, also over restarts: the ledger
-(RUNNER_STATE) holds what was begun, and the next start goes on with it. The
-jobs file is read again when it changes, or on SIGHUP; a bad one is refused and
-the old one kept. On SIGTERM no more is started, and tasks go on at Globus.`
+of RUNNER_JOBS or of the file that is looked for. Each occurrence is started
+once, also over restarts: the ledger (RUNNER_STATE) holds what was begun and
+where each schedule was left, and the next start goes on with it.
+
+The jobs file is read again when it has changed, or on SIGHUP. All of it comes
+into force, or the old one stays: a bad file is refused, and while the ledger
+cannot be used the reload is tried again. On SIGTERM no more is started, and
+tasks go on at Globus.`
 
 // pruneEvery is how often old runs are forgotten.
 const pruneEvery = time.Hour

@@ -5,6 +5,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -167,4 +170,114 @@ func TestJobsAreDueAsTheJobsFileSaysHoweverItTookEffect(t *testing.T) {
 			})
 		}
 	}
+}
+
+// fill has 100 other tasks hold all places from 01:00 on until they are
+// released, and returns their jobs.
+func fill(b *bench) (others []*jobs.Job) {
+	b.disturb(globussim.Disturbance{Action: globussim.StallTask, Label: "other-*", Times: -1})
+	for i := range 100 {
+		others = append(others, b.job(fmt.Sprintf("other-%02d", i), "0 1 * * *"))
+	}
+	return others
+}
+
+// keys returns the occurrences of a job that the ledger knows.
+func (b *bench) keys(job string) (keys []string) {
+	for _, r := range b.runs() {
+		if r.Job == job {
+			keys = append(keys, r.Key)
+		}
+	}
+	return keys
+}
+
+func TestOccurrenceThatWaitsForAPlaceIsDueAsLongAsItsJobIs(t *testing.T) {
+	restart := func(b *bench, p *process, all []*jobs.Job) *process {
+		p.kill()
+		return b.process("two").serve(all...)
+	}
+	reload := func(_ *bench, p *process, all []*jobs.Job) *process {
+		p.reload(all...)
+		return p
+	}
+	tests := map[string]struct {
+		next    func(*bench, *process, []*jobs.Job) *process
+		suspend bool
+		want    []string
+	}{
+		"kill":                  {restart, false, []string{"2000-01-01T01:01:00Z"}},
+		"reload":                {reload, false, []string{"2000-01-01T01:01:00Z"}},
+		"suspended by a reload": {reload, true, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				others := fill(b)
+				all := func(suspend bool) []*jobs.Job {
+					return append(others, b.job("queued", "1 1 * * *", func(j *jobs.Job) { j.Suspend = suspend }))
+				}
+				p := b.process("one").serve(all(false)...)
+				until(61*time.Minute + 10*time.Second)
+				if got := b.keys("queued"); got != nil {
+					t.Fatalf("there are runs of %v, want none before there is a place", got)
+				}
+				p = tt.next(b, p, all(tt.suspend))
+				until(61*time.Minute + 20*time.Second)
+				b.releaseAfter(0)
+				until(70 * time.Minute)
+				p.stop()
+				if diff := cmp.Diff(tt.want, b.keys("queued")); diff != "" {
+					t.Errorf("runs (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestReloadThatTheLedgerDoesNotKnowChangesNothing(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.process("one").serve(b.job("old", "0 * * * *"), b.job("both", "10 * * * *"))
+		until(90 * time.Minute)
+		next := []*jobs.Job{b.job("new", "0 * * * *"), b.job("both", "20 * * * *")}
+		b.sql(`ALTER TABLE schedules RENAME TO elsewhere`)
+		if err := p.Reload(t.Context(), next); err == nil {
+			t.Error("the reload is in force without a ledger")
+		}
+		until(2*time.Hour + 30*time.Minute)
+		b.sql(`ALTER TABLE elsewhere RENAME TO schedules`)
+		p.reload(next...)
+		until(3*time.Hour + 30*time.Minute)
+		p.stop()
+		b.wantRuns(
+			"old 2000-01-01T01:00:00Z succeeded", "old 2000-01-01T02:00:00Z succeeded",
+			"both 2000-01-01T00:10:00Z succeeded", "both 2000-01-01T01:10:00Z succeeded", "both 2000-01-01T02:10:00Z succeeded",
+			"both 2000-01-01T03:20:00Z succeeded", "new 2000-01-01T03:00:00Z succeeded",
+		)
+	})
+}
+
+func TestCursorsAreWrittenOnlyWhereTheyMoved(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.process("one").serve(b.job("daily", "0 5 * * *"), b.job("often", "*/10 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpNone }))
+		until(12 * time.Minute)
+		b.sql(`CREATE TABLE writes (job TEXT)`, `CREATE TRIGGER watch AFTER UPDATE ON schedules BEGIN INSERT INTO writes VALUES (new.job); END`)
+		until(65 * time.Minute)
+		p.stop()
+		l := b.ledger()
+		defer l.Close() //nolint:errcheck // it was only read
+		kept, err := l.Schedules(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := time.Date(2000, 1, 1, 1, 0, 0, 0, time.UTC); !kept["often"].Cursor.Equal(want) {
+			t.Errorf("the cursor is %v, want %v", kept["often"].Cursor, want)
+		}
+		if n := b.count(`SELECT count(*) FROM writes WHERE job = 'often'`); n != 5 {
+			t.Errorf("the cursor of often was written %d times, want 5", n)
+		}
+		if n := b.count(`SELECT count(*) FROM writes WHERE job = 'daily'`); n != 0 {
+			t.Errorf("the cursor of daily was written %d times, want never", n)
+		}
+	})
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -167,6 +168,35 @@ func (b *bench) ledger() *ledger.Ledger {
 		b.t.Fatal(err)
 	}
 	return l
+}
+
+// sql changes the ledger behind the back of all processes.
+func (b *bench) sql(statements ...string) {
+	b.t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(b.state, "runner.db"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // every statement was checked
+	for _, statement := range statements {
+		if _, err := db.ExecContext(b.t.Context(), statement); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// count asks the ledger for a number.
+func (b *bench) count(query string) (n int) {
+	b.t.Helper()
+	db, err := sql.Open("sqlite", filepath.Join(b.state, "runner.db"))
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer db.Close() //nolint:errcheck // it was only read
+	if err := db.QueryRowContext(b.t.Context(), query).Scan(&n); err != nil {
+		b.t.Fatal(err)
+	}
+	return n
 }
 
 // runs returns the runs in the ledger in the order of their claims.

@@ -236,7 +236,7 @@ func (r *run) alone(ctx context.Context) error {
 		if other.ID >= rec.run.ID {
 			continue
 		}
-		if r.InTurn && (late(r.Job, rec.run) || late(r.Job, other)) {
+		if r.caughtUp() || r.InTurn && late(r.Job, other) {
 			return &Waiting{other}
 		}
 		if r.Job.Concurrency == jobs.Forbid {
@@ -249,6 +249,10 @@ func (r *run) alone(ctx context.Context) error {
 	}
 	return nil
 }
+
+// caughtUp reports whether the run is that of a missed occurrence that waits its
+// turn.
+func (r *run) caughtUp() bool { return r.InTurn && r.record != nil && late(r.Job, r.record.run) }
 
 // late reports whether a run was not claimed on time, but to catch up with an
 // occurrence that was missed. All replicas see the same.

@@ -314,7 +314,11 @@ func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error
 		return true, &Failure{Kind: fault.Skipped, Message: "skipped: another task, which could not be found, is at work on the same paths"}
 	}
 	name := fmt.Sprintf("task %s (%q)", other.TaskID, other.Label)
-	switch r.Job.Concurrency {
+	policy := r.Job.Concurrency
+	if r.ofJob(other) && r.caughtUp() {
+		policy = jobs.Allow
+	}
+	switch policy {
 	case jobs.Allow:
 		r.log.Info("waiting for another task on the same paths", "other_task_id", other.TaskID, "label", other.Label)
 	case jobs.Replace:

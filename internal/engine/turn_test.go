@@ -126,6 +126,29 @@ func TestWhatIsCaughtUpWithWaitsItsTurn(t *testing.T) {
 	}
 }
 
+func TestWhatIsCaughtUpWithWaitsForATaskOfItsJob(t *testing.T) {
+	for _, policy := range []jobs.Concurrency{jobs.Forbid, jobs.Replace} {
+		t.Run(string(policy), func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				job := b.job("hourly", "0 * * * *", all, with(policy))
+				p := b.process("one").serve(job)
+				until(30 * time.Minute)
+				p.stop()
+				until(150 * time.Minute)
+				b.stall()
+				b.start(engine.Order{Job: job, Key: "manual:x", At: time.Now()})
+				p = b.process("two").serve(job)
+				until(170 * time.Minute)
+				b.releaseAfter(0)
+				until(175 * time.Minute)
+				p.stop()
+				b.wantRuns(succeeded("01", "02")...)
+				b.wantTasks("SUCCEEDED hourly manual:x", "SUCCEEDED hourly 2000-01-01T01:00:00Z", "SUCCEEDED hourly 2000-01-01T02:00:00Z")
+			})
+		})
+	}
+}
+
 func TestWhatIsOnTimeIsStillSkippedOrReplaces(t *testing.T) {
 	tests := map[jobs.Concurrency][]string{
 		jobs.Forbid:  {"hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T02:00:00Z skipped", "hourly 2000-01-01T03:00:00Z succeeded"},
