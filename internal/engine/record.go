@@ -317,21 +317,8 @@ func (rec *record) succeeded(p *part) bool {
 // over reports whether a step was finished by an earlier start.
 func (rec *record) over(at jobs.Place) bool { return rec != nil && at.Step < rec.run.Step }
 
-// advance writes down that an attempt at a place begins.
-func (rec *record) advance(ctx context.Context, p *part) error {
-	if rec == nil {
-		return nil
-	}
-	if run := rec.run; run.Step != p.place.Step || run.Attempt != p.attempt {
-		if err := rec.ledger.Advance(ctx, run.ID, rec.holder, run.State, p.place.Step, p.attempt); err != nil {
-			return unusable(fmt.Errorf("record the step that is reached: %w", err))
-		}
-		run.Step, run.Attempt = p.place.Step, p.attempt
-	}
-	return nil
-}
-
-// submit writes down a submission. Nothing may be sent before that.
+// submit writes down a submission. Nothing may be sent before that, and the
+// attempt counts from then on.
 func (rec *record) submit(ctx context.Context, p *part, doc transfer.Document) error {
 	if rec == nil {
 		return nil
@@ -339,15 +326,12 @@ func (rec *record) submit(ctx context.Context, p *part, doc transfer.Document) e
 	if s, ok := rec.last(p.place); ok && s.ID == p.submissionID {
 		return nil // it is a repetition
 	}
-	if err := rec.advance(ctx, p); err != nil {
-		return err
-	}
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		return fmt.Errorf("encode the submission: %w", err)
 	}
 	s := ledger.Submission{
-		ID: p.submissionID, Run: rec.run.ID, Step: p.place.Step, Part: p.place.Part, Attempt: p.attempt,
+		ID: p.submissionID, Run: rec.run.ID, Step: p.place.Step, Part: p.place.Part, Attempt: p.attempt, Tries: p.tries,
 		Label: doc.Head().Label, Document: raw, Created: time.Now(),
 	}
 	if err := rec.ledger.Submit(ctx, rec.holder, s); err != nil {
@@ -355,6 +339,7 @@ func (rec *record) submit(ctx context.Context, p *part, doc transfer.Document) e
 	}
 	s.Document = nil // the part has it
 	rec.sent[p.place] = s
+	rec.run.Step, rec.run.Attempt, rec.run.Again = p.place.Step, p.attempt, false
 	return nil
 }
 
@@ -367,8 +352,6 @@ func (rec *record) accepted(ctx context.Context, p *part, taskID string) {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()
 	p.unrecorded(rec.ledger.Accepted(ctx, p.submissionID, taskID))
-	rec.run.State, rec.run.Step, rec.run.Attempt = ledger.Submitted, p.place.Step, p.attempt
-	p.unrecorded(rec.ledger.Advance(ctx, rec.run.ID, rec.holder, ledger.Submitted, p.place.Step, p.attempt))
 }
 
 // adopted writes down a task that was found by its label. Where the ledger has

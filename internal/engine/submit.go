@@ -119,12 +119,14 @@ func (r *part) labeled(ctx context.Context) (found *transfer.Task, err error) {
 // resume goes on with what the ledger has of this place.
 func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err error) {
 	r.attempt, r.submissionID = s.Attempt, s.ID
-	again := r.record.run.Step == s.Step && r.record.run.Attempt > s.Attempt // somebody wants another attempt
+	again := r.record.run.Again && r.record.run.Step == s.Step
 	if !again {
-		r.tries = s.Attempt - 1
+		r.tries = s.Tries
 	}
-	switch {
-	case again && s.Status == string(transfer.Failed):
+	switch ended, err := r.failed(ctx, s, again); {
+	case err != nil:
+		return false, err
+	case ended:
 		r.next()
 		return false, nil
 	case s.TaskID != "":
@@ -156,6 +158,28 @@ func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 	doc.Head().Deadline = r.doc.Head().Deadline
 	r.doc = doc // as it may have been sent
 	return false, nil
+}
+
+// failed reports whether the task of a submission is of no use to an operator
+// who wants another attempt: it has failed, or Globus does not know it any more.
+func (r *part) failed(ctx context.Context, s ledger.Submission, again bool) (bool, error) {
+	switch {
+	case !again || s.TaskID == "":
+		return false, nil
+	case s.Status != "":
+		return s.Status == string(transfer.Failed), nil
+	}
+	task, err := r.tasks.look(ctx, s.TaskID, 0) // its end was not written down
+	if gone(err) {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("look at the task of the attempt before: %w", err)
+	}
+	if task.Status == transfer.Failed {
+		r.record.ended(ctx, r, task.Status)
+	}
+	return task.Status == transfer.Failed, nil
 }
 
 // adopt takes over a task that an earlier start submitted.

@@ -1,11 +1,27 @@
 package ledger
 
-import "context"
+import (
+	"context"
+	"log/slog"
+)
+
+// OpenVersion is Open as the program did it when the schema had that version.
+func OpenVersion(ctx context.Context, url string, log *slog.Logger, version int) (*Ledger, error) {
+	return open(ctx, url, log, schema()[:version])
+}
 
 // Migrate takes the ledger to the version after the newest one by a further
 // migration.
 func (l *Ledger) Migrate(ctx context.Context, migration string) error {
 	return l.upgrade(ctx, append(schema(), migration))
+}
+
+// Exec changes the ledger by statements of its own.
+func (l *Ledger) Exec(ctx context.Context, statements string) error {
+	return l.store.exclusive(ctx, func(ctx context.Context, s session) error {
+		_, err := s.conn.ExecContext(ctx, statements)
+		return err
+	})
 }
 
 // LimitPages makes the disk of a SQLite ledger full at n pages.

@@ -127,6 +127,30 @@ func TestAnOlderSchemaIsBroughtUpToDate(t *testing.T) {
 	})
 }
 
+func TestAnAttemptThatAnOlderProgramWasAskedForIsStillWanted(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		old, err := ledger.OpenVersion(t.Context(), url, logger(t), 1)
+		ok(t, err)
+		ok(t, old.Exec(t.Context(), `
+			INSERT INTO runs (id, job, key, due, holder, lease_until, claimed, attempt) VALUES
+				(1, 'j', 'asked for', 0, '', 0, 1, 3), (2, 'j', 'cut off', 0, 'dead', 1, 1, 3);
+			INSERT INTO submissions (id, run, step, part, attempt, label, document, created)
+				SELECT 's' || id, id, 0, 0, 2, '', '', 1 FROM runs`))
+		ok(t, old.Close())
+
+		l := open(t, url)
+		if r := get(t, l, 1); !r.Again || r.Attempt != 2 {
+			t.Errorf("got %+v, want another attempt after the second", r)
+		}
+		if r := get(t, l, 2); r.Again {
+			t.Errorf("got %+v, want no attempt that nobody asked for", r)
+		}
+		if s, err := l.Submissions(t.Context(), 2); err != nil || len(s) != 1 || s[0].Tries != 1 {
+			t.Errorf("got %+v, %v, want one try before the second attempt", s, err)
+		}
+	})
+}
+
 func TestAMigrationThatFailsChangesNothing(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)

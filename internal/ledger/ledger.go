@@ -69,6 +69,10 @@ type store interface {
 // cannot be used makes the error of every method an [*Error]. No error and no
 // log holds the url's password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Ledger, error) {
+	return open(ctx, url, log, schema())
+}
+
+func open(ctx context.Context, url string, log *slog.Logger, migrations []string) (*Ledger, error) {
 	var (
 		s   store
 		err error
@@ -87,7 +91,7 @@ func Open(ctx context.Context, url string, log *slog.Logger) (*Ledger, error) {
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	l := &Ledger{store: s, log: log}
-	if err := l.upgrade(ctx, schema()); err != nil {
+	if err := l.upgrade(ctx, migrations); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
 	return l, nil
@@ -125,6 +129,7 @@ func (l *Ledger) read(ctx context.Context, doing string, f func(context.Context,
 // @bytes (a type), @id (a type: the engine counts up, no number comes twice).
 type dialect struct {
 	tables string // selects the names of all tables
+	begin  string // begins a transaction; empty if every change is made in one
 	words  *strings.Replacer
 	args   func([]any) []any // adds what the words need
 }
@@ -137,6 +142,29 @@ type session struct {
 	// the driver does that itself.
 	prepared map[string]*sql.Stmt
 }
+
+// together makes the changes of f as one: all of them are made, or none.
+func (s session) together(ctx context.Context, f func() error) error {
+	if s.begin == "" {
+		return f()
+	}
+	if _, err := s.exec(ctx, s.begin); err != nil {
+		return err
+	}
+	err := f()
+	if err == nil {
+		_, err = s.exec(ctx, "COMMIT")
+	}
+	if err != nil { // whoever gets the connection next must not be in the transaction
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), rollbackTime)
+		defer cancel()
+		_, _ = s.exec(ctx, "ROLLBACK") // if this fails, the connection is lost and the server rolls back
+	}
+	return err
+}
+
+// rollbackTime bounds the end of a transaction whose context may have ended.
+const rollbackTime = 5 * time.Second
 
 // exec returns the number of rows that the statement changed.
 func (s session) exec(ctx context.Context, query string, args ...any) (int, error) {

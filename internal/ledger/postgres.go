@@ -122,6 +122,7 @@ func (l *postgresStore) close() error { return l.db.Close() }
 func (l *postgresStore) dialect() dialect {
 	return dialect{
 		tables: `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`,
+		begin:  "BEGIN",
 		words: strings.NewReplacer(
 			"@now", "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
 			"@lock", "FOR UPDATE",
@@ -137,9 +138,10 @@ func (l *postgresStore) read(ctx context.Context, f func(context.Context, sessio
 	return l.write(ctx, f)
 }
 
-// write relies on that a single statement is a transaction of its own, and that
-// every change may be repeated. When a server that was there restarts, or the
-// connection breaks, it is tried again for a while.
+// write relies on that a single statement is a transaction of its own, as are
+// several that are made together, and that every change may be repeated. When a
+// server that was there restarts, or the connection breaks, it is tried again
+// for a while.
 func (l *postgresStore) write(ctx context.Context, f func(context.Context, session) error) error {
 	return l.within(ctx, answerTimeout, attemptTimeout, f)
 }
@@ -231,19 +233,12 @@ func passes(err error) bool {
 
 func (l *postgresStore) exclusive(ctx context.Context, f func(context.Context, session) error) error {
 	return l.within(ctx, answerTimeout, answerTimeout, func(ctx context.Context, s session) error {
-		if _, err := s.exec(ctx, "BEGIN"); err != nil {
-			return err
-		}
-		_, err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", exclusiveLock)
-		if err == nil {
-			err = f(ctx, s)
-		}
-		if err != nil {
-			_, _ = s.exec(ctx, "ROLLBACK") // if this fails, the connection is lost and the server rolls back
-			return err
-		}
-		_, err = s.exec(ctx, "COMMIT")
-		return err
+		return s.together(ctx, func() error {
+			if _, err := s.exec(ctx, "SELECT pg_advisory_xact_lock($1)", exclusiveLock); err != nil {
+				return err
+			}
+			return f(ctx, s)
+		})
 	})
 }
 

@@ -39,8 +39,12 @@ type Run struct {
 	Key string    // of the occurrence
 	Due time.Time // zero if the occurrence has no instant
 
-	Step    int // the step it has reached, from 0
-	Attempt int // from 1
+	// Step and Attempt are those of the newest submission; 0 and 1 before the
+	// first. Again says that an operator wants another attempt at that step,
+	// which is not submitted yet.
+	Step    int
+	Attempt int
+	Again   bool
 
 	Holder          string    // who works on it, or did last
 	LeaseUntil      time.Time // when others may take it over; zero if anybody may
@@ -65,7 +69,7 @@ type Outcome struct {
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
 }
 
-const runColumns = `id, job, key, due, step, attempt, holder, lease_until, cancel_requested, claims, claimed, finished,
+const runColumns = `id, job, key, due, step, attempt, again, holder, lease_until, cancel_requested, claims, claimed, finished,
 	state, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults`
 
 // scanRun reads the columns of a run, and those that a statement has besides.
@@ -74,7 +78,7 @@ func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
 	err := rows.Scan(append([]any{
 		&r.ID, &r.Job, &r.Key,
 		instant{&r.Due},
-		&r.Step, &r.Attempt, &r.Holder,
+		&r.Step, &r.Attempt, &r.Again, &r.Holder,
 		instant{&r.LeaseUntil},
 		&r.CancelRequested, &r.Claims,
 		instant{&r.Claimed},
@@ -213,23 +217,6 @@ func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duratio
 	return runs, nil
 }
 
-// Advance records that a run has reached a state that is not final, a step and
-// an attempt. If the run is not the holder's, the error is ErrLost.
-func (l *Ledger) Advance(ctx context.Context, run int64, holder string, state State, step, attempt int) error {
-	if state != Claimed && state != Submitted {
-		return fmt.Errorf("advance run %d: %q is not a state of an unfinished run", run, state)
-	}
-	return l.write(ctx, fmt.Sprintf("advance run %d", run), func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `UPDATE runs SET state = $3, step = $4, attempt = $5 WHERE `+fence,
-			run, holder, string(state), step, attempt)
-		if err != nil || n > 0 {
-			return err
-		}
-		_, err = s.lost(ctx, run)
-		return err
-	})
-}
-
 // Finish records how a run ended. That stays, unless somebody asks for
 // [Ledger.Retry]. If the run is not the holder's, the error is ErrLost; that it
 // ended in the same way before is none.
@@ -301,13 +288,13 @@ func (l *Ledger) CancelRequests(ctx context.Context, holder string) ([]int64, er
 	return ids, err
 }
 
-// Retry makes a run that ended without success claimable again, as the next
-// attempt at the step it had reached. If it succeeded or has not ended, the
-// error is ErrState.
+// Retry makes a run that ended without success claimable again, and notes that
+// another attempt is wanted at the step it had reached. The next [Ledger.Submit]
+// fulfills the wish. If the run succeeded or has not ended, the error is ErrState.
 func (l *Ledger) Retry(ctx context.Context, run int64) error {
 	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
 		n, err := s.exec(ctx, `
-			UPDATE runs SET state = 'claimed', attempt = attempt + 1, holder = '', lease_until = 0, cancel_requested = 0,
+			UPDATE runs SET state = 'claimed', again = 1, holder = '', lease_until = 0, cancel_requested = 0,
 				finished = 0, class = '', code = '', message = '', request_id = '',
 				files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0
 			WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)

@@ -105,7 +105,7 @@ func TestClaimOfWhatIsThere(t *testing.T) {
 		for name, tt := range tests {
 			t.Run(name, func(t *testing.T) {
 				r := claim(t, l, "j", name, "a", tt.lease)
-				ok(t, l.Advance(t.Context(), r.ID, "a", ledger.Submitted, 2, 3))
+				ok(t, l.Submit(t.Context(), "a", ledger.Submission{ID: name, Run: r.ID, Step: 2, Attempt: 3}))
 				if tt.finish {
 					ok(t, l.Finish(t.Context(), r.ID, "a", ledger.Outcome{State: ledger.Failed}))
 				}
@@ -189,7 +189,6 @@ func TestWhoLostTheLeaseChangesNothing(t *testing.T) {
 		claim(t, l, "j", "1", "slow", -time.Second)
 		r := claim(t, l, "j", "1", "quick", time.Hour)
 
-		wantError(t, "Advance", l.Advance(ctx, r.ID, "slow", ledger.Submitted, 1, 1), ledger.ErrLost)
 		wantError(t, "Submit", l.Submit(ctx, "slow", ledger.Submission{ID: "s", Run: r.ID}), ledger.ErrLost)
 		wantError(t, "Finish", l.Finish(ctx, r.ID, "slow", ledger.Outcome{State: ledger.Failed}), ledger.ErrLost)
 		if d := cmp.Diff(r, get(t, l, r.ID)); d != "" {
@@ -198,7 +197,6 @@ func TestWhoLostTheLeaseChangesNothing(t *testing.T) {
 		if s, err := l.Submissions(ctx, r.ID); err != nil || len(s) != 0 {
 			t.Errorf("got submissions %v, %v", s, err)
 		}
-		wantError(t, "Advance of none", l.Advance(ctx, 99, "slow", ledger.Submitted, 1, 1), ledger.ErrNone)
 		wantError(t, "Finish of none", l.Finish(ctx, 99, "slow", ledger.Outcome{State: ledger.Failed}), ledger.ErrNone)
 		wantError(t, "Submit to none", l.Submit(ctx, "slow", ledger.Submission{ID: "s", Run: 99}), ledger.ErrNone)
 	})
@@ -209,7 +207,7 @@ func TestFinishIsForEver(t *testing.T) {
 		l := open(t, url)
 		ctx := t.Context()
 		r := claim(t, l, "j", "1", "me", time.Hour)
-		ok(t, l.Advance(ctx, r.ID, "me", ledger.Submitted, 1, 2))
+		ok(t, l.Submit(ctx, "me", ledger.Submission{ID: "s1", Run: r.ID, Step: 1, Attempt: 2}))
 		o := ledger.Outcome{
 			State: ledger.Failed, Class: "hopeless", Code: "PERMISSION_DENIED", Message: "no\nway \xff\x00", RequestID: "r1",
 			Files: 1 << 40, FilesSkipped: 2, Bytes: 1 << 60, SkippedErrors: 4, Faults: 5,
@@ -227,7 +225,6 @@ func TestFinishIsForEver(t *testing.T) {
 
 		ok(t, l.Finish(ctx, r.ID, "me", o)) // its answer may have been lost
 		wantError(t, "another outcome", l.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.Succeeded}), ledger.ErrLost)
-		wantError(t, "advance", l.Advance(ctx, r.ID, "me", ledger.Claimed, 1, 1), ledger.ErrLost)
 		wantError(t, "submit", l.Submit(ctx, "me", ledger.Submission{ID: "s", Run: r.ID}), ledger.ErrLost)
 		if d := cmp.Diff(want, get(t, l, r.ID), cmpopts.IgnoreFields(ledger.Run{}, "Claims")); d != "" {
 			t.Error(d)
@@ -238,11 +235,6 @@ func TestFinishIsForEver(t *testing.T) {
 func TestStatesAreChecked(t *testing.T) {
 	l := open(t, engines["sqlite"](t))
 	r := claim(t, l, "j", "1", "me", time.Hour)
-	for _, s := range []ledger.State{ledger.Succeeded, ledger.Skipped, "", "done"} {
-		if l.Advance(t.Context(), r.ID, "me", s, 0, 1) == nil {
-			t.Errorf("advanced to %q", s)
-		}
-	}
 	for _, s := range []ledger.State{ledger.Claimed, ledger.Submitted, "", "done"} {
 		if l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: s}) == nil {
 			t.Errorf("finished as %q", s)
@@ -258,7 +250,7 @@ func TestRetryMakesARunClaimable(t *testing.T) {
 			ledger.Succeeded: false, ledger.Failed: true, ledger.Canceled: true, ledger.TimedOut: true, ledger.Skipped: true, ledger.Claimed: false,
 		} {
 			r := claim(t, l, "j", string(state), "me", time.Hour)
-			ok(t, l.Advance(ctx, r.ID, "me", ledger.Submitted, 1, 2))
+			ok(t, l.Submit(ctx, "me", ledger.Submission{ID: string(state), Run: r.ID, Step: 1, Attempt: 2}))
 			if state.Final() {
 				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: state, Message: "m", Files: 3}))
 			}
@@ -268,13 +260,17 @@ func TestRetryMakesARunClaimable(t *testing.T) {
 			}
 			ok(t, l.Retry(ctx, r.ID))
 			want := &ledger.Run{
-				ID: r.ID, Job: "j", Key: string(state), Due: due, Step: 1, Attempt: 3, Claimed: r.Claimed,
+				ID: r.ID, Job: "j", Key: string(state), Due: due, Step: 1, Attempt: 2, Again: true, Claimed: r.Claimed,
 				Outcome: ledger.Outcome{State: ledger.Claimed},
 			}
 			if d := cmp.Diff(want, get(t, l, r.ID), cmpopts.IgnoreFields(ledger.Run{}, "Claims")); d != "" {
 				t.Error(d)
 			}
 			claim(t, l, "j", string(state), "another", time.Hour)
+			ok(t, l.Submit(ctx, "another", ledger.Submission{ID: string(state) + "3", Run: r.ID, Step: 1, Attempt: 3}))
+			if got := get(t, l, r.ID); got.Again || got.Attempt != 3 {
+				t.Errorf("got %+v after the submission, want the wish fulfilled by attempt 3", got)
+			}
 		}
 		wantError(t, "retry of none", l.Retry(ctx, 99), ledger.ErrNone)
 	})

@@ -81,6 +81,11 @@ CREATE TABLE schedules (
 	suspended BIGINT NOT NULL,
 	cursor    BIGINT NOT NULL
 );
+`, `
+ALTER TABLE runs ADD COLUMN again BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE submissions ADD COLUMN tries BIGINT NOT NULL DEFAULT 0;
+UPDATE submissions SET tries = attempt - 1;
+UPDATE runs SET again = 1, attempt = attempt - 1 WHERE finished = 0 AND holder = '';
 `}
 }
 

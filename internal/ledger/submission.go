@@ -15,6 +15,9 @@ type Submission struct {
 	// Step, Part and Attempt are its place in the run, which it has for
 	// itself. Part counts the tasks of one step, from 0.
 	Step, Part, Attempt int
+	// Tries is how many attempts failed before this one, of those that count:
+	// after [Ledger.Retry] the count begins anew.
+	Tries int
 
 	Label    string
 	Document []byte    // as it is sent
@@ -24,13 +27,13 @@ type Submission struct {
 	Accepted time.Time // zero if Globus did not confirm it yet
 }
 
-const submissionColumns = `id, run, step, part, attempt, label, document, task_id, status, created, accepted`
+const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted`
 
 func (s session) submissions(ctx context.Context, where string, args ...any) ([]Submission, error) {
 	var all []Submission
 	err := s.query(ctx, func(rows *sql.Rows) error {
 		var m Submission
-		err := rows.Scan(&m.ID, &m.Run, &m.Step, &m.Part, &m.Attempt, &m.Label, &m.Document,
+		err := rows.Scan(&m.ID, &m.Run, &m.Step, &m.Part, &m.Attempt, &m.Tries, &m.Label, &m.Document,
 			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted})
 		all = append(all, m)
 		return err
@@ -38,8 +41,8 @@ func (s session) submissions(ctx context.Context, where string, args ...any) ([]
 	return all, err
 }
 
-// Submit records a submission before it is sent. After an error it must not
-// be sent: ErrLost if the run is not the holder's, ErrExists if another
+// Submit records a submission before it is sent, and with it that the run has
+// reached this step and attempt. After an error it must not be sent: ErrLost if the run is not the holder's, ErrExists if another
 // submission has the same place or the same id. That the same one is recorded
 // already is none. TaskID, Status and the instants of m are ignored.
 func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error {
@@ -48,22 +51,31 @@ func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error 
 	}
 	m.Label = text(m.Label)
 	return l.write(ctx, fmt.Sprintf("record submission %s of run %d", m.ID, m.Run), func(ctx context.Context, s session) error {
-		// The lock keeps a take-over from slipping in between the look at the
-		// holder and the insert.
-		n, err := s.exec(ctx, `
-			INSERT INTO submissions (id, run, step, part, attempt, label, document, created)
-			SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS TEXT), CAST($8 AS @bytes), @now
-			FROM runs WHERE `+fence+` @lock
-			ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Label, m.Document)
-		if err != nil || n > 0 {
-			return err
-		}
-		r, err := s.lost(ctx, m.Run)
-		if r == nil || r.State.Final() || r.Holder != holder {
-			return err
-		}
-		return s.resubmitted(ctx, m)
+		return s.together(ctx, func() error { return s.submit(ctx, holder, m) })
 	})
+}
+
+func (s session) submit(ctx context.Context, holder string, m Submission) error {
+	// The lock keeps a take-over from slipping in between the look at the
+	// holder and the insert.
+	n, err := s.exec(ctx, `
+		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created)
+		SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT),
+			CAST($8 AS TEXT), CAST($9 AS @bytes), @now
+		FROM runs WHERE `+fence+` @lock
+		ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Tries, m.Label, m.Document)
+	if err != nil {
+		return err
+	}
+	if n > 0 {
+		_, err = s.exec(ctx, `UPDATE runs SET step = $2, attempt = $3, again = 0 WHERE id = $1`, m.Run, m.Step, m.Attempt)
+		return err
+	}
+	r, err := s.lost(ctx, m.Run)
+	if r == nil || r.State.Final() || r.Holder != holder {
+		return err
+	}
+	return s.resubmitted(ctx, m)
 }
 
 // resubmitted returns an error unless m is what the ledger holds already.
@@ -88,13 +100,24 @@ func (s session) resubmitted(ctx context.Context, m Submission) error {
 	return nil
 }
 
-// Accepted records which task a submission became. It needs no lease: it is
-// so, whoever finds out. A second task for the same submission is ErrExists.
+// Accepted records which task a submission became, and that its run is
+// submitted unless it has ended. It needs no lease: it is so, whoever finds
+// out. A second task for the same submission is ErrExists.
 func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) error {
 	return l.write(ctx, "record the task of submission "+submissionID, func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `
-			UPDATE submissions SET task_id = $2, accepted = CASE WHEN accepted = 0 THEN @now ELSE accepted END
-			WHERE id = $1 AND (task_id = '' OR task_id = $2)`, submissionID, taskID)
+		n := 0
+		err := s.together(ctx, func() (err error) {
+			n, err = s.exec(ctx, `
+				UPDATE submissions SET task_id = $2, accepted = CASE WHEN accepted = 0 THEN @now ELSE accepted END
+				WHERE id = $1 AND (task_id = '' OR task_id = $2)`, submissionID, taskID)
+			if err != nil || n == 0 {
+				return err
+			}
+			_, err = s.exec(ctx, `
+				UPDATE runs SET state = 'submitted'
+				WHERE id = (SELECT run FROM submissions WHERE id = $1) AND finished <= 0`, submissionID)
+			return err
+		})
 		if err != nil || n > 0 {
 			return err
 		}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -62,6 +63,46 @@ func TestSubmitTakesAPlaceOnce(t *testing.T) {
 		got, err := l.Submissions(ctx, r.ID)
 		if err != nil || len(got) != 1 {
 			t.Errorf("got %v, %v", got, err)
+		}
+	})
+}
+
+func TestAttemptCountsWithItsSubmissionOrNotAtAll(t *testing.T) {
+	refuse := map[string]string{
+		"sqlite":   `CREATE TRIGGER few BEFORE UPDATE OF attempt ON runs WHEN NEW.attempt = 2 BEGIN SELECT RAISE(ABORT, 'few'); END`,
+		"postgres": `ALTER TABLE runs ADD CONSTRAINT few CHECK (attempt <> 2)`,
+	}
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		scheme, _, _ := strings.Cut(url, ":")
+		ok(t, l.Exec(t.Context(), refuse[scheme]))
+		r := claim(t, l, "j", "1", "me", time.Hour)
+		if err := l.Submit(t.Context(), "me", ledger.Submission{ID: "s2", Run: r.ID, Step: 1, Attempt: 2}); err == nil {
+			t.Error("the attempt was recorded")
+		}
+		if s, err := l.Submissions(t.Context(), r.ID); err != nil || len(s) != 0 {
+			t.Errorf("got the submissions %+v, %v, want none", s, err)
+		}
+		ok(t, l.Submit(t.Context(), "me", ledger.Submission{ID: "s3", Run: r.ID, Step: 1, Attempt: 3}))
+		if got := get(t, l, r.ID); got.Step != 1 || got.Attempt != 3 {
+			t.Errorf("got %+v, want step 1 and attempt 3", got)
+		}
+	})
+}
+
+func TestTaskOfASubmissionMakesItsRunSubmitted(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		for key, want := range map[string]ledger.State{"open": ledger.Submitted, "over": ledger.Failed} {
+			r := claim(t, l, "j", key, "me", time.Hour)
+			ok(t, l.Submit(t.Context(), "me", ledger.Submission{ID: key, Run: r.ID}))
+			if want.Final() {
+				ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: want}))
+			}
+			ok(t, l.Accepted(t.Context(), key, "task of "+key))
+			if got := get(t, l, r.ID).State; got != want {
+				t.Errorf("%s: got %s, want %s", key, got, want)
+			}
 		}
 	})
 }

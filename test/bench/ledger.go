@@ -115,9 +115,6 @@ func recordRun(ctx context.Context, l *ledger.Ledger, key string) error {
 	if err := l.Accepted(ctx, key, "task "+key); err != nil {
 		return err
 	}
-	if err := l.Advance(ctx, run.ID, holder, ledger.Submitted, 0, 1); err != nil {
-		return err
-	}
 	if err := l.Ended(ctx, key, "SUCCEEDED"); err != nil {
 		return err
 	}
