@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
@@ -38,6 +39,9 @@ type runDocument struct {
 	Faults           int64 `json:"faults"`
 
 	Error       *problem             `json:"error,omitempty"`
+	Next        string               `json:"next,omitempty"` // the next command
+	Paths       []pathDocument       `json:"paths,omitempty"`
+	MorePaths   int                  `json:"more_paths,omitempty"`
 	Submissions []submissionDocument `json:"submissions,omitempty"`
 	Events      []eventDocument      `json:"events,omitempty"`
 }
@@ -46,6 +50,7 @@ type runDocument struct {
 type submissionDocument struct {
 	SubmissionID string    `json:"submission_id"`
 	TaskID       string    `json:"task_id,omitempty"`
+	URL          string    `json:"url,omitempty"` // the task's page
 	Status       string    `json:"status,omitempty"`
 	Label        string    `json:"label"`
 	Attempt      int       `json:"attempt"`
@@ -212,38 +217,58 @@ func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 		return err
 	}
 	for _, s := range sent {
-		doc.Submissions = append(doc.Submissions, submissionDocument{s.ID, s.TaskID, s.Status, s.Label, s.Attempt, s.Created, s.Document})
+		page := ""
+		if s.TaskID != "" {
+			page = taskPage + s.TaskID
+		}
+		doc.Submissions = append(doc.Submissions, submissionDocument{s.ID, s.TaskID, page, s.Status, s.Label, s.Attempt, s.Created, s.Document})
 	}
 	notes, err := l.Notes(ctx, id)
 	if err != nil {
 		return err
 	}
-	for _, n := range notes {
-		doc.Events = append(doc.Events, eventDocument{n.At, n.Kind, n.Text})
+	doc.Events = timeline(r, sent, notes)
+	doc.Paths, doc.MorePaths = pathsOf(sent)
+	doc.Next = nextCommand(r, sent)
+	return a.print(doc, func(w io.Writer) { doc.text(w) })
+}
+
+// text prints all that is known of a run.
+func (d *runDocument) text(w io.Writer) {
+	pairs := []string{"run", strconv.FormatInt(d.Run, 10), "job", d.Job, "occurrence", d.Key, "state", d.State}
+	if d.Finished != nil {
+		pairs = append(pairs, "exit status", strconv.Itoa(d.ExitCode))
 	}
-	return a.print(doc, func(w io.Writer) {
-		finished := ""
-		if doc.Finished != nil {
-			finished = doc.Finished.Format(time.RFC3339)
-		}
-		record(w, "run", strconv.FormatInt(id, 10), "job", doc.Job, "occurrence", doc.Key, "state", doc.State, "why", r.Message,
-			"held by", doc.Holder, "started", doc.Claimed.Format(time.RFC3339), "finished", finished,
-			"files", fmt.Sprintf("%d transferred, %d skipped because they were there", r.Files, r.FilesSkipped), "bytes", size(r.Bytes))
-		var rows [][]string
-		for _, s := range sent {
-			rows = append(rows, []string{strconv.Itoa(s.Attempt), s.TaskID, s.Status, s.ID, s.Label})
-		}
-		if len(rows) > 0 {
-			table(w, []string{"ATTEMPT", "TASK", "STATUS", "SUBMISSION", "LABEL"}, rows)
-		}
-		rows = nil
-		for _, n := range notes {
-			rows = append(rows, []string{n.At.Format(time.RFC3339), n.Kind, n.Text})
-		}
-		if len(rows) > 0 {
-			table(w, []string{"TIME", "EVENT", "WHAT"}, rows)
-		}
-	})
+	if d.Error != nil {
+		pairs = append(pairs, "why", plain.Line(d.Error.Message))
+	}
+	pairs = append(pairs, "next", d.Next, "held by", d.Holder, "started", d.Claimed.Format(time.RFC3339))
+	if d.Finished != nil {
+		pairs = append(pairs, "finished", d.Finished.Format(time.RFC3339))
+	}
+	pairs = append(pairs, "files", fmt.Sprintf("%d transferred, %d skipped because they were there", d.FilesTransferred, d.FilesSkipped), "bytes", size(d.BytesTransferred))
+	for _, p := range d.Paths {
+		pairs = append(pairs, "path", plain.Line(p.text()))
+	}
+	if d.MorePaths > 0 {
+		pairs = append(pairs, "path", fmt.Sprintf("and %d more", d.MorePaths))
+	}
+	for _, s := range d.Submissions {
+		pairs = append(pairs, "see", s.URL)
+	}
+	record(w, pairs...)
+	var rows [][]string
+	for _, s := range d.Submissions {
+		rows = append(rows, []string{strconv.Itoa(s.Attempt), s.TaskID, s.Status, s.SubmissionID, s.Label})
+	}
+	if len(rows) > 0 {
+		table(w, []string{"ATTEMPT", "TASK", "STATUS", "SUBMISSION", "LABEL"}, rows)
+	}
+	rows = nil
+	for _, e := range d.Events {
+		rows = append(rows, []string{e.Time.Format(time.RFC3339), e.Kind, e.Text})
+	}
+	table(w, []string{"TIME", "EVENT", "WHAT"}, rows)
 }
 
 func (a *app) runsChangeCommand(name, short string, change func(*ledger.Ledger, context.Context, int64) error, said string) *cobra.Command {
@@ -259,6 +284,9 @@ func (a *app) runsChangeCommand(name, short string, change func(*ledger.Ledger, 
 			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
 				if err := change(l, ctx, id); err != nil {
 					return noRun(id, err)
+				}
+				if err := l.Note(ctx, id, time.Now(), name+"_requested", "by runner runs "+name); err != nil {
+					return err
 				}
 				return a.print(map[string]any{"run": id}, func(w io.Writer) { fmt.Fprintf(w, said+"\n", id) })
 			})

@@ -95,6 +95,9 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 	if rec.Claimed != nil {
 		rec.Claimed(run)
 	}
+	if len(r.record.sent) > 0 {
+		r.record.note(ctx, r, "resumed", "by "+rec.Holder)
+	}
 	if err == nil {
 		err = r.do(ctx)
 	} else {

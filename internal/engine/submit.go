@@ -67,6 +67,7 @@ func (r *part) do(ctx context.Context) error {
 		}
 		delay := r.Job.Backoff << min(r.tries, 10)
 		r.log.Warn("attempt failed, another one follows", "attempt", r.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
+		r.record.note(ctx, r.run, "attempt_failed", fmt.Sprintf("attempt %d: %v; another one follows after %v", r.attempt, f, delay))
 		r.result.State = Claimed
 		if sleep(ctx, delay) != nil {
 			return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", r.attempt))
