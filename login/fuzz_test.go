@@ -1,12 +1,17 @@
 package login_test
 
 import (
+	"net/http"
+	"net/url"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/login"
 )
 
@@ -64,6 +69,38 @@ func FuzzInstant(f *testing.F) {
 		}
 		if err := again.UnmarshalText([]byte(i.Format(time.RFC3339Nano))); err != nil || !again.Equal(i.Time) {
 			t.Errorf("%q gives %v, then %v, %v", text, i, again, err)
+		}
+	})
+}
+
+// FuzzCallback checks that only a request that knows the state of the flow is
+// taken for its end, and that it brings a code or a reason of one harmless line.
+func FuzzCallback(f *testing.F) {
+	for _, query := range []string{
+		"code=c0de", "error=access_denied", "error=x%0A%1B[2J&error_description=%E2%80%AE", "code=&code=x", "state=&code=x", "code=%zz", "code=a;b=c", "",
+	} {
+		f.Add("GET", "/", query, true)
+		f.Add("GET", "/", query, false)
+	}
+	f.Add("POST", "/", "code=x", true)
+	f.Add("GET", "//", "code=x", true)
+	f.Fuzz(func(t *testing.T, method, path, query string, known bool) {
+		flow := login.New(auth.New(http.DefaultClient), login.Config{ClientID: app, Redirect: "http://localhost:1"})
+		u, err := url.Parse(flow.URL())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if known {
+			query = "state=" + u.Query().Get("state") + "&" + query
+		}
+		code, right, err := flow.Callback(&http.Request{Method: method, URL: &url.URL{Path: path, RawQuery: query}})
+		switch {
+		case right && (!known || method != http.MethodGet || path != "/"):
+			t.Errorf("%s %s?%s ends the login", method, path, query)
+		case right && (code == "") == (err == nil), !right && (code != "" || err != nil):
+			t.Errorf("%s?%s: %t, %q and %v", path, query, right, code, err)
+		case err != nil && (strings.ContainsFunc(err.Error(), unicode.IsControl) || len([]rune(err.Error())) > 400):
+			t.Errorf("%s?%s: %q", path, query, err)
 		}
 	})
 }

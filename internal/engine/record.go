@@ -299,11 +299,16 @@ func decode(s ledger.Submission) (doc transfer.Document, err error) {
 		Type string `json:"DATA_TYPE"`
 	}
 	if err = json.Unmarshal(s.Document, &kind); err == nil {
-		doc = new(transfer.Transfer)
-		if kind.Type == "delete" {
+		switch kind.Type {
+		case "transfer":
+			doc = new(transfer.Transfer)
+			err = json.Unmarshal(s.Document, doc)
+		case "delete":
 			doc = new(transfer.Delete)
+			err = json.Unmarshal(s.Document, doc)
+		default:
+			err = fmt.Errorf("DATA_TYPE is %.40q, neither transfer nor delete", kind.Type)
 		}
-		err = json.Unmarshal(s.Document, doc)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded submission %s: %w", s.ID, err)

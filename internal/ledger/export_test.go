@@ -34,3 +34,12 @@ func (l *Ledger) LimitPages(ctx context.Context, n string) error {
 
 // Version is that of the newest schema.
 func Version() int { return len(schema()) }
+
+// ReadURL returns how messages name the database of a PostgreSQL URL.
+func ReadURL(url string) (place string, err error) {
+	s, err := openPostgres(url)
+	if err != nil {
+		return "", err
+	}
+	return s.place, s.close()
+}

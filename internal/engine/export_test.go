@@ -1,0 +1,4 @@
+package engine
+
+// Decode reads a recorded submission.
+var Decode = decode
