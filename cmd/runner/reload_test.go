@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -25,6 +26,7 @@ import (
 // bad one.
 type watched struct {
 	*reloader
+	mu       sync.Mutex // of all below
 	text     string
 	missing  bool
 	outage   bool
@@ -40,6 +42,8 @@ func watch(t *testing.T, text string) *watched {
 	w := &watched{text: text, asked: make(chan os.Signal, 1), begun: time.Now()}
 	w.reloader = &reloader{
 		look: func() look {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if w.missing {
 				return look{err: errors.New("there is none")}
 			}
@@ -57,6 +61,8 @@ func watch(t *testing.T, text string) *watched {
 			return file, nil
 		},
 		force: func(_ context.Context, file *jobs.File) error {
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.attempts++
 			if w.outage {
 				return errors.New("the ledger is gone")
@@ -72,11 +78,15 @@ func watch(t *testing.T, text string) *watched {
 	w.reloader.log = slog.New(slog.NewTextHandler(&w.log, nil))
 	w.seen = w.look().sum
 	go w.watch(t.Context(), w.asked)
+	w.mu.Lock() // the test has what it changes, except while it lets time pass
+	t.Cleanup(w.mu.Unlock)
 	return w
 }
 
 // after lets time pass.
-func after(d time.Duration) {
+func (w *watched) after(d time.Duration) {
+	w.mu.Unlock()
+	defer w.mu.Lock()
 	time.Sleep(d)
 	synctest.Wait()
 }
@@ -102,85 +112,85 @@ func (w *watched) wantProblem(t *testing.T, want string) {
 func TestJobsFileIsReloadedWhenItHasChanged(t *testing.T) {
 	tests := map[string]func(t *testing.T, w *watched){
 		"unchanged": func(t *testing.T, w *watched) {
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t)
 			w.wantProblem(t, "<nil>")
 		},
 		"changed": func(t *testing.T, w *watched) {
-			after(time.Minute + time.Second)
+			w.after(time.Minute + time.Second)
 			w.text = "a b"
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t, "1m7s: a b")
 		},
 		"still being written": func(t *testing.T, w *watched) {
-			after(time.Minute + time.Second)
+			w.after(time.Minute + time.Second)
 			for _, part := range []string{"", "a", "a b", "a b c", "a b c d"} {
 				w.text = part
-				after(1500 * time.Millisecond)
+				w.after(1500 * time.Millisecond)
 			}
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t, "1m11s: a b c d")
 		},
 		"asked for without a change": func(t *testing.T, w *watched) {
-			after(time.Minute + time.Second)
+			w.after(time.Minute + time.Second)
 			w.asked <- syscall.SIGHUP
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t, "1m1s: a")
 		},
 		"asked for while it is written": func(t *testing.T, w *watched) {
-			after(time.Minute + time.Second)
+			w.after(time.Minute + time.Second)
 			w.text = ""
 			w.asked <- syscall.SIGHUP
-			after(time.Second)
+			w.after(time.Second)
 			w.text = "a b"
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t, "1m5s: a b")
 		},
 		"bad, then mended": func(t *testing.T, w *watched) {
 			w.text = "a bad"
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t)
 			w.wantProblem(t, "the jobs file is bad")
 			if got := strings.Count(w.log.String(), "line 1 is bad"); got != 1 {
 				t.Errorf("the reason is logged %d times, want once", got)
 			}
 			w.text = "a"
-			after(time.Minute)
+			w.after(time.Minute)
 			w.wantInForce(t, "1h0m4s: a")
 			w.wantProblem(t, "<nil>")
 		},
 		"missing for a moment": func(t *testing.T, w *watched) {
-			after(4 * time.Second)
+			w.after(4 * time.Second)
 			w.missing = true
-			after(2 * time.Second)
+			w.after(2 * time.Second)
 			w.missing = false
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t)
 			w.wantProblem(t, "<nil>")
 		},
 		"missing": func(t *testing.T, w *watched) {
 			w.missing = true
-			after(time.Minute)
+			w.after(time.Minute)
 			w.wantProblem(t, "the jobs file is bad")
 		},
 		"during an outage of the ledger": func(t *testing.T, w *watched) {
 			w.outage = true
 			w.text = "a b"
-			after(time.Minute)
+			w.after(time.Minute)
 			w.wantInForce(t)
 			w.wantProblem(t, "the new jobs are not in force yet")
 			w.outage = false
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t, "1m2s: a b")
 			w.wantProblem(t, "<nil>")
 		},
 		"during an outage, and then changed back": func(t *testing.T, w *watched) {
 			w.outage = true
 			w.text = "a b"
-			after(time.Minute)
+			w.after(time.Minute)
 			w.text = "a"
 			w.outage = false
-			after(time.Hour)
+			w.after(time.Hour)
 			w.wantInForce(t, "1m4s: a")
 			w.wantProblem(t, "<nil>")
 		},
