@@ -241,8 +241,6 @@ func (a *app) imported(r migrate.Result, f importing) error {
 		return usageError{fmt.Errorf("%s: %s, so nothing was written; --keep-going writes the jobs that are good", f.Name, problems)}
 	case len(r.Problems) > 0:
 		return usageError{fmt.Errorf("%s: %s, so nothing was written", f.Name, problems)}
-	case r.File == nil:
-		return usageError{fmt.Errorf("%s: there is nothing to make a job of", f.Name)}
 	}
 	return nil
 }

@@ -65,6 +65,9 @@ func (c *commandLine) globus(s *simple, program string, args []string) error {
 func (k *call) read(command, known string, args []string, build func(args []string) (field, error)) error {
 	flags := k.tab.Flags(known)
 	addCLIFlags(flags, command)
+	if command == "transfer" || command == "delete" {
+		args = k.oldBatch(args)
+	}
 	err := flags.ParseAll(args, func(f *pflag.Flag, value string) error {
 		k.flag(f.Name, value)
 		return nil
@@ -87,6 +90,24 @@ func (k *call) read(command, known string, args []string, build func(args []stri
 		return err
 	}
 	return k.add(step)
+}
+
+// oldBatch gives the switch --batch of globus-cli before 3.0, which read the
+// standard input, the value that it needs since then.
+func (k *call) oldBatch(args []string) []string {
+	i := slices.Index(args, "--batch")
+	if i < 0 {
+		return args
+	}
+	if i+1 < len(args) {
+		id, _, _ := strings.Cut(strings.ToLower(args[i+1]), ":")
+		isFlag := strings.HasPrefix(args[i+1], "-") && args[i+1] != "-"
+		if !isFlag && !uuidPattern().MatchString(id) {
+			return args
+		}
+	}
+	k.tab.note(k.entry.where, "--batch without a file is of globus-cli before 3.0, and taken as --batch -, the standard input")
+	return slices.Insert(slices.Clone(args), i+1, "-")
 }
 
 // dashes is how a flag is written.

@@ -56,7 +56,7 @@ func (tab *crontab) leaveOut(e entry) {
 
 var (
 	directCall = lazy(`^(\S*/)?globus\s`)
-	anyCall    = lazy(`(?i)globus\S*\s+(-\S+\s+)*(transfer|delete|rm|mkdir|timer|task)\b|\brunner\s+(transfer|delete|mkdir)\b`)
+	anyCall    = lazy(`(?i)globus\S*\s+(-\S+\s+)*(transfer|delete|rm|mkdir|timer|task)\b|\bglobus-timers?\s|\brunner\s+(transfer|delete|mkdir)\b`)
 )
 
 // callsGlobus reports whether a text looks as if it called globus somewhere,
@@ -80,8 +80,10 @@ type commandLine struct {
 	refused bool     // something was a problem
 	dropped []string // what is not needed any more
 	foreign []string // commands that are more than a job
-	chained bool     // what follows runs if the last call was good
-	waited  bool     // what follows runs when the task of the last call has ended
+	// conditions are the tests before a call.
+	conditions []string
+	chained    bool // what follows runs if the last call was good
+	waited     bool // what follows runs when the task of the last call has ended
 }
 
 func (c *commandLine) problem(format string, args ...any) {
@@ -132,13 +134,20 @@ func (c *commandLine) command(s *simple, depth int) error {
 		c.calls++
 		return err
 	}
+	all := args
 	if args = unwrap(args); err != nil || len(args) == 0 {
 		return c.other(s, s.words[0].String())
 	}
 	switch name := path.Base(args[0]); {
 	case name == "globus" && len(args) > 1, name == "runner" && len(args) > 1:
 		c.calls++
+		if err := c.identify(s, all[:len(all)-len(args)]); err != nil {
+			return err
+		}
 		return c.globus(s, name, args[1:])
+	case name == "globus-timer" || name == "globus-timers":
+		c.calls++
+		return fmt.Errorf("%s: it makes a timer at Globus; runner import timers makes jobs of the timers that are there", short(strings.Join(args[:min(3, len(args))], " ")))
 	case name == "cd" && len(args) == 2:
 		c.dir = path.Join(c.dir, args[1])
 		if path.IsAbs(args[1]) {
@@ -159,6 +168,48 @@ func (c *commandLine) command(s *simple, depth int) error {
 	default:
 		return c.other(s, name)
 	}
+}
+
+// clientVariables name the service account of a call, for globus-cli and for
+// this program.
+var clientVariables = []string{"GLOBUS_CLI_CLIENT_ID", "GLOBUS_CLIENT_ID", "CLIENT_ID"}
+
+// identify remembers as whom a call is made: by a variable before the command,
+// by one that a wrapper such as env sets, or by one that was set before. All
+// jobs of a file have one service account, so a second one is refused.
+func (c *commandLine) identify(s *simple, wrapping []string) error {
+	client, by := "", ""
+	for _, name := range clientVariables {
+		value := c.vars[name]
+		for _, word := range wrapping {
+			if set, ok := strings.CutPrefix(word, name+"="); ok {
+				value = set
+			}
+		}
+		for _, set := range s.sets {
+			if set.name != name {
+				continue
+			}
+			values, err := c.expand(set.value)
+			if err != nil {
+				return err
+			}
+			value = strings.Join(values, " ")
+		}
+		if client == "" {
+			client, by = strings.ToLower(value), name
+		}
+	}
+	switch first := &c.tab.client; {
+	case client == "":
+	case first.id == "":
+		*first = identity{client, c.entry.where}
+		c.tab.note(c.entry.where, "%s: the line runs as client %s; give runner its CLIENT_ID and CLIENT_SECRET, which stand in no jobs file", by, short(client))
+	case first.id != client:
+		return fmt.Errorf("%s: the line runs as client %s, but %s as client %s; all jobs of a file have one identity, so import the lines of each client into a jobs file of its own",
+			by, short(client), first.where, short(first.id))
+	}
+	return nil
 }
 
 // named reports whether a word is a command of one of the names.
@@ -217,10 +268,14 @@ const (
 func (c *commandLine) other(s *simple, name string) error {
 	is := func(list string) bool { return slices.Contains(strings.Fields(list), name) }
 	switch {
+	case is("[ test") && s.before != "||" && s.before != "|":
+		c.conditions = append(c.conditions, short(s.String()))
 	case is("if then else elif fi for while until do done case esac { } ! [[ function select"):
 		return fmt.Errorf("%q: a jobs file has no conditions, loops and groups", name)
 	case s.group && c.tab.callsGlobus(s.String()):
 		return fmt.Errorf("%s: a job has no other way for when the first one fails", short(s.String()))
+	case c.calls > 0 && s.before == "||" && !is(": true exit"):
+		c.drop("|| " + short(s.String()))
 	case is(silent):
 	case name == "sleep":
 		c.drop("sleep (see jitter)")
@@ -228,7 +283,7 @@ func (c *commandLine) other(s *simple, name string) error {
 		c.drop(short(s.String()))
 	case c.calls > 0 && c.tab.callsGlobus(s.String()):
 		return fmt.Errorf("globus is called through another command: %s", short(s.String()))
-	case c.calls > 0 && (s.before == "|" || s.before == "||"):
+	case c.calls > 0 && s.before == "|":
 		c.drop(short(s.String()))
 	default:
 		c.foreign = append(c.foreign, short(s.String()))
@@ -309,6 +364,9 @@ func (c *commandLine) finish() {
 	}
 	if delay := c.tab.vars["RANDOM_DELAY"]; delay != "" && delay != "0" {
 		c.drop("RANDOM_DELAY (see jitter)")
+	}
+	for _, text := range c.conditions {
+		c.tab.note(c.entry.where, "left out, but it decides whether the line does anything: %s; a job has no conditions, and starts whenever it is due", text)
 	}
 	if len(c.dropped) > 0 {
 		c.tab.note(c.entry.where, "left out, it does not change what is moved: %s", strings.Join(c.dropped, ", "))

@@ -63,9 +63,13 @@ type crontab struct {
 	Cron
 	vars    map[string]string // set so far
 	line    int
-	unzoned bool // a schedule is in a zone that nobody has named
-	lost    bool // the zone of the next schedules does not exist
+	client  identity // of the calls so far
+	unzoned bool     // a schedule is in a zone that nobody has named
+	lost    bool     // the zone of the next schedules does not exist
 }
+
+// An identity is the service account of a call, and where it was first met.
+type identity struct{ id, where string }
 
 // An entry is a line of a crontab that runs a command.
 type entry struct {

@@ -77,6 +77,11 @@ func TestLineBecomesAJob(t *testing.T) {
 		"an id without a name":   {"0 2 * * * globus transfer $LAB:/a 11111111-0000-4000-8000-000000000001:/b", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:/a\n  destination: c-11111111:/b\n"},
 		"yesterday":              {`0 2 * * * globus transfer $LAB:/d/$(date -d yesterday +\%Y/\%m/\%d)/ $VAULT:/d/ -r`, "transfer-d", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/d/{{ .Time | add \"-1d\" | strftime \"%Y/%m/%d\" }}/'\n  destination: vault:/d/\n  recursive: true\n"},
 		"a date in a variable":   {`0 2 * * * D=$(date +\%F) && globus transfer $LAB:/$D $VAULT:/$D`, "transfer", "schedule: '0 2 * * *'\ntransfer:\n  source: 'lab:/{{ .Time | date }}'\n  destination: 'vault:/{{ .Time | date }}'\n"},
+		"a level by number":      {transfer + "--sync-level 3", "transfer-a", copied + "  sync_level: checksum\n"},
+		"a number in quotes":     {transfer + `--sync-level "0"`, "transfer-a", copied + "  sync_level: exists\n"},
+		"a switch for a batch":   {"0 2 * * * globus transfer $LAB $VAULT:/in --batch --label x < /srv/list", "x", "description: x\nschedule: '0 2 * * *'\ntransfer:\n  source: lab:~/\n  destination: vault:/in/\n  manifest: /srv/list\n"},
+		"a switch before places": {"0 2 * * * globus transfer --batch $LAB $VAULT:/in < /srv/list", "transfer-in", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:~/\n  destination: vault:/in/\n  manifest: /srv/list\n"},
+		"a switch at the end":    {"0 2 * * * globus delete $LAB:/x --batch%a%b", "delete-a", "schedule: '0 2 * * *'\ndelete:\n  collection: lab\n  paths:\n    - /x/a\n    - /x/b\n"},
 		"a batch file":           {"0 2 * * * globus transfer $LAB $VAULT:/in --batch ~/list.txt", "transfer-in", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:~/\n  destination: vault:/in/\n  manifest: /home/lab7/list.txt\n"},
 		"a batch with checksums": {"0 2 * * * globus transfer $LAB:/ $VAULT:/ --checksum-algorithm SHA256 --batch -%a b%--external-checksum 12ab c d", "transfer-a", "schedule: '0 2 * * *'\ntransfer:\n  items:\n    - source: lab:/a\n      destination: vault:/b\n    - source: lab:/c\n      destination: vault:/d\n      external_checksum: '12ab'\n      checksum_algorithm: SHA256\n"},
 		"a batch in a folder":    {"0 2 * * * cd /srv && globus transfer $LAB $VAULT --batch - < lists/x", "transfer-x", "schedule: '0 2 * * *'\ntransfer:\n  source: lab:~/\n  destination: vault:~/\n  manifest: /srv/lists/x\n"},
@@ -185,7 +190,6 @@ func TestLineIsRefusedByName(t *testing.T) {
 		"0 2 * * * globus transfer $LAB:/a $VAULT:/b || { echo; globus delete $LAB:/a; }":                   "echo globus delete $LAB:/a: a job has no other way for when the first one fails",
 		"GL=globus\n0 2 * * * find . | xargs ${GL} transfer --batch x":                                      "globus is called through another command: find . | xargs ${GL} transfer --batch x",
 		"GL=globus\n0 2 * * * $GL transfer $LAB:/a $OTHER:/b":                                               "$OTHER: its value is not known here; set it in the crontab, such as OTHER=/data",
-		"0 2 * * * [ -d /x ] && globus transfer $LAB:/a $VAULT:/b":                                          "[ -d /x ]: a job runs nothing else; give the call of globus a line of its own",
 		"0 2 * * * if true; then globus transfer $LAB:/a $VAULT:/b; fi":                                     `"if": a jobs file has no conditions, loops and groups`,
 		"0 2 * * * find /x | xargs globus transfer --batch x":                                               "globus is called through another command: find /x | xargs globus transfer --batch x",
 		"0 2 * * * ssh far globus transfer $LAB:/a $VAULT:/b":                                               "globus is called through another command: ssh far globus transfer $LAB:/a $VAULT:/b",
@@ -199,6 +203,7 @@ func TestLineIsRefusedByName(t *testing.T) {
 		"*/90 * * * * globus transfer $LAB:/a $VAULT:/b":                                                    `schedule "*/90 * * * *": minute "*/90": the step "90" is not from 1 to 60; for every 90 minutes write @every 1h30m`,
 		"0 0 */2 * 1 globus transfer $LAB:/a $VAULT:/b":                                                     `schedule "0 0 */2 * 1": for cron a day must match both */2 and 1, for a job one of them is enough; write the days out`,
 		"0 0 30 2 * globus transfer $LAB:/a $VAULT:/b":                                                      `schedule "0 0 30 2 *": it is never due: no such day of the month in these months`,
+		"0 2 * * * globus-timer job transfer --name n --interval 3600 --item /a /b true":                    "globus-timer job transfer: it makes a timer at Globus; runner import timers makes jobs of the timers that are there",
 		"0 2 * * *": `"0 2 * * *" is no line of a crontab: want a schedule and a command, and with --system a user between them`,
 		"TZ=America/Chicago\n0 2 * * * globus transfer $LAB:/$(date +\\%F) $VAULT:/b":                         "date is in America/Chicago, but the templates of a job are in the zone of its schedule, UTC",
 		"CRON_TZ=America/Chicago\n0 2 * * * globus transfer $LAB:/$(date -u +\\%F) $VAULT:/b":                 "date -u is the day in UTC, but the templates of a job are in the zone of its schedule, America/Chicago",
@@ -215,6 +220,59 @@ func TestLineIsRefusedByName(t *testing.T) {
 			}
 			if r.File != nil {
 				t.Errorf("there is a jobs file beside the problem:\n%s", r.File)
+			}
+		})
+	}
+}
+
+func TestWhatAJobDoesNotDoIsNamed(t *testing.T) {
+	const call = "globus transfer $LAB:/a $VAULT:/b"
+	const why = "; a job has no conditions, and starts whenever it is due"
+	tests := map[string]string{
+		"[ -f /x/ready ] && " + call:                                "left out, but it decides whether the line does anything: [ -f /x/ready ]" + why,
+		"test -d /x && " + call:                                     "left out, but it decides whether the line does anything: test -d /x" + why,
+		call + " || mail -s bad me":                                 "left out, it does not change what is moved: || mail -s bad me",
+		call + " || echo bad | mail me":                             "left out, it does not change what is moved: || echo bad, mail me",
+		call + " || { echo bad | mail me; exit 1; }":                "left out, it does not change what is moved: || echo bad mail me exit 1",
+		call + " || exit 1":                                         "",
+		"API_TOKEN=hush " + call + " || curl -d PASSWORD=hush here": "left out, it does not change what is moved: || curl -d PASSWORD=*** here",
+	}
+	for line, want := range tests {
+		t.Run(line, func(t *testing.T) {
+			r := read(t, "0 2 * * * "+line, migrate.Options{})
+			if want != "" {
+				want = "tab:4: " + want
+			}
+			if got := strings.Join(lines(r.Notes), "\n"); got != want || r.Jobs != 1 {
+				t.Errorf("got %d jobs, and the notes %q, want one job and %q; problems %q", r.Jobs, got, want, lines(r.Problems))
+			}
+		})
+	}
+}
+
+func TestAllLinesOfACrontabHaveOneIdentity(t *testing.T) {
+	const one, two = "11111111-0000-4000-8000-000000000001", "22222222-0000-4000-8000-000000000002"
+	call := func(who string) string { return "0 2 * * * " + who + " globus transfer $LAB:/a $VAULT:/b\n" }
+	tests := map[string]struct {
+		text    string
+		problem string // of the second call
+	}{
+		"on the line":       {call("GLOBUS_CLI_CLIENT_ID="+one+" GLOBUS_CLI_CLIENT_SECRET=hush") + call("GLOBUS_CLI_CLIENT_ID="+two+" GLOBUS_CLI_CLIENT_SECRET=hush"), "tab:5: GLOBUS_CLI_CLIENT_ID"},
+		"by env":            {call("env GLOBUS_CLI_CLIENT_ID="+one) + call("nice env GLOBUS_CLI_CLIENT_ID="+two), "tab:5: GLOBUS_CLI_CLIENT_ID"},
+		"by export":         {call("export GLOBUS_CLI_CLIENT_ID="+one+" &&") + call("GLOBUS_CLI_CLIENT_ID="+two+";"), "tab:5: GLOBUS_CLI_CLIENT_ID"},
+		"between the lines": {"CLIENT_ID=" + one + "\n" + call("") + "CLIENT_ID=" + two + "\n" + call(""), "tab:7: CLIENT_ID"},
+		"the same twice":    {call("GLOBUS_CLI_CLIENT_ID="+one) + call("GLOBUS_CLI_CLIENT_ID="+strings.ToUpper(one)), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := read(t, tt.text, migrate.Options{})
+			problems := strings.Join(lines(r.Problems), "\n")
+			if tt.problem == "" && problems != "" || tt.problem != "" && (!strings.HasPrefix(problems, tt.problem) || !strings.Contains(problems, one) || !strings.Contains(problems, two)) {
+				t.Errorf("got problems %q, want %q with both clients", problems, tt.problem)
+			}
+			notes := strings.Join(lines(r.Notes), "\n")
+			if !strings.Contains(notes, "runs as client "+one) || strings.Contains(notes+problems, "hush") {
+				t.Errorf("got notes %q, want the first client, and no secret", notes)
 			}
 		})
 	}

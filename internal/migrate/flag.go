@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // addCLIFlags adds the flags that globus-cli has and this program does not.
@@ -61,7 +63,12 @@ func (k *call) flag(name, value string) {
 	case "no-recursive":
 		k.recursive = "false"
 	case "sync-level":
-		k.option("sync_level", strings.ToLower(value))
+		level, err := transfer.ParseSyncLevel(strings.ToLower(value))
+		if err != nil {
+			k.problem("%v", err)
+			return
+		}
+		k.option("sync_level", level.String())
 	case "verify-checksum", "no-verify-checksum":
 		k.verify(name, value)
 	case "external-checksum", "checksum-algorithm":

@@ -201,8 +201,12 @@ func lineOf(where string) int {
 // maxQuote is how much of a text is quoted in a message, in characters.
 const maxQuote = 120
 
+// secretValue is a variable with a secret, as a command line sets it.
+var secretValue = lazy(`(?i)\b(\w*(?:SECRET|TOKEN|PASSWORD)\w*)=\S+`)
+
 // short shortens a text for a message.
 func short(text string) string {
+	text = secretValue().ReplaceAllString(text, "$1=***")
 	if r := []rune(text); len(r) > maxQuote {
 		return string(r[:maxQuote-3]) + "..."
 	}

@@ -66,7 +66,7 @@ func Timers(list []byte, now time.Time, o Options) (Result, error) {
 		im.timer(&t, now)
 	}
 	if len(doc.Jobs) == 0 {
-		im.problem(o.Name, "the account has no timers")
+		im.note(o.Name, "the account has no timers, so there is nothing to import")
 	}
 	return im.result(), nil
 }
