@@ -52,7 +52,7 @@ func (a *app) jobsCommand() *cobra.Command {
 			return a.print(map[string]any{"jobs": infos}, func(w io.Writer) {
 				rows := make([][]string, len(infos))
 				for i := range infos {
-					rows[i] = infos[i].row()
+					rows[i] = infos[i].row(now)
 				}
 				tableOr(w, "no jobs", []string{"NAME", "SCHEDULE", "ZONE", "LAST RUN", "NEXT", "DESCRIPTION"}, rows)
 			})
@@ -89,8 +89,9 @@ func describeJob(j *jobs.Job, now time.Time) jobInfo {
 	return info
 }
 
-// row is the line of a table.
-func (i *jobInfo) row() []string {
+// row is the line of a table, as it is at the instant now. Of a last run whose
+// key names no instant it says how long ago that began.
+func (i *jobInfo) row(now time.Time) []string {
 	when, next := i.Schedule, ""
 	switch {
 	case i.After != "":
@@ -104,7 +105,11 @@ func (i *jobInfo) row() []string {
 	}
 	last := ""
 	if i.LastRun != nil {
-		last = i.LastRun.Key + " " + i.LastRun.State
+		last = i.LastRun.Key
+		if jobs.Key(last).Due().IsZero() {
+			last = ago(now.Sub(i.LastRun.Claimed))
+		}
+		last += " " + i.LastRun.State
 	}
 	return []string{i.Name, when, i.TimeZone, last, next, i.Description}
 }

@@ -117,7 +117,10 @@ func (a *app) runsCommand() *cobra.Command {
 					if r.State.Final() {
 						took = seconds(r.Finished.Sub(r.Claimed)).String()
 					}
-					rows = append(rows, []string{strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), r.Claimed.Format(time.RFC3339), took, size(r.Bytes), r.Message})
+					rows = append(rows, []string{
+						strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r, time.Now()), took,
+						strconv.FormatInt(r.Files, 10), size(r.Bytes), why(r),
+					})
 				}
 				nothing := "no runs yet"
 				if len(docs) == 0 && q.Job != "" {
@@ -130,7 +133,7 @@ func (a *app) runsCommand() *cobra.Command {
 					nothing = strings.Replace(nothing, "runs yet", "such runs", 1)
 				}
 				return a.print(map[string]any{"runs": docs}, func(w io.Writer) {
-					tableOr(w, nothing, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "BYTES", "WHY"}, rows)
+					tableOr(w, nothing, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "FILES", "BYTES", "WHY"}, rows)
 				})
 			})
 		},

@@ -213,7 +213,7 @@ func (a *app) taskEventsCommand() *cobra.Command {
 				return err
 			}
 			data = append(data, e.Raw)
-			rows = append(rows, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(e.Details), " ")})
+			rows = append(rows, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(unescaped(e.Details)), " ")})
 		}
 		return a.print(list("event_list", data), func(w io.Writer) {
 			tableOr(w, "no events", []string{"TIME", "CODE", "ERROR", "DETAILS"}, rows)
