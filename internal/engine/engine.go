@@ -63,6 +63,10 @@ type Order struct {
 	// asked for a task of an earlier start.
 	Fresh bool
 
+	// OnSchedule says that the occurrence is started because it falls due.
+	// Unless it is late, no other start can have begun it without the ledger.
+	OnSchedule bool
+
 	// Label replaces the label that is made of job and key. Only a fresh
 	// occurrence of a job with one task may have one: no other start could
 	// find its task.
@@ -99,6 +103,7 @@ type Order struct {
 // ctx was the reason.
 func (e *Engine) Run(ctx context.Context, o Order) *Result {
 	r := e.begin(o)
+	r.doubtful = !o.Fresh
 	r.result.settle(r.do(ctx))
 	return r.end()
 }
@@ -125,6 +130,9 @@ type run struct {
 	result *Result
 	record *record // nil without a ledger
 	waits  string  // why the submission waits; empty if it does not
+	// doubtful says that Globus may have a task of the occurrence of which the
+	// ledger does not know, so that it is asked by the label.
+	doubtful bool
 }
 
 func (e *Engine) begin(o Order) *run {

@@ -88,6 +88,12 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 	if r.record, err = openRecord(ctx, rec, run); err != nil {
 		return nil, err
 	}
+	r.doubtful = r.unknown()
+	if run.CancelRequested {
+		canceled, cancel := context.WithCancelCause(ctx)
+		cancel(ErrCanceled)
+		ctx = canceled
+	}
 	err = r.admit(ctx)
 	if waits(err) {
 		return nil, err
@@ -126,7 +132,9 @@ func (r *run) close(ctx context.Context, rec Recording, err error) error {
 		return nil // it is not waited for
 	}
 	if res.good() && rec.Succeeded != nil {
-		err = rec.Succeeded(ctx)
+		followers, cancel := beyond(ctx, recordTime)
+		defer cancel()
+		err = rec.Succeeded(followers)
 	}
 	if err == nil || !res.good() {
 		err = r.record.finish(ctx, r)
@@ -192,9 +200,23 @@ func openRecord(ctx context.Context, rec Recording, run *ledger.Run) (*record, e
 	return opened, nil
 }
 
+// unknownAfter is how late an occurrence may begin without a question to Globus
+// whether it has been begun before.
+const unknownAfter = 2 * time.Minute
+
+// unknown reports whether Globus may have a task of the occurrence that the
+// ledger does not know: the ledger may be new, restored from a backup, or failed
+// over without its last commits. What falls due on a schedule is asked for only
+// if it is late, so that an occurrence on time costs no request.
+func (r *run) unknown() bool {
+	due := r.Key.Due()
+	return !r.Fresh && (r.record.first || r.record.run.Claims > 1 || !r.OnSchedule || due.IsZero() ||
+		time.Since(r.Job.Due(r.Key, due)) > unknownAfter)
+}
+
 // admit returns why a run of which nothing was submitted is not to go on.
 func (r *run) admit(ctx context.Context) error {
-	if len(r.record.sent) > 0 {
+	if !r.record.nothing() {
 		return nil
 	}
 	if err := r.withdrawn(); err != nil {
@@ -203,18 +225,13 @@ func (r *run) admit(ctx context.Context) error {
 	return r.alone(ctx)
 }
 
-// withdrawn returns why nothing more is to be submitted for the run.
+// withdrawn returns why nothing is to be submitted for a run of which nothing
+// was.
 func (r *run) withdrawn() error {
-	if r.record.run.CancelRequested {
-		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: Canceled, Message: "canceled on request: nothing more was submitted"}
-	}
-	for _, s := range r.record.sent {
-		if s.TaskID != "" {
-			return nil
-		}
-	}
 	switch {
-	case r.Job.Steps == nil && len(r.record.sent) == 0:
+	case r.record.run.CancelRequested:
+		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: Canceled, Message: "canceled on request: nothing was submitted"}
+	case r.Job.Steps == nil:
 		return &Failure{Kind: fault.Canceled, state: Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
 	case !r.StartBy.IsZero() && time.Now().After(r.StartBy):
 		return &Failure{
@@ -279,6 +296,9 @@ func (rec *record) works() iter.Seq2[Work, error] {
 			return cmp.Or(a.Step-b.Step, a.Part-b.Part)
 		})
 		for _, at := range places {
+			if rec.sent[at].Status == refused {
+				continue
+			}
 			doc, err := decode(rec.sent[at])
 			if !yield(Work{Place: at, Document: doc}, err) || err != nil {
 				return
@@ -388,6 +408,29 @@ func (rec *record) ended(ctx context.Context, p *part, status transfer.Status) {
 		defer cancel()
 		p.unrecorded(rec.ledger.Ended(ctx, p.submissionID, string(status)))
 	}
+}
+
+// refused is the status of a submission that Globus did not take.
+const refused = "REFUSED"
+
+// refused writes down that Globus did not take a submission. Another start need
+// not find out then, and may leave it.
+func (rec *record) refused(ctx context.Context, p *part) {
+	if s, ok := rec.last(p.place); ok && s.Status != refused {
+		rec.ended(ctx, p, refused)
+		s.Status = refused
+		rec.sent[p.place] = s
+	}
+}
+
+// nothing reports whether no submission of the run can be at Globus.
+func (rec *record) nothing() bool {
+	for _, s := range rec.sent {
+		if s.Status != refused {
+			return false
+		}
+	}
+	return true
 }
 
 // note writes down an event of the run.

@@ -334,7 +334,7 @@ func (s *Scheduler) do(ctx context.Context, st *start) {
 		},
 		Succeeded: func(ctx context.Context) error { return s.claimFollowers(ctx, st) },
 	}
-	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt, InTurn: inTurn(st.job)}
+	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt, OnSchedule: true, InTurn: inTurn(st.job)}
 	if due := st.key.Due(); st.job.Schedule != nil && st.job.StartingDeadline > 0 && !due.IsZero() {
 		o.StartBy = st.job.Due(st.key, due).Add(st.job.StartingDeadline)
 	}

@@ -37,6 +37,7 @@ type part struct {
 	attempt      int    // from 1
 	tries        int    // attempts that failed before the present one, of those that count
 	submissionID string // of the present attempt; empty until it has one
+	open         bool   // an earlier start has recorded the present attempt, and may have sent it
 }
 
 // label is the label of the present attempt's task.
@@ -51,7 +52,7 @@ func (r *part) do(ctx context.Context) error {
 	}
 	for ; ; r.tries++ {
 		if !found {
-			if err := r.submit(ctx); err != nil {
+			if err := r.send(ctx); err != nil {
 				return err
 			}
 		}
@@ -73,14 +74,29 @@ func (r *part) do(ctx context.Context) error {
 			return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", r.attempt))
 		}
 		r.next()
-		found = false
+		if found, err = r.known(ctx); err != nil {
+			return err
+		}
 	}
+}
+
+// known adopts the task of the present attempt if Globus has one of which the
+// ledger does not know.
+func (r *part) known(ctx context.Context) (bool, error) {
+	if !r.doubtful {
+		return false, nil
+	}
+	task, err := r.labeled(ctx)
+	if err != nil || task == nil {
+		return false, err
+	}
+	return true, r.adopt(ctx, task)
 }
 
 // next moves on to the next attempt.
 func (r *part) next() {
 	r.attempt++
-	r.submissionID = "" // used up by the attempt before
+	r.submissionID, r.open = "", false // used up by the attempt before
 }
 
 // lookUp adopts the task of an earlier start of this occurrence, if there is
@@ -89,15 +105,19 @@ func (r *part) lookUp(ctx context.Context) (found bool, err error) {
 	if s, ok := r.record.last(r.place); ok {
 		return r.resume(ctx, s)
 	}
-	if r.Fresh || r.record != nil && !r.record.first {
+	if !r.doubtful {
 		return false, nil
 	}
 	for ; ; r.attempt++ {
 		task, err := r.labeled(ctx)
-		if err != nil || task == nil {
+		switch {
+		case err != nil:
 			return false, err
-		}
-		if task.Status != transfer.Failed {
+		case task == nil:
+			// A start that did not get here did not get any further.
+			r.doubtful = r.attempt > 1
+			return false, nil
+		case task.Status != transfer.Failed:
 			return true, r.adopt(ctx, task)
 		}
 	}
@@ -134,31 +154,70 @@ func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 		r.log.Info("task adopted", "task_id", s.TaskID, "attempt", r.attempt)
 		r.note(Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label}, true)
 		return true, nil
+	case s.Status == refused && again:
+		r.next() // with the document as it is now
+		return false, nil
+	case s.Status == refused:
+		return false, nil // it is sent as if for the first time
 	}
-	// It was not confirmed. Its label tells if it was sent, also if the guard
-	// would not let it pass now.
-	switch task, err := r.labeled(ctx); {
+	// It was not confirmed. It is never given up, for Globus may have it: not
+	// after its starting deadline, and not because somebody wants it canceled.
+	r.open = true
+	if again {
+		r.tries = -1 // it is the attempt before the one that is wanted
+	}
+	detached, cancel := r.confirming(ctx)
+	defer cancel()
+	// Its label tells if it was sent, also if the guard would not let it pass now.
+	switch task, err := r.labeled(detached); {
 	case err != nil && ctx.Err() != nil:
-		return false, &Failure{Kind: fault.Unknown, Err: err, Message: "the submission of an earlier start is not confirmed yet"}
+		return false, r.unconfirmed(err)
 	case err != nil:
 		return false, err
 	case task != nil:
-		return true, r.adopt(ctx, task)
-	}
-	if err := r.withdrawn(); err != nil {
-		return false, err
-	}
-	if again {
-		r.next() // with the document as it is now
-		return false, nil
+		return true, r.adopt(detached, task)
 	}
 	doc, err := decode(s)
 	if err != nil {
 		return false, err
 	}
-	doc.Head().Deadline = r.doc.Head().Deadline
+	doc.Head().Deadline = transfer.Time{}
+	if r.Job.Steps != nil {
+		doc.Head().Deadline = r.doc.Head().Deadline
+	}
 	r.doc = doc // as it may have been sent
 	return false, nil
+}
+
+// send submits the present attempt. One that an earlier start may have sent is
+// sent again even if somebody wants the run to be canceled: only a task that is
+// known can be.
+func (r *part) send(ctx context.Context) error {
+	if !r.open {
+		return r.submit(ctx)
+	}
+	detached, cancel := r.confirming(ctx)
+	defer cancel()
+	err := r.submit(detached)
+	if _, ok := errors.AsType[*Failure](err); err != nil && !ok && detached.Err() != nil {
+		return r.unconfirmed(err)
+	}
+	return err
+}
+
+// confirming returns a context in which to find out what became of a submission
+// that an earlier start has recorded: that of the run, or some seconds if
+// somebody wants the run to be canceled.
+func (r *part) confirming(ctx context.Context) (context.Context, context.CancelFunc) {
+	if errors.Is(context.Cause(ctx), ErrCanceled) {
+		return context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
+	}
+	return context.WithCancel(ctx)
+}
+
+// unconfirmed leaves the run to the next start.
+func (r *part) unconfirmed(err error) *Failure {
+	return &Failure{Kind: fault.Unknown, Err: err, Message: "the submission of an earlier start is not confirmed yet"}
 }
 
 // failed reports whether the task of a submission is of no use to an operator
@@ -225,7 +284,13 @@ func (r *part) submit(ctx context.Context) error {
 		return err
 	}
 	full, nameless := false, 0
-	for ctx.Err() == nil {
+	for again := false; ctx.Err() == nil; again = true {
+		if again && r.Label == "" { // it may be a task of this occurrence that was in the way, and is over
+			r.doubtful = true
+			if found, err := r.known(ctx); found || err != nil {
+				return err
+			}
+		}
 		sent, err := r.post(ctx, doc)
 		if err == nil {
 			r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", r.attempt, "submission_id", r.submissionID, "code", sent.Code)
@@ -238,6 +303,11 @@ func (r *part) submit(ctx context.Context) error {
 		switch {
 		case errors.Is(err, transfer.ErrUnclear):
 			return r.clearUp(ctx, err)
+		case ok && !(r.open && e.Temporary()): // Globus has not got it, also not from an earlier start
+			r.open = false
+			r.record.refused(ctx, r)
+		}
+		switch {
 		case ok && e.Backlog():
 			if !full {
 				full = true

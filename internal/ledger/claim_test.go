@@ -79,3 +79,38 @@ func TestUnfinishedRunsAreFoundByTheirJob(t *testing.T) {
 		}
 	})
 }
+
+func TestLeaseOfAClockThatWasAheadIsBelievedForOneLease(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		tests := map[string]func(l *ledger.Ledger, lease time.Duration) bool{
+			"by a claim": func(l *ledger.Ledger, lease time.Duration) bool {
+				_, mine, err := l.Claim(t.Context(), ledger.Claim{Job: "j", Key: "by a claim", Holder: "other", Lease: lease})
+				ok(t, err)
+				return mine
+			},
+			"by a take-over": func(l *ledger.Ledger, lease time.Duration) bool {
+				runs, err := l.TakeOver(t.Context(), "other", lease, 10)
+				ok(t, err)
+				return len(runs) > 0
+			},
+		}
+		for name, take := range tests {
+			t.Run(name, func(t *testing.T) {
+				l := open(t, url)
+				r := claim(t, l, "j", name, "ahead", 1000*time.Hour)
+				if take(l, time.Hour) {
+					t.Fatal("it was taken at once, from a holder that may live")
+				}
+				left := time.Until(get(t, l, r.ID).LeaseUntil)
+				if left > time.Hour+time.Minute || left < 30*time.Minute {
+					t.Errorf("the lease lasts %v, want an hour", left)
+				}
+				take(l, 0) // a lease that is over
+				if !take(l, time.Hour) {
+					t.Error("it could not be taken after that")
+				}
+				ok(t, l.Finish(t.Context(), r.ID, "other", ledger.Outcome{State: ledger.Failed}))
+			})
+		}
+	})
+}

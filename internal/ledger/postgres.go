@@ -283,4 +283,4 @@ func advice(code string) string {
 }
 
 // serve lets everybody serve: leases and claims keep them apart.
-func (l *postgresStore) serve(string) (func(), error) { return func() {}, nil }
+func (l *postgresStore) serve(string, func(string) error) (func(), error) { return func() {}, nil }

@@ -129,7 +129,8 @@ type Claim struct {
 // Claim returns the run of an occurrence, and whether it is the caller's to
 // work on: because it is new, because the same holder has it, or because it
 // has not ended and its lease is over. Of several that claim a new occurrence
-// at the same time one gets it.
+// at the same time one gets it. A lease of somebody else is believed for at most
+// c.Lease from now on, whatever instant stands in it.
 func (l *Ledger) Claim(ctx context.Context, c Claim) (run *Run, mine bool, err error) {
 	if c.Job == "" || c.Key == "" || c.Holder == "" {
 		return nil, false, errors.New("claim: job, key and holder must be given")
@@ -165,8 +166,18 @@ func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
 	if run != nil || err != nil {
 		return run, err == nil, err
 	}
-	run, err = s.run(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND key = $2`, c.Job, c.Key)
-	return run, false, err
+	if run, err = s.run(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND key = $2`, c.Job, c.Key); err != nil {
+		return nil, false, err
+	}
+	return run, false, s.shorten(ctx, c.Holder, c.Lease)
+}
+
+// shorten has no lease of others last longer than one from now. What is longer
+// was written by a clock that was ahead; a holder that lives renews it.
+func (s session) shorten(ctx context.Context, holder string, lease time.Duration) error {
+	_, err := s.exec(ctx, `UPDATE runs SET lease_until = @now + $2 WHERE finished = 0 AND holder <> $1 AND lease_until > @now + $2`,
+		holder, lease.Microseconds())
+	return err
 }
 
 // Renew lets the leases of all runs that the holder works on last for lease
@@ -193,7 +204,8 @@ func (l *Ledger) Release(ctx context.Context, holder string) error {
 // TakeOver gives the holder up to limit unfinished runs whose lease is over,
 // and returns them, the one that was claimed first at the front. Of several
 // that call it at the same time each gets other runs. Runs of the same holder
-// are among them if it did not renew their leases in time.
+// are among them if it did not renew their leases in time. A lease that is
+// longer than this one is shortened to it.
 func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duration, limit int) ([]*Run, error) {
 	var runs []*Run
 	err := l.write(ctx, "take over runs", func(ctx context.Context, s session) (err error) {
@@ -203,6 +215,9 @@ func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duratio
 			)
 			UPDATE runs SET holder = $1, lease_until = @now + $2, claims = claims + 1 WHERE id IN (SELECT id FROM free)
 			RETURNING `+runColumns, holder, lease.Microseconds(), limit)
+		if err == nil {
+			err = s.shorten(ctx, holder, lease)
+		}
 		return err
 	})
 	if err != nil {

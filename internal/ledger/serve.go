@@ -30,12 +30,13 @@ func (h *Held) Error() string {
 
 // Serve makes the holder the one that serves the ledger, until release is
 // called or the process dies. If another one does, the error is a [*Held].
-// A file is served by one process, PostgreSQL by as many as want.
+// A file is served by one process, PostgreSQL by as many as want. Who serves a
+// file after a process that died ends its leases: the lock tells that it is dead.
 func (l *Ledger) Serve(ctx context.Context, holder string) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	release, err = l.store.serve(holder)
+	release, err = l.store.serve(holder, func(dead string) error { return l.Release(ctx, dead) })
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
 	}
@@ -44,8 +45,9 @@ func (l *Ledger) Serve(ctx context.Context, holder string) (release func(), err 
 
 // serve locks a file beside the ledger: to close the ledger's own file would
 // let go the locks that SQLite has on it. The kernel frees it with the
-// process, so that nobody has to guess whether a holder still lives.
-func (l *sqliteStore) serve(holder string) (func(), error) {
+// process, so that nobody has to guess whether a holder still lives. Bury is
+// called with the holder that died with the lock.
+func (l *sqliteStore) serve(holder string, bury func(dead string) error) (func(), error) {
 	f, err := os.OpenFile(l.file+".serve", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600) // a link could lead to a file that is not ours
 	if err != nil {
 		return nil, ofSystem(err)
@@ -53,6 +55,11 @@ func (l *sqliteStore) serve(holder string) (func(), error) {
 	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = l.held(f)
+	}
+	if err == nil {
+		if dead := l.held(f); dead.Holder != "" { // who ends in order leaves nothing
+			err = bury(dead.Holder)
+		}
 	}
 	if err == nil {
 		err = ofSystem(introduce(f, holder))
@@ -68,7 +75,7 @@ func (l *sqliteStore) serve(holder string) (func(), error) {
 
 // held reads who has the lock. It may have been taken this very moment, and
 // say nothing yet.
-func (l *sqliteStore) held(f io.Reader) error {
+func (l *sqliteStore) held(f io.Reader) *Held {
 	h := new(Held)
 	if b, err := io.ReadAll(io.LimitReader(f, 4096)); err != nil || json.Unmarshal(b, h) != nil {
 		h = new(Held)

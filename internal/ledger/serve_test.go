@@ -50,6 +50,25 @@ func TestAFileIsServedByOneProcess(t *testing.T) {
 	release()
 }
 
+func TestLeasesOfAProcessThatDiedEndWithItsLock(t *testing.T) {
+	url := engines["sqlite"](t)
+	p := startProcess(t, "serve", url, "first")
+	p.says(t)
+	l := open(t, url)
+	claim(t, l, "j", "served", "first", time.Hour)
+	claim(t, l, "j", "one-shot", "somebody else", time.Hour)
+	p.kill(t)
+
+	release, err := l.Serve(t.Context(), "second")
+	ok(t, err)
+	defer release()
+	runs, err := l.TakeOver(t.Context(), "second", time.Hour, 10)
+	ok(t, err)
+	if len(runs) != 1 || runs[0].Key != "served" {
+		t.Errorf("got %+v, want the run of the process that died, and not that of one that may live", runs)
+	}
+}
+
 func TestPostgresIsServedByMany(t *testing.T) {
 	url := engines["postgres"](t)
 	for range 2 {

@@ -108,7 +108,8 @@ func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) erro
 		n := 0
 		err := s.together(ctx, func() (err error) {
 			n, err = s.exec(ctx, `
-				UPDATE submissions SET task_id = $2, accepted = CASE WHEN accepted = 0 THEN @now ELSE accepted END
+				UPDATE submissions SET task_id = $2, status = CASE WHEN task_id = '' THEN '' ELSE status END,
+					accepted = CASE WHEN accepted = 0 THEN @now ELSE accepted END
 				WHERE id = $1 AND (task_id = '' OR task_id = $2)`, submissionID, taskID)
 			if err != nil || n == 0 {
 				return err
@@ -132,7 +133,8 @@ func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) erro
 	})
 }
 
-// Ended records the status with which the task of a submission ended.
+// Ended records the status with which the task of a submission ended, or that
+// Globus did not take the submission. [Ledger.Accepted] makes the latter undone.
 func (l *Ledger) Ended(ctx context.Context, submissionID, status string) error {
 	return l.write(ctx, "record the end of submission "+submissionID, func(ctx context.Context, s session) error {
 		n, err := s.exec(ctx, `UPDATE submissions SET status = $2 WHERE id = $1`, submissionID, text(status))

@@ -1,0 +1,227 @@
+package engine_test
+
+import (
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// forgetful lets the task list of Globus show no label, as a list that lags.
+func (p *process) forgetful() {
+	p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+		if !is(r, "GET", listPath) || !strings.Contains(r.URL.RawQuery, "label") {
+			return nil, nil
+		}
+		return &http.Response{
+			StatusCode: http.StatusOK, Request: r, Header: http.Header{"Content-Type": {"application/json"}},
+			Body: io.NopCloser(strings.NewReader(`{"DATA_TYPE": "task_list", "DATA": [], "length": 0, "limit": 100, "offset": 0, "total": 0}`)),
+		}, nil
+	}
+}
+
+// requestCancel asks for the cancel of a run as another process would.
+func (b *bench) requestCancel(run int64) {
+	b.t.Helper()
+	l := b.ledger()
+	defer l.Close() //nolint:errcheck // the write was checked
+	if err := l.RequestCancel(b.t.Context(), run); err != nil {
+		b.t.Error(err)
+	}
+}
+
+func TestSubmissionThatWasNotConfirmedIsNeverGivenUp(t *testing.T) {
+	tests := map[string]struct {
+		meanwhile func(b *bench, run int64)
+		wait      time.Duration
+		removed   bool
+		run, task string
+	}{
+		"nothing happens":            {run: "succeeded", task: "SUCCEEDED"},
+		"its starting deadline ends": {wait: 3 * time.Hour, run: "succeeded", task: "SUCCEEDED"},
+		"its job is removed":         {removed: true, run: "succeeded", task: "SUCCEEDED"},
+		"somebody wants it canceled": {
+			meanwhile: func(b *bench, run int64) {
+				b.requestCancel(run)
+			},
+			run: "canceled", task: "FAILED",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				job := b.job("nightly", "0 2 * * *", func(j *jobs.Job) { j.StartingDeadline = time.Hour })
+				one := b.process("one")
+				one.at(cut{method: "POST", path: transferPath, after: true})
+				b.stall()
+				one.serve(job)
+				until(2*time.Hour + time.Minute)
+				one.kill()
+				if tt.meanwhile != nil {
+					tt.meanwhile(b, b.runs()[0].ID)
+				}
+				time.Sleep(tt.wait)
+				b.releaseAfter(20 * time.Minute)
+				two := b.process("two")
+				two.forgetful()
+				if tt.removed {
+					two.serve()
+				} else {
+					two.serve(job)
+				}
+				time.Sleep(30 * time.Minute)
+				two.stop()
+				b.wantRuns("nightly 2000-01-01T02:00:00Z " + tt.run)
+				b.wantTasks(tt.task + " nightly 2000-01-01T02:00:00Z")
+			})
+		})
+	}
+}
+
+func TestLedgerThatWasRestoredMakesNoSecondTask(t *testing.T) {
+	file := func(b *bench) string { return filepath.Join(b.state, "runner.db") }
+	tests := map[string]func(b *bench, backup []byte) error{
+		"from a backup": func(b *bench, backup []byte) error { return os.WriteFile(file(b), backup, 0o600) },
+		"not at all":    func(b *bench, _ []byte) error { return os.Remove(file(b)) },
+	}
+	for name, restore := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				order := func(day string) engine.Order {
+					o := b.order()
+					o.Key = jobs.Key("1999-12-" + day + "T02:00:00Z")
+					return o
+				}
+				one := b.process("one")
+				for _, day := range []string{"20", "21", "22"} {
+					if day == "21" {
+						one.kill()
+						one = b.process("one")
+					}
+					backup, err := os.ReadFile(file(b))
+					if err != nil {
+						t.Fatal(err)
+					}
+					if r, err := one.record(t.Context(), order(day)); err != nil || r.State != engine.Succeeded {
+						t.Fatalf("got %+v, %v, want success", r, err)
+					}
+					if day != "22" {
+						continue
+					}
+					one.kill()
+					if err := restore(b, backup); err != nil {
+						t.Fatal(err)
+					}
+				}
+				two := b.process("two")
+				o := order("22")
+				o.OnSchedule = true // it is started late, to catch up
+				r, err := two.record(t.Context(), o)
+				if err != nil || r.State != engine.Succeeded || !r.Adopted {
+					t.Errorf("got %+v, %v, want the task adopted", r, err)
+				}
+				b.wantTasks("SUCCEEDED nightly 1999-12-20T02:00:00Z", "SUCCEEDED nightly 1999-12-21T02:00:00Z", "SUCCEEDED nightly 1999-12-22T02:00:00Z")
+			})
+		})
+	}
+}
+
+func TestOnTimeOccurrenceAsksGlobusNothingMore(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.process("one").serve(b.job("nightly", "0 * * * *"))
+		until(time.Hour + 10*time.Minute)
+		asked := b.requests("GET /v0.10/task_list")
+		until(3*time.Hour + 10*time.Minute)
+		if n := b.requests("GET /v0.10/task_list") - asked; n != 0 {
+			t.Errorf("two occurrences on time asked %d times for a task list, want none", n)
+		}
+		p.stop()
+		b.wantRuns("nightly 2000-01-01T01:00:00Z succeeded", "nightly 2000-01-01T02:00:00Z succeeded", "nightly 2000-01-01T03:00:00Z succeeded")
+	})
+}
+
+func TestNextAttemptOfALateRunIsLookedUp(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		// The ledger knows the first attempt, and has lost the second.
+		o := b.order(func(j *jobs.Job) { j.BackoffLimit, j.Backoff = 1, time.Minute })
+		one := b.process("one")
+		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
+		var backup []byte
+		asked := 0
+		one.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if !is(r, "GET", idPath) {
+				return nil, nil
+			}
+			if asked++; asked == 2 {
+				var err error
+				if backup, err = os.ReadFile(filepath.Join(b.state, "runner.db")); err != nil {
+					t.Error(err)
+				}
+			}
+			return nil, nil
+		}
+		if r, err := one.record(t.Context(), o); err != nil || r.State != engine.Succeeded || r.Attempt != 2 {
+			t.Fatalf("got %+v, %v, want success with the second attempt", r, err)
+		}
+		one.kill()
+		if err := os.WriteFile(filepath.Join(b.state, "runner.db"), backup, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour) // the lease is over
+		two := b.process("two")
+		if r, err := two.record(t.Context(), o); err != nil || r.State != engine.Succeeded || !r.Adopted {
+			t.Errorf("got %+v, %v, want the second task adopted", r, err)
+		}
+		b.wantTasks("FAILED nightly 2026-11-21T02:00:00Z", "SUCCEEDED nightly 2026-11-21T02:00:00Z #2")
+	})
+}
+
+func TestTaskThatWasInTheWayAndIsOursIsAdopted(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		// Another start of the same occurrence, of which nobody knows, is at
+		// work when the submission meets a conflict, and has ended when it is
+		// looked for.
+		ended := false
+		p := b.process("one")
+		p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+			if is(r, "POST", transferPath) && !ended {
+				ended = true
+				b.start(b.order())
+				time.Sleep(10 * time.Second)
+				return &http.Response{
+					StatusCode: http.StatusConflict, Request: r, Header: http.Header{"Content-Type": {"application/json"}},
+					Body: io.NopCloser(strings.NewReader(`{"code": "Conflict", "message": "A transfer with identical paths is at work", "request_id": "r", "resource": "/transfer"}`)),
+				}, nil
+			}
+			return nil, nil
+		}
+		if r := p.engine.Run(t.Context(), b.order()); r.State != engine.Succeeded || !r.Adopted {
+			t.Errorf("got %+v, want the task adopted", r)
+		}
+		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
+}
+
+func TestCancelOfATaskThatHasSucceededIsASuccess(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		first := b.job("first", "0 2 * * *")
+		second := b.job("second", "", func(j *jobs.Job) { j.Schedule, j.After = nil, "first" })
+		one := b.process("one")
+		one.at(cut{method: "POST", path: transferPath, unrecorded: true})
+		one.serve(first, second)
+		until(2*time.Hour + time.Minute)
+		one.kill()
+		b.requestCancel(b.runs()[0].ID)
+		two := b.process("two").serve(first, second)
+		until(3 * time.Hour)
+		two.stop()
+		b.wantRuns("first 2000-01-01T02:00:00Z succeeded", "second 2000-01-01T02:00:00Z succeeded")
+	})
+}
