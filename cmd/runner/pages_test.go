@@ -1,0 +1,84 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+)
+
+// TestEnvironmentPageIsComplete compares the table of docs/environment.md with
+// the variables that the program reads.
+func TestEnvironmentPageIsComplete(t *testing.T) {
+	const (
+		page  = "../../docs/environment.md"
+		begin = "<!-- What follows is what runner env prints: go test ./cmd/runner -run EnvironmentPage -update -->\n"
+		end   = "<!-- end -->\n"
+	)
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(text), begin)
+	table, after, closed := strings.Cut(rest, end)
+	if !found || !closed {
+		t.Fatalf("%s has lost its marks %q and %q", page, begin, end)
+	}
+	var b strings.Builder
+	b.WriteString("\n| variable | default | meaning |\n|---|---|---|\n")
+	for _, v := range (&app{}).variables() {
+		if v.Name == "HOME" {
+			continue
+		}
+		fallback := cmp.Or(v.Default, "none")
+		if v.Default != "" {
+			fallback = "`" + fallback + "`"
+		}
+		meaning := strings.NewReplacer("|", `\|`, "*", `\*`, "<", `\<`).Replace(v.Meaning)
+		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", v.Name, fallback, meaning)
+	}
+	b.WriteString("\n")
+	if *update {
+		if err := os.WriteFile(page, []byte(before+begin+b.String()+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if b.String() != table {
+		t.Errorf("the table in %s is not that of runner env; go test ./cmd/runner -run EnvironmentPage -update", page)
+	}
+}
+
+// TestCommandsPageIsComplete looks for every command in docs/commands.md.
+func TestCommandsPageIsComplete(t *testing.T) {
+	text, err := os.ReadFile("../../docs/commands.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range (&app{}).command().Commands() {
+		if c.Hidden || c.Name() == "help" {
+			continue
+		}
+		if name := c.Name(); !strings.Contains(string(text), "`runner "+name) && !strings.Contains(string(text), "`"+name+"`") {
+			t.Errorf("docs/commands.md does not have runner %s", name)
+		}
+	}
+}
+
+// TestReadmeWorksInOrder runs all shell blocks of the README in one shell, as a
+// reader does who pastes them one after the other.
+func TestReadmeWorksInOrder(t *testing.T) {
+	t.Parallel()
+	text, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var script strings.Builder
+	for _, m := range shellBlock.FindAllSubmatch(text, -1) {
+		for line := range strings.Lines(string(m[1])) {
+			if !strings.HasPrefix(line, "make ") {
+				script.WriteString(line)
+			}
+		}
+	}
+	runBlock(t, script.String())
+}
