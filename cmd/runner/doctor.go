@@ -138,7 +138,7 @@ type workload struct {
 // not exist is an error.
 func (a *app) workload(names []string) (*workload, error) {
 	w := &workload{names: map[string]string{}}
-	file, err := a.loadJobs()
+	file, err := a.loadJobs(names...)
 	switch {
 	case err == nil:
 		for _, warning := range file.Warnings {

@@ -36,7 +36,13 @@ func (a *app) jobsFlag(c *cobra.Command) {
 // loadJobs returns the jobs: of the file or folder that --jobs names, else the
 // one that RUNNER_JOB_* describe, else those of RUNNER_JOBS or of the files that
 // are looked for. What is wrong with them is a [usageError] around every problem.
-func (a *app) loadJobs() (*jobs.File, error) {
+//
+// Names are the jobs that are asked for: those of RUNNER_JOBS if it is set and
+// RUNNER_JOB_* describe another one.
+func (a *app) loadJobs(names ...string) (*jobs.File, error) {
+	if len(names) > 0 && a.env.Jobs != "" && a.described() && !a.describesOne(names) {
+		a.jobs = a.env.Jobs
+	}
 	file, err := a.parseJobs()
 	if err != nil {
 		return nil, err
@@ -48,6 +54,12 @@ func (a *app) loadJobs() (*jobs.File, error) {
 		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "TZ", Msg: msg})
 	}
 	return file, nil
+}
+
+// describesOne reports whether RUNNER_JOB_* describe a job of one of the names.
+func (a *app) describesOne(names []string) bool {
+	file, err := a.env.Job.file()
+	return err == nil && slices.ContainsFunc(file.Jobs, func(j *jobs.Job) bool { return slices.Contains(names, j.Name) })
 }
 
 // described reports whether the jobs are the one of RUNNER_JOB_*.

@@ -75,7 +75,7 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 			if count < 1 || count > maxNext {
 				return usageError{fmt.Errorf("--count %d: want a number from 1 to %d", count, maxNext)}
 			}
-			file, err := a.loadJobs()
+			file, err := a.loadJobs(names...)
 			if err != nil {
 				return err
 			}

@@ -56,7 +56,7 @@ func (a *app) planCommand() *cobra.Command {
   runner plan nightly -F json --jmespath 'steps[].transfer.DATA[].source_path'`,
 		Args: arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			file, err := a.loadJobs()
+			file, err := a.loadJobs(args...)
 			if err != nil {
 				return err
 			}

@@ -100,7 +100,7 @@ func (a *app) choose(names []string, all bool) ([]*jobs.Job, error) {
 	if len(names) == 0 && !all && !a.described() {
 		return nil, a.nothingNamed()
 	}
-	file, err := a.loadJobs()
+	file, err := a.loadJobs(names...)
 	if err == nil && a.described() && a.env.State == "" {
 		a.env.State = stateNone
 	}
