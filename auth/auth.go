@@ -107,8 +107,8 @@ func (c *Client) Introspect(ctx context.Context, app Application, token Secret) 
 	return decode[Introspection](body)
 }
 
-// Revoke makes an access token or refresh token worthless; one that is so
-// already is no error. The error is an [*Error] if Globus Auth refuses.
+// Revoke revokes an access token or a refresh token. It is not an error if the
+// token is revoked already. The error is an [*Error] if Globus Auth refuses.
 // API: POST /v2/oauth2/token/revoke.
 func (c *Client) Revoke(ctx context.Context, app Application, token Secret) error {
 	if _, err := c.post(ctx, app, "v2/oauth2/token/revoke", url.Values{"token": {token.Reveal()}}); err != nil {

@@ -38,7 +38,7 @@ func NewSource(grant Grant, held ...Token) *Source {
 // Token returns a token for a resource server, such as [TransferServer]: the
 // one that is held, or until 60 s before that expires; else one request gets a
 // new one, however many callers wait for it. When ctx ends, Token returns its
-// error; the request goes on for those who still wait, and is cancelled if
+// error; the request goes on for those who still wait, and is canceled if
 // there are none. The error is an [*Error] if Globus Auth refuses.
 func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error) {
 	for {
@@ -112,7 +112,7 @@ type flight struct {
 	server  string // for which it was begun
 	cancel  context.CancelFunc
 	waiting int           // guarded by Source.mu
-	left    bool          // once nobody waited, which cancelled it; guarded by Source.mu
+	left    bool          // once nobody waited, which canceled it; guarded by Source.mu
 	done    chan struct{} // closed when the fields below are set, and those above do not change any more
 	tokens  map[string]Token
 	err     error

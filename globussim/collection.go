@@ -130,7 +130,7 @@ func (p *place) wantsSession(lack, parameter string, value any) *apiError {
 	}
 }
 
-// fit refuses what is no collection, or one that does not work. The codes are
+// fit refuses what is not a collection, or one that does not work. The codes are
 // not confirmed.
 func (p *place) fit() *apiError {
 	switch {

@@ -33,7 +33,7 @@ type failure struct {
 	place   *place
 	path    string
 	source  bool // at the source of a transfer
-	fatal   bool // trying again is no use
+	fatal   bool // trying again does not help
 	command string
 }
 

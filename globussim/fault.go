@@ -77,7 +77,7 @@ type Fault struct {
 
 // Fail orders faults. Of several that match a request, the first one ordered
 // hits it. Fail panics if a fault is not valid: a negative number, a Path that
-// is no pattern, a Status outside 200 to 599, an unknown Drop, or one without
+// is not a pattern, a Status outside 200 to 599, an unknown Drop, or one without
 // any consequence.
 func (s *Server) Fail(faults ...Fault) {
 	for _, f := range faults {

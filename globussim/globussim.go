@@ -50,7 +50,7 @@ type Server struct {
 
 // New returns a simulated Globus that has nothing in it but cfg's collections
 // and accounts. The error names every fault of cfg: names or ids that occur
-// twice or are no UUIDs, folders that do not exist, no account at all.
+// twice or are not UUIDs, folders that do not exist, no account at all.
 //
 // The caller closes the Server when it is done. A Server that is used inside a
 // testing/synctest bubble must be created there too.

@@ -67,7 +67,7 @@ type answer struct {
 	header http.Header
 	length int64 // as announced
 	body   []byte
-	doc    map[string]any // nil if the body is no JSON object
+	doc    map[string]any // nil if the body is not a JSON object
 }
 
 // text returns the string at that key of the document.
@@ -107,7 +107,7 @@ func ask(t *testing.T, hc *http.Client, method, address, authorization, contentT
 		t.Fatal(err)
 	}
 	if len(a.body) > 0 && (a.doc == nil || a.header.Get("Content-Type") != "application/json") {
-		t.Fatalf("%s %s answers %q as %s, which is no JSON object", method, address, a.body, a.header.Get("Content-Type"))
+		t.Fatalf("%s %s answers %q as %s, which is not a JSON object", method, address, a.body, a.header.Get("Content-Type"))
 	}
 	return a
 }

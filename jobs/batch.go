@@ -210,7 +210,7 @@ func scanLine(data []byte, atEOF bool) (advance int, line []byte, err error) {
 // parseBatchLine reads one line; a blank one has no source.
 func parseBatchLine(text string, fields int) (BatchLine, error) {
 	if strings.Contains(text, "\x00") {
-		return BatchLine{}, errors.New("there is a NUL in it, so this is no text, or UTF-16 without a byte order mark; save the list as UTF-8")
+		return BatchLine{}, errors.New("there is a NUL in it, so this is not text, or it is UTF-16 without a byte order mark; save the list as UTF-8")
 	}
 	words, err := splitWords(strings.TrimPrefix(text, string(byteOrderMark)))
 	if err != nil {
@@ -271,7 +271,7 @@ func checkCount(paths []word, fields int) error {
 		return fmt.Errorf("the destination is missing: %q has %U in it, which looks like a blank and is none; put a blank or tab between the paths", short(paths[0].text), r)
 	case n < fields && strings.ContainsAny(paths[0].raw, ",;"):
 		i := strings.IndexAny(paths[0].raw, ",;")
-		return fmt.Errorf("the destination is missing: a batch is no CSV; put a blank or tab between the paths, and not a %q", paths[0].raw[i])
+		return fmt.Errorf("the destination is missing: a batch is not CSV; put a blank or tab between the paths, and not a %q", paths[0].raw[i])
 	case n < fields:
 		return fmt.Errorf("the destination is missing: there is only %s, want %s", short(paths[0].text), wanted(fields))
 	}
@@ -315,7 +315,7 @@ func (w word) check(fields int) error {
 		}
 	}
 	if fields > 1 && len(w.raw) > 1 && (last == ',' || last == ';') {
-		return fmt.Errorf("the path %q ends with %q: a batch is no CSV; put only a blank or tab between the paths, or the path into quotes", short(w.text), last)
+		return fmt.Errorf("the path %q ends with %q: a batch is not CSV; put only a blank or tab between the paths, or the path into quotes", short(w.text), last)
 	}
 	if i := strings.IndexByte(w.raw, '\\'); i >= 0 && bare {
 		if r, _ := utf8.DecodeRuneInString(w.raw[i+1:]); unicode.IsLetter(r) || unicode.IsDigit(r) || r == '_' {

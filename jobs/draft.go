@@ -99,7 +99,7 @@ func (s *source) readJob(key, n ast.Node) {
 	decoders["after"] = s.line(&j.After)
 	decoders["schedule"] = func(ast.Node, string) {} // wants the zone, which may come later
 	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }
-	delete(decoders, "mkdir") // alone it is no job
+	delete(decoders, "mkdir") // alone it is not a job
 	s.object(n, d.field, decoders)
 	if !mapping(n) {
 		return

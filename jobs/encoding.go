@@ -75,7 +75,7 @@ func (u *utf16Reader) fill() error {
 	return nil
 }
 
-// unit reads 16 bits. A last byte without its other half is no character.
+// unit reads 16 bits. A last byte without its other half is not a character.
 func (u *utf16Reader) unit() (uint16, error) {
 	if next := u.next; next != 0 {
 		u.next = 0

@@ -15,7 +15,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// maxProblems is how many problems are told of; whoever made more has the same
+// maxProblems is how many problems are reported; whoever made more has the same
 // one many times.
 const maxProblems = 1000
 
@@ -96,7 +96,7 @@ func mapping(n ast.Node) bool {
 	return false
 }
 
-// pairs yields keys and values of a mapping. What is no mapping, and a key that
+// pairs yields keys and values of a mapping. What is not a mapping, and a key that
 // comes twice, is a problem.
 func (s *source) pairs(n ast.Node, field string) iter.Seq2[ast.Node, ast.Node] {
 	return func(yield func(key, value ast.Node) bool) {

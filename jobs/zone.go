@@ -103,7 +103,7 @@ func nearestZone(name string) string {
 	return best
 }
 
-// fixedZone tells of a zone whose clocks do not do what its name makes many
+// fixedZone reports a zone whose clocks do not do what its name makes many
 // expect, or is empty.
 func fixedZone(name string) string {
 	if meant := abbreviations[name]; len(meant) > 0 && len(name) == len("EST") && strings.HasSuffix(name, "ST") {

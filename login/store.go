@@ -63,7 +63,7 @@ func NewStore(file string) *Store { return &Store{file} }
 func (s *Store) File() string { return s.file }
 
 // Logins returns the logins at an address of Globus Auth, the newest first. A
-// file that others may read, or that is no plain file, is an error.
+// file that others may read, or that is not a plain file, is an error.
 func (s *Store) Logins(authURL string) ([]Login, error) {
 	all, err := s.read()
 	return slices.DeleteFunc(all, func(l Login) bool { return !l.at(authURL) }), err
@@ -90,7 +90,7 @@ func (s *Store) Put(ctx context.Context, l Login) (old *Login, err error) {
 	return old, err
 }
 
-// Remove forgets a login. One that is not there is no error.
+// Remove forgets a login. It is not an error if the login does not exist.
 func (s *Store) Remove(ctx context.Context, l Login) error {
 	return s.change(ctx, func(all []Login) []Login { return slices.DeleteFunc(all, l.same) })
 }

@@ -151,7 +151,7 @@ func (r *reply) defect() error {
 	case r.err != nil:
 		return fmt.Errorf("reply cut short: %w", r.err)
 	case len(bytes.TrimSpace(r.data)) > 0 && !json.Valid(r.data):
-		return errors.New("reply is no JSON")
+		return errors.New("reply is not JSON")
 	}
 	return nil
 }

@@ -48,7 +48,7 @@ func (p Policy) withDefaults() Policy {
 // Repeated are network errors and timeouts of one try; the statuses 429 and
 // 503; 500, 502 and 504, unless the code in the reply passes on a collection's
 // own error (ExternalError, EndpointError); and a 2xx reply that is cut short
-// or is no JSON. The wait between tries is random below a growing bound, and
+// or is not JSON. The wait between tries is random below a growing bound, and
 // at least what Retry-After asks for. A wait that would outlast the deadline
 // of the request's context is not begun.
 //

@@ -26,7 +26,7 @@ func (p *AuthorizationParameters) session() bool {
 		p.SessionRequiredMFA != nil && *p.SessionRequiredMFA)
 }
 
-// authorization returns the parameters in doc, or nil if it is no object. A
+// authorization returns the parameters in doc, or nil if it is not an object. A
 // field of a wrong type counts as absent.
 func authorization(doc json.RawMessage) *AuthorizationParameters {
 	f, ok := object(doc)

@@ -166,7 +166,7 @@ func (r request) escapedPath() (string, error) {
 	b.WriteString("/v0.10")
 	for _, elem := range r.path {
 		if elem == "" || elem == "." || elem == ".." {
-			return "", fmt.Errorf("%s %s/: %q is no id", r.method, b.String(), elem)
+			return "", fmt.Errorf("%s %s/: %q is not an id", r.method, b.String(), elem)
 		}
 		b.WriteString("/" + url.PathEscape(elem))
 	}

@@ -97,7 +97,7 @@ func TestPathElementsAreEscaped(t *testing.T) {
 func TestElementsThatNameAnotherResourceAreRefused(t *testing.T) {
 	for _, id := range []string{"", ".", ".."} {
 		c := serve(replies(t)) // no request at all
-		if _, err := c.Task(t.Context(), id); err == nil || !strings.Contains(err.Error(), "is no id") {
+		if _, err := c.Task(t.Context(), id); err == nil || !strings.Contains(err.Error(), "is not an id") {
 			t.Errorf("id %q: got %v, want an error", id, err)
 		}
 	}

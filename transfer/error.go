@@ -54,7 +54,7 @@ func (e *Error) Error() string {
 }
 
 // Temporary reports whether the same request may succeed soon. A reply that
-// passes on a collection's own error is not temporary (repeating it is no use
+// passes on a collection's own error is not temporary (repeating it does not help
 // before somebody sees to the collection), and neither are a demand for a
 // session and a full backlog. What answers in place of the service does not last.
 func (e *Error) Temporary() bool {

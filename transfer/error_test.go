@@ -202,18 +202,18 @@ func TestRepliesThatAreNotUnderstoodAreTemporaryErrors(t *testing.T) {
 		reply string
 		want  string // part of the message
 	}{
-		"web page":              {task, "<html>\n<title>Log in to the hotel's network", "no JSON object: <html> <title>Log in"},
+		"web page":              {task, "<html>\n<title>Log in to the hotel's network", "not a JSON object: <html> <title>Log in"},
 		"truncated":             {task, `{"task_id": "t1", "sta`, `damaged JSON (unexpected end of JSON input): {"task_id": "t1", "sta`},
 		"empty":                 {task, " \n", "the reply is empty"},
-		"null":                  {task, "null", "no JSON object: null"},
-		"list":                  {task, "[]", "no JSON object: []"},
+		"null":                  {task, "null", "not a JSON object: null"},
+		"list":                  {task, "[]", "not a JSON object: []"},
 		"wrong type":            {task, `{"task_id": 7}`, "not what was expected"},
 		"wrong time":            {task, `{"task_id": "t1", "deadline": "soon"}`, `"soon" is not a time`},
 		"another document":      {task, `{}`, "has no task_id"},
 		"task without status":   {task, `{"task_id": "t1"}`, "has no status"},
 		"list without rows":     {tasks, `{"DATA_TYPE": "task_list"}`, "has no list"},
 		"list that is null":     {tasks, `{"DATA": null}`, "has no list"},
-		"row that is null":      {tasks, `{"DATA": [null]}`, "no JSON object"},
+		"row that is null":      {tasks, `{"DATA": [null]}`, "not a JSON object"},
 		"row of a wrong type":   {tasks, `{"DATA": [{"faults": "many"}]}`, "not what was expected"},
 		"no submission id":      {id, `{"value": null}`, "has no value"},
 		"endpoint without id":   {endpoint, `{}`, "has no id"},

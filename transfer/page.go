@@ -53,7 +53,7 @@ func (r rows) all() iter.Seq[[]byte] {
 		for i := 0; i < len(inside); i++ {
 			switch c := inside[i]; {
 			case quoted && c == '\\':
-				i++ // what follows is no end of a text
+				i++ // what follows does not end a text
 			case c == '"':
 				quoted = !quoted
 			case quoted:

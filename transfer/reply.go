@@ -66,7 +66,7 @@ func (a *answer) unmarshal(doc []byte, v any) error {
 	case len(doc) == 0:
 		return a.unread("the reply is empty")
 	case doc[0] != '{':
-		return a.unread("the reply is no JSON object: %s", quoted(doc))
+		return a.unread("the reply is not a JSON object: %s", quoted(doc))
 	}
 	err := json.Unmarshal(doc, v)
 	if _, ok := errors.AsType[*json.SyntaxError](err); ok {

@@ -23,7 +23,7 @@ type app struct {
 	stderr  *screen // logs and messages; a terminal's live line as well
 
 	env environment
-	who *identity // as whom it works, once that is known
+	who *identity // the identity in use, once it is known
 	out output
 	log *slog.Logger
 
@@ -47,10 +47,10 @@ func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
 
 const about = `runner moves research data with Globus Transfer, with nobody at the keyboard.
 
-It logs in as a service account (CLIENT_ID and CLIENT_SECRET), submits a task,
-follows it to its end, and exits 0 only when Globus says that all is done.
+It logs in as a service account (CLIENT_ID and CLIENT_SECRET), submits a task
+and follows it to its end. It exits 0 only when Globus has done everything.
 
-Without an account: "runner demo" shows a whole job on a simulated Globus.`
+Without an account, "runner demo" shows a whole job on a simulated Globus.`
 
 // command builds the command line.
 func (a *app) command() *cobra.Command {
@@ -91,7 +91,7 @@ func (a *app) command() *cobra.Command {
 }
 
 // ready is prepare for what cannot go on with a wrong environment: what is wrong
-// with the job that it describes is told at the same time.
+// with the job that it describes is reported at the same time.
 func (a *app) ready() error {
 	err := a.prepare()
 	if err != nil && a.described() {

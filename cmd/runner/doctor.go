@@ -27,24 +27,24 @@ import (
 
 const aboutDoctor = `Look for whatever would keep jobs from running, and say what to do about it:
 the environment, the way to Globus, the credentials, the collections that the
-jobs use in their next occurrence, the ledger. What a collection's owner has to
-do is said in a sentence to send to the owner.
+jobs use in their next occurrence, the ledger. If a collection's owner has to do
+something, it prints a sentence to send to the owner.
 
 Without names it looks at all jobs that serve would run: those of the jobs file,
 or the one that RUNNER_JOB_* describe. Without jobs it checks the rest.
 
-Nothing is changed, unless asked for:
+It changes nothing, unless you ask for it:
 
   --fix          gives consents for the data of collections that are missing
   --write-probe  makes a folder with a new name, .runner-doctor-..., in each
-                 folder that jobs write to (or the nearest above it that is
-                 there) and deletes it again with a task, also if it is
-                 interrupted. It shows what no rule does: that the identity
-                 may write and delete.
+                 folder that jobs write to (or in the nearest existing folder
+                 above it) and deletes it again with a task, even if it is
+                 interrupted. Only this shows that the identity may write and
+                 delete.
 
-The exit status is that of the worst finding: 0 if there are warnings at most,
-2 for the environment or the jobs file, 4 for credentials and consents, 5 for
-what may pass by itself, 7 for what will not.`
+The exit status is that of the worst finding: 0 if there are only warnings, 2
+for the environment or the jobs file, 4 for credentials and consents, 5 for
+what may pass by itself, 7 for everything else.`
 
 // A diagnosis is the result of "runner doctor".
 type diagnosis struct {
@@ -109,7 +109,7 @@ func (a *app) diagnose(ctx context.Context, names []string, x examination) error
 	}
 	switch {
 	case ctx.Err() != nil:
-		return fmt.Errorf("not all was looked at: %w", context.Cause(ctx))
+		return fmt.Errorf("stopped before all checks were done: %w", context.Cause(ctx))
 	case d.OK:
 		return nil
 	}

@@ -62,7 +62,7 @@ func (a *app) variablesFindings() []doctor.Finding {
 	return found
 }
 
-// credentialsFindings says as whom the program works, and what is unsafe or
+// credentialsFindings says which identity is used, and what is unsafe or
 // unlikely about that.
 func (a *app) credentialsFindings(context.Context) []doctor.Finding {
 	who := a.who
@@ -164,7 +164,7 @@ func zones(list []*jobs.Job) doctor.Finding {
 func (a *app) proxy(services []*url.URL) doctor.Finding {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		if value := a.variable(name); value != "" && !isProxy(value) {
-			return doctor.Bad(fault.Usage, name+" is no address of a proxy", "write it as http://host:port").Stopping()
+			return doctor.Bad(fault.Usage, name+" is not the address of a proxy", "write it as http://host:port").Stopping()
 		}
 	}
 	var ways []string

@@ -172,7 +172,7 @@ const (
 	subdomainName = `^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 )
 
-// checkImage reports what is no reference of an image at first sight.
+// checkImage reports what is obviously not a reference to an image.
 func checkImage(image string) error {
 	odd := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 	if image == "" || strings.ContainsFunc(image, odd) {

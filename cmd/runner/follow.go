@@ -33,10 +33,10 @@ type following struct {
 
 func (f *following) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.noWait, "no-wait", false, "end when Globus has accepted the task")
-	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be submitted, and touch nothing")
-	flags.BoolVar(&f.skipOK, "skip-ok", false, "end with status 0 instead of 12 when policy skips the run, because another task is at work")
+	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be submitted, and change nothing")
+	flags.BoolVar(&f.skipOK, "skip-ok", false, "exit 0 instead of 12 if the run is skipped because another task is at work")
 	flags.Var(&f.timeout, "timeout", "wait no longer than this, such as 30m, 2h or a number of seconds")
-	flags.Var(&f.onInterrupt, "on-interrupt", "what becomes of the task when a signal or --timeout ends the wait: detach or cancel")
+	flags.Var(&f.onInterrupt, "on-interrupt", "what happens to the task when a signal or --timeout ends the wait: detach (it goes on) or cancel")
 }
 
 // An interruption is one of the policies below.
@@ -195,7 +195,7 @@ func (s span) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Duration(s))
 }
 
-// await does an order, shows how it gets on, and prints the result.
+// await does an order, shows its progress, and prints the result.
 func (a *app) await(ctx context.Context, o engine.Order, f following, do doer) error {
 	begin := time.Now()
 	o.Observe = func(t *transfer.Task, class engine.Class) { a.stderr.show(liveLine(t, class, time.Since(begin))) }
@@ -288,7 +288,7 @@ func (a *app) manifests() engine.Option {
 	return engine.WithManifests(func(name string) (io.ReadCloser, error) { return os.Open(name) })
 }
 
-// liveLine says in one line how a task gets on.
+// liveLine says in one line what progress a task makes.
 func liveLine(t *transfer.Task, class engine.Class, elapsed time.Duration) string {
 	state := string(class)
 	switch {

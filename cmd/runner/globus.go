@@ -61,7 +61,7 @@ func (a *app) connect(scopes ...auth.Scope) (*clients, error) {
 	}, nil
 }
 
-// connectToAct connects for a command that changes something at Globus: as whom
+// connectToAct connects for a command that changes something at Globus: the identity
 // it does is in the log.
 func (a *app) connectToAct() (*clients, error) {
 	a.acts = true

@@ -31,7 +31,7 @@ func (a *app) listenAddress() string {
 func (a *app) healthCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "health",
-		Short: "Ask the scheduler at RUNNER_LISTEN whether it is alive; exit 0 if so",
+		Short: "Check that the scheduler at RUNNER_LISTEN is alive; exit 0 if it is",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			host, port, err := net.SplitHostPort(a.listenAddress())

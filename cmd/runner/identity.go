@@ -37,7 +37,7 @@ const (
 	storedLogin    kind = "stored login"
 )
 
-// An identity says as whom the program works, and how it knows.
+// An identity is who the program is logged in as, and where that was found.
 type identity struct {
 	kind     kind
 	clientID string
@@ -52,7 +52,7 @@ type identity struct {
 	login   login.Login
 }
 
-// whoAmI finds out as whom the program works. It sends nothing. The error is
+// whoAmI finds out which identity is used. It sends nothing. The error is
 // one of usage.
 func (a *app) whoAmI() (*identity, error) {
 	id, err := a.env.given()

@@ -16,13 +16,13 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-const aboutImport = `Make a jobs file of what moved data before. It goes to standard output, or into
-a new file with -o.
+const aboutImport = `Turn a crontab, a batch file of globus-cli or the account's Globus Timers into a
+jobs file. It goes to standard output, or into a new file with -o.
 
 What a job cannot say is refused with its line and the name of the flag; then
 nothing is written and the exit status is 2, unless --keep-going asks for the
-rest. What is left out without harm is told as a note. What is written has been
-checked as "runner validate" does it.`
+rest. What can be left out without harm is reported as a note. The written file
+has passed the checks of "runner validate".`
 
 const aboutImportCrontab = `Make a job of each line of a crontab that calls globus transfer, delete, rm,
 mkdir or timer create transfer; - is the standard input. Lines that call
@@ -43,9 +43,9 @@ type importing struct {
 }
 
 func (i *importing) flags(flags *pflag.FlagSet) {
-	flags.StringArrayVar(&i.collections, "collection", nil, "short name of a collection in the jobs file, as NAME=ID; may be given again")
-	flags.BoolVarP(&i.KeepGoing, "keep-going", "k", false, "write the jobs that are good although something was refused")
-	flags.StringVarP(&i.out, "output", "o", "", "write into this file, which must not be there")
+	flags.StringArrayVar(&i.collections, "collection", nil, "short name of a collection in the jobs file, as NAME=ID; may be repeated")
+	flags.BoolVarP(&i.KeepGoing, "keep-going", "k", false, "write the good jobs even if others are refused")
+	flags.StringVarP(&i.out, "output", "o", "", "write to this new file")
 	flags.BoolVar(&i.force, "force", false, "let -o overwrite a file")
 }
 
@@ -76,7 +76,7 @@ func (i *importing) prepare(name string) error {
 func (a *app) importCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "import",
-		Short: "Make a jobs file of a crontab, a batch file or Globus Timers",
+		Short: "Turn a crontab, a batch file or Globus Timers into a jobs file",
 		Long:  aboutImport,
 		Args:  cobra.ArbitraryArgs, // group tells about an unknown command
 		RunE:  group,
@@ -90,7 +90,7 @@ func (a *app) importCrontabCommand() *cobra.Command {
 	var cron migrate.Cron
 	c := &cobra.Command{
 		Use:     "crontab FILE",
-		Short:   "Make jobs of the lines of a crontab that call globus-cli",
+		Short:   "Turn the lines of a crontab that call globus-cli into jobs",
 		Long:    aboutImportCrontab,
 		Example: `  runner import crontab /etc/cron.d/globus --time-zone Europe/Zurich`,
 		Args:    arguments(1, 1),
@@ -126,7 +126,7 @@ func (a *app) importBatchCommand() *cobra.Command {
 	var b migrate.Batch
 	c := &cobra.Command{
 		Use:     "batch FILE",
-		Short:   "Make a job of a batch file of globus-cli",
+		Short:   "Turn a batch file of globus-cli into a job",
 		Long:    aboutImportBatch,
 		Example: `  runner import batch files.txt --source $LAB:/data/ --destination $VAULT:/raw/ --schedule "30 1 * * *"`,
 		Args:    arguments(1, 1),

@@ -19,17 +19,17 @@ import (
 )
 
 const aboutLogin = `Log in as yourself, in a browser, and keep the tokens for the commands that
-follow. That is for trying things out: what runs unattended has a service
-account, which goes before a stored login.
+follow. This is for trying things out. Use a service account for jobs that run
+unattended; it goes before a stored login.
 
 The client id is that of a native app: on https://app.globus.org/settings/developers
 choose "Register a thick client or script that will be installed and run by
 users on their devices". Afterwards the id of the last login is the default.
 
 The tokens are kept in globus-runner/login.json in the user's config folder
-(XDG_CONFIG_HOME, or ~/.config), for the user alone. With --refresh-token-file
-they are not: the file gets a refresh token for a machine that runs jobs as
-you, with RUNNER_REFRESH_TOKEN_FILE.`
+(XDG_CONFIG_HOME, or ~/.config), which only you can read. With
+--refresh-token-file they are not kept: that file gets a refresh token, for a
+machine that runs jobs as you with RUNNER_REFRESH_TOKEN_FILE.`
 
 const (
 	loginTime = 10 * time.Minute // for the person in the browser
@@ -67,8 +67,8 @@ func (a *app) loginCommand() *cobra.Command {
 	flags.Var(&l.scopes, "scopes", "what to ask for besides Transfer and who you are, such as the scope in a message about a consent")
 	flags.BoolVar(&l.noBrowser, "no-browser", false, "print the address, and ask for the code that the browser shows")
 	flags.StringVar(&l.refreshFile, "refresh-token-file", "", "write a refresh token for Transfer to this file, and keep no login")
-	flags.BoolVar(&l.cfg.Online, "no-refresh", false, "ask for no refresh tokens: the login ends with its tokens, after two days")
-	flags.StringVar(&l.cfg.Prompt, "prompt", "", "login: authenticate once more")
+	flags.BoolVar(&l.cfg.Online, "no-refresh", false, "do not ask for refresh tokens: the login ends after two days")
+	flags.StringVar(&l.cfg.Prompt, "prompt", "", "login: ask for the password again")
 	flags.StringVar(&l.cfg.Message, "session-message", "", "text to show on the page")
 	flags.StringSliceVar(&l.cfg.Identities, "session-required-identities", nil, "log in with one of these identities (ids or usernames)")
 	flags.StringSliceVar(&l.cfg.Domains, "session-required-single-domain", nil, "log in with an identity of one of these domains")

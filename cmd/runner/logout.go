@@ -25,7 +25,7 @@ func (a *app) logoutCommand() *cobra.Command {
 		Args:  arguments(0, 0),
 		RunE:  func(c *cobra.Command, _ []string) error { return a.logout(c.Context(), force) },
 	}
-	c.Flags().BoolVar(&force, "force", false, "forget a login also if its tokens could not be revoked")
+	c.Flags().BoolVar(&force, "force", false, "forget a login even if its tokens could not be revoked")
 	return c
 }
 
@@ -83,7 +83,7 @@ func (l *newLogin) takeBack(ctx context.Context, client *auth.Client, tokens map
 	}
 }
 
-// revoke makes the tokens of a login worthless, but for those that are in use
+// revoke revokes the tokens of a login, but for those that are in use
 // again.
 func revoke(ctx context.Context, client *auth.Client, l login.Login, kept map[string]auth.Token) error {
 	inUse := map[string]bool{"": true}

@@ -99,7 +99,7 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 	a.jobsFlag(c)
 	flags.Var(&from, "from", "begin at this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
 	flags.IntVar(&count, "count", 10, "how many occurrences to print")
-	flags.BoolVar(&explain, "explain", false, "tell what daylight saving does to them, and what few expect of a schedule")
+	flags.BoolVar(&explain, "explain", false, "say what daylight saving does to them, and what may surprise in a schedule")
 	return c
 }
 

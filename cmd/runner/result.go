@@ -76,7 +76,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 }
 
 // text prints the result for people. A run without a task has nothing to show
-// but its error, which is told elsewhere.
+// but its error, which is shown elsewhere.
 func (d *resultDocument) text(w io.Writer) {
 	if len(d.Tasks) == 0 {
 		if d.Note != "" && d.Error == nil {

@@ -18,18 +18,18 @@ import (
 const aboutRun = `Run one occurrence of each job named, or of the one job that the RUNNER_JOB_*
 variables describe: submit, wait, report.
 
-A start with the same job and occurrence continues what an earlier one began:
-a task that is there is adopted, one that failed gets a new attempt. The
+A start with the same job and occurrence continues what an earlier one began: it
+adopts a task that exists, and makes a new attempt after one that failed. The
 occurrence is --scheduled-for, else RUNNER_OCCURRENCE, else the Kubernetes
 Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system, else a new
 one.
 
-A run that another task or run keeps from beginning is skipped: the status is 12,
+If another task or run is in the way, the run is skipped: the exit status is 12,
 or 0 with --skip-ok.
 
-Reports are written whatever comes of the run, unless it is dry. In GitHub
+Reports are written even if the run fails, but not with --dry-run. In GitHub
 Actions the step gets its summary, its outputs and an annotation for an error
-without being asked.`
+without any flag.`
 
 func (a *app) runCommand() *cobra.Command {
 	var f following

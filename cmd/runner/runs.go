@@ -143,10 +143,10 @@ func (a *app) runsCommand() *cobra.Command {
 	c.Flags().Var(&since, "since", "started then or later (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(a.runsShowCommand(), a.runsChangeCommand(
-		"cancel", "Have a run that is not over canceled, with its task", (*ledger.Ledger).RequestCancel,
+		"cancel", "Cancel a run that has not ended, and its task", (*ledger.Ledger).RequestCancel,
 		"run %d will be canceled by the start that is at it",
 	), a.runsChangeCommand(
-		"retry", "Let a run that did not succeed be done again", (*ledger.Ledger).Retry,
+		"retry", "Do a run again that did not succeed", (*ledger.Ledger).Retry,
 		"run %d will be done again by runner serve, or by runner run with the same occurrence",
 	))
 	return c

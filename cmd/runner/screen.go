@@ -55,7 +55,7 @@ func (s *screen) Write(p []byte) (int, error) {
 }
 
 // spooled has writes wait for no reader until the returned function is called.
-// It is for a process that has to go on whatever becomes of its log.
+// It is for a process that has to go on even if its log cannot be written.
 func (s *screen) spooled(lost func(int64)) (direct func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,15 +21,15 @@ import (
 
 const aboutServe = `Run the jobs of the jobs file on their schedules, until stopped.
 
-The jobs are those of --jobs, else the one that RUNNER_JOB_* describe, else those
-of RUNNER_JOBS or of the file that is looked for. Each occurrence is started
-once, also over restarts: the ledger (RUNNER_STATE) holds what was begun and
-where each schedule was left, and the next start goes on with it.
+The jobs are those of --jobs; else the one that RUNNER_JOB_* describe; else those
+of RUNNER_JOBS, /etc/runner/jobs.yaml or jobs.yaml. Each occurrence is started
+once, even if serve is restarted: the ledger (RUNNER_STATE) records what has begun
+and how far each schedule has come, and the next start goes on from there.
 
-The jobs file is read again when it has changed, or on SIGHUP. All of it comes
-into force, or the old one stays: a bad file is refused, and while the ledger
-cannot be used the reload is tried again. On SIGTERM no more is started, and
-tasks go on at Globus.`
+The jobs file is read again when it changes, and on SIGHUP. All of it takes
+effect, or the old one stays: a bad file is refused, and while the ledger cannot
+be used the reload is tried again. On SIGTERM serve ends. Tasks go on at Globus,
+and the next start follows them.`
 
 // pruneEvery is how often old runs are forgotten.
 const pruneEvery = time.Hour
@@ -50,8 +50,8 @@ func (a *app) serveCommand() *cobra.Command {
 		},
 	}
 	a.jobsFlag(c)
-	c.Flags().BoolVar(&shortToken, "allow-short-token", false, "start also with an access token that may end before the next run, and cannot be renewed")
-	c.Flags().Var(&onInterrupt, "on-interrupt", "what becomes of the tasks when the scheduler is stopped: detach or cancel")
+	c.Flags().BoolVar(&shortToken, "allow-short-token", false, "start even if the access token may expire before the next run and cannot be renewed")
+	c.Flags().Var(&onInterrupt, "on-interrupt", "what happens to the tasks when serve is stopped: detach (they go on) or cancel")
 	return c
 }
 

@@ -78,9 +78,9 @@ func (a *app) simCommand() *cobra.Command {
 	flags.StringVar(&listen, "listen", "127.0.0.1:0", "address to listen on; port 0: any that is free")
 	flags.StringArrayVar(&collections, "collection", nil, "NAME=FOLDER[,OPTION...]; may be given several times")
 	flags.Var(&rate, "rate", "how fast one task moves data, such as 50MiB/s; default: as fast as it goes")
-	flags.DurationVar(&lifetime, "token-lifetime", 48*time.Hour, "how long a token is good")
-	flags.StringSliceVar(&hosts, "host", nil, "a name by which other machines reach it; others are refused, as a web page could have made them point here")
-	flags.BoolVar(&rotate, "rotate-refresh-tokens", false, "make a refresh token good once; each refresh brings a new one")
+	flags.DurationVar(&lifetime, "token-lifetime", 48*time.Hour, "how long a token is valid")
+	flags.StringSliceVar(&hosts, "host", nil, "a name by which other machines reach it; other names are refused, to keep web pages out")
+	flags.BoolVar(&rotate, "rotate-refresh-tokens", false, "let a refresh token be used only once; each refresh brings a new one")
 	flags.StringVar(&account.ID, "client-id", simClientID(), "client id of the service account")
 	flags.StringVar(&account.Secret, "client-secret", "", "its secret, simulated too; default: a new one")
 	return c

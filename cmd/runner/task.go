@@ -181,7 +181,7 @@ func (a *app) taskWaitCommand() *cobra.Command {
 		return err
 	})
 	c.Flags().Var(&timeout, "timeout", "wait no longer than this, such as 30m or a number of seconds")
-	c.Flags().IntVar(&timeoutStatus, "timeout-exit-code", exitTimedOut, "exit status when the time is over")
+	c.Flags().IntVar(&timeoutStatus, "timeout-exit-code", exitTimedOut, "exit status when --timeout is over")
 	return c
 }
 

@@ -23,7 +23,7 @@ func (a *app) importTimersCommand() *cobra.Command {
 	var f importing
 	c := &cobra.Command{
 		Use:   "timers",
-		Short: "Make jobs of the account's Globus Timers",
+		Short: "Turn the account's Globus Timers into jobs",
 		Long:  aboutImportTimers,
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -25,8 +25,8 @@ and comments as in a shell:
 
   [--recursive|--no-recursive] [--external-checksum TEXT] SOURCE_PATH DEST_PATH
 
-Paths in the arguments are then put before those of the lines, unless those are
-absolute. No two lines may have the same destination.
+The paths in the arguments are then put before the relative paths of the lines.
+No two lines may have the same destination.
 
 A collection is named by its id, or by its short name in the jobs file.`
 
@@ -160,7 +160,7 @@ func (a *app) transferCommand() *cobra.Command {
 	flags.BoolVar(&f.doc.EncryptData, "encrypt-data", false, "encrypt the data channel")
 	flags.BoolVar(&f.doc.EncryptData, "encrypt", false, "the same as --encrypt-data")
 	flags.BoolVar(&f.doc.SkipSourceErrors, "skip-source-errors", false, "skip source paths that are missing or unreadable")
-	flags.BoolVar(&f.allowSkipped, "allow-skipped", false, "exit 0 although source errors were skipped")
+	flags.BoolVar(&f.allowSkipped, "allow-skipped", false, "exit 0 even if source errors were skipped")
 	flags.BoolVar(&f.doc.FailOnQuotaErrors, "fail-on-quota-errors", false, "fail at once when the destination is full")
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete", false, "delete at the destination what the source does not have")
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete-destination-extra", false, "the same as --delete")

@@ -12,11 +12,11 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-const aboutValidate = `Check the jobs file, or every file of a folder, and print all that is wrong
-with it, each with its place and what would be right. Nothing is sent anywhere.
+const aboutValidate = `Check the jobs file, or every file of a folder, and print every mistake, each
+with its place and what would be right. Nothing is sent anywhere.
 
-The exit status is 0 if the jobs are good, although there may be warnings, and
-2 if not.`
+The exit status is 0 if the jobs are good, even if there are warnings, and 2 if
+not.`
 
 // A validation is the result of "runner validate".
 type validation struct {

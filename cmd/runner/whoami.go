@@ -41,7 +41,7 @@ type tokenDocument struct {
 func (a *app) whoamiCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "whoami",
-		Short: "Say as whom the program is logged in, and what its tokens are good for",
+		Short: "Show which identity is used, and when its tokens expire",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			globus, err := a.connect(login.DefaultScopes()...)

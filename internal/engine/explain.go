@@ -12,7 +12,7 @@ import (
 )
 
 // explain says in words why the task makes no progress, and gives Globus's code.
-// It asks once for each change; an answer that does not come is no reason to
+// It asks once for each change; a missing answer is not a reason to
 // stop watching.
 func (w *watcher) explain(ctx context.Context) (why, code string) {
 	t := w.task.Last

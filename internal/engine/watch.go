@@ -73,7 +73,7 @@ type watcher struct {
 	looked time.Time      // when that was
 	why    string         // what held the task when its class changed last; empty if that was not asked
 	said   time.Time      // when the task was logged last
-	end    *Failure       // why the task was cancelled by us; nil if it was not
+	end    *Failure       // why the task was canceled by us; nil if it was not
 	retry  time.Time      // when to try a cancel again that did not work; zero if there is none
 }
 

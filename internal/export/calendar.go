@@ -96,7 +96,7 @@ func (c *calendar) clash(repeats bool) time.Time {
 	return time.Time{}
 }
 
-// differs tells of an instant that robfig/cron, and so Kubernetes, leaves out or
+// differs finds an instant that robfig/cron, and so Kubernetes, leaves out or
 // adds when the clocks are set, in the next four years. It goes from day to day
 // by adding hours, and where the clocks are set at midnight, or by half an hour,
 // it may step over a day. That a fixed time which the clocks show twice is done

@@ -1,7 +1,7 @@
 // Package fault knows what an error means: its kind, and the next step. It
 // knows the errors of every layer: those of the services, of the way to them,
 // of the credentials and of tasks. Whoever has an error asks here, so that the
-// same error is told in the same way everywhere. Which exit status a kind has
+// same error is reported in the same way everywhere. Which exit status a kind has
 // is left to the command line.
 package fault
 

@@ -186,13 +186,13 @@ func (b *body) rule(at string, rule map[string]json.RawMessage) []field {
 func (b *body) list(key string, raw json.RawMessage, f func(at string, element map[string]json.RawMessage)) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {
-		b.problem(b.where, "%s: it is no list", key)
+		b.problem(b.where, "%s: it is not a list", key)
 		return
 	}
 	for i, element := range list {
 		doc := object(element)
 		if doc == nil {
-			b.problem(b.where, "%s[%d]: it is no object", key, i)
+			b.problem(b.where, "%s[%d]: it is not an object", key, i)
 			continue
 		}
 		f(fmt.Sprintf("%s[%d].", key, i), doc)
@@ -211,7 +211,7 @@ func (b *body) syncLevel(key string, raw json.RawMessage) {
 func (b *body) text(key string, raw json.RawMessage) string {
 	var text string
 	if json.Unmarshal(raw, &text) != nil {
-		b.problem(b.where, "%s: %s is no text", key, short(string(raw)))
+		b.problem(b.where, "%s: %s is not a text", key, short(string(raw)))
 	}
 	return text
 }

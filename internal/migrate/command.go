@@ -174,7 +174,7 @@ func (c *commandLine) command(s *simple, depth int) error {
 // this program.
 var clientVariables = []string{"GLOBUS_CLI_CLIENT_ID", "GLOBUS_CLIENT_ID", "CLIENT_ID"}
 
-// identify remembers as whom a call is made: by a variable before the command,
+// identify remembers which identity makes a call: by a variable before the command,
 // by one that a wrapper such as env sets, or by one that was set before. All
 // jobs of a file have one service account, so a second one is refused.
 func (c *commandLine) identify(s *simple, wrapping []string) error {

@@ -111,7 +111,7 @@ func (tab *crontab) read(text string) {
 		_, rest = cutFields(rest, 1)
 	}
 	if rest == "" {
-		tab.problem(e.where, "%q is no line of a crontab: want a schedule and a command, and with --system a user between them", short(text))
+		tab.problem(e.where, "%q is not a line of a crontab: want a schedule and a command, and with --system a user between them", short(text))
 		return
 	}
 	e.command, e.stdin, e.cut = splitPercent(rest)

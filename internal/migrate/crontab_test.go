@@ -204,7 +204,7 @@ func TestLineIsRefusedByName(t *testing.T) {
 		"0 0 */2 * 1 globus transfer $LAB:/a $VAULT:/b":                                                     `schedule "0 0 */2 * 1": for cron a day must match both */2 and 1, for a job one of them is enough; write the days out`,
 		"0 0 30 2 * globus transfer $LAB:/a $VAULT:/b":                                                      `schedule "0 0 30 2 *": it is never due: no such day of the month in these months`,
 		"0 2 * * * globus-timer job transfer --name n --interval 3600 --item /a /b true":                    "globus-timer job transfer: it makes a timer at Globus; runner import timers makes jobs of the timers that are there",
-		"0 2 * * *": `"0 2 * * *" is no line of a crontab: want a schedule and a command, and with --system a user between them`,
+		"0 2 * * *": `"0 2 * * *" is not a line of a crontab: want a schedule and a command, and with --system a user between them`,
 		"TZ=America/Chicago\n0 2 * * * globus transfer $LAB:/$(date +\\%F) $VAULT:/b":                         "date is in America/Chicago, but the templates of a job are in the zone of its schedule, UTC",
 		"CRON_TZ=America/Chicago\n0 2 * * * globus transfer $LAB:/$(date -u +\\%F) $VAULT:/b":                 "date -u is the day in UTC, but the templates of a job are in the zone of its schedule, America/Chicago",
 		"0 2 * * * globus timer create transfer $LAB:/a $VAULT:/b --interval 1d":                              "--interval: without --start the timer begins whenever the line runs; add --start",

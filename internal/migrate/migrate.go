@@ -193,7 +193,7 @@ func (im *importer) done(text []byte) Result {
 func lineOf(where string) int {
 	var n int
 	if i := strings.LastIndexByte(where, ':'); i >= 0 {
-		_, _ = fmt.Sscanf(where[i+1:], "%d", &n) // what is no number comes first
+		_, _ = fmt.Sscanf(where[i+1:], "%d", &n) // what is not a number comes first
 	}
 	return n
 }

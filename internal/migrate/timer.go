@@ -48,13 +48,13 @@ type timerEnd struct {
 
 // Timers makes jobs of the list of an account's timers, as GET /jobs/ of the
 // Timers service answers it. What is due is seen from now. Timers that have
-// ended are left out with a note. The error says that list is no such document.
+// ended are left out with a note. It is an error if list is not such a document.
 func Timers(list []byte, now time.Time, o Options) (Result, error) {
 	var doc struct {
 		Jobs []json.RawMessage `json:"jobs"`
 	}
 	if err := json.Unmarshal(list, &doc); err != nil || doc.Jobs == nil {
-		return Result{}, fmt.Errorf("%s: this is no list of timers", o.Name)
+		return Result{}, fmt.Errorf("%s: this is not a list of timers", o.Name)
 	}
 	im := newImporter(o)
 	for i, raw := range doc.Jobs {

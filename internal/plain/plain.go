@@ -1,5 +1,5 @@
 // Package plain makes text that comes from elsewhere harmless where people
-// read it: the name of a file, a label, a service's own words. Raw, such a text
+// read it: the name of a file, a label, a service's own words. Raw, such text
 // could move a terminal's cursor, begin a line of its own, or reverse the order
 // of what is read.
 //

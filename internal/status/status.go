@@ -33,7 +33,7 @@ const (
 // loopCheck is the name of the check that is always made.
 const loopCheck = "loop"
 
-// A Config says what a [Status] reports beside what it is told later.
+// A Config says what a [Status] reports, beside what it learns later.
 type Config struct {
 	// The program, for the metric build_info.
 	Version, Commit, GoVersion string
@@ -80,7 +80,7 @@ func New(c Config) *Status {
 // has to be called at least every two minutes.
 func (s *Status) Beat() { s.beat.Store(new(time.Now())) }
 
-// Watch makes the vital checks until ctx ends. Without it /healthz tells of the
+// Watch makes the vital checks until ctx ends. Without it /healthz shows the
 // loop alone.
 func (s *Status) Watch(ctx context.Context) {
 	tick := time.NewTicker(vitalEvery)
