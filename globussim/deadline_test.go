@@ -37,7 +37,7 @@ func TestATaskEndsAtItsDeadline(t *testing.T) {
 				if events := l.events(id); events[0] != "EXPIRED" {
 					t.Errorf("the newest event is %s, want EXPIRED", events[0])
 				}
-			})
+			}, func(cfg *globussim.Config) { cfg.FaultInterval = time.Minute })
 		})
 	}
 }

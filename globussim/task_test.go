@@ -13,6 +13,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/uuid"
+
+	"github.com/globus-runner/globus-runner/globussim"
 )
 
 func TestATaskDocumentHasAllItsFields(t *testing.T) {
@@ -125,7 +127,7 @@ func TestATaskIsChangedWhileItIsUnfinished(t *testing.T) {
 		if a := put(doc{"label": "late"}); a.status != http.StatusConflict || a.text("code") != "Conflict" {
 			t.Errorf("a finished task answers %d %s, want 409 Conflict", a.status, a.body)
 		}
-	})
+	}, func(cfg *globussim.Config) { cfg.FaultInterval = time.Minute })
 }
 
 func TestATaskIDMayBeWrittenInOtherWays(t *testing.T) {

@@ -175,8 +175,11 @@ func TestYearOfABusyJobsFile(t *testing.T) {
 		"leap":       {"0 12 29 2 *", nil},
 	}
 	onBench(t, func(t *testing.T, b *bench) {
+		if !long.Wanted() {
+			time.Sleep(45 * 24 * time.Hour) // two months with a leap day, a quarter, and changes of the clocks
+		}
 		begin := time.Now()
-		end := begin.AddDate(0, long.Or(12, 4), 0).Add(-time.Minute) // when nothing is due
+		end := begin.AddDate(0, long.Or(12, 2), 0).Add(-time.Minute) // when nothing is due
 		var all []*jobs.Job
 		var want []string
 		for name, s := range schedules {

@@ -17,6 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/test/long"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -261,7 +262,7 @@ func largeManifest(t testing.TB, n int) (*engine.Engine, engine.Order) {
 }
 
 func TestManifestIsReadAsAStream(t *testing.T) {
-	const parts = 40
+	parts := long.Or(40, 10)
 	e, o := largeManifest(t, parts*5000)
 	var first, last runtime.MemStats
 	n := 0

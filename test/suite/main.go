@@ -30,6 +30,10 @@ var sequential = []string{
 	"internal/export", "internal/fault", "internal/migrate", "internal/plain", "internal/report", "internal/spelling", "jobs", "test/",
 }
 
+// programs are the packages whose tests start hundreds of processes, which take
+// three times as long with the detector. Only the long form takes that time.
+var programs = []string{"cmd/runner"}
+
 // slow are the packages to begin with, so that no core waits for them at the end.
 var slow = []string{"internal/engine", "cmd/runner", "globussim", "internal/ledger", "test/crash", "internal/export"}
 
@@ -43,12 +47,14 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	begin := time.Now()
-	env := os.Environ()
+	env, alone := os.Environ(), sequential
 	if i := slices.Index(args, "-long"); i >= 0 {
 		args = slices.Delete(slices.Clone(args), i, i+1)
 		env = append(env, long.Variable+"=1")
+	} else {
+		alone = append(slices.Clone(alone), programs...)
 	}
-	concurrent, other, err := packages(ctx)
+	concurrent, other, err := packages(ctx, alone)
 	if err != nil {
 		fmt.Fprintln(stderr, "suite:", err)
 		return 1
@@ -71,9 +77,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// packages returns the packages of the module, those that begin with the slow
-// ones, for the race detector and for none.
-func packages(ctx context.Context) (concurrent, other []string, err error) {
+// packages returns the packages of the module, the slow ones first: those for
+// the race detector, and those whose tests run without it.
+func packages(ctx context.Context, without []string) (concurrent, other []string, err error) {
 	out, err := exec.CommandContext(ctx, "go", "list", "./...").Output()
 	if err != nil {
 		return nil, nil, fmt.Errorf("list the packages: %w", err)
@@ -81,7 +87,7 @@ func packages(ctx context.Context) (concurrent, other []string, err error) {
 	all := strings.Fields(string(out))
 	slices.SortStableFunc(all, func(a, b string) int { return rank(a) - rank(b) })
 	for _, name := range all {
-		alone := slices.ContainsFunc(sequential, func(s string) bool {
+		alone := slices.ContainsFunc(without, func(s string) bool {
 			rest, ok := strings.CutPrefix(name, module+s)
 			return ok && (rest == "" || strings.HasSuffix(s, "/"))
 		})
