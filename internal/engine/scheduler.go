@@ -432,19 +432,24 @@ func (s *Scheduler) leave(st *start) {
 	s.wakeAt(st.retry)
 }
 
-// nextInTurn lets a plan go on when a run of its job is over: with the next
-// instant if the run was awaited, else with the occurrence that is awaited, as
-// that run may have been in its way.
+// nextInTurn lets a plan go on when a run of its job is over, as that may have
+// been in the way: with the oldest occurrence that waits for its turn, else with
+// the next instant if the run was awaited.
 func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
 	if awaited {
 		p.wait = ""
 		s.next = time.Now()
-		return
 	}
-	st := s.starts[occurrence{p.job.Name, p.wait}]
-	if st != nil && waits(st.err) && !st.retry.IsZero() {
-		st.retry = time.Now()
-		s.next = st.retry
+	var oldest *start
+	for _, st := range s.starts {
+		if st.occurrence.job == p.job.Name && waits(st.err) && !st.retry.IsZero() && (oldest == nil || st.at.Before(oldest.at)) {
+			oldest = st
+		}
+	}
+	if oldest != nil {
+		p.wait = oldest.key
+		oldest.retry = time.Now()
+		s.next = oldest.retry
 	}
 }
 

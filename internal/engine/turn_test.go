@@ -126,6 +126,27 @@ func TestWhatIsCaughtUpWithWaitsItsTurn(t *testing.T) {
 	}
 }
 
+func TestWhoWaitsForATurnIsNotLeftToItsNextTry(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("hourly", "0 * * * *", all)
+		until(5*time.Hour + 30*time.Minute)
+		l := b.ledger()
+		for _, hour := range []string{"01", "02", "03", "04"} { // a process that was killed had claimed them
+			key := "2000-01-01T" + hour + ":00:00Z"
+			if _, _, err := l.Claim(t.Context(), ledger.Claim{Job: "hourly", Key: key, Due: jobs.Key(key).Due(), Holder: "dead"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		p := b.process("one").serve(job)
+		until(5*time.Hour + 31*time.Minute)
+		p.stop()
+		b.wantRuns(succeeded("01", "02", "03", "04", "05")...)
+	})
+}
+
 func TestWhatIsCaughtUpWithWaitsForATaskOfItsJob(t *testing.T) {
 	for _, policy := range []jobs.Concurrency{jobs.Forbid, jobs.Replace} {
 		t.Run(string(policy), func(t *testing.T) {
