@@ -19,6 +19,7 @@ type child struct {
 	done           chan struct{} // closed when it has ended
 	status         int           // exit status; -1 if a signal ended it
 	blow           blow          // what was done to it; empty if nothing was; guarded by w.mu
+	ending         bool          // SIGTERM was sent to it; guarded by w.mu
 }
 
 // start starts the program.
@@ -67,6 +68,7 @@ func (c *child) strike(b blow) {
 		return
 	}
 	c.w.mu.Lock()
+	c.ending = c.ending || b == term
 	c.blow = b
 	c.w.blows[b]++
 	c.w.mu.Unlock()

@@ -177,6 +177,7 @@ func (f *fleet) checkEnd(c *child) {
 	atWork := strings.Contains(c.stderr.String(), "run started")
 	switch b := c.struck(); {
 	case b == kill && c.status == -1, b == term && c.status == 0:
+	case b == kill && c.status == 0 && c.ending: // the end that SIGTERM had begun was faster
 	case b == term && !atWork && (c.status == 143 || c.status == -1):
 	default:
 		f.t.Errorf("exit status %d of a scheduler after %s\n%s", c.status, b, c.log())
