@@ -30,10 +30,10 @@ const aboutDemo = `Run a real job on a simulated Globus, on this machine alone, 
 
 The demo makes a folder with some hundred files, starts the simulator on
 loopback, logs in as a service account, and copies the folder to another one.
-The answer to the submission is lost on the way, which must neither stop the
-job nor start it twice. The same occurrence is started once more, and then both
-folders are compared byte for byte. With -F json the result of the job is
-printed, and the story goes to standard error.`
+The answer to the submission is lost on purpose, which must neither stop the job
+nor start it twice. Then the demo starts the same occurrence again, and compares
+both folders byte for byte. With -F json it prints the result of the job, and the
+story goes to standard error.`
 
 func (a *app) demoCommand() *cobra.Command {
 	var dir string

@@ -18,10 +18,9 @@ import (
 
 const aboutExport = `Write the jobs of the jobs file for another scheduler, to standard output.
 
-Each policy of a job becomes what the target has for it. What the target cannot
-express is refused, all of it at once, with its place in the jobs file and what
-to do instead; then nothing is written and the exit status is 2. No secret is
-written.`
+Each policy of a job is translated. What the target cannot express is refused,
+each with its place in the jobs file and what to do instead; then nothing is
+written and the exit status is 2. Secrets are never written.`
 
 func (a *app) exportCommand() *cobra.Command {
 	c := &cobra.Command{

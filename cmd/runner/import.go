@@ -30,7 +30,7 @@ something else are left out with a note.
 
   crontab -l | runner import crontab - --time-zone America/Chicago -o jobs.yaml`
 
-const aboutImportBatch = `Make a job of a batch file of globus transfer; - is the standard input. A file
+const aboutImportBatch = `Turn a batch file of globus transfer into a job; - is the standard input. A file
 of up to 100 lines is written into the jobs file; a longer one stays where it is
 and becomes the job's manifest.`
 

@@ -31,19 +31,19 @@ native app for "runner login", as lines for a shell:
 
 A collection is NAME=FOLDER with options after commas:
   type=guest (the default), mapped (needs a data_access consent),
-  mapped-ha (high assurance), gcp, gcp-guest, server (no collection at all)
+  mapped-ha (high assurance), gcp, gcp-guest, server (not a collection)
   home=/path/       the default directory
   access=r|none     read only, or no access; default: read and write
   quota=10MiB       how much it may hold
   offline, paused   a personal computer that is switched off, or has paused
   broken            its server does not work
-  policy=ID, mfa    wants a session, which only a person can have
+  policy=ID, mfa    needs a session, which only a person can have
   role=ROLE         the service account is access_manager, activity_monitor, ...
   subscription=ID   a subscription pays for it
   owner=person      belongs to the person who can log in; default: to the
                     service account, unless access is restricted
 
-Faults are ordered at /_sim/faults, and /_sim/state tells what happened.`
+POST /_sim/faults orders faults, and GET /_sim/state shows what happened.`
 
 func (a *app) simCommand() *cobra.Command {
 	var listen string

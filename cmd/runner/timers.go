@@ -16,7 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const aboutImportTimers = `Make a job of each of the account's Globus Timers. Afterwards pause or delete the
+const aboutImportTimers = `Turn each of the account's Globus Timers into a job. Afterwards pause or delete the
 timers, or both will run.`
 
 func (a *app) importTimersCommand() *cobra.Command {
