@@ -6,6 +6,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -148,14 +149,14 @@ func (s *source) schedule(d *draft) {
 	if zone == nil {
 		zone = time.UTC
 	}
-	schedule, err := ParseSchedule(text, zone)
+	parsed, err := schedule.Parse(text, zone)
 	if err != nil {
 		s.problem(n, at, "%v", err)
 		return
 	}
-	d.Schedule = schedule
-	for _, remark := range schedule.Remarks() {
-		s.warn(n, at, "schedule %q: %s", schedule, remark)
+	d.Schedule = parsed
+	for _, remark := range parsed.Remarks() {
+		s.warn(n, at, "schedule %q: %s", parsed, remark)
 	}
 	if s.has(d.field + ".after") {
 		s.problem(n, at, "the job has after as well; it can start at fixed times or after another job, not both")
@@ -173,12 +174,12 @@ func (s *source) zone(to **time.Location) decoder {
 			*to = zone
 			return
 		}
-		zone, err := LoadZone(short(name))
+		zone, err := schedule.LoadZone(short(name))
 		if err != nil {
 			s.problem(n, field, "%v", err)
 			return
 		}
-		if remark := fixedZone(name); remark != "" {
+		if remark := schedule.ZoneRemark(name); remark != "" {
 			s.warn(n, field, "%s", remark)
 		}
 		s.zones[name] = zone

@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -53,7 +54,7 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 	if diff := cmp.Diff([]string{"clean-up", "every-policy", "follow-up", "one-file"}, names); diff != "" {
 		t.Fatalf("jobs by name (-want +got):\n%s", diff)
 	}
-	berlin, err := jobs.LoadZone("Europe/Berlin")
+	berlin, err := schedule.LoadZone("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
 	}

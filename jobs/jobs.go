@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -30,7 +31,7 @@ type Job struct {
 
 	// Schedule says when occurrences are due. Nil means that the job is
 	// started by hand, or by the success of the job After.
-	Schedule *Schedule
+	Schedule *schedule.Schedule
 	After    string
 	// Zone is the zone in which templates see the scheduled instant. Nil
 	// means UTC.

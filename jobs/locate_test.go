@@ -38,30 +38,3 @@ jobs:
 		t.Errorf("problems (-want +got):\n%s", diff)
 	}
 }
-
-func TestCronIsWhatOtherProgramsRead(t *testing.T) {
-	tests := map[string]struct {
-		cron  string
-		fixed bool
-	}{
-		"30  1 * * SUN":     {"30 1 * * sun", true},
-		"0 12 * * 5-7":      {"0 12 * * 5,6,0", true},
-		"*/20 9-17 ? * 7":   {"*/20 9-17 ? * 0", false},
-		"@daily":            {"@daily", true},
-		"@hourly":           {"@hourly", false},
-		"@every 90m":        {"", false},
-		"0 0 1 jan fri-SUN": {"0 0 1 jan 5,6,0", true},
-	}
-	for expr, tt := range tests {
-		s, err := jobs.ParseSchedule(expr, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if s.Cron() != tt.cron || s.Fixed() != tt.fixed {
-			t.Errorf("%s: got %q, fixed: %t; want %q, fixed: %t", expr, s.Cron(), s.Fixed(), tt.cron, tt.fixed)
-		}
-		if every := s.Every(); (every > 0) != (tt.cron == "") {
-			t.Errorf("%s: got an interval of %v", expr, every)
-		}
-	}
-}

@@ -9,6 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 // describe reads a job from variables, each NAME=value without RUNNER_JOB_.
@@ -67,7 +68,7 @@ jobs:
 		t.Errorf("got a backoff of %v, want 300ms", got.Backoff)
 	}
 	got.Backoff = file0.Backoff
-	if diff := cmp.Diff(file0, got, cmp.AllowUnexported(jobs.Schedule{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
+	if diff := cmp.Diff(file0, got, cmp.AllowUnexported(schedule.Schedule{}), cmp.Comparer(func(a, b *time.Location) bool { return a.String() == b.String() })); diff != "" {
 		t.Errorf("job (-file +variables):\n%s", diff)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 // The headings.
@@ -144,7 +145,7 @@ func zones(list []*jobs.Job) doctor.Finding {
 		}
 	}
 	for _, name := range names {
-		zone, err := jobs.LoadZone(name)
+		zone, err := schedule.LoadZone(name)
 		if err != nil {
 			return doctor.Bad(fault.Usage, err.Error(), "see what ZONEINFO names")
 		}

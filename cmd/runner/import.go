@@ -13,7 +13,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/migrate"
 	"github.com/globus-runner/globus-runner/internal/plain"
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 const aboutImport = `Turn a crontab, a batch file of globus-cli or the account's Globus Timers into a
@@ -66,7 +66,7 @@ func (i *importing) prepare(name string) error {
 		i.Collections[id] = short
 	}
 	if i.Zone != "" {
-		if _, err := jobs.LoadZone(i.Zone); err != nil {
+		if _, err := schedule.LoadZone(i.Zone); err != nil {
 			return usageError{fmt.Errorf("--time-zone %q: there is no such zone; want a name such as America/Chicago", i.Zone)}
 		}
 	}

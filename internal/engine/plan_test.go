@@ -10,6 +10,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/test/long"
 )
 
@@ -156,7 +157,7 @@ func TestRunByHandDoesNotHideAMissedOccurrence(t *testing.T) {
 
 func TestYearOfABusyJobsFile(t *testing.T) {
 	zone := func(name string) *time.Location {
-		z, err := jobs.LoadZone(name)
+		z, err := schedule.LoadZone(name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/test/long"
 )
 
@@ -24,7 +25,7 @@ var phases = [4]time.Duration{0, 95 * time.Minute, 4*time.Hour + 35*time.Minute,
 // that whatever is taken for missed shows.
 func changes(t *testing.T) map[string]change {
 	b := &bench{t: t}
-	zone, err := jobs.LoadZone("Asia/Kolkata") // half an hour away from the hours of UTC
+	zone, err := schedule.LoadZone("Asia/Kolkata") // half an hour away from the hours of UTC
 	if err != nil {
 		t.Fatal(err)
 	}

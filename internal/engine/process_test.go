@@ -20,6 +20,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 var errKilled = errors.New("SIGKILL")
@@ -151,9 +152,9 @@ func (b *bench) job(name, schedule string, edits ...func(*jobs.Job)) *jobs.Job {
 	return job
 }
 
-func (b *bench) schedule(expr string, zone *time.Location) *jobs.Schedule {
+func (b *bench) schedule(expr string, zone *time.Location) *schedule.Schedule {
 	b.t.Helper()
-	s, err := jobs.ParseSchedule(expr, zone)
+	s, err := schedule.Parse(expr, zone)
 	if err != nil {
 		b.t.Fatal(err)
 	}

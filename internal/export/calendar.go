@@ -7,7 +7,7 @@ import (
 
 	"github.com/robfig/cron/v3"
 
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 const (
@@ -26,7 +26,7 @@ type calendar struct {
 }
 
 // newCalendar returns the calendar of a schedule that is not @every.
-func newCalendar(s *jobs.Schedule) (*calendar, error) {
+func newCalendar(s *schedule.Schedule) (*calendar, error) {
 	parsed, err := cron.ParseStandard(s.Cron())
 	if err != nil {
 		return nil, err
@@ -101,7 +101,7 @@ func (c *calendar) clash(repeats bool) time.Time {
 // by adding hours, and where the clocks are set at midnight, or by half an hour,
 // it may step over a day. That a fixed time which the clocks show twice is done
 // twice is known, and not looked for.
-func (c *calendar) differs(s *jobs.Schedule) string {
+func (c *calendar) differs(s *schedule.Schedule) string {
 	there := *c.SpecSchedule
 	there.Location = c.zone
 	begin, _ := horizon()

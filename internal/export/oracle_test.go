@@ -16,6 +16,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/export"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 // What Kubernetes and systemd do is asked of them: Kubernetes has its schedules
@@ -46,7 +47,7 @@ func exported(t *testing.T, schedule, zone string, target func(export.Input) (*e
 
 // windows are times around which clocks are set, and a leap day.
 func windows(zone string) (begins []time.Time) {
-	location, err := jobs.LoadZone(zone)
+	location, err := schedule.LoadZone(zone)
 	if err != nil {
 		panic(err)
 	}

@@ -8,7 +8,7 @@ import (
 	"io"
 	"strings"
 
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 // Limits of what is read of a crontab, in bytes.
@@ -126,7 +126,7 @@ func (tab *crontab) here() string { return fmt.Sprintf("%s:%d", tab.Name, tab.li
 func (tab *crontab) set(name, value string) {
 	if name == "CRON_TZ" {
 		tab.lost = false
-		if _, err := jobs.LoadZone(cmp.Or(value, "UTC")); err != nil {
+		if _, err := schedule.LoadZone(cmp.Or(value, "UTC")); err != nil {
 			tab.problem(tab.here(), "CRON_TZ: %v; what is below it is left out", err)
 			tab.lost = true
 		}
@@ -196,6 +196,6 @@ func checkSchedule(text string) error {
 			return fmt.Errorf("schedule %q: for cron a day must match both %s and %s, for a job one of them is enough; write the days out", text, day, weekday)
 		}
 	}
-	_, err := jobs.ParseSchedule(text, nil)
+	_, err := schedule.Parse(text, nil)
 	return err
 }

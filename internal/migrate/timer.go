@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 // A timer is one of Globus Timers, in any of the forms that the service has:
@@ -155,7 +155,7 @@ func (im *importer) schedule(j *job, t *timer, now time.Time) (ended bool) {
 		im.inexact(j, fmt.Sprintf("schedule.interval_seconds: no schedule has the instants every %d s from %s on", interval/time.Second, start.Format(time.RFC3339)), fmt.Sprintf("%q", expr))
 		return false
 	}
-	parsed, err := jobs.ParseSchedule(expr, time.UTC)
+	parsed, err := schedule.Parse(expr, time.UTC)
 	if err != nil {
 		im.problem(j.where, "%v", err)
 		return false

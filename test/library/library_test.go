@@ -18,8 +18,8 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/retry"
+	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -145,7 +145,7 @@ func Example_schedule() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	nightly, err := jobs.ParseSchedule("30 1 * * *", zone)
+	nightly, err := schedule.Parse("30 1 * * *", zone)
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package jobs
+package schedule
 
 import (
 	_ "embed" // the list of zones
@@ -20,7 +20,7 @@ const maxZoneName = 64
 var zoneNames string
 
 // LoadZone returns the zone of an IANA name such as America/Chicago. No other
-// name will do, even where the operating system knows it: a jobs file means the
+// name will do, even where the operating system knows it: so a schedule means the
 // same on each machine.
 func LoadZone(name string) (*time.Location, error) {
 	if name == "" {
@@ -103,9 +103,9 @@ func nearestZone(name string) string {
 	return best
 }
 
-// fixedZone reports a zone whose clocks do not do what its name makes many
-// expect, or is empty.
-func fixedZone(name string) string {
+// ZoneRemark tells what the clocks of a zone do that few expect from its name.
+// It is empty for most.
+func ZoneRemark(name string) string {
 	if meant := abbreviations[name]; len(meant) > 0 && len(name) == len("EST") && strings.HasSuffix(name, "ST") {
 		return fmt.Sprintf("%s has no daylight saving; for a clock that has, write a name such as %s", name, strings.Join(meant, " or "))
 	}

@@ -1,4 +1,9 @@
-package jobs
+// Package schedule says when something is due: cron expressions, fixed times
+// where clocks change, and intervals, in the zones of the IANA database. A
+// mistake is told with what would be right, also in the words of other
+// schedulers. It has no clock and no loop: the caller gives the instant, and
+// waits.
+package schedule
 
 import (
 	"errors"
@@ -14,12 +19,16 @@ import (
 // MinEvery is the shortest time between occurrences of an @every schedule.
 const MinEvery = time.Minute
 
+const day = 24 * time.Hour
+
+// farthest is how far [Schedule.Last] looks back at least.
+const farthest = 10 * 365 * day
+
 // reach is more than lies between an instant and anything that its reading on
 // a local clock depends on: no clock has ever been 16 hours away from UTC.
 const reach = 48 * time.Hour
 
-// A Schedule says when occurrences of a job are due. It may be used
-// concurrently.
+// A Schedule says when occurrences are due. It may be used concurrently.
 //
 // A schedule whose minute and hour fields are numbers, ranges and lists is a
 // list of fixed times, and each of them is due once, at the first instant at
@@ -42,7 +51,7 @@ type Schedule struct {
 	fixed bool
 }
 
-// ParseSchedule reads five cron fields (minute, hour, day of month, month, day
+// Parse reads five cron fields (minute, hour, day of month, month, day
 // of week) or one of @hourly, @daily, @weekly, @monthly, @yearly and @every 90m,
 // whose duration is at least [MinEvery] and whole seconds. A field is *, a
 // number, a range, one of these with a /step, or a list; months and days of the
@@ -50,12 +59,12 @@ type Schedule struct {
 // that matches either of them matches. Times are in zone; nil means UTC.
 //
 // A schedule that would never be due is an error.
-func ParseSchedule(expr string, zone *time.Location) (*Schedule, error) {
+func Parse(expr string, zone *time.Location) (*Schedule, error) {
 	if zone == nil {
 		zone = time.UTC
 	}
 	if around := spelling.Around(expr); around != "" {
-		return nil, fmt.Errorf("schedule %q: %s, write it without", short(expr), around)
+		return nil, fmt.Errorf("schedule %.80q: %s, write it without", expr, around)
 	}
 	words := strings.Fields(expr)
 	s := &Schedule{text: strings.Join(words, " "), zone: zone}
@@ -103,7 +112,7 @@ func (s *Schedule) Fixed() bool { return s.fixed }
 // Last returns the newest instant at which an occurrence was due at t, in UTC
 // and whole seconds, or zero if there was none in ten years.
 func (s *Schedule) Last(t time.Time) time.Time {
-	for back := time.Hour; back < 2*maxDays*day; back *= 2 {
+	for back := time.Hour; back < 2*farthest; back *= 2 {
 		last := s.Next(t.Add(-back))
 		if last.After(t) {
 			continue

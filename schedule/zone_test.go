@@ -1,11 +1,11 @@
-package jobs_test
+package schedule_test
 
 import (
 	"os"
 	"strings"
 	"testing"
 
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 func TestLoadZoneTakesNamesOfTheDatabaseOnly(t *testing.T) {
@@ -40,7 +40,7 @@ func TestLoadZoneTakesNamesOfTheDatabaseOnly(t *testing.T) {
 		strings.Repeat("x", 5000): "want an IANA name",
 	}
 	for name, want := range tests {
-		if zone, err := jobs.LoadZone(name); zone != nil || err == nil || !strings.Contains(err.Error(), want) {
+		if zone, err := schedule.LoadZone(name); zone != nil || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("LoadZone(%.40q): got %v and %v, want an error with %q", name, zone, err, want)
 		}
 	}
@@ -53,7 +53,7 @@ func TestEveryZoneOfTheListCanBeLoaded(t *testing.T) {
 	}
 	for name := range strings.Lines(string(names)) {
 		name = strings.TrimSuffix(name, "\n")
-		if zone, err := jobs.LoadZone(name); err != nil || zone.String() != name {
+		if zone, err := schedule.LoadZone(name); err != nil || zone.String() != name {
 			t.Errorf("LoadZone(%q): got %v, %v", name, zone, err)
 		}
 	}

@@ -1,4 +1,4 @@
-package jobs_test
+package schedule_test
 
 import (
 	"fmt"
@@ -8,10 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
-func TestParseScheduleNamesTheFieldAndItsRange(t *testing.T) {
+func TestParseNamesTheFieldAndItsRange(t *testing.T) {
 	tests := map[string]string{
 		"":                      "the schedule is empty",
 		" \t":                   "the schedule is empty",
@@ -50,7 +50,7 @@ func TestParseScheduleNamesTheFieldAndItsRange(t *testing.T) {
 	}
 	for expr, want := range tests {
 		t.Run(expr, func(t *testing.T) {
-			s, err := jobs.ParseSchedule(expr, time.UTC)
+			s, err := schedule.Parse(expr, time.UTC)
 			if s != nil || err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v and %v, want an error with %q", s, err, want)
 			}
@@ -91,7 +91,7 @@ func TestAScheduleOfOthersIsToldInOurWords(t *testing.T) {
 	}
 	for expr, want := range tests {
 		t.Run(expr, func(t *testing.T) {
-			s, err := jobs.ParseSchedule(expr, time.UTC)
+			s, err := schedule.Parse(expr, time.UTC)
 			if s != nil || err == nil || !strings.Contains(err.Error(), want) {
 				t.Errorf("got %v and %v, want an error with %q", s, err, want)
 			}
@@ -117,7 +117,7 @@ func TestRemarksTellWhatFewExpect(t *testing.T) {
 	}
 	for expr, want := range tests {
 		t.Run(expr, func(t *testing.T) {
-			if diff := cmp.Diff(want, schedule(t, expr, "UTC").Remarks()); diff != "" {
+			if diff := cmp.Diff(want, parse(t, expr, "UTC").Remarks()); diff != "" {
 				t.Errorf("remarks (-want +got):\n%s", diff)
 			}
 		})
@@ -156,7 +156,7 @@ func TestNextInUTC(t *testing.T) {
 	}
 	for expr, tt := range tests {
 		t.Run(expr, func(t *testing.T) {
-			s := schedule(t, expr, "UTC")
+			s := parse(t, expr, "UTC")
 			from, err := time.Parse(time.RFC3339, tt.from)
 			if err != nil {
 				t.Fatal(err)
@@ -233,7 +233,7 @@ func TestOccurrencesAndNotesAroundAChangeOfTheClocks(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			s := schedule(t, tt.expr, tt.zone)
+			s := parse(t, tt.expr, tt.zone)
 			at, err := time.Parse(time.RFC3339, tt.from)
 			if err != nil {
 				t.Fatal(err)
@@ -251,7 +251,7 @@ func TestOccurrencesAndNotesAroundAChangeOfTheClocks(t *testing.T) {
 }
 
 func TestNoteIsSilentWhereNothingIsDue(t *testing.T) {
-	s := schedule(t, "30 1,2 * * *", "America/Chicago")
+	s := parse(t, "30 1,2 * * *", "America/Chicago")
 	for _, at := range []string{"2026-03-08T08:01:00Z", "2026-11-01T06:31:00Z", "2026-11-01T07:30:00Z", "2026-06-01T00:00:00Z"} {
 		instant, err := time.Parse(time.RFC3339, at)
 		if err != nil {
@@ -264,7 +264,7 @@ func TestNoteIsSilentWhereNothingIsDue(t *testing.T) {
 }
 
 func TestAScheduleWithoutAZoneIsInUTC(t *testing.T) {
-	s, err := jobs.ParseSchedule(" 0  0 * * * ", nil)
+	s, err := schedule.Parse(" 0  0 * * * ", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -273,9 +273,9 @@ func TestAScheduleWithoutAZoneIsInUTC(t *testing.T) {
 	}
 }
 
-// FuzzParseSchedule checks that there is a schedule or an error, that what is
+// FuzzParse checks that there is a schedule or an error, that what is
 // due next is later and in whole seconds, and that nothing lies in between.
-func FuzzParseSchedule(f *testing.F) {
+func FuzzParse(f *testing.F) {
 	for _, rule := range oracleRules {
 		f.Add(rule.expr, int64(1_772_956_800))
 	}
@@ -289,7 +289,7 @@ func FuzzParseSchedule(f *testing.F) {
 	f.Fuzz(func(t *testing.T, expr string, second int64) {
 		from := time.Unix(second%(1<<33), second&0xfffff).UTC() // to 1697 and 2242
 		for _, zone := range zones {
-			s, err := jobs.ParseSchedule(expr, zone)
+			s, err := schedule.Parse(expr, zone)
 			if (s == nil) == (err == nil) {
 				t.Fatalf("%q: got %v and %v, want one of them", expr, s, err)
 			}
@@ -315,16 +315,16 @@ func FuzzParseSchedule(f *testing.F) {
 					t.Errorf("%q: got the remark %q", expr, remark)
 				}
 			}
-			if again, err := jobs.ParseSchedule(s.String(), zone); err != nil || !again.Next(from).Equal(next) {
+			if again, err := schedule.Parse(s.String(), zone); err != nil || !again.Next(from).Equal(next) {
 				t.Errorf("%q: as %q it is another schedule, %v", expr, s, err)
 			}
 		}
 	})
 }
 
-func schedule(t *testing.T, expr, zone string) *jobs.Schedule {
+func parse(t *testing.T, expr, zone string) *schedule.Schedule {
 	t.Helper()
-	s, err := jobs.ParseSchedule(expr, load(t, zone))
+	s, err := schedule.Parse(expr, load(t, zone))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -332,12 +332,12 @@ func schedule(t *testing.T, expr, zone string) *jobs.Schedule {
 }
 
 func ExampleSchedule_Next() {
-	zone, err := jobs.LoadZone("Europe/Berlin")
+	zone, err := schedule.LoadZone("Europe/Berlin")
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
-	s, err := jobs.ParseSchedule("30 2 * * SUN", zone)
+	s, err := schedule.Parse("30 2 * * SUN", zone)
 	if err != nil {
 		fmt.Println(err)
 		return
@@ -352,12 +352,12 @@ func ExampleSchedule_Next() {
 
 // The bounds that package time gives for this day end before it.
 func TestNextPassesTheEndOfALeapYear(t *testing.T) {
-	zone, err := jobs.LoadZone("America/Chicago")
+	zone, err := schedule.LoadZone("America/Chicago")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, expr := range []string{"30 1 * * *", "30 */24 * * *"} {
-		s, err := jobs.ParseSchedule(expr, zone)
+		s, err := schedule.Parse(expr, zone)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -370,6 +370,33 @@ func TestNextPassesTheEndOfALeapYear(t *testing.T) {
 			if from = s.Next(from); !from.Equal(want) {
 				t.Errorf("%s: got %v, want %v", expr, from, want)
 			}
+		}
+	}
+}
+
+func TestCronIsWhatOtherProgramsRead(t *testing.T) {
+	tests := map[string]struct {
+		cron  string
+		fixed bool
+	}{
+		"30  1 * * SUN":     {"30 1 * * sun", true},
+		"0 12 * * 5-7":      {"0 12 * * 5,6,0", true},
+		"*/20 9-17 ? * 7":   {"*/20 9-17 ? * 0", false},
+		"@daily":            {"@daily", true},
+		"@hourly":           {"@hourly", false},
+		"@every 90m":        {"", false},
+		"0 0 1 jan fri-SUN": {"0 0 1 jan 5,6,0", true},
+	}
+	for expr, tt := range tests {
+		s, err := schedule.Parse(expr, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.Cron() != tt.cron || s.Fixed() != tt.fixed {
+			t.Errorf("%s: got %q, fixed: %t; want %q, fixed: %t", expr, s.Cron(), s.Fixed(), tt.cron, tt.fixed)
+		}
+		if every := s.Every(); (every > 0) != (tt.cron == "") {
+			t.Errorf("%s: got an interval of %v", expr, every)
 		}
 	}
 }

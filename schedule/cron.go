@@ -1,4 +1,4 @@
-package jobs
+package schedule
 
 import (
 	"errors"
@@ -37,15 +37,33 @@ var descriptors = [...]string{"@hourly", "@daily", "@midnight", "@weekly", "@mon
 func parseEvery(words []string) (time.Duration, error) {
 	text := strings.Join(words, "")
 	d, err := time.ParseDuration(text)
-	switch days, other := parseDuration(text); {
-	case err != nil && other == nil && days >= MinEvery:
-		return 0, fmt.Errorf("a day is 24h here: write @every %s", hours(days))
+	switch inDays, ok := withDays(text); {
+	case err != nil && ok && inDays >= MinEvery:
+		return 0, fmt.Errorf("a day is 24h here: write @every %s", hours(inDays))
 	case len(words) != 1 || err != nil:
 		return 0, errors.New("want one duration after @every, such as 90m or 1h30m; a day is 24h")
 	case d < MinEvery || d%time.Second != 0:
 		return 0, errors.New("the duration must be a minute or more, in whole seconds: write @every 1m or more")
 	}
 	return d, nil
+}
+
+// withDays reads a duration that begins with days, such as 7d or 1d12h.
+func withDays(text string) (d time.Duration, ok bool) {
+	days, rest, ok := strings.Cut(text, "d")
+	n, isNumber := number(days)
+	if !ok || !isNumber {
+		return 0, false
+	}
+	d = time.Duration(n) * day
+	if rest != "" {
+		more, err := time.ParseDuration(rest)
+		if err != nil {
+			return 0, false
+		}
+		d += more
+	}
+	return d, true
 }
 
 // parseDescriptor checks a descriptor other than @every, and reports whether it

@@ -1,19 +1,19 @@
-package jobs_test
+package schedule_test
 
 import (
 	"testing"
 	"time"
 
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 func TestLastIsTheNewestInstantSoFar(t *testing.T) {
 	for _, expr := range []string{"* * * * *", "30 1 * * *", "0 4 1,15 * mon", "7 3 29 2 *", "@every 90m", "*/20 9-17 * * 1-5"} {
-		zone, err := jobs.LoadZone("Europe/Berlin")
+		zone, err := schedule.LoadZone("Europe/Berlin")
 		if err != nil {
 			t.Fatal(err)
 		}
-		s, err := jobs.ParseSchedule(expr, zone)
+		s, err := schedule.Parse(expr, zone)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -33,7 +33,7 @@ func TestLastIsTheNewestInstantSoFar(t *testing.T) {
 }
 
 func TestLastReachesBackOverACenturyWithoutALeapDay(t *testing.T) {
-	s, err := jobs.ParseSchedule("0 0 29 2 *", nil)
+	s, err := schedule.Parse("0 0 29 2 *", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,4 +1,4 @@
-package jobs_test
+package schedule_test
 
 import (
 	"fmt"
@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/test/long"
 )
 
@@ -217,7 +217,7 @@ func (w *timeline) due(match func(reading) bool, fixed bool) []int64 {
 // between, and in each minute in which the clocks jump or repeat themselves.
 func (w *timeline) compare(t *testing.T, expr string, due []int64) {
 	t.Helper()
-	s, err := jobs.ParseSchedule(expr, w.zone)
+	s, err := schedule.Parse(expr, w.zone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -256,7 +256,7 @@ func advance(t, end time.Time) time.Time {
 
 func load(t testing.TB, name string) *time.Location {
 	t.Helper()
-	zone, err := jobs.LoadZone(name)
+	zone, err := schedule.LoadZone(name)
 	if err != nil {
 		t.Fatal(err)
 	}
