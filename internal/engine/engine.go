@@ -63,9 +63,9 @@ type Order struct {
 	// asked for a task of an earlier start.
 	Fresh bool
 
-	// OnSchedule says that the occurrence is started because it falls due.
-	// Unless it is late, no other start can have begun it without the ledger.
-	OnSchedule bool
+	// Known says that a ledger with a gap would show it: the occurrence falls due
+	// now, or follows such a one, and nobody can have begun it without the ledger.
+	Known bool
 
 	// Label replaces the label that is made of job and key. Only a fresh
 	// occurrence of a job with one task may have one: no other start could

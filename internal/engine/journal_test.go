@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -26,14 +27,19 @@ func (b *bench) checkSecrets() {
 	}
 }
 
-// A wire is the way to the services. It remembers the credentials it saw.
+// A wire is the way to the services. It remembers the credentials it saw, and
+// counts the looks for a task by its label.
 type wire struct {
-	base http.RoundTripper
-	mu   sync.Mutex
-	seen map[string]bool
+	base  http.RoundTripper
+	looks atomic.Int32
+	mu    sync.Mutex
+	seen  map[string]bool
 }
 
 func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
+	if labeled(r) {
+		w.looks.Add(1)
+	}
 	if _, credential, ok := strings.Cut(r.Header.Get("Authorization"), " "); ok {
 		w.mu.Lock()
 		if w.seen == nil {
@@ -43,6 +49,11 @@ func (w *wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.mu.Unlock()
 	}
 	return w.base.RoundTrip(r)
+}
+
+// labeled reports whether r looks for a task by its label.
+func labeled(r *http.Request) bool {
+	return is(r, "GET", listPath) && strings.Contains(r.URL.RawQuery, "label")
 }
 
 func (w *wire) credentials() []string {

@@ -122,7 +122,6 @@ func TestLedgerThatWasRestoredMakesNoSecondTask(t *testing.T) {
 				}
 				two := b.process("two")
 				o := order("22")
-				o.OnSchedule = true // it is started late, to catch up
 				r, err := two.record(t.Context(), o)
 				if err != nil || r.State != engine.Succeeded || !r.Adopted {
 					t.Errorf("got %+v, %v, want the task adopted", r, err)

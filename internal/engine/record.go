@@ -200,19 +200,10 @@ func openRecord(ctx context.Context, rec Recording, run *ledger.Run) (*record, e
 	return opened, nil
 }
 
-// unknownAfter is how late an occurrence may begin without a question to Globus
-// whether it has been begun before.
-const unknownAfter = 2 * time.Minute
-
 // unknown reports whether Globus may have a task of the occurrence that the
 // ledger does not know: the ledger may be new, restored from a backup, or failed
-// over without its last commits. What falls due on a schedule is asked for only
-// if it is late, so that an occurrence on time costs no request.
-func (r *run) unknown() bool {
-	due := r.Key.Due()
-	return !r.Fresh && (r.record.first || r.record.run.Claims > 1 || !r.OnSchedule || due.IsZero() ||
-		time.Since(r.Job.Due(r.Key, due)) > unknownAfter)
-}
+// over without its last commits.
+func (r *run) unknown() bool { return !r.Fresh && (r.record.first || !r.Known) }
 
 // admit returns why a run of which nothing was submitted is not to go on.
 func (r *run) admit(ctx context.Context) error {
@@ -233,13 +224,20 @@ func (r *run) withdrawn() error {
 		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: Canceled, Message: "canceled on request: nothing was submitted"}
 	case r.Job.Steps == nil:
 		return &Failure{Kind: fault.Canceled, state: Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
-	case !r.StartBy.IsZero() && time.Now().After(r.StartBy):
-		return &Failure{
-			Kind: fault.TimedOut, state: Expired,
-			Message: "timed out: nothing could be submitted by " + r.StartBy.UTC().Format(time.RFC3339) + ", the starting deadline of this occurrence",
-		}
+	case r.overdue():
+		return r.expired()
 	}
 	return nil
+}
+
+// overdue reports whether the starting deadline has passed.
+func (r *run) overdue() bool { return !r.StartBy.IsZero() && time.Now().After(r.StartBy) }
+
+func (r *run) expired() *Failure {
+	return &Failure{
+		Kind: fault.TimedOut, state: Expired,
+		Message: "timed out: nothing could be submitted by " + r.StartBy.UTC().Format(time.RFC3339) + ", the starting deadline of this occurrence",
+	}
 }
 
 // alone deals with an earlier run of the same job that is not over, as the
@@ -423,6 +421,21 @@ func (rec *record) refused(ctx context.Context, p *part) {
 	}
 }
 
+// reopen takes back that Globus did not take a submission. Nothing may be sent
+// again before that: whoever finds it refused may leave it.
+func (rec *record) reopen(ctx context.Context, p *part) error {
+	s, ok := rec.last(p.place)
+	if !ok || s.Status != refused {
+		return nil
+	}
+	if err := rec.ledger.Ended(ctx, s.ID, ""); err != nil {
+		return unusable(fmt.Errorf("record that the submission is sent again: %w", err))
+	}
+	s.Status = ""
+	rec.sent[p.place] = s
+	return nil
+}
+
 // nothing reports whether no submission of the run can be at Globus.
 func (rec *record) nothing() bool {
 	for _, s := range rec.sent {
@@ -432,6 +445,10 @@ func (rec *record) nothing() bool {
 	}
 	return true
 }
+
+// others reports whether the run has submissions at other places, or had an
+// attempt before at this one: it began in time.
+func (rec *record) others(at jobs.Place) bool { return len(rec.sent) > 1 || rec.sent[at].Attempt > 1 }
 
 // note writes down an event of the run.
 func (rec *record) note(ctx context.Context, r *run, kind, text string) {

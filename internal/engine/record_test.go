@@ -242,7 +242,7 @@ func TestLedgerThatDoesNotKnowTheJobAsksGlobus(t *testing.T) {
 			t.Errorf("got the submissions %+v, want the adopted task", s)
 		}
 		o := b.order()
-		o.Key, o.OnSchedule = "2026-11-22T02:00:00Z", true
+		o.Key, o.Known = "2026-11-22T02:00:00Z", true
 		before := b.State().Routes
 		if r, err = p.record(t.Context(), o); err != nil || r.State != engine.Succeeded {
 			t.Fatalf("got %+v, %v", r, err)

@@ -25,6 +25,11 @@ const (
 	lastRetry = 5 * time.Minute
 	// claimPause is how long a ledger that could not be used is left alone.
 	claimPause = 5 * time.Second
+	// prompt is how late an occurrence may be claimed without a look whether
+	// Globus has a task of it, and slowClaim how long its claim may take: a
+	// ledger that was slower may have failed over without its last changes.
+	prompt    = 2 * time.Minute
+	slowClaim = 2 * time.Second
 )
 
 // A SchedulerConfig says how a [Scheduler] works. The functions that it is told
@@ -69,6 +74,7 @@ type Scheduler struct {
 	active int                   // those that have one
 	next   time.Time             // when something is to be started
 	stuck  time.Time             // until when nothing can be claimed
+	sound  time.Time             // since when the ledger has been in use without a fault
 
 	mu     sync.Mutex // guards the rest
 	jobs   map[string]*jobs.Job
@@ -100,6 +106,16 @@ type start struct {
 	begin time.Time   // when it was to begin; zero if it has begun before, or follows another job
 	plan  *plan       // that waits for its claim; nil if there is none
 	taken *ledger.Run // that was taken over; nil means that it is to be claimed
+
+	// known says that nobody can have begun it without the ledger knowing, see
+	// [Order].
+	known bool
+	// claims is how often it was claimed before, for this start; those that
+	// follow a job are claimed when it has succeeded.
+	claims int
+	// followers are the occurrences that were claimed as it has succeeded, and
+	// whether they were new.
+	followers map[string]bool
 
 	tries int
 	retry time.Time // when it is tried again; zero unless it was left
@@ -143,6 +159,7 @@ func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) error {
 // Run schedules all until ctx ends, and then returns as soon as every run has
 // been left in a state from which the next start goes on.
 func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
+	s.sound = time.Now()
 	if err := s.plan(ctx, all); err != nil {
 		return err
 	}
@@ -271,7 +288,8 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 	for len(s.queue) > 0 && s.active < pendingTasks && !time.Now().Before(s.stuck) && ctx.Err() == nil {
 		st := s.queue[0]
 		if err := s.claim(ctx, st); err != nil {
-			s.stuck = time.Now().Add(claimPause)
+			s.sound = time.Now()
+			s.stuck = s.sound.Add(claimPause)
 			s.wakeAt(s.stuck)
 			if ctx.Err() == nil {
 				s.Log.Error("nothing can be started, the ledger could not be used", "err", err)
@@ -306,12 +324,20 @@ func (s *Scheduler) claim(ctx context.Context, st *start) error {
 	if st.taken != nil {
 		return nil
 	}
+	begin := time.Now()
 	run, mine, err := s.Ledger.Claim(ctx, claimOf(st.occurrence, s.Holder, s.Lease))
-	switch {
+	switch now := time.Now(); {
 	case err != nil:
 		return err
 	case mine:
 		st.taken = run
+		if now.Sub(begin) > slowClaim {
+			s.sound = now
+		}
+		if !st.begin.IsZero() {
+			st.known = st.begin.After(s.sound) && now.Sub(st.begin) <= prompt
+		}
+		st.known = st.known && st.tries == 0 && run.Claims == st.claims+1
 	default:
 		st.err = &Taken{run}
 		s.Log.Debug("nothing to do", "job", st.job.Name, "occurrence", string(st.key), "reason", st.err)
@@ -334,7 +360,7 @@ func (s *Scheduler) do(ctx context.Context, st *start) {
 		},
 		Succeeded: func(ctx context.Context) error { return s.claimFollowers(ctx, st) },
 	}
-	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt, OnSchedule: true, InTurn: inTurn(st.job)}
+	o := Order{Job: st.job, Key: st.key, At: st.at, CancelOnInterrupt: s.CancelOnInterrupt, Known: st.known, InTurn: inTurn(st.job)}
 	if due := st.key.Due(); st.job.Schedule != nil && st.job.StartingDeadline > 0 && !due.IsZero() {
 		o.StartBy = st.job.Due(st.key, due).Add(st.job.StartingDeadline)
 	}
@@ -415,7 +441,10 @@ func (s *Scheduler) settle(ctx context.Context, st *start) {
 		return
 	}
 	for _, job := range s.followers(st.occurrence.job) {
-		s.launch(&start{occurrence: occurrence{job.Name, st.key}, job: job, at: st.at})
+		s.launch(&start{
+			occurrence: occurrence{job.Name, st.key}, job: job, at: st.at,
+			known: st.known && st.followers[job.Name], claims: 1,
+		})
 	}
 }
 
@@ -487,10 +516,13 @@ func (s *Scheduler) followers(name string) (all []*jobs.Job) {
 // They are in the ledger before the success is, so that a start that is cut off
 // between the two loses none.
 func (s *Scheduler) claimFollowers(ctx context.Context, st *start) error {
+	st.followers = map[string]bool{}
 	for _, job := range s.followers(st.occurrence.job) {
-		if _, _, err := s.Ledger.Claim(ctx, claimOf(occurrence{job.Name, st.key}, s.Holder, s.Lease)); err != nil {
+		run, _, err := s.Ledger.Claim(ctx, claimOf(occurrence{job.Name, st.key}, s.Holder, s.Lease))
+		if err != nil {
 			return err
 		}
+		st.followers[job.Name] = run.Claims == 1
 	}
 	return nil
 }

@@ -24,6 +24,9 @@ const (
 	// was refused because of other tasks is sent again.
 	backlogPause = time.Minute
 	overlapPause = 15 * time.Second
+	// lookCounts is for how long a look for a task of an earlier start counts. If
+	// something slow came between, it is made again right before the submission.
+	lookCounts = 2 * time.Second
 	// namelessOverlaps is how often a conflict is met again after which no
 	// task could be found: it ended between the two requests.
 	namelessOverlaps = 3
@@ -34,10 +37,11 @@ type part struct {
 	*run
 	place        jobs.Place
 	doc          transfer.Document
-	attempt      int    // from 1
-	tries        int    // attempts that failed before the present one, of those that count
-	submissionID string // of the present attempt; empty until it has one
-	open         bool   // an earlier start has recorded the present attempt, and may have sent it
+	attempt      int       // from 1
+	tries        int       // attempts that failed before the present one, of those that count
+	submissionID string    // of the present attempt; empty until it has one
+	open         bool      // an earlier start has recorded the present attempt, and may have sent it
+	looked       time.Time // when Globus had no task of the present attempt; zero if it was not asked
 }
 
 // label is the label of the present attempt's task.
@@ -86,8 +90,18 @@ func (r *part) known(ctx context.Context) (bool, error) {
 	if !r.doubtful {
 		return false, nil
 	}
+	return r.own(ctx)
+}
+
+// own adopts the task of the present attempt, whatever has become of it, if
+// Globus has one. A label that somebody chose does not tell.
+func (r *part) own(ctx context.Context) (bool, error) {
+	if r.Label != "" {
+		return false, nil
+	}
 	task, err := r.labeled(ctx)
 	if err != nil || task == nil {
+		r.looked = time.Now()
 		return false, err
 	}
 	return true, r.adopt(ctx, task)
@@ -96,14 +110,16 @@ func (r *part) known(ctx context.Context) (bool, error) {
 // next moves on to the next attempt.
 func (r *part) next() {
 	r.attempt++
-	r.submissionID, r.open = "", false // used up by the attempt before
+	r.submissionID, r.open, r.looked = "", false, time.Time{} // used up by the attempt before
 }
 
 // lookUp adopts the task of an earlier start of this occurrence, if there is
 // one that has not failed. It counts the attempts that have.
 func (r *part) lookUp(ctx context.Context) (found bool, err error) {
 	if s, ok := r.record.last(r.place); ok {
-		return r.resume(ctx, s)
+		if found, err = r.resume(ctx, s); found || err != nil || r.submissionID != "" {
+			return found, err
+		}
 	}
 	if !r.doubtful {
 		return false, nil
@@ -116,6 +132,7 @@ func (r *part) lookUp(ctx context.Context) (found bool, err error) {
 		case task == nil:
 			// A start that did not get here did not get any further.
 			r.doubtful = r.attempt > 1
+			r.looked = time.Now()
 			return false, nil
 		case task.Status != transfer.Failed:
 			return true, r.adopt(ctx, task)
@@ -280,16 +297,28 @@ func (r *part) submit(ctx context.Context) error {
 	head := doc.Head()
 	head.Label, head.SubmissionID = r.label(), r.submissionID
 	head.Deadline = r.deadline()
+	if !r.looked.IsZero() && time.Since(r.looked) > lookCounts {
+		if found, err := r.own(ctx); found || err != nil {
+			return err
+		}
+	}
 	if err := r.record.submit(ctx, r, doc); err != nil {
 		return err
 	}
 	full, nameless := false, 0
 	for again := false; ctx.Err() == nil; again = true {
-		if again && r.Label == "" { // it may be a task of this occurrence that was in the way, and is over
-			r.doubtful = true
-			if found, err := r.known(ctx); found || err != nil {
+		if again { // it may be a task of this occurrence that was in the way, and is over
+			if found, err := r.own(ctx); found || err != nil {
 				return err
 			}
+			if r.record != nil && r.record.nothing() {
+				if err := r.withdrawn(); err != nil {
+					return err
+				}
+			}
+		}
+		if err := r.record.reopen(ctx, r); err != nil {
+			return err
 		}
 		sent, err := r.post(ctx, doc)
 		if err == nil {
@@ -297,13 +326,21 @@ func (r *part) submit(ctx context.Context) error {
 			r.waits = ""
 			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.submissionID, Label: head.Label}, false)
 			r.record.accepted(ctx, r, sent.TaskID)
+			if r.open && !sent.Duplicate() {
+				return r.tooLate(ctx, sent.TaskID)
+			}
 			return nil
 		}
 		e, ok := errors.AsType[*transfer.Error](err)
 		switch {
 		case errors.Is(err, transfer.ErrUnclear):
 			return r.clearUp(ctx, err)
-		case ok && !(r.open && e.Temporary()): // Globus has not got it, also not from an earlier start
+		case ok && (!r.open || !e.Temporary()): // Globus has not got it, also not from an earlier start
+			if r.open {
+				if found, err := r.own(ctx); found || err != nil {
+					return err
+				}
+			}
 			r.open = false
 			r.record.refused(ctx, r)
 		}
@@ -327,6 +364,28 @@ func (r *part) submit(ctx context.Context) error {
 		head.Deadline = r.deadline() // it has waited
 	}
 	return ctx.Err()
+}
+
+// tooLate cancels the task that a submission has just become, if that was
+// recorded before the starting deadline and reached Globus only after it.
+func (r *part) tooLate(ctx context.Context, id string) error {
+	if r.record.others(r.place) || !r.overdue() || r.record.run.CancelRequested {
+		return nil
+	}
+	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	defer stop()
+	switch res, err := r.globus.CancelTask(ctx, id); {
+	case err != nil:
+		r.log.Warn("the task begins after the starting deadline, but could not be canceled, and is followed", "task_id", id, "err", err)
+		return nil
+	case res.Code == "TaskComplete":
+		return nil // it has ended already
+	}
+	r.record.ended(ctx, r, transfer.Failed)
+	f := r.expired()
+	f.TaskID = id
+	f.Message += fmt.Sprintf("; task %s, of which Globus heard only now, was canceled", id)
+	return f
 }
 
 // deadline is when Globus ends the task: what the document says, or else as
@@ -356,14 +415,9 @@ func (r *part) clearUp(ctx context.Context, cause error) error {
 	if r.record == nil || ctx.Err() == nil || errors.Is(context.Cause(ctx), ErrCanceled) { // else the next start looks
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
 		defer cancel()
-		for task, err := range r.globus.Tasks(ctx, transfer.TaskQuery{Label: r.label()}) {
-			if err != nil {
-				break // the service is still out of reach, the outcome unknown
-			}
-			if r.mine(task) {
-				return r.adopt(ctx, task)
-			}
-		}
+		if found, err := r.own(ctx); found {
+			return err
+		} // after an error the service is still out of reach, and the outcome unknown
 	}
 	r.result.State = Submitted
 	r.result.Attempt = r.attempt
@@ -405,6 +459,9 @@ func (r *part) overlap(ctx context.Context, nameless *int) (done bool, err error
 	if other == nil {
 		if *nameless++; *nameless < namelessOverlaps {
 			return false, sleep(ctx, overlapPause)
+		}
+		if found, err := r.own(ctx); found || err != nil {
+			return true, err // it has ended a moment ago
 		}
 		return true, &Failure{Kind: fault.Skipped, Message: "skipped: another task, which could not be found, is at work on the same paths"}
 	}

@@ -186,14 +186,17 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
 	res, err := w.globus.CancelTask(detached, id)
-	if err != nil {
+	if err != nil && !gone(err) {
 		f := interrupted(ctx, id, fmt.Sprintf("task %s could not be canceled and goes on at Globus", id))
 		f.Err = err
+		if errors.Is(context.Cause(ctx), ErrCanceled) {
+			f.Kind, f.state = fault.Unknown, "" // a later start cancels it
+		}
 		return f
 	}
 	if t, err := w.globus.Task(detached, id); err != nil {
 		w.log.Warn("canceled task could not be looked at", "err", err)
-	} else if w.task.Last = t; res.Code == "TaskComplete" && t.Status.Final() {
+	} else if w.task.Last = t; res != nil && res.Code == "TaskComplete" && t.Status.Final() {
 		return w.settle(detached) // it had ended by itself
 	}
 	w.record.ended(detached, w.part, transfer.Failed)
