@@ -471,7 +471,10 @@ func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
 	}
 	var oldest *start
 	for _, st := range s.starts {
-		if st.occurrence.job == p.job.Name && waits(st.err) && !st.retry.IsZero() && (oldest == nil || st.at.Before(oldest.at)) {
+		if st.retry.IsZero() || st.occurrence.job != p.job.Name { // one that is at work has no time to be tried again
+			continue
+		}
+		if waits(st.err) && (oldest == nil || st.at.Before(oldest.at)) {
 			oldest = st
 		}
 	}
