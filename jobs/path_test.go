@@ -197,14 +197,14 @@ func TestOddPathsAreWarnings(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var got string
+			var got strings.Builder
 			for _, w := range f.Warnings {
 				if !strings.Contains(w.Msg, "no job uses") {
-					got += w.Msg
+					got.WriteString(w.Msg)
 				}
 			}
-			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
-				t.Errorf("got %q, want %q", got, tt.want)
+			if (got.String() == "") != (tt.want == "") || !strings.Contains(got.String(), tt.want) {
+				t.Errorf("got %q, want %q", got.String(), tt.want)
 			}
 		})
 	}
