@@ -413,7 +413,12 @@ func (r *part) mine(task *transfer.Task) bool { return r.Label == "" && task.Lab
 // task may have failed since; there was none with its label before.
 func (r *part) clearUp(ctx context.Context, cause error) error {
 	if r.record == nil || ctx.Err() == nil || errors.Is(context.Cause(ctx), ErrCanceled) { // else the next start looks
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
+		detached, stop := context.WithoutCancel(ctx), func() {}
+		if !errors.Is(context.Cause(ctx), ErrCanceled) {
+			detached, stop = beyond(ctx, grace) // whoever ends the process does not wait for long
+		}
+		defer stop()
+		ctx, cancel := context.WithTimeout(detached, lookUpTime)
 		defer cancel()
 		if found, err := r.own(ctx); found {
 			return err
