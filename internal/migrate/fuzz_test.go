@@ -53,6 +53,7 @@ func FuzzCrontab(f *testing.F) {
 func FuzzBatchFile(f *testing.F) {
 	f.Add("/a /b\n-r 'c d' e # x\n", "/top", "")
 	f.Add("a b --external-checksum x\n", "", "@daily")
+	f.Add("a /b\n-r 'c d' e", "to/top", "")
 	f.Fuzz(func(t *testing.T, text, path, schedule string) {
 		r, err := migrate.BatchFile(strings.NewReader(text), migrate.Batch{
 			Source: lab + ":" + path, Destination: vault, Schedule: schedule, Manifest: "m",
@@ -83,8 +84,8 @@ func checkItems(t *testing.T, file []byte, text, path string) {
 		return
 	}
 	below := path
-	if below == "" {
-		below = "~/"
+	if !strings.HasPrefix(below, "/") && below != "~" && !strings.HasPrefix(below, "~/") {
+		below = "~/" + below // as globus-cli takes it
 	}
 	var got, want []string
 	for _, item := range steps[0].Transfer.Items {
