@@ -22,6 +22,7 @@ func FuzzPostgresURL(f *testing.F) {
 		{"postgresql://u:", "\x00@db/r"},
 		{"postgres://db?sslpassword=", "&sslkey=/none"},
 		{"postgres://u:", "@/r?host=/run"},
+		{"postgres://db/user=u&password=", "&sslmode=wt"},
 	} {
 		f.Add(parts[0], parts[1])
 	}

@@ -97,6 +97,10 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 && strings.ContainsAny(rest[:at], "@/?#") {
 		return nil, errors.New("the PostgreSQL URL is ambiguous: write @ / ? # in a user or password as %40 %2F %3F %23")
 	}
+	// A password among parameters without a ? would be part of a name, and shown.
+	if place, _, _ := strings.Cut(rest[strings.LastIndexByte(rest, '@')+1:], "?"); strings.ContainsAny(place, "=&") {
+		return nil, errors.New("the PostgreSQL URL has parameters without a ? before them: write postgres://user@host/database?sslmode=…, and = & in a name as %3D %26")
+	}
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
 		return nil, errors.New("the PostgreSQL URL is malformed: it is written postgres://user:password@host:port/database?sslmode=…")
