@@ -26,6 +26,7 @@ func TestBatchReadsGlobusCLIsFormat(t *testing.T) {
 "/with blank/2.dat"  '/b/it''s 2.dat'   # a comment
 /a/dir /b/dir -r
 --recursive a\ b "c\"d"
+"e\\" "g\ h"
 --external-checksum 9a0364b9e99bb480dd25e1f0284c8555 /x#y /b/y
 -- -odd -r
 `
@@ -34,8 +35,9 @@ func TestBatchReadsGlobusCLIsFormat(t *testing.T) {
 		{Line: 4, Source: "/with blank/2.dat", Destination: "/b/its 2.dat"},
 		{Line: 5, Source: "/a/dir", Destination: "/b/dir", Recursive: new(true)},
 		{Line: 6, Source: "a b", Destination: `c"d`, Recursive: new(true)},
-		{Line: 7, Source: "/x#y", Destination: "/b/y", ExternalChecksum: "9a0364b9e99bb480dd25e1f0284c8555"},
-		{Line: 8, Source: "-odd", Destination: "-r"},
+		{Line: 7, Source: `e\`, Destination: `g\ h`},
+		{Line: 8, Source: "/x#y", Destination: "/b/y", ExternalChecksum: "9a0364b9e99bb480dd25e1f0284c8555"},
+		{Line: 9, Source: "-odd", Destination: "-r"},
 	}
 	var got []jobs.BatchLine
 	for line, err := range jobs.Batch(strings.NewReader(text), 2) {
@@ -117,6 +119,8 @@ func TestBatchNamesTheLineOfAMistake(t *testing.T) {
 		"CSV":                  {"a.h5,b.h5", 2, "line 1: the destination is missing: a batch is not CSV; put a blank or tab between the paths, and not a ','"},
 		"CSV with quotes":      {`"a 1.h5","b.h5"`, 2, "a batch is not CSV"},
 		"CSV with blanks":      {"a.h5, b.h5", 2, `line 1: the path "a.h5," ends with ',': a batch is not CSV`},
+		"semicolons, blanks":   {"a.h5; b.h5", 2, `line 1: the path "a.h5;" ends with ';'`},
+		"Latin-1 after U+FFFD": {"/\ufffd/caf\xe9 /c", 2, "is not UTF-8 (byte 0xe9)"},
 		"semicolons":           {"a.h5;b.h5", 2, "and not a ';'"},
 		"Windows":              {`C:\data\run7\f.raw /o/f.raw`, 2, `line 1: "C:\\data\\run7\\f.raw" is a path of Windows; write /C/data/run7/f.raw`},
 		"Windows in quotes":    {`"c:\my data\f.raw" /o/f.raw`, 2, "write /C/my data/f.raw"},
@@ -191,6 +195,7 @@ func TestItemsOfABatchAreCheckedTogether(t *testing.T) {
 		"home into itself":            {doc(alike), "~/ ~/b/\n", "line 1: the destination is inside the source"},
 		"beside itself":               {doc(alike), "/a/ /ab/\n", ""},
 		"wildcard":                    {doc(), "*.h5 x/\n", `line 1: path "/data/*.h5" has a wildcard, which Globus takes literally here; copy the folder /data/ recursively, with filter rules that include "*.h5" and exclude "*"`},
+		"wildcard in a folder":        {doc(), "run*/*.h5 x/\n", "name each folder or file, or copy the whole folder above"},
 		"file into a folder":          {doc(), "--no-recursive a.h5 x/\n", "line 1: the source is a file, but /in/x/ is a folder; write /in/x/a.h5"},
 		"file with sum into a folder": {doc(), "--external-checksum 12ab a.h5 x/\n", "write /in/x/a.h5"},
 		"folder that is no folder":    {doc(), "--no-recursive a/ x/\n", "line 1: a source that ends in / is a folder"},
@@ -210,6 +215,20 @@ func TestItemsOfABatchAreCheckedTogether(t *testing.T) {
 				t.Errorf("in one pass: got %v, want %v", last, err)
 			}
 		})
+	}
+}
+
+func TestAlgorithmStandsBesideAChecksumOnly(t *testing.T) {
+	doc := &transfer.Transfer{Items: []transfer.Item{{SourcePath: "/a", DestinationPath: "/b", ChecksumAlgorithm: "SHA256"}}}
+	var got []string
+	for item, err := range jobs.Items(strings.NewReader("x x\n--external-checksum 12ab y y\n"), doc) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, item.ExternalChecksum+" "+item.ChecksumAlgorithm)
+	}
+	if diff := cmp.Diff([]string{" ", "12ab SHA256"}, got); diff != "" {
+		t.Errorf("checksums and algorithms (-want +got):\n%s", diff)
 	}
 }
 

@@ -54,6 +54,24 @@ func TestDeleteOfEverythingIsRefused(t *testing.T) {
 	}
 }
 
+func TestWildcardThatIsNotExpandedIsAName(t *testing.T) {
+	for _, err := range jobs.DeleteItems(strings.NewReader("'/run[1-3]/x'\n"), "", false) {
+		if err != nil {
+			t.Errorf("got %v", err)
+		}
+	}
+}
+
+func TestLongestPath(t *testing.T) {
+	const most = 4096
+	for _, n := range []int{most, most + 1} {
+		_, err := jobs.Absolute("", "/"+strings.Repeat("x", n-1))
+		if (err != nil) != (n > most) {
+			t.Errorf("%d bytes: got %v", n, err)
+		}
+	}
+}
+
 // A path is refused in the same way wherever it stands.
 func TestPathsOfElsewhere(t *testing.T) {
 	tests := map[string]string{

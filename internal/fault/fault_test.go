@@ -49,6 +49,7 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 
 		"network":     {network(errors.New("connection refused")), fault.Temporary, "check the network, the proxy and the address, or run again later"},
 		"proxy":       {network(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), fault.Temporary, "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"},
+		"dial":        {network(&net.OpError{Op: "dial", Err: errors.New("refused")}), fault.Temporary, "check the network, the proxy and the address, or run again later"},
 		"certificate": {network(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
 		"host name":   {network(x509.HostnameError{Certificate: &x509.Certificate{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
 		"no service":  {context.Canceled, fault.Failed, ""},

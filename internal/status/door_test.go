@@ -71,6 +71,20 @@ func TestSlowClientsKeepNobodyOutAndTakeNoMemory(t *testing.T) {
 	}
 }
 
+// TestClientsWhoLeftTakeNoPlace has more clients one after the other than there
+// are places at a time.
+func TestClientsWhoLeftTakeNoPlace(t *testing.T) {
+	l := listen(t, "127.0.0.1")
+	go full().ServeListener(t.Context(), l) //nolint:errcheck // it ends with the test
+	for n := range 600 {
+		c := dial(t, l.Addr().String(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+		if got := heard(t, c); got != "HTTP/1.1 200 OK" {
+			t.Fatalf("client %d heard %q, want its answer", n, got)
+		}
+		_ = c.Close() // it has all it wants
+	}
+}
+
 // TestOneMoreClientTurnsAwayWhoWaitsLongest checks who has to go.
 func TestOneMoreClientTurnsAwayWhoWaitsLongest(t *testing.T) {
 	const most = 64
