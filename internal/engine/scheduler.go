@@ -430,7 +430,7 @@ func (s *Scheduler) settle(ctx context.Context, st *start) {
 	}
 	awaited := p != nil && p.wait == st.key
 	if st.left(awaited) {
-		s.leave(st)
+		s.leave(st, awaited)
 		return
 	}
 	delete(s.starts, st.occurrence)
@@ -448,11 +448,17 @@ func (s *Scheduler) settle(ctx context.Context, st *start) {
 	}
 }
 
-// leave has an occurrence be tried again later.
-func (s *Scheduler) leave(st *start) {
+// leave has an occurrence be tried again later. The one that others wait for
+// looks often whether the run of another process is over: a job that catches up
+// beside other replicas pays that for each of its occurrences.
+func (s *Scheduler) leave(st *start, awaited bool) {
 	st.taken = nil
-	pause := s.Lease // what is in the way may be over then
-	if !waits(st.err) {
+	_, taken := errors.AsType[*Taken](st.err)
+	pause := s.Lease
+	switch {
+	case awaited && (taken || waits(st.err)):
+		pause /= 6
+	case !waits(st.err):
 		pause = min(s.Lease<<min(st.tries, 10), lastRetry)
 		st.tries++
 		st.begin = time.Time{}

@@ -321,3 +321,49 @@ func TestLedgerWithoutSchedulesTellsThemByItsRuns(t *testing.T) {
 			"hourly 2090-01-01T00:00:00Z succeeded", "hourly manual:x succeeded")...)
 	})
 }
+
+// The runs that catch up may be spread over the replicas, so that each has to
+// notice that one of another replica is over.
+func TestReplicasCatchUpInTurnWithoutLongPauses(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		const lease, missed = 30 * time.Second, 12
+		job := b.job("hourly", "0 * * * *", all)
+		first := b.process("first").serve(job) // since then the schedule is known
+		until(time.Minute)
+		first.stop()
+		until(missed*time.Hour + 30*time.Minute)
+		begin := time.Now()
+		l := b.ledger()
+		for i := range missed {
+			due := begin.Truncate(time.Hour).Add(time.Duration(i-missed+1) * time.Hour)
+			c := ledger.Claim{Job: "hourly", Key: string(jobs.ScheduledKey(due)), Due: due, Holder: "dead", Lease: time.Second}
+			if i%2 == 1 {
+				c.Lease = 25 * time.Second // these are taken over by the second replica
+			}
+			if _, _, err := l.Claim(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		quick := func(c *engine.SchedulerConfig) { c.Lease = lease }
+		time.Sleep(2 * time.Second)
+		one := b.process("one", quick).serve(job)
+		time.Sleep(24 * time.Second)
+		two := b.process("two", quick).serve(job)
+		time.Sleep(missed * 8 * time.Second) // a run, and the time until the other replica notices its end
+		one.stop()
+		two.stop()
+		holders := map[string]int{}
+		for _, r := range b.runs() {
+			holders[r.Holder]++
+			if r.State != "succeeded" {
+				t.Errorf("%s is %s, want it succeeded", r.Key, r.State)
+			}
+		}
+		if diff := cmp.Diff(map[string]int{"one": missed / 2, "two": missed / 2}, holders); diff != "" {
+			t.Errorf("runs by replica (-want +got):\n%s", diff)
+		}
+	})
+}
