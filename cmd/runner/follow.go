@@ -143,7 +143,7 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 	case taken.Run.State == ledger.Succeeded || taken.Run.State == ledger.Skipped:
 		r := taken.Run
 		res := &engine.Result{
-			Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: engine.State(r.State), Attempt: r.Attempt, Adopted: true,
+			Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: r.State, Attempt: r.Attempt, Adopted: true,
 			Started: r.Claimed, Finished: r.Finished, Note: taken.Error(),
 		}
 		if k := kindOf(r.Outcome); k != "" { // no second task would change that
@@ -179,7 +179,7 @@ func (a *app) unrecorded(res *engine.Result, err error) *engine.Result {
 // outcome is the error that a start ends with because of a result.
 func (f *following) outcome(res *engine.Result) error {
 	switch {
-	case res.State != engine.Skipped:
+	case res.State != ledger.Skipped:
 		return res.Err
 	case f.skipOK:
 		return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/report"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -109,7 +110,7 @@ func (a *app) annotate(err error) {
 
 // undone is the document of an order that came to nothing because of err.
 func (a *app) undone(ctx context.Context, o engine.Order, err error) *resultDocument {
-	r := &engine.Result{Job: o.Job.Name, Key: o.Key, State: engine.Broken, Err: err}
+	r := &engine.Result{Job: o.Job.Name, Key: o.Key, State: ledger.Failed, Err: err}
 	return a.document(ctx, r)
 }
 
@@ -123,7 +124,7 @@ func (d *resultDocument) run() report.Run {
 	for _, t := range d.Tasks {
 		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: taskPage + url.PathEscape(t.TaskID)})
 	}
-	if d.Error != nil && d.State != engine.Skipped { // its note says why
+	if d.Error != nil && d.State != ledger.Skipped { // its note says why
 		r.Class, r.Error = string(d.Error.Class), d.Error.Message
 	}
 	return r

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
@@ -15,7 +16,7 @@ import (
 type resultDocument struct {
 	Job      string         `json:"job"`
 	Key      string         `json:"key"`
-	State    engine.State   `json:"state"`
+	State    ledger.State   `json:"state"`
 	ExitCode int            `json:"exit_code"`
 	Attempt  int            `json:"attempt"`
 	Adopted  bool           `json:"adopted"`

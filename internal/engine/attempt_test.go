@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -17,7 +17,7 @@ func TestFailedTaskGetsNewAttemptsWithGrowingDelays(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Times: 2})
 		r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit, j.Backoff = 2, time.Hour }))
-		if r.State != engine.Succeeded || r.Err != nil || r.Attempt != 3 || len(r.Tasks) != 3 {
+		if r.State != ledger.Succeeded || r.Err != nil || r.Attempt != 3 || len(r.Tasks) != 3 {
 			t.Errorf("got %+v, want success with the third task", r)
 		}
 		b.wantTasks(
@@ -53,7 +53,7 @@ func TestLastAttemptIsTheResult(t *testing.T) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Times: -1})
 		r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit = 1 }))
 		f := failure(t, r, fault.Failed)
-		if r.State != engine.Broken || r.Attempt != 2 || len(r.Tasks) != 2 || f.TaskID != r.Tasks[1].TaskID {
+		if r.State != ledger.Failed || r.Attempt != 2 || len(r.Tasks) != 2 || f.TaskID != r.Tasks[1].TaskID {
 			t.Errorf("got %+v with %+v, want the failure of the second task", r, f)
 		}
 	})
@@ -64,7 +64,7 @@ func TestSecondAttemptThatIsRefusedIsAFailedRun(t *testing.T) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Skip: 1, Status: http.StatusForbidden, Code: "PermissionDenied"})
 		r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit = 1 }))
-		if e, ok := errors.AsType[*transfer.Error](r.Err); !ok || !e.PermissionDenied() || r.State != engine.Broken {
+		if e, ok := errors.AsType[*transfer.Error](r.Err); !ok || !e.PermissionDenied() || r.State != ledger.Failed {
 			t.Errorf("got %+v, want state failed and a *transfer.Error", r)
 		}
 	})
@@ -76,7 +76,7 @@ func TestInterruptedBackoffSaysWhatWasDone(t *testing.T) {
 		r := b.run(b.signaled(time.Minute), b.order(func(j *jobs.Job) { j.BackoffLimit, j.Backoff = 1, time.Hour }))
 		f := failure(t, r, fault.Interrupted)
 		contains(t, f.Message, "SIGTERM", "attempt 1 failed")
-		if len(r.Tasks) != 1 || r.State != engine.Claimed {
+		if len(r.Tasks) != 1 || r.State != ledger.Claimed {
 			t.Errorf("got %+v, want one task and state claimed", r)
 		}
 	})

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -116,7 +117,7 @@ func (e *Engine) Wait(ctx context.Context, taskID string, o Order) *Result {
 	p.note(Task{TaskID: taskID}, true)
 	err := p.watch(ctx)
 	if err == nil {
-		r.result.State = Succeeded
+		r.result.State = ledger.Succeeded
 	}
 	r.result.settle(err)
 	return r.end()
@@ -140,7 +141,7 @@ func (e *Engine) begin(o Order) *run {
 		Engine: e,
 		Order:  o,
 		log:    e.log.With("job", o.Job.Name, "occurrence", string(o.Key)),
-		result: &Result{Job: o.Job.Name, Key: o.Key, State: Claimed, Started: time.Now().UTC()},
+		result: &Result{Job: o.Job.Name, Key: o.Key, State: ledger.Claimed, Started: time.Now().UTC()},
 	}
 }
 
@@ -178,9 +179,9 @@ func (r *run) do(ctx context.Context) error {
 		if err != nil {
 			return r.ended(ctx, err)
 		}
-		r.result.State = Claimed // of the next step nothing was submitted
+		r.result.State = ledger.Claimed // of the next step nothing was submitted
 	}
-	r.result.State = Succeeded
+	r.result.State = ledger.Succeeded
 	return nil
 }
 
@@ -214,7 +215,7 @@ func (r *run) wantFolder(ctx context.Context, m *jobs.Mkdir) error {
 		return fmt.Errorf("see whether %s is a folder: %w", m.Path, err)
 	case entry.Type == "file":
 		return &Failure{
-			Kind: fault.Refused, Code: "Exists", state: Broken,
+			Kind: fault.Refused, Code: "Exists", state: ledger.Failed,
 			Message: fmt.Sprintf("make the folder %s: a file is there; rename or delete it, or choose another path", m.Path),
 		}
 	}

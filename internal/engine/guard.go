@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -23,7 +24,7 @@ func (r *part) guard(ctx context.Context) error {
 		}
 		if empty {
 			return &Failure{
-				Kind: fault.Guard, state: Broken,
+				Kind: fault.Guard, state: ledger.Failed,
 				Message: fmt.Sprintf("the source %s is empty, and mirroring it would delete everything below %s; fill it, or allow an empty source", item.SourcePath, item.DestinationPath),
 			}
 		}

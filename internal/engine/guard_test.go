@@ -3,8 +3,8 @@ package engine_test
 import (
 	"testing"
 
-	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -37,14 +37,14 @@ func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
 				b.plant("hidden/.keep", "")
 				r := b.run(t.Context(), b.order(tt.edit))
 				if !tt.refused {
-					if r.State != engine.Succeeded || r.Err != nil {
+					if r.State != ledger.Succeeded || r.Err != nil {
 						t.Errorf("got %+v, want success", r)
 					}
 					return
 				}
 				f := failure(t, r, fault.Guard)
 				contains(t, f.Message, "/empty", "/copy/", "allow an empty source")
-				if r.State != engine.Broken || r.Attempt != 0 || b.requests("GET /v0.10/submission_id") != 0 {
+				if r.State != ledger.Failed || r.Attempt != 0 || b.requests("GET /v0.10/submission_id") != 0 {
 					t.Errorf("got %+v, want state failed and nothing submitted", r)
 				}
 				b.wantTasks()
@@ -61,7 +61,7 @@ func TestMirrorOfAFileHasNoFolderToGuard(t *testing.T) {
 			doc.DeleteDestinationExtra = true
 			j.Steps = jobs.Single(doc)
 		}))
-		if r.State != engine.Succeeded || r.Err != nil {
+		if r.State != ledger.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)
 		}
 	})

@@ -7,8 +7,8 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -20,7 +20,7 @@ func TestInterruptBeforeTheSubmissionLeavesNothing(t *testing.T) {
 				r := b.run(b.signaled(10*time.Second), b.order())
 
 				f := failure(t, r, fault.Interrupted)
-				if f.TaskID != "" || r.State != engine.Claimed || r.Attempt != 0 {
+				if f.TaskID != "" || r.State != ledger.Claimed || r.Attempt != 0 {
 					t.Errorf("got %+v with %+v, want state claimed and no task", r, f)
 				}
 				contains(t, f.Message, "SIGTERM", "nothing was submitted")
@@ -52,7 +52,7 @@ func TestInterruptedSubmissionIsFinished(t *testing.T) {
 				r := b.run(b.signaled(time.Second), b.order())
 
 				f := failure(t, r, fault.Interrupted)
-				if f.TaskID == "" || f.TaskID != b.State().Tasks[0].TaskID || r.State != engine.Submitted || r.Adopted != tt.adopted {
+				if f.TaskID == "" || f.TaskID != b.State().Tasks[0].TaskID || r.State != ledger.Submitted || r.Adopted != tt.adopted {
 					t.Errorf("got %+v with %+v, want state submitted and the task's id", r, f)
 				}
 				contains(t, f.Message, "SIGTERM", "goes on at Globus", "RUNNER_OCCURRENCE="+string(key))
@@ -68,12 +68,12 @@ func TestInterruptedSubmissionIsFinished(t *testing.T) {
 func TestInterruptedWaitDetachesOrCancels(t *testing.T) {
 	tests := map[string]struct {
 		cancel bool
-		state  engine.State
+		state  ledger.State
 		task   string
 		says   string
 	}{
-		"detach": {false, engine.Submitted, "ACTIVE", "goes on at Globus"},
-		"cancel": {true, engine.Canceled, "FAILED", "was canceled"},
+		"detach": {false, ledger.Submitted, "ACTIVE", "goes on at Globus"},
+		"cancel": {true, ledger.Canceled, "FAILED", "was canceled"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -103,7 +103,7 @@ func TestTaskThatEndedBeforeTheCancelIsNotCalledCanceled(t *testing.T) {
 		b.releaseAfter(time.Hour)
 		o := b.order()
 		o.CancelOnInterrupt = true
-		if r := b.run(b.signaled(time.Hour+time.Millisecond), o); r.State != engine.Succeeded || r.Err != nil {
+		if r := b.run(b.signaled(time.Hour+time.Millisecond), o); r.State != ledger.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)
 		}
 	})
@@ -118,7 +118,7 @@ func TestCancelThatFailsIsToldAndBounded(t *testing.T) {
 		r := b.run(b.signaled(time.Hour), o)
 		f := failure(t, r, fault.Interrupted)
 		contains(t, f.Error(), "could not be canceled", "goes on at Globus", "connection dropped")
-		if took := r.Finished.Sub(r.Started); took > time.Hour+10*time.Second || r.State != engine.Submitted {
+		if took := r.Finished.Sub(r.Started); took > time.Hour+10*time.Second || r.State != ledger.Submitted {
 			t.Errorf("got %+v after %v, want state submitted 10 s after the signal", r, took)
 		}
 	})
@@ -258,13 +258,13 @@ func TestTimeOutSaysWhatTheSubmissionWaitedFor(t *testing.T) {
 func TestDeadlineOfTheContextIsATimeOut(t *testing.T) {
 	tests := map[string]struct {
 		fault globussim.Fault
-		state engine.State
+		state ledger.State
 		tasks []string
 	}{
-		"nothing was submitted": {globussim.Fault{Path: idPath, Delay: time.Hour, Times: -1}, engine.Expired, nil},
+		"nothing was submitted": {globussim.Fault{Path: idPath, Delay: time.Hour, Times: -1}, ledger.TimedOut, nil},
 		"task goes on": {
 			globussim.Fault{Path: "/none", Status: 500},
-			engine.Submitted,
+			ledger.Submitted,
 			[]string{"ACTIVE nightly 2026-11-21T02:00:00Z"},
 		},
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -119,13 +120,13 @@ func TestStartsOnALedgerThatWasRestoredDoubleNothing(t *testing.T) {
 				}
 				restore := b.backup()
 				time.Sleep(time.Minute) // the lease is over
-				if r, err := b.process("two").record(t.Context(), o); err != nil || r.State != engine.Succeeded {
+				if r, err := b.process("two").record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
 					t.Fatalf("got %+v, %v, want success", r, err)
 				}
 				first.kill()
 				tasks := b.labels()
 				restore()
-				if r, err := b.process("three").record(t.Context(), o); err != nil || r.State != engine.Succeeded {
+				if r, err := b.process("three").record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
 					t.Errorf("after the restore: %+v, %v, want success", r, err)
 				}
 				if diff := cmp.Diff(tasks, b.labels()); diff != "" {
@@ -156,7 +157,7 @@ func TestLookForEarlierStartsIsMadeWhereTheLedgerMayNotKnow(t *testing.T) {
 			if o.Fresh = fresh; fresh {
 				o.Key = "manual:1"
 			}
-			if r, err := p.record(t.Context(), o); err != nil || r.State != engine.Succeeded {
+			if r, err := p.record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
 				t.Fatalf("got %+v, %v, want success", r, err)
 			}
 		}
@@ -202,7 +203,7 @@ func TestAttemptThatSomebodyAskedForIsKnownToGlobusAfterARestore(t *testing.T) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		for i := range 2 {
 			p := b.process(fmt.Sprint(i))
-			if r, err := p.record(t.Context(), b.order()); i == 0 && (err != nil || r.State != engine.Broken) {
+			if r, err := p.record(t.Context(), b.order()); i == 0 && (err != nil || r.State != ledger.Failed) {
 				t.Fatalf("got %+v, %v, want a failure", r, err)
 			}
 			restore := b.backup()
@@ -210,7 +211,7 @@ func TestAttemptThatSomebodyAskedForIsKnownToGlobusAfterARestore(t *testing.T) {
 				t.Fatal(err)
 			}
 			r, err := p.record(t.Context(), b.order())
-			if err != nil || r.State != engine.Succeeded || r.Attempt != 2 {
+			if err != nil || r.State != ledger.Succeeded || r.Attempt != 2 {
 				t.Errorf("got %+v, %v, want success at the second attempt", r, err)
 			}
 			p.kill()
@@ -265,7 +266,7 @@ func TestLookIsMadeAgainWhenASlowRequestCameAfterIt(t *testing.T) {
 				t.Error(r.Err)
 			}
 		})
-		if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded || !r.Adopted {
+		if r := b.run(t.Context(), b.order()); r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("got %+v, want the task of the other start adopted", r)
 		}
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
@@ -410,7 +411,7 @@ func TestNoFurtherStepIsBegunForARunThatIsToBeCanceled(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, err := two.record(t.Context(), o)
-		if err != nil || r.State != engine.Canceled {
+		if err != nil || r.State != ledger.Canceled {
 			t.Errorf("got %+v, %v, want it canceled", r, err)
 		}
 		if want := []string{"nightly 2026-11-21T02:00:00Z s2"}; !slices.Equal(b.labels(), want) {

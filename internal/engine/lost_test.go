@@ -11,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -109,7 +110,7 @@ func TestLedgerThatWasRestoredMakesNoSecondTask(t *testing.T) {
 					if err != nil {
 						t.Fatal(err)
 					}
-					if r, err := one.record(t.Context(), order(day)); err != nil || r.State != engine.Succeeded {
+					if r, err := one.record(t.Context(), order(day)); err != nil || r.State != ledger.Succeeded {
 						t.Fatalf("got %+v, %v, want success", r, err)
 					}
 					if day != "22" {
@@ -123,7 +124,7 @@ func TestLedgerThatWasRestoredMakesNoSecondTask(t *testing.T) {
 				two := b.process("two")
 				o := order("22")
 				r, err := two.record(t.Context(), o)
-				if err != nil || r.State != engine.Succeeded || !r.Adopted {
+				if err != nil || r.State != ledger.Succeeded || !r.Adopted {
 					t.Errorf("got %+v, %v, want the task adopted", r, err)
 				}
 				b.wantTasks("SUCCEEDED nightly 1999-12-20T02:00:00Z", "SUCCEEDED nightly 1999-12-21T02:00:00Z", "SUCCEEDED nightly 1999-12-22T02:00:00Z")
@@ -166,7 +167,7 @@ func TestNextAttemptOfALateRunIsLookedUp(t *testing.T) {
 			}
 			return nil, nil
 		}
-		if r, err := one.record(t.Context(), o); err != nil || r.State != engine.Succeeded || r.Attempt != 2 {
+		if r, err := one.record(t.Context(), o); err != nil || r.State != ledger.Succeeded || r.Attempt != 2 {
 			t.Fatalf("got %+v, %v, want success with the second attempt", r, err)
 		}
 		one.kill()
@@ -175,7 +176,7 @@ func TestNextAttemptOfALateRunIsLookedUp(t *testing.T) {
 		}
 		time.Sleep(time.Hour) // the lease is over
 		two := b.process("two")
-		if r, err := two.record(t.Context(), o); err != nil || r.State != engine.Succeeded || !r.Adopted {
+		if r, err := two.record(t.Context(), o); err != nil || r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("got %+v, %v, want the second task adopted", r, err)
 		}
 		b.wantTasks("FAILED nightly 2026-11-21T02:00:00Z", "SUCCEEDED nightly 2026-11-21T02:00:00Z #2")
@@ -201,7 +202,7 @@ func TestTaskThatWasInTheWayAndIsOursIsAdopted(t *testing.T) {
 			}
 			return nil, nil
 		}
-		if r := p.engine.Run(t.Context(), b.order()); r.State != engine.Succeeded || !r.Adopted {
+		if r := p.engine.Run(t.Context(), b.order()); r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("got %+v, want the task adopted", r)
 		}
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")

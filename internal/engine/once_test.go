@@ -12,6 +12,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -53,7 +54,7 @@ func TestOccurrenceBecomesOneTaskWhateverHappensToTheRequests(t *testing.T) {
 				b.Fail(tt.fault)
 				r := b.run(t.Context(), b.order())
 
-				if r.State != engine.Succeeded || r.Err != nil || r.Adopted != tt.adopted || r.Attempt != 1 {
+				if r.State != ledger.Succeeded || r.Err != nil || r.Adopted != tt.adopted || r.Attempt != 1 {
 					t.Errorf("got %+v, want state succeeded, attempt 1 and adopted: %t", r, tt.adopted)
 				}
 				b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
@@ -75,7 +76,7 @@ func TestConflictWithTheTaskOfAnEarlierTryIsNoConflict(t *testing.T) {
 			globussim.Fault{Method: "POST", Path: transferPath, Status: 409, Code: "Conflict"},
 		)
 		r := b.run(t.Context(), b.order())
-		if r.State != engine.Succeeded || !r.Adopted {
+		if r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("got %+v, want the task adopted", r)
 		}
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
@@ -90,13 +91,13 @@ func TestUnconfirmedSubmissionIsAdoptedByTheNextRun(t *testing.T) {
 		)
 		r := b.run(t.Context(), b.order())
 		f := failure(t, r, fault.Unknown)
-		if !errors.Is(f, transfer.ErrUnclear) || r.State != engine.Submitted || len(r.Tasks) != 0 || r.Attempt != 1 {
+		if !errors.Is(f, transfer.ErrUnclear) || r.State != ledger.Submitted || len(r.Tasks) != 0 || r.Attempt != 1 {
 			t.Errorf("got %+v, want state submitted, no task and an unclear submission", r)
 		}
 		contains(t, f.Error(), "RUNNER_OCCURRENCE="+string(key))
 
 		b.ClearFaults()
-		if r = b.run(t.Context(), b.order()); r.State != engine.Succeeded || !r.Adopted {
+		if r = b.run(t.Context(), b.order()); r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("the next run got %+v, want the task adopted", r)
 		}
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
@@ -116,7 +117,7 @@ func TestLabelOfSomebodysChoiceIsNoProofOfATask(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		o := b.order()
 		o.Fresh, o.Label = true, "my files"
-		if r := b.run(t.Context(), o); r.State != engine.Succeeded {
+		if r := b.run(t.Context(), o); r.State != ledger.Succeeded {
 			t.Fatalf("got %+v", r)
 		}
 		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Drop: globussim.DropBefore, Times: -1})
@@ -130,7 +131,7 @@ func TestLabelOfSomebodysChoiceIsNoProofOfATask(t *testing.T) {
 		_, id, _ := strings.Cut(f.Message, "--submission-id ")
 		o.SubmissionID, _, _ = strings.Cut(id, ",")
 		b.ClearFaults()
-		if r := b.run(t.Context(), o); r.State != engine.Succeeded || r.Tasks[0].SubmissionID != o.SubmissionID {
+		if r := b.run(t.Context(), o); r.State != ledger.Succeeded || r.Tasks[0].SubmissionID != o.SubmissionID {
 			t.Errorf("with the submission id: %+v", r)
 		}
 		b.wantTasks("SUCCEEDED my files", "SUCCEEDED my files")
@@ -184,7 +185,7 @@ func TestSecondRunContinuesWhatTheFirstBegan(t *testing.T) {
 				}
 				b.releaseAfter(time.Hour)
 				r := b.run(t.Context(), b.order())
-				if r.State != engine.Succeeded || r.Err != nil || r.Attempt != tt.attempt || r.Adopted != tt.adopted {
+				if r.State != ledger.Succeeded || r.Err != nil || r.Attempt != tt.attempt || r.Adopted != tt.adopted {
 					t.Errorf("got %+v, want attempt %d, adopted: %t", r, tt.attempt, tt.adopted)
 				}
 				b.wantTasks(tt.tasks...)
@@ -214,7 +215,7 @@ func TestTaskBetweenOtherCollectionsIsNotAdopted(t *testing.T) {
 		}))
 		r := b.run(t.Context(), b.order())
 		f := failure(t, r, fault.Refused)
-		if f.TaskID != id || r.State != engine.Broken || r.Adopted {
+		if f.TaskID != id || r.State != ledger.Failed || r.Adopted {
 			t.Errorf("got %+v with %+v, want task %s refused", r, f, id)
 		}
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
@@ -234,7 +235,7 @@ func TestTwoStartsOfAnOccurrenceAtOnceShareItsTask(t *testing.T) {
 		}
 		group.Wait()
 		for _, r := range results {
-			if r.State != engine.Succeeded || r.Err != nil {
+			if r.State != ledger.Succeeded || r.Err != nil {
 				t.Errorf("got %+v, want success", r)
 			}
 		}
@@ -258,7 +259,7 @@ func TestKeysOfOneJobAreDifferentTasks(t *testing.T) {
 				for _, key := range keys {
 					o := b.order()
 					o.Key = key
-					if r := b.run(t.Context(), o); r.State != engine.Succeeded || r.Adopted {
+					if r := b.run(t.Context(), o); r.State != ledger.Succeeded || r.Adopted {
 						t.Errorf("%s: got %+v, want a task of its own", key, r)
 					}
 				}
@@ -288,7 +289,7 @@ func TestOneJobMayHaveSeveralOccurrencesAtOnce(t *testing.T) {
 		}
 		group.Wait()
 		for i, r := range results {
-			if want := "nightly ci:" + string(rune('a'+i)); r.State != engine.Succeeded || r.Tasks[0].Last.Label != want {
+			if want := "nightly ci:" + string(rune('a'+i)); r.State != ledger.Succeeded || r.Tasks[0].Last.Label != want {
 				t.Errorf("got %+v, want the task %q", r, want)
 			}
 		}
@@ -306,7 +307,7 @@ func TestRefusedSubmissionIsTheErrorOfTheService(t *testing.T) {
 			j.Steps = jobs.Single(doc)
 		}))
 		e, ok := errors.AsType[*transfer.Error](r.Err)
-		if !ok || !e.NotFound() || r.State != engine.Broken || r.Attempt != 0 {
+		if !ok || !e.NotFound() || r.State != ledger.Failed || r.Attempt != 0 {
 			t.Errorf("got %+v, want state failed and a *transfer.Error that is NotFound", r)
 		}
 	})

@@ -7,6 +7,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -26,7 +27,7 @@ func TestOverlapIsSkippedWhereItIsForbidden(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		other := b.start(b.another())
 		r := b.run(t.Context(), b.order())
-		if r.State != engine.Skipped || r.Err != nil || r.Attempt != 0 {
+		if r.State != ledger.Skipped || r.Err != nil || r.Attempt != 0 {
 			t.Errorf("got %+v, want state skipped and no error", r)
 		}
 		contains(t, r.Note, other, "nightly 2026-11-20T02:00:00Z")
@@ -39,7 +40,7 @@ func TestOverlapWaitsWhereItIsAllowed(t *testing.T) {
 		b.start(b.another(named("of-somebody-else")))
 		b.releaseAfter(3 * time.Hour)
 		r := b.run(t.Context(), b.order(with(jobs.Allow)))
-		if r.State != engine.Succeeded || r.Err != nil {
+		if r.State != ledger.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)
 		}
 		if took := r.Finished.Sub(r.Started); took < 3*time.Hour || took > 3*time.Hour+time.Minute {
@@ -58,7 +59,7 @@ func TestInterruptEndsTheWaitForAnotherTask(t *testing.T) {
 		b.start(b.another())
 		r := b.run(b.signaled(time.Hour), b.order(with(jobs.Allow)))
 		contains(t, failure(t, r, fault.Interrupted).Message, "SIGTERM", "nothing was submitted")
-		if took := r.Finished.Sub(r.Started); took != time.Hour || r.State != engine.Claimed {
+		if took := r.Finished.Sub(r.Started); took != time.Hour || r.State != ledger.Claimed {
 			t.Errorf("got %+v after %v, want state claimed after 1h", r, took)
 		}
 		b.wantTasks("ACTIVE nightly 2026-11-20T02:00:00Z")
@@ -68,11 +69,11 @@ func TestInterruptEndsTheWaitForAnotherTask(t *testing.T) {
 func TestOnlyTaskOfTheSameJobIsReplaced(t *testing.T) {
 	tests := map[string]struct {
 		job   string
-		state engine.State
+		state ledger.State
 		tasks []string
 	}{
-		"same job": {"nightly", engine.Succeeded, []string{"FAILED nightly 2026-11-20T02:00:00Z", "SUCCEEDED nightly 2026-11-21T02:00:00Z"}},
-		"another":  {"nightly-2", engine.Skipped, []string{"ACTIVE nightly-2 2026-11-20T02:00:00Z"}},
+		"same job": {"nightly", ledger.Succeeded, []string{"FAILED nightly 2026-11-20T02:00:00Z", "SUCCEEDED nightly 2026-11-21T02:00:00Z"}},
+		"another":  {"nightly-2", ledger.Skipped, []string{"ACTIVE nightly-2 2026-11-20T02:00:00Z"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +83,7 @@ func TestOnlyTaskOfTheSameJobIsReplaced(t *testing.T) {
 				if r.State != tt.state || r.Err != nil {
 					t.Errorf("got %+v, want state %s", r, tt.state)
 				}
-				if tt.state == engine.Skipped {
+				if tt.state == ledger.Skipped {
 					contains(t, r.Note, other, tt.job)
 				}
 				b.wantTasks(tt.tasks...)
@@ -96,7 +97,7 @@ func TestTaskOfTheSameJobIsTakenForTheOneInTheWay(t *testing.T) {
 		b.start(b.another())
 		b.plant("more/b.txt", "b")
 		b.start(b.another(named("elsewhere"), paths("/more/", "/more/")))
-		if r := b.run(t.Context(), b.order(with(jobs.Replace))); r.State != engine.Succeeded {
+		if r := b.run(t.Context(), b.order(with(jobs.Replace))); r.State != ledger.Succeeded {
 			t.Errorf("got %+v, want success", r)
 		}
 		b.wantTasks(
@@ -110,10 +111,10 @@ func TestTaskOfTheSameJobIsTakenForTheOneInTheWay(t *testing.T) {
 func TestOverlapWithATaskThatIsGoneIsTriedAgain(t *testing.T) {
 	tests := map[string]struct {
 		times int
-		state engine.State
+		state ledger.State
 	}{
-		"twice":  {2, engine.Succeeded},
-		"always": {-1, engine.Skipped},
+		"twice":  {2, ledger.Succeeded},
+		"always": {-1, ledger.Skipped},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -136,7 +137,7 @@ func TestFullBacklogIsWaitedFor(t *testing.T) {
 		b.start(b.another(named("elsewhere"), paths("/more/", "/more/")))
 		b.releaseAfter(time.Hour)
 		r := b.run(t.Context(), b.order())
-		if r.State != engine.Succeeded || r.Err != nil {
+		if r.State != ledger.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)
 		}
 		if took := r.Finished.Sub(r.Started); took < time.Hour || took > time.Hour+2*time.Minute {

@@ -128,7 +128,7 @@ func (r *run) close(ctx context.Context, rec Recording, err error) error {
 		}
 		return nil
 	}
-	if !ledger.State(res.State).Final() {
+	if !res.State.Final() {
 		return nil // it is not waited for
 	}
 	if res.good() && rec.Succeeded != nil {
@@ -221,9 +221,9 @@ func (r *run) admit(ctx context.Context) error {
 func (r *run) withdrawn() error {
 	switch {
 	case r.record.run.CancelRequested:
-		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: Canceled, Message: "canceled on request: nothing was submitted"}
+		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: ledger.Canceled, Message: "canceled on request: nothing was submitted"}
 	case r.Job.Steps == nil:
-		return &Failure{Kind: fault.Canceled, state: Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
+		return &Failure{Kind: fault.Canceled, state: ledger.Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
 	case r.overdue():
 		return r.expired()
 	}
@@ -235,7 +235,7 @@ func (r *run) overdue() bool { return !r.StartBy.IsZero() && time.Now().After(r.
 
 func (r *run) expired() *Failure {
 	return &Failure{
-		Kind: fault.TimedOut, state: Expired,
+		Kind: fault.TimedOut, state: ledger.TimedOut,
 		Message: "timed out: nothing could be submitted by " + r.StartBy.UTC().Format(time.RFC3339) + ", the starting deadline of this occurrence",
 	}
 }
@@ -304,7 +304,7 @@ func (rec *record) works() iter.Seq2[Work, error] {
 		}
 		if len(places) != 1 || places[0] != (jobs.Place{}) {
 			yield(Work{}, &Failure{
-				Kind: fault.Canceled, state: Canceled,
+				Kind: fault.Canceled, state: ledger.Canceled,
 				Message: "the job is no longer in the jobs file: its tasks were followed to their end, but what would have come next is not known",
 			})
 		}
@@ -470,7 +470,7 @@ func (r *run) unrecorded(err error) {
 func (rec *record) finish(ctx context.Context, r *run) error {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()
-	o := ledger.Outcome{State: ledger.State(r.result.State), Message: r.result.Note}
+	o := ledger.Outcome{State: r.result.State, Message: r.result.Note}
 	if err := r.result.Err; err != nil {
 		m := fault.Of(err)
 		o.Class, o.Code, o.RequestID = string(m.Kind), m.Code, m.RequestID
@@ -492,5 +492,5 @@ func (r *Result) Resumable() bool {
 	case errors.Is(r.Err, ledger.ErrLost):
 		return true // by whoever has it now
 	}
-	return r.State == Submitted || fault.Transient(r.Err)
+	return r.State == ledger.Submitted || fault.Transient(r.Err)
 }

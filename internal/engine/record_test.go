@@ -23,7 +23,7 @@ import (
 func TestOccurrenceThatIsDoneIsTaken(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		r, err := b.process("one").record(t.Context(), b.order())
-		if err != nil || r.State != engine.Succeeded || r.Run == 0 {
+		if err != nil || r.State != ledger.Succeeded || r.Run == 0 {
 			t.Fatalf("got %+v, %v, want a run that succeeded", r, err)
 		}
 		r, err = b.process("two").record(t.Context(), b.order())
@@ -40,7 +40,7 @@ func TestOccurrenceThatAnotherStartIsAtIsTaken(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.stall()
 		one, two := b.process("one"), b.process("two")
-		if r, err := one.record(b.signaled(time.Second), b.order()); err != nil || r.State != engine.Submitted {
+		if r, err := one.record(b.signaled(time.Second), b.order()); err != nil || r.State != ledger.Submitted {
 			t.Fatalf("got %+v, %v, want a run that is submitted", r, err)
 		}
 		_, err := two.record(t.Context(), b.order())
@@ -140,7 +140,7 @@ func TestDocumentsInTheLedgerAreThoseThatWereSent(t *testing.T) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		b.Fail(globussim.Fault{Path: transferPath, Delay: 2 * time.Second, Drop: globussim.DropBefore})
 		o := b.order(paths("/data/<a&b>.txt", "/<a&b>.txt"), func(j *jobs.Job) { j.BackoffLimit = 1 })
-		if r, err := p.record(t.Context(), o); err != nil || r.State != engine.Succeeded {
+		if r, err := p.record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
 			t.Fatalf("got %+v, %v", r, err)
 		}
 		var recorded []json.RawMessage
@@ -172,7 +172,7 @@ func TestRunThatFailedIsDoneAgainWhenSomebodyAsks(t *testing.T) {
 		p := b.process("one")
 		o := b.order(func(j *jobs.Job) { j.BackoffLimit = 1 })
 		r, err := p.record(t.Context(), o)
-		if err != nil || r.State != engine.Broken || r.Attempt != 2 {
+		if err != nil || r.State != ledger.Failed || r.Attempt != 2 {
 			t.Fatalf("got %+v, %v, want a failure of the second attempt", r, err)
 		}
 		if _, err = p.record(t.Context(), o); !errors.As(err, new(*engine.Taken)) {
@@ -181,7 +181,7 @@ func TestRunThatFailedIsDoneAgainWhenSomebodyAsks(t *testing.T) {
 		if err := p.ledger.Retry(t.Context(), r.Run); err != nil {
 			t.Fatal(err)
 		}
-		if r, err = p.record(t.Context(), o); err != nil || r.State != engine.Succeeded || r.Attempt != 4 {
+		if r, err = p.record(t.Context(), o); err != nil || r.State != ledger.Succeeded || r.Attempt != 4 {
 			t.Errorf("got %+v, %v, want success at the fourth attempt", r, err)
 		}
 		b.wantTasks(
@@ -232,7 +232,7 @@ func TestLedgerThatDoesNotKnowTheJobAsksGlobus(t *testing.T) {
 		b.releaseAfter(time.Minute)
 		p, asked := b.process("one"), b.requests("GET /v0.10/task_list")
 		r, err := p.record(t.Context(), b.order())
-		if err != nil || r.State != engine.Succeeded || !r.Adopted || r.Tasks[0].TaskID != id {
+		if err != nil || r.State != ledger.Succeeded || !r.Adopted || r.Tasks[0].TaskID != id {
 			t.Errorf("got %+v, %v, want task %s adopted", r, err, id)
 		}
 		if n := b.requests("GET /v0.10/task_list") - asked; n != 1 {
@@ -244,7 +244,7 @@ func TestLedgerThatDoesNotKnowTheJobAsksGlobus(t *testing.T) {
 		o := b.order()
 		o.Key, o.Known = "2026-11-22T02:00:00Z", true
 		before := b.State().Routes
-		if r, err = p.record(t.Context(), o); err != nil || r.State != engine.Succeeded {
+		if r, err = p.record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
 			t.Fatalf("got %+v, %v", r, err)
 		}
 		got := map[string]int{}
@@ -336,14 +336,14 @@ func TestRunThatIsNotWaitedForIsSubmitted(t *testing.T) {
 		p := b.process("one")
 		o := b.order()
 		o.NoWait = true
-		if r, err := p.record(t.Context(), o); err != nil || r.Err != nil || r.State != engine.Submitted {
+		if r, err := p.record(t.Context(), o); err != nil || r.Err != nil || r.State != ledger.Submitted {
 			t.Fatalf("got %+v, %v, want a run that is submitted", r, err)
 		}
 		b.wantRuns("nightly 2026-11-21T02:00:00Z submitted")
 		if n := len(b.log.values(t, "the ledger could not be written", "err")); n > 0 {
 			t.Errorf("%d times the ledger could not be written", n)
 		}
-		if r, err := p.record(t.Context(), b.order()); err != nil || r.State != engine.Succeeded || !r.Adopted {
+		if r, err := p.record(t.Context(), b.order()); err != nil || r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("got %+v, %v, want the task adopted", r, err)
 		}
 	})
@@ -358,13 +358,13 @@ func TestRefusedSubmissionIsSentAnewWhenSomebodyAsks(t *testing.T) {
 			j.Steps = jobs.Single(doc)
 		})
 		r, err := p.record(t.Context(), wrong)
-		if err != nil || r.State != engine.Broken {
+		if err != nil || r.State != ledger.Failed {
 			t.Fatalf("got %+v, %v, want a failed run", r, err)
 		}
 		if err := p.ledger.Retry(t.Context(), r.Run); err != nil {
 			t.Fatal(err)
 		}
-		if r, err = p.record(t.Context(), b.order()); err != nil || r.State != engine.Succeeded {
+		if r, err = p.record(t.Context(), b.order()); err != nil || r.State != ledger.Succeeded {
 			t.Errorf("with the mended job: %+v, %v, want success", r, err)
 		}
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z #2")
@@ -406,7 +406,7 @@ func TestOutcomeThatCannotBeWrittenIsAnErrorAndWrittenLater(t *testing.T) {
 			return nil, nil
 		}
 		r, err := p.record(t.Context(), b.order())
-		if err == nil || r == nil || r.State != engine.Succeeded || len(r.Tasks) != 1 {
+		if err == nil || r == nil || r.State != ledger.Succeeded || len(r.Tasks) != 1 {
 			t.Fatalf("got %+v, %v, want what Globus did, and an error", r, err)
 		}
 		contains(t, err.Error(), "record that run 1 has succeeded")
@@ -414,7 +414,7 @@ func TestOutcomeThatCannotBeWrittenIsAnErrorAndWrittenLater(t *testing.T) {
 			t.Fatal(err)
 		}
 		p.answer = nil
-		if r, err = p.record(context.WithoutCancel(t.Context()), b.order()); err != nil || r.State != engine.Succeeded {
+		if r, err = p.record(context.WithoutCancel(t.Context()), b.order()); err != nil || r.State != ledger.Succeeded {
 			t.Errorf("got %+v, %v, want success", r, err)
 		}
 		b.wantRuns("nightly 2026-11-21T02:00:00Z succeeded")

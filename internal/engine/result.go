@@ -7,22 +7,9 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
-)
-
-// A State is how far a run has come.
-type State string
-
-// The states of a run. Those after Submitted are final.
-const (
-	Claimed   State = "claimed"   // nothing was submitted yet
-	Submitted State = "submitted" // there is a task, or there may be one
-	Succeeded State = "succeeded"
-	Broken    State = "failed"
-	Canceled  State = "canceled"
-	Expired   State = "timed_out"
-	Skipped   State = "skipped" // by policy
 )
 
 // A Result is what came of an order.
@@ -30,7 +17,7 @@ type Result struct {
 	Run      int64 // in the ledger; 0 without one
 	Job      string
 	Key      jobs.Key
-	State    State
+	State    ledger.State
 	Attempt  int  // of the occurrence, from 1; 0 if nothing was submitted
 	Adopted  bool // the task of an earlier start was taken over
 	Tasks    []Task
@@ -80,13 +67,13 @@ func (r *Result) settle(err error) {
 	f, ok := errors.AsType[*Failure](err)
 	switch {
 	case ok && f.Kind == fault.Skipped:
-		r.State, r.Note = Skipped, f.Error()
+		r.State, r.Note = ledger.Skipped, f.Error()
 		return
 	case ok && f.state != "":
 		r.State = f.state
 	case ok: // another start goes on from this state
-	case err != nil && (r.State == Claimed || gone(err)):
-		r.State = Broken
+	case err != nil && (r.State == ledger.Claimed || gone(err)):
+		r.State = ledger.Failed
 	}
 	r.Err = err
 }
@@ -98,7 +85,7 @@ func gone(err error) bool {
 }
 
 // good reports whether the run succeeded as the job wants it.
-func (r *Result) good() bool { return r.State == Succeeded && r.Err == nil }
+func (r *Result) good() bool { return r.State == ledger.Succeeded && r.Err == nil }
 
 // A Failure is the end of a run that is not the error of a single request.
 type Failure struct {
@@ -108,8 +95,8 @@ type Failure struct {
 	Message string // one sentence on what happened, and what to do next
 	Err     error  // the cause; may be nil
 
-	state State // of the run; empty leaves it as it is
-	again bool  // the task ended FAILED, and another attempt may do better
+	state ledger.State // of the run; empty leaves it as it is
+	again bool         // the task ended FAILED, and another attempt may do better
 }
 
 func (f *Failure) Error() string {
@@ -130,12 +117,12 @@ func (f *Failure) Means() fault.Meaning { return fault.Meaning{Kind: f.Kind, Cod
 func interrupted(ctx context.Context, taskID, what string) *Failure {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrCanceled) {
-		return &Failure{Kind: fault.Canceled, TaskID: taskID, Code: "CANCELED", state: Canceled, Message: "canceled on request: " + what}
+		return &Failure{Kind: fault.Canceled, TaskID: taskID, Code: "CANCELED", state: ledger.Canceled, Message: "canceled on request: " + what}
 	}
 	if errors.Is(cause, context.DeadlineExceeded) {
 		f := &Failure{Kind: fault.TimedOut, TaskID: taskID, Message: "timed out: " + what}
 		if taskID == "" {
-			f.state = Expired
+			f.state = ledger.TimedOut
 		}
 		return f
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -31,21 +32,21 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 		job     func(*jobs.Job)
 		disturb globussim.Disturbance
 		act     func(b *bench) // after an hour
-		state   engine.State
+		state   ledger.State
 		kind    fault.Kind // empty: no error
 		code    string
 		says    []string
 		config  func(*globussim.Config)
 	}{
-		"succeeded": {state: engine.Succeeded},
+		"succeeded": {state: ledger.Succeeded},
 		"skipped source errors": {
-			job: skipping(false), state: engine.Succeeded, kind: fault.SkippedErrors, code: "FILE_NOT_FOUND",
+			job: skipping(false), state: ledger.Succeeded, kind: fault.SkippedErrors, code: "FILE_NOT_FOUND",
 			says: []string{"1 paths were skipped", "/missing.txt", "runner task skipped"},
 		},
-		"skipped source errors that are allowed": {job: skipping(true), state: engine.Succeeded},
+		"skipped source errors that are allowed": {job: skipping(true), state: ledger.Succeeded},
 		"failed": {
 			disturb: globussim.Disturbance{Action: globussim.FailTask, Code: "ENDPOINT_ERROR", Message: "the tape\nrobot is stuck\\r\\n550 End."},
-			state:   engine.Broken, kind: fault.Failed, code: "ENDPOINT_ERROR",
+			state:   ledger.Failed, kind: fault.Failed, code: "ENDPOINT_ERROR",
 			says: []string{"failed", "ENDPOINT_ERROR: the tape robot is stuck 550 End."},
 		},
 		"canceled by somebody else": {
@@ -55,33 +56,33 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 					b.t.Error(err)
 				}
 			},
-			state: engine.Canceled, kind: fault.Canceled, code: "CANCELED", says: []string{"canceled by somebody else"},
+			state: ledger.Canceled, kind: fault.Canceled, code: "CANCELED", says: []string{"canceled by somebody else"},
 		},
 		"not done by its deadline": {
 			job:     func(j *jobs.Job) { j.ActiveDeadline = 2 * time.Hour },
 			disturb: globussim.Disturbance{Action: globussim.StallTask},
-			state:   engine.Expired, kind: fault.TimedOut, code: "EXPIRED", says: []string{"deadline"},
+			state:   ledger.TimedOut, kind: fault.TimedOut, code: "EXPIRED", says: []string{"deadline"},
 		},
 		"missing source": {
-			job: paths("/missing.txt", "/missing.txt"), state: engine.Broken, kind: fault.Refused, code: "FILE_NOT_FOUND",
+			job: paths("/missing.txt", "/missing.txt"), state: ledger.Failed, kind: fault.Refused, code: "FILE_NOT_FOUND",
 			says: []string{"FILE_NOT_FOUND", "/missing.txt", "GridFTP-Error: file not found 550 End.", "check that the path exists"},
 		},
 		"no permission": {
-			state: engine.Broken, kind: fault.Refused, code: "PERMISSION_DENIED",
+			state: ledger.Failed, kind: fault.Refused, code: "PERMISSION_DENIED",
 			says: []string{"PERMISSION_DENIED", "/copy", "ask the collection's owner"},
 			config: func(cfg *globussim.Config) {
 				cfg.Collections[1].Access = []globussim.AccessRule{{Principal: clientID, Permissions: "r"}}
 			},
 		},
 		"quota": {
-			state: engine.Broken, kind: fault.Refused, code: "QUOTA_EXCEEDED",
+			state: ledger.Failed, kind: fault.Refused, code: "QUOTA_EXCEEDED",
 			says:   []string{"QUOTA_EXCEEDED", "free space on the destination"},
 			config: func(cfg *globussim.Config) { cfg.Collections[1].Quota = 5 },
 		},
 		"stalled": {
 			job:     reacting(jobs.Reactions{Stalled: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.StallTask},
-			state:   engine.Expired, kind: fault.TimedOut, code: "STALLED",
+			state:   ledger.TimedOut, kind: fault.TimedOut, code: "STALLED",
 			says: []string{"canceled because it stalled", "no progress since 2000-01-01T00:00:"},
 		},
 		"stalled by an error": {
@@ -94,12 +95,12 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 				}
 				b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask})
 			},
-			state: engine.Expired, kind: fault.TimedOut, code: "GC_NOT_CONNECTED",
+			state: ledger.TimedOut, kind: fault.TimedOut, code: "GC_NOT_CONNECTED",
 			says: []string{"canceled because it stalled", "no progress since 2000-01-01T", "GC_NOT_CONNECTED: ", "start Globus Connect Personal"},
 		},
 		"a file onto a folder": {
 			job:   paths("/data/a.txt", "/copy/"),
-			state: engine.Broken, kind: fault.Refused, code: "IS_A_DIRECTORY",
+			state: ledger.Failed, kind: fault.Refused, code: "IS_A_DIRECTORY",
 			says: []string{"could not succeed", "IS_A_DIRECTORY: ", "/copy", "with its file name"},
 		},
 		"a folder into a file": {
@@ -108,7 +109,7 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 				doc.Items = append([]transfer.Item{{SourcePath: "/data/a.txt", DestinationPath: "/f.txt"}}, doc.Items...)
 				j.Steps = jobs.Single(doc)
 			},
-			state: engine.Broken, kind: fault.Refused, code: "NOT_A_DIRECTORY",
+			state: ledger.Failed, kind: fault.Refused, code: "NOT_A_DIRECTORY",
 			says: []string{"could not succeed", "NOT_A_DIRECTORY: ", "a file is where a folder was expected"},
 		},
 		"the checksum of another file": {
@@ -116,7 +117,7 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 				paths("/data/a.txt", "/a.txt")(j)
 				j.Steps[0].Transfer.Items[0].ExternalChecksum = "d41d8cd98f00b204e9800998ecf8427f"
 			},
-			state: engine.Broken, kind: fault.Refused, code: "EXTERNAL_CHECKSUM_MISMATCH",
+			state: ledger.Failed, kind: fault.Refused, code: "EXTERNAL_CHECKSUM_MISMATCH",
 			says: []string{"failed: ", "/data/a.txt", "whether the file or the checksum in the batch is wrong"},
 		},
 		"quota, and the task is to fail": {
@@ -124,18 +125,18 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 				paths("/data/", "/copy/")(j)
 				j.Steps[0].Transfer.FailOnQuotaErrors = true
 			},
-			state: engine.Broken, kind: fault.Refused, code: "QUOTA_EXCEEDED",
+			state: ledger.Failed, kind: fault.Refused, code: "QUOTA_EXCEEDED",
 			says:   []string{"failed: ", "QUOTA_EXCEEDED", "free space on the destination"},
 			config: func(cfg *globussim.Config) { cfg.Collections[1].Quota = 5 },
 		},
 		"failed for lack of permission": {
 			disturb: globussim.Disturbance{Action: globussim.FailTask, Code: "PERMISSION_DENIED"},
-			state:   engine.Broken, kind: fault.Refused, code: "PERMISSION_DENIED",
+			state:   ledger.Failed, kind: fault.Refused, code: "PERMISSION_DENIED",
 			says: []string{"failed: ", "ask the collection's owner for access"},
 		},
 		"failed because of the server's certificate": {
 			disturb: globussim.Disturbance{Action: globussim.FailTask, Code: "INVALID_SERVICE_CREDENTIAL"},
-			state:   engine.Broken, kind: fault.Refused, code: "INVALID_SERVICE_CREDENTIAL",
+			state:   ledger.Failed, kind: fault.Refused, code: "INVALID_SERVICE_CREDENTIAL",
 			says: []string{"failed: ", "tell the collection's owner"},
 		},
 		"a delete of what is not there": {
@@ -144,19 +145,19 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 					Endpoint: globussim.CollectionID("vault"), Items: []transfer.DeleteItem{{Path: "/missing"}},
 				}}}
 			},
-			state: engine.Broken, kind: fault.Refused, code: "FILE_NOT_FOUND",
+			state: ledger.Failed, kind: fault.Refused, code: "FILE_NOT_FOUND",
 			says: []string{"failed: ", "/missing", "check that the path exists"},
 		},
 		"paused": {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.PauseTask, Message: "new disks\nuntil noon"},
-			state:   engine.Canceled, kind: fault.NeedsHuman, code: "PAUSED",
+			state:   ledger.Canceled, kind: fault.NeedsHuman, code: "PAUSED",
 			says: []string{"only a person", "new disks until noon"},
 		},
 		"suspended": {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.SuspendTask},
-			state:   engine.Canceled, kind: fault.NeedsHuman, code: "INACTIVE",
+			state:   ledger.Canceled, kind: fault.NeedsHuman, code: "INACTIVE",
 			says: []string{"only a person", "suspended by Globus"},
 		},
 	}
@@ -246,7 +247,7 @@ func TestTaskSubmittedElsewhereIsFollowed(t *testing.T) {
 			t.Fatal(err)
 		}
 		r := b.engine().Wait(t.Context(), id, engine.Order{Job: job})
-		if r.State != engine.Succeeded || r.Err != nil || len(r.Tasks) != 1 || r.Tasks[0].TaskID != id {
+		if r.State != ledger.Succeeded || r.Err != nil || len(r.Tasks) != 1 || r.Tasks[0].TaskID != id {
 			t.Errorf("got %+v, want success of task %s", r, id)
 		}
 

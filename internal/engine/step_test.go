@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/test/long"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -43,7 +44,7 @@ func TestStepsAreDoneInOrder(t *testing.T) {
 					t.Fatal(err)
 				}
 				r, err := b.process("one").record(t.Context(), b.order(handOver(folder)))
-				if err != nil || r.State != engine.Succeeded || len(r.Tasks) != 2 {
+				if err != nil || r.State != ledger.Succeeded || len(r.Tasks) != 2 {
 					t.Fatalf("got %+v, %v, want success with two tasks", r, err)
 				}
 				b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z s2", "SUCCEEDED nightly 2026-11-21T02:00:00Z s3")
@@ -64,7 +65,7 @@ func TestFileInThePlaceOfAFolderIsAnError(t *testing.T) {
 			t.Fatal(err)
 		}
 		r, err := b.process("one").record(t.Context(), b.order(handOver("/inbox/")))
-		if err != nil || r.State != engine.Broken || r.Err == nil || fault.Of(r.Err).Kind != fault.Refused {
+		if err != nil || r.State != ledger.Failed || r.Err == nil || fault.Of(r.Err).Kind != fault.Refused {
 			t.Fatalf("got %+v, %v, want a refused run", r, err)
 		}
 		contains(t, r.Err.Error(), "make the folder /inbox/: a file is there")
@@ -129,7 +130,7 @@ func TestStepThatFailsEndsTheRun(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				tt.spoil(b)
 				r, err := b.process("one").record(t.Context(), b.order(handOver("/inbox/")))
-				if err != nil || r.State != engine.Broken || r.Err == nil {
+				if err != nil || r.State != ledger.Failed || r.Err == nil {
 					t.Errorf("got %+v, %v, want a failed run", r, err)
 				}
 				b.wantTasks(tt.tasks...)
@@ -161,7 +162,7 @@ func TestManifestIsSplitIntoParts(t *testing.T) {
 		b.manifests = map[string]string{"list.txt": list.String()}
 		p := b.process("one")
 		r, err := p.record(t.Context(), b.order(listed(transfer.Item{SourcePath: "/data", DestinationPath: "/copy/"})))
-		if err != nil || r.State != engine.Succeeded || len(r.Tasks) != 3 {
+		if err != nil || r.State != ledger.Succeeded || len(r.Tasks) != 3 {
 			t.Fatalf("got %+v, %v, want success with three tasks", r, err)
 		}
 		b.wantTasks(
@@ -219,7 +220,7 @@ func TestManifestThatIsNoGoodSubmitsNothing(t *testing.T) {
 					b.manifests = map[string]string{"list.txt": tt.list}
 				}
 				r, err := b.process("one").record(t.Context(), b.order(listed()))
-				if err != nil || r.State != engine.Broken || r.Err == nil {
+				if err != nil || r.State != ledger.Failed || r.Err == nil {
 					t.Fatalf("got %+v, %v, want a failed run", r, err)
 				}
 				contains(t, r.Err.Error(), tt.says)

@@ -73,7 +73,7 @@ func (r *part) do(ctx context.Context) error {
 		delay := r.Job.Backoff << min(r.tries, 10)
 		r.log.Warn("attempt failed, another one follows", "attempt", r.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
 		r.record.note(ctx, r.run, "attempt_failed", fmt.Sprintf("attempt %d: %v; another one follows after %v", r.attempt, f, delay))
-		r.result.State = Claimed
+		r.result.State = ledger.Claimed
 		if sleep(ctx, delay) != nil {
 			return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", r.attempt))
 		}
@@ -263,7 +263,7 @@ func (r *part) failed(ctx context.Context, s ledger.Submission, again bool) (boo
 func (r *part) adopt(ctx context.Context, task *transfer.Task) error {
 	if want, got := collections(r.doc), taskCollections(task); want != got {
 		return &Failure{
-			Kind: fault.Refused, TaskID: task.TaskID, state: Broken,
+			Kind: fault.Refused, TaskID: task.TaskID, state: ledger.Failed,
 			Message: fmt.Sprintf("task %s bears this occurrence's label %q but is between other collections: two jobs have the same name, give one of them another", task.TaskID, task.Label),
 		}
 	}
@@ -274,7 +274,7 @@ func (r *part) adopt(ctx context.Context, task *transfer.Task) error {
 
 // note records the task of the present attempt.
 func (r *part) note(t Task, adopted bool) {
-	r.result.State = Submitted
+	r.result.State = ledger.Submitted
 	r.result.Attempt = r.attempt
 	r.result.Adopted = adopted
 	r.result.Tasks = append(r.result.Tasks, t)
@@ -424,7 +424,7 @@ func (r *part) clearUp(ctx context.Context, cause error) error {
 			return err
 		} // after an error the service is still out of reach, and the outcome unknown
 	}
-	r.result.State = Submitted
+	r.result.State = ledger.Submitted
 	r.result.Attempt = r.attempt
 	return &Failure{
 		Kind: fault.Unknown, Err: cause,

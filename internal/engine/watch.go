@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -159,13 +160,13 @@ func (w *watcher) cancel(ctx context.Context, why, code string) {
 	end := &Failure{TaskID: w.task.TaskID, Code: code}
 	switch w.class {
 	case Needs:
-		end.Kind, end.state = fault.NeedsHuman, Canceled
+		end.Kind, end.state = fault.NeedsHuman, ledger.Canceled
 		end.Message = advised(fmt.Sprintf("task %s was canceled because only a person can resume it (%s)", end.TaskID, why), code)
 	case Stalled:
-		end.Kind, end.state = fault.TimedOut, Expired
+		end.Kind, end.state = fault.TimedOut, ledger.TimedOut
 		end.Message = advised(fmt.Sprintf("task %s was canceled because it stalled (%s)", end.TaskID, why), code)
 	default:
-		end.Kind, end.state = fault.Refused, Broken
+		end.Kind, end.state = fault.Refused, ledger.Failed
 		end.Message = advised(fmt.Sprintf("task %s was canceled because it could not succeed (%s)", end.TaskID, why), code)
 	}
 	if _, err := w.globus.CancelTask(ctx, w.task.TaskID); err != nil {
@@ -201,7 +202,7 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	}
 	w.record.ended(detached, w.part, transfer.Failed)
 	f := interrupted(ctx, id, fmt.Sprintf("task %s was canceled", id))
-	f.state = Canceled
+	f.state = ledger.Canceled
 	return f
 }
 
@@ -242,20 +243,20 @@ func (w *watcher) settle(ctx context.Context) error {
 	if w.end != nil {
 		return w.end
 	}
-	f := &Failure{Kind: fault.Failed, TaskID: t.TaskID, state: Broken}
+	f := &Failure{Kind: fault.Failed, TaskID: t.TaskID, state: ledger.Failed}
 	if t.FatalError != nil {
 		f.Code = t.FatalError.Code
 	}
 	last, ended := w.lastError(ctx)
 	switch {
 	case ended == "CANCELED" || f.Code == "CANCELED" || t.SubtasksCanceled > 0 || t.CanceledByAdmin != "":
-		f.Kind, f.Code, f.state = fault.Canceled, "CANCELED", Canceled
+		f.Kind, f.Code, f.state = fault.Canceled, "CANCELED", ledger.Canceled
 		f.Message = fmt.Sprintf("task %s was canceled by somebody else", t.TaskID)
 		if t.CanceledByAdmin != "" {
 			f.Message = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, oneLine(t.CanceledByAdminMessage))
 		}
 	case ended == "EXPIRED" || f.Code == "EXPIRED" || t.SubtasksExpired > 0:
-		f.Kind, f.Code, f.state = fault.TimedOut, "EXPIRED", Expired
+		f.Kind, f.Code, f.state = fault.TimedOut, "EXPIRED", ledger.TimedOut
 		f.Message = fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
 		if state, code := w.plight(ctx, false); state != "" {
 			f.Message += ", and was last seen " + state
@@ -306,7 +307,7 @@ func advised(message, code string) string {
 // skipped is the failure of a task that succeeded without some of its files.
 func (w *watcher) skipped(ctx context.Context) error {
 	t := w.task.Last
-	f := &Failure{Kind: fault.SkippedErrors, TaskID: t.TaskID, state: Succeeded}
+	f := &Failure{Kind: fault.SkippedErrors, TaskID: t.TaskID, state: ledger.Succeeded}
 	f.Message = fmt.Sprintf("task %s succeeded, but %d paths were skipped because of errors", t.TaskID, t.SubtasksSkippedErrors)
 	for s, err := range w.globus.SkippedErrors(ctx, t.TaskID) {
 		if err == nil {

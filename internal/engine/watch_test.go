@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -75,7 +76,7 @@ func TestTaskThatRecoversSucceeds(t *testing.T) {
 				b.releaseAfter(2 * time.Hour)
 				o, classes := observed(b.order(tt.job))
 				r := b.run(t.Context(), o)
-				if r.State != engine.Succeeded || r.Err != nil {
+				if r.State != ledger.Succeeded || r.Err != nil {
 					t.Errorf("got %+v, want success", r)
 				}
 				if diff := cmp.Diff(tt.classes, *classes); diff != "" {
@@ -115,7 +116,7 @@ func TestPauseIsTheManagersWordAndNoStall(t *testing.T) {
 		b.releaseAfter(3*time.Hour + 10*time.Minute)
 		o, classes := observed(b.order(reacting(jobs.Reactions{Stalled: jobs.Cancel})))
 		r := b.run(t.Context(), o)
-		if r.State != engine.Succeeded || r.Err != nil {
+		if r.State != ledger.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)
 		}
 		want := []engine.Class{engine.Progressing, engine.Needs, engine.Progressing}
@@ -188,7 +189,7 @@ func TestTokenThatEndsInTheMiddleIsRenewed(t *testing.T) {
 				b.stall()
 				b.after(time.Hour, func() { tt.act(b) })
 				b.releaseAfter(2 * time.Hour)
-				if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded || r.Err != nil {
+				if r := b.run(t.Context(), b.order()); r.State != ledger.Succeeded || r.Err != nil {
 					t.Errorf("got %+v, want success", r)
 				}
 				if n := b.State().Tokens[clientID][auth.TransferServer]; n < tt.tokens {
@@ -207,7 +208,7 @@ func TestSecretThatIsRevokedInTheMiddleLeavesTheTask(t *testing.T) {
 			b.Fail(globussim.Fault{Path: tokenPath, Status: 401, Code: "invalid_client", Message: "no such secret: " + secret, Times: -1})
 		})
 		r := b.run(t.Context(), b.order())
-		if e, ok := errors.AsType[*auth.Error](r.Err); !ok || e.Status != 401 || r.State != engine.Submitted {
+		if e, ok := errors.AsType[*auth.Error](r.Err); !ok || e.Status != 401 || r.State != ledger.Submitted {
 			t.Errorf("got %+v, want state submitted and a *auth.Error", r)
 		}
 		f := failure(t, r, fault.Unknown)
@@ -216,7 +217,7 @@ func TestSecretThatIsRevokedInTheMiddleLeavesTheTask(t *testing.T) {
 
 		b.ClearFaults()
 		b.releaseAfter(time.Minute)
-		if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded || !r.Adopted {
+		if r := b.run(t.Context(), b.order()); r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("the next run got %+v, want the task adopted", r)
 		}
 	})
@@ -228,7 +229,7 @@ func TestServiceThatIsGoneInTheMiddleLeavesTheTask(t *testing.T) {
 		b.after(time.Hour, func() { b.Fail(globussim.Fault{Drop: globussim.DropBefore, Times: -1}) })
 		r := b.run(t.Context(), b.order())
 		f := failure(t, r, fault.Unknown)
-		if f.TaskID != b.State().Tasks[0].TaskID || r.State != engine.Submitted {
+		if f.TaskID != b.State().Tasks[0].TaskID || r.State != ledger.Submitted {
 			t.Errorf("got %+v with %+v, want state submitted and the task's id", r, f)
 		}
 	})
@@ -264,7 +265,7 @@ func TestTaskThatMakesProgressIsLoggedOnceAMinute(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.plant("data/b.txt", strings.Repeat("b", 360_000))
 		r := b.run(t.Context(), b.order())
-		if r.State != engine.Succeeded {
+		if r.State != ledger.Succeeded {
 			t.Fatalf("got %+v", r)
 		}
 		if changes := b.log.values(t, "task changed", "class"); len(changes) > 0 {
@@ -296,7 +297,7 @@ func TestTaskThatIsHeldIsLoggedOnlyWhenThatChanges(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.disturb(globussim.Disturbance{Action: action})
 				b.releaseAfter(6 * time.Hour)
-				if r := b.run(t.Context(), b.order()); r.State != engine.Succeeded {
+				if r := b.run(t.Context(), b.order()); r.State != ledger.Succeeded {
 					t.Errorf("got %+v, want success", r)
 				}
 				changes := b.log.values(t, "task changed", "class")

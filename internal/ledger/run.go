@@ -15,7 +15,7 @@ type State string
 // The states of a run. All but the first two are final.
 const (
 	Claimed   State = "claimed"   // somebody works on it, nothing was accepted yet
-	Submitted State = "submitted" // Globus works on it
+	Submitted State = "submitted" // there is a task at Globus, or there may be one
 	Succeeded State = "succeeded"
 	Failed    State = "failed"
 	Canceled  State = "canceled"
