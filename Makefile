@@ -22,10 +22,10 @@ demo: build ## a real job on the simulator, on this machine alone
 	bin/runner demo
 
 test: ## every test in its short form, with the race detector if there is a C compiler
-	$(GO) run ./test/suite
+	$(GO) run ./test/suite -timeout 30m
 
 test-long: ## the same with all zones and years, seeds and rounds
-	$(GO) run ./test/suite -long -timeout 30m
+	$(GO) run ./test/suite -long -timeout 60m
 
 check: lint fix test ## what has to be green before a change lands
 
