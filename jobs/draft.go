@@ -54,23 +54,9 @@ func (s *source) policies(j *Job) keys {
 				"hopeless":    choice(s, &j.On.Hopeless, Wait, Warn, Cancel),
 			})
 		},
-		"guard": func(n ast.Node, field string) {
-			s.object(n, field, keys{"empty_source": func(n ast.Node, field string) {
-				answer := refuse
-				choice(s, &answer, refuse, allow)(n, field)
-				j.AllowEmptySource = answer == allow
-			}})
-		},
+		"guard": s.guard(&j.Guard),
 	}
 }
-
-// A verdict is what a guard says.
-type verdict string
-
-const (
-	refuse verdict = "refuse"
-	allow  verdict = "allow"
-)
 
 // readJob reads one job.
 func (s *source) readJob(key, n ast.Node) {

@@ -69,9 +69,8 @@ type Job struct {
 	On Reactions
 	// AllowSkipped makes a task that skipped source errors a success.
 	AllowSkipped bool
-	// AllowEmptySource lets a transfer that deletes what is extra at the
-	// destination run although its source is empty.
-	AllowEmptySource bool
+	// Guard says what must be true before a mirror is submitted.
+	Guard Guard
 }
 
 // A Step is one thing that a job does. Exactly one of Transfer, Delete and
@@ -170,6 +169,8 @@ func (j *Job) Check() error {
 	setDefault(&j.Backoff, time.Minute)
 	setDefault(&j.StalledAfter, 30*time.Minute)
 	setDefault(&j.Concurrency, Forbid)
+	setDefault(&j.Guard.MaxDelete, DefaultMaxDelete)
+	setDefault(&j.Guard.Look, defaultLook)
 	setDefault(&j.On.Stalled, Warn)
 	setDefault(&j.On.NeedsHuman, Warn)
 	setDefault(&j.On.Hopeless, Cancel)

@@ -22,6 +22,7 @@ func TestCheckFillsInTheDefaults(t *testing.T) {
 		StalledAfter:   time.Hour,
 		Concurrency:    jobs.Forbid,
 		On:             jobs.Reactions{Stalled: jobs.Warn, NeedsHuman: jobs.Warn, Hopeless: jobs.Cancel},
+		Guard:          jobs.Guard{MaxDelete: "50%", Look: 2000},
 	}
 	if diff := cmp.Diff(want, job); diff != "" {
 		t.Errorf("checked job (-want +got):\n%s", diff)

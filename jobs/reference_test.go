@@ -182,6 +182,8 @@ func typeOf(t *testing.T, p *ordered) string {
 			"id": "UUID", "location": "location",
 			"transfer": "mapping: [transfer](#transfer)", "delete": "mapping: [delete](#delete)", "mkdir": "mapping: [mkdir](#mkdir)",
 		}[name]
+	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "%"):
+		return "share, number or `none`"
 	case p.values["anyOf"] != nil:
 		return "word or 0 to 3"
 	case p.text("type") == "array":

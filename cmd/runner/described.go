@@ -37,6 +37,7 @@ type jobEnvironment struct {
 	Encrypt          flagText     `env:"ENCRYPT_DATA" key:"transfer.encrypt_data" desc:"encrypt the data channel"`
 	DeleteExtra      flagText     `env:"DELETE_DESTINATION_EXTRA" key:"transfer.delete_destination_extra" desc:"delete at the destination what the source does not have"`
 	AllowEmptySource flagText     `env:"ALLOW_EMPTY_SOURCE" desc:"let DELETE_DESTINATION_EXTRA work on an empty source"`
+	MaxDelete        string       `env:"GUARD_MAX_DELETE" key:"guard.max_delete" envDefault:"50%" desc:"how much of the destination DELETE_DESTINATION_EXTRA may delete: a share of its files, a number of files, or none for no bound"`
 	SkipSourceErrors flagText     `env:"SKIP_SOURCE_ERRORS" key:"transfer.skip_source_errors" desc:"skip source paths that are missing or unreadable"`
 	AllowSkipped     flagText     `env:"ALLOW_SKIPPED" key:"allow_skipped" desc:"count a task that skipped source errors as a success"`
 	FailOnQuota      flagText     `env:"FAIL_ON_QUOTA_ERRORS" key:"transfer.fail_on_quota_errors" desc:"fail at once when the destination is full"`

@@ -29,6 +29,9 @@ type resultDocument struct {
 	SkippedErrors    int64 `json:"skipped_errors"`
 	Faults           int64 `json:"faults"`
 
+	FilesDeleted        *int64 `json:"files_deleted,omitempty"`          // of mirrors, if it is known
+	FilesDeletedAtLeast bool   `json:"files_deleted_at_least,omitempty"` // there may be more
+
 	Started  time.Time `json:"started"`
 	Finished time.Time `json:"finished"`
 	Note     string    `json:"note,omitempty"`
@@ -68,6 +71,9 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 	sum := r.Totals()
 	d.FilesTransferred, d.FilesSkipped, d.BytesTransferred = sum.Files, sum.FilesSkipped, sum.Bytes
 	d.SkippedErrors, d.Faults = sum.SkippedErrors, sum.Faults
+	if deleted := r.Deleted(); deleted != nil {
+		d.FilesDeleted, d.FilesDeletedAtLeast = &deleted.Files, deleted.AtLeast
+	}
 	if r.Err != nil {
 		p := classify(ctx, r.Err)
 		p.Message = a.sentence(r.Err)
@@ -99,6 +105,9 @@ func (d *resultDocument) text(w io.Writer) {
 			"skipped errors", fmt.Sprint(d.SkippedErrors),
 			"faults", fmt.Sprint(d.Faults),
 		)
+	}
+	if d.FilesDeleted != nil {
+		pairs = append(pairs, "files deleted", engine.Deletes{Files: *d.FilesDeleted, AtLeast: d.FilesDeletedAtLeast}.String())
 	}
 	pairs = append(pairs, "elapsed", seconds(d.elapsed).String())
 	record(w, pairs...)

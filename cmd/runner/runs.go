@@ -37,6 +37,7 @@ type runDocument struct {
 	BytesTransferred int64 `json:"bytes_transferred"`
 	SkippedErrors    int64 `json:"skipped_errors"`
 	Faults           int64 `json:"faults"`
+	FilesDeleted     int64 `json:"files_deleted"`
 
 	Error       *problem             `json:"error,omitempty"`
 	Next        string               `json:"next,omitempty"` // the next command
@@ -74,7 +75,7 @@ func describeRun(r *ledger.Run) runDocument {
 		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), ExitCode: statusOf(kindOf(r.Outcome)), Attempt: r.Attempt,
 		Claimed:          r.Claimed,
 		FilesTransferred: r.Files, FilesSkipped: r.FilesSkipped, BytesTransferred: r.Bytes,
-		SkippedErrors: r.SkippedErrors, Faults: r.Faults,
+		SkippedErrors: r.SkippedErrors, Faults: r.Faults, FilesDeleted: r.FilesDeleted,
 	}
 	if r.State.Final() {
 		d.Finished = &r.Finished
@@ -250,6 +251,9 @@ func (d *runDocument) text(w io.Writer) {
 		pairs = append(pairs, "finished", d.Finished.Format(time.RFC3339))
 	}
 	pairs = append(pairs, "files", fmt.Sprintf("%d transferred, %d skipped because they were there", d.FilesTransferred, d.FilesSkipped), "bytes", size(d.BytesTransferred))
+	if d.FilesDeleted > 0 {
+		pairs = append(pairs, "files deleted", strconv.FormatInt(d.FilesDeleted, 10))
+	}
 	for _, p := range d.Paths {
 		pairs = append(pairs, "path", plain.Line(p.text()))
 	}

@@ -125,6 +125,7 @@ type transferFlags struct {
 	checksum     string
 	algorithm    string
 	allowEmpty   bool
+	maxDelete    string
 	allowSkipped bool
 }
 
@@ -145,7 +146,10 @@ func (a *app) transferCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Job.AllowEmptySource, o.Job.AllowSkipped = f.allowEmpty, f.allowSkipped
+			o.Job.AllowSkipped, o.Job.Guard.AllowEmptySource = f.allowSkipped, f.allowEmpty
+			if o.Job.Guard.MaxDelete, err = jobs.ParseMaxDelete(f.maxDelete); err != nil {
+				return usageError{fmt.Errorf("--max-delete: %w", err)}
+			}
 			return a.follow(c.Context(), o, f.following)
 		},
 	}
@@ -165,6 +169,7 @@ func (a *app) transferCommand() *cobra.Command {
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete", false, "delete at the destination what the source does not have")
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete-destination-extra", false, "the same as --delete")
 	flags.BoolVar(&f.allowEmpty, "allow-empty-source", false, "let --delete work on an empty source")
+	flags.StringVar(&f.maxDelete, "max-delete", string(jobs.DefaultMaxDelete), "how much of the destination --delete may delete: a share of its files, a number of files, or none for no bound")
 	flags.StringVar(&f.checksum, "external-checksum", "", "what the file's checksum must be")
 	flags.StringVar(&f.algorithm, "checksum-algorithm", "", "algorithm of --external-checksum; default: MD5")
 	flags.Var(&ruleFlag{&f.doc.FilterRules, "include"}, "include", "file names to copy in folders, such as *.h5; the first --include or --exclude that fits decides")

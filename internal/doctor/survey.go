@@ -87,7 +87,7 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 			s.add(j, t.SourceEndpoint, use{
 				role: source, path: item.SourcePath, changes: changes(raw.Transfer.Items[i].SourcePath),
 				isFolder: whole || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser,
-				guarded: t.DeleteDestinationExtra && !j.AllowEmptySource, optional: t.SkipSourceErrors && j.AllowSkipped,
+				guarded: t.DeleteDestinationExtra && !j.Guard.AllowEmptySource, optional: t.SkipSourceErrors && j.AllowSkipped,
 			})
 			s.add(j, t.DestinationEndpoint, use{
 				role: destination, path: item.DestinationPath, changes: changes(raw.Transfer.Items[i].DestinationPath),

@@ -2,56 +2,288 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/tree"
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// guard refuses a mirror whose source is empty: an unmounted disk would empty
-// the destination.
+// Deletes are the files that a mirror deletes: those that its destination had
+// and its source had not when it was submitted. What is not a folder counts as
+// a file.
+type Deletes struct {
+	Files   int64
+	AtLeast bool // some folders were not looked at, or could not be listed
+}
+
+func (d Deletes) String() string {
+	if d.AtLeast {
+		return fmt.Sprintf("at least %d", d.Files)
+	}
+	return fmt.Sprint(d.Files)
+}
+
+// guard compares both sides of a mirror before it is submitted. It refuses one
+// whose source is empty, because an unmounted disk would empty the destination,
+// and one that would delete more than the job allows, because its sides may be
+// swapped.
 func (r *part) guard(ctx context.Context) error {
+	r.deletes = nil
 	doc, ok := r.doc.(*transfer.Transfer)
-	if !ok || !doc.DeleteDestinationExtra || r.Job.AllowEmptySource {
+	if !ok || !doc.DeleteDestinationExtra {
 		return nil
 	}
+	allow := r.Job.Guard
+	var all mirror
 	for _, item := range doc.Items {
-		empty, err := r.emptyFolder(ctx, doc, item)
+		folder, err := r.isFolder(ctx, doc, item)
 		if err != nil {
 			return fmt.Errorf("look into the source of a mirror: %w", err)
 		}
-		if empty {
-			return &Failure{
-				Kind: fault.Guard, state: ledger.Failed,
-				Message: fmt.Sprintf("the source %s is empty, and mirroring it would delete everything below %s; fill it, or allow an empty source", item.SourcePath, item.DestinationPath),
-			}
+		if !folder {
+			continue
+		}
+		m := &mirror{item: item, filtered: len(doc.FilterRules) > 0, links: doc.RecursiveSymlinks == "keep" || doc.RecursiveSymlinks == "copy"}
+		if err := r.compare(ctx, doc, m, max(1, allow.Look-all.folders)); err != nil {
+			return err
+		}
+		empty := m.found == 0 && !m.cut
+		switch {
+		case empty && !allow.AllowEmptySource:
+			return m.refuseEmpty()
+		case m.unlisted != nil && allow.MaxDelete != jobs.NoMaxDelete:
+			return m.refuseUnlisted()
+		case !empty:
+			all.judge(m)
+		}
+		all.add(m)
+	}
+	r.deletes = &all.deletes
+	r.log.Info("mirror compared", "files_to_delete", all.deletes.Files, "files_at_destination", all.there, "folders", all.folders)
+	if all.deletes.AtLeast {
+		r.log.Warn("a part of the mirror was not compared: it has more folders than guard.look, or some that cannot be listed",
+			"folders", all.folders, "look", allow.Look, "path", all.skipped)
+	}
+	if !allow.MaxDelete.Allows(all.judged, all.judgedOf) {
+		return all.refuseDeletes(allow.MaxDelete)
+	}
+	r.record.note(ctx, r.run, "compared", fmt.Sprintf("the mirror deletes %v of %d files at its destination", all.deletes, all.there))
+	return nil
+}
+
+// isFolder reports whether an item is a folder. Where neither the document nor
+// the path tells, Globus will find out, and so does this.
+func (r *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
+	switch {
+	case item.Recursive != nil:
+		return *item.Recursive, nil
+	case strings.HasSuffix(item.SourcePath, "/"):
+		return true, nil
+	}
+	entry, err := r.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath)
+	if err != nil {
+		return false, err
+	}
+	return entry.Type == "dir", nil
+}
+
+// compare looks at up to so many folders on both sides of an item.
+func (r *part) compare(ctx context.Context, doc *transfer.Transfer, m *mirror, look int) error {
+	source := tree.Folder{Lister: r.globus, Collection: doc.SourceEndpoint, Path: m.item.SourcePath, LocalUser: doc.SourceLocalUser}
+	destination := tree.Folder{Lister: r.globus, Collection: doc.DestinationEndpoint, Path: m.item.DestinationPath, LocalUser: doc.DestinationLocalUser}
+	options := tree.Options{Rules: tree.NewRules(doc.FilterRules), Look: look}
+	for p, err := range tree.Compare(ctx, source, destination, options) {
+		if err == nil {
+			err = m.see(p)
+		}
+		if err != nil {
+			return fmt.Errorf("compare both sides of a mirror: %w", err)
+		}
+		if m.found > 0 && m.fresh {
+			return nil // there is nothing to delete
 		}
 	}
 	return nil
 }
 
-// emptyFolder reports whether the source of item is a folder with nothing in
-// it.
-func (r *part) emptyFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
-	folder := strings.HasSuffix(item.SourcePath, "/")
-	switch {
-	case item.Recursive != nil:
-		folder = *item.Recursive
-	case !folder: // the name does not tell, and Globus will find out
-		entry, err := r.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath)
-		if err != nil {
-			return false, err
+// A mirror is what is known about one item of a mirror, or the sum of several.
+type mirror struct {
+	item     transfer.Item
+	filtered bool    // there are filter rules
+	links    bool    // symbolic links are copied
+	folders  int     // that were looked at
+	found    int64   // files at the source
+	there    int64   // files at the destination
+	deletes  Deletes // of them
+	first    []string
+	fresh    bool   // the destination does not exist
+	cut      bool   // there is more at the source than was looked at
+	hidden   error  // why a folder of the source could not be listed; nil if all could
+	unlisted error  // the same at the destination
+	skipped  string // the first path at which something was not looked at
+
+	judged, judgedOf int64 // files to be deleted, and at the destination, where the source is not empty
+	others           int   // further items of which files are to be deleted
+}
+
+// firstPaths is how many paths a refusal names.
+const firstPaths = 3
+
+// see takes note of what both sides have at one path. The error is one for
+// which nothing can be said about the mirror now.
+func (m *mirror) see(p tree.Pair) error {
+	if s := p.Source; s != nil {
+		switch {
+		case s.Kind == tree.File || s.Kind == tree.Link && m.links:
+			m.found++
+		case s.Err != nil && p.Path == "" && !errors.Is(s.Err, tree.ErrTooMany):
+			return fmt.Errorf("list the source %s: %w", m.item.SourcePath, s.Err)
+		case s.Err != nil:
+			if err := m.miss(m.item.SourcePath, p.Path, s.Err, &m.hidden); err != nil {
+				return err
+			}
 		}
-		folder = entry.Type == "dir"
 	}
-	if !folder {
-		return false, nil
+	d := p.Destination
+	switch {
+	case d == nil:
+	case d.Err != nil && absent(d.Err):
+		m.fresh = p.Path == ""
+	case d.Err != nil:
+		if err := m.miss(m.item.DestinationPath, p.Path, d.Err, &m.unlisted); err != nil {
+			return err
+		}
+	case d.Kind != tree.Dir:
+		m.there++
+		// Where the source has a link, Globus leaves alone what is there.
+		if p.Source == nil || p.Source.Kind == tree.Dir {
+			m.deletes.Files++
+			if len(m.first) < firstPaths {
+				m.first = append(m.first, below(m.item.DestinationPath, p.Path))
+			}
+		}
 	}
-	query := transfer.LsQuery{Path: item.SourcePath, LocalUser: doc.SourceLocalUser, Limit: 1}
-	for _, err := range r.globus.Ls(ctx, doc.SourceEndpoint, query) {
-		return false, err
+	if listed(p.Source) || listed(d) {
+		m.folders++
 	}
-	return true, nil
+	return nil
+}
+
+// listed reports whether e is a folder that was asked for.
+func listed(e *tree.Entry) bool {
+	return e != nil && e.Kind == tree.Dir && !errors.Is(e.Err, tree.ErrCut)
+}
+
+// miss takes note of a folder that was not listed. It returns the error if that
+// may pass.
+func (m *mirror) miss(top, path string, err error, why *error) error {
+	switch {
+	case absent(err):
+		return nil // it has gone meanwhile
+	case errors.Is(err, tree.ErrCut), errors.Is(err, tree.ErrTooMany):
+		m.cut = m.cut || why == &m.hidden
+	case fault.Of(err).Kind == fault.Refused:
+		if *why == nil {
+			*why = fmt.Errorf("%s: %w", below(top, path), err)
+		}
+	default:
+		return fmt.Errorf("list %s: %w", below(top, path), err)
+	}
+	m.deletes.AtLeast = true
+	if m.skipped == "" {
+		m.skipped = below(top, path)
+	}
+	return nil
+}
+
+// absent reports whether err says that a path does not exist.
+func absent(err error) bool {
+	e, ok := errors.AsType[*transfer.Error](err)
+	return ok && e.NotFound()
+}
+
+func below(top, path string) string {
+	if path == "" {
+		return top
+	}
+	return strings.TrimSuffix(top, "/") + "/" + path
+}
+
+// judge lets the guard of the number of files see an item.
+func (m *mirror) judge(item *mirror) {
+	m.judged += item.deletes.Files
+	m.judgedOf += item.there
+	for _, path := range item.first {
+		if len(m.first) < firstPaths {
+			m.first = append(m.first, path)
+		}
+	}
+	switch {
+	case item.deletes.Files == 0:
+	case m.item.SourcePath == "":
+		m.item = item.item
+	default:
+		m.others++
+	}
+}
+
+// add adds the numbers of an item.
+func (m *mirror) add(item *mirror) {
+	m.folders += item.folders
+	m.there += item.there
+	m.deletes.Files += item.deletes.Files
+	m.deletes.AtLeast = m.deletes.AtLeast || item.deletes.AtLeast
+	if m.skipped == "" {
+		m.skipped = item.skipped
+	}
+}
+
+func refuse(format string, args ...any) *Failure {
+	return &Failure{Kind: fault.Guard, state: ledger.Failed, Message: fmt.Sprintf(format, args...)}
+}
+
+func (m *mirror) refuseEmpty() *Failure {
+	what := "is empty"
+	switch {
+	case m.hidden != nil:
+		what = fmt.Sprintf("has no file that can be seen (%v)", m.hidden)
+	case m.filtered:
+		what = "has no file that the filter rules let through"
+	}
+	gone := ""
+	if m.deletes.Files > 0 {
+		gone = fmt.Sprintf(", %v files (%s)", m.deletes, m.examples(m.deletes.Files))
+	}
+	return refuse("the source %s %s, and mirroring it would delete everything below %s%s; fill it, or allow an empty source (guard: {empty_source: allow}, or --allow-empty-source)",
+		m.item.SourcePath, what, m.item.DestinationPath, gone)
+}
+
+func (m *mirror) refuseUnlisted() *Failure {
+	return refuse("nobody can say what mirroring %s to %s would delete, because a folder at the destination cannot be listed: %v; "+
+		"get the permission to read it, or exclude it by a filter rule, or turn the guard off (guard: {max_delete: none}, or --max-delete none)",
+		m.item.SourcePath, m.item.DestinationPath, m.unlisted)
+}
+
+func (m *mirror) refuseDeletes(most jobs.MaxDelete) *Failure {
+	others := ""
+	if m.others > 0 {
+		others = fmt.Sprintf(", and %d more like it,", m.others)
+	}
+	return refuse("mirroring %s to %s%s would delete %v of %d files at the destination (%s), more than max_delete allows (%s); "+
+		"see whether source and destination are swapped or the source is not complete; if the files are to go, raise the limit (guard: {max_delete: none}, or --max-delete none)",
+		m.item.SourcePath, m.item.DestinationPath, others, Deletes{m.judged, m.deletes.AtLeast}, m.judgedOf, m.examples(m.judged), most)
+}
+
+// examples names the first of so many files that would be deleted.
+func (m *mirror) examples(n int64) string {
+	text := strings.Join(m.first, ", ")
+	if more := n - int64(len(m.first)); more > 0 {
+		text += fmt.Sprintf(" and %d more", more)
+	}
+	return text
 }

@@ -1,53 +1,121 @@
 package engine_test
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"testing"
 
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
-func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
-	mirror := func(item string, recursive *bool, allow bool) func(*jobs.Job) {
-		return func(j *jobs.Job) {
-			doc := copyOf(item, "/copy/")
-			doc.DeleteDestinationExtra = true
-			doc.Items[0].Recursive = recursive
-			j.Steps, j.AllowEmptySource = jobs.Single(doc), allow
+// mirrors makes a job a mirror of one item.
+func mirrors(src, dst string, edits ...func(*jobs.Job, *transfer.Transfer)) func(*jobs.Job) {
+	return func(j *jobs.Job) {
+		doc := copyOf(src, dst)
+		doc.DeleteDestinationExtra = true
+		j.Steps = jobs.Single(doc)
+		for _, edit := range edits {
+			edit(j, doc)
 		}
 	}
+}
+
+// excludes adds a filter rule.
+func excludes(kind, name string) func(*jobs.Job, *transfer.Transfer) {
+	return func(_ *jobs.Job, doc *transfer.Transfer) {
+		doc.FilterRules = append(doc.FilterRules, transfer.FilterRule{Method: "exclude", Type: kind, Name: name})
+	}
+}
+
+func deletesAtMost(m jobs.MaxDelete) func(*jobs.Job, *transfer.Transfer) {
+	return func(j *jobs.Job, _ *transfer.Transfer) { j.Guard.MaxDelete = m }
+}
+
+func recursively(_ *jobs.Job, doc *transfer.Transfer) { doc.Items[0].Recursive = new(true) }
+
+func allowEmpty(j *jobs.Job, _ *transfer.Transfer) { j.Guard.AllowEmptySource = true }
+
+// looksAt bounds how many folders are looked at.
+func looksAt(n int) func(*jobs.Job, *transfer.Transfer) {
+	return func(j *jobs.Job, _ *transfer.Transfer) { j.Guard.Look = n }
+}
+
+// plantVault writes files of the vault, each below /copy/.
+func (b *bench) plantVault(names ...string) {
+	b.t.Helper()
+	for _, name := range names {
+		full := filepath.Join(b.vault, "copy", name)
+		if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+			b.t.Fatal(err)
+		}
+		if err := os.WriteFile(full, []byte("old"), 0o644); err != nil {
+			b.t.Fatal(err)
+		}
+	}
+}
+
+// wantRefused checks that the guard refused, and that nothing was submitted.
+func (b *bench) wantRefused(t *testing.T, r *engine.Result, parts ...string) {
+	t.Helper()
+	f := failure(t, r, fault.Guard)
+	contains(t, f.Message, parts...)
+	if r.State != ledger.Failed || r.Attempt != 0 || b.requests("GET /v0.10/submission_id") != 0 {
+		t.Errorf("got %+v, want state failed and nothing submitted", r)
+	}
+	b.wantTasks()
+}
+
+func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
 	tests := map[string]struct {
 		edit    func(*jobs.Job)
-		refused bool
+		refused []string // parts of the message; empty if it is not refused
 	}{
-		"empty folder":               {mirror("/empty/", nil, false), true},
-		"empty folder without slash": {mirror("/empty", nil, false), true},
-		"empty folder by flag":       {mirror("/empty", new(true), false), true},
-		"empty folder is allowed":    {mirror("/empty/", nil, true), false},
-		"folder with a hidden file":  {mirror("/hidden/", nil, false), false},
-		"folder with a file":         {mirror("/data/", nil, false), false},
-		"nothing is deleted":         {paths("/empty/", "/copy/"), false},
+		"empty folder":                 {mirrors("/empty/", "/copy/"), []string{"the source /empty/ is empty", "everything below /copy/, 2 files (/copy/a.txt, /copy/old)", "--allow-empty-source"}},
+		"empty folder without slash":   {mirrors("/empty", "/copy/"), []string{"the source /empty is empty"}},
+		"empty folder by flag":         {mirrors("/empty", "/copy", recursively), []string{"the source /empty is empty"}},
+		"into nothing":                 {mirrors("/empty/", "/new/"), []string{"everything below /new/; fill it"}},
+		"empty folder is allowed":      {mirrors("/empty/", "/copy/", allowEmpty), nil},
+		"allowed, but not that much":   {mirrors("/empty/", "/copy/", allowEmpty, deletesAtMost("0")), nil}, // it was allowed to lose all
+		"folder with a hidden file":    {mirrors("/hidden/", "/new/"), nil},
+		"folder with a file":           {mirrors("/data/", "/copy/"), nil},
+		"file further down":            {mirrors("/deep/", "/new/"), nil},
+		"folders without files":        {mirrors("/hollow/", "/copy/"), []string{"the source /hollow/ is empty"}},
+		"an excluded folder alone":     {mirrors("/disk/", "/copy/", excludes("dir", "lost+found")), []string{"no file that the filter rules let through", "2 files"}},
+		"an excluded file alone":       {mirrors("/data/", "/copy/", excludes("file", "*.txt")), []string{"no file that the filter rules let through"}},
+		"a folder that a rule lets in": {mirrors("/disk/", "/new/", excludes("file", "lost+found")), nil},
+		"a link alone":                 {mirrors("/linked/", "/copy/"), []string{"the source /linked/ is empty"}},
+		"nothing is deleted":           {paths("/empty/", "/copy/"), nil},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
-				b.plant("empty/gone", "")
-				b.remove("empty/gone")
+				for _, name := range []string{"empty/gone", "hollow/in/side/gone"} {
+					b.plant(name, "")
+					b.remove(name)
+				}
 				b.plant("hidden/.keep", "")
-				r := b.run(t.Context(), b.order(tt.edit))
-				if !tt.refused {
-					if r.State != ledger.Succeeded || r.Err != nil {
+				b.plant("deep/er/and/deeper", "")
+				b.plant("disk/lost+found/1", "")
+				b.plant("linked/gone", "")
+				b.remove("linked/gone")
+				if err := os.Symlink("../data/a.txt", filepath.Join(b.lab, "linked/a.txt")); err != nil {
+					t.Fatal(err)
+				}
+				b.plantVault("a.txt", "old")
+				o := b.order(tt.edit)
+				if tt.refused == nil {
+					if r := b.run(t.Context(), o); r.State != ledger.Succeeded || r.Err != nil {
 						t.Errorf("got %+v, want success", r)
 					}
 					return
 				}
-				f := failure(t, r, fault.Guard)
-				contains(t, f.Message, "/empty", "/copy/", "allow an empty source")
-				if r.State != ledger.Failed || r.Attempt != 0 || b.requests("GET /v0.10/submission_id") != 0 {
-					t.Errorf("got %+v, want state failed and nothing submitted", r)
-				}
-				b.wantTasks()
+				b.wantRefused(t, b.run(t.Context(), o), tt.refused...)
 			})
 		})
 	}
@@ -56,13 +124,145 @@ func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
 func TestMirrorOfAFileHasNoFolderToGuard(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.plant("none.txt", "")
-		r := b.run(t.Context(), b.order(func(j *jobs.Job) {
-			doc := copyOf("/none.txt", "/none.txt")
-			doc.DeleteDestinationExtra = true
-			j.Steps = jobs.Single(doc)
-		}))
+		r := b.run(t.Context(), b.order(mirrors("/none.txt", "/none.txt")))
 		if r.State != ledger.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)
 		}
+		if n := b.requests("GET /v0.10/operation/endpoint/{id}/ls"); n != 0 {
+			t.Errorf("%d folders were listed", n)
+		}
+	})
+}
+
+func TestTransferThatDeletesNothingCostsNoListing(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		r := b.run(t.Context(), b.order())
+		if routes := b.State().Routes; r.Err != nil || r.Deleted() != nil || routes["GET /v0.10/operation/endpoint/{id}/ls"]+routes["GET /v0.10/operation/endpoint/{id}/stat"] != 0 {
+			t.Errorf("got %+v after %v", r, routes)
+		}
+	})
+}
+
+func TestMirrorThatDeletesTooMuchIsRefused(t *testing.T) {
+	tests := map[string]struct {
+		edit    func(*jobs.Job)
+		vault   []string
+		refused []string // parts of the message; nil if it is not refused
+		deletes string
+	}{
+		"half of the files": {mirrors("/data/", "/copy/"), []string{"a.txt", "b"}, nil, "1"},
+		"more than half": {
+			mirrors("/data/", "/copy/"), []string{"a.txt", "b", "c/d", "c/e", "f"},
+			[]string{"mirroring /data/ to /copy/ would delete 4 of 5 files", "(/copy/b, /copy/f, /copy/c/d and 1 more)", "max_delete allows (50%)", "swapped", "--max-delete none"}, "",
+		},
+		"more than half, allowed":      {mirrors("/data/", "/copy/", deletesAtMost("none")), []string{"b", "c/d"}, nil, "2"},
+		"more than a number":           {mirrors("/data/", "/copy/", deletesAtMost("1")), []string{"a.txt", "b", "c", "d"}, []string{"would delete 3 of 4 files", "(1)"}, ""},
+		"no more than a number":        {mirrors("/data/", "/copy/", deletesAtMost("3")), []string{"b", "c", "d"}, nil, "3"},
+		"nothing there yet":            {mirrors("/data/", "/copy/", deletesAtMost("0")), nil, nil, "0"},
+		"excluded files stay":          {mirrors("/data/", "/copy/", excludes("file", "*.tmp")), []string{"a.txt", "1.tmp", "2.tmp", "3.tmp"}, nil, "0"},
+		"but not with their folder":    {mirrors("/data/", "/copy/", excludes("file", "*.tmp")), []string{"a.txt", "d/1.tmp", "d/2.tmp"}, []string{"would delete 2 of 3 files"}, ""},
+		"a file in place of a folder":  {mirrors("/data/", "/copy/"), []string{"a.txt/1", "a.txt/2"}, []string{"would delete 2 of 2 files"}, ""},
+		"a link keeps what is there":   {mirrors("/data/", "/copy/"), []string{"a.txt", "link", "link2/x", "link2/y"}, nil, "0"},
+		"an allowed empty source":      {mirrors("/empty/", "/copy/", allowEmpty), []string{"a", "b"}, nil, "2"},
+		"empty folders are not files":  {mirrors("/data/", "/copy/", deletesAtMost("0")), []string{"a.txt", "void/"}, nil, "0"},
+		"source errors delete nothing": {mirrors("/data/", "/copy/", deletesAtMost("none"), skips), []string{"b"}, nil, "0"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.plant("empty/gone", "")
+				b.remove("empty/gone")
+				for _, name := range []string{"link", "link2"} {
+					if err := os.Symlink("a.txt", filepath.Join(b.lab, "data", name)); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b.plantVault("gone")
+				for _, name := range tt.vault {
+					if name == "void/" {
+						b.plantVault("void/gone")
+						_ = os.Remove(filepath.Join(b.vault, "copy/void/gone"))
+						continue
+					}
+					b.plantVault(name)
+				}
+				_ = os.Remove(filepath.Join(b.vault, "copy/gone"))
+				r := b.run(t.Context(), b.order(tt.edit))
+				if tt.refused != nil {
+					b.wantRefused(t, r, tt.refused...)
+					return
+				}
+				if d := r.Deleted(); r.State != ledger.Succeeded || d == nil || d.String() != tt.deletes {
+					t.Fatalf("got %+v and deletes %v, want success and %s", r, d, tt.deletes)
+				}
+			})
+		})
+	}
+}
+
+// skips adds an item that is missing, and allows that.
+func skips(j *jobs.Job, doc *transfer.Transfer) {
+	doc.Items = append(doc.Items, transfer.Item{SourcePath: "/missing.txt", DestinationPath: "/missing.txt", Recursive: new(false)})
+	doc.SkipSourceErrors, j.AllowSkipped = true, true
+}
+
+func TestMirrorCountsOverAllItems(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("more/b", "")
+		b.plantVault("1", "2", "../two/3", "../two/4")
+		two := func(_ *jobs.Job, doc *transfer.Transfer) {
+			doc.Items = append(doc.Items, transfer.Item{SourcePath: "/more/", DestinationPath: "/two/"}, transfer.Item{SourcePath: "/more/", DestinationPath: "/new/"})
+		}
+		b.wantRefused(t, b.run(t.Context(), b.order(mirrors("/data/", "/copy/", two))), "/data/ to /copy/, and 1 more like it, would delete 4 of 4 files", "(/copy/1, /copy/2, /two/3 and 1 more)")
+	})
+}
+
+func TestMirrorWhoseDestinationCannotBeListedIsRefused(t *testing.T) {
+	for name, most := range map[string]jobs.MaxDelete{"refused": "50%", "turned off": "none"} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.plantVault("a.txt", "sub/x")
+				b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("vault") + "/ls", Skip: 1, Status: 403, Code: "EndpointPermissionDenied"})
+				r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/", deletesAtMost(most))))
+				if most == "50%" {
+					b.wantRefused(t, r, "a folder at the destination cannot be listed: /copy/sub", "EndpointPermissionDenied", "exclude it by a filter rule")
+				} else if d := r.Deleted(); r.Err != nil || d == nil || d.String() != "at least 0" {
+					t.Errorf("got %+v and %v", r, d)
+				}
+			})
+		})
+	}
+}
+
+func TestMirrorLooksAtTheUpperLevelsOfManyFolders(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		var names []string
+		for i := range 6 {
+			names = append(names, fmt.Sprintf("%d/deep/x", i))
+		}
+		names = append(names, "a.txt", "top")
+		b.plantVault(names...)
+		r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/", looksAt(3))))
+		if d := r.Deleted(); r.Err != nil || d == nil || d.String() != "at least 1" {
+			t.Errorf("got %+v and %v, want success and at least 1", r, d)
+		}
+		contains(t, b.log.String(), "a part of the mirror was not compared", `"look":3`)
+		if n := b.requests("GET /v0.10/operation/endpoint/{id}/ls"); n > 6 {
+			t.Errorf("%d folders were listed", n)
+		}
+	})
+}
+
+func TestMirrorOfASourceThatIsDownIsTriedLater(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plantVault("a.txt")
+		if err := b.ChangeCollection(globussim.CollectionID("lab"), func(c *globussim.Condition) { c.Offline = true }); err != nil {
+			t.Fatal(err)
+		}
+		r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/")))
+		if m := fault.Of(r.Err); r.Err == nil || m.Kind != fault.Temporary {
+			t.Errorf("got %v, want a temporary error", r.Err)
+		}
+		b.wantTasks()
 	})
 }

@@ -360,6 +360,9 @@ func (rec *record) submit(ctx context.Context, p *part, doc transfer.Document) e
 		ID: p.submissionID, Run: rec.run.ID, Step: p.place.Step, Part: p.place.Part, Attempt: p.attempt, Tries: p.tries,
 		Label: doc.Head().Label, Document: raw, Created: time.Now(),
 	}
+	if p.deletes != nil {
+		s.Deletes, s.DeletesAtLeast = &p.deletes.Files, p.deletes.AtLeast
+	}
 	if err := rec.ledger.Submit(ctx, rec.holder, s); err != nil {
 		return unusable(fmt.Errorf("record the submission before it is sent: %w", err))
 	}
@@ -478,6 +481,9 @@ func (rec *record) finish(ctx context.Context, r *run) error {
 	}
 	sum := r.result.Totals()
 	o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults = sum.Files, sum.FilesSkipped, sum.Bytes, sum.SkippedErrors, sum.Faults
+	if deleted := r.result.Deleted(); deleted != nil {
+		o.FilesDeleted = deleted.Files
+	}
 	return rec.ledger.Finish(ctx, rec.run.ID, rec.holder, o)
 }
 

@@ -33,6 +33,26 @@ type Task struct {
 	SubmissionID string // empty if another start submitted it
 	Label        string
 	Last         *transfer.Task // as it was seen last; nil if it was not looked at
+	Deletes      *Deletes       // what it deletes as a mirror; nil if it is none, or that is not known
+}
+
+// Deleted returns what the mirrors among the tasks of r have deleted, or nil if
+// there is none of which that is known. One that skipped source errors deletes
+// nothing, and of one that did not succeed nobody knows.
+func (r *Result) Deleted() (sum *Deletes) {
+	for _, t := range r.Tasks {
+		if t.Deletes == nil || t.Last == nil || t.Last.Status != transfer.Succeeded {
+			continue
+		}
+		if sum == nil {
+			sum = new(Deletes)
+		}
+		if t.Last.SubtasksSkippedErrors == 0 {
+			sum.Files += t.Deletes.Files
+			sum.AtLeast = sum.AtLeast || t.Deletes.AtLeast
+		}
+	}
+	return sum
 }
 
 // Totals are sums over the tasks of a result, as they were seen last.

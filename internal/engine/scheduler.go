@@ -408,6 +408,9 @@ func (s *Scheduler) tell(log *slog.Logger, res *Result) {
 	if t := res.task(); t != nil {
 		attrs = append(attrs, "task_id", t.TaskID)
 	}
+	if deleted := res.Deleted(); deleted != nil {
+		attrs = append(attrs, "files_deleted", deleted.Files)
+	}
 	switch {
 	case res.Err == nil:
 		log.Info("run ended", append(attrs, "note", res.Note)...)

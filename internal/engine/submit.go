@@ -40,6 +40,8 @@ type part struct {
 	attempt      int       // from 1
 	tries        int       // attempts that failed before the present one, of those that count
 	submissionID string    // of the present attempt; empty until it has one
+	deletes      *Deletes  // of the present attempt; nil if it is not a mirror, or not known
+	guarded      bool      // the guard need not look at the present attempt
 	open         bool      // an earlier start has recorded the present attempt, and may have sent it
 	looked       time.Time // when Globus had no task of the present attempt; zero if it was not asked
 }
@@ -111,6 +113,7 @@ func (r *part) own(ctx context.Context) (bool, error) {
 func (r *part) next() {
 	r.attempt++
 	r.submissionID, r.open, r.looked = "", false, time.Time{} // used up by the attempt before
+	r.deletes, r.guarded = nil, false
 }
 
 // lookUp adopts the task of an earlier start of this occurrence, if there is
@@ -156,7 +159,10 @@ func (r *part) labeled(ctx context.Context) (found *transfer.Task, err error) {
 
 // resume goes on with what the ledger has of this place.
 func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err error) {
-	r.attempt, r.submissionID = s.Attempt, s.ID
+	r.attempt, r.submissionID, r.deletes = s.Attempt, s.ID, nil
+	if s.Deletes != nil {
+		r.deletes = &Deletes{Files: *s.Deletes, AtLeast: s.DeletesAtLeast}
+	}
 	again := r.record.run.Again && r.record.run.Step == s.Step
 	if !again {
 		r.tries = s.Tries
@@ -169,7 +175,7 @@ func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 		return false, nil
 	case s.TaskID != "":
 		r.log.Info("task adopted", "task_id", s.TaskID, "attempt", r.attempt)
-		r.note(Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label}, true)
+		r.note(Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label, Deletes: r.deletes}, true)
 		return true, nil
 	case s.Status == refused && again:
 		r.next() // with the document as it is now
@@ -212,6 +218,9 @@ func (r *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 func (r *part) send(ctx context.Context) error {
 	if !r.open {
 		return r.submit(ctx)
+	}
+	if errors.Is(context.Cause(ctx), ErrCanceled) {
+		r.guarded = true // in the earlier start, and there is no time for it now
 	}
 	detached, cancel := r.confirming(ctx)
 	defer cancel()
@@ -268,7 +277,7 @@ func (r *part) adopt(ctx context.Context, task *transfer.Task) error {
 		}
 	}
 	r.log.Info("task adopted", "task_id", task.TaskID, "attempt", r.attempt, "status", string(task.Status))
-	r.note(Task{TaskID: task.TaskID, SubmissionID: r.submissionID, Label: task.Label, Last: task}, true)
+	r.note(Task{TaskID: task.TaskID, SubmissionID: r.submissionID, Label: task.Label, Last: task, Deletes: r.deletes}, true)
 	return r.record.adopted(ctx, r, task)
 }
 
@@ -283,8 +292,10 @@ func (r *part) note(t Task, adopted bool) {
 // submit submits the present attempt, and waits as policy says where other
 // tasks are in the way.
 func (r *part) submit(ctx context.Context) error {
-	if err := r.guard(ctx); err != nil {
-		return err
+	if !r.guarded {
+		if err := r.guard(ctx); err != nil {
+			return err
+		}
 	}
 	if r.submissionID == "" {
 		id, err := r.globus.SubmissionID(ctx)
@@ -324,7 +335,7 @@ func (r *part) submit(ctx context.Context) error {
 		if err == nil {
 			r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", r.attempt, "submission_id", r.submissionID, "code", sent.Code)
 			r.waits = ""
-			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.submissionID, Label: head.Label}, false)
+			r.note(Task{TaskID: sent.TaskID, SubmissionID: r.submissionID, Label: head.Label, Deletes: r.deletes}, false)
 			r.record.accepted(ctx, r, sent.TaskID)
 			if r.open && !sent.Duplicate() {
 				return r.tooLate(ctx, sent.TaskID)

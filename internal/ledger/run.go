@@ -67,10 +67,11 @@ type Outcome struct {
 	Class, Code, Message, RequestID string
 
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
+	FilesDeleted                                      int64 // by mirrors, as far as that is known
 }
 
 const runColumns = `id, job, key, due, step, attempt, again, holder, lease_until, cancel_requested, claims, claimed, finished,
-	state, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults`
+	state, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults, files_deleted`
 
 // scanRun reads the columns of a run, and those that a statement has besides.
 func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
@@ -84,7 +85,7 @@ func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
 		instant{&r.Claimed},
 		instant{&r.Finished},
 		&r.State, &r.Class, &r.Code, &r.Message, &r.RequestID,
-		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults,
+		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults, &r.FilesDeleted,
 	}, more...)...)
 	return r, err
 }
@@ -243,10 +244,10 @@ func (l *Ledger) Finish(ctx context.Context, run int64, holder string, o Outcome
 	return l.write(ctx, fmt.Sprintf("finish run %d", run), func(ctx context.Context, s session) error {
 		n, err := s.exec(ctx, `
 			UPDATE runs SET finished = @now, lease_until = 0, state = $3, class = $4, code = $5, message = $6,
-				request_id = $7, files = $8, files_skipped = $9, bytes = $10, skipped_errors = $11, faults = $12
+				request_id = $7, files = $8, files_skipped = $9, bytes = $10, skipped_errors = $11, faults = $12, files_deleted = $13
 			WHERE `+fence,
 			run, holder, string(o.State), o.Class, o.Code, o.Message,
-			o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults)
+			o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults, o.FilesDeleted)
 		if err != nil || n > 0 {
 			return err
 		}
@@ -311,7 +312,7 @@ func (l *Ledger) Retry(ctx context.Context, run int64) error {
 		n, err := s.exec(ctx, `
 			UPDATE runs SET state = 'claimed', again = 1, holder = '', lease_until = 0, cancel_requested = 0,
 				finished = 0, class = '', code = '', message = '', request_id = '',
-				files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0
+				files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0, files_deleted = 0
 			WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)
 		if err != nil || n > 0 {
 			return err

@@ -210,7 +210,7 @@ func TestFinishIsForEver(t *testing.T) {
 		ok(t, l.Submit(ctx, "me", ledger.Submission{ID: "s1", Run: r.ID, Step: 1, Attempt: 2}))
 		o := ledger.Outcome{
 			State: ledger.Failed, Class: "hopeless", Code: "PERMISSION_DENIED", Message: "no\nway \xff\x00", RequestID: "r1",
-			Files: 1 << 40, FilesSkipped: 2, Bytes: 1 << 60, SkippedErrors: 4, Faults: 5,
+			Files: 1 << 40, FilesSkipped: 2, Bytes: 1 << 60, SkippedErrors: 4, Faults: 5, FilesDeleted: 6,
 		}
 		ok(t, l.Finish(ctx, r.ID, "me", o))
 		got := get(t, l, r.ID)

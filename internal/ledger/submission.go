@@ -25,16 +25,21 @@ type Submission struct {
 	Status   string    // of the task when it ended; empty until then
 	Created  time.Time // set by Submit
 	Accepted time.Time // zero if Globus did not confirm it yet
+
+	// Deletes is how many files it deletes as a mirror; nil if it is none, or if
+	// that is not known. DeletesAtLeast says that there may be more.
+	Deletes        *int64
+	DeletesAtLeast bool
 }
 
-const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted`
+const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least`
 
 func (s session) submissions(ctx context.Context, where string, args ...any) ([]Submission, error) {
 	var all []Submission
 	err := s.query(ctx, func(rows *sql.Rows) error {
 		var m Submission
 		err := rows.Scan(&m.ID, &m.Run, &m.Step, &m.Part, &m.Attempt, &m.Tries, &m.Label, &m.Document,
-			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted})
+			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast)
 		all = append(all, m)
 		return err
 	}, `SELECT `+submissionColumns+` FROM submissions WHERE `+where+` ORDER BY attempt, step, part`, args...)
@@ -56,14 +61,18 @@ func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error 
 }
 
 func (s session) submit(ctx context.Context, holder string, m Submission) error {
+	atLeast := 0
+	if m.DeletesAtLeast {
+		atLeast = 1
+	}
 	// The lock keeps a take-over from slipping in between the look at the
 	// holder and the insert.
 	n, err := s.exec(ctx, `
-		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created)
+		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created, deletes, deletes_at_least)
 		SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT),
-			CAST($8 AS TEXT), CAST($9 AS @bytes), @now
+			CAST($8 AS TEXT), CAST($9 AS @bytes), @now, CAST($10 AS BIGINT), CAST($11 AS BIGINT)
 		FROM runs WHERE `+fence+` @lock
-		ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Tries, m.Label, m.Document)
+		ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Tries, m.Label, m.Document, m.Deletes, atLeast)
 	if err != nil {
 		return err
 	}

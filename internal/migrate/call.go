@@ -135,7 +135,13 @@ func (k *call) add(step field) error {
 		j.description = strings.TrimPrefix(j.description+", "+k.label, ", ")
 	}
 	for _, p := range k.policies {
-		j.policies = with(j.policies, p.key, p.value)
+		guard, _ := p.value.([]field) // no other policy has keys
+		for _, g := range guard {
+			j.policies = withGuard(j.policies, g.key, g.value)
+		}
+		if guard == nil {
+			j.policies = with(j.policies, p.key, p.value)
+		}
 	}
 	return nil
 }

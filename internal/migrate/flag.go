@@ -91,8 +91,10 @@ func (k *call) flag(name, value string) {
 		k.policies = with(k.policies, "allow_skipped", value == "true")
 	case "allow-empty-source":
 		if value == "true" {
-			k.policies = with(k.policies, "guard", []field{{"empty_source", "allow"}})
+			k.policies = withGuard(k.policies, "empty_source", "allow")
 		}
+	case "max-delete":
+		k.policies = withGuard(k.policies, "max_delete", value)
 	case "start", "interval", "stop-after-date", "stop-after-runs":
 		k.timer.set(name, value)
 	default:
@@ -143,6 +145,17 @@ func with(fields []field, key string, value any) []field {
 		}
 	}
 	return append(fields, field{key, value})
+}
+
+// withGuard sets a key of the guard.
+func withGuard(policies []field, key string, value any) []field {
+	var guard []field
+	for _, p := range policies {
+		if p.key == "guard" {
+			guard = p.value.([]field)
+		}
+	}
+	return with(policies, "guard", with(guard, key, value))
 }
 
 // verify maps the two flags about checksums; to compare them is the default.

@@ -1,0 +1,112 @@
+package jobs
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/goccy/go-yaml/ast"
+)
+
+// A Guard says what must be true before a mirror is submitted: a transfer that
+// deletes at the destination what the source does not have.
+type Guard struct {
+	// AllowEmptySource lets it run although nothing is at its source.
+	AllowEmptySource bool
+	// MaxDelete is how much of the destination it may delete. Empty means
+	// [DefaultMaxDelete].
+	MaxDelete MaxDelete
+	// Look is how many folders are looked at on each side to find that out. 0
+	// means 2000.
+	Look int
+}
+
+// defaultLook is how many folders a guard looks at: two minutes at the rate
+// that Globus allows.
+const defaultLook = 2000
+
+// A MaxDelete bounds what is deleted: a number of files, a share of them such
+// as 50%, or none for no bound. See [ParseMaxDelete].
+type MaxDelete string
+
+// The bounds with a name.
+const (
+	DefaultMaxDelete MaxDelete = "50%"
+	NoMaxDelete      MaxDelete = "none"
+)
+
+// ParseMaxDelete reads a bound.
+func ParseMaxDelete(text string) (MaxDelete, error) {
+	digits, share := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseUint(digits, 10, 32)
+	switch {
+	case text == string(NoMaxDelete):
+	case err != nil:
+		return "", fmt.Errorf("%q is not a share such as 50%%, a number of files, or none", short(text))
+	case share && n > 100:
+		return "", fmt.Errorf("%q is more than 100%%; none turns the guard off", short(text))
+	}
+	return MaxDelete(text), nil
+}
+
+// Allows reports whether gone of so many files may be deleted.
+func (m MaxDelete) Allows(gone, files int64) bool {
+	if m == NoMaxDelete {
+		return true
+	}
+	digits, share := strings.CutSuffix(string(m), "%")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	switch {
+	case err != nil:
+		return false
+	case share:
+		return gone*100 <= n*files
+	}
+	return gone <= n
+}
+
+// guard reads the guard of a job.
+func (s *source) guard(g *Guard) decoder {
+	return func(n ast.Node, field string) {
+		s.object(n, field, keys{
+			"empty_source": func(n ast.Node, field string) {
+				answer := refuse
+				choice(s, &answer, refuse, allow)(n, field)
+				g.AllowEmptySource = answer == allow
+			},
+			"max_delete": s.maxDelete(&g.MaxDelete),
+			"look":       s.count(&g.Look, 1, 1_000_000),
+		})
+	}
+}
+
+// A verdict is what a guard says.
+type verdict string
+
+const (
+	refuse verdict = "refuse"
+	allow  verdict = "allow"
+)
+
+func (s *source) maxDelete(to *MaxDelete) decoder {
+	return func(n ast.Node, field string) {
+		var text string
+		number, isNumber := integer(n)
+		word, isText := n.(*ast.StringNode)
+		switch {
+		case isNumber:
+			text = strconv.Itoa(number)
+		case isText:
+			text = word.Value
+		default:
+			s.wrongType(n, field, "a share such as 50%, a number of files, or none")
+			return
+		}
+		most, err := ParseMaxDelete(text)
+		if err != nil {
+			s.problem(n, field, "%v", err)
+			return
+		}
+		*to = most
+	}
+}
