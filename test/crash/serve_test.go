@@ -203,7 +203,7 @@ func TestServeDoesEachOccurrenceOnce(t *testing.T) {
 			w.ambush(c, w.killOrTerm(), 2*time.Second)
 			f.settled(c, 3*time.Second)
 			c.strike(kill) // if it was not met by the other one
-			f.checkEnd(c) // its leases end with its lock
+			f.checkEnd(c)  // its leases end with its lock
 		}
 		c := f.serveUp(0)
 		if !f.settled(c, 60*time.Second) {
