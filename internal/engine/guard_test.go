@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
@@ -152,8 +153,10 @@ func TestMirrorThatDeletesTooMuchIsRefused(t *testing.T) {
 	}{
 		"half of the files": {mirrors("/data/", "/copy/"), []string{"a.txt", "b"}, nil, "1"},
 		"more than half": {
-			mirrors("/data/", "/copy/"), []string{"a.txt", "b", "c/d", "c/e", "f"},
-			[]string{"mirroring /data/ to /copy/ would delete 4 of 5 files", "(/copy/b, /copy/f, /copy/c/d and 1 more)", "max_delete allows (50%)", "swapped", "--max-delete none"}, "",
+			mirrors("/data/", "/copy/"),
+			[]string{"a.txt", "b", "c/d", "c/e", "f"},
+			[]string{"mirroring /data/ to /copy/ would delete 4 of 5 files", "(/copy/b, /copy/f, /copy/c/d and 1 more)", "max_delete allows (50%)", "swapped", "--max-delete none"},
+			"",
 		},
 		"more than half, allowed":      {mirrors("/data/", "/copy/", deletesAtMost("none")), []string{"b", "c/d"}, nil, "2"},
 		"more than a number":           {mirrors("/data/", "/copy/", deletesAtMost("1")), []string{"a.txt", "b", "c", "d"}, []string{"would delete 3 of 4 files", "(1)"}, ""},
@@ -265,4 +268,111 @@ func TestMirrorOfASourceThatIsDownIsTriedLater(t *testing.T) {
 		}
 		b.wantTasks()
 	})
+}
+
+func TestNumberOfDeletedFilesOutlivesTheStart(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plantVault("a.txt", "b", "c")
+		b.stall()
+		o := b.order(mirrors("/data/", "/copy/", deletesAtMost("2")))
+		one := b.process("one")
+		if r, err := one.record(b.signaled(time.Second), o); err != nil || r.State != ledger.Submitted || r.Deleted() != nil {
+			t.Fatalf("got %+v, %v, want a run that is submitted", r, err)
+		}
+		one.kill()
+		b.releaseAfter(time.Second)
+		before := b.requests("GET /v0.10/operation/endpoint/{id}/ls")
+		two := b.process("two")
+		time.Sleep(time.Minute) // the lease of the first ends
+		r, err := two.record(t.Context(), o)
+		if err != nil || !r.Adopted || r.Deleted() == nil || r.Deleted().String() != "2" {
+			t.Fatalf("got %+v, %v, want the task adopted and 2 files deleted", r, err)
+		}
+		if n := b.requests("GET /v0.10/operation/endpoint/{id}/ls") - before; n != 0 {
+			t.Errorf("%d folders were listed again", n)
+		}
+		run, err := two.ledger.Run(t.Context(), r.Run)
+		if err != nil || run.FilesDeleted != 2 {
+			t.Errorf("the ledger has %+v, %v", run, err)
+		}
+	})
+}
+
+func TestMirrorOfMoreFoldersThanAreLookedAt(t *testing.T) {
+	const listings = "GET /v0.10/operation/endpoint/{id}/ls"
+	deep := func(b *bench) {
+		for i := range 6 {
+			b.plant(fmt.Sprintf("deep/%d/in/x", i), "")
+		}
+	}
+	tests := map[string]struct {
+		plant   func(b *bench)
+		edit    func(*jobs.Job)
+		refused string
+		most    int // listings
+	}{
+		"its files may be further down": {deep, mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("none")), "", 6},
+		"an empty source, many folders at the destination": {
+			func(b *bench) { b.plant("empty/gone", ""); b.remove("empty/gone"); b.plantVault("1/x", "2/x", "3/x") },
+			mirrors("/empty/", "/copy/", looksAt(2)), "the source /empty/ is empty", 4,
+		},
+		"several items share what is looked at": {
+			deep, mirrors("/deep/", "/copy/", looksAt(2), deletesAtMost("none"), func(_ *jobs.Job, doc *transfer.Transfer) {
+				doc.Items[0].SourcePath, doc.Items[0].DestinationPath = "/deep/0/", "/copy/0/"
+				doc.Items = append(doc.Items, transfer.Item{SourcePath: "/deep/1/", DestinationPath: "/copy/1/"}, transfer.Item{SourcePath: "/deep/2/", DestinationPath: "/copy/2/"})
+			}), "", 7,
+		},
+		"the first file is enough if nothing is there": {
+			func(b *bench) { b.plant("data/1/x", ""); deep(b); b.plant("deep/a", "") },
+			mirrors("/deep/", "/new/"), "", 6,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.plantVault("0/x", "1/x", "2/x")
+				tt.plant(b)
+				r := b.run(t.Context(), b.order(tt.edit))
+				if tt.refused != "" {
+					b.wantRefused(t, r, tt.refused)
+				} else if r.State != ledger.Succeeded || r.Err != nil {
+					t.Errorf("got %+v, want success", r)
+				}
+				if n := b.requests(listings); n > tt.most {
+					t.Errorf("%d folders were listed, at most %d are wanted", n, tt.most)
+				}
+			})
+		})
+	}
+}
+
+func TestMirrorOfAFolderInPlaceOfAFileDeletesTheFile(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("data/b/x", "")
+		b.plantVault("a.txt", "b")
+		r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/")))
+		if d := r.Deleted(); r.Err != nil || d == nil || d.String() != "1" {
+			t.Errorf("got %+v and %v, want success and 1", r, d)
+		}
+	})
+}
+
+func TestMirrorWhoseListingBreaksOffIsTriedLater(t *testing.T) {
+	for _, side := range []string{"lab", "vault"} {
+		t.Run(side, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.plant("data/sub/x", "")
+				b.plantVault("a.txt", "sub/x")
+				b.Fail(globussim.Fault{
+					Path: "/v0.10/operation/endpoint/" + globussim.CollectionID(side) + "/ls", Skip: 1, Times: -1,
+					Status: 502, Code: "ExternalError.DirListingFailed.GCDisconnected",
+				})
+				r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/", deletesAtMost("none"))))
+				if m := fault.Of(r.Err); r.Err == nil || m.Kind != fault.Temporary {
+					t.Errorf("got %v, want a temporary error", r.Err)
+				}
+				b.wantTasks()
+			})
+		})
+	}
 }
