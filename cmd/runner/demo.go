@@ -150,7 +150,7 @@ func (a *app) demoRunner(ctx context.Context, url string, account globussim.Acco
 			return nil, nil, err
 		}
 	}
-	return a.recorder(ctx)
+	return a.recorder(ctx, a.showProgress())
 }
 
 // demoOrder is the occurrence of this minute of a job that copies a folder.
@@ -164,10 +164,7 @@ func (a *app) demoOrder() (engine.Order, error) {
 		Items:               []transfer.Item{{SourcePath: "/run 7/", DestinationPath: "/archive/run 7/", Recursive: new(true)}},
 	})}
 	begin := time.Now()
-	return engine.Order{
-		Job: job, Key: jobs.ScheduledKey(begin.Truncate(time.Minute)), At: begin,
-		Observe: func(t *transfer.Task, class engine.Class) { a.stderr.show(liveLine(t, class, time.Since(begin))) },
-	}, job.Check()
+	return engine.Order{Job: job, Key: jobs.ScheduledKey(begin.Truncate(time.Minute)), At: begin}, job.Check()
 }
 
 // demoNight does the order twice, as after a crash.

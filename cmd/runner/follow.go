@@ -87,7 +87,7 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following) error {
 	if f.dryRun {
 		return a.dryRun(o)
 	}
-	do, done, err := a.recorder(ctx)
+	do, done, err := a.recorder(ctx, a.showProgress())
 	if err != nil {
 		return err
 	}
@@ -100,12 +100,12 @@ type doer func(context.Context, engine.Order) (*engine.Result, error)
 
 // recorder connects, and returns what does orders, with the ledger if there is to be one.
 // Ad hoc orders have none: nothing could be resumed by their key.
-func (a *app) recorder(ctx context.Context) (do doer, done func(), err error) {
+func (a *app) recorder(ctx context.Context, opts ...engine.Option) (do doer, done func(), err error) {
 	globus, err := a.connectToAct()
 	if err != nil {
 		return nil, nil, err
 	}
-	e := engine.New(globus.transfer, a.log, a.manifests())
+	e := engine.New(globus.transfer, a.log, append(opts, a.manifests())...)
 	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
 	if !a.recorded {
 		return unrecorded, func() {}, nil
@@ -195,10 +195,8 @@ func (s span) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, time.Duration(s))
 }
 
-// await does an order, shows its progress, and prints the result.
+// await does an order and prints the result.
 func (a *app) await(ctx context.Context, o engine.Order, f following, do doer) error {
-	begin := time.Now()
-	o.Observe = func(t *transfer.Task, class engine.Class) { a.stderr.show(liveLine(t, class, time.Since(begin))) }
 	bounded, cancel := f.timeout.bound(ctx)
 	defer cancel()
 	res, err := do(bounded, o)
@@ -286,6 +284,19 @@ func (a *app) planned(o engine.Order) iter.Seq2[any, error] {
 // manifests opens manifests by their file names.
 func (a *app) manifests() engine.Option {
 	return engine.WithManifests(func(name string) (io.ReadCloser, error) { return os.Open(name) })
+}
+
+// showProgress shows the progress of a task in the terminal.
+func (a *app) showProgress() engine.Option { return engine.WithObserver(live{a.stderr}) }
+
+// A live line shows what progress a task makes.
+type live struct{ screen *screen }
+
+// Observe shows a look at a task.
+func (l live) Observe(e engine.Event) {
+	if look, ok := e.(engine.Looked); ok {
+		l.screen.show(liveLine(look.Task, look.Class, time.Since(look.Started)))
+	}
 }
 
 // liveLine says in one line what progress a task makes.

@@ -17,7 +17,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/status"
-	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // listenAddress is RUNNER_LISTEN with a host: a port alone is on loopback.
@@ -84,14 +83,29 @@ func newStatus(l *ledger.Ledger, globus func() *clients, file func() error) *sta
 	return st
 }
 
-// finished tells the metrics of a run. One that was left counts when it ends.
-func (s *server) finished(job *jobs.Job, res *engine.Result, lateness time.Duration) {
-	if res.Resumable() {
-		return
+// Observe tells the metrics what the engine does.
+func (s *server) Observe(e engine.Event) {
+	switch e := e.(type) {
+	case engine.Turned:
+		s.status.Beat()
+	case engine.Queued:
+		s.status.Queue(e.Waiting, e.Active)
+	case engine.Planned:
+		s.status.Plan(e.Job, e.Next)
+	case engine.Removed:
+		s.status.Forget(e.Job)
+	case engine.Ended:
+		if !e.Result.Resumable() { // else it counts when it ends
+			s.ended(e)
+		}
 	}
-	sum := res.Totals()
+}
+
+// ended tells the metrics of a run.
+func (s *server) ended(e engine.Ended) {
+	res, sum := e.Result, e.Result.Totals()
 	s.status.Finished(status.Run{
-		Job: job.Name, Outcome: string(res.State), Started: res.Started, Finished: res.Finished, Lateness: lateness,
+		Job: e.Job.Name, Outcome: string(res.State), Started: res.Started, Finished: res.Finished, Lateness: e.Lateness,
 		Files: sum.Files, FilesSkipped: sum.FilesSkipped, Bytes: sum.Bytes, SkippedErrors: sum.SkippedErrors, Faults: sum.Faults,
 	})
 }

@@ -138,14 +138,9 @@ func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	scheduler := engine.NewScheduler(engine.SchedulerConfig{
-		Engine: engine.New(globus.transfer, s.log, s.manifests()),
+		Engine: engine.New(globus.transfer, s.log, s.manifests(), engine.WithObserver(s)),
 		Ledger: l, Holder: me, Lease: lease, Log: s.log,
 		CancelOnInterrupt: s.cancelTasks,
-		Finished:          s.finished,
-		Planned:           s.status.Plan,
-		Removed:           s.status.Forget,
-		Queue:             s.status.Queue,
-		Beat:              s.status.Beat,
 	})
 	var beside sync.WaitGroup
 	beside.Go(func() { s.reload(ctx, scheduler) })

@@ -173,7 +173,7 @@ func (a *app) taskWaitCommand() *cobra.Command {
 			return err
 		}
 		err := a.await(ctx, o, following{timeout: timeout}, func(ctx context.Context, o engine.Order) (*engine.Result, error) {
-			return engine.New(globus.transfer, a.log).Wait(ctx, id, o), nil
+			return engine.New(globus.transfer, a.log, a.showProgress()).Wait(ctx, id, o), nil
 		})
 		if f, ok := errors.AsType[*engine.Failure](err); ok && f.Kind == fault.TimedOut && f.Code == "" {
 			return statusError{err, timeoutStatus}

@@ -27,10 +27,11 @@ import (
 // An Engine runs occurrences of jobs on behalf of one identity.
 // Its methods may be called concurrently.
 type Engine struct {
-	globus *transfer.Client
-	tasks  *poller
-	log    *slog.Logger
-	open   func(name string) (io.ReadCloser, error) // manifests
+	globus   *transfer.Client
+	tasks    *poller
+	log      *slog.Logger
+	observer Observer
+	open     func(name string) (io.ReadCloser, error) // manifests
 }
 
 // An Option changes an Engine that is being made.
@@ -41,13 +42,19 @@ func WithManifests(open func(name string) (io.ReadCloser, error)) Option {
 	return func(e *Engine) { e.open = open }
 }
 
+// WithObserver has o be told what the engine, and a [Scheduler] on top of it, do.
+func WithObserver(o Observer) Option {
+	return func(e *Engine) { e.observer = o }
+}
+
 // New returns an Engine that works through globus.
 func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 	e := &Engine{
-		globus: globus,
-		tasks:  newPoller(globus),
-		log:    log,
-		open:   func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
+		globus:   globus,
+		tasks:    newPoller(globus),
+		log:      log,
+		observer: unobserved{},
+		open:     func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
 	}
 	for _, opt := range opts {
 		opt(e)
@@ -91,8 +98,6 @@ type Order struct {
 	// CancelOnInterrupt cancels the task when the context ends. Otherwise it
 	// goes on at Globus.
 	CancelOnInterrupt bool
-	// Observe, unless nil, is called with what each look at a task showed.
-	Observe func(*transfer.Task, Class)
 }
 
 // Run does one occurrence: for each of its tasks in turn it adopts the one of

@@ -56,6 +56,15 @@ type bench struct {
 	log        *journal
 	wire       *wire
 	errors     []error // that runs have ended with
+
+	observe func(engine.Event) // nil if nobody wants to know
+}
+
+// Observe passes on what the engines of the bench do.
+func (b *bench) Observe(e engine.Event) {
+	if b.observe != nil {
+		b.observe(e)
+	}
 }
 
 // onBench runs a test in a bubble of its own, where waiting costs no time.
@@ -138,7 +147,7 @@ func (b *bench) clientOver(wire http.RoundTripper) *transfer.Client {
 
 // engine returns the engine of a new process.
 func (b *bench) engine() *engine.Engine {
-	return engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})))
+	return engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})), engine.WithObserver(b))
 }
 
 // run does an order in a new process.

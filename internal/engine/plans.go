@@ -191,20 +191,16 @@ func (s *Scheduler) withdraw() {
 // announce tells what has become of the jobs there were before, and when those
 // there are now start next.
 func (s *Scheduler) announce(before map[string]*jobs.Job) {
-	if s.Removed != nil {
-		for name := range before {
-			if s.jobs[name] == nil {
-				s.Removed(name)
-			}
+	for name := range before {
+		if s.jobs[name] == nil {
+			s.tellObserver(Removed{name})
 		}
 	}
-	if s.Planned != nil {
-		for name := range s.jobs {
-			var next time.Time
-			if p := s.plans.byJob[name]; p != nil {
-				next = p.start
-			}
-			s.Planned(name, next)
+	for name := range s.jobs {
+		next := Planned{Job: name}
+		if p := s.plans.byJob[name]; p != nil {
+			next.Next = p.start
 		}
+		s.tellObserver(next)
 	}
 }

@@ -52,7 +52,7 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 		b.t.Fatal(err)
 	}
 	p := &process{b: b, ledger: l}
-	p.engine = engine.New(b.clientOver(p), log, engine.WithManifests(b.open))
+	p.engine = engine.New(b.clientOver(p), log, engine.WithManifests(b.open), engine.WithObserver(b))
 	p.config = engine.SchedulerConfig{
 		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder),
 		Lease: 5 * time.Minute,

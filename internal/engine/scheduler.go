@@ -32,8 +32,7 @@ const (
 	slowClaim = 2 * time.Second
 )
 
-// A SchedulerConfig says how a [Scheduler] works. The functions that it is told
-// by may be called concurrently.
+// A SchedulerConfig says how a [Scheduler] works.
 type SchedulerConfig struct {
 	Engine *Engine
 	Ledger *ledger.Ledger
@@ -43,19 +42,6 @@ type SchedulerConfig struct {
 
 	// CancelOnInterrupt cancels the tasks when the scheduler is stopped.
 	CancelOnInterrupt bool
-	// Finished, unless nil, is called with every run that has ended or was
-	// left, and how late it had begun; zero if it had no instant to begin at.
-	Finished func(job *jobs.Job, res *Result, lateness time.Duration)
-	// Planned, unless nil, is called with the next start of a job; zero means
-	// that it has none on a schedule. Removed is called with a job that is no
-	// longer there.
-	Planned func(job string, next time.Time)
-	Removed func(job string)
-	// Queue, unless nil, is called with how many occurrences wait for a place
-	// and how many have one.
-	Queue func(waiting, active int)
-	// Beat, unless nil, is called when the loop turns, at least once a minute.
-	Beat func()
 }
 
 // A Scheduler starts occurrences of jobs when they fall due and brings every
@@ -178,14 +164,14 @@ func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 	return errors.Join(s.saveCursors(release), s.Ledger.Release(release, s.Holder))
 }
 
+func (s *Scheduler) tellObserver(e Event) { s.Engine.observer.Observe(e) }
+
 // loop starts what falls due until ctx ends.
 func (s *Scheduler) loop(ctx context.Context) {
 	renew := time.NewTicker(s.Lease / 3)
 	defer renew.Stop()
 	for {
-		if s.Beat != nil {
-			s.Beat()
-		}
+		s.tellObserver(Turned{})
 		s.startQueued(ctx)
 		if len(s.plans.moved) > 0 && !time.Now().Before(s.plans.save) {
 			if err := s.saveCursors(ctx); err != nil && ctx.Err() == nil {
@@ -233,9 +219,7 @@ func (s *Scheduler) startDue(now time.Time) {
 		}
 		p.settleDealt()
 		s.plans.note(p, now)
-		if s.Planned != nil {
-			s.Planned(name, p.start)
-		}
+		s.tellObserver(Planned{name, p.start})
 	}
 	s.replan(now)
 }
@@ -312,9 +296,7 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 			s.done <- st
 		})
 	}
-	if s.Queue != nil {
-		s.Queue(len(s.queue), s.active)
-	}
+	s.tellObserver(Queued{len(s.queue), s.active})
 }
 
 // claim claims an occurrence that was not taken over. That of somebody else
@@ -369,9 +351,7 @@ func (s *Scheduler) do(ctx context.Context, st *start) {
 	switch {
 	case st.err == nil:
 		s.tell(log, st.result)
-		if s.Finished != nil {
-			s.Finished(st.job, st.result, st.lateness(st.result.Started))
-		}
+		s.tellObserver(Ended{st.job, st.result, st.lateness(st.result.Started)})
 	case waits(st.err):
 		log.Debug("the run waits for its turn", "reason", st.err)
 	case errors.Is(st.err, ledger.ErrLost):

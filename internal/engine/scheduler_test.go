@@ -453,9 +453,12 @@ func TestBacklogOfTheAccountIsKeptTheOldestFirst(t *testing.T) {
 			want = append(want, fmt.Sprintf("job-%03d 2000-01-01T01:%02d:00Z succeeded", i, i%3))
 		}
 		most := 0
-		p := b.process("one", func(c *engine.SchedulerConfig) {
-			c.Queue = func(_, active int) { most = max(most, active) }
-		})
+		b.observe = func(e engine.Event) {
+			if queued, ok := e.(engine.Queued); ok {
+				most = max(most, queued.Active)
+			}
+		}
+		p := b.process("one")
 		p.serve(all...)
 		until(3 * time.Hour)
 		p.stop()

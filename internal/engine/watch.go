@@ -94,9 +94,7 @@ func (w *watcher) judge(ctx context.Context) {
 	now := time.Now()
 	w.seen, w.looked = w.task.Last, now
 	class := w.course.look(w.task.Last, now)
-	if w.Observe != nil {
-		w.Observe(w.task.Last, class)
-	}
+	w.observer.Observe(Looked{w.task.Last, class, w.result.Started})
 	if class == w.class && (w.retry.IsZero() || now.Before(w.retry)) {
 		w.beat(now)
 		return
@@ -231,9 +229,7 @@ func (w *watcher) left(ctx context.Context, wait time.Duration) string {
 func (w *watcher) settle(ctx context.Context) error {
 	t := w.task.Last
 	w.record.ended(ctx, w.part, t.Status)
-	if w.Observe != nil {
-		w.Observe(t, Progressing)
-	}
+	w.observer.Observe(Looked{t, Progressing, w.result.Started})
 	if t.Status == transfer.Succeeded {
 		if t.SubtasksSkippedErrors > 0 && !w.Job.AllowSkipped {
 			return w.skipped(ctx)

@@ -15,18 +15,19 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// observed is an order whose classes are recorded, each once until it changes.
-func observed(o engine.Order) (engine.Order, *[]engine.Class) {
+// classes returns where the classes of tasks are recorded, each once until it
+// changes.
+func (b *bench) classes() *[]engine.Class {
 	var seen []engine.Class
-	o.Observe = func(t *transfer.Task, c engine.Class) {
-		if !t.Status.Final() && (len(seen) == 0 || seen[len(seen)-1] != c) {
-			seen = append(seen, c)
+	b.observe = func(e engine.Event) {
+		look, ok := e.(engine.Looked)
+		if ok && !look.Task.Status.Final() && (len(seen) == 0 || seen[len(seen)-1] != look.Class) {
+			seen = append(seen, look.Class)
 		}
 	}
-	return o, &seen
+	return &seen
 }
 
 func TestTaskThatRecoversSucceeds(t *testing.T) {
@@ -74,8 +75,8 @@ func TestTaskThatRecoversSucceeds(t *testing.T) {
 				}
 				b.after(2*time.Hour, func() { b.plant("late.txt", "here") })
 				b.releaseAfter(2 * time.Hour)
-				o, classes := observed(b.order(tt.job))
-				r := b.run(t.Context(), o)
+				classes := b.classes()
+				r := b.run(t.Context(), b.order(tt.job))
 				if r.State != ledger.Succeeded || r.Err != nil {
 					t.Errorf("got %+v, want success", r)
 				}
@@ -114,7 +115,8 @@ func TestPauseIsTheManagersWordAndNoStall(t *testing.T) {
 		})
 		b.after(3*time.Hour, func() { b.Resume(vault) })
 		b.releaseAfter(3*time.Hour + 10*time.Minute)
-		o, classes := observed(b.order(reacting(jobs.Reactions{Stalled: jobs.Cancel})))
+		classes := b.classes()
+		o := b.order(reacting(jobs.Reactions{Stalled: jobs.Cancel}))
 		r := b.run(t.Context(), o)
 		if r.State != ledger.Succeeded || r.Err != nil {
 			t.Errorf("got %+v, want success", r)

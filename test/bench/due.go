@@ -85,25 +85,37 @@ func (b *bench) schedule(ctx context.Context, sim *simulation, l *ledger.Ledger,
 	quiet := slog.New(slog.DiscardHandler)
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	var left atomic.Int64
-	left.Store(int64(len(parsed.Jobs)))
-	var failed atomic.Pointer[engine.Result]
+	watch := &countdown{stop: stop}
+	watch.left.Store(int64(len(parsed.Jobs)))
 	scheduler := engine.NewScheduler(engine.SchedulerConfig{
-		Engine: engine.New(globus, quiet), Ledger: l, Holder: "bench", Log: quiet,
-		Finished: func(_ *jobs.Job, res *engine.Result, _ time.Duration) {
-			if res.Err != nil {
-				failed.Store(res)
-			}
-			if left.Add(-1) == 0 {
-				stop()
-			}
-		},
+		Engine: engine.New(globus, quiet, engine.WithObserver(watch)), Ledger: l, Holder: "bench", Log: quiet,
 	})
 	err = scheduler.Run(ctx, parsed.Jobs)
-	if res := failed.Load(); res != nil {
+	if res := watch.failed.Load(); res != nil {
 		err = errors.Join(err, fmt.Errorf("run of %s: %w", res.Job, res.Err))
 	}
 	return err
+}
+
+// A countdown stops the scheduler when so many runs have ended.
+type countdown struct {
+	stop   func()
+	left   atomic.Int64
+	failed atomic.Pointer[engine.Result]
+}
+
+// Observe counts the runs that have ended.
+func (c *countdown) Observe(e engine.Event) {
+	ended, ok := e.(engine.Ended)
+	if !ok {
+		return
+	}
+	if ended.Result.Err != nil {
+		c.failed.Store(ended.Result)
+	}
+	if c.left.Add(-1) == 0 {
+		c.stop()
+	}
 }
 
 // unlimited is a client as "runner serve" has one, without a limit of requests.

@@ -1,0 +1,60 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// An Observer is told what the engine does, so that it can be shown and counted.
+type Observer interface {
+	// Observe may be called concurrently. The engine waits for its return.
+	Observe(Event)
+}
+
+// An Event is one of the types below.
+type Event interface{ event() }
+
+type (
+	// Looked is a look at a task.
+	Looked struct {
+		Task    *transfer.Task
+		Class   Class
+		Started time.Time // when the run began
+	}
+
+	// Ended is a run of a [Scheduler] that has ended, or was left to a later start.
+	Ended struct {
+		Job      *jobs.Job
+		Result   *Result
+		Lateness time.Duration // zero if there was no instant at which it should have begun
+	}
+
+	// Planned is the next start of a job.
+	Planned struct {
+		Job  string
+		Next time.Time // zero if it has none on a schedule
+	}
+
+	// Removed is a job that is no longer there.
+	Removed struct{ Job string }
+
+	// Queued says how many occurrences wait for a place, and how many have one.
+	Queued struct{ Waiting, Active int }
+
+	// Turned is a turn of the scheduler's loop. There is one at least once a minute.
+	Turned struct{}
+)
+
+func (Looked) event()  {}
+func (Ended) event()   {}
+func (Planned) event() {}
+func (Removed) event() {}
+func (Queued) event()  {}
+func (Turned) event()  {}
+
+// unobserved is the Observer of an engine that has no other.
+type unobserved struct{}
+
+func (unobserved) Observe(Event) {}
