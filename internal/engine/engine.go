@@ -120,6 +120,7 @@ func (e *Engine) Wait(ctx context.Context, taskID string, o Order) *Result {
 	r := e.begin(o)
 	p := &part{run: r, attempt: 1}
 	p.note(Task{TaskID: taskID}, true)
+	defer e.tasks.join(ctx)()
 	err := p.watch(ctx)
 	if err == nil {
 		r.result.State = ledger.Succeeded
@@ -160,6 +161,7 @@ var errDetached = errors.New("not waited for")
 
 // do does the steps of the job, one after the other.
 func (r *run) do(ctx context.Context) error {
+	defer r.tasks.join(ctx)()
 	works := r.Works()
 	if r.record != nil && r.Job.Steps == nil {
 		works = r.record.works()

@@ -12,22 +12,25 @@ import (
 // batchSize is how many tasks one request asks for: their ids fill its URL.
 const batchSize = 200
 
-// A poller looks at tasks for those who wait for them. It asks for all that
-// are due, or will be soon, with one request.
+// A poller looks at tasks for the runs that wait for them. One request asks for
+// all tasks that are due, or will be soon. Its goroutine lives while a run has
+// joined it.
 type poller struct {
 	globus *transfer.Client
-	wake   chan struct{} // has room for one
 
 	mu      sync.Mutex // guards the rest; never held across a wait
-	waiting map[*ask]struct{}
-	running bool // there is a loop; it ends when nobody waits
+	joined  int        // runs
+	asks    map[*ask]struct{}
+	wake    chan struct{} // tells the goroutine of a change; has room for one
+	stop    context.CancelFunc
+	stopped chan struct{} // closed when the goroutine has ended
 }
 
 // An ask is a wish to see a task.
 type ask struct {
 	id    string
 	due   time.Time
-	slack time.Duration // how much earlier it may be looked at
+	slack time.Duration // how much earlier it may be answered
 	reply chan sight    // has room for one
 }
 
@@ -38,93 +41,116 @@ type sight struct {
 }
 
 func newPoller(globus *transfer.Client) *poller {
-	return &poller{globus: globus, wake: make(chan struct{}, 1), waiting: map[*ask]struct{}{}}
+	return &poller{globus: globus, asks: map[*ask]struct{}{}}
 }
 
-// look returns the task as it is after about wait.
-func (p *poller) look(ctx context.Context, id string, wait time.Duration) (*transfer.Task, error) {
-	a := &ask{id: id, due: time.Now().Add(jitter(wait)), slack: wait / 2, reply: make(chan sight, 1)}
+// join lets a run look at tasks until it calls leave, which waits for the end
+// of the goroutine if no other run needs it.
+func (p *poller) join(ctx context.Context) (leave func()) {
 	p.mu.Lock()
-	p.waiting[a] = struct{}{}
-	if !p.running {
-		p.running = true
-		go p.loop()
+	defer p.mu.Unlock()
+	if p.joined++; p.joined == 1 {
+		ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx)) // it works for runs that join later, too
+		wake, stopped := make(chan struct{}, 1), make(chan struct{})
+		p.wake, p.stopped = wake, stopped
+		go func() {
+			defer close(stopped)
+			p.poll(ctx, wake)
+		}()
+	}
+	return p.leave
+}
+
+func (p *poller) leave() {
+	p.mu.Lock()
+	p.joined--
+	last, stopped := p.joined == 0, p.stopped
+	if last {
+		p.stop()
 	}
 	p.mu.Unlock()
-	p.stir()
+	if last {
+		<-stopped
+	}
+}
+
+// look returns the task as it is after about wait. The caller has joined.
+func (p *poller) look(ctx context.Context, id string, wait time.Duration) (*transfer.Task, error) {
+	a := &ask{id: id, due: time.Now().Add(jitter(wait)), slack: wait / 2, reply: make(chan sight, 1)}
+	p.change(func() { p.asks[a] = struct{}{} })
 	select {
 	case s := <-a.reply:
 		return s.task, s.err
 	case <-ctx.Done():
-		p.mu.Lock()
-		delete(p.waiting, a)
-		p.mu.Unlock()
-		p.stir()
+		p.change(func() { delete(p.asks, a) })
 		return nil, context.Cause(ctx)
 	}
 }
 
-// stir lets the loop see who waits now.
-func (p *poller) stir() {
+// change changes the asks and tells the goroutine.
+func (p *poller) change(asks func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	asks()
 	select {
 	case p.wake <- struct{}{}:
 	default:
 	}
 }
 
-// loop looks at tasks as they fall due.
-func (p *poller) loop() {
+// poll looks at tasks as they fall due, until ctx ends.
+func (p *poller) poll(ctx context.Context, wake <-chan struct{}) {
 	for {
-		first, ok := p.first()
-		if !ok {
-			return
-		}
-		timer := time.NewTimer(time.Until(first))
+		timer := time.NewTimer(p.idle(time.Now()))
 		select {
-		case <-p.wake:
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-wake:
 			timer.Stop()
 		case <-timer.C:
-			p.serve(p.take(time.Now()))
+			p.answer(ctx, p.take(ctx, time.Now()))
 		}
 	}
 }
 
-// first says when the next look is due. If nobody waits, the loop is over.
-func (p *poller) first() (due time.Time, ok bool) {
+// idle is how long no look is due.
+func (p *poller) idle(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for a := range p.waiting {
-		if !ok || a.due.Before(due) {
-			due, ok = a.due, true
-		}
+	wait := time.Hour
+	for a := range p.asks {
+		wait = min(wait, a.due.Sub(now))
 	}
-	p.running = ok
-	return due, ok
+	return wait
 }
 
-// take takes out those who may be served now, as many as one request holds.
-func (p *poller) take(now time.Time) (batch []*ask) {
+// take takes out the asks that may be answered now, as many as one request
+// holds.
+func (p *poller) take(ctx context.Context, now time.Time) (batch []*ask) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, slack := range []bool{false, true} { // first those who are due
-		for a := range p.waiting {
+	if ctx.Err() != nil {
+		return nil // the asks are for the goroutine of the runs that have joined since
+	}
+	for _, early := range []bool{false, true} { // first those that are due
+		for a := range p.asks {
 			due := a.due
-			if slack {
+			if early {
 				due = due.Add(-a.slack)
 			}
 			if len(batch) < batchSize && !due.After(now) {
 				batch = append(batch, a)
-				delete(p.waiting, a)
+				delete(p.asks, a)
 			}
 		}
 	}
 	return batch
 }
 
-// serve looks at tasks and tells those who asked. A task that a list does not
+// answer looks at tasks and tells those who asked. A task that a list does not
 // show is asked for by itself, so that its own error is told.
-func (p *poller) serve(batch []*ask) {
-	ctx := context.Background() // bounded by the retries of each request
+func (p *poller) answer(ctx context.Context, batch []*ask) {
 	seen := map[string]*transfer.Task{}
 	if len(batch) > 1 {
 		ids := make([]string, 0, len(batch))
