@@ -6,43 +6,33 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
-	"github.com/globus-runner/globus-runner/internal/status"
+	"github.com/globus-runner/globus-runner/internal/settings"
 )
 
 // An app is one start of the program: its streams, its environment, and the
-// flags that every command has.
+// flags that every command has. Once the command line is read, it stays the same.
 type app struct {
-	environ []string
-	stdin   io.Reader
-	stdout  io.Writer
-	stderr  *screen // logs and messages; a terminal's live line as well
+	stdin  io.Reader
+	stdout io.Writer
+	stderr *screen // logs and messages; a terminal's live line as well
 
-	env environment
-	who *identity // the identity in use, once it is known
-	out output
-	log *slog.Logger
-
-	jobs     string // the flag --jobs
-	verbose  bool
-	acts     bool              // at Globus, and does not only look
-	recorded bool              // what is run goes into the ledger
-	results  []*resultDocument // what came of the orders so far
-	status   *status.Status    // of serve; nil otherwise
+	env   *settings.Environment
+	out   output         // -F and --jmespath
+	log   *slog.Logger   // to stderr
+	level *slog.LevelVar // of log: of the environment, or of -v
 }
 
 func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
-	return &app{
-		environ: environ,
-		stdin:   stdin,
-		stdout:  stdout,
-		stderr:  newScreen(stderr),
-		log:     slog.New(slog.DiscardHandler),
-	}
+	a := &app{stdin: stdin, stdout: stdout, stderr: newScreen(stderr), env: settings.Read(environ), level: &slog.LevelVar{}}
+	a.level.Set(slog.Level(a.env.LogLevel))
+	a.log = slog.New(a.logHandler())
+	return a
 }
 
 const about = `runner moves research data with Globus Transfer, with nobody at the keyboard.
@@ -62,7 +52,7 @@ func (a *app) command() *cobra.Command {
 		SilenceUsage:      true,
 		Args:              cobra.ArbitraryArgs, // group tells about an unknown command
 		RunE:              group,
-		PersistentPreRunE: func(*cobra.Command, []string) error { return a.ready() },
+		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.ready(c) },
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)
@@ -71,7 +61,16 @@ func (a *app) command() *cobra.Command {
 	flags := root.PersistentFlags()
 	flags.VarP(&a.out.format, "format", "F", "how results are printed: text or json")
 	flags.Var(&a.out.query, "jmespath", "print what this JMESPath expression finds in the result, as JSON")
-	flags.BoolVarP(&a.verbose, "verbose", "v", false, "log every request (like RUNNER_LOG_LEVEL=debug)")
+	flags.BoolFuncP("verbose", "v", "log every request (like RUNNER_LOG_LEVEL=debug)", func(text string) error {
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is not true or false", text)
+		}
+		if on {
+			a.level.Set(slog.LevelDebug)
+		}
+		return nil
+	})
 
 	add := func(title string, commands ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: title, Title: title})
@@ -90,39 +89,36 @@ func (a *app) command() *cobra.Command {
 	return root
 }
 
-// ready is prepare for what cannot go on with a wrong environment: what is wrong
-// with the job that it describes is reported at the same time.
-func (a *app) ready() error {
-	err := a.prepare()
-	if err != nil && a.described() {
-		_, wrong := a.env.Job.file()
-		err = usageError{errors.Join(err, wrong)}
+// ready reports what is wrong with the environment of a command that cannot go
+// on with it; with the job that it describes as well.
+func (a *app) ready(c *cobra.Command) error {
+	a.warnOfMisspellings()
+	err := a.env.Check()
+	if err == nil {
+		return nil
 	}
-	return err
+	from := jobsSource{env: a.env}
+	if f := c.Flag("jobs"); f != nil {
+		from.flag = f.Value.String()
+	}
+	if from.described() {
+		_, wrong := a.env.Job.File()
+		err = errors.Join(err, wrong)
+	}
+	return usageError{err}
 }
 
-// prepare reads the environment and sets up what every command needs.
-func (a *app) prepare() error {
-	env, err := readEnvironment(a.environ)
-	a.env = env // as far as it is good
-	if a.verbose {
-		a.env.LogLevel = logLevel(slog.LevelDebug)
+func (a *app) warnOfMisspellings() {
+	for _, m := range a.env.Misspelled {
+		a.log.Warn("nobody reads this variable, another one may be meant", "variable", m.Name, "meant", m.Meant)
 	}
-	a.log = slog.New(a.logHandler())
-	for _, m := range a.env.misspelled {
-		a.log.Warn("nobody reads this variable, another one may be meant", "variable", m.name, "meant", m.meant)
-	}
-	if err != nil {
-		return usageError{err}
-	}
-	return nil
 }
 
 // logHandler writes text to a terminal and JSON to everything else, unless the
 // environment says otherwise.
 func (a *app) logHandler() slog.Handler {
-	opts := &slog.HandlerOptions{Level: slog.Level(a.env.LogLevel), ReplaceAttr: readable}
-	if a.env.LogFormat == logText || a.env.LogFormat == logAuto && a.stderr.terminal {
+	opts := &slog.HandlerOptions{Level: a.level, ReplaceAttr: readable}
+	if a.env.LogFormat == settings.LogText || a.env.LogFormat == settings.LogAuto && a.stderr.terminal {
 		return slog.NewTextHandler(a.stderr, opts)
 	}
 	return slog.NewJSONHandler(a.stderr, opts)

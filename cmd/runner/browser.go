@@ -17,7 +17,7 @@ func (a *app) browser() []string {
 	opener := "xdg-open"
 	if runtime.GOOS == "darwin" {
 		opener = "open"
-	} else if cmp.Or(a.variable("DISPLAY"), a.variable("WAYLAND_DISPLAY")) == "" {
+	} else if cmp.Or(a.env.Lookup("DISPLAY"), a.env.Lookup("WAYLAND_DISPLAY")) == "" {
 		return nil
 	}
 	if _, err := exec.LookPath(opener); err != nil {
@@ -52,7 +52,7 @@ func (a *app) browserEnviron() []string {
 		"DBUS_SESSION_BUS_ADDRESS", "DESKTOP_SESSION", "SESSION_MANAGER", "BROWSER",
 	}
 	prefixes := []string{"LC_", "XDG_", "KDE_", "GNOME_", "GTK_", "QT_"}
-	return slices.DeleteFunc(slices.Clone(a.environ), func(kv string) bool {
+	return slices.DeleteFunc(a.env.Environ(), func(kv string) bool {
 		name, _, _ := strings.Cut(kv, "=")
 		return !slices.Contains(names, name) &&
 			!slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, p) })

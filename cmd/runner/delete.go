@@ -34,7 +34,8 @@ A collection is named by its id, or by its short name in the jobs file.`,
 			if err != nil {
 				return err
 			}
-			return a.follow(c.Context(), o, f.following)
+			_, err = a.follow(c.Context(), o, f.following, false)
+			return err
 		},
 	}
 	flags := c.Flags()
@@ -53,14 +54,14 @@ func fillDelete(a *app, f *submitting, doc *transfer.Delete, arg string) error {
 		if err != nil {
 			return err
 		}
-		if at.path == "" {
+		if at.Path == "" {
 			return usageError{errors.New("delete needs a path, as <collection>:/path, or --batch")}
 		}
-		doc.Endpoint, doc.Items = at.collection, []transfer.DeleteItem{{Path: at.path}}
+		doc.Endpoint, doc.Items = at.Collection, []transfer.DeleteItem{{Path: at.Path}}
 		if err := (&jobs.Step{Delete: doc}).Check(); err != nil {
 			return usageError{err}
 		}
-		if err := jobs.CheckLiteral(at.path); err != nil && !doc.InterpretGlobs {
+		if err := jobs.CheckLiteral(at.Path); err != nil && !doc.InterpretGlobs {
 			return usageError{fmt.Errorf("%w (--enable-globs)", err)}
 		}
 		return nil
@@ -74,8 +75,8 @@ func fillDelete(a *app, f *submitting, doc *transfer.Delete, arg string) error {
 		return err
 	}
 	defer r.Close() //nolint:errcheck // it was only read
-	doc.Endpoint = at.collection
-	for item, err := range jobs.DeleteItems(r, at.path, doc.InterpretGlobs) {
+	doc.Endpoint = at.Collection
+	for item, err := range jobs.DeleteItems(r, at.Path, doc.InterpretGlobs) {
 		if err != nil {
 			return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
 		}

@@ -17,12 +17,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/auth"
-	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -85,8 +83,9 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("make the source folder: %w", err)
 	}
-	if !a.verbose {
-		a.log = slog.New(slog.DiscardHandler) // the story has it all
+	log := slog.New(slog.DiscardHandler) // the story has it all
+	if a.level.Level() <= slog.LevelDebug {
+		log = a.log
 	}
 	s := &story{w: a.stdout}
 	if a.out.format == formatJSON || a.out.query.expr != nil {
@@ -102,7 +101,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 			{Name: "lab", Dir: lab, EntityType: globussim.MappedCollection},
 			{Name: "vault", Dir: vault},
 		},
-		Log: a.log,
+		Log: log,
 	})
 	if err != nil {
 		return err
@@ -118,12 +117,19 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	url := "http://" + l.Addr().String() + "/"
 	s.tell("A simulated Globus has the collections lab and vault, at %s.", url)
 
-	do, done, err := a.demoRunner(ctx, url, account)
+	inside := &app{
+		stdin: a.stdin, stdout: a.stdout, stderr: a.stderr, out: a.out, log: log, level: a.level,
+		env: settings.Read([]string{
+			"CLIENT_ID=" + account.ID, "CLIENT_SECRET=" + account.Secret,
+			"GLOBUS_SDK_SERVICE_URL_AUTH=" + url, "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + url,
+		}),
+	}
+	do, done, err := inside.recorder(ctx, false, a.showProgress())
 	if err != nil {
 		return err
 	}
 	defer done()
-	o, err := a.demoOrder()
+	o, err := demoOrder()
 	if err != nil {
 		return err
 	}
@@ -141,20 +147,8 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	return a.print(doc, nil)
 }
 
-// demoRunner connects to the simulator as its service account.
-func (a *app) demoRunner(ctx context.Context, url string, account globussim.Account) (doer, func(), error) {
-	a.env.Environment = clientcreds.Environment{ClientID: account.ID, ClientSecret: auth.NewSecret(account.Secret)}
-	a.env.Login = login.Environment{}
-	for _, u := range []*serviceURL{&a.env.AuthURL, &a.env.TransferURL} {
-		if err := u.UnmarshalText([]byte(url)); err != nil {
-			return nil, nil, err
-		}
-	}
-	return a.recorder(ctx, a.showProgress())
-}
-
 // demoOrder is the occurrence of this minute of a job that copies a folder.
-func (a *app) demoOrder() (engine.Order, error) {
+func demoOrder() (engine.Order, error) {
 	job := &jobs.Job{Name: "nightly", Steps: jobs.Single(&transfer.Transfer{
 		SourceEndpoint:      globussim.CollectionID("lab"),
 		DestinationEndpoint: globussim.CollectionID("vault"),

@@ -1,14 +1,11 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -19,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/retry"
@@ -54,12 +52,13 @@ type diagnosis struct {
 
 // An examination is what "runner doctor" was asked to do.
 type examination struct {
+	jobs       jobsSource
 	fix, write bool
 	timeout    time.Duration
 }
 
 func (a *app) doctorCommand() *cobra.Command {
-	var x examination
+	x := examination{jobs: jobsSource{env: a.env}}
 	c := &cobra.Command{
 		Use:   "doctor [JOB...]",
 		Short: "Find out what would keep jobs from running",
@@ -77,8 +76,8 @@ func (a *app) doctorCommand() *cobra.Command {
 			return a.diagnose(c.Context(), names, x)
 		},
 	}
-	a.jobsFlag(c)
 	flags := c.Flags()
+	x.jobs.flags(flags)
 	flags.BoolVar(&x.fix, "fix", false, "give consents that are missing")
 	flags.BoolVar(&x.write, "write-probe", false, "make and delete a folder in each folder that jobs write to")
 	flags.DurationVar(&x.timeout, "timeout", 15*time.Second, "how long one check may take")
@@ -87,16 +86,15 @@ func (a *app) doctorCommand() *cobra.Command {
 
 // diagnose makes all checks and prints what they found.
 func (a *app) diagnose(ctx context.Context, names []string, x examination) error {
-	wrong := a.prepare()
-	if !a.verbose && a.env.LogLevel >= logLevel(slog.LevelInfo) {
-		a.env.LogLevel = logLevel(slog.LevelError) // what is a warning elsewhere is a finding here
-		a.log = slog.New(a.logHandler())
+	a.warnOfMisspellings()
+	if a.level.Level() >= slog.LevelInfo {
+		a.level.Set(slog.LevelError) // what is a warning elsewhere is a finding here
 	}
-	work, err := a.workload(names)
+	work, err := findWorkload(x.jobs, names)
 	if err != nil {
 		return err
 	}
-	checks := a.checks(wrong, work, x)
+	checks := a.checks(work, x)
 	var done atomic.Int32
 	a.stderr.show(fmt.Sprintf("%d checks", len(checks)))
 	found := doctor.Run(ctx, checks, x.timeout, func() {
@@ -134,63 +132,44 @@ type workload struct {
 	findings []doctor.Finding  // about the jobs file
 }
 
-// workload finds the jobs of these names; none means all. Only a name that does
-// not exist is an error.
-func (a *app) workload(names []string) (*workload, error) {
+// findWorkload finds the jobs of these names; none means all. Only a name that
+// does not exist is an error.
+func findWorkload(from jobsSource, names []string) (*workload, error) {
 	w := &workload{names: map[string]string{}}
-	file, err := a.loadJobs(names...)
+	file, err := from.load(names...)
 	switch {
 	case err == nil:
-		for _, warning := range file.Warnings {
-			w.findings = append(w.findings, doctor.Doubt(warning.Error(), ""))
-		}
-		w.findings = append(w.findings, doctor.Good(a.goodJobs(file)))
-		for _, name := range slices.Backward(slices.Sorted(maps.Keys(file.Collections))) {
-			w.names[file.Collections[name].ID] = name
-		}
-	case !a.described() && a.noJobsFile() && len(names) == 0:
+	case !from.described() && from.missing() && len(names) == 0:
 		w.findings = append(w.findings, doctor.Doubt(fmt.Sprintf("there is none, so no collection is looked at: neither %s nor %s", systemJobs, localJobs),
 			"name one with --jobs or RUNNER_JOBS"))
+		return w, nil
 	default:
-		w.findings = append(w.findings, a.jobsProblems(err)...)
+		w.findings = jobsProblems(from, err)
 		return w, nil
 	}
-	if len(names) == 0 {
-		w.jobs = allJobs(file)
-		return w, nil
+	for _, warning := range file.Warnings {
+		w.findings = append(w.findings, doctor.Doubt(warning.Error(), ""))
 	}
-	for _, name := range names {
-		j, err := a.findJob(file, name)
-		if err != nil {
-			return nil, err
-		}
-		w.jobs = append(w.jobs, j)
+	good := fmt.Sprintf("%s: %s", file.from, count(len(file.Jobs), "good job"))
+	if file.from.described() {
+		good = "job " + file.Jobs[0].Name + ", described by RUNNER_JOB_*"
 	}
-	return w, nil
-}
-
-// noJobsFile reports whether nobody has named a jobs file and there is none.
-func (a *app) noJobsFile() bool {
-	_, err := os.Stat(a.jobsPath())
-	return cmp.Or(a.jobs, a.env.Jobs) == "" && errors.Is(err, fs.ErrNotExist)
-}
-
-// goodJobs says where the jobs are and how many.
-func (a *app) goodJobs(file *jobs.File) string {
-	if a.described() {
-		return "job " + file.Jobs[0].Name + ", described by RUNNER_JOB_*"
+	w.findings = append(w.findings, doctor.Good(good))
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(file.Collections))) {
+		w.names[file.Collections[name].ID] = name
 	}
-	return fmt.Sprintf("%s: %s", a.jobsPath(), count(len(file.Jobs), "good job"))
+	w.jobs, err = file.named(names)
+	return w, err
 }
 
 // jobsProblems are the findings of jobs that cannot be used.
-func (a *app) jobsProblems(err error) []doctor.Finding {
+func jobsProblems(from jobsSource, err error) []doctor.Finding {
 	var found []doctor.Finding
 	for line := range strings.SplitSeq(err.Error(), "\n") {
 		found = append(found, doctor.Bad(fault.Usage, line, ""))
 	}
 	switch {
-	case a.described():
+	case from.described():
 		found[0].Advice = "see runner env"
 	case len(jobs.Problems(err)) > 0:
 		found[0].Advice = "mend the jobs file; runner validate shows the places"
@@ -199,40 +178,38 @@ func (a *app) jobsProblems(err error) []doctor.Finding {
 }
 
 // checks lists all checks. What is wrong with the environment is one of them.
-func (a *app) checks(wrong error, w *workload, x examination) []*doctor.Check {
-	local := a.localChecks(wrong, w)
-	gate := local[len(local)-1]
-	g := &doctor.Globus{AuthURL: a.env.authURL(), Who: (*identity)(nil).fault(), Fix: x.fix, Write: x.write}
-	if wrong == nil {
-		a.env.Retries = min(a.env.Retries, 1)
-		if err := a.introduce(g); err != nil {
+func (a *app) checks(w *workload, x examination) []*doctor.Check {
+	g := &doctor.Globus{AuthURL: a.env.AuthURL(), Who: (*settings.Identity)(nil).Fault(), Fix: x.fix, Write: x.write}
+	local := a.localChecks(w)
+	gate := local[len(local)-1] // the credentials
+	if a.env.Check() == nil {
+		globus, err := a.introduce(g)
+		gate.Look = func(context.Context) []doctor.Finding { return a.credentialsFindings(globus.who) }
+		if err != nil {
 			gate.Look = static(doctor.Bad(fault.Usage, err.Error(), "").Stopping())
 		}
 	}
 	now := time.Now()
 	return slices.Concat(local, g.Checks(w.jobs, w.names, now, gate), manifests(w.jobs, now),
-		[]*doctor.Check{a.ledgerCheck(wrong, len(w.jobs) > 0)})
+		[]*doctor.Check{a.ledgerCheck(len(w.jobs) > 0 && x.jobs.described())})
 }
 
 // introduce connects g to Globus as the identity in use.
-func (a *app) introduce(g *doctor.Globus) error {
-	globus, err := a.connect(login.DefaultScopes()...)
-	if err != nil {
-		return err
-	}
-	base, err := a.baseTransport()
-	if err != nil {
-		return err
-	}
+func (a *app) introduce(g *doctor.Globus) (*session, error) {
 	policy := a.retries()
+	policy.Retries = min(policy.Retries, 1)
+	globus, err := a.connect(wiring{scopes: login.DefaultScopes(), retry: policy})
+	if err != nil {
+		return nil, err
+	}
 	policy.MaxRetryAfter = 2 * time.Second
-	g.Who, g.Account = a.who.fault(), globus.account
-	g.Person = a.who.kind != serviceAccount
-	g.Web = client(retry.New(base, policy, a.log))
-	limited := retry.Limit(base, budgetRequests, budgetWindow)
+	g.Who, g.Account = globus.who.Fault(), globus.account
+	g.Person = globus.who.Person()
+	g.Web = client(retry.New(globus.network, policy, a.log))
+	limited := retry.Limit(globus.network, budgetRequests, budgetWindow)
 	g.Client = transfer.New(client(retry.New(globus.account.Transport(auth.TransferServer, limited), policy, a.log)),
-		transfer.WithBaseURL(a.env.transferURL()))
-	return nil
+		transfer.WithBaseURL(a.env.TransferURL()))
+	return globus, nil
 }
 
 // static is the Look of a check that was made before.

@@ -14,10 +14,11 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
-// ledgerCheck looks at the place where runs are recorded.
-func (a *app) ledgerCheck(wrong error, withJobs bool) *doctor.Check {
+// ledgerCheck looks at the place where runs are recorded. A job that RUNNER_JOB_*
+// describe needs none.
+func (a *app) ledgerCheck(described bool) *doctor.Check {
 	c := &doctor.Check{Group: "ledger", Name: "ledger", Look: static()}
-	if wrong != nil {
+	if a.env.Check() != nil {
 		return c
 	}
 	place, err := a.stateURL()
@@ -25,7 +26,7 @@ func (a *app) ledgerCheck(wrong error, withJobs bool) *doctor.Check {
 	switch {
 	case err != nil:
 		c.Look = static(doctor.Bad(fault.Usage, err.Error(), ""))
-	case place == stateNone, a.env.State == "" && withJobs && a.described():
+	case place == stateNone, a.env.State == "" && described:
 		c.Look = static(doctor.Good("none: Globus itself remembers, by the labels of tasks"))
 	case isFile:
 		c.Look = func(ctx context.Context) []doctor.Finding { return a.ledgerFile(ctx, file) }

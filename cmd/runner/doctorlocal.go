@@ -14,6 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/schedule"
 )
@@ -26,11 +27,11 @@ const (
 
 // localChecks are those of the environment and of the way to the network. The
 // last one is about the credentials.
-func (a *app) localChecks(wrong error, w *workload) []*doctor.Check {
+func (a *app) localChecks(w *workload) []*doctor.Check {
 	check := func(group, name string, found ...doctor.Finding) *doctor.Check {
 		return &doctor.Check{Group: group, Name: name, Look: static(found...)}
 	}
-	if wrong != nil {
+	if wrong := a.env.Check(); wrong != nil {
 		var found []doctor.Finding
 		for line := range strings.SplitSeq(wrong.Error(), "\n") {
 			found = append(found, doctor.Bad(fault.Usage, line, "see runner env").Stopping())
@@ -40,7 +41,7 @@ func (a *app) localChecks(wrong error, w *workload) []*doctor.Check {
 		credentials.Needs = []*doctor.Check{variables}
 		return []*doctor.Check{variables, credentials}
 	}
-	services := []*url.URL{a.env.authURL(), a.env.transferURL()}
+	services := []*url.URL{a.env.AuthURL(), a.env.TransferURL()}
 	checks := []*doctor.Check{
 		check(environmentGroup, "variables", a.variablesFindings()...),
 		check(environmentGroup, "time_zones", zones(w.jobs)),
@@ -50,39 +51,38 @@ func (a *app) localChecks(wrong error, w *workload) []*doctor.Check {
 	}
 	return append(checks, &doctor.Check{
 		Group: environmentGroup, Name: "credentials", Needs: checks[3:],
-		Look: a.credentialsFindings,
+		Look: static(), // until it is known who it is
 	})
 }
 
 // variablesFindings is about variables that can all be read.
 func (a *app) variablesFindings() []doctor.Finding {
 	found := []doctor.Finding{doctor.Good("can all be read")}
-	for _, m := range a.env.misspelled {
-		found = append(found, doctor.Doubt("nobody reads "+m.name, "did you mean "+m.meant+"? See runner env"))
+	for _, m := range a.env.Misspelled {
+		found = append(found, doctor.Doubt("nobody reads "+m.Name, "did you mean "+m.Meant+"? See runner env"))
 	}
 	return found
 }
 
 // credentialsFindings says which identity is used, and what is unsafe or
 // unlikely about that.
-func (a *app) credentialsFindings(context.Context) []doctor.Finding {
-	who := a.who
-	what := string(who.kind)
+func (a *app) credentialsFindings(who *settings.Identity) []doctor.Finding {
+	what := string(who.Kind)
 	switch {
-	case who.kind == serviceAccount:
-		what += " " + who.clientID
-	case who.username != "":
-		what += " of " + who.username
+	case who.Kind == settings.ServiceAccount:
+		what += " " + who.ClientID
+	case who.Username != "":
+		what += " of " + who.Username
 	}
-	found := []doctor.Finding{doctor.Good(what + ", from " + who.from)}
-	for _, w := range who.warnings {
+	found := []doctor.Finding{doctor.Good(what + ", from " + who.From)}
+	for _, w := range who.Warnings {
 		advice := "unset the one that is not meant"
 		if strings.Contains(w, "(mode ") { // of a file
 			advice = "chmod 600, or in Kubernetes a defaultMode of 0440 with an fsGroup"
 		}
 		found = append(found, doctor.Doubt(w, advice))
 	}
-	if who.kind != serviceAccount {
+	if who.Kind != settings.ServiceAccount {
 		return found
 	}
 	secret, err := a.secretOf()
@@ -93,7 +93,7 @@ func (a *app) credentialsFindings(context.Context) []doctor.Finding {
 	if bare != secret {
 		found[0].Seen += ", without the line end behind the secret"
 	}
-	return append(found, doctor.Secret(who.clientID, bare)...)
+	return append(found, doctor.Secret(who.ClientID, bare)...)
 }
 
 // manifests looks into the manifests of the jobs' next occurrence.
@@ -164,7 +164,7 @@ func zones(list []*jobs.Job) doctor.Finding {
 // notice at all.
 func (a *app) proxy(services []*url.URL) doctor.Finding {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
-		if value := a.variable(name); value != "" && !isProxy(value) {
+		if value := a.env.Lookup(name); value != "" && !isProxy(value) {
 			return doctor.Bad(fault.Usage, name+" is not the address of a proxy", "write it as http://host:port").Stopping()
 		}
 	}
@@ -208,13 +208,13 @@ func (a *app) certificates(services []*url.URL) []doctor.Finding {
 		}
 	}
 	verify := a.env.VerifySSL
-	own := a.variable("SSL_CERT_FILE") + a.variable("SSL_CERT_DIR")
+	own := a.env.Lookup("SSL_CERT_FILE") + a.env.Lookup("SSL_CERT_DIR")
 	pool, err := x509.SystemCertPool()
 	switch {
-	case verify.off:
+	case verify.Off:
 		found = append(found, doctor.Doubt("are not checked", "set GLOBUS_SDK_VERIFY_SSL to true, or to the file of a CA bundle"))
-	case verify.bundle != "":
-		found = append(found, bundle(verify.bundle))
+	case verify.Bundle != "":
+		found = append(found, bundle(verify.Bundle))
 	case !secure && len(found) == 0:
 		found = append(found, doctor.Good("not needed: both services are on this machine"))
 	case !secure:

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -29,7 +30,7 @@ func (a *app) endpointsCommand() *cobra.Command {
 				return usageError{errors.New("a text to search for is needed, or another --filter-scope, such as my-endpoints")}
 			}
 			if q.Scope != "" {
-				scope, err := oneOf(q.Scope, scopes[:]...)
+				scope, err := spelling.OneOf(q.Scope, scopes[:]...)
 				if err != nil {
 					return usageError{fmt.Errorf("--filter-scope: %w", err)}
 				}
@@ -38,7 +39,7 @@ func (a *app) endpointsCommand() *cobra.Command {
 			if c.Flags().Changed("filter-non-functional") {
 				q.NonFunctional = &nonFunctional
 			}
-			globus, err := a.connect()
+			globus, err := a.connect(wiring{})
 			if err != nil {
 				return err
 			}

@@ -145,7 +145,8 @@ func (a *app) sentence(err error) string {
 	case isAuth:
 		text = "log in: " + c.Error()
 	}
-	if step := fault.Next(err, a.who.fault()); step != "" && !strings.Contains(text, step) {
+	who, _ := a.env.Identity() // where it is not known, the step does not depend on it
+	if step := fault.Next(err, who.Fault()); step != "" && !strings.Contains(text, step) {
 		text += "; " + step
 	}
 	return text

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/export"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -36,6 +37,7 @@ func (a *app) exportCommand() *cobra.Command {
 
 func (a *app) exportKubernetesCommand() *cobra.Command {
 	kind := kindCronJob
+	source := jobsSource{env: a.env}
 	var k export.Kubernetes
 	c := &cobra.Command{
 		Use:   "kubernetes",
@@ -55,7 +57,7 @@ func (a *app) exportKubernetesCommand() *cobra.Command {
 			if err := checkImage(k.Image); err != nil {
 				return err
 			}
-			return a.export(func(in export.Input) (*export.Result, error) {
+			return a.export(source, func(in export.Input) (*export.Result, error) {
 				if kind == kindDeployment {
 					return export.Deployment(in, k)
 				}
@@ -64,7 +66,7 @@ func (a *app) exportKubernetesCommand() *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	a.jobsFlag(c)
+	source.flags(flags)
 	flags.Var(&kind, "kind", "cronjob: Kubernetes does the scheduling; deployment: runner serve does")
 	flags.StringVar(&k.Namespace, "namespace", "", "namespace of all objects (default: that of whoever applies them)")
 	flags.StringVar(&k.Image, "image", "globus-runner:latest", "image of the runner")
@@ -73,6 +75,7 @@ func (a *app) exportKubernetesCommand() *cobra.Command {
 }
 
 func (a *app) exportComposeCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
 	var image string
 	c := &cobra.Command{
 		Use:     "compose",
@@ -83,15 +86,16 @@ func (a *app) exportComposeCommand() *cobra.Command {
 			if err := checkImage(image); err != nil {
 				return err
 			}
-			return a.export(func(in export.Input) (*export.Result, error) { return export.Compose(in, image) }, "")
+			return a.export(source, func(in export.Input) (*export.Result, error) { return export.Compose(in, image) }, "")
 		},
 	}
-	a.jobsFlag(c)
+	source.flags(c.Flags())
 	c.Flags().StringVar(&image, "image", "globus-runner:latest", "image of the runner")
 	return c
 }
 
 func (a *app) exportTimersCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
 	var dir string
 	c := &cobra.Command{
 		Use:   "systemd-timers",
@@ -102,19 +106,19 @@ a schedule, runner-JOB.timer. They expect the jobs file in /etc/runner.
 Without --output-dir all of them are printed, each below its name.`,
 		Example: `  sudo runner export systemd-timers -f /etc/runner/jobs.yaml --output-dir /etc/systemd/system`,
 		Args:    arguments(0, 0),
-		RunE:    func(*cobra.Command, []string) error { return a.export(export.Timers, dir) },
+		RunE:    func(*cobra.Command, []string) error { return a.export(source, export.Timers, dir) },
 	}
-	a.jobsFlag(c)
+	source.flags(c.Flags())
 	c.Flags().StringVar(&dir, "output-dir", "", "write the units into this folder, in place of older ones of the same names")
 	return c
 }
 
 // export makes the files of a target and prints them, or writes them into dir.
-func (a *app) export(target func(export.Input) (*export.Result, error), dir string) error {
-	if a.described() {
+func (a *app) export(source jobsSource, target func(export.Input) (*export.Result, error), dir string) error {
+	if source.described() {
 		return usageError{errors.New("export needs a jobs file, and RUNNER_JOB_* describe the job instead: write the job into a file and name it with --jobs")}
 	}
-	path := a.jobsPath()
+	path := source.path()
 	sources, err := readJobs(path)
 	if err != nil {
 		return usageError{err}
@@ -193,6 +197,6 @@ func (k *exportKind) Type() string   { return "KIND" }
 
 // Set takes a kind in any case.
 func (k *exportKind) Set(s string) (err error) {
-	*k, err = oneOf(s, kindCronJob, kindDeployment)
+	*k, err = spelling.OneOf(s, kindCronJob, kindDeployment)
 	return err
 }

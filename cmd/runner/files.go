@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -30,7 +31,7 @@ func (a *app) lsCommand() *cobra.Command {
 			if strings.Contains(f.filter, "/") {
 				return usageError{fmt.Errorf("--filter %q has a / in it: it is a pattern of names", f.filter)}
 			}
-			globus, err := a.connect()
+			globus, err := a.connect(wiring{})
 			if err != nil {
 				return err
 			}
@@ -75,9 +76,9 @@ func (f *listing) depth() int {
 }
 
 // list lists a folder, and depth levels of folders below it.
-func (f *listing) list(ctx context.Context, globus *transfer.Client, at location, prefix string, depth int) ([]listed, error) {
+func (f *listing) list(ctx context.Context, globus *transfer.Client, at settings.Location, prefix string, depth int) ([]listed, error) {
 	q := f.query
-	q.Path = at.path
+	q.Path = at.Path
 	if f.filter != "" {
 		q.Filters = []string{"name:" + f.filter}
 		if depth > 0 {
@@ -85,7 +86,7 @@ func (f *listing) list(ctx context.Context, globus *transfer.Client, at location
 		}
 	}
 	var rows []listed
-	for entry, err := range globus.Ls(ctx, at.collection, q) {
+	for entry, err := range globus.Ls(ctx, at.Collection, q) {
 		if err != nil {
 			return nil, err
 		}
@@ -94,7 +95,7 @@ func (f *listing) list(ctx context.Context, globus *transfer.Client, at location
 		if entry.Type != "dir" || depth == 0 || entry.LinkTarget != "" {
 			continue
 		}
-		below := location{at.collection, strings.TrimSuffix(cmp.Or(at.path, "/~/"), "/") + "/" + entry.Name + "/"}
+		below := settings.Location{Collection: at.Collection, Path: strings.TrimSuffix(cmp.Or(at.Path, "/~/"), "/") + "/" + entry.Name + "/"}
 		more, err := f.list(ctx, globus, below, path+"/", depth-1)
 		if err != nil {
 			return nil, err
@@ -104,7 +105,7 @@ func (f *listing) list(ctx context.Context, globus *transfer.Client, at location
 	return rows, nil
 }
 
-func (f *listing) document(at location, rows []listed) any {
+func (f *listing) document(at settings.Location, rows []listed) any {
 	data := make([]any, 0, len(rows))
 	for _, row := range rows {
 		if !f.recursive {
@@ -117,7 +118,7 @@ func (f *listing) document(at location, rows []listed) any {
 			data = append(data, entry)
 		}
 	}
-	return map[string]any{"DATA_TYPE": "file_list", "endpoint": at.collection, "path": at.path, "DATA": data}
+	return map[string]any{"DATA_TYPE": "file_list", "endpoint": at.Collection, "path": at.Path, "DATA": data}
 }
 
 func (f *listing) text(w io.Writer, rows []listed) {
@@ -158,11 +159,11 @@ func (a *app) statCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			globus, err := a.connect()
+			globus, err := a.connect(wiring{})
 			if err != nil {
 				return err
 			}
-			e, err := globus.transfer.Stat(c.Context(), at.collection, at.path)
+			e, err := globus.transfer.Stat(c.Context(), at.Collection, at.Path)
 			if err != nil {
 				return err
 			}
@@ -184,12 +185,12 @@ func (a *app) mkdirCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			step := jobs.Step{Mkdir: &jobs.Mkdir{Collection: at.collection, Path: at.path}}
+			step := jobs.Step{Mkdir: &jobs.Mkdir{Collection: at.Collection, Path: at.Path}}
 			if err := step.Check(); err != nil {
 				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
-				return globus.Mkdir(ctx, at.collection, at.path)
+				return globus.Mkdir(ctx, at.Collection, at.Path)
 			})
 		},
 	}
@@ -225,7 +226,7 @@ func (a *app) renameCommand() *cobra.Command {
 
 // change does something that the service answers with a result document.
 func (a *app) change(ctx context.Context, do func(context.Context, *transfer.Client) (*transfer.Result, error)) error {
-	globus, err := a.connectToAct()
+	globus, err := a.connect(wiring{acts: true})
 	if err != nil {
 		return err
 	}

@@ -74,19 +74,3 @@ func commandHint(c *cobra.Command, word string) string {
 	}
 	return spelling.Hint(word, known...)
 }
-
-// oneOf finds the word that a flag or a variable may have, in any case.
-func oneOf[T ~string](s string, words ...T) (T, error) {
-	known := make([]string, len(words))
-	for i, w := range words {
-		if strings.EqualFold(s, string(w)) {
-			return w, nil
-		}
-		known[i] = string(w)
-	}
-	most, last := known[:len(known)-1], known[len(known)-1]
-	if len(most) == 1 {
-		return "", fmt.Errorf("%q is neither %s nor %s%s", s, most[0], last, spelling.Hint(s, known...))
-	}
-	return "", fmt.Errorf("%q is not one of %s and %s%s", s, strings.Join(most, ", "), last, spelling.Hint(s, known...))
-}

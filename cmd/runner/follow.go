@@ -18,6 +18,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -52,7 +53,7 @@ func (i *interruption) Type() string   { return "POLICY" }
 
 // Set takes one of the policies in any case.
 func (i *interruption) Set(s string) (err error) {
-	*i, err = oneOf(s, detach, cancelTask)
+	*i, err = spelling.OneOf(s, detach, cancelTask)
 	return err
 }
 
@@ -81,15 +82,15 @@ func (s *span) Set(text string) error {
 	return nil
 }
 
-// follow does an order and prints what came of it.
-func (a *app) follow(ctx context.Context, o engine.Order, f following) error {
-	o.NoWait, o.CancelOnInterrupt = f.noWait, f.onInterrupt == cancelTask
+// follow does an order and prints what came of it; with --dry-run nothing.
+// Recorded says that the ledger is told, if there is one.
+func (a *app) follow(ctx context.Context, o engine.Order, f following, recorded bool) (*resultDocument, error) {
 	if f.dryRun {
-		return a.dryRun(o)
+		return nil, a.dryRun(o)
 	}
-	do, done, err := a.recorder(ctx, a.showProgress())
+	do, done, err := a.recorder(ctx, recorded, a.showProgress())
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer done()
 	return a.await(ctx, o, f, do)
@@ -98,16 +99,16 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following) error {
 // A doer brings one order to its end.
 type doer func(context.Context, engine.Order) (*engine.Result, error)
 
-// recorder connects, and returns what does orders, with the ledger if there is to be one.
-// Ad hoc orders have none: nothing could be resumed by their key.
-func (a *app) recorder(ctx context.Context, opts ...engine.Option) (do doer, done func(), err error) {
-	globus, err := a.connectToAct()
+// recorder connects, and returns what does orders: with the ledger, if there is
+// to be one. Ad hoc orders have none: nothing could be resumed by their key.
+func (a *app) recorder(ctx context.Context, recorded bool, opts ...engine.Option) (do doer, done func(), err error) {
+	globus, err := a.connect(wiring{acts: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	e := engine.New(globus.transfer, a.log, append(opts, a.manifests())...)
 	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
-	if !a.recorded {
+	if !recorded {
 		return unrecorded, func() {}, nil
 	}
 	l, err := a.openLedger(ctx)
@@ -176,15 +177,20 @@ func (a *app) unrecorded(res *engine.Result, err error) *engine.Result {
 	return res
 }
 
-// outcome is the error that a start ends with because of a result.
-func (f *following) outcome(res *engine.Result) error {
+// do does an order as the flags say.
+func (f *following) do(ctx context.Context, o engine.Order, do doer) (*engine.Result, error) {
+	o.NoWait, o.CancelOnInterrupt = f.noWait, f.onInterrupt == cancelTask
+	ctx, cancel := f.timeout.bound(ctx)
+	defer cancel()
+	res, err := do(ctx, o)
 	switch {
-	case res.State != ledger.Skipped:
-		return res.Err
+	case err != nil || res.State != ledger.Skipped:
 	case f.skipOK:
-		return nil
+		res.Err = nil
+	default:
+		res.Err = &engine.Failure{Kind: fault.Skipped, Message: res.Note}
 	}
-	return &engine.Failure{Kind: fault.Skipped, Message: res.Note}
+	return res, err
 }
 
 // bound returns ctx with s as its timeout, if there is one.
@@ -196,21 +202,14 @@ func (s span) bound(ctx context.Context) (context.Context, context.CancelFunc) {
 }
 
 // await does an order and prints the result.
-func (a *app) await(ctx context.Context, o engine.Order, f following, do doer) error {
-	bounded, cancel := f.timeout.bound(ctx)
-	defer cancel()
-	res, err := do(bounded, o)
+func (a *app) await(ctx context.Context, o engine.Order, f following, do doer) (*resultDocument, error) {
+	res, err := f.do(ctx, o, do)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	res.Err = f.outcome(res)
 	doc := a.document(ctx, res)
-	a.results = append(a.results, doc)
 	printed := a.print(doc, doc.text)
-	if res.Err != nil {
-		return res.Err
-	}
-	return printed
+	return doc, cmp.Or(res.Err, printed)
 }
 
 // dryRun prints the documents that would be submitted, and touches nothing: one

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -22,65 +24,69 @@ const (
 	budgetWindow   = 10 * time.Second
 )
 
-// clients are the clients of the two services, for one identity.
-type clients struct {
-	account  account
+// A session is what a command has of Globus: who it is there, and the clients.
+type session struct {
+	who      *settings.Identity
+	account  settings.Account
 	transfer *transfer.Client
+	network  http.RoundTripper // the way to the services, without credentials
+}
+
+// wiring says what is special about a session. The zero value is for a command
+// that only looks.
+type wiring struct {
+	acts   bool         // it changes something at Globus: the identity is in the log
+	scopes []auth.Scope // what a service account asks tokens for; none means Transfer's
+	retry  retry.Policy // zero means that of the environment
+	// meter, unless nil, counts the requests to a service.
+	meter func(service string, next http.RoundTripper) http.RoundTripper
 }
 
 // connect stacks the layers between the clients and the network. It sends
-// nothing. Scopes are what a service account asks tokens for; none means
-// Transfer's.
-func (a *app) connect(scopes ...auth.Scope) (*clients, error) {
-	id, err := a.whoAmI()
+// nothing.
+func (a *app) connect(w wiring) (*session, error) {
+	id, err := a.env.Identity()
 	if err != nil {
 		return nil, usageError{err}
 	}
-	a.who = id
-	for _, w := range id.warnings {
+	for _, w := range id.Warnings {
 		a.log.Warn("credentials", "warning", w)
 	}
 	say := a.log.Debug
-	if a.acts {
+	if w.acts {
 		say = a.log.Info
 	}
-	say("credentials", "kind", string(id.kind), "from", id.from, "identity", id.String())
-	base, err := a.baseTransport()
+	say("credentials", "kind", string(id.Kind), "from", id.From, "identity", id.String())
+	network, err := a.network()
 	if err != nil {
 		return nil, err
 	}
-	a.warnOfPlainText(a.env.authURL(), a.env.transferURL())
-	account := id.account(a.authClient(base), scopes)
-	limited := retry.Limit(a.measured("transfer", base), budgetRequests, budgetWindow)
-	return &clients{
-		account: account,
+	a.warnOfPlainText(a.env.AuthURL(), a.env.TransferURL())
+	if w.retry == (retry.Policy{}) {
+		w.retry = a.retries()
+	}
+	if w.meter == nil {
+		w.meter = func(_ string, next http.RoundTripper) http.RoundTripper { return next }
+	}
+	account := id.Account(a.authClient(w.meter("auth", network), w.retry), w.scopes)
+	limited := retry.Limit(w.meter("transfer", network), budgetRequests, budgetWindow)
+	return &session{
+		who: id, account: account, network: network,
 		transfer: transfer.New(
-			client(retry.New(advised{account.Transport(auth.TransferServer, limited), id}, a.retries(), a.log)),
-			transfer.WithBaseURL(a.env.transferURL()), transfer.WithConsent(account.Consent),
+			client(retry.New(id.Advise(account.Transport(auth.TransferServer, limited)), w.retry, a.log)),
+			transfer.WithBaseURL(a.env.TransferURL()), transfer.WithConsent(account.Consent),
 		),
 	}, nil
 }
 
-// connectToAct connects for a command that changes something at Globus: the identity
-// it does is in the log.
-func (a *app) connectToAct() (*clients, error) {
-	a.acts = true
-	return a.connect()
-}
-
 // authClient returns a client of Globus Auth that adds no credentials.
-func (a *app) authClient(base http.RoundTripper) *auth.Client {
-	return auth.New(client(retry.New(a.measured("auth", base), a.retries(), a.log)),
-		auth.WithBaseURL(a.env.authURL()), auth.WithLogger(a.log))
+func (a *app) authClient(network http.RoundTripper, policy retry.Policy) *auth.Client {
+	return auth.New(client(retry.New(network, policy, a.log)), auth.WithBaseURL(a.env.AuthURL()), auth.WithLogger(a.log))
 }
 
 // retries is the policy that the environment asks for.
 func (a *app) retries() retry.Policy {
-	policy := retry.Policy{Retries: int(a.env.Retries), AttemptTimeout: time.Duration(a.env.Timeout)}
-	if policy.Retries == 0 {
-		policy.Retries = -1 // none
-	}
-	return policy
+	return retry.Policy{Retries: cmp.Or(int(a.env.Retries), -1), AttemptTimeout: time.Duration(a.env.Timeout)} // -1: none
 }
 
 // warnOfPlainText warns of addresses to which everything goes unencrypted.
@@ -92,14 +98,6 @@ func (a *app) warnOfPlainText(services ...*url.URL) {
 	}
 }
 
-// measured counts the requests to a service, where somebody wants to know.
-func (a *app) measured(service string, next http.RoundTripper) http.RoundTripper {
-	if a.status == nil {
-		return next
-	}
-	return a.status.Transport(service, next)
-}
-
 // client returns a client that follows no redirect: a token must not go where
 // nobody configured it to go.
 func client(rt http.RoundTripper) *http.Client {
@@ -109,8 +107,8 @@ func client(rt http.RoundTripper) *http.Client {
 	}
 }
 
-// baseTransport is the way to the network.
-func (a *app) baseTransport() (http.RoundTripper, error) {
+// network is the way to the network.
+func (a *app) network() (http.RoundTripper, error) {
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,
 		DialContext:         (&net.Dialer{Timeout: 15 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
@@ -122,17 +120,17 @@ func (a *app) baseTransport() (http.RoundTripper, error) {
 		MaxResponseHeaderBytes: 256 << 10,
 	}
 	switch verify := a.env.VerifySSL; {
-	case verify.off:
+	case verify.Off:
 		a.log.Warn("certificates are not checked (GLOBUS_SDK_VERIFY_SSL)")
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for, and said aloud
-	case verify.bundle != "":
-		pem, err := os.ReadFile(verify.bundle)
+	case verify.Bundle != "":
+		pem, err := os.ReadFile(verify.Bundle)
 		if err != nil {
 			return nil, usageError{fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %w", err)}
 		}
 		pool := x509.NewCertPool()
 		if !pool.AppendCertsFromPEM(pem) {
-			return nil, usageError{fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", verify.bundle)}
+			return nil, usageError{fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", verify.Bundle)}
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}

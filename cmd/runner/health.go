@@ -16,16 +16,9 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/status"
 )
-
-// listenAddress is RUNNER_LISTEN with a host: a port alone is on loopback.
-func (a *app) listenAddress() string {
-	if a.env.Listen == "" || strings.Contains(a.env.Listen, ":") {
-		return a.env.Listen
-	}
-	return net.JoinHostPort("127.0.0.1", a.env.Listen)
-}
 
 func (a *app) healthCommand() *cobra.Command {
 	return &cobra.Command{
@@ -33,7 +26,7 @@ func (a *app) healthCommand() *cobra.Command {
 		Short: "Check that the scheduler at RUNNER_LISTEN is alive; exit 0 if it is",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			host, port, err := net.SplitHostPort(a.listenAddress())
+			host, port, err := net.SplitHostPort(a.env.ListenAddress())
 			if err != nil {
 				return usageError{errors.New("RUNNER_LISTEN is not set to the address at which serve can be asked, such as 127.0.0.1:8080")}
 			}
@@ -60,27 +53,28 @@ func (a *app) healthCommand() *cobra.Command {
 	}
 }
 
-// newStatus makes what serve tells machines. The checks of readiness come with
-// the parts that they look at.
-func newStatus(l *ledger.Ledger, globus func() *clients, file func() error) *status.Status {
+// newStatus makes what serve tells machines.
+func newStatus(l *ledger.Ledger, jobsCheck func() error) *status.Status {
 	b := build()
-	var st *status.Status
-	st = status.New(status.Config{
+	return status.New(status.Config{
 		Version: b.Version, Commit: b.Commit, GoVersion: runtime.Version(),
 		Checks: map[string]func(context.Context) error{
 			"ledger": l.Check,
-			"token": func(ctx context.Context) error {
-				token, err := globus().account.Token(ctx, auth.TransferServer)
-				if err == nil && !token.Expires().IsZero() {
-					st.Token(auth.TransferServer, token.Expires())
-				}
-				return err
-			},
-			"jobs": func(context.Context) error { return file() },
+			"jobs":   func(context.Context) error { return jobsCheck() },
 		},
 		Vital: []string{"ledger"},
 	})
-	return st
+}
+
+// tokenCheck returns the check that there is a token for Transfer.
+func (s *server) tokenCheck(account settings.Account) func(context.Context) error {
+	return func(ctx context.Context) error {
+		token, err := account.Token(ctx, auth.TransferServer)
+		if err == nil && !token.Expires().IsZero() {
+			s.status.Token(auth.TransferServer, token.Expires())
+		}
+		return err
+	}
 }
 
 // Observe tells the metrics what the engine does.

@@ -27,13 +27,14 @@ type jobInfo struct {
 }
 
 func (a *app) jobsCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
 	c := &cobra.Command{
 		Use:     "jobs",
 		Short:   "List the jobs of the jobs file, with their last and next runs",
 		Example: `  runner jobs -F json --jmespath 'jobs[].name'`,
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			file, err := a.loadJobs()
+			file, err := source.load()
 			if err != nil {
 				return err
 			}
@@ -58,7 +59,7 @@ func (a *app) jobsCommand() *cobra.Command {
 			})
 		},
 	}
-	a.jobsFlag(c)
+	source.flags(c.Flags())
 	return c
 }
 

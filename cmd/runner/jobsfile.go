@@ -6,13 +6,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -28,55 +30,99 @@ const (
 	maxJobsFiles = 1000    // in a folder
 )
 
-// jobsFlag adds the flag that says where the jobs are. It wins over RUNNER_JOBS.
-func (a *app) jobsFlag(c *cobra.Command) {
-	c.Flags().StringVarP(&a.jobs, "jobs", "f", "", "jobs file, or folder of *.yaml and *.yml (default: $RUNNER_JOBS, then "+systemJobs+", then "+localJobs+")")
+// A jobsSource says where the jobs are: in the file or folder of --jobs, else in
+// RUNNER_JOB_*, else in RUNNER_JOBS or the files that are looked for.
+type jobsSource struct {
+	env  *settings.Environment
+	flag string // of --jobs
 }
 
-// loadJobs returns the jobs: of the file or folder that --jobs names, else the
-// one that RUNNER_JOB_* describe, else those of RUNNER_JOBS or of the files that
-// are looked for. What is wrong with them is a [usageError] around every problem.
-//
-// Names are the jobs that are asked for: those of RUNNER_JOBS if it is set and
-// RUNNER_JOB_* describe another one.
-func (a *app) loadJobs(names ...string) (*jobs.File, error) {
-	if len(names) > 0 && a.env.Jobs != "" && a.described() && !a.describesOne(names) {
-		a.jobs = a.env.Jobs
-	}
-	file, err := a.parseJobs()
-	if err != nil {
-		return nil, err
-	}
-	if a.described() && a.env.Jobs != "" {
-		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "RUNNER_JOBS", Msg: "it is set too and not used: RUNNER_JOB_* go before it"})
-	}
-	if msg := a.unusedZone(file); msg != "" {
-		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "TZ", Msg: msg})
-	}
-	return file, nil
-}
-
-// describesOne reports whether RUNNER_JOB_* describe a job of one of the names.
-func (a *app) describesOne(names []string) bool {
-	file, err := a.env.Job.file()
-	return err == nil && slices.ContainsFunc(file.Jobs, func(j *jobs.Job) bool { return slices.Contains(names, j.Name) })
+func (s *jobsSource) flags(flags *pflag.FlagSet) {
+	flags.StringVarP(&s.flag, "jobs", "f", "", "jobs file, or folder of *.yaml and *.yml (default: $RUNNER_JOBS, then "+systemJobs+", then "+localJobs+")")
 }
 
 // described reports whether the jobs are the one of RUNNER_JOB_*.
-func (a *app) described() bool { return a.jobs == "" && a.env.Job.describes() }
+func (s jobsSource) described() bool { return s.flag == "" && s.env.Job.Describes() }
 
-// jobsName says where the jobs are.
-func (a *app) jobsName() string {
-	if a.described() {
-		return jobPrefix + "*"
+// path is the file or folder that the jobs are in, if they are in one.
+func (s jobsSource) path() string {
+	if path := cmp.Or(s.flag, s.env.Jobs); path != "" {
+		return path
 	}
-	return a.jobsPath()
+	if _, err := os.Stat(systemJobs); !errors.Is(err, fs.ErrNotExist) {
+		return systemJobs
+	}
+	return localJobs
+}
+
+// String says where the jobs are.
+func (s jobsSource) String() string {
+	if s.described() {
+		return settings.JobPrefix + "*"
+	}
+	return s.path()
+}
+
+// missing reports whether nobody has named a jobs file and there is none.
+func (s jobsSource) missing() bool {
+	_, err := os.Stat(s.path())
+	return cmp.Or(s.flag, s.env.Jobs) == "" && errors.Is(err, fs.ErrNotExist)
+}
+
+// A jobsFile is the jobs, and where they were found.
+type jobsFile struct {
+	*jobs.File
+	from jobsSource
+}
+
+// load returns the jobs. What is wrong with them is a [usageError] around every
+// problem.
+//
+// Names are the jobs that are asked for: those of RUNNER_JOBS if it is set and
+// RUNNER_JOB_* describe another one.
+func (s jobsSource) load(names ...string) (*jobsFile, error) {
+	if len(names) > 0 && s.env.Jobs != "" && s.described() && !s.describesOne(names) {
+		s.flag = s.env.Jobs
+	}
+	file, err := s.read()
+	if err != nil {
+		return nil, usageError{err}
+	}
+	if s.described() && s.env.Jobs != "" {
+		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "RUNNER_JOBS", Msg: "it is set too and not used: RUNNER_JOB_* go before it"})
+	}
+	if msg := s.unusedZone(file); msg != "" {
+		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "TZ", Msg: msg})
+	}
+	return &jobsFile{file, s}, nil
+}
+
+func (s jobsSource) read() (*jobs.File, error) {
+	if s.described() {
+		return s.env.Job.File()
+	}
+	sources, err := readJobs(s.path())
+	if err != nil {
+		return nil, err
+	}
+	return s.parse(sources)
+}
+
+// parse parses what is in jobs files.
+func (s jobsSource) parse(sources []jobs.Source) (*jobs.File, error) {
+	return jobs.Parse(s.env.Lookup, sources...)
+}
+
+// describesOne reports whether RUNNER_JOB_* describe a job of one of the names.
+func (s jobsSource) describesOne(names []string) bool {
+	file, err := s.env.Job.File()
+	return err == nil && slices.ContainsFunc(file.Jobs, func(j *jobs.Job) bool { return slices.Contains(names, j.Name) })
 }
 
 // unusedZone says that TZ is not used for schedules that name no zone, if that
 // makes a difference.
-func (a *app) unusedZone(file *jobs.File) string {
-	tz := a.variable("TZ")
+func (s jobsSource) unusedZone(file *jobs.File) string {
+	tz := s.env.Lookup("TZ")
 	switch strings.TrimPrefix(tz, ":") {
 	case "", "UTC", "UTC0", "Etc/UTC", "GMT", "Zulu":
 		return ""
@@ -91,69 +137,54 @@ func (a *app) unusedZone(file *jobs.File) string {
 		return ""
 	}
 	where := "time_zone in the jobs file"
-	if a.described() {
+	if s.described() {
 		where = "RUNNER_JOB_TIME_ZONE"
 	}
 	return fmt.Sprintf("%s is not used: the schedule of %s names no zone, so it is in UTC; set %s", tz, someOf(names), where)
 }
 
-// tellEnvironment logs what the environment says about the jobs in vain.
-func (a *app) tellEnvironment(file *jobs.File) {
-	for _, w := range file.Warnings {
+// logEnvironment logs what the environment says about the jobs in vain.
+func (f *jobsFile) logEnvironment(log *slog.Logger) {
+	for _, w := range f.Warnings {
 		if w.File == "" {
-			a.log.Warn("environment", "warning", w.Error())
+			log.Warn("environment", "warning", w.Error())
 		}
 	}
 }
 
-func (a *app) parseJobs() (*jobs.File, error) {
-	if a.described() {
-		return a.env.Job.file()
+// named returns the jobs of these names; none means all.
+func (f *jobsFile) named(names []string) ([]*jobs.Job, error) {
+	if len(names) == 0 {
+		return f.Jobs, nil
 	}
-	sources, err := readJobs(a.jobsPath())
-	if err != nil {
-		return nil, usageError{err}
+	var chosen []*jobs.Job
+	for _, name := range names {
+		j, err := f.job(name)
+		if err != nil {
+			return nil, err
+		}
+		chosen = append(chosen, j)
 	}
-	return a.parseSources(sources)
+	return chosen, nil
 }
 
-// parseSources parses what is in jobs files.
-func (a *app) parseSources(sources []jobs.Source) (*jobs.File, error) {
-	file, err := jobs.Parse(a.variable, sources...)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return file, nil
-}
-
-// jobsPath is the file or folder that the jobs are in.
-func (a *app) jobsPath() string {
-	if path := cmp.Or(a.jobs, a.env.Jobs); path != "" {
-		return path
-	}
-	if _, err := os.Stat(systemJobs); !errors.Is(err, fs.ErrNotExist) {
-		return systemJobs
-	}
-	return localJobs
-}
-
-// findJob returns the job of a name.
-func (a *app) findJob(file *jobs.File, name string) (*jobs.Job, error) {
-	for _, j := range file.Jobs {
+// job returns the job of a name.
+func (f *jobsFile) job(name string) (*jobs.Job, error) {
+	for _, j := range f.Jobs {
 		if j.Name == name {
 			return j, nil
 		}
 	}
-	known := jobNames(file)
-	if a.described() {
+	known := f.names()
+	if f.from.described() {
 		return nil, usageError{fmt.Errorf("there is no job %q: RUNNER_JOB_* describe %s, and go before a jobs file that --jobs does not name", name, known[0])}
 	}
 	return nil, usageError{fmt.Errorf("there is no job %q in the jobs file%s", name, cmp.Or(spelling.Hint(name, known...), "; it has "+someOf(known)))}
 }
 
-func jobNames(file *jobs.File) []string {
-	names := make([]string, len(file.Jobs))
-	for i, j := range file.Jobs {
+func (f *jobsFile) names() []string {
+	names := make([]string, len(f.Jobs))
+	for i, j := range f.Jobs {
 		names[i] = j.Name
 	}
 	return names
@@ -166,16 +197,6 @@ func someOf(words []string) string {
 		return strings.Join(words, ", ")
 	}
 	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
-}
-
-// variable looks up a variable for the templates of jobs.
-func (a *app) variable(name string) string {
-	for _, kv := range slices.Backward(a.environ) {
-		if value, ok := strings.CutPrefix(kv, name+"="); ok {
-			return value
-		}
-	}
-	return ""
 }
 
 // readJobs reads a jobs file, or every *.yaml and *.yml in a folder.

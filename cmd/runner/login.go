@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/login"
 )
 
@@ -79,16 +80,16 @@ func (a *app) loginCommand() *cobra.Command {
 
 // run logs in and keeps the tokens.
 func (l *newLogin) run(ctx context.Context) error {
-	store := l.logins()
+	store := l.env.Logins()
 	if err := l.check(ctx, store); err != nil {
 		return err
 	}
-	base, err := l.baseTransport()
+	network, err := l.network()
 	if err != nil {
 		return err
 	}
-	l.warnOfPlainText(l.env.authURL())
-	client := l.authClient(base)
+	l.warnOfPlainText(l.env.AuthURL())
+	client := l.authClient(network, l.retries())
 	tokens, err := l.authenticate(ctx, client)
 	if err != nil {
 		return err
@@ -111,7 +112,7 @@ func (l *newLogin) run(ctx context.Context) error {
 // keep finds out who logged in and puts the login into the store. The tokens of
 // the login before are of no use any more.
 func (l *newLogin) keep(ctx context.Context, client *auth.Client, store *login.Store, tokens map[string]auth.Token) error {
-	kept := login.Login{Auth: l.env.authURL().String(), ClientID: l.cfg.ClientID, Scopes: l.cfg.Scopes.String(), Tokens: tokens}
+	kept := login.Login{Auth: l.env.AuthURL().String(), ClientID: l.cfg.ClientID, Scopes: l.cfg.Scopes.String(), Tokens: tokens}
 	if _, ok := tokens[auth.Server]; ok {
 		held := slices.Collect(maps.Values(tokens))
 		user, err := client.Userinfo(ctx, auth.NewSource(nothingMore, held...))
@@ -139,16 +140,16 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 		if store == nil {
 			return errNoPlace()
 		}
-		id, err := l.env.given()
+		id, err := l.env.Given()
 		if err != nil {
 			return usageError{err}
 		}
 		if id != nil {
-			return usageError{fmt.Errorf("%s is set, which goes before a stored login: unset it first, and CLIENT_ID too", id.from)}
+			return usageError{fmt.Errorf("%s is set, which goes before a stored login: unset it first, and CLIENT_ID too", id.From)}
 		}
 	}
 	if store != nil {
-		old, err := store.Logins(l.env.authURL().String())
+		old, err := store.Logins(l.env.AuthURL().String())
 		if err != nil && l.refreshFile == "" {
 			return usageError{fmt.Errorf("the stored login: %w", err)}
 		}
@@ -156,18 +157,18 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 			l.cfg.ClientID = cmp.Or(l.cfg.ClientID, old[0].ClientID)
 		}
 	}
-	l.cfg.ClientID = strings.ToLower(l.cfg.ClientID)
+	id, wrongID := settings.UUID("client id", l.cfg.ClientID)
 	switch {
 	case l.cfg.ClientID == "":
 		return usageError{errors.New("--client-id is missing: it is the client UUID of a native app, to be registered on https://app.globus.org/settings/developers; see runner login --help")}
-	case !isUUID(l.cfg.ClientID):
+	case wrongID != nil:
 		return usageError{errors.New("--client-id is not a UUID: copy the client UUID of a native app from https://app.globus.org/settings/developers")}
 	case l.cfg.Prompt != "" && l.cfg.Prompt != "login":
 		return usageError{fmt.Errorf("--prompt: %q is not login", l.cfg.Prompt)}
 	case l.refreshFile != "" && l.cfg.Online:
 		return usageError{errors.New("--refresh-token-file and --no-refresh exclude each other")}
 	}
-	l.cfg.Scopes = login.DefaultScopes()
+	l.cfg.ClientID, l.cfg.Scopes = id, login.DefaultScopes()
 	if l.refreshFile != "" {
 		l.cfg.Scopes = auth.Scopes{{Name: auth.TransferAll}}
 	}
@@ -182,6 +183,11 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 		return usageError{fmt.Errorf("the login could not be kept: %w", err)}
 	}
 	return nil
+}
+
+// errNoPlace says that there is no place for logins.
+func errNoPlace() error {
+	return usageError{errors.New("neither XDG_CONFIG_HOME nor HOME is an absolute path, so there is no place for the login: set one of them")}
 }
 
 // authenticate has the person log in: in a browser of this machine that comes

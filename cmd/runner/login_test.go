@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"html"
 	"io"
@@ -18,9 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/login"
 )
 
 // simToken matches a token of the simulator.
@@ -182,36 +179,5 @@ func TestABrowserGetsNoSecretOfTheProgram(t *testing.T) {
 	want := []string{"PATH=/bin", "XDG_RUNTIME_DIR=/run", "HOME=/home", "LC_ALL=C"}
 	if got := a.browserEnviron(); !slices.Equal(got, want) {
 		t.Errorf("the browser gets %q, want %q", got, want)
-	}
-}
-
-func TestALogSaysWhatToDoWhenThereIsNoTokenAnyMore(t *testing.T) {
-	gone := &login.Error{Reason: "revoked"}
-	source := auth.NewSource(func(context.Context, string) (map[string]auth.Token, error) { return nil, gone })
-	id := &identity{kind: refreshToken, clientID: simAppID(), from: "RUNNER_REFRESH_TOKEN"}
-	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://globus.test/", http.NoBody)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resp, err := advised{source.Transport(auth.TransferServer, nil), id}.RoundTrip(r)
-	if err == nil {
-		_ = resp.Body.Close() // there should be none
-	}
-	want := "get a token: revoked; log in again: runner login --client-id " + simAppID() + " --refresh-token-file FILE, and give the new token in RUNNER_REFRESH_TOKEN"
-	if !errors.Is(err, gone) || err.Error() != want {
-		t.Errorf("got %v\nwant %s", err, want)
-	}
-}
-
-func TestTheCommandInAMessageIsOneForAShell(t *testing.T) {
-	for text, want := range map[string]string{
-		"a[*b]":           "'a[*b]'",
-		"it's $(evil) `x": `'it'\''s $(evil) ` + "`x'",
-		"b\u202ea\x1b[1m": "'b?a?[1m'",
-		"two\nlines":      "'two?lines'",
-	} {
-		if got := quote(text); got != want {
-			t.Errorf("%q becomes %s, want %s", text, got, want)
-		}
 	}
 }

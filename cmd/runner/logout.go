@@ -31,19 +31,19 @@ func (a *app) logoutCommand() *cobra.Command {
 
 // logout ends all logins at the service.
 func (a *app) logout(ctx context.Context, force bool) error {
-	store := a.logins()
+	store := a.env.Logins()
 	if store == nil {
 		return errNoPlace()
 	}
-	all, err := store.Logins(a.env.authURL().String())
+	all, err := store.Logins(a.env.AuthURL().String())
 	if err != nil {
 		return usageError{fmt.Errorf("the stored login: %w", err)}
 	}
-	base, err := a.baseTransport()
+	network, err := a.network()
 	if err != nil {
 		return err
 	}
-	client := a.authClient(base)
+	client := a.authClient(network, a.retries())
 	type ended struct {
 		ClientID string `json:"client_id"`
 		Username string `json:"username"`

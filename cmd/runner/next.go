@@ -58,6 +58,7 @@ func (r *nextResult) text(w io.Writer) {
 }
 
 func (a *app) nextCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
 	var from instant
 	var count int
 	var explain bool
@@ -75,15 +76,15 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 			if count < 1 || count > maxNext {
 				return usageError{fmt.Errorf("--count %d: want a number from 1 to %d", count, maxNext)}
 			}
-			file, err := a.loadJobs(names...)
+			file, err := source.load(names...)
 			if err != nil {
 				return err
 			}
-			scheduled, err := a.scheduledJobs(file, names)
+			scheduled, err := file.scheduled(names)
 			if err != nil {
 				return err
 			}
-			a.tellEnvironment(file)
+			file.logEnvironment(a.log)
 			begin := time.Now()
 			if !from.IsZero() {
 				begin = from.Add(-1) // an occurrence at that very instant counts
@@ -96,19 +97,19 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 		},
 	}
 	flags := c.Flags()
-	a.jobsFlag(c)
+	source.flags(flags)
 	flags.Var(&from, "from", "begin at this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
 	flags.IntVar(&count, "count", 10, "how many occurrences to print")
 	flags.BoolVar(&explain, "explain", false, "say what daylight saving does to them, and what may surprise in a schedule")
 	return c
 }
 
-// scheduledJobs returns the jobs of these names, which must have a schedule, or
+// scheduled returns the jobs of these names, which must have a schedule, or
 // all that have one and are not suspended.
-func (a *app) scheduledJobs(file *jobs.File, names []string) ([]*jobs.Job, error) {
+func (f *jobsFile) scheduled(names []string) ([]*jobs.Job, error) {
 	var scheduled []*jobs.Job
 	for _, name := range names {
-		j, err := a.findJob(file, name)
+		j, err := f.job(name)
 		switch {
 		case err != nil:
 			return nil, err
@@ -123,7 +124,7 @@ func (a *app) scheduledJobs(file *jobs.File, names []string) ([]*jobs.Job, error
 	if len(names) > 0 {
 		return scheduled, nil
 	}
-	for _, j := range file.Jobs {
+	for _, j := range f.Jobs {
 		if j.Schedule != nil && !j.Suspend {
 			scheduled = append(scheduled, j)
 		}

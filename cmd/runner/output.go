@@ -14,6 +14,7 @@ import (
 	"github.com/jmespath-community/go-jmespath"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // An output says how results are printed.
@@ -40,7 +41,7 @@ func (f *format) Type() string { return "FORMAT" }
 
 // Set takes a format in any case, as globus-cli does.
 func (f *format) Set(s string) (err error) {
-	*f, err = oneOf(s, formatText, formatJSON)
+	*f, err = spelling.OneOf(s, formatText, formatJSON)
 	return err
 }
 

@@ -6,52 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/uuid"
-
 	"github.com/globus-runner/globus-runner/globussim"
 )
-
-const someID = "0b6c8f2e-0000-4000-8000-000000000001"
-
-func TestLocations(t *testing.T) {
-	good := map[string]location{
-		someID:                             {someID, ""},
-		strings.ToUpper(someID) + ":/a b/": {someID, "/a b/"},
-		someID + ":~/x":                    {someID, "/~/x"},
-		someID + ":~":                      {someID, "/~/"},
-		someID + ":/with:colon":            {someID, "/with:colon"},
-	}
-	for text, want := range good {
-		if got, err := parseLocation(text); err != nil || got != want {
-			t.Errorf("parseLocation(%q): got %+v, %v, want %+v", text, got, err, want)
-		}
-	}
-	for _, text := range []string{"", "lab:/x", someID + "/x", someID + ":x", someID + ":/a\nb", someID + ":~x"} {
-		if got, err := parseLocation(text); err == nil {
-			t.Errorf("parseLocation(%q): got %+v, want an error", text, got)
-		}
-	}
-}
-
-func FuzzParseLocation(f *testing.F) {
-	f.Add(someID + ":/x")
-	f.Add(someID + ":~/")
-	f.Fuzz(func(t *testing.T, text string) {
-		l, err := parseLocation(text)
-		if err != nil {
-			if l != (location{}) && l.path != "" {
-				t.Errorf("got %+v and %v, want one of them", l, err)
-			}
-			return
-		}
-		if uuid.Validate(l.collection) != nil || (l.path != "" && !strings.HasPrefix(l.path, "/")) {
-			t.Errorf("parseLocation(%q): got %+v", text, l)
-		}
-		if again, err := parseLocation(l.collection + ":" + l.path); err != nil || again != l {
-			t.Errorf("parseLocation(%q): got %+v, and from that %+v, %v", text, l, again, err)
-		}
-	})
-}
 
 func TestSpans(t *testing.T) {
 	good := map[string]time.Duration{"30": 30 * time.Second, "1.5h": 90 * time.Minute, "10ms": 10 * time.Millisecond}
@@ -122,16 +78,6 @@ func TestCollectionOptions(t *testing.T) {
 	}
 }
 
-func TestAnUnnamedJobIsNamedAfterItsPaths(t *testing.T) {
-	a, b := location{someID, "/a"}, location{someID, "/b"}
-	if first, second := nameFor(a, b), nameFor(a, b); first != second {
-		t.Error("the same paths give two names")
-	}
-	if nameFor(a, b) == nameFor(b, a) {
-		t.Error("other paths give the same name")
-	}
-}
-
 func TestSizesForPeople(t *testing.T) {
 	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 73_400_320: "73.4 MB", 5e15: "5.0 PB"} {
 		if got := size(n); got != want {
@@ -149,21 +95,6 @@ func TestTheSimulatorWarnsOfOtherMachines(t *testing.T) {
 		a.warnOfStrangers(address)
 		if got := strings.Contains(said.String(), "level=WARN"); got != want {
 			t.Errorf("%s: warns: %t, want %t", address, got, want)
-		}
-	}
-}
-
-func TestEveryVariableHasAMeaning(t *testing.T) {
-	a := newApp([]string{"CLIENT_SECRET=hush", "CLIENT_ID="}, nil, nil, nil)
-	for _, v := range a.variables() {
-		if v.Meaning == "" {
-			t.Errorf("%s has no meaning", v.Name)
-		}
-		if v.Name == "CLIENT_SECRET" && (!v.Set || v.Value != "") {
-			t.Errorf("got %+v, want it set and not shown", v)
-		}
-		if v.Name == "CLIENT_ID" && v.Set {
-			t.Error("an empty variable counts as set")
 		}
 	}
 }

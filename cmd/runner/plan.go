@@ -47,6 +47,7 @@ type plannedMkdir struct {
 }
 
 func (a *app) planCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
 	var scheduledFor string
 	c := &cobra.Command{
 		Use:   "plan JOB",
@@ -56,11 +57,11 @@ func (a *app) planCommand() *cobra.Command {
   runner plan nightly -F json --jmespath 'steps[].transfer.DATA[].source_path'`,
 		Args: arguments(1, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
-			file, err := a.loadJobs(args...)
+			file, err := source.load(args...)
 			if err != nil {
 				return err
 			}
-			job, err := a.findJob(file, args[0])
+			job, err := file.job(args[0])
 			if err != nil {
 				return err
 			}
@@ -75,7 +76,7 @@ func (a *app) planCommand() *cobra.Command {
 			return a.print(p, p.show)
 		},
 	}
-	a.jobsFlag(c)
+	source.flags(c.Flags())
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
 	return c
 }

@@ -31,12 +31,11 @@ func (r *reporting) flags(flags *pflag.FlagSet) {
 	flags.StringVar(&r.output, "output", "", "write task_id, state, bytes, files and exit_code to this file, as key=value lines")
 }
 
-// tell writes the reports on what was done about the orders, and on err, with
+// writeReports writes the reports on what was done about the orders, and on err, with
 // which the command ends. A file that cannot be written changes nothing about
 // the run, so it is logged.
-func (a *app) tell(ctx context.Context, files reporting, orders []engine.Order, err error) {
+func (a *app) writeReports(ctx context.Context, files reporting, docs []*resultDocument, orders []engine.Order, err error) {
 	came := report.Report{ExitCode: exitStatus(ctx, err)}
-	docs := a.results
 	if len(docs) == 0 && err != nil { // it ended before there was a result, or even a job
 		if len(orders) == 0 {
 			orders = []engine.Order{{Job: &jobs.Job{}}}
@@ -58,7 +57,7 @@ func (a *app) tell(ctx context.Context, files reporting, orders []engine.Order, 
 		{files.summary, os.O_TRUNC, report.Summary},
 		{files.output, os.O_TRUNC, report.Outputs},
 	}
-	if ci := a.env.CI; ci.github() {
+	if ci := a.env.CI; ci.OnGitHub() {
 		// What else the step does writes into these files too. A flag that
 		// names one of them asks for no more than this.
 		targets = slices.DeleteFunc(targets, func(t target) bool { return t.file == ci.GitHubSummary || t.file == ci.GitHubOutput })
@@ -91,7 +90,7 @@ func (a *app) writeReport(name string, mode int, write func(io.Writer, report.Re
 // Annotations go to standard error: GitHub reads both streams, and results on
 // standard output stay what they are.
 func (a *app) annotate(err error) {
-	if err == nil || !a.env.CI.github() {
+	if err == nil || !a.env.CI.OnGitHub() {
 		return
 	}
 	list := []report.Annotation{{Title: "runner", Message: a.sentence(err)}}

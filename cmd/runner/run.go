@@ -33,9 +33,8 @@ without any flag.`
 
 func (a *app) runCommand() *cobra.Command {
 	var f following
+	w := work{source: jobsSource{env: a.env}}
 	var r reporting
-	var scheduledFor string
-	var all bool
 	c := &cobra.Command{
 		Use:   "run [JOB...]",
 		Short: "Run one occurrence of jobs now: submit, wait, report",
@@ -45,142 +44,136 @@ func (a *app) runCommand() *cobra.Command {
 		Args: arguments(0, 1000),
 		// The reports tell about a wrong environment too.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
-		RunE: func(c *cobra.Command, args []string) error {
-			orders, err := a.orders(args, all, scheduledFor)
+		RunE: func(c *cobra.Command, names []string) error {
+			w.names = names
+			err := a.ready(c)
 			if err == nil {
-				a.recorded = true
-				err = a.runAll(c.Context(), orders, f, len(args) > 1 || all)
+				err = w.find(time.Now())
+			}
+			var docs []*resultDocument
+			if err == nil {
+				docs, err = a.runAll(c.Context(), w, f)
 			}
 			if !f.dryRun {
-				a.tell(c.Context(), r, orders, err)
+				a.writeReports(c.Context(), r, docs, w.orders, err)
 			}
 			return err
 		},
 	}
 	f.flags(c.Flags())
 	r.flags(c.Flags())
-	a.jobsFlag(c)
-	c.Flags().BoolVar(&all, "all", false, "run every job of the jobs file")
-	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z; last: the newest at which the job was due")
+	w.source.flags(c.Flags())
+	c.Flags().BoolVar(&w.all, "all", false, "run every job of the jobs file")
+	c.Flags().StringVar(&w.scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z; last: the newest at which the job was due")
 	return c
 }
 
-// orders prepares the start and finds out what there is to do.
-func (a *app) orders(names []string, all bool, scheduledFor string) ([]engine.Order, error) {
-	if err := a.ready(); err != nil {
-		return nil, err
-	}
-	chosen, err := a.choose(names, all)
-	if err != nil {
-		return nil, err
-	}
-	if scheduledFor == lastOccurrence {
-		return lastOrders(chosen, time.Now())
-	}
-	key, fresh, err := a.env.Occurrence.key(scheduledFor)
-	if err != nil {
-		return nil, err
-	}
-	at := key.Due()
-	if at.IsZero() {
-		at = time.Now().UTC()
-	}
-	var orders []engine.Order
-	for _, job := range chosen {
-		orders = append(orders, engine.Order{Job: job, Key: key, At: at, Fresh: fresh})
-	}
-	return orders, nil
+// work is what "runner run" was asked to do.
+type work struct {
+	source       jobsSource
+	names        []string
+	all          bool
+	scheduledFor string
+
+	orders     []engine.Order // what there is to do
+	unrecorded bool           // no ledger is asked for, and the job of RUNNER_JOB_* needs none
 }
 
-// choose finds the jobs to run.
-func (a *app) choose(names []string, all bool) ([]*jobs.Job, error) {
-	if len(names) > 0 && all {
-		return nil, usageError{errors.New("--all and names of jobs exclude each other")}
-	}
-	if len(names) == 0 && !all && !a.described() {
-		return nil, a.nothingNamed()
-	}
-	file, err := a.loadJobs(names...)
-	if err == nil && a.described() && a.env.State == "" {
-		a.env.State = stateNone
-	}
-	if err != nil || len(names) == 0 {
-		return allJobs(file), err
-	}
-	var chosen []*jobs.Job
-	for _, name := range names {
-		job, err := a.findJob(file, name)
-		if err != nil {
-			return nil, err
-		}
-		chosen = append(chosen, job)
-	}
-	return chosen, nil
-}
-
-// nothingNamed says which jobs could have been named.
-func (a *app) nothingNamed() error {
-	if file, err := a.loadJobs(); err == nil {
-		return usageError{fmt.Errorf("no job is named, and RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION, which must both be set, describe none: "+
-			"name one of %s, or --all", someOf(jobNames(file)))}
-	}
-	_, err := a.env.Job.file()
-	return err
-}
-
-func allJobs(file *jobs.File) []*jobs.Job {
-	if file == nil {
-		return nil
-	}
-	return file.Jobs
-}
-
-// runAll does the orders side by side and prints what came of them.
-func (a *app) runAll(ctx context.Context, orders []engine.Order, f following, list bool) error {
-	if !list {
-		return a.follow(ctx, orders[0], f)
-	}
-	results := make([]*engine.Result, len(orders))
-	errs := make([]error, len(orders))
-	if f.dryRun {
-		for i, o := range orders {
-			errs[i] = a.dryRun(o)
-		}
-		return errors.Join(errs...)
-	}
-	do, done, err := a.recorder(ctx)
+// find finds out what there is to do.
+func (w *work) find(now time.Time) error {
+	chosen, err := w.choose()
 	if err != nil {
 		return err
 	}
+	if w.scheduledFor == lastOccurrence {
+		w.orders, err = lastOrders(chosen, now)
+		return err
+	}
+	key, fresh, err := w.source.env.Occurrence.Key(w.scheduledFor)
+	if err != nil {
+		return usageError{err}
+	}
+	at := key.Due()
+	if at.IsZero() {
+		at = now.UTC()
+	}
+	for _, job := range chosen {
+		w.orders = append(w.orders, engine.Order{Job: job, Key: key, At: at, Fresh: fresh})
+	}
+	return nil
+}
+
+// choose finds the jobs to run.
+func (w *work) choose() ([]*jobs.Job, error) {
+	if len(w.names) > 0 && w.all {
+		return nil, usageError{errors.New("--all and names of jobs exclude each other")}
+	}
+	if len(w.names) == 0 && !w.all && !w.source.described() {
+		return nil, w.nothingNamed()
+	}
+	file, err := w.source.load(w.names...)
+	if err != nil {
+		return nil, err
+	}
+	w.unrecorded = file.from.described() && w.source.env.State == ""
+	return file.named(w.names)
+}
+
+// nothingNamed says which jobs could have been named.
+func (w *work) nothingNamed() error {
+	if file, err := w.source.load(); err == nil {
+		return usageError{fmt.Errorf("no job is named, and RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION, which must both be set, describe none: "+
+			"name one of %s, or --all", someOf(file.names()))}
+	}
+	_, err := w.source.env.Job.File()
+	return usageError{err}
+}
+
+// runAll does the orders side by side and prints what came of them: of several
+// a list.
+func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocument, error) {
+	if len(w.names) < 2 && !w.all {
+		doc, err := a.follow(ctx, w.orders[0], f, !w.unrecorded)
+		if doc == nil {
+			return nil, err
+		}
+		return []*resultDocument{doc}, err
+	}
+	errs := make([]error, len(w.orders))
+	if f.dryRun {
+		for i, o := range w.orders {
+			errs[i] = a.dryRun(o)
+		}
+		return nil, errors.Join(errs...)
+	}
+	do, done, err := a.recorder(ctx, !w.unrecorded)
+	if err != nil {
+		return nil, err
+	}
 	defer done()
+	results := make([]*engine.Result, len(w.orders))
 	var wg sync.WaitGroup
-	for i, o := range orders {
-		o.NoWait, o.CancelOnInterrupt = f.noWait, f.onInterrupt == cancelTask
-		wg.Go(func() {
-			bounded, cancel := f.timeout.bound(ctx)
-			defer cancel()
-			results[i], errs[i] = do(bounded, o)
-		})
+	for i, o := range w.orders {
+		wg.Go(func() { results[i], errs[i] = f.do(ctx, o, do) })
 	}
 	wg.Wait()
-	docs := []*resultDocument{}
+	var docs []*resultDocument
+	begun := []*resultDocument{}
 	for i, res := range results {
 		if res == nil {
-			a.results = append(a.results, a.undone(ctx, orders[i], errs[i]))
+			docs = append(docs, a.undone(ctx, w.orders[i], errs[i]))
 			continue
 		}
-		res.Err = f.outcome(res)
 		doc := a.document(ctx, res)
-		docs = append(docs, doc)
-		a.results = append(a.results, doc)
+		docs, begun = append(docs, doc), append(begun, doc)
 		errs[i] = res.Err
 	}
-	printed := a.print(map[string]any{"runs": docs}, func(w io.Writer) {
-		for _, d := range docs {
+	printed := a.print(map[string]any{"runs": begun}, func(w io.Writer) {
+		for _, d := range begun {
 			d.text(w)
 		}
 	})
-	return worst(ctx, append(errs, printed))
+	return docs, worst(ctx, append(errs, printed))
 }
 
 // worst returns the error with the gravest exit status, as a whole list.

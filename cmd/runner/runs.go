@@ -100,7 +100,7 @@ func (a *app) runsCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			q.Since = since.Time.Time
 			if state != "" {
-				s, err := oneOf(state, ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped)
+				s, err := spelling.OneOf(state, ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped)
 				if err != nil {
 					return usageError{fmt.Errorf("--state: %w", err)}
 				}
@@ -161,7 +161,7 @@ func (a *app) knownJob(ctx context.Context, l *ledger.Ledger, name string) error
 		return err
 	}
 	known := slices.Collect(maps.Keys(latest))
-	if file, err := a.loadJobs(); err == nil { // what was run counts without a jobs file too
+	if file, err := (jobsSource{env: a.env}).load(); err == nil { // what was run counts without a jobs file too
 		for _, j := range file.Jobs {
 			known = append(known, j.Name)
 		}

@@ -16,6 +16,8 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/settings"
+	"github.com/globus-runner/globus-runner/internal/status"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -35,6 +37,7 @@ and the next start follows them.`
 const pruneEvery = time.Hour
 
 func (a *app) serveCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
 	var onInterrupt interruption
 	var shortToken bool
 	c := &cobra.Command{
@@ -43,13 +46,16 @@ func (a *app) serveCommand() *cobra.Command {
 		Long:  aboutServe,
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			s := &server{app: a, cancelTasks: onInterrupt == cancelTask, shortToken: shortToken, newHistory: make(chan jobs.History, 1), hangups: make(chan os.Signal, 1)}
+			s := &server{
+				app: a, source: source, cancelTasks: onInterrupt == cancelTask, shortToken: shortToken,
+				newHistory: make(chan jobs.History, 1), hangups: make(chan os.Signal, 1),
+			}
 			signal.Notify(s.hangups, syscall.SIGHUP) // before the jobs are read, so that no change is missed
 			defer signal.Stop(s.hangups)
 			return s.serve(c.Context())
 		},
 	}
-	a.jobsFlag(c)
+	source.flags(c.Flags())
 	c.Flags().BoolVar(&shortToken, "allow-short-token", false, "start even if the access token may expire before the next run and cannot be renewed")
 	c.Flags().Var(&onInterrupt, "on-interrupt", "what happens to the tasks when serve is stopped: detach (they go on) or cancel")
 	return c
@@ -57,10 +63,11 @@ func (a *app) serveCommand() *cobra.Command {
 
 // A server is one start of the scheduler.
 type server struct {
-	*app
+	app         *app
+	source      jobsSource
 	cancelTasks bool
 	shortToken  bool // one that may end before the next run will do
-	file        *jobs.File
+	status      *status.Status
 	reloader    *reloader         // nil for a job of the environment, which does not change
 	hangups     chan os.Signal    // asks for a reload
 	newHistory  chan jobs.History // holds that of a reload until it is taken
@@ -68,34 +75,36 @@ type server struct {
 
 // serve runs the scheduler until ctx ends.
 func (s *server) serve(ctx context.Context) error {
-	if s.variable("GOGC") == "" {
+	a := s.app
+	if a.env.Lookup("GOGC") == "" {
 		debug.SetGCPercent(50) // it is idle most of the time, and never in a hurry
 	}
-	defer s.stderr.spooled(func(n int64) {
-		s.log.Warn("log lines were lost because nobody read them in time", "count", n)
+	defer a.stderr.spooled(func(n int64) {
+		a.log.Warn("log lines were lost because nobody read them in time", "count", n)
 	})()
-	var err error
-	if s.file, err = s.jobs(); err != nil {
+	file, err := s.load()
+	if err != nil {
 		return err
 	}
-	l, err := s.needLedger(ctx)
+	l, err := a.needLedger(ctx)
 	if err != nil {
 		return err
 	}
 	defer l.Close() //nolint:errcheck // every write was checked
-	var globus *clients
-	s.status = newStatus(l, func() *clients { return globus }, s.checkJobs)
-	if globus, err = s.connectToAct(); err != nil {
+	s.status = newStatus(l, s.checkJobs)
+	globus, err := a.connect(wiring{acts: true, meter: s.status.Transport})
+	if err != nil {
 		return err
 	}
-	if err := s.checkLife(); err != nil {
+	s.status.Require("token", s.tokenCheck(globus.account))
+	if err := s.checkLife(globus.who, file); err != nil {
 		return err
 	}
 	if _, err := globus.account.Token(ctx, auth.TransferServer); err != nil {
 		if exitStatus(ctx, err) == exitCredentials {
 			return err // no occurrence could ever start
 		}
-		s.log.Warn("no token yet, the service is out of reach", "err", err)
+		a.log.Warn("no token yet, the service is out of reach", "err", err)
 	}
 	me := holder()
 	release, err := l.Serve(ctx, me)
@@ -103,17 +112,21 @@ func (s *server) serve(ctx context.Context) error {
 		return unusableLedger(err)
 	}
 	defer release()
-	return s.schedule(ctx, globus, l, me)
+	return s.schedule(ctx, file, engine.NewScheduler(engine.SchedulerConfig{
+		Engine: engine.New(globus.transfer, a.log, a.manifests(), engine.WithObserver(s)),
+		Ledger: l, Holder: me, Lease: lease, Log: a.log,
+		CancelOnInterrupt: s.cancelTasks,
+	}), l)
 }
 
 // checkLife refuses a token that cannot be renewed and may not live until the
 // next run.
-func (s *server) checkLife() error {
-	until, known, bounded := s.who.lasts()
+func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
+	until, known, bounded := who.Lasts()
 	if !bounded || s.shortToken {
 		return nil
 	}
-	scheduled, err := s.scheduledJobs(s.file, nil)
+	scheduled, err := file.scheduled(nil)
 	if err != nil {
 		return err
 	}
@@ -124,7 +137,7 @@ func (s *server) checkLife() error {
 	case !known:
 		return usageError{fmt.Errorf("nobody knows whether the token in %s lives until the next run, of %s at %s: "+
 			"set RUNNER_ACCESS_TOKEN_EXPIRES, or start with --allow-short-token if the token will be replaced in time",
-			s.who.from, coming[0].Job, coming[0].Start.Format(time.RFC3339))}
+			who.From, coming[0].Job, coming[0].Start.Format(time.RFC3339))}
 	case until.Before(coming[0].Start):
 		return usageError{fmt.Errorf("the token ends at %s, before the next run, of %s at %s, and cannot be renewed: "+
 			"use a service account or a refresh token, or start with --allow-short-token if the token will be replaced in time",
@@ -134,18 +147,13 @@ func (s *server) checkLife() error {
 }
 
 // schedule runs the scheduler beside what feeds it.
-func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger, me string) error {
+func (s *server) schedule(ctx context.Context, file *jobsFile, scheduler *engine.Scheduler, l *ledger.Ledger) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	scheduler := engine.NewScheduler(engine.SchedulerConfig{
-		Engine: engine.New(globus.transfer, s.log, s.manifests(), engine.WithObserver(s)),
-		Ledger: l, Holder: me, Lease: lease, Log: s.log,
-		CancelOnInterrupt: s.cancelTasks,
-	})
 	var beside sync.WaitGroup
 	beside.Go(func() { s.reload(ctx, scheduler) })
-	beside.Go(func() { s.prune(ctx, l) })
-	if address := s.listenAddress(); address != "" {
+	beside.Go(func() { s.prune(ctx, l, file.History) })
+	if address := s.app.env.ListenAddress(); address != "" {
 		beside.Go(func() { s.status.Watch(ctx) })
 		beside.Go(func() {
 			if err := s.status.Serve(ctx, address); err != nil {
@@ -153,12 +161,12 @@ func (s *server) schedule(ctx context.Context, globus *clients, l *ledger.Ledger
 			}
 		})
 	}
-	err := scheduler.Run(ctx, s.file.Jobs)
+	err := scheduler.Run(ctx, file.Jobs)
 	stop(err)
 	beside.Wait()
 	cause := context.Cause(ctx)
 	if sig, ok := errors.AsType[caught](cause); ok && err == nil {
-		s.log.Info("stopped", "signal", sig.Error())
+		s.app.log.Info("stopped", "signal", sig.Error())
 		return nil // it was asked to
 	}
 	if usage, ok := errors.AsType[usageError](cause); ok && err == nil {
@@ -175,31 +183,32 @@ func (s *server) checkJobs() error {
 	return s.reloader.check()
 }
 
-// jobs reads the jobs that are to be run.
-func (s *server) jobs() (*jobs.File, error) {
-	if !s.described() {
+// load reads the jobs that are to be run.
+func (s *server) load() (*jobsFile, error) {
+	described := s.source.described()
+	if !described {
 		s.reloader = &reloader{
-			look:  func() look { return lookAt(s.jobsPath()) },
+			look:  func() look { return lookAt(s.source.path()) },
 			parse: s.parse,
-			log:   s.log,
-			seen:  lookAt(s.jobsPath()).sum, // first: a change from here on is seen later
+			log:   s.app.log,
+			seen:  lookAt(s.source.path()).sum, // first: a change from here on is seen later
 		}
 	}
-	file, err := s.loadJobs()
+	file, err := s.source.load()
 	debug.FreeOSMemory() // parsing takes much more than the jobs do
 	if err != nil {
 		return nil, err
 	}
-	if s.described() && file.Jobs[0].Schedule == nil {
+	if described && file.Jobs[0].Schedule == nil {
 		return nil, usageError{errors.New("RUNNER_JOB_SCHEDULE is not set: serve needs to know when the job is due, such as 0 2 * * *; runner run does it once, now")}
 	}
-	s.tellEnvironment(file)
+	file.logEnvironment(s.app.log)
 	return file, nil
 }
 
 // parse parses jobs files for a process that goes on.
 func (s *server) parse(sources []jobs.Source) (*jobs.File, error) {
-	file, err := s.parseSources(sources)
+	file, err := s.source.parse(sources)
 	debug.FreeOSMemory() // parsing takes much more than the jobs do
 	return file, err
 }
@@ -226,23 +235,22 @@ func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler) {
 		case <-ctx.Done():
 			return
 		case <-s.hangups:
-			s.log.Info("there is nothing to reload: the job comes from RUNNER_JOB_*, which are read at the start; restart to change it")
+			s.app.log.Info("there is nothing to reload: the job comes from RUNNER_JOB_*, which are read at the start; restart to change it")
 		}
 	}
 }
 
 // prune forgets old runs from time to time.
-func (s *server) prune(ctx context.Context, l *ledger.Ledger) {
+func (s *server) prune(ctx context.Context, l *ledger.Ledger, keep jobs.History) {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
-	keep := s.file.History
 	for {
 		n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns})
 		if err != nil && ctx.Err() == nil {
-			s.log.Error("old runs could not be forgotten", "err", err)
+			s.app.log.Error("old runs could not be forgotten", "err", err)
 		}
 		if n > 0 {
-			s.log.Info("old runs forgotten", "count", n)
+			s.app.log.Info("old runs forgotten", "count", n)
 		}
 		select {
 		case <-ctx.Done():

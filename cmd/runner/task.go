@@ -14,6 +14,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -28,7 +29,7 @@ func (a *app) taskCommand() *cobra.Command {
 }
 
 // onTask makes a command with the id of a task as its argument.
-func (a *app) onTask(use, short string, do func(ctx context.Context, globus *clients, id string) error) *cobra.Command {
+func (a *app) onTask(use, short string, do func(ctx context.Context, globus *session, id string) error) *cobra.Command {
 	return &cobra.Command{
 		Use:   use + " TASK_ID",
 		Short: short,
@@ -38,7 +39,7 @@ func (a *app) onTask(use, short string, do func(ctx context.Context, globus *cli
 			if err != nil {
 				return err
 			}
-			globus, err := a.connect()
+			globus, err := a.connect(wiring{})
 			if err != nil {
 				return err
 			}
@@ -64,14 +65,14 @@ func (a *app) taskListCommand() *cobra.Command {
 				q.Label, q.ExcludeLabel, q.LabelPattern, q.ExcludeLabelPattern = "", "", label, notLabel
 			}
 			if kind != "" {
-				known, err := oneOf(kind, "TRANSFER", "DELETE")
+				known, err := spelling.OneOf(kind, "TRANSFER", "DELETE")
 				if err != nil {
 					return usageError{fmt.Errorf("--filter-type: %w", err)}
 				}
 				q.Types = []string{known}
 			}
 			for i, s := range q.Statuses {
-				status, err := oneOf(s, transfer.Active, transfer.Inactive, transfer.Succeeded, transfer.Failed)
+				status, err := spelling.OneOf(s, transfer.Active, transfer.Inactive, transfer.Succeeded, transfer.Failed)
 				if err != nil {
 					return usageError{fmt.Errorf("--filter-status: %w", err)}
 				}
@@ -79,7 +80,7 @@ func (a *app) taskListCommand() *cobra.Command {
 			}
 			q.Requested = transfer.Span{From: from.Time.Time, To: to.Time.Time}
 			q.Completed = transfer.Span{From: doneFrom.Time.Time, To: doneTo.Time.Time}
-			globus, err := a.connect()
+			globus, err := a.connect(wiring{})
 			if err != nil {
 				return err
 			}
@@ -120,7 +121,7 @@ func (i *instant) Type() string          { return "TIME" }
 func (i *instant) Set(text string) error { return i.UnmarshalText([]byte(text)) }
 
 func (a *app) taskShowCommand() *cobra.Command {
-	return a.onTask("show", "Show a task", func(ctx context.Context, globus *clients, id string) error {
+	return a.onTask("show", "Show a task", func(ctx context.Context, globus *session, id string) error {
 		t, err := globus.transfer.Task(ctx, id)
 		if err != nil {
 			return err
@@ -160,7 +161,7 @@ func when(t transfer.Time) string {
 func (a *app) taskWaitCommand() *cobra.Command {
 	var timeout span
 	timeoutStatus := exitTimedOut
-	c := a.onTask("wait", "Wait until a task has ended; exit 0 only if it succeeded", func(ctx context.Context, globus *clients, id string) error {
+	c := a.onTask("wait", "Wait until a task has ended; exit 0 only if it succeeded", func(ctx context.Context, globus *session, id string) error {
 		o := engine.Order{
 			Job: &jobs.Job{
 				Name: "task",
@@ -172,7 +173,7 @@ func (a *app) taskWaitCommand() *cobra.Command {
 		if err := o.Job.Check(); err != nil {
 			return err
 		}
-		err := a.await(ctx, o, following{timeout: timeout}, func(ctx context.Context, o engine.Order) (*engine.Result, error) {
+		_, err := a.await(ctx, o, following{timeout: timeout}, func(ctx context.Context, o engine.Order) (*engine.Result, error) {
 			return engine.New(globus.transfer, a.log, a.showProgress()).Wait(ctx, id, o), nil
 		})
 		if f, ok := errors.AsType[*engine.Failure](err); ok && f.Kind == fault.TimedOut && f.Code == "" {
@@ -186,7 +187,7 @@ func (a *app) taskWaitCommand() *cobra.Command {
 }
 
 func (a *app) taskCancelCommand() *cobra.Command {
-	return a.onTask("cancel", "Cancel a task", func(ctx context.Context, globus *clients, id string) error {
+	return a.onTask("cancel", "Cancel a task", func(ctx context.Context, globus *session, id string) error {
 		res, err := globus.transfer.CancelTask(ctx, id)
 		if err != nil {
 			return err
@@ -198,7 +199,7 @@ func (a *app) taskCancelCommand() *cobra.Command {
 func (a *app) taskEventsCommand() *cobra.Command {
 	var limit int
 	var onlyErrors, noErrors bool
-	c := a.onTask("events", "List what happened to a task, newest first", func(ctx context.Context, globus *clients, id string) error {
+	c := a.onTask("events", "List what happened to a task, newest first", func(ctx context.Context, globus *session, id string) error {
 		q := transfer.EventQuery{Limit: limit}
 		switch {
 		case onlyErrors && noErrors:
@@ -227,7 +228,7 @@ func (a *app) taskEventsCommand() *cobra.Command {
 }
 
 func (a *app) taskSuccessfulCommand() *cobra.Command {
-	return a.onTask("successful", "List the files that a task has copied", func(ctx context.Context, globus *clients, id string) error {
+	return a.onTask("successful", "List the files that a task has copied", func(ctx context.Context, globus *session, id string) error {
 		data := []json.RawMessage{}
 		var rows [][]string
 		for s, err := range globus.transfer.SuccessfulTransfers(ctx, id) {
@@ -244,7 +245,7 @@ func (a *app) taskSuccessfulCommand() *cobra.Command {
 }
 
 func (a *app) taskSkippedCommand() *cobra.Command {
-	return a.onTask("skipped", "List the paths that a task skipped because of errors", func(ctx context.Context, globus *clients, id string) error {
+	return a.onTask("skipped", "List the paths that a task skipped because of errors", func(ctx context.Context, globus *session, id string) error {
 		data := []json.RawMessage{}
 		var rows [][]string
 		for s, err := range globus.transfer.SkippedErrors(ctx, id) {
@@ -261,7 +262,7 @@ func (a *app) taskSkippedCommand() *cobra.Command {
 }
 
 func (a *app) taskPauseInfoCommand() *cobra.Command {
-	return a.onTask("pause-info", "Say why a task is paused", func(ctx context.Context, globus *clients, id string) error {
+	return a.onTask("pause-info", "Say why a task is paused", func(ctx context.Context, globus *session, id string) error {
 		info, err := globus.transfer.PauseInfo(ctx, id)
 		if err != nil {
 			return err

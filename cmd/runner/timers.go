@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -30,7 +29,7 @@ func (a *app) importTimersCommand() *cobra.Command {
 			if err := f.prepare("timers"); err != nil {
 				return err
 			}
-			globus, err := a.connect(auth.Scope{Name: auth.TransferAll}, auth.Scope{Name: timersScope})
+			globus, err := a.connect(wiring{scopes: []auth.Scope{{Name: auth.TransferAll}, {Name: timersScope}}})
 			if err != nil {
 				return err
 			}
@@ -68,17 +67,12 @@ const (
 const maxTimers = 4 << 20
 
 // listTimers asks for the account's timers.
-func (a *app) listTimers(ctx context.Context, globus *clients) ([]byte, error) {
-	base, err := a.baseTransport()
-	if err != nil {
-		return nil, err
-	}
-	if u := a.env.timersURL(); u.Scheme == "http" && !loopback(u.Hostname()) {
+func (a *app) listTimers(ctx context.Context, globus *session) ([]byte, error) {
+	if u := a.env.TimersURL(); u.Scheme == "http" && !loopback(u.Hostname()) {
 		a.log.Warn("the address of a service is not https: the token can be read on the way", "url", u.String())
 	}
-	policy := retry.Policy{Retries: cmp.Or(int(a.env.Retries), -1), AttemptTimeout: time.Duration(a.env.Timeout)}
-	hc := client(retry.New(globus.account.Transport(timersServer, base), policy, a.log))
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.env.timersURL().JoinPath("/jobs/").String(), nil)
+	hc := client(retry.New(globus.account.Transport(timersServer, globus.network), a.retries(), a.log))
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.env.TimersURL().JoinPath("/jobs/").String(), nil)
 	if err != nil {
 		return nil, err
 	}

@@ -150,7 +150,8 @@ func (a *app) transferCommand() *cobra.Command {
 			if o.Job.Guard.MaxDelete, err = jobs.ParseMaxDelete(f.maxDelete); err != nil {
 				return usageError{fmt.Errorf("--max-delete: %w", err)}
 			}
-			return a.follow(c.Context(), o, f.following)
+			_, err = a.follow(c.Context(), o, f.following, false)
+			return err
 		},
 	}
 	flags := c.Flags()
@@ -196,7 +197,7 @@ func (f *transferFlags) fill(a *app, c *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("destination: %w", err)
 	}
-	f.doc.SourceEndpoint, f.doc.DestinationEndpoint = src.collection, dst.collection
+	f.doc.SourceEndpoint, f.doc.DestinationEndpoint = src.Collection, dst.Collection
 	if c.Flags().Changed("no-verify-checksum") {
 		f.doc.VerifyChecksum = false
 	}
@@ -208,20 +209,20 @@ func (f *transferFlags) fill(a *app, c *cobra.Command, args []string) error {
 		f.doc.SyncLevel = &level
 	}
 	if f.batch != "" {
-		return f.fillBatch(src.path, dst.path, a.stdin)
+		return f.fillBatch(src.Path, dst.Path, a.stdin)
 	}
 	item := transfer.Item{
-		SourcePath: src.path, DestinationPath: dst.path,
+		SourcePath: src.Path, DestinationPath: dst.Path,
 		ExternalChecksum: f.checksum, ChecksumAlgorithm: f.algorithm,
 	}
 	switch {
-	case src.path == "" || dst.path == "":
+	case src.Path == "" || dst.Path == "":
 		return usageError{errors.New("source and destination both need a path, as <collection>:/path, or --batch")}
 	case f.recursive && f.checksum != "":
 		return usageError{errors.New("--external-checksum is of a file and does not go with --recursive")}
 	case c.Flags().Changed("recursive"):
 		item.Recursive = &f.recursive
-	case len(f.doc.FilterRules) > 0 && !strings.HasSuffix(src.path, "/"):
+	case len(f.doc.FilterRules) > 0 && !strings.HasSuffix(src.Path, "/"):
 		return usageError{errors.New("--include and --exclude are for folders: add --recursive")}
 	}
 	f.doc.Items = []transfer.Item{item}

@@ -26,6 +26,7 @@ type validation struct {
 }
 
 func (a *app) validateCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
 	c := &cobra.Command{
 		Use:   "validate [FILE]",
 		Short: "Check the jobs file and print everything wrong with it",
@@ -35,19 +36,19 @@ func (a *app) validateCommand() *cobra.Command {
 		Args: arguments(0, 1),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if len(args) > 0 {
-				a.jobs = args[0]
+				source.flag = args[0]
 			}
-			return a.validate()
+			return a.validate(source)
 		},
 	}
-	a.jobsFlag(c)
+	source.flags(c.Flags())
 	return c
 }
 
 // validate checks the jobs file.
-func (a *app) validate() error {
+func (a *app) validate(source jobsSource) error {
 	v := validation{Problems: []*jobs.Problem{}, Warnings: []*jobs.Problem{}}
-	file, err := a.loadJobs()
+	file, err := source.load()
 	problems := jobs.Problems(err)
 	switch {
 	case err == nil:
@@ -58,19 +59,18 @@ func (a *app) validate() error {
 	default:
 		v.Problems = problems
 	}
-	where := a.jobsName()
 	if err := a.print(v, func(w io.Writer) {
 		showProblems(a.stderr, v.Problems, "")
 		showProblems(a.stderr, v.Warnings, "warning: ")
 		if err == nil {
-			fmt.Fprintf(w, "%s: %s\n", where, count(v.Jobs, "good job"))
+			fmt.Fprintf(w, "%s: %s\n", source, count(v.Jobs, "good job"))
 		}
 	}); err != nil {
 		return err
 	}
 	if len(problems) > 0 {
 		a.annotate(err)
-		return usageError{fmt.Errorf("%s has %s", where, count(len(problems), "problem"))}
+		return usageError{fmt.Errorf("%s has %s", source, count(len(problems), "problem"))}
 	}
 	return nil
 }

@@ -12,12 +12,13 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/login"
 )
 
 // An identityDocument is the result of "runner whoami".
 type identityDocument struct {
-	Kind        kind            `json:"kind"`
+	Kind        settings.Kind   `json:"kind"`
 	From        string          `json:"from"`               // the variable or file that says so
 	ID          string          `json:"id,omitempty"`       // empty if a person's token does not tell
 	Username    string          `json:"username,omitempty"` // the same
@@ -44,7 +45,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 		Short: "Show which identity is used, and when its tokens expire",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			globus, err := a.connect(login.DefaultScopes()...)
+			globus, err := a.connect(wiring{scopes: login.DefaultScopes()})
 			if err != nil {
 				return err
 			}
@@ -58,12 +59,12 @@ func (a *app) whoamiCommand() *cobra.Command {
 }
 
 // describeIdentity asks the services who the program is to them.
-func (a *app) describeIdentity(ctx context.Context, globus *clients) (*identityDocument, error) {
+func (a *app) describeIdentity(ctx context.Context, globus *session) (*identityDocument, error) {
 	doc := &identityDocument{
-		Kind: a.who.kind, From: a.who.from, ClientID: a.who.clientID,
-		Environment: a.env.Service, AuthURL: a.env.authURL().String(), TransferURL: a.env.transferURL().String(),
+		Kind: globus.who.Kind, From: globus.who.From, ClientID: globus.who.ClientID,
+		Environment: a.env.Service, AuthURL: a.env.AuthURL().String(), TransferURL: a.env.TransferURL().String(),
 	}
-	if a.who.told() {
+	if globus.who.Told() {
 		user, err := globus.account.Userinfo(ctx)
 		if err != nil {
 			return nil, err

@@ -2,7 +2,10 @@
 // flag, a key or a variable that was misspelled, a value in quotes too many.
 package spelling
 
-import "strings"
+import (
+	"fmt"
+	"strings"
+)
 
 // maxWord is the length of the longest word that is looked at, in bytes.
 const maxWord = 64
@@ -88,4 +91,20 @@ func Around(text string) string {
 		return "there are quotes around it"
 	}
 	return ""
+}
+
+// OneOf returns the word of words, at least two, that s is in any case.
+func OneOf[T ~string](s string, words ...T) (T, error) {
+	known := make([]string, len(words))
+	for i, w := range words {
+		if strings.EqualFold(s, string(w)) {
+			return w, nil
+		}
+		known[i] = string(w)
+	}
+	most, last := known[:len(known)-1], known[len(known)-1]
+	if len(most) == 1 {
+		return "", fmt.Errorf("%q is neither %s nor %s%s", s, most[0], last, Hint(s, known...))
+	}
+	return "", fmt.Errorf("%q is not one of %s and %s%s", s, strings.Join(most, ", "), last, Hint(s, known...))
 }

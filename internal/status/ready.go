@@ -33,9 +33,15 @@ func newReadiness(checks map[string]func(context.Context) error, loop func(conte
 
 	r := &readiness{censor: newCensor()}
 	for _, name := range slices.Sorted(maps.Keys(all)) {
-		r.checks = append(r.checks, &check{name: name, f: all[name], slot: make(chan struct{}, 1)})
+		r.add(name, all[name])
 	}
 	return r
+}
+
+// add adds a check.
+func (r *readiness) add(name string, f func(context.Context) error) {
+	i, _ := slices.BinarySearchFunc(r.checks, name, func(c *check, name string) int { return strings.Compare(c.name, name) })
+	r.checks = slices.Insert(r.checks, i, &check{name: name, f: f, slot: make(chan struct{}, 1)})
 }
 
 func (r *readiness) serve(w http.ResponseWriter, req *http.Request) {

@@ -76,6 +76,10 @@ func New(c Config) *Status {
 	return s
 }
 
+// Require adds a condition of readiness to those of [Config].Checks. It must be
+// called before the Status is watched or served.
+func (s *Status) Require(name string, check func(context.Context) error) { s.ready.add(name, check) }
+
 // Beat says that the scheduler's loop has turned. It costs next to nothing and
 // has to be called at least every two minutes.
 func (s *Status) Beat() { s.beat.Store(new(time.Now())) }

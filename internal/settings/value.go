@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"bytes"
@@ -14,11 +14,11 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// A serviceURL is the address of a service, or nothing.
-type serviceURL struct{ url *url.URL }
+// A ServiceURL is the address of a service, or nothing.
+type ServiceURL struct{ url *url.URL }
 
 // UnmarshalText reads an address. One that may hold a password is not shown.
-func (s *serviceURL) UnmarshalText(text []byte) error {
+func (s *ServiceURL) UnmarshalText(text []byte) error {
 	const want = "an address such as https://transfer.api.globus.org/"
 	u, err := url.Parse(string(text))
 	switch {
@@ -31,7 +31,7 @@ func (s *serviceURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-func (s serviceURL) or(fallback string) *url.URL {
+func (s ServiceURL) or(fallback string) *url.URL {
 	if s.url != nil {
 		return s.url
 	}
@@ -42,72 +42,78 @@ func (s serviceURL) or(fallback string) *url.URL {
 	return u
 }
 
-// An httpTimeout is a number of seconds; negative means no limit.
-type httpTimeout time.Duration
+// Seconds is a time that is written as a number of seconds; negative means no limit.
+type Seconds time.Duration
 
-func (t *httpTimeout) UnmarshalText(text []byte) error {
+// UnmarshalText reads a number of seconds.
+func (t *Seconds) UnmarshalText(text []byte) error {
 	s, err := strconv.ParseFloat(string(text), 64)
 	if err != nil || s == 0 || s != s || s > 1e6 || (s < 0 && s != -1) {
 		return fmt.Errorf("%q is not a number of seconds above 0, or -1", text)
 	}
-	*t = httpTimeout(s * float64(time.Second))
+	*t = Seconds(s * float64(time.Second))
 	return nil
 }
 
-// verifySSL says whether certificates are checked, and against which bundle.
-type verifySSL struct {
-	off    bool
-	bundle string // file; empty means the system's
+// A Verification says whether certificates are checked, and against which bundle.
+type Verification struct {
+	Off    bool
+	Bundle string // file; empty means the system's
 }
 
-func (v *verifySSL) UnmarshalText(text []byte) error {
+// UnmarshalText reads the forms that the official SDKs take.
+func (v *Verification) UnmarshalText(text []byte) error {
 	switch strings.ToLower(string(text)) {
 	case "y", "yes", "t", "true", "on", "1":
 		return nil
 	case "n", "no", "f", "false", "off", "0":
-		v.off = true
+		v.Off = true
 		return nil
 	}
 	if info, err := os.Stat(string(text)); err != nil || info.IsDir() {
 		return fmt.Errorf("%q is neither true nor false nor the file of a CA bundle%s", text, spelling.Hint(string(text), "true", "false"))
 	}
-	v.bundle = string(text)
+	v.Bundle = string(text)
 	return nil
 }
 
-// A logFormat is one of the formats below.
-type logFormat string
+// A LogFormat is one of the formats below.
+type LogFormat string
 
+// The formats. LogAuto is text on a terminal, else JSON.
 const (
-	logAuto logFormat = ""
-	logText logFormat = "text"
-	logJSON logFormat = "json"
+	LogAuto LogFormat = ""
+	LogText LogFormat = "text"
+	LogJSON LogFormat = "json"
 )
 
-func (f *logFormat) UnmarshalText(text []byte) (err error) {
-	*f, err = oneOf(string(text), logJSON, logText)
+// UnmarshalText reads a format in any case.
+func (f *LogFormat) UnmarshalText(text []byte) (err error) {
+	*f, err = spelling.OneOf(string(text), LogJSON, LogText)
 	return err
 }
 
-// A logLevel is the least grave level that is logged.
-type logLevel slog.Level
+// A LogLevel is the least grave level that is logged.
+type LogLevel slog.Level
 
-func (l *logLevel) UnmarshalText(text []byte) error {
-	word, err := oneOf(string(text), "debug", "info", "warn", "error")
+// UnmarshalText reads the name of a level in any case.
+func (l *LogLevel) UnmarshalText(text []byte) error {
+	word, err := spelling.OneOf(string(text), "debug", "info", "warn", "error")
 	if err != nil {
 		return err
 	}
 	return (*slog.Level)(l).UnmarshalText([]byte(word))
 }
 
-// A retryCount is how often a request is sent again.
-type retryCount int
+// A Count is a number from 0 to 65535.
+type Count int
 
-func (r *retryCount) UnmarshalText(text []byte) error {
+// UnmarshalText reads a whole number.
+func (r *Count) UnmarshalText(text []byte) error {
 	n, err := strconv.ParseUint(string(text), 10, 16)
 	if err != nil {
 		return fmt.Errorf("%q is not a whole number from 0 to 65535", text)
 	}
-	*r = retryCount(n)
+	*r = Count(n)
 	return nil
 }

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"bytes"
@@ -16,12 +16,12 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// jobPrefix begins the names of the variables that describe one job.
-const jobPrefix = "RUNNER_JOB_"
+// JobPrefix begins the names of the variables that describe one job.
+const JobPrefix = "RUNNER_JOB_"
 
-// A jobEnvironment describes one job without any file. The tag key says what
+// A Job is the variables that describe one job without any file. The tag key says what
 // the variable is called in a jobs file, whose parser checks the values.
-type jobEnvironment struct {
+type Job struct {
 	Name             string       `env:"NAME" desc:"name of the job; default: made of source and destination"`
 	Source           string       `env:"SOURCE" desc:"<collection id>:<path> to copy from; the path may hold templates, as in jobs files"`
 	Destination      string       `env:"DESTINATION" desc:"<collection id>:<path> to copy to"`
@@ -61,18 +61,18 @@ type (
 	durationText string
 )
 
-// describes reports whether the variables describe a job, be it well or not.
-func (e *jobEnvironment) describes() bool { return e.Source != "" || e.Destination != "" }
+// Describes reports whether the variables describe a job, be it well or not.
+func (e *Job) Describes() bool { return e.Source != "" || e.Destination != "" }
 
-// file returns the job that the variables describe as a jobs file does, or
+// File returns the job that the variables describe as a jobs file does, or
 // everything that is wrong with them. Field of a problem is the variable.
-func (e *jobEnvironment) file() (*jobs.File, error) {
+func (e *Job) File() (*jobs.File, error) {
 	if e.Source == "" || e.Destination == "" {
-		return nil, usageError{errors.New("no job is described: RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION must both be set, as <collection id>:<path>")}
+		return nil, errors.New("no job is described: RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION must both be set, as <collection id>:<path>")
 	}
 	d := newDescription(e)
 	if len(d.problems) > 0 && !utf8.ValidString(e.Source+e.Destination) {
-		return nil, usageError{errors.Join(d.problems...)} // the text would not be what was written
+		return nil, errors.Join(d.problems...) // the text would not be what was written
 	}
 	text, err := d.text()
 	if err != nil {
@@ -85,7 +85,7 @@ func (e *jobEnvironment) file() (*jobs.File, error) {
 		}
 	}
 	if len(d.problems) > 0 {
-		return nil, usageError{errors.Join(d.problems...)}
+		return nil, errors.Join(d.problems...)
 	}
 	file.Collections = nil // their names are made up
 	for i, w := range file.Warnings {
@@ -97,22 +97,22 @@ func (e *jobEnvironment) file() (*jobs.File, error) {
 
 // A description is a jobs file in the making, from variables.
 type description struct {
-	env      *jobEnvironment
+	env      *Job
 	name     string
 	job      map[string]any
-	src, dst location
+	src, dst Location
 	precise  map[string]time.Duration // durations that a jobs file cannot express, by key
 	bad      map[string]bool          // variables that have a problem already
 	problems []error
 }
 
-func newDescription(e *jobEnvironment) *description {
+func newDescription(e *Job) *description {
 	d := &description{env: e, job: map[string]any{}, precise: map[string]time.Duration{}, bad: map[string]bool{}}
 	v := reflect.ValueOf(*e)
 	for f := range v.Type().Fields() {
 		text := v.FieldByIndex(f.Index).String()
 		if !utf8.ValidString(text) {
-			d.problem(jobPrefix+f.Tag.Get("env"), "the text is not UTF-8")
+			d.problem(JobPrefix+f.Tag.Get("env"), "the text is not UTF-8")
 			continue
 		}
 		if key := f.Tag.Get("key"); key != "" && text != "" {
@@ -120,8 +120,8 @@ func newDescription(e *jobEnvironment) *description {
 		}
 	}
 	d.src, d.dst = d.location("SOURCE", e.Source), d.location("DESTINATION", e.Destination)
-	d.set("transfer.source", "source:"+d.src.path)
-	d.set("transfer.destination", "destination:"+d.dst.path)
+	d.set("transfer.source", "source:"+d.src.Path)
+	d.set("transfer.destination", "destination:"+d.dst.Path)
 	if e.AllowEmptySource != "" {
 		answer := d.value(reflect.TypeFor[flagText](), "", string(e.AllowEmptySource))
 		if allowed, ok := answer.(bool); ok {
@@ -182,11 +182,14 @@ func (d *description) value(t reflect.Type, key, text string) any {
 }
 
 // location reads one end of the transfer, or stands in for one that is wrong.
-func (d *description) location(name, text string) location {
-	l, err := parsePlace(text)
+func (d *description) location(name, text string) Location {
+	l, err := ParseLocation(text)
+	if err == nil {
+		err = l.WantPath(text)
+	}
 	if err != nil {
-		d.problem(jobPrefix+name, err.Error())
-		return location{"00000000-0000-4000-8000-000000000000", "/" + strings.ToLower(name) + "/x"}
+		d.problem(JobPrefix+name, err.Error())
+		return Location{"00000000-0000-4000-8000-000000000000", "/" + strings.ToLower(name) + "/x"}
 	}
 	return l
 }
@@ -208,7 +211,7 @@ func (d *description) text() ([]byte, error) {
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(map[string]any{
 		"version":     1,
-		"collections": map[string]any{"source": d.src.collection, "destination": d.dst.collection},
+		"collections": map[string]any{"source": d.src.Collection, "destination": d.dst.Collection},
 		"jobs":        map[string]any{d.name: d.job},
 	})
 	if err != nil {
@@ -224,9 +227,9 @@ func (d *description) variable(field string) string {
 		return "RUNNER_JOB_NAME"
 	}
 	key := strings.TrimPrefix(field, "jobs."+d.name+".")
-	for f := range reflect.TypeFor[jobEnvironment]().Fields() {
+	for f := range reflect.TypeFor[Job]().Fields() {
 		if f.Tag.Get("key") == key {
-			return jobPrefix + f.Tag.Get("env")
+			return JobPrefix + f.Tag.Get("env")
 		}
 	}
 	var index int
@@ -261,7 +264,7 @@ func (d *description) refine(j *jobs.Job) {
 
 // nameFor names a job after what it does: the same in each start, and another
 // for other paths, so that no start adopts the task of a different job.
-func nameFor(src, dst location) string {
-	sum := sha256.Sum256([]byte(src.collection + ":" + src.path + "\n" + dst.collection + ":" + dst.path))
+func nameFor(src, dst Location) string {
+	sum := sha256.Sum256([]byte(src.Collection + ":" + src.Path + "\n" + dst.Collection + ":" + dst.Path))
 	return "transfer-" + hex.EncodeToString(sum[:4])
 }

@@ -1,8 +1,7 @@
-package main
+package settings
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"path/filepath"
@@ -16,9 +15,9 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// An account is the identity that the program works as, a service account or a
+// An Account is the identity that the program works as, a service account or a
 // person.
-type account interface {
+type Account interface {
 	Token(ctx context.Context, resourceServer string) (auth.Token, error)
 	Tokens() map[string]auth.Token
 	Transport(resourceServer string, base http.RoundTripper) http.RoundTripper
@@ -26,24 +25,24 @@ type account interface {
 	Userinfo(ctx context.Context) (*auth.Userinfo, error)
 }
 
-// A kind is a way to have an identity.
-type kind string
+// A Kind is a way to have an identity.
+type Kind string
 
 // The kinds, in the order in which they go before each other.
 const (
-	serviceAccount kind = "service account"
-	refreshToken   kind = "refresh token"
-	accessToken    kind = "access token"
-	storedLogin    kind = "stored login"
+	ServiceAccount Kind = "service account"
+	RefreshToken   Kind = "refresh token"
+	AccessToken    Kind = "access token"
+	StoredLogin    Kind = "stored login"
 )
 
-// An identity is who the program is logged in as, and where that was found.
-type identity struct {
-	kind     kind
-	clientID string
-	from     string // the variable or file that it comes from
-	username string // empty if it is not known
-	warnings []string
+// An Identity is who the program is logged in as, and where that was found.
+type Identity struct {
+	Kind     Kind
+	ClientID string
+	From     string // the variable or file that it comes from
+	Username string // empty if it is not known
+	Warnings []string
 
 	service clientcreds.Credentials
 	refresh *login.RefreshToken
@@ -52,30 +51,30 @@ type identity struct {
 	login   login.Login
 }
 
-// whoAmI finds out which identity is used. It sends nothing. The error is
-// one of usage.
-func (a *app) whoAmI() (*identity, error) {
-	id, err := a.env.given()
+// Identity finds out which identity is used: the one that variables give, else
+// that of the newest login. It sends nothing.
+func (e *Environment) Identity() (*Identity, error) {
+	id, err := e.Given()
 	if id != nil || err != nil {
 		return id, err
 	}
-	if id, err = a.storedIdentity(); id != nil || err != nil {
+	if id, err = e.storedIdentity(); id != nil || err != nil {
 		return id, err
 	}
-	_, err = a.env.Credentials()
+	_, err = e.Credentials()
 	return nil, fmt.Errorf("%w. Or log in as yourself: runner login --client-id ID", err)
 }
 
-// given returns the identity that variables give, or nil. Of several the one
+// Given returns the identity that variables give, or nil. Of several the one
 // that goes first counts, and a warning names the others.
-func (e *environment) given() (*identity, error) {
+func (e *Environment) Given() (*Identity, error) {
 	id, err := e.first()
 	if id == nil || err != nil {
 		return nil, err
 	}
 	for _, other := range e.credentials() {
-		if other != "" && other != id.from {
-			id.warnings = append(id.warnings, fmt.Sprintf("%s is set too and not used: %s goes before it", other, id.from))
+		if other != "" && other != id.From {
+			id.Warnings = append(id.Warnings, fmt.Sprintf("%s is set too and not used: %s goes before it", other, id.From))
 		}
 	}
 	return id, nil
@@ -83,7 +82,7 @@ func (e *environment) given() (*identity, error) {
 
 // credentials are the variables that are set to something secret, one of each
 // kind, in the order in which they go before each other; "" where none is.
-func (e *environment) credentials() [3]string {
+func (e *Environment) credentials() [3]string {
 	return [...]string{
 		e.Secret(),
 		firstSet("RUNNER_REFRESH_TOKEN", e.Login.Refresh, e.Login.RefreshFile),
@@ -92,7 +91,7 @@ func (e *environment) credentials() [3]string {
 }
 
 // first returns the identity of the credentials that go before the others.
-func (e *environment) first() (*identity, error) {
+func (e *Environment) first() (*Identity, error) {
 	clientID, variable, err := e.ID()
 	if err != nil {
 		return nil, err
@@ -101,15 +100,15 @@ func (e *environment) first() (*identity, error) {
 	switch secret, refresh, access := set[0], set[1], set[2]; {
 	case secret != "":
 		creds, err := e.Credentials()
-		return &identity{
-			kind: serviceAccount, clientID: creds.ID(), from: secret, username: creds.ID() + "@clients.auth.globus.org",
-			service: creds, warnings: creds.Warnings(),
+		return &Identity{
+			Kind: ServiceAccount, ClientID: creds.ID(), From: secret, Username: creds.ID() + "@clients.auth.globus.org",
+			service: creds, Warnings: creds.Warnings(),
 		}, err
 	case refresh != "":
 		return e.refreshIdentity(clientID, refresh)
 	case access != "":
 		t, warning, err := e.Login.AccessToken()
-		return &identity{kind: accessToken, from: access, access: t, warnings: warnings(warning)}, err
+		return &Identity{Kind: AccessToken, From: access, access: t, Warnings: warnings(warning)}, err
 	case clientID != "":
 		_, err := e.Credentials()
 		return nil, fmt.Errorf("%w; for a stored login, unset %s", err, variable)
@@ -120,12 +119,12 @@ func (e *environment) first() (*identity, error) {
 	return nil, nil
 }
 
-func (e *environment) refreshIdentity(clientID, variable string) (*identity, error) {
+func (e *Environment) refreshIdentity(clientID, variable string) (*Identity, error) {
 	if clientID == "" {
 		return nil, fmt.Errorf("%s is set, but CLIENT_ID is not: set it to the client UUID of the native app that the token was given to", variable)
 	}
 	t, warning, err := e.Login.RefreshToken(clientID)
-	return &identity{kind: refreshToken, clientID: clientID, from: variable, refresh: t, warnings: warnings(warning)}, err
+	return &Identity{Kind: RefreshToken, ClientID: clientID, From: variable, refresh: t, Warnings: warnings(warning)}, err
 }
 
 // firstSet returns the variable that is set, the one with the secret or the
@@ -145,11 +144,11 @@ func warnings(list ...string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
-// logins is the file of logins; nil if the environment names no place for it.
-func (a *app) logins() *login.Store {
-	dir := a.env.XDGConfigHome
+// Logins is the file of logins; nil if the environment names no place for it.
+func (e *Environment) Logins() *login.Store {
+	dir := e.XDGConfigHome
 	if !filepath.IsAbs(dir) { // then the XDG specification has it ignored
-		dir = filepath.Join(a.env.Home, ".config")
+		dir = filepath.Join(e.Home, ".config")
 	}
 	if !filepath.IsAbs(dir) {
 		return nil
@@ -158,12 +157,12 @@ func (a *app) logins() *login.Store {
 }
 
 // storedIdentity returns that of the newest login at the service, or nil.
-func (a *app) storedIdentity() (*identity, error) {
-	store := a.logins()
+func (e *Environment) storedIdentity() (*Identity, error) {
+	store := e.Logins()
 	if store == nil {
 		return nil, nil
 	}
-	all, err := store.Logins(a.env.authURL().String())
+	all, err := store.Logins(e.AuthURL().String())
 	if err != nil {
 		return nil, fmt.Errorf("the stored login: %w", err)
 	}
@@ -171,18 +170,18 @@ func (a *app) storedIdentity() (*identity, error) {
 		return nil, nil
 	}
 	l := all[0]
-	return &identity{kind: storedLogin, clientID: l.ClientID, from: store.File(), username: l.Username, store: store, login: l}, nil
+	return &Identity{Kind: StoredLogin, ClientID: l.ClientID, From: store.File(), Username: l.Username, store: store, login: l}, nil
 }
 
-// account returns the tokens of the identity. Scopes are what a service account
+// Account returns the tokens of the identity. Scopes are what a service account
 // asks for; those of a person were decided on at the login.
-func (id *identity) account(client *auth.Client, scopes []auth.Scope) account {
-	switch id.kind {
-	case serviceAccount:
+func (id *Identity) Account(client *auth.Client, scopes []auth.Scope) Account {
+	switch id.Kind {
+	case ServiceAccount:
 		return id.service.Source(clientcreds.WithClient(client), clientcreds.WithScopes(scopes...))
-	case refreshToken:
+	case RefreshToken:
 		return &person{id.refresh.Source(client), client, id}
-	case accessToken:
+	case AccessToken:
 		return &person{id.access.Source(), client, id}
 	default:
 		return &person{id.store.Source(client, id.login), client, id}
@@ -190,22 +189,22 @@ func (id *identity) account(client *auth.Client, scopes []auth.Scope) account {
 }
 
 // String names the identity in a sentence.
-func (id *identity) String() string {
+func (id *Identity) String() string {
 	switch {
 	case id == nil:
 		return "the identity in use"
-	case id.username != "":
-		return id.username
-	case id.kind == storedLogin:
+	case id.Username != "":
+		return id.Username
+	case id.Kind == StoredLogin:
 		return "the person who logged in"
 	}
-	return "the person behind " + id.from
+	return "the person behind " + id.From
 }
 
-// fault is the identity as far as the next step after an error depends on it.
-func (id *identity) fault() fault.Identity {
+// Fault is the identity as far as the next step after an error depends on it.
+func (id *Identity) Fault() fault.Identity {
 	who := fault.Identity{Name: id.String()}
-	if id.person() {
+	if id.Person() {
 		who.Login = func(session *transfer.AuthorizationParameters) string {
 			if session == nil {
 				return id.again()
@@ -216,24 +215,19 @@ func (id *identity) fault() fault.Identity {
 	return who
 }
 
-// told reports whether Globus Auth tells the program who it is: there is a
+// Told reports whether Globus Auth tells the program who it is: there is a
 // token for that.
-func (id *identity) told() bool {
+func (id *Identity) Told() bool {
 	_, ok := id.login.Tokens[auth.Server]
-	return ok || id.kind == serviceAccount
+	return ok || id.Kind == ServiceAccount
 }
 
-// lasts returns until when the identity has a token for Transfer, if it cannot
+// Lasts returns until when the identity has a token for Transfer, if it cannot
 // get new ones by itself. That may not be known.
-func (id *identity) lasts() (until time.Time, known, bounded bool) {
-	if id.kind == accessToken {
+func (id *Identity) Lasts() (until time.Time, known, bounded bool) {
+	if id.Kind == AccessToken {
 		return id.access.Expires, !id.access.Expires.IsZero(), true
 	}
 	t, ok := id.login.Tokens[auth.TransferServer]
-	return t.Expires(), ok, id.kind == storedLogin && t.RefreshToken.IsZero()
-}
-
-// errNoPlace says that there is no place for logins.
-func errNoPlace() error {
-	return usageError{errors.New("neither XDG_CONFIG_HOME nor HOME is an absolute path, so there is no place for the login: set one of them")}
+	return t.Expires(), ok, id.Kind == StoredLogin && t.RefreshToken.IsZero()
 }

@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 type person struct {
 	*auth.Source
 	client *auth.Client
-	id     *identity
+	id     *Identity
 }
 
 // Consent says what to do: only a login in a browser gives a person's consent.
@@ -26,7 +26,7 @@ func (p *person) Consent(_ context.Context, scopes []string) error {
 	if err != nil {
 		return &login.Error{Reason: "the scopes that the service asks for cannot be read", Err: err}
 	}
-	if p.id.kind == accessToken {
+	if p.id.Kind == AccessToken {
 		return &login.Error{Reason: fmt.Sprintf("%s has to consent to %s in a browser, and the token be made anew", p.id, wanted)}
 	}
 	return &login.Error{Reason: fmt.Sprintf("%s has to consent in a browser; %s", p.id, p.id.again(wanted...))}
@@ -37,11 +37,13 @@ func (p *person) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return p.client.Userinfo(ctx, p.Source)
 }
 
-// An advised is the way to a service. If the person has to log in again its
-// error says how, also where only a log takes it.
+// Advise returns next as the way to a service. If the person has to log in
+// again its error says how, also where only a log takes it.
+func (id *Identity) Advise(next http.RoundTripper) http.RoundTripper { return advised{next, id} }
+
 type advised struct {
 	http.RoundTripper
-	id *identity
+	id *Identity
 }
 
 func (a advised) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -53,30 +55,30 @@ func (a advised) RoundTrip(r *http.Request) (*http.Response, error) {
 }
 
 // again says how the person gets new tokens, which allow these scopes too.
-func (id *identity) again(scopes ...auth.Scope) string { return id.loginWith("", scopes...) }
+func (id *Identity) again(scopes ...auth.Scope) string { return id.loginWith("", scopes...) }
 
 // loginWith is again, with more flags.
-func (id *identity) loginWith(flags string, scopes ...auth.Scope) string {
-	if id.kind == accessToken {
-		return "give a new one in " + id.from
+func (id *Identity) loginWith(flags string, scopes ...auth.Scope) string {
+	if id.Kind == AccessToken {
+		return "give a new one in " + id.From
 	}
 	old, _ := auth.ParseScopes(id.login.Scopes) // what was not kept is not asked for again
-	command := "runner login --client-id " + id.clientID
+	command := "runner login --client-id " + id.ClientID
 	if more := besides(old.Merge(scopes...), login.DefaultScopes()); len(more) > 0 {
 		command += " --scopes " + quote(more.String())
 	}
 	command += flags
-	if id.kind == refreshToken {
-		return "log in again: " + command + " --refresh-token-file FILE, and give the new token in " + id.from
+	if id.Kind == RefreshToken {
+		return "log in again: " + command + " --refresh-token-file FILE, and give the new token in " + id.From
 	}
 	return "log in again: " + command
 }
 
-// person reports whether it is one who can log in again.
-func (id *identity) person() bool { return id != nil && id.kind != serviceAccount }
+// Person reports whether it is one who can log in again.
+func (id *Identity) Person() bool { return id != nil && id.Kind != ServiceAccount }
 
 // session says how the person gets a session as the service demands it.
-func (id *identity) session(wanted *transfer.AuthorizationParameters) string {
+func (id *Identity) session(wanted *transfer.AuthorizationParameters) string {
 	var flags strings.Builder
 	for _, flag := range []struct {
 		name   string

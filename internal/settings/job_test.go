@@ -1,7 +1,6 @@
-package main
+package settings
 
 import (
-	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -19,13 +18,13 @@ func describe(t *testing.T, vars ...string) (*jobs.File, error) {
 		"RUNNER_JOB_SOURCE=0b6c8f2e-0000-4000-8000-000000000001:/data/", "RUNNER_JOB_DESTINATION=94ef1c3a-0000-4000-8000-000000000002:/raw/",
 	}
 	for _, v := range vars {
-		environ = append(environ, jobPrefix+v)
+		environ = append(environ, JobPrefix+v)
 	}
-	e, err := readEnvironment(environ)
-	if err != nil {
+	e := Read(environ)
+	if err := e.Check(); err != nil {
 		return nil, err
 	}
-	return e.Job.file()
+	return e.Job.File()
 }
 
 func TestTheJobOfVariablesIsThatOfAFile(t *testing.T) {
@@ -94,21 +93,18 @@ func FuzzJobOfVariables(f *testing.F) {
 	f.Add(lab, vault+"y", "Nightly", "* * * *", "CST", "a/b", "-1h", "1", "cancle")
 	f.Add("x:/\xff", "\"", "a.b[0]", "\n", "\x00", ",", "1.5h", "{}", "- x")
 	f.Fuzz(func(t *testing.T, source, destination, name, schedule, zone, exclude, duration, flag, reaction string) {
-		e := jobEnvironment{
+		e := Job{
 			Source: source, Destination: destination, Name: name, Schedule: schedule, TimeZone: zone, Exclude: exclude,
 			Backoff: durationText(duration), ActiveDeadline: durationText(duration), Encrypt: flagText(flag), AllowEmptySource: flagText(flag),
 			BackoffLimit: numberText(duration), OnStalled: reaction, SyncLevel: reaction,
 		}
-		file, err := e.file()
+		file, err := e.File()
 		if (file == nil) == (err == nil) {
 			t.Fatalf("got %v and %v, want one of them", file, err)
 		}
 		if err != nil {
-			if _, ok := errors.AsType[usageError](err); !ok {
-				t.Errorf("%v is not a usage error", err)
-			}
 			for _, p := range jobs.Problems(err) {
-				if !strings.HasPrefix(p.Field, jobPrefix) || p.Msg == "" {
+				if !strings.HasPrefix(p.Field, JobPrefix) || p.Msg == "" {
 					t.Errorf("the problem %q names no variable", p)
 				}
 			}
@@ -123,4 +119,14 @@ func FuzzJobOfVariables(f *testing.F) {
 			t.Errorf("from %q to %q: got the item %+v", source, destination, item)
 		}
 	})
+}
+
+func TestAnUnnamedJobIsNamedAfterItsPaths(t *testing.T) {
+	a, b := Location{someID, "/a"}, Location{someID, "/b"}
+	if first, second := nameFor(a, b), nameFor(a, b); first != second {
+		t.Error("the same paths give two names")
+	}
+	if nameFor(a, b) == nameFor(b, a) {
+		t.Error("other paths give the same name")
+	}
 }

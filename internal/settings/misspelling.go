@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"fmt"
@@ -12,9 +12,9 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// A misspelling is a variable that nobody reads, one mistake away from one of
-// ours.
-type misspelling struct{ name, meant string }
+// A Misspelling is a variable that nobody reads, one mistake away from the one
+// that is meant.
+type Misspelling struct{ Name, Meant string }
 
 // kubernetesService is what Kubernetes sets for a service whose name begins
 // with runner.
@@ -25,9 +25,9 @@ var kubernetesService = sync.OnceValue(func() *regexp.Regexp {
 // checkNames returns an error for each RUNNER_JOB_* that describes nothing, and
 // keeps what may be a misspelling of another variable. RUNNER_OS and the like
 // are of GitHub's and GitLab's machines.
-func (e *environment) checkNames(set map[string]string) []error {
+func (e *Environment) checkNames(set map[string]string) []error {
 	var known []string
-	for v := range variables(reflect.TypeFor[environment](), "") {
+	for v := range tags(reflect.TypeFor[Environment](), "") {
 		if strings.HasPrefix(v.name, "RUNNER_") || strings.HasPrefix(v.name, "GLOBUS_") {
 			known = append(known, v.name)
 		}
@@ -39,12 +39,12 @@ func (e *environment) checkNames(set map[string]string) []error {
 			strings.HasPrefix(name, "RUNNER_") && kubernetesService().MatchString(name) {
 			continue
 		}
-		if rest, ok := strings.CutPrefix(name, jobPrefix); ok {
+		if rest, ok := strings.CutPrefix(name, JobPrefix); ok {
 			problems = append(problems, unknownJobVariable(name, rest, known))
 			continue
 		}
 		if near := spelling.NearestWithin(name, known, 1); near != "" {
-			e.misspelled = append(e.misspelled, misspelling{name, near})
+			e.Misspelled = append(e.Misspelled, Misspelling{name, near})
 		}
 	}
 	return problems
@@ -53,16 +53,16 @@ func (e *environment) checkNames(set map[string]string) []error {
 // unknownJobVariable says which RUNNER_JOB_* was meant.
 func unknownJobVariable(name, rest string, known []string) error {
 	if other, ok := otherJobVariables[rest]; ok {
-		return fmt.Errorf("%s: there is no such variable, did you mean %s?", name, jobPrefix+other)
+		return fmt.Errorf("%s: there is no such variable, did you mean %s?", name, JobPrefix+other)
 	}
 	var rests []string
 	for _, k := range known {
-		if r, ok := strings.CutPrefix(k, jobPrefix); ok {
+		if r, ok := strings.CutPrefix(k, JobPrefix); ok {
 			rests = append(rests, r)
 		}
 	}
 	if near := spelling.Nearest(rest, rests); near != "" {
-		return fmt.Errorf("%s: there is no such variable, did you mean %s?", name, jobPrefix+near)
+		return fmt.Errorf("%s: there is no such variable, did you mean %s?", name, JobPrefix+near)
 	}
 	return fmt.Errorf("%s: there is no such variable; runner env lists those of a job", name)
 }

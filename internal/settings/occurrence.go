@@ -1,4 +1,4 @@
-package main
+package settings
 
 import (
 	"fmt"
@@ -7,14 +7,14 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// key finds the key of the occurrence that this start is about, and says
+// Key finds the key of the occurrence that this start is about, and says
 // whether no earlier start can have had the same. scheduledFor is the flag's
 // value, or empty.
-func (o *occurrenceEnvironment) key(scheduledFor string) (key jobs.Key, fresh bool, err error) {
+func (o *Occurrence) Key(scheduledFor string) (key jobs.Key, fresh bool, err error) {
 	if scheduledFor != "" {
 		t, err := time.Parse(time.RFC3339, scheduledFor)
 		if err != nil {
-			return "", false, usageError{fmt.Errorf("--scheduled-for %q is not an instant such as 2026-11-21T02:00:00Z", scheduledFor)}
+			return "", false, fmt.Errorf("--scheduled-for %q is not an instant such as 2026-11-21T02:00:00Z", scheduledFor)
 		}
 		return jobs.ScheduledKey(t), false, nil
 	}
@@ -24,7 +24,7 @@ func (o *occurrenceEnvironment) key(scheduledFor string) (key jobs.Key, fresh bo
 	if o.KubernetesJob != "" {
 		key, err := jobs.KubernetesKey(o.KubernetesJob)
 		if err != nil {
-			return "", false, usageError{fmt.Errorf("RUNNER_KUBERNETES_JOB: %w", err)}
+			return "", false, fmt.Errorf("RUNNER_KUBERNETES_JOB: %w", err)
 		}
 		return key, false, nil
 	}
@@ -42,10 +42,10 @@ func (o *occurrenceEnvironment) key(scheduledFor string) (key jobs.Key, fresh bo
 	return jobs.ManualKey(), true, nil
 }
 
-func (o *occurrenceEnvironment) parse(variable, s string) (jobs.Key, bool, error) {
+func (o *Occurrence) parse(variable, s string) (jobs.Key, bool, error) {
 	key, err := jobs.ParseKey(s)
 	if err != nil {
-		return "", false, usageError{fmt.Errorf("%s: %w", variable, err)}
+		return "", false, fmt.Errorf("%s: %w", variable, err)
 	}
 	return key, false, nil
 }

@@ -1,0 +1,50 @@
+package settings
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/uuid"
+)
+
+const someID = "0b6c8f2e-0000-4000-8000-000000000001"
+
+func TestLocations(t *testing.T) {
+	good := map[string]Location{
+		someID:                             {someID, ""},
+		strings.ToUpper(someID) + ":/a b/": {someID, "/a b/"},
+		someID + ":~/x":                    {someID, "/~/x"},
+		someID + ":~":                      {someID, "/~/"},
+		someID + ":/with:colon":            {someID, "/with:colon"},
+	}
+	for text, want := range good {
+		if got, err := ParseLocation(text); err != nil || got != want {
+			t.Errorf("ParseLocation(%q): got %+v, %v, want %+v", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "lab:/x", someID + "/x", someID + ":x", someID + ":/a\nb", someID + ":~x"} {
+		if got, err := ParseLocation(text); err == nil {
+			t.Errorf("ParseLocation(%q): got %+v, want an error", text, got)
+		}
+	}
+}
+
+func FuzzParseLocation(f *testing.F) {
+	f.Add(someID + ":/x")
+	f.Add(someID + ":~/")
+	f.Fuzz(func(t *testing.T, text string) {
+		l, err := ParseLocation(text)
+		if err != nil {
+			if l != (Location{}) && l.Path != "" {
+				t.Errorf("got %+v and %v, want one of them", l, err)
+			}
+			return
+		}
+		if uuid.Validate(l.Collection) != nil || (l.Path != "" && !strings.HasPrefix(l.Path, "/")) {
+			t.Errorf("ParseLocation(%q): got %+v", text, l)
+		}
+		if again, err := ParseLocation(l.Collection + ":" + l.Path); err != nil || again != l {
+			t.Errorf("ParseLocation(%q): got %+v, and from that %+v, %v", text, l, again, err)
+		}
+	})
+}

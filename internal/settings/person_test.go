@@ -1,0 +1,42 @@
+package settings
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"testing"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/login"
+)
+
+func TestALogSaysWhatToDoWhenThereIsNoTokenAnyMore(t *testing.T) {
+	gone := &login.Error{Reason: "revoked"}
+	source := auth.NewSource(func(context.Context, string) (map[string]auth.Token, error) { return nil, gone })
+	id := &Identity{Kind: RefreshToken, ClientID: someID, From: "RUNNER_REFRESH_TOKEN"}
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://globus.test/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := id.Advise(source.Transport(auth.TransferServer, nil)).RoundTrip(r)
+	if err == nil {
+		_ = resp.Body.Close() // there should be none
+	}
+	want := "get a token: revoked; log in again: runner login --client-id " + someID + " --refresh-token-file FILE, and give the new token in RUNNER_REFRESH_TOKEN"
+	if !errors.Is(err, gone) || err.Error() != want {
+		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+func TestTheCommandInAMessageIsOneForAShell(t *testing.T) {
+	for text, want := range map[string]string{
+		"a[*b]":           "'a[*b]'",
+		"it's $(evil) `x": `'it'\''s $(evil) ` + "`x'",
+		"b\u202ea\x1b[1m": "'b?a?[1m'",
+		"two\nlines":      "'two?lines'",
+	} {
+		if got := quote(text); got != want {
+			t.Errorf("%q becomes %s, want %s", text, got, want)
+		}
+	}
+}

@@ -1,0 +1,230 @@
+// Package settings is what the program's environment says: every variable, read
+// once, and the job, the occurrence and the identity that they describe. What
+// people write about a place on a collection is read here as well, since
+// variables and the command line share that form.
+//
+// Every error is a mistake of whoever set the variable or wrote the text, and
+// names it. It never holds the value of a secret.
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/caarlos0/env/v11"
+
+	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/internal/spelling"
+	"github.com/globus-runner/globus-runner/login"
+)
+
+// An Environment is all that the program reads from its environment. The tags
+// are also what "runner env" prints. [Read] makes one, after which it does not
+// change.
+type Environment struct {
+	clientcreds.Environment
+	Login login.Environment
+
+	Service   string       `env:"GLOBUS_SDK_ENVIRONMENT" envDefault:"production" desc:"Globus environment: production, preview, sandbox, integration, test, staging"`
+	Auth      ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_AUTH" desc:"address of Globus Auth, instead of the environment's"`
+	Transfer  ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_TRANSFER" desc:"address of Globus Transfer, instead of the environment's"`
+	Timer     ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_TIMER" desc:"address of Globus Timers, instead of the environment's"`
+	Timers    ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_TIMERS" desc:"the same, as the JavaScript SDK spells it"`
+	Timeout   Seconds      `env:"GLOBUS_SDK_HTTP_TIMEOUT" envDefault:"60" desc:"seconds that one try of a request may take; -1: no limit"`
+	VerifySSL Verification `env:"GLOBUS_SDK_VERIFY_SSL" envDefault:"true" desc:"check certificates: true, false, or the file of a CA bundle"`
+
+	Retries   Count     `env:"RUNNER_HTTP_RETRIES" envDefault:"8" desc:"how often a request that met a temporary error is sent again"`
+	Jobs      string    `env:"RUNNER_JOBS" desc:"jobs file, or folder of *.yaml and *.yml; default: /etc/runner/jobs.yaml, then jobs.yaml here"`
+	State     string    `env:"RUNNER_STATE" desc:"ledger of runs: sqlite:<file>, postgres://..., or none: Globus itself remembers, by the task's label; default: a file in the state folder, and none for run with RUNNER_JOB_* alone"`
+	Listen    string    `env:"RUNNER_LISTEN" desc:"address of health checks and metrics in serve, such as 127.0.0.1:8080; default: none"`
+	LogFormat LogFormat `env:"RUNNER_LOG_FORMAT" desc:"json or text; default: text on a terminal, else json"`
+	LogLevel  LogLevel  `env:"RUNNER_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
+
+	Browser        string `env:"BROWSER" desc:"command that opens an address in a browser, for login; default: what the desktop has"`
+	StateDirectory string `env:"STATE_DIRECTORY" desc:"state folder, set by systemd"`
+	XDGStateHome   string `env:"XDG_STATE_HOME" desc:"where the user's state folders are"`
+	XDGConfigHome  string `env:"XDG_CONFIG_HOME" desc:"where the user's settings are; a person's login is in globus-runner/login.json there"`
+	Home           string `env:"HOME" desc:"the user's home folder"`
+
+	CI         CI
+	Occurrence Occurrence
+	Job        Job `envPrefix:"RUNNER_JOB_"`
+
+	// Misspelled are variables that nobody reads, one mistake away from one of ours.
+	Misspelled []Misspelling
+
+	environ []string
+	wrong   error
+}
+
+// An Occurrence is what the key of an occurrence is made of.
+type Occurrence struct {
+	Given         string `env:"RUNNER_OCCURRENCE" desc:"key of the occurrence: a start with the same key continues, it never repeats"`
+	KubernetesJob string `env:"RUNNER_KUBERNETES_JOB" desc:"name of the Kubernetes Job, from the downward API"`
+	GitHub        string `env:"GITHUB_RUN_ID" desc:"set by GitHub Actions"`
+	GitLab        string `env:"CI_PIPELINE_ID" desc:"set by GitLab CI"`
+	Buildkite     string `env:"BUILDKITE_BUILD_ID" desc:"set by Buildkite"`
+	CircleCI      string `env:"CIRCLE_WORKFLOW_ID" desc:"set by CircleCI"`
+	Jenkins       string `env:"BUILD_TAG" desc:"set by Jenkins"`
+}
+
+// A CI is what GitHub Actions says about itself.
+type CI struct {
+	GitHubActions string `env:"GITHUB_ACTIONS" desc:"true in GitHub Actions: an error of run or validate is annotated, and run writes the two files below"`
+	GitHubSummary string `env:"GITHUB_STEP_SUMMARY" desc:"file of the summary of a step"`
+	GitHubOutput  string `env:"GITHUB_OUTPUT" desc:"file of the outputs of a step"`
+}
+
+// OnGitHub reports whether the program is a step of GitHub Actions.
+func (c *CI) OnGitHub() bool { return c.GitHubActions == "true" }
+
+// Read reads the environment, given as NAME=value. A variable that is set to
+// nothing counts as not set. What is wrong is reported by [Environment.Check];
+// the rest can be used all the same.
+func Read(environ []string) *Environment {
+	e := &Environment{environ: environ}
+	set := present(environ)
+	problems := e.checkNames(set)
+	problems = append(problems, unwrap(set)...)
+	if err := env.ParseWithOptions(e, env.Options{Environment: set}); err != nil {
+		problems = append(problems, parseProblems(err)...)
+	}
+	if _, ok := services[e.Service]; !ok && e.Service != "" {
+		problems = append(problems, fmt.Errorf("GLOBUS_SDK_ENVIRONMENT: there is no environment %q%s", e.Service,
+			spelling.Hint(e.Service, slices.Sorted(maps.Keys(services))...)))
+	}
+	e.wrong = errors.Join(problems...)
+	return e
+}
+
+// Check returns everything that is wrong with the variables, or nil. The job of
+// RUNNER_JOB_* is checked by [Job.File].
+func (e *Environment) Check() error { return e.wrong }
+
+// Lookup returns the value of any variable, or "" if it is not set.
+func (e *Environment) Lookup(name string) string {
+	for _, kv := range slices.Backward(e.environ) {
+		if value, ok := strings.CutPrefix(kv, name+"="); ok {
+			return value
+		}
+	}
+	return ""
+}
+
+// Environ returns all variables as NAME=value.
+func (e *Environment) Environ() []string { return slices.Clone(e.environ) }
+
+// ListenAddress is RUNNER_LISTEN with a host: a port alone is on loopback.
+func (e *Environment) ListenAddress() string {
+	if e.Listen == "" || strings.Contains(e.Listen, ":") {
+		return e.Listen
+	}
+	return net.JoinHostPort("127.0.0.1", e.Listen)
+}
+
+// parseProblems are the errors of caarlos0/env, by variable.
+func parseProblems(err error) []error {
+	all, ok := errors.AsType[env.AggregateError](err)
+	if !ok {
+		return []error{err}
+	}
+	var problems []error
+	for _, err := range all.Errors {
+		if p, ok := errors.AsType[env.ParseError](err); ok {
+			err = fmt.Errorf("%s: %w", variable(p.Name), p.Err)
+		}
+		problems = append(problems, err)
+	}
+	return problems
+}
+
+// present are the variables that are set to something, by name.
+func present(environ []string) map[string]string {
+	set := map[string]string{}
+	for _, kv := range environ {
+		if name, value, _ := strings.Cut(kv, "="); value != "" {
+			set[name] = value
+		}
+	}
+	return set
+}
+
+// ours reports whether nobody else sets a variable of this name.
+func ours(name string) bool {
+	for _, prefix := range []string{"RUNNER_", "GLOBUS_", "CLIENT_"} {
+		if strings.HasPrefix(name, prefix) {
+			return true
+		}
+	}
+	return false
+}
+
+// unwrap names quotes and the like around the values of our variables, and
+// takes these variables out of what is set. No value is shown: it may be a
+// secret.
+func unwrap(set map[string]string) []error {
+	var problems []error
+	for v := range tags(reflect.TypeFor[Environment](), "") {
+		value, ok := set[v.name]
+		if !ok || !ours(v.name) {
+			continue
+		}
+		around := spelling.Around(value)
+		switch {
+		case around == "" && strings.Trim(value, "\r\n") == value:
+			continue
+		case around == "":
+			around = "there is a line end at its end or beginning, which files with Windows line ends leave"
+		case strings.Contains(around, "quotes"):
+			around += ", which docker run --env-file keeps"
+		}
+		delete(set, v.name)
+		problems = append(problems, fmt.Errorf("%s: %s: write the value without", v.name, around))
+	}
+	return problems
+}
+
+// variable finds the name of the variable that fills the field.
+func variable(field string) string {
+	for v := range tags(reflect.TypeFor[Environment](), "") {
+		if v.field == field {
+			return v.name
+		}
+	}
+	return field
+}
+
+// services are the domains of Globus's environments.
+var services = map[string]struct{ auth, transfer string }{
+	"production":  {"https://auth.globus.org/", "https://transfer.api.globus.org/"},
+	"preview":     {"https://auth.preview.globus.org/", "https://transfer.api.preview.globus.org/"},
+	"sandbox":     {"https://auth.sandbox.globuscs.info/", "https://transfer.api.sandbox.globuscs.info/"},
+	"integration": {"https://auth.integration.globuscs.info/", "https://transfer.api.integration.globuscs.info/"},
+	"test":        {"https://auth.test.globuscs.info/", "https://transfer.api.test.globuscs.info/"},
+	"staging":     {"https://auth.staging.globuscs.info/", "https://transfer.api.staging.globuscs.info/"},
+}
+
+// AuthURL is the address of Globus Auth.
+func (e *Environment) AuthURL() *url.URL { return e.Auth.or(services[e.Service].auth) }
+
+// TransferURL is the address of Globus Transfer.
+func (e *Environment) TransferURL() *url.URL { return e.Transfer.or(services[e.Service].transfer) }
+
+// TimersURL is the address of Globus Timers, whose hosts are named after the
+// environments in another way.
+func (e *Environment) TimersURL() *url.URL {
+	host := "timer.automate.globus.org"
+	if e.Service != "production" {
+		host = e.Service + "." + host
+	}
+	if e.Timer.url == nil {
+		return e.Timers.or("https://" + host + "/")
+	}
+	return e.Timer.url
+}

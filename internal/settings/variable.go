@@ -1,0 +1,67 @@
+package settings
+
+import (
+	"iter"
+	"reflect"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/auth"
+)
+
+// A Variable is one that the program reads.
+type Variable struct {
+	Name    string `json:"name"`
+	Value   string `json:"value,omitempty"` // empty if not set, and for secrets
+	Set     bool   `json:"set"`
+	Default string `json:"default,omitempty"`
+	Meaning string `json:"meaning"`
+}
+
+// Variables lists every variable with what is set; secrets without their value.
+func (e *Environment) Variables() []Variable {
+	set := present(e.environ)
+	var rows []Variable
+	for t := range tags(reflect.TypeFor[Environment](), "") {
+		value, ok := set[t.name]
+		if t.secret || t.address && strings.ContainsAny(value, "@?=") {
+			value = "" // an address may hold a password
+		}
+		rows = append(rows, Variable{t.name, value, ok, t.fallback, t.meaning})
+	}
+	return rows
+}
+
+// A tag is what a field of an environment says about its variable.
+type tag struct {
+	name, field, fallback, meaning string
+	secret                         bool
+	address                        bool // of a service or a database
+}
+
+// tags walks over the tags of an environment struct.
+func tags(t reflect.Type, prefix string) iter.Seq[tag] {
+	return func(yield func(tag) bool) {
+		for f := range t.Fields() {
+			if name, ok := f.Tag.Lookup("env"); ok {
+				v := tag{
+					name: prefix + name, field: f.Name,
+					fallback: f.Tag.Get("envDefault"), meaning: f.Tag.Get("desc"),
+					secret:  f.Type == reflect.TypeFor[auth.Secret](),
+					address: f.Type == reflect.TypeFor[ServiceURL]() || name == "RUNNER_STATE",
+				}
+				if !yield(v) {
+					return
+				}
+				continue
+			}
+			if f.Type.Kind() != reflect.Struct {
+				continue
+			}
+			for v := range tags(f.Type, prefix+f.Tag.Get("envPrefix")) {
+				if !yield(v) {
+					return
+				}
+			}
+		}
+	}
+}
