@@ -12,7 +12,9 @@ import (
 
 const maxErrorText = 300 // characters of each text of the service
 
-const developers = "https://app.globus.org/settings/developers" // where applications are registered
+// Developers is the page where applications are registered: service accounts
+// and native apps.
+const Developers = "https://app.globus.org/settings/developers"
 
 // An Error is a reply outside 2xx from Globus Auth. Its texts are a line each
 // and hold no secret, whatever the service sent.
@@ -62,14 +64,14 @@ func (e *Error) Advice() string {
 	case !e.Refused():
 		return ""
 	case e.Native:
-		return fmt.Sprintf("client %s was refused: check that the id is of a native app that is registered on %s", e.ClientID, developers)
+		return fmt.Sprintf("client %s was refused: check that the id is of a native app that is registered on %s", e.ClientID, Developers)
 	case e.Code == "unauthorized_client":
 		return fmt.Sprintf("client %s was refused: its id is of a native app or another kind that cannot log in by itself; "+
-			"register a service account on %s and use its id and secret", e.ClientID, developers)
+			"register a service account on %s and use its id and secret", e.ClientID, Developers)
 	}
 	return fmt.Sprintf("client %s was refused: check that the secret was copied whole, "+
 		"that the id is of a service account and not of a native app, "+
-		"and that the secret was not deleted on %s", e.ClientID, developers)
+		"and that the secret was not deleted on %s", e.ClientID, Developers)
 }
 
 // texts returns what the service said, each text once.

@@ -42,7 +42,7 @@ func NewSource(grant Grant, held ...Token) *Source {
 // there are none. The error is an [*Error] if Globus Auth refuses.
 func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error) {
 	for {
-		token, f := s.heldOrJoin(resourceServer)
+		token, f := s.heldOrJoin(resourceServer) //nolint:contextcheck // the request is of all who wait for it
 		if f == nil {
 			return token, nil
 		}

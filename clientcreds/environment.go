@@ -14,8 +14,6 @@ import (
 // ErrNoCredentials says that no variable of an [Environment] is set.
 var ErrNoCredentials = errors.New("no service account")
 
-const developers = "https://app.globus.org/settings/developers"
-
 // An Environment holds the variables that name a service account, as
 // caarlos0/env fills it; the tag desc says what a variable means. An empty
 // variable counts as not set. See [Environment.Credentials] for the rules.
@@ -72,7 +70,7 @@ func (e Environment) Credentials() (Credentials, error) {
 		return Credentials{}, fmt.Errorf("%w: CLIENT_ID and CLIENT_SECRET must both be set. "+
 			"To get them, open %s, choose \"Register a service account or application credential for automation\", "+
 			"copy the client UUID into CLIENT_ID, add a client secret and copy it into CLIENT_SECRET",
-			ErrNoCredentials, developers)
+			ErrNoCredentials, auth.Developers)
 	}
 	c := Credentials{id: used.id.value, secret: auth.NewSecret(used.secret.value), warnings: warnings}
 	if used.secret.name == "CLIENT_SECRET_FILE" {
@@ -163,7 +161,7 @@ func (p pair) check() error {
 	}
 	if p.id.value != "" && (len(p.id.value) != 36 || uuid.Validate(p.id.value) != nil) {
 		return fmt.Errorf("%s is not a UUID: copy the client UUID from %s, "+
-			"36 characters such as 01234567-89ab-cdef-0123-456789abcdef", p.id.name, developers)
+			"36 characters such as 01234567-89ab-cdef-0123-456789abcdef", p.id.name, auth.Developers)
 	}
 	if v := p.secret.value; v != strings.TrimSpace(v) || strings.ContainsAny(v, "\r\n") {
 		return fmt.Errorf("%s has a line end in it or a blank at one end: copy the secret again", p.secret.name)

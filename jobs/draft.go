@@ -6,15 +6,16 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
 var (
-	uuidPattern       = lazy(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	collectionPattern = lazy(`^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
-	variablePattern   = lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
-	labelPattern      = lazy(`^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$`)
+	uuidPattern       = pattern.Lazy(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	collectionPattern = pattern.Lazy(`^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+	variablePattern   = pattern.Lazy(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	labelPattern      = pattern.Lazy(`^[A-Za-z0-9]([-A-Za-z0-9_./]{0,61}[A-Za-z0-9])?$`)
 )
 
 // defaults are what the jobs of a source begin with.

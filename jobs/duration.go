@@ -4,14 +4,16 @@ import (
 	"fmt"
 	"strconv"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // maxDays is the longest duration, in days.
 const maxDays = 3650
 
 var (
-	durationPattern = lazy(`^([0-9]+[smhd])+$`)
-	durationPart    = lazy(`([0-9]+)([smhd])`)
+	durationPattern = pattern.Lazy(`^([0-9]+[smhd])+$`)
+	durationPart    = pattern.Lazy(`([0-9]+)([smhd])`)
 )
 
 const day = 24 * time.Hour

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -15,7 +16,7 @@ import (
 // be a Kubernetes CronJob of the same name.
 const MaxName = 52
 
-var namePattern = lazy(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
+var namePattern = pattern.Lazy(`^[a-z0-9]([-a-z0-9]*[a-z0-9])?$`)
 
 // A Job is a named definition of work for Globus with the policies under which
 // it is done. [Job.Check] must pass before a Job is run.

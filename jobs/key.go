@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // MaxKey is the length of the longest key, in bytes: with the longest job name,
@@ -16,7 +18,7 @@ const MaxKey = 60
 
 // A key is part of a task's label and of a filter on labels, so it must hold no
 // character that has a meaning there.
-var keyPattern = lazy(`^[A-Za-z0-9][-A-Za-z0-9._:+@]*$`)
+var keyPattern = pattern.Lazy(`^[A-Za-z0-9][-A-Za-z0-9._:+@]*$`)
 
 // A Key tells one occurrence of a job from the others: a scheduled instant such
 // as 2026-11-21T02:00:00Z, the run of a CI system such as github:123456789, or

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // Absolute returns a path as Globus wants it. A path that is relative is below
@@ -75,11 +77,11 @@ const byteOrderMark = '\uFEFF'
 func invisible(r rune) bool { return unicode.IsControl(r) || r == byteOrderMark }
 
 var (
-	urlPattern    = lazy(`^/*([A-Za-z][-+.A-Za-z0-9]+)://([^/]*)(.*)$`)
-	drivePattern  = lazy(`^/?([A-Za-z]):([\\/].*)?$`)
-	rootPattern   = lazy(`^(/[A-Za-z])?\\[\pL\pN_]`)
-	sharePattern  = lazy(`^\\\\[\pL\pN_]`)
-	windowsFolder = lazy(`^[^/\\]+\\[\pL\pN_][^/]*$`)
+	urlPattern    = pattern.Lazy(`^/*([A-Za-z][-+.A-Za-z0-9]+)://([^/]*)(.*)$`)
+	drivePattern  = pattern.Lazy(`^/?([A-Za-z]):([\\/].*)?$`)
+	rootPattern   = pattern.Lazy(`^(/[A-Za-z])?\\[\pL\pN_]`)
+	sharePattern  = pattern.Lazy(`^\\\\[\pL\pN_]`)
+	windowsFolder = pattern.Lazy(`^[^/\\]+\\[\pL\pN_][^/]*$`)
 )
 
 // CheckForeign names what is a path elsewhere, and what it is for Globus.
@@ -143,7 +145,7 @@ func checkNoWildcard(p string) error {
 		short(p), short(folder), short(pattern))
 }
 
-var wildcardPattern = lazy(`[*?]|\[[!^]|\[[^]/]-[^]/]`)
+var wildcardPattern = pattern.Lazy(`[*?]|\[[!^]|\[[^]/]-[^]/]`)
 
 // hasWildcard reports whether a path looks like a pattern. Brackets alone do
 // not: many a file is called scan[1].tif.
@@ -173,7 +175,7 @@ func CheckLiteral(p string) error {
 	return fmt.Errorf("path %q has a wildcard, which Globus takes literally unless wildcards are switched on; then a name that really has a * is written \\*", short(p))
 }
 
-var bracketPattern = lazy(`\[[^]]+\]`)
+var bracketPattern = pattern.Lazy(`\[[^]]+\]`)
 
 // takesAll reports whether a pattern of names has nothing in it that would keep
 // it from nearly every name.

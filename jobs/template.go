@@ -15,6 +15,7 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
@@ -135,7 +136,7 @@ type templateError struct {
 func (e *templateError) Error() string { return e.msg }
 
 // The package text/template puts this before its messages.
-var templatePrefix = lazy(`^template: [^:]*:\d+(:\d+)?: (executing "[^"]*" at )?(<.*>: error calling [a-z]+: )?`)
+var templatePrefix = pattern.Lazy(`^template: [^:]*:\d+(:\d+)?: (executing "[^"]*" at )?(<.*>: error calling [a-z]+: )?`)
 
 func templateFault(err error, offset int) *templateError {
 	return &templateError{offset, "template: " + templatePrefix().ReplaceAllString(err.Error(), "")}

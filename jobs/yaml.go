@@ -9,6 +9,8 @@ import (
 	"github.com/goccy/go-yaml/lexer"
 	yamlparser "github.com/goccy/go-yaml/parser"
 	"github.com/goccy/go-yaml/token"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 const (
@@ -175,7 +177,7 @@ func (z *sizing) add(t *token.Token) string {
 }
 
 // unquotedSchedule is the end of a line on which a schedule has no quotes.
-var unquotedSchedule = lazy(`\bschedule["']?:\s*$`)
+var unquotedSchedule = pattern.Lazy(`\bschedule["']?:\s*$`)
 
 // unquoted returns the schedule that begins at a place without quotes, or "".
 func (s *source) unquoted(at *token.Position) string {
@@ -196,7 +198,7 @@ func (s *source) unquoted(at *token.Position) string {
 	return strings.TrimSpace(text)
 }
 
-var unquotedTemplate = lazy(`(^|[:\-,\[]\s+)\{\{`)
+var unquotedTemplate = pattern.Lazy(`(^|[:\-,\[]\s+)\{\{`)
 
 // syntax reports an error of the YAML parser.
 func (s *source) syntax(err error) {

@@ -6,22 +6,24 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // What other schedulers understand is refused with what to write instead. The
 // functions of this file return "; ..." for the end of an error, or nothing.
 
 var (
-	clockTime    = lazy(`^([0-9]{1,2}):([0-9]{2})$`)
-	awsRate      = lazy(`^rate\(([0-9]+) (minute|hour|day)s?\)$`)
-	awsCron      = lazy(`^cron\((.*)\)$`)
-	yearField    = lazy(`^(19|20)[0-9]{2}([-,/].*)?$`)
-	jenkinsHash  = lazy(`^h(\([-0-9]+\))?(/([0-9]+))?$`)
-	lastDay      = lazy(`^l(-[0-9]+)?w?$`)
-	nearWeekday  = lazy(`^[0-9]+w$`)
-	lastOfWeek   = lazy(`^([0-7]|[a-z]{3})l$`)
-	nthOfWeek    = lazy(`^([0-7]|[a-z]{3})#[0-9]$`)
-	randomMinute = lazy(`^[0-9]*~[0-9]*`)
+	clockTime    = pattern.Lazy(`^([0-9]{1,2}):([0-9]{2})$`)
+	awsRate      = pattern.Lazy(`^rate\(([0-9]+) (minute|hour|day)s?\)$`)
+	awsCron      = pattern.Lazy(`^cron\((.*)\)$`)
+	yearField    = pattern.Lazy(`^(19|20)[0-9]{2}([-,/].*)?$`)
+	jenkinsHash  = pattern.Lazy(`^h(\([-0-9]+\))?(/([0-9]+))?$`)
+	lastDay      = pattern.Lazy(`^l(-[0-9]+)?w?$`)
+	nearWeekday  = pattern.Lazy(`^[0-9]+w$`)
+	lastOfWeek   = pattern.Lazy(`^([0-7]|[a-z]{3})l$`)
+	nthOfWeek    = pattern.Lazy(`^([0-7]|[a-z]{3})#[0-9]$`)
+	randomMinute = pattern.Lazy(`^[0-9]*~[0-9]*`)
 )
 
 // otherLine is about the words of a schedule that are not five fields.

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
@@ -60,7 +61,7 @@ var abbreviations = map[string][]string{
 	"ROMANCE STANDARD TIME": {"Europe/Paris"}, "CHINA STANDARD TIME": {"Asia/Shanghai"}, "TOKYO STANDARD TIME": {"Asia/Tokyo"},
 }
 
-var offset = lazy(`^(?i:utc|gmt)?([-+])([0-9]{1,2})(:?[0-9]{2})?$`)
+var offset = pattern.Lazy(`^(?i:utc|gmt)?([-+])([0-9]{1,2})(:?[0-9]{2})?$`)
 
 func unknownZone(name string) error {
 	const want = ", want an IANA name such as America/Chicago"

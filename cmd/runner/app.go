@@ -29,7 +29,8 @@ type app struct {
 }
 
 func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
-	a := &app{stdin: stdin, stdout: stdout, stderr: newScreen(stderr), env: settings.Read(environ), level: &slog.LevelVar{}}
+	env := settings.Read(environ)
+	a := &app{stdin: stdin, stdout: stdout, stderr: newScreen(stderr, env.Lookup("TERM")), env: env, level: &slog.LevelVar{}}
 	a.level.Set(slog.Level(a.env.LogLevel))
 	a.log = slog.New(a.logHandler())
 	return a

@@ -23,7 +23,7 @@ const aboutLogin = `Log in as yourself, in a browser, and keep the tokens for th
 follow. This is for trying things out. Use a service account for jobs that run
 unattended; it goes before a stored login.
 
-The client id is that of a native app: on https://app.globus.org/settings/developers
+The client id is that of a native app: on ` + auth.Developers + `
 choose "Register a thick client or script that will be installed and run by
 users on their devices". Afterwards the id of the last login is the default.
 
@@ -160,9 +160,9 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	id, wrongID := settings.UUID("client id", l.cfg.ClientID)
 	switch {
 	case l.cfg.ClientID == "":
-		return usageError{errors.New("--client-id is missing: it is the client UUID of a native app, to be registered on https://app.globus.org/settings/developers; see runner login --help")}
+		return usageError{errors.New("--client-id is missing: it is the client UUID of a native app, to be registered on " + auth.Developers + "; see runner login --help")}
 	case wrongID != nil:
-		return usageError{errors.New("--client-id is not a UUID: copy the client UUID of a native app from https://app.globus.org/settings/developers")}
+		return usageError{errors.New("--client-id is not a UUID: copy the client UUID of a native app from " + auth.Developers)}
 	case l.cfg.Prompt != "" && l.cfg.Prompt != "login":
 		return usageError{fmt.Errorf("--prompt: %q is not login", l.cfg.Prompt)}
 	case l.refreshFile != "" && l.cfg.Online:

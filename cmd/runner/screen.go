@@ -23,9 +23,10 @@ type screen struct {
 	live string // the line that stands on the terminal now
 }
 
-func newScreen(w io.Writer) *screen {
+// newScreen returns the screen on w. Kind is TERM.
+func newScreen(w io.Writer, kind string) *screen {
 	s := &screen{w: w}
-	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" {
+	if f, ok := w.(*os.File); ok && term.IsTerminal(int(f.Fd())) && kind != "dumb" {
 		s.terminal = true
 		s.width = func() int {
 			width, _, err := term.GetSize(int(f.Fd()))

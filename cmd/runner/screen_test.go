@@ -38,7 +38,7 @@ func TestALiveLineIsNotWiderThanTheTerminal(t *testing.T) {
 
 func TestThereIsNoLiveLineWithoutATerminal(t *testing.T) {
 	var out strings.Builder
-	s := newScreen(&out)
+	s := newScreen(&out, "")
 	s.show("copying")
 	s.clear()
 	if out.Len() > 0 {

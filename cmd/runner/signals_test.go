@@ -153,7 +153,7 @@ func TestALogThatNobodyReadsHoldsUpNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe() // without any room
 		lost := make(chan int64, 1)
-		scr := newScreen(w)
+		scr := newScreen(w, "")
 		direct := scr.spooled(func(n int64) { lost <- n })
 		begin := time.Now()
 		const lines = spoolLines + 500
@@ -191,7 +191,7 @@ func TestALogThatNobodyReadsHoldsUpNobody(t *testing.T) {
 func TestAStuckLogDoesNotKeepTheProgramFromEnding(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r, w := io.Pipe()
-		scr := newScreen(w)
+		scr := newScreen(w, "")
 		direct := scr.spooled(func(int64) {})
 		begin := time.Now()
 		fmt.Fprintln(scr, "nobody reads this")

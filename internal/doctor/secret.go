@@ -5,12 +5,14 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"github.com/globus-runner/globus-runner/auth"
 )
 
 // Secret looks whether the secret of a client id is likely to be none, such as
 // the words of an example. No finding shows it.
 func Secret(clientID, secret string) []Finding {
-	const again = "copy the client secret from https://app.globus.org/settings/developers, where it is shown once"
+	const again = "copy the client secret from " + auth.Developers + ", where it is shown once"
 	inner, err := base64.StdEncoding.DecodeString(secret)
 	twice, _ := base64.StdEncoding.DecodeString(string(inner))
 	switch {

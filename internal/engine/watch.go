@@ -96,7 +96,7 @@ func (w *watcher) judge(ctx context.Context) {
 	class := w.course.look(w.task.Last, now)
 	w.observer.Observe(Looked{w.task.Last, class, w.result.Started})
 	if class == w.class && (w.retry.IsZero() || now.Before(w.retry)) {
-		w.beat(now)
+		w.beat(ctx, now)
 		return
 	}
 	was := w.class
@@ -104,13 +104,13 @@ func (w *watcher) judge(ctx context.Context) {
 	reaction := w.reaction(class)
 	if class == Progressing || class == Retrying || reaction == jobs.Wait {
 		if was != "" || class != Progressing {
-			w.say(slog.LevelInfo, "task changed")
+			w.say(ctx, slog.LevelInfo, "task changed")
 		}
 		return
 	}
 	why, code := w.explain(ctx)
 	w.why = why
-	w.say(slog.LevelWarn, "task changed", "reason", why)
+	w.say(ctx, slog.LevelWarn, "task changed", "reason", why)
 	w.record.note(ctx, w.run, string(class), why)
 	if reaction == jobs.Cancel && w.end == nil {
 		w.cancel(ctx, why, code)
@@ -118,17 +118,17 @@ func (w *watcher) judge(ctx context.Context) {
 }
 
 // beat logs a task that makes progress, once in a while.
-func (w *watcher) beat(now time.Time) {
+func (w *watcher) beat(ctx context.Context, now time.Time) {
 	if w.said.IsZero() {
 		w.said = now
 	}
 	if w.class != Needs && now.Sub(w.said) >= heartbeat && w.course.moved.After(w.said) {
-		w.say(slog.LevelInfo, "task makes progress")
+		w.say(ctx, slog.LevelInfo, "task makes progress")
 	}
 }
 
 // say logs the task.
-func (w *watcher) say(level slog.Level, msg string, attrs ...any) {
+func (w *watcher) say(ctx context.Context, level slog.Level, msg string, attrs ...any) {
 	w.said = time.Now()
 	t := w.task.Last
 	attrs = append([]any{
@@ -137,7 +137,7 @@ func (w *watcher) say(level slog.Level, msg string, attrs ...any) {
 		"elapsed", time.Since(w.result.Started).Round(time.Second),
 	}, attrs...)
 	//nolint:sloglint // the message is a constant of the callers
-	w.log.Log(context.Background(), level, msg, attrs...)
+	w.log.Log(ctx, level, msg, attrs...)
 }
 
 // reaction is the job's policy for a class.

@@ -7,6 +7,8 @@ import (
 	"path"
 	"slices"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // maxShells is how deep sh -c may be nested.
@@ -55,8 +57,8 @@ func (tab *crontab) leaveOut(e entry) {
 }
 
 var (
-	directCall = lazy(`^(\S*/)?globus\s`)
-	anyCall    = lazy(`(?i)globus\S*\s+(-\S+\s+)*(transfer|delete|rm|mkdir|timer|task)\b|\bglobus-timers?\s|\brunner\s+(transfer|delete|mkdir)\b`)
+	directCall = pattern.Lazy(`^(\S*/)?globus\s`)
+	anyCall    = pattern.Lazy(`(?i)globus\S*\s+(-\S+\s+)*(transfer|delete|rm|mkdir|timer|task)\b|\bglobus-timers?\s|\brunner\s+(transfer|delete|mkdir)\b`)
 )
 
 // callsGlobus reports whether a text looks as if it called globus somewhere,
@@ -218,7 +220,7 @@ func (c *commandLine) named(w word, names ...string) bool {
 	return err == nil && len(args) > 0 && slices.Contains(names, path.Base(args[0]))
 }
 
-var shellFlag = lazy(`^-[a-z]*c$`)
+var shellFlag = pattern.Lazy(`^-[a-z]*c$`)
 
 // assign remembers variables. One that holds the output of a call of globus is
 // that call.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/schedule"
 )
 
@@ -82,7 +83,7 @@ type entry struct {
 	clock    string // the zone of date in the command; empty if it is not known
 }
 
-var setting = lazy(`^(?:([A-Za-z_][A-Za-z0-9_]*)|"([^"]*)"|'([^']*)')\s*=\s*(.*)$`)
+var setting = pattern.Lazy(`^(?:([A-Za-z_][A-Za-z0-9_]*)|"([^"]*)"|'([^']*)')\s*=\s*(.*)$`)
 
 // read reads a line.
 func (tab *crontab) read(text string) {

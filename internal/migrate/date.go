@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // date returns the template that is the same as the output of a command, which
@@ -98,8 +100,8 @@ func cut(arg string) (name, value string, joined bool) {
 }
 
 var (
-	relative    = lazy(`^(?:([+-]?[0-9]{1,5})|(last|next))? *(sec|second|min|minute|hour|day|week|fortnight)s?( ago)?$`)
-	relativeBSD = lazy(`^([+-][0-9]{1,5})([wdHMS])$`)
+	relative    = pattern.Lazy(`^(?:([+-]?[0-9]{1,5})|(last|next))? *(sec|second|min|minute|hour|day|week|fortnight)s?( ago)?$`)
+	relativeBSD = pattern.Lazy(`^([+-][0-9]{1,5})([wdHMS])$`)
 )
 
 // shiftOf reads what GNU's date takes as -d, as far as it is an exact time from

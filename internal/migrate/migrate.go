@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -202,7 +203,7 @@ func lineOf(where string) int {
 const maxQuote = 120
 
 // secretValue is a variable with a secret, as a command line sets it.
-var secretValue = lazy(`(?i)\b(\w*(?:SECRET|TOKEN|PASSWORD)\w*)=\S+`)
+var secretValue = pattern.Lazy(`(?i)\b(\w*(?:SECRET|TOKEN|PASSWORD)\w*)=\S+`)
 
 // short shortens a text for a message.
 func short(text string) string {

@@ -3,24 +3,18 @@ package migrate
 import (
 	"fmt"
 	"maps"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// lazy returns a pattern that is compiled when it is first used.
-func lazy(pattern string) func() *regexp.Regexp {
-	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
-}
-
 var (
-	uuidPattern     = lazy(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
-	shortPattern    = lazy(`^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
-	templatePattern = lazy(`\{\{.*?\}\}`)
-	noWord          = lazy(`[^a-z0-9]+`)
+	uuidPattern     = pattern.Lazy(`^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+	shortPattern    = pattern.Lazy(`^[a-z0-9]([-_a-z0-9]*[a-z0-9])?$`)
+	templatePattern = pattern.Lazy(`\{\{.*?\}\}`)
+	noWord          = pattern.Lazy(`[^a-z0-9]+`)
 )
 
 // nameJobs gives each job a name of its own.

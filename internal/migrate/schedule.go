@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // timerFlags are what globus timer create has besides a transfer.
@@ -70,7 +72,7 @@ func (k *call) scheduleTimer(j *job) error {
 	return nil
 }
 
-var intervalPattern = lazy(`^(?:(\d+)w)?\s*(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s?)?$`)
+var intervalPattern = pattern.Lazy(`^(?:(\d+)w)?\s*(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m)?\s*(?:(\d+)s?)?$`)
 
 // parseInterval reads an interval as globus-cli does: 1w, 2d, 1h30m, or a
 // number of seconds.

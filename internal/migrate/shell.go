@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
 // A shell is what a command line finds: variables whose values are known, and
@@ -174,7 +176,7 @@ func (s *shell) expandAll(words []word) ([]string, error) {
 	return args, nil
 }
 
-var braces = lazy(`\{[^{}]*(,|\.\.)[^{}]*\}`)
+var braces = pattern.Lazy(`\{[^{}]*(,|\.\.)[^{}]*\}`)
 
 // expand expands a word into the arguments that it becomes. They are written as
 // templates: a brace of the text is escaped, and a date is an action.

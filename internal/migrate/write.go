@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
@@ -183,7 +184,7 @@ func writeFields(b *bytes.Buffer, fields []field, depth int) {
 }
 
 // plainScalar are texts that are the same text in YAML without quotes.
-var plainScalar = lazy(`^[A-Za-z/][A-Za-z0-9/_.~@+-]*(:[A-Za-z0-9/_.~@+-]+)*$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+var plainScalar = pattern.Lazy(`^[A-Za-z/][A-Za-z0-9/_.~@+-]*(:[A-Za-z0-9/_.~@+-]+)*$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // quote returns a text as a YAML scalar.
 func quote(text string) string {

@@ -4,11 +4,10 @@ import (
 	"fmt"
 	"maps"
 	"reflect"
-	"regexp"
 	"slices"
 	"strings"
-	"sync"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
@@ -18,9 +17,7 @@ type Misspelling struct{ Name, Meant string }
 
 // kubernetesService is what Kubernetes sets for a service whose name begins
 // with runner.
-var kubernetesService = sync.OnceValue(func() *regexp.Regexp {
-	return regexp.MustCompile(`^RUNNER(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
-})
+var kubernetesService = pattern.Lazy(`^RUNNER(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // checkNames returns an error for each RUNNER_JOB_* that describes nothing, and
 // keeps what may be a misspelling of another variable. RUNNER_OS and the like
