@@ -167,8 +167,8 @@ func (a *app) taskWaitCommand() *cobra.Command {
 				Name: "task",
 				On:   jobs.Reactions{Stalled: jobs.Warn, NeedsHuman: jobs.Warn, Hopeless: jobs.Warn},
 			},
-			Key:   jobs.Key(id),
-			Again: func(string) string { return "runner task wait " + id },
+			Key:    jobs.Key(id),
+			Repeat: "runner task wait " + id,
 		}
 		if err := o.Job.Check(); err != nil {
 			return err

@@ -79,7 +79,7 @@ func (s *submitting) order(name string, doc transfer.Document, now time.Time) (e
 	}
 	return engine.Order{
 		Job: job, Key: jobs.ManualKey(), Fresh: true, Label: s.label, SubmissionID: s.submissionID,
-		Again: func(id string) string { return "--submission-id " + id },
+		Repeat: "--submission-id " + engine.SubmissionIDHere,
 	}, nil
 }
 

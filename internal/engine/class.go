@@ -36,11 +36,11 @@ type course struct {
 	troubled     time.Time // when an error was seen that is not overcome; zero if there is none
 }
 
-// look takes in what the task shows now and returns its class.
-func (c *course) look(t *transfer.Task, now time.Time) Class {
+// classify takes in what the task shows now and returns its class.
+func (c *course) classify(t *transfer.Task, now time.Time) Class {
 	needs := t.Status == transfer.Inactive || t.IsPaused
 	// The time in which a task was held does not count.
-	if w := work(t); w != c.work || c.moved.IsZero() || t.NiceStatus == "Queued" || needs {
+	if w := workOf(t); w != c.work || c.moved.IsZero() || t.NiceStatus == "Queued" || needs {
 		c.work, c.moved, c.stuck = w, now, time.Time{}
 	}
 	trouble := troubled(t)
@@ -80,8 +80,8 @@ func troubled(t *transfer.Task) bool {
 	return true
 }
 
-// work is a number that grows whenever the task makes progress.
-func work(t *transfer.Task) int64 {
+// workOf is a number that grows whenever the task makes progress.
+func workOf(t *transfer.Task) int64 {
 	return t.BytesTransferred + t.BytesChecksummed + t.Files + t.Directories +
 		t.FilesTransferred + t.FilesSkipped + t.SubtasksSucceeded
 }

@@ -18,7 +18,7 @@ func (w *watcher) explain(ctx context.Context) (why, code string) {
 	t := w.task.Last
 	switch {
 	case t.IsPaused:
-		if info, err := w.globus.PauseInfo(ctx, t.TaskID); err == nil {
+		if info, err := w.run.globus.PauseInfo(ctx, t.TaskID); err == nil {
 			if msg := pauseMessage(info); msg != "" {
 				return "paused by the collection's manager: " + msg, "PAUSED"
 			}
@@ -50,13 +50,13 @@ func (w *watcher) plight(ctx context.Context, ask bool) (state, code string) {
 	case t == nil:
 		return "", ""
 	case t.IsPaused || t.Status == transfer.Inactive:
-		if ask && w.why == "" {
-			w.why, _ = w.explain(ctx)
+		if ask && w.reason == "" {
+			w.reason, _ = w.explain(ctx)
 		}
 		if t.IsPaused {
-			return cmp.Or(w.why, "paused by the collection's manager"), "PAUSED"
+			return cmp.Or(w.reason, "paused by the collection's manager"), "PAUSED"
 		}
-		return cmp.Or(w.why, "suspended by Globus"), "INACTIVE"
+		return cmp.Or(w.reason, "suspended by Globus"), "INACTIVE"
 	case t.NiceStatus == "Queued":
 		return "queued by Globus, which works on few tasks of an account at once", ""
 	case troubled(t):
@@ -92,7 +92,7 @@ func pauseMessage(info *transfer.PauseInfo) string {
 // lastError returns the newest error that the task met, or nil, and how it was
 // ended if it was: CANCELED or EXPIRED, which the service lists as errors too.
 func (w *watcher) lastError(ctx context.Context) (last *transfer.Event, ended string) {
-	for e, err := range w.globus.Events(ctx, w.task.TaskID, transfer.EventQuery{Errors: new(true), Limit: 10}) {
+	for e, err := range w.run.globus.Events(ctx, w.task.TaskID, transfer.EventQuery{Errors: new(true), Limit: 10}) {
 		switch {
 		case err != nil:
 			return nil, ended

@@ -32,16 +32,16 @@ func (d Deletes) String() string {
 // whose source is empty, because an unmounted disk would empty the destination,
 // and one that would delete more than the job allows, because its sides may be
 // swapped.
-func (r *part) guard(ctx context.Context) error {
-	r.deletes = nil
-	doc, ok := r.doc.(*transfer.Transfer)
+func (p *part) guard(ctx context.Context) error {
+	p.deletes = nil
+	doc, ok := p.doc.(*transfer.Transfer)
 	if !ok || !doc.DeleteDestinationExtra {
 		return nil
 	}
-	allow := r.Job.Guard
+	allow := p.run.job.Guard
 	var all mirror
 	for _, item := range doc.Items {
-		folder, err := r.isFolder(ctx, doc, item)
+		folder, err := p.isFolder(ctx, doc, item)
 		if err != nil {
 			return fmt.Errorf("look into the source of a mirror: %w", err)
 		}
@@ -49,7 +49,7 @@ func (r *part) guard(ctx context.Context) error {
 			continue
 		}
 		m := &mirror{item: item, filtered: len(doc.FilterRules) > 0, links: doc.RecursiveSymlinks == "keep" || doc.RecursiveSymlinks == "copy"}
-		if err := r.compare(ctx, doc, m, max(1, allow.Look-all.folders)); err != nil {
+		if err := p.compare(ctx, doc, m, max(1, allow.Look-all.folders)); err != nil {
 			return err
 		}
 		empty := m.found == 0 && !m.cut
@@ -63,29 +63,29 @@ func (r *part) guard(ctx context.Context) error {
 		}
 		all.add(m)
 	}
-	r.deletes = &all.deletes
-	r.log.Info("mirror compared", "files_to_delete", all.deletes.Files, "files_at_destination", all.there, "folders", all.folders)
+	p.deletes = &all.deletes
+	p.run.log.Info("mirror compared", "files_to_delete", all.deletes.Files, "files_at_destination", all.there, "folders", all.folders)
 	if all.deletes.AtLeast {
-		r.log.Warn("a part of the mirror was not compared: it has more folders than guard.look, or some that cannot be listed",
+		p.run.log.Warn("a part of the mirror was not compared: it has more folders than guard.look, or some that cannot be listed",
 			"folders", all.folders, "look", allow.Look, "path", all.skipped)
 	}
 	if !allow.MaxDelete.Allows(all.judged, all.judgedOf) {
 		return all.refuseDeletes(allow.MaxDelete)
 	}
-	r.record.note(ctx, r.run, "compared", fmt.Sprintf("the mirror deletes %v of %d files at its destination", all.deletes, all.there))
+	p.run.journal.note(ctx, "compared", fmt.Sprintf("the mirror deletes %v of %d files at its destination", all.deletes, all.there))
 	return nil
 }
 
 // isFolder reports whether an item is a folder. Where neither the document nor
 // the path tells, Globus will find out, and so does this.
-func (r *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
+func (p *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
 	switch {
 	case item.Recursive != nil:
 		return *item.Recursive, nil
 	case strings.HasSuffix(item.SourcePath, "/"):
 		return true, nil
 	}
-	entry, err := r.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath)
+	entry, err := p.run.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath)
 	if err != nil {
 		return false, err
 	}
@@ -93,9 +93,9 @@ func (r *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transf
 }
 
 // compare looks at up to so many folders on both sides of an item.
-func (r *part) compare(ctx context.Context, doc *transfer.Transfer, m *mirror, look int) error {
-	source := tree.Folder{Lister: r.globus, Collection: doc.SourceEndpoint, Path: m.item.SourcePath, LocalUser: doc.SourceLocalUser}
-	destination := tree.Folder{Lister: r.globus, Collection: doc.DestinationEndpoint, Path: m.item.DestinationPath, LocalUser: doc.DestinationLocalUser}
+func (p *part) compare(ctx context.Context, doc *transfer.Transfer, m *mirror, look int) error {
+	source := tree.Folder{Lister: p.run.globus, Collection: doc.SourceEndpoint, Path: m.item.SourcePath, LocalUser: doc.SourceLocalUser}
+	destination := tree.Folder{Lister: p.run.globus, Collection: doc.DestinationEndpoint, Path: m.item.DestinationPath, LocalUser: doc.DestinationLocalUser}
 	options := tree.Options{Rules: tree.NewRules(doc.FilterRules), Look: look}
 	for p, err := range tree.Compare(ctx, source, destination, options) {
 		if err == nil {

@@ -123,7 +123,7 @@ func TestLabelOfSomebodysChoiceIsNoProofOfATask(t *testing.T) {
 		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Drop: globussim.DropBefore, Times: -1})
 		o = b.order()
 		o.Fresh, o.Label = true, "my files"
-		o.Again = func(id string) string { return "--submission-id " + id }
+		o.Repeat = "--submission-id " + engine.SubmissionIDHere
 		r := b.run(t.Context(), o)
 		f := failure(t, r, fault.Unknown)
 		contains(t, f.Message, "--submission-id ")

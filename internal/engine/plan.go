@@ -22,7 +22,7 @@ type plan struct {
 	cursor  time.Time // the newest instant that was dealt with here
 	instant time.Time // the next one
 	start   time.Time // instant with its jitter
-	wait    jobs.Key  // the occurrence that must be over before the next one; may be empty
+	awaits  jobs.Key  // the occurrence that must be over before the next one; may be empty
 
 	queued int       // occurrences up to cursor that nobody has claimed yet
 	dealt  time.Time // the newest instant up to which everything is claimed, or not to be started
@@ -61,7 +61,7 @@ func inTurn(job *jobs.Job) bool {
 
 // due reports whether there is something to start, or the clock was set back.
 func (p *plan) due(now time.Time) bool {
-	return p.wait == "" && !p.start.After(now) || p.cursor.After(now)
+	return p.awaits == "" && !p.start.After(now) || p.cursor.After(now)
 }
 
 // pass moves the plan beyond now and returns the instants that are to be
@@ -90,7 +90,7 @@ func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 		at := p.instant
 		late := now.Sub(p.start) > onTime
 		if p.advance(at); late || !p.start.After(now) {
-			p.wait = jobs.ScheduledKey(at)
+			p.awaits = jobs.ScheduledKey(at)
 		}
 		return []time.Time{at}
 	}

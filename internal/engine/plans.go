@@ -108,8 +108,8 @@ func (ps *plans) replace(all []*jobs.Job, begin map[string]time.Time) {
 	}
 }
 
-// note takes note that a plan has moved on.
-func (ps *plans) note(p *plan, now time.Time) {
+// moveOn takes note that a plan has moved on.
+func (ps *plans) moveOn(p *plan, now time.Time) {
 	if !p.dealt.After(p.kept) || ps.byJob[p.job.Name] != p {
 		return
 	}
@@ -117,6 +117,21 @@ func (ps *plans) note(p *plan, now time.Time) {
 		ps.save = now.Add(saveEvery)
 	}
 	ps.moved[p.job.Name] = p
+}
+
+// keepCursors tells the ledger from time to time how far the plans have come.
+func (s *Scheduler) keepCursors(ctx context.Context) {
+	if len(s.plans.moved) == 0 {
+		return
+	}
+	if !time.Now().Before(s.plans.save) {
+		if err := s.saveCursors(ctx); err != nil && ctx.Err() == nil {
+			s.log.Error("the cursors of the schedules could not be written, they are written later", "err", err)
+		}
+	}
+	if len(s.plans.moved) > 0 {
+		s.wakeAt(s.plans.save)
+	}
 }
 
 // saveCursors tells the ledger how far the plans have come. What it cannot be
@@ -129,7 +144,7 @@ func (s *Scheduler) saveCursors(ctx context.Context) error {
 	if len(all) == 0 {
 		return nil
 	}
-	if err := s.Ledger.MoveCursors(ctx, all); err != nil {
+	if err := s.rec.Ledger.MoveCursors(ctx, all); err != nil {
 		s.plans.save = time.Now().Add(claimPause)
 		return err
 	}
@@ -140,18 +155,18 @@ func (s *Scheduler) saveCursors(ctx context.Context) error {
 	return nil
 }
 
-// plan takes over a set of jobs, or changes nothing and returns an error.
-func (s *Scheduler) plan(ctx context.Context, all []*jobs.Job) error {
+// enforce puts a set of jobs in force, or changes nothing and returns an error.
+func (s *Scheduler) enforce(ctx context.Context, all []*jobs.Job) error {
 	now := time.Now()
 	var latest map[string]time.Time
 	var err error
 	if s.jobs == nil {
-		if latest, err = s.Ledger.LatestDue(ctx, now); err != nil {
+		if latest, err = s.rec.Ledger.LatestDue(ctx, now); err != nil {
 			return err
 		}
 	}
 	var begin map[string]time.Time
-	err = s.Ledger.Reschedule(ctx, func(known map[string]ledger.Schedule) (changed []ledger.Schedule) {
+	err = s.rec.Ledger.Reschedule(ctx, func(known map[string]ledger.Schedule) (changed []ledger.Schedule) {
 		begin, changed = s.plans.cursors(all, known, latest, now)
 		return changed
 	})
@@ -170,19 +185,19 @@ func (s *Scheduler) plan(ctx context.Context, all []*jobs.Job) error {
 	s.mu.Unlock()
 	s.announce(before)
 	s.replan(now)
-	s.Log.Info("jobs planned", "jobs", len(all), "scheduled", len(s.plans.byJob))
+	s.log.Info("jobs planned", "jobs", len(all), "scheduled", len(s.plans.byJob))
 	return nil
 }
 
 // withdraw takes the occurrences out of the queue that are in no plan any more:
 // after a restart they would not be started either.
 func (s *Scheduler) withdraw() {
-	s.queue = slices.DeleteFunc(s.queue, func(st *start) bool {
-		gone := st.plan != nil && s.plans.byJob[st.occurrence.job] != st.plan
+	s.queue = slices.DeleteFunc(s.queue, func(t *ticket) bool {
+		gone := t.plan != nil && s.plans.byJob[t.job.Name] != t.plan
 		if gone {
-			delete(s.starts, st.occurrence)
-			s.Log.Warn("an occurrence that waited for a place is not started: its job was removed, suspended or has another schedule",
-				"job", st.occurrence.job, "occurrence", string(st.key))
+			delete(s.tickets, t.occurrence)
+			s.log.Warn("an occurrence that waited for a place is not started: its job was removed, suspended or has another schedule",
+				"job", t.job.Name, "occurrence", string(t.occurrence.key))
 		}
 		return gone
 	})
@@ -193,7 +208,7 @@ func (s *Scheduler) withdraw() {
 func (s *Scheduler) announce(before map[string]*jobs.Job) {
 	for name := range before {
 		if s.jobs[name] == nil {
-			s.tellObserver(Removed{name})
+			s.observe(Removed{name})
 		}
 	}
 	for name := range s.jobs {
@@ -201,6 +216,6 @@ func (s *Scheduler) announce(before map[string]*jobs.Job) {
 		if p := s.plans.byJob[name]; p != nil {
 			next.Next = p.start
 		}
-		s.tellObserver(next)
+		s.observe(next)
 	}
 }

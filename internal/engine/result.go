@@ -82,8 +82,26 @@ func (r *Result) task() *Task {
 	return &r.Tasks[len(r.Tasks)-1]
 }
 
-// settle sets the state that err stands for.
-func (r *Result) settle(err error) {
+// outcome is what the ledger keeps of r.
+func (r *Result) outcome() ledger.Outcome {
+	sum := r.Totals()
+	o := ledger.Outcome{
+		State: r.State, Message: r.Note,
+		Files: sum.Files, FilesSkipped: sum.FilesSkipped, Bytes: sum.Bytes, SkippedErrors: sum.SkippedErrors, Faults: sum.Faults,
+	}
+	if r.Err != nil {
+		m := fault.Of(r.Err)
+		o.Class, o.Code, o.RequestID, o.Message = string(m.Kind), m.Code, m.RequestID, r.Err.Error()
+	}
+	if deleted := r.Deleted(); deleted != nil {
+		o.FilesDeleted = deleted.Files
+	}
+	return o
+}
+
+// conclude ends r with the state that err stands for.
+func (r *Result) conclude(err error) {
+	r.Finished = time.Now().UTC()
 	f, ok := errors.AsType[*Failure](err)
 	switch {
 	case ok && f.Kind == fault.Skipped:
@@ -102,6 +120,20 @@ func (r *Result) settle(err error) {
 func gone(err error) bool {
 	e, ok := errors.AsType[*transfer.Error](err)
 	return ok && e.NotFound()
+}
+
+// Resumable reports whether a later start may bring the run to its end.
+func (r *Result) Resumable() bool {
+	f, ok := errors.AsType[*Failure](r.Err)
+	switch {
+	case r.Err == nil:
+		return false
+	case ok:
+		return f.state == "" && (f.Kind == fault.Interrupted || f.Kind == fault.Unknown || f.Kind == fault.TimedOut)
+	case errors.Is(r.Err, ledger.ErrLost):
+		return true // by whoever has it now
+	}
+	return r.State == ledger.Submitted || fault.Transient(r.Err)
 }
 
 // good reports whether the run succeeded as the job wants it.

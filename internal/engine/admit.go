@@ -1,0 +1,125 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A Taken error says that the occurrence has a run already: one that has
+// ended, or that another start works on.
+type Taken struct{ Run *ledger.Run }
+
+func (t *Taken) Error() string {
+	if t.Run.State.Final() {
+		return fmt.Sprintf("occurrence %s of job %s is done: run %d has %s", t.Run.Key, t.Run.Job, t.Run.ID, t.Run.State)
+	}
+	return fmt.Sprintf("occurrence %s of job %s is being done by %s: run %d", t.Run.Key, t.Run.Job, t.Run.Holder, t.Run.ID)
+}
+
+// A Waiting error says that a run waits for its turn, see Order.InTurn: it is
+// claimed, and nothing was submitted for it.
+type Waiting struct{ For *ledger.Run }
+
+func (w *Waiting) Error() string {
+	return fmt.Sprintf("run %d of job %s, occurrence %s, has to be over first", w.For.ID, w.For.Job, w.For.Key)
+}
+
+// isWaiting reports whether err is that of a run that waits for its turn.
+func isWaiting(err error) bool {
+	_, ok := errors.AsType[*Waiting](err)
+	return ok
+}
+
+// An unusableError is that of a ledger which could not be read or written:
+// nothing was done, and a later start may do it.
+type unusableError struct{ cause error }
+
+func unusable(err error) error { return unusableError{err} }
+
+func (e unusableError) Error() string { return e.cause.Error() }
+
+// Unwrap returns the cause.
+func (e unusableError) Unwrap() error { return e.cause }
+
+// Temporary reports true.
+func (unusableError) Temporary() bool { return true }
+
+// admit returns why a run of which nothing was submitted must not go on.
+func (r *run) admit(ctx context.Context) error {
+	if !r.journal.unsent() {
+		return nil
+	}
+	if err := r.withdrawn(); err != nil {
+		return err
+	}
+	return r.giveWay(ctx)
+}
+
+// withdrawn returns why nothing is to be submitted for a run any more.
+func (r *run) withdrawn() error {
+	switch {
+	case r.journal.run.CancelRequested:
+		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: ledger.Canceled, Message: "canceled on request: nothing was submitted"}
+	case r.job.Steps == nil:
+		return &Failure{Kind: fault.Canceled, state: ledger.Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
+	case r.overdue():
+		return r.expired()
+	}
+	return nil
+}
+
+// overdue reports whether the starting deadline has passed.
+func (r *run) overdue() bool { return !r.order.StartBy.IsZero() && time.Now().After(r.order.StartBy) }
+
+func (r *run) expired() *Failure {
+	return &Failure{
+		Kind: fault.TimedOut, state: ledger.TimedOut,
+		Message: "timed out: nothing could be submitted by " + r.order.StartBy.UTC().Format(time.RFC3339) + ", the starting deadline of this occurrence",
+	}
+}
+
+// giveWay deals with earlier runs of the same job that are not over, as the
+// job's policy says.
+func (r *run) giveWay(ctx context.Context) error {
+	j := r.journal
+	if r.job.Concurrency == jobs.Allow || j.run.Alone {
+		return nil
+	}
+	for other, err := range j.ledger.Runs(ctx, ledger.Query{Job: r.job.Name, Unfinished: true}) {
+		if err != nil {
+			return unusable(fmt.Errorf("read the runs of job %s: %w", r.job.Name, err))
+		}
+		if other.ID >= j.run.ID {
+			continue
+		}
+		if r.caughtUp() || r.order.InTurn && late(r.job, other) {
+			return &Waiting{other}
+		}
+		if r.job.Concurrency == jobs.Forbid {
+			return skipped("", fmt.Sprintf("occurrence %s of this job is not over (run %d)", other.Key, other.ID))
+		}
+		r.log.Warn("an earlier run of this job is replaced", "other_run", other.ID, "other_occurrence", other.Key)
+		if err := j.ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
+			return unusable(fmt.Errorf("cancel run %d: %w", other.ID, err))
+		}
+	}
+	return nil
+}
+
+// caughtUp reports whether the run is that of a missed occurrence that waits its
+// turn.
+func (r *run) caughtUp() bool {
+	return r.order.InTurn && r.journal != nil && late(r.job, r.journal.run)
+}
+
+// late reports whether a run was not claimed on time, but to catch up with an
+// occurrence that was missed. All replicas see the same.
+func late(job *jobs.Job, run *ledger.Run) bool {
+	return !run.Due.IsZero() && run.Claimed.Sub(job.Due(jobs.Key(run.Key), run.Due)) > onTime
+}

@@ -1,0 +1,228 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const (
+	// recordTime bounds what is written to the ledger after the run's own
+	// context has ended.
+	recordTime = 2 * time.Second
+	// newerRuns is among how many of the newest runs of a job an earlier one is
+	// looked for. If there are more, Globus is asked once more than needed.
+	newerRuns = 10
+	// statusRefused is the status of a submission that Globus did not take.
+	statusRefused = "REFUSED"
+)
+
+// A journal writes what a run does to the ledger, and knows what earlier starts
+// of the run have written. A nil journal is of a run without a ledger: it knows
+// nothing and keeps nothing.
+type journal struct {
+	ledger *ledger.Ledger
+	holder string
+	run    *ledger.Run
+	log    *slog.Logger
+	first  bool                             // the ledger knows no earlier run of the job
+	sent   map[jobs.Place]ledger.Submission // the newest of each place
+}
+
+// openJournal reads what earlier starts of the run have submitted.
+func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.Logger) (*journal, error) {
+	j := &journal{ledger: rec.Ledger, holder: rec.Holder, run: run, log: log, first: true, sent: map[jobs.Place]ledger.Submission{}}
+	var all []ledger.Submission
+	if run.Claims > 1 {
+		var err error
+		if all, err = rec.Ledger.Submissions(ctx, run.ID); err != nil {
+			return nil, fmt.Errorf("read the submissions of run %d: %w", run.ID, err)
+		}
+	}
+	for _, s := range all {
+		if at := placeOf(s); s.Attempt >= j.sent[at].Attempt {
+			j.sent[at] = s
+		}
+	}
+	if run.Alone { // then the claim has told
+		j.first = run.First
+		return j, nil
+	}
+	for other, err := range rec.Ledger.Runs(ctx, ledger.Query{Job: run.Job, Limit: newerRuns}) {
+		if err != nil {
+			return nil, fmt.Errorf("read the runs of job %s: %w", run.Job, err)
+		}
+		j.first = j.first && other.ID >= run.ID
+	}
+	return j, nil
+}
+
+func placeOf(s ledger.Submission) jobs.Place { return jobs.Place{Step: s.Step, Part: s.Part} }
+
+// newest returns the newest submission at a place.
+func (j *journal) newest(at jobs.Place) (s ledger.Submission, ok bool) {
+	if j != nil {
+		s, ok = j.sent[at]
+	}
+	return s, ok
+}
+
+// past reports whether an earlier start has finished the step of a place.
+func (j *journal) past(at jobs.Place) bool { return j != nil && at.Step < j.run.Step }
+
+// unsent reports whether no submission of the run can be at Globus.
+func (j *journal) unsent() bool {
+	for _, s := range j.sent {
+		if s.Status != statusRefused {
+			return false
+		}
+	}
+	return true
+}
+
+// hasOthers reports whether the run has submissions at other places, or had an
+// attempt before at this one: then it began in time.
+func (j *journal) hasOthers(at jobs.Place) bool { return len(j.sent) > 1 || j.sent[at].Attempt > 1 }
+
+// recordedWorks returns what a run of a job that is no longer known has submitted.
+func (j *journal) recordedWorks() iter.Seq2[Work, error] {
+	return func(yield func(Work, error) bool) {
+		places := slices.SortedFunc(maps.Keys(j.sent), func(a, b jobs.Place) int {
+			return cmp.Or(a.Step-b.Step, a.Part-b.Part)
+		})
+		for _, at := range places {
+			if j.sent[at].Status == statusRefused {
+				continue
+			}
+			doc, err := decode(j.sent[at])
+			if !yield(Work{Place: at, Document: doc}, err) || err != nil {
+				return
+			}
+		}
+		if len(places) != 1 || places[0] != (jobs.Place{}) {
+			yield(Work{}, &Failure{
+				Kind: fault.Canceled, state: ledger.Canceled,
+				Message: "the job is no longer in the jobs file: its tasks were followed to their end, but what would have come next is not known",
+			})
+		}
+	}
+}
+
+// decode returns the document of a submission.
+func decode(s ledger.Submission) (doc transfer.Document, err error) {
+	var kind struct {
+		Type string `json:"DATA_TYPE"`
+	}
+	if err = json.Unmarshal(s.Document, &kind); err == nil {
+		switch kind.Type {
+		case "transfer":
+			doc = new(transfer.Transfer)
+			err = json.Unmarshal(s.Document, doc)
+		case "delete":
+			doc = new(transfer.Delete)
+			err = json.Unmarshal(s.Document, doc)
+		default:
+			err = fmt.Errorf("DATA_TYPE is %.40q, neither transfer nor delete", kind.Type)
+		}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read the recorded submission %s: %w", s.ID, err)
+	}
+	return doc, nil
+}
+
+// addSubmission writes down a submission, of whose run nothing need be given.
+// Nothing may be sent before that, and the attempt counts from then on. One that
+// is repeated is there already.
+func (j *journal) addSubmission(ctx context.Context, s ledger.Submission, doc transfer.Document) (err error) {
+	at := placeOf(s)
+	if j == nil || j.sent[at].ID == s.ID {
+		return nil
+	}
+	s.Run, s.Created, s.Label = j.run.ID, time.Now(), doc.Head().Label
+	if s.Document, err = json.Marshal(doc); err != nil {
+		return fmt.Errorf("encode the submission: %w", err)
+	}
+	if err := j.ledger.Submit(ctx, j.holder, s); err != nil {
+		return unusable(fmt.Errorf("record the submission before it is sent: %w", err))
+	}
+	s.Document = nil // it would fill the memory
+	j.sent[at] = s
+	j.run.Step, j.run.Attempt, j.run.Again = s.Step, s.Attempt, false
+	return nil
+}
+
+// addTask writes down the task of a submission. If that does not succeed, nothing
+// is lost: the submission is sent again, and gives the same task.
+func (j *journal) addTask(ctx context.Context, submissionID, taskID string) {
+	if submissionID != "" {
+		j.write(ctx, func(ctx context.Context) error { return j.ledger.Accepted(ctx, submissionID, taskID) })
+	}
+}
+
+// addEnd writes down how the task of a submission ended.
+func (j *journal) addEnd(ctx context.Context, submissionID, status string) {
+	if submissionID != "" {
+		j.write(ctx, func(ctx context.Context) error { return j.ledger.Ended(ctx, submissionID, status) })
+	}
+}
+
+// addRefusal writes down that Globus did not take a submission. Another start need
+// not find out then, and may leave it.
+func (j *journal) addRefusal(ctx context.Context, at jobs.Place) {
+	if s, ok := j.newest(at); ok && s.Status != statusRefused {
+		j.addEnd(ctx, s.ID, statusRefused)
+		s.Status = statusRefused
+		j.sent[at] = s
+	}
+}
+
+// reopen takes back that Globus did not take a submission. Nothing may be sent
+// again before that: whoever finds it refused may leave it.
+func (j *journal) reopen(ctx context.Context, at jobs.Place) error {
+	s, ok := j.newest(at)
+	if !ok || s.Status != statusRefused {
+		return nil
+	}
+	if err := j.ledger.Ended(ctx, s.ID, ""); err != nil {
+		return unusable(fmt.Errorf("record that the submission is sent again: %w", err))
+	}
+	s.Status = ""
+	j.sent[at] = s
+	return nil
+}
+
+// note writes down an event of the run.
+func (j *journal) note(ctx context.Context, kind, text string) {
+	j.write(ctx, func(ctx context.Context) error { return j.ledger.Note(ctx, j.run.ID, time.Now(), kind, text) })
+}
+
+// write writes what the run can do without.
+func (j *journal) write(ctx context.Context, to func(context.Context) error) {
+	if j == nil {
+		return
+	}
+	ctx, cancel := beyond(ctx, recordTime)
+	defer cancel()
+	if err := to(ctx); err != nil {
+		j.log.Error("the ledger could not be written", "err", err)
+	}
+}
+
+// addOutcome writes down the outcome of a run that is over.
+func (j *journal) addOutcome(ctx context.Context, o ledger.Outcome) error {
+	ctx, cancel := beyond(ctx, recordTime)
+	defer cancel()
+	return j.ledger.Finish(ctx, j.run.ID, j.holder, o)
+}

@@ -1,0 +1,234 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A run is what is being done about an order.
+type run struct {
+	engine  *Engine
+	order   Order
+	job     *jobs.Job // of the order
+	globus  *transfer.Client
+	log     *slog.Logger
+	result  *Result
+	journal *journal // nil without a ledger
+	held    string   // why the submission waits; empty if it does not
+	// doubtful says that Globus may have a task of the occurrence of which the
+	// ledger does not know, so that Globus is asked for one by the label.
+	doubtful bool
+}
+
+func (e *Engine) begin(o Order) *run {
+	return &run{
+		engine: e,
+		order:  o,
+		job:    o.Job,
+		globus: e.globus,
+		log:    e.log.With("job", o.Job.Name, "occurrence", string(o.Key)),
+		result: &Result{Job: o.Job.Name, Key: o.Key, State: ledger.Claimed, Started: time.Now().UTC()},
+	}
+}
+
+// recorded begins a run that the ledger has.
+func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o Order) (*run, error) {
+	r := e.begin(o)
+	r.log = r.log.With("run", run.ID)
+	r.result.Run = run.ID
+	var err error
+	if r.journal, err = openJournal(ctx, rec, run, r.log); err != nil {
+		return nil, err
+	}
+	// The ledger may be new, restored from a backup, or failed over without its
+	// last commits.
+	r.doubtful = !o.Fresh && (r.journal.first || !o.Known)
+	return r, nil
+}
+
+// ErrCanceled is the cause to end a run's context with when somebody has asked
+// for its cancel: its task is then canceled and the run is over.
+var ErrCanceled = errors.New("canceled on request")
+
+// heedCancel returns ctx, which has ended if the run is to be canceled.
+func (r *run) heedCancel(ctx context.Context) context.Context {
+	if !r.journal.run.CancelRequested {
+		return ctx
+	}
+	canceled, cancel := context.WithCancelCause(ctx)
+	cancel(ErrCanceled)
+	return canceled
+}
+
+// carryOut does a run that has a journal, unless it was refused.
+func (r *run) carryOut(ctx context.Context, refused error) error {
+	if len(r.journal.sent) > 0 {
+		r.journal.note(ctx, "resumed", "by "+r.journal.holder)
+	}
+	if refused != nil {
+		return r.meaning(ctx, refused)
+	}
+	return r.doSteps(ctx)
+}
+
+// errDetached ends a run that is not to wait for its task.
+var errDetached = errors.New("not waited for")
+
+// doSteps does the steps of the job, one after the other.
+func (r *run) doSteps(ctx context.Context) error {
+	defer r.engine.poller.join(ctx)()
+	works := r.engine.Works(r.order)
+	if r.journal != nil && r.job.Steps == nil {
+		works = r.journal.recordedWorks()
+	}
+	for work, err := range works {
+		if err == nil {
+			err = r.doWork(ctx, work)
+		}
+		if errors.Is(err, errDetached) {
+			return nil
+		}
+		if err != nil {
+			return r.meaning(ctx, err)
+		}
+		r.result.State = ledger.Claimed // of the next step nothing was submitted
+	}
+	r.result.State = ledger.Succeeded
+	return nil
+}
+
+// doWork makes a folder, or brings a document to its end.
+func (r *run) doWork(ctx context.Context, work Work) error {
+	if work.Mkdir == nil {
+		return r.newPart(work).complete(ctx)
+	}
+	if r.journal.past(work.Place) {
+		return nil
+	}
+	return r.mkdir(ctx, work.Mkdir)
+}
+
+// mkdir makes a folder, and those above it. One that is there is what was
+// wanted.
+func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
+	_, err := r.globus.Mkdir(ctx, m.Collection, m.Path)
+	e, ok := errors.AsType[*transfer.Error](err)
+	if ok && strings.HasSuffix(e.Code, "MkdirFailed.Exists") {
+		return r.wantFolder(ctx, m)
+	}
+	above := path.Dir(strings.TrimSuffix(m.Path, "/"))
+	if ok && strings.HasSuffix(e.Code, "MkdirFailed.NotFound") && above != "/" && above != "/~" {
+		if err := r.mkdir(ctx, &jobs.Mkdir{Collection: m.Collection, Path: above + "/"}); err != nil {
+			return err
+		}
+		_, err = r.globus.Mkdir(ctx, m.Collection, m.Path)
+	}
+	if err != nil {
+		return fmt.Errorf("make the folder %s: %w", m.Path, err)
+	}
+	r.log.Info("folder made", "path", m.Path)
+	return nil
+}
+
+// wantFolder reports a path that is there, but is a file.
+func (r *run) wantFolder(ctx context.Context, m *jobs.Mkdir) error {
+	entry, err := r.globus.Stat(ctx, m.Collection, m.Path)
+	switch {
+	case err != nil:
+		return fmt.Errorf("see whether %s is a folder: %w", m.Path, err)
+	case entry.Type == "file":
+		return &Failure{
+			Kind: fault.Refused, Code: "Exists", state: ledger.Failed,
+			Message: fmt.Sprintf("make the folder %s: a file is there; rename or delete it, or choose another path", m.Path),
+		}
+	}
+	return nil
+}
+
+// meaning returns err, or what the end of ctx means if that is the cause of it.
+// The present attempt was not submitted, or err is a Failure that says so.
+func (r *run) meaning(ctx context.Context, err error) error {
+	if _, ok := errors.AsType[*Failure](err); ok || ctx.Err() == nil {
+		return err
+	}
+	what := "nothing was submitted"
+	if t := r.result.task(); t != nil {
+		what = fmt.Sprintf("task %s has ended and the next one was not submitted", t.TaskID)
+	}
+	if r.held != "" {
+		what += ", because " + r.held
+	}
+	f := interrupted(ctx, "", what)
+	if f.Kind == fault.TimedOut && fault.OnTheWay(err) {
+		f.Err = err // what it waited for
+	}
+	return f
+}
+
+// settle sets what came of the run, and reports whether that has to be written
+// down: a run that may be resumed is left as it is, and one that was not waited
+// for has not ended.
+func (r *run) settle(ctx context.Context, err error) bool {
+	reached := r.result.State
+	r.result.conclude(err)
+	if !r.result.Resumable() {
+		return r.result.State.Final()
+	}
+	r.result.State = reached
+	if !errors.Is(err, ledger.ErrLost) {
+		r.journal.note(ctx, "left", err.Error())
+	}
+	return false
+}
+
+// finish writes down how the run has ended, unless err says why it must not be.
+// It returns what [Engine.Record] does.
+func (r *run) finish(ctx context.Context, err error) (*Result, error) {
+	if err == nil {
+		err = r.journal.addOutcome(ctx, r.result.outcome())
+	}
+	if err == nil {
+		return r.result, nil
+	}
+	err = fmt.Errorf("record that run %d has %s: %w", r.result.Run, r.result.State, err)
+	if errors.Is(err, ledger.ErrLost) {
+		return nil, err
+	}
+	return r.result, err
+}
+
+// beyond returns a context that ends when d has passed since the end of ctx.
+func beyond(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stop := context.AfterFunc(ctx, func() {
+		if sleep(longer, d) == nil {
+			cancel()
+		}
+	})
+	return longer, func() {
+		stop()
+		cancel()
+	}
+}
+
+// sleep waits for d, or returns an error when ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

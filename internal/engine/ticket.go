@@ -1,0 +1,311 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	// pendingTasks is how many tasks an account may have unfinished. Further
+	// occurrences wait here, the oldest first.
+	pendingTasks = 100
+	// lastRetry bounds the time after which an occurrence that was left is
+	// tried again; the first is a lease, and each further one twice as long.
+	lastRetry = 5 * time.Minute
+	// prompt is how late an occurrence may be claimed without asking Globus
+	// whether it has a task of it, and slowClaim how long its claim may take: a
+	// ledger that was slower may have failed over without its last changes.
+	prompt    = 2 * time.Minute
+	slowClaim = 2 * time.Second
+)
+
+// A ticket is an occurrence that this process is at: it waits for a place, has
+// one, or was left to be tried again.
+type ticket struct {
+	occurrence occurrence
+	job        *jobs.Job
+	at         time.Time   // the occurrence's instant; if it has none, when it was claimed
+	due        time.Time   // when it was to begin; zero if it has begun before, or follows another job
+	plan       *plan       // that waits for its claim; nil if there is none
+	run        *ledger.Run // that was claimed or taken over; nil means that it is to be claimed
+
+	// known says that nobody can have begun it without the ledger knowing, see
+	// [Order].
+	known bool
+	// claims is how often this process has claimed it already: once if it follows
+	// a job, as that had succeeded.
+	claims int
+	// followers are the occurrences that were claimed as it has succeeded, and
+	// whether they were new.
+	followers map[string]bool
+
+	tries   int
+	retryAt time.Time // when it is tried again; zero unless it was left
+
+	// What came of the last try: nothing if there was nothing to do.
+	result *Result
+	err    error // of the ledger, a [*Taken] or a [*Waiting]
+}
+
+// issue has an occurrence wait for a place, unless this process is at it
+// already.
+func (s *Scheduler) issue(t *ticket) {
+	if s.tickets[t.occurrence] != nil {
+		return
+	}
+	if t.plan != nil {
+		t.plan.queued++
+	}
+	s.tickets[t.occurrence] = t
+	s.enqueue(t)
+}
+
+func (s *Scheduler) enqueue(t *ticket) {
+	i, _ := slices.BinarySearchFunc(s.queue, t, func(a, b *ticket) int {
+		return cmp.Or(a.at.Compare(b.at), -1) // after those of the same instant
+	})
+	s.queue = slices.Insert(s.queue, i, t)
+}
+
+// claim claims an occurrence that was not taken over. That of somebody else
+// gets a [*Taken] as its error.
+func (s *Scheduler) claim(ctx context.Context, t *ticket) error {
+	t.result, t.err = nil, nil
+	if t.run != nil {
+		return nil
+	}
+	begin := time.Now()
+	run, mine, err := s.rec.claim(ctx, t.occurrence)
+	switch now := time.Now(); {
+	case err != nil:
+		return err
+	case mine:
+		t.run = run
+		if now.Sub(begin) > slowClaim {
+			s.sound = now
+		}
+		if !t.due.IsZero() {
+			t.known = t.due.After(s.sound) && now.Sub(t.due) <= prompt
+		}
+		t.known = t.known && t.tries == 0 && run.Claims == t.claims+1
+	default:
+		t.err = &Taken{run}
+		s.log.Debug("nothing to do", "job", t.job.Name, "occurrence", string(t.occurrence.key), "reason", t.err)
+	}
+	return nil
+}
+
+// order is what is to be done for the occurrence.
+func (t *ticket) order(cancelOnInterrupt bool) Order {
+	o := Order{
+		Job: t.job, Key: t.occurrence.key, At: t.at, CancelOnInterrupt: cancelOnInterrupt, Known: t.known, InTurn: inTurn(t.job),
+	}
+	if due := o.Key.Due(); t.job.Schedule != nil && t.job.StartingDeadline > 0 && !due.IsZero() {
+		o.StartBy = t.job.Due(o.Key, due).Add(t.job.StartingDeadline)
+	}
+	return o
+}
+
+// work runs an occurrence that has a place.
+func (s *Scheduler) work(ctx context.Context, t *ticket) {
+	log := s.log.With("job", t.job.Name, "occurrence", string(t.occurrence.key))
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	t.result, t.err = s.doRun(ctx, t, cancel, log)
+	switch id := t.run.ID; {
+	case t.err == nil:
+		logEnd(log, t.result)
+		s.observe(Ended{t.job, t.result, t.lateness(t.result.Started)})
+	case isWaiting(t.err):
+		log.Debug("the run waits for its turn", "reason", t.err)
+	case errors.Is(t.err, ledger.ErrLost):
+		log.Warn("run is somebody else's now", "run", id, "err", t.err)
+	case t.result != nil:
+		log.Error("run ended, but could not be recorded: it is tried again", "run", id, "state", string(t.result.State), "err", t.err)
+	case ctx.Err() == nil:
+		log.Error("the occurrence could not be run", "err", t.err)
+	}
+}
+
+// doRun does the run of an occurrence, and returns what [Engine.Record] does.
+func (s *Scheduler) doRun(ctx context.Context, t *ticket, cancel context.CancelCauseFunc, log *slog.Logger) (*Result, error) {
+	r, err := s.engine.recorded(ctx, s.rec, t.run, t.order(s.cancelOnInterrupt))
+	if err != nil {
+		return nil, err
+	}
+	ctx = r.heedCancel(ctx)
+	refused := r.admit(ctx)
+	if isWaiting(refused) {
+		return nil, refused
+	}
+	defer s.cancelable(t.run.ID, cancel)()
+	log.Info("run started", "run", t.run.ID, "resumed", t.run.Claims > 1 || t.tries > 0, "lateness", t.lateness(time.Now()))
+	if !r.settle(ctx, r.carryOut(ctx, refused)) {
+		return r.result, nil
+	}
+	if r.result.good() {
+		err = s.claimFollowers(ctx, t)
+	}
+	return r.finish(ctx, err)
+}
+
+// cancelable says how to cancel a run of this process until done is called.
+func (s *Scheduler) cancelable(run int64, cancel context.CancelCauseFunc) (done func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.cancels[run] = cancel
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		delete(s.cancels, run)
+	}
+}
+
+// lateness is how late a run began; zero if it had no instant to begin at.
+func (t *ticket) lateness(began time.Time) time.Duration {
+	if t.due.IsZero() {
+		return 0
+	}
+	return max(0, began.Sub(t.due)).Round(time.Millisecond)
+}
+
+// logEnd logs how a run ended.
+func logEnd(log *slog.Logger, res *Result) {
+	attrs := []any{"run", res.Run, "state", string(res.State), "attempt", res.Attempt, "elapsed", res.Finished.Sub(res.Started).Round(time.Millisecond)}
+	if t := res.task(); t != nil {
+		attrs = append(attrs, "task_id", t.TaskID)
+	}
+	if deleted := res.Deleted(); deleted != nil {
+		attrs = append(attrs, "files_deleted", deleted.Files)
+	}
+	switch {
+	case res.Err == nil:
+		log.Info("run ended", append(attrs, "note", res.Note)...)
+	case res.Resumable():
+		log.Warn("run left, to be resumed", append(attrs, "err", res.Err)...)
+	default:
+		log.Error("run ended", append(attrs, "err", res.Err)...)
+	}
+}
+
+// followers are the jobs to be started when a job has succeeded.
+func (s *Scheduler) followers(name string) (all []*jobs.Job) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, job := range s.jobs {
+		if job.After == name && !job.Suspend {
+			all = append(all, job)
+		}
+	}
+	return all
+}
+
+// claimFollowers claims the occurrences that follow one that has succeeded.
+// They are in the ledger before the success is, so that a start that is cut off
+// between the two loses none.
+func (s *Scheduler) claimFollowers(ctx context.Context, t *ticket) error {
+	ctx, cancel := beyond(ctx, recordTime)
+	defer cancel()
+	t.followers = map[string]bool{}
+	for _, job := range s.followers(t.job.Name) {
+		run, _, err := s.rec.claim(ctx, occurrence{job.Name, t.occurrence.key})
+		if err != nil {
+			return err
+		}
+		t.followers[job.Name] = run.Claims == 1
+	}
+	return nil
+}
+
+// tried takes note of a try that has ended: the occurrence is done, or is
+// tried again.
+func (s *Scheduler) tried(ctx context.Context, t *ticket) {
+	s.active--
+	if ctx.Err() != nil {
+		return
+	}
+	p := s.plans.byJob[t.job.Name]
+	if p != nil && p.awaits == "" && isWaiting(t.err) {
+		p.awaits = t.occurrence.key // what falls due meanwhile queues behind it
+	}
+	awaited := p != nil && p.awaits == t.occurrence.key
+	if t.unfinished(awaited) {
+		s.retryLater(t, awaited)
+		return
+	}
+	delete(s.tickets, t.occurrence)
+	if p != nil {
+		s.nextInTurn(p, awaited)
+	}
+	if t.result == nil || !t.result.good() {
+		return
+	}
+	for _, job := range s.followers(t.job.Name) {
+		s.issue(&ticket{
+			occurrence: occurrence{job.Name, t.occurrence.key}, job: job, at: t.at,
+			known: t.known && t.followers[job.Name], claims: 1,
+		})
+	}
+}
+
+// unfinished reports whether the occurrence has to be tried again. What another
+// process is at has to be if somebody waits here for its end.
+func (t *ticket) unfinished(awaited bool) bool {
+	if taken, ok := errors.AsType[*Taken](t.err); ok {
+		return awaited && !taken.Run.State.Final()
+	}
+	if t.err != nil {
+		return !errors.Is(t.err, ledger.ErrLost)
+	}
+	return t.result.Resumable() && !errors.Is(t.result.Err, ledger.ErrLost)
+}
+
+// retryLater has an occurrence be tried again later. The one that others wait
+// for looks often whether the run of another process is over: a job that catches
+// up beside other replicas pays that for each of its occurrences.
+func (s *Scheduler) retryLater(t *ticket, awaited bool) {
+	t.run = nil
+	_, taken := errors.AsType[*Taken](t.err)
+	pause := s.rec.Lease
+	switch {
+	case awaited && (taken || isWaiting(t.err)):
+		pause /= 6
+	case !isWaiting(t.err):
+		pause = min(pause<<min(t.tries, 10), lastRetry)
+		t.tries++
+		t.due = time.Time{}
+	}
+	t.retryAt = time.Now().Add(pause)
+	s.wakeAt(t.retryAt)
+}
+
+// nextInTurn lets a plan go on when a run of its job is over, as that may have
+// been in the way: with the oldest occurrence that waits for its turn, else with
+// the next instant if the run was awaited.
+func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
+	if awaited {
+		p.awaits = ""
+		s.next = time.Now()
+	}
+	var oldest *ticket
+	for _, t := range s.tickets {
+		if t.retryAt.IsZero() || t.job.Name != p.job.Name { // one that is at work has no time to be tried again
+			continue
+		}
+		if isWaiting(t.err) && (oldest == nil || t.at.Before(oldest.at)) {
+			oldest = t
+		}
+	}
+	if oldest != nil {
+		p.awaits = oldest.occurrence.key
+		oldest.retryAt = time.Now()
+		s.next = oldest.retryAt
+	}
+}

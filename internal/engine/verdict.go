@@ -1,0 +1,100 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// verdict says what the end of the task means.
+func (w *watcher) verdict(ctx context.Context) error {
+	t := w.task.Last
+	w.run.journal.addEnd(ctx, w.part.submissionID, string(t.Status))
+	w.run.engine.observer.Observe(Looked{t, Progressing, w.run.result.Started})
+	switch {
+	case t.Status == transfer.Succeeded && t.SubtasksSkippedErrors > 0 && !w.run.job.AllowSkipped:
+		return w.withoutSome(ctx)
+	case t.Status == transfer.Succeeded:
+		return nil
+	case w.canceled != nil:
+		return w.canceled
+	}
+	return w.failed(ctx)
+}
+
+// failed says why the task failed.
+func (w *watcher) failed(ctx context.Context) *Failure {
+	t := w.task.Last
+	code := ""
+	if t.FatalError != nil {
+		code = t.FatalError.Code
+	}
+	last, ended := w.lastError(ctx)
+	its := ""
+	if last != nil {
+		its = "; its last error was " + describe(last)
+	}
+	switch {
+	case ended == "CANCELED" || code == "CANCELED" || t.SubtasksCanceled > 0 || t.CanceledByAdmin != "":
+		what := fmt.Sprintf("task %s was canceled by somebody else", t.TaskID)
+		if t.CanceledByAdmin != "" {
+			what = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, oneLine(t.CanceledByAdminMessage))
+		}
+		return &Failure{Kind: fault.Canceled, TaskID: t.TaskID, Code: "CANCELED", state: ledger.Canceled, Message: what + its}
+	case ended == "EXPIRED" || code == "EXPIRED" || t.SubtasksExpired > 0:
+		what := fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
+		state, held := w.plight(ctx, false)
+		if state != "" {
+			what += ", and was last seen " + state
+		}
+		if last != nil {
+			held = last.Code
+		}
+		return &Failure{Kind: fault.TimedOut, TaskID: t.TaskID, Code: "EXPIRED", state: ledger.TimedOut, Message: advised(what+its, held)}
+	}
+	what := fmt.Sprintf("task %s failed", t.TaskID)
+	if t.FatalError != nil && t.FatalError.Description != "" {
+		what += ": " + oneLine(t.FatalError.Description)
+	}
+	kind, code := blame(code, last)
+	return &Failure{Kind: kind, TaskID: t.TaskID, Code: code, state: ledger.Failed, again: true, Message: advised(what+its, code)}
+}
+
+// blame says what the code of a failed task means, or else its last error: what
+// does not pass by itself has a kind of its own.
+func blame(code string, last *transfer.Event) (fault.Kind, string) {
+	kind := fault.OfTask(code).Kind
+	if last != nil && kind == fault.Failed {
+		if its := fault.OfTask(last.Code).Kind; code == "" || its != fault.Failed {
+			return its, last.Code
+		}
+	}
+	return kind, code
+}
+
+// advised adds the next step for an error event of this code, if there is one.
+func advised(message, code string) string {
+	if next := fault.OfTask(code).Next; next != "" {
+		message += "; " + next
+	}
+	return message
+}
+
+// withoutSome is the failure of a task that succeeded without some of its files.
+func (w *watcher) withoutSome(ctx context.Context) error {
+	t := w.task.Last
+	f := &Failure{Kind: fault.SkippedErrors, TaskID: t.TaskID, state: ledger.Succeeded}
+	f.Message = fmt.Sprintf("task %s succeeded, but %d paths were skipped because of errors", t.TaskID, t.SubtasksSkippedErrors)
+	for s, err := range w.run.globus.SkippedErrors(ctx, t.TaskID) {
+		if err == nil {
+			f.Code = s.ErrorCode
+			f.Message += fmt.Sprintf(", the first of them %s (%s)", s.SourcePath, s.ErrorCode)
+		}
+		break
+	}
+	f.Message += fmt.Sprintf("; runner task skipped %s lists them", t.TaskID)
+	return f
+}
