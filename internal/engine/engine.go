@@ -31,7 +31,7 @@ type Engine struct {
 	globus   *transfer.Client
 	poller   *poller
 	log      *slog.Logger
-	observer Observer
+	observer Observer                                 // may be nil
 	open     func(name string) (io.ReadCloser, error) // manifests
 }
 
@@ -51,11 +51,10 @@ func WithObserver(o Observer) Option {
 // New returns an Engine that works through globus.
 func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 	e := &Engine{
-		globus:   globus,
-		poller:   newPoller(globus),
-		log:      log,
-		observer: unobserved{},
-		open:     func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
+		globus: globus,
+		poller: newPoller(globus),
+		log:    log,
+		open:   func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
 	}
 	for _, opt := range opts {
 		opt(e)

@@ -48,8 +48,8 @@ func (p *part) guard(ctx context.Context) error {
 		if !folder {
 			continue
 		}
-		m := &mirror{item: item, filtered: len(doc.FilterRules) > 0, links: doc.RecursiveSymlinks == "keep" || doc.RecursiveSymlinks == "copy"}
-		if err := p.compare(ctx, doc, m, max(1, allow.Look-all.folders)); err != nil {
+		m, err := p.compare(ctx, doc, item, max(1, allow.Look-all.folders))
+		if err != nil {
 			return err
 		}
 		empty := m.found == 0 && !m.cut
@@ -58,10 +58,8 @@ func (p *part) guard(ctx context.Context) error {
 			return m.refuseEmpty()
 		case m.unlisted != nil && allow.MaxDelete != jobs.NoMaxDelete:
 			return m.refuseUnlisted()
-		case !empty:
-			all.judge(m)
 		}
-		all.add(m)
+		all.add(m, !empty)
 	}
 	p.deletes = &all.deletes
 	p.run.log.Info("mirror compared", "files_to_delete", all.deletes.Files, "files_at_destination", all.there, "folders", all.folders)
@@ -93,22 +91,23 @@ func (p *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transf
 }
 
 // compare looks at up to so many folders on both sides of an item.
-func (p *part) compare(ctx context.Context, doc *transfer.Transfer, m *mirror, look int) error {
-	source := tree.Folder{Lister: p.run.globus, Collection: doc.SourceEndpoint, Path: m.item.SourcePath, LocalUser: doc.SourceLocalUser}
-	destination := tree.Folder{Lister: p.run.globus, Collection: doc.DestinationEndpoint, Path: m.item.DestinationPath, LocalUser: doc.DestinationLocalUser}
+func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfer.Item, look int) (*mirror, error) {
+	m := &mirror{item: item, filtered: len(doc.FilterRules) > 0, links: doc.RecursiveSymlinks == "keep" || doc.RecursiveSymlinks == "copy"}
+	source := tree.Folder{Lister: p.run.globus, Collection: doc.SourceEndpoint, Path: item.SourcePath, LocalUser: doc.SourceLocalUser}
+	destination := tree.Folder{Lister: p.run.globus, Collection: doc.DestinationEndpoint, Path: item.DestinationPath, LocalUser: doc.DestinationLocalUser}
 	options := tree.Options{Rules: tree.NewRules(doc.FilterRules), Look: look}
 	for p, err := range tree.Compare(ctx, source, destination, options) {
 		if err == nil {
 			err = m.see(p)
 		}
 		if err != nil {
-			return fmt.Errorf("compare both sides of a mirror: %w", err)
+			return nil, fmt.Errorf("compare both sides of a mirror: %w", err)
 		}
 		if m.found > 0 && m.fresh {
-			return nil // there is nothing to delete
+			break // there is nothing to delete
 		}
 	}
-	return nil
+	return m, nil
 }
 
 // A mirror is what is known about one item of a mirror, or the sum of several.
@@ -214,26 +213,22 @@ func below(top, path string) string {
 	return strings.TrimSuffix(top, "/") + "/" + path
 }
 
-// judge lets the guard of the number of files see an item.
-func (m *mirror) judge(item *mirror) {
-	m.judged += item.deletes.Files
-	m.judgedOf += item.there
-	for _, path := range item.first {
-		if len(m.first) < firstPaths {
-			m.first = append(m.first, path)
+// add adds an item. It counts for the guard of the number of files if it is
+// judged.
+func (m *mirror) add(item *mirror, judged bool) {
+	if judged {
+		m.judged += item.deletes.Files
+		m.judgedOf += item.there
+		m.first = append(m.first, item.first...)
+		m.first = m.first[:min(len(m.first), firstPaths)]
+		switch {
+		case item.deletes.Files == 0:
+		case m.item.SourcePath == "":
+			m.item = item.item
+		default:
+			m.others++
 		}
 	}
-	switch {
-	case item.deletes.Files == 0:
-	case m.item.SourcePath == "":
-		m.item = item.item
-	default:
-		m.others++
-	}
-}
-
-// add adds the numbers of an item.
-func (m *mirror) add(item *mirror) {
 	m.folders += item.folders
 	m.there += item.there
 	m.deletes.Files += item.deletes.Files

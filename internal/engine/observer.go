@@ -54,7 +54,9 @@ func (Removed) event() {}
 func (Queued) event()  {}
 func (Turned) event()  {}
 
-// unobserved is the Observer of an engine that has no other.
-type unobserved struct{}
-
-func (unobserved) Observe(Event) {}
+// observe tells the observer, if there is one.
+func (e *Engine) observe(what Event) {
+	if e.observer != nil {
+		e.observer.Observe(what)
+	}
+}

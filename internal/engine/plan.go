@@ -53,12 +53,6 @@ func (p *plan) advance(cursor time.Time) {
 	p.start = p.job.Due(jobs.ScheduledKey(p.instant), p.instant)
 }
 
-// inTurn reports whether missed occurrences of the job are started one after
-// the other: all at once, its policy would skip or replace them.
-func inTurn(job *jobs.Job) bool {
-	return job.CatchUp == jobs.CatchUpAll && job.Concurrency != jobs.Allow
-}
-
 // due reports whether there is something to start, or the clock was set back.
 func (p *plan) due(now time.Time) bool {
 	return p.awaits == "" && !p.start.After(now) || p.cursor.After(now)
@@ -72,17 +66,7 @@ func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 		p.advance(now)
 		return nil
 	}
-	window := cmp.Or(p.job.StartingDeadline, catchUpWindow)
-	var lost gap
-	if oldest := now.Add(-window - p.job.Jitter); p.instant.Before(oldest) {
-		lost.add(p.instant)
-		p.advance(oldest) // without a look at each: there may be very many
-	}
-	for now.Sub(p.start) > window {
-		lost.add(p.instant)
-		p.advance(p.instant)
-	}
-	lost.log(log, p.job, "too late")
+	p.dropOld(now, log)
 	if p.start.After(now) {
 		return nil
 	}
@@ -108,28 +92,33 @@ func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 	case p.job.CatchUp != jobs.CatchUpNone && len(starts) == 0:
 		starts, missed = missed[len(missed)-1:], missed[:len(missed)-1]
 	}
-	var left gap
-	for _, at := range missed {
-		left.add(at)
+	if n := len(missed); n > 0 {
+		p.logMissed(log, "not caught up with", missed[0], missed[n-1])
 	}
-	left.log(log, p.job, "not caught up with")
 	return starts
 }
 
-// A gap is the first and the last of the instants that are not started.
-type gap struct{ first, last time.Time }
+// window is how late an occurrence may start.
+func (p *plan) window() time.Duration { return cmp.Or(p.job.StartingDeadline, catchUpWindow) }
 
-func (g *gap) add(at time.Time) {
-	if g.first.IsZero() {
-		g.first = at
+// dropOld moves the plan beyond the instants that are too old to be started.
+func (p *plan) dropOld(now time.Time, log *slog.Logger) {
+	first, last := p.instant, time.Time{}
+	if oldest := now.Add(-p.window() - p.job.Jitter); p.instant.Before(oldest) {
+		last = p.instant
+		p.advance(oldest) // without a look at each: there may be very many
 	}
-	g.last = at
+	for now.Sub(p.start) > p.window() {
+		last = p.instant
+		p.advance(p.instant)
+	}
+	if !last.IsZero() {
+		p.logMissed(log, "too late", first, last)
+	}
 }
 
-func (g *gap) log(log *slog.Logger, job *jobs.Job, why string) {
-	if g.first.IsZero() {
-		return
-	}
-	log.Warn("occurrences were missed and are not started", "job", job.Name, "reason", why, "from", g.first, "to", g.last,
-		"catch_up", string(cmp.Or(job.CatchUp, jobs.CatchUpLatest)), "starting_deadline", cmp.Or(job.StartingDeadline, catchUpWindow))
+// logMissed logs that no instant from first to last is started.
+func (p *plan) logMissed(log *slog.Logger, why string, first, last time.Time) {
+	log.Warn("occurrences were missed and are not started", "job", p.job.Name, "reason", why, "from", first, "to", last,
+		"catch_up", string(cmp.Or(p.job.CatchUp, jobs.CatchUpLatest)), "starting_deadline", p.window())
 }

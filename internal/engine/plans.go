@@ -208,7 +208,7 @@ func (s *Scheduler) withdraw() {
 func (s *Scheduler) announce(before map[string]*jobs.Job) {
 	for name := range before {
 		if s.jobs[name] == nil {
-			s.observe(Removed{name})
+			s.engine.observe(Removed{name})
 		}
 	}
 	for name := range s.jobs {
@@ -216,6 +216,6 @@ func (s *Scheduler) announce(before map[string]*jobs.Job) {
 		if p := s.plans.byJob[name]; p != nil {
 			next.Next = p.start
 		}
-		s.observe(next)
+		s.engine.observe(next)
 	}
 }

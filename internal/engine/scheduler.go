@@ -125,7 +125,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 	renew := time.NewTicker(s.rec.Lease / 3)
 	defer renew.Stop()
 	for {
-		s.observe(Turned{})
+		s.engine.observe(Turned{})
 		s.startQueued(ctx)
 		s.keepCursors(ctx)
 		timer := time.NewTimer(min(turn, time.Until(s.next)))
@@ -148,8 +148,6 @@ func (s *Scheduler) loop(ctx context.Context) {
 	}
 }
 
-func (s *Scheduler) observe(e Event) { s.engine.observer.Observe(e) }
-
 // startDue has what is due wait for a place, the oldest first.
 func (s *Scheduler) startDue(now time.Time) {
 	for _, t := range s.tickets {
@@ -168,7 +166,7 @@ func (s *Scheduler) startDue(now time.Time) {
 		}
 		p.settleDealt()
 		s.plans.moveOn(p, now)
-		s.observe(Planned{name, p.start})
+		s.engine.observe(Planned{name, p.start})
 	}
 	s.replan(now)
 }
@@ -278,5 +276,5 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 			s.done <- t
 		})
 	}
-	s.observe(Queued{len(s.queue), s.active})
+	s.engine.observe(Queued{len(s.queue), s.active})
 }

@@ -31,31 +31,40 @@ type obstacles struct {
 	nameless int  // conflicts with tasks that could not be found
 }
 
-// submit submits the present attempt, and waits as policy says where other
-// tasks are in the way.
-func (p *part) submit(ctx context.Context) error {
-	r := p.run
+// prepare makes the document of the present attempt, if the guard lets it pass.
+func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 	if !p.guarded {
 		if err := p.guard(ctx); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	if p.submissionID == "" {
-		id, err := r.globus.SubmissionID(ctx)
+		id, err := p.run.globus.SubmissionID(ctx)
 		if err != nil {
-			return fmt.Errorf("get a submission id: %w", err)
+			return nil, fmt.Errorf("get a submission id: %w", err)
 		}
 		p.submissionID = id
 	}
 	doc := clone(p.doc)
 	head := doc.Head()
 	head.Label, head.SubmissionID, head.Deadline = p.label(), p.submissionID, p.deadline()
+	return doc, nil
+}
+
+// submit submits the present attempt, and waits as policy says where other
+// tasks are in the way.
+func (p *part) submit(ctx context.Context) error {
+	doc, err := p.prepare(ctx)
+	if err != nil {
+		return err
+	}
 	if !p.absentAt.IsZero() && time.Since(p.absentAt) > absentFor {
 		if found, err := p.adoptOwn(ctx); found || err != nil {
 			return err
 		}
 	}
-	if err := r.journal.addSubmission(ctx, p.entry(), doc); err != nil {
+	j := p.run.journal
+	if err := j.addSubmission(ctx, p.entry(), doc); err != nil {
 		return err
 	}
 	var met obstacles
@@ -65,7 +74,7 @@ func (p *part) submit(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := r.journal.reopen(ctx, p.place); err != nil {
+		if err := j.reopen(ctx, p.place); err != nil {
 			return err
 		}
 		sent, err := p.post(ctx, doc)
@@ -75,7 +84,7 @@ func (p *part) submit(ctx context.Context) error {
 		if done, err := p.overcome(ctx, err, &met); done || err != nil {
 			return err
 		}
-		head.Deadline = p.deadline() // it has waited
+		doc.Head().Deadline = p.deadline() // it has waited
 	}
 	return ctx.Err()
 }

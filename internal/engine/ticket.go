@@ -16,9 +16,6 @@ const (
 	// pendingTasks is how many tasks an account may have unfinished. Further
 	// occurrences wait here, the oldest first.
 	pendingTasks = 100
-	// lastRetry bounds the time after which an occurrence that was left is
-	// tried again; the first is a lease, and each further one twice as long.
-	lastRetry = 5 * time.Minute
 	// prompt is how late an occurrence may be claimed without asking Globus
 	// whether it has a task of it, and slowClaim how long its claim may take: a
 	// ledger that was slower may have failed over without its last changes.
@@ -122,7 +119,7 @@ func (s *Scheduler) work(ctx context.Context, t *ticket) {
 	switch id := t.run.ID; {
 	case t.err == nil:
 		logEnd(log, t.result)
-		s.observe(Ended{t.job, t.result, t.lateness(t.result.Started)})
+		s.engine.observe(Ended{t.job, t.result, t.lateness(t.result.Started)})
 	case isWaiting(t.err):
 		log.Debug("the run waits for its turn", "reason", t.err)
 	case errors.Is(t.err, ledger.ErrLost):
@@ -222,90 +219,4 @@ func (s *Scheduler) claimFollowers(ctx context.Context, t *ticket) error {
 		t.followers[job.Name] = run.Claims == 1
 	}
 	return nil
-}
-
-// tried takes note of a try that has ended: the occurrence is done, or is
-// tried again.
-func (s *Scheduler) tried(ctx context.Context, t *ticket) {
-	s.active--
-	if ctx.Err() != nil {
-		return
-	}
-	p := s.plans.byJob[t.job.Name]
-	if p != nil && p.awaits == "" && isWaiting(t.err) {
-		p.awaits = t.occurrence.key // what falls due meanwhile queues behind it
-	}
-	awaited := p != nil && p.awaits == t.occurrence.key
-	if t.unfinished(awaited) {
-		s.retryLater(t, awaited)
-		return
-	}
-	delete(s.tickets, t.occurrence)
-	if p != nil {
-		s.nextInTurn(p, awaited)
-	}
-	if t.result == nil || !t.result.good() {
-		return
-	}
-	for _, job := range s.followers(t.job.Name) {
-		s.issue(&ticket{
-			occurrence: occurrence{job.Name, t.occurrence.key}, job: job, at: t.at,
-			known: t.known && t.followers[job.Name], claims: 1,
-		})
-	}
-}
-
-// unfinished reports whether the occurrence has to be tried again. What another
-// process is at has to be if somebody waits here for its end.
-func (t *ticket) unfinished(awaited bool) bool {
-	if taken, ok := errors.AsType[*Taken](t.err); ok {
-		return awaited && !taken.Run.State.Final()
-	}
-	if t.err != nil {
-		return !errors.Is(t.err, ledger.ErrLost)
-	}
-	return t.result.Resumable() && !errors.Is(t.result.Err, ledger.ErrLost)
-}
-
-// retryLater has an occurrence be tried again later. The one that others wait
-// for looks often whether the run of another process is over: a job that catches
-// up beside other replicas pays that for each of its occurrences.
-func (s *Scheduler) retryLater(t *ticket, awaited bool) {
-	t.run = nil
-	_, taken := errors.AsType[*Taken](t.err)
-	pause := s.rec.Lease
-	switch {
-	case awaited && (taken || isWaiting(t.err)):
-		pause /= 6
-	case !isWaiting(t.err):
-		pause = min(pause<<min(t.tries, 10), lastRetry)
-		t.tries++
-		t.due = time.Time{}
-	}
-	t.retryAt = time.Now().Add(pause)
-	s.wakeAt(t.retryAt)
-}
-
-// nextInTurn lets a plan go on when a run of its job is over, as that may have
-// been in the way: with the oldest occurrence that waits for its turn, else with
-// the next instant if the run was awaited.
-func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
-	if awaited {
-		p.awaits = ""
-		s.next = time.Now()
-	}
-	var oldest *ticket
-	for _, t := range s.tickets {
-		if t.retryAt.IsZero() || t.job.Name != p.job.Name { // one that is at work has no time to be tried again
-			continue
-		}
-		if isWaiting(t.err) && (oldest == nil || t.at.Before(oldest.at)) {
-			oldest = t
-		}
-	}
-	if oldest != nil {
-		p.awaits = oldest.occurrence.key
-		oldest.retryAt = time.Now()
-		s.next = oldest.retryAt
-	}
 }

@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// lastRetry bounds the time after which an occurrence that was left is tried
+// again; the first is a lease, and each further one twice as long.
+const lastRetry = 5 * time.Minute
+
+// inTurn reports whether missed occurrences of the job are started one after
+// the other: all at once, its policy would skip or replace them.
+func inTurn(job *jobs.Job) bool {
+	return job.CatchUp == jobs.CatchUpAll && job.Concurrency != jobs.Allow
+}
+
+// tried takes note of a try that has ended: the occurrence is done, or is
+// tried again.
+func (s *Scheduler) tried(ctx context.Context, t *ticket) {
+	s.active--
+	if ctx.Err() != nil {
+		return
+	}
+	p := s.plans.byJob[t.job.Name]
+	if p != nil && p.awaits == "" && isWaiting(t.err) {
+		p.awaits = t.occurrence.key // what falls due meanwhile queues behind it
+	}
+	awaited := p != nil && p.awaits == t.occurrence.key
+	if t.unfinished(awaited) {
+		s.retryLater(t, awaited)
+		return
+	}
+	delete(s.tickets, t.occurrence)
+	if p != nil {
+		s.nextInTurn(p, awaited)
+	}
+	if t.result == nil || !t.result.good() {
+		return
+	}
+	for _, job := range s.followers(t.job.Name) {
+		s.issue(&ticket{
+			occurrence: occurrence{job.Name, t.occurrence.key}, job: job, at: t.at,
+			known: t.known && t.followers[job.Name], claims: 1,
+		})
+	}
+}
+
+// unfinished reports whether the occurrence has to be tried again. What another
+// process is at has to be if somebody waits here for its end.
+func (t *ticket) unfinished(awaited bool) bool {
+	if taken, ok := errors.AsType[*Taken](t.err); ok {
+		return awaited && !taken.Run.State.Final()
+	}
+	if t.err != nil {
+		return !errors.Is(t.err, ledger.ErrLost)
+	}
+	return t.result.Resumable() && !errors.Is(t.result.Err, ledger.ErrLost)
+}
+
+// retryLater has an occurrence be tried again later. The one that others wait
+// for looks often whether the run of another process is over: a job that catches
+// up beside other replicas pays that for each of its occurrences.
+func (s *Scheduler) retryLater(t *ticket, awaited bool) {
+	t.run = nil
+	_, taken := errors.AsType[*Taken](t.err)
+	pause := s.rec.Lease
+	switch {
+	case awaited && (taken || isWaiting(t.err)):
+		pause /= 6
+	case !isWaiting(t.err):
+		pause = min(pause<<min(t.tries, 10), lastRetry)
+		t.tries++
+		t.due = time.Time{}
+	}
+	t.retryAt = time.Now().Add(pause)
+	s.wakeAt(t.retryAt)
+}
+
+// nextInTurn lets a plan go on when a run of its job is over, as that may have
+// been in the way: with the oldest occurrence that waits for its turn, else with
+// the next instant if the run was awaited.
+func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
+	if awaited {
+		p.awaits = ""
+		s.next = time.Now()
+	}
+	var oldest *ticket
+	for _, t := range s.tickets {
+		if t.retryAt.IsZero() || t.job.Name != p.job.Name { // one that is at work has no time to be tried again
+			continue
+		}
+		if isWaiting(t.err) && (oldest == nil || t.at.Before(oldest.at)) {
+			oldest = t
+		}
+	}
+	if oldest != nil {
+		p.awaits = oldest.occurrence.key
+		oldest.retryAt = time.Now()
+		s.next = oldest.retryAt
+	}
+}
