@@ -52,7 +52,7 @@ func (a *app) endpointsCommand() *cobra.Command {
 				data = append(data, e.Raw)
 				rows = append(rows, []string{e.ID, e.EntityType, e.OwnerString, e.DisplayName})
 			}
-			return a.print(list("endpoint_list", data), func(w io.Writer) {
+			return a.print(globusList("endpoint_list", data), func(w io.Writer) {
 				tableOr(w, "no collections", []string{"ID", "TYPE", "OWNER", "NAME"}, rows)
 			})
 		},
@@ -72,7 +72,7 @@ var scopes = [...]string{
 	"all", "my-endpoints", "my-gcp-endpoints", "recently-used", "in-use", "shared-by-me", "shared-with-me", "administered-by-me",
 }
 
-// list is the document of a list.
-func list(dataType string, data []json.RawMessage) any {
+// globusList is the document of a list as globus-cli prints it.
+func globusList(dataType string, data []json.RawMessage) any {
 	return map[string]any{"DATA_TYPE": dataType, "DATA": data}
 }

@@ -18,7 +18,7 @@ func (a *app) envCommand() *cobra.Command {
 		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
 		RunE: func(*cobra.Command, []string) error {
 			rows := a.env.Variables()
-			return a.print(map[string]any{"variables": rows}, func(w io.Writer) {
+			return a.print(newList(rows), func(w io.Writer) {
 				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 				fmt.Fprintln(t, "VARIABLE\tVALUE\tMEANING")
 				for _, v := range rows {

@@ -214,10 +214,10 @@ func (a *app) await(ctx context.Context, o engine.Order, f following, do doer) (
 
 // dryRun prints the documents that would be submitted, and touches nothing: one
 // by itself, several as a list, each as soon as it is made.
-func (a *app) dryRun(o engine.Order) error {
+func (a *app) dryRun(orders ...engine.Order) error {
 	if a.out.query.expr != nil {
 		var docs []any
-		for doc, err := range a.planned(o) {
+		for doc, err := range a.planned(orders) {
 			if err != nil {
 				return err
 			}
@@ -226,12 +226,12 @@ func (a *app) dryRun(o engine.Order) error {
 		if len(docs) == 1 {
 			return a.print(docs[0], nil)
 		}
-		return a.print(docs, nil)
+		return a.print(newList(docs), nil)
 	}
 	out := bufio.NewWriter(a.stdout)
 	var held []byte // the first document, until there is a second one
 	n := 0
-	for doc, err := range a.planned(o) {
+	for doc, err := range a.planned(orders) {
 		if err != nil {
 			return errors.Join(err, out.Flush())
 		}
@@ -244,7 +244,7 @@ func (a *app) dryRun(o engine.Order) error {
 		case 1:
 			held = text
 		case 2:
-			fmt.Fprintf(out, "[\n%s,\n%s", held, text)
+			fmt.Fprintf(out, "{\n\"data\": [\n%s,\n%s", held, text)
 		default:
 			fmt.Fprintf(out, ",\n%s", text)
 		}
@@ -252,29 +252,31 @@ func (a *app) dryRun(o engine.Order) error {
 	if n == 1 {
 		fmt.Fprintf(out, "%s\n", held)
 	} else if n > 1 {
-		fmt.Fprint(out, "\n]\n")
+		fmt.Fprint(out, "\n]\n}\n")
 	}
 	return unwritten(out.Flush())
 }
 
 // planned makes the documents that would be submitted.
-func (a *app) planned(o engine.Order) iter.Seq2[any, error] {
+func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
-		for work, err := range engine.New(nil, a.log, a.manifests()).Works(o) {
-			var doc any
-			switch {
-			case err != nil:
-				err = usageError{err}
-			case work.Mkdir != nil:
-				doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
-			default:
-				if head := work.Document.Head(); head.Deadline.IsZero() {
-					head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
+		for _, o := range orders {
+			for work, err := range engine.New(nil, a.log, a.manifests()).Works(o) {
+				var doc any
+				switch {
+				case err != nil:
+					err = usageError{err}
+				case work.Mkdir != nil:
+					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
+				default:
+					if head := work.Document.Head(); head.Deadline.IsZero() {
+						head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
+					}
+					doc = work.Document
 				}
-				doc = work.Document
-			}
-			if !yield(doc, err) || err != nil {
-				return
+				if !yield(doc, err) || err != nil {
+					return
+				}
 			}
 		}
 	}

@@ -31,7 +31,7 @@ func (a *app) jobsCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "jobs",
 		Short:   "List the jobs of the jobs file, with their last and next runs",
-		Example: `  runner jobs -F json --jmespath 'jobs[].name'`,
+		Example: `  runner jobs -F json --jmespath 'data[].name'`,
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			file, err := source.load()
@@ -50,7 +50,7 @@ func (a *app) jobsCommand() *cobra.Command {
 					infos[i].LastRun = new(describeRun(run))
 				}
 			}
-			return a.print(map[string]any{"jobs": infos}, func(w io.Writer) {
+			return a.print(newList(infos), func(w io.Writer) {
 				rows := make([][]string, len(infos))
 				for i := range infos {
 					rows[i] = infos[i].row(now)

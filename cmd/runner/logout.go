@@ -29,6 +29,13 @@ func (a *app) logoutCommand() *cobra.Command {
 	return c
 }
 
+// A logoutDocument is a login that was ended.
+type logoutDocument struct {
+	ClientID string `json:"client_id"`
+	Username string `json:"username"`
+	Revoked  bool   `json:"revoked"`
+}
+
 // logout ends all logins at the service.
 func (a *app) logout(ctx context.Context, force bool) error {
 	store := a.env.Logins()
@@ -44,12 +51,7 @@ func (a *app) logout(ctx context.Context, force bool) error {
 		return err
 	}
 	client := a.authClient(network, a.retries())
-	type ended struct {
-		ClientID string `json:"client_id"`
-		Username string `json:"username"`
-		Revoked  bool   `json:"revoked"`
-	}
-	gone := []ended{}
+	var gone []logoutDocument
 	for _, l := range all {
 		err := revoke(ctx, client, l, nil)
 		if err != nil && !force {
@@ -62,9 +64,9 @@ func (a *app) logout(ctx context.Context, force bool) error {
 		if err := store.Remove(ctx, l); err != nil {
 			return fmt.Errorf("forget the login: %w", err)
 		}
-		gone = append(gone, ended{l.ClientID, l.Username, err == nil})
+		gone = append(gone, logoutDocument{l.ClientID, l.Username, err == nil})
 	}
-	return a.print(map[string]any{"logged_out": gone}, func(w io.Writer) {
+	return a.print(newList(gone), func(w io.Writer) {
 		for _, g := range gone {
 			fmt.Fprintf(w, "logged out %s, client %s\n", plain.Line(cmp.Or(g.Username, "-")), g.ClientID)
 		}

@@ -28,8 +28,8 @@ type nextDocument struct {
 
 // A nextResult is the result of "runner next".
 type nextResult struct {
-	Occurrences []nextDocument `json:"occurrences"`
-	Remarks     []jobRemark    `json:"remarks,omitempty"` // only if asked for
+	list[nextDocument]
+	Remarks []jobRemark `json:"remarks,omitempty"` // only if asked for
 }
 
 // A jobRemark tells what the schedule of a job does that few expect of it.
@@ -48,7 +48,7 @@ func (r *nextResult) remark(scheduled []*jobs.Job) {
 
 // text prints the table, and the remarks below it.
 func (r *nextResult) text(w io.Writer) {
-	nextTable(w, r.Occurrences)
+	nextTable(w, r.Data)
 	if len(r.Remarks) > 0 {
 		fmt.Fprintln(w)
 	}
@@ -89,7 +89,7 @@ key of the occurrence, and START is when it may start, after the job's jitter.`,
 			if !from.IsZero() {
 				begin = from.Add(-1) // an occurrence at that very instant counts
 			}
-			doc := nextResult{Occurrences: comingOccurrences(scheduled, begin, count, explain)}
+			doc := nextResult{list: newList(comingOccurrences(scheduled, begin, count, explain))}
 			if explain {
 				doc.remark(scheduled)
 			}
@@ -139,7 +139,7 @@ func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int, explai
 	for i, j := range scheduled {
 		due[i] = j.Schedule.Next(after)
 	}
-	coming := []nextDocument{}
+	var coming []nextDocument
 	for len(due) > 0 && len(coming) < count {
 		i := earliest(due)
 		coming = append(coming, describeNext(scheduled[i], due[i], explain))

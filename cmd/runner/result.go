@@ -41,6 +41,11 @@ type resultDocument struct {
 	rate    int64 // bytes per second
 }
 
+// A resultsDocument is the results of several jobs that were run at once.
+type resultsDocument struct {
+	Runs []*resultDocument `json:"runs"`
+}
+
 // A taskDocument is one task of a result.
 type taskDocument struct {
 	TaskID       string `json:"task_id"`

@@ -139,13 +139,10 @@ func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocumen
 		}
 		return []*resultDocument{doc}, err
 	}
-	errs := make([]error, len(w.orders))
 	if f.dryRun {
-		for i, o := range w.orders {
-			errs[i] = a.dryRun(o)
-		}
-		return nil, errors.Join(errs...)
+		return nil, a.dryRun(w.orders...)
 	}
+	errs := make([]error, len(w.orders))
 	do, done, err := a.recorder(ctx, !w.unrecorded)
 	if err != nil {
 		return nil, err
@@ -168,7 +165,7 @@ func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocumen
 		docs, begun = append(docs, doc), append(begun, doc)
 		errs[i] = res.Err
 	}
-	printed := a.print(map[string]any{"runs": begun}, func(w io.Writer) {
+	printed := a.print(resultsDocument{begun}, func(w io.Writer) {
 		for _, d := range begun {
 			d.text(w)
 		}

@@ -107,7 +107,7 @@ func (a *app) runsCommand() *cobra.Command {
 				q.State = s
 			}
 			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
-				docs := []runDocument{}
+				var docs []runDocument
 				var rows [][]string
 				for r, err := range l.Runs(ctx, q) {
 					if err != nil {
@@ -133,7 +133,7 @@ func (a *app) runsCommand() *cobra.Command {
 				if q.State != "" || !q.Since.IsZero() {
 					nothing = strings.Replace(nothing, "runs yet", "such runs", 1)
 				}
-				return a.print(map[string]any{"runs": docs}, func(w io.Writer) {
+				return a.print(newList(docs), func(w io.Writer) {
 					tableOr(w, nothing, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "FILES", "BYTES", "WHY"}, rows)
 				})
 			})

@@ -2,17 +2,58 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/export"
+	"github.com/globus-runner/globus-runner/internal/settings"
+	"github.com/globus-runner/globus-runner/internal/shape"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
+// A list is how a list of documents is printed.
+type list[T any] struct {
+	Data []T `json:"data"`
+}
+
+// newList returns the list of rows, which may be nil.
+func newList[T any](rows []T) list[T] { return list[T]{append([]T{}, rows...)} }
+
+// documents are what -F json prints, by name. What Globus answers is printed as
+// it is, and described by Globus.
+func documents() map[string]any {
+	return map[string]any{
+		"doctor":   diagnosis{},
+		"env":      list[settings.Variable]{},
+		"export":   export.Result{},
+		"import":   importDocument{},
+		"jobs":     list[jobInfo]{},
+		"login":    loginDocument{},
+		"logout":   list[logoutDocument]{},
+		"next":     nextResult{},
+		"plan":     plan{},
+		"result":   resultDocument{},
+		"results":  resultsDocument{},
+		"run":      runDocument{},
+		"runs":     list[runDocument]{},
+		"sim":      simDocument{},
+		"validate": validation{},
+		"version":  buildInfo{},
+		"whoami":   identityDocument{},
+	}
+}
+
 func (a *app) schemaCommand() *cobra.Command {
+	names := slices.Sorted(maps.Keys(documents()))
 	return &cobra.Command{
-		Use:   "schema",
-		Short: "Print the JSON Schema of the jobs file, for editors",
+		Use:   "schema [DOCUMENT]",
+		Short: "Print the JSON Schema of the jobs file, or of a result",
 		Long: `Print the JSON Schema (draft 2020-12) of the jobs file.
 
 An editor that knows it completes keys and shows mistakes while you write. For
@@ -20,11 +61,25 @@ those that use the YAML language server, put this into the first line:
 
   # yaml-language-server: $schema=jobs.schema.json
 
-"runner validate" checks more than a schema can say.`,
-		Example: `  runner schema >jobs.schema.json`,
-		Args:    arguments(0, 0),
-		RunE: func(*cobra.Command, []string) error {
+"runner validate" checks more than a schema can say.
+
+With a name, print the schema of a document that commands print with -F json:
+` + strings.Join(names[:9], ", ") + ",\n" + strings.Join(names[9:], ", ") + ".",
+		Example: `  runner schema >jobs.schema.json
+  runner schema result`,
+		Args: arguments(0, 1),
+		RunE: func(_ *cobra.Command, args []string) error {
 			schema := jobs.Schema()
+			if len(args) > 0 {
+				doc, ok := documents()[args[0]]
+				if !ok {
+					return usageError{fmt.Errorf("there is no document %q%s; there are %s", args[0], spelling.Hint(args[0], names...), strings.Join(names, ", "))}
+				}
+				var err error
+				if schema, err = shape.Of(args[0], doc); err != nil {
+					return err
+				}
+			}
 			return a.print(json.RawMessage(schema), func(w io.Writer) {
 				_, _ = w.Write(schema) // w keeps its error
 			})

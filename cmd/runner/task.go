@@ -93,7 +93,7 @@ func (a *app) taskListCommand() *cobra.Command {
 				data = append(data, t.Raw)
 				rows = append(rows, []string{t.TaskID, string(t.Status), t.Type, t.SourceEndpointDisplayName, t.DestinationEndpointDisplayName, t.Label})
 			}
-			return a.print(list("task_list", data), func(w io.Writer) {
+			return a.print(globusList("task_list", data), func(w io.Writer) {
 				tableOr(w, "no tasks", []string{"TASK ID", "STATUS", "TYPE", "SOURCE", "DESTINATION", "LABEL"}, rows)
 			})
 		},
@@ -216,7 +216,7 @@ func (a *app) taskEventsCommand() *cobra.Command {
 			data = append(data, e.Raw)
 			rows = append(rows, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(unescaped(e.Details)), " ")})
 		}
-		return a.print(list("event_list", data), func(w io.Writer) {
+		return a.print(globusList("event_list", data), func(w io.Writer) {
 			tableOr(w, "no events", []string{"TIME", "CODE", "ERROR", "DETAILS"}, rows)
 		})
 	})
@@ -238,7 +238,7 @@ func (a *app) taskSuccessfulCommand() *cobra.Command {
 			data = append(data, s.Raw)
 			rows = append(rows, []string{s.SourcePath, s.DestinationPath})
 		}
-		return a.print(list("successful_transfers", data), func(w io.Writer) {
+		return a.print(globusList("successful_transfers", data), func(w io.Writer) {
 			tableOr(w, "no files", []string{"SOURCE", "DESTINATION"}, rows)
 		})
 	})
@@ -255,7 +255,7 @@ func (a *app) taskSkippedCommand() *cobra.Command {
 			data = append(data, s.Raw)
 			rows = append(rows, []string{s.ErrorCode, s.SourcePath, s.DestinationPath})
 		}
-		return a.print(list("skipped_errors", data), func(w io.Writer) {
+		return a.print(globusList("skipped_errors", data), func(w io.Writer) {
 			tableOr(w, "nothing was skipped", []string{"ERROR", "SOURCE", "DESTINATION"}, rows)
 		})
 	})

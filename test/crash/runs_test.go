@@ -40,7 +40,7 @@ func (w *world) print(to any, args ...string) {
 func (w *world) checkRuns(url string, all []occurrence) (skipped map[string]bool) {
 	w.t.Helper()
 	var list struct {
-		Runs []row `json:"runs"`
+		Runs []row `json:"data"`
 	}
 	w.env = append(w.env, "RUNNER_STATE="+url)
 	w.print(&list, "runs", "--limit", "0")

@@ -1,0 +1,234 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/shape"
+	"github.com/globus-runner/globus-runner/login"
+)
+
+const schemaJobs = `version: 1
+collections: {lab: %s, vault: %s}
+jobs:
+  nightly:
+    description: frames
+    labels: {team: lab7}
+    schedule: "30 1 * * *"
+    time_zone: America/Chicago
+    transfer: {source: "lab:/data/", destination: "vault:/data/", recursive: true, filter_rules: [{method: exclude, type: file, name: "*.tmp"}]}
+  broken:
+    transfer: {source: "lab:/none/", destination: "vault:/none/", recursive: true}
+  tidy:
+    steps:
+      - mkdir: {collection: vault, path: /inbox/}
+      - delete: {collection: vault, paths: [/old], ignore_missing: true}
+`
+
+// TestPrintedDocumentsAreAsTheirSchemas runs the commands on a simulated Globus
+// and holds what they print with -F json against docs/schemas, where a change
+// of a document shows. With -update it writes that folder.
+func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
+	lab, vault, dir := t.TempDir(), t.TempDir(), t.TempDir()
+	write := func(name, text string) string {
+		t.Helper()
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	write(filepath.Join(lab, "data", "frame.h5"), "frame")
+	sim, err := globussim.New(globussim.Config{
+		Accounts:    []globussim.Account{{ID: simClientID(), Secret: canary}},
+		Collections: []globussim.Collection{{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(sim)
+	defer sim.Close() //nolint:errcheck // it returns nil
+	defer server.Close()
+	good := write(filepath.Join(dir, "jobs.yaml"), fmt.Sprintf(schemaJobs, globussim.CollectionID("lab"), globussim.CollectionID("vault")))
+	bad := write(filepath.Join(dir, "bad.yaml"), "version: 1\njobs:\n  x: {transfr: 1}\n")
+	batch := write(filepath.Join(dir, "batch"), "a b\n")
+	environ := []string{
+		"CLIENT_ID=" + simClientID(), "CLIENT_SECRET=" + canary, "HOME=" + dir, "RUNNER_JOBS=" + good,
+		"GLOBUS_SDK_SERVICE_URL_AUTH=" + server.URL, "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + server.URL,
+		"RUNNER_STATE=sqlite:" + filepath.Join(dir, "runner.db"),
+	}
+	id := globussim.CollectionID("lab")
+	printed := map[string][][]byte{}
+	for _, c := range []struct {
+		document string
+		args     string
+	}{
+		{"env", "env"},
+		{"version", "version"},
+		{"validate", "validate"},
+		{"validate", "validate " + bad},
+		{"next", "next --explain --count 3"},
+		{"plan", "plan nightly"},
+		{"plan", "plan tidy"},
+		{"result", "run nightly"},
+		{"result", "run broken --timeout 200ms"},
+		{"result", "transfer " + id + ":/data/frame.h5 " + globussim.CollectionID("vault") + ":/f"},
+		{"results", "run tidy nightly"},
+		{"jobs", "jobs"},
+		{"runs", "runs"},
+		{"runs", "runs --limit 1 --state succeeded"},
+		{"run", "runs show 1"},
+		{"run", "runs show 2"},
+		{"doctor", "doctor"},
+		{"whoami", "whoami"},
+		{"logout", "logout"},
+		{"export", "export kubernetes"},
+		{"import", "import batch " + batch + " --source " + id + ":/a/ --destination " + id + ":/b/"},
+	} {
+		var out bytes.Buffer
+		var said bytes.Buffer
+		run(t.Context(), append(strings.Fields(c.args), "-F", "json"), environ, strings.NewReader(""), &out, &said)
+		if out.Len() == 0 {
+			t.Fatalf("%s printed nothing:\n%s", c.args, said.String())
+		}
+		printed[c.document] = append(printed[c.document], out.Bytes())
+	}
+	made := func(name string, doc any) {
+		t.Helper()
+		text, err := encode(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		printed[name] = append(printed[name], text)
+	}
+	made("sim", describeSim(server.URL, globussim.Config{Accounts: []globussim.Account{{}}, Collections: []globussim.Collection{{Name: "lab"}}}))
+	made("login", describeLogin(login.Login{ClientID: id, Tokens: map[string]auth.Token{"x": {Scope: "y"}}}, login.NewStore(filepath.Join(dir, "login.json"))))
+	made("logout", newList([]logoutDocument{{ClientID: id}}))
+
+	for _, name := range slices.Sorted(maps.Keys(documents())) {
+		text, err := shape.Of(name, documents()[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join("../../docs/schemas", name+".json")
+		if *update {
+			write(file, string(text))
+		}
+		if kept, err := os.ReadFile(file); err != nil || !bytes.Equal(kept, text) {
+			t.Errorf("%s is not the schema of the document: %v; go test ./cmd/runner -run Schemas -update", file, err)
+		}
+		var schema map[string]any
+		if err := json.Unmarshal(text, &schema); err != nil {
+			t.Fatal(err)
+		}
+		if len(printed[name]) == 0 {
+			t.Errorf("no command has printed %s", name)
+		}
+		for _, doc := range printed[name] {
+			var value any
+			if err := json.Unmarshal(doc, &value); err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			for _, problem := range mismatches(name, schema, value) {
+				t.Errorf("%s\n%s", problem, doc)
+			}
+		}
+	}
+}
+
+// mismatches says where a value is not what a schema says. A key that the schema
+// does not have is one of them: it would be undocumented.
+func mismatches(at string, schema map[string]any, value any) []string {
+	words, _ := schema["type"].([]any)
+	if word, ok := schema["type"].(string); ok {
+		words = []any{word}
+	}
+	if len(words) == 0 {
+		return nil
+	}
+	if kind := kindOfJSON(value); !slices.Contains(words, any(kind)) && (kind != "integer" || !slices.Contains(words, any("number"))) {
+		return []string{fmt.Sprintf("%s is %s, want %v", at, kind, words)}
+	}
+	var found []string
+	switch value := value.(type) {
+	case string:
+		if _, err := time.Parse(time.RFC3339, value); err != nil && schema["format"] == "date-time" {
+			found = append(found, at+" is not a time: "+value)
+		}
+	case []any:
+		items, _ := schema["items"].(map[string]any)
+		for i, item := range value {
+			found = append(found, mismatches(fmt.Sprintf("%s[%d]", at, i), items, item)...)
+		}
+	case map[string]any:
+		required, _ := schema["required"].([]any)
+		for _, key := range required {
+			if _, ok := value[key.(string)]; !ok {
+				found = append(found, fmt.Sprintf("%s has no %s", at, key))
+			}
+		}
+		properties, _ := schema["properties"].(map[string]any)
+		values, _ := schema["additionalProperties"].(map[string]any)
+		for key, v := range value {
+			known, ok := properties[key].(map[string]any)
+			if !ok && values == nil {
+				found = append(found, at+" has the key "+key+", which is not described")
+				continue
+			}
+			if !ok {
+				known = values
+			}
+			found = append(found, mismatches(at+"."+key, known, v)...)
+		}
+	}
+	return found
+}
+
+func kindOfJSON(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "null"
+	case bool:
+		return "boolean"
+	case string:
+		return "string"
+	case float64:
+		if value == float64(int64(value)) {
+			return "integer"
+		}
+		return "number"
+	case []any:
+		return "array"
+	}
+	return "object"
+}
+
+func TestSeveralDocumentsOfADryRunAreOneList(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "jobs.yaml")
+	if err := os.WriteFile(file, fmt.Appendf(nil, schemaJobs, globussim.CollectionID("lab"), globussim.CollectionID("vault")), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"run", "nightly", "broken"}, {"run", "tidy"}, {"run", "tidy", "--jmespath", "@"}} {
+		var out, said bytes.Buffer
+		if status := run(t.Context(), append(args, "--dry-run", "--jobs", file), nil, nil, &out, &said); status != 0 {
+			t.Fatalf("%v: got status %d\n%s", args, status, said.String())
+		}
+		var got struct{ Data []map[string]any }
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Data) != 2 {
+			t.Errorf("%v: got %s (%v), want a list of two documents", args, out.String(), err)
+		}
+	}
+}
