@@ -11,6 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 // all has a job catch up with everything.
@@ -107,7 +108,7 @@ func TestWhatIsCaughtUpWithWaitsItsTurn(t *testing.T) {
 		},
 	}
 	for name, play := range tests {
-		for _, policy := range []jobs.Concurrency{jobs.Forbid, jobs.Replace} {
+		for _, policy := range long.Or([]jobs.Concurrency{jobs.Forbid, jobs.Replace}, []jobs.Concurrency{jobs.Forbid}) {
 			t.Run(name+"/"+string(policy), func(t *testing.T) {
 				onBench(t, func(t *testing.T, b *bench) {
 					job := b.job("hourly", "0 * * * *", all, with(policy))
