@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode"
+
+	"github.com/globus-runner/globus-runner/internal/delay"
 )
 
 const maxErrorText = 300 // characters of each text of the service
@@ -118,7 +120,7 @@ func (e *strangeReply) Temporary() bool { return true }
 // newError reads both shapes of the service's errors, and is content with
 // neither: a gateway answers with a page.
 func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
-	e := &Error{Status: resp.StatusCode, RetryAfter: retryAfter(resp.Header.Get("Retry-After"), time.Now())}
+	e := &Error{Status: resp.StatusCode, RetryAfter: delay.Of(resp.Header, time.Now())}
 	text := func(v any) string { return tidy(hide, v) }
 
 	var doc map[string]any
@@ -181,17 +183,4 @@ func tidy(hide *strings.Replacer, v any) string {
 		text = string(runes[:maxErrorText]) + "…"
 	}
 	return text
-}
-
-// retryAfter reads a Retry-After header, which holds seconds or a date. It
-// returns 0 for what is past or not understood.
-func retryAfter(value string, now time.Time) time.Duration {
-	if seconds, err := strconv.ParseInt(value, 10, 32); err == nil {
-		return max(0, time.Duration(seconds)*time.Second)
-	}
-	date, err := http.ParseTime(value)
-	if err != nil {
-		return 0
-	}
-	return max(0, date.Sub(now))
 }

@@ -3,14 +3,14 @@ package transfer
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/globus-runner/globus-runner/internal/delay"
 )
 
 const (
@@ -125,7 +125,7 @@ func (e *Error) last() string { return e.Code[strings.LastIndexByte(e.Code, '.')
 // what it can, as a proxy may have written it.
 func refused(r request, resp *http.Response, body []byte) *Error {
 	e := r.newError(resp.StatusCode)
-	e.RetryAfter = retryAfter(resp.Header.Get("Retry-After"))
+	e.RetryAfter = delay.Of(resp.Header, time.Now())
 	doc, ok := object(body)
 	e.Code = clean(text(doc["code"]), maxQuote)
 	e.RequestID = clean(text(doc["request_id"]), maxQuote)
@@ -151,18 +151,6 @@ func refused(r request, resp *http.Response, body []byte) *Error {
 func (r request) newError(status int) *Error {
 	path, _ := r.escapedPath() // cannot fail: r was sent
 	return &Error{Method: r.method, Path: path, Status: status}
-}
-
-// retryAfter reads the header Retry-After: seconds, or a date.
-func retryAfter(s string) time.Duration {
-	if n, err := strconv.ParseInt(s, 10, 64); err == nil {
-		n = min(n, math.MaxInt64/int64(time.Second))
-		return max(0, time.Duration(n)*time.Second)
-	}
-	if at, err := http.ParseTime(s); err == nil {
-		return max(0, time.Until(at))
-	}
-	return 0
 }
 
 // clean returns the words of s on one line of at most limit bytes, without

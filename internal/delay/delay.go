@@ -1,0 +1,24 @@
+// Package delay reads how long a service wants to be left alone. It stands by
+// itself because three clients need it that know nothing of each other.
+package delay
+
+import (
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Of returns what the header Retry-After of a reply asks for: seconds, or until
+// a date. It is zero for a time that is past, or not understood.
+func Of(reply http.Header, now time.Time) time.Duration {
+	value := reply.Get("Retry-After")
+	if n, err := strconv.ParseInt(value, 10, 64); err == nil {
+		return time.Duration(min(max(0, n), math.MaxInt64/int64(time.Second))) * time.Second
+	}
+	date, err := http.ParseTime(value)
+	if err != nil {
+		return 0
+	}
+	return max(0, date.Sub(now))
+}

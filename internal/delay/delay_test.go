@@ -1,0 +1,34 @@
+package delay_test
+
+import (
+	"fmt"
+	"math"
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/delay"
+)
+
+func TestOf(t *testing.T) {
+	now := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	for value, want := range map[string]time.Duration{
+		"":                              0,
+		"17":                            17 * time.Second,
+		"-17":                           0,
+		"1.5":                           0,
+		"soon":                          0,
+		"Sat, 21 Nov 2026 02:01:00 GMT": time.Minute,
+		"Sat, 21 Nov 2026 01:59:00 GMT": 0,
+		fmt.Sprint(math.MaxInt64):       math.MaxInt64 / time.Second * time.Second,
+	} {
+		if got := delay.Of(http.Header{"Retry-After": {value}}, now); got != want {
+			t.Errorf("%q: got %v, want %v", value, got, want)
+		}
+	}
+}
+
+func ExampleOf() {
+	fmt.Println(delay.Of(http.Header{"Retry-After": {"90"}}, time.Now()))
+	// Output: 1m30s
+}
