@@ -59,7 +59,7 @@ func (p *part) watch(ctx context.Context) error {
 		task: task, course: course{stalledAfter: r.job.StalledAfter},
 	}
 	if task.Last != nil && task.Last.Status.Final() {
-		return w.verdict(ctx)
+		return w.ended(ctx)
 	}
 	wait := firstPoll
 	if r.result.Adopted {
@@ -77,7 +77,7 @@ func (p *part) watch(ctx context.Context) error {
 			return w.lost(err)
 		}
 		if task.Last.Status.Final() {
-			return w.verdict(ctx)
+			return w.ended(ctx)
 		}
 		w.react(ctx)
 	}
@@ -205,7 +205,7 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	if t, err := w.run.globus.Task(detached, id); err != nil {
 		w.log.Warn("canceled task could not be looked at", "err", err)
 	} else if w.task.Last = t; res != nil && res.Code == "TaskComplete" && t.Status.Final() {
-		return w.verdict(detached) // it had ended by itself
+		return w.ended(detached) // it had ended by itself
 	}
 	w.run.journal.addEnd(detached, w.part.submissionID, string(transfer.Failed))
 	f := interrupted(ctx, id, fmt.Sprintf("task %s was canceled", id))

@@ -9,8 +9,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// verdict says what the end of the task means.
-func (w *watcher) verdict(ctx context.Context) error {
+// ended says what the end of the task means.
+func (w *watcher) ended(ctx context.Context) error {
 	t := w.task.Last
 	w.run.journal.addEnd(ctx, w.part.submissionID, string(t.Status))
 	w.run.engine.observe(Looked{t, Progressing, w.run.result.Started})
