@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/globus-runner/globus-runner/test/long"
@@ -60,13 +61,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 1
 	}
 	s := suite{stdout: stdout, stderr: stderr, env: env}
+	// Both go commands run at once: the programs of the second one wait for
+	// each other most of the time, while the first one keeps a core busy.
+	var both sync.WaitGroup
 	if reason := noRace(ctx); reason == "" {
-		s.test(ctx, slices.Concat([]string{"-race", uninstrumented}, args), concurrent)
+		both.Go(func() { s.test(ctx, slices.Concat([]string{"-race", uninstrumented}, args), concurrent) })
 	} else {
 		s.skips = append(s.skips, "the race detector: "+reason)
 		other = slices.Concat(concurrent, other)
 	}
-	s.test(ctx, args, other)
+	s.test(ctx, slices.Concat([]string{"-parallel=8"}, args), other)
+	both.Wait()
 	for _, skip := range s.skips {
 		fmt.Fprintln(stdout, "skipped:", skip)
 	}
@@ -129,6 +134,8 @@ func noRace(ctx context.Context) string {
 type suite struct {
 	stdout, stderr io.Writer
 	env            []string
+
+	mu             sync.Mutex // holds what follows, and the writers while a package is printed
 	passed, failed int
 	skips          []string
 	broken         bool // something failed that is not a test, such as a build
@@ -150,8 +157,7 @@ func (s *suite) test(ctx context.Context, flags, names []string) {
 		err = cmd.Start()
 	}
 	if err != nil {
-		fmt.Fprintln(s.stderr, "suite:", err)
-		s.broken = true
+		s.fault(err)
 		return
 	}
 	printed := map[string]string{} // by package and test
@@ -159,8 +165,7 @@ func (s *suite) test(ctx context.Context, flags, names []string) {
 		var e event
 		if err := d.Decode(&e); err != nil {
 			if !errors.Is(err, io.EOF) {
-				fmt.Fprintln(s.stderr, "suite: read what go test reports:", err)
-				s.broken = true
+				s.fault(fmt.Errorf("read what go test reports: %w", err))
 			}
 			break
 		}
@@ -168,11 +173,23 @@ func (s *suite) test(ctx context.Context, flags, names []string) {
 	}
 	_, _ = io.Copy(io.Discard, out) // what cannot be read must not stop the tests
 	if err := cmd.Wait(); err != nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.broken = true
 	}
 }
 
+// fault prints why tests could not be run.
+func (s *suite) fault(err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fmt.Fprintln(s.stderr, "suite:", err)
+	s.broken = true
+}
+
 func (s *suite) event(e *event, printed map[string]string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	test := e.Package + " " + e.Test
 	switch e.Action {
 	case "output":
