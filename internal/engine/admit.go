@@ -36,8 +36,8 @@ func isWaiting(err error) bool {
 	return ok
 }
 
-// An unusableError is that of a ledger which could not be read or written:
-// nothing was done, and a later start may do it.
+// An unusableError says that the ledger could not be read or written. Nothing
+// was done, and a later start may do it.
 type unusableError struct{ cause error }
 
 func unusable(err error) error { return unusableError{err} }
@@ -112,14 +112,14 @@ func (r *run) giveWay(ctx context.Context) error {
 	return nil
 }
 
-// caughtUp reports whether the run is that of a missed occurrence that waits its
-// turn.
+// caughtUp reports whether the run is of a missed occurrence that has to wait for
+// its turn.
 func (r *run) caughtUp() bool {
 	return r.order.InTurn && r.journal != nil && late(r.job, r.journal.run)
 }
 
-// late reports whether a run was not claimed on time, but to catch up with an
-// occurrence that was missed. All replicas see the same.
+// late reports whether a run was claimed to catch up with a missed occurrence.
+// It depends on the ledger alone, so all replicas agree.
 func late(job *jobs.Job, run *ledger.Run) bool {
 	return !run.Due.IsZero() && run.Claimed.Sub(job.Due(jobs.Key(run.Key), run.Due)) > onTime
 }

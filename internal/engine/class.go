@@ -19,15 +19,14 @@ const (
 	Hopeless    Class = "hopeless"    // would sit until its deadline
 )
 
-// How long an error that does not heal by itself must have stopped all progress
-// of a task that has not moved anything yet, or has: a folder that is just being
-// made is not hopeless, and the counters of a large file lag behind.
+// A task is hopeless when an error that does not pass by itself has stopped all
+// progress for this long.
 const (
-	hopelessAtFirst = 10 * time.Second
-	hopelessLater   = time.Minute
+	hopelessAtFirst = 10 * time.Second // before it has moved anything: its folder may just be about to be made
+	hopelessLater   = time.Minute      // after that: the counters of a large file lag behind
 )
 
-// A course is what several looks at one task have shown.
+// A course is what the looks at one task have shown so far.
 type course struct {
 	stalledAfter time.Duration
 	moved        time.Time // when progress was seen last, or the task was held

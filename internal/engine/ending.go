@@ -46,14 +46,14 @@ func (w *watcher) failed(ctx context.Context) *Failure {
 		return &Failure{Kind: fault.Canceled, TaskID: t.TaskID, Code: "CANCELED", state: ledger.Canceled, Message: what + its}
 	case ended == "EXPIRED" || code == "EXPIRED" || t.SubtasksExpired > 0:
 		what := fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
-		state, held := w.plight(ctx, false)
+		state, cause := w.plight(ctx, false)
 		if state != "" {
 			what += ", and was last seen " + state
 		}
 		if last != nil {
-			held = last.Code
+			cause = last.Code
 		}
-		return &Failure{Kind: fault.TimedOut, TaskID: t.TaskID, Code: "EXPIRED", state: ledger.TimedOut, Message: advised(what+its, held)}
+		return &Failure{Kind: fault.TimedOut, TaskID: t.TaskID, Code: "EXPIRED", state: ledger.TimedOut, Message: advised(what+its, cause)}
 	}
 	what := fmt.Sprintf("task %s failed", t.TaskID)
 	if t.FatalError != nil && t.FatalError.Description != "" {
@@ -63,8 +63,8 @@ func (w *watcher) failed(ctx context.Context) *Failure {
 	return &Failure{Kind: kind, TaskID: t.TaskID, Code: code, state: ledger.Failed, again: true, Message: advised(what+its, code)}
 }
 
-// blame says what the code of a failed task means, or else its last error: what
-// does not pass by itself has a kind of its own.
+// blame returns the kind and the code of what a failed task failed of: its own
+// code, unless its last error says more.
 func blame(code string, last *transfer.Event) (fault.Kind, string) {
 	kind := fault.OfTask(code).Kind
 	if last != nil && kind == fault.Failed {

@@ -7,9 +7,9 @@
 // task that is there already is adopted. Credentials and the retries of single
 // requests belong to the HTTP client below [transfer.Client].
 //
-// A [Scheduler] starts runs, a run has parts, and a part has attempts. Each
-// knows its owner, and none is told anything by those below it but results. The
-// journal of a run writes to the ledger, and an [Observer] is told what happens.
+// A [Scheduler] starts runs, a run has parts, and a part has attempts. Each hands
+// its result up to its owner. The journal of a run writes to the ledger, and an
+// [Observer] is told what happens.
 package engine
 
 import (

@@ -11,9 +11,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// explain says in words why the task makes no progress, and gives Globus's code.
-// It asks once for each change; a missing answer is not a reason to
-// stop watching.
+// explain says why the task makes no progress, in words and as Globus's code. It
+// asks Globus, and does without the answer if there is none.
 func (w *watcher) explain(ctx context.Context) (why, code string) {
 	t := w.task.Last
 	switch {
@@ -41,9 +40,9 @@ func (w *watcher) explain(ctx context.Context) (why, code string) {
 	return why, code
 }
 
-// plight says in words what kept the unfinished task from its end when it was
-// seen last, and gives a code for the next step. Both are empty for a task that
-// made progress. Without ask it requests nothing.
+// plight says what kept the unfinished task from its end when it was seen last,
+// and gives a code for the next step. Both are empty for a task that made
+// progress. It makes requests only if ask is true.
 func (w *watcher) plight(ctx context.Context, ask bool) (state, code string) {
 	t := w.seen
 	switch {
@@ -89,8 +88,8 @@ func pauseMessage(info *transfer.PauseInfo) string {
 	))
 }
 
-// lastError returns the newest error that the task met, or nil, and how it was
-// ended if it was: CANCELED or EXPIRED, which the service lists as errors too.
+// lastError returns the newest error that the task met, or nil. If the task was
+// ended, ended is CANCELED or EXPIRED, which the service lists among the errors.
 func (w *watcher) lastError(ctx context.Context) (last *transfer.Event, ended string) {
 	for e, err := range w.run.globus.Events(ctx, w.task.TaskID, transfer.EventQuery{Errors: new(true), Limit: 10}) {
 		switch {
@@ -110,7 +109,7 @@ func describe(e *transfer.Event) string {
 	return e.Code + ": " + oneLine(cmp.Or(e.Details, e.Description))
 }
 
-// lineEnds are the forms that line ends take in details.
+// lineEnds replaces what stands for a line end in the details of an event.
 var lineEnds = strings.NewReplacer("%0D%0A", " ", `\r\n`, " ", `\n`, " ")
 
 // oneLine puts a text of the service into one line of a decent length.

@@ -13,8 +13,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// Deletes are the files that a mirror deletes: those that its destination had
-// and its source had not when it was submitted. What is not a folder counts as
+// Deletes are the files that a mirror deletes: those that were at its destination
+// and not at its source when it was submitted. Everything but a folder counts as
 // a file.
 type Deletes struct {
 	Files   int64
@@ -28,10 +28,9 @@ func (d Deletes) String() string {
 	return fmt.Sprint(d.Files)
 }
 
-// guard compares both sides of a mirror before it is submitted. It refuses one
-// whose source is empty, because an unmounted disk would empty the destination,
-// and one that would delete more than the job allows, because its sides may be
-// swapped.
+// guard compares both sides of a mirror before it is submitted. It refuses a
+// mirror whose source is empty, because the disk may not be mounted, and a mirror
+// that would delete more than the job allows, because its sides may be swapped.
 func (p *part) guard(ctx context.Context) error {
 	p.deletes = nil
 	doc, ok := p.doc.(*transfer.Transfer)
@@ -74,8 +73,8 @@ func (p *part) guard(ctx context.Context) error {
 	return nil
 }
 
-// isFolder reports whether an item is a folder. Where neither the document nor
-// the path tells, Globus will find out, and so does this.
+// isFolder reports whether an item is a folder. If neither the document nor the
+// path says so, it asks the collection, as Globus will.
 func (p *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transfer.Item) (bool, error) {
 	switch {
 	case item.Recursive != nil:
@@ -90,7 +89,7 @@ func (p *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transf
 	return entry.Type == "dir", nil
 }
 
-// compare looks at up to so many folders on both sides of an item.
+// compare compares both sides of an item. It looks at no more than look folders.
 func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfer.Item, look int) (*mirror, error) {
 	m := &mirror{item: item, filtered: len(doc.FilterRules) > 0, links: doc.RecursiveSymlinks == "keep" || doc.RecursiveSymlinks == "copy"}
 	source := tree.Folder{Lister: p.run.globus, Collection: doc.SourceEndpoint, Path: item.SourcePath, LocalUser: doc.SourceLocalUser}
@@ -133,8 +132,8 @@ type mirror struct {
 // firstPaths is how many paths a refusal names.
 const firstPaths = 3
 
-// see takes note of what both sides have at one path. The error is one for
-// which nothing can be said about the mirror now.
+// see takes note of what both sides have at one path. An error says that nothing
+// can be known about the mirror now.
 func (m *mirror) see(p tree.Pair) error {
 	if s := p.Source; s != nil {
 		switch {
@@ -151,7 +150,7 @@ func (m *mirror) see(p tree.Pair) error {
 	d := p.Destination
 	switch {
 	case d == nil:
-	case d.Err != nil && absent(d.Err):
+	case d.Err != nil && gone(d.Err):
 		m.fresh = p.Path == ""
 	case d.Err != nil:
 		if err := m.miss(m.item.DestinationPath, p.Path, d.Err, &m.unlisted); err != nil {
@@ -178,11 +177,11 @@ func listed(e *tree.Entry) bool {
 	return e != nil && e.Kind == tree.Dir && !errors.Is(e.Err, tree.ErrCut)
 }
 
-// miss takes note of a folder that was not listed. It returns the error if that
-// may pass.
+// miss takes note of a folder that was not listed. It returns an error that may
+// pass.
 func (m *mirror) miss(top, path string, err error, why *error) error {
 	switch {
-	case absent(err):
+	case gone(err):
 		return nil // it has gone meanwhile
 	case errors.Is(err, tree.ErrCut), errors.Is(err, tree.ErrTooMany):
 		m.cut = m.cut || why == &m.hidden
@@ -200,12 +199,6 @@ func (m *mirror) miss(top, path string, err error, why *error) error {
 	return nil
 }
 
-// absent reports whether err says that a path does not exist.
-func absent(err error) bool {
-	e, ok := errors.AsType[*transfer.Error](err)
-	return ok && e.NotFound()
-}
-
 func below(top, path string) string {
 	if path == "" {
 		return top
@@ -213,8 +206,8 @@ func below(top, path string) string {
 	return strings.TrimSuffix(top, "/") + "/" + path
 }
 
-// add adds an item. It counts for the guard of the number of files if it is
-// judged.
+// add adds an item to a sum. Only the files of a judged item count for
+// guard.max_delete.
 func (m *mirror) add(item *mirror, judged bool) {
 	if judged {
 		m.judged += item.deletes.Files

@@ -9,10 +9,10 @@ import (
 )
 
 const (
-	// onTime is how late an occurrence may start without being a missed one.
+	// onTime is how late an occurrence may start and not count as missed.
 	onTime = time.Minute
-	// catchUpWindow bounds the occurrences that are caught up with, unless a
-	// job has a starting deadline.
+	// catchUpWindow is how late a missed occurrence may start, unless its job has
+	// a starting deadline.
 	catchUpWindow = 24 * time.Hour
 )
 
@@ -39,7 +39,7 @@ func (p *plan) claimed(at time.Time) {
 	p.settleDealt()
 }
 
-// settleDealt brings dealt to the cursor unless something is queued.
+// settleDealt moves dealt to the cursor unless something is queued.
 func (p *plan) settleDealt() {
 	if p.queued == 0 {
 		p.dealt = p.cursor
@@ -58,9 +58,9 @@ func (p *plan) due(now time.Time) bool {
 	return p.awaits == "" && !p.start.After(now) || p.cursor.After(now)
 }
 
-// pass moves the plan beyond now and returns the instants that are to be
-// started: those that are on time, and of the missed ones what the job's policy
-// wants. The others are logged.
+// pass moves the plan beyond now and returns the instants to be started: all that
+// are on time, and the missed ones that the job's policy wants. It logs the other
+// missed ones.
 func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 	if p.cursor.After(now) {
 		p.advance(now)

@@ -9,26 +9,21 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// saveEvery is the shortest time between two writes of what the plans have
-// dealt with. After a kill, what was dealt with since the last one is looked
-// at again, and found in the ledger.
+// saveEvery is the shortest time between two writes of the cursors. The instants
+// that were dealt with since the last one are looked at again after a kill, and
+// found in the ledger.
 const saveEvery = time.Second
 
 // Plans are the plans of the jobs that have a schedule and are not suspended.
 //
-// The ledger keeps of each job its schedule, its zone, whether it is suspended,
-// and a cursor, and these rules hold for a reload, a restart and a further
-// replica alike: a job whose row says the same as the jobs file goes on from
-// its cursor; any other begins now, because at earlier instants it was not due
-// in this way.
+// The ledger keeps for each job its schedule, its zone, whether it is suspended,
+// and a cursor. The same rules hold for a reload, a restart and a further
+// replica: a job whose schedule is the same in the ledger and in the jobs file
+// goes on from its cursor. Any other job begins now, because its new schedule
+// was not in force earlier.
 type plans struct {
 	byJob map[string]*plan
-	moved map[string]*plan // that have dealt with more than the ledger says
-	save  time.Time        // when the ledger is told
-}
-
-func newPlans() plans {
-	return plans{byJob: map[string]*plan{}, moved: map[string]*plan{}}
+	save  time.Time // when the cursors are written; zero if the ledger has them
 }
 
 // scheduleOf is what the ledger keeps of a job with a schedule.
@@ -46,14 +41,14 @@ func sameSchedule(a, b ledger.Schedule) bool {
 	return a == b
 }
 
-// goesOn reports whether the job is due as it was before.
+// goesOn reports whether the job is due at the same instants as the plan.
 func (p *plan) goesOn(job *jobs.Job) bool {
 	return p != nil && sameSchedule(scheduleOf(p.job, time.Time{}), scheduleOf(job, time.Time{}))
 }
 
-// cursors finds out where each of the jobs begins, and what the ledger has to
-// be told about them. It knows what the ledger keeps, and of a ledger that
-// keeps nothing yet the latest run of each job.
+// cursors returns the instant after which each job begins, and the schedules
+// that have to be changed in the ledger, which has the known ones. If it has
+// none yet, a job begins after its latest run.
 func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, latest map[string]time.Time, now time.Time) (
 	begin map[string]time.Time, changed []ledger.Schedule,
 ) {
@@ -88,10 +83,10 @@ func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, late
 	return begin, changed
 }
 
-// replace puts the plans of a set of jobs in the place of those there were.
+// replace makes plans for a set of jobs, in place of those there were.
 func (ps *plans) replace(all []*jobs.Job, begin map[string]time.Time) {
 	before := ps.byJob
-	*ps = newPlans()
+	*ps = plans{byJob: map[string]*plan{}}
 	for _, job := range all {
 		if job.Schedule == nil || job.Suspend {
 			continue
@@ -110,18 +105,14 @@ func (ps *plans) replace(all []*jobs.Job, begin map[string]time.Time) {
 
 // moveOn takes note that a plan has moved on.
 func (ps *plans) moveOn(p *plan, now time.Time) {
-	if !p.dealt.After(p.kept) || ps.byJob[p.job.Name] != p {
-		return
-	}
-	if len(ps.moved) == 0 {
+	if ps.save.IsZero() && p.dealt.After(p.kept) && ps.byJob[p.job.Name] == p {
 		ps.save = now.Add(saveEvery)
 	}
-	ps.moved[p.job.Name] = p
 }
 
-// keepCursors tells the ledger from time to time how far the plans have come.
+// keepCursors writes the cursors to the ledger from time to time.
 func (s *Scheduler) keepCursors(ctx context.Context) {
-	if len(s.plans.moved) == 0 {
+	if s.plans.save.IsZero() {
 		return
 	}
 	if !time.Now().Before(s.plans.save) {
@@ -129,17 +120,20 @@ func (s *Scheduler) keepCursors(ctx context.Context) {
 			s.log.Error("the cursors of the schedules could not be written, they are written later", "err", err)
 		}
 	}
-	if len(s.plans.moved) > 0 {
+	if !s.plans.save.IsZero() {
 		s.wakeAt(s.plans.save)
 	}
 }
 
-// saveCursors tells the ledger how far the plans have come. What it cannot be
-// told now it is told later: whatever was claimed is in the ledger anyway.
+// saveCursors writes the cursors of the plans that have moved on. If that does
+// not succeed it is done later: whatever was claimed is in the ledger anyway.
 func (s *Scheduler) saveCursors(ctx context.Context) error {
+	var moved []*plan
 	var all []ledger.Schedule
-	for _, p := range s.plans.moved {
-		all = append(all, scheduleOf(p.job, p.dealt))
+	for _, p := range s.plans.byJob {
+		if p.dealt.After(p.kept) {
+			moved, all = append(moved, p), append(all, scheduleOf(p.job, p.dealt))
+		}
 	}
 	if len(all) == 0 {
 		return nil
@@ -148,10 +142,10 @@ func (s *Scheduler) saveCursors(ctx context.Context) error {
 		s.plans.save = time.Now().Add(claimPause)
 		return err
 	}
-	for _, p := range s.plans.moved {
+	for _, p := range moved {
 		p.kept = p.dealt
 	}
-	clear(s.plans.moved)
+	s.plans.save = time.Time{}
 	return nil
 }
 
@@ -189,8 +183,8 @@ func (s *Scheduler) enforce(ctx context.Context, all []*jobs.Job) error {
 	return nil
 }
 
-// withdraw takes the occurrences out of the queue that are in no plan any more:
-// after a restart they would not be started either.
+// withdraw removes the occurrences from the queue that are not in a plan any
+// more: after a restart they would not be started either.
 func (s *Scheduler) withdraw() {
 	s.queue = slices.DeleteFunc(s.queue, func(t *ticket) bool {
 		gone := t.plan != nil && s.plans.byJob[t.job.Name] != t.plan
@@ -203,8 +197,8 @@ func (s *Scheduler) withdraw() {
 	})
 }
 
-// announce tells what has become of the jobs there were before, and when those
-// there are now start next.
+// announce tells the observer which of the jobs before are removed, and when the
+// others start next.
 func (s *Scheduler) announce(before map[string]*jobs.Job) {
 	for name := range before {
 		if s.jobs[name] == nil {

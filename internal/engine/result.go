@@ -33,12 +33,12 @@ type Task struct {
 	SubmissionID string // empty if another start submitted it
 	Label        string
 	Last         *transfer.Task // as it was seen last; nil if it was not looked at
-	Deletes      *Deletes       // what it deletes as a mirror; nil if it is none, or that is not known
+	Deletes      *Deletes       // what it deletes as a mirror; nil if it is not one, or that is not known
 }
 
 // Deleted returns what the mirrors among the tasks of r have deleted, or nil if
-// there is none of which that is known. One that skipped source errors deletes
-// nothing, and of one that did not succeed nobody knows.
+// that is not known for any of them. A mirror that skipped source errors has
+// deleted nothing. For a mirror that did not succeed it is not known.
 func (r *Result) Deleted() (sum *Deletes) {
 	for _, t := range r.Tasks {
 		if t.Deletes == nil || t.Last == nil || t.Last.Status != transfer.Succeeded {
@@ -55,7 +55,7 @@ func (r *Result) Deleted() (sum *Deletes) {
 	return sum
 }
 
-// Totals are sums over the tasks of a result, as they were seen last.
+// Totals are sums over the tasks of a result, as they were last seen.
 type Totals struct {
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
 }
@@ -116,7 +116,7 @@ func (r *Result) conclude(err error) {
 	r.Err = err
 }
 
-// gone reports whether err says that the task does not exist.
+// gone reports whether err says that a task or path does not exist.
 func gone(err error) bool {
 	e, ok := errors.AsType[*transfer.Error](err)
 	return ok && e.NotFound()
@@ -164,8 +164,8 @@ func (f *Failure) Unwrap() error { return f.Err }
 // Means tells package fault what the Failure means.
 func (f *Failure) Means() fault.Meaning { return fault.Meaning{Kind: f.Kind, Code: f.Code} }
 
-// interrupted is the failure that the end of ctx makes of a run; what says
-// what became of the work.
+// interrupted is the failure of a run whose ctx has ended; what says what became
+// of the work.
 func interrupted(ctx context.Context, taskID, what string) *Failure {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, ErrCanceled) {

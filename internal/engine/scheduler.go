@@ -74,7 +74,6 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 		cancelOnInterrupt: c.CancelOnInterrupt,
 		reloads:           make(chan reload),
 		done:              make(chan *ticket),
-		plans:             newPlans(),
 		tickets:           map[occurrence]*ticket{},
 		cancels:           map[int64]context.CancelCauseFunc{},
 	}
