@@ -382,6 +382,23 @@ func TestCancelThatIsAskedForEndsTaskAndRun(t *testing.T) {
 	}
 }
 
+func TestRunThatIsToBeCanceledIsCanceledAsSoonAsItIsTakenOver(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		job := b.job("nightly", "0 1 * * *")
+		p := b.process("one").serve(job)
+		until(time.Hour + time.Minute)
+		if err := p.ledger.RequestCancel(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+		p.stop()
+		p = b.process("two").serve(job)
+		until(time.Hour + time.Minute + 5*time.Second) // its first look for requests comes later
+		b.wantRuns("nightly 2000-01-01T01:00:00Z canceled")
+		p.stop()
+	})
+}
+
 func TestStopKeepsTheStateAndTheNextStartAdopts(t *testing.T) {
 	tests := map[string]struct {
 		fault globussim.Fault
