@@ -11,6 +11,7 @@ import (
 	"iter"
 	"os"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -117,9 +118,11 @@ func (a *app) recorder(ctx context.Context, recorded bool, opts ...engine.Option
 	}
 	rec := engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	go a.keepLease(keeping, l, rec.Holder)
+	var keeper sync.WaitGroup
+	keeper.Go(func() { a.keepLease(keeping, l, rec.Holder) })
 	done = func() {
 		stop()
+		keeper.Wait()
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := errors.Join(l.Release(release, rec.Holder), l.Close()); err != nil {
