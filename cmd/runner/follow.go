@@ -289,31 +289,3 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 func (a *app) manifests() engine.Option {
 	return engine.WithManifests(func(name string) (io.ReadCloser, error) { return os.Open(name) })
 }
-
-// showProgress shows the progress of a task in the terminal.
-func (a *app) showProgress() engine.Option { return engine.WithObserver(live{a.stderr}) }
-
-// A live line shows what progress a task makes.
-type live struct{ screen *screen }
-
-// Observe shows a look at a task.
-func (l live) Observe(e engine.Event) {
-	if look, ok := e.(engine.Looked); ok {
-		l.screen.show(liveLine(look.Task, look.Class, time.Since(look.Started)))
-	}
-}
-
-// liveLine says in one line what progress a task makes.
-func liveLine(t *transfer.Task, class engine.Class, elapsed time.Duration) string {
-	state := string(class)
-	switch {
-	case t.Status.Final():
-		state = string(t.Status)
-	case t.NiceStatus == "Queued":
-		state = "queued"
-	case class != engine.Progressing && t.NiceStatus != "" && t.NiceStatus != "OK":
-		state += " (" + t.NiceStatus + ")"
-	}
-	return fmt.Sprintf("%s  %d files  %s  %s/s  %d faults  %s",
-		state, t.FilesTransferred, size(t.BytesTransferred), size(t.EffectiveBytesPerSecond), t.Faults, seconds(elapsed))
-}

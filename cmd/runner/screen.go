@@ -3,8 +3,10 @@ package main
 import (
 	"io"
 	"os"
+	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/term"
 
@@ -12,15 +14,16 @@ import (
 )
 
 // A screen is where logs and messages go, all of them made harmless. On a
-// terminal it keeps one live line below them, which is drawn over again and
-// again.
+// terminal it keeps one live line below them, which is drawn again every second.
 type screen struct {
 	w        io.Writer
 	terminal bool
 	width    func() int
 
 	mu   sync.Mutex
-	live string // the line that stands on the terminal now
+	draw func(columns int) string // makes the live line
+	live string                   // the line that stands on the terminal now
+	stop chan struct{}            // ends the redrawing; nil if there is no live line
 }
 
 // newScreen returns the screen on w. Kind is TERM.
@@ -39,7 +42,13 @@ func newScreen(w io.Writer, kind string) *screen {
 	return s
 }
 
-const eraseLine = "\r\x1b[K"
+const (
+	eraseLine = "\r\x1b[J" // and what is below
+	up        = "\x1b[A"
+)
+
+// redrawEvery is how often the live line is drawn again.
+const redrawEvery = time.Second
 
 // Write writes above the live line.
 func (s *screen) Write(p []byte) (int, error) {
@@ -49,7 +58,7 @@ func (s *screen) Write(p []byte) (int, error) {
 	if s.live == "" {
 		return text.Write(p)
 	}
-	_, _ = io.WriteString(s.w, eraseLine) // the write below meets the same error
+	_, _ = io.WriteString(s.w, s.erase()) // the write below meets the same error
 	n, err := text.Write(p)
 	_, _ = io.WriteString(s.w, s.live)
 	return n, err
@@ -73,28 +82,72 @@ func (s *screen) spooled(lost func(int64)) (direct func()) {
 }
 
 // show draws line as the live line; without a terminal it does nothing.
-func (s *screen) show(line string) {
+func (s *screen) show(line string) { s.keep(func(int) string { return line }) }
+
+// keep draws what draw returns as the live line, now and every second until
+// clear is called; without a terminal it does nothing.
+func (s *screen) keep(draw func(columns int) string) {
 	if !s.terminal {
 		return
 	}
-	line = plain.Line(line)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if runes, most := []rune(line), s.width()-1; len(runes) > most && most > 0 {
+	s.draw = draw
+	if s.stop == nil {
+		s.stop = make(chan struct{})
+		go s.redrawUntil(s.stop)
+	}
+	s.redraw()
+}
+
+func (s *screen) redrawUntil(stop chan struct{}) {
+	tick := time.NewTicker(redrawEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-stop:
+			return
+		case <-tick.C:
+		}
+		s.mu.Lock()
+		if s.stop == stop { // else it was cleared meanwhile
+			s.redraw()
+		}
+		s.mu.Unlock()
+	}
+}
+
+// redraw draws the live line, cut to the width that the terminal has now.
+func (s *screen) redraw() {
+	columns := s.width()
+	line := plain.Line(s.draw(columns))
+	if runes, most := []rune(line), columns-1; len(runes) > most && most > 0 {
 		line = string(runes[:most])
 	}
+	_, _ = io.WriteString(s.w, s.erase()+line) // a live line is a courtesy
 	s.live = line
-	_, _ = io.WriteString(s.w, eraseLine+line) // a live line is a courtesy
+}
+
+// erase takes the live line off the terminal. A terminal that has become
+// narrower shows it on several lines.
+func (s *screen) erase() string {
+	rows := 0
+	if columns := s.width(); columns > 0 {
+		rows = max(0, utf8.RuneCountInString(s.live)-1) / columns
+	}
+	return "\r" + strings.Repeat(up, rows) + eraseLine[1:]
 }
 
 // clear takes the live line away.
 func (s *screen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.live != "" {
-		s.live = ""
-		_, _ = io.WriteString(s.w, eraseLine) // a live line is a courtesy
+	if s.stop == nil {
+		return
 	}
+	close(s.stop)
+	_, _ = io.WriteString(s.w, s.erase()) // a live line is a courtesy
+	s.stop, s.draw, s.live = nil, nil, ""
 }
 
 // seconds rounds a time for people.

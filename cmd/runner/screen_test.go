@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
@@ -31,6 +32,7 @@ func TestMessagesStandAboveTheLiveLine(t *testing.T) {
 func TestALiveLineIsNotWiderThanTheTerminal(t *testing.T) {
 	s, out := terminal(6)
 	s.show("Größenordnung")
+	defer s.clear()
 	if want := eraseLine + "Größe"; out.String() != want {
 		t.Errorf("got %q, want %q", out.String(), want)
 	}
@@ -46,25 +48,75 @@ func TestThereIsNoLiveLineWithoutATerminal(t *testing.T) {
 	}
 }
 
-func TestTheLiveLineSaysHowATaskGetsOn(t *testing.T) {
-	task := transfer.Task{Status: transfer.Active, NiceStatus: "OK", FilesTransferred: 12, BytesTransferred: 3_400_000, EffectiveBytesPerSecond: 1_000_000, Faults: 1}
-	queued, failing, done := task, task, task
-	queued.NiceStatus, failing.NiceStatus, done.Status = "Queued", "FILE_NOT_FOUND", transfer.Succeeded
+func TestTheLiveLineSaysWhatProgressATaskMakes(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	task := transfer.Task{
+		TaskID: "t", Status: transfer.Active, NiceStatus: "OK", Files: 100, FilesTransferred: 10, FilesSkipped: 2,
+		BytesTransferred: 3_400_000, EffectiveBytesPerSecond: 1_000_000,
+	}
+	later, queued, failing, ended := task, task, task, task
+	later.FilesTransferred, later.BytesTransferred = 38, 9_900_000
+	growing := later
+	growing.Files = 200
+	queued.NiceStatus, ended.Status = "Queued", transfer.Succeeded
+	failing.NiceStatus, failing.Faults = "FILE_NOT_FOUND", 3
 	tests := map[string]struct {
-		task  transfer.Task
-		class engine.Class
-		want  string
+		tasks   []transfer.Task // looked at every 14 s, the first after a minute
+		class   engine.Class
+		columns int
+		want    string
 	}{
-		"moving":  {task, engine.Progressing, "progressing  12 files  3.4 MB  1.0 MB/s  1 faults  1m5s"},
-		"queued":  {queued, engine.Progressing, "queued  "},
-		"failing": {failing, engine.Retrying, "retrying (FILE_NOT_FOUND)  "},
-		"done":    {done, engine.Progressing, "SUCCEEDED  "},
+		"first look": {[]transfer.Task{task}, engine.Progressing, 120, "progressing  nightly  12 of 100 files  12%  3.4 MB  1.0 MB/s  1m5s"},
+		// 28 files took 14 s, so 60 take 30 s, of which 5 are over.
+		"time left":        {[]transfer.Task{task, later}, engine.Progressing, 120, "progressing  nightly  40 of 100 files  40%  9.9 MB  1.0 MB/s  25s left  1m19s"},
+		"more files":       {[]transfer.Task{task, growing}, engine.Progressing, 120, "progressing  nightly  40 of 200 files  20%  9.9 MB  1.0 MB/s  1m19s"},
+		"queued":           {[]transfer.Task{queued}, engine.Progressing, 120, "queued  nightly  12 of 100 files  12%  3.4 MB  1.0 MB/s  1m5s"},
+		"last error":       {[]transfer.Task{failing}, engine.Retrying, 120, "retrying  nightly  12 of 100 files  12%  3.4 MB  1.0 MB/s  1m5s  3 faults, last: FILE_NOT_FOUND"},
+		"overcome error":   {[]transfer.Task{failing, later}, engine.Progressing, 120, "progressing  nightly  40 of 100 files  40%  9.9 MB  1.0 MB/s  25s left  1m19s  last error: FILE_NOT_FOUND"},
+		"80 columns":       {[]transfer.Task{failing}, engine.Retrying, 80, "retrying  nightly  12 of 100 files  12%  3.4 MB  3 faults, last: FILE_NOT_FOUND"},
+		"very narrow":      {[]transfer.Task{failing}, engine.Retrying, 20, "retrying"},
+		"done":             {[]transfer.Task{task, ended}, engine.Progressing, 120, "succeeded  nightly  12 of 100 files  12%  3.4 MB  1.0 MB/s  1m19s"},
+		"another one":      {[]transfer.Task{ended, {TaskID: "u", Status: transfer.Active, NiceStatus: "OK"}}, engine.Progressing, 120, "progressing  nightly  0 files  0 B  0 B/s  1m19s"},
+		"two side by side": {[]transfer.Task{task, {TaskID: "u", Status: transfer.Active, Files: 100, FilesTransferred: 38}}, engine.Progressing, 120, "2 tasks  50 of 200 files  25%  3.4 MB  1.0 MB/s"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := liveLine(&tt.task, tt.class, 65*time.Second); !strings.HasPrefix(got, tt.want) {
-				t.Errorf("got %q, want it to begin with %q", got, tt.want)
+			var l live
+			at := begin.Add(time.Minute)
+			for i := range tt.tasks {
+				if i > 0 {
+					at = at.Add(14 * time.Second)
+				}
+				l.note(engine.Looked{Job: "nightly", Task: &tt.tasks[i], Class: tt.class, Started: begin}, at)
+			}
+			if got := l.line(tt.columns, at.Add(5*time.Second)); got != tt.want {
+				t.Errorf("got  %q\nwant %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestTheLiveLineIsDrawnEverySecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, out := terminal(80)
+		begin := time.Now()
+		s.keep(func(int) string { return time.Since(begin).String() })
+		time.Sleep(2*time.Second + time.Millisecond)
+		s.clear()
+		time.Sleep(5 * time.Second)
+		if want := eraseLine + "0s" + eraseLine + "1s" + eraseLine + "2s" + eraseLine; out.String() != want {
+			t.Errorf("got %q, want %q", out.String(), want)
+		}
+	})
+}
+
+func TestALiveLineOnSeveralRowsIsErasedWhole(t *testing.T) {
+	s, out := terminal(80)
+	s.show(strings.Repeat("x", 70))
+	s.width = func() int { return 30 } // the terminal has become narrower
+	out.Reset()
+	s.clear()
+	if want := "\r" + up + up + eraseLine[1:]; out.String() != want {
+		t.Errorf("got %q, want %q", out.String(), want)
 	}
 }

@@ -112,6 +112,13 @@ func (s *server) serve(ctx context.Context) error {
 		return unusableLedger(err)
 	}
 	defer release()
+	if a.forPeople() {
+		block, err := a.describeStart(file, time.Now())
+		if err != nil {
+			return err
+		}
+		block.text(a.stderr)
+	}
 	return s.schedule(ctx, file, engine.NewScheduler(engine.SchedulerConfig{
 		Engine: engine.New(globus.transfer, a.log, a.manifests(), engine.WithObserver(s)),
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,

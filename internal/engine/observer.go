@@ -19,6 +19,7 @@ type Event interface{ event() }
 type (
 	// Looked is a look at a task.
 	Looked struct {
+		Job     string
 		Task    *transfer.Task
 		Class   Class
 		Started time.Time // when the run began

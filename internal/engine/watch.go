@@ -105,7 +105,7 @@ func (w *watcher) react(ctx context.Context) {
 	now := time.Now()
 	w.seen, w.seenAt = w.task.Last, now
 	class := w.course.classify(w.task.Last, now)
-	w.run.engine.observe(Looked{w.task.Last, class, w.run.result.Started})
+	w.run.engine.observe(Looked{w.run.result.Job, w.task.Last, class, w.run.result.Started})
 	if class == w.class && (w.retryCancel.IsZero() || now.Before(w.retryCancel)) {
 		w.beat(ctx, now)
 		return

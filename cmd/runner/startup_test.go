@@ -1,0 +1,43 @@
+package main
+
+import (
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+)
+
+func TestTheStartUpBlockSaysWhereEverythingIsAndWhatIsNext(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "jobs.yaml")
+	text := strings.NewReplacer("LAB", globussim.CollectionID("lab"), "VAULT", globussim.CollectionID("vault")).Replace(`version: 1
+collections: {lab: LAB, vault: VAULT}
+jobs:
+  often: {schedule: "@every 90m", transfer: {source: "lab:/a/", destination: "vault:/a/"}}
+  nightly: {schedule: "30 1 * * *", time_zone: America/Chicago, transfer: {source: "lab:/b/", destination: "vault:/b/"}}
+  resting: {schedule: "0 0 * * *", suspend: true, transfer: {source: "lab:/c/", destination: "vault:/c/"}}
+  by-hand: {transfer: {source: "lab:/d/", destination: "vault:/d/"}}
+`)
+	must(t, os.WriteFile(file, []byte(text), 0o644))
+	a := newApp([]string{"RUNNER_JOBS=" + file, "RUNNER_STATE=postgres://runner:hush@db.example.org/runs", "RUNNER_LISTEN=8080"}, nil, io.Discard, io.Discard)
+	jobs, err := jobsSource{env: a.env}.load()
+	must(t, err)
+	s, err := a.describeStart(jobs, time.Date(2026, 11, 21, 6, 0, 0, 0, time.UTC))
+	must(t, err)
+	s.version = "v1.2.3"
+	var out strings.Builder
+	s.text(&out)
+	want := "runner   v1.2.3\n" +
+		"jobs     " + file + ", 4 jobs, 2 on a schedule\n" +
+		"ledger   database runs on db.example.org\n" +
+		"address  127.0.0.1:8080\n" +
+		"next     Sat 2026-11-21 01:30:00 CST  nightly\n" +
+		"then     Sat 2026-11-21 07:30:00 UTC  often\n" +
+		"then     Sat 2026-11-21 09:00:00 UTC  often\n\n"
+	if out.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+}
