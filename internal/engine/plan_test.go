@@ -138,6 +138,35 @@ func TestClockThatJumpsAheadIsLikeAPause(t *testing.T) {
 	})
 }
 
+func TestMissedOccurrenceWithJitterIsNotBegunAfterItsDeadline(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("often", "*/5 * * * *", func(j *jobs.Job) {
+			j.CatchUp, j.Concurrency = jobs.CatchUpAll, jobs.Allow
+			j.Jitter, j.StartingDeadline = 4*time.Minute, 10*time.Minute
+		})
+		p := b.process("one").serve(job)
+		until(time.Hour)
+		p.stop()
+		until(5*time.Hour + 210*time.Second)
+		p = b.process("two").serve(job)
+		until(6 * time.Hour)
+		p.stop()
+		caughtUp := 0
+		for _, r := range b.runs() {
+			late := r.Claimed.Sub(job.Due(jobs.Key(r.Key), r.Due))
+			if late > job.StartingDeadline {
+				t.Errorf("occurrence %s was begun %v after it was due, want at most %v", r.Key, late, job.StartingDeadline)
+			}
+			if late > time.Minute {
+				caughtUp++
+			}
+		}
+		if caughtUp == 0 {
+			t.Error("no missed occurrence was begun")
+		}
+	})
+}
+
 func TestRunByHandDoesNotHideAMissedOccurrence(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		job := b.job("nightly", "0 2 * * *")
