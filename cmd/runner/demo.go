@@ -95,26 +95,11 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	s.tell("A detector has left %d files (%s) in lab/run 7, \"日本語.txt\" and \"100%% done?.log\" among them.", made.files, size(made.bytes))
 
 	account := globussim.Account{ID: simClientID(), Secret: rand.Text()}
-	sim, err := globussim.New(globussim.Config{
-		Accounts: []globussim.Account{account},
-		Collections: []globussim.Collection{
-			{Name: "lab", Dir: lab, EntityType: globussim.MappedCollection},
-			{Name: "vault", Dir: vault},
-		},
-		Log: log,
-	})
+	sim, url, stop, err := startDemoSim(ctx, account, lab, vault, log)
 	if err != nil {
 		return err
 	}
-	defer sim.Close() //nolint:errcheck // it returns nil
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 30 * time.Second}
-	go server.Serve(l)   //nolint:errcheck // it ends when the server is closed
-	defer server.Close() //nolint:errcheck // nobody uses it any more
-	url := "http://" + l.Addr().String() + "/"
+	defer stop()
 	s.tell("A simulated Globus has the collections lab and vault, at %s.", url)
 
 	inside := &app{
@@ -145,6 +130,32 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return nil
 	}
 	return a.print(doc, nil)
+}
+
+// startDemoSim serves a simulator with two collections on loopback.
+func startDemoSim(ctx context.Context, account globussim.Account, lab, vault string, log *slog.Logger) (sim *globussim.Server, url string, stop func(), err error) {
+	sim, err = globussim.New(globussim.Config{
+		Accounts: []globussim.Account{account},
+		Collections: []globussim.Collection{
+			{Name: "lab", Dir: lab, EntityType: globussim.MappedCollection},
+			{Name: "vault", Dir: vault},
+		},
+		Log: log,
+	})
+	if err != nil {
+		return nil, "", nil, err
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+	if err != nil {
+		_ = sim.Close() // it returns nil
+		return nil, "", nil, err
+	}
+	server := &http.Server{Handler: sim, ReadHeaderTimeout: 30 * time.Second}
+	go server.Serve(l) //nolint:errcheck // it ends when the server is closed
+	return sim, "http://" + l.Addr().String() + "/", func() {
+		_ = server.Close() // nobody uses it any more
+		_ = sim.Close()    // it returns nil
+	}, nil
 }
 
 // demoOrder is the occurrence of this minute of a job that copies a folder.

@@ -39,7 +39,7 @@ const (
 
 // A newLogin is one start of "runner login".
 type newLogin struct {
-	*app
+	app         *app
 	cfg         login.Config
 	scopes      scopeList
 	noBrowser   bool
@@ -80,16 +80,16 @@ func (a *app) loginCommand() *cobra.Command {
 
 // run logs in and keeps the tokens.
 func (l *newLogin) run(ctx context.Context) error {
-	store := l.env.Logins()
+	store := l.app.env.Logins()
 	if err := l.check(ctx, store); err != nil {
 		return err
 	}
-	network, err := l.network()
+	network, err := l.app.network()
 	if err != nil {
 		return err
 	}
-	l.warnOfPlainText(l.env.AuthURL())
-	client := l.authClient(network, l.retries())
+	l.app.warnOfPlainText(l.app.env.AuthURL())
+	client := l.app.authClient(network, l.app.retries())
 	tokens, err := l.authenticate(ctx, client)
 	if err != nil {
 		return err
@@ -112,7 +112,7 @@ func (l *newLogin) run(ctx context.Context) error {
 // keep finds out who logged in and puts the login into the store. The tokens of
 // the login before are of no use any more.
 func (l *newLogin) keep(ctx context.Context, client *auth.Client, store *login.Store, tokens map[string]auth.Token) error {
-	kept := login.Login{Auth: l.env.AuthURL().String(), ClientID: l.cfg.ClientID, Scopes: l.cfg.Scopes.String(), Tokens: tokens}
+	kept := login.Login{Auth: l.app.env.AuthURL().String(), ClientID: l.cfg.ClientID, Scopes: l.cfg.Scopes.String(), Tokens: tokens}
 	if _, ok := tokens[auth.Server]; ok {
 		held := slices.Collect(maps.Values(tokens))
 		user, err := client.Userinfo(ctx, auth.NewSource(nothingMore, held...))
@@ -127,11 +127,11 @@ func (l *newLogin) keep(ctx context.Context, client *auth.Client, store *login.S
 	}
 	if old != nil {
 		if err := revoke(ctx, client, *old, tokens); err != nil {
-			l.log.Warn("the tokens of the login before could not be revoked", "err", err)
+			l.app.log.Warn("the tokens of the login before could not be revoked", "err", err)
 		}
 	}
 	doc := describeLogin(kept, store)
-	return l.print(doc, doc.text)
+	return l.app.print(doc, doc.text)
 }
 
 // check completes the settings and finds out what would spoil the login later.
@@ -140,7 +140,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 		if store == nil {
 			return errNoPlace()
 		}
-		id, err := l.env.Given()
+		id, err := l.app.env.Given()
 		if err != nil {
 			return usageError{err}
 		}
@@ -149,7 +149,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 		}
 	}
 	if store != nil {
-		old, err := store.Logins(l.env.AuthURL().String())
+		old, err := store.Logins(l.app.env.AuthURL().String())
 		if err != nil && l.refreshFile == "" {
 			return usageError{fmt.Errorf("the stored login: %w", err)}
 		}
@@ -195,16 +195,16 @@ func errNoPlace() error {
 func (l *newLogin) authenticate(ctx context.Context, client *auth.Client) (map[string]auth.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, loginTime, &login.Error{Reason: fmt.Sprintf("nobody logged in within %v", loginTime)})
 	defer cancel()
-	if browser := l.browser(); browser != nil && !l.noBrowser {
+	if browser := l.app.browser(); browser != nil && !l.noBrowser {
 		tokens, err := l.inBrowser(ctx, client, browser)
 		if !errors.Is(err, errNoBrowser) {
 			return tokens, err
 		}
-		l.log.Warn("no browser could be opened", "err", err)
+		l.app.log.Warn("no browser could be opened", "err", err)
 	}
 	flow := login.New(client, l.cfg)
-	fmt.Fprintf(l.stderr, "Open this address in a browser, on any machine, and log in:\n\n%s\n\nThen paste the code that it shows: ", flow.URL())
-	code, err := readLine(ctx, l.stdin)
+	fmt.Fprintf(l.app.stderr, "Open this address in a browser, on any machine, and log in:\n\n%s\n\nThen paste the code that it shows: ", flow.URL())
+	code, err := readLine(ctx, l.app.stdin)
 	if err != nil {
 		return nil, err
 	}
@@ -224,10 +224,10 @@ func (l *newLogin) inBrowser(ctx context.Context, client *auth.Client, browser [
 	cfg := l.cfg
 	cfg.Redirect = receiver.Redirect()
 	flow := login.New(client, cfg)
-	if err := l.open(browser, flow.URL()); err != nil {
+	if err := l.app.open(browser, flow.URL()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoBrowser, err)
 	}
-	fmt.Fprintf(l.stderr, "Log in in the browser. If no window opens, open this address on this machine, or stop and add --no-browser:\n\n%s\n\n", flow.URL())
+	fmt.Fprintf(l.app.stderr, "Log in in the browser. If no window opens, open this address on this machine, or stop and add --no-browser:\n\n%s\n\n", flow.URL())
 	code, err := receiver.Receive(ctx, flow)
 	if err != nil {
 		return nil, err
@@ -274,7 +274,7 @@ func (l *newLogin) keepRefreshToken(t auth.Token) error {
 		return fmt.Errorf("write the refresh token: %w", err)
 	}
 	doc := map[string]string{"client_id": l.cfg.ClientID, "refresh_token_file": l.refreshFile}
-	return l.print(doc, func(w io.Writer) {
+	return l.app.print(doc, func(w io.Writer) {
 		record(w, "refresh token in", l.refreshFile, "use it with", "CLIENT_ID="+l.cfg.ClientID+" RUNNER_REFRESH_TOKEN_FILE="+l.refreshFile)
 	})
 }

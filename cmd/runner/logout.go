@@ -81,7 +81,7 @@ func (l *newLogin) takeBack(ctx context.Context, client *auth.Client, tokens map
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
 	defer cancel()
 	if err := revoke(ctx, client, login.Login{ClientID: l.cfg.ClientID, Tokens: tokens}, nil); err != nil {
-		l.log.Warn("the tokens are not kept and could not be revoked, so they stay good until they expire", "err", err)
+		l.app.log.Warn("the tokens are not kept and could not be revoked, so they stay good until they expire", "err", err)
 	}
 }
 

@@ -106,37 +106,7 @@ func (a *app) runsCommand() *cobra.Command {
 				}
 				q.State = s
 			}
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
-				var docs []runDocument
-				var rows [][]string
-				for r, err := range l.Runs(ctx, q) {
-					if err != nil {
-						return err
-					}
-					docs = append(docs, describeRun(r))
-					took := ""
-					if r.State.Final() {
-						took = seconds(r.Finished.Sub(r.Claimed)).String()
-					}
-					rows = append(rows, []string{
-						strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r, time.Now()), took,
-						strconv.FormatInt(r.Files, 10), size(r.Bytes), why(r),
-					})
-				}
-				nothing := "no runs yet"
-				if len(docs) == 0 && q.Job != "" {
-					if err := a.knownJob(ctx, l, q.Job); err != nil {
-						return err
-					}
-					nothing += " of job " + q.Job
-				}
-				if q.State != "" || !q.Since.IsZero() {
-					nothing = strings.Replace(nothing, "runs yet", "such runs", 1)
-				}
-				return a.print(newList(docs), func(w io.Writer) {
-					tableOr(w, nothing, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "FILES", "BYTES", "WHY"}, rows)
-				})
-			})
+			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.listRuns(ctx, l, q) })
 		},
 	}
 	c.Flags().StringVar(&q.Job, "job", "", "only this job")
@@ -151,6 +121,39 @@ func (a *app) runsCommand() *cobra.Command {
 		"run %d will be done again by runner serve, or by runner run with the same occurrence",
 	))
 	return c
+}
+
+// listRuns prints the runs that are asked for.
+func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) error {
+	var docs []runDocument
+	var rows [][]string
+	for r, err := range l.Runs(ctx, q) {
+		if err != nil {
+			return err
+		}
+		docs = append(docs, describeRun(r))
+		took := ""
+		if r.State.Final() {
+			took = seconds(r.Finished.Sub(r.Claimed)).String()
+		}
+		rows = append(rows, []string{
+			strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r, time.Now()), took,
+			strconv.FormatInt(r.Files, 10), size(r.Bytes), why(r),
+		})
+	}
+	nothing := "no runs yet"
+	if len(docs) == 0 && q.Job != "" {
+		if err := a.knownJob(ctx, l, q.Job); err != nil {
+			return err
+		}
+		nothing += " of job " + q.Job
+	}
+	if q.State != "" || !q.Since.IsZero() {
+		nothing = strings.Replace(nothing, "runs yet", "such runs", 1)
+	}
+	return a.print(newList(docs), func(w io.Writer) {
+		tableOr(w, nothing, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "FILES", "BYTES", "WHY"}, rows)
+	})
 }
 
 // knownJob refuses the name of a job that neither the ledger nor the jobs file
