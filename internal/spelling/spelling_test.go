@@ -85,3 +85,20 @@ func ExampleHint() {
 	fmt.Println("there is no job \"nigtly\"" + spelling.Hint("nigtly", "nightly", "weekly"))
 	// Output: there is no job "nigtly", did you mean nightly?
 }
+
+func TestOneOfTakesAWordInAnyCase(t *testing.T) {
+	if got, err := spelling.OneOf("JSON", "json", "text"); got != "json" || err != nil {
+		t.Errorf("got %q and %v, want json", got, err)
+	}
+	for text, want := range map[string]string{
+		"jsno": `"jsno" is neither json nor text, did you mean json?`,
+		"":     `"" is neither json nor text`,
+	} {
+		if got, err := spelling.OneOf(text, "json", "text"); got != "" || err == nil || err.Error() != want {
+			t.Errorf("%q: got %q and %v, want %s", text, got, err, want)
+		}
+	}
+	if _, err := spelling.OneOf("warm", "debug", "info", "warn"); err == nil || err.Error() != `"warm" is not one of debug, info and warn, did you mean warn?` {
+		t.Errorf("got %v", err)
+	}
+}

@@ -76,6 +76,17 @@ func TestReadyNamesEveryCheck(t *testing.T) {
 	}
 }
 
+func TestReadyMakesTheChecksThatCameLater(t *testing.T) {
+	s := status.New(status.Config{Checks: checks{"token": passes}})
+	s.Require("ledger", fails("gone"))
+	s.Beat()
+	code, got := ask(t, s, "GET", "/readyz")
+	want := answer{Error: "not ready: ledger", Checks: []check{{Name: "ledger", Error: "gone"}, {Name: "loop", OK: true}, {Name: "token", OK: true}}}
+	if diff := cmp.Diff(want, got); code != 503 || diff != "" {
+		t.Errorf("got status %d, want -, got +:\n%s", code, diff)
+	}
+}
+
 func TestReadyWaitsForTheFirstTurn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := status.New(status.Config{})
