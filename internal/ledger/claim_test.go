@@ -114,3 +114,21 @@ func TestLeaseOfAClockThatWasAheadIsBelievedForOneLease(t *testing.T) {
 		}
 	})
 }
+
+// A long lease of one's own was not written by somebody else's clock.
+func TestNobodyShortensHisOwnLease(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		r := claim(t, l, "j", "mine", "me", 1000*time.Hour)
+		claim(t, l, "j", "other", "you", time.Hour)
+		_, mine, err := l.Claim(t.Context(), ledger.Claim{Job: "j", Key: "other", Holder: "me", Lease: time.Hour})
+		if err != nil || mine {
+			t.Fatalf("got mine %t, %v, want the run of the other one to stay with it", mine, err)
+		}
+		_, err = l.TakeOver(t.Context(), "me", time.Hour, 10)
+		ok(t, err)
+		if left := time.Until(get(t, l, r.ID).LeaseUntil); left < 999*time.Hour {
+			t.Errorf("the lease lasts %v, want it left alone", left)
+		}
+	})
+}

@@ -224,6 +224,7 @@ func TestFinishIsForEver(t *testing.T) {
 		}
 
 		ok(t, l.Finish(ctx, r.ID, "me", o)) // its answer may have been lost
+		wantError(t, "the same outcome by another", l.Finish(ctx, r.ID, "you", o), ledger.ErrLost)
 		wantError(t, "another outcome", l.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.Succeeded}), ledger.ErrLost)
 		wantError(t, "submit", l.Submit(ctx, "me", ledger.Submission{ID: "s", Run: r.ID}), ledger.ErrLost)
 		if d := cmp.Diff(want, get(t, l, r.ID), cmpopts.IgnoreFields(ledger.Run{}, "Claims")); d != "" {
@@ -252,6 +253,7 @@ func TestRetryMakesARunClaimable(t *testing.T) {
 			r := claim(t, l, "j", string(state), "me", time.Hour)
 			ok(t, l.Submit(ctx, "me", ledger.Submission{ID: string(state), Run: r.ID, Step: 1, Attempt: 2}))
 			if state.Final() {
+				ok(t, l.RequestCancel(ctx, r.ID)) // of the run that ended, not of the one that is wanted now
 				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: state, Message: "m", Files: 3}))
 			}
 			if !retryable {

@@ -128,6 +128,29 @@ func TestASubmissionBecomesOneTask(t *testing.T) {
 	})
 }
 
+// An answer that was lost may have been a task after all. How a task that is
+// known has ended stays.
+func TestTaskUndoesThatASubmissionWasRefused(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		ctx := t.Context()
+		r := claim(t, l, "j", "1", "me", time.Hour)
+		ok(t, l.Submit(ctx, "me", ledger.Submission{ID: "s1", Run: r.ID}))
+		ok(t, l.Ended(ctx, "s1", "REFUSED"))
+		ok(t, l.Accepted(ctx, "s1", "t1"))
+		status := func(want string) {
+			t.Helper()
+			if s, err := l.Submissions(ctx, r.ID); err != nil || len(s) != 1 || s[0].TaskID != "t1" || s[0].Status != want {
+				t.Errorf("got %+v, %v, want task t1 with status %q", s, err, want)
+			}
+		}
+		status("")
+		ok(t, l.Ended(ctx, "s1", "SUCCEEDED"))
+		ok(t, l.Accepted(ctx, "s1", "t1"))
+		status("SUCCEEDED")
+	})
+}
+
 func TestNotesAreInOrder(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
