@@ -140,23 +140,38 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	}
 	u.RawQuery = r.query.Encode()
 
-	var body io.Reader // a bytes.Reader, so that NewRequest sets GetBody
-	if r.body != nil {
-		doc, err := encode(r.body)
-		if err != nil {
-			return nil, fmt.Errorf("%s %s: %w", r.method, path, err)
-		}
-		body = bytes.NewReader(doc)
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), nil)
 	if err != nil {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/json")
-	if body != nil {
-		req.Header.Set("Content-Type", "application/json")
+	if r.body == nil {
+		return req, nil
 	}
-	return req, nil
+	req.Header.Set("Content-Type", "application/json")
+	open, err := opener(r.body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", r.method, path, err)
+	}
+	if req.ContentLength, err = io.Copy(io.Discard, open()); err != nil {
+		return nil, fmt.Errorf("%s %s: %w", r.method, path, err)
+	}
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(open()), nil }
+	req.Body, err = req.GetBody()
+	return req, err
+}
+
+// opener returns what reads v as JSON, as often as it is called. A long
+// document is made while it is read.
+func opener(v any) (func() io.Reader, error) {
+	if doc, ok := v.(Document); ok {
+		w, err := doc.wire()
+		if err == nil && w.n > longWire {
+			return func() io.Reader { return w.reader() }, nil
+		}
+	}
+	doc, err := encode(v)
+	return func() io.Reader { return bytes.NewReader(doc) }, err
 }
 
 // escapedPath returns the path of r below the base URL. An element that would
@@ -176,7 +191,7 @@ func (r request) escapedPath() (string, error) {
 // encode returns v as JSON on one line, with <, > and & as they are.
 func encode(v any) ([]byte, error) {
 	if doc, ok := v.(json.Marshaler); ok {
-		return doc.MarshalJSON() // the encoder would copy it twice
+		return doc.MarshalJSON() // the encoder would copy it
 	}
 	var b bytes.Buffer
 	enc := json.NewEncoder(&b)
@@ -185,30 +200,4 @@ func encode(v any) ([]byte, error) {
 		return nil, err
 	}
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
-}
-
-// encodeWith is encode for a document whose last field is an empty list. It
-// puts n items into the list one by one, because a document of a million items
-// should be in memory once. The texts of the items have about size bytes.
-func encodeWith(doc any, n, size int, item func(i int) any) ([]byte, error) {
-	const names = 80 // bytes of an item beside its texts
-	head, err := encode(doc)
-	if err != nil {
-		return nil, err
-	}
-	all := append(make([]byte, 0, len(head)+size+n*names), bytes.TrimSuffix(head, []byte("]}"))...)
-	var b bytes.Buffer
-	enc := json.NewEncoder(&b)
-	enc.SetEscapeHTML(false)
-	for i := range n {
-		b.Reset()
-		if err := enc.Encode(item(i)); err != nil {
-			return nil, err
-		}
-		if i > 0 {
-			all = append(all, ',')
-		}
-		all = append(all, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
-	}
-	return append(all, "]}"...), nil
 }

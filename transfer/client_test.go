@@ -1,12 +1,16 @@
 package transfer_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -129,6 +133,49 @@ func TestBodiesCanBeSentAgain(t *testing.T) {
 	})})
 	if _, err := c.Rename(t.Context(), "c1", "/a & b", "/c"); err != nil {
 		t.Error(err)
+	}
+}
+
+// A long document is made while it is sent, and is the same document.
+func TestLongDocumentIsSentAsItIsEncoded(t *testing.T) {
+	tests := map[string]transfer.Document{
+		"transfer": &transfer.Transfer{SourceEndpoint: "c1", DestinationEndpoint: "c2", Items: make([]transfer.Item, 5000)},
+		"delete":   &transfer.Delete{Endpoint: "c1", Items: make([]transfer.DeleteItem, 5000)},
+	}
+	for name, doc := range tests {
+		t.Run(name, func(t *testing.T) {
+			doc.Head().SubmissionID = "s1"
+			switch d := doc.(type) {
+			case *transfer.Transfer:
+				for i := range d.Items {
+					d.Items[i] = transfer.Item{SourcePath: fmt.Sprint("/a & b/", i), DestinationPath: fmt.Sprint("/c/", i)}
+				}
+				d.Items[4999].Recursive = new(true)
+			case *transfer.Delete:
+				for i := range d.Items {
+					d.Items[i].Path = fmt.Sprint("/a & b/", i)
+				}
+			}
+			want, err := doc.(json.Marshaler).MarshalJSON()
+			if err != nil || !json.Valid(want) {
+				t.Fatalf("it is not JSON, or %v", err)
+			}
+			c := transfer.New(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+				again, err := r.GetBody()
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, body := range []io.Reader{r.Body, iotest.OneByteReader(again)} {
+					if sent, err := io.ReadAll(body); err != nil || !bytes.Equal(sent, want) || r.ContentLength != int64(len(want)) {
+						t.Errorf("sent %d bytes with Content-Length %d, %v, want the %d bytes of the document", len(sent), r.ContentLength, err, len(want))
+					}
+				}
+				return inMemory{reply(202, `{"task_id": "t1", "code": "Accepted"}`)}.RoundTrip(r)
+			})})
+			if _, err := c.Submit(t.Context(), doc); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
 

@@ -31,6 +31,14 @@ type DeleteItem struct {
 // MarshalJSON returns the document as it is sent, with the DATA_TYPE of each
 // part.
 func (d Delete) MarshalJSON() ([]byte, error) {
+	w, err := d.wire()
+	if err != nil {
+		return nil, err
+	}
+	return w.bytes()
+}
+
+func (d *Delete) wire() (*wire, error) {
 	type plain Delete // without this method
 	type item struct {
 		DataType string `json:"DATA_TYPE"`
@@ -41,12 +49,12 @@ func (d Delete) MarshalJSON() ([]byte, error) {
 		DataType string `json:"DATA_TYPE"`
 		plain
 		Items [0]struct{} `json:"DATA"`
-	}{DataType: "delete", plain: plain(d)}
+	}{DataType: "delete", plain: plain(*d)}
 	size := 0
 	for _, it := range d.Items {
 		size += len(it.Path)
 	}
-	return encodeWith(&doc, len(d.Items), size, func(i int) any { return item{"delete_item", d.Items[i]} })
+	return newWire(&doc, len(d.Items), size, func(i int) any { return item{"delete_item", d.Items[i]} })
 }
 
 func (*Delete) resource() string { return "delete" }

@@ -14,7 +14,8 @@ type Document interface {
 	// Head returns the part that all documents have in common, to read or to
 	// change.
 	Head() *Header
-	resource() string // the last element of the path it is posted to
+	resource() string     // the last element of the path it is posted to
+	wire() (*wire, error) // the document, with its items one by one
 }
 
 // A Header is what a [Transfer] and a [Delete] have in common.

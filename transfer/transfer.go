@@ -84,6 +84,14 @@ type FilterRule struct {
 // MarshalJSON returns the document as it is sent, with the DATA_TYPE of each
 // part.
 func (t Transfer) MarshalJSON() ([]byte, error) {
+	w, err := t.wire()
+	if err != nil {
+		return nil, err
+	}
+	return w.bytes()
+}
+
+func (t *Transfer) wire() (*wire, error) {
 	type plain Transfer // without this method
 	type rule struct {
 		DataType string `json:"DATA_TYPE"`
@@ -99,7 +107,7 @@ func (t Transfer) MarshalJSON() ([]byte, error) {
 		plain
 		FilterRules []rule      `json:"filter_rules,omitempty"`
 		Items       [0]struct{} `json:"DATA"`
-	}{DataType: "transfer", plain: plain(t)}
+	}{DataType: "transfer", plain: plain(*t)}
 	for _, r := range t.FilterRules {
 		doc.FilterRules = append(doc.FilterRules, rule{"filter_rule", r})
 	}
@@ -107,7 +115,7 @@ func (t Transfer) MarshalJSON() ([]byte, error) {
 	for i := range t.Items {
 		size += len(t.Items[i].SourcePath) + len(t.Items[i].DestinationPath)
 	}
-	return encodeWith(&doc, len(t.Items), size, func(i int) any { return item{"transfer_item", t.Items[i]} })
+	return newWire(&doc, len(t.Items), size, func(i int) any { return item{"transfer_item", t.Items[i]} })
 }
 
 func (*Transfer) resource() string { return "transfer" }
