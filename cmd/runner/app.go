@@ -18,11 +18,11 @@ import (
 // An app is one start of the program: its streams, its environment, and the
 // flags that every command has. Once the command line is read, it stays the same.
 type app struct {
-	stdin  io.Reader
 	stdout io.Writer
 	stderr *screen // logs and messages; a terminal's live line as well
 
 	env   *settings.Environment
+	lists *lists         // the standard input, batches and manifests
 	out   output         // -F and --jmespath
 	log   *slog.Logger   // to stderr
 	level *slog.LevelVar // of log: of the environment, or of -v
@@ -30,7 +30,7 @@ type app struct {
 
 func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
 	env := settings.Read(environ)
-	a := &app{stdin: stdin, stdout: stdout, stderr: newScreen(stderr, env.Lookup("TERM")), env: env, level: &slog.LevelVar{}}
+	a := &app{lists: newLists(stdin), stdout: stdout, stderr: newScreen(stderr, env.Lookup("TERM")), env: env, level: &slog.LevelVar{}}
 	a.level.Set(slog.Level(a.env.LogLevel))
 	a.log = slog.New(a.logHandler())
 	return a
@@ -55,7 +55,7 @@ func (a *app) command() *cobra.Command {
 		RunE:              group,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.ready(c) },
 	}
-	root.SetIn(a.stdin)
+	root.SetIn(a.lists.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)

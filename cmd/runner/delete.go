@@ -70,7 +70,7 @@ func fillDelete(a *app, f *submitting, doc *transfer.Delete, arg string) error {
 	if err != nil {
 		return err
 	}
-	r, err := f.open(a.stdin)
+	r, err := f.open(a)
 	if err != nil {
 		return err
 	}
@@ -78,7 +78,7 @@ func fillDelete(a *app, f *submitting, doc *transfer.Delete, arg string) error {
 	doc.Endpoint = at.Collection
 	for item, err := range jobs.DeleteItems(r, at.Path, doc.InterpretGlobs) {
 		if err != nil {
-			return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
+			return f.unusable(err)
 		}
 		doc.Items = append(doc.Items, item)
 	}

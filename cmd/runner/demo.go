@@ -103,7 +103,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	s.tell("A simulated Globus has the collections lab and vault, at %s.", url)
 
 	inside := &app{
-		stdin: a.stdin, stdout: a.stdout, stderr: a.stderr, out: a.out, log: log, level: a.level,
+		lists: a.lists, stdout: a.stdout, stderr: a.stderr, out: a.out, log: log, level: a.level,
 		env: settings.Read([]string{
 			"CLIENT_ID=" + account.ID, "CLIENT_SECRET=" + account.Secret,
 			"GLOBUS_SDK_SERVICE_URL_AUTH=" + url, "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + url,

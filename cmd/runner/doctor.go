@@ -190,7 +190,7 @@ func (a *app) checks(w *workload, x examination) []*doctor.Check {
 		}
 	}
 	now := time.Now()
-	return slices.Concat(local, g.Checks(w.jobs, w.names, now, gate), manifests(w.jobs, now),
+	return slices.Concat(local, g.Checks(w.jobs, w.names, now, gate), a.manifests(w.jobs, now),
 		[]*doctor.Check{a.ledgerCheck(len(w.jobs) > 0 && x.jobs.described())})
 }
 

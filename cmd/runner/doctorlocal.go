@@ -97,7 +97,7 @@ func (a *app) credentialsFindings(who *settings.Identity) []doctor.Finding {
 }
 
 // manifests looks into the manifests of the jobs' next occurrence.
-func manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
+func (a *app) manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 	var checks []*doctor.Check
 	for _, j := range list {
 		if !slices.ContainsFunc(j.Steps, func(s jobs.Step) bool { return s.Manifest != "" }) {
@@ -115,7 +115,7 @@ func manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 			var found []doctor.Finding
 			for i := range steps {
 				if steps[i].Manifest != "" {
-					found = append(found, manifest(j, &j.Steps[i], &steps[i]))
+					found = append(found, a.manifest(j, &j.Steps[i], &steps[i]))
 				}
 			}
 			return found
@@ -125,8 +125,8 @@ func manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 }
 
 // manifest looks into the manifest of a step; raw has the template of its name.
-func manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
-	p, err := planStep(step)
+func (a *app) manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
+	p, err := a.planStep(step)
 	switch {
 	case err != nil && strings.Contains(raw.Manifest, "{{"):
 		return doctor.Doubt(err.Error(), "see that it is made before the job is due")

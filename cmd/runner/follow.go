@@ -7,9 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
-	"os"
 	"strconv"
 	"sync"
 	"time"
@@ -107,7 +105,7 @@ func (a *app) recorder(ctx context.Context, recorded bool, opts ...engine.Option
 	if err != nil {
 		return nil, nil, err
 	}
-	e := engine.New(globus.transfer, a.log, append(opts, a.manifests())...)
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open))...)
 	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
 	if !recorded {
 		return unrecorded, func() {}, nil
@@ -264,7 +262,7 @@ func (a *app) dryRun(orders ...engine.Order) error {
 func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
 		for _, o := range orders {
-			for work, err := range engine.New(nil, a.log, a.manifests()).Works(o) {
+			for work, err := range engine.New(nil, a.log, engine.WithManifests(a.lists.open)).Works(o) {
 				var doc any
 				switch {
 				case err != nil:
@@ -283,9 +281,4 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 			}
 		}
 	}
-}
-
-// manifests opens manifests by their file names.
-func (a *app) manifests() engine.Option {
-	return engine.WithManifests(func(name string) (io.ReadCloser, error) { return os.Open(name) })
 }

@@ -189,7 +189,7 @@ func inputName(name, what string) string {
 // openInput opens a file, or the standard input.
 func (a *app) openInput(name string) (io.ReadCloser, error) {
 	if name == "-" {
-		return io.NopCloser(a.stdin), nil
+		return io.NopCloser(a.lists.stdin), nil
 	}
 	f, err := os.Open(name)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -69,7 +68,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := newPlan(job, at)
+			p, err := a.newPlan(job, at)
 			if err != nil {
 				return usageError{err}
 			}
@@ -97,7 +96,7 @@ func planned(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, error)
 }
 
 // newPlan renders the occurrence of j at an instant.
-func newPlan(j *jobs.Job, at time.Time) (*plan, error) {
+func (a *app) newPlan(j *jobs.Job, at time.Time) (*plan, error) {
 	key := jobs.ScheduledKey(at)
 	steps, err := j.Render(key, at)
 	if err != nil {
@@ -116,7 +115,7 @@ func newPlan(j *jobs.Job, at time.Time) (*plan, error) {
 		Labels: labels, Deadline: j.ActiveDeadline.String(),
 	}
 	for i := range steps {
-		s, err := planStep(&steps[i])
+		s, err := a.planStep(&steps[i])
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +135,7 @@ func newPlan(j *jobs.Job, at time.Time) (*plan, error) {
 }
 
 // planStep counts the items of a manifest.
-func planStep(s *jobs.Step) (plannedStep, error) {
+func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 	step := plannedStep{Transfer: s.Transfer, Delete: s.Delete, Manifest: s.Manifest}
 	if s.Mkdir != nil {
 		step.Mkdir = &plannedMkdir{s.Mkdir.Collection, s.Mkdir.Path}
@@ -144,7 +143,7 @@ func planStep(s *jobs.Step) (plannedStep, error) {
 	if s.Manifest == "" {
 		return step, nil
 	}
-	open := func() (io.ReadCloser, error) { return os.Open(s.Manifest) }
+	open := func() (io.ReadCloser, error) { return a.lists.open(s.Manifest) }
 	var err error
 	if step.Items, err = jobs.CheckItems(open, s.Transfer); err != nil {
 		return step, fmt.Errorf("manifest %s: %w", s.Manifest, err)

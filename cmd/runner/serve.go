@@ -120,7 +120,7 @@ func (s *server) serve(ctx context.Context) error {
 		block.text(a.stderr)
 	}
 	return s.schedule(ctx, file, engine.NewScheduler(engine.SchedulerConfig{
-		Engine: engine.New(globus.transfer, a.log, a.manifests(), engine.WithObserver(s)),
+		Engine: engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithObserver(s)),
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,
 		CancelOnInterrupt: s.cancelTasks,
 	}), l)

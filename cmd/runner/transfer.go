@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -104,16 +104,25 @@ func setMails(head *transfer.Header, value string) error {
 	return nil
 }
 
-// open opens the batch.
-func (s *submitting) open(stdin io.Reader) (io.ReadCloser, error) {
+// open opens the batch, as often as it is called.
+func (s *submitting) open(a *app) (r io.ReadCloser, err error) {
 	if s.batch == "-" {
-		return io.NopCloser(stdin), nil
+		r, err = a.lists.openStdin()
+	} else {
+		r, err = a.lists.open(s.batch)
 	}
-	f, err := os.Open(s.batch)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--batch: %w", err)}
 	}
-	return f, nil
+	return r, nil
+}
+
+// unusable is the error about a batch that was opened.
+func (s *submitting) unusable(err error) error {
+	if _, ok := errors.AsType[usageError](err); ok {
+		return err
+	}
+	return usageError{fmt.Errorf("--batch %s: %w", s.batch, err)}
 }
 
 // transferFlags are the flags of "runner transfer" beyond those of a submission.
@@ -209,7 +218,7 @@ func (f *transferFlags) fill(a *app, c *cobra.Command, args []string) error {
 		f.doc.SyncLevel = &level
 	}
 	if f.batch != "" {
-		return f.fillBatch(src.Path, dst.Path, a.stdin)
+		return f.fillBatch(a, src.Path, dst.Path)
 	}
 	item := transfer.Item{
 		SourcePath: src.Path, DestinationPath: dst.Path,
@@ -233,20 +242,28 @@ func (f *transferFlags) fill(a *app, c *cobra.Command, args []string) error {
 }
 
 // fillBatch reads the items from a file.
-func (f *transferFlags) fillBatch(src, dst string, stdin io.Reader) error {
+func (f *transferFlags) fillBatch(a *app, src, dst string) error {
 	if f.recursive || f.checksum != "" {
 		return usageError{errors.New("with --batch, --recursive and --external-checksum belong on the lines that need them")}
 	}
-	r, err := f.open(stdin)
+	if a.env.Lookup("GOGC") == "" {
+		debug.SetGCPercent(50) // of the items, which stay, there are many megabytes
+	}
+	doc := f.doc
+	doc.Items = []transfer.Item{{SourcePath: src, DestinationPath: dst, ChecksumAlgorithm: f.algorithm}}
+	n, err := jobs.CheckItems(func() (io.ReadCloser, error) { return f.open(a) }, &doc)
+	if err != nil {
+		return f.unusable(err)
+	}
+	r, err := f.open(a)
 	if err != nil {
 		return err
 	}
 	defer r.Close() //nolint:errcheck // it was only read
-	doc := f.doc
-	doc.Items = []transfer.Item{{SourcePath: src, DestinationPath: dst, ChecksumAlgorithm: f.algorithm}}
-	for item, err := range jobs.Items(r, &doc) {
+	f.doc.Items = make([]transfer.Item, 0, n)
+	for item, err := range jobs.CheckedItems(r, &doc) {
 		if err != nil {
-			return usageError{fmt.Errorf("--batch %s: %w", f.batch, err)}
+			return f.unusable(err)
 		}
 		f.doc.Items = append(f.doc.Items, item)
 	}

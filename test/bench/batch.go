@@ -44,7 +44,7 @@ func (b *bench) batch(ctx context.Context) (table, error) {
 		return nil, err
 	}
 	rows := ratios("batch of 100 000", a, z, 0)
-	return append(rows, ratio("batch of 100 000, document", size(mine.document.Load()), size(theirs.document.Load()), 0)), nil
+	return append(rows, atMost("batch of 100 000, most memory", a.memory, 48<<20), ratio("batch of 100 000, document", size(mine.document.Load()), size(theirs.document.Load()), 0)), nil
 }
 
 // writeBatch writes a batch in globus-cli's format.

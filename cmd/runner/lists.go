@@ -1,0 +1,107 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+)
+
+const (
+	keptInMemory = 8 << 20 // bytes of a pipe
+	keptAtMost   = 1 << 30 // bytes of a pipe, beyond memory in a temporary file
+)
+
+// lists opens batches and manifests, which are read twice: once to check them,
+// and once to send what they say. What a pipe gives is kept, because it gives
+// it once.
+type lists struct {
+	stdin io.Reader
+
+	mu    sync.Mutex
+	pipes map[string]*pipe // by name
+}
+
+func newLists(stdin io.Reader) *lists { return &lists{stdin: stdin, pipes: map[string]*pipe{}} }
+
+// A pipe is what was read from something that is not a file.
+type pipe struct {
+	once sync.Once
+	text io.ReaderAt
+	size int64
+	err  error
+}
+
+// open opens a list by its name. It may be called again and again.
+func (l *lists) open(name string) (io.ReadCloser, error) {
+	if isFile(name) {
+		return os.Open(name)
+	}
+	return l.kept(name, func() (io.ReadCloser, error) { return os.Open(name) })
+}
+
+// openStdin is open for the standard input.
+func (l *lists) openStdin() (io.ReadCloser, error) {
+	return l.kept("-", func() (io.ReadCloser, error) { return io.NopCloser(l.stdin), nil })
+}
+
+// isFile reports whether something can be opened again and again, or not at all.
+func isFile(name string) bool {
+	info, err := os.Stat(name)
+	return err != nil || info.Mode().IsRegular() || info.IsDir()
+}
+
+// openFile is [lists.open] for a process that goes on, to which a pipe would
+// give its list only once.
+func openFile(name string) (io.ReadCloser, error) {
+	if !isFile(name) {
+		return nil, fmt.Errorf("%s is not a file: a pipe gives its list only once, but serve reads it for each occurrence; name a file, or use runner run", name)
+	}
+	return os.Open(name)
+}
+
+// kept reads what open opens, unless it was read before.
+func (l *lists) kept(name string, open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
+	l.mu.Lock()
+	p := l.pipes[name]
+	if p == nil {
+		p = new(pipe)
+		l.pipes[name] = p
+	}
+	l.mu.Unlock()
+	p.once.Do(func() { p.err = p.keep(open) })
+	return io.NopCloser(io.NewSectionReader(p.text, 0, p.size)), p.err
+}
+
+// keep reads to the end of what open opens.
+func (p *pipe) keep(open func() (io.ReadCloser, error)) error {
+	p.text = bytes.NewReader(nil)
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	defer r.Close() //nolint:errcheck // it was only read
+	head, err := io.ReadAll(io.LimitReader(r, keptInMemory))
+	p.text, p.size = bytes.NewReader(head), int64(len(head))
+	if err != nil || p.size < keptInMemory {
+		return err
+	}
+	f, err := os.CreateTemp("", "runner-list-*")
+	if err != nil {
+		return fmt.Errorf("keep a list of more than %d MiB: %w; set TMPDIR to a folder with room, or put the list into a file", keptInMemory>>20, err)
+	}
+	if err := os.Remove(f.Name()); err != nil { // its room is free when the process ends
+		return errors.Join(err, f.Close())
+	}
+	p.text = f
+	p.size, err = io.Copy(f, io.MultiReader(bytes.NewReader(head), io.LimitReader(r, keptAtMost)))
+	switch {
+	case err != nil:
+		return fmt.Errorf("keep the list in a temporary file: %w; set TMPDIR to a folder with room, or put the list into a file", err)
+	case p.size > keptAtMost:
+		return fmt.Errorf("the list is longer than %d GiB, put it into a file", keptAtMost>>30)
+	}
+	return nil
+}
