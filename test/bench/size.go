@@ -11,7 +11,7 @@ func (b *bench) size(context.Context) (table, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := atMost("program file", size(info.Size()), 25<<20)
+	r := atMost("program file", size(info.Size()), 28<<20)
 	r.fixed = true
 	return table{r}, nil
 }
