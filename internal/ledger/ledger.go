@@ -53,7 +53,8 @@ type store interface {
 	read(ctx context.Context, f func(context.Context, session) error) error
 	// exclusive calls f in a transaction that no other exclusive one runs beside.
 	exclusive(ctx context.Context, f func(context.Context, session) error) error
-	serve(holder string, bury func(dead string) error) (release func(), err error)
+	serve(holder string) (release func(), err error)
+	attend(holder string, bury func(dead string) error) (release func(), err error)
 	close() error
 }
 

@@ -126,7 +126,8 @@ func (l *postgresStore) close() error { return l.db.Close() }
 func (l *postgresStore) dialect() dialect {
 	return dialect{
 		tables: `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`,
-		begin:  "BEGIN",
+		// A process that is frozen in the middle must not hold its rows for ever.
+		begin: fmt.Sprintf("BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d", answerTimeout.Milliseconds()),
 		words: strings.NewReplacer(
 			"@now", "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
 			"@lock", "FOR UPDATE",
@@ -287,4 +288,7 @@ func advice(code string) string {
 }
 
 // serve lets everybody serve: leases and claims keep them apart.
-func (l *postgresStore) serve(string, func(string) error) (func(), error) { return func() {}, nil }
+func (l *postgresStore) serve(string) (func(), error) { return func() {}, nil }
+
+// attend does nothing: nobody can tell whether a process on another machine lives.
+func (l *postgresStore) attend(string, func(string) error) (func(), error) { return func() {}, nil }

@@ -121,6 +121,18 @@ func TestConnectionsThatBreakInTheMiddleLoseNothing(t *testing.T) {
 	cutting.Wait()
 }
 
+// A process that is frozen in the middle of a change would hold its rows until
+// it goes on.
+func TestTransactionWithoutAWordIsEndedByTheServer(t *testing.T) {
+	l := open(t, engines["postgres"](t))
+	err := l.Exec(t.Context(), `DO $$ BEGIN
+		IF current_setting('idle_in_transaction_session_timeout') <> '30s' THEN
+			RAISE 'the server waits for %', current_setting('idle_in_transaction_session_timeout');
+		END IF;
+	END $$`)
+	ok(t, err)
+}
+
 func TestAReadOnlyServerIsSaid(t *testing.T) {
 	u := engines["postgres"](t)
 	ok(t, open(t, u).Check(t.Context()))

@@ -61,7 +61,7 @@ func beChild(what string) int {
 	l, err := ledger.Open(ctx, url, slog.New(slog.DiscardHandler))
 	if err == nil {
 		err = map[string]func(context.Context, *ledger.Ledger, string) error{
-			"claim": claimAll, "submit": submitAndHang, "write": writeOn, "serve": serveOn,
+			"claim": claimAll, "submit": submitAndHang, "write": writeOn, "serve": serveOn, "attend": attendOn,
 		}[what](ctx, l, name)
 	}
 	if err != nil {
@@ -127,6 +127,15 @@ func serveOn(ctx context.Context, l *ledger.Ledger, name string) error {
 	_, err := l.Serve(ctx, name)
 	if err == nil {
 		fmt.Println("serving")
+		waitForParent()
+	}
+	return err
+}
+
+func attendOn(ctx context.Context, l *ledger.Ledger, name string) error {
+	_, err := l.Attend(ctx, name)
+	if err == nil {
+		fmt.Println("attending")
 		waitForParent()
 	}
 	return err

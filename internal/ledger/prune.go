@@ -51,6 +51,20 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention) (int, error) {
 	}
 }
 
+// PruneAfter is Prune, unless another call of it began less than a pause ago.
+func (l *Ledger) PruneAfter(ctx context.Context, pause time.Duration, keep Retention) (int, error) {
+	n := 0
+	err := l.write(ctx, "see whether to prune", func(ctx context.Context, s session) (err error) {
+		// One in the future was written by a clock that was ahead.
+		n, err = s.exec(ctx, `UPDATE ledger SET pruned = @now WHERE pruned <= @now - $1 OR pruned > @now`, pause.Microseconds())
+		return err
+	})
+	if err != nil || n == 0 {
+		return 0, err
+	}
+	return l.Prune(ctx, keep)
+}
+
 // pruneAged deletes the runs that ended before an instant.
 func (l *Ledger) pruneAged(ctx context.Context, before time.Time) (int, error) {
 	return l.batches(ctx, `

@@ -50,6 +50,27 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 	})
 }
 
+func TestPruneAfterAPause(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		prune := func(when string, pause time.Duration, want int) {
+			t.Helper()
+			for _, key := range []string{"1", "2", "3"} {
+				r := claim(t, l, when, key, "me", time.Hour)
+				ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
+			}
+			if n, err := l.PruneAfter(t.Context(), pause, ledger.Retention{Runs: 1}); err != nil || n != want {
+				t.Errorf("%s: pruned %d, %v, want %d", when, n, err, want)
+			}
+		}
+		prune("the first time", time.Hour, 2)
+		prune("at once again", time.Hour, 0)
+		prune("after the pause", 0, 4)
+		ok(t, l.Exec(t.Context(), `UPDATE ledger SET pruned = pruned + 3600000000000`))
+		prune("after a clock that was ahead", time.Hour, 2)
+	})
+}
+
 func TestPruneKeepsTheNewestRunsOfEachJob(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)

@@ -90,6 +90,8 @@ UPDATE runs SET again = 1, attempt = attempt - 1 WHERE finished = 0 AND holder =
 ALTER TABLE runs ADD COLUMN files_deleted BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE submissions ADD COLUMN deletes BIGINT;
 ALTER TABLE submissions ADD COLUMN deletes_at_least BIGINT NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE ledger ADD COLUMN pruned BIGINT NOT NULL DEFAULT 0;
 `}
 }
 

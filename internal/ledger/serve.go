@@ -6,7 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -30,36 +33,49 @@ func (h *Held) Error() string {
 
 // Serve makes the holder the one that serves the ledger, until release is
 // called or the process dies. If another one does, the error is a [*Held].
-// A file is served by one process, PostgreSQL by as many as want. Who serves a
-// file after a process that died ends its leases: the lock tells that it is dead.
+// A file is served by one process, PostgreSQL by as many as want. Who serves
+// also attends, see [Ledger.Attend].
 func (l *Ledger) Serve(ctx context.Context, holder string) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	release, err = l.store.serve(holder, func(dead string) error { return l.Release(ctx, dead) })
+	unlock, err := l.store.serve(holder)
 	if err != nil {
 		return nil, fmt.Errorf("serve: %w", err)
+	}
+	leave, err := l.Attend(ctx, holder)
+	if err != nil {
+		unlock()
+		return nil, err
+	}
+	return func() { leave(); unlock() }, nil
+}
+
+// Attend lets others see that the holder lives, until release is called or the
+// process dies, and ends the leases of holders that died while they attended.
+// That is for a file, beside which each of them has a lock that the kernel frees
+// with its process. With PostgreSQL leases alone tell.
+func (l *Ledger) Attend(ctx context.Context, holder string) (release func(), err error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	release, err = l.store.attend(holder, func(dead string) error { return l.Release(ctx, dead) })
+	if err != nil {
+		return nil, fmt.Errorf("tell others that this process lives: %w", err)
 	}
 	return release, nil
 }
 
 // serve locks a file beside the ledger: to close the ledger's own file would
-// let go the locks that SQLite has on it. The kernel frees it with the
-// process, so that nobody has to guess whether a holder still lives. Bury is
-// called with the holder that died with the lock.
-func (l *sqliteStore) serve(holder string, bury func(dead string) error) (func(), error) {
+// let go the locks that SQLite has on it.
+func (l *sqliteStore) serve(holder string) (func(), error) {
 	f, err := os.OpenFile(l.file+".serve", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600) // a link could lead to a file that is not ours
 	if err != nil {
 		return nil, ofSystem(err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	err = lock(f)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		err = l.held(f)
-	}
-	if err == nil {
-		if dead := l.held(f); dead.Holder != "" { // who ends in order leaves nothing
-			err = bury(dead.Holder)
-		}
 	}
 	if err == nil {
 		err = ofSystem(introduce(f, holder))
@@ -71,6 +87,78 @@ func (l *sqliteStore) serve(holder string, bury func(dead string) error) (func()
 		_ = f.Truncate(0) // what it says is read only while it is locked
 		_ = f.Close()     // frees the lock, whatever it returns
 	}, nil
+}
+
+// lock locks a file, until it is closed or the process dies. It does not wait.
+func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
+
+// attending is in the names of the files that those who attend have locked,
+// after the name of the ledger.
+const attending = ".run-"
+
+// attend makes a locked file that says who it is. It has its name only then: a
+// file of that kind that is not locked is of a process that died.
+func (l *sqliteStore) attend(holder string, bury func(dead string) error) (func(), error) {
+	if err := l.buryAll(bury); err != nil {
+		return nil, err
+	}
+	f, err := os.CreateTemp(filepath.Dir(l.file), ".runner-*")
+	if err != nil {
+		return nil, ofSystem(err)
+	}
+	name := l.file + attending + strings.TrimPrefix(filepath.Base(f.Name()), ".runner-")
+	err = lock(f)
+	if err == nil {
+		err = introduce(f, holder)
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		return nil, errors.Join(ofSystem(err), os.Remove(f.Name()), f.Close())
+	}
+	return func() {
+		_ = os.Remove(name) // if it stays, it is of a process that died, and nothing worse
+		_ = f.Close()       // frees the lock, whatever it returns
+	}, nil
+}
+
+// buryAll calls bury with each holder that died while it attended.
+func (l *sqliteStore) buryAll(bury func(dead string) error) error {
+	entries, err := os.ReadDir(filepath.Dir(l.file))
+	if err != nil {
+		return ofSystem(err)
+	}
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), filepath.Base(l.file)+attending) {
+			if err := l.buryOne(filepath.Join(filepath.Dir(l.file), entry.Name()), bury); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// buryOne buries the holder that has made a file, unless it lives. One that is
+// buried twice at the same time comes to no harm: its name is never used again.
+func (l *sqliteStore) buryOne(name string, bury func(dead string) error) error {
+	f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil // it has just left, or is another user's: then its lease tells
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	if lock(f) != nil {
+		return nil // it lives
+	}
+	if dead := l.held(f); dead.Holder != "" {
+		if err := bury(dead.Holder); err != nil {
+			return err
+		}
+	}
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return ofSystem(err)
+	}
+	return nil
 }
 
 // held reads who has the lock. It may have been taken this very moment, and

@@ -69,6 +69,60 @@ func TestLeasesOfAProcessThatDiedEndWithItsLock(t *testing.T) {
 	}
 }
 
+func TestLeasesOfAProcessThatDiedWhileItAttendedEnd(t *testing.T) {
+	url := engines["sqlite"](t)
+	dir := filepath.Dir(strings.TrimPrefix(url, "sqlite:"))
+	dead, living := startProcess(t, "attend", url, "dead"), startProcess(t, "attend", url, "living")
+	dead.says(t)
+	living.says(t)
+	l := open(t, url)
+	for _, holder := range []string{"dead", "living", "silent"} {
+		claim(t, l, "j", holder, holder, time.Hour)
+	}
+	dead.kill(t)
+	leave, err := l.Attend(t.Context(), "me")
+	ok(t, err)
+	runs, err := l.TakeOver(t.Context(), "me", time.Hour, 10)
+	ok(t, err)
+	if len(runs) != 1 || runs[0].Key != "dead" {
+		t.Errorf("got %+v, want the run of the process that died, and not those of others that may live", runs)
+	}
+	left := func(want int) {
+		t.Helper()
+		if files, err := filepath.Glob(filepath.Join(dir, "*.run-*")); err != nil || len(files) != want {
+			t.Errorf("there are %v, %v, want %d files of processes that live", files, err, want)
+		}
+	}
+	left(2)
+	leave()
+	left(1)
+	living.kill(t)
+	release, err := l.Serve(t.Context(), "serve")
+	ok(t, err)
+	if runs, err = l.TakeOver(t.Context(), "serve", time.Hour, 10); err != nil || len(runs) != 1 || runs[0].Key != "living" {
+		t.Errorf("serve got %+v, %v, want the run of the other one that died", runs, err)
+	}
+	left(1)
+	release()
+	left(0)
+}
+
+// Somebody could have made the file that tells who died.
+func TestAttendFollowsNoLink(t *testing.T) {
+	url := engines["sqlite"](t)
+	l := open(t, url)
+	victim := filepath.Join(t.TempDir(), "victim")
+	ok(t, os.WriteFile(victim, []byte(`{"holder": "other"}`), 0o600))
+	ok(t, os.Symlink(victim, strings.TrimPrefix(url, "sqlite:")+".run-1"))
+	claim(t, l, "j", "1", "other", time.Hour)
+	leave, err := l.Attend(t.Context(), "me")
+	ok(t, err)
+	defer leave()
+	if runs, err := l.TakeOver(t.Context(), "me", time.Hour, 10); err != nil || len(runs) != 0 {
+		t.Errorf("got %+v, %v by what a link leads to", runs, err)
+	}
+}
+
 func TestPostgresIsServedByMany(t *testing.T) {
 	url := engines["postgres"](t)
 	for range 2 {
