@@ -34,7 +34,7 @@ A collection is named by its id, or by its short name in the jobs file.`,
 			if err != nil {
 				return err
 			}
-			_, err = a.follow(c.Context(), o, f.following, false)
+			_, err = a.follow(c.Context(), o, f.following, recording{})
 			return err
 		},
 	}

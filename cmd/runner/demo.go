@@ -109,7 +109,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 			"GLOBUS_SDK_SERVICE_URL_AUTH=" + url, "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + url,
 		}),
 	}
-	do, done, err := inside.recorder(ctx, false, a.showProgress())
+	do, done, err := inside.recorder(ctx, recording{}, a.showProgress())
 	if err != nil {
 		return err
 	}

@@ -82,12 +82,11 @@ func (s *span) Set(text string) error {
 }
 
 // follow does an order and prints what came of it; with --dry-run nothing.
-// Recorded says that the ledger is told, if there is one.
-func (a *app) follow(ctx context.Context, o engine.Order, f following, recorded bool) (*resultDocument, error) {
+func (a *app) follow(ctx context.Context, o engine.Order, f following, r recording) (*resultDocument, error) {
 	if f.dryRun {
 		return nil, a.dryRun(o)
 	}
-	do, done, err := a.recorder(ctx, recorded, a.showProgress())
+	do, done, err := a.recorder(ctx, r, a.showProgress())
 	if err != nil {
 		return nil, err
 	}
@@ -95,19 +94,26 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following, recorded 
 	return a.await(ctx, o, f, do)
 }
 
+// A recording says whether orders go into the ledger, if there is one. Ad hoc
+// orders do not: nothing could be resumed by their key.
+type recording struct {
+	wanted  bool
+	history jobs.History // how long finished runs are kept; zero: nothing is forgotten
+}
+
 // A doer brings one order to its end.
 type doer func(context.Context, engine.Order) (*engine.Result, error)
 
 // recorder connects, and returns what does orders: with the ledger, if there is
-// to be one. Ad hoc orders have none: nothing could be resumed by their key.
-func (a *app) recorder(ctx context.Context, recorded bool, opts ...engine.Option) (do doer, done func(), err error) {
+// to be one.
+func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) (do doer, done func(), err error) {
 	globus, err := a.connect(wiring{acts: true})
 	if err != nil {
 		return nil, nil, err
 	}
 	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open))...)
 	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
-	if !recorded {
+	if !r.wanted {
 		return unrecorded, func() {}, nil
 	}
 	l, err := a.openLedger(ctx)
@@ -115,19 +121,45 @@ func (a *app) recorder(ctx context.Context, recorded bool, opts ...engine.Option
 		return unrecorded, func() {}, err
 	}
 	rec := engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
+	leave, err := l.Attend(ctx, rec.Holder)
+	if err != nil {
+		a.log.Warn("if this process is killed, its runs are free only when its leases have ended", "err", err)
+		leave = func() {}
+	}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var keeper sync.WaitGroup
 	keeper.Go(func() { a.keepLease(keeping, l, rec.Holder) })
 	done = func() {
 		stop()
 		keeper.Wait()
+		if ctx.Err() == nil && r.history != (jobs.History{}) {
+			a.pruneDaily(l, r.history)
+		}
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := errors.Join(l.Release(release, rec.Holder), l.Close()); err != nil {
 			a.log.Warn("the ledger could not be closed", "err", err)
 		}
+		leave() // its leases are over
 	}
 	return func(ctx context.Context, o engine.Order) (*engine.Result, error) { return a.record(ctx, e, rec, o) }, done, nil
+}
+
+// pruneTime bounds the time that the end of a start takes to forget old runs.
+const pruneTime = 5 * time.Second
+
+// pruneDaily forgets old runs, where no serve does it. Somebody waits for the
+// end of this start, so what takes long is left to the next day.
+func (a *app) pruneDaily(l *ledger.Ledger, history jobs.History) {
+	ctx, cancel := context.WithTimeout(context.Background(), pruneTime)
+	defer cancel()
+	n, err := l.PruneAfter(ctx, 24*time.Hour, retention(history))
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("old runs could not be forgotten", "err", err)
+	}
+	if n > 0 {
+		a.log.Info("old runs forgotten", "count", n)
+	}
 }
 
 // record does an order with the ledger. An occurrence that is done is not done

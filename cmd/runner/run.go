@@ -75,8 +75,8 @@ type work struct {
 	all          bool
 	scheduledFor string
 
-	orders     []engine.Order // what there is to do
-	unrecorded bool           // no ledger is asked for, and the job of RUNNER_JOB_* needs none
+	orders    []engine.Order // what there is to do
+	recording recording
 }
 
 // find finds out what there is to do.
@@ -115,7 +115,12 @@ func (w *work) choose() ([]*jobs.Job, error) {
 	if err != nil {
 		return nil, err
 	}
-	w.unrecorded = file.from.described() && w.source.env.State == ""
+	if file.from.described() {
+		// It needs no ledger, and does not say what a jobs file beside it keeps.
+		w.recording = recording{wanted: w.source.env.State != ""}
+	} else {
+		w.recording = recording{wanted: true, history: file.History}
+	}
 	return file.named(w.names)
 }
 
@@ -133,7 +138,7 @@ func (w *work) nothingNamed() error {
 // a list.
 func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocument, error) {
 	if len(w.names) < 2 && !w.all {
-		doc, err := a.follow(ctx, w.orders[0], f, !w.unrecorded)
+		doc, err := a.follow(ctx, w.orders[0], f, w.recording)
 		if doc == nil {
 			return nil, err
 		}
@@ -143,7 +148,7 @@ func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocumen
 		return nil, a.dryRun(w.orders...)
 	}
 	errs := make([]error, len(w.orders))
-	do, done, err := a.recorder(ctx, !w.unrecorded)
+	do, done, err := a.recorder(ctx, w.recording)
 	if err != nil {
 		return nil, err
 	}

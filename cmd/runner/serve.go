@@ -247,12 +247,17 @@ func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler) {
 	}
 }
 
+// retention says which runs a jobs file wants to be kept.
+func retention(keep jobs.History) ledger.Retention {
+	return ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns}
+}
+
 // prune forgets old runs from time to time.
 func (s *server) prune(ctx context.Context, l *ledger.Ledger, keep jobs.History) {
 	tick := time.NewTicker(pruneEvery)
 	defer tick.Stop()
 	for {
-		n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns})
+		n, err := l.Prune(ctx, retention(keep))
 		if err != nil && ctx.Err() == nil {
 			s.app.log.Error("old runs could not be forgotten", "err", err)
 		}

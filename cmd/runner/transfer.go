@@ -159,7 +159,7 @@ func (a *app) transferCommand() *cobra.Command {
 			if o.Job.Guard.MaxDelete, err = jobs.ParseMaxDelete(f.maxDelete); err != nil {
 				return usageError{fmt.Errorf("--max-delete: %w", err)}
 			}
-			_, err = a.follow(c.Context(), o, f.following, false)
+			_, err = a.follow(c.Context(), o, f.following, recording{})
 			return err
 		},
 	}
