@@ -371,7 +371,11 @@ func (c *commandLine) finish() {
 		c.tab.note(c.entry.where, "left out, but it decides whether the line does anything: %s; a job has no conditions, and starts whenever it is due", text)
 	}
 	if len(c.dropped) > 0 {
-		c.tab.note(c.entry.where, "left out, it does not change what is moved: %s", strings.Join(c.dropped, ", "))
+		instead := ""
+		if slices.ContainsFunc(c.dropped, func(text string) bool { return strings.HasPrefix(text, "||") }) {
+			instead = "; that a job failed is in the log, runner runs and the metrics"
+		}
+		c.tab.note(c.entry.where, "left out, it does not change what is moved: %s%s", strings.Join(c.dropped, ", "), instead)
 	}
 	if !c.refused {
 		c.tab.jobs = append(c.tab.jobs, c.jobs...)

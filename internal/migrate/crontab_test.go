@@ -145,6 +145,9 @@ func TestLineBecomesAJob(t *testing.T) {
 				t.Fatalf("problems: %q", lines(r.Problems))
 			}
 			_, got, _ := strings.Cut(string(r.File), "\njobs:\n")
+			for _, note := range r.Notes {
+				got = strings.Replace(got, "  # "+note.Msg+"\n", "", 1)
+			}
 			at := len(strings.Split(strings.TrimRight(head+tt.line, "\n"), "\n"))
 			want := fmt.Sprintf("  # tab:%d\n  %s:\n    %s\n", at, tt.name, strings.ReplaceAll(strings.TrimRight(tt.job, "\n"), "\n", "\n    "))
 			if diff := cmp.Diff(want, strings.Replace(got, "    time_zone: UTC\n", "", 1)); diff != "" {
@@ -231,17 +234,22 @@ func TestWhatAJobDoesNotDoIsNamed(t *testing.T) {
 	tests := map[string]string{
 		"[ -f /x/ready ] && " + call:                                "left out, but it decides whether the line does anything: [ -f /x/ready ]" + why,
 		"test -d /x && " + call:                                     "left out, but it decides whether the line does anything: test -d /x" + why,
-		call + " || mail -s bad me":                                 "left out, it does not change what is moved: || mail -s bad me",
-		call + " || echo bad | mail me":                             "left out, it does not change what is moved: || echo bad, mail me",
-		call + " || { echo bad | mail me; exit 1; }":                "left out, it does not change what is moved: || echo bad mail me exit 1",
+		call + " || mail -s bad me":                                 "left out, it does not change what is moved: || mail -s bad me; that a job failed is in the log, runner runs and the metrics",
+		call + " || echo bad | mail me":                             "left out, it does not change what is moved: || echo bad, mail me; that a job failed is in the log, runner runs and the metrics",
+		call + " || { echo bad | mail me; exit 1; }":                "left out, it does not change what is moved: || echo bad mail me exit 1; that a job failed is in the log, runner runs and the metrics",
 		call + " || exit 1":                                         "",
-		"API_TOKEN=hush " + call + " || curl -d PASSWORD=hush here": "left out, it does not change what is moved: || curl -d PASSWORD=*** here",
+		"API_TOKEN=hush " + call + " || curl -d PASSWORD=hush here": "left out, it does not change what is moved: || curl -d PASSWORD=*** here; that a job failed is in the log, runner runs and the metrics",
 	}
 	for line, want := range tests {
 		t.Run(line, func(t *testing.T) {
 			r := read(t, "0 2 * * * "+line, migrate.Options{})
+			comment := "\n  # tab:4\n  transfer-a:\n"
 			if want != "" {
+				comment = "\n  # tab:4\n  # " + want + "\n  transfer-a:\n"
 				want = "tab:4: " + want
+			}
+			if !strings.Contains(string(r.File), comment) {
+				t.Errorf("the jobs file does not say it:\n%s", r.File)
 			}
 			if got := strings.Join(lines(r.Notes), "\n"); got != want || r.Jobs != 1 {
 				t.Errorf("got %d jobs, and the notes %q, want one job and %q; problems %q", r.Jobs, got, want, lines(r.Problems))

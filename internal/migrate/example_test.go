@@ -33,6 +33,7 @@ VAULT=94ef1c3a-0000-4000-8000-000000000002
 	//   time_zone: America/Chicago
 	// jobs:
 	//   # crontab:3
+	//   # left out, it does not change what is moved: --format
 	//   transfer-data:
 	//     schedule: '30 1 * * *'
 	//     transfer:

@@ -77,6 +77,7 @@ jobs:
       skip_source_errors: true
       sync_level: checksum
   # timer "My timer" (t1)
+  # it is inactive, so the job is suspended
   my-timer:
     description: 'My timer'
     schedule: '0 2 * * *'
@@ -89,6 +90,7 @@ jobs:
           name: '*.tmp'
       notify_on_failed: true
   # timer "My timer" (t1)
+  # it is inactive, so the job is suspended
   my-timer-2:
     description: 'My timer'
     schedule: '15 1-23/6 * * *'

@@ -25,9 +25,14 @@ func (im *importer) write(names []string) []byte {
 	fmt.Fprintf(&b, "# Made from %s by runner import.\n", plain.Line(im.Name))
 	short := im.nameCollections()
 	zone, jobs := im.commonZone(), []field{}
-	comments := map[string]string{}
+	comments := map[string][]string{} // where a job was, and what was left out of it
 	for i, j := range im.jobs {
-		comments[names[i]] = j.where
+		comments[names[i]] = []string{j.where}
+		for _, note := range im.notes {
+			if note.Where == j.where {
+				comments[names[i]] = append(comments[names[i]], note.Msg)
+			}
+		}
 		jobs = append(jobs, field{names[i], j.fields(zone, short)})
 	}
 	b.WriteString("version: 1\n")
@@ -37,7 +42,9 @@ func (im *importer) write(names []string) []byte {
 	}
 	b.WriteString("jobs:\n")
 	for _, f := range jobs {
-		fmt.Fprintf(&b, "  # %s\n", plain.Line(comments[f.key]))
+		for _, text := range comments[f.key] {
+			fmt.Fprintf(&b, "  # %s\n", plain.Line(text))
+		}
 		writeFields(&b, []field{f}, 1)
 	}
 	return b.Bytes()
