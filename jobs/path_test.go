@@ -87,12 +87,13 @@ func TestPathsOfElsewhere(t *testing.T) {
 		"https://example.org/x": "is a URL; write a collection and a path on it",
 		"s3://bucket/x":         "is a URL",
 		"globus://" + id + "/x": "write " + id + ":/x",
-		"/a\u0085b":             "invisible character U+0085",
-		"/a\tb":                 "invisible character U+0009",
-		"/a\nb":                 "line break",
-		"/a\ufeff":              "invisible character U+FEFF",
-		"/a/../b":               "has .. in it",
-		"/" + manyLetters:       "at most 4096",
+		"globus://" + id + "/?origin_id=0b6c8f2e-0000-4000-8000-000000000009": "write " + id + ":/", // a name, not a link
+		"/a\u0085b":       "invisible character U+0085",
+		"/a\tb":           "invisible character U+0009",
+		"/a\nb":           "line break",
+		"/a\ufeff":        "invisible character U+FEFF",
+		"/a/../b":         "has .. in it",
+		"/" + manyLetters: "at most 4096",
 		"https://app.globus.org/file-manager?origin_id=" + id + "&origin_path=%2Fdata%2F": "write " + id + ":/data/",
 	}
 	for path, want := range tests {

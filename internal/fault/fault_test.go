@@ -15,6 +15,29 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
+// A spoken is an error that says what it means.
+type spoken struct {
+	error
+	kind fault.Kind
+}
+
+func (s spoken) Unwrap() error        { return s.error }
+func (s spoken) Means() fault.Meaning { return fault.Meaning{Kind: s.kind} }
+
+// An error that says what it means says what to do as well, unless the time was
+// over and the network was the reason.
+func TestErrorThatSpeaksHasItsOwnNextStep(t *testing.T) {
+	network := &url.Error{Op: "Get", URL: "https://globus.test/", Err: &net.OpError{Op: "dial", Err: errors.New("no route")}}
+	for kind, want := range map[fault.Kind]string{fault.TimedOut: fault.CheckNetwork, fault.Unknown: "", fault.Failed: ""} {
+		if got := fault.Next(spoken{network, kind}, fault.Identity{}); got != want {
+			t.Errorf("%s: got %q, want %q", kind, got, want)
+		}
+	}
+	if got := fault.Next(spoken{errors.New("not done"), fault.TimedOut}, fault.Identity{}); got != "" {
+		t.Errorf("without the network: got %q, want nothing", got)
+	}
+}
+
 func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 	network := func(err error) error {
 		return fmt.Errorf("list: %w", &url.Error{Op: "Get", URL: "https://globus.test/?x", Err: err})

@@ -2,12 +2,16 @@ package status_test
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/status"
 	"github.com/globus-runner/globus-runner/test/long"
@@ -116,4 +120,62 @@ func TestOneMoreClientTurnsAwayWhoWaitsLongest(t *testing.T) {
 	if got := heard(t, last); got != "HTTP/1.1 200 OK" {
 		t.Errorf("the last client heard %q, want its answer", got)
 	}
+}
+
+// pipes is a listener without a network, which a bubble can wait for.
+type pipes chan net.Conn
+
+func (p pipes) Accept() (net.Conn, error) {
+	c, ok := <-p
+	if !ok {
+		return nil, net.ErrClosed
+	}
+	return c, nil
+}
+func (p pipes) Close() error   { return nil }
+func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
+
+// TestThereIsRoomForSoManyClientsAndNoMore checks who has to go, and that it is
+// before a time is over.
+func TestThereIsRoomForSoManyClientsAndNoMore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 64
+		ctx, cancel := context.WithCancel(t.Context())
+		l := make(pipes)
+		served := make(chan struct{})
+		go func() {
+			defer close(served)
+			_ = full().ServeListener(ctx, l) // it was asked to end
+		}()
+		connect := func() net.Conn {
+			ours, theirs := net.Pipe()
+			l <- theirs
+			synctest.Wait()
+			return ours
+		}
+		closed := func(c net.Conn) bool {
+			err := c.SetReadDeadline(time.Now().Add(time.Millisecond))
+			if err == nil {
+				_, err = c.Read(make([]byte, 1))
+			}
+			return !errors.Is(err, os.ErrDeadlineExceeded)
+		}
+		var all []net.Conn
+		for range most {
+			all = append(all, connect())
+		}
+		if closed(all[0]) {
+			t.Errorf("one of %d clients was turned away", most)
+		}
+		all = append(all, connect())
+		if !closed(all[0]) || closed(all[1]) {
+			t.Errorf("with %d clients, the first is turned away: %t, the second: %t; want the first alone", most+1, closed(all[0]), closed(all[1]))
+		}
+		for _, c := range all {
+			_ = c.Close() // the first is closed
+		}
+		cancel()
+		close(l)
+		<-served
+	})
 }
