@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -32,10 +33,13 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 		}
 		return []Finding{f}
 	}
+	const refuses = "it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"
 	switch {
-	case u.role == source && entry == "an empty folder" && u.guarded:
-		return []Finding{Doubt(u.text("is empty, and the job would empty its destination"),
-			"see that it is filled before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}")}
+	case u.guarded && entry == emptyFolder:
+		return []Finding{Doubt(u.text("is empty, and the job would empty its destination"), "see that it is filled before the job is due: "+refuses)}
+	case u.guarded && entry == filteredFolder:
+		return []Finding{Doubt(u.text("has no file that the filter rules let through, and the job would empty its destination"),
+			"correct filter_rules, or see that there are such files before the job is due: "+refuses)}
 	case (u.role == destination || u.role == folder) && !c.globus.Write:
 		entry += "; whether it may be written, --write-probe finds out"
 	}
@@ -59,11 +63,36 @@ func (c *collection) stat(ctx context.Context, u *use) (string, error) {
 		}
 		return fmt.Sprintf("a %s of %d bytes", strings.ReplaceAll(entry.Type, "_", " "), entry.Size), nil
 	}
-	for _, err := range c.globus.Client.Ls(ctx, c.id, transfer.LsQuery{Path: u.path, LocalUser: u.localUser, Limit: 1}) {
-		return "a folder that can be listed", err
+	query := transfer.LsQuery{Path: u.path, LocalUser: u.localUser, Limit: 1}
+	if len(u.rules) > 0 {
+		query.Limit = maxEntries
 	}
-	return "an empty folder", nil
+	rules, seen := tree.NewRules(u.rules), 0
+	for entry, err := range c.globus.Client.Ls(ctx, c.id, query) {
+		if err != nil || rules.Take(entry.Name, entry.Type == "dir" && entry.LinkTarget == "") {
+			return someFolder, err
+		}
+		seen++
+	}
+	switch seen {
+	case 0:
+		return emptyFolder, nil
+	case maxEntries:
+		return someFolder, nil // it may have more
+	}
+	return filteredFolder, nil
 }
+
+// The folders that stat tells apart.
+const (
+	someFolder     = "a folder that can be listed"
+	emptyFolder    = "an empty folder"
+	filteredFolder = "a folder without a file that the filter rules let through"
+)
+
+// maxEntries is in how many entries of a folder one is looked for that filter
+// rules let through.
+const maxEntries = 1000
 
 // missing judges that there is nothing at the path.
 func (c *collection) missing(u *use, e *transfer.Error) Finding {

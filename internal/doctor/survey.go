@@ -11,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A role is what a job does with a path.
@@ -36,6 +37,8 @@ type use struct {
 	localUser string // on a mapped collection; may be empty
 	guarded   bool   // a source that must not be empty
 	optional  bool   // it need not exist
+
+	rules []transfer.FilterRule // what is copied of a source
 }
 
 // maxPaths is how many paths of one step are looked at.
@@ -88,6 +91,7 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 				role: source, path: item.SourcePath, changes: changes(raw.Transfer.Items[i].SourcePath),
 				isFolder: whole || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser,
 				guarded: t.DeleteDestinationExtra && !j.Guard.AllowEmptySource, optional: t.SkipSourceErrors && j.AllowSkipped,
+				rules: t.FilterRules,
 			})
 			s.add(j, t.DestinationEndpoint, use{
 				role: destination, path: item.DestinationPath, changes: changes(raw.Transfer.Items[i].DestinationPath),
@@ -125,7 +129,7 @@ func (s *surveyor) collection(id string) *collection {
 func (s *surveyor) add(j *jobs.Job, id string, u use) {
 	c := s.collection(id)
 	for _, known := range c.uses {
-		if known.role != u.role || known.path != u.path || known.localUser != u.localUser {
+		if known.role != u.role || known.path != u.path || known.localUser != u.localUser || !slices.Equal(known.rules, u.rules) {
 			continue
 		}
 		known.guarded = known.guarded || u.guarded

@@ -53,6 +53,14 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true}}`, empty,
 			[]string{"warning source lab: /data/: is empty, and the job would empty its destination (a) → see that it is filled before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"},
 		},
+		"a mirror of what its rules leave out": {
+			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true, filter_rules: [{name: "*.txt"}]}}`, nil,
+			[]string{"warning source lab: /data/: has no file that the filter rules let through, and the job would empty its destination (a) → correct filter_rules, or see that there are such files before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"},
+		},
+		"a mirror of what its rules let through": {
+			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true, filter_rules: [{method: include, name: "*.txt"}, {name: "*"}]}}`, nil,
+			nil,
+		},
 		"a suspended job": {
 			`a: {schedule: "@daily", suspend: true, transfer: {source: "lab:/data/", destination: "vault:/x/"}}`, nil,
 			[]string{"warning next_run a: suspended: it does not start → set suspend to false to let it start"},
