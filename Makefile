@@ -12,8 +12,10 @@ ROUNDS   ?= 200
 .DEFAULT_GOAL := build
 .PHONY: help build demo test test-long check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden pictures cover image vuln clean
 
+##@ Build and try
+
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/runner, a static binary
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/runner ./cmd/runner
@@ -21,20 +23,33 @@ build: ## bin/runner, a static binary
 demo: build ## a real job on the simulator, on this machine alone
 	bin/runner demo
 
+clean: ## remove what was built
+	rm -rf bin
+
+##@ Check
+
 test: ## every test in its short form, with the race detector if there is a C compiler
 	$(GO) run ./test/suite -timeout 30m
 
-test-long: ## the same with all zones and years, seeds and rounds
-	$(GO) run ./test/suite -long -timeout 60m
-
 check: lint fix test ## what has to be green before a change lands
 
-lint:
+lint: ## what golangci-lint finds
 	$(GO) run $(LINT) run ./...
 
-fix:
+fix: ## whether go fix or go mod tidy would change anything
 	$(GO) fix -diff ./...
 	$(GO) mod tidy -diff
+
+golden: ## rewrite what the scripts expect
+	$(GO) test ./cmd/runner -run TestScript -update
+
+cover: ## coverage by package
+	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
+
+##@ Slow suites
+
+test-long: ## every test with all zones and years, seeds and rounds
+	$(GO) run ./test/suite -long -timeout 60m
 
 fuzz: ## every fuzz test, FUZZTIME runs each
 	@set -e; for p in $$($(GO) list ./...); do \
@@ -42,11 +57,14 @@ fuzz: ## every fuzz test, FUZZTIME runs each
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
 	  done; done
 
-interop: build ## the official JavaScript SDK against the simulator
-	cd test/interop && npm ci --no-audit --no-fund --silent && node --test --test-reporter=spec
+crash: ## kill the program some hundred times, and count the tasks
+	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
 
 bench: build ## start-up, one-shot runs, the scheduler, the ledger, beside budgets and bare programs
 	$(GO) run ./test/bench -runner bin/runner
+
+interop: build ## the official JavaScript SDK against the simulator
+	cd test/interop && npm ci --no-audit --no-fund --silent && node --test --test-reporter=spec
 
 e2e-ci: ## the CI steps, run by act and gitlab-ci-local
 	test/ci/run.sh
@@ -60,17 +78,7 @@ e2e-docker: ## the image and compose files on a Docker engine of its own (root)
 e2e-k8s: ## the manifests in a Kubernetes of its own (root; E2E_KUBE_BUILD=1 builds it)
 	test/k8s/run
 
-crash: ## kill the program some hundred times, and count the tasks
-	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
-
-golden: ## rewrite what the scripts expect
-	$(GO) test ./cmd/runner -run TestScript -update
-
-pictures: build ## the recordings in docs/pictures, from the real program (root, npm)
-	test/pictures/run
-
-cover: ## coverage by package
-	$(GO) test -coverpkg=./... -coverprofile=bin/cover.out ./... && $(GO) tool cover -func=bin/cover.out | tail -1
+##@ Release
 
 image: ## a container image of this commit
 	DOCKER_BUILDKIT=1 docker build --build-arg VERSION=$(VERSION) -t globus-runner:$(VERSION) -t globus-runner .
@@ -78,5 +86,5 @@ image: ## a container image of this commit
 vuln: ## known vulnerabilities (needs the online database)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
-clean:
-	rm -rf bin
+pictures: build ## the recordings in docs/pictures, from the real program (root, npm)
+	test/pictures/run
