@@ -79,7 +79,7 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 // words. Where it may pass, whoever starts the program should start it again.
 func unusableLedger(err error) error {
 	if fault.Transient(err) {
-		return fmt.Errorf("RUNNER_STATE: %w; mend that if you can, and start again later", err)
+		return fmt.Errorf("RUNNER_STATE: %w; nothing was done: start the same again when the ledger can be used", err)
 	}
 	return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
 }
