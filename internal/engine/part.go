@@ -79,7 +79,7 @@ func (p *part) complete(ctx context.Context) error {
 // backOff waits after an attempt that has failed, and moves on to the next one.
 func (p *part) backOff(ctx context.Context, f *Failure) error {
 	r := p.run
-	delay := r.job.Backoff << min(p.tries, 10)
+	delay := r.job.Backoff << min(max(p.tries, 0), 10)
 	r.log.Warn("attempt failed, another one follows", "attempt", p.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
 	r.journal.note(ctx, "attempt_failed", fmt.Sprintf("attempt %d: %v; another one follows after %v", p.attempt, f, delay))
 	r.result.State = ledger.Claimed
