@@ -96,7 +96,7 @@ func TestErrorsFallIntoClasses(t *testing.T) {
 }
 
 func TestConflictOfAChangeIsNoOverlap(t *testing.T) {
-	_, err := serve(reply(409, `{"code": "Conflict"}`)).UpdateTask(t.Context(), "t1", transfer.TaskUpdate{})
+	_, err := serve(reply(409, `{"code": "Conflict"}`)).Rename(t.Context(), "c1", "/a", "/b")
 	if e, ok := errors.AsType[*transfer.Error](err); !ok || e.Overlap() {
 		t.Errorf("got %#v, want a *transfer.Error that is no overlap", err)
 	}

@@ -133,25 +133,3 @@ func (r *Result) missing() string          { return require("code", r.Code) }
 func (c *Client) CancelTask(ctx context.Context, id string) (*Result, error) {
 	return call[Result](ctx, c, request{method: http.MethodPost, path: []string{"task", id, "cancel"}})
 }
-
-// RemoveTask takes the task id, which must be final, out of the caller's list.
-// API: POST /task/<id>/remove.
-func (c *Client) RemoveTask(ctx context.Context, id string) (*Result, error) {
-	return call[Result](ctx, c, request{method: http.MethodPost, path: []string{"task", id, "remove"}})
-}
-
-// A TaskUpdate is what can be changed in a task.
-type TaskUpdate struct {
-	Label    *string `json:"label,omitempty"`   // nil leaves it; see CheckLabel
-	Deadline Time    `json:"deadline,omitzero"` // zero leaves it; one in the past ends the task
-}
-
-// UpdateTask changes the task id, which must not be final, or the error is an
-// [*Error] with Status 409. API: PUT /task/<id>.
-func (c *Client) UpdateTask(ctx context.Context, id string, u TaskUpdate) (*Result, error) {
-	body := struct {
-		DataType string `json:"DATA_TYPE"`
-		TaskUpdate
-	}{"task", u}
-	return call[Result](ctx, c, request{method: http.MethodPut, path: []string{"task", id}, body: body})
-}

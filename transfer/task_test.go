@@ -1,7 +1,6 @@
 package transfer_test
 
 import (
-	"io"
 	"maps"
 	"net/http"
 	"net/url"
@@ -21,34 +20,6 @@ func TestOnlySucceededAndFailedAreFinal(t *testing.T) {
 		if got := status.Final(); got != want {
 			t.Errorf("%s: got final %t, want %t", status, got, want)
 		}
-	}
-}
-
-func TestUpdateSendsWhatChanges(t *testing.T) {
-	tests := map[string]struct {
-		update transfer.TaskUpdate
-		want   string
-	}{
-		"nothing":  {transfer.TaskUpdate{}, `{"DATA_TYPE":"task"}`},
-		"no label": {transfer.TaskUpdate{Label: new("")}, `{"DATA_TYPE":"task","label":""}`},
-		"both": {
-			transfer.TaskUpdate{Label: new("a"), Deadline: transfer.Time{Time: time.Unix(0, 0)}},
-			`{"DATA_TYPE":"task","label":"a","deadline":"1970-01-01T00:00:00+00:00"}`,
-		},
-	}
-	for name, tt := range tests {
-		t.Run(name, func(t *testing.T) {
-			c := serve(func(w http.ResponseWriter, r *http.Request) {
-				body, _ := io.ReadAll(r.Body)
-				if got, want := r.Method+" "+r.URL.Path+" "+string(body), "PUT /v0.10/task/t1 "+tt.want; got != want {
-					t.Errorf("got %s, want %s", got, want)
-				}
-				reply(200, updated)(w, r)
-			})
-			if _, err := c.UpdateTask(t.Context(), "t1", tt.update); err != nil {
-				t.Error(err)
-			}
-		})
 	}
 }
 

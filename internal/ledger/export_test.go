@@ -24,6 +24,16 @@ func (l *Ledger) Exec(ctx context.Context, statements string) error {
 	})
 }
 
+// Find returns the run of an occurrence. If there is none, the error is ErrNone.
+func (l *Ledger) Find(ctx context.Context, job, key string) (*Run, error) {
+	for r, err := range l.Runs(ctx, Query{Job: job}) {
+		if err != nil || r.Key == key {
+			return r, err
+		}
+	}
+	return nil, ErrNone
+}
+
 // LimitPages makes the disk of a SQLite ledger full at n pages.
 func (l *Ledger) LimitPages(ctx context.Context, n string) error {
 	return l.store.read(ctx, func(ctx context.Context, s session) error {

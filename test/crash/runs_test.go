@@ -2,7 +2,6 @@ package crash_test
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -85,14 +84,18 @@ func (w *world) checkRuns(url string, all []occurrence) (skipped map[string]bool
 // tasks that were adopted, nor tasks that had failed.
 func (w *world) checkSubmissions(l *ledger.Ledger, all []occurrence, lost bool) {
 	w.t.Helper()
-	known := map[string]ledger.Submission{}
-	for _, o := range all {
-		run, err := l.Find(w.ctx, o.job, o.key)
-		if errors.Is(err, ledger.ErrNone) {
-			continue // which was told
-		}
+	runs := map[string]*ledger.Run{}
+	for run, err := range l.Runs(w.ctx, ledger.Query{}) {
 		if err != nil {
 			w.t.Fatal(err)
+		}
+		runs[run.Job+" "+run.Key] = run
+	}
+	known := map[string]ledger.Submission{}
+	for _, o := range all {
+		run := runs[o.job+" "+o.key]
+		if run == nil {
+			continue // which was told
 		}
 		sent, err := l.Submissions(w.ctx, run.ID)
 		if err != nil {
