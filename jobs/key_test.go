@@ -48,6 +48,16 @@ func TestKubernetesKeyIsTheScheduledMinute(t *testing.T) {
 	}
 }
 
+// The task of a job is not taken for that of another one whose name begins alike.
+func TestLabelTellsItsJob(t *testing.T) {
+	label := jobs.Label("nightly-raw", "2026-11-21T02:00:00Z", jobs.Place{Step: 2}, 1)
+	for job, want := range map[string]bool{"nightly-raw": true, "nightly": false, "nightly-ra": false, "raw": false} {
+		if got := jobs.OfJob(label, job); got != want {
+			t.Errorf("%q of job %s: got %t, want %t", label, job, got, want)
+		}
+	}
+}
+
 func TestManualKeysAreNeverTheSame(t *testing.T) {
 	seen := map[jobs.Key]bool{}
 	for range 1000 {

@@ -209,6 +209,7 @@ func TestOddPathsAreWarnings(t *testing.T) {
 		"a file or folder into a folder": {copying("lab:/a.h5", "vault:/in/"), "a file would not be copied, write /in/a.h5 for it; for a folder write /a.h5/"},
 		"a literal wildcard":             {head + "jobs: {x: {delete: {collection: lab, paths: ['/old/*.tmp']}}}", "takes literally unless"},
 		"neither":                        {copying("lab:/a.h5", "vault:/in/a.h5"), ""},
+		"a folder into a folder":         {head + "jobs: {x: {transfer: {source: 'lab:/a', destination: 'vault:/in/', recursive: true}}}", ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

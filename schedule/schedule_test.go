@@ -25,6 +25,8 @@ func TestParseNamesTheFieldAndItsRange(t *testing.T) {
 		"+5 * * * *":            `"+5" is not from 0 to 59`,
 		"*/0 * * * *":           `minute "*/0": the step "0" is not from 1 to 60`,
 		"*/90 * * * *":          `the step "90" is not from 1 to 60`,
+		"*/61 * * * *":          `the step "61" is not from 1 to 60`,
+		"0 */25 * * *":          `the step "25" is not from 1 to 24`,
 		"*/ * * * *":            `the step "" is not from 1 to 60`,
 		"*-5 * * * *":           `"*" is not from 0 to 59`,
 		"1,,2 * * * *":          `minute "1,,2": "" is not from 0 to 59`,
@@ -44,6 +46,7 @@ func TestParseNamesTheFieldAndItsRange(t *testing.T) {
 		"@every":                "want one duration after @every",
 		"@every 1h 30m":         "want one duration after @every",
 		"@every 1d":             "a day is 24h here: write @every 24h",
+		"@every 0d":             "want one duration after @every",
 		"@every 59s":            "a minute or more, in whole seconds",
 		"@every 90.5s":          "a minute or more, in whole seconds",
 		"@every -2h":            "a minute or more",
@@ -108,11 +111,12 @@ func TestRemarksTellWhatFewExpect(t *testing.T) {
 			"for every 45 minutes write @every 45m"},
 		"0/7 * * * *": {`minute "0/7" is 0, 7, 14, …, 56 of each hour, which is uneven: the last gap is 4 minutes long, not 7; ` +
 			"for every 7 minutes write @every 7m"},
-		"0 */5 * * *": {`hour "*/5" is 0, 5, 10, 15, 20 of each day, which is uneven: the last gap is 4 hours long, not 5; for every 5 hours write @every 5h`},
-		"0 0 */2 * *": {`day of month "*/2" is 1, 3, 5, …, 31 of each month, and begins anew with each month; for every 2 days write @every 48h`},
-		"0 0 * * */2": {`day of week "*/2" is 0, 2, 4, 6 of each week, which is uneven: the last gap is 1 day long, not 2`},
-		"0 0 1 */5 *": {`month "*/5" is 1, 6, 11 of each year, which is uneven: the last gap is 2 months long, not 5`},
-		"0 2 * * MON": nil, "0 2 1 * *": nil, "0 2 ? * MON": nil, "0 2 */1 * MON": nil, "*/15 * * * *": nil, "0 */6 * * *": nil,
+		"0 */5 * * *":  {`hour "*/5" is 0, 5, 10, 15, 20 of each day, which is uneven: the last gap is 4 hours long, not 5; for every 5 hours write @every 5h`},
+		"0 0 */2 * *":  {`day of month "*/2" is 1, 3, 5, …, 31 of each month, and begins anew with each month; for every 2 days write @every 48h`},
+		"0 0 */31 * *": {`day of month "*/31" is 1 of each month, once only: write 1; for every 31 days write @every 744h`},
+		"0 0 * * */2":  {`day of week "*/2" is 0, 2, 4, 6 of each week, which is uneven: the last gap is 1 day long, not 2`},
+		"0 0 1 */5 *":  {`month "*/5" is 1, 6, 11 of each year, which is uneven: the last gap is 2 months long, not 5`},
+		"0 2 * * MON":  nil, "0 2 1 * *": nil, "0 2 ? * MON": nil, "0 2 */1 * MON": nil, "*/15 * * * *": nil, "0 */6 * * *": nil,
 		"*/45 2 * * *": nil, "0 0 */2 1 *": nil, "10-20/7 * * * *": nil, "*/60 * * * *": nil, "@daily": nil, "@every 45m": nil,
 	}
 	for expr, want := range tests {
@@ -129,6 +133,7 @@ func TestNextInUTC(t *testing.T) {
 		"0 0 * * 7":          {"2026-11-21T12:00:00Z", "2026-11-22T00:00:00Z"},
 		"0 0 * * 0":          {"2026-11-21T12:00:00Z", "2026-11-22T00:00:00Z"},
 		"0 0 * * 5-7":        {"2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z"},
+		"0 0 * * SUN-SUN":    {"2026-11-17T00:00:00Z", "2026-11-22T00:00:00Z"},
 		"0 0 * * FRI-SUN":    {"2026-11-21T00:00:00Z", "2026-11-22T00:00:00Z"},
 		"0 0 * * 0-7/7":      {"2026-11-22T00:00:00Z", "2026-11-29T00:00:00Z"},
 		"0 0 * * 1-7/3":      {"2026-11-19T00:00:00Z", "2026-11-22T00:00:00Z"},
@@ -386,6 +391,7 @@ func TestCronIsWhatOtherProgramsRead(t *testing.T) {
 		"@hourly":           {"@hourly", false},
 		"@every 90m":        {"", false},
 		"0 0 1 jan fri-SUN": {"0 0 1 jan 5,6,0", true},
+		"0 0 * * SUN-SUN":   {"0 0 * * sun-sun", true}, // one day, not all
 	}
 	for expr, tt := range tests {
 		s, err := schedule.Parse(expr, nil)

@@ -24,6 +24,7 @@ func TestLoadZoneTakesNamesOfTheDatabaseOnly(t *testing.T) {
 		"BST":                     "did you mean Europe/London or Asia/Dhaka?",
 		"IST":                     "did you mean Asia/Kolkata or Europe/Dublin or Asia/Jerusalem?",
 		"XST":                     `no time zone "XST", want an IANA name`,
+		"LIM":                     `no time zone "LIM", want an IANA name`, // not Lima
 		"Central Standard Time":   "did you mean America/Chicago?",
 		"America/Chicgo":          "did you mean America/Chicago?",
 		"europe/paris":            "did you mean Europe/Paris?",

@@ -6,12 +6,18 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
 	"testing"
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -35,6 +41,83 @@ func TestErrorThatSpeaksHasItsOwnNextStep(t *testing.T) {
 	}
 	if got := fault.Next(spoken{errors.New("not done"), fault.TimedOut}, fault.Identity{}); got != "" {
 		t.Errorf("without the network: got %q, want nothing", got)
+	}
+}
+
+// What an error says of itself goes before what lies below it, except that the
+// identity is not let in.
+func TestErrorThatSpeaksKeepsWhatItDoesNotSay(t *testing.T) {
+	denied := &auth.Error{Status: 401, Code: "invalid_client"}
+	tests := map[string]struct {
+		err  error
+		want fault.Meaning
+	}{
+		"interrupted, whatever was wrong": {spoken{denied, fault.Interrupted}, fault.Meaning{Kind: fault.Interrupted}},
+		"not let in":                      {spoken{denied, fault.Unknown}, fault.Meaning{Kind: fault.Credentials, Code: "invalid_client"}},
+		"code of the cause": {
+			spoken{&transfer.Error{Status: 502, Code: "EndpointError", RequestID: "r1"}, fault.Unknown},
+			fault.Meaning{Kind: fault.Unknown, Code: "EndpointError", RequestID: "r1"},
+		},
+	}
+	for name, tt := range tests {
+		if got := fault.Of(tt.err); got != tt.want {
+			t.Errorf("%s: got %+v, want %+v", name, got, tt.want)
+		}
+	}
+}
+
+func TestLedgerIsWrongOrAway(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "runner.db")
+	l, err := ledger.Open(t.Context(), "sqlite:"+file, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // its file is gone
+	if err := os.Remove(file); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Check(t.Context()); err == nil || fault.Of(err).Kind != fault.Temporary || !fault.Transient(err) {
+		t.Errorf("its file is away: got %v, want it temporary", err)
+	}
+	if err := os.WriteFile(file, []byte("a text that is not a ledger"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err = ledger.Open(t.Context(), "sqlite:"+file, slog.New(slog.DiscardHandler))
+	if err == nil || fault.Of(err).Kind != fault.Usage || fault.Transient(err) {
+		t.Errorf("its file is another one: got %v, want it to be somebody's mistake", err)
+	}
+}
+
+func TestWhatDidNotReachTheServiceIsTransient(t *testing.T) {
+	lost := func(err error) error { return &url.Error{Op: "Get", URL: "https://globus.test/", Err: err} }
+	tests := map[string]struct {
+		err  error
+		want bool
+	}{
+		"nobody listens":    {lost(&net.OpError{Op: "dial", Err: syscall.ECONNREFUSED}), true},
+		"no token for now":  {lost(&auth.Error{Status: 503}), true},
+		"no token":          {lost(&auth.Error{Status: 401, Code: "invalid_client"}), false},
+		"nothing is known":  {lost(errors.New("cut off")), true},
+		"another thing":     {errors.New("no file"), false},
+		"the service is so": {&transfer.Error{Status: 503}, true},
+	}
+	for name, tt := range tests {
+		if got := fault.Transient(tt.err); got != tt.want {
+			t.Errorf("%s: got %t, want %t", name, got, tt.want)
+		}
+	}
+}
+
+func TestWhoIsLoggedInLogsInAgain(t *testing.T) {
+	who := fault.Identity{Login: func(*transfer.AuthorizationParameters) string { return "run runner login" }}
+	ended := &login.Error{Reason: "the login has ended"}
+	if got := fault.Next(ended, who); got != "run runner login" {
+		t.Errorf("got %q", got)
+	}
+	// Its text has the consent and how to give it.
+	ended.Err = &transfer.Error{Status: 403, Code: "ConsentRequired"}
+	if got := fault.Next(ended, who); got != "" {
+		t.Errorf("without a consent: got %q, want nothing", got)
 	}
 }
 
