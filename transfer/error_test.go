@@ -95,8 +95,8 @@ func TestErrorsFallIntoClasses(t *testing.T) {
 	}
 }
 
-func TestConflictOfAChangeIsNoOverlap(t *testing.T) {
-	_, err := serve(reply(409, `{"code": "Conflict"}`)).Rename(t.Context(), "c1", "/a", "/b")
+func TestConflictOfAQuestionIsNoOverlap(t *testing.T) {
+	_, err := serve(reply(409, `{"code": "Conflict"}`)).Task(t.Context(), "t1")
 	if e, ok := errors.AsType[*transfer.Error](err); !ok || e.Overlap() {
 		t.Errorf("got %#v, want a *transfer.Error that is no overlap", err)
 	}
