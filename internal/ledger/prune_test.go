@@ -50,6 +50,26 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 	})
 }
 
+func TestPruneKeepsWhatEndedAtTheInstant(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		var all []*ledger.Run
+		for _, key := range []string{"1", "2"} {
+			r := claim(t, l, "j", key, "me", time.Hour)
+			ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
+			all = append(all, get(t, l, r.ID))
+		}
+		for _, tt := range []struct {
+			since time.Time
+			want  int
+		}{{all[0].Finished, 0}, {all[0].Finished.Add(time.Microsecond), 1}} {
+			if n, err := l.Prune(t.Context(), ledger.Retention{Since: tt.since}); err != nil || n != tt.want {
+				t.Errorf("pruned %d, %v, what had not ended by %v, want %d", n, err, tt.since, tt.want)
+			}
+		}
+	})
+}
+
 func TestPruneAfterAPause(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)

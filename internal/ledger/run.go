@@ -273,6 +273,15 @@ func (s session) lost(ctx context.Context, id int64) (*Run, error) {
 	}
 }
 
+// notInState returns why a statement about runs in some state did not meet a run.
+func (s session) notInState(ctx context.Context, id int64) error {
+	r, err := s.run(ctx, runByID, id)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("%w: it is %s", ErrState, r.State)
+}
+
 // RequestCancel asks whoever holds a run to cancel it, see
 // [Ledger.CancelRequests]. If the run has ended, the error is ErrState.
 func (l *Ledger) RequestCancel(ctx context.Context, run int64) error {
@@ -281,11 +290,7 @@ func (l *Ledger) RequestCancel(ctx context.Context, run int64) error {
 		if err != nil || n > 0 {
 			return err
 		}
-		r, err := s.run(ctx, runByID, run)
-		if err != nil {
-			return err
-		}
-		return fmt.Errorf("%w: it is %s", ErrState, r.State)
+		return s.notInState(ctx, run)
 	})
 }
 
@@ -317,10 +322,6 @@ func (l *Ledger) Retry(ctx context.Context, run int64) error {
 		if err != nil || n > 0 {
 			return err
 		}
-		r, err := s.run(ctx, runByID, run)
-		if err != nil {
-			return err
-		}
-		return fmt.Errorf("%w: it is %s", ErrState, r.State)
+		return s.notInState(ctx, run)
 	})
 }
