@@ -153,25 +153,27 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	if err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.method, path, err)
 	}
-	if req.ContentLength, err = io.Copy(io.Discard, open()); err != nil {
+	whole := open()
+	req.ContentLength, err = io.Copy(io.Discard, whole)
+	if err = errors.Join(err, whole.Close()); err != nil {
 		return nil, fmt.Errorf("%s %s: %w", r.method, path, err)
 	}
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(open()), nil }
+	req.GetBody = func() (io.ReadCloser, error) { return open(), nil }
 	req.Body, err = req.GetBody()
 	return req, err
 }
 
 // opener returns what reads v as JSON, as often as it is called. A long
 // document is made while it is read.
-func opener(v any) (func() io.Reader, error) {
+func opener(v any) (func() io.ReadCloser, error) {
 	if doc, ok := v.(Document); ok {
 		w, err := doc.wire()
-		if err == nil && w.n > longWire {
-			return func() io.Reader { return w.reader() }, nil
+		if err == nil && w.long() {
+			return func() io.ReadCloser { return w.reader() }, nil
 		}
 	}
 	doc, err := encode(v)
-	return func() io.Reader { return bytes.NewReader(doc) }, err
+	return func() io.ReadCloser { return io.NopCloser(bytes.NewReader(doc)) }, err
 }
 
 // escapedPath returns the path of r below the base URL. An element that would

@@ -141,6 +141,9 @@ func TestLongDocumentIsSentAsItIsEncoded(t *testing.T) {
 	tests := map[string]transfer.Document{
 		"transfer": &transfer.Transfer{SourceEndpoint: "c1", DestinationEndpoint: "c2", Items: make([]transfer.Item, 5000)},
 		"delete":   &transfer.Delete{Endpoint: "c1", Items: make([]transfer.DeleteItem, 5000)},
+		"further items": &transfer.Transfer{Items: make([]transfer.Item, 5000), More: func(yield func(transfer.Item, error) bool) {
+			_ = yield(transfer.Item{SourcePath: "/x"}, nil) && yield(transfer.Item{SourcePath: "/y"}, nil)
+		}},
 	}
 	for name, doc := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -176,6 +179,55 @@ func TestLongDocumentIsSentAsItIsEncoded(t *testing.T) {
 				t.Error(err)
 			}
 		})
+	}
+}
+
+func TestFurtherItemsFollowTheFirst(t *testing.T) {
+	further := func(paths ...string) func(func(transfer.Item, error) bool) {
+		return func(yield func(transfer.Item, error) bool) {
+			for _, p := range paths {
+				if !yield(transfer.Item{SourcePath: p}, nil) {
+					return
+				}
+			}
+		}
+	}
+	one := []transfer.Item{{SourcePath: "/1"}}
+	tests := map[string]struct {
+		doc  transfer.Transfer
+		want string
+	}{
+		"none":          {transfer.Transfer{Items: one, More: further()}, "/1"},
+		"some":          {transfer.Transfer{Items: one, More: further("/2", "/3")}, "/1 /2 /3"},
+		"without first": {transfer.Transfer{More: further("/2", "/3")}, "/2 /3"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			text, err := json.Marshal(tt.doc)
+			var got transfer.Transfer
+			if err = errors.Join(err, json.Unmarshal(text, &got)); err != nil {
+				t.Fatal(err)
+			}
+			var paths []string
+			for _, item := range got.Items {
+				paths = append(paths, item.SourcePath)
+			}
+			if got := strings.Join(paths, " "); got != tt.want {
+				t.Errorf("got %s in %s, want %s", got, text, tt.want)
+			}
+		})
+	}
+}
+
+// Nothing is sent of a document that cannot be made to its end.
+func TestErrorAmongFurtherItemsSendsNothing(t *testing.T) {
+	c := serve(func(http.ResponseWriter, *http.Request) { t.Error("something was sent") })
+	doc := &transfer.Transfer{More: func(yield func(transfer.Item, error) bool) {
+		_ = yield(transfer.Item{SourcePath: "/x"}, nil) && yield(transfer.Item{}, io.ErrClosedPipe)
+	}}
+	doc.SubmissionID = "s1"
+	if _, err := c.Submit(t.Context(), doc); !errors.Is(err, io.ErrClosedPipe) || errors.Is(err, transfer.ErrUnclear) {
+		t.Errorf("got %v, want the error of the items, and no task", err)
 	}
 }
 

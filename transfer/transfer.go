@@ -15,6 +15,8 @@
 // are, in either case of letters.
 package transfer
 
+import "iter"
+
 // A Transfer is the document of a transfer task: what to copy from one
 // collection to another. A field left at its zero value is not sent, which
 // asks for the service's default.
@@ -57,6 +59,10 @@ type Transfer struct {
 	FilterRules []FilterRule `json:"filter_rules,omitempty"`
 	// Items are the paths to copy, at least one.
 	Items []Item `json:"DATA"`
+	// More, unless nil, gives further items, the same each time: of a document
+	// with so many that they should not be in memory. It is called twice and more
+	// for each submission.
+	More iter.Seq2[Item, error] `json:"-"`
 }
 
 // An Item is one file or directory to copy. The service makes missing parents
@@ -115,7 +121,17 @@ func (t *Transfer) wire() (*wire, error) {
 	for i := range t.Items {
 		size += len(t.Items[i].SourcePath) + len(t.Items[i].DestinationPath)
 	}
-	return newWire(&doc, len(t.Items), size, func(i int) any { return item{"transfer_item", t.Items[i]} })
+	w, err := newWire(&doc, len(t.Items), size, func(i int) any { return item{"transfer_item", t.Items[i]} })
+	if err == nil && t.More != nil {
+		w.more = func(yield func(any, error) bool) {
+			for it, err := range t.More {
+				if !yield(item{"transfer_item", it}, err) {
+					return
+				}
+			}
+		}
+	}
+	return w, err
 }
 
 func (*Transfer) resource() string { return "transfer" }

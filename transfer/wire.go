@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"iter"
 )
 
 // longWire is how many items of a document are not put into memory together to
@@ -16,7 +17,8 @@ type wire struct {
 	head []byte // what comes before the first item
 	n    int
 	item func(i int) any
-	size int // bytes of the texts in all items, about
+	size int                   // bytes of the texts in all items, about
+	more iter.Seq2[any, error] // items after the n, if there are any
 }
 
 // newWire returns a document with n items. doc is the document with an empty list.
@@ -25,14 +27,19 @@ func newWire(doc any, n, size int, item func(i int) any) (*wire, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &wire{bytes.TrimSuffix(head, []byte("]}")), n, item, size}, nil
+	return &wire{head: bytes.TrimSuffix(head, []byte("]}")), n: n, item: item, size: size}, nil
 }
+
+// long reports whether the document is made while it is sent.
+func (w *wire) long() bool { return w.n > longWire || w.more != nil }
 
 // bytes returns the whole document.
 func (w *wire) bytes() ([]byte, error) {
 	const names = 80 // bytes of an item beside its texts
 	all := make([]byte, 0, len(w.head)+w.size+w.n*names)
-	for r := w.reader(); r.more(); r.text.Reset() {
+	r := w.reader()
+	defer r.Close() //nolint:errcheck // there is no error
+	for ; r.part(); r.text.Reset() {
 		if r.err != nil {
 			return nil, r.err
 		}
@@ -52,25 +59,26 @@ func (w *wire) reader() *wireReader {
 // A wireReader encodes a document while it is read.
 type wireReader struct {
 	*wire
-	next int // the item to encode next; -1 is the head, and n the end
-	text bytes.Buffer
-	enc  *json.Encoder // to text
-	err  error
+	next  int // the item to encode next; -1 is the head, and n what comes after them
+	items int // that were encoded
+	text  bytes.Buffer
+	enc   *json.Encoder // to text
+	err   error
+
+	pull func() (item any, err error, ok bool) // the next of more
+	stop func()
 }
 
-// more adds the next part of the document to text. It returns false after the
+// part adds the next part of the document to text. It returns false after the
 // last one.
-func (r *wireReader) more() bool {
+func (r *wireReader) part() bool {
 	switch i := r.next; {
 	case i < 0:
 		r.text.Write(r.head)
 	case i < r.n:
-		if i > 0 {
-			r.text.WriteByte(',')
-		}
-		if r.err = r.enc.Encode(r.item(i)); r.err == nil {
-			r.text.Truncate(r.text.Len() - 1) // the line end
-		}
+		r.add(r.item(i))
+	case i == r.n && r.more != nil:
+		return r.further()
 	case i == r.n:
 		r.text.WriteString("]}")
 	default:
@@ -80,9 +88,46 @@ func (r *wireReader) more() bool {
 	return true
 }
 
+// further is part for an item of more, or the end behind them.
+func (r *wireReader) further() bool {
+	if r.pull == nil {
+		r.pull, r.stop = iter.Pull2(r.more)
+	}
+	item, err, ok := r.pull()
+	switch {
+	case err != nil:
+		r.err = err
+	case ok:
+		r.add(item)
+	default:
+		r.text.WriteString("]}")
+		r.next++
+	}
+	return true
+}
+
+// add adds an item, after a comma unless it is the first one.
+func (r *wireReader) add(item any) {
+	if r.items > 0 {
+		r.text.WriteByte(',')
+	}
+	r.items++
+	if r.err = r.enc.Encode(item); r.err == nil {
+		r.text.Truncate(r.text.Len() - 1) // the line end
+	}
+}
+
+// Close ends the reading before its end. It may be called again.
+func (r *wireReader) Close() error {
+	if r.stop != nil {
+		r.stop()
+	}
+	return nil
+}
+
 // Read reads the document on.
 func (r *wireReader) Read(p []byte) (int, error) {
-	for r.err == nil && r.text.Len() < len(p) && r.more() {
+	for r.err == nil && r.text.Len() < len(p) && r.part() {
 	}
 	if r.err != nil {
 		return 0, r.err
