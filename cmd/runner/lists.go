@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"sync"
 )
@@ -21,10 +22,13 @@ type lists struct {
 	stdin io.Reader
 
 	mu    sync.Mutex
-	pipes map[string]*pipe // by name
+	pipes map[string]*pipe       // by name
+	files map[string]fs.FileInfo // by name, as they were first opened
 }
 
-func newLists(stdin io.Reader) *lists { return &lists{stdin: stdin, pipes: map[string]*pipe{}} }
+func newLists(stdin io.Reader) *lists {
+	return &lists{stdin: stdin, pipes: map[string]*pipe{}, files: map[string]fs.FileInfo{}}
+}
 
 // A pipe is what was read from something that is not a file.
 type pipe struct {
@@ -37,9 +41,28 @@ type pipe struct {
 // open opens a list by its name. It may be called again and again.
 func (l *lists) open(name string) (io.ReadCloser, error) {
 	if isFile(name) {
-		return os.Open(name)
+		return l.file(name)
 	}
 	return l.kept(name, func() (io.ReadCloser, error) { return os.Open(name) })
+}
+
+// file opens a file. It has been checked as it was when it was first opened.
+func (l *lists) file(name string) (io.ReadCloser, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	now, err := f.Stat()
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if was := l.files[name]; was != nil && (was.Size() != now.Size() || !was.ModTime().Equal(now.ModTime()) || !os.SameFile(was, now)) {
+		return nil, errors.Join(fmt.Errorf("%s was changed while it was in use; start again when nothing writes to it", name), f.Close())
+	}
+	l.files[name] = now
+	return f, nil
 }
 
 // openStdin is open for the standard input.

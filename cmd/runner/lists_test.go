@@ -73,6 +73,9 @@ func TestListsAreFilesOrPipes(t *testing.T) {
 	if err := os.WriteFile(file, bytes.Repeat([]byte("x"), 5), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := l.open(file); err == nil || !strings.Contains(err.Error(), "was changed while it was in use") {
+		t.Errorf("got %v for a file that has changed since it was checked", err)
+	}
 	if got, err := readAll(openFile(file)); err != nil || got != "xxxxx" {
 		t.Errorf("got %q, %v, want what is in the file now", got, err)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -255,19 +256,43 @@ func (f *transferFlags) fillBatch(a *app, src, dst string) error {
 	if err != nil {
 		return f.unusable(err)
 	}
-	r, err := f.open(a)
-	if err != nil {
-		return err
+	items := f.items(a, &doc)
+	if n > itemsInMemory && !doc.DeleteDestinationExtra { // a mirror is looked at before it is submitted
+		f.doc.More = items
+		return nil
 	}
-	defer r.Close() //nolint:errcheck // it was only read
 	f.doc.Items = make([]transfer.Item, 0, n)
-	for item, err := range jobs.CheckedItems(r, &doc) {
+	for item, err := range items {
 		if err != nil {
-			return f.unusable(err)
+			return err
 		}
 		f.doc.Items = append(f.doc.Items, item)
 	}
 	return nil
+}
+
+// itemsInMemory is how many items of a batch are kept. More are read again
+// whenever they are sent.
+const itemsInMemory = 100_000
+
+// items reads the items of a batch that was checked; doc has what they are below.
+func (f *transferFlags) items(a *app, doc *transfer.Transfer) iter.Seq2[transfer.Item, error] {
+	return func(yield func(transfer.Item, error) bool) {
+		r, err := f.open(a)
+		if err != nil {
+			yield(transfer.Item{}, err)
+			return
+		}
+		defer r.Close() //nolint:errcheck // it was only read
+		for item, err := range jobs.CheckedItems(r, doc) {
+			if err != nil {
+				err = f.unusable(err)
+			}
+			if !yield(item, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // A ruleFlag adds filter rules, in the order of the command line.

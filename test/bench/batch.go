@@ -43,8 +43,18 @@ func (b *bench) batch(ctx context.Context) (table, error) {
 	if err != nil {
 		return nil, err
 	}
+	document := ratio("batch of 100 000, document", size(mine.document.Load()), size(theirs.document.Load()), 0)
+	if err := writeBatch(file, manyLines); err != nil {
+		return nil, err
+	}
+	many, err := b.time(ctx, ours, 0)
+	if err != nil {
+		return nil, err
+	}
 	rows := ratios("batch of 100 000", a, z, 0)
-	return append(rows, atMost("batch of 100 000, most memory", a.memory, 48<<20), ratio("batch of 100 000, document", size(mine.document.Load()), size(theirs.document.Load()), 0)), nil
+	return append(rows, document,
+		atMost("batch of 100 000, most memory", a.memory, 48<<20),
+		atMost("batch of 1 000 000, most memory", many.memory, 64<<20)), nil
 }
 
 // writeBatch writes a batch in globus-cli's format.
