@@ -133,7 +133,7 @@ func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) 
 		stop()
 		keeper.Wait()
 		if ctx.Err() == nil && r.history != (jobs.History{}) {
-			a.pruneDaily(l, r.history)
+			a.pruneDaily(ctx, l, r.history)
 		}
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
@@ -150,8 +150,8 @@ const pruneTime = 5 * time.Second
 
 // pruneDaily forgets old runs, where no serve does it. Somebody waits for the
 // end of this start, so what takes long is left to the next day.
-func (a *app) pruneDaily(l *ledger.Ledger, history jobs.History) {
-	ctx, cancel := context.WithTimeout(context.Background(), pruneTime)
+func (a *app) pruneDaily(ctx context.Context, l *ledger.Ledger, history jobs.History) {
+	ctx, cancel := context.WithTimeout(ctx, pruneTime)
 	defer cancel()
 	n, err := l.PruneAfter(ctx, 24*time.Hour, retention(history))
 	if err != nil && ctx.Err() == nil {
