@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"testing"
@@ -56,7 +57,7 @@ func TestCommandsPageIsComplete(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range (&app{}).command().Commands() {
+	for _, c := range newApp(nil, nil, io.Discard, io.Discard).command().Commands() {
 		if c.Hidden || c.Name() == "help" {
 			continue
 		}
