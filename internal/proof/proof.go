@@ -1,0 +1,175 @@
+// Package proof keeps account of what was copied: receipts, how they are
+// written and checked, and what they prove.
+//
+// A receipt is text, one JSON object a line: a head, the rows in their order,
+// and an end that holds the digest of all lines before it. The digest of a
+// receipt contains that of the receipt before it in the same ledger, so that one
+// that was taken out shows. Whoever has the text can check it without the
+// ledger. Asking Globus and keeping receipts is left to the callers.
+package proof
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Receipt is the head of a receipt: which task it is about, and how that
+// copied.
+type Receipt struct {
+	Format int    `json:"receipt"` // 1
+	Run    int64  `json:"run"`     // in the ledger
+	Job    string `json:"job"`
+	Key    string `json:"key"` // of the occurrence
+	// Step, Part and Attempt are the place of the submission in the run.
+	Step    int    `json:"step,omitempty"`
+	Part    int    `json:"part,omitempty"`
+	Attempt int    `json:"attempt"`
+	TaskID  string `json:"task_id"`
+
+	Source      string  `json:"source"`      // id of a collection
+	Destination string  `json:"destination"` // id of a collection
+	Options     Options `json:"options"`
+
+	// Listed is when the listing of the source began; zero if there is none.
+	Listed time.Time `json:"listed,omitzero"`
+	// Requested and Completed are when the task began and ended, as Globus says.
+	Requested time.Time `json:"requested,omitzero"`
+	Completed time.Time `json:"completed,omitzero"`
+}
+
+// Options are what a task was told about how to copy, as far as it matters for
+// what is proven.
+type Options struct {
+	SyncLevel         *int                  `json:"sync_level,omitempty"` // 0 to 3; nil copies everything
+	VerifyChecksum    bool                  `json:"verify_checksum"`
+	PreserveTimestamp bool                  `json:"preserve_timestamp"`
+	SkipSourceErrors  bool                  `json:"skip_source_errors"`
+	RecursiveSymlinks string                `json:"recursive_symlinks,omitempty"`
+	FilterRules       []transfer.FilterRule `json:"filter_rules,omitempty"`
+	// SourceLocalUser and DestinationLocalUser choose among several local
+	// accounts.
+	SourceLocalUser      string `json:"source_local_user,omitempty"`
+	DestinationLocalUser string `json:"destination_local_user,omitempty"`
+}
+
+// A Row is a line of a receipt. Exactly one of its fields is set.
+type Row struct {
+	Item    *Item    `json:"item,omitempty"`
+	Copied  *Copied  `json:"copied,omitempty"`
+	Found   *Found   `json:"found,omitempty"`
+	Landed  *Landed  `json:"landed,omitempty"`
+	Skipped *Skipped `json:"skipped,omitempty"`
+}
+
+// An Item is a pair of paths that the task was told to copy.
+type Item struct {
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+	Recursive   *bool  `json:"recursive,omitempty"`
+}
+
+// A Copied row is a file that Globus says it copied. A path is empty where the
+// identity has no role at that side.
+type Copied struct {
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+	Size        int64  `json:"size"` // bytes
+	Checksum    string `json:"checksum,omitempty"`
+	Algorithm   string `json:"algorithm,omitempty"` // of Checksum, in the words of Globus
+}
+
+// A Found row is a file that the source had right before the task was submitted.
+type Found struct {
+	Path     string    `json:"path"`
+	Size     int64     `json:"size"`              // bytes
+	Modified time.Time `json:"modified,omitzero"` // whole seconds; zero if it is not known
+}
+
+// A Landed row is a file that the destination had right after the task, where a
+// file of the source belongs.
+type Landed struct {
+	Source      string    `json:"source"`
+	Destination string    `json:"destination"`
+	Size        int64     `json:"size"`              // bytes
+	Modified    time.Time `json:"modified,omitzero"` // whole seconds; zero if it is not known
+}
+
+// A Skipped row is a path that the task left out because of an error.
+type Skipped struct {
+	Source      string `json:"source"`
+	Destination string `json:"destination"`
+	Code        string `json:"code"` // PERMISSION_DENIED, FILE_NOT_FOUND …
+	Folder      bool   `json:"folder,omitempty"`
+}
+
+// section says which kind of row r is; the kinds follow each other in this
+// order. It is 0 for a row that is not exactly one of them.
+func (r *Row) section() int {
+	section := 0
+	for i, set := range []bool{r.Item != nil, r.Copied != nil, r.Found != nil, r.Landed != nil, r.Skipped != nil} {
+		if set && section != 0 {
+			return 0
+		}
+		if set {
+			section = i + 1
+		}
+	}
+	return section
+}
+
+// paths returns the paths by which rows of a kind are ordered.
+func (r *Row) paths() (first, second string) {
+	switch {
+	case r.Item != nil:
+		return r.Item.Source, r.Item.Destination
+	case r.Copied != nil:
+		return r.Copied.Source, r.Copied.Destination
+	case r.Found != nil:
+		return r.Found.Path, ""
+	case r.Landed != nil:
+		return r.Landed.Source, r.Landed.Destination
+	case r.Skipped != nil:
+		return r.Skipped.Source, r.Skipped.Destination
+	}
+	return "", ""
+}
+
+// A line is a row with its text.
+type line struct {
+	row  Row
+	text []byte // with its line feed
+}
+
+// compareLines orders the lines of rows: by kind, by paths, and what has the
+// same paths by text.
+func compareLines(a, b *line) int {
+	if c := a.row.section() - b.row.section(); c != 0 {
+		return c
+	}
+	a1, a2 := a.row.paths()
+	b1, b2 := b.row.paths()
+	return cmp.Or(ComparePaths(a1, b1), ComparePaths(a2, b2), strings.Compare(string(a.text), string(b.text)))
+}
+
+// ComparePaths orders paths of files as a listing of package tree has them: the
+// files of a folder by name, then what is in its subfolders, folder by folder.
+func ComparePaths(a, b string) int {
+	for {
+		nameA, restA, deeperA := strings.Cut(a, "/")
+		nameB, restB, deeperB := strings.Cut(b, "/")
+		switch {
+		case deeperA != deeperB && deeperA:
+			return 1
+		case deeperA != deeperB:
+			return -1
+		case nameA != nameB:
+			return strings.Compare(nameA, nameB)
+		case !deeperA:
+			return 0
+		}
+		a, b = restA, restB
+	}
+}

@@ -1,0 +1,203 @@
+package proof
+
+import (
+	"bufio"
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"iter"
+)
+
+// maxLine bounds a line of a receipt, in bytes.
+const maxLine = 1 << 20
+
+// Why a receipt is not what was written, beside that it cannot be read.
+var (
+	// ErrChanged says that a row or the head was changed, removed, added or moved.
+	ErrChanged = errors.New("the receipt was changed after it was written")
+	// ErrSignature says that the signature is not by the key.
+	ErrSignature = errors.New("the signature is not by this key")
+	// ErrUnsigned says that there is no signature to check.
+	ErrUnsigned = errors.New("the receipt is not signed")
+)
+
+// A Reader reads a receipt. It holds one line at a time.
+type Reader struct {
+	// Receipt is the head.
+	Receipt Receipt
+	// Seal is the end. It is set when Rows has come to its end without an error.
+	Seal Seal
+
+	lines  *bufio.Reader
+	n      int // lines that were read
+	hash   hash.Hash
+	counts Counts
+	last   line
+}
+
+// NewReader reads the head of a receipt.
+func NewReader(r io.Reader) (*Reader, error) {
+	in := &Reader{lines: bufio.NewReader(r), hash: sha256.New()}
+	text, err := in.next()
+	if err != nil {
+		return nil, err
+	}
+	if err := in.decode(text, &in.Receipt); err != nil {
+		return nil, fmt.Errorf("it does not begin as a receipt: %w", err)
+	}
+	if in.Receipt.Format != format {
+		return nil, fmt.Errorf("line 1: the receipt has format %d, and this program knows format %d", in.Receipt.Format, format)
+	}
+	in.hash.Write(text)
+	return in, nil
+}
+
+// next returns a line with its line feed, which is valid until the next call
+// only if it is short.
+func (r *Reader) next() ([]byte, error) {
+	r.n++
+	var long []byte
+	for {
+		part, err := r.lines.ReadSlice('\n')
+		if len(long)+len(part) > maxLine {
+			return nil, fmt.Errorf("line %d has more than %d bytes", r.n, maxLine)
+		}
+		switch {
+		case err == nil && long == nil:
+			return part, nil
+		case err == nil:
+			return append(long, part...), nil
+		case errors.Is(err, bufio.ErrBufferFull):
+			long = append(long, part...)
+		case errors.Is(err, io.EOF):
+			return nil, fmt.Errorf("the receipt ends in line %d, before its last line: %w", r.n, io.ErrUnexpectedEOF)
+		default:
+			return nil, err
+		}
+	}
+}
+
+// decode reads a line, which must be what encode makes of to then.
+func (r *Reader) decode(text []byte, to any) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(to); err != nil {
+		return fmt.Errorf("line %d: %w", r.n, err)
+	}
+	again, err := encode(to)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", r.n, err)
+	}
+	if !bytes.Equal(again, text) { // there is one way to write a receipt
+		return fmt.Errorf("line %d is not as this program writes it", r.n)
+	}
+	return nil
+}
+
+// Rows yields the rows, once. An error, which is the last pair, says that the
+// text is not a receipt, or [ErrChanged] that it is not the one that was written.
+func (r *Reader) Rows() iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		for {
+			row, more, err := r.row()
+			if err != nil {
+				yield(Row{}, err)
+				return
+			}
+			if !more || !yield(row, nil) {
+				return
+			}
+		}
+	}
+}
+
+// row reads the next row; more is false after the last.
+func (r *Reader) row() (row Row, more bool, err error) {
+	text, err := r.next()
+	if err != nil {
+		return Row{}, false, err
+	}
+	var read struct {
+		Row
+		End *Seal `json:"end,omitempty"`
+	}
+	if err := r.decode(text, &read); err != nil {
+		return Row{}, false, err
+	}
+	section := read.section()
+	switch {
+	case read.End != nil && section == 0:
+		return Row{}, false, r.end(read.End)
+	case read.End != nil || section == 0:
+		return Row{}, false, fmt.Errorf("line %d is neither a row nor the end of a receipt", r.n)
+	}
+	now := line{read.Row, bytes.Clone(text)}
+	if r.last.text != nil && compareLines(&r.last, &now) >= 0 {
+		return Row{}, false, fmt.Errorf("%w: line %d is not in its place", ErrChanged, r.n)
+	}
+	r.counts.add(section)
+	r.hash.Write(text)
+	r.last = now
+	return read.Row, true, nil
+}
+
+// end checks the last line.
+func (r *Reader) end(s *Seal) error {
+	if _, err := r.lines.ReadByte(); !errors.Is(err, io.EOF) {
+		return fmt.Errorf("%w: something follows its last line, %d", ErrChanged, r.n)
+	}
+	content := digestOf(r.hash)
+	switch {
+	case s.Counts != r.counts:
+		return fmt.Errorf("%w: it has %s, and says that it had %s", ErrChanged, r.counts, s.Counts)
+	case s.Content != content:
+		return fmt.Errorf("%w: its lines have the digest %s, and had %s", ErrChanged, content, s.Content)
+	case s.Digest != s.chained():
+		return fmt.Errorf("%w: its end has the digest %s, and had %s", ErrChanged, s.chained(), s.Digest)
+	}
+	r.Seal = *s
+	return nil
+}
+
+// String counts the rows in words.
+func (c Counts) String() string {
+	return fmt.Sprintf("%d copied, %d found before, %d there after and %d skipped files for %d items", c.Copied, c.Found, c.Landed, c.Skipped, c.Items)
+}
+
+// Verify reads a receipt to its end. A nil key checks no signature. Otherwise
+// the error is [ErrUnsigned] if there is none, and [ErrSignature] if it is not
+// by key.
+func Verify(r io.Reader, key ed25519.PublicKey) (*Receipt, *Seal, error) {
+	in, err := NewReader(r)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, err := range in.Rows() {
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	if key != nil {
+		if err := in.Seal.verify(key); err != nil {
+			return nil, nil, err
+		}
+	}
+	return &in.Receipt, &in.Seal, nil
+}
+
+func (s *Seal) verify(key ed25519.PublicKey) error {
+	if s.Signature == "" {
+		return ErrUnsigned
+	}
+	signature, err := base64.StdEncoding.DecodeString(s.Signature)
+	if err != nil || !ed25519.Verify(key, s.signed(), signature) {
+		return ErrSignature
+	}
+	return nil
+}

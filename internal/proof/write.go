@@ -1,0 +1,140 @@
+package proof
+
+import (
+	"bytes"
+	"crypto/ed25519"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+)
+
+// format is the version of the text that this package writes.
+const format = 1
+
+// A Digest is "sha256:" and 64 hexadecimal digits, or empty.
+type Digest string
+
+func digestOf(h hash.Hash) Digest { return Digest("sha256:" + hex.EncodeToString(h.Sum(nil))) }
+
+// Counts are how many rows of each kind a receipt has.
+type Counts struct {
+	Items   int64 `json:"items"`
+	Copied  int64 `json:"copied"`
+	Found   int64 `json:"found"`
+	Landed  int64 `json:"landed"`
+	Skipped int64 `json:"skipped"`
+}
+
+func (c *Counts) add(section int) {
+	for i, n := range []*int64{&c.Items, &c.Copied, &c.Found, &c.Landed, &c.Skipped} {
+		if i+1 == section {
+			*n++
+		}
+	}
+}
+
+// A Seal is the end of a receipt.
+type Seal struct {
+	Counts
+	Content  Digest `json:"content"`  // of the head and the rows
+	Number   int64  `json:"number"`   // of the receipt in its ledger, from 1
+	Previous Digest `json:"previous"` // of the receipt with the number before; empty for the first
+	Digest   Digest `json:"digest"`   // of what stands above
+	// Signature is Digest's, by an Ed25519 key, in base64; empty without one.
+	Signature string `json:"signature,omitempty"`
+}
+
+// chained returns the digest that a seal must have.
+func (s *Seal) chained() Digest {
+	h := sha256.New()
+	fmt.Fprintf(h, "globus-runner receipt %d\n%s\n%d\n%s\n", format, s.Content, s.Number, s.Previous)
+	return digestOf(h)
+}
+
+// signed is what a signature is made over.
+func (s *Seal) signed() []byte { return []byte(s.Digest) }
+
+// NewSeal seals a receipt with what its [Writer] returned, as the one that
+// follows previous in a ledger. A nil key makes no signature.
+func NewSeal(c Counts, content Digest, number int64, previous Digest, key ed25519.PrivateKey) Seal {
+	s := Seal{Counts: c, Content: content, Number: number, Previous: previous}
+	s.Digest = s.chained()
+	if key != nil {
+		s.Signature = base64.StdEncoding.EncodeToString(ed25519.Sign(key, s.signed()))
+	}
+	return s
+}
+
+// Line is the last line of a receipt.
+func (s *Seal) Line() ([]byte, error) {
+	return encode(struct {
+		End *Seal `json:"end"`
+	}{s})
+}
+
+// encode returns v as the line of a receipt.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil { // with a line feed at the end
+		return nil, err
+	}
+	if b.Len() > maxLine {
+		return nil, fmt.Errorf("a line of a receipt would have %d bytes, at most %d are possible", b.Len(), maxLine)
+	}
+	return b.Bytes(), nil
+}
+
+// A Writer writes a receipt but its end.
+type Writer struct {
+	w      io.Writer
+	hash   hash.Hash
+	counts Counts
+	last   line
+}
+
+// NewWriter writes the head of a receipt to w.
+func NewWriter(w io.Writer, head Receipt) (*Writer, error) {
+	head.Format = format
+	text, err := encode(head)
+	if err != nil {
+		return nil, err
+	}
+	out := &Writer{w: w, hash: sha256.New()}
+	return out, out.put(text)
+}
+
+func (w *Writer) put(text []byte) error {
+	w.hash.Write(text)
+	_, err := w.w.Write(text)
+	return err
+}
+
+// Write writes a row. Rows come in the order that [Sorter] gives them, each
+// once.
+func (w *Writer) Write(r Row) error {
+	text, err := encode(r)
+	if err != nil {
+		return err
+	}
+	next := line{r, text}
+	section := r.section()
+	switch {
+	case section == 0:
+		return errors.New("a row of a receipt must be of one kind")
+	case w.last.text != nil && compareLines(&w.last, &next) >= 0:
+		return fmt.Errorf("rows of a receipt are not in order: %.200s comes after %.200s", text, w.last.text)
+	}
+	w.counts.add(section)
+	w.last = next
+	return w.put(text)
+}
+
+// Sum returns what [NewSeal] needs of the rows that were written.
+func (w *Writer) Sum() (Counts, Digest) { return w.counts, digestOf(w.hash) }
