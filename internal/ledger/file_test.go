@@ -166,7 +166,7 @@ func TestADamagedFileIsNamed(t *testing.T) {
 	ok(t, l.Close())
 	b, err := os.ReadFile(file)
 	ok(t, err)
-	for i := 20 * 4096; i < len(b); i++ {
+	for i := 28 * 4096; i < len(b); i++ {
 		b[i] = 0xAA
 	}
 	ok(t, os.WriteFile(file, b, 0o600))
@@ -259,7 +259,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	tests := map[string]func(t *testing.T) (file string, fill, free func(*ledger.Ledger)){
 		"by SQLite's limit": func(t *testing.T) (string, func(*ledger.Ledger), func(*ledger.Ledger)) {
 			return filepath.Join(t.TempDir(), "runner.db"),
-				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "20")) },
+				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "40")) },
 				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "100000")) }
 		},
 		"on a small disk": func(t *testing.T) (string, func(*ledger.Ledger), func(*ledger.Ledger)) {

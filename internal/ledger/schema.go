@@ -92,6 +92,44 @@ ALTER TABLE submissions ADD COLUMN deletes BIGINT;
 ALTER TABLE submissions ADD COLUMN deletes_at_least BIGINT NOT NULL DEFAULT 0;
 `, `
 ALTER TABLE ledger ADD COLUMN pruned BIGINT NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE ledger ADD COLUMN receipts BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE ledger ADD COLUMN receipt_digest TEXT NOT NULL DEFAULT '';
+CREATE TABLE receipts (
+	id        @id,
+	run       BIGINT NOT NULL,
+	step      BIGINT NOT NULL,
+	part      BIGINT NOT NULL,
+	attempt   BIGINT NOT NULL,
+	job       TEXT   NOT NULL,
+	key       TEXT   NOT NULL,
+	created   BIGINT NOT NULL,
+	listed    BIGINT NOT NULL DEFAULT 0,
+	snapshot  TEXT   NOT NULL DEFAULT '',
+	sealed    BIGINT NOT NULL DEFAULT 0,
+	text      TEXT   NOT NULL DEFAULT '',
+	number    BIGINT NOT NULL DEFAULT 0,
+	content   TEXT   NOT NULL DEFAULT '',
+	previous  TEXT   NOT NULL DEFAULT '',
+	digest    TEXT   NOT NULL DEFAULT '',
+	signature TEXT   NOT NULL DEFAULT '',
+	items     BIGINT NOT NULL DEFAULT 0,
+	copied    BIGINT NOT NULL DEFAULT 0,
+	found     BIGINT NOT NULL DEFAULT 0,
+	landed    BIGINT NOT NULL DEFAULT 0,
+	skipped   BIGINT NOT NULL DEFAULT 0,
+	UNIQUE (run, attempt, step, part)
+);
+CREATE INDEX receipts_of_job ON receipts (job, id);
+CREATE INDEX receipts_open   ON receipts (run) WHERE sealed = 0;
+CREATE INDEX receipts_by_age ON receipts (created);
+CREATE TABLE texts (
+	receipt BIGINT NOT NULL REFERENCES receipts (id) ON DELETE CASCADE,
+	name    TEXT   NOT NULL,
+	number  BIGINT NOT NULL,
+	data    @bytes,
+	PRIMARY KEY (receipt, name, number)
+);
 `}
 }
 
