@@ -47,6 +47,7 @@ func (s *source) policies(j *Job) keys {
 		"backoff":            s.duration(&j.Backoff, time.Second),
 		"stalled_after":      s.duration(&j.StalledAfter, time.Second),
 		"allow_skipped":      s.flag(&j.AllowSkipped),
+		"receipts":           s.flag(&j.Receipts),
 		"labels":             s.labels(&j.Labels),
 		"on": func(n ast.Node, field string) {
 			s.object(n, field, keys{

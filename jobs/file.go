@@ -20,6 +20,9 @@ const maxHistory = 100_000_000
 type History struct {
 	Keep    time.Duration // since the run ended
 	MaxRuns int           // of each job
+	// Receipts is how long receipts are kept, which stay when their runs are
+	// forgotten; 0 means for ever.
+	Receipts time.Duration
 }
 
 // defaultHistory is what holds where a file does not say it.
@@ -195,6 +198,7 @@ func (s *source) history(n ast.Node, field string) {
 	s.object(n, field, keys{
 		"keep":     s.duration(&s.file.History.Keep, time.Second),
 		"max_runs": s.count(&s.file.History.MaxRuns, 1, maxHistory),
+		"receipts": s.duration(&s.file.History.Receipts, time.Second),
 	})
 	if before != (History{}) {
 		s.problem(n, field, "another file has it already, keep one of them")

@@ -70,6 +70,9 @@ type Job struct {
 	On Reactions
 	// AllowSkipped makes a task that skipped source errors a success.
 	AllowSkipped bool
+	// Receipts keeps account of each file that is copied: what the source had
+	// before, and what Globus says it copied.
+	Receipts bool
 	// Guard says what must be true before a mirror is submitted.
 	Guard Guard
 }

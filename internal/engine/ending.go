@@ -14,6 +14,9 @@ func (w *watcher) ended(ctx context.Context) error {
 	t := w.task.Last
 	w.run.journal.addEnd(ctx, w.part.submissionID, string(t.Status))
 	w.run.engine.observe(Looked{w.run.result.Job, t, Progressing, w.run.result.Started})
+	if t.Status == transfer.Succeeded {
+		w.part.receipt(ctx)
+	}
 	switch {
 	case t.Status == transfer.Succeeded && t.SubtasksSkippedErrors > 0 && !w.run.job.AllowSkipped:
 		return w.withoutSome(ctx)

@@ -14,6 +14,7 @@ package engine
 
 import (
 	"context"
+	"crypto/ed25519"
 	"errors"
 	"fmt"
 	"io"
@@ -33,6 +34,7 @@ type Engine struct {
 	log      *slog.Logger
 	observer Observer                                 // may be nil
 	open     func(name string) (io.ReadCloser, error) // manifests
+	signing  ed25519.PrivateKey                       // of receipts; nil signs none
 }
 
 // An Option changes an Engine that is being made.
@@ -42,6 +44,9 @@ type Option func(*Engine)
 func WithManifests(open func(name string) (io.ReadCloser, error)) Option {
 	return func(e *Engine) { e.open = open }
 }
+
+// WithSigningKey signs receipts with key.
+func WithSigningKey(key ed25519.PrivateKey) Option { return func(e *Engine) { e.signing = key } }
 
 // WithObserver lets o observe the engine and a [Scheduler] that uses it.
 func WithObserver(o Observer) Option {

@@ -39,6 +39,9 @@ func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 		}
 	}
 	if p.submissionID == "" {
+		if err := p.snapshot(ctx); err != nil {
+			return nil, err
+		}
 		id, err := p.run.globus.SubmissionID(ctx)
 		if err != nil {
 			return nil, fmt.Errorf("get a submission id: %w", err)

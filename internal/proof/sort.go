@@ -161,3 +161,29 @@ func merge(sources []*source, yield func(Row) bool) error {
 		}
 	}
 }
+
+// Append writes a row as a line by itself, for [Lines].
+func Append(w io.Writer, r Row) error {
+	text, err := encode(r)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(text)
+	return err
+}
+
+// Lines reads rows that [Append] has written. An error is the last pair.
+func Lines(r io.Reader) iter.Seq2[Row, error] {
+	return func(yield func(Row, error) bool) {
+		s := &source{lines: bufio.NewReader(r)}
+		for {
+			if err := s.next(); err != nil {
+				yield(Row{}, err)
+				return
+			}
+			if s.now == nil || !yield(s.now.row, nil) {
+				return
+			}
+		}
+	}
+}
