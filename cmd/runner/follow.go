@@ -111,7 +111,11 @@ func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) 
 	if err != nil {
 		return nil, nil, err
 	}
-	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open))...)
+	signing, err := a.signing()
+	if err != nil {
+		return nil, nil, err
+	}
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), signing)...)
 	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
 	if !r.wanted {
 		return unrecorded, func() {}, nil

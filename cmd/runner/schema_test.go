@@ -27,6 +27,7 @@ jobs:
     labels: {team: lab7}
     schedule: "30 1 * * *"
     time_zone: America/Chicago
+    receipts: true
     transfer: {source: "lab:/data/", destination: "vault:/data/", recursive: true, filter_rules: [{method: exclude, type: file, name: "*.tmp"}]}
   broken:
     transfer: {source: "lab:/none/", destination: "vault:/none/", recursive: true}
@@ -91,6 +92,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"runs", "runs"},
 		{"runs", "runs --limit 1 --state succeeded"},
 		{"run", "runs show 1"},
+		{"receipts", "receipt 1"},
 		{"run", "runs show 2"},
 		{"doctor", "doctor"},
 		{"whoami", "whoami"},

@@ -86,6 +86,10 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	signing, err := a.signing()
+	if err != nil {
+		return err
+	}
 	l, err := a.needLedger(ctx)
 	if err != nil {
 		return err
@@ -119,8 +123,9 @@ func (s *server) serve(ctx context.Context) error {
 		}
 		block.text(a.stderr)
 	}
-	return s.schedule(ctx, file, engine.NewScheduler(engine.SchedulerConfig{
-		Engine: engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithObserver(s)),
+	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), signing, engine.WithObserver(s))
+	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
+		Engine: e,
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,
 		CancelOnInterrupt: s.cancelTasks,
 	}), l)
@@ -154,12 +159,13 @@ func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 }
 
 // schedule runs the scheduler beside what feeds it.
-func (s *server) schedule(ctx context.Context, file *jobsFile, scheduler *engine.Scheduler, l *ledger.Ledger) error {
+func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine, scheduler *engine.Scheduler, l *ledger.Ledger) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	var beside sync.WaitGroup
 	beside.Go(func() { s.reload(ctx, scheduler) })
 	beside.Go(func() { s.prune(ctx, l, file.History) })
+	beside.Go(func() { s.completeReceipts(ctx, e, l) })
 	if address := s.app.env.ListenAddress(); address != "" {
 		beside.Go(func() { s.status.Watch(ctx) })
 		beside.Go(func() {
@@ -263,6 +269,15 @@ func (s *server) prune(ctx context.Context, l *ledger.Ledger, keep jobs.History)
 		}
 		if n > 0 {
 			s.app.log.Info("old runs forgotten", "count", n)
+		}
+		if keep.Receipts > 0 {
+			n, err := l.PruneReceipts(ctx, time.Now().Add(-keep.Receipts))
+			if err != nil && ctx.Err() == nil {
+				s.app.log.Error("old receipts could not be forgotten", "err", err)
+			}
+			if n > 0 {
+				s.app.log.Info("old receipts forgotten", "count", n)
+			}
 		}
 		select {
 		case <-ctx.Done():

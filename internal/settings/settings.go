@@ -39,10 +39,13 @@ type Environment struct {
 	Timeout   Seconds      `env:"GLOBUS_SDK_HTTP_TIMEOUT" envDefault:"60" desc:"seconds that one try of a request may take; -1: no limit"`
 	VerifySSL Verification `env:"GLOBUS_SDK_VERIFY_SSL" envDefault:"true" desc:"check certificates: true, false, or the file of a CA bundle"`
 
-	Retries   Count     `env:"RUNNER_HTTP_RETRIES" envDefault:"8" desc:"how often a request that met a temporary error is sent again"`
-	Jobs      string    `env:"RUNNER_JOBS" desc:"jobs file, or folder of *.yaml and *.yml; default: /etc/runner/jobs.yaml, then jobs.yaml here"`
-	State     string    `env:"RUNNER_STATE" desc:"ledger of runs: sqlite:<file>, postgres://..., or none: Globus itself remembers, by the task's label; default: a file in the state folder, and none for run with RUNNER_JOB_* alone"`
-	Listen    string    `env:"RUNNER_LISTEN" desc:"address of health checks and metrics in serve, such as 127.0.0.1:8080; default: none"`
+	Retries Count  `env:"RUNNER_HTTP_RETRIES" envDefault:"8" desc:"how often a request that met a temporary error is sent again"`
+	Jobs    string `env:"RUNNER_JOBS" desc:"jobs file, or folder of *.yaml and *.yml; default: /etc/runner/jobs.yaml, then jobs.yaml here"`
+	State   string `env:"RUNNER_STATE" desc:"ledger of runs: sqlite:<file>, postgres://..., or none: Globus itself remembers, by the task's label; default: a file in the state folder, and none for run with RUNNER_JOB_* alone"`
+	Listen  string `env:"RUNNER_LISTEN" desc:"address of health checks and metrics in serve, such as 127.0.0.1:8080; default: none"`
+	// SigningKeyFile is the name of a file, and not a secret itself.
+	SigningKeyFile string `env:"RUNNER_SIGNING_KEY_FILE" desc:"file of a private Ed25519 key (PEM) that signs receipts; default: they are not signed"`
+
 	LogFormat LogFormat `env:"RUNNER_LOG_FORMAT" desc:"json or text; default: text on a terminal, else json"`
 	LogLevel  LogLevel  `env:"RUNNER_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
 

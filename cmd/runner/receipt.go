@@ -1,0 +1,403 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/spelling"
+)
+
+// A receiptDocument is a receipt as it is printed, without its rows.
+type receiptDocument struct {
+	File   string `json:"file,omitempty"` // if it was read from one
+	Run    int64  `json:"run"`
+	Job    string `json:"job"`
+	Key    string `json:"key"`
+	TaskID string `json:"task_id"`
+	// Seal is the end of the receipt; null while it is pending, because Globus
+	// could not say yet what was copied.
+	Seal *proof.Seal `json:"seal"`
+	// Signature is what is known of the signature: checked, not checked or none.
+	Signature string `json:"signature,omitempty"`
+}
+
+// The formats of an export.
+const (
+	asJSONL  = "jsonl"
+	asCSV    = "csv"
+	asSHA256 = "sha256sum"
+	asMD5    = "md5sum"
+	asBag    = "bagit"
+)
+
+func (a *app) receiptCommand() *cobra.Command {
+	var as, task string
+	c := &cobra.Command{
+		Use:   "receipt RUN",
+		Short: "Show or export the receipts of a run: what was copied, file by file",
+		Long: `Show or export the receipts of a run: what was copied, file by file.
+
+Receipts are kept for jobs that say receipts: true. The export as jsonl is the
+receipt itself, which runner receipt verify checks; the other formats are made
+from it. Paths of checksum files and bags are relative to the deepest folder at
+the destination that has all copies below it.`,
+		Example: `  runner receipt 12
+  runner receipt 12 --as jsonl >run-12.jsonl
+  runner receipt 12 --as sha256sum >SHA256SUMS`,
+		Args: arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			run, err := parseRun(args[0])
+			if err != nil {
+				return err
+			}
+			if as != "" {
+				if as, err = spelling.OneOf(as, asJSONL, asCSV, asSHA256, asMD5, asBag); err != nil {
+					return usageError{fmt.Errorf("--as: %w", err)}
+				}
+			}
+			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
+				kept, err := receiptsOf(ctx, l, run)
+				if err != nil {
+					return err
+				}
+				if as == "" && task == "" {
+					return a.showReceipts(kept)
+				}
+				one, err := chooseReceipt(kept, run, task)
+				if err != nil {
+					return err
+				}
+				if as == "" {
+					return a.showReceipts([]keptReceipt{*one})
+				}
+				a.stderr.clear()
+				return a.exportReceipt(ctx, l, one, as)
+			})
+		},
+	}
+	c.Flags().StringVar(&as, "as", "", "print the receipt as jsonl, csv, sha256sum, md5sum or bagit (a tar of the tag files)")
+	c.Flags().StringVar(&task, "task", "", "the receipt of this task, if the run has several")
+	c.AddCommand(a.receiptVerifyCommand())
+	return c
+}
+
+// A keptReceipt is a receipt of the ledger with the task that it is about.
+type keptReceipt struct {
+	*ledger.Receipt
+	task string
+}
+
+func (k *keptReceipt) seal() *proof.Seal {
+	if k.Sealed.IsZero() {
+		return nil
+	}
+	return &proof.Seal{
+		Counts:  proof.Counts{Items: k.Items, Copied: k.Copied, Found: k.Found, Landed: k.Landed, Skipped: k.SkippedRows},
+		Content: proof.Digest(k.Content), Number: k.Number, Previous: proof.Digest(k.Previous), Digest: proof.Digest(k.Digest), Signature: k.Signature,
+	}
+}
+
+// receiptsOf returns the receipts of a run, those that are pending as well.
+func receiptsOf(ctx context.Context, l *ledger.Ledger, run int64) ([]keptReceipt, error) {
+	var kept []keptReceipt
+	for _, pending := range []bool{false, true} {
+		for after := int64(0); ; {
+			page, err := l.Receipts(ctx, ledger.ReceiptQuery{Run: run, Pending: pending, After: after})
+			if err != nil {
+				return nil, err
+			}
+			if len(page) == 0 {
+				break
+			}
+			for _, r := range page {
+				after = r.ID
+				k := keptReceipt{Receipt: r}
+				if !pending {
+					in, err := proof.NewReader(l.ReadText(ctx, r.ID, r.Text))
+					if err != nil {
+						return nil, fmt.Errorf("read the receipt of run %d: %w", run, err)
+					}
+					k.task = in.Receipt.TaskID
+				}
+				kept = append(kept, k)
+			}
+		}
+	}
+	if len(kept) > 0 {
+		return kept, nil
+	}
+	r, err := l.Run(ctx, run)
+	switch {
+	case err != nil:
+		return nil, noRun(run, err)
+	case !r.State.Final():
+		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt yet: it has not ended", run, r.Job)}
+	}
+	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: they are kept of transfers of jobs that say receipts: true", run, r.Job)}
+}
+
+// chooseReceipt returns the receipt that is to be exported.
+func chooseReceipt(kept []keptReceipt, run int64, task string) (*keptReceipt, error) {
+	var tasks []string
+	for i := range kept {
+		if task != "" && kept[i].task == task || task == "" && len(kept) == 1 {
+			return &kept[i], nil
+		}
+		tasks = append(tasks, kept[i].task)
+	}
+	if task != "" {
+		return nil, usageError{fmt.Errorf("--task: run %d has no receipt of task %s; there are %s", run, task, someOf(tasks))}
+	}
+	return nil, usageError{fmt.Errorf("run %d has %d receipts: choose one with --task; there are %s", run, len(kept), someOf(tasks))}
+}
+
+func (a *app) showReceipts(kept []keptReceipt) error {
+	var docs []receiptDocument
+	var rows [][]string
+	for _, k := range kept {
+		seal := k.seal()
+		doc := receiptDocument{Run: k.Run, Job: k.Job, Key: k.Key, TaskID: k.task, Seal: seal}
+		if seal != nil {
+			doc.Signature = signatureState(seal, nil)
+		}
+		docs = append(docs, doc)
+		row := []string{k.task, "pending", "", "", "", ""}
+		if seal != nil {
+			row = []string{
+				k.task, strconv.FormatInt(seal.Number, 10), strconv.FormatInt(seal.Copied, 10), strconv.FormatInt(seal.Skipped, 10),
+				doc.Signature, string(seal.Digest),
+			}
+		}
+		rows = append(rows, row)
+	}
+	return a.print(newList(docs), func(w io.Writer) {
+		table(w, []string{"TASK", "RECEIPT", "COPIED", "SKIPPED", "SIGNATURE", "DIGEST"}, rows)
+	})
+}
+
+// exportReceipt writes a receipt to standard output as it is read.
+func (a *app) exportReceipt(ctx context.Context, l *ledger.Ledger, k *keptReceipt, as string) error {
+	seal := k.seal()
+	if seal == nil {
+		return statusError{fmt.Errorf("the receipt of run %d is pending: Globus could not say yet what was copied; runner serve, or the next run of job %s, asks again", k.Run, k.Job), exitTemporary}
+	}
+	end, err := seal.Line()
+	if err != nil {
+		return err
+	}
+	text := func() io.Reader { return io.MultiReader(l.ReadText(ctx, k.ID, k.Text), strings.NewReader(string(end))) }
+	open := func() (*proof.Reader, error) { return proof.NewReader(text()) }
+	switch as {
+	case asJSONL:
+		_, err = io.Copy(a.stdout, text())
+	case asCSV:
+		var r *proof.Reader
+		if r, err = open(); err == nil {
+			err = proof.WriteCSV(a.stdout, r)
+		}
+	case asBag:
+		err = proof.WriteBag(a.stdout, open)
+	default:
+		err = proof.WriteSums(a.stdout, open, strings.TrimSuffix(as, "sum"))
+	}
+	if err != nil {
+		return statusError{fmt.Errorf("export the receipt of run %d: %w", k.Run, err), exitFailed}
+	}
+	return nil
+}
+
+func (a *app) receiptVerifyCommand() *cobra.Command {
+	var keyFile string
+	c := &cobra.Command{
+		Use:   "verify FILE…",
+		Short: "Check receipts that were exported as jsonl: nothing was changed, removed, added or moved",
+		Long: `Check receipts that were exported as jsonl: nothing was changed, removed, added
+or moved. Neither the ledger nor an account is needed. - is standard input.
+
+Without --key this finds what was changed by accident; whoever changes a receipt
+on purpose can write a new digest as well. A signature shows that too. Of several
+receipts, those with numbers in a row must follow each other.`,
+		Example: `  runner receipt verify run-12.jsonl
+  runner receipt verify --key receipts.pub run-12.jsonl run-13.jsonl`,
+		Args: arguments(1, 100_000),
+		RunE: func(_ *cobra.Command, args []string) error {
+			key, err := publicKey(keyFile)
+			if err != nil {
+				return usageError{fmt.Errorf("--key: %w", err)}
+			}
+			var docs []receiptDocument
+			var problems []error
+			for _, file := range args {
+				doc, err := a.verifyReceipt(file, key)
+				if err != nil {
+					problems = append(problems, err)
+					continue
+				}
+				docs = append(docs, *doc)
+			}
+			problems = append(problems, checkChain(docs)...)
+			err = a.print(newList(docs), func(w io.Writer) {
+				for _, d := range docs {
+					fmt.Fprintf(w, "%s: ok: receipt %d, job %s, run %d, task %s: %s; signature: %s\n",
+						d.File, d.Seal.Number, d.Job, d.Run, d.TaskID, d.Seal.Counts, d.Signature)
+				}
+			})
+			if len(problems) > 0 {
+				return statusError{errors.Join(append(problems, err)...), exitFailed}
+			}
+			return err
+		},
+	}
+	c.Flags().StringVar(&keyFile, "key", "", "file of the public key (PEM) by which every receipt must be signed")
+	return c
+}
+
+func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocument, error) {
+	in, name := a.lists.stdin, "standard input"
+	if file != "-" {
+		f, err := os.Open(file)
+		if err != nil {
+			return nil, err
+		}
+		defer f.Close() //nolint:errcheck // it was only read
+		in, name = f, file
+	}
+	head, seal, err := proof.Verify(in, key)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return &receiptDocument{
+		File: name, Run: head.Run, Job: head.Job, Key: head.Key, TaskID: head.TaskID, Seal: seal, Signature: signatureState(seal, key),
+	}, nil
+}
+
+func signatureState(s *proof.Seal, key ed25519.PublicKey) string {
+	switch {
+	case s.Signature == "":
+		return "none"
+	case key == nil:
+		return "not checked"
+	}
+	return "checked"
+}
+
+// checkChain returns an error for each receipt that does not follow the one
+// with the number before it.
+func checkChain(docs []receiptDocument) (problems []error) {
+	sorted := slices.Clone(docs)
+	slices.SortStableFunc(sorted, func(a, b receiptDocument) int { return cmp.Compare(a.Seal.Number, b.Seal.Number) })
+	for i := 1; i < len(sorted); i++ {
+		before, after := sorted[i-1].Seal, sorted[i].Seal
+		first, second := sorted[i-1].File, sorted[i].File
+		switch {
+		case after.Number == before.Number && after.Digest != before.Digest:
+			problems = append(problems, fmt.Errorf("%s and %s are different receipts with the number %d: they are of two ledgers, or one was written anew", first, second, after.Number))
+		case after.Number == before.Number+1 && after.Previous != before.Digest:
+			problems = append(problems, fmt.Errorf("%s does not follow %s: they are of two ledgers, or one was written anew", second, first))
+		}
+	}
+	return problems
+}
+
+// maxKey bounds the file of a key, in bytes.
+const maxKey = 64 << 10
+
+// readPEM returns the content of the first block in a file.
+func readPEM(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(f, maxKey))
+	if err != nil {
+		return nil, err
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, fmt.Errorf("%s has no key in PEM form: openssl genpkey -algorithm ed25519 makes one, and openssl pkey -pubout its public key", file)
+	}
+	return block.Bytes, nil
+}
+
+// publicKey reads the key that signatures are checked with; nil if there is no
+// file.
+func publicKey(file string) (ed25519.PublicKey, error) {
+	if file == "" {
+		return nil, nil
+	}
+	der, err := readPEM(file)
+	if err != nil {
+		return nil, err
+	}
+	key, err := x509.ParsePKIXPublicKey(der)
+	if public, ok := key.(ed25519.PublicKey); ok {
+		return public, nil
+	}
+	return nil, fmt.Errorf("%s is not a public Ed25519 key: %w", file, cause(err, "another kind of key"))
+}
+
+// signing returns what signs receipts, with RUNNER_SIGNING_KEY_FILE.
+func (a *app) signing() (engine.Option, error) {
+	file := a.env.SigningKeyFile
+	if file == "" {
+		return engine.WithSigningKey(nil), nil
+	}
+	der, err := readPEM(file)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("RUNNER_SIGNING_KEY_FILE: %w", err)}
+	}
+	key, err := x509.ParsePKCS8PrivateKey(der)
+	if private, ok := key.(ed25519.PrivateKey); ok {
+		return engine.WithSigningKey(private), nil
+	}
+	return nil, usageError{fmt.Errorf("RUNNER_SIGNING_KEY_FILE: %s is not a private Ed25519 key: %w", file, cause(err, "another kind of key"))}
+}
+
+// cause is err, or what stands for it if there is none.
+func cause(err error, otherwise string) error {
+	if err != nil {
+		return err
+	}
+	return errors.New(otherwise)
+}
+
+// sealEvery is how often serve asks again for receipts that are pending.
+const sealEvery = 10 * time.Minute
+
+// completeReceipts asks Globus from time to time for what it could not say when
+// a task had ended.
+func (s *server) completeReceipts(ctx context.Context, e *engine.Engine, l *ledger.Ledger) {
+	tick := time.NewTicker(sealEvery)
+	defer tick.Stop()
+	for {
+		n, err := e.SealPending(ctx, l, "")
+		if err != nil && ctx.Err() == nil {
+			s.app.log.Warn("some receipts are still pending", "err", err)
+		}
+		if n > 0 {
+			s.app.log.Info("pending receipts completed", "count", n)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
