@@ -1,0 +1,328 @@
+package proof
+
+import (
+	"cmp"
+	"hash/maphash"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// A Reason says why a file is not proven. It is empty for one that is.
+type Reason string
+
+// The reasons, in the order in which they are looked for.
+const (
+	NotBefore   Reason = "was not there before the copy"   // or the folder could not be listed
+	NoTime      Reason = "has no time"                     // at the source
+	NotCopied   Reason = "was not copied"                  // excluded, skipped, a link, or equal before
+	NotVerified Reason = "was copied without verification" // verify_checksum was off
+	Otherwise   Reason = "was copied elsewhere"            // to another path than the one that was looked at
+	WhileCopied Reason = "changed while it was copied"
+	Since       Reason = "changed since it was copied"
+	Ambiguous   Reason = "has a name that the destination may take for another"
+	Gone        Reason = "is gone at the destination"
+	Unreadable  Reason = "cannot be seen at the destination"
+	NeverThere  Reason = "was not seen at the destination after the copy"
+	NotOurs     Reason = "has a time at the destination that is not that of the copy" // or clocks differ
+	OtherThere  Reason = "is not the same at the destination any more"
+	LookedTwice Reason = "was looked at twice" // its items overlap
+	ListCut     Reason = "was copied by a task whose list of files is not whole"
+	NotFinished Reason = "was copied by a task whose end is not known"
+)
+
+const (
+	// checksum is the sync level that compares what files hold.
+	checksum = 3
+	// behind is how much the clock of a destination may be behind that of Globus.
+	behind = 2 * time.Second
+)
+
+// A State is what a listing shows of a file.
+type State struct {
+	File     bool // and neither a folder nor a link
+	Size     int64
+	Modified time.Time // zero if it is not known
+}
+
+// A Sight is a file of a source with what stands at its destination, both as
+// they are now.
+type Sight struct {
+	Path        string // at the source, whole
+	Source      State
+	Destination string // the path that was looked at, whole
+	Copy        *State // nil if nothing is there
+	Blind       bool   // the folder at the destination could not be listed
+}
+
+// A Judge says which files a receipt proves: those that may be deleted at the
+// source, because the destination has what they hold. A file is proven if it was
+// there before the task, was copied and verified as it was then, is still the
+// same at the source, and its copy stands where the task put it, as it was right
+// after the task.
+//
+// Two things deceive a Judge: a file, on either side, that is replaced by another
+// one of the same size and has the time of the old one, as after a later copy that
+// keeps times, is not verified and was broken on the way; and somebody else who
+// writes a file of the same size at the destination between the copy and the
+// listing after it.
+type Judge struct {
+	receipt Receipt
+	skipped bool            // the task has skipped some paths
+	cut     bool            // the list of copies is not whole
+	alike   map[uint64]bool // paths of the receipt that some disks take for one
+	seed    maphash.Seed
+	found   *rowsInOrder
+	copied  *rowsInOrder
+	landed  *rowsInOrder
+	last    string // path
+	begun   bool
+}
+
+// NewJudge returns a Judge by a receipt, which is read to its end first. [Judge.Close]
+// must be called.
+func NewJudge(open Open) (*Judge, error) {
+	j := &Judge{seed: maphash.MakeSeed()}
+	if err := j.survey(open); err != nil {
+		return nil, err
+	}
+	for to, path := range map[**rowsInOrder]func(Row) (string, bool){
+		&j.found:  func(r Row) (string, bool) { return r.path(r.Found != nil) },
+		&j.copied: func(r Row) (string, bool) { return r.path(r.Copied != nil) },
+		&j.landed: func(r Row) (string, bool) { return r.path(r.Landed != nil) },
+	} {
+		r, err := open()
+		if err != nil {
+			j.Close()
+			return nil, err
+		}
+		*to = newRowsInOrder(r, path)
+	}
+	return j, nil
+}
+
+// path returns the path at the source of a row that is of a kind.
+func (r *Row) path(is bool) (path string, ok bool) {
+	if is {
+		path, _ = r.paths()
+	}
+	return path, is
+}
+
+// Close ends the reading.
+func (j *Judge) Close() {
+	for _, r := range []*rowsInOrder{j.found, j.copied, j.landed} {
+		if r != nil {
+			r.stop()
+		}
+	}
+}
+
+// survey reads a receipt to its end, so that nothing is proven by one that was
+// changed, and finds the paths that are alike.
+func (j *Judge) survey(open Open) error {
+	r, err := open()
+	if err != nil {
+		return err
+	}
+	j.receipt = r.Receipt
+	var sources, destinations []name
+	files, last := int64(0), ""
+	for row, err := range r.Rows() {
+		switch {
+		case err != nil:
+			return err
+		case row.Found != nil:
+			sources = append(sources, j.name(row.Found.Path))
+		case row.Copied != nil:
+			if row.Copied.Source != last || files == 0 {
+				files++
+			}
+			last = row.Copied.Source
+			sources = append(sources, j.name(row.Copied.Source))
+			destinations = append(destinations, j.name(row.Copied.Destination))
+		case row.Skipped != nil:
+			j.skipped = true
+		}
+	}
+	j.cut = files != j.receipt.Files
+	j.alike = map[uint64]bool{}
+	for _, names := range [][]name{sources, destinations} {
+		slices.SortFunc(names, func(a, b name) int { return cmp.Or(cmp.Compare(a.folded, b.folded), cmp.Compare(a.exact, b.exact)) })
+		for i := 1; i < len(names); i++ {
+			if a, b := names[i-1], names[i]; a.folded == b.folded && a.exact != b.exact {
+				j.alike[a.folded] = true
+			}
+		}
+	}
+	return nil
+}
+
+// A name is a path in two hashes.
+type name struct{ folded, exact uint64 }
+
+func (j *Judge) name(path string) name { return name{j.hash(path), maphash.String(j.seed, path)} }
+
+// hash is the same for paths that some disks take for the same.
+func (j *Judge) hash(path string) uint64 {
+	return maphash.String(j.seed, strings.ToLower(norm.NFKD.String(strings.ToUpper(path))))
+}
+
+// File returns why a file is not proven; an empty Reason says that it is. Files
+// are asked for in the order of [ComparePaths].
+func (j *Judge) File(s Sight) (Reason, error) {
+	if j.begun && ComparePaths(s.Path, j.last) <= 0 {
+		return LookedTwice, nil
+	}
+	j.begun, j.last = true, s.Path
+	found, err := j.found.rows(s.Path)
+	if err != nil {
+		return "", err
+	}
+	copied, err := j.copied.rows(s.Path)
+	if err != nil {
+		return "", err
+	}
+	landed, err := j.landed.rows(s.Path)
+	if err != nil {
+		return "", err
+	}
+	switch {
+	case len(found) == 0 || j.receipt.Listed.IsZero():
+		return NotBefore, nil
+	case found[0].Found.Modified.IsZero() || len(found) > 1:
+		return NoTime, nil
+	case j.cut:
+		return ListCut, nil
+	case j.receipt.Completed.IsZero() || j.receipt.Requested.IsZero():
+		return NotFinished, nil
+	}
+	before := found[0].Found
+	if reason := j.wasCopied(s, before, copied); reason != "" {
+		return reason, nil
+	}
+	if !s.Source.File || s.Source.Size != before.Size || !s.Source.Modified.Equal(before.Modified) {
+		return Since, nil
+	}
+	if reason := j.hasLanded(s, before, landed, len(copied) > 0); reason != "" {
+		return reason, nil
+	}
+	return j.isThere(s, landed[0].Landed), nil
+}
+
+// wasCopied returns why a task did not bring a file, as it was before, to the
+// destination.
+func (j *Judge) wasCopied(s Sight, before *Found, copied []Row) Reason {
+	if len(copied) == 0 {
+		// With this level Globus copies what is not equal, and does not say which
+		// files are: those of which it says nothing else.
+		if level := j.receipt.Options.SyncLevel; level == nil || *level < checksum || j.skipped {
+			return NotCopied
+		}
+		return ""
+	}
+	if !j.receipt.Options.VerifyChecksum {
+		return NotVerified
+	}
+	for _, row := range copied {
+		switch {
+		case row.Copied.Destination != s.Destination:
+			return Otherwise
+		case row.Copied.Size != before.Size:
+			return WhileCopied
+		}
+	}
+	return ""
+}
+
+// hasLanded returns why the destination had not what the task left, right after
+// it had ended.
+func (j *Judge) hasLanded(s Sight, before *Found, landed []Row, copied bool) Reason {
+	if len(landed) != 1 || landed[0].Landed.Destination != s.Destination {
+		return NeverThere
+	}
+	l := landed[0].Landed
+	switch {
+	case l.Size != before.Size || l.Modified.IsZero():
+		return NeverThere
+	case j.receipt.Options.PreserveTimestamp && l.Modified.Equal(before.Modified):
+	case l.Modified.After(j.receipt.Completed):
+		return NotOurs // somebody was there between the task and the listing
+	case copied && l.Modified.Before(j.receipt.Requested.Add(-behind)):
+		return NotOurs // it came from somewhere else, with an old time
+	}
+	return ""
+}
+
+// isThere returns why a copy is not what it was right after the task.
+func (j *Judge) isThere(s Sight, landed *Landed) Reason {
+	switch {
+	case s.Blind:
+		return Unreadable
+	case s.Copy == nil:
+		return Gone
+	case j.alike[j.hash(s.Path)] || j.alike[j.hash(s.Destination)]:
+		return Ambiguous
+	case !s.Copy.File || s.Copy.Size != landed.Size || !s.Copy.Modified.Equal(landed.Modified):
+		return OtherThere
+	}
+	return ""
+}
+
+// rowsInOrder are the rows of one kind of a receipt, by path.
+type rowsInOrder struct {
+	next func() (Row, error, bool)
+	stop func()
+	path func(Row) (string, bool)
+	now  Row
+	at   string
+	more bool // there is a row in now
+	end  bool
+}
+
+func newRowsInOrder(r *Reader, path func(Row) (string, bool)) *rowsInOrder {
+	next, stop := iter.Pull2(r.Rows())
+	return &rowsInOrder{next: next, stop: stop, path: path}
+}
+
+// rows returns the rows of a path, which is not before that of the last call.
+func (r *rowsInOrder) rows(path string) (found []Row, err error) {
+	for {
+		if !r.more && !r.end {
+			if err := r.advance(); err != nil {
+				return nil, err
+			}
+		}
+		if !r.more {
+			return found, nil
+		}
+		switch c := ComparePaths(r.at, path); {
+		case c > 0:
+			return found, nil
+		case c == 0:
+			found = append(found, r.now)
+		}
+		r.more = false
+	}
+}
+
+// advance reads up to the next row of the kind.
+func (r *rowsInOrder) advance() error {
+	for {
+		row, err, ok := r.next()
+		if err != nil {
+			return err
+		}
+		if !ok {
+			r.end = true
+			return nil
+		}
+		if at, ok := r.path(row); ok {
+			r.now, r.at, r.more = row, at, true
+			return nil
+		}
+	}
+}
