@@ -93,7 +93,7 @@ the destination that has all copies below it.`,
 	}
 	c.Flags().StringVar(&as, "as", "", "print the receipt as jsonl, csv, sha256sum, md5sum or bagit (a tar of the tag files)")
 	c.Flags().StringVar(&task, "task", "", "the receipt of this task, if the run has several")
-	c.AddCommand(a.receiptVerifyCommand())
+	c.AddCommand(a.receiptVerifyCommand(), a.receiptProveCommand())
 	return c
 }
 
@@ -193,15 +193,10 @@ func (a *app) showReceipts(kept []keptReceipt) error {
 
 // exportReceipt writes a receipt to standard output as it is read.
 func (a *app) exportReceipt(ctx context.Context, l *ledger.Ledger, k *keptReceipt, as string) error {
-	seal := k.seal()
-	if seal == nil {
-		return statusError{fmt.Errorf("the receipt of run %d is pending: Globus could not say yet what was copied; runner serve, or the next run of job %s, asks again", k.Run, k.Job), exitTemporary}
-	}
-	end, err := seal.Line()
+	text, err := k.text(ctx, l)
 	if err != nil {
 		return err
 	}
-	text := func() io.Reader { return io.MultiReader(l.ReadText(ctx, k.ID, k.Text), strings.NewReader(string(end))) }
 	open := func() (*proof.Reader, error) { return proof.NewReader(text()) }
 	switch as {
 	case asJSONL:

@@ -38,6 +38,7 @@ func documents() map[string]any {
 		"logout":   list[logoutDocument]{},
 		"next":     nextResult{},
 		"plan":     plan{},
+		"proof":    proofDocument{},
 		"receipts": list[receiptDocument]{},
 		"result":   resultDocument{},
 		"results":  resultsDocument{},

@@ -93,6 +93,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"runs", "runs --limit 1 --state succeeded"},
 		{"run", "runs show 1"},
 		{"receipts", "receipt 1"},
+		{"proof", "receipt prove 1"},
 		{"run", "runs show 2"},
 		{"doctor", "doctor"},
 		{"whoami", "whoami"},
