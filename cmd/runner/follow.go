@@ -152,17 +152,37 @@ func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) 
 // pruneTime bounds the time that the end of a start takes to forget old runs.
 const pruneTime = 5 * time.Second
 
-// pruneDaily forgets old runs, where no serve does it. Somebody waits for the
-// end of this start, so what takes long is left to the next day.
+// pruneDaily forgets old runs and receipts, where no serve does it. Somebody
+// waits for the end of this start, so what takes long is left to the next day.
 func (a *app) pruneDaily(ctx context.Context, l *ledger.Ledger, history jobs.History) {
 	ctx, cancel := context.WithTimeout(ctx, pruneTime)
 	defer cancel()
 	n, err := l.PruneAfter(ctx, 24*time.Hour, retention(history))
+	a.runsForgotten(ctx, n, err)
+	a.pruneReceipts(ctx, l, history)
+}
+
+// runsForgotten logs what came of forgetting old runs.
+func (a *app) runsForgotten(ctx context.Context, n int, err error) {
 	if err != nil && ctx.Err() == nil {
 		a.log.Warn("old runs could not be forgotten", "err", err)
 	}
 	if n > 0 {
 		a.log.Info("old runs forgotten", "count", n)
+	}
+}
+
+// pruneReceipts forgets the receipts that are older than the jobs file wants.
+func (a *app) pruneReceipts(ctx context.Context, l *ledger.Ledger, history jobs.History) {
+	if history.Receipts == 0 {
+		return
+	}
+	n, err := l.PruneReceipts(ctx, time.Now().Add(-history.Receipts))
+	if err != nil && ctx.Err() == nil {
+		a.log.Warn("old receipts could not be forgotten", "err", err)
+	}
+	if n > 0 {
+		a.log.Info("old receipts forgotten", "count", n)
 	}
 }
 

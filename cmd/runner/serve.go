@@ -264,21 +264,8 @@ func (s *server) prune(ctx context.Context, l *ledger.Ledger, keep jobs.History)
 	defer tick.Stop()
 	for {
 		n, err := l.Prune(ctx, retention(keep))
-		if err != nil && ctx.Err() == nil {
-			s.app.log.Error("old runs could not be forgotten", "err", err)
-		}
-		if n > 0 {
-			s.app.log.Info("old runs forgotten", "count", n)
-		}
-		if keep.Receipts > 0 {
-			n, err := l.PruneReceipts(ctx, time.Now().Add(-keep.Receipts))
-			if err != nil && ctx.Err() == nil {
-				s.app.log.Error("old receipts could not be forgotten", "err", err)
-			}
-			if n > 0 {
-				s.app.log.Info("old receipts forgotten", "count", n)
-			}
-		}
+		s.app.runsForgotten(ctx, n, err)
+		s.app.pruneReceipts(ctx, l, keep)
 		select {
 		case <-ctx.Done():
 			return
