@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/test/long"
@@ -178,11 +179,14 @@ func TestJobsAreDueAsTheJobsFileSaysHoweverItTookEffect(t *testing.T) {
 	}
 }
 
-// fill has 100 other tasks hold all places from 01:00 on until they are
+// few gives the account few places.
+func few(c *engine.SchedulerConfig) { c.Places = 10 }
+
+// fill has other tasks hold the few places from 01:00 on until they are
 // released, and returns their jobs.
 func fill(b *bench) (others []*jobs.Job) {
 	b.disturb(globussim.Disturbance{Action: globussim.StallTask, Label: "other-*", Times: -1})
-	for i := range 100 {
+	for i := range 10 {
 		others = append(others, b.job(fmt.Sprintf("other-%02d", i), "0 1 * * *"))
 	}
 	return others
@@ -201,7 +205,7 @@ func (b *bench) keys(job string) (keys []string) {
 func TestOccurrenceThatWaitsForAPlaceIsDueAsLongAsItsJobIs(t *testing.T) {
 	restart := func(b *bench, p *process, all []*jobs.Job) *process {
 		p.kill()
-		return b.process("two").serve(all...)
+		return b.process("two", few).serve(all...)
 	}
 	reload := func(_ *bench, p *process, all []*jobs.Job) *process {
 		p.reload(all...)
@@ -223,7 +227,7 @@ func TestOccurrenceThatWaitsForAPlaceIsDueAsLongAsItsJobIs(t *testing.T) {
 				all := func(suspend bool) []*jobs.Job {
 					return append(others, b.job("queued", "1 1 * * *", func(j *jobs.Job) { j.Suspend = suspend }))
 				}
-				p := b.process("one").serve(all(false)...)
+				p := b.process("one", few).serve(all(false)...)
 				until(61*time.Minute + 10*time.Second)
 				if got := b.keys("queued"); got != nil {
 					t.Fatalf("there are runs of %v, want none before there is a place", got)

@@ -166,7 +166,7 @@ func TestWithdrawnOccurrenceOfADeadReplicaIsTakenOver(t *testing.T) {
 		queued := func(suspend bool) *jobs.Job {
 			return b.job("queued", "1 1 * * *", func(j *jobs.Job) { j.Suspend = suspend })
 		}
-		p := b.process("one").serve(append(others, queued(false))...)
+		p := b.process("one", few).serve(append(others, queued(false))...)
 		until(61*time.Minute + 10*time.Second)
 		p.reload(append(others, queued(true))...) // the other replica has not read it yet
 		_, mine, err := p.ledger.Claim(t.Context(), ledger.Claim{

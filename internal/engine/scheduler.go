@@ -29,6 +29,9 @@ type SchedulerConfig struct {
 	Lease  time.Duration // how long a run stays with a start that does not renew it; 0 means 30 seconds
 	Log    *slog.Logger
 
+	// Places is how many unfinished tasks the account may have. Further
+	// occurrences wait here, the oldest first. 0 means 100, as Globus has it.
+	Places int
 	// CancelOnInterrupt cancels the tasks when the scheduler is stopped.
 	CancelOnInterrupt bool
 }
@@ -39,6 +42,7 @@ type Scheduler struct {
 	engine            *Engine
 	rec               Recording
 	log               *slog.Logger
+	places            int
 	cancelOnInterrupt bool
 
 	reloads chan reload
@@ -71,6 +75,7 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 		engine:            c.Engine,
 		rec:               Recording{c.Ledger, c.Holder, cmp.Or(c.Lease, 30*time.Second)},
 		log:               c.Log,
+		places:            cmp.Or(c.Places, 100),
 		cancelOnInterrupt: c.CancelOnInterrupt,
 		reloads:           make(chan reload),
 		done:              make(chan *ticket),
@@ -216,7 +221,7 @@ func (s *Scheduler) keepRuns(ctx context.Context) error {
 
 // takeOver resumes the runs that nobody has.
 func (s *Scheduler) takeOver(ctx context.Context) error {
-	runs, err := s.rec.Ledger.TakeOver(ctx, s.rec.Holder, s.rec.Lease, pendingTasks)
+	runs, err := s.rec.Ledger.TakeOver(ctx, s.rec.Holder, s.rec.Lease, s.places)
 	if err != nil {
 		return err
 	}
@@ -248,7 +253,7 @@ func removed(name string) *jobs.Job {
 // claimed one after the other: were the process cut off between two claims, the
 // next one would begin after the newest that is in the ledger.
 func (s *Scheduler) startQueued(ctx context.Context) {
-	for len(s.queue) > 0 && s.active < pendingTasks && !time.Now().Before(s.pause) && ctx.Err() == nil {
+	for len(s.queue) > 0 && s.active < s.places && !time.Now().Before(s.pause) && ctx.Err() == nil {
 		t := s.queue[0]
 		if err := s.claim(ctx, t); err != nil {
 			s.sound = time.Now()

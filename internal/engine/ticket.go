@@ -13,9 +13,6 @@ import (
 )
 
 const (
-	// pendingTasks is how many tasks an account may have unfinished. Further
-	// occurrences wait here, the oldest first.
-	pendingTasks = 100
 	// prompt is how late an occurrence may be claimed without asking Globus
 	// whether it has a task of it, and slowClaim how long its claim may take: a
 	// ledger that was slower may have failed over without its last changes.
