@@ -12,6 +12,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/test/postgres"
+	"github.com/globus-runner/globus-runner/test/scratch"
 )
 
 // TestMain also plays the other processes of the tests, see child.
@@ -19,7 +20,7 @@ func TestMain(m *testing.M) {
 	if what := os.Getenv("LEDGER_TEST_CHILD"); what != "" {
 		os.Exit(beChild(what))
 	}
-	code := m.Run()
+	code := scratch.Run(m)
 	if server.Server != nil {
 		_ = server.Close() // it is a temporary one
 	}
