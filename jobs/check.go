@@ -12,9 +12,9 @@ import (
 func (p *parser) checkAll() {
 	p.checkChains()
 	p.checkCopies()
-	for name, place := range p.places {
-		if !place.used {
-			place.src.warn(place.key, "collections."+name, "no job uses the collection %s", name)
+	for name, c := range p.named {
+		if !c.used {
+			c.src.warn(c.key, "collections."+name, "no job uses the collection %s", name)
 		}
 	}
 	slices.SortStableFunc(p.problems, p.byPlace)

@@ -27,7 +27,7 @@ type spot struct{ collection, path string }
 // A route reads the two ends of the items of a transfer, which must all be
 // between the same collections.
 type route struct {
-	from, to *place
+	from, to *declared
 	pairs    *pairs // from the first item on
 }
 

@@ -74,7 +74,7 @@ func parseAll(getenv func(string) string, sources []Source) (*parser, []*source)
 	p := &parser{
 		file:   &File{Collections: map[string]Collection{}},
 		getenv: getenv,
-		places: map[string]*place{},
+		named:  map[string]*declared{},
 		drafts: map[string]*draft{},
 		zones:  map[string]*time.Location{},
 		rank:   map[string]int{},
@@ -111,9 +111,9 @@ func joinProblems(problems []*Problem) error {
 type parser struct {
 	file     *File
 	getenv   func(string) string
-	places   map[string]*place // collections by name
-	drafts   map[string]*draft // jobs by name
-	order    []*draft          // in the order of the text
+	named    map[string]*declared // collections by name
+	drafts   map[string]*draft    // jobs by name
+	order    []*draft             // in the order of the text
 	moves    []move
 	zones    map[string]*time.Location
 	rank     map[string]int // of sources by name
@@ -121,8 +121,8 @@ type parser struct {
 	warnings []*Problem
 }
 
-// A place is a collection with where it was named.
-type place struct {
+// A declared is a collection, and where the jobs file declares it.
+type declared struct {
 	Collection
 	src   *source
 	key   ast.Node
@@ -212,7 +212,7 @@ func (s *source) history(n ast.Node, field string) {
 func (s *source) collections(n ast.Node, field string) {
 	for key, n := range s.pairs(n, field) {
 		name := key.GetToken().Value
-		p := &place{src: s, key: key, name: name}
+		p := &declared{src: s, key: key, name: name}
 		at := field + "." + name
 		if mapping(n) {
 			s.object(n, at, keys{
@@ -226,16 +226,16 @@ func (s *source) collections(n ast.Node, field string) {
 		if !collectionPattern().MatchString(name) {
 			s.problem(key, at, "name %q: want lower-case letters, digits, and inner dashes or underscores", name)
 		}
-		if other := s.places[name]; other != nil {
+		if other := s.named[name]; other != nil {
 			s.problem(key, at, "%s has named a collection %s already", other.src.name, name)
 			continue
 		}
-		s.places[name] = p
+		s.named[name] = p
 		s.file.Collections[name] = p.Collection
 	}
 }
 
-func (s *source) collectionID(p *place) decoder {
+func (s *source) collectionID(p *declared) decoder {
 	return func(n ast.Node, field string) {
 		id, ok := s.text(n, field)
 		if !ok {
@@ -249,7 +249,7 @@ func (s *source) collectionID(p *place) decoder {
 	}
 }
 
-func (s *source) collectionPath(p *place) decoder {
+func (s *source) collectionPath(p *declared) decoder {
 	return func(n ast.Node, field string) {
 		path, ok := s.text(n, field)
 		if !ok {

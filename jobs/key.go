@@ -80,15 +80,15 @@ func KubernetesKey(jobName string) (Key, error) {
 	return ParseKey(key)
 }
 
-// A Place tells the tasks of one occurrence apart.
-type Place struct {
+// A Position tells the tasks of one occurrence apart.
+type Position struct {
 	Step int // of the job, from 1; 0 if the job has only one
 	Part int // of a manifest that became several tasks, from 1; 0 if it did not
 }
 
-// Label is the label of the task that does attempt n (from 1) at a place of the
+// Label is the label of the task that does attempt n (from 1) at a position of the
 // occurrence. Where there is no ledger, Globus keeps the record under it.
-func Label(job string, key Key, at Place, n int) string {
+func Label(job string, key Key, at Position, n int) string {
 	label := job + " " + string(key)
 	if at.Step > 0 {
 		label += " s" + strconv.Itoa(at.Step)

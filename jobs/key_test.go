@@ -22,7 +22,7 @@ func TestAKeyFitsIntoALabelAndAFilter(t *testing.T) {
 			t.Errorf("ParseKey(%q): got %q, want an error", s, k)
 		}
 	}
-	longest := jobs.Label(strings.Repeat("j", jobs.MaxName), jobs.Key(strings.Repeat("k", jobs.MaxKey)), jobs.Place{Step: 99, Part: 9999}, 99)
+	longest := jobs.Label(strings.Repeat("j", jobs.MaxName), jobs.Key(strings.Repeat("k", jobs.MaxKey)), jobs.Position{Step: 99, Part: 9999}, 99)
 	if len(longest) > 128 {
 		t.Errorf("the longest label has %d characters, Globus takes 128", len(longest))
 	}
@@ -50,7 +50,7 @@ func TestKubernetesKeyIsTheScheduledMinute(t *testing.T) {
 
 // The task of a job is not taken for that of another one whose name begins alike.
 func TestLabelTellsItsJob(t *testing.T) {
-	label := jobs.Label("nightly-raw", "2026-11-21T02:00:00Z", jobs.Place{Step: 2}, 1)
+	label := jobs.Label("nightly-raw", "2026-11-21T02:00:00Z", jobs.Position{Step: 2}, 1)
 	for job, want := range map[string]bool{"nightly-raw": true, "nightly": false, "nightly-ra": false, "raw": false} {
 		if got := jobs.OfJob(label, job); got != want {
 			t.Errorf("%q of job %s: got %t, want %t", label, job, got, want)
@@ -85,9 +85,9 @@ func FuzzParseKey(f *testing.F) {
 
 func ExampleLabel() {
 	key := jobs.ScheduledKey(time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC))
-	fmt.Println(jobs.Label("nightly", key, jobs.Place{}, 1))
-	fmt.Println(jobs.Label("nightly", key, jobs.Place{}, 2))
-	fmt.Println(jobs.Label("hand-over", key, jobs.Place{Step: 3}, 1))
+	fmt.Println(jobs.Label("nightly", key, jobs.Position{}, 1))
+	fmt.Println(jobs.Label("nightly", key, jobs.Position{}, 2))
+	fmt.Println(jobs.Label("hand-over", key, jobs.Position{Step: 3}, 1))
 	// Output:
 	// nightly 2026-11-21T02:00:00Z
 	// nightly 2026-11-21T02:00:00Z #2

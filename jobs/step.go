@@ -110,7 +110,7 @@ func (s *source) filterRules(to *[]transfer.FilterRule) decoder {
 func (s *source) delete(n ast.Node, field string) *transfer.Delete {
 	doc := s.defaults.delete
 	k := s.deleteOptions(&doc)
-	var from *place
+	var from *declared
 	k["collection"] = s.collection(&from)
 	k["paths"] = func(ast.Node, string) {} // want the collection, which may come later
 	s.object(n, field, k)
@@ -138,7 +138,7 @@ func (s *source) delete(n ast.Node, field string) *transfer.Delete {
 // mkdir reads which folder to make.
 func (s *source) mkdir(n ast.Node, field string) *Mkdir {
 	var m Mkdir
-	var on *place
+	var on *declared
 	s.object(n, field, keys{"collection": s.collection(&on), "path": func(ast.Node, string) {}})
 	s.require(n, field, "collection", "say where")
 	s.require(n, field, "path", "say what")

@@ -119,15 +119,15 @@ func (a *app) newPlan(j *jobs.Job, at time.Time) (*plan, error) {
 		if err != nil {
 			return nil, err
 		}
-		var place jobs.Place
+		var position jobs.Position
 		if len(steps) > 1 {
-			place.Step = i + 1
+			position.Step = i + 1
 		}
 		if s.Tasks > 1 {
-			place.Part = 1
+			position.Part = 1
 		}
 		if doc := steps[i].Document(); doc != nil {
-			doc.Head().Label = jobs.Label(j.Name, key, place, 1)
+			doc.Head().Label = jobs.Label(j.Name, key, position, 1)
 		}
 		p.Steps = append(p.Steps, s)
 	}

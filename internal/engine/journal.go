@@ -36,13 +36,13 @@ type journal struct {
 	holder string
 	run    *ledger.Run
 	log    *slog.Logger
-	first  bool                             // the ledger knows no earlier run of the job
-	sent   map[jobs.Place]ledger.Submission // the newest of each place
+	first  bool                                // the ledger knows no earlier run of the job
+	sent   map[jobs.Position]ledger.Submission // the newest of each position
 }
 
 // openJournal reads what earlier starts of the run have submitted.
 func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.Logger) (*journal, error) {
-	j := &journal{ledger: rec.Ledger, holder: rec.Holder, run: run, log: log, first: true, sent: map[jobs.Place]ledger.Submission{}}
+	j := &journal{ledger: rec.Ledger, holder: rec.Holder, run: run, log: log, first: true, sent: map[jobs.Position]ledger.Submission{}}
 	var all []ledger.Submission
 	if run.Claims > 1 {
 		var err error
@@ -51,7 +51,7 @@ func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.
 		}
 	}
 	for _, s := range all {
-		if at := placeOf(s); s.Attempt >= j.sent[at].Attempt {
+		if at := positionOf(s); s.Attempt >= j.sent[at].Attempt {
 			j.sent[at] = s
 		}
 	}
@@ -68,10 +68,10 @@ func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.
 	return j, nil
 }
 
-func placeOf(s ledger.Submission) jobs.Place { return jobs.Place{Step: s.Step, Part: s.Part} }
+func positionOf(s ledger.Submission) jobs.Position { return jobs.Position{Step: s.Step, Part: s.Part} }
 
 // newest returns the newest submission at a place.
-func (j *journal) newest(at jobs.Place) (s ledger.Submission, ok bool) {
+func (j *journal) newest(at jobs.Position) (s ledger.Submission, ok bool) {
 	if j != nil {
 		s, ok = j.sent[at]
 	}
@@ -79,7 +79,7 @@ func (j *journal) newest(at jobs.Place) (s ledger.Submission, ok bool) {
 }
 
 // past reports whether an earlier start has finished the step of a place.
-func (j *journal) past(at jobs.Place) bool { return j != nil && at.Step < j.run.Step }
+func (j *journal) past(at jobs.Position) bool { return j != nil && at.Step < j.run.Step }
 
 // unsent reports whether no submission of the run can be at Globus.
 func (j *journal) unsent() bool {
@@ -93,24 +93,24 @@ func (j *journal) unsent() bool {
 
 // hasOthers reports whether the run has submissions at other places, or had an
 // attempt before at this one: then it began in time.
-func (j *journal) hasOthers(at jobs.Place) bool { return len(j.sent) > 1 || j.sent[at].Attempt > 1 }
+func (j *journal) hasOthers(at jobs.Position) bool { return len(j.sent) > 1 || j.sent[at].Attempt > 1 }
 
 // recordedWorks returns what a run of a job that is no longer known has submitted.
 func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
-		places := slices.SortedFunc(maps.Keys(j.sent), func(a, b jobs.Place) int {
+		positions := slices.SortedFunc(maps.Keys(j.sent), func(a, b jobs.Position) int {
 			return cmp.Or(a.Step-b.Step, a.Part-b.Part)
 		})
-		for _, at := range places {
+		for _, at := range positions {
 			if j.sent[at].Status == statusRefused {
 				continue
 			}
 			doc, err := decode(j.sent[at])
-			if !yield(Work{Place: at, Document: doc}, err) || err != nil {
+			if !yield(Work{Position: at, Document: doc}, err) || err != nil {
 				return
 			}
 		}
-		if len(places) != 1 || places[0] != (jobs.Place{}) {
+		if len(positions) != 1 || positions[0] != (jobs.Position{}) {
 			yield(Work{}, &Failure{
 				Kind: fault.Canceled, state: ledger.Canceled,
 				Message: "the job is no longer in the jobs file: its tasks were followed to their end, but what would have come next is not known",
@@ -146,7 +146,7 @@ func decode(s ledger.Submission) (doc transfer.Document, err error) {
 // Nothing may be sent before that, and the attempt counts from then on. One that
 // is repeated is there already.
 func (j *journal) addSubmission(ctx context.Context, s ledger.Submission, doc transfer.Document) (err error) {
-	at := placeOf(s)
+	at := positionOf(s)
 	if j == nil || j.sent[at].ID == s.ID {
 		return nil
 	}
@@ -180,7 +180,7 @@ func (j *journal) addEnd(ctx context.Context, submissionID, status string) {
 
 // addRefusal writes down that Globus did not take a submission. Another start need
 // not find out then, and may leave it.
-func (j *journal) addRefusal(ctx context.Context, at jobs.Place) {
+func (j *journal) addRefusal(ctx context.Context, at jobs.Position) {
 	if s, ok := j.newest(at); ok && s.Status != statusRefused {
 		j.addEnd(ctx, s.ID, statusRefused)
 		s.Status = statusRefused
@@ -190,7 +190,7 @@ func (j *journal) addRefusal(ctx context.Context, at jobs.Place) {
 
 // reopen takes back that Globus did not take a submission. Nothing may be sent
 // again before that: whoever finds it refused may leave it.
-func (j *journal) reopen(ctx context.Context, at jobs.Place) error {
+func (j *journal) reopen(ctx context.Context, at jobs.Position) error {
 	s, ok := j.newest(at)
 	if !ok || s.Status != statusRefused {
 		return nil

@@ -16,10 +16,10 @@ import (
 // A part is one document of a run. It has attempts: the submissions of the
 // document, of which each but the last has failed.
 type part struct {
-	run   *run
-	place jobs.Place
-	doc   transfer.Document
-	tries int // attempts that failed before the present one, of those that count
+	run      *run
+	position jobs.Position
+	doc      transfer.Document
+	tries    int // attempts that failed before the present one, of those that count
 
 	// Of the present attempt:
 	attempt      int       // its number, from 1
@@ -32,7 +32,7 @@ type part struct {
 
 // newPart returns the part that does work.
 func (r *run) newPart(work Work) *part {
-	p := &part{run: r, place: work.Place, doc: work.Document, attempt: 1}
+	p := &part{run: r, position: work.Position, doc: work.Document, attempt: 1}
 	if len(r.result.Tasks) == 0 {
 		p.submissionID = r.order.SubmissionID
 	}
@@ -40,7 +40,7 @@ func (r *run) newPart(work Work) *part {
 }
 
 // label is the label of the present attempt's task.
-func (p *part) label() string { return p.run.order.taskLabel(p.place, p.attempt) }
+func (p *part) label() string { return p.run.order.taskLabel(p.position, p.attempt) }
 
 // complete adopts or submits, waits, and tries again as often as the job allows.
 // Without a ledger, the attempts of earlier starts do not count for that.
@@ -99,7 +99,7 @@ func (p *part) nextAttempt() {
 // lookUp adopts the task of an earlier start of this occurrence, if there is
 // one that has not failed. It counts the attempts that have.
 func (p *part) lookUp(ctx context.Context) (found bool, err error) {
-	if s, ok := p.run.journal.newest(p.place); ok {
+	if s, ok := p.run.journal.newest(p.position); ok {
 		if found, err = p.resume(ctx, s); found || err != nil || p.submissionID != "" {
 			return found, err
 		}
@@ -164,7 +164,7 @@ func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 	}
 	r.log.Info("task adopted", "task_id", task.TaskID, "attempt", p.attempt, "status", string(task.Status))
 	p.setTask(Task{TaskID: task.TaskID, SubmissionID: p.submissionID, Label: task.Label, Last: task, Deletes: p.deletes}, true)
-	if _, ok := r.journal.newest(p.place); !ok && r.journal != nil {
+	if _, ok := r.journal.newest(p.position); !ok && r.journal != nil {
 		p.submissionID = task.TaskID
 		doc := clone(p.doc)
 		doc.Head().Label, doc.Head().Deadline = task.Label, task.Deadline
@@ -178,7 +178,7 @@ func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 
 // entry is what the ledger is told about the present attempt.
 func (p *part) entry() ledger.Submission {
-	s := ledger.Submission{ID: p.submissionID, Step: p.place.Step, Part: p.place.Part, Attempt: p.attempt, Tries: p.tries}
+	s := ledger.Submission{ID: p.submissionID, Step: p.position.Step, Part: p.position.Part, Attempt: p.attempt, Tries: p.tries}
 	if p.deletes != nil {
 		s.Deletes, s.DeletesAtLeast = &p.deletes.Files, p.deletes.AtLeast
 	}

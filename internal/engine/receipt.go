@@ -78,7 +78,7 @@ func (p *part) snapshot(ctx context.Context) error {
 
 func (p *part) beginReceipt(ctx context.Context) (*ledger.Receipt, error) {
 	return p.run.journal.ledger.BeginReceipt(ctx, ledger.Receipt{
-		Run: p.run.journal.run.ID, Job: p.run.job.Name, Key: string(p.run.order.Key), Step: p.place.Step, Part: p.place.Part, Attempt: p.attempt,
+		Run: p.run.journal.run.ID, Job: p.run.job.Name, Key: string(p.run.order.Key), Step: p.position.Step, Part: p.position.Part, Attempt: p.attempt,
 	})
 }
 
@@ -337,7 +337,7 @@ func (e *Engine) sealLate(ctx context.Context, l *ledger.Ledger, kept *ledger.Re
 		return err
 	}
 	for _, s := range sent {
-		if (jobs.Place{Step: s.Step, Part: s.Part}) != (jobs.Place{Step: kept.Step, Part: kept.Part}) || s.Attempt != kept.Attempt {
+		if (jobs.Position{Step: s.Step, Part: s.Part}) != (jobs.Position{Step: kept.Step, Part: kept.Part}) || s.Attempt != kept.Attempt {
 			continue
 		}
 		doc, err := decode(s)

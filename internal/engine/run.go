@@ -112,7 +112,7 @@ func (r *run) doWork(ctx context.Context, work Work) error {
 	if work.Mkdir == nil {
 		return r.newPart(work).complete(ctx)
 	}
-	if r.journal.past(work.Place) {
+	if r.journal.past(work.Position) {
 		return nil
 	}
 	return r.mkdir(ctx, work.Mkdir)

@@ -271,8 +271,8 @@ func TestManifestIsReadAsAStream(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if items := len(work.Document.(*transfer.Transfer).Items); items != 5000 || work.Place.Part != n+1 {
-			t.Fatalf("part %d has %d items", work.Place.Part, items)
+		if items := len(work.Document.(*transfer.Transfer).Items); items != 5000 || work.Position.Part != n+1 {
+			t.Fatalf("part %d has %d items", work.Position.Part, items)
 		}
 		n++
 		if n == 2 || n == parts {
@@ -301,7 +301,7 @@ func BenchmarkManifestOfAMillionLines(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			if work.Place.Part%50 == 0 {
+			if work.Position.Part%50 == 0 {
 				var m runtime.MemStats
 				runtime.GC()
 				runtime.ReadMemStats(&m)

@@ -77,7 +77,7 @@ func (p *part) submit(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := j.reopen(ctx, p.place); err != nil {
+		if err := j.reopen(ctx, p.position); err != nil {
 			return err
 		}
 		sent, err := p.post(ctx, doc)
@@ -137,7 +137,7 @@ func (p *part) accepted(ctx context.Context, sent *transfer.Submitted) error {
 // recorded before the starting deadline and reached Globus only after it.
 func (p *part) cancelLate(ctx context.Context, id string) error {
 	r := p.run
-	if r.journal.hasOthers(p.place) || !r.overdue() || r.journal.run.CancelRequested {
+	if r.journal.hasOthers(p.position) || !r.overdue() || r.journal.run.CancelRequested {
 		return nil
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
@@ -171,7 +171,7 @@ func (p *part) overcome(ctx context.Context, cause error, met *obstacles) (done 
 			}
 		}
 		p.open = false
-		r.journal.addRefusal(ctx, p.place)
+		r.journal.addRefusal(ctx, p.position)
 	}
 	switch {
 	case ok && e.Backlog():

@@ -85,7 +85,7 @@ func (p *part) watch(ctx context.Context) error {
 
 // hadSucceeded reports whether an earlier start saw the task succeed.
 func (p *part) hadSucceeded() bool {
-	s, ok := p.run.journal.newest(p.place)
+	s, ok := p.run.journal.newest(p.position)
 	return ok && s.ID == p.submissionID && s.Status == string(transfer.Succeeded)
 }
 

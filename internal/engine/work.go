@@ -12,7 +12,7 @@ import (
 // A Work is one thing to be done for an order: a folder to make, or a document
 // to submit.
 type Work struct {
-	Place    jobs.Place
+	Position jobs.Position
 	Mkdir    *jobs.Mkdir
 	Document transfer.Document // with its label, without submission id and deadline
 }
@@ -28,14 +28,14 @@ func (e *Engine) Works(o Order) iter.Seq2[Work, error] {
 			return
 		}
 		for i := range steps {
-			var at jobs.Place
+			var at jobs.Position
 			if len(steps) > 1 {
 				at.Step = i + 1
 			}
 			for work, err := range e.stepWorks(&steps[i], at) {
 				if work.Document != nil {
 					work.Document = clone(work.Document)
-					work.Document.Head().Label = o.taskLabel(work.Place, 1)
+					work.Document.Head().Label = o.taskLabel(work.Position, 1)
 				}
 				if !yield(work, err) || err != nil {
 					return
@@ -46,13 +46,13 @@ func (e *Engine) Works(o Order) iter.Seq2[Work, error] {
 }
 
 // stepWorks returns what is to be done for a step.
-func (e *Engine) stepWorks(s *jobs.Step, at jobs.Place) iter.Seq2[Work, error] {
+func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		switch {
 		case s.Mkdir != nil:
-			yield(Work{Place: at, Mkdir: s.Mkdir}, nil)
+			yield(Work{Position: at, Mkdir: s.Mkdir}, nil)
 		case s.Manifest == "":
-			yield(Work{Place: at, Document: s.Document()}, nil)
+			yield(Work{Position: at, Document: s.Document()}, nil)
 		default:
 			for doc, err := range e.manifest(s) {
 				if err != nil {
@@ -60,7 +60,7 @@ func (e *Engine) stepWorks(s *jobs.Step, at jobs.Place) iter.Seq2[Work, error] {
 					return
 				}
 				at.Part++
-				if !yield(Work{Place: at, Document: doc}, nil) {
+				if !yield(Work{Position: at, Document: doc}, nil) {
 					return
 				}
 			}
@@ -106,7 +106,7 @@ func (e *Engine) manifest(s *jobs.Step) iter.Seq2[transfer.Document, error] {
 }
 
 // taskLabel is the label of the task that does attempt n at a place.
-func (o *Order) taskLabel(at jobs.Place, n int) string {
+func (o *Order) taskLabel(at jobs.Position, n int) string {
 	if o.Label != "" {
 		return o.Label
 	}

@@ -51,5 +51,5 @@ func ReadURL(url string) (place string, err error) {
 	if err != nil {
 		return "", err
 	}
-	return s.place, s.close()
+	return s.database, s.close()
 }

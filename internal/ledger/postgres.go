@@ -39,9 +39,9 @@ const (
 
 // A postgresStore keeps the ledger in a PostgreSQL database.
 type postgresStore struct {
-	db    *sql.DB
-	place string      // for messages: without the password
-	there atomic.Bool // the server has answered before
+	db       *sql.DB
+	database string      // for messages: without the password
+	there    atomic.Bool // the server has answered before
 }
 
 func openPostgres(url string) (*postgresStore, error) {
@@ -55,8 +55,8 @@ func openPostgres(url string) (*postgresStore, error) {
 	db.SetConnMaxIdleTime(connIdleLife)
 	db.SetConnMaxLifetime(connLife)
 	return &postgresStore{
-		db:    db,
-		place: fmt.Sprintf("PostgreSQL database %s on %s", config.Database, strings.Join(hosts(config), " and ")),
+		db:       db,
+		database: fmt.Sprintf("PostgreSQL database %s on %s", config.Database, strings.Join(hosts(config), " and ")),
 	}, nil
 }
 
@@ -254,21 +254,21 @@ func (l *postgresStore) explain(ctx context.Context, err error) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return &Error{fmt.Errorf("%s: %w", l.place, context.Cause(ctx)), true}
+		return &Error{fmt.Errorf("%s: %w", l.database, context.Cause(ctx)), true}
 	}
 	temporary := passes(err)
 	said, spoke := errors.AsType[*pgconn.PgError](err)
 	e, refused := errors.AsType[*pgconn.ConnectError](err)
 	switch {
 	case spoke && refused:
-		return &Error{fmt.Errorf("%s: %w%s", l.place, said, advice(said.Code)), temporary}
+		return &Error{fmt.Errorf("%s: %w%s", l.database, said, advice(said.Code)), temporary}
 	case spoke:
-		return &Error{fmt.Errorf("%s: %w%s", l.place, err, advice(said.Code)), temporary}
+		return &Error{fmt.Errorf("%s: %w%s", l.database, err, advice(said.Code)), temporary}
 	case refused:
-		return &Error{fmt.Errorf("%s: %s", l.place, strings.Join(strings.Fields(e.Error()), " ")), temporary}
+		return &Error{fmt.Errorf("%s: %s", l.database, strings.Join(strings.Fields(e.Error()), " ")), temporary}
 	}
 	if temporary {
-		return &Error{fmt.Errorf("%s: %w", l.place, err), true}
+		return &Error{fmt.Errorf("%s: %w", l.database, err), true}
 	}
 	return err
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // collection reads the name of a collection.
-func (s *source) collection(to **place) decoder {
+func (s *source) collection(to **declared) decoder {
 	return func(n ast.Node, field string) {
 		if name, ok := s.text(n, field); ok {
 			*to = s.find(n, field, name)
@@ -23,14 +23,14 @@ func (s *source) collection(to **place) decoder {
 
 // find returns the collection of a name. One with a problem of its own is not
 // reported a second time.
-func (s *source) find(n ast.Node, field, name string) *place {
-	p := s.places[name]
+func (s *source) find(n ast.Node, field, name string) *declared {
+	p := s.named[name]
 	switch {
 	case p == nil && uuidPattern().MatchString(strings.ToLower(name)):
 		s.problem(n, field, "a collection needs a short name here; add it to collections")
 		return nil
 	case p == nil:
-		hint := spelling.Hint(name, slices.Sorted(maps.Keys(s.places))...)
+		hint := spelling.Hint(name, slices.Sorted(maps.Keys(s.named))...)
 		s.problem(n, field, "there is no collection %q%s", short(name), cmp.Or(hint, "; collections has none of that name"))
 		return nil
 	}
@@ -43,7 +43,7 @@ func (s *source) find(n ast.Node, field, name string) *place {
 
 // location reads collection:path. If on is set, the collection must be the
 // same; else it is set.
-func (s *source) location(on **place, n ast.Node, field string) (p target, ok bool) {
+func (s *source) location(on **declared, n ast.Node, field string) (p target, ok bool) {
 	text, ok := s.text(n, field)
 	if !ok {
 		return target{}, false
@@ -53,7 +53,7 @@ func (s *source) location(on **place, n ast.Node, field string) (p target, ok bo
 		s.problem(n, field, "%q has no collection, want collection:/path", short(text))
 		return target{}, false
 	}
-	if err := CheckForeign(text); err != nil && s.places[name] == nil {
+	if err := CheckForeign(text); err != nil && s.named[name] == nil {
 		s.problem(n, field, "%v; want collection:/path", err)
 		return target{}, false
 	}
@@ -72,7 +72,7 @@ func (s *source) location(on **place, n ast.Node, field string) (p target, ok bo
 }
 
 // pathOn reads a path on a collection, which is nil if it is not known.
-func (s *source) pathOn(on *place, n ast.Node, field string) (p target, ok bool) {
+func (s *source) pathOn(on *declared, n ast.Node, field string) (p target, ok bool) {
 	text, ok := s.text(n, field)
 	if !ok {
 		return target{}, false
@@ -87,7 +87,7 @@ type target struct {
 }
 
 // path checks a path that begins some characters after the beginning of n.
-func (s *source) path(on *place, n ast.Node, field, text string, offset int) (p target, ok bool) {
+func (s *source) path(on *declared, n ast.Node, field, text string, offset int) (p target, ok bool) {
 	sample, ok := s.sample(n, field, text, offset)
 	if !ok {
 		return target{}, false
