@@ -28,7 +28,7 @@ const module = "github.com/globus-runner/globus-runner/"
 // sequential are the packages, and the folders that end in "/", whose tests
 // start no goroutine in code of ours: programs of their own, or none at all.
 var sequential = []string{
-	"internal/export", "internal/fault", "internal/migrate", "internal/plain", "internal/report", "internal/spelling", "jobs", "test/",
+	"internal/export", "internal/fault", "internal/migrate", "internal/plain", "internal/proof", "internal/report", "internal/spelling", "jobs", "test/",
 }
 
 // programs are the packages whose tests start hundreds of processes, which take
