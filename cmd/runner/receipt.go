@@ -148,6 +148,8 @@ func receiptsOf(ctx context.Context, l *ledger.Ledger, run int64) ([]keptReceipt
 		return nil, noRun(run, err)
 	case !r.State.Final():
 		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt yet: it has not ended", run, r.Job)}
+	case r.State != ledger.Succeeded:
+		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: it is %s, and only a task that succeeded has one; runner runs show %d says more", run, r.Job, r.State, run)}
 	}
 	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: they are kept of transfers of jobs that say receipts: true", run, r.Job)}
 }
@@ -341,11 +343,12 @@ func publicKey(file string) (ed25519.PublicKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	key, err := x509.ParsePKIXPublicKey(der)
-	if public, ok := key.(ed25519.PublicKey); ok {
-		return public, nil
+	if key, err := x509.ParsePKIXPublicKey(der); err == nil {
+		if public, ok := key.(ed25519.PublicKey); ok {
+			return public, nil
+		}
 	}
-	return nil, fmt.Errorf("%s is not a public Ed25519 key: %w", file, cause(err, "another kind of key"))
+	return nil, fmt.Errorf("%s is not a public Ed25519 key: openssl pkey -pubout makes the public key of a private one", file)
 }
 
 // signing returns what signs receipts, with RUNNER_SIGNING_KEY_FILE.
@@ -358,19 +361,12 @@ func (a *app) signing() (engine.Option, error) {
 	if err != nil {
 		return nil, usageError{fmt.Errorf("RUNNER_SIGNING_KEY_FILE: %w", err)}
 	}
-	key, err := x509.ParsePKCS8PrivateKey(der)
-	if private, ok := key.(ed25519.PrivateKey); ok {
-		return engine.WithSigningKey(private), nil
+	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
+		if private, ok := key.(ed25519.PrivateKey); ok {
+			return engine.WithSigningKey(private), nil
+		}
 	}
-	return nil, usageError{fmt.Errorf("RUNNER_SIGNING_KEY_FILE: %s is not a private Ed25519 key: %w", file, cause(err, "another kind of key"))}
-}
-
-// cause is err, or what stands for it if there is none.
-func cause(err error, otherwise string) error {
-	if err != nil {
-		return err
-	}
-	return errors.New(otherwise)
+	return nil, usageError{fmt.Errorf("RUNNER_SIGNING_KEY_FILE: %s is not a private Ed25519 key: openssl genpkey -algorithm ed25519 makes one", file)}
 }
 
 // sealEvery is how often serve asks again for receipts that are pending.

@@ -98,6 +98,13 @@ func (r *run) giveWay(ctx context.Context) error {
 		if other.ID >= j.run.ID {
 			continue
 		}
+		over, err := r.takeUp(ctx, other)
+		if err != nil {
+			return err
+		}
+		if over {
+			continue
+		}
 		if r.caughtUp() || r.order.InTurn && late(r.job, other) {
 			return &Waiting{other}
 		}
@@ -110,6 +117,41 @@ func (r *run) giveWay(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// takeUp ends an earlier run of the job that was left by its start, where no
+// scheduler does: what it has begun is followed to its end, and a scheduled
+// occurrence that was not begun is done. Nobody asks again for another key of
+// which nothing was submitted, so that is canceled, as is what the policy
+// replaces. It reports whether the run is over.
+func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err error) {
+	if r.rec.Scheduled || time.Now().Before(other.LeaseUntil) {
+		return false, nil
+	}
+	sent, err := r.rec.Ledger.Submissions(ctx, other.ID)
+	if err != nil {
+		return false, unusable(err)
+	}
+	at, cancel := other.Due, r.job.Concurrency == jobs.Replace
+	if at.IsZero() {
+		at, cancel = other.Claimed, cancel || len(sent) == 0
+	}
+	if cancel {
+		if err := r.rec.Ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
+			return false, unusable(fmt.Errorf("cancel run %d: %w", other.ID, err))
+		}
+	}
+	r.log.Warn("an earlier run of this job was left by its start, and is ended first", "other_run", other.ID, "other_occurrence", other.Key)
+	res, err := r.engine.Record(ctx, r.rec, Order{
+		Job: r.job, Key: jobs.Key(other.Key), At: at, CancelOnInterrupt: r.order.CancelOnInterrupt,
+	})
+	if taken, ok := errors.AsType[*Taken](err); ok {
+		return taken.Run.State.Final(), nil
+	}
+	if res == nil {
+		return false, err
+	}
+	return res.State.Final(), nil
 }
 
 // caughtUp reports whether the run is of a missed occurrence that has to wait for

@@ -143,6 +143,9 @@ type Recording struct {
 	Ledger *ledger.Ledger
 	Holder string        // names this start among those that share the ledger
 	Lease  time.Duration // how long the run stays with a start that does not renew it
+	// Scheduled says that a scheduler takes over what other starts have left.
+	// Without one, a run first ends the earlier runs of its job that were left.
+	Scheduled bool
 }
 
 // Record is [Engine.Run] with a ledger. It claims the occurrence, goes on where

@@ -23,8 +23,9 @@ type run struct {
 	globus  *transfer.Client
 	log     *slog.Logger
 	result  *Result
-	journal *journal // nil without a ledger
-	held    string   // why the submission waits; empty if it does not
+	rec     Recording // zero without a ledger
+	journal *journal  // nil without a ledger
+	held    string    // why the submission waits; empty if it does not
 	// doubtful says that Globus may have a task of the occurrence of which the
 	// ledger does not know, so that Globus is asked for one by the label.
 	doubtful bool
@@ -46,6 +47,7 @@ func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o
 	r := e.begin(o)
 	r.log = r.log.With("run", run.ID)
 	r.result.Run = run.ID
+	r.rec = rec
 	var err error
 	if r.journal, err = openJournal(ctx, rec, run, r.log); err != nil {
 		return nil, err

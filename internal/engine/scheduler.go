@@ -73,7 +73,7 @@ type reload struct {
 func NewScheduler(c SchedulerConfig) *Scheduler {
 	return &Scheduler{
 		engine:            c.Engine,
-		rec:               Recording{c.Ledger, c.Holder, cmp.Or(c.Lease, 30*time.Second)},
+		rec:               Recording{Ledger: c.Ledger, Holder: c.Holder, Lease: cmp.Or(c.Lease, 30*time.Second), Scheduled: true},
 		log:               c.Log,
 		places:            cmp.Or(c.Places, 100),
 		cancelOnInterrupt: c.CancelOnInterrupt,

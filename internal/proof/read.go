@@ -49,7 +49,7 @@ func NewReader(r io.Reader) (*Reader, error) {
 		return nil, err
 	}
 	if err := in.decode(text, &in.Receipt); err != nil {
-		return nil, fmt.Errorf("it does not begin as a receipt: %w", err)
+		return nil, errors.New("line 1 is not the head of a receipt")
 	}
 	if in.Receipt.Format != format {
 		return nil, fmt.Errorf("line 1: the receipt has format %d, and this program knows format %d", in.Receipt.Format, format)

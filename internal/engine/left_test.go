@@ -1,0 +1,84 @@
+package engine_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// Where no scheduler takes over what other starts have left, the next start of
+// the job must not be kept out by it for ever.
+func TestRunThatNobodyWorksOnIsEndedByTheNextStart(t *testing.T) {
+	const scheduled, manual = "1999-12-31T02:00:00Z", "manual:one"
+	tests := map[string]struct {
+		key    jobs.Key
+		policy jobs.Concurrency
+		begun  bool // the task exists
+		want   []string
+	}{
+		"not begun, by hand":      {manual, jobs.Forbid, false, []string{"nightly manual:one canceled", "nightly manual:two succeeded"}},
+		"not begun, on schedule":  {scheduled, jobs.Forbid, false, []string{"nightly " + scheduled + " succeeded", "nightly manual:two succeeded"}},
+		"begun, by hand":          {manual, jobs.Forbid, true, []string{"nightly manual:one succeeded", "nightly manual:two succeeded"}},
+		"begun, on schedule":      {scheduled, jobs.Forbid, true, []string{"nightly " + scheduled + " succeeded", "nightly manual:two succeeded"}},
+		"begun, to be replaced":   {manual, jobs.Replace, true, []string{"nightly manual:one canceled", "nightly manual:two succeeded"}},
+		"not begun, replaced too": {scheduled, jobs.Replace, false, []string{"nightly " + scheduled + " canceled", "nightly manual:two succeeded"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				order := func(key jobs.Key) engine.Order {
+					o := b.order(func(j *jobs.Job) { j.Concurrency = tt.policy })
+					o.Key, o.At = key, time.Now()
+					return o
+				}
+				if tt.begun {
+					b.stall()
+				} else {
+					b.Fail(globussim.Fault{Path: idPath, Delay: time.Hour})
+				}
+				one := b.process("one")
+				ctx, interrupt := context.WithCancelCause(t.Context())
+				go func() {
+					time.Sleep(time.Second)
+					interrupt(errSignal)
+				}()
+				if r, err := one.record(ctx, order(tt.key)); err != nil || r.State.Final() {
+					t.Fatalf("got %+v, %v, want it interrupted", r, err)
+				}
+				if err := one.ledger.Release(t.Context(), "one"); err != nil {
+					t.Fatal(err)
+				}
+				one.kill()
+				b.ClearFaults()
+				b.releaseAfter(5 * time.Minute)
+
+				if r, err := b.process("two").record(t.Context(), order("manual:two")); err != nil || r.State != ledger.Succeeded {
+					t.Errorf("got %+v, %v, want success", r, err)
+				}
+				b.wantRuns(tt.want...)
+			})
+		})
+	}
+}
+
+func TestRunThatSomebodyWorksOnKeepsTheNextStartOut(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		one := b.process("one")
+		go func() { _, _ = one.record(t.Context(), b.order()) }() // ends with the process
+		synctest.Wait()
+		o := b.order()
+		o.Key = "manual:two"
+		if r, err := b.process("two").record(t.Context(), o); err != nil || r.State != ledger.Skipped {
+			t.Errorf("got %+v, %v, want it skipped", r, err)
+		}
+		b.releaseAfter(0)
+		time.Sleep(time.Minute)
+	})
+}
