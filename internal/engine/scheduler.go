@@ -106,13 +106,16 @@ func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) error {
 // been left in a state from which the next start goes on.
 func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 	s.sound = time.Now()
-	if err := s.enforce(ctx, all); err != nil {
+	err := s.enforce(ctx, all)
+	if err == nil {
+		err = s.takeOver(ctx)
+	}
+	if err != nil && ctx.Err() == nil {
 		return err
 	}
-	if err := s.takeOver(ctx); err != nil {
-		return err
+	if err == nil { // else it was stopped before it had begun
+		s.loop(ctx)
 	}
-	s.loop(ctx)
 	go func() {
 		s.working.Wait()
 		close(s.done)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -441,6 +442,20 @@ func TestStopKeepsTheStateAndTheNextStartAdopts(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestStopWhileItStartsIsNoError(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.process("one")
+		b.observe = func(e engine.Event) {
+			if _, planned := e.(engine.Planned); planned {
+				p.cancel(errSignal)
+			}
+		}
+		p.serve(b.job("nightly", "0 1 * * *"))
+		synctest.Wait()
+		p.stop()
+	})
 }
 
 func TestStopCancelsTheTasksIfItIsToldTo(t *testing.T) {
