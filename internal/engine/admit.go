@@ -112,9 +112,17 @@ func (r *run) giveWay(ctx context.Context) error {
 			return skipped("", fmt.Sprintf("occurrence %s of this job is not over (run %d)", other.Key, other.ID))
 		}
 		r.log.Warn("an earlier run of this job is replaced", "other_run", other.ID, "other_occurrence", other.Key)
-		if err := j.ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
-			return unusable(fmt.Errorf("cancel run %d: %w", other.ID, err))
+		if err := r.requestCancel(ctx, other); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+// requestCancel asks whoever works on another run to cancel it, unless it is over.
+func (r *run) requestCancel(ctx context.Context, other *ledger.Run) error {
+	if err := r.journal.ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
+		return unusable(fmt.Errorf("cancel run %d: %w", other.ID, err))
 	}
 	return nil
 }
@@ -128,17 +136,17 @@ func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err err
 	if r.rec.Scheduled || time.Now().Before(other.LeaseUntil) {
 		return false, nil
 	}
-	sent, err := r.rec.Ledger.Submissions(ctx, other.ID)
-	if err != nil {
-		return false, unusable(err)
-	}
 	at, cancel := other.Due, r.job.Concurrency == jobs.Replace
 	if at.IsZero() {
+		sent, err := r.rec.Ledger.Submissions(ctx, other.ID)
+		if err != nil {
+			return false, unusable(err)
+		}
 		at, cancel = other.Claimed, cancel || len(sent) == 0
 	}
 	if cancel {
-		if err := r.rec.Ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
-			return false, unusable(fmt.Errorf("cancel run %d: %w", other.ID, err))
+		if err := r.requestCancel(ctx, other); err != nil {
+			return false, err
 		}
 	}
 	r.log.Warn("an earlier run of this job was left by its start, and is ended first", "other_run", other.ID, "other_occurrence", other.Key)

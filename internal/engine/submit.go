@@ -19,9 +19,9 @@ const (
 	// backlogPause is the wait before a submission is sent again that was
 	// refused because the account has too many tasks.
 	backlogPause = time.Minute
-	// absentFor is how long Globus's answer counts that there is no task of the
-	// present attempt. If something slow came between, Globus is asked again
-	// right before the submission.
+	// absentFor is how long an answer of Globus counts, by which the present
+	// attempt has no task. If something slow came between, Globus is asked
+	// again right before the submission.
 	absentFor = 2 * time.Second
 )
 
