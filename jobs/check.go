@@ -12,6 +12,7 @@ import (
 func (p *parser) checkAll() {
 	p.checkChains()
 	p.checkCopies()
+	p.checkPrunes()
 	for name, c := range p.named {
 		if !c.used {
 			c.src.warn(c.key, "collections."+name, "no job uses the collection %s", name)
@@ -26,12 +27,18 @@ func (p *parser) byPlace(a, b *Problem) int {
 	return cmp.Or(cmp.Compare(p.rank[a.File], p.rank[b.File]), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col), cmp.Compare(a.Msg, b.Msg))
 }
 
+// allNames returns the names of the jobs, in the order of the text.
+func (p *parser) allNames() []string {
+	names := make([]string, len(p.order))
+	for i, d := range p.order {
+		names[i] = d.Name
+	}
+	return names
+}
+
 // checkChains reports an after that names no job, and circles.
 func (p *parser) checkChains() {
-	names := make([]string, 0, len(p.order))
-	for _, d := range p.order {
-		names = append(names, d.Name)
-	}
+	names := p.allNames()
 	done := map[string]bool{} // leads to no circle, or was reported
 	for _, d := range p.order {
 		path := []string{}

@@ -93,7 +93,7 @@ func (s *source) readJob(key, n ast.Node) {
 	if !mapping(n) {
 		return
 	}
-	s.exactlyOne(n, d.field, "transfer", "delete", "steps")
+	s.exactlyOne(n, d.field, "transfer", "delete", "prune", "steps")
 	s.schedule(d)
 	if len(s.problems) > before {
 		return

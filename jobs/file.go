@@ -115,6 +115,7 @@ type parser struct {
 	drafts   map[string]*draft    // jobs by name
 	order    []*draft             // in the order of the text
 	moves    []move
+	prunes   []pruning
 	zones    map[string]*time.Location
 	rank     map[string]int // of sources by name
 	problems []*Problem

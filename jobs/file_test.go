@@ -51,7 +51,7 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 	for i, j := range file.Jobs {
 		names[i] = j.Name
 	}
-	if diff := cmp.Diff([]string{"clean-up", "every-policy", "follow-up", "one-file"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"clean-up", "every-policy", "expire", "follow-up", "one-file"}, names); diff != "" {
 		t.Fatalf("jobs by name (-want +got):\n%s", diff)
 	}
 	berlin, err := schedule.LoadZone("Europe/Berlin")
@@ -123,8 +123,9 @@ func TestParseReadsEveryKindOfStep(t *testing.T) {
 			Endpoint: labID, Recursive: true, IgnoreMissing: true, InterpretGlobs: true, LocalUser: "carol",
 			Items: []transfer.DeleteItem{{Path: "/b/"}, {Path: "/~/c"}},
 		}},
+		{Prune: &jobs.Prune{}},
 	}
-	job := file.Jobs[2]
+	job := file.Jobs[3]
 	if diff := cmp.Diff(want, job.Steps); diff != "" {
 		t.Errorf("steps (-want +got):\n%s", diff)
 	}

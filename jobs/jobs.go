@@ -77,13 +77,14 @@ type Job struct {
 	Guard Guard
 }
 
-// A Step is one thing that a job does. Exactly one of Transfer, Delete and
-// Mkdir is set. Paths are templates; see [Job.Render].
+// A Step is one thing that a job does. Exactly one of Transfer, Delete, Prune
+// and Mkdir is set. Paths are templates; see [Job.Render].
 type Step struct {
 	// The documents have neither submission id nor label nor deadline: each
 	// occurrence gets its own.
 	Transfer *transfer.Transfer
 	Delete   *transfer.Delete
+	Prune    *Prune
 	Mkdir    *Mkdir
 
 	// Manifest is a file with the items of Transfer, one a line, in

@@ -100,6 +100,9 @@ func (r *renderer) step(s *Step) Step {
 			doc.Items[i].Path = r.text(doc.Items[i].Path)
 		}
 		step.Delete = &doc
+	case s.Prune != nil:
+		step.Prune = new(*s.Prune)
+		step.Prune.Of = slices.Clone(s.Prune.Of)
 	case s.Mkdir != nil:
 		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path)}
 	}

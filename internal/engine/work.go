@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -49,6 +50,8 @@ func (e *Engine) Works(o Order) iter.Seq2[Work, error] {
 func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		switch {
+		case s.Prune != nil:
+			yield(Work{}, errors.New("this version cannot prune"))
 		case s.Mkdir != nil:
 			yield(Work{Position: at, Mkdir: s.Mkdir}, nil)
 		case s.Manifest == "":

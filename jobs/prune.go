@@ -1,0 +1,176 @@
+package jobs
+
+import (
+	"slices"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Prune deletes the files that receipts prove to be elsewhere. It deletes
+// nothing else: no folder with unknown content, and no file that changed since
+// it was copied.
+type Prune struct {
+	// Of are the jobs whose receipts count. Empty means those of the steps
+	// before, in the same run.
+	Of []string
+	// OlderThan is how long ago the copy must have been proven. 0 means that
+	// any time will do.
+	OlderThan time.Duration
+	// Copies is how many collections must have each file. 0 means 1.
+	Copies int
+	// MaxDelete is how many of the files that are looked at may be deleted.
+	// Empty means [NoMaxDelete].
+	MaxDelete MaxDelete
+	// EmptyFolders removes the folders that the prune emptied.
+	EmptyFolders bool
+	// Accept is what counts as a verified copy. Empty means [AcceptChecksum].
+	Accept Accept
+}
+
+// An Accept says what counts as a verified copy.
+type Accept string
+
+// The kinds of verified copies.
+const (
+	AcceptChecksum Accept = "checksum" // Globus compared the checksums
+	AcceptMtime    Accept = "mtime"    // also: size and time are equal
+	AcceptSize     Accept = "size"     // also: the size is equal
+)
+
+// A pruning is a prune with where it was described.
+type pruning struct {
+	*Prune
+	draft *draft
+	field string
+	node  ast.Node
+	named []ast.Node // those of Of
+	steps int        // how many steps of the job come before it
+}
+
+// prune reads what to prune. Which jobs there are is known later: see
+// [parser.checkPrunes].
+func (s *source) prune(d *draft, n ast.Node, field string) *Prune {
+	p := pruning{Prune: &Prune{}, draft: d, field: field, node: n, steps: len(d.Steps)}
+	s.object(n, field, keys{
+		"of":         s.jobNames(&p),
+		"older_than": s.duration(&p.OlderThan, 0),
+		"copies":     s.count(&p.Copies, 1, 100),
+		"max_delete": s.maxDelete(&p.MaxDelete),
+		"empty_folders": func(n ast.Node, field string) {
+			answer := keep
+			choice(s, &answer, keep, remove)(n, field)
+			p.EmptyFolders = answer == remove
+		},
+		"accept": choice(s, &p.Accept, AcceptChecksum, AcceptMtime, AcceptSize),
+	})
+	s.prunes = append(s.prunes, p)
+	return p.Prune
+}
+
+// What becomes of a folder that a prune emptied.
+const (
+	keep   = "keep"
+	remove = "remove"
+)
+
+// jobNames reads the jobs whose receipts count.
+func (s *source) jobNames(p *pruning) decoder {
+	return func(n ast.Node, field string) {
+		for i, n := range s.items(n, field, 1) {
+			at := element(field, i)
+			var name string
+			switch s.line(&name)(n, at); {
+			case name == "":
+			case slices.Contains(p.Of, name):
+				s.problem(n, at, "%s is in the list already", short(name))
+			default:
+				p.Of, p.named = append(p.Of, name), append(p.named, n)
+			}
+		}
+	}
+}
+
+// checkPrunes looks at what the receipts of each prune can prove, and lets the
+// jobs keep them.
+func (p *parser) checkPrunes() {
+	for i := range p.prunes {
+		p.checkPrune(&p.prunes[i])
+	}
+}
+
+func (p *parser) checkPrune(pr *pruning) {
+	src := pr.draft.src
+	p.keepReceipts(pr.draft, pr)
+	var copies []*transfer.Transfer
+	for i, name := range pr.Of {
+		d, n, at := p.drafts[name], pr.named[i], pr.field+".of"
+		switch {
+		case d == nil:
+			src.problem(n, at, "there is no job %q%s", short(name), spelling.Hint(name, p.allNames()...))
+			continue
+		case len(transfersOf(d.Steps)) == 0:
+			src.problem(n, at, "the job %s copies nothing, so it has no receipts; name a job that copies what is to be deleted", name)
+			continue
+		}
+		p.keepReceipts(d, pr)
+		copies = append(copies, transfersOf(d.Steps)...)
+	}
+	if len(pr.Of) == 0 {
+		copies = transfersOf(pr.draft.Steps[:pr.steps])
+	}
+	switch most := destinations(copies); {
+	case len(copies) == 0 && len(pr.Of) == 0 && !src.has(pr.field+".of"):
+		src.problem(pr.node, pr.field, "no transfer comes before it, so no receipts say what may be deleted; "+
+			"name the jobs that copy it, such as of: [nightly-archive]")
+	case len(copies) > 0 && pr.Copies > most:
+		at := pr.field + ".copies"
+		src.problem(src.marks[at], at, "%d collections cannot have each file, because it is copied to %d; write %d or less, or name more jobs in of", pr.Copies, most, most)
+	}
+	if pr.Accept != "" && pr.Accept != AcceptChecksum {
+		return
+	}
+	for _, t := range copies {
+		if !t.VerifyChecksum && (t.SyncLevel == nil || *t.SyncLevel < transfer.SyncChecksum) {
+			src.warn(pr.node, pr.field, "the copies are made with verify_checksum: false, so they prove nothing and their files stay; "+
+				"switch it on or write sync_level: checksum at the transfer, or accept: size here")
+			break
+		}
+	}
+}
+
+// keepReceipts lets a job keep receipts, since a prune depends on them.
+func (p *parser) keepReceipts(d *draft, pr *pruning) {
+	at := d.field + ".receipts"
+	if n, said := d.src.marks[at].(*ast.BoolNode); said && !n.Value && !d.Receipts {
+		d.src.problem(n, at, "the prune of the job %s depends on the receipts of this one; leave receipts out, or write true", pr.draft.Name)
+	}
+	d.Receipts = true
+}
+
+// transfersOf returns the transfers among steps.
+func transfersOf(steps []Step) (all []*transfer.Transfer) {
+	for i := range steps {
+		if t := steps[i].Transfer; t != nil {
+			all = append(all, t)
+		}
+	}
+	return all
+}
+
+// destinations returns how many collections can have the same file, if it is
+// copied by these transfers.
+func destinations(copies []*transfer.Transfer) (most int) {
+	to := map[string]map[string]bool{} // by source
+	for _, t := range copies {
+		if to[t.SourceEndpoint] == nil {
+			to[t.SourceEndpoint] = map[string]bool{}
+		}
+		to[t.SourceEndpoint][t.DestinationEndpoint] = true
+		most = max(most, len(to[t.SourceEndpoint]))
+	}
+	return most
+}
