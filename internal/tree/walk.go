@@ -189,10 +189,7 @@ func rows(ctx context.Context, top Folder, path string, rules Rules) ([]row, err
 		if n++; n > MaxEntries {
 			return nil, ErrTooMany
 		}
-		r := row{name: strings.Clone(e.Name), kind: kindOf(e), size: e.Size}
-		if !e.LastModified.IsZero() {
-			r.modified = e.LastModified.Unix()
-		}
+		r := rowOf(e)
 		if rules.Take(r.name, r.kind == Dir) {
 			all = append(all, r)
 		}
@@ -200,6 +197,14 @@ func rows(ctx context.Context, top Folder, path string, rules Rules) ([]row, err
 	slices.SortFunc(all, compareRows)
 	// Some stores have a name twice.
 	return slices.CompactFunc(all, func(a, b row) bool { return compareRows(a, b) == 0 }), nil
+}
+
+func rowOf(e *transfer.Entry) row {
+	r := row{name: strings.Clone(e.Name), kind: kindOf(e), size: e.Size}
+	if !e.LastModified.IsZero() {
+		r.modified = e.LastModified.Unix()
+	}
+	return r
 }
 
 func kindOf(e *transfer.Entry) Kind {
@@ -268,7 +273,7 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 	return below, true
 }
 
-func (r *row) entry(path string) Entry {
+func (r row) entry(path string) Entry {
 	e := Entry{Path: path, Kind: r.kind, Size: r.size}
 	if r.modified != 0 {
 		e.Modified = time.Unix(r.modified, 0).UTC()

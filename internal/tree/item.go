@@ -1,0 +1,67 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// ErrFolder is the error of an item that is to be a file and is a folder.
+var ErrFolder = errors.New("it is a folder, and a file is asked for")
+
+// A Globus lists folders and looks at single paths, as [transfer.Client] does.
+type Globus interface {
+	Lister
+	Stat(ctx context.Context, collection, path string) (*transfer.Entry, error)
+}
+
+// CompareItem compares what an item of a transfer names on both sides: two
+// folders, as [Compare] does, or two files, which are one pair without a path.
+// Recursive says what the source must be, a folder or a file. Nil leaves that to
+// its path and to what is there, as Globus does. The lister of the folders is
+// globus.
+func CompareItem(ctx context.Context, globus Globus, source, destination Folder, recursive *bool, o Options) iter.Seq2[Pair, error] {
+	source.Lister, destination.Lister = globus, globus
+	return func(yield func(Pair, error) bool) {
+		if recursive != nil && !*recursive || recursive == nil && !strings.HasSuffix(source.Path, "/") {
+			p, err := compareFiles(ctx, globus, source, destination)
+			isFolder := err == nil && p.Source.Kind == Dir
+			if !isFolder || recursive != nil {
+				if isFolder {
+					p.Source.Err = ErrFolder
+				}
+				yield(p, err)
+				return
+			}
+		}
+		Compare(ctx, source, destination, o)(yield)
+	}
+}
+
+// compareFiles looks at two paths. A folder at the source is not compared.
+func compareFiles(ctx context.Context, globus Globus, source, destination Folder) (Pair, error) {
+	var p Pair
+	p.Source = stat(ctx, globus, source)
+	if p.Source.Err == nil && p.Source.Kind != Dir {
+		if p.Destination = stat(ctx, globus, destination); missing(p.Destination.Err) {
+			p.Destination = nil
+		}
+	}
+	if ctx.Err() != nil { // it may be the reason for an entry's error
+		return Pair{}, context.Cause(ctx)
+	}
+	return p, nil
+}
+
+// stat looks at one path. A path that cannot be looked at is an entry with an
+// error, of which the kind is not known.
+func stat(ctx context.Context, globus Globus, f Folder) *Entry {
+	found, err := globus.Stat(ctx, f.Collection, f.Path)
+	if err != nil {
+		return &Entry{Kind: Other, Err: err}
+	}
+	return new(rowOf(found).entry(""))
+}

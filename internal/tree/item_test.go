@@ -1,0 +1,59 @@
+package tree_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/tree"
+)
+
+func TestCompareItem(t *testing.T) {
+	globus := &forest{
+		folders: map[string][]string{"/s/": {"file", "dir/", "link@"}, "/s/dir/": {"x"}, "/d/": {"file", "x/"}},
+		errors:  map[string]error{"/s/hidden": denied, "/d/hidden": denied},
+	}
+	yes, no := true, false
+	tests := map[string]struct {
+		source, destination string
+		recursive           *bool
+		want                []string
+	}{
+		"a folder by its path":       {"/s/dir/", "/d/", nil, []string{" dir dir", "file - file", "x file dir"}},
+		"a folder that is found out": {"/s/dir", "/d/y", nil, []string{" dir dir", "x file -"}},
+		"a folder that is asked for": {"/s/dir", "/d/y", &yes, []string{" dir dir", "x file -"}},
+		"a file":                     {"/s/file", "/d/file", nil, []string{" file file"}},
+		"a file that is asked for":   {"/s/file", "/d/none", &no, []string{" file -"}},
+		"a folder instead of a file": {"/s/dir", "/d/y", &no, []string{" dir(it is a folder, and a file is asked for) -"}},
+		"a folder in its place":      {"/s/file", "/d/x", nil, []string{" file dir"}},
+		"a link":                     {"/s/link", "/d/link", nil, []string{" link -"}},
+		"none":                       {"/s/none", "/d/file", nil, []string{" other(" + absent.Error() + ") -"}},
+		"one that cannot be seen":    {"/s/hidden", "/d/file", nil, []string{" other(" + denied.Error() + ") -"}},
+		"a place that cannot be seen": {
+			"/s/file", "/d/hidden", nil,
+			[]string{" file other(" + denied.Error() + ")"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := lines(t, tree.CompareItem(t.Context(), globus, tree.Folder{Path: tt.source}, tree.Folder{Path: tt.destination}, tt.recursive, tree.Options{}))
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("comparison (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestCompareItemEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	cancel(why)
+	globus := &forest{errors: map[string]error{"/s/a": context.Canceled}}
+	for _, err := range tree.CompareItem(ctx, globus, tree.Folder{Path: "/s/a"}, tree.Folder{Path: "/d/a"}, nil, tree.Options{}) {
+		if !errors.Is(err, why) {
+			t.Errorf("got %v, want %v", err, why)
+		}
+	}
+}
