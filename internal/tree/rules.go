@@ -11,6 +11,7 @@ import (
 type Rules []rule
 
 type rule struct {
+	text       transfer.FilterRule
 	include    bool
 	file, dir  bool // which it is about
 	components []component
@@ -32,7 +33,7 @@ func NewRules(rules []transfer.FilterRule) Rules {
 	var all Rules
 	for _, r := range rules {
 		all = append(all, rule{
-			include: r.Method == "include", file: r.Type != "dir", dir: r.Type != "file", components: parse(r.Name),
+			text: r, include: r.Method == "include", file: r.Type != "dir", dir: r.Type != "file", components: parse(r.Name),
 		})
 	}
 	return all
@@ -42,12 +43,16 @@ func NewRules(rules []transfer.FilterRule) Rules {
 // rule that matches decides, and what none matches is taken. A link counts as a
 // file. What is in a folder that is not taken is not either.
 func (rs Rules) Take(name string, dir bool) bool {
-	for _, r := range rs {
-		if (dir && r.dir || !dir && r.file) && matches(r.components, name) {
-			return r.include
-		}
-	}
-	return true
+	i := rs.decides(name, dir)
+	return i < 0 || rs[i].include
+}
+
+// decides returns the place of the rule that decides about an entry, -1 if none
+// does.
+func (rs Rules) decides(name string, dir bool) int {
+	return slices.IndexFunc(rs, func(r rule) bool {
+		return (dir && r.dir || !dir && r.file) && matches(r.components, name)
+	})
 }
 
 // parse reads a shell pattern of *, ?, [abc], [a-z] and [!abc]; a backslash

@@ -65,6 +65,9 @@ type Entry struct {
 	Size     int64     // bytes
 	Modified time.Time // whole seconds; zero if the collection does not know
 	Err      error     // why a folder could not be listed; nothing below it is in the listing
+	// Rule leaves it out; nil unless [Options.Excluded] is set. Nothing below a
+	// folder that is left out is in the listing.
+	Rule *transfer.FilterRule
 }
 
 // A Pair is what two folders have at one path.
@@ -79,6 +82,9 @@ type Options struct {
 	// Rules leave out entries by their names, as Globus does. They do not apply
 	// to the folder itself.
 	Rules Rules
+	// Excluded yields what the rules leave out at the source as well. Its pair
+	// has a destination only if that is of another kind, and taken.
+	Excluded bool
 	// Look is how many folders are listed at most, on each side of a
 	// comparison; 0 means all. With a bound the listing goes level by level
 	// instead of depth first, so that the upper levels are seen in whole. The

@@ -96,6 +96,8 @@ func lines(t *testing.T, pairs iter.Seq2[tree.Pair, error]) (lines []string) {
 		switch {
 		case e == nil:
 			return "-"
+		case e.Rule != nil:
+			return fmt.Sprintf("%s[%s]", e.Kind, e.Rule.Name)
 		case e.Err != nil:
 			return fmt.Sprintf("%s(%v)", e.Kind, e.Err)
 		}
@@ -162,6 +164,14 @@ func TestCompare(t *testing.T) {
 				{Type: "dir", Name: "lost+found"}, {Method: "exclude", Name: "*.tmp"},
 			})},
 			want: []string{" dir dir", "d - dir", "d/c.tmp - file"},
+		},
+		"what rules leave out, shown at the source": {
+			source:      map[string][]string{"/top/": {"lost+found/", "a.tmp", "b.tmp", "c"}, "/top/lost+found/": {"x"}},
+			destination: map[string][]string{"/top/": {"lost+found/", "a.tmp", "b.tmp/", "d.tmp"}, "/top/b.tmp/": {"x"}, "/top/lost+found/": {"y"}},
+			options: tree.Options{Excluded: true, Rules: tree.NewRules([]transfer.FilterRule{
+				{Type: "dir", Name: "lost+found"}, {Method: "exclude", Type: "file", Name: "*.tmp"},
+			})},
+			want: []string{" dir dir", "a.tmp file[*.tmp] -", "c file -", "lost+found dir[lost+found] -", "b.tmp file[*.tmp] dir", "b.tmp/x - file"},
 		},
 		"a bound shows the upper levels": {
 			source:  map[string][]string{"/top/": {"a/", "b/"}, "/top/a/": {"d/", "e/"}, "/top/a/d/": {"x"}, "/top/b/": {"x", "f/"}},

@@ -21,6 +21,7 @@ const (
 type walker struct {
 	tops    []Folder
 	rules   Rules
+	show    bool          // what the rules leave out at the source
 	slots   chan struct{} // a place for each request
 	group   sync.WaitGroup
 	begun   int     // nodes of pending that are being listed
@@ -48,12 +49,13 @@ type row struct {
 	kind     Kind
 	size     int64
 	modified int64 // seconds since 1970; 0 if it is not known
+	rule     *rule // that leaves it out; nil if none does
 }
 
 func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error] {
 	return func(yield func(Pair, error) bool) {
 		inner, cancel := context.WithCancel(ctx)
-		w := &walker{tops: tops, rules: o.Rules, slots: make(chan struct{}, atOnce)}
+		w := &walker{tops: tops, rules: o.Rules, show: o.Excluded, slots: make(chan struct{}, atOnce)}
 		defer w.group.Wait()
 		defer cancel()
 		first := &node{sides: make([]*side, len(tops))}
@@ -165,15 +167,16 @@ func (w *walker) begin(ctx context.Context, n *node) {
 			select {
 			case w.slots <- struct{}{}:
 				defer func() { <-w.slots }()
-				s.rows, s.entry.Err = rows(ctx, w.tops[i], n.path, rules)
+				s.rows, s.entry.Err = rows(ctx, w.tops[i], n.path, rules, w.show && i == 0)
 			case <-ctx.Done():
 			}
 		})
 	}
 }
 
-// rows lists one folder, without what the rules leave out.
-func rows(ctx context.Context, top Folder, path string, rules Rules) ([]row, error) {
+// rows lists one folder. What the rules leave out is only in it if it is to be
+// shown.
+func rows(ctx context.Context, top Folder, path string, rules Rules, show bool) ([]row, error) {
 	if path != "" {
 		path = "/" + path
 	}
@@ -190,7 +193,10 @@ func rows(ctx context.Context, top Folder, path string, rules Rules) ([]row, err
 			return nil, ErrTooMany
 		}
 		r := rowOf(e)
-		if rules.Take(r.name, r.kind == Dir) {
+		if d := rules.decides(r.name, r.kind == Dir); d >= 0 && !rules[d].include {
+			r.rule = &rules[d]
+		}
+		if r.rule == nil || show {
 			all = append(all, r)
 		}
 	}
@@ -258,7 +264,7 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 			}
 			e := r.entry(child.path)
 			// Globus leaves alone what stands where the source has a link.
-			if r.kind == Dir && (i != 1 || m.rows[0] == nil || m.rows[0].kind != Link) {
+			if r.kind == Dir && r.rule == nil && (i != 1 || m.rows[0] == nil || m.rows[0].kind != Link) {
 				child.sides[i], folder = newSide(e), true
 			} else {
 				child.leaves[i] = &e
@@ -275,6 +281,9 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 
 func (r row) entry(path string) Entry {
 	e := Entry{Path: path, Kind: r.kind, Size: r.size}
+	if r.rule != nil {
+		e.Rule = &r.rule.text
+	}
 	if r.modified != 0 {
 		e.Modified = time.Unix(r.modified, 0).UTC()
 	}
