@@ -130,8 +130,8 @@ func (r *run) requestCancel(ctx context.Context, other *ledger.Run) error {
 // takeUp ends an earlier run of the job that was left by its start, where no
 // scheduler does: what it has begun is followed to its end, and a scheduled
 // occurrence that was not begun is done. Nobody asks again for another key of
-// which nothing was submitted, so that is canceled, as is what the policy
-// replaces. It reports whether the run is over.
+// which nothing was submitted, so that is canceled, unless an operator has asked
+// for it; so is what the policy replaces. It reports whether the run is over.
 func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err error) {
 	if r.rec.Scheduled || time.Now().Before(other.LeaseUntil) {
 		return false, nil
@@ -142,7 +142,7 @@ func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err err
 		if err != nil {
 			return false, unusable(err)
 		}
-		at, cancel = other.Claimed, cancel || len(sent) == 0
+		at, cancel = other.Claimed, cancel || len(sent) == 0 && !other.Again
 	}
 	if cancel {
 		if err := r.requestCancel(ctx, other); err != nil {

@@ -82,3 +82,27 @@ func TestRunThatSomebodyWorksOnKeepsTheNextStartOut(t *testing.T) {
 		time.Sleep(time.Minute)
 	})
 }
+
+// An operator's "runs retry" is somebody who asks for the run, although nothing
+// was submitted for it.
+func TestRunThatIsWantedAgainIsDoneByTheNextStart(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Path: idPath, Status: 403, Body: `{"code": "PermissionDenied"}`})
+		one := b.process("one")
+		o := b.order()
+		o.Key = "manual:one"
+		r, err := one.record(t.Context(), o)
+		if err != nil || r.State != ledger.Failed {
+			t.Fatalf("got %+v, %v, want it failed", r, err)
+		}
+		if err := one.ledger.Retry(t.Context(), r.Run); err != nil {
+			t.Fatal(err)
+		}
+		b.ClearFaults()
+		o.Key = "manual:two"
+		if r, err := b.process("two").record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
+			t.Errorf("got %+v, %v, want success", r, err)
+		}
+		b.wantRuns("nightly manual:one succeeded", "nightly manual:two succeeded")
+	})
+}
