@@ -101,9 +101,12 @@ func (e *Error) NotFound() bool {
 
 // Overlap reports whether a submission was refused because an unfinished task
 // has the same collections and paths. If the submission was sent before, that
-// task may be its own.
+// task may be its own. A conflict that another request meets, or that has another
+// code, is not one.
 func (e *Error) Overlap() bool {
-	return e.Method == http.MethodPost && e.Status == http.StatusConflict && e.last() == "Conflict"
+	_, resource, _ := strings.Cut(strings.TrimPrefix(e.Path, "/"), "/")
+	submission := e.Method == http.MethodPost && (resource == "transfer" || resource == "delete")
+	return submission && e.Status == http.StatusConflict && e.last() == "Conflict"
 }
 
 // Backlog reports whether the identity has as many unfinished tasks as the

@@ -67,7 +67,7 @@ func TestErrorsFallIntoClasses(t *testing.T) {
 		"no such path at a collection":     {502, `{"code": "ExternalError.DirListingFailed.NotFound"}`, "NotFound CollectionFailed"},
 		"no permission at a collection":    {502, `{"code": "ExternalError.MkdirFailed.PermissionDenied"}`, "PermissionDenied CollectionFailed"},
 		"wrong method":                     {405, `{"code": "ClientError.BadMethod"}`, ""},
-		"identical paths":                  {409, `{"code": "Conflict"}`, "Overlap"},
+		"a state that is in the way":       {409, `{"code": "Conflict"}`, ""},
 		"backlog":                          {409, `{"code": "ClientError.Conflict.TooManyPendingJobs"}`, "Backlog"},
 		"backlog with a status of its own": {429, `{"code": "ClientError.Conflict.TooManyPendingJobs"}`, "Backlog"},
 		"offline at submission":            {409, `{"code": "GCDisconnectedException"}`, "CollectionFailed"},
@@ -95,10 +95,34 @@ func TestErrorsFallIntoClasses(t *testing.T) {
 	}
 }
 
-func TestConflictOfAQuestionIsNoOverlap(t *testing.T) {
-	_, err := serve(reply(409, `{"code": "Conflict"}`)).Task(t.Context(), "t1")
-	if e, ok := errors.AsType[*transfer.Error](err); !ok || e.Overlap() {
-		t.Errorf("got %#v, want a *transfer.Error that is no overlap", err)
+func TestOnlyTheConflictOfASubmissionIsAnOverlap(t *testing.T) {
+	submit := func(doc transfer.Document) func(*transfer.Client) error {
+		return func(c *transfer.Client) error {
+			_, err := c.Submit(t.Context(), doc)
+			return err
+		}
+	}
+	head := transfer.Header{SubmissionID: "s1"}
+	tests := map[string]struct {
+		code string
+		call func(*transfer.Client) error
+		want bool
+	}{
+		"a transfer":               {"Conflict", submit(&transfer.Transfer{Header: head}), true},
+		"a delete":                 {"ClientError.Conflict", submit(&transfer.Delete{Header: head}), true},
+		"without a code":           {"", submit(&transfer.Transfer{Header: head}), false},
+		"not supported":            {"NotSupported", submit(&transfer.Transfer{Header: head}), false},
+		"a cancel of an old task":  {"Conflict", func(c *transfer.Client) error { _, err := c.CancelTask(t.Context(), "t1"); return err }, false},
+		"the question for a task":  {"Conflict", func(c *transfer.Client) error { _, err := c.Task(t.Context(), "t1"); return err }, false},
+		"a folder named as a task": {"Conflict", func(c *transfer.Client) error { _, err := c.Mkdir(t.Context(), "transfer", "/a"); return err }, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := tt.call(serve(reply(409, `{"code": "`+tt.code+`"}`)))
+			if e, ok := errors.AsType[*transfer.Error](err); !ok || e.Overlap() != tt.want {
+				t.Errorf("got %#v, want a *transfer.Error that is an overlap: %t", err, tt.want)
+			}
+		})
 	}
 }
 

@@ -112,8 +112,8 @@ func (a *attempts) unclear(err error) bool {
 	switch {
 	case a.written.Load() > a.answered.Load(): // an earlier attempt got no answer
 		return true
-	case e.Overlap() && a.written.Load() > 1: // maybe with the task of an earlier attempt
-		return true
+	case e.Status == http.StatusConflict && a.written.Load() > 1 && !e.Backlog() && !e.CollectionFailed():
+		return true // whatever its code, it may be about the task of an earlier attempt
 	case e.Status == http.StatusServiceUnavailable: // it refused before it looked
 		return false
 	}

@@ -172,6 +172,8 @@ func TestSubmissionThatMayHaveTakenEffectIsUnclear(t *testing.T) {
 		"no answer, then conflict":      {[]string{unanswered, conflict}, true, 409},
 		"bad gateway":                   {[]string{raw("502 Bad Gateway", "<html>")}, true, 502},
 		"bad gateway, then conflict":    {[]string{raw("502 Bad Gateway", ""), conflict}, true, 409},
+		"bad gateway, another conflict": {[]string{raw("502 Bad Gateway", ""), raw("409 Conflict", `{"code": "SomethingNew"}`)}, true, 409},
+		"bad gateway, then a backlog":   {[]string{raw("502 Bad Gateway", ""), raw("409 Conflict", `{"code": "ClientError.Conflict.TooManyPendingJobs"}`)}, false, 409},
 		"internal error":                {[]string{raw("500 Internal Server Error", "")}, true, 500},
 		"answer broken off":             {[]string{"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{\"task_"}, true, 200},
 		"answer of a captive portal":    {[]string{raw("200 OK", "<html>")}, true, 200},
