@@ -53,7 +53,7 @@ func (w *watcher) failed(ctx context.Context) *Failure {
 		if state != "" {
 			what += ", and was last seen " + state
 		}
-		if last != nil {
+		if last != nil && fault.OfTask(cause).Next == "" { // else it was held, and that is what has to be ended
 			cause = last.Code
 		}
 		return &Failure{Kind: fault.TimedOut, TaskID: t.TaskID, Code: "EXPIRED", state: ledger.TimedOut, Message: advised(what+its, cause)}

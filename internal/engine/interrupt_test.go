@@ -211,17 +211,32 @@ const askTime = 3 * time.Second
 func TestDeadlineOfATaskSaysWhatItWasDoing(t *testing.T) {
 	tests := map[string]struct {
 		disturb globussim.Disturbance
-		says    string
+		source  string
+		says    []string
 	}{
-		"suspended": {globussim.Disturbance{Action: globussim.SuspendTask}, "last seen suspended by Globus: its credentials"},
-		"stalled":   {globussim.Disturbance{Action: globussim.StallTask}, "last seen without progress for "},
+		"suspended": {
+			globussim.Disturbance{Action: globussim.SuspendTask},
+			"/data/",
+			[]string{"last seen suspended by Globus: its credentials", "renew the credentials or the consent"},
+		},
+		"stalled": {globussim.Disturbance{Action: globussim.StallTask}, "/data/", []string{"last seen without progress for "}},
+		"retrying": {
+			globussim.Disturbance{},
+			"/missing.txt",
+			[]string{"last seen retrying for ", "its last error was FILE_NOT_FOUND", "check that the path exists"},
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
-				b.disturb(tt.disturb)
-				r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.ActiveDeadline = 2 * time.Hour }))
-				contains(t, failure(t, r, fault.TimedOut).Message, "was not done by its deadline", tt.says)
+				if tt.disturb.Action != "" {
+					b.disturb(tt.disturb)
+				}
+				r := b.run(t.Context(), b.order(func(j *jobs.Job) {
+					paths(tt.source, "/copy"+tt.source)(j)
+					j.ActiveDeadline, j.On.Hopeless = 2*time.Hour, jobs.Wait
+				}))
+				contains(t, failure(t, r, fault.TimedOut).Message, append(tt.says, "was not done by its deadline")...)
 			})
 		})
 	}
