@@ -138,7 +138,7 @@ func TestHopelessTaskIsGivenTimeByWhatItHasMoved(t *testing.T) {
 		from, to time.Duration // from the submission to the end
 	}{
 		"nothing yet":       {paths("/missing.txt", "/missing.txt"), 10 * time.Second, 20 * time.Second},
-		"something already": {moving(), 60 * time.Second, 90 * time.Second},
+		"something already": {moving(), 60 * time.Second, 100 * time.Second},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
