@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -14,6 +15,9 @@ import (
 // look looks at a path of the jobs' next occurrence.
 func (c *collection) look(ctx context.Context, u *use) []Finding {
 	entry, err := c.stat(ctx, u)
+	if found := u.filesOntoFolder(ctx, err == nil && (u.isFolder || entry == plainFolder)); found != nil {
+		return found
+	}
 	e, refused := errors.AsType[*transfer.Error](err)
 	switch {
 	case refused && e.Code == "OperationPaused":
@@ -46,6 +50,27 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 	return []Finding{Good(u.text(entry))}
 }
 
+// filesOntoFolder finds files that are copied to the path of a folder, which
+// Globus does not do: one that exists, or a path that ends in /.
+func (u *use) filesOntoFolder(ctx context.Context, exists bool) (found []Finding) {
+	if !exists && !strings.HasSuffix(u.path, "/") {
+		return nil
+	}
+	for _, o := range u.from {
+		entry, err := o.collection.globus.Client.Stat(ctx, o.collection.id, o.path)
+		if err != nil || entry.Type != "file" {
+			continue // what is wrong with it is found at the source
+		}
+		what := "is a folder"
+		if !exists {
+			what = "ends in / and so names a folder"
+		}
+		found = append(found, Bad(fault.Refused, fmt.Sprintf("%s: %s, and %s is a file, which would not be copied (%s)", u.path, what, o.path, o.job),
+			"name the destination of a file with its file name: "+strings.TrimSuffix(u.path, "/")+"/"+path.Base(o.path)))
+	}
+	return found
+}
+
 // text puts the path before, and the jobs behind, what was seen.
 func (u *use) text(seen string) string {
 	return fmt.Sprintf("%s: %s (%s)", u.path, seen, strings.Join(u.jobs, ", "))
@@ -59,7 +84,7 @@ func (c *collection) stat(ctx context.Context, u *use) (string, error) {
 		case err != nil:
 			return "", err
 		case entry.Type == "dir":
-			return "a folder", nil
+			return plainFolder, nil
 		}
 		return fmt.Sprintf("a %s of %d bytes", strings.ReplaceAll(entry.Type, "_", " "), entry.Size), nil
 	}
@@ -85,6 +110,7 @@ func (c *collection) stat(ctx context.Context, u *use) (string, error) {
 
 // The folders that stat tells apart.
 const (
+	plainFolder    = "a folder"
 	someFolder     = "a folder that can be listed"
 	emptyFolder    = "an empty folder"
 	filteredFolder = "a folder without a file that the filter rules let through"

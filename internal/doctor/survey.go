@@ -39,6 +39,13 @@ type use struct {
 	optional  bool   // it need not exist
 
 	rules []transfer.FilterRule // what is copied of a source
+	from  []origin              // of a destination, as far as files may be copied to it
+}
+
+// An origin is where something is copied from that may be a file.
+type origin struct {
+	collection *collection
+	path, job  string
 }
 
 // maxPaths is how many paths of one step are looked at.
@@ -83,10 +90,14 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 	case step.Transfer != nil:
 		t := step.Transfer
 		// Even if only a manifest knows the paths, the collections are looked at.
-		s.collection(t.SourceEndpoint)
+		src := s.collection(t.SourceEndpoint)
 		s.collection(t.DestinationEndpoint)
 		for i, item := range t.Items[:min(len(t.Items), maxPaths)] {
 			whole := step.Manifest != "" || item.Recursive != nil && *item.Recursive
+			var from []origin
+			if !whole && !strings.HasSuffix(item.SourcePath, "/") {
+				from = []origin{{src, item.SourcePath, j.Name}}
+			}
 			s.add(j, t.SourceEndpoint, use{
 				role: source, path: item.SourcePath, changes: changes(raw.Transfer.Items[i].SourcePath),
 				isFolder: whole || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser,
@@ -96,6 +107,7 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 			s.add(j, t.DestinationEndpoint, use{
 				role: destination, path: item.DestinationPath, changes: changes(raw.Transfer.Items[i].DestinationPath),
 				isFolder: whole || strings.HasSuffix(item.DestinationPath, "/"), localUser: t.DestinationLocalUser,
+				from: from,
 			})
 		}
 	case step.Delete != nil:
@@ -129,13 +141,14 @@ func (s *surveyor) collection(id string) *collection {
 func (s *surveyor) add(j *jobs.Job, id string, u use) {
 	c := s.collection(id)
 	for _, known := range c.uses {
-		if known.role != u.role || known.path != u.path || known.localUser != u.localUser || !slices.Equal(known.rules, u.rules) {
+		if known.role != u.role || known.path != u.path || known.isFolder != u.isFolder || known.localUser != u.localUser ||
+			!slices.Equal(known.rules, u.rules) {
 			continue
 		}
 		known.guarded = known.guarded || u.guarded
 		known.optional = known.optional && u.optional
 		known.changes = known.changes && u.changes
-		known.isFolder = known.isFolder || u.isFolder
+		known.from = append(known.from, u.from...)
 		if !slices.Contains(known.jobs, j.Name) {
 			known.jobs = append(known.jobs, j.Name)
 		}

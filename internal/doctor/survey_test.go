@@ -45,6 +45,23 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 			[]string{"error source lab: /data/a.txt/b/: ExternalError.DirListingFailed.NotDirectory: Error (DirListing) Endpoint: lab (" + labID +
 				") File: /data/a.txt/b Message: NotDirectory (a) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
 		},
+		"a file that another job takes for a folder": {
+			`a: {transfer: {source: "lab:/data/a.txt", destination: "vault:/x"}}` + "\n" +
+				`  b: {transfer: {source: "lab:/data/a.txt", destination: "vault:/y", recursive: true}}`, nil,
+			[]string{"error source lab: /data/a.txt: ExternalError.DirListingFailed.NotDirectory: Error (DirListing) Endpoint: lab (" + labID +
+				") File: /data/a.txt Message: NotDirectory (b) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
+		},
+		"a file onto a folder": {
+			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x/"}}, {transfer: {source: "lab:/data/a.txt", destination: "lab:/data"}}]}`, nil,
+			[]string{"error destination lab: /data: is a folder, and /data/a.txt is a file, which would not be copied (a) → name the destination of a file with its file name: /data/a.txt exit refused"},
+		},
+		"a file to a path that ends in /": {
+			`a: {transfer: {source: "lab:/data/a.txt", destination: "vault:/x/"}}`, nil,
+			[]string{"error destination vault: /x/: ends in / and so names a folder, and /data/a.txt is a file, which would not be copied (a) → name the destination of a file with its file name: /x/a.txt exit refused"},
+		},
+		"a folder whose path ends in / only at the destination": {
+			`a: {transfer: {source: "lab:/data", destination: "vault:/x/"}}`, nil, nil,
+		},
 		"something to delete that is missing": {
 			`a: {delete: {collection: lab, paths: ["/missing/"], recursive: true}}`, nil,
 			[]string{"error deletion lab: /missing/: is not there (a) → check that the path exists, and that it is spelled as on the collection code ClientError.NotFound exit refused"},
