@@ -50,10 +50,11 @@ func (s *source) transfer(d *draft, n ast.Node, field string) Step {
 		return step
 	}
 	var r route
-	if s.has(field + ".items") {
+	switch {
+	case s.has(field + ".items"):
 		s.not(field, "items", "source", "destination", "manifest", "recursive", "external_checksum", "checksum_algorithm", "items_per_task")
 		s.transferItems(d, &doc, &r, field)
-	} else {
+	case !s.tried(field + ".items"):
 		s.ends(d, &doc, &r, n, field, single)
 	}
 	if s.has(field + ".manifest") {
@@ -61,7 +62,7 @@ func (s *source) transfer(d *draft, n ast.Node, field string) Step {
 		if step.ItemsPerTask == 0 {
 			step.ItemsPerTask = defaultItemsPerTask
 		}
-	} else if s.has(field + ".items_per_task") {
+	} else if s.has(field+".items_per_task") && !s.tried(field+".manifest") {
 		s.problem(s.marks[field+".items_per_task"], field+".items_per_task", "there is no manifest to split")
 	}
 	if r.from != nil && r.to != nil {
@@ -130,7 +131,7 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 		at := field + "." + fault.key
 		s.problem(s.marks[at], at, "%s", fault.msg)
 	}
-	if item.ChecksumAlgorithm != "" && item.ExternalChecksum == "" && !s.has(field+".external_checksum") {
+	if item.ChecksumAlgorithm != "" && item.ExternalChecksum == "" && !s.tried(field+".external_checksum") {
 		s.problem(s.marks[field+".checksum_algorithm"], field+".checksum_algorithm", "there is no external_checksum that it could be about")
 	}
 	if !ok || !ok2 || r.from == nil || r.to == nil {
@@ -163,9 +164,9 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 // tristate reads true or false, where not to say it is a third way.
 func (s *source) tristate(to **bool) decoder {
 	return func(n ast.Node, field string) {
-		var b bool
-		s.flag(&b)(n, field)
-		*to = &b
+		if b, ok := s.boolean(n, field); ok {
+			*to = &b
+		}
 	}
 }
 

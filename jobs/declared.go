@@ -22,10 +22,12 @@ func (s *source) collection(to **declared) decoder {
 }
 
 // find returns the collection of a name. One with a problem of its own is not
-// reported a second time.
+// reported a second time, nor are all of them if their key is misspelled.
 func (s *source) find(n ast.Node, field, name string) *declared {
 	p := s.named[name]
 	switch {
+	case p == nil && s.meant["collections"]:
+		return nil
 	case p == nil && uuidPattern().MatchString(strings.ToLower(name)):
 		s.problem(n, field, "a collection needs a short name here; add it to collections")
 		return nil

@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
@@ -117,7 +118,8 @@ func (s *source) exactlyOne(n ast.Node, field string, names ...string) {
 			found = name
 		}
 	}
-	if found == "" && mapping(n) {
+	tried := func(name string) bool { return s.tried(join(field, name)) }
+	if mapping(n) && !slices.ContainsFunc(names, tried) {
 		s.problem(n, field, "want exactly one of %s", among(names))
 	}
 }

@@ -56,13 +56,20 @@ func (s *source) line(to *string) decoder {
 // flag reads true or false.
 func (s *source) flag(to *bool) decoder {
 	return func(n ast.Node, field string) {
-		b, ok := n.(*ast.BoolNode)
-		if !ok {
-			s.wrongType(n, field, "true or false")
-			return
+		if b, ok := s.boolean(n, field); ok {
+			*to = b
 		}
-		*to = b.Value
 	}
+}
+
+// boolean returns the truth value that n is.
+func (s *source) boolean(n ast.Node, field string) (is, ok bool) {
+	b, ok := n.(*ast.BoolNode)
+	if !ok {
+		s.wrongType(n, field, "true or false")
+		return false, false
+	}
+	return b.Value, true
 }
 
 // integer returns the number that n is.

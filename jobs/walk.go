@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"cmp"
 	"fmt"
 	"iter"
 	"maps"
@@ -25,8 +24,10 @@ type source struct {
 	name  string
 	lines []string
 
-	// marks are the values by field, for checks that come later.
+	// marks are the values by field, for checks that come later, and meant are
+	// the fields that misspelled keys were probably meant to be.
 	marks    map[string]ast.Node
+	meant    map[string]bool
 	jobsNode ast.Node
 	job      string // name of the job that is read
 	env      map[string]string
@@ -34,7 +35,7 @@ type source struct {
 }
 
 func newSource(p *parser, src Source) *source {
-	s := &source{parser: p, name: src.Name, marks: map[string]ast.Node{}, env: map[string]string{}}
+	s := &source{parser: p, name: src.Name, marks: map[string]ast.Node{}, meant: map[string]bool{}, env: map[string]string{}}
 	s.defaults.transfer.VerifyChecksum = true
 	return s
 }
@@ -132,7 +133,12 @@ func (s *source) object(n ast.Node, field string, decoders keys) {
 		at := join(field, name)
 		decode, ok := decoders[name]
 		if !ok {
-			s.problem(key, at, "unknown key %q%s", name, hint(name, decoders))
+			help := "possible are " + strings.Join(slices.Sorted(maps.Keys(decoders)), ", ")
+			if other := nearest(name, decoders); other != "" {
+				help = "did you mean " + other + "?"
+				s.meant[join(field, other)] = true
+			}
+			s.problem(key, at, "unknown key %q, %s", name, help)
 			continue
 		}
 		s.marks[at] = value
@@ -140,14 +146,12 @@ func (s *source) object(n ast.Node, field string, decoders keys) {
 	}
 }
 
-// hint helps with an unknown key.
-func hint(name string, decoders keys) string {
-	known := slices.Sorted(maps.Keys(decoders))
-	other, ok := otherNames[name]
-	if ok && decoders[other] != nil {
-		return ", did you mean " + other + "?"
+// nearest returns the key that an unknown one was probably meant to be, or "".
+func nearest(name string, decoders keys) string {
+	if other := otherNames[name]; decoders[other] != nil {
+		return other
 	}
-	return cmp.Or(spelling.Hint(name, known...), ", possible are "+strings.Join(known, ", "))
+	return spelling.Nearest(name, slices.Sorted(maps.Keys(decoders)))
 }
 
 // otherNames are names that other programs have for the same thing.
@@ -164,9 +168,12 @@ var otherNames = map[string]string{
 // has reports whether a field was given.
 func (s *source) has(field string) bool { return s.marks[field] != nil }
 
+// tried reports whether a field was given, be it with a misspelled key.
+func (s *source) tried(field string) bool { return s.has(field) || s.meant[field] }
+
 // require reports a key that is missing in n.
 func (s *source) require(n ast.Node, field, key, want string) {
-	if mapping(n) && !s.has(join(field, key)) {
+	if mapping(n) && !s.tried(join(field, key)) {
 		s.problem(n, field, "the key %q is missing, %s", key, want)
 	}
 }

@@ -94,6 +94,47 @@ func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
 	}
 }
 
+// Whoever made one mistake must not have to find out which of several problems
+// is the cause of the others.
+func TestOneMistakeIsOneProblem(t *testing.T) {
+	const good = `{transfer: {source: "lab:/a/", destination: "vault:b/"}}`
+	tests := map[string]struct{ job, wrong, right string }{
+		"a truth value of YAML 1.1":    {`{transfer: {source: "lab:/a/", destination: "vault:b/", recursive: yes}}`, "yes", "true"},
+		"the same of one item":         {`{transfer: {items: [{source: "lab:/a/", destination: "vault:b/", recursive: on}]}}`, "on", "true"},
+		"the same beside a filter":     {`{transfer: {source: "lab:/a", destination: "vault:b", recursive: yes, filter_rules: [{name: x}]}}`, "yes", "true"},
+		"the same of a delete":         {`{delete: {collection: lab, paths: [/a/], recursive: yes}}`, "yes", "true"},
+		"a collection, as the source":  {`{transfer: {source: "vaul:a/", destination: "lab:/b/"}}`, "vaul", "vault"},
+		"a collection, to be mirrored": {`{transfer: {source: "lab:/a/", destination: "vaul:b/", delete_destination_extra: true}}`, "vaul", "vault"},
+		"a collection of a delete":     {`{delete: {collection: vaul, paths: [a/], recursive: true}}`, "vaul", "vault"},
+		"a collection of a mkdir":      {`{steps: [{mkdir: {collection: vaul, path: a/}}]}`, "vaul", "vault"},
+		"transfer":                     {`{transfr: {source: "lab:/a/", destination: "vault:b/"}}`, "transfr", "transfer"},
+		"transfer, as a step":          {`{steps: [{transfr: {source: "lab:/a/", destination: "vault:b/"}}]}`, "transfr", "transfer"},
+		"source":                       {`{transfer: {sorce: "lab:/a/", destination: "vault:b/"}}`, "sorce", "source"},
+		"destination, of another tool": {`{transfer: {source: "lab:/a/", dst: "vault:b/"}}`, "dst", "destination"},
+		"items":                        {`{transfer: {itms: [{source: "lab:/a/", destination: "vault:b/"}]}}`, "itms", "items"},
+		"manifest":                     {`{transfer: {manifst: m.tsv, items_per_task: 5, source: "lab:/a/", destination: "vault:b/"}}`, "manifst", "manifest"},
+		"external_checksum":            {`{transfer: {source: "lab:/a", destination: "vault:b", external_checksm: abc, checksum_algorithm: md5}}`, "external_checksm", "external_checksum"},
+		"collection":                   {`{delete: {colection: lab, paths: [/a/], recursive: true}}`, "colection", "collection"},
+		"paths":                        {`{delete: {collection: lab, path: [/a/], recursive: true}}`, "path", "paths"},
+		"collections":                  {good, "collections", ""},
+		"jobs":                         {good, "jobs", ""},
+		"version":                      {good, "version", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			text := "version: 1\ncollections:\n  lab: " + labID + "\n  vault: {id: " + labID + ", path: /v/}\njobs:\n  a: " + tt.job + "\n"
+			if tt.right == "" { // a key of the file loses its first letter
+				text, tt.right = strings.Replace(text, tt.wrong+":", tt.wrong[1:]+":", 1), tt.wrong
+				tt.wrong = tt.wrong[1:]
+			}
+			_, err := parseText(text)
+			if problems := jobs.Problems(err); len(problems) != 1 || !strings.Contains(problems[0].Msg, tt.wrong) || !strings.Contains(problems[0].Msg, tt.right) {
+				t.Errorf("got\n%v\nwant one problem, with %s and %s", err, tt.wrong, tt.right)
+			}
+		})
+	}
+}
+
 // nested is a mapping in a mapping, and so on.
 func nested(depth int) string {
 	var b strings.Builder
