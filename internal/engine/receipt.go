@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -57,14 +58,15 @@ func (p *part) snapshot(ctx context.Context) error {
 	}
 	listed := time.Now()
 	name := rand.Text()
-	files, unlisted, err := p.list(ctx, doc, l.WriteText(ctx, kept.ID, name))
+	seen, err := p.list(ctx, doc, l.WriteText(ctx, kept.ID, name))
 	if err == nil {
 		err = l.KeepSnapshot(ctx, p.run.journal.holder, kept.ID, name, listed)
 	}
+	_, unreadable := errors.AsType[*unreadableError](err)
 	switch {
 	case errors.Is(err, ledger.ErrExists):
 		return nil // the snapshot of an earlier start stays
-	case errors.Is(err, ledger.ErrLost):
+	case errors.Is(err, ledger.ErrLost), unreadable:
 		return err
 	case err != nil && ctx.Err() != nil:
 		return err
@@ -72,7 +74,7 @@ func (p *part) snapshot(ctx context.Context) error {
 		p.run.log.Warn("the source could not be listed before the submission, so that the receipt proves less", "err", err)
 		return nil
 	}
-	p.run.log.Info("source listed for the receipt", "files", files, "folders_not_listed", unlisted, "elapsed", time.Since(listed))
+	seen.logTo(p.run.log.With("elapsed", time.Since(listed)))
 	return sleep(ctx, settling)
 }
 
@@ -82,24 +84,73 @@ func (p *part) beginReceipt(ctx context.Context) (*ledger.Receipt, error) {
 	})
 }
 
+// An inventory is what a listing of the source has found.
+type inventory struct {
+	files    int
+	unlisted int   // paths that could not be listed
+	first    error // why the first of them could not
+}
+
+// logTo logs what was found.
+func (i *inventory) logTo(log *slog.Logger) {
+	switch {
+	case i.unlisted > 0:
+		log.Warn("a part of the source could not be listed, so that the receipt proves less", "files", i.files, "paths_not_listed", i.unlisted, "err", i.first)
+	case i.files == 0:
+		log.Warn("the source has no files, so the receipt will have none")
+	default:
+		log.Info("source listed for the receipt", "files", i.files)
+	}
+}
+
 // list writes down the files that the items of a document have at the source. A
-// folder that cannot be listed is counted: of its files nothing is proven.
-func (p *part) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCloser) (files, unlisted int, err error) {
+// path that cannot be listed is counted: of its files nothing is proven.
+func (p *part) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCloser) (seen inventory, err error) {
 	for f, err := range p.run.engine.files(ctx, doc, false) {
 		switch {
 		case err != nil:
-			return files, unlisted, err
+			return seen, err
 		case f.entry.Err != nil:
-			unlisted++
+			if err := p.unreadable(doc, f); err != nil {
+				return seen, err
+			}
+			if seen.unlisted++; seen.unlisted == 1 {
+				seen.first = fmt.Errorf("list %s: %w", f.source, f.entry.Err)
+			}
 		case f.entry.Kind == tree.File:
-			files++
+			seen.files++
 			found := &proof.Found{Path: f.source, Size: f.entry.Size, Modified: f.entry.Modified}
 			if err := proof.Append(to, proof.Row{Found: found}); err != nil {
-				return files, unlisted, err
+				return seen, err
 			}
 		}
 	}
-	return files, unlisted, to.Close()
+	return seen, to.Close()
+}
+
+// An unreadableError is why nothing can be copied from a source.
+type unreadableError struct{ error }
+
+// Unwrap returns the cause.
+func (e *unreadableError) Unwrap() error { return e.error }
+
+// unreadable returns the error with which a run ends because a path of its
+// source could not be listed, or nil if it goes on: the path is one of many, may
+// be left out, or the job waits for it.
+func (p *part) unreadable(doc *transfer.Transfer, f located) error {
+	err := f.entry.Err
+	e, ok := errors.AsType[*transfer.Error](err)
+	switch kind := fault.Of(err).Kind; {
+	case kind == fault.Credentials: // all else would be refused as well
+	case kind != fault.Refused || !ok || f.entry.Path != "" || doc.SkipSourceErrors || p.run.job.On.Hopeless != jobs.Cancel:
+		return nil
+	case e.NotFound() && !strings.HasPrefix(e.Code, "Endpoint"):
+		return &unreadableError{&Failure{
+			Kind: fault.Refused, Code: e.Code, state: ledger.Failed,
+			Message: advised(fmt.Sprintf("the source %s does not exist on collection %s, and nothing was submitted", f.source, doc.SourceEndpoint), "FILE_NOT_FOUND"),
+		}}
+	}
+	return &unreadableError{fmt.Errorf("list the source %s: %w", f.source, err)}
 }
 
 // A located entry is one of a listing, with the paths that it has, or belongs

@@ -261,13 +261,112 @@ func TestListingThatIsYoungerThanTheTaskIsLeftOut(t *testing.T) {
 	})
 }
 
-func TestSourceThatCannotBeListedIsCopiedAllTheSame(t *testing.T) {
+func TestSourceThatCannotBeListedInPartIsCopiedAllTheSame(t *testing.T) {
+	lsPath := "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/ls"
+	refused := globussim.Fault{Path: lsPath, Status: 403, Code: "EndpointPermissionDenied"}
+	tests := map[string]struct {
+		fault globussim.Fault
+		job   func(*jobs.Job)
+		found []string
+	}{
+		"a folder below":          {globussim.Fault{Path: lsPath, Skip: 1, Status: 403, Code: "EndpointPermissionDenied"}, accounted, []string{"found /data/a.txt 10"}},
+		"a service that is away":  {globussim.Fault{Path: lsPath, Status: 502, Code: "ExternalError.DirListingFailed.GCDisconnected"}, accounted, nil},
+		"a job that waits for it": {refused, func(j *jobs.Job) { accounted(j); j.On.Hopeless = jobs.Wait }, nil},
+		"a job that does without": {refused, func(j *jobs.Job) {
+			accounted(j)
+			j.Steps[0].Transfer.SkipSourceErrors, j.AllowSkipped = true, true
+		}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				if err := os.Mkdir(filepath.Join(b.lab, "data", "sub"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				b.Fail(tt.fault)
+				if r, err := b.process("one").record(t.Context(), b.order(tt.job)); err != nil || r.State != ledger.Succeeded || r.Err != nil {
+					t.Fatalf("got %+v, %v", r, err)
+				}
+				b.wantReceipts(slices.Concat(whole[:2], tt.found, whole[3:]))
+				if got := b.log.values(t, "a part of the source could not be listed, so that the receipt proves less", "level"); !slices.Equal(got, []string{"WARN"}) {
+					t.Errorf("logged %q, want one warning", got)
+				}
+			})
+		})
+	}
+}
+
+func TestSourceThatCannotBeReadEndsTheRunBeforeTheSubmission(t *testing.T) {
+	lsPath := "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/ls"
+	tests := map[string]struct {
+		job   func(*jobs.Job)
+		fault globussim.Fault
+		kind  fault.Kind
+		says  []string
+	}{
+		"no credentials": {
+			accounted, globussim.Fault{Path: tokenPath, Status: 401, Body: `{"error": "invalid_client"}`, Times: -1}, fault.Credentials, []string{"list the source /data/: ", "invalid_client"},
+		},
+		"no credentials any more": {
+			accounted, globussim.Fault{Path: lsPath, Skip: 1, Status: 401, Code: "AuthenticationFailed", Times: -1}, fault.Credentials, []string{"list the source /data/sub: ", "AuthenticationFailed"},
+		},
+		"no permission": {
+			accounted, globussim.Fault{Path: lsPath, Status: 403, Code: "EndpointPermissionDenied"}, fault.Refused, []string{"list the source /data/: ", "EndpointPermissionDenied"},
+		},
+		"no such folder": {
+			func(j *jobs.Job) { paths("/none/", "/copy/")(j); accounted(j) },
+			globussim.Fault{},
+			fault.Refused,
+			[]string{"the source /none/ does not exist on collection " + globussim.CollectionID("lab"), "nothing was submitted", "check that the path exists"},
+		},
+		"no such file": {
+			func(j *jobs.Job) { paths("/none", "/copy")(j); accounted(j) },
+			globussim.Fault{},
+			fault.Refused,
+			[]string{"the source /none does not exist", "check that the path exists"},
+		},
+		"no such collection": {
+			accounted, globussim.Fault{Path: lsPath, Status: 404, Code: "EndpointNotFound"}, fault.Refused, []string{"list the source /data/: ", "EndpointNotFound"},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				if err := os.Mkdir(filepath.Join(b.lab, "data", "sub"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if tt.fault.Path != "" {
+					b.Fail(tt.fault)
+				}
+				o := b.order(tt.job)
+				o.Fresh = true // else an earlier task is asked for first
+				r, err := b.process("one").record(t.Context(), o)
+				if err != nil || r.State != ledger.Failed || fault.Of(r.Err).Kind != tt.kind {
+					t.Fatalf("got %+v, %v, want it failed with %s", r, err, tt.kind)
+				}
+				contains(t, r.Err.Error(), tt.says...)
+				if n := b.requests("GET /submission_id") + b.requests("POST /transfer"); n != 0 {
+					t.Errorf("Globus was asked %d times for more", n)
+				}
+				if got := b.log.values(t, "source listed for the receipt", "level"); len(got) > 0 {
+					t.Error("logged that files were listed")
+				}
+			})
+		})
+	}
+}
+
+func TestEmptySourceIsNotLoggedAsIfItWereFine(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/ls", Status: 403, Code: "EndpointPermissionDenied"})
+		if err := os.Remove(filepath.Join(b.lab, "data", "a.txt")); err != nil {
+			t.Fatal(err)
+		}
 		if r, err := b.process("one").record(t.Context(), b.order(accounted)); err != nil || r.State != ledger.Succeeded {
 			t.Fatalf("got %+v, %v", r, err)
 		}
-		b.wantReceipts(append(slices.Clone(whole[:2]), whole[3]))
+		if got := b.log.values(t, "the source has no files, so the receipt will have none", "level"); !slices.Equal(got, []string{"WARN"}) {
+			t.Errorf("logged %q, want one warning", got)
+		}
 	})
 }
 
