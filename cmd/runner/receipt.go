@@ -213,10 +213,14 @@ func (a *app) exportReceipt(ctx context.Context, l *ledger.Ledger, k *keptReceip
 	default:
 		err = proof.WriteSums(a.stdout, open, strings.TrimSuffix(as, "sum"))
 	}
-	if err != nil {
-		return statusError{fmt.Errorf("export the receipt of run %d: %w", k.Run, err), exitFailed}
+	if err == nil {
+		return nil
 	}
-	return nil
+	advice := ""
+	if e, ok := errors.AsType[*proof.ChecksumError](err); ok && (e.Only+"sum" == asMD5 || e.Only+"sum" == asSHA256) {
+		advice = "; use --as " + e.Only + "sum"
+	}
+	return statusError{fmt.Errorf("export the receipt of run %d: %w%s", k.Run, err, advice), exitFailed}
 }
 
 func (a *app) receiptVerifyCommand() *cobra.Command {

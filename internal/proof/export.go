@@ -12,6 +12,7 @@ import (
 	"io"
 	"iter"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -160,20 +161,35 @@ func copies(r *Reader) iter.Seq2[*Copied, error] {
 	}
 }
 
+// A ChecksumError says that not all copies of a receipt have a checksum by the
+// algorithm that was asked for.
+type ChecksumError struct {
+	Only string // the algorithm that all of them have one by, as BagIt calls it (md5); empty if there is none
+	text string
+}
+
+func (e *ChecksumError) Error() string { return e.text }
+
 // only returns an error unless all copies have a checksum by this algorithm.
 func (f *facts) only(algorithm string) error {
 	want := algorithmName(algorithm)
 	var has []string
+	other := ""
 	for name, n := range f.algorithms {
 		if name != want {
 			has = append(has, fmt.Sprintf("%d by %s", n, cmp.Or(name, "no algorithm")))
+			other = name
 		}
+	}
+	slices.Sort(has)
+	if len(f.algorithms) > 1 {
+		other = ""
 	}
 	switch {
 	case f.withoutPath > 0:
 		return fmt.Errorf("%d copies have no path at the destination: the identity may not see it there", f.withoutPath)
 	case len(has) > 0:
-		return fmt.Errorf("not all of %d copies have a checksum by %s, but %s", f.files, want, strings.Join(has, ", "))
+		return &ChecksumError{other, fmt.Sprintf("not all of %d copies have a checksum by %s, but %s", f.files, want, strings.Join(has, ", "))}
 	}
 	return nil
 }

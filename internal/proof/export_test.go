@@ -164,6 +164,33 @@ func checkBag(t *testing.T, bag, algorithm string) {
 	}
 }
 
+func TestAnotherAlgorithmOfAllCopiesIsKnown(t *testing.T) {
+	by := func(algorithms ...string) proof.Open {
+		var rows []proof.Row
+		for i, a := range algorithms {
+			name := fmt.Sprint(i)
+			rows = append(rows, proof.Row{Copied: &proof.Copied{Source: "/out/" + name, Destination: "/in/" + name, Checksum: "00", Algorithm: a}})
+		}
+		text, _ := write(t, rows, 1, "", nil)
+		return opener(text)
+	}
+	tests := map[string]struct {
+		open proof.Open
+		want string
+	}{
+		"all":  {by("MD5", "MD5"), "md5"},
+		"some": {by("MD5", "SHA1"), ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := proof.WriteSums(io.Discard, tt.open, "sha256")
+			if e, ok := errors.AsType[*proof.ChecksumError](err); !ok || e.Only != tt.want {
+				t.Errorf("got %#v, want a *proof.ChecksumError about %q", err, tt.want)
+			}
+		})
+	}
+}
+
 func TestChecksumsThatAreMissingAreSaid(t *testing.T) {
 	with := func(c proof.Copied) proof.Open {
 		c.Source = "/out/0"
