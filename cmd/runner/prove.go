@@ -10,9 +10,10 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A proofDocument says how many files of a source are proven to be at the
@@ -65,7 +66,7 @@ Nothing is changed. Exit status 3 if a file is not proven.`,
 				if err != nil {
 					return err
 				}
-				return a.prove(ctx, engine.New(globus.transfer, a.log), one, open, limit)
+				return a.prove(ctx, globus.transfer, one, open, limit)
 			})
 		},
 	}
@@ -74,24 +75,30 @@ Nothing is changed. Exit status 3 if a file is not proven.`,
 	return c
 }
 
-func (a *app) prove(ctx context.Context, e *engine.Engine, k *keptReceipt, open proof.Open, limit int) error {
+func (a *app) prove(ctx context.Context, globus *transfer.Client, k *keptReceipt, open proof.Open, limit int) error {
+	found, err := evidence.Gather([]proof.Open{open}, evidence.Options{})
+	if err != nil {
+		return fmt.Errorf("read the receipt of run %d: %w", k.Run, err)
+	}
 	doc := proofDocument{Run: k.Run, Job: k.Job, TaskID: k.task, NotProven: map[string]int64{}, Paths: []provenPath{}}
 	not := int64(0)
-	for j, err := range e.Prove(ctx, open) {
+	for f, err := range found.Files(ctx, globus) {
 		if err != nil {
 			return fmt.Errorf("compare the receipt of run %d with what is there: %w", k.Run, err)
 		}
-		if j.Reason == "" {
+		switch reason := f.Reason(); reason {
+		case "":
 			doc.Proven++
-			continue
-		}
-		not++
-		doc.NotProven[string(j.Reason)]++
-		if len(doc.Paths) < limit {
-			doc.Paths = append(doc.Paths, provenPath{j.Path, string(j.Reason)})
+		case evidence.Excluded: // nobody wanted it to be copied
+		default:
+			not++
+			doc.NotProven[string(reason)]++
+			if len(doc.Paths) < limit {
+				doc.Paths = append(doc.Paths, provenPath{f.Path, string(reason)})
+			}
 		}
 	}
-	err := a.print(doc, func(w io.Writer) {
+	err = a.print(doc, func(w io.Writer) {
 		fmt.Fprintf(w, "%d files at the source are proven to be at the destination, %d are not\n", doc.Proven, not)
 		for _, reason := range slices.Sorted(maps.Keys(doc.NotProven)) {
 			fmt.Fprintf(w, "  %d: %s\n", doc.NotProven[reason], reason)

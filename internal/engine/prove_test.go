@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -37,11 +38,15 @@ func (p *process) proves(t *testing.T) map[string]string {
 		return proof.NewReader(io.MultiReader(p.ledger.ReadText(t.Context(), k.ID, k.Text), strings.NewReader(string(end))))
 	}
 	all := map[string]string{}
-	for j, err := range p.engine.Prove(t.Context(), open) {
+	found, err := evidence.Gather([]proof.Open{open}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, err := range found.Files(t.Context(), p.b.client()) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		all[j.Path] = string(j.Reason)
+		all[f.Path] = string(f.Reason())
 	}
 	return all
 }
@@ -77,6 +82,7 @@ func TestProveJudgesWhatIsThereNow(t *testing.T) {
 		}
 		want := map[string]string{
 			"/data/a.txt": "", "/data/changed": "", "/data/deleted": "", "/data/gone": "", "/data/s/moved on": "", "/single": "",
+			"/data/x.tmp": string(evidence.Excluded),
 		}
 		if d := cmp.Diff(want, p.proves(t)); d != "" {
 			t.Fatalf("right after the copy (-want +got):\n%s", d)
@@ -95,6 +101,7 @@ func TestProveJudgesWhatIsThereNow(t *testing.T) {
 		want = map[string]string{
 			"/data/a.txt": "", "/data/changed": string(proof.Since), "/data/gone": string(proof.Gone),
 			"/data/new": string(proof.NotBefore), "/data/s/moved on": "", "/single": string(proof.OtherThere),
+			"/data/x.tmp": string(evidence.Excluded),
 		}
 		if d := cmp.Diff(want, p.proves(t)); d != "" {
 			t.Errorf("later (-want +got):\n%s", d)

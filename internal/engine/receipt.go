@@ -210,13 +210,10 @@ func (e *Engine) filesOf(ctx context.Context, doc *transfer.Transfer, item trans
 
 // single is the entry of an item that is not a folder.
 func single(found *transfer.Entry, err error) *tree.Entry {
-	switch {
-	case err != nil:
+	if err != nil {
 		return &tree.Entry{Err: err}
-	case found.Type != "file" || found.LinkTarget != "":
-		return &tree.Entry{Kind: tree.Other}
 	}
-	return &tree.Entry{Kind: tree.File, Size: found.Size, Modified: found.LastModified.Time}
+	return tree.EntryOf(found)
 }
 
 // receipt keeps what the task of the present attempt has copied, which has

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A Reason says why a file is not proven. It is empty for one that is.
@@ -34,18 +36,20 @@ const (
 	NotFinished Reason = "was copied by a task whose end is not known"
 )
 
-const (
-	// checksum is the sync level that compares what files hold.
-	checksum = 3
-	// behind is how much the clock of a destination may be behind that of Globus.
-	behind = 2 * time.Second
-)
+// behind is how much the clock of a destination may be behind that of Globus.
+const behind = 2 * time.Second
 
 // A State is what a listing shows of a file.
 type State struct {
 	File     bool // and neither a folder nor a link
 	Size     int64
 	Modified time.Time // zero if it is not known
+}
+
+// Same reports whether two listings show the same: a file that was not written in
+// between.
+func (s State) Same(as State) bool {
+	return s.File == as.File && s.Size == as.Size && s.Modified.Equal(as.Modified)
 }
 
 // A Sight is a file of a source with what stands at its destination, both as
@@ -71,9 +75,10 @@ type Sight struct {
 // listing after it.
 type Judge struct {
 	receipt Receipt
-	skipped bool            // the task has skipped some paths
-	cut     bool            // the list of copies is not whole
-	alike   map[uint64]bool // paths of the receipt that some disks take for one
+	least   transfer.SyncLevel // by which Globus must have compared
+	skipped bool               // the task has skipped some paths
+	cut     bool               // the list of copies is not whole
+	alike   map[uint64]bool    // paths of the receipt that some disks take for one
 	seed    maphash.Seed
 	found   *rowsInOrder
 	copied  *rowsInOrder
@@ -84,8 +89,13 @@ type Judge struct {
 
 // NewJudge returns a Judge by a receipt, which is read to its end first. [Judge.Close]
 // must be called.
-func NewJudge(open Open) (*Judge, error) {
-	j := &Judge{seed: maphash.MakeSeed()}
+//
+// Least is the lowest sync level by which Globus must have compared a copy with
+// its source. With [transfer.SyncChecksum], the copy was verified, or the task
+// compared checksums. With a lower level, copies count that were not verified, as
+// do files that the task left out because it compared them by that level.
+func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
+	j := &Judge{seed: maphash.MakeSeed(), least: least}
 	if err := j.survey(open); err != nil {
 		return nil, err
 	}
@@ -204,7 +214,7 @@ func (j *Judge) File(s Sight) (Reason, error) {
 	if reason := j.wasCopied(s, before, copied); reason != "" {
 		return reason, nil
 	}
-	if !s.Source.File || s.Source.Size != before.Size || !s.Source.Modified.Equal(before.Modified) {
+	if !s.Source.Same(State{true, before.Size, before.Modified}) {
 		return Since, nil
 	}
 	if reason := j.hasLanded(s, before, landed, len(copied) > 0); reason != "" {
@@ -219,12 +229,12 @@ func (j *Judge) wasCopied(s Sight, before *Found, copied []Row) Reason {
 	if len(copied) == 0 {
 		// With this level Globus copies what is not equal, and does not say which
 		// files are: those of which it says nothing else.
-		if level := j.receipt.Options.SyncLevel; level == nil || *level < checksum || j.skipped {
+		if level := j.receipt.Options.SyncLevel; level == nil || *level < int(j.least) || j.skipped {
 			return NotCopied
 		}
 		return ""
 	}
-	if !j.receipt.Options.VerifyChecksum {
+	if !j.receipt.Options.VerifyChecksum && j.least >= transfer.SyncChecksum {
 		return NotVerified
 	}
 	for _, row := range copied {
@@ -253,6 +263,8 @@ func (j *Judge) hasLanded(s Sight, before *Found, landed []Row, copied bool) Rea
 		return NotOurs // somebody was there between the task and the listing
 	case copied && l.Modified.Before(j.receipt.Requested.Add(-behind)):
 		return NotOurs // it came from somewhere else, with an old time
+	case !copied && *j.receipt.Options.SyncLevel == int(transfer.SyncMtime) && l.Modified.Before(before.Modified):
+		return NotOurs // Globus would have copied it again
 	}
 	return ""
 }
@@ -266,7 +278,7 @@ func (j *Judge) isThere(s Sight, landed *Landed) Reason {
 		return Gone
 	case j.alike[j.hash(s.Path)] || j.alike[j.hash(s.Destination)]:
 		return Ambiguous
-	case !s.Copy.File || s.Copy.Size != landed.Size || !s.Copy.Modified.Equal(landed.Modified):
+	case !s.Copy.Same(State{true, landed.Size, landed.Modified}):
 		return OtherThere
 	}
 	return ""

@@ -12,6 +12,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/test/long"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // sealed returns a receipt with another head.
@@ -134,6 +135,60 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 	}
 }
 
+func TestJudgeAcceptsWhatWasComparedLess(t *testing.T) {
+	written := noon.Add(-time.Hour)
+	level := func(n int) func(*proof.Receipt) { return func(r *proof.Receipt) { r.Options.SyncLevel = new(n) } }
+	unverified := func(r *proof.Receipt) { r.Options.VerifyChecksum = false }
+	same := copied("/out/a", "/in/a", 5)
+	tests := map[string]struct {
+		head  func(*proof.Receipt)
+		rows  []proof.Row
+		at    time.Time // of the copy, after the task
+		least [3]proof.Reason
+	}{ // by size, mtime and checksum
+		"copied":                   {level(2), []proof.Row{same}, noon.Add(30 * time.Second), [3]proof.Reason{}},
+		"copied without a check":   {unverified, []proof.Row{same}, noon.Add(30 * time.Second), [3]proof.Reason{"", "", proof.NotVerified}},
+		"equal by checksum":        {level(3), nil, written, [3]proof.Reason{}},
+		"equal by time":            {level(2), nil, written, [3]proof.Reason{"", "", proof.NotCopied}},
+		"equal by time, but older": {level(2), nil, written.Add(-time.Second), [3]proof.Reason{proof.NotOurs, proof.NotOurs, proof.NotCopied}},
+		"equal by size":            {level(1), nil, written.Add(-time.Hour), [3]proof.Reason{"", proof.NotCopied, proof.NotCopied}},
+		"was there":                {level(0), nil, written, [3]proof.Reason{proof.NotCopied, proof.NotCopied, proof.NotCopied}},
+		"overwritten since, by size": {
+			level(1), nil, noon.Add(2 * time.Minute), [3]proof.Reason{proof.NotOurs, proof.NotCopied, proof.NotCopied},
+		},
+		"perhaps skipped": {
+			level(2),
+			[]proof.Row{{Skipped: &proof.Skipped{Source: "/out/z", Code: "PERMISSION_DENIED"}}},
+			written,
+			[3]proof.Reason{proof.NotCopied, proof.NotCopied, proof.NotCopied},
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			h := head
+			if len(tt.rows) > 0 && tt.rows[0].Copied != nil {
+				h.Files = 1
+			}
+			tt.head(&h)
+			open := sealed(t, h, append(tt.rows, found("/out/a", 5), landed("/out/a", "/in/a", 5, tt.at))...)
+			s := proof.Sight{
+				Path: "/out/a", Source: proof.State{File: true, Size: 5, Modified: written},
+				Destination: "/in/a", Copy: &proof.State{File: true, Size: 5, Modified: tt.at},
+			}
+			for i, level := range []transfer.SyncLevel{transfer.SyncSize, transfer.SyncMtime, transfer.SyncChecksum} {
+				j, err := proof.NewJudge(open, level)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got, err := j.File(s); err != nil || got != tt.least[i] {
+					t.Errorf("%v: got %q, %v, want %q", level, got, err, tt.least[i])
+				}
+				j.Close()
+			}
+		})
+	}
+}
+
 func landed(source, destination string, size int64, modified time.Time) proof.Row {
 	return proof.Row{Landed: &proof.Landed{Source: source, Destination: destination, Size: size, Modified: modified}}
 }
@@ -143,7 +198,7 @@ func preserved(r *proof.Receipt) { r.Options.PreserveTimestamp = true }
 // judge returns the reasons of files by a receipt.
 func judge(t testing.TB, open proof.Open, sights ...proof.Sight) (reasons []proof.Reason) {
 	t.Helper()
-	j, err := proof.NewJudge(open)
+	j, err := proof.NewJudge(open, transfer.SyncChecksum)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -197,7 +252,7 @@ func TestJudgeOfWhatIsLookedAtTwice(t *testing.T) {
 
 func TestJudgeRefusesAReceiptThatWasChanged(t *testing.T) {
 	text, _ := write(t, some(), 1, "", nil)
-	if _, err := proof.NewJudge(opener(strings.Replace(text, `"size":2,"checksum"`, `"size":4,"checksum"`, 1))); !errors.Is(err, proof.ErrChanged) {
+	if _, err := proof.NewJudge(opener(strings.Replace(text, `"size":2,"checksum"`, `"size":4,"checksum"`, 1)), transfer.SyncChecksum); !errors.Is(err, proof.ErrChanged) {
 		t.Errorf("got %v", err)
 	}
 }

@@ -63,5 +63,5 @@ func stat(ctx context.Context, globus Globus, f Folder) *Entry {
 	if err != nil {
 		return &Entry{Kind: Other, Err: err}
 	}
-	return new(rowOf(found).entry(""))
+	return EntryOf(found)
 }

@@ -70,6 +70,9 @@ type Entry struct {
 	Rule *transfer.FilterRule
 }
 
+// EntryOf is the entry of a path that was looked at by itself. Its Path is empty.
+func EntryOf(e *transfer.Entry) *Entry { return new(rowOf(e).entry("")) }
+
 // A Pair is what two folders have at one path.
 type Pair struct {
 	Path        string

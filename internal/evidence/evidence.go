@@ -1,0 +1,189 @@
+// Package evidence says what receipts prove about the files that a source has
+// now. It lists the source and the destinations, and changes nothing.
+//
+// [Gather] reads which trees a set of receipts is about. [Evidence.Files] lists
+// them and yields each file of the sources once, with what is known of its copy
+// at each destination: the reason why it is not proven, or since when it is.
+// Receipts of the same trees share one listing of both sides and are judged in
+// step, so that memory does not grow with the number of files.
+//
+// Where receipts come from, and what is done about a file, is left to callers.
+package evidence
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// Why a path is not proven, beside the reasons of package proof.
+const (
+	Unlisted proof.Reason = "could not be listed"          // a folder, on one side: its files are not seen
+	Excluded proof.Reason = "is excluded by a filter rule" // of the task
+	Linked   proof.Reason = "is a symbolic link"
+	Special  proof.Reason = "is not a regular file"
+)
+
+// A Place is a collection, as one of several local accounts sees it.
+type Place struct {
+	Collection string // id
+	LocalUser  string // may be empty
+}
+
+func (p Place) compare(other Place) int {
+	return cmp.Or(cmp.Compare(p.Collection, other.Collection), cmp.Compare(p.LocalUser, other.LocalUser))
+}
+
+// A File is what a source has at a path that is not a folder, or a folder whose
+// files could not be seen.
+type File struct {
+	Source Place
+	Path   string      // whole; of a folder that could not be listed with a slash at its end
+	Folder bool        // its files are not told: they could not be seen on one side, or a rule excludes it
+	State  proof.State // now; zero for a folder
+	Copies []Copy      // one for each destination of which a receipt tells, ordered by it
+}
+
+// A Copy is what is known of a file at one destination.
+type Copy struct {
+	At    Place
+	Path  string       // where it was looked for, whole
+	State *proof.State // now; nil if nothing is there, or if it cannot be seen
+	// Reason is why the copy is not proven. Empty says that it is: the
+	// destination has what the file holds.
+	Reason proof.Reason
+	// By is the head of the receipt that says so: of those that prove the copy
+	// the newest; or else of that with the reason. It is nil where no receipt was
+	// asked: for a folder, a link, or an excluded file.
+	By *proof.Receipt
+	// Since is when the task of the oldest receipt that proves the copy ended, by
+	// the clock of Globus. It is zero if the copy is not proven.
+	Since time.Time
+	Err   error                // why a folder could not be listed; nil for a file
+	Rule  *transfer.FilterRule // by which the task excluded the path; nil if it did not
+}
+
+// Proven returns the copies that are proven, the one that was proven first at
+// the front.
+func (f *File) Proven() []Copy {
+	var all []Copy
+	for _, c := range f.Copies {
+		if c.Reason == "" {
+			all = append(all, c)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b Copy) int { return a.Since.Compare(b.Since) })
+	return all
+}
+
+// Reason returns why no copy is proven, by the receipt that tells most. It is
+// empty if one is.
+func (f *File) Reason() proof.Reason {
+	var best *Copy
+	for i := range f.Copies {
+		if c := &f.Copies[i]; best == nil || weight(c.Reason) < weight(best.Reason) {
+			best = c
+		}
+	}
+	if best == nil {
+		return ""
+	}
+	return best.Reason
+}
+
+// weight puts first what tells most about a file: of a copy that was made once,
+// more than of one that never was.
+func weight(r proof.Reason) int {
+	switch r {
+	case "":
+		return 0
+	case proof.NotBefore:
+		return 3
+	case proof.NotCopied, Excluded:
+		return 2
+	}
+	return 1
+}
+
+// Options say what counts.
+type Options struct {
+	// Least is the lowest sync level by which Globus must have compared a copy
+	// with its source. Zero means [transfer.SyncChecksum].
+	Least transfer.SyncLevel
+	// Until prefers receipts of tasks that had ended by then, where there are
+	// more than can be judged in step. Zero prefers the newest.
+	Until time.Time
+}
+
+// inStep is how many receipts of the same trees are judged in step.
+const inStep = 16
+
+// Evidence is a set of receipts, by the trees that they are about. Its methods
+// may be called one after the other.
+type Evidence struct {
+	// Unread counts receipts that are left out because there are too many of the
+	// same trees. What only they prove counts as not proven.
+	Unread int
+
+	options Options
+	groups  []*group // by source, then by the first path
+}
+
+// Gather reads the beginning of each receipt. What is not a receipt is an error;
+// whether one was changed shows when [Evidence.Files] reads it to its end.
+func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
+	if o.Least == 0 {
+		o.Least = transfer.SyncChecksum
+	}
+	e := &Evidence{options: o}
+	byTrees := map[string]*group{}
+	for _, open := range receipts {
+		r, err := begin(open)
+		if err != nil {
+			return nil, err
+		}
+		if r.first == "" {
+			continue
+		}
+		g := byTrees[r.trees]
+		if g == nil {
+			g = &group{first: r.first, source: r.source(), destination: r.destination()}
+			byTrees[r.trees] = g
+			e.groups = append(e.groups, g)
+		}
+		g.receipts = append(g.receipts, r)
+	}
+	for _, g := range e.groups {
+		e.Unread += g.choose(o)
+	}
+	slices.SortFunc(e.groups, func(a, b *group) int {
+		return cmp.Or(a.source.compare(b.source), proof.ComparePaths(a.first, b.first), a.destination.compare(b.destination))
+	})
+	return e, nil
+}
+
+// Files lists both sides of all trees and yields each file of the sources: one
+// source after the other, ordered by [proof.ComparePaths]. An error is the last
+// pair: ctx has ended, or a receipt cannot be read or was changed.
+func (e *Evidence) Files(ctx context.Context, globus tree.Globus) iter.Seq2[*File, error] {
+	return func(yield func(*File, error) bool) {
+		for rest := e.groups; len(rest) > 0; {
+			n := 1
+			for n < len(rest) && rest[n].source == rest[0].source {
+				n++
+			}
+			for f, err := range merge(ctx, globus, rest[:n], e.options.Least) {
+				if !yield(f, err) || err != nil {
+					return
+				}
+			}
+			rest = rest[n:]
+		}
+	}
+}

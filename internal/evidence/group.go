@@ -1,0 +1,199 @@
+package evidence
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A receipt is one whose beginning was read.
+type receipt struct {
+	head  *proof.Receipt
+	open  proof.Open
+	trees string // the same for receipts of the same trees
+	first string // the lowest path that it may be about; empty if it has no items
+}
+
+// begin reads the head and the items of a receipt.
+func begin(open proof.Open) (*receipt, error) {
+	in, err := open()
+	if err != nil {
+		return nil, err
+	}
+	r := &receipt{head: &in.Receipt, open: open}
+	sum := sha256.New()
+	text := json.NewEncoder(sum)
+	h := r.head
+	if err := text.Encode([]any{h.Source, h.Destination, h.Options.SourceLocalUser, h.Options.DestinationLocalUser, h.Options.FilterRules}); err != nil {
+		return nil, err
+	}
+	for item, err := range items(in) {
+		if err != nil {
+			return nil, err
+		}
+		if err := text.Encode(item); err != nil {
+			return nil, err
+		}
+		if low := lowest(item); r.first == "" || proof.ComparePaths(low, r.first) < 0 {
+			r.first = low
+		}
+	}
+	r.trees = string(sum.Sum(nil))
+	return r, nil
+}
+
+// items yields the items of a receipt, which come first in it.
+func items(in *proof.Reader) iter.Seq2[*proof.Item, error] {
+	return func(yield func(*proof.Item, error) bool) {
+		for row, err := range in.Rows() {
+			if err == nil && row.Item == nil {
+				return
+			}
+			if !yield(row.Item, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// lowest is the lowest path of what an item can be about.
+func lowest(i *proof.Item) string {
+	if folder, known := isFolder(i); folder && known {
+		return strings.TrimSuffix(i.Source, "/") + "/"
+	}
+	return i.Source
+}
+
+// isFolder reports whether an item is a folder, if the item itself tells.
+func isFolder(i *proof.Item) (folder, known bool) {
+	if i.Recursive != nil {
+		return *i.Recursive, true
+	}
+	return true, strings.HasSuffix(i.Source, "/")
+}
+
+func (r *receipt) source() Place {
+	return Place{r.head.Source, r.head.Options.SourceLocalUser}
+}
+
+func (r *receipt) destination() Place {
+	return Place{r.head.Destination, r.head.Options.DestinationLocalUser}
+}
+
+// provesNothing reports whether a receipt says of no file that it was copied or
+// compared.
+func (r *receipt) provesNothing(least transfer.SyncLevel) bool {
+	level := r.head.Options.SyncLevel
+	return r.head.Files == 0 && (level == nil || *level < int(least))
+}
+
+// A group is the receipts of the same trees.
+type group struct {
+	source, destination Place
+	first               string     // the lowest path that they may be about
+	receipts            []*receipt // the newest first
+}
+
+// choose leaves as many receipts as are judged in step, and returns how many that
+// may prove something were left out.
+func (g *group) choose(o Options) (left int) {
+	newest := func(a, b *receipt) int { return b.head.Completed.Compare(a.head.Completed) }
+	slices.SortStableFunc(g.receipts, newest)
+	if len(g.receipts) <= inStep {
+		return 0
+	}
+	first := g.receipts[0]
+	g.receipts = slices.DeleteFunc(g.receipts, func(r *receipt) bool { return r != first && r.provesNothing(o.Least) })
+	if left = len(g.receipts) - inStep; left <= 0 {
+		return 0
+	}
+	young := 0
+	for !o.Until.IsZero() && young < len(g.receipts) && g.receipts[young].head.Completed.After(o.Until) {
+		young++
+	}
+	old := g.receipts[young:]
+	young = min(young, max(inStep/4, inStep-len(old))) // these tell what was copied too late
+	g.receipts = slices.Concat(g.receipts[:young], old[:inStep-young])
+	return left
+}
+
+// files lists the trees of a group and judges each file by its receipts.
+func (g *group) files(ctx context.Context, globus tree.Globus, least transfer.SyncLevel) iter.Seq2[*File, error] {
+	return func(yield func(*File, error) bool) {
+		var judges []*proof.Judge
+		defer func() {
+			for _, j := range judges {
+				j.Close()
+			}
+		}()
+		for _, r := range g.receipts {
+			j, err := proof.NewJudge(r.open, least)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			judges = append(judges, j)
+		}
+		in, err := g.receipts[0].open()
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		look := newLook(globus, &in.Receipt)
+		for item, err := range items(in) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for s, err := range look.item(ctx, item) {
+				var f *File
+				if err == nil {
+					f, err = g.judge(judges, s)
+				}
+				if !yield(f, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+// judge asks all judges about a sight.
+func (g *group) judge(judges []*proof.Judge, s *sight) (*File, error) {
+	c := Copy{At: g.destination, Path: s.Destination, State: s.Copy, Reason: s.reason, Err: s.err, Rule: s.rule}
+	f := &File{Source: g.source, Path: s.Path, Folder: s.folder, State: s.Source}
+	if s.reason == "" {
+		if err := g.ask(judges, s, &c); err != nil {
+			return nil, err
+		}
+	}
+	f.Copies = []Copy{c}
+	return f, nil
+}
+
+// ask lets each judge say what its receipt proves of a copy.
+func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
+	proven := false
+	for i, j := range judges {
+		reason, err := j.File(s.Sight)
+		if err != nil {
+			return err
+		}
+		by := g.receipts[i].head
+		if reason == "" {
+			c.Since = by.Completed // the next one is older
+		}
+		if first := i == 0; first || !proven && weight(reason) < weight(c.Reason) {
+			c.By, c.Reason = by, reason
+		}
+		proven = proven || reason == ""
+	}
+	return nil
+}

@@ -1,0 +1,112 @@
+package evidence
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A sight is what both sides have now at a path of the source.
+type sight struct {
+	proof.Sight
+	folder bool
+	reason proof.Reason         // why no receipt can prove it; empty if one can
+	err    error                // why a folder could not be listed; nil for a file
+	rule   *transfer.FilterRule // that excludes it; nil if none does
+}
+
+// A look lists the trees that a receipt is about.
+type look struct {
+	globus              tree.Globus
+	source, destination Place
+	rules               tree.Rules
+}
+
+func newLook(globus tree.Globus, head *proof.Receipt) *look {
+	o := head.Options
+	return &look{
+		globus: globus, rules: tree.NewRules(o.FilterRules),
+		source: Place{head.Source, o.SourceLocalUser}, destination: Place{head.Destination, o.DestinationLocalUser},
+	}
+}
+
+// item yields what an item has at the source now, with what is at the
+// destination. The last pair may be an error: ctx has ended.
+func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, error] {
+	return func(yield func(*sight, error) bool) {
+		source := tree.Folder{Collection: l.source.Collection, Path: item.Source, LocalUser: l.source.LocalUser}
+		destination := tree.Folder{Collection: l.destination.Collection, Path: item.Destination, LocalUser: l.destination.LocalUser}
+		for p, err := range tree.CompareItem(ctx, l.globus, source, destination, item.Recursive, tree.Options{Rules: l.rules, Excluded: true}) {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			s := sightOf(p)
+			if s == nil {
+				continue
+			}
+			// An excluded folder stands among the files, as the listing has it.
+			slash := s.folder && s.rule == nil
+			s.Path, s.Destination = below(item.Source, p.Path, slash), below(item.Destination, p.Path, slash)
+			if !yield(s, nil) {
+				return
+			}
+		}
+	}
+}
+
+// below is a path below top.
+func below(top, path string, slash bool) string {
+	if path != "" {
+		top = strings.TrimSuffix(top, "/") + "/" + path
+	}
+	if slash {
+		top = strings.TrimSuffix(top, "/") + "/"
+	}
+	return top
+}
+
+// sightOf is what a pair says about a path of the source, or about a folder with
+// files that are not told; nil for all else.
+func sightOf(p tree.Pair) *sight {
+	from, to := p.Source, p.Destination
+	switch {
+	case from == nil || from.Err != nil && gone(from.Err):
+		return nil
+	case from.Err != nil:
+		return &sight{folder: from.Kind == tree.Dir, reason: Unlisted, err: from.Err}
+	case from.Rule != nil:
+		return &sight{Sight: proof.Sight{Source: state(from)}, folder: from.Kind == tree.Dir, reason: Excluded, rule: from.Rule}
+	case from.Kind == tree.Dir && to != nil && to.Err != nil && !gone(to.Err):
+		return &sight{folder: true, reason: Unlisted, err: to.Err}
+	case from.Kind == tree.Dir:
+		return nil
+	}
+	s := &sight{Sight: proof.Sight{Source: state(from)}}
+	switch {
+	case from.Kind == tree.Link:
+		s.reason = Linked
+	case from.Kind == tree.Other:
+		s.reason = Special
+	case to != nil && to.Err != nil && !gone(to.Err):
+		s.Blind = true
+	case to != nil:
+		s.Copy = new(state(to))
+	}
+	return s
+}
+
+func state(e *tree.Entry) proof.State {
+	return proof.State{File: e.Kind == tree.File, Size: e.Size, Modified: e.Modified}
+}
+
+// gone reports whether err says that a path does not exist.
+func gone(err error) bool {
+	e, ok := errors.AsType[*transfer.Error](err)
+	return ok && e.NotFound()
+}
