@@ -68,7 +68,7 @@ func (r *run) withdrawn() error {
 		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: ledger.Canceled, Message: "canceled on request: nothing was submitted"}
 	case r.job.Steps == nil:
 		return &Failure{Kind: fault.Canceled, state: ledger.Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
-	case r.overdue():
+	case r.overdue() && !r.journal.run.Again: // an operator who wants it knows how late it is
 		return r.expired()
 	}
 	return nil
@@ -85,7 +85,8 @@ func (r *run) expired() *Failure {
 }
 
 // giveWay deals with earlier runs of the same job that are not over, as the
-// job's policy says.
+// job's policy says. Beside a run that an operator wants again, a later one may be
+// at work as well.
 func (r *run) giveWay(ctx context.Context) error {
 	j := r.journal
 	if r.job.Concurrency == jobs.Allow || j.run.Alone {
@@ -95,7 +96,8 @@ func (r *run) giveWay(ctx context.Context) error {
 		if err != nil {
 			return unusable(fmt.Errorf("read the runs of job %s: %w", r.job.Name, err))
 		}
-		if other.ID >= j.run.ID {
+		later := other.ID > j.run.ID
+		if other.ID == j.run.ID || later && (!j.run.Again || other.State != ledger.Submitted) {
 			continue
 		}
 		over, err := r.takeUp(ctx, other)
@@ -104,6 +106,9 @@ func (r *run) giveWay(ctx context.Context) error {
 		}
 		if over {
 			continue
+		}
+		if later {
+			return skipped("", fmt.Sprintf("occurrence %s of this job is at work (run %d)", other.Key, other.ID))
 		}
 		if r.caughtUp() || r.order.InTurn && late(r.job, other) {
 			return &Waiting{other}

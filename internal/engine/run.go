@@ -183,6 +183,9 @@ func (r *run) meaning(ctx context.Context, err error) error {
 func (r *run) settle(ctx context.Context, err error) bool {
 	reached := r.result.State
 	r.result.conclude(err)
+	if r.result.State == ledger.Skipped {
+		r.result.Note += fmt.Sprintf("; to do it later: runner runs retry %d", r.result.Run)
+	}
 	if !r.result.Resumable() {
 		return r.result.State.Final()
 	}

@@ -1,0 +1,61 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// retry does what "runs retry" does.
+func (p *process) retry(run int64) {
+	p.b.t.Helper()
+	if err := p.ledger.Retry(p.b.t.Context(), run); err != nil {
+		p.b.t.Fatal(err)
+	}
+}
+
+// skippedAt2 runs a job each hour whose first task is at work until 02:30, so that
+// its second run is skipped.
+func (b *bench) skippedAt2() *process {
+	b.t.Helper()
+	b.disturb(globussim.Disturbance{Action: globussim.StallTask})
+	p := b.process("one").serve(b.job("hourly", "0 * * * *", func(j *jobs.Job) {
+		j.StartingDeadline, j.Concurrency = 30*time.Minute, jobs.Forbid
+	}))
+	until(2*time.Hour + time.Minute)
+	run := b.runs()[1]
+	if run.State != ledger.Skipped || !strings.HasSuffix(run.Message, "; to do it later: runner runs retry 2") {
+		b.t.Fatalf("got %s: %q, want it skipped, and told how to have it done", run.State, run.Message)
+	}
+	return p
+}
+
+func TestSkippedOccurrenceIsDoneWhenItIsWantedAgain(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.skippedAt2()
+		b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask})
+		until(3*time.Hour + 40*time.Minute) // after its starting deadline
+		p.retry(2)
+		until(3*time.Hour + 50*time.Minute)
+		p.stop()
+		b.wantRuns("hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T02:00:00Z succeeded", "hourly 2000-01-01T03:00:00Z succeeded")
+	})
+}
+
+func TestRunThatIsWantedAgainGivesWayToALaterOneAtWork(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.skippedAt2()
+		b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask}, globussim.Disturbance{Action: globussim.StallTask})
+		until(3*time.Hour + 10*time.Minute)
+		p.retry(2)
+		until(3*time.Hour + 20*time.Minute)
+		if run := b.runs()[1]; run.State != ledger.Skipped || !strings.Contains(run.Message, "occurrence 2000-01-01T03:00:00Z of this job is at work (run 3)") {
+			t.Errorf("got %s: %q, want it skipped because of run 3", run.State, run.Message)
+		}
+		p.stop()
+	})
+}
