@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -18,7 +19,14 @@ without asking Globus for anything. The documents get a submission id, and a
 deadline counted from then, only when they are submitted.
 
 The occurrence is --scheduled-for; else the next one of the schedule, or now if
-the job has none.`
+the job has none.
+
+With --diff, list both sides and say instead what would be done about each file if
+the occurrence started now: copied, replaced, compared by Globus first, left as it
+is, deleted, excluded, or why nothing can be done. Each step is looked at as if
+those before it did nothing. Nothing is changed. --list prints each file on a line
+of its own: step, action, size, source, destination and reason between tabs, or one
+JSON object.`
 
 // A plan is what an occurrence of a job would do.
 type plan struct {
@@ -38,6 +46,7 @@ type plannedStep struct {
 	Manifest string             `json:"manifest,omitempty"` // file with the items of the transfer
 	Items    int                `json:"items,omitempty"`    // in the manifest
 	Tasks    int                `json:"tasks,omitempty"`    // that the items are split into
+	Diff     *diffDocument      `json:"diff,omitempty"`     // what it would do now
 }
 
 type plannedMkdir struct {
@@ -48,14 +57,21 @@ type plannedMkdir struct {
 func (a *app) planCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
 	var scheduledFor string
+	var diff bool
+	var d differ
 	c := &cobra.Command{
 		Use:   "plan JOB",
-		Short: "Print what a job would submit, without touching Globus",
+		Short: "Print what a job would submit, or what it would do about each file",
 		Long:  aboutPlan,
 		Example: `  runner plan nightly --scheduled-for 2026-11-21T02:00:00Z
-  runner plan nightly -F json --jmespath 'steps[].transfer.DATA[].source_path'`,
+  runner plan nightly -F json --jmespath 'steps[].transfer.DATA[].source_path'
+  runner plan nightly --diff
+  runner plan nightly --diff --list | grep ^1.delete`,
 		Args: arguments(1, 1),
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := d.check(a, diff); err != nil {
+				return err
+			}
 			file, err := source.load(args...)
 			if err != nil {
 				return err
@@ -72,10 +88,19 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
+			if diff {
+				order := engine.Order{Job: job, Key: p.Key, At: at}
+				if err := d.run(c.Context(), a, order, p); err != nil || d.list {
+					return err
+				}
+			}
 			return a.print(p, p.show)
 		},
 	}
 	source.flags(c.Flags())
+	c.Flags().BoolVar(&diff, "diff", false, "list both sides, and say what would be done about each file")
+	c.Flags().BoolVar(&d.list, "list", false, "with --diff: print every file, one a line, and nothing else")
+	c.Flags().IntVar(&d.limit, "limit", 3, "with --diff: how many paths of each action to print")
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
 	return c
 }
@@ -163,15 +188,43 @@ func (p *plan) show(w io.Writer) {
 			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
 		case s.Manifest != "":
 			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", count(s.Items, "item"), plain.Line(s.Manifest), count(s.Tasks, "task"))
-			document(w, s.Transfer)
+			s.details(w, s.Transfer)
 		case s.Transfer != nil:
-			fmt.Fprintln(w, "transfer")
-			document(w, s.Transfer)
+			fmt.Fprintln(w, "transfer"+s.where())
+			s.details(w, s.Transfer)
 		default:
-			fmt.Fprintln(w, "delete")
-			document(w, s.Delete)
+			fmt.Fprintln(w, "delete"+s.where())
+			s.details(w, s.Delete)
 		}
 	}
+}
+
+// where names the first paths of a step that shows its files instead of its
+// document.
+func (s *plannedStep) where() string {
+	if s.Diff == nil {
+		return ""
+	}
+	var text string
+	var items int
+	if t := s.Transfer; t != nil {
+		text, items = fmt.Sprintf(" %s on %s to %s on %s", t.Items[0].SourcePath, t.SourceEndpoint, t.Items[0].DestinationPath, t.DestinationEndpoint), len(t.Items)
+	} else {
+		text, items = fmt.Sprintf(" %s on %s", s.Delete.Items[0].Path, s.Delete.Endpoint), len(s.Delete.Items)
+	}
+	if items > 1 {
+		text += ", and " + count(items-1, "other item")
+	}
+	return plain.Line(text)
+}
+
+// details prints the document of a step, or what it would do.
+func (s *plannedStep) details(w io.Writer, doc transfer.Document) {
+	if s.Diff != nil {
+		s.Diff.show(w)
+		return
+	}
+	document(w, doc)
 }
 
 // document prints a document as it is sent.

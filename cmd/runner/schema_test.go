@@ -84,6 +84,8 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"next", "next --explain --count 3"},
 		{"plan", "plan nightly"},
 		{"plan", "plan tidy"},
+		{"plan", "plan nightly --diff"},
+		{"change", "plan nightly --diff --list"},
 		{"result", "run nightly"},
 		{"result", "run broken --timeout 200ms"},
 		{"result", "transfer " + id + ":/data/frame.h5 " + globussim.CollectionID("vault") + ":/f"},

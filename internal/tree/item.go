@@ -44,9 +44,9 @@ func CompareItem(ctx context.Context, globus Globus, source, destination Folder,
 // compareFiles looks at two paths. A folder at the source is not compared.
 func compareFiles(ctx context.Context, globus Globus, source, destination Folder) (Pair, error) {
 	var p Pair
-	p.Source = stat(ctx, globus, source)
+	p.Source = Stat(ctx, globus, source)
 	if p.Source.Err == nil && p.Source.Kind != Dir {
-		if p.Destination = stat(ctx, globus, destination); missing(p.Destination.Err) {
+		if p.Destination = Stat(ctx, globus, destination); Gone(p.Destination.Err) {
 			p.Destination = nil
 		}
 	}
@@ -56,9 +56,9 @@ func compareFiles(ctx context.Context, globus Globus, source, destination Folder
 	return p, nil
 }
 
-// stat looks at one path. A path that cannot be looked at is an entry with an
-// error, of which the kind is not known.
-func stat(ctx context.Context, globus Globus, f Folder) *Entry {
+// Stat looks at one path, of which the entry has no path. If that cannot be done,
+// the entry has an error, and its kind is not known.
+func Stat(ctx context.Context, globus Globus, f Folder) *Entry {
 	found, err := globus.Stat(ctx, f.Collection, f.Path)
 	if err != nil {
 		return &Entry{Kind: Other, Err: err}

@@ -247,7 +247,7 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 		if s == nil {
 			continue
 		}
-		if s.entry.Err != nil && !missing(s.entry.Err) {
+		if s.entry.Err != nil && !Gone(s.entry.Err) {
 			return nil, true
 		}
 		lists[i], s.rows = s.rows, nil
@@ -337,8 +337,8 @@ func order(a, b []row) int {
 // twice reports whether a listing has a file and a folder of its first name.
 func twice(rows []row) bool { return len(rows) > 1 && rows[0].name == rows[1].name }
 
-// missing reports whether err says that a folder does not exist.
-func missing(err error) bool {
+// Gone reports whether err says that a path does not exist.
+func Gone(err error) bool {
 	e, ok := errors.AsType[*transfer.Error](err)
 	return ok && e.NotFound()
 }

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A differ asks what an occurrence would do about each file, as both sides are
+// now.
+type differ struct {
+	list  bool // print every change, one a line, and nothing else
+	limit int  // paths of each action to show
+}
+
+// A diffDocument is what one step would do.
+type diffDocument struct {
+	Counts map[audit.Action]tally `json:"counts"`
+	First  []changeDocument       `json:"first"` // of each action but same
+}
+
+// A tally counts files, or what is counted like them.
+type tally struct {
+	Files int64 `json:"files"`
+	Bytes int64 `json:"bytes"`
+}
+
+func (t *tally) add(bytes int64) { t.Files++; t.Bytes += bytes }
+
+func (t tally) String() string {
+	if t.Bytes == 0 {
+		return strconv.FormatInt(t.Files, 10)
+	}
+	return fmt.Sprintf("%d, %s", t.Files, size(t.Bytes))
+}
+
+// A changeDocument is what a task would do about one path.
+type changeDocument struct {
+	Step        int          `json:"step"` // from 1
+	Action      audit.Action `json:"action"`
+	Source      string       `json:"source,omitempty"`
+	Destination string       `json:"destination,omitempty"`
+	Size        int64        `json:"size"`
+	Why         string       `json:"why,omitempty"`
+}
+
+// explain is what an action means, for people.
+func explain(a audit.Action) string {
+	return map[audit.Action]string{
+		audit.Copy:       "not at the destination",
+		audit.Replace:    "copied over the file at the destination",
+		audit.Compare:    "Globus compares them first, and copies what differs",
+		audit.Same:       "stays as it is by the sync level",
+		audit.Delete:     "not at the source, or named by a delete",
+		audit.Exclude:    "left out by a filter rule; a folder with all below it counts once",
+		audit.CopyLink:   "symbolic links, made again at the destination",
+		audit.FollowLink: "symbolic links, of which Globus copies what they lead to",
+		audit.LeaveLink:  "symbolic links, left out",
+		audit.LeaveOther: "neither files nor folders, left out",
+		audit.Block:      "cannot be done, because of what is there",
+		audit.Absent:     "does not exist",
+		audit.Unlisted:   "folders that cannot be listed: what would happen below them is not known",
+	}[a]
+}
+
+// check returns what is wrong with the flags.
+func (d *differ) check(a *app, diff bool) error {
+	switch {
+	case d.list && !diff:
+		return usageError{errors.New("--list goes with --diff")}
+	case d.list && a.out.query.expr != nil:
+		return usageError{errors.New("--jmespath looks at one document, and --list prints one for each file; use one of them")}
+	case d.limit < 0:
+		return usageError{fmt.Errorf("--limit %d is negative", d.limit)}
+	}
+	return nil
+}
+
+// run adds to each step of a plan what it would do now, or prints that as a list.
+func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error {
+	globus, err := a.connect(wiring{})
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(a.stdout)
+	for i := range p.Steps {
+		p.Steps[i].Diff = newDiff()
+	}
+	e := engine.New(globus.transfer, a.log, engine.WithManifests(a.lists.open))
+	for work, err := range e.Works(o) {
+		if err != nil {
+			return usageError{err}
+		}
+		step := max(work.Position.Step, 1)
+		if work.Document == nil {
+			continue
+		}
+		if err := d.step(ctx, a, globus.transfer, work.Document, step, p.Steps[step-1].Diff, out); err != nil {
+			return fmt.Errorf("compare both sides of step %d: %w", step, err)
+		}
+	}
+	return unwritten(out.Flush())
+}
+
+func newDiff() *diffDocument {
+	d := &diffDocument{Counts: map[audit.Action]tally{}, First: []changeDocument{}}
+	for _, action := range audit.Actions() {
+		d.Counts[action] = tally{}
+	}
+	return d
+}
+
+// step counts or prints what a document would do.
+func (d *differ) step(ctx context.Context, a *app, globus *transfer.Client, doc transfer.Document, step int, to *diffDocument, out *bufio.Writer) error {
+	for c, err := range audit.Diff(ctx, globus, doc) {
+		if err != nil {
+			return err
+		}
+		change := changeDocument{Step: step, Action: c.Action, Source: c.Source, Destination: c.Destination, Size: c.Size}
+		if c.Why != nil {
+			change.Why = c.Why.Error()
+		}
+		if d.list {
+			if err := a.line(out, change, strconv.Itoa(step), string(c.Action), strconv.FormatInt(c.Size, 10), c.Source, c.Destination, change.Why); err != nil {
+				return err
+			}
+			continue
+		}
+		count := to.Counts[c.Action]
+		if count.Files < int64(d.limit) && c.Action != audit.Same {
+			to.First = append(to.First, change)
+		}
+		count.add(c.Size)
+		to.Counts[c.Action] = count
+	}
+	return nil
+}
+
+// line prints one element of a list that is not held in memory: JSON if that was
+// asked for, or else its fields between tabs.
+func (a *app) line(out *bufio.Writer, doc any, fields ...string) error {
+	if a.out.format == formatJSON {
+		text, err := json.Marshal(doc)
+		if err != nil {
+			return fmt.Errorf("encode the result: %w", err)
+		}
+		_, err = out.Write(append(plain.JSON(text), '\n'))
+		return unwritten(err)
+	}
+	for i, f := range fields {
+		fields[i] = plain.Line(cmp.Or(f, "-"))
+	}
+	_, err := out.WriteString(strings.Join(fields, "\t") + "\n")
+	return unwritten(err)
+}
+
+// show prints for people what a step would do.
+func (d *diffDocument) show(w io.Writer) {
+	nothing := true
+	for _, action := range audit.Actions() {
+		n := d.Counts[action]
+		if n.Files == 0 {
+			continue
+		}
+		nothing = false
+		fmt.Fprintf(w, "  %s: %s: %s\n", action, n, explain(action))
+		shown := int64(0)
+		for _, c := range d.First {
+			if c.Action != action {
+				continue
+			}
+			shown++
+			path := cmp.Or(c.Source, c.Destination)
+			if c.Why != "" {
+				path += ": " + c.Why
+			}
+			fmt.Fprintf(w, "    %s\n", plain.Line(path))
+		}
+		if more := n.Files - shown; more > 0 && action != audit.Same {
+			fmt.Fprintf(w, "    and %d more; --list prints all\n", more)
+		}
+	}
+	if nothing {
+		fmt.Fprintln(w, "  nothing to do")
+	}
+}
