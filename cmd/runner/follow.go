@@ -124,29 +124,41 @@ func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) 
 	if err != nil || l == nil {
 		return unrecorded, func() {}, err
 	}
-	rec := engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
-	leave, err := l.Attend(ctx, rec.Holder)
+	rec, leave := a.attend(ctx, l)
+	done = func() {
+		if ctx.Err() == nil && r.history != (jobs.History{}) {
+			a.pruneDaily(ctx, l, r.history)
+		}
+		leave()
+		if err := l.Close(); err != nil {
+			a.log.Warn("the ledger could not be closed", "err", err)
+		}
+	}
+	return func(ctx context.Context, o engine.Order) (*engine.Result, error) { return a.record(ctx, e, rec, o) }, done, nil
+}
+
+// attend lets others who share the ledger see that this start lives, and keeps
+// the leases of its runs, until leave is called.
+func (a *app) attend(ctx context.Context, l *ledger.Ledger) (rec engine.Recording, leave func()) {
+	rec = engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
+	unlock, err := l.Attend(ctx, rec.Holder)
 	if err != nil {
 		a.log.Warn("if this process is killed, its runs are free only when its leases have ended", "err", err)
-		leave = func() {}
+		unlock = func() {}
 	}
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	var keeper sync.WaitGroup
 	keeper.Go(func() { a.keepLease(keeping, l, rec.Holder) })
-	done = func() {
+	return rec, func() {
 		stop()
 		keeper.Wait()
-		if ctx.Err() == nil && r.history != (jobs.History{}) {
-			a.pruneDaily(ctx, l, r.history)
-		}
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
-		if err := errors.Join(l.Release(release, rec.Holder), l.Close()); err != nil {
-			a.log.Warn("the ledger could not be closed", "err", err)
+		if err := l.Release(release, rec.Holder); err != nil {
+			a.log.Warn("the leases of this start could not be released", "err", err)
 		}
-		leave() // its leases are over
+		unlock()
 	}
-	return func(ctx context.Context, o engine.Order) (*engine.Result, error) { return a.record(ctx, e, rec, o) }, done, nil
 }
 
 // pruneTime bounds the time that the end of a start takes to forget old runs.

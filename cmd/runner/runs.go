@@ -14,6 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/spelling"
@@ -113,13 +114,11 @@ func (a *app) runsCommand() *cobra.Command {
 	c.Flags().StringVar(&state, "state", "", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
 	c.Flags().Var(&since, "since", "started then or later (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
-	c.AddCommand(a.runsShowCommand(), a.runsChangeCommand(
-		"cancel", "Cancel a run that has not ended, and its task", (*ledger.Ledger).RequestCancel,
-		"run %d will be canceled by the start that is at it",
-	), a.runsChangeCommand(
-		"retry", "Do a run again that did not succeed", (*ledger.Ledger).Retry,
-		"run %d will be done again by runner serve, or by runner run with the same occurrence",
-	))
+	c.AddCommand(
+		a.onRun("show", "Show a run with its attempts, tasks and events", a.showRun),
+		a.onRun("cancel", "Cancel a run that has not ended, and its task", a.cancelRun),
+		a.onRun("retry", "Do a run again that did not succeed, or was skipped", a.retryRun),
+	)
 	return c
 }
 
@@ -198,25 +197,10 @@ func parseRun(s string) (int64, error) {
 	return id, nil
 }
 
-func (a *app) runsShowCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "show RUN",
-		Short: "Show a run with its attempts, tasks and events",
-		Args:  arguments(1, 1),
-		RunE: func(c *cobra.Command, args []string) error {
-			id, err := parseRun(args[0])
-			if err != nil {
-				return err
-			}
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.showRun(ctx, l, id) })
-		},
-	}
-}
-
 func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 	r, err := l.Run(ctx, id)
 	if err != nil {
-		return noRun(id, err)
+		return err
 	}
 	doc := describeRun(r)
 	sent, err := l.Submissions(ctx, id)
@@ -281,7 +265,8 @@ func (d *runDocument) text(w io.Writer) {
 	table(w, []string{"TIME", "EVENT", "WHAT"}, rows)
 }
 
-func (a *app) runsChangeCommand(name, short string, change func(*ledger.Ledger, context.Context, int64) error, said string) *cobra.Command {
+// onRun makes a command with the number of a run as its argument.
+func (a *app) onRun(name, short string, do func(ctx context.Context, l *ledger.Ledger, id int64) error) *cobra.Command {
 	return &cobra.Command{
 		Use:   name + " RUN",
 		Short: short,
@@ -291,17 +276,66 @@ func (a *app) runsChangeCommand(name, short string, change func(*ledger.Ledger, 
 			if err != nil {
 				return err
 			}
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
-				if err := change(l, ctx, id); err != nil {
-					return noRun(id, err)
-				}
-				if err := l.Note(ctx, id, time.Now(), name+"_requested", "by runner runs "+name); err != nil {
-					return err
-				}
-				return a.print(map[string]any{"run": id}, func(w io.Writer) { fmt.Fprintf(w, said+"\n", id) })
-			})
+			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return noRun(id, do(ctx, l, id)) })
 		},
 	}
+}
+
+// retryRun asks for a run again.
+func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64) error {
+	if err := l.Retry(ctx, id); err != nil {
+		return err
+	}
+	if err := l.Note(ctx, id, time.Now(), "retry_requested", "by runner runs retry"); err != nil {
+		return err
+	}
+	return a.changed(ctx, l, id, fmt.Sprintf("run %d will be done again by runner serve, or by runner run with the same occurrence", id))
+}
+
+// cancelRun asks whoever works on a run to cancel it, and does so itself if
+// nobody does.
+func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64) error {
+	if err := l.RequestCancel(ctx, id); err != nil {
+		return err
+	}
+	if err := l.Note(ctx, id, time.Now(), "cancel_requested", "by runner runs cancel"); err != nil {
+		return err
+	}
+	run, err := l.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	rec, leave := a.attend(ctx, l)
+	defer leave()
+	globus, err := a.connect(wiring{acts: true})
+	if err != nil {
+		a.log.Warn("if nobody works on the run, it is canceled by the next start of its job: this one cannot log in", "run", id, "err", err)
+		return a.changed(ctx, l, id, fmt.Sprintf("run %d will be canceled by the start that is at it, or by the next one", id))
+	}
+	res, err := engine.New(globus.transfer, a.log).Cancel(ctx, rec, run)
+	taken, busy := errors.AsType[*engine.Taken](err)
+	switch {
+	case busy && taken.Run.State.Final():
+		return a.changed(ctx, l, id, fmt.Sprintf("run %d has ended meanwhile: %s", id, taken.Run.State))
+	case busy:
+		return a.changed(ctx, l, id, fmt.Sprintf("run %d will be canceled by the start that is at it", id))
+	case err != nil:
+		return err
+	case !res.State.Final():
+		return fmt.Errorf("cancel run %d: %w", id, res.Err)
+	case res.State == ledger.Canceled && res.Err != nil:
+		return a.changed(ctx, l, id, fmt.Sprintf("run %d: %v", id, res.Err))
+	}
+	return a.changed(ctx, l, id, fmt.Sprintf("run %d could not be canceled any more: it has %s", id, res.State))
+}
+
+// changed prints a run after a change; said says what will come of it.
+func (a *app) changed(ctx context.Context, l *ledger.Ledger, id int64, said string) error {
+	run, err := l.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	return a.print(describeRun(run), func(w io.Writer) { fmt.Fprintln(w, plain.Line(said)) })
 }
 
 // noRun puts what the ledger says about a run into words.

@@ -183,6 +183,13 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 	return r.finish(ctx, nil)
 }
 
+// Cancel ends a run whose cancel was requested, and cancels its tasks. If
+// somebody else works on it, the error is a [*Taken]; what else it returns is as
+// from [Engine.Record].
+func (e *Engine) Cancel(ctx context.Context, rec Recording, run *ledger.Run) (*Result, error) {
+	return e.Record(ctx, rec, Order{Job: removed(run.Job), Key: jobs.Key(run.Key), At: run.Claimed})
+}
+
 // An occurrence is one thing that must happen once.
 type occurrence struct {
 	job string

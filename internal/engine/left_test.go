@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -104,5 +105,30 @@ func TestRunThatIsWantedAgainIsDoneByTheNextStart(t *testing.T) {
 			t.Errorf("got %+v, %v, want success", r, err)
 		}
 		b.wantRuns("nightly manual:one succeeded", "nightly manual:two succeeded")
+	})
+}
+
+func TestOnlyARunThatNobodyWorksOnIsCanceledByAnother(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		one, two := b.process("one"), b.process("two")
+		go func() { _, _ = one.record(t.Context(), b.order()) }() // ends with the process
+		synctest.Wait()
+		run := b.runs()[0]
+		if err := two.ledger.RequestCancel(t.Context(), run.ID); err != nil {
+			t.Fatal(err)
+		}
+		rec := engine.Recording{Ledger: two.ledger, Holder: "two", Lease: 30 * time.Second}
+		_, err := two.engine.Cancel(t.Context(), rec, run)
+		if _, ok := errors.AsType[*engine.Taken](err); !ok {
+			t.Errorf("beside a start that works on it: got %v, want a *engine.Taken", err)
+		}
+		b.wantTasks("ACTIVE nightly 2026-11-21T02:00:00Z")
+		one.kill()
+		time.Sleep(time.Minute) // its lease
+		if r, err := two.engine.Cancel(t.Context(), rec, run); err != nil || r.State != ledger.Canceled {
+			t.Errorf("got %+v, %v, want it canceled", r, err)
+		}
+		b.wantTasks("FAILED nightly 2026-11-21T02:00:00Z")
 	})
 }
