@@ -93,21 +93,21 @@ func TestKilledRunIsTakenOverAndHasOneTask(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.disturb(globussim.Disturbance{Action: globussim.StallTask})
-				b.releaseAfter(3 * time.Hour)
-				job := b.job("nightly", "0 2 * * *")
+				b.releaseAfter(90 * time.Minute)
+				job := b.job("nightly", "0 1 * * *")
 				one := b.process("one")
 				one.at(c)
 				one.serve(job)
-				until(2*time.Hour + time.Minute)
+				until(time.Hour + time.Minute)
 				if !one.dead.Load() {
 					t.Fatal("the process lives")
 				}
 				one.kill()
 				two := b.process("two").serve(job)
-				until(4 * time.Hour)
+				until(2 * time.Hour)
 				two.stop()
-				b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded")
-				b.wantTasks("SUCCEEDED nightly 2000-01-01T02:00:00Z")
+				b.wantRuns("nightly 2000-01-01T01:00:00Z succeeded")
+				b.wantTasks("SUCCEEDED nightly 2000-01-01T01:00:00Z")
 				if r := b.runs()[0]; r.Holder != "two" || r.Files != 1 || r.Bytes != 10 {
 					t.Errorf("got %+v, want it done by two, with the figures of the task", r)
 				}

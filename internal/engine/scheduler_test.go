@@ -228,7 +228,7 @@ func TestOutageOfAnHourLosesAndDoublesNothing(t *testing.T) {
 				b.after(59*time.Minute, func() { b.Fail(fault) })
 				b.after(2*time.Hour, func() { b.ClearFaults() })
 				p := b.process("one").serve(all...)
-				until(3 * time.Hour)
+				until(2*time.Hour + 30*time.Minute)
 				p.stop()
 				b.wantRuns(want...)
 				labels := b.labels()
@@ -434,8 +434,8 @@ func TestStopKeepsTheStateAndTheNextStartAdopts(t *testing.T) {
 					b.wantTasks("ACTIVE nightly 2000-01-01T01:00:00Z")
 				}
 				two := b.process("two").serve(job)
-				b.releaseAfter(time.Hour)
-				until(3 * time.Hour)
+				b.releaseAfter(45 * time.Minute)
+				until(2*time.Hour + 30*time.Minute)
 				two.stop()
 				b.wantRuns("nightly 2000-01-01T01:00:00Z succeeded")
 				b.wantTasks("SUCCEEDED nightly 2000-01-01T01:00:00Z")
@@ -493,7 +493,7 @@ func TestBacklogOfTheAccountIsKeptTheOldestFirst(t *testing.T) {
 		}
 		p := b.process("one")
 		p.serve(all...)
-		until(3 * time.Hour)
+		until(2 * time.Hour)
 		p.stop()
 		b.wantRuns(want...)
 		if n := len(b.State().Tasks); n != count || most > 100 {

@@ -73,8 +73,8 @@ func TestTaskThatRecoversSucceeds(t *testing.T) {
 				if tt.disturb.Action != "" {
 					b.disturb(tt.disturb)
 				}
-				b.after(2*time.Hour, func() { b.plant("late.txt", "here") })
-				b.releaseAfter(2 * time.Hour)
+				b.after(time.Hour, func() { b.plant("late.txt", "here") })
+				b.releaseAfter(time.Hour)
 				classes := b.classes()
 				r := b.run(t.Context(), b.order(tt.job))
 				if r.State != ledger.Succeeded || r.Err != nil {
@@ -113,8 +113,8 @@ func TestPauseIsTheManagersWordAndNoStall(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		b.after(3*time.Hour, func() { b.Resume(vault) })
-		b.releaseAfter(3*time.Hour + 10*time.Minute)
+		b.after(90*time.Minute, func() { b.Resume(vault) })
+		b.releaseAfter(100 * time.Minute)
 		classes := b.classes()
 		o := b.order(reacting(jobs.Reactions{Stalled: jobs.Cancel}))
 		r := b.run(t.Context(), o)
@@ -177,10 +177,10 @@ func TestCancelThatDoesNotWorkIsTriedAgain(t *testing.T) {
 func TestTokenThatEndsInTheMiddleIsRenewed(t *testing.T) {
 	tests := map[string]struct {
 		lifetime time.Duration
-		act      func(b *bench) // after an hour
+		act      func(b *bench) // after half an hour
 		tokens   int            // at least
 	}{
-		"expires":        {10 * time.Minute, func(*bench) {}, 12},
+		"expires":        {10 * time.Minute, func(*bench) {}, 6},
 		"is expired":     {0, func(b *bench) { b.ExpireTokens() }, 2},
 		"is revoked":     {0, func(b *bench) { b.RevokeTokens() }, 2},
 		"consents ended": {0, func(b *bench) { b.RescindConsents(clientID) }, 1},
@@ -189,8 +189,8 @@ func TestTokenThatEndsInTheMiddleIsRenewed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.stall()
-				b.after(time.Hour, func() { tt.act(b) })
-				b.releaseAfter(2 * time.Hour)
+				b.after(30*time.Minute, func() { tt.act(b) })
+				b.releaseAfter(time.Hour)
 				if r := b.run(t.Context(), b.order()); r.State != ledger.Succeeded || r.Err != nil {
 					t.Errorf("got %+v, want success", r)
 				}
@@ -298,7 +298,7 @@ func TestTaskThatIsHeldIsLoggedOnlyWhenThatChanges(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.disturb(globussim.Disturbance{Action: action})
-				b.releaseAfter(6 * time.Hour)
+				b.releaseAfter(90 * time.Minute)
 				if r := b.run(t.Context(), b.order()); r.State != ledger.Succeeded {
 					t.Errorf("got %+v, want success", r)
 				}
