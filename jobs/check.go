@@ -13,6 +13,7 @@ func (p *parser) checkAll() {
 	p.checkChains()
 	p.checkCopies()
 	p.checkPrunes()
+	p.checkDeletes()
 	for name, c := range p.named {
 		if !c.used {
 			c.src.warn(c.key, "collections."+name, "no job uses the collection %s", name)

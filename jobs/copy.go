@@ -13,12 +13,14 @@ import (
 // sample instant.
 type move struct {
 	job      string
+	step     int // how many steps of the job come before it
 	src      *source
 	field    string
 	node     ast.Node
 	from, to spot
-	mirror   bool // deletes what is extra
-	listed   bool // the ends are those of a manifest, whose lines say what is copied
+	reads    reach // where the source may be, whatever the templates say
+	mirror   bool  // deletes what is extra
+	listed   bool  // the ends are those of a manifest, whose lines say what is copied
 }
 
 // A spot is a path on a collection.
@@ -155,9 +157,9 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 		s.problem(to, field+".destination", "%v", err)
 	}
 	s.moves = append(s.moves, move{
-		job: d.Name, src: s, field: field, node: to, mirror: doc.DeleteDestinationExtra, listed: listed,
-		from: spot{r.from.ID, src.sample},
-		to:   spot{r.to.ID, dst.sample},
+		job: d.Name, step: len(d.Steps), src: s, field: field, node: to, mirror: doc.DeleteDestinationExtra, listed: listed,
+		from: spot{r.from.ID, src.sample}, reads: newReach(r.from.ID, src.text, false),
+		to: spot{r.to.ID, dst.sample},
 	})
 }
 

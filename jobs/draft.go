@@ -96,7 +96,7 @@ func (s *source) readJob(key, n ast.Node) {
 	}
 	s.exactlyOne(n, d.field, "transfer", "delete", "prune", "steps")
 	s.schedule(d)
-	if len(s.problems) > before {
+	if d.wrong = len(s.problems) > before; d.wrong {
 		return
 	}
 	if err := j.Check(); err != nil {

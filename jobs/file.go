@@ -109,17 +109,18 @@ func joinProblems(problems []*Problem) error {
 
 // A parser holds what is known of all sources together.
 type parser struct {
-	file     *File
-	getenv   func(string) string
-	named    map[string]*declared // collections by name
-	drafts   map[string]*draft    // jobs by name
-	order    []*draft             // in the order of the text
-	moves    []move
-	prunes   []pruning
-	zones    map[string]*time.Location
-	rank     map[string]int // of sources by name
-	problems []*Problem
-	warnings []*Problem
+	file      *File
+	getenv    func(string) string
+	named     map[string]*declared // collections by name
+	drafts    map[string]*draft    // jobs by name
+	order     []*draft             // in the order of the text
+	moves     []move
+	prunes    []pruning
+	deletions []deletion
+	zones     map[string]*time.Location
+	rank      map[string]int // of sources by name
+	problems  []*Problem
+	warnings  []*Problem
 }
 
 // A declared is a collection, and where the jobs file declares it.
@@ -138,6 +139,7 @@ type draft struct {
 	src   *source
 	key   ast.Node
 	field string
+	wrong bool // it has problems of its own
 }
 
 // head reads all of a source but the jobs.

@@ -118,7 +118,7 @@ func TestParseReadsEveryKindOfStep(t *testing.T) {
 		{Mkdir: &jobs.Mkdir{Collection: vaultID, Path: "/projects/lab7/inbox/{{ .Job }}/"}},
 		{Transfer: &items},
 		{Transfer: &listed, Manifest: "lists/{{ date .Time }}.txt", ItemsPerTask: 100},
-		{Delete: &transfer.Delete{
+		{Unproven: true, Delete: &transfer.Delete{
 			Header:   transfer.Header{NotifyOnSucceeded: true, NotifyOnFailed: true, NotifyOnInactive: true, StoreBasePathInfo: true},
 			Endpoint: labID, Recursive: true, IgnoreMissing: true, InterpretGlobs: true, LocalUser: "carol",
 			Items: []transfer.DeleteItem{{Path: "/b/"}, {Path: "/~/c"}},

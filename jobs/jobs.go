@@ -87,6 +87,10 @@ type Step struct {
 	Prune    *Prune
 	Mkdir    *Mkdir
 
+	// Unproven says that Delete may delete what nobody has proven to be
+	// elsewhere.
+	Unproven bool
+
 	// Manifest is a file with the items of Transfer, one a line, in
 	// globus-cli's batch format; empty means that Transfer has its items. The
 	// paths of the first item, if there is one, are put before relative paths

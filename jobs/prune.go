@@ -112,6 +112,8 @@ func (p *parser) checkPrune(pr *pruning) {
 		case d == nil:
 			src.problem(n, at, "there is no job %q%s", short(name), spelling.Hint(name, p.allNames()...))
 			continue
+		case len(transfersOf(d.Steps)) == 0 && d.wrong:
+			continue
 		case len(transfersOf(d.Steps)) == 0:
 			src.problem(n, at, "the job %s copies nothing, so it has no receipts; name a job that copies what is to be deleted", name)
 			continue
@@ -123,7 +125,7 @@ func (p *parser) checkPrune(pr *pruning) {
 		copies = transfersOf(pr.draft.Steps[:pr.steps])
 	}
 	switch most := destinations(copies); {
-	case len(copies) == 0 && len(pr.Of) == 0 && !src.has(pr.field+".of"):
+	case len(copies) == 0 && len(pr.Of) == 0 && !pr.draft.wrong:
 		src.problem(pr.node, pr.field, "no transfer comes before it, so no receipts say what may be deleted; "+
 			"name the jobs that copy it, such as of: [nightly-archive]")
 	case len(copies) > 0 && pr.Copies > most:

@@ -17,7 +17,7 @@ func (s *source) actions(d *draft) keys {
 	add := func(step Step) { d.Steps = append(d.Steps, step) }
 	return keys{
 		"transfer": func(n ast.Node, field string) { add(s.transfer(d, n, field)) },
-		"delete":   func(n ast.Node, field string) { add(Step{Delete: s.delete(n, field)}) },
+		"delete":   func(n ast.Node, field string) { add(s.delete(d, n, field)) },
 		"prune":    func(n ast.Node, field string) { add(Step{Prune: s.prune(d, n, field)}) },
 		"mkdir":    func(n ast.Node, field string) { add(Step{Mkdir: s.mkdir(n, field)}) },
 	}
@@ -108,15 +108,19 @@ func (s *source) filterRules(to *[]transfer.FilterRule) decoder {
 }
 
 // delete reads what to delete.
-func (s *source) delete(n ast.Node, field string) *transfer.Delete {
+func (s *source) delete(d *draft, n ast.Node, field string) Step {
 	doc := s.defaults.delete
+	step := Step{Delete: &doc}
 	k := s.deleteOptions(&doc)
+	k["unproven"] = s.flag(&step.Unproven)
 	var from *declared
 	k["collection"] = s.collection(&from)
 	k["paths"] = func(ast.Node, string) {} // want the collection, which may come later
 	s.object(n, field, k)
 	s.require(n, field, "collection", "say where")
 	s.require(n, field, "paths", "say what")
+	said, isSaid := s.marks[field+".unproven"].(*ast.BoolNode)
+	wantsProof := isSaid && !said.Value || !s.tried(field+".unproven")
 	at := field + ".paths"
 	if paths := s.marks[at]; paths != nil {
 		for i, n := range s.items(paths, at, 1) {
@@ -126,6 +130,11 @@ func (s *source) delete(n ast.Node, field string) *transfer.Delete {
 				} else if err := CheckLiteral(path.sample); err != nil && !doc.InterpretGlobs {
 					s.warn(n, element(at, i), "%v (interpret_globs: true)", err)
 				}
+				if from != nil && wantsProof {
+					s.deletions = append(s.deletions, deletion{
+						draft: d, step: len(d.Steps), field: element(at, i), node: n, at: newReach(from.ID, path.text, doc.InterpretGlobs),
+					})
+				}
 				doc.Items = append(doc.Items, transfer.DeleteItem{Path: path.text})
 			}
 		}
@@ -133,7 +142,7 @@ func (s *source) delete(n ast.Node, field string) *transfer.Delete {
 	if from != nil {
 		doc.Endpoint = from.ID
 	}
-	return &doc
+	return step
 }
 
 // mkdir reads which folder to make.

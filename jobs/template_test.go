@@ -114,7 +114,7 @@ func TestRenderLeavesTheJobAsItIs(t *testing.T) {
     steps:
       - mkdir: {collection: lab, path: "/{{ .Job }}"}
       - transfer: {source: "lab:/{{ .Job }}/", destination: "vault:/{{ .Job }}/", filter_rules: [{name: x}]}
-      - delete: {collection: lab, paths: ["/{{ .Job }}"]}
+      - delete: {collection: lab, paths: ["/{{ .Job }}"], unproven: true}
 `
 	job := firstJob(t, text)
 	steps, err := job.Render("k", time.Unix(0, 0))

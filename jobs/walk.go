@@ -53,10 +53,13 @@ func (s *source) problem(n ast.Node, field, format string, args ...any) {
 
 // problemAt is problem for a place that lies some characters after at.
 func (s *source) problemAt(at *token.Position, offset int, field, format string, args ...any) {
-	if len(s.problems) == maxProblems {
-		return
+	s.report(s.note(at, offset, field, fmt.Sprintf(format, args...)))
+}
+
+func (p *parser) report(problem *Problem) {
+	if len(p.problems) < maxProblems {
+		p.problems = append(p.problems, problem)
 	}
-	s.problems = append(s.problems, s.note(at, offset, field, fmt.Sprintf(format, args...)))
 }
 
 // warn reports what looks wrong but does no harm.

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,11 +40,13 @@ type plan struct {
 	Steps        []plannedStep     `json:"steps"`
 }
 
-// A plannedStep is one step of a plan; one of the first three is set.
+// A plannedStep is one step of a plan; one of the first four is set.
 type plannedStep struct {
 	Transfer *transfer.Transfer `json:"transfer,omitempty"`
 	Delete   *transfer.Delete   `json:"delete,omitempty"`
+	Prune    *plannedPrune      `json:"prune,omitempty"`
 	Mkdir    *plannedMkdir      `json:"mkdir,omitempty"`
+	Unproven bool               `json:"unproven,omitempty"` // the delete asks for no proof
 	Manifest string             `json:"manifest,omitempty"` // file with the items of the transfer
 	Items    int                `json:"items,omitempty"`    // in the manifest
 	Tasks    int                `json:"tasks,omitempty"`    // that the items are split into
@@ -52,6 +56,23 @@ type plannedStep struct {
 type plannedMkdir struct {
 	Collection string `json:"collection"`
 	Path       string `json:"path"`
+}
+
+type plannedPrune struct {
+	Of           []string       `json:"of"` // jobs; empty for the steps before
+	OlderThan    string         `json:"older_than"`
+	Copies       int            `json:"copies"`
+	MaxDelete    jobs.MaxDelete `json:"max_delete"`
+	EmptyFolders bool           `json:"empty_folders"` // are removed
+	Accept       jobs.Accept    `json:"accept"`
+}
+
+// newPlannedPrune returns what a prune would do, with its defaults.
+func newPlannedPrune(p *jobs.Prune) *plannedPrune {
+	return &plannedPrune{
+		Of: append([]string{}, p.Of...), OlderThan: p.OlderThan.String(), Copies: max(1, p.Copies),
+		MaxDelete: cmp.Or(p.MaxDelete, jobs.NoMaxDelete), EmptyFolders: p.EmptyFolders, Accept: cmp.Or(p.Accept, jobs.AcceptChecksum),
+	}
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -161,8 +182,11 @@ func (a *app) newPlan(j *jobs.Job, at time.Time) (*plan, error) {
 
 // planStep counts the items of a manifest.
 func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
-	step := plannedStep{Transfer: s.Transfer, Delete: s.Delete, Manifest: s.Manifest}
-	if s.Mkdir != nil {
+	step := plannedStep{Transfer: s.Transfer, Delete: s.Delete, Unproven: s.Unproven, Manifest: s.Manifest}
+	switch {
+	case s.Prune != nil:
+		step.Prune = newPlannedPrune(s.Prune)
+	case s.Mkdir != nil:
 		step.Mkdir = &plannedMkdir{s.Mkdir.Collection, s.Mkdir.Path}
 	}
 	if s.Manifest == "" {
@@ -184,6 +208,8 @@ func (p *plan) show(w io.Writer) {
 	for i, s := range p.Steps {
 		fmt.Fprintf(w, "\nStep %d of %d: ", i+1, len(p.Steps))
 		switch {
+		case s.Prune != nil:
+			s.Prune.show(w)
 		case s.Mkdir != nil:
 			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
 		case s.Manifest != "":
@@ -192,6 +218,9 @@ func (p *plan) show(w io.Writer) {
 		case s.Transfer != nil:
 			fmt.Fprintln(w, "transfer"+s.where())
 			s.details(w, s.Transfer)
+		case s.Unproven:
+			fmt.Fprintln(w, "delete"+s.where()+", without proof that there are copies")
+			s.details(w, s.Delete)
 		default:
 			fmt.Fprintln(w, "delete"+s.where())
 			s.details(w, s.Delete)
@@ -225,6 +254,21 @@ func (s *plannedStep) details(w io.Writer, doc transfer.Document) {
 		return
 	}
 	document(w, doc)
+}
+
+// show prints what a prune would do.
+func (p *plannedPrune) show(w io.Writer) {
+	of := "this run"
+	if len(p.Of) > 0 {
+		of = strings.Join(p.Of, ", ")
+	}
+	fmt.Fprintf(w, "delete the files that receipts of %s prove to be elsewhere\n", of)
+	folders := "kept"
+	if p.EmptyFolders {
+		folders = "removed"
+	}
+	record(w, "Proven for:", "at least "+p.OlderThan, "Copies:", fmt.Sprintf("at least %d, compared by %s", p.Copies, p.Accept),
+		"Deletes:", "at most "+strings.Replace(string(p.MaxDelete), "none", "all", 1)+" of the files", "Empty folders:", folders)
 }
 
 // document prints a document as it is sent.

@@ -45,7 +45,7 @@ func TestNothingIsFoundWhereAllIsWell(t *testing.T) {
   b: {after: a, transfer: {source: "lab:/data/", destination: "vault:/b/", delete_destination_extra: true}}
   c: {schedule: "@daily", steps: [mkdir: {collection: vault, path: "/c/{{ .Time | date }}/"}]}
   d: {delete: {collection: lab, paths: ["/old/*"], interpret_globs: true, ignore_missing: true}}
-  e: {delete: {collection: lab, paths: ["/data/"], recursive: true}}`
+  e: {delete: {collection: lab, paths: ["/data/"], recursive: true, unproven: true}}`
 		},
 		"a source that may be missing": func(p *patient) {
 			p.jobs = `

@@ -19,7 +19,8 @@ type part struct {
 	run      *run
 	position jobs.Position
 	doc      transfer.Document
-	tries    int // attempts that failed before the present one, of those that count
+	unproven bool // doc deletes what nobody has proven to be elsewhere
+	tries    int  // attempts that failed before the present one, of those that count
 
 	// Of the present attempt:
 	attempt      int       // its number, from 1
@@ -32,7 +33,7 @@ type part struct {
 
 // newPart returns the part that does work.
 func (r *run) newPart(work Work) *part {
-	p := &part{run: r, position: work.Position, doc: work.Document, attempt: 1}
+	p := &part{run: r, position: work.Position, doc: work.Document, unproven: work.Unproven, attempt: 1}
 	if len(r.result.Tasks) == 0 {
 		p.submissionID = r.order.SubmissionID
 	}

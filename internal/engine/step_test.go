@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
@@ -55,6 +56,24 @@ func TestStepsAreDoneInOrder(t *testing.T) {
 					t.Errorf("the original: %v, want it deleted", err)
 				}
 			})
+		})
+	}
+}
+
+func TestADeleteWithoutProofIsLogged(t *testing.T) {
+	for _, unproven := range []bool{true, false} {
+		onBench(t, func(t *testing.T, b *bench) {
+			r, err := b.process("one").record(t.Context(), b.order(handOver("/inbox/"), func(j *jobs.Job) { j.Steps[2].Unproven = unproven }))
+			if err != nil || r.State != ledger.Succeeded {
+				t.Fatalf("got %+v, %v", r, err)
+			}
+			levels, want := b.log.values(t, "deletes without proof", "level"), []string(nil)
+			if unproven {
+				want = []string{"WARN"}
+			}
+			if d := cmp.Diff(want, levels, cmpopts.EquateEmpty()); d != "" {
+				t.Errorf("unproven: %t: levels (-want +got):\n%s", unproven, d)
+			}
 		})
 	}
 }

@@ -51,6 +51,9 @@ func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 	doc := clone(p.doc)
 	head := doc.Head()
 	head.Label, head.SubmissionID, head.Deadline = p.label(), p.submissionID, p.deadline()
+	if p.unproven {
+		p.run.log.Warn("deletes without proof", "submission_id", p.submissionID)
+	}
 	return doc, nil
 }
 

@@ -16,6 +16,7 @@ type Work struct {
 	Position jobs.Position
 	Mkdir    *jobs.Mkdir
 	Document transfer.Document // with its label, without submission id and deadline
+	Unproven bool              // the document deletes what nobody has proven to be elsewhere
 }
 
 // Works returns what Run would do for an order: the steps of the job, one after
@@ -55,7 +56,7 @@ func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error
 		case s.Mkdir != nil:
 			yield(Work{Position: at, Mkdir: s.Mkdir}, nil)
 		case s.Manifest == "":
-			yield(Work{Position: at, Document: s.Document()}, nil)
+			yield(Work{Position: at, Document: s.Document(), Unproven: s.Unproven}, nil)
 		default:
 			for doc, err := range e.manifest(s) {
 				if err != nil {

@@ -66,7 +66,7 @@ func TestEveryTaskOfAJobCountsForItsDeadline(t *testing.T) {
     steps:
       - mkdir: {collection: vault, path: /raw/}
       - `+work+`
-      - delete: {collection: lab, paths: [/data/old/]}
+      - delete: {collection: lab, paths: [/old/]}
 `)
 	res, err := export.CronJobs(in, export.Kubernetes{})
 	if got := at(t, documents(t, res, err)[1], "spec.jobTemplate.spec.activeDeadlineSeconds"); got != uint64(3*3600) {

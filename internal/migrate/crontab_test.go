@@ -106,11 +106,11 @@ func TestLineBecomesAJob(t *testing.T) {
 		},
 		"a move that waits": {
 			"0 2 * * * t=$(globus transfer $LAB:/in/ $VAULT:/in/ -r --jmespath task_id -F unix); globus task wait $t && globus delete $LAB:/in/ -r", "transfer-in",
-			"schedule: '0 2 * * *'\nsteps:\n  - transfer:\n      source: lab:/in/\n      destination: vault:/in/\n      recursive: true\n  - delete:\n      collection: lab\n      paths:\n        - /in/\n      recursive: true\n",
+			"schedule: '0 2 * * *'\nsteps:\n  - transfer:\n      source: lab:/in/\n      destination: vault:/in/\n      recursive: true\n  - prune:\n      empty_folders: remove\n",
 		},
 		"a move that waits in another way": {
 			"0 2 * * * t=$(globus transfer $LAB:/in/ $VAULT:/in/ -r --jq task_id); globus task wait $t; globus delete $LAB:/in/ -r", "transfer-in",
-			"schedule: '0 2 * * *'\nsteps:\n  - transfer:\n      source: lab:/in/\n      destination: vault:/in/\n      recursive: true\n  - delete:\n      collection: lab\n      paths:\n        - /in/\n      recursive: true\n",
+			"schedule: '0 2 * * *'\nsteps:\n  - transfer:\n      source: lab:/in/\n      destination: vault:/in/\n      recursive: true\n  - prune:\n      empty_folders: remove\n",
 		},
 		"with a word about it":       {transfer + "&& echo 'globus transfer submitted'", "transfer-a", copied},
 		"with a word about failures": {transfer + "|| { echo failed | mail me; exit 1; }", "transfer-a", copied},

@@ -74,7 +74,7 @@ type job struct {
 	zone        string
 	suspend     bool
 	policies    []field
-	steps       []field // transfer, delete or mkdir, in this order
+	steps       []field // transfer, delete, prune or mkdir, in this order
 }
 
 // An importer collects what an import finds.
@@ -129,7 +129,9 @@ func (im *importer) result() Result {
 			}
 			return im.done(text)
 		}
-		im.drop(names, err)
+		if !im.prove(names, jobs.Problems(err)) {
+			im.drop(names, err)
+		}
 	}
 	return im.done(nil)
 }
@@ -140,7 +142,7 @@ func (im *importer) drop(names []string, err error) {
 	bad := map[int]bool{}
 	for _, p := range jobs.Problems(err) {
 		i := jobOf(names, p.Field)
-		if i < 0 {
+		if i < 0 || p.Prune != nil { // a delete may be good when the other jobs are gone
 			continue
 		}
 		bad[i] = true

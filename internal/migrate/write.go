@@ -13,7 +13,8 @@ import (
 )
 
 // A field is a key of the jobs file with its value: a string, a bool, []field
-// for a mapping, []string or [][]field for a list.
+// for a mapping, []string or [][]field for a list, a place, or the job whose
+// name is meant.
 type field struct {
 	key   string
 	value any
@@ -33,7 +34,7 @@ func (im *importer) write(names []string) []byte {
 				comments[names[i]] = append(comments[names[i]], note.Msg)
 			}
 		}
-		jobs = append(jobs, field{names[i], j.fields(zone, short)})
+		jobs = append(jobs, field{names[i], j.fields(zone, func(fields []field) []field { return im.resolve(fields, short, names) })})
 	}
 	b.WriteString("version: 1\n")
 	writeFields(&b, []field{{"collections", collections(short)}}, 0)
@@ -68,7 +69,7 @@ func (im *importer) commonZone() string {
 }
 
 // fields returns the keys of the job.
-func (j *job) fields(zone string, short map[string]string) []field {
+func (j *job) fields(zone string, resolve func([]field) []field) []field {
 	var fields []field
 	if j.description != "" {
 		fields = append(fields, field{"description", j.description})
@@ -84,11 +85,11 @@ func (j *job) fields(zone string, short map[string]string) []field {
 	}
 	fields = append(fields, j.policies...)
 	if len(j.steps) == 1 && j.steps[0].key != "mkdir" { // a job has no mkdir of its own
-		return append(fields, resolve(j.steps, short)...)
+		return append(fields, resolve(j.steps)...)
 	}
 	var steps [][]field
 	for _, s := range j.steps {
-		steps = append(steps, resolve([]field{s}, short))
+		steps = append(steps, resolve([]field{s}))
 	}
 	return append(fields, field{"steps", steps})
 }
@@ -127,8 +128,9 @@ func texts(fields []field) iter.Seq[string] {
 	}
 }
 
-// resolve returns fields with short names of collections in the place of ids.
-func resolve(fields []field, short map[string]string) []field {
+// resolve returns fields with short names of collections in the place of ids,
+// and names in the place of jobs.
+func (im *importer) resolve(fields []field, short map[string]string, names []string) []field {
 	out := slices.Clone(fields)
 	for i, f := range out {
 		switch v := f.value.(type) {
@@ -138,12 +140,14 @@ func resolve(fields []field, short map[string]string) []field {
 				text += ":" + v.path
 			}
 			out[i].value = text
+		case *job:
+			out[i].value = []string{names[slices.Index(im.jobs, v)]}
 		case []field:
-			out[i].value = resolve(v, short)
+			out[i].value = im.resolve(v, short, names)
 		case [][]field:
 			list := make([][]field, len(v))
 			for k := range v {
-				list[k] = resolve(v[k], short)
+				list[k] = im.resolve(v[k], short, names)
 			}
 			out[i].value = list
 		}
@@ -168,6 +172,10 @@ func writeFields(b *bytes.Buffer, fields []field, depth int) {
 		b.WriteString(indent + f.key + ":")
 		switch v := f.value.(type) {
 		case []field:
+			if len(v) == 0 {
+				b.WriteString(" {}\n")
+				continue
+			}
 			b.WriteByte('\n')
 			writeFields(b, v, depth+1)
 		case [][]field:

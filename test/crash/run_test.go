@@ -59,7 +59,7 @@ const handOver = `
     steps:
       - mkdir: {collection: vault, path: /raw/}
       - transfer: {source: "lab:/in/", destination: "vault:/raw/", recursive: true}
-      - delete: {collection: lab, paths: [/in/], recursive: true, ignore_missing: true}
+      - delete: {collection: lab, paths: [/in/], recursive: true, ignore_missing: true, unproven: true}
 `
 
 // jobsFile writes a jobs file and returns its name.

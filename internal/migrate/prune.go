@@ -1,0 +1,173 @@
+package migrate
+
+import (
+	"cmp"
+	"path"
+	"slices"
+	"strconv"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// prove changes the deletes that package jobs refuses, because a transfer copies
+// from there. One of exactly what another job copies becomes a prune, any other
+// one says that it is unproven. If there are other problems, prove does nothing
+// and returns false.
+func (im *importer) prove(names []string, problems []*jobs.Problem) bool {
+	instead := map[int]*jobs.Prune{} // by number of the job
+	for _, p := range problems {
+		i := jobOf(names, p.Field)
+		if p.Prune == nil || i < 0 {
+			return false
+		}
+		if instead[i] == nil {
+			instead[i] = p.Prune
+		}
+	}
+	for i, prune := range instead {
+		of := im.jobs[i]
+		if len(prune.Of) > 0 {
+			of = im.jobs[slices.Index(names, prune.Of[0])]
+		}
+		im.jobs[i].prove(im, of, len(prune.Of) == 0)
+	}
+	return len(problems) > 0
+}
+
+// prove changes the deletes of a job where of copies from; own says that the job
+// copies from there itself, before.
+func (j *job) prove(im *importer, of *job, own bool) {
+	first := slices.IndexFunc(j.steps, func(s field) bool { return s.key == "delete" })
+	copied := of.steps
+	if own {
+		copied = j.steps[:first]
+	}
+	days, same := later(ends(copied, "transfer"), ends(j.steps, "delete"))
+	if !same {
+		for i, s := range j.steps {
+			if s.key == "delete" {
+				j.steps[i].value = append(slices.Clone(s.value.([]field)), field{"unproven", true})
+			}
+		}
+		im.note(j.where, "it deletes where %s copies from, with no proof that all of that was copied (unproven: true); see whether a prune would do", of.quoted(j))
+		return
+	}
+	var prune []field
+	if !own {
+		prune = append(prune, field{"of", of})
+	}
+	if days > 0 {
+		prune = append(prune, field{"older_than", strconv.Itoa(days) + "d"})
+	}
+	if slices.Contains(j.steps[first].value.([]field), field{"recursive", true}) {
+		prune = append(prune, field{"empty_folders", "remove"})
+	}
+	j.steps[first] = field{"prune", prune}
+	j.steps = slices.DeleteFunc(j.steps, func(s field) bool { return s.key == "delete" })
+	im.note(j.where, "the delete of what %s copies became a prune, which deletes only the files that are proven to be at the destination", of.quoted(j))
+}
+
+// quoted is how a note of the job about calls j.
+func (j *job) quoted(about *job) string {
+	if j == about {
+		return "this line"
+	}
+	return j.where
+}
+
+// An end is what a transfer copies, or a delete deletes.
+type end struct {
+	id, path  string // a template of Time, without the days that are added to it
+	localUser string
+	days      string // that are added to Time; no number if they differ within path
+}
+
+// ends returns the ends of the steps of a kind.
+func ends(steps []field, kind string) (all []end) {
+	for _, s := range steps {
+		if s.key != kind {
+			continue
+		}
+		var places []place
+		var user string
+		for _, f := range s.value.([]field) {
+			switch v := f.value.(type) {
+			case place:
+				if f.key == "source" || f.key == "collection" {
+					places = append(places, v)
+				}
+			case []string: // paths, behind their collection
+				on := places[0]
+				places = nil
+				for _, p := range v {
+					places = append(places, place{on.id, p})
+				}
+			case [][]field: // items, or filter rules
+				for _, entry := range v {
+					if source, ok := entry[0].value.(place); ok {
+						places = append(places, source)
+					}
+				}
+			case string:
+				if f.key == "source_local_user" || f.key == "local_user" {
+					user = v
+				}
+			}
+		}
+		for _, p := range places {
+			all = append(all, newEnd(p, user))
+		}
+	}
+	return all
+}
+
+// added are the days that a template adds to the time.
+var added = pattern.Lazy(`(\{\{ \.Time)(?: \| add "(-?[0-9]+)d")?`)
+
+func newEnd(p place, user string) end {
+	e := end{id: p.id, localUser: user, days: "0"}
+	for i, m := range added().FindAllStringSubmatch(p.path, -1) {
+		switch days := cmp.Or(m[2], "0"); {
+		case i == 0:
+			e.days = days
+		case e.days != days:
+			e.days = "several"
+		}
+	}
+	e.path = path.Clean(added().ReplaceAllString(p.path, "$1"))
+	return e
+}
+
+// later reports whether exactly what was copied is deleted, and how many days
+// after.
+func later(copied, deleted []end) (days int, same bool) {
+	byPlace := map[end]end{}
+	for _, e := range copied {
+		byPlace[e.place()] = e
+	}
+	seen := map[end]bool{}
+	days = -1
+	for _, e := range deleted {
+		from, ok := byPlace[e.place()]
+		n, ok2 := from.until(e)
+		if !ok || !ok2 || days >= 0 && n != days {
+			return 0, false
+		}
+		seen[e.place()], days = true, n
+	}
+	return days, len(seen) == len(byPlace) && len(byPlace) == len(copied)
+}
+
+// place is e without its days.
+func (e end) place() end {
+	e.days = ""
+	return e
+}
+
+// until returns how many days lie between two ends at the same place.
+func (e end) until(other end) (days int, ok bool) {
+	from, err := strconv.Atoi(e.days)
+	to, err2 := strconv.Atoi(other.days)
+	return from - to, err == nil && err2 == nil && from >= to
+}

@@ -1,0 +1,75 @@
+package migrate_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/globus-runner/globus-runner/internal/migrate"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// TestADeleteOfACopyBecomesAPrune compares what the delete of the last line
+// becomes: a prune of exactly what is copied, or a delete that asks for no proof.
+func TestADeleteOfACopyBecomesAPrune(t *testing.T) {
+	const (
+		yesterday = "0 2 * * * globus transfer $LAB:/in/$(date -d yesterday +\\%F)/ $VAULT:/in/$(date +\\%F)/ -r"
+		plain     = "0 2 * * * globus transfer $LAB:/in/ $VAULT:/in/ -r"
+		items     = "0 2 * * * globus transfer $LAB:/in $VAULT:/in --batch -%a a%b b"
+	)
+	of := func(more string) string { return "prune:\n  of:\n    - transfer-in\n" + more }
+	tests := map[string]struct {
+		crontab string
+		prune   string // empty if it is a delete that says unproven: true
+	}{
+		"the same folder":          {plain + "\n0 5 * * * globus delete $LAB:/in -r", of("  empty_folders: remove\n")},
+		"days later":               {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d '31 days ago' +\\%F) -r -f", of("  older_than: '30d'\n  empty_folders: remove\n")},
+		"the same day":             {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d yesterday +\\%F) -r", of("  empty_folders: remove\n")},
+		"the day after":            {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date +\\%F) -r", ""},
+		"another form of the day":  {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d yesterday +\\%Y\\%m\\%d) -r", ""},
+		"hours later":              {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d '48 hours ago' +\\%F) -r", ""},
+		"a folder in it":           {plain + "\n0 5 * * * globus delete $LAB:/in/old -r", ""},
+		"a folder around it":       {plain + "\n0 5 * * * globus delete $LAB:/in/ -r\n0 2 * * * globus transfer $LAB:/in/a $VAULT:/a", of("  empty_folders: remove\n")},
+		"more than it":             {"0 2 * * * globus transfer $LAB:/in/a $VAULT:/in\n0 5 * * * globus delete $LAB:/in -r", ""},
+		"a pattern":                {plain + "\n0 5 * * * globus rm $LAB:/in/'*' -r", ""},
+		"a batch of all":           {items + "\n0 5 * * * globus delete $LAB:/in --batch -%b%a", strings.Replace(of(""), "in", "a", 1)},
+		"a batch of some":          {items + "\n0 5 * * * globus delete $LAB:/in --batch -%a", ""},
+		"a batch of more":          {items + "\n0 5 * * * globus delete $LAB:/in --batch -%a%b%a/c", ""},
+		"a step before it":         {plain + " && globus delete $LAB:/in -r", "prune:\n  empty_folders: remove\n"},
+		"two steps before it":      {plain + " && globus transfer $LAB:/x $VAULT:/x && globus delete $LAB:/in && globus delete $LAB:/x", "prune: {}\n"},
+		"one of two steps":         {plain + " && globus transfer $LAB:/x $VAULT:/x && globus delete $LAB:/in -r", ""},
+		"a step behind it":         {"0 2 * * * globus delete $LAB:/in -r && globus transfer $LAB:/in/ $VAULT:/in/", "prune:\n  of:\n    - delete-in\n  empty_folders: remove\n"},
+		"as another local account": {plain + "\n0 5 * * * globus delete $LAB:/in -r --local-user x", ""},
+		"as the same account":      {plain + " --source-local-user x\n0 5 * * * globus delete $LAB:/in -r --local-user x", of("  empty_folders: remove\n")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := read(t, tt.crontab, migrate.Options{})
+			if len(r.Problems) > 0 {
+				t.Fatalf("problems: %q", lines(r.Problems))
+			}
+			text := strings.NewReplacer("\n      - ", "\n    ", "\n          ", "\n      ").Replace(string(r.File)) // a step like a job
+			if tt.prune == "" {
+				if !strings.Contains(text, "unproven: true\n") || strings.Contains(text, "prune:") ||
+					!slices.ContainsFunc(lines(r.Notes), func(note string) bool { return strings.Contains(note, "with no proof that all of that was copied") }) {
+					t.Errorf("want a delete without proof, got the notes %q and\n%s", lines(r.Notes), r.File)
+				}
+				return
+			}
+			want := "\n    " + strings.ReplaceAll(strings.TrimSuffix(tt.prune, "\n"), "\n", "\n    ") + "\n"
+			if !strings.Contains(text+"\n", want) || strings.Contains(text, "delete:") ||
+				!slices.ContainsFunc(lines(r.Notes), func(note string) bool { return strings.Contains(note, "became a prune") }) {
+				t.Errorf("want%s, got the notes %q and\n%s", want, lines(r.Notes), r.File)
+			}
+		})
+	}
+}
+
+// What is refused for another reason does not leave a prune of it behind.
+func TestAPruneOfARefusedJobIsADelete(t *testing.T) {
+	r := read(t, "0 2 * * * globus transfer $LAB:/in/ $VAULT:/in/ -r --external-checksum x\n0 5 * * * globus delete $LAB:/in/ -r", migrate.Options{KeepGoing: true})
+	file, err := jobs.Parse(nil, jobs.Source{Name: "jobs.yaml", Data: r.File})
+	if err != nil || len(file.Jobs) != 1 || file.Jobs[0].Steps[0].Delete == nil || file.Jobs[0].Steps[0].Unproven {
+		t.Errorf("got %v for\n%s", err, r.File)
+	}
+}
