@@ -45,7 +45,7 @@ func (p *part) snapshot(ctx context.Context) error {
 	if p.run.journal == nil {
 		return &Failure{
 			Kind: fault.Usage, state: ledger.Failed,
-			Message: fmt.Sprintf("job %s keeps receipts, and there is no ledger for them: set RUNNER_STATE, or take out receipts: true", p.run.job.Name),
+			Message: fmt.Sprintf("job %s keeps receipts, and there is no ledger for them: set RUNNER_STATE, or turn receipts off", p.run.job.Name),
 		}
 	}
 	l := p.run.journal.ledger

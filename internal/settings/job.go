@@ -40,6 +40,7 @@ type Job struct {
 	MaxDelete        string       `env:"GUARD_MAX_DELETE" key:"guard.max_delete" envDefault:"50%" desc:"how much of the destination DELETE_DESTINATION_EXTRA may delete: a share of its files, a number of files, or none for no bound"`
 	SkipSourceErrors flagText     `env:"SKIP_SOURCE_ERRORS" key:"transfer.skip_source_errors" desc:"skip source paths that are missing or unreadable"`
 	AllowSkipped     flagText     `env:"ALLOW_SKIPPED" key:"allow_skipped" desc:"count a task that skipped source errors as a success"`
+	Receipts         flagText     `env:"RECEIPTS" key:"receipts" desc:"keep a receipt of what was copied, file by file; needs a ledger, so run needs RUNNER_STATE"`
 	FailOnQuota      flagText     `env:"FAIL_ON_QUOTA_ERRORS" key:"transfer.fail_on_quota_errors" desc:"fail at once when the destination is full"`
 	Include          string       `env:"INCLUDE" desc:"file names to keep although excluded, such as *.h5,*.nxs"`
 	Exclude          string       `env:"EXCLUDE" desc:"file names to leave out, such as *.tmp,*.part"`

@@ -30,7 +30,7 @@ func describe(t *testing.T, vars ...string) (*jobs.File, error) {
 func TestTheJobOfVariablesIsThatOfAFile(t *testing.T) {
 	file, err := describe(t, "NAME=nightly", "SCHEDULE=30 1 * * *", "TIME_ZONE=America/Chicago", "SYNC_LEVEL=checksum",
 		"ACTIVE_DEADLINE=2d", "BACKOFF=300ms", "BACKOFF_LIMIT=2", "INCLUDE=*.h5, *.nxs", "EXCLUDE=*", "ON_STALLED=cancel",
-		"DELETE_DESTINATION_EXTRA=1", "ALLOW_EMPTY_SOURCE=true", "GUARD_MAX_DELETE=200", "RECURSIVE=true", "CATCH_UP=all", "JITTER=5m", "STARTING_DEADLINE=6h")
+		"DELETE_DESTINATION_EXTRA=1", "ALLOW_EMPTY_SOURCE=true", "GUARD_MAX_DELETE=200", "RECURSIVE=true", "CATCH_UP=all", "JITTER=5m", "STARTING_DEADLINE=6h", "RECEIPTS=true")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,6 +43,7 @@ jobs:
     time_zone: America/Chicago
     active_deadline: 2d
     backoff_limit: 2
+    receipts: true
     catch_up: all
     jitter: 5m
     starting_deadline: 6h
