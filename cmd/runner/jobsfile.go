@@ -152,6 +152,21 @@ func (f *jobsFile) logEnvironment(log *slog.Logger) {
 	}
 }
 
+// logDoubts logs the warnings about what the jobs do. When they are due does not
+// matter to whoever starts them now.
+func (f *jobsFile) logDoubts(log *slog.Logger, all []*jobs.Job) {
+	for _, w := range f.Warnings {
+		about, ofJob := strings.CutPrefix(w.Field, "jobs.")
+		name, key, _ := strings.Cut(about, ".")
+		switch {
+		case ofJob && (key == "schedule" || !slices.ContainsFunc(all, func(j *jobs.Job) bool { return j.Name == name })):
+		case !ofJob && (w.File != "" || w.Field == "TZ" || w.Field == settings.JobPrefix+"SCHEDULE"):
+		default:
+			log.Warn("the job may not do what was meant", "warning", w.Error())
+		}
+	}
+}
+
 // named returns the jobs of these names; none means all.
 func (f *jobsFile) named(names []string) ([]*jobs.Job, error) {
 	if len(names) == 0 {

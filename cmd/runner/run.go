@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
@@ -48,7 +49,7 @@ func (a *app) runCommand() *cobra.Command {
 			w.names = names
 			err := a.ready(c)
 			if err == nil {
-				err = w.find(time.Now())
+				err = w.find(time.Now(), a.log)
 			}
 			var docs []*resultDocument
 			if err == nil {
@@ -80,8 +81,8 @@ type work struct {
 }
 
 // find finds out what there is to do.
-func (w *work) find(now time.Time) error {
-	chosen, err := w.choose()
+func (w *work) find(now time.Time, log *slog.Logger) error {
+	chosen, err := w.choose(log)
 	if err != nil {
 		return err
 	}
@@ -104,7 +105,7 @@ func (w *work) find(now time.Time) error {
 }
 
 // choose finds the jobs to run.
-func (w *work) choose() ([]*jobs.Job, error) {
+func (w *work) choose(log *slog.Logger) ([]*jobs.Job, error) {
 	if len(w.names) > 0 && w.all {
 		return nil, usageError{errors.New("--all and names of jobs exclude each other")}
 	}
@@ -121,7 +122,9 @@ func (w *work) choose() ([]*jobs.Job, error) {
 	} else {
 		w.recording = recording{wanted: true, history: file.History}
 	}
-	return file.named(w.names)
+	chosen, err := file.named(w.names)
+	file.logDoubts(log, chosen)
+	return chosen, err
 }
 
 // nothingNamed says which jobs could have been named.
