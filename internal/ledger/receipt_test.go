@@ -96,7 +96,7 @@ func TestTextsOfManyChunks(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
 		_, r := receiptOf(t, l, "1")
-		text := make([]byte, 1_000_000) // it cannot be compressed
+		text := make([]byte, 600_000) // it cannot be compressed
 		random := rand.NewChaCha8([32]byte{})
 		_, err := random.Read(text)
 		ok(t, err)
