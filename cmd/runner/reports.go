@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"io"
-	"net/url"
 	"os"
 	"slices"
 
@@ -15,9 +14,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/report"
 	"github.com/globus-runner/globus-runner/jobs"
 )
-
-// taskPage is where people look at a task, by its id.
-const taskPage = "https://app.globus.org/activity/"
 
 // maxAnnotations is how many annotations GitHub takes from one step.
 const maxAnnotations = 10
@@ -45,7 +41,7 @@ func (a *app) writeReports(ctx context.Context, files reporting, docs []*resultD
 		}
 	}
 	for _, d := range docs {
-		came.Runs = append(came.Runs, d.run())
+		came.Runs = append(came.Runs, d.run(a.env.TaskPage))
 	}
 	type target struct {
 		file  string
@@ -113,15 +109,15 @@ func (a *app) undone(ctx context.Context, o engine.Order, err error) *resultDocu
 	return a.document(ctx, r)
 }
 
-// run is the document as a report has it.
-func (d *resultDocument) run() report.Run {
+// run is the document as a report has it; page returns the address of a task.
+func (d *resultDocument) run(page func(id string) string) report.Run {
 	r := report.Run{
 		Job: d.Job, Key: d.Key, State: string(d.State), ExitCode: d.ExitCode, Attempt: d.Attempt, Adopted: d.Adopted,
 		Files: d.FilesTransferred, Bytes: d.BytesTransferred, SkippedErrors: d.SkippedErrors, Faults: d.Faults,
 		Started: d.Started, Elapsed: d.elapsed, Note: d.Note,
 	}
 	for _, t := range d.Tasks {
-		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: taskPage + url.PathEscape(t.TaskID)})
+		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: page(t.TaskID)})
 	}
 	if d.Error != nil && d.State != ledger.Skipped { // its note says why
 		r.Class, r.Error = string(d.Error.Class), d.Error.Message

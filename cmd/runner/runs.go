@@ -210,7 +210,7 @@ func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 	for _, s := range sent {
 		page := ""
 		if s.TaskID != "" {
-			page = taskPage + s.TaskID
+			page = a.env.TaskPage(s.TaskID)
 		}
 		doc.Submissions = append(doc.Submissions, submissionDocument{s.ID, s.TaskID, page, s.Status, s.Label, s.Attempt, s.Created, s.Document})
 	}

@@ -219,6 +219,21 @@ func (e *Environment) AuthURL() *url.URL { return e.Auth.or(services[e.Service].
 // TransferURL is the address of Globus Transfer.
 func (e *Environment) TransferURL() *url.URL { return e.Transfer.or(services[e.Service].transfer) }
 
+// Production reports whether the service is that of Globus itself, and not a
+// simulator or one of its other environments.
+func (e *Environment) Production() bool {
+	return strings.EqualFold(e.TransferURL().Host, "transfer.api.globus.org")
+}
+
+// TaskPage is where people look at a task, or "" if that is not known: Globus's
+// web app has only the tasks of its production service.
+func (e *Environment) TaskPage(id string) string {
+	if !e.Production() {
+		return ""
+	}
+	return "https://app.globus.org/activity/" + url.PathEscape(id)
+}
+
 // TimersURL is the address of Globus Timers, whose hosts are named after the
 // environments in another way.
 func (e *Environment) TimersURL() *url.URL {
