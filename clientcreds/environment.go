@@ -186,5 +186,5 @@ func (v variable) conflict(w variable) error {
 	if w.value == "" || v.value == w.value {
 		return nil
 	}
-	return fmt.Errorf("%s and %s have different values: unset one of them", v.name, w.name)
+	return fmt.Errorf("%s and %s have different values, and only one of them can be meant: correct %[1]s, or unset %[2]s", v.name, w.name)
 }

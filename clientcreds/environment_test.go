@@ -73,7 +73,7 @@ func TestEnvironmentThatIsRefused(t *testing.T) {
 		},
 		"two secrets": {
 			map[string]string{"CLIENT_ID": clientID, "CLIENT_SECRET": "other", "GLOBUS_CLI_CLIENT_SECRET": canary},
-			[]string{"CLIENT_SECRET and GLOBUS_CLI_CLIENT_SECRET"},
+			[]string{"CLIENT_SECRET and GLOBUS_CLI_CLIENT_SECRET have different values", "correct CLIENT_SECRET, or unset GLOBUS_CLI_CLIENT_SECRET"},
 		},
 		"two secrets, one in a file": {
 			map[string]string{"CLIENT_ID": clientID, "CLIENT_SECRET_FILE": file, "GLOBUS_CLIENT_SECRET": "other"},
