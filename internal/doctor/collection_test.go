@@ -120,6 +120,17 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 			},
 			[]string{"warning access vault: no access rule lets it write /archive/ (nightly) → ask the collection's owner (" + owner + ") to give " + robot + " write access to /archive/"},
 		},
+		"no rule for a prune": {
+			func(p *patient) {
+				p.jobs = `
+  nightly: {transfer: {source: "lab:/data/", destination: "vault:/archive/"}}
+  expire: {prune: {of: [nightly]}}
+  move: {steps: [transfer: {source: "lab:/data/", destination: "vault:/moved/"}, prune: {}]}`
+				p.lab.Access = []globussim.AccessRule{{Principal: clientID, Permissions: "r"}, {Principal: person, Permissions: "rw"}}
+				p.lab.Roles = []globussim.Role{{Principal: clientID, Role: globussim.Administrator}}
+			},
+			[]string{"warning access lab: no access rule lets it write /data/ (expire, move) → ask the collection's owner (" + owner + ") to give " + robot + " write access to /data/"},
+		},
 		"a rule that ends soon": {
 			func(p *patient) {
 				p.vault.Roles = []globussim.Role{{Principal: clientID, Role: globussim.AccessManager}}

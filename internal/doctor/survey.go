@@ -61,6 +61,7 @@ type surveyor struct {
 // there in their next occurrence. What cannot be found out is in the checks.
 func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collection, []*Check) {
 	s := surveyor{names: names, found: map[string]*collection{}}
+	jobOf, stepsOf := map[string]*jobs.Job{}, map[string][]jobs.Step{} // by name of the job
 	var broken []*Check
 	for _, j := range list {
 		at := now
@@ -76,8 +77,22 @@ func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collec
 			})
 			continue
 		}
+		jobOf[j.Name], stepsOf[j.Name] = j, steps
 		for i := range steps {
 			s.step(j, &j.Steps[i], &steps[i])
+		}
+	}
+	for _, j := range list {
+		for i, step := range stepsOf[j.Name] {
+			switch p := step.Prune; {
+			case p == nil:
+			case len(p.Of) == 0:
+				s.prune(j, j, stepsOf[j.Name][:i])
+			default:
+				for _, name := range p.Of {
+					s.prune(j, jobOf[name], stepsOf[name])
+				}
+			}
 		}
 	}
 	return slices.SortedFunc(maps.Values(s.found), func(a, b *collection) int { return cmp.Compare(a.name, b.name) }), broken
@@ -127,6 +142,23 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 		s.add(j, step.Mkdir.Collection, use{
 			role: folder, path: step.Mkdir.Path, isFolder: true, changes: changes(raw.Mkdir.Path),
 		})
+	}
+}
+
+// prune collects where a prune of j deletes: what the first steps of a job copy
+// from. There may be nothing left of that.
+func (s *surveyor) prune(j, of *jobs.Job, steps []jobs.Step) {
+	for i := range steps {
+		t := steps[i].Transfer
+		if t == nil {
+			continue
+		}
+		for k, item := range t.Items[:min(len(t.Items), maxPaths)] {
+			s.add(j, t.SourceEndpoint, use{
+				role: deletion, path: item.SourcePath, changes: strings.Contains(of.Steps[i].Transfer.Items[k].SourcePath, "{{"),
+				isFolder: steps[i].Manifest != "" || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser, optional: true,
+			})
+		}
 	}
 }
 
