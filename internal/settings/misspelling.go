@@ -49,6 +49,9 @@ func (e *Environment) checkNames(set map[string]string) []error {
 
 // unknownJobVariable says which RUNNER_JOB_* was meant.
 func unknownJobVariable(name, rest string, known []string) error {
+	if strings.HasPrefix(rest, "PRUNE") {
+		return fmt.Errorf("%s: the job of %s* only copies; to delete what was copied, write a jobs file with a prune", name, JobPrefix)
+	}
 	if other, ok := otherJobVariables[rest]; ok {
 		return fmt.Errorf("%s: there is no such variable, did you mean %s?", name, JobPrefix+other)
 	}
