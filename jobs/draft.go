@@ -148,6 +148,13 @@ func (s *source) schedule(d *draft) {
 	for _, remark := range parsed.Remarks() {
 		s.warn(n, at, "schedule %q: %s", parsed, remark)
 	}
+	if gap := parsed.GapBelow(d.Jitter); gap > 0 {
+		if s.has(d.field + ".jitter") {
+			at = d.field + ".jitter"
+		}
+		s.warn(s.marks[at], at, "the jitter of %v is longer than the %v between two occurrences, so one may be due before the one before it, and then waits; shorten it",
+			d.Jitter, gap)
+	}
 	if s.has(d.field + ".after") {
 		s.problem(n, at, "the job has after as well; it can start at fixed times or after another job, not both")
 	}

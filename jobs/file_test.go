@@ -222,6 +222,29 @@ func TestWarningsDoNotStopAFile(t *testing.T) {
 	}
 }
 
+func TestJitterThatIsLongerThanTheIntervalIsAWarning(t *testing.T) {
+	tests := map[string]struct {
+		defaults, job string
+		want          []string
+	}{
+		"of the job":      {"", "schedule: '@hourly', jitter: 2h", []string{"jobs.a.jitter: the jitter of 2h0m0s is longer than the 1h0m0s between two occurrences"}},
+		"of the defaults": {"defaults: {jitter: 2h}\n", "schedule: '@hourly'", []string{"jobs.a.schedule: the jitter of 2h0m0s is longer"}},
+		"one as long":     {"", "schedule: '@hourly', jitter: 1h", nil},
+		"no schedule":     {"", "jitter: 2h", nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			file, err := parseText(head + tt.defaults + "jobs: {a: {" + tt.job + ", transfer: {source: 'lab:/a/', destination: 'vault:/b/'}}}\n")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(file.Warnings) != len(tt.want) || len(tt.want) > 0 && !strings.Contains(file.Warnings[0].Error(), tt.want[0]) {
+				t.Errorf("got the warnings %v, want %q", file.Warnings, tt.want)
+			}
+		})
+	}
+}
+
 func TestExamplesAreGoodAndWithoutWarnings(t *testing.T) {
 	files, err := filepath.Glob("../examples/*.yaml")
 	if err != nil || len(files) < 4 {

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // star is the bit with which robfig/cron marks a field that is not restricted.
@@ -36,6 +37,30 @@ func (s *Schedule) Remarks() []string {
 		}
 	}
 	return remarks
+}
+
+// GapBelow returns the time between two occurrences in a row that is shorter than
+// d, or 0 if it finds none in a month.
+func (s *Schedule) GapBelow(d time.Duration) time.Duration {
+	const shortestDay = 23 * time.Hour // as clocks change
+	switch {
+	case s.every != 0 && s.every < d:
+		return s.every
+	case s.every != 0, d <= MinEvery, bits.OnesCount64(s.clock.Minute&^star) == 1 && bits.OnesCount64(s.clock.Hour&^star) == 1 && d <= shortestDay:
+		return 0
+	}
+	const most = 100 // what comes more often has the same gaps each day
+	at := s.Next(time.Date(2001, time.January, 1, 0, 0, 0, 0, time.UTC))
+	for range most {
+		next := s.Next(at)
+		if gap := next.Sub(at); gap < d {
+			return gap
+		}
+		if at = next; at.Month() > time.January {
+			break
+		}
+	}
+	return 0
 }
 
 // uneven tells about a step over the whole field that does not divide it.

@@ -128,6 +128,30 @@ func TestRemarksTellWhatFewExpect(t *testing.T) {
 	}
 }
 
+func TestGapBelowIsTheTimeBetweenTwoOccurrences(t *testing.T) {
+	tests := map[string]struct{ than, want time.Duration }{
+		"@every 90m":     {2 * time.Hour, 90 * time.Minute},
+		"@every 2h":      {2 * time.Hour, 0},
+		"@hourly":        {2 * time.Hour, time.Hour},
+		"*/15 * * * *":   {time.Hour, 15 * time.Minute},
+		"0 8-17 * * *":   {90 * time.Minute, time.Hour},
+		"0 1,2,14 * * *": {3 * time.Hour, time.Hour},
+		"30 1 * * *":     {12 * time.Hour, 0},
+		"@daily":         {25 * time.Hour, 24 * time.Hour},
+		"0 0 * * 1,2":    {48 * time.Hour, 24 * time.Hour},
+		"0 0 1,31 * *":   {48 * time.Hour, 24 * time.Hour},
+		"0 0 1 1 *":      {48 * time.Hour, 0},
+		"* * * * *":      {time.Minute, 0},
+	}
+	for expr, tt := range tests {
+		t.Run(expr, func(t *testing.T) {
+			if got := parse(t, expr, "UTC").GapBelow(tt.than); got != tt.want {
+				t.Errorf("got %v below %v, want %v", got, tt.than, tt.want)
+			}
+		})
+	}
+}
+
 func TestNextInUTC(t *testing.T) {
 	tests := map[string]struct{ from, want string }{
 		"0 0 * * 7":          {"2026-11-21T12:00:00Z", "2026-11-22T00:00:00Z"},

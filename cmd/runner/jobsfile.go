@@ -155,13 +155,12 @@ func (f *jobsFile) logEnvironment(log *slog.Logger) {
 // logDoubts logs the warnings about what the jobs do. When they are due does not
 // matter to whoever starts them now.
 func (f *jobsFile) logDoubts(log *slog.Logger, all []*jobs.Job) {
+	when := []string{"schedule", "jitter", "time_zone", "TZ", "RUNNER_JOB_SCHEDULE", "RUNNER_JOB_JITTER", "RUNNER_JOB_TIME_ZONE"}
 	for _, w := range f.Warnings {
 		about, ofJob := strings.CutPrefix(w.Field, "jobs.")
 		name, key, _ := strings.Cut(about, ".")
-		switch {
-		case ofJob && (key == "schedule" || !slices.ContainsFunc(all, func(j *jobs.Job) bool { return j.Name == name })):
-		case !ofJob && (w.File != "" || w.Field == "TZ" || w.Field == settings.JobPrefix+"SCHEDULE"):
-		default:
+		named := slices.ContainsFunc(all, func(j *jobs.Job) bool { return j.Name == name })
+		if ofJob && named && !slices.Contains(when, key) || w.File == "" && !slices.Contains(when, w.Field) {
 			log.Warn("the job may not do what was meant", "warning", w.Error())
 		}
 	}
