@@ -337,6 +337,11 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 					err = usageError{err}
 				case work.Mkdir != nil:
 					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
+				case work.Prune != nil:
+					doc = struct {
+						DataType string `json:"DATA_TYPE"`
+						*plannedPrune
+					}{"prune", newPlannedPrune(work.Prune)}
 				default:
 					if head := work.Document.Head(); head.Deadline.IsZero() {
 						head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}

@@ -6,10 +6,10 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -58,10 +58,10 @@ Nothing is changed. Exit status 3 if a file is not proven.`,
 				if err != nil {
 					return err
 				}
-				open, err := one.open(ctx, l)
-				if err != nil {
+				if err := one.whole(); err != nil {
 					return err
 				}
+				open := func() (*proof.Reader, error) { return engine.OpenReceipt(ctx, l, one.Receipt) }
 				globus, err := a.connect(wiring{})
 				if err != nil {
 					return err
@@ -120,24 +120,10 @@ func (a *app) prove(ctx context.Context, globus *transfer.Client, k *keptReceipt
 	return err
 }
 
-// open returns what reads the receipt from its beginning.
-func (k *keptReceipt) open(ctx context.Context, l *ledger.Ledger) (proof.Open, error) {
-	text, err := k.text(ctx, l)
-	if err != nil {
-		return nil, err
+// whole returns an error if the receipt is pending.
+func (k *keptReceipt) whole() error {
+	if !k.Sealed.IsZero() {
+		return nil
 	}
-	return func() (*proof.Reader, error) { return proof.NewReader(text()) }, nil
-}
-
-// text returns what reads the text of the receipt from its beginning.
-func (k *keptReceipt) text(ctx context.Context, l *ledger.Ledger) (func() io.Reader, error) {
-	seal := k.seal()
-	if seal == nil {
-		return nil, statusError{fmt.Errorf("the receipt of run %d is pending: Globus could not say yet what was copied; runner serve, or the next run of job %s, asks again", k.Run, k.Job), exitTemporary}
-	}
-	end, err := seal.Line()
-	if err != nil {
-		return nil, err
-	}
-	return func() io.Reader { return io.MultiReader(l.ReadText(ctx, k.ID, k.Text), strings.NewReader(string(end))) }, nil
+	return statusError{fmt.Errorf("the receipt of run %d is pending: Globus could not say yet what was copied; runner serve, or the next run of job %s, asks again", k.Run, k.Job), exitTemporary}
 }

@@ -107,10 +107,7 @@ func (k *keptReceipt) seal() *proof.Seal {
 	if k.Sealed.IsZero() {
 		return nil
 	}
-	return &proof.Seal{
-		Counts:  proof.Counts{Items: k.Items, Copied: k.Copied, Found: k.Found, Landed: k.Landed, Skipped: k.SkippedRows},
-		Content: proof.Digest(k.Content), Number: k.Number, Previous: proof.Digest(k.Previous), Digest: proof.Digest(k.Digest), Signature: k.Signature,
-	}
+	return engine.SealOf(k.Receipt)
 }
 
 // receiptsOf returns the receipts of a run, those that are pending as well.
@@ -195,14 +192,17 @@ func (a *app) showReceipts(kept []keptReceipt) error {
 
 // exportReceipt writes a receipt to standard output as it is read.
 func (a *app) exportReceipt(ctx context.Context, l *ledger.Ledger, k *keptReceipt, as string) error {
-	text, err := k.text(ctx, l)
+	err := k.whole()
 	if err != nil {
 		return err
 	}
-	open := func() (*proof.Reader, error) { return proof.NewReader(text()) }
+	open := func() (*proof.Reader, error) { return engine.OpenReceipt(ctx, l, k.Receipt) }
 	switch as {
 	case asJSONL:
-		_, err = io.Copy(a.stdout, text())
+		var text io.Reader
+		if text, err = engine.ReceiptText(ctx, l, k.Receipt); err == nil {
+			_, err = io.Copy(a.stdout, text)
+		}
 	case asCSV:
 		var r *proof.Reader
 		if r, err = open(); err == nil {

@@ -91,6 +91,28 @@ func (j *journal) unsent() bool {
 	return true
 }
 
+// lists returns the newest submissions of a step that are not to be sent again, by
+// their parts.
+func (j *journal) lists(step int) (all []ledger.Submission) {
+	for at, s := range j.sent {
+		if at.Step == step && s.Once {
+			all = append(all, s)
+		}
+	}
+	slices.SortFunc(all, func(a, b ledger.Submission) int { return a.Part - b.Part })
+	return all
+}
+
+// lastPart returns the highest part of a step that has a submission.
+func (j *journal) lastPart(step int) (last int) {
+	for at := range j.sent {
+		if at.Step == step {
+			last = max(last, at.Part)
+		}
+	}
+	return last
+}
+
 // hasOthers reports whether the run has submissions at other places, or had an
 // attempt before at this one: then it began in time.
 func (j *journal) hasOthers(at jobs.Position) bool { return len(j.sent) > 1 || j.sent[at].Attempt > 1 }
@@ -102,6 +124,12 @@ func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 			return cmp.Or(a.Step-b.Step, a.Part-b.Part)
 		})
 		for _, at := range positions {
+			if j.sent[at].Once {
+				if !yield(Work{Position: at, list: new(j.sent[at])}, nil) {
+					return
+				}
+				continue
+			}
 			if j.sent[at].Status == statusRefused {
 				continue
 			}
@@ -181,9 +209,14 @@ func (j *journal) addEnd(ctx context.Context, submissionID, status string) {
 // addRefusal writes down that Globus did not take a submission. Another start need
 // not find out then, and may leave it.
 func (j *journal) addRefusal(ctx context.Context, at jobs.Position) {
-	if s, ok := j.newest(at); ok && s.Status != statusRefused {
-		j.addEnd(ctx, s.ID, statusRefused)
-		s.Status = statusRefused
+	j.addStatus(ctx, at, statusRefused)
+}
+
+// addStatus writes down what became of a submission that has no task.
+func (j *journal) addStatus(ctx context.Context, at jobs.Position, status string) {
+	if s, ok := j.newest(at); ok && s.Status != status {
+		j.addEnd(ctx, s.ID, status)
+		s.Status = status
 		j.sent[at] = s
 	}
 }

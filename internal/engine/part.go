@@ -27,6 +27,7 @@ type part struct {
 	submissionID string    // empty until it has one
 	deletes      *Deletes  // nil if it is not a mirror, or not known
 	guarded      bool      // the guard need not look at it
+	once         bool      // it is not sent again, whatever comes of it
 	open         bool      // an earlier start has recorded it, and may have sent it
 	absentAt     time.Time // when Globus had no task of it; zero if it was not asked
 }
@@ -179,7 +180,7 @@ func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 
 // entry is what the ledger is told about the present attempt.
 func (p *part) entry() ledger.Submission {
-	s := ledger.Submission{ID: p.submissionID, Step: p.position.Step, Part: p.position.Part, Attempt: p.attempt, Tries: p.tries}
+	s := ledger.Submission{ID: p.submissionID, Step: p.position.Step, Part: p.position.Part, Attempt: p.attempt, Tries: p.tries, Once: p.once}
 	if p.deletes != nil {
 		s.Deletes, s.DeletesAtLeast = &p.deletes.Files, p.deletes.AtLeast
 	}

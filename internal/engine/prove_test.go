@@ -1,16 +1,15 @@
 package engine_test
 
 import (
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -25,18 +24,7 @@ func (p *process) proves(t *testing.T) map[string]string {
 	if err != nil || len(kept) == 0 {
 		t.Fatalf("got the receipts %v, %v", kept, err)
 	}
-	k := kept[len(kept)-1]
-	seal := proof.Seal{
-		Counts:  proof.Counts{Items: k.Items, Copied: k.Copied, Found: k.Found, Landed: k.Landed, Skipped: k.SkippedRows},
-		Content: proof.Digest(k.Content), Number: k.Number, Previous: proof.Digest(k.Previous), Digest: proof.Digest(k.Digest),
-	}
-	end, err := seal.Line()
-	if err != nil {
-		t.Fatal(err)
-	}
-	open := func() (*proof.Reader, error) {
-		return proof.NewReader(io.MultiReader(p.ledger.ReadText(t.Context(), k.ID, k.Text), strings.NewReader(string(end))))
-	}
+	open := func() (*proof.Reader, error) { return engine.OpenReceipt(t.Context(), p.ledger, kept[len(kept)-1]) }
 	all := map[string]string{}
 	found, err := evidence.Gather([]proof.Open{open}, evidence.Options{})
 	if err != nil {

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -351,6 +352,33 @@ func head(kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) pro
 		Run: kept.Run, Job: kept.Job, Key: kept.Key, Step: kept.Step, Part: kept.Part, Attempt: kept.Attempt, TaskID: task.TaskID,
 		Source: doc.SourceEndpoint, Destination: doc.DestinationEndpoint, Options: o,
 		Files: task.FilesTransferred, Listed: kept.Listed, Requested: task.RequestTime.UTC(), Completed: task.CompletionTime.UTC(),
+	}
+}
+
+// OpenReceipt reads a sealed receipt of a ledger.
+func OpenReceipt(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (*proof.Reader, error) {
+	text, err := ReceiptText(ctx, l, kept)
+	if err != nil {
+		return nil, err
+	}
+	return proof.NewReader(text)
+}
+
+// ReceiptText returns the text of a sealed receipt of a ledger.
+func ReceiptText(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (io.Reader, error) {
+	end, err := SealOf(kept).Line()
+	if err != nil {
+		return nil, err
+	}
+	return io.MultiReader(l.ReadText(ctx, kept.ID, kept.Text), bytes.NewReader(end)), nil
+}
+
+// SealOf returns the end of a sealed receipt.
+func SealOf(kept *ledger.Receipt) *proof.Seal {
+	return &proof.Seal{
+		Counts:  proof.Counts{Items: kept.Items, Copied: kept.Copied, Found: kept.Found, Landed: kept.Landed, Skipped: kept.SkippedRows},
+		Content: proof.Digest(kept.Content), Number: kept.Number, Previous: proof.Digest(kept.Previous),
+		Digest: proof.Digest(kept.Digest), Signature: kept.Signature,
 	}
 }
 

@@ -20,7 +20,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
-	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -43,20 +42,7 @@ func (b *bench) receipts() (all [][]string) {
 		b.t.Fatal(err)
 	}
 	for _, k := range kept {
-		seal := proof.Seal{
-			Counts:  proof.Counts{Items: k.Items, Copied: k.Copied, Found: k.Found, Landed: k.Landed, Skipped: k.SkippedRows},
-			Content: proof.Digest(k.Content), Number: k.Number, Previous: proof.Digest(k.Previous), Digest: proof.Digest(k.Digest), Signature: k.Signature,
-		}
-		end, err := seal.Line()
-		if err != nil {
-			b.t.Fatal(err)
-		}
-		var text bytes.Buffer
-		if _, err := text.ReadFrom(l.ReadText(b.t.Context(), k.ID, k.Text)); err != nil {
-			b.t.Fatal(err)
-		}
-		text.Write(end)
-		r, err := proof.NewReader(&text)
+		r, err := engine.OpenReceipt(b.t.Context(), l, k)
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -33,11 +33,11 @@ type Task struct {
 	SubmissionID string // empty if another start submitted it
 	Label        string
 	Last         *transfer.Task // as it was seen last; nil if it was not looked at
-	Deletes      *Deletes       // what it deletes as a mirror; nil if it is not one, or that is not known
+	Deletes      *Deletes       // what it deletes as a mirror or by a prune; nil if it is neither, or that is not known
 }
 
-// Deleted returns what the mirrors among the tasks of r have deleted, or nil if
-// that is not known for any of them. A mirror that skipped source errors has
+// Deleted returns what the mirrors and prunes among the tasks of r have deleted, or
+// nil if that is not known for any of them. A mirror that skipped source errors has
 // deleted nothing. For a mirror that did not succeed it is not known.
 func (r *Result) Deleted() (sum *Deletes) {
 	for _, t := range r.Tasks {
@@ -53,6 +53,14 @@ func (r *Result) Deleted() (sum *Deletes) {
 		}
 	}
 	return sum
+}
+
+// filesDeleted is how many files r is known to have deleted.
+func (r *Result) filesDeleted() int64 {
+	if deleted := r.Deleted(); deleted != nil {
+		return deleted.Files
+	}
+	return 0
 }
 
 // Totals are sums over the tasks of a result, as they were last seen.
@@ -93,9 +101,7 @@ func (r *Result) outcome() ledger.Outcome {
 		m := fault.Of(r.Err)
 		o.Class, o.Code, o.RequestID, o.Message = string(m.Kind), m.Code, m.RequestID, r.Err.Error()
 	}
-	if deleted := r.Deleted(); deleted != nil {
-		o.FilesDeleted = deleted.Files
-	}
+	o.FilesDeleted = r.filesDeleted()
 	return o
 }
 

@@ -36,6 +36,9 @@ func (p *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 		p.run.log.Info("task adopted", "task_id", s.TaskID, "attempt", p.attempt)
 		p.setTask(Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label, Deletes: p.deletes}, true)
 		return true, nil
+	case s.Once:
+		p.nextAttempt() // it is of a prune that was in the place of this step
+		return false, nil
 	case s.Status == statusRefused && again:
 		p.nextAttempt() // with the document as it is now
 		return false, nil

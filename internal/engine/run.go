@@ -109,9 +109,14 @@ func (r *run) doSteps(ctx context.Context) error {
 	return nil
 }
 
-// doWork makes a folder, or brings a document to its end.
+// doWork makes a folder, prunes, or brings a document to its end.
 func (r *run) doWork(ctx context.Context, work Work) error {
-	if work.Mkdir == nil {
+	switch {
+	case work.list != nil:
+		return r.followList(ctx, *work.list)
+	case work.Prune != nil:
+		return r.prune(ctx, work)
+	case work.Mkdir == nil:
 		return r.newPart(work).complete(ctx)
 	}
 	if r.journal.past(work.Position) {

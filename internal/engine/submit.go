@@ -193,20 +193,32 @@ func (p *part) overcome(ctx context.Context, cause error, met *obstacles) (done 
 // clearUp looks for the task of a submission that may have reached Globus. The
 // task may have failed since; there was none with its label before.
 func (p *part) clearUp(ctx context.Context, cause error) error {
-	r := p.run
+	if found, err := p.find(ctx); found {
+		return err
+	} // after an error the service is still out of reach, and the outcome unknown
+	return p.unclear(cause)
+}
+
+// find adopts the task of a submission that may have reached Globus, if there is
+// one.
+func (p *part) find(ctx context.Context) (found bool, err error) {
 	canceled := errors.Is(context.Cause(ctx), ErrCanceled)
-	if r.journal == nil || ctx.Err() == nil || canceled { // else the next start looks
-		longer, stop := context.WithoutCancel(ctx), func() {}
-		if !canceled {
-			longer, stop = beyond(ctx, grace) // whoever ends the process does not wait for long
-		}
-		defer stop()
-		ctx, cancel := context.WithTimeout(longer, lookUpTime)
-		defer cancel()
-		if found, err := p.adoptOwn(ctx); found {
-			return err
-		} // after an error the service is still out of reach, and the outcome unknown
+	if p.run.journal != nil && ctx.Err() != nil && !canceled {
+		return false, context.Cause(ctx) // the next start looks
 	}
+	longer, stop := context.WithoutCancel(ctx), func() {}
+	if !canceled {
+		longer, stop = beyond(ctx, grace) // whoever ends the process does not wait for long
+	}
+	defer stop()
+	ctx, cancel := context.WithTimeout(longer, lookUpTime)
+	defer cancel()
+	return p.adoptOwn(ctx)
+}
+
+// unclear leaves it to the next start to find out what became of a submission.
+func (p *part) unclear(cause error) *Failure {
+	r := p.run
 	r.result.State = ledger.Submitted
 	r.result.Attempt = p.attempt
 	return &Failure{

@@ -1,22 +1,25 @@
 package engine
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"iter"
 
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Work is one thing to be done for an order: a folder to make, or a document
-// to submit.
+// A Work is one thing to be done for an order: a folder to make, files to prune,
+// or a document to submit.
 type Work struct {
 	Position jobs.Position
 	Mkdir    *jobs.Mkdir
+	Prune    *jobs.Prune
 	Document transfer.Document // with its label, without submission id and deadline
 	Unproven bool              // the document deletes what nobody has proven to be elsewhere
+
+	list *ledger.Submission // of a prune, to be followed; the job is not known
 }
 
 // Works returns what Run would do for an order: the steps of the job, one after
@@ -52,7 +55,7 @@ func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error
 	return func(yield func(Work, error) bool) {
 		switch {
 		case s.Prune != nil:
-			yield(Work{}, errors.New("this version cannot prune"))
+			yield(Work{Position: at, Prune: s.Prune}, nil)
 		case s.Mkdir != nil:
 			yield(Work{Position: at, Mkdir: s.Mkdir}, nil)
 		case s.Manifest == "":

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -136,7 +137,7 @@ func (g *group) files(ctx context.Context, globus tree.Globus, least transfer.Sy
 		for _, r := range g.receipts {
 			j, err := proof.NewJudge(r.open, least)
 			if err != nil {
-				yield(nil, err)
+				yield(nil, fmt.Errorf("the receipt of run %d: %w", r.head.Run, err))
 				return
 			}
 			judges = append(judges, j)

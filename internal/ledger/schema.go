@@ -130,6 +130,8 @@ CREATE TABLE texts (
 	data    @bytes,
 	PRIMARY KEY (receipt, name, number)
 );
+`, `
+ALTER TABLE submissions ADD COLUMN once BIGINT NOT NULL DEFAULT 0;
 `}
 }
 

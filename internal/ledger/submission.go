@@ -30,16 +30,20 @@ type Submission struct {
 	// that is not known. DeletesAtLeast says that there may be more.
 	Deletes        *int64
 	DeletesAtLeast bool
+
+	// Once says that no later start may send it again: it deletes what was seen
+	// to be elsewhere right before.
+	Once bool
 }
 
-const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least`
+const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least, once`
 
 func (s session) submissions(ctx context.Context, where string, args ...any) ([]Submission, error) {
 	var all []Submission
 	err := s.query(ctx, func(rows *sql.Rows) error {
 		var m Submission
 		err := rows.Scan(&m.ID, &m.Run, &m.Step, &m.Part, &m.Attempt, &m.Tries, &m.Label, &m.Document,
-			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast)
+			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast, &m.Once)
 		all = append(all, m)
 		return err
 	}, `SELECT `+submissionColumns+` FROM submissions WHERE `+where+` ORDER BY attempt, step, part`, args...)
@@ -61,18 +65,15 @@ func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error 
 }
 
 func (s session) submit(ctx context.Context, holder string, m Submission) error {
-	atLeast := 0
-	if m.DeletesAtLeast {
-		atLeast = 1
-	}
 	// The lock keeps a take-over from slipping in between the look at the
 	// holder and the insert.
 	n, err := s.exec(ctx, `
-		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created, deletes, deletes_at_least)
+		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created, deletes, deletes_at_least, once)
 		SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT),
-			CAST($8 AS TEXT), CAST($9 AS @bytes), @now, CAST($10 AS BIGINT), CAST($11 AS BIGINT)
+			CAST($8 AS TEXT), CAST($9 AS @bytes), @now, CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT)
 		FROM runs WHERE `+fence+` @lock
-		ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Tries, m.Label, m.Document, m.Deletes, atLeast)
+		ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Tries, m.Label, m.Document,
+		m.Deletes, bit(m.DeletesAtLeast), bit(m.Once))
 	if err != nil {
 		return err
 	}
@@ -85,6 +86,14 @@ func (s session) submit(ctx context.Context, holder string, m Submission) error 
 		return err
 	}
 	return s.resubmitted(ctx, m)
+}
+
+// bit is a truth as the ledger has it.
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // resubmitted returns an error unless m is what the ledger holds already.

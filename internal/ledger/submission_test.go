@@ -17,7 +17,7 @@ func TestSubmissionsAreKept(t *testing.T) {
 		ctx := t.Context()
 		r := claim(t, l, "j", "1", "me", time.Hour)
 		second := ledger.Submission{ID: "s2", Run: r.ID, Step: 1, Part: 1, Attempt: 1, Label: "j 1 \x00", Document: []byte("\x00{}\xff")}
-		first := ledger.Submission{ID: "s1", Run: r.ID, Step: 1, Part: 0, Attempt: 1, Label: "j 1", Document: []byte(`{"a": 1}`), Deletes: new(int64(7)), DeletesAtLeast: true}
+		first := ledger.Submission{ID: "s1", Run: r.ID, Step: 1, Part: 0, Attempt: 1, Label: "j 1", Document: []byte(`{"a": 1}`), Deletes: new(int64(7)), DeletesAtLeast: true, Once: true}
 		again := ledger.Submission{ID: "s3", Run: r.ID, Step: 1, Part: 0, Attempt: 2, Label: "j 1 #2", Deletes: new(int64(0))}
 		for _, s := range []ledger.Submission{second, again, first} {
 			ok(t, l.Submit(ctx, "me", s))

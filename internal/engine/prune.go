@@ -1,0 +1,292 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// Why a prune keeps a file that a receipt proves.
+const (
+	tooYoung proof.Reason = "is too young"                          // for older_than
+	tooFew   proof.Reason = "is not proven at as many collections"  // as copies says
+	moved    proof.Reason = "changed while the prune was under way" // or its copy did
+)
+
+// A pruning is a prune step that is being done. It deletes in lists: each is
+// looked at once more right before it is sent, and sent once.
+type pruning struct {
+	run    *run
+	step   *jobs.Prune
+	at     jobs.Position
+	newest *ledger.Receipt // of those that count; nil if there is none
+	by     time.Time       // when a copy must have been proven; zero if that does not count
+	tries  int             // lists whose task has failed, one after the other
+
+	deleted int64
+	kept    map[proof.Reason]int64 // files and folders
+}
+
+// prune does a prune step.
+func (r *run) prune(ctx context.Context, work Work) error {
+	if r.journal == nil {
+		return &Failure{
+			Kind: fault.Usage, state: ledger.Failed,
+			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger that has them: set RUNNER_STATE", r.job.Name),
+		}
+	}
+	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}}
+	if p.step.OlderThan > 0 {
+		p.by = time.Now().Add(-p.step.OlderThan)
+	}
+	if err := p.followEarlier(ctx); err != nil || r.journal.past(p.at) {
+		return err
+	}
+	found, err := p.gather(ctx)
+	if err != nil {
+		return err
+	}
+	if err := p.guard(ctx, found); err != nil {
+		return err
+	}
+	err = p.deleteProven(ctx, found)
+	if err == nil || p.deleted > 0 {
+		p.report(ctx)
+	}
+	return err
+}
+
+// gather reads which trees the receipts that count are about.
+func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
+	kept, err := p.receipts(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []proof.Open
+	for _, k := range kept {
+		all = append(all, func() (*proof.Reader, error) { return OpenReceipt(ctx, p.run.journal.ledger, k) })
+		if p.newest == nil || k.ID > p.newest.ID {
+			p.newest = k
+		}
+	}
+	least := map[jobs.Accept]transfer.SyncLevel{jobs.AcceptMtime: transfer.SyncMtime, jobs.AcceptSize: transfer.SyncSize}[p.step.Accept]
+	found, err := evidence.Gather(all, evidence.Options{Least: least, Until: p.by})
+	if err != nil {
+		return nil, p.unreadable(err)
+	}
+	if found.Unread > 0 {
+		p.run.log.Warn("there are more receipts of the same folders than are looked at: what only the others prove is kept", "receipts", len(kept), "left_out", found.Unread)
+	}
+	return found, nil
+}
+
+// receipts returns the receipts that count.
+func (p *pruning) receipts(ctx context.Context) ([]*ledger.Receipt, error) {
+	if len(p.step.Of) == 0 {
+		return p.ownReceipts(ctx)
+	}
+	l := p.run.journal.ledger
+	var all []*ledger.Receipt
+	for _, job := range p.step.Of {
+		if _, err := p.run.engine.SealPending(ctx, l, job); err != nil {
+			p.run.log.Warn("some receipts are pending and do not count yet: Globus could not say what was copied", "of", job, "err", err)
+		}
+		some, err := receiptsOf(ctx, l, ledger.ReceiptQuery{Job: job})
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, some...)
+	}
+	return all, nil
+}
+
+// ownReceipts returns the receipts of the steps before, in the same run. There
+// must be one for each of their tasks.
+func (p *pruning) ownReceipts(ctx context.Context) ([]*ledger.Receipt, error) {
+	r := p.run
+	var why error
+	for again := false; ; again = true {
+		all, err := receiptsOf(ctx, r.journal.ledger, ledger.ReceiptQuery{Run: r.journal.run.ID})
+		if err != nil {
+			return nil, err
+		}
+		all = slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return k.Step >= p.at.Step })
+		missing := p.withoutReceipt(all)
+		switch {
+		case missing == 0:
+			return all, nil
+		case again && why == nil:
+			why = errors.New("it is not complete")
+			fallthrough
+		case again:
+			// The cause is told, not passed on: it may be one that never passes.
+			return nil, unusable(fmt.Errorf("nothing was deleted, because the receipts of %d tasks of this run are pending (%v); the next start of the run tries again", missing, why)) //nolint:errorlint // see above
+		}
+		_, why = r.engine.SealPending(ctx, r.journal.ledger, r.job.Name)
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// withoutReceipt counts the transfers of the steps before of which there is no
+// receipt.
+func (p *pruning) withoutReceipt(all []*ledger.Receipt) (missing int) {
+	for at, s := range p.run.journal.sent {
+		if at.Step >= p.at.Step || at.Step < 1 || p.run.job.Steps[at.Step-1].Transfer == nil {
+			continue
+		}
+		if !slices.ContainsFunc(all, func(k *ledger.Receipt) bool {
+			return k.Step == at.Step && k.Part == at.Part && k.Attempt == s.Attempt
+		}) {
+			missing++
+		}
+	}
+	return missing
+}
+
+// receiptsOf returns all sealed receipts that a query selects.
+func receiptsOf(ctx context.Context, l *ledger.Ledger, q ledger.ReceiptQuery) (all []*ledger.Receipt, err error) {
+	for {
+		page, err := l.Receipts(ctx, q)
+		if err != nil {
+			return nil, unusable(err)
+		}
+		if len(page) == 0 {
+			return all, nil
+		}
+		all = append(all, page...)
+		q.After = page[len(page)-1].ID
+	}
+}
+
+// unreadable says that the evidence could not be read to its end.
+func (p *pruning) unreadable(err error) error {
+	if _, ok := errors.AsType[*ledger.Error](err); ok || errors.Is(err, ledger.ErrNone) {
+		return unusable(fmt.Errorf("read the receipts: %w", err)) // one may have been forgotten meanwhile
+	}
+	return &Failure{
+		Kind: fault.Failed, state: ledger.Failed, Err: err,
+		Message: "nothing more is deleted, because a receipt proves nothing; see what has become of the ledger",
+	}
+}
+
+// judge returns the copies for which a file may be deleted, or the reason why it
+// is kept.
+func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Reason) {
+	for _, c := range f.Proven() {
+		if !slices.ContainsFunc(copies, func(other evidence.Copy) bool { return other.At.Collection == c.At.Collection }) {
+			copies = append(copies, c)
+		}
+	}
+	need := max(1, p.step.Copies)
+	switch {
+	case len(copies) == 0:
+		return nil, f.Reason()
+	case len(copies) < need:
+		return nil, tooFew
+	case !p.by.IsZero() && copies[need-1].Since.After(p.by):
+		return nil, tooYoung
+	}
+	return copies[:need], ""
+}
+
+// guard counts what would be deleted, if there is a limit.
+func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
+	most := cmp.Or(p.step.MaxDelete, jobs.NoMaxDelete)
+	if most == jobs.NoMaxDelete {
+		return nil
+	}
+	var m mirror // counts alike
+	for f, err := range found.Files(ctx, p.run.globus) {
+		if err != nil {
+			return p.unread(ctx, err)
+		}
+		if f.Folder {
+			continue
+		}
+		m.there++
+		if _, why := p.judge(f); why == "" {
+			if m.deletes.Files++; len(m.first) < firstPaths {
+				m.first = append(m.first, f.Path)
+			}
+		}
+	}
+	if most.Allows(m.deletes.Files, m.there) {
+		return nil
+	}
+	return refuse("the prune would delete %d of the %d files that were looked at (%s), more than max_delete allows (%s); "+
+		"see whether so much is to go, and raise the limit then (prune: {max_delete: none})",
+		m.deletes.Files, m.there, m.examples(m.deletes.Files), most)
+}
+
+// unread is what the error of a listing means.
+func (p *pruning) unread(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	return p.unreadable(err)
+}
+
+// deleteProven deletes the files that are proven, list by list.
+func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) error {
+	var l list
+	for f, err := range found.Files(ctx, p.run.globus) {
+		if err != nil {
+			return p.unread(ctx, err)
+		}
+		copies, why := p.judge(f)
+		if why != "" {
+			p.kept[why]++
+			continue
+		}
+		if !l.hasRoomFor(f) {
+			if err := p.delete(ctx, l); err != nil {
+				return err
+			}
+			l = list{}
+		}
+		l.add(f, copies)
+	}
+	return p.delete(ctx, l)
+}
+
+// report says what has become of the files.
+func (p *pruning) report(ctx context.Context) {
+	text := p.String()
+	p.run.log.Info("pruned", "files", p.deleted, "result", text)
+	p.run.journal.note(ctx, "pruned", text)
+}
+
+func (p *pruning) String() string {
+	text := fmt.Sprintf("%d files deleted", p.deleted)
+	switch {
+	case p.newest == nil && len(p.step.Of) > 0:
+		return text + ": there are no receipts of " + strings.Join(p.step.Of, ", ") + " yet"
+	case len(p.kept) == 0:
+		return text
+	}
+	var sum int64
+	var reasons []string
+	for _, why := range slices.Sorted(maps.Keys(p.kept)) {
+		sum += p.kept[why]
+		reasons = append(reasons, fmt.Sprintf("%d: %s", p.kept[why], why))
+	}
+	text += fmt.Sprintf(", %d kept (%s)", sum, strings.Join(reasons, "; "))
+	if p.newest != nil {
+		text += fmt.Sprintf("; runner receipt prove %d lists them", p.newest.Run)
+	}
+	return text
+}

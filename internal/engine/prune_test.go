@@ -1,0 +1,513 @@
+package engine_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+const deletePath = "/v0.10/delete"
+
+// handsOver is a job that copies and then prunes.
+func handsOver(j *jobs.Job) {
+	j.Receipts = true
+	j.Steps = []jobs.Step{{Transfer: provable("/copy/", "vault")}, {Prune: &jobs.Prune{}}}
+}
+
+// expires is a job that prunes by the receipts of nightly.
+func expires(edits ...func(*jobs.Prune)) func(*jobs.Job) {
+	return func(j *jobs.Job) {
+		p := &jobs.Prune{Of: []string{"nightly"}}
+		for _, edit := range edits {
+			edit(p)
+		}
+		j.Name, j.Receipts, j.Steps = "expire", true, []jobs.Step{{Prune: p}}
+	}
+}
+
+// provable is a copy of /data/ whose receipt proves something. The time is that of the
+// source, because the simulator's disk has the clock of the machine.
+func provable(to, collection string) *transfer.Transfer {
+	doc := copyOf("/data/", to)
+	doc.DestinationEndpoint = globussim.CollectionID(collection)
+	doc.VerifyChecksum, doc.PreserveTimestamp = true, true
+	return doc
+}
+
+// sow writes files of the lab, dated now, and lets an hour pass.
+func (b *bench) sow(names ...string) {
+	b.t.Helper()
+	for _, name := range names {
+		b.plant(name, name)
+		dated(b.t, filepath.Join(b.lab, name))
+	}
+	time.Sleep(time.Hour)
+}
+
+// left returns the files that the lab has below data.
+func (b *bench) left() (names []string) {
+	b.t.Helper()
+	err := filepath.WalkDir(filepath.Join(b.lab, "data"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			name, _ := filepath.Rel(b.lab, path)
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return names
+}
+
+func (b *bench) wantLeft(want ...string) {
+	b.t.Helper()
+	if d := cmp.Diff(want, b.left()); d != "" {
+		b.t.Errorf("left at the source (-want +got):\n%s", d)
+	}
+}
+
+// wantRun does an order and checks how it ended.
+func (p *process) wantRun(o engine.Order, state ledger.State) *engine.Result {
+	p.b.t.Helper()
+	r, err := p.record(p.b.t.Context(), o)
+	if err != nil || r.State != state || (state == ledger.Succeeded) != (r.Err == nil) {
+		p.b.t.Fatalf("got %+v, %v, want a run that is %s", r, err, state)
+	}
+	return r
+}
+
+// pruned returns what the run says that it pruned.
+func (p *process) pruned(run int64) (text string) {
+	p.b.t.Helper()
+	notes, err := p.ledger.Notes(p.b.t.Context(), run)
+	if err != nil {
+		p.b.t.Fatal(err)
+	}
+	for _, n := range notes {
+		if n.Kind == "pruned" {
+			text = n.Text
+		}
+	}
+	return text
+}
+
+func (p *process) wantPruned(r *engine.Result, want string) {
+	p.b.t.Helper()
+	if got := p.pruned(r.Run); got != want {
+		p.b.t.Errorf("pruned:\n got %q\nwant %q", got, want)
+	}
+}
+
+func TestPruneDeletesWhatTheRunHasCopiedAndNothingElse(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/locked", "data/s/b", "data/s/x.tmp", "data/late")
+		if err := os.Symlink("a.txt", filepath.Join(b.lab, "data", "link")); err != nil {
+			t.Fatal(err)
+		}
+		p := b.process("one")
+		wrote := false
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if is(r, "POST", transferPath) && !wrote {
+				wrote = true
+				b.plant("data/after the listing", "x")
+				b.plant("data/late", "changed")
+				dated(t, filepath.Join(b.lab, "data/late"))
+			}
+			return nil, nil
+		}
+		r := p.wantRun(b.order(handsOver, func(j *jobs.Job) {
+			j.Steps[0].Transfer.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "*.tmp"}, {Method: "exclude", Name: "locked"}}
+		}), ledger.Succeeded)
+		b.wantLeft("data/after the listing", "data/late", "data/link", "data/locked", "data/s/x.tmp")
+		p.wantPruned(r, "2 files deleted, 5 kept (1: changed while it was copied; 1: is a symbolic link; 2: is excluded by a filter rule; "+
+			"1: was not there before the copy); runner receipt prove 1 lists them")
+		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z s1", "SUCCEEDED nightly 2026-11-21T02:00:00Z s2 p1")
+		if r.Deleted().Files != 2 || b.runs()[0].FilesDeleted != 2 {
+			t.Errorf("got %v and %+v, want 2 files deleted", r.Deleted(), b.runs()[0])
+		}
+	})
+}
+
+func TestPruneOfWhatIsThereNow(t *testing.T) {
+	lab := func(b *bench, name string) string { return filepath.Join(b.lab, name) }
+	vault := func(b *bench, name string) string { return filepath.Join(b.vault, "copy", name) }
+	failing := func(side, operation string) func(*testing.T, *bench) {
+		return func(_ *testing.T, b *bench) {
+			b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID(side) + "/" + operation, Times: -1, Status: 403, Code: "EndpointPermissionDenied"})
+		}
+	}
+	tests := map[string]struct {
+		meanwhile func(*testing.T, *bench)
+		kept      string // why a.txt is; empty if all is deleted
+	}{
+		"as it was": {func(*testing.T, *bench) {}, ""},
+		"changed with a new time": {func(t *testing.T, b *bench) {
+			b.plant("data/a.txt", "9876543210")
+			dated(t, lab(b, "data/a.txt"))
+		}, "changed since it was copied"},
+		"changed size without a new time": {func(t *testing.T, b *bench) {
+			info, err := os.Stat(lab(b, "data/a.txt"))
+			b.plant("data/a.txt", "another size")
+			if err != nil || os.Chtimes(lab(b, "data/a.txt"), time.Time{}, info.ModTime()) != nil {
+				t.Fatal(err)
+			}
+		}, "changed since it was copied"},
+		"gone at the destination": {func(t *testing.T, b *bench) {
+			if err := os.Remove(vault(b, "a.txt")); err != nil {
+				t.Fatal(err)
+			}
+		}, "is gone at the destination"},
+		"overwritten at the destination": {func(t *testing.T, b *bench) {
+			if err := os.WriteFile(vault(b, "a.txt"), []byte("9876543210"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, "is not the same at the destination any more"},
+		"the destination cannot be read": {failing("vault", "*"), "could not be listed"},
+		"the source cannot be read":      {failing("lab", "*"), "could not be listed"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt")
+				p := b.process("one")
+				p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+				time.Sleep(time.Hour)
+				tt.meanwhile(t, b)
+				r := p.wantRun(b.order(expires()), ledger.Succeeded)
+				if tt.kept == "" {
+					b.wantLeft()
+					p.wantPruned(r, "1 files deleted")
+					return
+				}
+				b.wantLeft("data/a.txt")
+				p.wantPruned(r, "0 files deleted, 1 kept (1: "+tt.kept+"); runner receipt prove 1 lists them")
+				if n := b.requests("POST /v0.10/delete"); n != 0 {
+					t.Errorf("%d deletes were sent", n)
+				}
+			})
+		})
+	}
+}
+
+func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
+	copies := func(name, day, to string) func(b *bench, p *process) {
+		return func(b *bench, p *process) {
+			o := b.order(accounted, named(name), func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", to)) })
+			o.Key = jobs.Key(day + "T02:00:00Z")
+			p.wantRun(o, ledger.Succeeded)
+			time.Sleep(24 * time.Hour)
+		}
+	}
+	both := func(p *jobs.Prune) { p.Of, p.Copies = []string{"nightly", "weekly"}, 2 }
+	old := func(p *jobs.Prune) { p.OlderThan = 36 * time.Hour }
+	tests := map[string]struct {
+		before []func(b *bench, p *process)
+		prune  func(*jobs.Prune)
+		state  ledger.State
+		want   string // empty if it is deleted
+	}{
+		"an older run proves it": {
+			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), func(b *bench, _ *process) {
+				b.plant("data/b", "b") // of which the newer run knows, and not of its time
+			}, copies("nightly", "2026-11-21", "vault")}, func(*jobs.Prune) {}, ledger.Succeeded, "",
+		},
+		"two of two collections": {
+			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "store")}, both, ledger.Succeeded, "",
+		},
+		"one of two collections": {
+			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, both, ledger.Succeeded, "is not proven at as many collections",
+		},
+		"twice at one collection": {
+			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "vault")},
+			both,
+			ledger.Succeeded, "is not proven at as many collections",
+		},
+		"another job's receipt": {
+			[]func(b *bench, p *process){copies("weekly", "2026-11-20", "vault")},
+			func(*jobs.Prune) {},
+			ledger.Succeeded, "-",
+		},
+		"old enough": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "store")}, old, ledger.Succeeded, ""},
+		"too young":  {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, old, ledger.Succeeded, "is too young"},
+		"the second copy is too young": {
+			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "store")},
+			func(p *jobs.Prune) { both(p); old(p) }, ledger.Succeeded, "is too young",
+		},
+		"within the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "1" }, ledger.Succeeded, ""},
+		"beyond the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "0" }, ledger.Failed, "-"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt")
+				p := b.process("one")
+				for _, before := range tt.before {
+					before(b, p)
+				}
+				r := p.wantRun(b.order(expires(tt.prune)), tt.state)
+				if tt.want == "" {
+					if slices.Contains(b.left(), "data/a.txt") {
+						t.Errorf("the file is still there: %s", p.pruned(r.Run))
+					}
+					return
+				}
+				b.wantLeft("data/a.txt")
+				if tt.want != "-" {
+					contains(t, p.pruned(r.Run), "1 kept (1: "+tt.want+")")
+				}
+				if tt.state == ledger.Failed {
+					contains(t, failure(t, r, fault.Guard).Message, "would delete 1 of the 1 files", "/data/a.txt", "max_delete allows (0)")
+				}
+			})
+		})
+	}
+}
+
+func TestPruneNeedsALedger(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		r := b.run(t.Context(), b.order(expires()))
+		contains(t, failure(t, r, fault.Usage).Message, "RUNNER_STATE")
+		b.wantLeft("data/a.txt")
+	})
+}
+
+func TestPruneWaitsForTheReceiptOfItsOwnRun(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt")
+		b.Fail(globussim.Fault{Path: copiedPath, Status: 404, Code: "NotThereYet", Times: -1})
+		p := b.process("one")
+		r, err := p.record(t.Context(), b.order(handsOver))
+		if err != nil || r.State.Final() || fault.Of(r.Err).Kind != fault.Temporary {
+			t.Fatalf("got %+v, %v, want a run that is left", r, err)
+		}
+		contains(t, r.Err.Error(), "nothing was deleted", "the receipts of 1 tasks of this run are pending")
+		b.wantLeft("data/a.txt")
+		b.ClearFaults()
+		if r, err = p.record(t.Context(), b.order(handsOver)); err != nil || r.State != ledger.Succeeded {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+		b.wantLeft()
+	})
+}
+
+func TestPruneByAReceiptThatWasChangedFails(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt")
+		p := b.process("one")
+		p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+		b.sql("UPDATE receipts SET digest = 'sha256:00'")
+		r := p.wantRun(b.order(expires()), ledger.Failed)
+		contains(t, r.Err.Error(), "nothing more is deleted", "the receipt of run 1", "was changed after it was written")
+		b.wantLeft("data/a.txt")
+	})
+}
+
+// watchDeletes notes the paths of each delete that is sent, by submission id.
+func (p *process) watchDeletes(sent map[string][]string, each func()) {
+	p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+		if !is(r, "POST", deletePath) {
+			return nil, nil
+		}
+		body, err := r.GetBody()
+		if err != nil {
+			return nil, err
+		}
+		text, err := io.ReadAll(body)
+		if err != nil {
+			return nil, err
+		}
+		var doc transfer.Delete
+		if err := json.Unmarshal(text, &doc); err != nil {
+			return nil, err
+		}
+		var paths []string
+		for _, i := range doc.Items {
+			paths = append(paths, i.Path)
+		}
+		sent[doc.SubmissionID] = paths
+		each()
+		return nil, nil
+	}
+}
+
+func TestListThatHadToWaitIsLookedAtAnew(t *testing.T) {
+	fail := func(f globussim.Fault) func(*bench) {
+		f.Path = deletePath
+		return func(b *bench) { b.Fail(f) }
+	}
+	tests := map[string]func(b *bench){
+		"too many tasks":          fail(globussim.Fault{Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs"}),
+		"another task":            fail(globussim.Fault{Status: 409, Code: "ClientError.Conflict"}),
+		"it did not reach Globus": fail(globussim.Fault{Times: -1, Drop: globussim.DropBefore}),
+		"its answer was lost":     fail(globussim.Fault{Times: -1, Drop: globussim.DropAfter}),
+		"its task failed":         func(b *bench) { b.disturb(globussim.Disturbance{Action: globussim.FailTask}) },
+	}
+	for name, obstacle := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/b.txt")
+				p := b.process("one")
+				p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+				sent := map[string][]string{}
+				p.watchDeletes(sent, func() {
+					if len(sent) == 1 { // while it waits
+						b.plant("data/b.txt", "DATA/b.txt")
+						dated(t, filepath.Join(b.lab, "data/b.txt"))
+					} else {
+						b.ClearFaults()
+					}
+				})
+				obstacle(b)
+				o := b.order(expires(), func(j *jobs.Job) { j.Concurrency, j.BackoffLimit = jobs.Allow, 1 })
+				r := p.wantRun(o, ledger.Succeeded)
+				if name == "its answer was lost" {
+					// It is at Globus, and was right when it was sent: a task that deletes
+					// what changes before it begins cannot be called back.
+					return
+				}
+				b.wantLeft("data/b.txt")
+				if len(sent) != 2 {
+					t.Fatalf("sent %v, want two lists", sent)
+				}
+				for id, paths := range sent {
+					if slices.Contains(paths, "/data/b.txt") == slices.Contains(b.delivered(), id) {
+						t.Errorf("list %s of %v: delivered %v", id, paths, b.delivered())
+					}
+				}
+				contains(t, p.pruned(r.Run), "1 files deleted, 1 kept (1: changed while the prune was under way)")
+			})
+		})
+	}
+}
+
+// delivered returns the submission ids of the deletes that have a task.
+func (b *bench) delivered() (ids []string) {
+	for _, task := range b.State().Tasks {
+		if task.Type == "DELETE" && task.Status == "SUCCEEDED" {
+			ids = append(ids, task.SubmissionID)
+		}
+	}
+	return ids
+}
+
+func TestKilledPruneSendsNoListASecondTime(t *testing.T) {
+	tests := map[string]struct {
+		cut  cut
+		gone bool // the list was at Globus before the kill
+	}{
+		"after the record":            {cut{method: "POST", path: deletePath}, false},
+		"answer to it is lost":        {cut{method: "POST", path: deletePath, after: true}, true},
+		"task id is not written down": {cut{method: "POST", path: deletePath, unrecorded: true}, true},
+		"before the list":             {cut{method: "GET", path: idPath, skip: 1}, false},
+		"while it looks anew":         {cut{method: "GET", path: "/v0.10/operation/*", skip: 5}, false},
+	}
+	for name, tt := range tests {
+		for how, resume := range map[string]func(b *bench, p *process, o engine.Order) (*engine.Result, error){
+			"": func(b *bench, p *process, o engine.Order) (*engine.Result, error) { return p.record(b.t.Context(), o) },
+			", the job is gone": func(b *bench, p *process, o engine.Order) (*engine.Result, error) {
+				job := *o.Job
+				job.Steps = nil
+				o.Job = &job
+				return p.record(b.t.Context(), o)
+			},
+			", the step is another one": func(b *bench, p *process, o engine.Order) (*engine.Result, error) {
+				job := *o.Job
+				job.Steps = []jobs.Step{job.Steps[0], {Transfer: provable("/more/", "store"), Manifest: "list", ItemsPerTask: 1}}
+				b.manifests = map[string]string{"list": "a.txt a.txt\n"}
+				o.Job = &job
+				return p.record(b.t.Context(), o)
+			},
+		} {
+			t.Run(name+how, func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					b.sow("data/a.txt", "data/b.txt")
+					o := b.order(handsOver)
+					one := b.process("one")
+					one.at(tt.cut)
+					if r, err := one.record(t.Context(), o); err == nil && r.State.Final() {
+						t.Fatalf("got %+v, %v, want it killed", r, err)
+					}
+					if !one.dead.Load() {
+						t.Fatal("the process did not come to the cut")
+					}
+					time.Sleep(time.Hour)
+					if !tt.gone {
+						b.plant("data/b.txt", "DATA/b.txt")
+						dated(t, filepath.Join(b.lab, "data/b.txt"))
+					}
+					sent := map[string][]string{}
+					two := b.process("two")
+					two.watchDeletes(sent, func() {})
+					r, err := resume(b, two, o)
+					if err != nil || !r.State.Final() {
+						t.Fatalf("got %+v, %v, want the end of the run", r, err)
+					}
+					for _, paths := range sent {
+						if slices.Contains(paths, "/data/b.txt") {
+							t.Errorf("sent %v after the file had changed", sent)
+						}
+					}
+					switch {
+					case tt.gone:
+						b.wantLeft()
+					case how == "":
+						b.wantLeft("data/b.txt")
+					default:
+						if len(sent) > 0 {
+							t.Errorf("sent %v", sent)
+						}
+					}
+					if how == "" && tt.gone && b.runs()[0].FilesDeleted != 2 {
+						t.Errorf("got %+v, want 2 files deleted", b.runs()[0])
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestPruneHasListsOfABoundedLength(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.remove("data/a.txt")
+		var names []string
+		for i := range 205 {
+			names = append(names, fmt.Sprintf("data/%03d/x", i))
+		}
+		b.sow(names...)
+		sent := map[string][]string{}
+		p := b.process("one")
+		p.watchDeletes(sent, func() {})
+		r := p.wantRun(b.order(handsOver), ledger.Succeeded)
+		b.wantLeft()
+		var lengths []int
+		for _, paths := range sent {
+			lengths = append(lengths, len(paths))
+		}
+		slices.Sort(lengths)
+		if d := cmp.Diff([]int{5, 200}, lengths); d != "" {
+			t.Errorf("files of a list (-want +got):\n%s", d)
+		}
+		p.wantPruned(r, "205 files deleted")
+		if labels := b.labels(); !strings.HasSuffix(labels[1], " s2 p1") || !strings.HasSuffix(labels[2], " s2 p2") {
+			t.Errorf("got the labels %q", labels)
+		}
+	})
+}
