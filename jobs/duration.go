@@ -21,8 +21,8 @@ const day = 24 * time.Hour
 // durationUnits are the units of a duration; a day has 24 hours.
 var durationUnits = map[string]time.Duration{"s": time.Second, "m": time.Minute, "h": time.Hour, "d": day}
 
-// parseDuration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
-func parseDuration(text string) (time.Duration, error) {
+// ParseDuration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
+func ParseDuration(text string) (time.Duration, error) {
 	if len(text) > 40 || !durationPattern().MatchString(text) {
 		return 0, fmt.Errorf("%q is not a duration such as 90s, 30m, 12h or 7d", short(text))
 	}

@@ -86,14 +86,14 @@ func functions(env map[string]string) template.FuncMap {
 func addTime(text string, i instant) (instant, error) {
 	plain, minus := strings.CutPrefix(text, "-")
 	plain = strings.TrimPrefix(plain, "+")
-	d, err := parseDuration(plain)
+	d, err := ParseDuration(plain)
 	if err != nil {
 		return i, fmt.Errorf("%q is not a duration such as -24h or -1d", short(text))
 	}
 	days := 0
 	for _, part := range durationPart().FindAllStringSubmatch(plain, -1) {
 		if part[2] == "d" {
-			n, _ := parseDuration(part[0]) // a part of what was good
+			n, _ := ParseDuration(part[0]) // a part of what was good
 			days += int(n / day)
 		}
 	}

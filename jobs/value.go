@@ -131,7 +131,7 @@ func (s *source) duration(to *time.Duration, least time.Duration) decoder {
 			s.wrongType(n, field, "a duration such as 90s, 30m, 12h or 7d")
 			return
 		}
-		d, err := parseDuration(text.Value)
+		d, err := ParseDuration(text.Value)
 		switch {
 		case err != nil:
 			s.problem(n, field, "%v", err)
