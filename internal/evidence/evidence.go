@@ -119,6 +119,10 @@ type Options struct {
 	// Until prefers receipts of tasks that had ended by then, where there are
 	// more than can be judged in step. Zero prefers the newest.
 	Until time.Time
+	// Trees are receipts, perhaps of tasks that have none (see [proof.Blank]),
+	// whose trees are looked at; receipts of other trees are left out. Nil looks at
+	// the trees of all receipts.
+	Trees []proof.Open
 }
 
 // inStep is how many receipts of the same trees are judged in step.
@@ -143,15 +147,15 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	}
 	e := &Evidence{options: o}
 	byTrees := map[string]*group{}
-	for _, open := range receipts {
+	for i, open := range slices.Concat(o.Trees, receipts) {
 		r, err := begin(open)
 		if err != nil {
 			return nil, err
 		}
-		if r.first == "" {
+		g := byTrees[r.trees]
+		if r.first == "" || g == nil && o.Trees != nil && i >= len(o.Trees) {
 			continue
 		}
-		g := byTrees[r.trees]
 		if g == nil {
 			g = &group{first: r.first, source: r.source(), destination: r.destination()}
 			byTrees[r.trees] = g

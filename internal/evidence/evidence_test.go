@@ -358,3 +358,41 @@ func TestMemoryDoesNotGrowWithReceipts(t *testing.T) {
 		t.Errorf("%d files, up to %d coroutines at once, %d before", n, most, before)
 	}
 }
+
+func TestOnlySomeTreesAreLookedAt(t *testing.T) {
+	d := newDisks()
+	for _, name := range []string{"out/a", "out/b", "other/a", "third/a"} {
+		d.put("lab:/"+name, 5, -60)
+	}
+	blank := func(from, to string) proof.Open {
+		items := []proof.Item{{Source: from, Destination: to, Recursive: new(true)}}
+		open, err := proof.Blank(proof.Receipt{Source: "lab", Destination: "vault", Options: proof.Options{SyncLevel: new(3)}}, slices.Values(items))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return open
+	}
+	receipts := []proof.Open{
+		d.copies(t, task{to: "vault:/in/", only: "a"}),
+		d.copies(t, task{minutes: 1, to: "vault:/other/", from: "/other/"}),
+	}
+	trees := []proof.Open{blank("/out/", "/in/"), blank("/third/", "/third/")}
+	want(
+		t, files(t, d, evidence.Options{Trees: trees}, receipts...),
+		"lab:/out/a | vault 12:01", "lab:/out/b | vault was not there before the copy", "lab:/third/a | vault was not there before the copy",
+	)
+	if slices.Contains(d.listed, "lab:/other/") {
+		t.Error("a tree of a receipt that nobody asked for was listed")
+	}
+	one, err := evidence.TreesOf(receipts[0])
+	same, err2 := evidence.TreesOf(trees[0])
+	other, err3 := evidence.TreesOf(trees[1])
+	if err := errors.Join(err, err2, err3); err != nil || one != same || one == other {
+		t.Errorf("a receipt and a document of the same trees have the names %q and %q, one of others %q (%v)", one, same, other, err)
+	}
+	// What proves nothing takes nobody's place.
+	all, err := evidence.Gather(receipts, evidence.Options{Trees: slices.Repeat(trees[:1], 20)})
+	if err != nil || all.Unread != 0 {
+		t.Errorf("%d receipts that may prove something are left out (%v)", all.Unread, err)
+	}
+}

@@ -50,6 +50,16 @@ func begin(open proof.Open) (*receipt, error) {
 	return r, nil
 }
 
+// TreesOf names the trees that a receipt is about: receipts of the same trees have
+// the same name.
+func TreesOf(open proof.Open) (string, error) {
+	r, err := begin(open)
+	if err != nil {
+		return "", err
+	}
+	return r.trees, nil
+}
+
 // items yields the items of a receipt, which come first in it.
 func items(in *proof.Reader) iter.Seq2[*proof.Item, error] {
 	return func(yield func(*proof.Item, error) bool) {
@@ -89,10 +99,10 @@ func (r *receipt) destination() Place {
 }
 
 // provesNothing reports whether a receipt says of no file that it was copied or
-// compared.
+// compared, or does not know what the source had.
 func (r *receipt) provesNothing(least transfer.SyncLevel) bool {
 	level := r.head.Options.SyncLevel
-	return r.head.Files == 0 && (level == nil || *level < int(least))
+	return r.head.Listed.IsZero() || r.head.Files == 0 && (level == nil || *level < int(least))
 }
 
 // A group is the receipts of the same trees.
