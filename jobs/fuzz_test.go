@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // FuzzTemplates checks that a template in a path is a problem of the jobs file,
@@ -32,6 +34,48 @@ func FuzzTemplates(f *testing.F) {
 		}
 		if again, err := renderPath(t, "/data/"+text, "America/Chicago", at); err != nil || again != got {
 			t.Errorf("%q becomes %q, then %q (%v)", text, got, again, err)
+		}
+	})
+}
+
+// FuzzDeletesWithoutProof checks that a delete that is not refused takes nothing
+// that the other job copies, whenever the two run.
+func FuzzDeletesWithoutProof(f *testing.F) {
+	for _, paths := range [][2]string{
+		{"/out/", "/out-old/"},
+		{"/data-{{ .Job }}/", "/scratch-{{ .Job }}/"},
+		{"/a/{{ .Time | date }}", `/b/{{ .Time | add "-1d" | date }}`},
+		{"/a", "/a{{ .Time | strftime \"%j\" }}"},
+		{"//a//b/.{{ .Job }}", "/a/c"},
+		{"/run1", `/run{{ .Time | strftime "%d" }}/`},
+		{"/run01", `/run{{ .Time | strftime "%d" }}/`},
+		{"/A/{{ .Key }}", "/b/./x"},
+	} {
+		f.Add(paths[0], paths[1], int64(1_773_000_000), int64(1_772_330_000))
+	}
+	f.Fuzz(func(t *testing.T, source, deleted string, second, later int64) {
+		if strings.ContainsAny(source+deleted, "~'") {
+			return // nobody knows where ~/ is
+		}
+		file, err := parseText(deleting("/"+source, "/"+deleted, ""))
+		if err != nil {
+			return
+		}
+		var at [2]string
+		for i, s := range []int64{second, later} {
+			when := time.Unix(s%(1<<34), 0).UTC()
+			steps, err := file.Jobs[i].Render(jobs.ScheduledKey(when), when)
+			if err != nil {
+				return
+			}
+			if i == 0 {
+				at[i] = path.Clean(steps[0].Transfer.Items[0].SourcePath) + "/"
+			} else {
+				at[i] = path.Clean(steps[0].Delete.Items[0].Path) + "/"
+			}
+		}
+		if strings.HasPrefix(at[0], at[1]) || strings.HasPrefix(at[1], at[0]) {
+			t.Errorf("%q copies %s and %q deletes %s", source, at[0], deleted, at[1])
 		}
 	})
 }

@@ -50,10 +50,9 @@ func newReach(collection, text string, globs bool) reach {
 const homeFolder = "/~/"
 
 // meets reports whether one of the paths of r may be one of other, or inside it,
-// or around it.
+// or around it. Both are on the same collection.
 func (r *reach) meets(other *reach) bool {
-	return r.collection == other.collection &&
-		(r.home != other.home || strings.HasPrefix(r.begin, other.begin) || strings.HasPrefix(other.begin, r.begin))
+	return r.home != other.home || strings.HasPrefix(r.begin, other.begin) || strings.HasPrefix(other.begin, r.begin)
 }
 
 // checkDeletes reports each delete where a transfer copies from: it asks nobody
