@@ -2,6 +2,7 @@ package crash_test
 
 import (
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -143,16 +144,20 @@ func (f *fleet) serveUp(door int) *child {
 }
 
 // settled waits until every occurrence has a run that is over. It reports
-// false after d, or when c has ended.
+// false when no run has begun or ended for d, or c has ended.
 func (f *fleet) settled(c *child, d time.Duration) bool {
 	f.t.Helper()
-	for begin := time.Now(); time.Since(begin) < d && c.alive() && f.ctx.Err() == nil; pause(f.ctx, 200*time.Millisecond) {
+	var before map[string]bool
+	for moved := time.Now(); time.Since(moved) < d && c.alive() && f.ctx.Err() == nil; pause(f.ctx, 200*time.Millisecond) {
 		over := map[string]bool{}
 		for run, err := range f.ledger.Runs(f.ctx, ledger.Query{}) {
 			if err != nil {
 				f.t.Fatal(err)
 			}
 			over[run.Job+" "+run.Key] = run.State.Final()
+		}
+		if !maps.Equal(over, before) {
+			before, moved = over, time.Now()
 		}
 		if !slices.ContainsFunc(f.all, func(o occurrence) bool { return !over[o.job+" "+o.key] }) {
 			return true
