@@ -65,7 +65,7 @@ type Copy struct {
 	// Since is when the task of the oldest receipt that proves the copy ended, by
 	// the clock of Globus. It is zero if the copy is not proven.
 	Since time.Time
-	Err   error                // why a folder could not be listed; nil for a file
+	Err   error                // why a folder, or the copy of a single file, cannot be seen
 	Rule  *transfer.FilterRule // by which the task excluded the path; nil if it did not
 }
 

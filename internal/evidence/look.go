@@ -16,7 +16,7 @@ type sight struct {
 	proof.Sight
 	folder bool
 	reason proof.Reason         // why no receipt can prove it; empty if one can
-	err    error                // why a folder could not be listed; nil for a file
+	err    error                // why a folder, or a copy of a single file, cannot be seen
 	rule   *transfer.FilterRule // that excludes it; nil if none does
 }
 
@@ -94,7 +94,7 @@ func sightOf(p tree.Pair) *sight {
 	case from.Kind == tree.Other:
 		s.reason = Special
 	case to != nil && to.Err != nil && !gone(to.Err):
-		s.Blind = true
+		s.Blind, s.err = true, to.Err
 	case to != nil:
 		s.Copy = new(state(to))
 	}
