@@ -29,10 +29,12 @@ func newList[T any](rows []T) list[T] { return list[T]{append([]T{}, rows...)} }
 // it is, and described by Globus.
 func documents() map[string]any {
 	return map[string]any{
+		"audit":    list[auditDocument]{},
 		"change":   changeDocument{},
 		"doctor":   diagnosis{},
 		"env":      list[settings.Variable]{},
 		"export":   export.Result{},
+		"finding":  findingDocument{},
 		"import":   importDocument{},
 		"jobs":     list[jobInfo]{},
 		"login":    loginDocument{},
@@ -67,7 +69,7 @@ those that use the YAML language server, put this into the first line:
 "runner validate" checks more than a schema can say.
 
 With a name, print the schema of a document that commands print with -F json:
-` + strings.Join(names[:9], ", ") + ",\n" + strings.Join(names[9:], ", ") + ".",
+` + strings.Join(names[:10], ", ") + ",\n" + strings.Join(names[10:], ", ") + ".",
 		Example: `  runner schema >jobs.schema.json
   runner schema result`,
 		Args: arguments(0, 1),

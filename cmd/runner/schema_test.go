@@ -53,6 +53,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		return name
 	}
 	write(filepath.Join(lab, "data", "frame.h5"), "frame")
+	write(filepath.Join(lab, "data", "draft.tmp"), "draft")
 	sim, err := globussim.New(globussim.Config{
 		Accounts:    []globussim.Account{{ID: simClientID(), Secret: canary}},
 		Collections: []globussim.Collection{{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}},
@@ -96,6 +97,8 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"run", "runs show 1"},
 		{"receipts", "receipt 1"},
 		{"proof", "receipt prove 1"},
+		{"audit", "audit"},
+		{"finding", "audit --list"},
 		{"run", "runs show 2"},
 		{"doctor", "doctor"},
 		{"whoami", "whoami"},
@@ -109,7 +112,13 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		if out.Len() == 0 {
 			t.Fatalf("%s printed nothing:\n%s", c.args, said.String())
 		}
-		printed[c.document] = append(printed[c.document], out.Bytes())
+		if !strings.Contains(c.args, "--list") {
+			printed[c.document] = append(printed[c.document], out.Bytes())
+			continue
+		}
+		for line := range bytes.Lines(out.Bytes()) {
+			printed[c.document] = append(printed[c.document], line)
+		}
 	}
 	made := func(name string, doc any) {
 		t.Helper()

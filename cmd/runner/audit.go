@@ -1,0 +1,277 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// An auditDocument says what has become of the files of a job.
+type auditDocument struct {
+	Job      string                  `json:"job"`
+	Since    time.Time               `json:"since"`
+	Verdicts map[audit.Verdict]tally `json:"verdicts"`
+	// First are the first of each verdict that somebody may want to look at.
+	First []findingDocument `json:"first"`
+	// ReceiptsLeftOut are not read because there are too many of the same folders.
+	ReceiptsLeftOut int `json:"receipts_left_out"`
+}
+
+// A findingDocument is the verdict on one file.
+type findingDocument struct {
+	Job         string        `json:"job"`
+	Verdict     audit.Verdict `json:"verdict"`
+	Source      string        `json:"source"`
+	Destination string        `json:"destination"`
+	Size        int64         `json:"size"`
+	Run         int64         `json:"run,omitempty"` // whose receipt tells, or that is to copy it
+	Why         string        `json:"why,omitempty"`
+}
+
+const aboutAudit = `List both sides of jobs and say what has become of each file of their sources.
+Nothing is changed.
+
+  delivered   a receipt proves that the destination has it
+  present     no receipt, but the destination has an equal file: of the same size,
+              and of the same time where the job preserves times, else not older
+  in_flight   a run that has not ended is to copy it
+  changed     it is not the file any more that was copied
+  missing     it is not at the destination
+  lost        it was copied, and is gone at the destination
+  excluded    a filter rule leaves it out; a folder with all below it counts once
+  unlisted    a folder that cannot be listed
+  link, other what is not a file
+
+Looked at are the folders and files that runs of the jobs were about since --since,
+and those of the newest occurrence that was due.
+
+Exit status 3 if a file is missing or lost, or if a folder cannot be listed.
+--list prints each file that somebody may want to look at on a line of its own:
+job, verdict, size, source, destination, run and reason between tabs, or one JSON
+object.`
+
+// An auditor carries out an audit.
+type auditor struct {
+	app   *app
+	since since
+	list  bool // print findings, one a line, and nothing else
+	limit int  // findings of each verdict to show
+	out   *bufio.Writer
+}
+
+func (a *app) auditCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
+	d := auditor{app: a, since: since{text: "30d", time: time.Now().Add(-30 * 24 * time.Hour)}, out: bufio.NewWriter(a.stdout)}
+	c := &cobra.Command{
+		Use:   "audit [JOB…]",
+		Short: "Say what has become of each file of the sources of jobs",
+		Long:  aboutAudit,
+		Example: `  runner audit nightly --since 7d
+  runner audit --list | grep missing`,
+		Args: arguments(0, 10_000),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := d.check(); err != nil {
+				return err
+			}
+			file, err := source.load(args...)
+			if err != nil {
+				return err
+			}
+			chosen, err := file.named(args)
+			if err != nil {
+				return err
+			}
+			return d.run(c.Context(), chosen)
+		},
+	}
+	source.flags(c.Flags())
+	c.Flags().Var(&d.since, "since", "look at what runs were about since then: a duration such as 7d, or an instant such as 2026-11-01")
+	c.Flags().BoolVar(&d.list, "list", false, "print every file that is neither delivered nor present, one a line, and nothing else")
+	c.Flags().IntVar(&d.limit, "limit", 3, "how many files of each verdict to print")
+	return c
+}
+
+// check returns what is wrong with the flags.
+func (d *auditor) check() error {
+	switch {
+	case d.list && d.app.out.query.expr != nil:
+		return usageError{errors.New("--jmespath looks at one document, and --list prints one for each file; use one of them")}
+	case d.limit < 0:
+		return usageError{fmt.Errorf("--limit %d is negative", d.limit)}
+	}
+	return nil
+}
+
+// run audits jobs one after the other.
+func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
+	globus, err := d.app.connect(wiring{})
+	if err != nil {
+		return err
+	}
+	l, err := d.app.openLedger(ctx)
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		defer l.Close() //nolint:errcheck // it was only read
+	}
+	e := engine.New(globus.transfer, d.app.log, engine.WithManifests(d.app.lists.open))
+	var docs []auditDocument
+	for _, job := range chosen {
+		doc := auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}}
+		for _, v := range audit.Verdicts() {
+			doc.Verdicts[v] = tally{}
+		}
+		inquiry, err := e.Inquire(ctx, l, job, d.since.time, time.Now())
+		if err != nil {
+			return fmt.Errorf("audit job %s: %w", job.Name, err)
+		}
+		if doc.ReceiptsLeftOut = inquiry.Found.Unread; doc.ReceiptsLeftOut > 0 {
+			d.app.log.Warn("there are more receipts of the same folders than are read: what only the others prove is present, not delivered", "job", job.Name, "left_out", doc.ReceiptsLeftOut)
+		}
+		for f, err := range inquiry.Files(ctx, globus.transfer) {
+			if err == nil {
+				err = d.take(&doc, f)
+			}
+			if err != nil {
+				return fmt.Errorf("audit job %s: %w", job.Name, err)
+			}
+		}
+		docs = append(docs, doc)
+	}
+	if err := d.print(docs); err != nil {
+		return err
+	}
+	return alarm(docs)
+}
+
+// take counts or prints a finding.
+func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
+	count := doc.Verdicts[f.Verdict]
+	number := count.Files
+	count.add(f.Size)
+	doc.Verdicts[f.Verdict] = count
+	if f.Verdict.Settled() {
+		return nil
+	}
+	found := findingDocument{doc.Job, f.Verdict, f.Source, f.Destination, f.Size, f.Run, f.Why}
+	if !d.list {
+		if number < int64(d.limit) && f.Verdict != audit.Excluded {
+			doc.First = append(doc.First, found)
+		}
+		return nil
+	}
+	run := ""
+	if f.Run > 0 {
+		run = strconv.FormatInt(f.Run, 10)
+	}
+	return d.app.line(d.out, found, doc.Job, string(f.Verdict), strconv.FormatInt(f.Size, 10), f.Source, f.Destination, run, f.Why)
+}
+
+// print prints the numbers of all jobs, and the first findings.
+func (d *auditor) print(docs []auditDocument) error {
+	if d.list {
+		return unwritten(d.out.Flush())
+	}
+	return d.app.print(newList(docs), func(w io.Writer) {
+		head := []string{"JOB"}
+		for _, v := range shown() {
+			head = append(head, strings.ToUpper(strings.ReplaceAll(string(v), "_", " ")))
+		}
+		var rows [][]string
+		for _, doc := range docs {
+			row := []string{doc.Job}
+			for _, v := range shown() {
+				row = append(row, strconv.FormatInt(doc.Verdicts[v].Files, 10))
+			}
+			rows = append(rows, row)
+		}
+		tableOr(w, "no jobs", head, rows)
+		for _, doc := range docs {
+			doc.show(w)
+		}
+	})
+}
+
+// shown are the verdicts in the order of the table.
+func shown() []audit.Verdict {
+	return []audit.Verdict{
+		audit.Delivered, audit.Present, audit.InFlight, audit.Changed, audit.Missing, audit.Lost,
+		audit.Excluded, audit.Unseen, audit.Linked, audit.Device,
+	}
+}
+
+// show prints the first findings about a job.
+func (doc *auditDocument) show(w io.Writer) {
+	for _, v := range audit.Verdicts() {
+		shown := int64(0)
+		for _, f := range doc.First {
+			if f.Verdict != v {
+				continue
+			}
+			shown++
+			fmt.Fprintf(w, "%s %s: %s\n", v, plain.Line(f.Source), plain.Line(f.Why))
+		}
+		if more := doc.Verdicts[v].Files - shown; more > 0 && shown > 0 {
+			fmt.Fprintf(w, "%s: and %d more of job %s; --list prints all\n", v, more, doc.Job)
+		}
+	}
+}
+
+// alarm returns the error of an audit that has found something.
+func alarm(docs []auditDocument) error {
+	var where []string
+	total := map[audit.Verdict]int64{}
+	for _, doc := range docs {
+		n := int64(0)
+		for _, v := range audit.Verdicts() {
+			if v.Alarms() {
+				n += doc.Verdicts[v].Files
+				total[v] += doc.Verdicts[v].Files
+			}
+		}
+		if n > 0 {
+			where = append(where, doc.Job)
+		}
+	}
+	if len(where) == 0 {
+		return nil
+	}
+	return statusError{fmt.Errorf("%s; runner audit %s --list names them", audit.Sentence(total, someOf(where)), strings.Join(where[:min(len(where), 3)], " ")), exitIncomplete}
+}
+
+// A since is the instant from which on something is looked at: a duration before
+// now, or an instant.
+type since struct {
+	text string
+	time time.Time
+}
+
+func (s *since) String() string { return s.text }
+func (s *since) Type() string   { return "TIME" }
+
+// Set reads a duration or an instant.
+func (s *since) Set(text string) error {
+	if d, err := jobs.ParseDuration(text); err == nil {
+		s.text, s.time = text, time.Now().Add(-d)
+		return nil
+	}
+	var at instant
+	if err := at.Set(text); err != nil || at.IsZero() {
+		return fmt.Errorf("%q is neither a duration such as 30d nor an instant such as 2026-11-21", plain.Short(text, 40))
+	}
+	s.text, s.time = text, at.Time.Time
+	return nil
+}

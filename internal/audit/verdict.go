@@ -1,0 +1,239 @@
+package audit
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Verdict says what has become of a file of a source.
+type Verdict string
+
+// The verdicts on files, and what is counted beside them.
+const (
+	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination
+	Missing   Verdict = "missing"   // nobody has it
+	Changed   Verdict = "changed"   // since its receipt
+	InFlight  Verdict = "in_flight" // a run that has not ended is to copy it
+	Delivered Verdict = "delivered" // a receipt proves it
+	Present   Verdict = "present"   // equal at the destination, without a proof
+	Excluded  Verdict = "excluded"  // by a filter rule; of a folder, with all below it
+
+	Unseen Verdict = "unlisted" // a folder that cannot be listed
+	Linked Verdict = "link"     // a symbolic link
+	Device Verdict = "other"    // neither a file nor a folder nor a link
+)
+
+// Verdicts are all of them, the gravest first.
+func Verdicts() []Verdict {
+	return []Verdict{Lost, Missing, Unseen, Changed, InFlight, Present, Delivered, Excluded, Linked, Device}
+}
+
+// Alarms reports whether a file may have no copy.
+func (v Verdict) Alarms() bool { return v == Lost || v == Missing || v == Unseen }
+
+// Settled reports whether nobody need look at a file: it is at the destination,
+// or is not to be.
+func (v Verdict) Settled() bool {
+	return v == Delivered || v == Present || v == Linked || v == Device
+}
+
+// Sentence says what alarms in the numbers of an audit of some jobs, which are
+// named. It is empty if nothing does.
+func Sentence(count map[Verdict]int64, jobs string) string {
+	var parts []string
+	for _, p := range []struct {
+		verdict Verdict
+		one     string
+		many    string
+	}{
+		{Lost, "1 file was copied and is gone at the destination", "%d files were copied and are gone at the destination"},
+		{Missing, "1 file is not at the destination", "%d files are not at the destination"},
+		{Unseen, "1 folder cannot be listed", "%d folders cannot be listed"},
+	} {
+		switch n := count[p.verdict]; n {
+		case 0:
+		case 1:
+			parts = append(parts, p.one)
+		default:
+			parts = append(parts, fmt.Sprintf(p.many, n))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("audit of %s: %s", jobs, strings.Join(parts, ", "))
+}
+
+// A Finding is the verdict on one file.
+type Finding struct {
+	Verdict     Verdict
+	Source      string // whole path
+	Destination string // whole path, where the file belongs
+	Size        int64  // bytes, at the source
+	Run         int64  // whose receipt tells, or that is to copy it; 0 if there is none
+	Why         string // empty for what is settled
+}
+
+// A Flight is a document of a run that has not ended.
+type Flight struct {
+	Run int64
+	Doc *transfer.Transfer
+}
+
+// An Inquiry is about the files of one or more sources.
+type Inquiry struct {
+	Found   *evidence.Evidence
+	Flights []Flight
+}
+
+// Files lists both sides and yields the verdict on each file of the sources. Of
+// a file that belongs to several destinations the gravest one counts. An error
+// is the last pair: a receipt is not as it was written, ctx has ended, or a
+// collection does not answer.
+func (q *Inquiry) Files(ctx context.Context, globus tree.Globus) iter.Seq2[Finding, error] {
+	return func(yield func(Finding, error) bool) {
+		for f, err := range q.Found.Files(ctx, globus) {
+			var found Finding
+			if err == nil {
+				found, err = q.judge(f)
+			}
+			if !yield(found, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// judge returns the gravest finding about the copies of a file.
+func (q *Inquiry) judge(f *evidence.File) (worst Finding, err error) {
+	grave := Verdicts()
+	for i := range f.Copies {
+		found, err := q.copied(f, &f.Copies[i])
+		if err != nil {
+			return Finding{}, err
+		}
+		if i == 0 || slices.Index(grave, found.Verdict) < slices.Index(grave, worst.Verdict) {
+			worst = found
+		}
+	}
+	return worst, nil
+}
+
+// copied returns what there is to say about a copy of a file.
+func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
+	found := Finding{Source: f.Path, Destination: c.Path, Size: f.State.Size}
+	if f.Folder {
+		found.Size = 0
+	}
+	switch {
+	case c.Err != nil:
+		if err := unlisted(f.Path, c.Err); err != nil {
+			return Finding{}, err
+		}
+		found.Verdict, found.Why = Unseen, c.Err.Error()
+		return found, nil
+	case c.Rule != nil:
+		found.Verdict, found.Why = Excluded, fmt.Sprintf("is excluded by the rule %q", c.Rule.Name)
+		return found, nil
+	case c.Reason == evidence.Linked:
+		found.Verdict, found.Size = Linked, 0
+		return found, nil
+	case c.Reason == evidence.Special:
+		found.Verdict, found.Size = Device, 0
+		return found, nil
+	}
+	found.Verdict, found.Why = verdictOf(f.State, c)
+	switch found.Verdict {
+	case Delivered, Changed, Lost:
+		found.Run = c.By.Run
+	}
+	if found.Verdict == Missing || found.Verdict == Changed {
+		if run := q.inFlight(f, c); run != 0 {
+			found.Verdict, found.Run, found.Why = InFlight, run, fmt.Sprintf("is to be copied by run %d, which has not ended", run)
+		}
+	}
+	return found, nil
+}
+
+// verdictOf judges a file by what its receipts say of its copy, and else by what
+// both sides show.
+func verdictOf(source proof.State, c *evidence.Copy) (v Verdict, why string) {
+	there := c.State
+	preserved := c.By != nil && c.By.Options.PreserveTimestamp
+	switch c.Reason {
+	case "":
+		return Delivered, ""
+	case proof.Since, proof.WhileCopied:
+		switch {
+		case there == nil:
+			return Lost, string(proof.Gone)
+		case !equal(source, *there, true):
+			return Changed, string(c.Reason)
+		}
+		return Present, ""
+	case proof.NotVerified, proof.Ambiguous, proof.Gone, proof.NeverThere, proof.NotOurs, proof.OtherThere:
+		if there == nil || !equal(source, *there, preserved) {
+			return Lost, string(c.Reason)
+		}
+		return Present, ""
+	}
+	if there == nil || !equal(source, *there, preserved) {
+		return Missing, missing(source, there)
+	}
+	return Present, ""
+}
+
+// equal reports whether both sides show the same file, as far as listings tell:
+// of one size, and of one time where the copy keeps that of the source, or else
+// not older.
+func equal(source, there proof.State, preserved bool) bool {
+	switch {
+	case !there.File || source.Size != there.Size:
+		return false
+	case source.Modified.IsZero() || there.Modified.IsZero():
+		return true
+	case preserved:
+		return source.Modified.Equal(there.Modified)
+	}
+	return !there.Modified.Before(source.Modified)
+}
+
+// missing says what there is in the place of a file.
+func missing(source proof.State, there *proof.State) string {
+	switch {
+	case there == nil:
+		return "is not at the destination"
+	case !there.File:
+		return "has something that is not a file in its place"
+	case there.Size != source.Size:
+		return "has a file of another size in its place"
+	case there.Modified.Before(source.Modified):
+		return "has an older file in its place"
+	}
+	return "has a file of another time in its place"
+}
+
+// inFlight returns the run that is to copy a file, 0 if there is none.
+func (q *Inquiry) inFlight(f *evidence.File, c *evidence.Copy) int64 {
+	for _, flight := range q.Flights {
+		doc := flight.Doc
+		if !strings.EqualFold(doc.SourceEndpoint, f.Source.Collection) || !strings.EqualFold(doc.DestinationEndpoint, c.At.Collection) {
+			continue
+		}
+		for _, item := range doc.Items {
+			from, to := strings.TrimSuffix(item.SourcePath, "/"), strings.TrimSuffix(item.DestinationPath, "/")
+			if path, ok := strings.CutPrefix(f.Path, from); ok && (path == "" || path[0] == '/') && c.Path == to+path {
+				return flight.Run
+			}
+		}
+	}
+	return 0
+}

@@ -1,0 +1,322 @@
+package engine_test
+
+import (
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// verdicts audits a job and returns the verdict on each path.
+func (b *bench) verdicts(l *ledger.Ledger, j *jobs.Job, since time.Duration) map[string]audit.Verdict {
+	b.t.Helper()
+	e := engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, nil)), engine.WithManifests(b.open))
+	inquiry, err := e.Inquire(b.t.Context(), l, j, time.Now().Add(-since), time.Now())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	all := map[string]audit.Verdict{}
+	for f, err := range inquiry.Files(b.t.Context(), b.client()) {
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		if was, twice := all[f.Source]; twice {
+			b.t.Errorf("%s is %s, and %s again", f.Source, was, f.Verdict)
+		}
+		all[f.Source] = f.Verdict
+	}
+	return all
+}
+
+// do runs one occurrence of a job to its end.
+func (b *bench) do(l *ledger.Ledger, j *jobs.Job, at time.Time, noWait bool) *engine.Result {
+	b.t.Helper()
+	e := engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, nil)), engine.WithManifests(b.open))
+	rec := engine.Recording{Ledger: l, Holder: "h", Lease: time.Hour}
+	res, err := e.Record(b.t.Context(), rec, engine.Order{Job: j, Key: jobs.ScheduledKey(at), At: at, NoWait: noWait})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return res
+}
+
+// A known is what a test knows of a file.
+type known struct {
+	text string
+	at   time.Time
+}
+
+// TestEveryVerdictIsWhatTheDisksSay lets files come, change and go on both sides
+// between runs, and holds each verdict against what the disks have then.
+func TestEveryVerdictIsWhatTheDisksSay(t *testing.T) {
+	histories := 150
+	if testing.Short() {
+		histories = 20
+	}
+	seen := map[audit.Verdict]int{}
+	for seed := range histories {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				r := rand.New(rand.NewPCG(uint64(seed), 7))
+				b.remove("data/a.txt")
+				l := b.ledger()
+				defer l.Close() //nolint:errcheck // it was only read
+				j := b.order(named("nightly"), paths("/data/", "/in/")).Job
+				doc := j.Steps[0].Transfer
+				doc.VerifyChecksum = true
+				doc.PreserveTimestamp = true // the times of the disks are not those of the bubble
+				doc.FilterRules = []transfer.FilterRule{{Method: "exclude", Type: "file", Name: "*.tmp"}, {Method: "exclude", Type: "dir", Name: "skip"}}
+				if r.IntN(3) == 0 {
+					doc.SyncLevel = new(transfer.SyncChecksum)
+				}
+				j.Receipts = r.IntN(3) > 0
+				names := []string{"a", "b.tmp", "new\nline", "é", "sub/a", "sub/deep/c", "skip/d"}
+				versions := 0
+				recorded := map[string]known{} // by a receipt: what was copied
+				for range 12 {
+					name := names[r.IntN(len(names))]
+					time.Sleep(time.Duration(1+r.IntN(100)) * time.Minute)
+					switch r.IntN(8) {
+					case 0, 1, 2:
+						versions++
+						b.plant("data/"+name, strings.Repeat("x", versions))
+						now(b.t, filepath.Join(b.lab, "data", name))
+					case 3:
+						_ = os.Remove(filepath.Join(b.lab, "data", name)) // it may not be there
+					case 4:
+						_ = os.Remove(filepath.Join(b.vault, "in", name)) // the same
+					case 5: // somebody else writes into the copy
+						copied := filepath.Join(b.vault, "in", name)
+						if os.WriteFile(copied, []byte(strings.Repeat("y", 100+versions)), 0o644) == nil { // its folder may not be there
+							now(b.t, copied)
+						}
+					case 6, 7:
+						if err := os.MkdirAll(filepath.Join(b.lab, "data"), 0o755); err != nil {
+							b.t.Fatal(err)
+						}
+						if res := b.do(l, j, time.Now(), false); res.State != ledger.Succeeded {
+							b.t.Fatalf("the run is %s: %v", res.State, res.Err)
+						}
+						if j.Receipts {
+							maps.Copy(recorded, look(b.t, filepath.Join(b.lab, "data")))
+						}
+					}
+				}
+				flying := r.IntN(4) == 0
+				source, there := look(b.t, filepath.Join(b.lab, "data")), look(b.t, filepath.Join(b.vault, "in"))
+				if flying && len(source) > 0 {
+					b.stall()
+					b.do(l, j, time.Now(), true)
+				} else {
+					flying = false
+				}
+				want := map[string]audit.Verdict{}
+				if _, err := os.Stat(filepath.Join(b.lab, "data", "skip")); err == nil {
+					want["/data/skip"] = audit.Excluded
+				}
+				for name, s := range source {
+					path := "/data/" + name
+					switch copied, ok := recorded[name]; {
+					case strings.HasSuffix(name, ".tmp"):
+						want[path] = audit.Excluded
+					case strings.HasPrefix(name, "skip/"):
+					case there[name].text == s.text && ok && copied == s:
+						want[path] = audit.Delivered
+					case there[name].text == s.text:
+						want[path] = audit.Present
+					case !ok:
+						want[path] = audit.Missing
+					case there[name].text == "" || copied == s:
+						want[path] = audit.Lost
+					default:
+						want[path] = audit.Changed
+					}
+					if _, ok := want[path]; !ok {
+						continue
+					}
+					if flying && (want[path] == audit.Missing || want[path] == audit.Changed) {
+						want[path] = audit.InFlight
+					}
+				}
+				for _, v := range want {
+					seen[v]++
+				}
+				if diff := cmp.Diff(want, b.verdicts(l, j, 30*24*time.Hour)); diff != "" {
+					b.t.Errorf("verdicts (-want +got):\n%s\nsource %v\ndestination %v\nrecorded %v\n%+v", diff, source, there, recorded, doc)
+				}
+			})
+		})
+	}
+	for _, v := range []audit.Verdict{audit.Delivered, audit.Present, audit.Excluded, audit.InFlight, audit.Changed, audit.Missing, audit.Lost} {
+		if seen[v] == 0 {
+			t.Errorf("no file was %s", v)
+		}
+	}
+	t.Log(seen)
+}
+
+// now gives a file the time of the bubble.
+func now(t *testing.T, name string) {
+	t.Helper()
+	if err := os.Chtimes(name, time.Now(), time.Now()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// look reads all files below a folder.
+func look(t *testing.T, dir string) map[string]known {
+	t.Helper()
+	all := map[string]known{}
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if os.IsNotExist(err) {
+			return nil
+		}
+		if err != nil || e.IsDir() {
+			return err
+		}
+		info, err := e.Info()
+		if err != nil {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		at, _ := filepath.Rel(dir, name)
+		all[at] = known{string(text), info.ModTime()}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+func TestAuditLooksAtWhatRunsWereAbout(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := b.ledger()
+		defer l.Close() //nolint:errcheck // it was only read
+		j := b.order(named("nightly"), paths("/data/{{ .Time | date }}/", "/in/{{ .Time | date }}/")).Job
+		var err error
+		if j.Schedule, err = schedule.Parse("0 2 * * *", time.UTC); err != nil {
+			t.Fatal(err)
+		}
+		j.Receipts = true
+		j.Steps[0].Transfer.VerifyChecksum, j.Steps[0].Transfer.PreserveTimestamp = true, true
+		day := func(n int) time.Time { return time.Date(2000, 1, n, 2, 0, 0, 0, time.UTC) }
+		for n := 1; n <= 4; n++ {
+			time.Sleep(time.Until(day(n)))
+			b.plant(fmt.Sprintf("data/%s/f", day(n).Format(time.DateOnly)), "x")
+			if n < 4 { // nobody was there for the last one
+				b.do(l, j, day(n), false)
+			}
+		}
+		time.Sleep(time.Hour)
+		tests := []struct {
+			since time.Duration
+			want  map[string]audit.Verdict
+		}{
+			{100 * 24 * time.Hour, map[string]audit.Verdict{
+				"/data/2000-01-01/f": audit.Delivered, "/data/2000-01-02/f": audit.Delivered, "/data/2000-01-03/f": audit.Delivered, "/data/2000-01-04/f": audit.Missing,
+			}},
+			{30 * time.Hour, map[string]audit.Verdict{"/data/2000-01-03/f": audit.Delivered, "/data/2000-01-04/f": audit.Missing}},
+			{time.Minute, map[string]audit.Verdict{"/data/2000-01-04/f": audit.Missing}},
+		}
+		for _, tt := range tests {
+			if diff := cmp.Diff(tt.want, b.verdicts(l, j, tt.since)); diff != "" {
+				t.Errorf("since %v (-want +got):\n%s", tt.since, diff)
+			}
+		}
+		if got := b.verdicts(nil, j, 100*24*time.Hour); !cmp.Equal(got, tests[2].want) {
+			t.Errorf("without a ledger: %v", got)
+		}
+	})
+}
+
+func TestAuditKnowsReceiptsOfForgottenRuns(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := b.ledger()
+		defer l.Close() //nolint:errcheck // it was only read
+		j := b.order(named("nightly"), paths("/data/", "/in/")).Job
+		j.Receipts = true
+		j.Steps[0].Transfer.VerifyChecksum = true
+		b.do(l, j, time.Now(), false)
+		time.Sleep(time.Hour)
+		paths("/second/", "/second/")(j) // the newest run stays
+		b.plant("second/b.txt", "b")
+		b.do(l, j, time.Now(), false)
+		time.Sleep(time.Hour)
+		if n, err := l.Prune(t.Context(), ledger.Retention{Since: time.Now()}); err != nil || n != 1 {
+			t.Fatalf("%d runs forgotten, %v", n, err)
+		}
+		if err := os.Remove(filepath.Join(b.vault, "in", "a.txt")); err != nil {
+			t.Fatal(err)
+		}
+		want := map[string]audit.Verdict{"/data/a.txt": audit.Lost, "/second/b.txt": audit.Present}
+		if diff := cmp.Diff(want, b.verdicts(l, j, 24*time.Hour)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAuditOfAManifestAndSingleFiles(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := b.ledger()
+		defer l.Close() //nolint:errcheck // it was only read
+		b.manifests = map[string]string{"list": "/data/a.txt /in/1\n/data/b.txt /in/2\n/data/c.txt /in/3\n"}
+		b.plant("data/b.txt", "b")
+		j := b.order(named("listed"), paths("/", "/")).Job
+		j.Receipts = true
+		doc := j.Steps[0].Transfer
+		doc.VerifyChecksum, doc.PreserveTimestamp, doc.SkipSourceErrors, j.AllowSkipped = true, true, true, true
+		// The times of the disks are not those of the bubble, but are kept.
+		j.Steps[0].Manifest, j.Steps[0].ItemsPerTask = "list", 2
+		if got := b.verdicts(l, j, time.Hour); !maps.Equal(got, map[string]audit.Verdict{"/data/a.txt": audit.Missing, "/data/b.txt": audit.Missing}) {
+			t.Errorf("before the run: %v", got)
+		}
+		if res := b.do(l, j, time.Now(), false); res.State != ledger.Succeeded {
+			t.Fatalf("%+v", res)
+		}
+		b.plant("data/c.txt", "c")
+		want := map[string]audit.Verdict{"/data/a.txt": audit.Delivered, "/data/b.txt": audit.Delivered, "/data/c.txt": audit.Missing}
+		if diff := cmp.Diff(want, b.verdicts(l, j, time.Hour)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAuditOfARunThatHasSubmittedNothingYet(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := b.ledger()
+		defer l.Close() //nolint:errcheck // it was only read
+		j := b.order(named("nightly"), paths("/data/", "/in/")).Job
+		at := time.Now()
+		if _, mine, err := l.Claim(t.Context(), ledger.Claim{Job: j.Name, Key: string(jobs.ScheduledKey(at)), Due: at, Holder: "h", Lease: time.Hour}); err != nil || !mine {
+			t.Fatal(mine, err)
+		}
+		if got := b.verdicts(l, j, time.Hour); got["/data/a.txt"] != audit.InFlight {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestVerdictsHaveAnOrder(t *testing.T) {
+	all := audit.Verdicts()
+	slices.Sort(all)
+	if n := len(all); n != 10 || len(slices.Compact(all)) != n {
+		t.Errorf("got %d verdicts", n)
+	}
+}
