@@ -19,6 +19,7 @@ type move struct {
 	node     ast.Node
 	from, to spot
 	reads    reach // where the source may be, whatever the templates say
+	writes   reach // the same for the destination
 	mirror   bool  // deletes what is extra
 	listed   bool  // the ends are those of a manifest, whose lines say what is copied
 }
@@ -159,7 +160,7 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	s.moves = append(s.moves, move{
 		job: d.Name, step: len(d.Steps), src: s, field: field, node: to, mirror: doc.DeleteDestinationExtra, listed: listed,
 		from: spot{r.from.ID, src.sample}, reads: newReach(r.from.ID, src.text, false),
-		to: spot{r.to.ID, dst.sample},
+		to: spot{r.to.ID, dst.sample}, writes: newReach(r.to.ID, dst.text, false),
 	})
 }
 

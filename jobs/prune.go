@@ -132,6 +132,7 @@ func (p *parser) checkPrune(pr *pruning) {
 		at := pr.field + ".copies"
 		src.problem(src.marks[at], at, "%d collections cannot have each file, because it is copied to %d; write %d or less, or name more jobs in of", pr.Copies, most, most)
 	}
+	p.checkMirrors(pr)
 	if pr.Accept != "" && pr.Accept != AcceptChecksum {
 		return
 	}
@@ -142,6 +143,27 @@ func (p *parser) checkPrune(pr *pruning) {
 			break
 		}
 	}
+}
+
+// checkMirrors reports the first mirror that would delete the copies of what a
+// prune has deleted.
+func (p *parser) checkMirrors(pr *pruning) {
+	for i := range p.moves {
+		mirror := &p.moves[i]
+		if mirror.mirror && slices.ContainsFunc(p.moves, func(m move) bool { return pr.isOf(&m) && m.writes.meets(&mirror.writes) }) {
+			pr.draft.src.problem(pr.node, pr.field, "the job %s mirrors to %s and deletes there what its source does not have, "+
+				"also the copies of what this prune deletes; take delete_destination_extra out of it, or leave out the prune", mirror.job, short(mirror.writes.text))
+			return
+		}
+	}
+}
+
+// isOf reports whether the receipts of a transfer count.
+func (pr *pruning) isOf(m *move) bool {
+	if len(pr.Of) == 0 {
+		return m.job == pr.draft.Name && m.step < pr.steps
+	}
+	return slices.Contains(pr.Of, m.job)
 }
 
 // keepReceipts lets a job keep receipts, since a prune depends on them.

@@ -125,3 +125,28 @@ func TestAPruneOfUnverifiedCopiesIsWarnedAbout(t *testing.T) {
 		})
 	}
 }
+
+func TestAPruneOfWhatIsMirroredIsRefused(t *testing.T) {
+	const wipes = ", delete_destination_extra: true}}\n"
+	const refused = " and deletes there what its source does not have, also the copies of what this prune deletes; " +
+		"take delete_destination_extra out of it, or leave out the prune"
+	tests := map[string]struct{ more, mirrors string }{
+		"by the transfer itself":                      {`  p: {steps: [{transfer: {source: "lab:/a/", destination: "vault:a/", delete_destination_extra: true}}, {prune: {}}]}`, "p mirrors to /projects/lab7/a/"},
+		"by a transfer around it":                     {`  p: {prune: {of: [archive]}}` + "\n" + `  m: {transfer: {source: "lab:/x/", destination: "vault:."` + wipes, "m mirrors to /projects/lab7/."},
+		"by one at another collection":                {`  p: {prune: {of: [archive]}}` + "\n" + `  m: {transfer: {source: "lab:/x/", destination: "tape:/in/"` + wipes, ""},
+		"by one beside it":                            {`  p: {prune: {of: [archive]}}` + "\n" + `  m: {transfer: {source: "lab:/x/", destination: "vault:other/"` + wipes, ""},
+		"by a step after the prune that is elsewhere": {`  p: {steps: [{transfer: {source: "lab:/a/", destination: "vault:a/"}}, {prune: {}}, {transfer: {source: "lab:/b/", destination: "vault:b/", delete_destination_extra: true}}]}`, ""},
+		"by a step after the prune":                   {`  p: {steps: [{transfer: {source: "lab:/a/", destination: "vault:a/"}}, {prune: {}}, {transfer: {source: "lab:/b/", destination: "vault:a/", delete_destination_extra: true}}]}`, "p mirrors to /projects/lab7/a/"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseText(pruned(tt.more))
+			switch {
+			case tt.mirrors == "" && err != nil:
+				t.Errorf("got %v, want no problem", err)
+			case tt.mirrors != "" && (err == nil || !strings.Contains(err.Error(), "the job "+tt.mirrors+refused)):
+				t.Errorf("got %v, want it refused because the job %s", err, tt.mirrors)
+			}
+		})
+	}
+}

@@ -50,8 +50,11 @@ func newReach(collection, text string, globs bool) reach {
 const homeFolder = "/~/"
 
 // meets reports whether one of the paths of r may be one of other, or inside it,
-// or around it. Both are on the same collection.
+// or around it.
 func (r *reach) meets(other *reach) bool {
+	if r.collection != other.collection {
+		return false
+	}
 	return r.home != other.home || strings.HasPrefix(r.begin, other.begin) || strings.HasPrefix(other.begin, r.begin)
 }
 
