@@ -100,6 +100,7 @@ func (p *parser) checkPrunes() {
 	for i := range p.prunes {
 		p.checkPrune(&p.prunes[i])
 	}
+	p.checkMirrors()
 }
 
 func (p *parser) checkPrune(pr *pruning) {
@@ -132,7 +133,6 @@ func (p *parser) checkPrune(pr *pruning) {
 		at := pr.field + ".copies"
 		src.problem(src.marks[at], at, "%d collections cannot have each file, because it is copied to %d; write %d or less, or name more jobs in of", pr.Copies, most, most)
 	}
-	p.checkMirrors(pr)
 	if pr.Accept != "" && pr.Accept != AcceptChecksum {
 		return
 	}
@@ -145,25 +145,43 @@ func (p *parser) checkPrune(pr *pruning) {
 	}
 }
 
-// checkMirrors reports the first mirror that would delete the copies of what a
-// prune has deleted.
-func (p *parser) checkMirrors(pr *pruning) {
+// checkMirrors reports mirrors that would delete the copies of what a prune has
+// deleted.
+func (p *parser) checkMirrors() {
+	byJob, mirrors := map[string][]*move{}, map[string][]*move{} // these by the collection where they delete
 	for i := range p.moves {
-		mirror := &p.moves[i]
-		if mirror.mirror && slices.ContainsFunc(p.moves, func(m move) bool { return pr.isOf(&m) && m.writes.meets(&mirror.writes) }) {
-			pr.draft.src.problem(pr.node, pr.field, "the job %s mirrors to %s and deletes there what its source does not have, "+
-				"also the copies of what this prune deletes; take delete_destination_extra out of it, or leave out the prune", mirror.job, short(mirror.writes.text))
-			return
+		m := &p.moves[i]
+		byJob[m.job] = append(byJob[m.job], m)
+		if m.mirror {
+			mirrors[m.to.collection] = append(mirrors[m.to.collection], m)
+		}
+	}
+	for i := range p.prunes {
+		pr := &p.prunes[i]
+		for _, m := range pr.moves(byJob) {
+			if k := slices.IndexFunc(mirrors[m.to.collection], func(mirror *move) bool { return m.writes.meets(&mirror.writes) }); k >= 0 {
+				mirror := mirrors[m.to.collection][k]
+				pr.draft.src.problem(pr.node, pr.field, "the job %s mirrors to %s and deletes there what its source does not have, "+
+					"also the copies of what this prune deletes; take delete_destination_extra out of it, or leave out the prune", mirror.job, short(mirror.writes.text))
+				break
+			}
 		}
 	}
 }
 
-// isOf reports whether the receipts of a transfer count.
-func (pr *pruning) isOf(m *move) bool {
-	if len(pr.Of) == 0 {
-		return m.job == pr.draft.Name && m.step < pr.steps
+// moves returns what the transfers move whose receipts count.
+func (pr *pruning) moves(byJob map[string][]*move) (all []*move) {
+	for _, job := range pr.Of {
+		all = append(all, byJob[job]...)
 	}
-	return slices.Contains(pr.Of, m.job)
+	if len(pr.Of) == 0 {
+		for _, m := range byJob[pr.draft.Name] {
+			if m.step < pr.steps {
+				all = append(all, m)
+			}
+		}
+	}
+	return all
 }
 
 // keepReceipts lets a job keep receipts, since a prune depends on them.
