@@ -49,13 +49,15 @@ const (
 // When the test ends, neither the log nor any error may have a secret in it.
 type bench struct {
 	*globussim.Server
-	t          *testing.T
-	lab, vault string // folders
-	state      string // folder of the ledger
-	manifests  map[string]string
-	log        *journal
-	wire       *wire
-	errors     []error // that runs have ended with
+	t         *testing.T
+	lab       string // folders
+	vault     string
+	store     string
+	state     string // folder of the ledger
+	manifests map[string]string
+	log       *journal
+	wire      *wire
+	errors    []error // that runs have ended with
 
 	observe func(engine.Event) // nil if nobody wants to know
 }
@@ -71,10 +73,10 @@ func (b *bench) Observe(e engine.Event) {
 func onBench(t *testing.T, test func(t *testing.T, b *bench), edit ...func(*globussim.Config)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		b := &bench{t: t, lab: t.TempDir(), vault: t.TempDir(), state: t.TempDir(), log: new(journal)}
+		b := &bench{t: t, lab: t.TempDir(), vault: t.TempDir(), store: t.TempDir(), state: t.TempDir(), log: new(journal)}
 		cfg := globussim.Config{
 			Collections: []globussim.Collection{
-				{Name: "lab", Dir: b.lab}, {Name: "vault", Dir: b.vault}, {Name: "store", Dir: t.TempDir()},
+				{Name: "lab", Dir: b.lab}, {Name: "vault", Dir: b.vault}, {Name: "store", Dir: b.store},
 			},
 			Accounts:      []globussim.Account{{ID: clientID, Secret: secret}},
 			FaultInterval: time.Minute,

@@ -38,7 +38,8 @@ type list struct {
 	source  evidence.Place
 	files   []proven
 	folders int
-	last    string // folder
+	last    string          // folder
+	below   map[string]bool // the folders that are below the top of what was copied
 }
 
 // A proven file may be deleted, as long as it and its copies are as they were
@@ -64,6 +65,10 @@ func (l *list) add(f *evidence.File, copies []evidence.Copy) {
 	l.source = f.Source
 	if folder, _ := split(f.Path); len(l.files) == 0 || folder != l.last {
 		l.folders, l.last = l.folders+1, folder
+		if l.below == nil {
+			l.below = map[string]bool{}
+		}
+		l.below[folder] = len(folder) > len(f.Top)
 	}
 	l.files = append(l.files, proven{f.Path, f.State, copies})
 }
@@ -74,20 +79,48 @@ func split(path string) (folder, name string) {
 	return path[:i], path[i:]
 }
 
-// delete deletes the files of a list that are still proven. Whatever makes it wait
-// lets it look at them anew, and send what is left under a new submission id.
+// delete deletes the files of a list that are still proven.
 func (p *pruning) delete(ctx context.Context, l list) error {
+	err := p.deliver(ctx, func(ctx context.Context, id string) (*part, error) {
+		var err error
+		if l.files, err = p.stillProven(ctx, l); err != nil || len(l.files) == 0 {
+			return nil, err
+		}
+		var paths []string
+		for _, f := range l.files {
+			paths = append(paths, f.path)
+		}
+		part := p.newPart(id, l.source, paths)
+		part.deletes.Files = int64(len(paths))
+		return part, nil
+	})
+	if err != nil {
+		return err
+	}
+	p.deleted += int64(len(l.files))
+	for _, f := range l.files {
+		if folder, _ := split(f.path); p.step.EmptyFolders && l.below[folder] {
+			p.emptied[folderAt{l.source, folder}] = true
+		}
+	}
+	return nil
+}
+
+// deliver sends what look finds, and follows the task to its end. Look is given a
+// new submission id, and returns nil if there is nothing left to send. Whatever
+// makes it wait lets it look anew.
+func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, submissionID string) (*part, error)) error {
 	r := p.run
 	var met obstacles
-	for len(l.files) > 0 {
+	for {
 		id, err := r.globus.SubmissionID(ctx)
 		if err != nil {
 			return fmt.Errorf("get a submission id: %w", err)
 		}
-		if l.files, err = p.stillProven(ctx, l); err != nil || len(l.files) == 0 {
+		part, err := look(ctx, id)
+		if err != nil || part == nil {
 			return err
 		}
-		part := p.newPart(id, l)
 		done, err := part.sendOnce(ctx, &met)
 		switch {
 		case err != nil:
@@ -103,35 +136,35 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 			return errDetached
 		}
 		err = part.watch(ctx)
-		if err == nil {
-			p.deleted += int64(len(l.files))
+		f, ok := errors.AsType[*Failure](err)
+		switch {
+		case err == nil:
 			p.tries = 0
 			r.result.State = ledger.Claimed // of what comes next nothing was submitted
 			return nil
-		}
-		if f, ok := errors.AsType[*Failure](err); !ok || !f.again || p.tries >= r.job.BackoffLimit {
+		case !ok || !f.again || p.tries >= r.job.BackoffLimit:
 			return err
-		} else if err := part.backOff(ctx, f); err != nil {
+		}
+		if err := part.backOff(ctx, f); err != nil {
 			return err
 		}
 		p.tries++
 	}
-	return nil
 }
 
-// newPart returns the part that sends a list. It has a place for itself, so that
-// its label is that of no other list.
-func (p *pruning) newPart(submissionID string, l list) *part {
+// newPart returns the part that sends a list of paths. It has a place for itself,
+// so that its label is that of no other list.
+func (p *pruning) newPart(submissionID string, at evidence.Place, paths []string) *part {
 	r := p.run
-	doc := &transfer.Delete{Endpoint: l.source.Collection, LocalUser: l.source.LocalUser, IgnoreMissing: true}
+	doc := &transfer.Delete{Endpoint: at.Collection, LocalUser: at.LocalUser, IgnoreMissing: true}
 	doc.Deadline = transfer.Time{Time: time.Now().Add(min(listLife, r.job.ActiveDeadline)).Truncate(time.Second)}
-	for _, f := range l.files {
-		doc.Items = append(doc.Items, transfer.DeleteItem{Path: f.path})
+	for _, path := range paths {
+		doc.Items = append(doc.Items, transfer.DeleteItem{Path: path})
 	}
-	at := jobs.Position{Step: p.at.Step, Part: r.journal.lastPart(p.at.Step) + 1}
+	place := jobs.Position{Step: p.at.Step, Part: r.journal.lastPart(p.at.Step) + 1}
 	return &part{
-		run: r, position: at, doc: doc, attempt: 1, tries: p.tries, submissionID: submissionID,
-		deletes: &Deletes{Files: int64(len(doc.Items))}, guarded: true, once: true,
+		run: r, position: place, doc: doc, attempt: 1, tries: p.tries, submissionID: submissionID,
+		deletes: &Deletes{}, guarded: true, once: true,
 	}
 }
 
@@ -139,11 +172,8 @@ func (p *pruning) newPart(submissionID string, l list) *part {
 // there is a task of it. If there is not, and no error, it has waited until
 // another document can be sent.
 func (p *part) sendOnce(ctx context.Context, met *obstacles) (done bool, err error) {
-	doc, err := p.prepare(ctx)
+	doc, err := p.record(ctx)
 	if err != nil {
-		return false, err
-	}
-	if err := p.run.journal.addSubmission(ctx, p.entry(), doc); err != nil {
 		return false, err
 	}
 	sending, cancel := context.WithTimeout(ctx, sendTime)
@@ -166,6 +196,15 @@ func (p *part) sendOnce(ctx context.Context, met *obstacles) (done bool, err err
 	return false, nil
 }
 
+// record writes down the document of the part.
+func (p *part) record(ctx context.Context) (transfer.Document, error) {
+	doc, err := p.prepare(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return doc, p.run.journal.addSubmission(ctx, p.entry(), doc)
+}
+
 // drop gives up a list of which Globus has shown no task.
 func (p *part) drop(ctx context.Context) {
 	p.run.log.Warn("a list of files to delete may not have reached Globus; it is not sent again, and the files are looked at anew",
@@ -180,6 +219,9 @@ func (p *pruning) followEarlier(ctx context.Context) error {
 	before := p.run.result.filesDeleted()
 	for i, s := range all {
 		err := p.run.followList(ctx, s)
+		if doc, err := decode(s); err == nil {
+			p.foundAside(doc) // if it was deleted, it is not there
+		}
 		f, ok := errors.AsType[*Failure](err)
 		switch last := i == len(all)-1; {
 		case err == nil:

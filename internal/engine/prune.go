@@ -36,7 +36,10 @@ type pruning struct {
 	tries  int             // lists whose task has failed, one after the other
 
 	deleted int64
-	kept    map[proof.Reason]int64 // files and folders
+	removed int64                      // folders
+	emptied map[folderAt]bool          // folders of which files were deleted
+	aside   map[evidence.Place][]aside // folders that an earlier start has set aside
+	kept    map[proof.Reason]int64     // files and folders
 }
 
 // prune does a prune step.
@@ -47,11 +50,14 @@ func (r *run) prune(ctx context.Context, work Work) error {
 			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger that has them: set RUNNER_STATE", r.job.Name),
 		}
 	}
-	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}}
+	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}, emptied: map[folderAt]bool{}, aside: map[evidence.Place][]aside{}}
 	if p.step.OlderThan > 0 {
 		p.by = time.Now().Add(-p.step.OlderThan)
 	}
 	if err := p.followEarlier(ctx); err != nil || r.journal.past(p.at) {
+		return err
+	}
+	if err := p.finishAside(ctx); err != nil {
 		return err
 	}
 	found, err := p.gather(ctx)
@@ -61,7 +67,9 @@ func (r *run) prune(ctx context.Context, work Work) error {
 	if err := p.guard(ctx, found); err != nil {
 		return err
 	}
-	err = p.deleteProven(ctx, found)
+	if err = p.deleteProven(ctx, found); err == nil {
+		err = p.removeEmptied(ctx)
+	}
 	if err == nil || p.deleted > 0 {
 		p.report(ctx)
 	}
@@ -272,6 +280,9 @@ func (p *pruning) report(ctx context.Context) {
 
 func (p *pruning) String() string {
 	text := fmt.Sprintf("%d files deleted", p.deleted)
+	if p.removed > 0 {
+		text += fmt.Sprintf(", %d empty folders removed", p.removed)
+	}
 	switch {
 	case p.newest == nil && len(p.step.Of) > 0:
 		return text + ": there are no receipts of " + strings.Join(p.step.Of, ", ") + " yet"

@@ -511,3 +511,103 @@ func TestPruneHasListsOfABoundedLength(t *testing.T) {
 		}
 	})
 }
+
+// folders returns the folders that the lab has below data.
+func (b *bench) folders() (names []string) {
+	b.t.Helper()
+	err := filepath.WalkDir(filepath.Join(b.lab, "data"), func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() {
+			name, _ := filepath.Rel(b.lab, path)
+			names = append(names, name)
+		}
+		return err
+	})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return names
+}
+
+func removes(j *jobs.Job) {
+	handsOver(j)
+	j.Steps[1].Prune.EmptyFolders = true
+}
+
+func TestPruneRemovesTheFoldersThatItHasEmptied(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/empty/sub/x", "data/empty/y", "data/full/z", "data/full/w.tmp", "data/in/use")
+		if err := os.Mkdir(filepath.Join(b.lab, "data", "was empty"), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		p := b.process("one")
+		p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+			if !is(r, "POST", "/v0.10/operation/*") {
+				return nil, nil
+			}
+			resp, err := send.RoundTrip(r)
+			if aside := filepath.Join(b.lab, "data", ".pruned-1-in"); err == nil {
+				if _, err := os.Stat(aside); err == nil && b.requests("POST /v0.10/operation/endpoint/{id}/rename") < 4 {
+					b.plant("data/.pruned-1-in/came", "x") // by who had the folder open
+				}
+			}
+			return resp, err
+		}
+		r := p.wantRun(b.order(removes, func(j *jobs.Job) {
+			j.Steps[0].Transfer.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "*.tmp"}}
+		}), ledger.Succeeded)
+		if d := cmp.Diff([]string{"data", "data/full", "data/in", "data/was empty"}, b.folders()); d != "" {
+			t.Errorf("folders (-want +got):\n%s", d)
+		}
+		b.wantLeft("data/full/w.tmp", "data/in/came")
+		contains(t, p.pruned(r.Run), "5 files deleted, 2 empty folders removed, 1 kept")
+		if r.Deleted().Files != 5 {
+			t.Errorf("got %v files deleted", r.Deleted())
+		}
+	})
+}
+
+func TestKilledPruneLeavesNoFolderAside(t *testing.T) {
+	for _, after := range []bool{false, true} {
+		for n, over := 0, false; !over; n++ {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/e/x", "data/f/y")
+				o := b.order(removes)
+				one := b.process("one")
+				since := -1 // requests since the first folder was set aside
+				one.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+					if since >= 0 || is(r, "POST", "/v0.10/operation/*") {
+						since++
+					}
+					if since != n {
+						return nil, nil
+					}
+					if after {
+						if resp, err := send.RoundTrip(r); err == nil {
+							_ = resp.Body.Close() // nobody reads it
+						}
+					}
+					one.die()
+					return nil, errKilled
+				}
+				r, err := one.record(t.Context(), o)
+				if over = !one.dead.Load(); over {
+					if err != nil || r.State != ledger.Succeeded || n < 5 {
+						t.Errorf("got %+v, %v after %d requests", r, err, n)
+					}
+					return
+				}
+				time.Sleep(time.Hour)
+				b.process("two").wantRun(o, ledger.Succeeded)
+				b.wantLeft()
+				for _, f := range b.folders() {
+					if strings.Contains(f, ".pruned") {
+						t.Errorf("killed at request %d (after it: %t): %s is left", n, after, f)
+					}
+				}
+			})
+			if t.Failed() {
+				return
+			}
+		}
+	}
+}

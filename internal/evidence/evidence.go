@@ -45,6 +45,7 @@ func (p Place) compare(other Place) int {
 type File struct {
 	Source Place
 	Path   string      // whole; of a folder that could not be listed with a slash at its end
+	Top    string      // the deepest folder above it that stays: one that a task was told to copy, or copied a file from
 	Folder bool        // its files are not told: they could not be seen on one side, or a rule excludes it
 	State  proof.State // now; zero for a folder
 	Copies []Copy      // one for each destination of which a receipt tells, ordered by it

@@ -166,7 +166,9 @@ func (g *group) files(ctx context.Context, globus tree.Globus, least transfer.Sy
 			for s, err := range look.item(ctx, item) {
 				var f *File
 				if err == nil {
-					f, err = g.judge(judges, s)
+					if f, err = g.judge(judges, s); err == nil {
+						f.Top = topOf(item, f.Path)
+					}
 				}
 				if !yield(f, err) || err != nil {
 					return
@@ -174,6 +176,15 @@ func (g *group) files(ctx context.Context, globus tree.Globus, least transfer.Sy
 			}
 		}
 	}
+}
+
+// topOf is the folder that an item copies, of which a path is told, or that the
+// item's file is in.
+func topOf(i *proof.Item, path string) string {
+	if path != i.Source {
+		return strings.TrimSuffix(i.Source, "/") + "/"
+	}
+	return path[:strings.LastIndexByte(path, '/')+1]
 }
 
 // judge asks all judges about a sight.

@@ -1,0 +1,194 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// Globus deletes a folder only with all that is in it, and what a folder has may
+// change until it does. Therefore an emptied folder is set aside: it gets a name
+// of its own, by which nobody else knows it, and is deleted if it is still empty
+// then. The list of those names is recorded before the first folder is renamed,
+// so that a later start finds them, deletes what is empty, and puts back what is
+// not.
+
+// asideMark begins the names of folders that are set aside.
+const asideMark = ".pruned-"
+
+// An aside is a folder that is set aside, or will be.
+type aside struct {
+	path, name string // where it was, and where it is; without a slash at the end
+	done       bool   // it has that name
+}
+
+// asideOf returns the name by which this run sets a folder aside.
+func (p *pruning) asideOf(path string) aside {
+	path = strings.TrimSuffix(path, "/")
+	above, name := split(path)
+	return aside{path: path, name: fmt.Sprintf("%s%s%d-%s", above, asideMark, p.run.journal.run.ID, name)}
+}
+
+// removeEmptied removes the folders from which files were deleted and that have
+// nothing in them now, the deepest first.
+func (p *pruning) removeEmptied(ctx context.Context) error {
+	depth := func(f folderAt) int { return strings.Count(f.path, "/") }
+	left := slices.SortedFunc(maps.Keys(p.emptied), func(a, b folderAt) int {
+		return cmp.Or(depth(b)-depth(a), cmp.Compare(a.place.Collection, b.place.Collection), cmp.Compare(a.path, b.path))
+	})
+	for len(left) > 0 {
+		level := 1
+		for level < len(left) && level < foldersOfList && left[level].place == left[0].place && depth(left[level]) == depth(left[0]) {
+			level++
+		}
+		var all []aside
+		for _, f := range left[:level] {
+			n, err := p.entries(ctx, f.place, f.path)
+			switch {
+			case ctx.Err() != nil:
+				return context.Cause(ctx)
+			case err == nil && n == 0:
+				all = append(all, p.asideOf(f.path))
+			}
+		}
+		if err := p.remove(ctx, left[0].place, all); err != nil {
+			return err
+		}
+		left = left[level:]
+	}
+	return nil
+}
+
+// entries returns 0 if a folder is empty.
+func (p *pruning) entries(ctx context.Context, at evidence.Place, path string) (n int, err error) {
+	for _, err := range p.run.globus.Ls(ctx, at.Collection, transfer.LsQuery{Path: path, LocalUser: at.LocalUser, Limit: 1}) {
+		return 1, err
+	}
+	return 0, nil
+}
+
+// remove removes folders that are empty.
+func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) error {
+	if at.LocalUser != "" { // a rename cannot choose one
+		return nil
+	}
+	err := p.deliver(ctx, func(ctx context.Context, id string) (*part, error) {
+		for len(all) > 0 {
+			var names []string
+			for _, a := range all {
+				names = append(names, a.name)
+			}
+			part := p.newPart(id, at, names)
+			part.doc.(*transfer.Delete).Recursive = true
+			if _, err := part.record(ctx); err != nil {
+				return nil, err
+			}
+			still, err := p.setAside(ctx, at, all)
+			if err != nil || len(still) == len(all) {
+				all = still
+				return part, err
+			}
+			p.run.journal.addRefusal(ctx, part.position) // it was not sent
+			all = still
+			if id, err = p.run.globus.SubmissionID(ctx); err != nil {
+				return nil, fmt.Errorf("get a submission id: %w", err)
+			}
+		}
+		return nil, nil
+	})
+	if err == nil {
+		p.removed += int64(len(all))
+	}
+	return err
+}
+
+// setAside sets folders aside, and returns those that are still empty. The others
+// get their names back.
+func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) (still []aside, err error) {
+	g := p.run.globus
+	for _, a := range all {
+		if !a.done {
+			if _, err := g.Rename(ctx, at.Collection, a.path, a.name); err != nil {
+				_, there := g.Stat(ctx, at.Collection, a.name)
+				switch {
+				case ctx.Err() != nil:
+					return nil, context.Cause(ctx)
+				case there != nil && !gone(there):
+					return nil, fmt.Errorf("see whether %s was renamed: %w", a.path, there)
+				case there != nil:
+					p.run.log.Warn("an empty folder stays, because it cannot be renamed", "path", a.path, "err", err)
+					continue
+				}
+			}
+			a.done = true
+		}
+		n, err := p.entries(ctx, at, a.name+"/")
+		switch {
+		case ctx.Err() != nil:
+			return nil, context.Cause(ctx)
+		case gone(err): // deleted by an earlier start, or never renamed
+		case err != nil || n > 0:
+			if err := p.putBack(ctx, at, a); err != nil {
+				return nil, err
+			}
+		default:
+			still = append(still, a)
+		}
+	}
+	return still, nil
+}
+
+// putBack gives a folder its name back, unless that is taken.
+func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside) error {
+	g := p.run.globus
+	_, err := g.Stat(ctx, at.Collection, a.path)
+	if gone(err) {
+		if _, err = g.Rename(ctx, at.Collection, a.name, a.path); err == nil {
+			p.run.log.Info("a folder stays, because something came into it", "path", a.path)
+			return nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("give the folder %s its name %s back: %w", a.name, a.path, err)
+	}
+	p.run.log.Warn("something came into a folder that was set aside, and there is another one in its place: see to it", "path", a.path, "set_aside", a.name)
+	p.run.journal.note(ctx, "set_aside", fmt.Sprintf("%s has what came into %s while that was removed", a.name, a.path))
+	return nil
+}
+
+// foundAside takes note of the folders that a list of an earlier start names,
+// which may have been renamed and not deleted.
+func (p *pruning) foundAside(document transfer.Document) {
+	doc, ok := document.(*transfer.Delete)
+	if !ok || !doc.Recursive {
+		return
+	}
+	at := evidence.Place{Collection: doc.Endpoint}
+	for _, i := range doc.Items {
+		above, name := split(i.Path)
+		if _, name, ok := strings.Cut(strings.TrimPrefix(name, asideMark), "-"); ok {
+			p.aside[at] = append(p.aside[at], aside{path: above + name, name: i.Path, done: true})
+		}
+	}
+}
+
+// finishAside deletes the folders that an earlier start has set aside, or puts
+// them back.
+func (p *pruning) finishAside(ctx context.Context) error {
+	for at, all := range p.aside {
+		still, err := p.setAside(ctx, at, all)
+		if err == nil {
+			err = p.remove(ctx, at, still)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
