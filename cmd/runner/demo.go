@@ -30,8 +30,13 @@ The demo makes a folder with some hundred files, starts the simulator on
 loopback, logs in as a service account, and copies the folder to another one.
 The answer to the submission is lost on purpose, which must neither stop the job
 nor start it twice. Then the demo starts the same occurrence again, and compares
-both folders byte for byte. With -F json it prints the result of the job, and the
-story goes to standard error.`
+both folders byte for byte.
+
+At last another job empties the source: it deletes what is proven to be at the
+destination. A file that is written meanwhile stays.
+
+With -F json the demo prints the result of the first job, and the story goes to
+standard error.`
 
 func (a *app) demoCommand() *cobra.Command {
 	var dir string
@@ -107,6 +112,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		env: settings.Read([]string{
 			"CLIENT_ID=" + account.ID, "CLIENT_SECRET=" + account.Secret,
 			"GLOBUS_SDK_SERVICE_URL_AUTH=" + url, "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + url,
+			"RUNNER_STATE=sqlite:" + filepath.Join(dir, "runner.db"),
 		}),
 	}
 	do, done, err := inside.recorder(ctx, recording{}, a.showProgress())
@@ -114,7 +120,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return err
 	}
 	defer done()
-	o, err := demoOrder()
+	o, err := demoOrder("nightly")
 	if err != nil {
 		return err
 	}
@@ -123,6 +129,9 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return err
 	}
 	if err := demoMorning(s, sim, lab, vault); err != nil {
+		return err
+	}
+	if err := inside.demoMove(ctx, s, made, filepath.Join(lab, "run 7"), filepath.Join(vault, "archive", "run 7")); err != nil {
 		return err
 	}
 	next(s.w)
@@ -158,16 +167,17 @@ func startDemoSim(ctx context.Context, account globussim.Account, lab, vault str
 	}, nil
 }
 
-// demoOrder is the occurrence of this minute of a job that copies a folder.
-func demoOrder() (engine.Order, error) {
-	job := &jobs.Job{Name: "nightly", Steps: jobs.Single(&transfer.Transfer{
+// demoOrder is the occurrence of this minute of a job that copies a folder, and
+// then does more steps.
+func demoOrder(name string, more ...jobs.Step) (engine.Order, error) {
+	job := &jobs.Job{Name: name, Receipts: len(more) > 0, Steps: append(jobs.Single(&transfer.Transfer{
 		SourceEndpoint:      globussim.CollectionID("lab"),
 		DestinationEndpoint: globussim.CollectionID("vault"),
 		VerifyChecksum:      true,
 		PreserveTimestamp:   true,
 		SyncLevel:           new(transfer.SyncChecksum),
 		Items:               []transfer.Item{{SourcePath: "/run 7/", DestinationPath: "/archive/run 7/", Recursive: new(true)}},
-	})}
+	}), more...)}
 	begin := time.Now()
 	return engine.Order{Job: job, Key: jobs.ScheduledKey(begin.Truncate(time.Minute)), At: begin}, job.Check()
 }
@@ -224,7 +234,7 @@ func demoMorning(s *story, sim *globussim.Server, lab, vault string) error {
 	if len(state.Tasks) != 1 || sent != 3 {
 		return fmt.Errorf("%d tasks came of %d submissions, want 1 of 3", len(state.Tasks), sent)
 	}
-	fmt.Fprintf(s.w, "\n%d requests in all. The submission was sent %d times, and there is %d task.\n", len(state.Requests), sent, len(state.Tasks))
+	s.add("Of %d requests, %d sent the submission, and there is %d task.", len(state.Requests), sent, len(state.Tasks))
 	return nil
 }
 
