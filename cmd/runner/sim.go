@@ -179,13 +179,13 @@ func describeSim(url string, cfg globussim.Config) *simDocument {
 
 func (d *simDocument) text(w io.Writer) {
 	export := func(name, value string) { fmt.Fprintf(w, "export %s='%s'\n", name, value) }
-	// What the shell has of a real account would contradict what follows.
-	fmt.Fprintln(w, "unset CLIENT_SECRET_FILE GLOBUS_CLIENT_ID GLOBUS_CLIENT_SECRET GLOBUS_CLI_CLIENT_ID GLOBUS_CLI_CLIENT_SECRET")
 	for _, service := range []string{"AUTH", "TRANSFER", "TIMER", "TIMERS"} { // the last for the JavaScript SDK
 		export("GLOBUS_SDK_SERVICE_URL_"+service, d.URL)
 	}
 	export("CLIENT_ID", d.ClientID)
 	export("CLIENT_SECRET", d.ClientSecret)
+	export("GLOBUS_CLI_CLIENT_ID", d.ClientID)
+	export("GLOBUS_CLI_CLIENT_SECRET", d.ClientSecret)
 	export("NATIVE_APP", d.NativeApp)
 	export("PERSON", d.Person)
 	for _, name := range d.names {
