@@ -267,8 +267,14 @@ func (p *plannedPrune) show(w io.Writer) {
 	if p.EmptyFolders {
 		folders = "removed"
 	}
-	record(w, "Proven for:", "at least "+p.OlderThan, "Copies:", fmt.Sprintf("at least %d, compared by %s", p.Copies, p.Accept),
-		"Deletes:", "at most "+strings.Replace(string(p.MaxDelete), "none", "all", 1)+" of the files", "Empty folders:", folders)
+	age, most := "at least "+p.OlderThan, "at most "+string(p.MaxDelete)+" of the files"
+	if p.OlderThan == "0s" {
+		age = "any time"
+	}
+	if p.MaxDelete == jobs.NoMaxDelete {
+		most = "as many files as are proven"
+	}
+	record(w, "Proven for:", age, "Copies:", fmt.Sprintf("at least %d, compared by %s", p.Copies, p.Accept), "Deletes:", most, "Empty folders:", folders)
 }
 
 // document prints a document as it is sent.
