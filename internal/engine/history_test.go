@@ -265,8 +265,11 @@ func (h *history) do(o engine.Order) {
 		h.note("process %d has ended: %v, over: %t", n, err, over)
 		if over && !died {
 			h.settle()
-			if left, _ := filepath.Glob(filepath.Join(h.lab, "data", ".pruned-*")); len(left) > 0 {
-				h.fail("%v is left", left)
+			left, _ := filepath.Glob(filepath.Join(h.lab, "data", ".pruned-*"))
+			for _, folder := range left { // something came into it, and there is another one in its place
+				if entries, err := os.ReadDir(folder); err != nil || len(entries) == 0 {
+					h.fail("%s is left: %v", folder, err)
+				}
 			}
 			h.mu.Unlock()
 			return

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -374,19 +375,23 @@ func (w *view) look(ctx context.Context, globus *transfer.Client, at folderAt) {
 
 // moved returns why a file is not proven any more.
 func (v *views) moved(source evidence.Place, f proven) proof.Reason {
-	same := func(at evidence.Place, path string, was proof.State) bool {
-		folder, name := split(path)
-		w := v.folders[folderAt{at, folder}]
-		is, there := w.states[name]
-		return w.err == nil && there && is.Same(was)
-	}
-	if !same(source, f.path, f.state) {
-		return moved
-	}
+	why := v.differs(source, f.path, &f.state)
 	for _, c := range f.copies {
-		if c.State == nil || !same(c.At, c.Path, *c.State) {
-			return moved
-		}
+		why = cmp.Or(why, v.differs(c.At, c.Path, c.State))
+	}
+	return why
+}
+
+// differs returns why a path is not as it was.
+func (v *views) differs(at evidence.Place, path string, was *proof.State) proof.Reason {
+	folder, name := split(path)
+	w := v.folders[folderAt{at, folder}]
+	is, there := w.states[name]
+	switch {
+	case w.err != nil:
+		return evidence.Unlisted
+	case was == nil || !there || !is.Same(*was):
+		return moved
 	}
 	return ""
 }

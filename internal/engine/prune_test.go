@@ -398,6 +398,29 @@ func TestListThatHadToWaitIsLookedAtAnew(t *testing.T) {
 	}
 }
 
+func TestPruneKeepsWhatItCannotSeeAgain(t *testing.T) {
+	for _, side := range []string{"lab", "vault"} {
+		for _, names := range [][]string{{"data/a.txt"}, {"data/a.txt", "data/b", "data/c"}} { // looked up, and listed
+			t.Run(fmt.Sprint(side, len(names)), func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					b.sow(names...)
+					p := b.process("one")
+					p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+					p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+						if is(r, "GET", idPath) {
+							b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID(side) + "/*", Times: -1, Status: 403, Code: "EndpointPermissionDenied"})
+						}
+						return nil, nil
+					}
+					r := p.wantRun(b.order(expires()), ledger.Succeeded)
+					b.wantLeft(names...)
+					contains(t, p.pruned(r.Run), fmt.Sprintf("0 files deleted, %d kept (%d: could not be listed)", len(names), len(names)))
+				})
+			})
+		}
+	}
+}
+
 // delivered returns the submission ids of the deletes that have a task.
 func (b *bench) delivered() (ids []string) {
 	for _, task := range b.State().Tasks {

@@ -77,6 +77,7 @@ type gate struct {
 	snares  map[*snare]struct{}
 	secrets map[string]bool // credentials that came by
 	posts   int
+	deletes map[string]bool // paths that a delete has named
 }
 
 // door returns a way in.
@@ -90,6 +91,9 @@ func (g *gate) door(n int) http.Handler {
 			panic(http.ErrAbortHandler) // the sender has died
 		}
 		r.Body = io.NopCloser(bytes.NewReader(body))
+		if r.URL.Path == "/v0.10/delete" {
+			g.notice(body)
+		}
 		s := g.enter(n, r)
 		if s == nil {
 			g.globus.ServeHTTP(w, r)

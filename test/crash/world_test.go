@@ -71,7 +71,7 @@ func newWorld(t *testing.T, rng *rand.Rand) *world {
 	if w.globus, err = globussim.New(cfg); err != nil {
 		t.Fatal(err)
 	}
-	w.gate = &gate{globus: w.globus, snares: map[*snare]struct{}{}, secrets: map[string]bool{
+	w.gate = &gate{globus: w.globus, snares: map[*snare]struct{}{}, deletes: map[string]bool{}, secrets: map[string]bool{
 		canary: true, databasePassword: true, base64.StdEncoding.EncodeToString([]byte(clientID + ":" + canary)): true,
 	}}
 	for n := range doors {
