@@ -38,7 +38,8 @@ type wiring struct {
 	acts   bool         // it changes something at Globus: the identity is in the log
 	scopes []auth.Scope // what a service account asks tokens for; none means Transfer's
 	retry  retry.Policy // zero means that of the environment
-	// meter, unless nil, counts the requests to a service.
+	// meter, unless nil, counts the requests to a service. It is for serve, which
+	// says in its own way that a service is out of reach.
 	meter func(service string, next http.RoundTripper) http.RoundTripper
 }
 
@@ -65,23 +66,27 @@ func (a *app) connect(w wiring) (*session, error) {
 	if w.retry == (retry.Policy{}) {
 		w.retry = a.retries()
 	}
+	patient := func(next http.RoundTripper) http.RoundTripper { return next }
 	if w.meter == nil {
+		v := a.vigil()
+		network, patient = v.below(network), v.above
 		w.meter = func(_ string, next http.RoundTripper) http.RoundTripper { return next }
 	}
-	account := id.Account(a.authClient(w.meter("auth", network), w.retry), w.scopes)
+	account := id.Account(a.authClient(patient(retry.New(w.meter("auth", network), w.retry, a.log))), w.scopes)
 	limited := retry.Limit(w.meter("transfer", network), budgetRequests, budgetWindow)
 	return &session{
 		who: id, account: account, network: network,
 		transfer: transfer.New(
-			client(retry.New(id.Advise(account.Transport(auth.TransferServer, limited)), w.retry, a.log)),
+			client(patient(retry.New(id.Advise(account.Transport(auth.TransferServer, limited)), w.retry, a.log))),
 			transfer.WithBaseURL(a.env.TransferURL()), transfer.WithConsent(account.Consent),
 		),
 	}, nil
 }
 
-// authClient returns a client of Globus Auth that adds no credentials.
-func (a *app) authClient(network http.RoundTripper, policy retry.Policy) *auth.Client {
-	return auth.New(client(retry.New(network, policy, a.log)), auth.WithBaseURL(a.env.AuthURL()), auth.WithLogger(a.log))
+// authClient returns a client of Globus Auth that adds no credentials to what
+// goes over rt.
+func (a *app) authClient(rt http.RoundTripper) *auth.Client {
+	return auth.New(client(rt), auth.WithBaseURL(a.env.AuthURL()), auth.WithLogger(a.log))
 }
 
 // retries is the policy that the environment asks for.

@@ -17,6 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/login"
+	"github.com/globus-runner/globus-runner/retry"
 )
 
 const aboutLogin = `Log in as yourself, in a browser, and keep the tokens for the commands that
@@ -89,7 +90,8 @@ func (l *newLogin) run(ctx context.Context) error {
 		return err
 	}
 	l.app.warnOfPlainText(l.app.env.AuthURL())
-	client := l.app.authClient(network, l.app.retries())
+	v := l.app.vigil()
+	client := l.app.authClient(v.above(retry.New(v.below(network), l.app.retries(), l.app.log)))
 	tokens, err := l.authenticate(ctx, client)
 	if err != nil {
 		return err

@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/login"
+	"github.com/globus-runner/globus-runner/retry"
 )
 
 const takeBackTime = 10 * time.Second
@@ -50,7 +51,8 @@ func (a *app) logout(ctx context.Context, force bool) error {
 	if err != nil {
 		return err
 	}
-	client := a.authClient(network, a.retries())
+	v := a.vigil()
+	client := a.authClient(v.above(retry.New(v.below(network), a.retries(), a.log)))
 	var gone []logoutDocument
 	for _, l := range all {
 		err := revoke(ctx, client, l, nil)

@@ -24,6 +24,7 @@ type screen struct {
 	draw func(columns int) string // makes the live line
 	live string                   // the line that stands on the terminal now
 	stop chan struct{}            // ends the redrawing; nil if there is no live line
+	lent bool                     // the live line gives way to any other
 }
 
 // newScreen returns the screen on w. Kind is TERM.
@@ -92,7 +93,32 @@ func (s *screen) keep(draw func(columns int) string) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.draw = draw
+	s.draw, s.lent = draw, false
+	s.begin()
+}
+
+// lend draws what draw returns as the live line if there is no other, until back
+// is called or there is another one.
+func (s *screen) lend(draw func(columns int) string) (back func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.terminal || s.stop != nil {
+		return func() {}
+	}
+	s.draw, s.lent = draw, true
+	s.begin()
+	mine := s.stop
+	return func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.lent && s.stop == mine {
+			s.end()
+		}
+	}
+}
+
+// begin draws the live line now, and from then on every second.
+func (s *screen) begin() {
 	if s.stop == nil {
 		s.stop = make(chan struct{})
 		go s.redrawUntil(s.stop)
@@ -142,9 +168,12 @@ func (s *screen) erase() string {
 func (s *screen) clear() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stop == nil {
-		return
+	if s.stop != nil {
+		s.end()
 	}
+}
+
+func (s *screen) end() {
 	close(s.stop)
 	_, _ = io.WriteString(s.w, s.erase()) // a live line is a courtesy
 	s.stop, s.draw, s.live = nil, nil, ""

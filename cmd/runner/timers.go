@@ -71,7 +71,7 @@ func (a *app) listTimers(ctx context.Context, globus *session) ([]byte, error) {
 	if u := a.env.TimersURL(); u.Scheme == "http" && !loopback(u.Hostname()) {
 		a.log.Warn("the address of a service is not https: the token can be read on the way", "url", u.String())
 	}
-	hc := client(retry.New(globus.account.Transport(timersServer, globus.network), a.retries(), a.log))
+	hc := client(a.vigil().above(retry.New(globus.account.Transport(timersServer, globus.network), a.retries(), a.log)))
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.env.TimersURL().JoinPath("/jobs/").String(), nil)
 	if err != nil {
 		return nil, err
