@@ -3,6 +3,8 @@ package tree_test
 import (
 	"context"
 	"errors"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -55,5 +57,27 @@ func TestCompareItemEndsWithItsContext(t *testing.T) {
 		if !errors.Is(err, why) {
 			t.Errorf("got %v, want %v", err, why)
 		}
+	}
+}
+
+func TestASampleComparesSomeFolders(t *testing.T) {
+	source := &forest{folders: map[string][]string{
+		"/top/": {"1", "a/", "b/", "c/"}, "/top/a/": {"1", "deep/"}, "/top/a/deep/": {"1", "2"}, "/top/b/": {"1"}, "/top/c/": {"deep/"}, "/top/c/deep/": {"1"},
+	}}
+	destination := &forest{
+		folders: map[string][]string{"/top/": {"1", "a/", "b/"}, "/top/a/": {"1", "deep/"}, "/top/a/deep/": {"1", "3"}, "/top/b/": {"1"}},
+		errors:  map[string]error{"/top/c/": absent, "/top/c/deep/": absent},
+	}
+	chosen := tree.Options{Sample: func(path string) bool { return strings.HasSuffix(path, "deep") }}
+	want := []string{
+		" dir dir", "a dir dir", "a/deep dir dir", "a/deep/1 file file", "a/deep/2 file -", "a/deep/3 - file", "b dir dir", "c dir dir",
+		"c/deep dir dir(" + absent.Error() + ")", "c/deep/1 file -",
+	}
+	if diff := cmp.Diff(want, compare(t, source, destination, chosen)); diff != "" {
+		t.Errorf("comparison (-want +got):\n%s", diff)
+	}
+	slices.Sort(destination.asked)
+	if want := []string{"/top/a/deep/", "/top/c/deep/"}; !slices.Equal(destination.asked, want) {
+		t.Errorf("%q were listed at the destination, want %q", destination.asked, want)
 	}
 }

@@ -88,6 +88,10 @@ type Options struct {
 	// Excluded yields what the rules leave out at the source as well. Its pair
 	// has a destination only if that is of another kind, and taken.
 	Excluded bool
+	// Sample, unless nil, chooses by their paths the folders of which the content is
+	// yielded and compared. Of others only the source is listed, to find the
+	// folders below them. It is asked more than once.
+	Sample func(path string) bool
 	// Look is how many folders are listed at most, on each side of a
 	// comparison; 0 means all. With a bound the listing goes level by level
 	// instead of depth first, so that the upper levels are seen in whole. The

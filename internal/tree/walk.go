@@ -21,7 +21,8 @@ const (
 type walker struct {
 	tops    []Folder
 	rules   Rules
-	show    bool          // what the rules leave out at the source
+	show    bool // what the rules leave out at the source
+	sample  func(path string) bool
 	slots   chan struct{} // a place for each request
 	group   sync.WaitGroup
 	begun   int     // nodes of pending that are being listed
@@ -55,7 +56,7 @@ type row struct {
 func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error] {
 	return func(yield func(Pair, error) bool) {
 		inner, cancel := context.WithCancel(ctx)
-		w := &walker{tops: tops, rules: o.Rules, show: o.Excluded, slots: make(chan struct{}, atOnce)}
+		w := &walker{tops: tops, rules: o.Rules, show: o.Excluded, sample: o.Sample, slots: make(chan struct{}, atOnce)}
 		defer w.group.Wait()
 		defer cancel()
 		first := &node{sides: make([]*side, len(tops))}
@@ -162,6 +163,10 @@ func (w *walker) begin(ctx context.Context, n *node) {
 		if s == nil {
 			continue
 		}
+		if i == 1 && !w.chosen(n) {
+			close(s.done)
+			continue
+		}
 		w.group.Go(func() {
 			defer close(s.done)
 			select {
@@ -173,6 +178,9 @@ func (w *walker) begin(ctx context.Context, n *node) {
 		})
 	}
 }
+
+// chosen reports whether the content of a node is wanted.
+func (w *walker) chosen(n *node) bool { return w.sample == nil || w.sample(n.path) }
 
 // rows lists one folder. What the rules leave out is only in it if it is to be
 // shown.
@@ -252,6 +260,7 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 		}
 		lists[i], s.rows = s.rows, nil
 	}
+	chosen := w.chosen(n)
 	for m := range merge(lists[0], lists[1]) {
 		child := &node{path: m.name, sides: make([]*side, len(n.sides))}
 		if n.path != "" {
@@ -270,9 +279,13 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 				child.leaves[i] = &e
 			}
 		}
-		if folder {
+		switch {
+		case folder && !chosen && len(n.sides) > 1:
+			child.sides[1] = newSide(Entry{Path: child.path, Kind: Dir}) // if it is not there, its error says so
 			below = append(below, child)
-		} else if !yield(child.pair(), nil) {
+		case folder:
+			below = append(below, child)
+		case chosen && !yield(child.pair(), nil):
 			return nil, false
 		}
 	}
