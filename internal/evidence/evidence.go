@@ -124,6 +124,9 @@ type Options struct {
 	// whose trees are looked at; receipts of other trees are left out. Nil looks at
 	// the trees of all receipts.
 	Trees []proof.Open
+	// Sample, unless nil, chooses by their paths the folders, whole and with a slash,
+	// and the single files that are looked at. It is asked more than once.
+	Sample func(path string) bool
 }
 
 // inStep is how many receipts of the same trees are judged in step.
@@ -183,7 +186,7 @@ func (e *Evidence) Files(ctx context.Context, globus tree.Globus) iter.Seq2[*Fil
 			for n < len(rest) && rest[n].source == rest[0].source {
 				n++
 			}
-			for f, err := range merge(ctx, globus, rest[:n], e.options.Least) {
+			for f, err := range merge(ctx, globus, rest[:n], e.options) {
 				if !yield(f, err) || err != nil {
 					return
 				}

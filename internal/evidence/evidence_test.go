@@ -396,3 +396,18 @@ func TestOnlySomeTreesAreLookedAt(t *testing.T) {
 		t.Errorf("%d receipts that may prove something are left out (%v)", all.Unread, err)
 	}
 }
+
+func TestASampleIsJudgedAlone(t *testing.T) {
+	d := newDisks()
+	for _, name := range []string{"a", "s/b", "s/deep/c", "t/d"} {
+		d.put("lab:/out/"+name, 5, -60)
+	}
+	d.put("lab:/one", 5, -60)
+	d.put("lab:/two", 5, -60)
+	receipts := []proof.Open{
+		d.copies(t, task{to: "vault:/in/"}), d.copies(t, task{minutes: 1, to: "vault:/one", from: "/one"}), d.copies(t, task{minutes: 2, to: "vault:/two", from: "/two"}),
+	}
+	d.put("lab:/out/s/new", 5, 5)
+	sample := evidence.Options{Sample: func(path string) bool { return path == "/out/s/" || path == "/two" }}
+	want(t, files(t, d, sample, receipts...), "lab:/two | vault 12:03", "lab:/out/s/b | vault 12:01", "lab:/out/s/new | vault was not there before the copy")
+}

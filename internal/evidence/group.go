@@ -136,7 +136,7 @@ func (g *group) choose(o Options) (left int) {
 }
 
 // files lists the trees of a group and judges each file by its receipts.
-func (g *group) files(ctx context.Context, globus tree.Globus, least transfer.SyncLevel) iter.Seq2[*File, error] {
+func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		var judges []*proof.Judge
 		defer func() {
@@ -145,7 +145,7 @@ func (g *group) files(ctx context.Context, globus tree.Globus, least transfer.Sy
 			}
 		}()
 		for _, r := range g.receipts {
-			j, err := proof.NewJudge(r.open, least)
+			j, err := proof.NewJudge(r.open, o.Least)
 			if err != nil {
 				yield(nil, fmt.Errorf("the receipt of run %d: %w", r.head.Run, err))
 				return
@@ -157,7 +157,7 @@ func (g *group) files(ctx context.Context, globus tree.Globus, least transfer.Sy
 			yield(nil, err)
 			return
 		}
-		look := newLook(globus, &in.Receipt)
+		look := newLook(globus, &in.Receipt, o.Sample)
 		for item, err := range items(in) {
 			if err != nil {
 				yield(nil, err)

@@ -25,12 +25,13 @@ type look struct {
 	globus              tree.Globus
 	source, destination Place
 	rules               tree.Rules
+	sample              func(path string) bool // nil chooses all
 }
 
-func newLook(globus tree.Globus, head *proof.Receipt) *look {
+func newLook(globus tree.Globus, head *proof.Receipt, sample func(string) bool) *look {
 	o := head.Options
 	return &look{
-		globus: globus, rules: tree.NewRules(o.FilterRules),
+		globus: globus, rules: tree.NewRules(o.FilterRules), sample: sample,
 		source: Place{head.Source, o.SourceLocalUser}, destination: Place{head.Destination, o.DestinationLocalUser},
 	}
 }
@@ -41,13 +42,17 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 	return func(yield func(*sight, error) bool) {
 		source := tree.Folder{Collection: l.source.Collection, Path: item.Source, LocalUser: l.source.LocalUser}
 		destination := tree.Folder{Collection: l.destination.Collection, Path: item.Destination, LocalUser: l.destination.LocalUser}
-		for p, err := range tree.CompareItem(ctx, l.globus, source, destination, item.Recursive, tree.Options{Rules: l.rules, Excluded: true}) {
+		options := tree.Options{Rules: l.rules, Excluded: true}
+		if l.sample != nil {
+			options.Sample = func(path string) bool { return l.sample(below(item.Source, path, true)) }
+		}
+		for p, err := range tree.CompareItem(ctx, l.globus, source, destination, item.Recursive, options) {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
 			s := sightOf(p)
-			if s == nil {
+			if s == nil || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
 				continue
 			}
 			// An excluded folder stands among the files, as the listing has it.

@@ -8,7 +8,6 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/internal/tree"
-	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A stream is what a group says, up to the present file.
@@ -21,7 +20,7 @@ type stream struct {
 // merge yields the files of groups of one source, each file once with its copies
 // by all of them. A group is opened when the first path that it may be about has
 // come, and closed after the last.
-func merge(ctx context.Context, globus tree.Globus, groups []*group, least transfer.SyncLevel) iter.Seq2[*File, error] {
+func merge(ctx context.Context, globus tree.Globus, groups []*group, o Options) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		var open []*stream
 		defer func() {
@@ -40,7 +39,7 @@ func merge(ctx context.Context, globus tree.Globus, groups []*group, least trans
 			}
 			if len(groups) > 0 && (low == "" || proof.ComparePaths(groups[0].first, low) <= 0) {
 				s := &stream{}
-				s.next, s.stop = iter.Pull2(groups[0].files(ctx, globus, least))
+				s.next, s.stop = iter.Pull2(groups[0].files(ctx, globus, o))
 				open, groups = append(open, s), groups[1:]
 				var err error
 				if open, err = advance(open, len(open)-1); err != nil {
