@@ -13,6 +13,7 @@ func (p *parser) checkAll() {
 	p.checkChains()
 	p.checkCopies()
 	p.checkPrunes()
+	p.checkAudits()
 	p.checkDeletes()
 	for name, c := range p.named {
 		if !c.used {

@@ -94,7 +94,7 @@ func (s *source) readJob(key, n ast.Node) {
 	if !mapping(n) {
 		return
 	}
-	s.exactlyOne(n, d.field, "transfer", "delete", "prune", "steps")
+	s.exactlyOne(n, d.field, "transfer", "delete", "prune", "audit", "steps")
 	s.schedule(d)
 	if d.wrong = len(s.problems) > before; d.wrong {
 		return

@@ -116,6 +116,7 @@ type parser struct {
 	order     []*draft             // in the order of the text
 	moves     []move
 	prunes    []pruning
+	audits    []auditing
 	deletions []deletion
 	zones     map[string]*time.Location
 	rank      map[string]int // of sources by name

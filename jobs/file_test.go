@@ -124,6 +124,7 @@ func TestParseReadsEveryKindOfStep(t *testing.T) {
 			Items: []transfer.DeleteItem{{Path: "/b/"}, {Path: "/~/c"}},
 		}},
 		{Prune: &jobs.Prune{}},
+		{Audit: &jobs.Audit{}},
 	}
 	job := file.Jobs[3]
 	if diff := cmp.Diff(want, job.Steps); diff != "" {

@@ -77,14 +77,15 @@ type Job struct {
 	Guard Guard
 }
 
-// A Step is one thing that a job does. Exactly one of Transfer, Delete, Prune
-// and Mkdir is set. Paths are templates; see [Job.Render].
+// A Step is one thing that a job does. Exactly one of Transfer, Delete, Prune,
+// Audit and Mkdir is set. Paths are templates; see [Job.Render].
 type Step struct {
 	// The documents have neither submission id nor label nor deadline: each
 	// occurrence gets its own.
 	Transfer *transfer.Transfer
 	Delete   *transfer.Delete
 	Prune    *Prune
+	Audit    *Audit
 	Mkdir    *Mkdir
 
 	// Unproven says that Delete may delete what nobody has proven to be

@@ -56,7 +56,7 @@ type pruning struct {
 func (s *source) prune(d *draft, n ast.Node, field string) *Prune {
 	p := pruning{Prune: &Prune{}, draft: d, field: field, node: n, steps: len(d.Steps)}
 	s.object(n, field, keys{
-		"of":         s.jobNames(&p),
+		"of":         s.jobNames(&p.Of, &p.named),
 		"older_than": s.duration(&p.OlderThan, 0),
 		"copies":     s.count(&p.Copies, 1, 100),
 		"max_delete": s.maxDelete(&p.MaxDelete),
@@ -76,23 +76,6 @@ const (
 	keep   = "keep"
 	remove = "remove"
 )
-
-// jobNames reads the jobs whose receipts count.
-func (s *source) jobNames(p *pruning) decoder {
-	return func(n ast.Node, field string) {
-		for i, n := range s.items(n, field, 1) {
-			at := element(field, i)
-			var name string
-			switch s.line(&name)(n, at); {
-			case name == "":
-			case slices.Contains(p.Of, name):
-				s.problem(n, at, "%s is in the list already", short(name))
-			default:
-				p.Of, p.named = append(p.Of, name), append(p.named, n)
-			}
-		}
-	}
-}
 
 // checkPrunes looks at what the receipts of each prune can prove, and lets the
 // jobs keep them.

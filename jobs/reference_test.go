@@ -29,7 +29,7 @@ var sections = []struct{ title, pointer, about string }{
 	{"collections.NAME", "$defs/collection", "In short the id alone: `lab: 0b6c8f2e-0000-4000-8000-000000000001`."},
 	{"history", "properties/history", ""},
 	{"defaults", "properties/defaults", "The policies of a job, and:"},
-	{"jobs.NAME", "$defs/job", "Exactly one of `transfer`, `delete`, `prune` and `steps`; at most one of `schedule` and `after`."},
+	{"jobs.NAME", "$defs/job", "Exactly one of `transfer`, `delete`, `prune`, `audit` and `steps`; at most one of `schedule` and `after`."},
 	{"on", "$defs/job/properties/on", ""},
 	{"guard", "$defs/job/properties/guard", ""},
 	{"steps", "$defs/step", "Each step has exactly one of these keys."},
@@ -38,6 +38,7 @@ var sections = []struct{ title, pointer, about string }{
 	{"filter_rules", "$defs/filter_rule", ""},
 	{"delete", "$defs/delete", "The `defaults` may have all keys but `collection` and `paths`."},
 	{"prune", "$defs/prune", ""},
+	{"audit", "$defs/audit", ""},
 	{"mkdir", "$defs/mkdir", ""},
 }
 
@@ -181,7 +182,7 @@ func typeOf(t *testing.T, p *ordered) string {
 		name := strings.TrimPrefix(p.text("$ref"), "#/$defs/")
 		return map[string]string{
 			"id": "UUID", "location": "location",
-			"transfer": "mapping: [transfer](#transfer)", "delete": "mapping: [delete](#delete)", "prune": "mapping: [prune](#prune)", "mkdir": "mapping: [mkdir](#mkdir)",
+			"transfer": "mapping: [transfer](#transfer)", "delete": "mapping: [delete](#delete)", "prune": "mapping: [prune](#prune)", "audit": "mapping: [audit](#audit)", "mkdir": "mapping: [mkdir](#mkdir)",
 		}[name]
 	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "%"):
 		return "share, number or `none`"

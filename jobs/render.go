@@ -100,6 +100,9 @@ func (r *renderer) step(s *Step) Step {
 			doc.Items[i].Path = r.text(doc.Items[i].Path)
 		}
 		step.Delete = &doc
+	case s.Audit != nil:
+		step.Audit = new(*s.Audit)
+		step.Audit.Of, step.Audit.Jobs = slices.Clone(s.Audit.Of), slices.Clone(s.Audit.Jobs)
 	case s.Prune != nil:
 		step.Prune = new(*s.Prune)
 		step.Prune.Of = slices.Clone(s.Prune.Of)

@@ -19,6 +19,7 @@ func (s *source) actions(d *draft) keys {
 		"transfer": func(n ast.Node, field string) { add(s.transfer(d, n, field)) },
 		"delete":   func(n ast.Node, field string) { add(s.delete(d, n, field)) },
 		"prune":    func(n ast.Node, field string) { add(Step{Prune: s.prune(d, n, field)}) },
+		"audit":    func(n ast.Node, field string) { add(Step{Audit: s.audit(d, n, field)}) },
 		"mkdir":    func(n ast.Node, field string) { add(Step{Mkdir: s.mkdir(n, field)}) },
 	}
 }
@@ -27,7 +28,7 @@ func (s *source) steps(d *draft, n ast.Node, field string) {
 	for i, n := range s.items(n, field, 1) {
 		at := element(field, i)
 		s.object(n, at, s.actions(d))
-		s.exactlyOne(n, at, "transfer", "delete", "prune", "mkdir")
+		s.exactlyOne(n, at, "transfer", "delete", "prune", "audit", "mkdir")
 	}
 }
 

@@ -134,7 +134,7 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 		for _, v := range audit.Verdicts() {
 			doc.Verdicts[v] = tally{}
 		}
-		inquiry, err := e.Inquire(ctx, l, job, d.since.time, time.Now())
+		inquiry, err := e.Inquire(ctx, l, job, d.since.time, time.Now(), nil)
 		if err != nil {
 			return fmt.Errorf("audit job %s: %w", job.Name, err)
 		}

@@ -17,7 +17,7 @@ import (
 const (
 	exitFailed      = 1  // a task ended FAILED, or somebody else canceled it
 	exitUsage       = 2  // wrong command line or environment
-	exitIncomplete  = 3  // source errors were skipped that the job does not allow
+	exitIncomplete  = 3  // source errors were skipped that the job does not allow, or an audit found files missing
 	exitCredentials = 4  // the service account or person is not let in
 	exitTemporary   = 5  // the service could not be reached within the retries
 	exitUnknown     = 6  // submitted, but not confirmed
@@ -46,7 +46,7 @@ func statusOf(k fault.Kind) int {
 		return exitRefused
 	case fault.Guard:
 		return exitGuard
-	case fault.SkippedErrors:
+	case fault.SkippedErrors, fault.Missing:
 		return exitIncomplete
 	case fault.TimedOut:
 		return exitTimedOut

@@ -337,6 +337,11 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 					err = usageError{err}
 				case work.Mkdir != nil:
 					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
+				case work.Audit != nil:
+					doc = struct {
+						DataType string `json:"DATA_TYPE"`
+						*plannedAudit
+					}{"audit", newPlannedAudit(work.Audit)}
 				case work.Prune != nil:
 					doc = struct {
 						DataType string `json:"DATA_TYPE"`

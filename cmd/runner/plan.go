@@ -45,6 +45,7 @@ type plannedStep struct {
 	Transfer *transfer.Transfer `json:"transfer,omitempty"`
 	Delete   *transfer.Delete   `json:"delete,omitempty"`
 	Prune    *plannedPrune      `json:"prune,omitempty"`
+	Audit    *plannedAudit      `json:"audit,omitempty"`
 	Mkdir    *plannedMkdir      `json:"mkdir,omitempty"`
 	Unproven bool               `json:"unproven,omitempty"` // the delete asks for no proof
 	Manifest string             `json:"manifest,omitempty"` // file with the items of the transfer
@@ -73,6 +74,17 @@ func newPlannedPrune(p *jobs.Prune) *plannedPrune {
 		Of: append([]string{}, p.Of...), OlderThan: p.OlderThan.String(), Copies: max(1, p.Copies),
 		MaxDelete: cmp.Or(p.MaxDelete, jobs.NoMaxDelete), EmptyFolders: p.EmptyFolders, Accept: cmp.Or(p.Accept, jobs.AcceptChecksum),
 	}
+}
+
+type plannedAudit struct {
+	Of     []string   `json:"of"` // jobs; empty for the job itself
+	Since  string     `json:"since"`
+	Sample jobs.Share `json:"sample"` // of the folders
+}
+
+// newPlannedAudit returns what an audit would look at, with its defaults.
+func newPlannedAudit(a *jobs.Audit) *plannedAudit {
+	return &plannedAudit{Of: append([]string{}, a.Of...), Since: a.Window().String(), Sample: cmp.Or(a.Sample, "100%")}
 }
 
 func (a *app) planCommand() *cobra.Command {
@@ -184,6 +196,8 @@ func (a *app) newPlan(j *jobs.Job, at time.Time) (*plan, error) {
 func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 	step := plannedStep{Transfer: s.Transfer, Delete: s.Delete, Unproven: s.Unproven, Manifest: s.Manifest}
 	switch {
+	case s.Audit != nil:
+		step.Audit = newPlannedAudit(s.Audit)
 	case s.Prune != nil:
 		step.Prune = newPlannedPrune(s.Prune)
 	case s.Mkdir != nil:
@@ -210,6 +224,8 @@ func (p *plan) show(w io.Writer) {
 		switch {
 		case s.Prune != nil:
 			s.Prune.show(w)
+		case s.Audit != nil:
+			s.Audit.show(w)
 		case s.Mkdir != nil:
 			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
 		case s.Manifest != "":
@@ -275,6 +291,16 @@ func (p *plannedPrune) show(w io.Writer) {
 		most = "as many files as are proven"
 	}
 	record(w, "Proven for:", age, "Copies:", fmt.Sprintf("at least %d, compared by %s", p.Copies, p.Accept), "Deletes:", most, "Empty folders:", folders)
+}
+
+// show prints what an audit would look at.
+func (p *plannedAudit) show(w io.Writer) {
+	of := "this job"
+	if len(p.Of) > 0 {
+		of = strings.Join(p.Of, ", ")
+	}
+	fmt.Fprintf(w, "audit the files of %s: the run fails if some are missing or lost\n", of)
+	record(w, "Looks at:", fmt.Sprintf("%s of the folders of runs in the last %s", p.Sample, p.Since))
 }
 
 // document prints a document as it is sent.

@@ -2,12 +2,17 @@ package engine
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
 	"fmt"
 	"iter"
+	"math"
+	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -18,7 +23,8 @@ import (
 // all that the job's runs submitted since then, and of its newest occurrence that
 // was due by now; of a job without a schedule, which no run was about, of one that
 // starts now. All receipts of these trees count. A nil ledger knows no runs.
-func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time) (*audit.Inquiry, error) {
+// Sample, unless nil, chooses the folders and single files by their paths.
+func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
 	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}}
 	if l != nil {
 		if err := q.runs(ctx, since); err != nil {
@@ -31,11 +37,82 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 	if err := q.newest(now); err != nil {
 		return nil, err
 	}
-	found, err := evidence.Gather(q.kept, evidence.Options{Trees: q.blanks})
+	found, err := evidence.Gather(q.kept, evidence.Options{Trees: q.blanks, Sample: sample})
 	if err != nil {
 		return nil, fmt.Errorf("read the receipts of job %s: %w", job.Name, err)
 	}
 	return &audit.Inquiry{Found: found, Flights: q.flights}, nil
+}
+
+// audit does an audit step. The run fails if files are missing or lost, or if
+// folders cannot be seen.
+func (r *run) audit(ctx context.Context, step *jobs.Audit) error {
+	of := step.Jobs
+	if len(of) == 0 {
+		of = []*jobs.Job{r.job}
+	}
+	var names, alarming []string
+	total := map[audit.Verdict]int64{}
+	for _, job := range of {
+		count, err := r.auditOf(ctx, step, job)
+		if err != nil {
+			return fmt.Errorf("audit job %s: %w", job.Name, err)
+		}
+		names = append(names, job.Name)
+		if audit.Sentence(count, "") != "" {
+			alarming = append(alarming, job.Name)
+		}
+		for v, n := range count {
+			total[v] += n
+		}
+	}
+	what := strings.Join(names, ", ")
+	if step.Sample.Fraction() < 1 {
+		what += fmt.Sprintf(", %s of the folders", step.Sample)
+	}
+	sentence := audit.Sentence(total, what)
+	if sentence == "" {
+		r.journal.note(ctx, "audited", fmt.Sprintf("audit of %s: nothing is missing", what))
+		return nil
+	}
+	return &Failure{
+		Kind: fault.Missing, state: ledger.Failed,
+		Message: fmt.Sprintf("%s; runner audit %s --list names them", sentence, strings.Join(alarming, " ")),
+	}
+}
+
+// auditOf counts the files of a job by verdict.
+func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map[audit.Verdict]int64, error) {
+	began := time.Now()
+	q, err := r.engine.Inquire(ctx, r.rec.Ledger, job, began.Add(-step.Window()), began, sampleOf(step.Sample, r.order.Key))
+	if err != nil {
+		return nil, err
+	}
+	count := map[audit.Verdict]int64{}
+	for f, err := range q.Files(ctx, r.globus) {
+		if err != nil {
+			return nil, err
+		}
+		count[f.Verdict]++
+	}
+	attrs := []any{"of", job.Name, "elapsed", time.Since(began), "receipts_left_out", q.Found.Unread}
+	for _, v := range audit.Verdicts() {
+		attrs = append(attrs, string(v), count[v])
+	}
+	r.log.Info("job audited", attrs...)
+	return count, nil
+}
+
+// sampleOf chooses a share of all paths, each time that of an occurrence.
+func sampleOf(share jobs.Share, key jobs.Key) func(path string) bool {
+	fraction := share.Fraction()
+	if fraction >= 1 {
+		return nil
+	}
+	return func(path string) bool {
+		sum := sha256.Sum256([]byte(string(key) + "\x00" + path))
+		return float64(binary.BigEndian.Uint64(sum[:])) < fraction*math.MaxUint64
+	}
 }
 
 // An inquest collects what an inquiry is about.

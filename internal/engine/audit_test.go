@@ -17,6 +17,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/schedule"
@@ -27,7 +28,7 @@ import (
 func (b *bench) verdicts(l *ledger.Ledger, j *jobs.Job, since time.Duration) map[string]audit.Verdict {
 	b.t.Helper()
 	e := engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, nil)), engine.WithManifests(b.open))
-	inquiry, err := e.Inquire(b.t.Context(), l, j, time.Now().Add(-since), time.Now())
+	inquiry, err := e.Inquire(b.t.Context(), l, j, time.Now().Add(-since), time.Now(), nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -309,6 +310,56 @@ func TestAuditOfARunThatHasSubmittedNothingYet(t *testing.T) {
 		}
 		if got := b.verdicts(l, j, time.Hour); got["/data/a.txt"] != audit.InFlight {
 			t.Errorf("got %v", got)
+		}
+	})
+}
+
+func TestAuditStepFailsTheRunAndLooksAtASample(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		const folders = 60
+		for n := range folders {
+			b.plant(fmt.Sprintf("data/%02d/f", n), "x")
+		}
+		j := b.order(named("nightly"), paths("/data/", "/in/")).Job
+		weekly := b.order(named("weekly")).Job
+		missing := func(step *jobs.Audit, k jobs.Key) (n int) {
+			t.Helper()
+			weekly.Steps = []jobs.Step{{Audit: step}}
+			res := b.engine().Run(t.Context(), engine.Order{Job: weekly, Key: k, At: time.Now()})
+			if res.State != ledger.Failed || fault.Of(res.Err).Kind != fault.Missing {
+				t.Fatalf("the run is %s: %v", res.State, res.Err)
+			}
+			of := "nightly"
+			if step.Sample != "" {
+				of += ", " + string(step.Sample) + "% of the folders" // a % that is not a verb
+			}
+			if _, err := fmt.Sscanf(res.Err.Error(), "audit of "+of+": %d files are not at the destination; runner audit nightly --list names them", &n); err != nil {
+				t.Fatalf("%v: %v", res.Err, err)
+			}
+			return n
+		}
+		of := []*jobs.Job{j}
+		if n := missing(&jobs.Audit{Jobs: of}, key); n != folders+1 {
+			t.Errorf("%d files are missing, want %d", n, folders+1)
+		}
+		sample := &jobs.Audit{Jobs: of, Sample: "25%"}
+		one, again := missing(sample, key), missing(sample, key)
+		if one != again || one < folders/10 || one > folders/2 {
+			t.Errorf("%d, and then %d files of %d are in a sample of a quarter", one, again, folders)
+		}
+		different := false
+		for n := range 5 {
+			different = different || missing(sample, jobs.Key(fmt.Sprint("manual:", n))) != one
+		}
+		if !different {
+			t.Error("all occurrences look at as many files")
+		}
+		if res := b.engine().Run(t.Context(), engine.Order{Job: j, Key: key, At: time.Now()}); res.Err != nil {
+			t.Fatal(res.Err)
+		}
+		weekly.Steps = []jobs.Step{{Audit: sample}}
+		if res := b.engine().Run(t.Context(), engine.Order{Job: weekly, Key: key, At: time.Now()}); res.State != ledger.Succeeded || res.Err != nil {
+			t.Errorf("nothing is missing: the run is %s: %v", res.State, res.Err)
 		}
 	})
 }

@@ -109,13 +109,15 @@ func (r *run) doSteps(ctx context.Context) error {
 	return nil
 }
 
-// doWork makes a folder, prunes, or brings a document to its end.
+// doWork makes a folder, prunes, audits, or brings a document to its end.
 func (r *run) doWork(ctx context.Context, work Work) error {
 	switch {
 	case work.list != nil:
 		return r.followList(ctx, *work.list)
 	case work.Prune != nil:
 		return r.prune(ctx, work)
+	case work.Audit != nil:
+		return r.audit(ctx, work.Audit)
 	case work.Mkdir == nil:
 		return r.newPart(work).complete(ctx)
 	}

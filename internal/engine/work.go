@@ -11,11 +11,12 @@ import (
 )
 
 // A Work is one thing to be done for an order: a folder to make, files to prune,
-// or a document to submit.
+// jobs to audit, or a document to submit.
 type Work struct {
 	Position jobs.Position
 	Mkdir    *jobs.Mkdir
 	Prune    *jobs.Prune
+	Audit    *jobs.Audit
 	Document transfer.Document // with its label, without submission id and deadline
 	Unproven bool              // the document deletes what nobody has proven to be elsewhere
 
@@ -54,6 +55,8 @@ func (e *Engine) Works(o Order) iter.Seq2[Work, error] {
 func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		switch {
+		case s.Audit != nil:
+			yield(Work{Position: at, Audit: s.Audit}, nil)
 		case s.Prune != nil:
 			yield(Work{Position: at, Prune: s.Prune}, nil)
 		case s.Mkdir != nil:

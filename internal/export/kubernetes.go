@@ -237,7 +237,7 @@ func activeDeadline(j *jobs.Job) (limit int64, note string) {
 	}
 	tasks := int64(0)
 	for i := range j.Steps {
-		if j.Steps[i].Document() != nil || j.Steps[i].Prune != nil {
+		if j.Steps[i].Mkdir == nil {
 			tasks++
 		}
 	}

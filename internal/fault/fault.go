@@ -33,6 +33,7 @@ const (
 	Failed        Kind = "failed"         // the task ended FAILED; also what nothing else is known about
 	Canceled      Kind = "canceled"       // somebody canceled the task or the run
 	SkippedErrors Kind = "skipped_errors" // the task succeeded without some of its files
+	Missing       Kind = "missing"        // an audit found files without a copy, or folders that it cannot see
 	Unknown       Kind = "unknown"        // the outcome could not be learned
 	TimedOut      Kind = "timed_out"      // not done in time
 	NeedsHuman    Kind = "needs_human"    // the task was suspended or paused

@@ -1,0 +1,153 @@
+package jobs
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/globus-runner/globus-runner/internal/pattern"
+	"github.com/globus-runner/globus-runner/internal/spelling"
+)
+
+// defaultSince is how far back an audit looks.
+const defaultSince = 30 * day
+
+// An Audit looks what has become of the files that jobs were to copy, and fails
+// the run if some are missing or lost.
+type Audit struct {
+	// Of are the names of the jobs that are audited. Empty means the job itself.
+	Of []string
+	// Jobs are the jobs of these names.
+	Jobs []*Job
+	// Since is how far back runs are looked at. 0 means 30 days.
+	Since time.Duration
+	// Sample is the share of the folders that is looked at, such as 1%; each
+	// occurrence has its own. Empty means all.
+	Sample Share
+}
+
+// Window returns how far back runs are looked at.
+func (a *Audit) Window() time.Duration {
+	if a.Since == 0 {
+		return defaultSince
+	}
+	return a.Since
+}
+
+// A Share is a part of something, such as 1% or 0.5%.
+type Share string
+
+var fractionPattern = pattern.Lazy(`^(100|[1-9][0-9]?(\.[0-9]{1,6})?|0\.0{0,5}[1-9][0-9]{0,5})%$`)
+
+// ParseShare reads a share above 0% and up to 100%.
+func ParseShare(text string) (Share, error) {
+	if !fractionPattern().MatchString(text) {
+		return "", fmt.Errorf("%q is not a share above 0%% and up to 100%%, such as 1%% or 0.5%%", short(text))
+	}
+	return Share(text), nil
+}
+
+// Fraction returns the share as a number up to 1, which the empty one is.
+func (s Share) Fraction() float64 {
+	n, err := strconv.ParseFloat(strings.TrimSuffix(string(s), "%"), 64)
+	if err != nil {
+		return 1
+	}
+	return n / 100
+}
+
+// An auditing is an audit with where it was described.
+type auditing struct {
+	*Audit
+	draft *draft
+	field string
+	node  ast.Node
+	named []ast.Node // those of Of
+	steps int        // how many steps of the job come before it
+}
+
+// audit reads what to audit. Which jobs there are is known later: see
+// [parser.checkAudits].
+func (s *source) audit(d *draft, n ast.Node, field string) *Audit {
+	a := auditing{Audit: &Audit{}, draft: d, field: field, node: n, steps: len(d.Steps)}
+	s.object(n, field, keys{
+		"of":    s.jobNames(&a.Of, &a.named),
+		"since": s.duration(&a.Since, time.Second),
+		"sample": func(n ast.Node, field string) {
+			text, ok := n.(*ast.StringNode)
+			if !ok {
+				s.wrongType(n, field, "a share such as 1%")
+				return
+			}
+			share, err := ParseShare(text.Value)
+			if err != nil {
+				s.problem(n, field, "%v", err)
+			}
+			a.Sample = share
+		},
+	})
+	s.audits = append(s.audits, a)
+	return a.Audit
+}
+
+// jobNames reads the names of jobs, and where each stands.
+func (s *source) jobNames(to *[]string, at *[]ast.Node) decoder {
+	return func(n ast.Node, field string) {
+		for i, n := range s.items(n, field, 1) {
+			field := element(field, i)
+			var name string
+			switch s.line(&name)(n, field); {
+			case name == "":
+			case slices.Contains(*to, name):
+				s.problem(n, field, "%s is in the list already", short(name))
+			default:
+				*to, *at = append(*to, name), append(*at, n)
+			}
+		}
+	}
+}
+
+// checkAudits finds the jobs of each audit, and lets them keep receipts.
+func (p *parser) checkAudits() {
+	for i := range p.audits {
+		p.checkAudit(&p.audits[i])
+	}
+}
+
+func (p *parser) checkAudit(a *auditing) {
+	src := a.draft.src
+	if len(a.Of) == 0 {
+		if len(transfersOf(a.draft.Steps[:a.steps])) == 0 && !a.draft.wrong {
+			src.problem(a.node, a.field, "no transfer comes before it, so there is nothing to audit; name the jobs, such as of: [nightly-archive]")
+		}
+		keepReceiptsFor(a.draft)
+		return
+	}
+	for i, name := range a.Of {
+		d, n, at := p.drafts[name], a.named[i], a.field+".of"
+		switch {
+		case d == nil:
+			src.problem(n, at, "there is no job %q%s", short(name), spelling.Hint(name, p.allNames()...))
+			continue
+		case len(transfersOf(d.Steps)) == 0 && d.wrong:
+			continue
+		case len(transfersOf(d.Steps)) == 0:
+			src.problem(n, at, "the job %s copies nothing, so there is nothing to audit; name a job that has a transfer", name)
+			continue
+		}
+		a.Jobs = append(a.Jobs, d.Job)
+		keepReceiptsFor(d)
+	}
+}
+
+// keepReceiptsFor lets a job keep receipts for an audit, unless it says that it
+// does not.
+func keepReceiptsFor(d *draft) {
+	if n, said := d.src.marks[d.field+".receipts"].(*ast.BoolNode); !said || n.Value {
+		d.Receipts = true
+	}
+}
