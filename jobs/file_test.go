@@ -51,7 +51,7 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 	for i, j := range file.Jobs {
 		names[i] = j.Name
 	}
-	if diff := cmp.Diff([]string{"clean-up", "every-policy", "expire", "follow-up", "one-file"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"clean-up", "every-policy", "expire", "follow-up", "one-file", "weekly-audit"}, names); diff != "" {
 		t.Fatalf("jobs by name (-want +got):\n%s", diff)
 	}
 	berlin, err := schedule.LoadZone("Europe/Berlin")
