@@ -37,7 +37,8 @@ func (p *pruning) asideOf(path string) aside {
 
 // removeEmptied removes the folders from which files were deleted and that have
 // nothing in them now, the deepest first.
-func (p *pruning) removeEmptied(ctx context.Context) error {
+func (p *pruning) removeEmptied(ctx context.Context, found *evidence.Evidence) error {
+	maps.DeleteFunc(p.emptied, func(f folderAt, _ bool) bool { return !found.Inside(f.place, f.path) })
 	depth := func(f folderAt) int { return strings.Count(f.path, "/") }
 	left := slices.SortedFunc(maps.Keys(p.emptied), func(a, b folderAt) int {
 		return cmp.Or(depth(b)-depth(a), cmp.Compare(a.place.Collection, b.place.Collection), cmp.Compare(a.path, b.path))
@@ -162,15 +163,19 @@ func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside) error
 	return nil
 }
 
-// foundAside takes note of the folders that a list of an earlier start names,
-// which may have been renamed and not deleted.
-func (p *pruning) foundAside(document transfer.Document) {
+// recall takes note of the folders that a list of an earlier start has emptied, or
+// names: those may have been renamed and not deleted.
+func (p *pruning) recall(document transfer.Document) {
 	doc, ok := document.(*transfer.Delete)
-	if !ok || !doc.Recursive {
+	if !ok {
 		return
 	}
-	at := evidence.Place{Collection: doc.Endpoint}
+	at := evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}
 	for _, i := range doc.Items {
+		if !doc.Recursive {
+			p.hasEmptied(at, i.Path)
+			continue
+		}
 		above, name := split(i.Path)
 		if _, name, ok := strings.Cut(strings.TrimPrefix(name, asideMark), "-"); ok {
 			p.aside[at] = append(p.aside[at], aside{path: above + name, name: i.Path, done: true})

@@ -39,8 +39,7 @@ type list struct {
 	source  evidence.Place
 	files   []proven
 	folders int
-	last    string          // folder
-	below   map[string]bool // the folders that are below the top of what was copied
+	last    string // folder
 }
 
 // A proven file may be deleted, as long as it and its copies are as they were
@@ -66,10 +65,6 @@ func (l *list) add(f *evidence.File, copies []evidence.Copy) {
 	l.source = f.Source
 	if folder, _ := split(f.Path); len(l.files) == 0 || folder != l.last {
 		l.folders, l.last = l.folders+1, folder
-		if l.below == nil {
-			l.below = map[string]bool{}
-		}
-		l.below[folder] = len(folder) > len(f.Top)
 	}
 	l.files = append(l.files, proven{f.Path, f.State, copies})
 }
@@ -100,11 +95,17 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 	}
 	p.deleted += int64(len(l.files))
 	for _, f := range l.files {
-		if folder, _ := split(f.path); p.step.EmptyFolders && l.below[folder] {
-			p.emptied[folderAt{l.source, folder}] = true
-		}
+		p.hasEmptied(l.source, f.path)
 	}
 	return nil
+}
+
+// hasEmptied takes note of the folder of a file that was deleted.
+func (p *pruning) hasEmptied(at evidence.Place, file string) {
+	if p.step.EmptyFolders {
+		folder, _ := split(file)
+		p.emptied[folderAt{at, folder}] = true
+	}
 }
 
 // deliver sends what look finds, and follows the task to its end. Look is given a
@@ -221,7 +222,7 @@ func (p *pruning) followEarlier(ctx context.Context) error {
 	for i, s := range all {
 		err := p.run.followList(ctx, s)
 		if doc, err := decode(s); err == nil {
-			p.foundAside(doc) // if it was deleted, it is not there
+			p.recall(doc)
 		}
 		f, ok := errors.AsType[*Failure](err)
 		switch last := i == len(all)-1; {

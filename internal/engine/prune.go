@@ -68,7 +68,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 		return err
 	}
 	if err = p.deleteProven(ctx, found); err == nil {
-		err = p.removeEmptied(ctx)
+		err = p.removeEmptied(ctx, found)
 	}
 	if err == nil || p.deleted > 0 {
 		p.report(ctx)

@@ -15,6 +15,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -45,7 +46,6 @@ func (p Place) compare(other Place) int {
 type File struct {
 	Source Place
 	Path   string      // whole; of a folder that could not be listed with a slash at its end
-	Top    string      // the deepest folder above it that stays: one that a task was told to copy, or copied a file from
 	Folder bool        // its files are not told: they could not be seen on one side, or a rule excludes it
 	State  proof.State // now; zero for a folder
 	Copies []Copy      // one for each destination of which a receipt tells, ordered by it
@@ -140,8 +140,13 @@ type Evidence struct {
 	Unread int
 
 	options Options
-	groups  []*group // by source, then by the first path
+	groups  []*group                  // by source, then by the first path
+	tops    map[Place]map[string]bool // folders that tasks were told to copy, or to copy from; nil if there are too many
+	allTops int
 }
+
+// mostTops bounds how many folders are remembered that tasks were told to copy.
+const mostTops = 100_000
 
 // Gather reads the beginning of each receipt. What is not a receipt is an error;
 // whether one was changed shows when [Evidence.Files] reads it to its end.
@@ -149,7 +154,7 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	if o.Least == 0 {
 		o.Least = transfer.SyncChecksum
 	}
-	e := &Evidence{options: o}
+	e := &Evidence{options: o, tops: map[Place]map[string]bool{}}
 	byTrees := map[string]*group{}
 	for i, open := range slices.Concat(o.Trees, receipts) {
 		r, err := begin(open)
@@ -164,7 +169,9 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 			g = &group{first: r.first, source: r.source(), destination: r.destination()}
 			byTrees[r.trees] = g
 			e.groups = append(e.groups, g)
+			e.addTops(g.source, r.tops)
 		}
+		r.tops = nil // those of a group are the same
 		g.receipts = append(g.receipts, r)
 	}
 	for _, g := range e.groups {
@@ -174,6 +181,40 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 		return cmp.Or(a.source.compare(b.source), proof.ComparePaths(a.first, b.first), a.destination.compare(b.destination))
 	})
 	return e, nil
+}
+
+func (e *Evidence) addTops(at Place, tops []string) {
+	if e.allTops += len(tops); e.allTops > mostTops {
+		e.tops = nil
+	}
+	if e.tops == nil {
+		return
+	}
+	if e.tops[at] == nil {
+		e.tops[at] = map[string]bool{}
+	}
+	for _, top := range tops {
+		e.tops[at][top] = true
+	}
+}
+
+// Inside reports whether a folder of a source, with a slash at its end, is below
+// one that tasks were told to copy, and is not such a folder itself. It is false
+// where there are too many of them to tell.
+func (e *Evidence) Inside(at Place, folder string) bool {
+	tops := e.tops[at]
+	if tops[folder] {
+		return false
+	}
+	for above := folder; ; {
+		i := strings.LastIndexByte(strings.TrimSuffix(above, "/"), '/')
+		if i < 0 {
+			return false
+		}
+		if above = above[:i+1]; tops[above] {
+			return true
+		}
+	}
 }
 
 // Files lists both sides of all trees and yields each file of the sources: one

@@ -288,6 +288,31 @@ func TestCopiesOfSeveralPlacesAreOfOneFile(t *testing.T) {
 	want(t, lines[5:], "vault:/in/a | lab 12:07", "vault:/in/z | lab 12:07", "vault:/in/d2/a | lab 12:07")
 }
 
+func TestFoldersInsideWhatWasCopied(t *testing.T) {
+	d := newDisks()
+	for _, name := range []string{"a/b/x", "a/c/x", "one/file"} {
+		d.put("lab:/out/"+name, 5, -60)
+	}
+	all, err := evidence.Gather([]proof.Open{
+		d.copies(t, task{to: "vault:/in/", from: "/out/a/"}), d.copies(t, task{to: "tape:/c/", from: "/out/a/c/"}),
+		d.copies(t, task{to: "tape:/one", from: "/out/one/file"}),
+	}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for folder, want := range map[string]bool{
+		"/": false, "/out/": false, "/out/a/": false, "/out/a/b/": true, "/out/a/b/d/": true, "/out/a/c/": false, "/out/a/c/d/": true,
+		"/out/ab/": false, "/out/one/": false, "/out/two/": false,
+	} {
+		if got := all.Inside(evidence.Place{Collection: "lab"}, folder); got != want {
+			t.Errorf("%s: got %t, want %t", folder, got, want)
+		}
+		if all.Inside(evidence.Place{Collection: "vault"}, folder) {
+			t.Errorf("%s is inside at another place", folder)
+		}
+	}
+}
+
 func TestChangedReceiptProvesNothing(t *testing.T) {
 	d := newDisks()
 	d.put("lab:/out/a", 5, -60)

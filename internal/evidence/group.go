@@ -18,8 +18,9 @@ import (
 type receipt struct {
 	head  *proof.Receipt
 	open  proof.Open
-	trees string // the same for receipts of the same trees
-	first string // the lowest path that it may be about; empty if it has no items
+	trees string   // the same for receipts of the same trees
+	first string   // the lowest path that it may be about; empty if it has no items
+	tops  []string // the folders that it is about, or from which it copied files
 }
 
 // begin reads the head and the items of a receipt.
@@ -44,6 +45,11 @@ func begin(open proof.Open) (*receipt, error) {
 		}
 		if low := lowest(item); r.first == "" || proof.ComparePaths(low, r.first) < 0 {
 			r.first = low
+		}
+		for _, top := range topsOf(item) {
+			if len(r.tops) == 0 || r.tops[len(r.tops)-1] != top {
+				r.tops = append(r.tops, top)
+			}
 		}
 	}
 	r.trees = string(sum.Sum(nil))
@@ -80,6 +86,19 @@ func lowest(i *proof.Item) string {
 		return strings.TrimSuffix(i.Source, "/") + "/"
 	}
 	return i.Source
+}
+
+// topsOf returns the folder that an item is, or the one that its file is in; both
+// if it may be either.
+func topsOf(i *proof.Item) (tops []string) {
+	folder, known := isFolder(i)
+	if !folder || !known {
+		tops = append(tops, i.Source[:strings.LastIndexByte(i.Source, '/')+1])
+	}
+	if folder {
+		tops = append(tops, strings.TrimSuffix(i.Source, "/")+"/")
+	}
+	return tops
 }
 
 // isFolder reports whether an item is a folder, if the item itself tells.
@@ -166,9 +185,7 @@ func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.S
 			for s, err := range look.item(ctx, item) {
 				var f *File
 				if err == nil {
-					if f, err = g.judge(judges, s); err == nil {
-						f.Top = topOf(item, f.Path)
-					}
+					f, err = g.judge(judges, s)
 				}
 				if !yield(f, err) || err != nil {
 					return
@@ -176,15 +193,6 @@ func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.S
 			}
 		}
 	}
-}
-
-// topOf is the folder that an item copies, of which a path is told, or that the
-// item's file is in.
-func topOf(i *proof.Item, path string) string {
-	if path != i.Source {
-		return strings.TrimSuffix(i.Source, "/") + "/"
-	}
-	return path[:strings.LastIndexByte(path, '/')+1]
 }
 
 // judge asks all judges about a sight.

@@ -99,9 +99,6 @@ func (f *File) join(other *File) *File {
 		other.refute(proof.Since)
 	}
 	f.Folder = f.Folder && other.Folder
-	if len(other.Top) > len(f.Top) {
-		f.Top = other.Top
-	}
 	for _, c := range other.Copies {
 		i, there := slices.BinarySearchFunc(f.Copies, c, func(a, b Copy) int { return a.At.compare(b.At) })
 		switch {
