@@ -113,6 +113,14 @@ func (r *report) manifests(where string) {
 	}
 }
 
+// noReceipts refuses a job whose receipts would have no ledger where it is to
+// run.
+func (r *report) noReceipts(j *jobs.Job, where, instead string) {
+	if j.Receipts {
+		r.refuse(j, "receipts", "the receipts of the job are in the ledger, which %s does not have; %s", where, instead)
+	}
+}
+
 // result returns the files, or every refusal.
 func (r *report) result(files func() ([]File, error)) (*Result, error) {
 	if len(r.refusals) > 0 {

@@ -150,6 +150,10 @@ func TestWhatATargetCannotExpressIsRefusedByName(t *testing.T) {
 		"elapsed time shown twice, timer":     {`schedule: "*/30 1 * * *", time_zone: America/Chicago`, export.Timers, "schedule: 01:00 occurs twice on 2027-11-07 in America/Chicago, and systemd leaves one of them out"},
 		"hourly, timer":                       {`schedule: "@hourly", time_zone: America/Chicago`, export.Timers, ""},
 		"hourly, half an hour's shift, timer": {`schedule: "45 * * * *", time_zone: Australia/Lord_Howe`, export.Timers, "schedule: 01:45 occurs twice on 2027-04-04"},
+		"receipts, CronJob":                   {`schedule: "@daily", receipts: true`, cronJobs, "receipts: the receipts of the job are in the ledger, which a CronJob does not have; use --kind deployment"},
+		"receipts, timer":                     {`schedule: "@daily", receipts: true`, export.Timers, "receipts: the receipts of the job are in the ledger, which a timer does not have; let runner serve do it"},
+		"receipts, Deployment":                {`schedule: "@daily", receipts: true`, deployment, ""},
+		"receipts, compose":                   {`schedule: "@daily", receipts: true`, compose, ""},
 		"by hand with a jitter, CronJob":      {`jitter: 5m, catch_up: all`, cronJobs, ""},
 		"by hand with a jitter, timer":        {`jitter: 5m, catch_up: all`, export.Timers, ""},
 	}

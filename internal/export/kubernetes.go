@@ -166,6 +166,7 @@ func (r *report) cronJob(j *jobs.Job) cronJob {
 	c := cronJob{Name: scalar(j.Name), Description: scalar(j.Description), Zone: "UTC", Suspend: j.Suspend}
 	c.Concurrency = strings.ToUpper(string(j.Concurrency[:1])) + string(j.Concurrency[1:])
 	c.ActiveDeadline, c.ActiveNote = activeDeadline(j)
+	r.noReceipts(j, "a CronJob", "use --kind deployment")
 	switch {
 	case j.After != "":
 		r.refuse(j, "after", "a CronJob cannot start when another has succeeded; make it a step of %s, or use --kind deployment", j.After)

@@ -61,6 +61,7 @@ func (r *report) unit(j *jobs.Job) unit {
 	if j.Description != "" { // in brackets, since a \ at the end would go on in the next line
 		u.Description += " (" + strings.ReplaceAll(j.Description, "%", "%%") + ")"
 	}
+	r.noReceipts(j, "a timer", "let runner serve do it")
 	switch {
 	case j.After != "":
 		r.refuse(j, "after", "systemd would start it also when %s was skipped, because the service ends with 0 then as well; make it a step of %s, or let runner serve do it", j.After, j.After)
