@@ -13,8 +13,8 @@ type Problem struct {
 	Field   string `json:"field,omitempty"`   // dotted, such as jobs.nightly.transfer.source
 	Msg     string `json:"message"`           // what is wrong, and what would be right
 	Snippet string `json:"snippet,omitempty"` // the line, without its end
-	// Prune would be right in the place of a delete of what a transfer copies.
-	// Nil for all other problems.
+	// Prune is about the same files as a delete that is refused because it asks
+	// for no proof. Nil for all other problems.
 	Prune *Prune `json:"-"`
 }
 

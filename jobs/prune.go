@@ -131,11 +131,9 @@ func (p *parser) checkPrune(pr *pruning) {
 // checkMirrors reports mirrors that would delete the copies of what a prune has
 // deleted.
 func (p *parser) checkMirrors() {
-	byJob, mirrors := map[string][]*move{}, map[string][]*move{} // these by the collection where they delete
+	byJob, mirrors := p.movesByJob(), map[string][]*move{} // these by the collection where they delete
 	for i := range p.moves {
-		m := &p.moves[i]
-		byJob[m.job] = append(byJob[m.job], m)
-		if m.mirror {
+		if m := &p.moves[i]; m.mirror {
 			mirrors[m.to.collection] = append(mirrors[m.to.collection], m)
 		}
 	}
@@ -150,6 +148,16 @@ func (p *parser) checkMirrors() {
 			}
 		}
 	}
+}
+
+// movesByJob returns the moves of each job.
+func (p *parser) movesByJob() map[string][]*move {
+	byJob := map[string][]*move{}
+	for i := range p.moves {
+		m := &p.moves[i]
+		byJob[m.job] = append(byJob[m.job], m)
+	}
+	return byJob
 }
 
 // moves returns what the transfers move whose receipts count.

@@ -59,13 +59,15 @@ func (r *reach) meets(other *reach) bool {
 }
 
 // checkDeletes reports each delete where a transfer copies from: it asks nobody
-// whether all that is there was copied.
+// whether all that is there was copied. It also reports each one of copies that a
+// prune has left as the only ones.
 func (p *parser) checkDeletes() {
 	sources := map[string][]*move{} // by collection
 	for i := range p.moves {
 		m := &p.moves[i]
 		sources[m.reads.collection] = append(sources[m.reads.collection], m)
 	}
+	copies := p.prunedTo()
 	for i := range p.deletions {
 		d := &p.deletions[i]
 		var nearest *move
@@ -76,8 +78,33 @@ func (p *parser) checkDeletes() {
 		}
 		if nearest != nil {
 			p.refuse(d, nearest)
+			continue
+		}
+		for _, c := range copies[d.at.collection] {
+			if d.at.meets(&c.move.writes) {
+				p.refuseCopies(d, &c)
+				break
+			}
 		}
 	}
+}
+
+// A remainder is where the copies are of what a prune deletes.
+type remainder struct {
+	move  *move
+	prune *pruning
+}
+
+// prunedTo returns where the copies are of what prunes delete, by collection.
+func (p *parser) prunedTo() map[string][]remainder {
+	byJob, copies := p.movesByJob(), map[string][]remainder{}
+	for i := range p.prunes {
+		pr := &p.prunes[i]
+		for _, m := range pr.moves(byJob) {
+			copies[m.writes.collection] = append(copies[m.writes.collection], remainder{m, pr})
+		}
+	}
+	return copies
 }
 
 // distance is small for the transfer that the delete most likely is about.
@@ -93,12 +120,9 @@ func (d *deletion) distance(m *move) int {
 
 // refuse reports a delete where m copies from, and says what would be right.
 func (p *parser) refuse(d *deletion, m *move) {
-	verb, why, rewrite := "would", "", ""
-	switch {
-	case d.at.home != m.reads.home:
-		verb, why, rewrite = "may", ", since ~/ may be anywhere", "both paths with or without ~/, or "
-	case (d.at.open || m.reads.open) && d.at.text != m.reads.text:
-		verb = "may"
+	verb, why, rewrite := d.verb(&m.reads), "", ""
+	if d.at.home != m.reads.home {
+		why, rewrite = ", since ~/ may be anywhere", "both paths with or without ~/, or "
 	}
 	owner, instead, prune := "the job "+m.job, fmt.Sprintf("prune: {of: [%s]}", m.job), &Prune{Of: []string{m.job}}
 	if m.job == d.draft.Name {
@@ -107,8 +131,27 @@ func (p *parser) refuse(d *deletion, m *move) {
 			instead, prune = "- prune: {}", &Prune{}
 		}
 	}
-	problem := d.draft.src.note(position(d.node), 0, d.field, fmt.Sprintf("this %s delete what %s copies from %s%s, also files that were not copied or have changed since; "+
-		"write %s%s instead of the delete, or unproven: true if they need no copy", verb, owner, short(m.reads.text), why, rewrite, instead))
-	problem.Prune = prune
+	p.refused(d, prune, "this %s delete what %s copies from %s%s, also files that were not copied or have changed since; "+
+		"write %s%s instead of the delete, or unproven: true if they need no copy", verb, owner, short(m.reads.text), why, rewrite, instead)
+}
+
+// refuseCopies reports a delete of copies of what a prune deletes.
+func (p *parser) refuseCopies(d *deletion, c *remainder) {
+	p.refused(d, &Prune{Of: []string{c.move.job}}, "this %s delete copies at %s, which may be the only ones: the prune of the job %s deletes what they were made of; "+
+		"leave out one of the two, or write unproven: true if nobody needs the copies", d.verb(&c.move.writes), short(c.move.writes.text), c.prune.draft.Name)
+}
+
+// refused reports a delete.
+func (p *parser) refused(d *deletion, instead *Prune, format string, args ...any) {
+	problem := d.draft.src.note(position(d.node), 0, d.field, fmt.Sprintf(format, args...))
+	problem.Prune = instead
 	p.report(problem)
+}
+
+// verb says how sure it is that a delete meets another path.
+func (d *deletion) verb(other *reach) string {
+	if d.at.home != other.home || (d.at.open || other.open) && d.at.text != other.text {
+		return "may"
+	}
+	return "would"
 }

@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -139,6 +140,37 @@ func TestADeleteAtADestinationIsGood(t *testing.T) {
 `)
 	if err != nil || file.Jobs[1].Steps[0].Unproven {
 		t.Errorf("got %+v, %v", file, err)
+	}
+}
+
+func TestADeleteOfThePrunedCopiesIsRefused(t *testing.T) {
+	const refused = ", which may be the only ones: the prune of the job p deletes what they were made of; " +
+		"leave out one of the two, or write unproven: true if nobody needs the copies"
+	tests := map[string]struct{ more, problem string }{
+		"of another job": {
+			`  p: {prune: {of: [archive]}}` + "\n" + `  d: {delete: {collection: vault, paths: [in/old/]}}`,
+			"jobs.yaml:10:43: jobs.d.delete.paths[0]: this would delete copies at /projects/lab7/in/" + refused,
+		},
+		"of steps": {
+			`  p: {steps: [{transfer: {source: "lab:/a/{{ .Job }}/", destination: "vault:a/{{ .Job }}/"}}, {prune: {}}]}` + "\n" +
+				`  d: {delete: {collection: vault, paths: [a/b/]}}`,
+			"jobs.yaml:10:43: jobs.d.delete.paths[0]: this may delete copies at /projects/lab7/a/{{ .Job }}/" + refused,
+		},
+		"allowed":                  {`  p: {prune: {of: [archive]}}` + "\n" + `  d: {delete: {collection: vault, paths: [in/old/], unproven: true}}`, ""},
+		"elsewhere":                {`  p: {prune: {of: [archive]}}` + "\n" + `  d: {delete: {collection: vault, paths: [out/]}}`, ""},
+		"of a job that counts not": {`  p: {prune: {of: [archive]}}` + "\n" + `  d: {delete: {collection: tape, paths: [/in/]}}`, ""},
+		"of a step that counts not": {
+			`  p: {steps: [{transfer: {source: "lab:/a/", destination: "vault:a/"}}, {prune: {}}, {transfer: {source: "lab:/b/", destination: "vault:b/"}}]}` + "\n" +
+				`  d: {delete: {collection: vault, paths: [b/]}}`, "",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			_, err := parseText(pruned(tt.more))
+			if got := fmt.Sprint(err); tt.problem == "" && err != nil || tt.problem != "" && got != tt.problem {
+				t.Errorf("got:\n%v\nwant:\n%s", err, tt.problem)
+			}
+		})
 	}
 }
 

@@ -75,6 +75,7 @@ type job struct {
 	suspend     bool
 	policies    []field
 	steps       []field // transfer, delete, prune or mkdir, in this order
+	deletes     []field // the steps as they were before a delete became a prune; or nil
 }
 
 // An importer collects what an import finds.
@@ -129,7 +130,7 @@ func (im *importer) result() Result {
 			}
 			return im.done(text)
 		}
-		if !im.prove(names, jobs.Problems(err)) {
+		if problems := jobs.Problems(err); !im.prove(names, problems) && !im.unprove(names, problems) {
 			im.drop(names, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -45,12 +46,7 @@ func (j *job) prove(im *importer, of *job, own bool) {
 	}
 	days, same := later(ends(copied, "transfer"), ends(j.steps, "delete"))
 	if !same {
-		for i, s := range j.steps {
-			if s.key == "delete" {
-				j.steps[i].value = append(slices.Clone(s.value.([]field)), field{"unproven", true})
-			}
-		}
-		im.note(j.where, "it deletes where %s copies from, with no proof that all of that was copied (unproven: true); see whether a prune would do", of.quoted(j))
+		j.unprove(im)
 		return
 	}
 	var prune []field
@@ -63,17 +59,39 @@ func (j *job) prove(im *importer, of *job, own bool) {
 	if slices.Contains(j.steps[first].value.([]field), field{"recursive", true}) {
 		prune = append(prune, field{"empty_folders", "remove"})
 	}
+	j.deletes = slices.Clone(j.steps)
 	j.steps[first] = field{"prune", prune}
 	j.steps = slices.DeleteFunc(j.steps, func(s field) bool { return s.key == "delete" })
-	im.note(j.where, "the delete of what %s copies became a prune, which deletes only the files that are proven to be at the destination", of.quoted(j))
+	im.note(j.where, "%s", becamePrune)
 }
 
-// quoted is how a note of the job about calls j.
-func (j *job) quoted(about *job) string {
-	if j == about {
-		return "this line"
+const becamePrune = "the delete of what is copied became a prune, which deletes only the files that are proven to be at the destination"
+
+// unprove changes prunes back into deletes if package jobs refuses them, as it
+// does where a mirror would delete the copies. If none of the problems is about a
+// prune, it returns false.
+func (im *importer) unprove(names []string, problems []*jobs.Problem) (done bool) {
+	for _, p := range problems {
+		i := jobOf(names, p.Field)
+		if i < 0 || im.jobs[i].deletes == nil || !strings.Contains(p.Field, ".prune") {
+			continue
+		}
+		j := im.jobs[i]
+		j.steps, j.deletes, done = j.deletes, nil, true
+		im.notes = slices.DeleteFunc(im.notes, func(note Problem) bool { return note.Where == j.where && note.Msg == becamePrune })
+		j.unprove(im)
 	}
-	return j.where
+	return done
+}
+
+// unprove lets the deletes of a job ask for no proof.
+func (j *job) unprove(im *importer) {
+	for i, s := range j.steps {
+		if s.key == "delete" {
+			j.steps[i].value = append(slices.Clone(s.value.([]field)), field{"unproven", true})
+		}
+	}
+	im.note(j.where, "it deletes what may be nowhere else, because a transfer copies from there or a prune depends on it (unproven: true); see whether a prune would do")
 }
 
 // An end is what a transfer copies, or a delete deletes.

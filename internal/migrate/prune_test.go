@@ -22,22 +22,24 @@ func TestADeleteOfACopyBecomesAPrune(t *testing.T) {
 		crontab string
 		prune   string // empty if it is a delete that says unproven: true
 	}{
-		"the same folder":         {plain + "\n0 5 * * * globus delete $LAB:/in -r", of("  empty_folders: remove\n")},
-		"days later":              {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d '31 days ago' +\\%F) -r -f", of("  older_than: '30d'\n  empty_folders: remove\n")},
-		"the same day":            {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d yesterday +\\%F) -r", of("  empty_folders: remove\n")},
-		"the day after":           {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date +\\%F) -r", ""},
-		"another form of the day": {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d yesterday +\\%Y\\%m\\%d) -r", ""},
-		"hours later":             {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d '48 hours ago' +\\%F) -r", ""},
-		"a folder in it":          {plain + "\n0 5 * * * globus delete $LAB:/in/old -r", ""},
-		"a folder around it":      {plain + "\n0 5 * * * globus delete $LAB:/in/ -r\n0 2 * * * globus transfer $LAB:/in/a $VAULT:/a", of("  empty_folders: remove\n")},
-		"more than it":            {"0 2 * * * globus transfer $LAB:/in/a $VAULT:/in\n0 5 * * * globus delete $LAB:/in -r", ""},
-		"a pattern":               {plain + "\n0 5 * * * globus rm $LAB:/in/'*' -r", ""},
-		"a batch of all":          {items + "\n0 5 * * * globus delete $LAB:/in --batch -%b%a", strings.Replace(of(""), "in", "a", 1)},
-		"a batch of some":         {items + "\n0 5 * * * globus delete $LAB:/in --batch -%a", ""},
-		"a batch of more":         {items + "\n0 5 * * * globus delete $LAB:/in --batch -%a%b%a/c", ""},
-		"a step before it":        {plain + " && globus delete $LAB:/in -r", "prune:\n  empty_folders: remove\n"},
-		"two steps before it":     {plain + " && globus transfer $LAB:/x $VAULT:/x && globus delete $LAB:/in && globus delete $LAB:/x", "prune: {}\n"},
-		"a step between":          {plain + " && globus delete $LAB:/in && globus transfer $LAB:/x $VAULT:/x", "prune: {}\n"},
+		"the same folder":          {plain + "\n0 5 * * * globus delete $LAB:/in -r", of("  empty_folders: remove\n")},
+		"days later":               {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d '31 days ago' +\\%F) -r -f", of("  older_than: '30d'\n  empty_folders: remove\n")},
+		"the same day":             {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d yesterday +\\%F) -r", of("  empty_folders: remove\n")},
+		"the day after":            {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date +\\%F) -r", ""},
+		"another form of the day":  {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d yesterday +\\%Y\\%m\\%d) -r", ""},
+		"hours later":              {yesterday + "\n0 5 * * * globus delete $LAB:/in/$(date -d '48 hours ago' +\\%F) -r", ""},
+		"a folder in it":           {plain + "\n0 5 * * * globus delete $LAB:/in/old -r", ""},
+		"a folder around it":       {plain + "\n0 5 * * * globus delete $LAB:/in/ -r\n0 2 * * * globus transfer $LAB:/in/a $VAULT:/a", of("  empty_folders: remove\n")},
+		"more than it":             {"0 2 * * * globus transfer $LAB:/in/a $VAULT:/in\n0 5 * * * globus delete $LAB:/in -r", ""},
+		"a pattern":                {plain + "\n0 5 * * * globus rm $LAB:/in/'*' -r", ""},
+		"a batch of all":           {items + "\n0 5 * * * globus delete $LAB:/in --batch -%b%a", strings.Replace(of(""), "in", "a", 1)},
+		"a batch of some":          {items + "\n0 5 * * * globus delete $LAB:/in --batch -%a", ""},
+		"a batch of more":          {items + "\n0 5 * * * globus delete $LAB:/in --batch -%a%b%a/c", ""},
+		"a step before it":         {plain + " && globus delete $LAB:/in -r", "prune:\n  empty_folders: remove\n"},
+		"two steps before it":      {plain + " && globus transfer $LAB:/x $VAULT:/x && globus delete $LAB:/in && globus delete $LAB:/x", "prune: {}\n"},
+		"a step between":           {plain + " && globus delete $LAB:/in && globus transfer $LAB:/x $VAULT:/x", "prune: {}\n"},
+		"a mirror":                 {plain + " --delete-destination-extra\n0 5 * * * globus delete $LAB:/in -r", ""},
+		"a mirror of another line": {plain + "\n0 5 * * * globus delete $LAB:/in -r\n0 6 * * * globus transfer $LAB:/x $VAULT:/in -r --delete-destination-extra", ""},
 		"days that differ": {
 			"0 2 * * * globus transfer $LAB:/a/$(date +\\%F) $VAULT:/a && globus transfer $LAB:/b/$(date +\\%F) $VAULT:/b\n" +
 				"0 5 * * * globus delete $LAB:/a/$(date -d yesterday +\\%F) && globus delete $LAB:/b/$(date -d '2 days ago' +\\%F)", "",
@@ -56,7 +58,7 @@ func TestADeleteOfACopyBecomesAPrune(t *testing.T) {
 			text := strings.NewReplacer("\n      - ", "\n    ", "\n          ", "\n      ").Replace(string(r.File)) // a step like a job
 			if tt.prune == "" {
 				if !strings.Contains(text, "unproven: true\n") || strings.Contains(text, "prune:") ||
-					!slices.ContainsFunc(lines(r.Notes), func(note string) bool { return strings.Contains(note, "with no proof that all of that was copied") }) {
+					!slices.ContainsFunc(lines(r.Notes), func(note string) bool { return strings.Contains(note, "it deletes what may be nowhere else") }) {
 					t.Errorf("want a delete without proof, got the notes %q and\n%s", lines(r.Notes), r.File)
 				}
 				return
@@ -67,6 +69,16 @@ func TestADeleteOfACopyBecomesAPrune(t *testing.T) {
 				t.Errorf("want%s, got the notes %q and\n%s", want, lines(r.Notes), r.File)
 			}
 		})
+	}
+}
+
+// A prune leaves copies as the only ones, so a delete of those asks for no proof
+// either.
+func TestADeleteOfThePrunedCopiesIsUnproven(t *testing.T) {
+	r := read(t, "0 2 * * * globus transfer $LAB:/in/ $VAULT:/in/ -r\n0 5 * * * globus delete $LAB:/in/ -r\n0 5 1 * * globus delete $VAULT:/in/old -r", migrate.Options{})
+	file, err := jobs.Parse(nil, jobs.Source{Name: "jobs.yaml", Data: r.File})
+	if err != nil || len(file.Jobs) != 3 || file.Jobs[0].Steps[0].Prune == nil || !file.Jobs[1].Steps[0].Unproven || len(r.Notes) != 2 {
+		t.Errorf("got %v and %q for\n%s", err, lines(r.Notes), r.File)
 	}
 }
 
