@@ -116,6 +116,9 @@ func (s *server) serve(ctx context.Context) error {
 		return unusableLedger(err)
 	}
 	defer release()
+	if err := a.adopt(ctx, l, file.from); err != nil {
+		return err
+	}
 	if a.forPeople() {
 		block, err := a.describeStart(file, time.Now())
 		if err != nil {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // lease is how long a run stays with a start that says nothing.
@@ -34,18 +35,63 @@ func (a *app) stateURL() (string, error) {
 		}
 		return a.env.State, nil
 	}
-	dir := a.env.StateDirectory
-	if dir == "" && writable(systemState) {
-		dir = systemState
+	if dir := a.serviceState(); dir != "" {
+		return "sqlite:" + filepath.Join(dir, "runner.db"), nil
 	}
-	if dir == "" {
-		home := cmp.Or(a.env.XDGStateHome, filepath.Join(a.env.Home, ".local", "state"))
-		if !filepath.IsAbs(home) {
-			return "", usageError{errors.New("RUNNER_STATE is not set, and there is no state folder to keep the ledger in: set it, such as sqlite:/var/lib/runner/runner.db")}
-		}
-		dir = filepath.Join(home, "runner")
+	home := cmp.Or(a.env.XDGStateHome, filepath.Join(a.env.Home, ".local", "state"))
+	if !filepath.IsAbs(home) {
+		return "", usageError{errors.New("RUNNER_STATE is not set, and there is no state folder to keep the ledger in: set it, such as sqlite:/var/lib/runner/runner.db")}
 	}
-	return "sqlite:" + filepath.Join(dir, "runner.db"), nil
+	return "sqlite:" + a.userLedger(filepath.Join(home, "runner")), nil
+}
+
+// serviceState is the state folder of a service, "" if it is a user who starts
+// the program.
+func (a *app) serviceState() string {
+	if a.env.StateDirectory == "" && writable(systemState) {
+		return systemState
+	}
+	return a.env.StateDirectory
+}
+
+// userLedger is the ledger of a user, in a folder. Tasks of a simulator, or of
+// another of Globus's environments, are not those of the real service, so each
+// service has its own. One that is not on this machine keeps the ledger that it
+// shared before, so that nothing is forgotten.
+func (a *app) userLedger(dir string) string {
+	shared, service := filepath.Join(dir, "runner.db"), a.env.TransferURL()
+	own := filepath.Join(dir, "runner-"+strings.ReplaceAll(plain.Line(service.Host), ":", "-")+".db")
+	if a.env.Production() || !loopback(service.Hostname()) && exists(shared) && !exists(own) {
+		return shared
+	}
+	return own
+}
+
+func exists(file string) bool {
+	_, err := os.Stat(file)
+	return err == nil
+}
+
+// adopt makes the user's own ledger that of the jobs of a source. If it is that
+// of another source, which is still there, their runs would be taken for those of
+// jobs that were removed, and be canceled.
+func (a *app) adopt(ctx context.Context, l *ledger.Ledger, source jobsSource) error {
+	if a.env.State != "" || a.serviceState() != "" {
+		return nil
+	}
+	mine, err := filepath.Abs(source.String())
+	if err != nil {
+		return err
+	}
+	before, err := l.Origin(ctx)
+	if err != nil {
+		return err
+	}
+	if before != "" && before != mine && exists(before) {
+		return usageError{fmt.Errorf("the ledger of this user is that of the jobs in %s: give those in %s another one, such as RUNNER_STATE=sqlite:%s",
+			before, mine, filepath.Join(filepath.Dir(mine), "runner.db"))}
+	}
+	return l.SetOrigin(ctx, mine)
 }
 
 // writable reports whether dir is a folder in which files can be made.

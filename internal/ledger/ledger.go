@@ -109,6 +109,22 @@ func (l *Ledger) Check(ctx context.Context) error {
 	})
 }
 
+// Origin returns what [Ledger.SetOrigin] was told last, or "".
+func (l *Ledger) Origin(ctx context.Context) (origin string, err error) {
+	err = l.read(ctx, "read whose ledger it is", func(ctx context.Context, s session) error {
+		return s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&origin) }, `SELECT origin FROM ledger`)
+	})
+	return origin, err
+}
+
+// SetOrigin notes where the jobs come from whose runs are in the ledger.
+func (l *Ledger) SetOrigin(ctx context.Context, origin string) error {
+	return l.write(ctx, "note whose ledger it is", func(ctx context.Context, s session) error {
+		_, err := s.exec(ctx, `UPDATE ledger SET origin = $1 WHERE origin <> $1`, text(origin))
+		return err
+	})
+}
+
 // write calls f in a session that may change the ledger; doing says what for.
 func (l *Ledger) write(ctx context.Context, doing string, f func(context.Context, session) error) error {
 	if err := l.store.write(ctx, f); err != nil {

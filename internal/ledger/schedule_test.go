@@ -36,6 +36,20 @@ func reschedule(t *testing.T, l *ledger.Ledger, all ...ledger.Schedule) {
 	ok(t, l.Reschedule(t.Context(), func(map[string]ledger.Schedule) []ledger.Schedule { return all }))
 }
 
+func TestOriginIsKept(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		for _, want := range []string{"", "/a/jobs.yaml", "/b/jobs.yaml"} {
+			if want != "" {
+				ok(t, l.SetOrigin(t.Context(), want))
+			}
+			if got, err := open(t, url).Origin(t.Context()); err != nil || got != want {
+				t.Errorf("got %q, %v, want %q", got, err, want)
+			}
+		}
+	})
+}
+
 func TestSchedulesAreKept(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)

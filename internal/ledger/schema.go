@@ -132,6 +132,8 @@ CREATE TABLE texts (
 );
 `, `
 ALTER TABLE submissions ADD COLUMN once BIGINT NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE ledger ADD COLUMN origin TEXT NOT NULL DEFAULT '';
 `}
 }
 
