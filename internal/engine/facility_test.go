@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/test/long"
 )
@@ -157,10 +158,16 @@ func TestAFacilityLosesNothing(t *testing.T) {
 		if len(left) != days || slices.ContainsFunc(left, func(name string) bool { return !strings.HasSuffix(name, "/live.part") }) {
 			t.Errorf("the microscope has %v, want what was being written", left)
 		}
+		var failed []string
 		for _, r := range b.runs() {
-			if bad := string(r.State) != "succeeded"; bad != strings.HasPrefix(r.Job+" "+r.Key, "nightly-archive 2000-01-05T") {
-				t.Errorf("%s %s: %s %s", r.Job, r.Key, r.State, r.Message)
+			if r.State != ledger.Succeeded {
+				failed = append(failed, fmt.Sprintf("%s %s %s: %s", r.Job, r.Key[:len(time.DateOnly)], r.State, r.Message))
 			}
+		}
+		const missing = "audit of nightly-archive, offsite-archive: 3 files are not at the destination; runner audit nightly-archive --list names them"
+		if len(failed) != 2 || !strings.HasPrefix(failed[0], "nightly-archive 2000-01-05 failed: ") ||
+			failed[1] != "weekly-audit 2000-01-10 failed: "+missing {
+			t.Errorf("got %q, want the archive to fail, and the audit with %s", failed, missing)
 		}
 	}, f.collections)
 }
