@@ -60,7 +60,8 @@ func (a *app) command() *cobra.Command {
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	flags := root.PersistentFlags()
-	flags.VarP(&a.out.format, "format", "F", "how results are printed: text or json")
+	a.out.format = formatText
+	flags.VarP(oneOf(&a.out.format, "FORMAT", formatText, formatJSON), "format", "F", "how results are printed: text or json")
 	flags.Var(&a.out.query, "jmespath", "print what this JMESPath expression finds in the result, as JSON")
 	flags.BoolFuncP("verbose", "v", "log every request (like RUNNER_LOG_LEVEL=debug)", func(text string) error {
 		on, err := strconv.ParseBool(text)

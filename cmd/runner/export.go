@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/export"
-	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -67,7 +66,7 @@ func (a *app) exportKubernetesCommand() *cobra.Command {
 	}
 	flags := c.Flags()
 	source.flags(flags)
-	flags.Var(&kind, "kind", "cronjob: Kubernetes does the scheduling; deployment: runner serve does")
+	flags.Var(oneOf(&kind, "KIND", kindCronJob, kindDeployment), "kind", "cronjob: Kubernetes does the scheduling; deployment: runner serve does")
 	flags.StringVar(&k.Namespace, "namespace", "", "namespace of all objects (default: that of whoever applies them)")
 	flags.StringVar(&k.Image, "image", "globus-runner:latest", "image of the runner")
 	flags.StringVar(&k.Secret, "secret", "globus-runner", "name of the Secret with the keys client_id and client_secret")
@@ -191,12 +190,3 @@ const (
 	kindCronJob    exportKind = "cronjob"
 	kindDeployment exportKind = "deployment"
 )
-
-func (k *exportKind) String() string { return string(*k) }
-func (k *exportKind) Type() string   { return "KIND" }
-
-// Set takes a kind in any case.
-func (k *exportKind) Set(s string) (err error) {
-	*k, err = spelling.OneOf(s, kindCronJob, kindDeployment)
-	return err
-}

@@ -11,6 +11,25 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
+// A choice is a flag whose value is one of some words, in any case.
+type choice[T ~string] struct {
+	to    *T
+	words []T
+	kind  string // what help calls the value
+}
+
+// oneOf returns a flag that sets to. The value there now is the default.
+func oneOf[T ~string](to *T, kind string, words ...T) *choice[T] { return &choice[T]{to, words, kind} }
+
+func (c *choice[T]) String() string { return string(*c.to) }
+func (c *choice[T]) Type() string   { return c.kind }
+
+// Set takes a word.
+func (c *choice[T]) Set(s string) (err error) {
+	*c.to, err = spelling.OneOf(s, c.words...)
+	return err
+}
+
 // flagError says what is wrong with a flag: which one was meant, or what its
 // value has to look like.
 func flagError(c *cobra.Command, err error) error {

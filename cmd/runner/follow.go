@@ -17,7 +17,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
-	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -36,7 +35,8 @@ func (f *following) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.dryRun, "dry-run", false, "print what would be submitted, and change nothing")
 	flags.BoolVar(&f.skipOK, "skip-ok", false, "exit 0 instead of 12 if the run is skipped because another task is at work")
 	flags.Var(&f.timeout, "timeout", "wait no longer than this, such as 30m, 2h or a number of seconds")
-	flags.Var(&f.onInterrupt, "on-interrupt", "what happens to the task when a signal or --timeout ends the wait: detach (it goes on) or cancel")
+	f.onInterrupt = detach
+	flags.Var(oneOf(&f.onInterrupt, "POLICY", detach, cancelTask), "on-interrupt", "what happens to the task when a signal or --timeout ends the wait: detach (it goes on) or cancel")
 }
 
 // An interruption is one of the policies below.
@@ -46,15 +46,6 @@ const (
 	detach     interruption = "detach"
 	cancelTask interruption = "cancel"
 )
-
-func (i *interruption) String() string { return string(cmp.Or(*i, detach)) }
-func (i *interruption) Type() string   { return "POLICY" }
-
-// Set takes one of the policies in any case.
-func (i *interruption) Set(s string) (err error) {
-	*i, err = spelling.OneOf(s, detach, cancelTask)
-	return err
-}
 
 // A span is a time such as 90s, 30m or 2h; a plain number means seconds, as
 // globus-cli has it.

@@ -14,7 +14,6 @@ import (
 	"github.com/jmespath-community/go-jmespath"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
-	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // An output says how results are printed.
@@ -30,20 +29,6 @@ const (
 	formatText format = "text"
 	formatJSON format = "json"
 )
-
-func (f *format) String() string {
-	if *f == "" {
-		return string(formatText)
-	}
-	return string(*f)
-}
-func (f *format) Type() string { return "FORMAT" }
-
-// Set takes a format in any case, as globus-cli does.
-func (f *format) Set(s string) (err error) {
-	*f, err = spelling.OneOf(s, formatText, formatJSON)
-	return err
-}
 
 // A query is a JMESPath expression, or nothing.
 type query struct {

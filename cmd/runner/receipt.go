@@ -20,7 +20,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
-	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // A receiptDocument is a receipt as it is printed, without its rows.
@@ -66,11 +65,6 @@ the destination that has all copies below it.`,
 			if err != nil {
 				return err
 			}
-			if as != "" {
-				if as, err = spelling.OneOf(as, asJSONL, asCSV, asSHA256, asMD5, asBag); err != nil {
-					return usageError{fmt.Errorf("--as: %w", err)}
-				}
-			}
 			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
 				kept, err := receiptsOf(ctx, l, run)
 				if err != nil {
@@ -91,7 +85,7 @@ the destination that has all copies below it.`,
 			})
 		},
 	}
-	c.Flags().StringVar(&as, "as", "", "print the receipt as jsonl, csv, sha256sum, md5sum or bagit (a tar of the tag files)")
+	c.Flags().Var(oneOf(&as, "FORMAT", asJSONL, asCSV, asSHA256, asMD5, asBag), "as", "print the receipt as jsonl, csv, sha256sum, md5sum or bagit (a tar of the tag files)")
 	c.Flags().StringVar(&task, "task", "", "the receipt of this task, if the run has several")
 	c.AddCommand(a.receiptVerifyCommand(), a.receiptProveCommand())
 	return c

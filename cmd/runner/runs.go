@@ -91,7 +91,6 @@ func describeRun(r *ledger.Run) runDocument {
 
 func (a *app) runsCommand() *cobra.Command {
 	var q ledger.Query
-	var state string
 	var since instant
 	c := &cobra.Command{
 		Use:     "runs",
@@ -100,18 +99,12 @@ func (a *app) runsCommand() *cobra.Command {
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			q.Since = since.Time.Time
-			if state != "" {
-				s, err := spelling.OneOf(state, ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped)
-				if err != nil {
-					return usageError{fmt.Errorf("--state: %w", err)}
-				}
-				q.State = s
-			}
 			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.listRuns(ctx, l, q) })
 		},
 	}
 	c.Flags().StringVar(&q.Job, "job", "", "only this job")
-	c.Flags().StringVar(&state, "state", "", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
+	states := []ledger.State{ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped}
+	c.Flags().Var(oneOf(&q.State, "STATE", states...), "state", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
 	c.Flags().Var(&since, "since", "started then or later (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(

@@ -38,7 +38,7 @@ const pruneEvery = time.Hour
 
 func (a *app) serveCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
-	var onInterrupt interruption
+	onInterrupt := detach
 	var shortToken bool
 	c := &cobra.Command{
 		Use:   "serve",
@@ -57,7 +57,7 @@ func (a *app) serveCommand() *cobra.Command {
 	}
 	source.flags(c.Flags())
 	c.Flags().BoolVar(&shortToken, "allow-short-token", false, "start even if the access token may expire before the next run and cannot be renewed")
-	c.Flags().Var(&onInterrupt, "on-interrupt", "what happens to the tasks when serve is stopped: detach (they go on) or cancel")
+	c.Flags().Var(oneOf(&onInterrupt, "POLICY", detach, cancelTask), "on-interrupt", "what happens to the tasks when serve is stopped: detach (they go on) or cancel")
 	return c
 }
 
