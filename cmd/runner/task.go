@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -49,68 +50,81 @@ func (a *app) onTask(use, short string, do func(ctx context.Context, globus *ses
 }
 
 func (a *app) taskListCommand() *cobra.Command {
-	var q transfer.TaskQuery
-	var label, notLabel string
-	var exact bool
-	var kind string
-	var from, to, doneFrom, doneTo instant
+	var f taskFilter
 	c := &cobra.Command{
 		Use:     "list",
 		Short:   "List the newest tasks of the account",
 		Example: `  runner task list --filter-status ACTIVE --filter-label 'nightly*'`,
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			q.Label, q.ExcludeLabel = label, notLabel
-			if !exact {
-				q.Label, q.ExcludeLabel, q.LabelPattern, q.ExcludeLabelPattern = "", "", label, notLabel
+			q, err := f.query()
+			if err != nil {
+				return err
 			}
-			if kind != "" {
-				known, err := spelling.OneOf(kind, "TRANSFER", "DELETE")
-				if err != nil {
-					return usageError{fmt.Errorf("--filter-type: %w", err)}
-				}
-				q.Types = []string{known}
-			}
-			for i, s := range q.Statuses {
-				status, err := spelling.OneOf(s, transfer.Active, transfer.Inactive, transfer.Succeeded, transfer.Failed)
-				if err != nil {
-					return usageError{fmt.Errorf("--filter-status: %w", err)}
-				}
-				q.Statuses[i] = string(status)
-			}
-			q.Requested = transfer.Span{From: from.Time.Time, To: to.Time.Time}
-			q.Completed = transfer.Span{From: doneFrom.Time.Time, To: doneTo.Time.Time}
 			globus, err := a.connect(wiring{})
 			if err != nil {
 				return err
 			}
-			data := []json.RawMessage{}
-			var rows [][]string
-			for t, err := range globus.transfer.Tasks(c.Context(), q) {
-				if err != nil {
-					return err
-				}
-				data = append(data, t.Raw)
-				rows = append(rows, []string{t.TaskID, string(t.Status), t.Type, t.SourceEndpointDisplayName, t.DestinationEndpointDisplayName, t.Label})
-			}
-			return a.print(globusList("task_list", data), func(w io.Writer) {
-				tableOr(w, "no tasks", []string{"TASK ID", "STATUS", "TYPE", "SOURCE", "DESTINATION", "LABEL"}, rows)
-			})
+			return globusList[*transfer.Task]{
+				"task_list", "no tasks",
+				[]string{"TASK ID", "STATUS", "TYPE", "SOURCE", "DESTINATION", "LABEL"},
+				func(t *transfer.Task) (json.RawMessage, []string) {
+					return t.Raw, []string{t.TaskID, string(t.Status), t.Type, t.SourceEndpointDisplayName, t.DestinationEndpointDisplayName, t.Label}
+				},
+			}.show(a, globus.transfer.Tasks(c.Context(), q))
 		},
 	}
-	flags := c.Flags()
-	flags.IntVar(&q.Limit, "limit", 10, "how many to list; 0: all that Globus lists")
-	flags.StringSliceVar(&q.IDs, "filter-task-id", nil, "only these tasks")
-	flags.StringVar(&kind, "filter-type", "", "TRANSFER or DELETE")
-	flags.StringSliceVar(&q.Statuses, "filter-status", nil, "ACTIVE, INACTIVE, SUCCEEDED or FAILED; several are possible")
-	flags.StringVar(&label, "filter-label", "", "labels like this; * stands for any text")
-	flags.StringVar(&notLabel, "filter-not-label", "", "labels not like this")
-	flags.BoolVar(&exact, "exact", false, "take the labels literally")
-	flags.Var(&from, "filter-requested-after", "submitted after this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
-	flags.Var(&to, "filter-requested-before", "submitted before this time")
-	flags.Var(&doneFrom, "filter-completed-after", "ended after this time")
-	flags.Var(&doneTo, "filter-completed-before", "ended before this time")
+	f.flags(c.Flags())
 	return c
+}
+
+// A taskFilter is the flags of "runner task list".
+type taskFilter struct {
+	ids, statuses              []string
+	kind                       string
+	label, notLabel            string
+	exact                      bool
+	from, to, doneFrom, doneTo instant
+	limit                      int
+}
+
+func (f *taskFilter) flags(flags *pflag.FlagSet) {
+	flags.IntVar(&f.limit, "limit", 10, "how many to list; 0: all that Globus lists")
+	flags.StringSliceVar(&f.ids, "filter-task-id", nil, "only these tasks")
+	flags.Var(oneOf(&f.kind, "TYPE", "TRANSFER", "DELETE"), "filter-type", "TRANSFER or DELETE")
+	flags.StringSliceVar(&f.statuses, "filter-status", nil, "ACTIVE, INACTIVE, SUCCEEDED or FAILED; several are possible")
+	flags.StringVar(&f.label, "filter-label", "", "labels like this; * stands for any text")
+	flags.StringVar(&f.notLabel, "filter-not-label", "", "labels not like this")
+	flags.BoolVar(&f.exact, "exact", false, "take the labels literally")
+	flags.Var(&f.from, "filter-requested-after", "submitted after this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
+	flags.Var(&f.to, "filter-requested-before", "submitted before this time")
+	flags.Var(&f.doneFrom, "filter-completed-after", "ended after this time")
+	flags.Var(&f.doneTo, "filter-completed-before", "ended before this time")
+}
+
+// query is what Globus is asked for.
+func (f *taskFilter) query() (transfer.TaskQuery, error) {
+	q := transfer.TaskQuery{
+		IDs: f.ids, Limit: f.limit,
+		Requested: transfer.Span{From: f.from.Time.Time, To: f.to.Time.Time},
+		Completed: transfer.Span{From: f.doneFrom.Time.Time, To: f.doneTo.Time.Time},
+	}
+	if f.kind != "" {
+		q.Types = []string{f.kind}
+	}
+	for _, s := range f.statuses {
+		status, err := spelling.OneOf(s, transfer.Active, transfer.Inactive, transfer.Succeeded, transfer.Failed)
+		if err != nil {
+			return q, usageError{fmt.Errorf("--filter-status: %w", err)}
+		}
+		q.Statuses = append(q.Statuses, string(status))
+	}
+	if f.exact {
+		q.Label, q.ExcludeLabel = f.label, f.notLabel
+	} else {
+		q.LabelPattern, q.ExcludeLabelPattern = f.label, f.notLabel
+	}
+	return q, nil
 }
 
 // An instant is a flag that takes a time in any of Globus's forms.
@@ -207,18 +221,13 @@ func (a *app) taskEventsCommand() *cobra.Command {
 		case onlyErrors || noErrors:
 			q.Errors = &onlyErrors
 		}
-		data := []json.RawMessage{}
-		var rows [][]string
-		for e, err := range globus.transfer.Events(ctx, id, q) {
-			if err != nil {
-				return err
-			}
-			data = append(data, e.Raw)
-			rows = append(rows, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(unescaped(e.Details)), " ")})
-		}
-		return a.print(globusList("event_list", data), func(w io.Writer) {
-			tableOr(w, "no events", []string{"TIME", "CODE", "ERROR", "DETAILS"}, rows)
-		})
+		return globusList[*transfer.Event]{
+			"event_list", "no events",
+			[]string{"TIME", "CODE", "ERROR", "DETAILS"},
+			func(e *transfer.Event) (json.RawMessage, []string) {
+				return e.Raw, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(unescaped(e.Details)), " ")}
+			},
+		}.show(a, globus.transfer.Events(ctx, id, q))
 	})
 	c.Aliases = []string{"event-list"}
 	c.Flags().IntVar(&limit, "limit", 10, "how many to list; 0: all that Globus lists")
@@ -229,35 +238,25 @@ func (a *app) taskEventsCommand() *cobra.Command {
 
 func (a *app) taskSuccessfulCommand() *cobra.Command {
 	return a.onTask("successful", "List the files that a task has copied", func(ctx context.Context, globus *session, id string) error {
-		data := []json.RawMessage{}
-		var rows [][]string
-		for s, err := range globus.transfer.SuccessfulTransfers(ctx, id) {
-			if err != nil {
-				return err
-			}
-			data = append(data, s.Raw)
-			rows = append(rows, []string{s.SourcePath, s.DestinationPath})
-		}
-		return a.print(globusList("successful_transfers", data), func(w io.Writer) {
-			tableOr(w, "no files", []string{"SOURCE", "DESTINATION"}, rows)
-		})
+		return globusList[*transfer.SuccessfulTransfer]{
+			"successful_transfers", "no files",
+			[]string{"SOURCE", "DESTINATION"},
+			func(s *transfer.SuccessfulTransfer) (json.RawMessage, []string) {
+				return s.Raw, []string{s.SourcePath, s.DestinationPath}
+			},
+		}.show(a, globus.transfer.SuccessfulTransfers(ctx, id))
 	})
 }
 
 func (a *app) taskSkippedCommand() *cobra.Command {
 	return a.onTask("skipped", "List the paths that a task skipped because of errors", func(ctx context.Context, globus *session, id string) error {
-		data := []json.RawMessage{}
-		var rows [][]string
-		for s, err := range globus.transfer.SkippedErrors(ctx, id) {
-			if err != nil {
-				return err
-			}
-			data = append(data, s.Raw)
-			rows = append(rows, []string{s.ErrorCode, s.SourcePath, s.DestinationPath})
-		}
-		return a.print(globusList("skipped_errors", data), func(w io.Writer) {
-			tableOr(w, "nothing was skipped", []string{"ERROR", "SOURCE", "DESTINATION"}, rows)
-		})
+		return globusList[*transfer.SkippedError]{
+			"skipped_errors", "nothing was skipped",
+			[]string{"ERROR", "SOURCE", "DESTINATION"},
+			func(s *transfer.SkippedError) (json.RawMessage, []string) {
+				return s.Raw, []string{s.ErrorCode, s.SourcePath, s.DestinationPath}
+			},
+		}.show(a, globus.transfer.SkippedErrors(ctx, id))
 	})
 }
 
