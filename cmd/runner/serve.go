@@ -100,15 +100,8 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s.status.Require("token", s.tokenCheck(globus.account))
-	if err := s.checkLife(globus.who, file); err != nil {
+	if err := s.logIn(ctx, globus, file); err != nil {
 		return err
-	}
-	if _, err := globus.account.Token(ctx, auth.TransferServer); err != nil {
-		if exitStatus(ctx, err) == exitCredentials {
-			return err // no occurrence could ever start
-		}
-		a.log.Warn("no token yet, the service is out of reach", "err", err)
 	}
 	me := holder()
 	release, err := l.Serve(ctx, me)
@@ -132,6 +125,21 @@ func (s *server) serve(ctx context.Context) error {
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,
 		CancelOnInterrupt: s.cancelTasks,
 	}), l)
+}
+
+// logIn gets a token, unless the service is out of reach, and refuses one with
+// which no occurrence could start.
+func (s *server) logIn(ctx context.Context, globus *session, file *jobsFile) error {
+	s.status.Require("token", s.tokenCheck(globus.account))
+	if err := s.checkLife(globus.who, file); err != nil {
+		return err
+	}
+	_, err := globus.account.Token(ctx, auth.TransferServer)
+	if err != nil && exitStatus(ctx, err) != exitCredentials {
+		s.app.log.Warn("no token yet, the service is out of reach", "err", err)
+		return nil
+	}
+	return err
 }
 
 // checkLife refuses a token that cannot be renewed and may not live until the

@@ -164,8 +164,12 @@ func (a *app) transferCommand() *cobra.Command {
 			return err
 		},
 	}
-	flags := c.Flags()
-	f.flags(flags)
+	f.flags(c.Flags())
+	return c
+}
+
+func (f *transferFlags) flags(flags *pflag.FlagSet) {
+	f.submitting.flags(flags)
 	flags.BoolVarP(&f.recursive, "recursive", "r", false, "the source is a folder; default: Globus finds out")
 	flags.StringVarP(&f.syncLevel, "sync-level", "s", "", "copy only what is missing (exists) or differs in size, mtime or checksum")
 	flags.BoolVar(&f.doc.PreserveTimestamp, "preserve-timestamp", false, "set the modification times at the destination")
@@ -190,7 +194,6 @@ func (a *app) transferCommand() *cobra.Command {
 	for _, name := range []string{"preserve-mtime", "encrypt", "delete-destination-extra"} {
 		_ = flags.MarkHidden(name) // the flag exists
 	}
-	return c
 }
 
 // fill makes the document of flags and arguments.
