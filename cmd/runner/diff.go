@@ -8,13 +8,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/plain"
-	"github.com/globus-runner/globus-runner/transfer"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // A differ asks what an occurrence would do about each file, as both sides are
@@ -28,6 +32,10 @@ type differ struct {
 type diffDocument struct {
 	Counts map[audit.Action]tally `json:"counts"`
 	First  []changeDocument       `json:"first"` // of each action but same
+	// Kept counts what a prune keeps, by reason.
+	Kept map[string]int64 `json:"kept,omitempty"`
+	// Refused says that the prune would be refused, and why.
+	Refused string `json:"refused,omitempty"`
 }
 
 // A tally counts files, or what is counted like them.
@@ -62,7 +70,8 @@ func explain(a audit.Action) string {
 		audit.Replace:    "copied over the file at the destination",
 		audit.Compare:    "Globus compares them first, and copies what differs",
 		audit.Same:       "stays as it is by the sync level",
-		audit.Delete:     "not at the source, or named by a delete",
+		audit.Delete:     "not at the source, or deleted by the step",
+		audit.Keep:       "not proven to be elsewhere",
 		audit.Exclude:    "left out by a filter rule; a folder with all below it counts once",
 		audit.CopyLink:   "symbolic links, made again at the destination",
 		audit.FollowLink: "symbolic links, of which Globus copies what they lead to",
@@ -94,8 +103,10 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 		return err
 	}
 	out := bufio.NewWriter(a.stdout)
-	for i := range p.Steps {
-		p.Steps[i].Diff = newDiff()
+	for i, s := range p.Steps {
+		if s.Transfer != nil || s.Delete != nil || s.Prune != nil && len(s.Prune.Of) > 0 {
+			p.Steps[i].Diff = newDiff()
+		}
 	}
 	e := engine.New(globus.transfer, a.log, engine.WithManifests(a.lists.open))
 	for work, err := range e.Works(o) {
@@ -103,10 +114,17 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 			return usageError{err}
 		}
 		step := max(work.Position.Step, 1)
-		if work.Document == nil {
+		to := p.Steps[step-1].Diff
+		var changes iter.Seq2[audit.Change, error]
+		switch {
+		case to == nil:
 			continue
+		case work.Prune != nil:
+			changes = d.pruned(ctx, a, e, work.Prune, to)
+		default:
+			changes = audit.Diff(ctx, globus.transfer, work.Document)
 		}
-		if err := d.step(ctx, a, globus.transfer, work.Document, step, p.Steps[step-1].Diff, out); err != nil {
+		if err := d.step(a, changes, step, to, out); err != nil {
 			return fmt.Errorf("compare both sides of step %d: %w", step, err)
 		}
 	}
@@ -121,9 +139,41 @@ func newDiff() *diffDocument {
 	return d
 }
 
-// step counts or prints what a document would do.
-func (d *differ) step(ctx context.Context, a *app, globus *transfer.Client, doc transfer.Document, step int, to *diffDocument, out *bufio.Writer) error {
-	for c, err := range audit.Diff(ctx, globus, doc) {
+// pruned yields what a prune would do.
+func (d *differ) pruned(ctx context.Context, a *app, e *engine.Engine, step *jobs.Prune, to *diffDocument) iter.Seq2[audit.Change, error] {
+	return func(yield func(audit.Change, error) bool) {
+		l, err := a.needLedger(ctx)
+		if err != nil {
+			yield(audit.Change{}, err)
+			return
+		}
+		defer l.Close() //nolint:errcheck // it was only read
+		to.Kept = map[string]int64{}
+		var gone, files int64
+		for f, err := range e.Prospects(ctx, l, step, time.Now()) {
+			change := audit.Change{Action: audit.Delete, Source: f.Path, Size: f.Size}
+			if !f.Folder {
+				files++
+			}
+			if f.Kept == "" {
+				gone++
+			} else {
+				change.Action, change.Why = audit.Keep, errors.New(string(f.Kept))
+				to.Kept[string(f.Kept)]++
+			}
+			if !yield(change, err) || err != nil {
+				return
+			}
+		}
+		if most := cmp.Or(step.MaxDelete, jobs.NoMaxDelete); !most.Allows(gone, files) {
+			to.Refused = fmt.Sprintf("%d of %d files are more than max_delete allows (%s)", gone, files, most)
+		}
+	}
+}
+
+// step counts or prints what a step would do.
+func (d *differ) step(a *app, changes iter.Seq2[audit.Change, error], step int, to *diffDocument, out *bufio.Writer) error {
+	for c, err := range changes {
 		if err != nil {
 			return err
 		}
@@ -190,6 +240,12 @@ func (d *diffDocument) show(w io.Writer) {
 		if more := n.Files - shown; more > 0 && action != audit.Same {
 			fmt.Fprintf(w, "    and %d more; --list prints all\n", more)
 		}
+	}
+	for _, reason := range slices.Sorted(maps.Keys(d.Kept)) {
+		fmt.Fprintf(w, "  kept: %d: %s\n", d.Kept[reason], plain.Line(reason))
+	}
+	if d.Refused != "" {
+		fmt.Fprintf(w, "  refused: %s\n", plain.Line(d.Refused))
 	}
 	if nothing {
 		fmt.Fprintln(w, "  nothing to do")

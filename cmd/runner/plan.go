@@ -224,6 +224,9 @@ func (p *plan) show(w io.Writer) {
 		switch {
 		case s.Prune != nil:
 			s.Prune.show(w)
+			if s.Diff != nil {
+				s.Diff.show(w)
+			}
 		case s.Audit != nil:
 			s.Audit.show(w)
 		case s.Mkdir != nil:

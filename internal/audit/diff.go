@@ -22,6 +22,7 @@ const (
 	Compare    Action = "compare"     // Globus looks closer first: at checksums, or where a listing does not tell
 	Same       Action = "same"        // the sync level leaves it as it is
 	Delete     Action = "delete"      // at the destination of a mirror, or by a delete
+	Keep       Action = "keep"        // a prune leaves it, as no receipt proves that it is elsewhere
 	Exclude    Action = "exclude"     // a filter rule leaves it out, a folder with all below it
 	CopyLink   Action = "copy_link"   // a link is made at the destination
 	FollowLink Action = "follow_link" // what a link leads to is copied, however much that is
@@ -34,7 +35,7 @@ const (
 
 // Actions are all of them, in the order in which they are shown.
 func Actions() []Action {
-	return []Action{Copy, Replace, Compare, Same, Delete, Exclude, CopyLink, FollowLink, LeaveLink, LeaveOther, Block, Absent, Unlisted}
+	return []Action{Copy, Replace, Compare, Same, Delete, Keep, Exclude, CopyLink, FollowLink, LeaveLink, LeaveOther, Block, Absent, Unlisted}
 }
 
 // A Change is what a task would do about one path.
@@ -43,7 +44,7 @@ type Change struct {
 	Source      string // whole path; empty for what is deleted
 	Destination string // whole path; empty where there is none
 	Size        int64  // bytes of the file; 0 if it is none
-	Why         error  // of Block, Absent and Unlisted
+	Why         error  // of Keep, Block, Absent and Unlisted
 }
 
 // Diff yields what a task would do if doc was submitted now. An error, which is

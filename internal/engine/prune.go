@@ -15,7 +15,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
-	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // Why a prune keeps a file that a receipt proves.
@@ -89,8 +88,7 @@ func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 			p.newest = k
 		}
 	}
-	least := map[jobs.Accept]transfer.SyncLevel{jobs.AcceptMtime: transfer.SyncMtime, jobs.AcceptSize: transfer.SyncSize}[p.step.Accept]
-	found, err := evidence.Gather(all, evidence.Options{Least: least, Until: p.by})
+	found, err := evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by})
 	if err != nil {
 		return nil, p.unreadable(err)
 	}

@@ -1,0 +1,75 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Prospect is a file that a prune looks at, or a folder of which it sees no
+// file.
+type Prospect struct {
+	Path   string
+	Size   int64 // bytes
+	Folder bool
+	Kept   proof.Reason // why it is kept; empty if it would be deleted
+}
+
+// Prospects yields what a prune of the receipts of other jobs would do if it began
+// now. Nothing is changed: what it could ask Globus for meanwhile does not count.
+// An error is the last pair.
+func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Prune, now time.Time) iter.Seq2[Prospect, error] {
+	return func(yield func(Prospect, error) bool) {
+		p := pruning{step: step}
+		if step.OlderThan > 0 {
+			p.by = now.Add(-step.OlderThan)
+		}
+		found, err := p.foresee(ctx, l)
+		if err != nil {
+			yield(Prospect{}, err)
+			return
+		}
+		for f, err := range found.Files(ctx, e.globus) {
+			if err != nil {
+				yield(Prospect{}, err)
+				return
+			}
+			_, why := p.judge(f)
+			if !yield(Prospect{f.Path, f.State.Size, f.Folder, why}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// foresee is gather without a run.
+func (p *pruning) foresee(ctx context.Context, l *ledger.Ledger) (*evidence.Evidence, error) {
+	var all []proof.Open
+	for _, job := range p.step.Of {
+		some, err := receiptsOf(ctx, l, ledger.ReceiptQuery{Job: job})
+		if err != nil {
+			return nil, err
+		}
+		for _, k := range some {
+			all = append(all, func() (*proof.Reader, error) { return OpenReceipt(ctx, l, k) })
+		}
+	}
+	found, err := evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by})
+	if err != nil {
+		return nil, fmt.Errorf("read the receipts: %w", err)
+	}
+	return found, nil
+}
+
+// least is the lowest sync level by which Globus must have compared a copy; 0
+// leaves it to package evidence.
+func (p *pruning) least() transfer.SyncLevel {
+	return map[jobs.Accept]transfer.SyncLevel{jobs.AcceptMtime: transfer.SyncMtime, jobs.AcceptSize: transfer.SyncSize}[p.step.Accept]
+}
