@@ -1,6 +1,7 @@
 package transfer
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -16,6 +17,29 @@ type Document interface {
 	Head() *Header
 	resource() string     // the last element of the path it is posted to
 	wire() (*wire, error) // the document, with its items one by one
+}
+
+// ParseDocument reads a document as it is sent: a [*Transfer] or a [*Delete].
+func ParseDocument(text []byte) (Document, error) {
+	var kind struct {
+		Type string `json:"DATA_TYPE"`
+	}
+	if err := json.Unmarshal(text, &kind); err != nil {
+		return nil, err
+	}
+	var doc Document
+	switch kind.Type {
+	case "transfer":
+		doc = new(Transfer)
+	case "delete":
+		doc = new(Delete)
+	default:
+		return nil, fmt.Errorf("DATA_TYPE is %.40q, neither transfer nor delete", kind.Type)
+	}
+	if err := json.Unmarshal(text, doc); err != nil {
+		return nil, err
+	}
+	return doc, nil
 }
 
 // A Header is what a [Transfer] and a [Delete] have in common.

@@ -2,6 +2,7 @@ package transfer_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -232,5 +233,33 @@ func TestSubmissionAfterAConsentIsClear(t *testing.T) {
 	_, err := c.Submit(t.Context(), &transfer.Transfer{Header: header()})
 	if e, ok := errors.AsType[*transfer.Error](err); !ok || !e.NeedsConsent() || errors.Is(err, transfer.ErrUnclear) {
 		t.Errorf("got %v, want a clear error that needs a consent", err)
+	}
+}
+
+func TestParseDocumentReadsWhatIsSent(t *testing.T) {
+	level := transfer.SyncChecksum
+	for _, doc := range []transfer.Document{
+		&transfer.Transfer{
+			Header: transfer.Header{Label: "nightly"}, SourceEndpoint: "a", DestinationEndpoint: "b", SyncLevel: &level,
+			Items: []transfer.Item{{SourcePath: "/x/", DestinationPath: "/y/"}},
+		},
+		&transfer.Delete{Endpoint: "a", Items: []transfer.DeleteItem{{Path: "/x"}}, IgnoreMissing: true},
+	} {
+		text, err := json.Marshal(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := transfer.ParseDocument(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := json.Marshal(got); err != nil || !bytes.Equal(again, text) {
+			t.Errorf("got %s and %v, want %s", again, err, text)
+		}
+	}
+	for _, text := range []string{``, `[]`, `{}`, `{"DATA_TYPE": "task"}`, `{"DATA_TYPE": "delete", "DATA": 1}`} {
+		if doc, err := transfer.ParseDocument([]byte(text)); err == nil {
+			t.Errorf("%s: got %+v, want an error", text, doc)
+		}
 	}
 }

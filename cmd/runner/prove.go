@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -61,7 +61,7 @@ Nothing is changed. Exit status 3 if a file is not proven.`,
 				if err := one.whole(); err != nil {
 					return err
 				}
-				open := func() (*proof.Reader, error) { return engine.OpenReceipt(ctx, l, one.Receipt) }
+				open := func() (*proof.Reader, error) { return account.Open(ctx, l, one.Receipt) }
 				globus, err := a.connect(wiring{})
 				if err != nil {
 					return err

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -101,7 +102,7 @@ func (k *keptReceipt) seal() *proof.Seal {
 	if k.Sealed.IsZero() {
 		return nil
 	}
-	return engine.SealOf(k.Receipt)
+	return account.SealOf(k.Receipt)
 }
 
 // receiptsOf returns the receipts of a run, those that are pending as well.
@@ -190,11 +191,11 @@ func (a *app) exportReceipt(ctx context.Context, l *ledger.Ledger, k *keptReceip
 	if err != nil {
 		return err
 	}
-	open := func() (*proof.Reader, error) { return engine.OpenReceipt(ctx, l, k.Receipt) }
+	open := func() (*proof.Reader, error) { return account.Open(ctx, l, k.Receipt) }
 	switch as {
 	case asJSONL:
 		var text io.Reader
-		if text, err = engine.ReceiptText(ctx, l, k.Receipt); err == nil {
+		if text, err = account.Text(ctx, l, k.Receipt); err == nil {
 			_, err = io.Copy(a.stdout, text)
 		}
 	case asCSV:

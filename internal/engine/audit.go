@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -211,7 +212,7 @@ func (q *inquest) occurrence(at time.Time, also func(*transfer.Transfer)) error 
 
 // add adds the trees of a document, unless it has them already.
 func (q *inquest) add(run int64, doc *transfer.Transfer) error {
-	open, err := proof.Blank(head(&ledger.Receipt{Run: run, Job: q.job.Name}, doc, &transfer.Task{}), items(doc))
+	open, err := proof.Blank(account.Head(&ledger.Receipt{Run: run, Job: q.job.Name}, doc, &transfer.Task{}), items(doc))
 	if err != nil {
 		return err
 	}
@@ -244,7 +245,7 @@ func (q *inquest) receipts(ctx context.Context, since time.Time) error {
 		}
 		for _, kept := range page {
 			after = kept.ID
-			open := func() (*proof.Reader, error) { return OpenReceipt(ctx, q.ledger, kept) }
+			open := func() (*proof.Reader, error) { return account.Open(ctx, q.ledger, kept) }
 			q.kept = append(q.kept, open)
 			if kept.Created.Before(since) {
 				continue

@@ -21,6 +21,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -34,7 +35,7 @@ type Engine struct {
 	log      *slog.Logger
 	observer Observer                                 // may be nil
 	open     func(name string) (io.ReadCloser, error) // manifests
-	signing  ed25519.PrivateKey                       // of receipts; nil signs none
+	receipts *account.Keeper
 }
 
 // An Option changes an Engine that is being made.
@@ -46,7 +47,9 @@ func WithManifests(open func(name string) (io.ReadCloser, error)) Option {
 }
 
 // WithSigningKey signs receipts with key.
-func WithSigningKey(key ed25519.PrivateKey) Option { return func(e *Engine) { e.signing = key } }
+func WithSigningKey(key ed25519.PrivateKey) Option {
+	return func(e *Engine) { e.receipts.Signing = key }
+}
 
 // WithObserver lets o observe the engine and a [Scheduler] that uses it.
 func WithObserver(o Observer) Option {
@@ -56,10 +59,11 @@ func WithObserver(o Observer) Option {
 // New returns an Engine that works through globus.
 func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 	e := &Engine{
-		globus: globus,
-		poller: newPoller(globus),
-		log:    log,
-		open:   func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
+		globus:   globus,
+		poller:   newPoller(globus),
+		log:      log,
+		receipts: &account.Keeper{Globus: globus, Log: log},
+		open:     func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
 	}
 	for _, opt := range opts {
 		opt(e)

@@ -148,22 +148,8 @@ func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 }
 
 // decode returns the document of a submission.
-func decode(s ledger.Submission) (doc transfer.Document, err error) {
-	var kind struct {
-		Type string `json:"DATA_TYPE"`
-	}
-	if err = json.Unmarshal(s.Document, &kind); err == nil {
-		switch kind.Type {
-		case "transfer":
-			doc = new(transfer.Transfer)
-			err = json.Unmarshal(s.Document, doc)
-		case "delete":
-			doc = new(transfer.Delete)
-			err = json.Unmarshal(s.Document, doc)
-		default:
-			err = fmt.Errorf("DATA_TYPE is %.40q, neither transfer nor delete", kind.Type)
-		}
-	}
+func decode(s ledger.Submission) (transfer.Document, error) {
+	doc, err := transfer.ParseDocument(s.Document)
 	if err != nil {
 		return nil, fmt.Errorf("read the recorded submission %s: %w", s.ID, err)
 	}

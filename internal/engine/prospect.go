@@ -6,6 +6,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -58,7 +59,7 @@ func (p *pruning) foresee(ctx context.Context, l *ledger.Ledger) (*evidence.Evid
 			return nil, err
 		}
 		for _, k := range some {
-			all = append(all, func() (*proof.Reader, error) { return OpenReceipt(ctx, l, k) })
+			all = append(all, func() (*proof.Reader, error) { return account.Open(ctx, l, k) })
 		}
 	}
 	found, err := evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by})

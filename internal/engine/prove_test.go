@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
-	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -24,7 +24,7 @@ func (p *process) proves(t *testing.T) map[string]string {
 	if err != nil || len(kept) == 0 {
 		t.Fatalf("got the receipts %v, %v", kept, err)
 	}
-	open := func() (*proof.Reader, error) { return engine.OpenReceipt(t.Context(), p.ledger, kept[len(kept)-1]) }
+	open := func() (*proof.Reader, error) { return account.Open(t.Context(), p.ledger, kept[len(kept)-1]) }
 	all := map[string]string{}
 	found, err := evidence.Gather([]proof.Open{open}, evidence.Options{})
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -83,7 +84,7 @@ func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 	}
 	var all []proof.Open
 	for _, k := range kept {
-		all = append(all, func() (*proof.Reader, error) { return OpenReceipt(ctx, p.run.journal.ledger, k) })
+		all = append(all, func() (*proof.Reader, error) { return account.Open(ctx, p.run.journal.ledger, k) })
 		if p.newest == nil || k.ID > p.newest.ID {
 			p.newest = k
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -42,7 +43,7 @@ func (b *bench) receipts() (all [][]string) {
 		b.t.Fatal(err)
 	}
 	for _, k := range kept {
-		r, err := engine.OpenReceipt(b.t.Context(), l, k)
+		r, err := account.Open(b.t.Context(), l, k)
 		if err != nil {
 			b.t.Fatal(err)
 		}

@@ -1,0 +1,116 @@
+// Package account keeps receipts in the ledger: what a source has right before a
+// task, and what Globus and the destination say about it right after.
+//
+// A receipt is begun with [ledger.Ledger.BeginReceipt]. [Keeper.Snapshot] gives it
+// what the source has, and [Keeper.Seal] completes it, or [Keeper.SealPending] if
+// Globus could not say then what was copied. What a receipt proves is told by
+// package evidence.
+package account
+
+import (
+	"bytes"
+	"context"
+	"crypto/ed25519"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Keeper keeps receipts of what tasks copy. Its methods may be called
+// concurrently.
+type Keeper struct {
+	Globus  *transfer.Client
+	Signing ed25519.PrivateKey // nil signs no receipt
+	Log     *slog.Logger
+}
+
+// An Inventory is what a listing of a source has found.
+type Inventory struct {
+	Files    int
+	Unlisted int   // paths that could not be listed
+	First    error // why the first of them could not
+	Elapsed  time.Duration
+}
+
+// An Unlisted path is one of a source that could not be listed.
+type Unlisted struct {
+	Path string
+	Item bool // it is what the task was told to copy, not something below that
+	Err  error
+}
+
+// Snapshot writes down, with size and time, the files that the items of a
+// document have at the source, as the snapshot of a receipt. Of the files of a
+// path that cannot be listed nothing will be proven; an error of accept ends the
+// listing. Other errors are those of [ledger.Ledger.KeepSnapshot].
+func (k *Keeper) Snapshot(ctx context.Context, l *ledger.Ledger, holder string, kept *ledger.Receipt, doc *transfer.Transfer, accept func(Unlisted) error) (*Inventory, error) {
+	begin, name := time.Now(), rand.Text()
+	found, err := k.list(ctx, doc, l.WriteText(ctx, kept.ID, name), accept)
+	if err == nil {
+		err = l.KeepSnapshot(ctx, holder, kept.ID, name, begin)
+	}
+	if err != nil {
+		return nil, err
+	}
+	found.Elapsed = time.Since(begin)
+	return found, nil
+}
+
+// list writes down the files of a source.
+func (k *Keeper) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCloser, accept func(Unlisted) error) (*Inventory, error) {
+	var found Inventory
+	for f, err := range k.files(ctx, doc, false) {
+		switch {
+		case err != nil:
+			return nil, err
+		case f.entry.Err != nil:
+			if err := accept(Unlisted{f.source, f.entry.Path == "", f.entry.Err}); err != nil {
+				return nil, err
+			}
+			if found.Unlisted++; found.Unlisted == 1 {
+				found.First = fmt.Errorf("list %s: %w", f.source, f.entry.Err)
+			}
+		case f.entry.Kind == tree.File:
+			found.Files++
+			row := &proof.Found{Path: f.source, Size: f.entry.Size, Modified: f.entry.Modified}
+			if err := proof.Append(to, proof.Row{Found: row}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return &found, to.Close()
+}
+
+// Open reads a sealed receipt of a ledger.
+func Open(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (*proof.Reader, error) {
+	text, err := Text(ctx, l, kept)
+	if err != nil {
+		return nil, err
+	}
+	return proof.NewReader(text)
+}
+
+// Text returns the text of a sealed receipt of a ledger.
+func Text(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (io.Reader, error) {
+	end, err := SealOf(kept).Line()
+	if err != nil {
+		return nil, err
+	}
+	return io.MultiReader(l.ReadText(ctx, kept.ID, kept.Text), bytes.NewReader(end)), nil
+}
+
+// SealOf returns the end of a sealed receipt.
+func SealOf(kept *ledger.Receipt) *proof.Seal {
+	return &proof.Seal{
+		Counts:  proof.Counts{Items: kept.Items, Copied: kept.Copied, Found: kept.Found, Landed: kept.Landed, Skipped: kept.SkippedRows},
+		Content: proof.Digest(kept.Content), Number: kept.Number, Previous: proof.Digest(kept.Previous),
+		Digest: proof.Digest(kept.Digest), Signature: kept.Signature,
+	}
+}
