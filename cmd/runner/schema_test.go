@@ -103,7 +103,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"doctor", "doctor"},
 		{"whoami", "whoami"},
 		{"logout", "logout"},
-		{"export", "export kubernetes"},
+		{"export", "export kubernetes --kind deployment"},
 		{"import", "import batch " + batch + " --source " + id + ":/a/ --destination " + id + ":/b/"},
 	} {
 		var out bytes.Buffer
