@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -124,6 +125,9 @@ func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, su
 			return err
 		}
 		done, err := part.sendOnce(ctx, &met)
+		if !done {
+			p.cast(part.doc)
+		}
 		switch {
 		case err != nil:
 			return err
@@ -151,6 +155,16 @@ func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, su
 			return err
 		}
 		p.tries++
+	}
+}
+
+// cast takes note of the files of a list that may be at Globus without anybody
+// knowing: they are no copies of others any more.
+func (p *pruning) cast(document transfer.Document) {
+	if doc, ok := document.(*transfer.Delete); ok {
+		for _, i := range doc.Items {
+			p.adrift[spot{doc.Endpoint, i.Path}] = true
+		}
 	}
 }
 
@@ -223,6 +237,9 @@ func (p *pruning) followEarlier(ctx context.Context) error {
 		err := p.run.followList(ctx, s)
 		if doc, err := decode(s); err == nil {
 			p.recall(doc)
+			if j.sent[positionOf(s)].Status == statusDropped {
+				p.cast(doc)
+			}
 		}
 		f, ok := errors.AsType[*Failure](err)
 		switch last := i == len(all)-1; {
@@ -285,8 +302,19 @@ func (p *pruning) stillProven(ctx context.Context, l list) (still []proven, err 
 	if err := now.look(ctx); err != nil {
 		return nil, err
 	}
+	going := map[spot]bool{}
 	for _, f := range l.files {
-		if why := now.moved(l.source, f); why != "" {
+		going[spot{l.source.Collection, f.path}] = true
+	}
+	for _, f := range l.files {
+		why := now.moved(l.source, f)
+		if why == "" && slices.ContainsFunc(f.copies, func(c evidence.Copy) bool {
+			at := spot{c.At.Collection, c.Path}
+			return going[at] || p.adrift[at]
+		}) {
+			why = circular
+		}
+		if why != "" {
 			p.kept[why]++
 			continue
 		}
@@ -294,6 +322,9 @@ func (p *pruning) stillProven(ctx context.Context, l list) (still []proven, err 
 	}
 	return still, nil
 }
+
+// A spot is where a file is.
+type spot struct{ collection, path string }
 
 // Views are what some folders have now, as far as it is wanted.
 type views struct {

@@ -23,6 +23,7 @@ const (
 	tooYoung proof.Reason = "is too young"                          // for older_than
 	tooFew   proof.Reason = "is not proven at as many collections"  // as copies says
 	moved    proof.Reason = "changed while the prune was under way" // or its copy did
+	circular proof.Reason = "has a copy that is pruned as well"     // at the same time
 )
 
 // A pruning is a prune step that is being done. It deletes in lists: each is
@@ -38,6 +39,7 @@ type pruning struct {
 	deleted int64
 	removed int64                      // folders
 	emptied map[folderAt]bool          // folders of which files were deleted
+	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
 	aside   map[evidence.Place][]aside // folders that an earlier start has set aside
 	kept    map[proof.Reason]int64     // files and folders
 }
@@ -50,7 +52,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger that has them: set RUNNER_STATE", r.job.Name),
 		}
 	}
-	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}, emptied: map[folderAt]bool{}, aside: map[evidence.Place][]aside{}}
+	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
 	if p.step.OlderThan > 0 {
 		p.by = time.Now().Add(-p.step.OlderThan)
 	}

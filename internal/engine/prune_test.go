@@ -421,6 +421,105 @@ func TestPruneKeepsWhatItCannotSeeAgain(t *testing.T) {
 	}
 }
 
+// circle copies to a collection and back, and returns an order that prunes both.
+func (b *bench) circle(p *process, collection string) engine.Order {
+	b.t.Helper()
+	b.sow("data/a.txt", "data/b")
+	there, back := provable("/copy/", collection), provable("/data/", "lab")
+	back.SourceEndpoint, back.Items[0].SourcePath = globussim.CollectionID(collection), "/copy/"
+	for i, doc := range []*transfer.Transfer{there, back} {
+		doc.SyncLevel = new(transfer.SyncChecksum)
+		p.wantRun(b.order(accounted, named(fmt.Sprint("way-", i)), func(j *jobs.Job) { j.Steps = jobs.Single(doc) }), ledger.Succeeded)
+		time.Sleep(time.Hour)
+	}
+	return b.order(expires(func(p *jobs.Prune) { p.Of = []string{"way-0", "way-1"} }))
+}
+
+// wantSomewhere checks that the files of a circle are on some disk.
+func (b *bench) wantSomewhere() {
+	b.t.Helper()
+	for _, name := range []string{"a.txt", "b"} {
+		if !slices.ContainsFunc([]string{filepath.Join(b.lab, "data"), filepath.Join(b.lab, "copy"), filepath.Join(b.vault, "copy")}, func(folder string) bool {
+			_, err := os.Stat(filepath.Join(folder, name))
+			return err == nil
+		}) {
+			b.t.Errorf("%s is nowhere", name)
+		}
+	}
+}
+
+func TestPruneOfACircleKeepsOneCopy(t *testing.T) {
+	for _, collection := range []string{"lab", "vault"} {
+		t.Run(collection, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				p := b.process("one")
+				p.wantRun(b.circle(p, collection), ledger.Succeeded)
+				b.wantSomewhere()
+			})
+		})
+	}
+}
+
+func TestFilesOfAListThatMayBeAtGlobusProveNothing(t *testing.T) {
+	for name, restart := range map[string]bool{"goes on": false, "is started again": true} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				p := b.process("one")
+				o := b.circle(p, "vault")
+				b.stall() // the list is done late
+				b.releaseAfter(3 * time.Hour)
+				first, hidden := "", false
+				answer := func(p *process) func(*http.Request, http.RoundTripper) (*http.Response, error) {
+					blind := &process{}
+					blind.forgetful()
+					return func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+						switch {
+						case is(r, "GET", idPath) && first != "" && !hidden: // the copies of the list are not seen again
+							hidden = true
+							b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/stat", Times: 2, Status: 403, Code: "EndpointPermissionDenied"})
+						case is(r, "POST", deletePath):
+							body, err := r.GetBody()
+							if err != nil {
+								return nil, err
+							}
+							text, err := io.ReadAll(body)
+							if first == "" {
+								first = string(text)
+							}
+							if err != nil || string(text) != first {
+								return nil, err
+							}
+							resp, err := send.RoundTrip(r)
+							if err == nil {
+								_ = resp.Body.Close() // it is lost
+							}
+							if restart {
+								p.die()
+							}
+							return nil, io.ErrUnexpectedEOF
+						}
+						return blind.answer(r, send)
+					}
+				}
+				p.answer = answer(p) //nolint:bodyclose // who sends the request closes it
+				r, err := p.record(t.Context(), o)
+				if restart {
+					time.Sleep(time.Hour)
+					p = b.process("two")
+					p.answer = answer(p) //nolint:bodyclose // who sends the request closes it
+					r, err = p.record(t.Context(), o)
+				}
+				if err != nil || r.State != ledger.Succeeded {
+					t.Fatalf("got %+v, %v", r, err)
+				}
+				time.Sleep(4 * time.Hour)
+				b.wantSomewhere()
+				contains(t, p.pruned(r.Run), "2: has a copy that is pruned as well")
+			})
+		})
+	}
+}
+
 // delivered returns the submission ids of the deletes that have a task.
 func (b *bench) delivered() (ids []string) {
 	for _, task := range b.State().Tasks {
