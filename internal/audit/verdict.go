@@ -179,7 +179,12 @@ func verdictOf(source proof.State, c *evidence.Copy) (v Verdict, why string) {
 			return Changed, string(c.Reason)
 		}
 		return Present, ""
-	case proof.NotVerified, proof.Ambiguous, proof.Gone, proof.NeverThere, proof.NotOurs, proof.OtherThere:
+	case proof.NotOurs: // clocks that differ say nothing about a copy of the same size
+		if there == nil || !there.File || there.Size != source.Size {
+			return Lost, string(c.Reason)
+		}
+		return Present, ""
+	case proof.NotVerified, proof.Ambiguous, proof.Gone, proof.NeverThere, proof.OtherThere:
 		if there == nil || !equal(source, *there, preserved) {
 			return Lost, string(c.Reason)
 		}

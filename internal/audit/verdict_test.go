@@ -238,3 +238,81 @@ func TestSentence(t *testing.T) {
 		}
 	}
 }
+
+// record is the receipt of a task that copied /s/f to /d/f a minute after noon,
+// where it landed with a time some minutes after noon.
+func record(t testing.TB, landed int, o proof.Options, more ...proof.Row) proof.Open {
+	t.Helper()
+	at := noon.Add(time.Minute)
+	head := proof.Receipt{Run: 3, Source: "lab", Destination: "vault", Options: o, Files: 1, Listed: noon.Add(30 * time.Second), Requested: at, Completed: at.Add(time.Minute)}
+	rows := proof.NewSorter(nil)
+	for _, r := range append(
+		more,
+		proof.Row{Item: &proof.Item{Source: "/s/", Destination: "/d/"}},
+		proof.Row{Copied: &proof.Copied{Source: "/s/f", Destination: "/d/f", Size: 5}},
+		proof.Row{Found: &proof.Found{Path: "/s/f", Size: 5, Modified: noon}},
+		proof.Row{Landed: &proof.Landed{Source: "/s/f", Destination: "/d/f", Size: 5, Modified: noon.Add(time.Duration(landed) * time.Minute)}},
+	) {
+		if err := rows.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var text strings.Builder
+	w, err := proof.NewWriter(&text, head)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r, err := range rows.Rows() {
+		if err = errors.Join(err, w.Write(r)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	counts, content := w.Sum()
+	seal := proof.NewSeal(counts, content, 1, "", nil)
+	end, err := seal.Line()
+	if err != nil {
+		t.Fatal(err)
+	}
+	text.Write(end)
+	return func() (*proof.Reader, error) { return proof.NewReader(strings.NewReader(text.String())) }
+}
+
+func TestWithAReceipt(t *testing.T) {
+	verified, kept := proof.Options{VerifyChecksum: true}, proof.Options{VerifyChecksum: true, PreserveTimestamp: true}
+	alike := proof.Row{Found: &proof.Found{Path: "/s/F", Size: 1, Modified: noon}}
+	tests := map[string]struct {
+		source, there string // what both sides have under the name f now; empty is nothing
+		receipt       proof.Open
+		want          string
+	}{
+		"both as they were":               {"5 0", "5 1", record(t, 1, verified), "delivered /s/f"},
+		"the copy is gone":                {"5 0", "", record(t, 1, verified), "lost /s/f: is gone at the destination"},
+		"another file is there":           {"5 0", "6 9", record(t, 1, verified), "lost /s/f: is not the same at the destination any more"},
+		"copied again by somebody":        {"5 0", "5 9", record(t, 1, verified), "present /s/f"},
+		"an older file is there":          {"5 0", "5 -9", record(t, 1, verified), "lost /s/f: is not the same at the destination any more"},
+		"the source changed":              {"7 9", "5 1", record(t, 1, verified), "changed /s/f: changed since it was copied"},
+		"the source changed in time only": {"5 9", "5 1", record(t, 1, verified), "changed /s/f: changed since it was copied"},
+		"both changed":                    {"7 9", "7 20", record(t, 1, verified), "changed /s/f: changed since it was copied"},
+		"both changed to the same time":   {"7 9", "7 9", record(t, 0, kept), "present /s/f"},
+		"changed, and the copy is gone":   {"7 9", "", record(t, 1, verified), "lost /s/f: is gone at the destination"},
+		"a clock that is behind":          {"5 0", "5 -60", record(t, -60, verified), "present /s/f"},
+		"a clock that is ahead":           {"5 0", "5 60", record(t, 60, verified), "present /s/f"},
+		"behind, and another size":        {"5 0", "6 -60", record(t, -60, verified), "lost /s/f: has a time at the destination that is not that of the copy"},
+		"not verified":                    {"5 0", "5 1", record(t, 1, proof.Options{}), "present /s/f"},
+		"not verified, and gone":          {"5 0", "", record(t, 1, proof.Options{}), "lost /s/f: was copied without verification"},
+		"two names that may be one":       {"5 0", "5 1", record(t, 1, verified, alike), "present /s/f"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var d disks
+			d.put("lab:/s/", "f "+tt.source)
+			d.put("vault:/d/")
+			if tt.there != "" {
+				d.put("vault:/d/", "f "+tt.there)
+			}
+			if got := findings(t, &d, nil, tt.receipt); !slices.Equal(got, []string{tt.want}) {
+				t.Errorf("got %q, want %s", got, tt.want)
+			}
+		})
+	}
+}
