@@ -26,6 +26,9 @@ const (
 	listLife = time.Hour
 	// sendTime bounds the sending of a list, with all repetitions below the client.
 	sendTime = 30 * time.Second
+	// unclearLists is how many lists in a row are given up before the run is left to
+	// a later start.
+	unclearLists = 3
 	// looksAtOnce is how many folders of a list are looked at at once.
 	looksAtOnce = 4
 	// lookedUp is up to how many files of a folder are looked up one by one.
@@ -209,6 +212,9 @@ func (p *part) sendOnce(ctx context.Context, met *obstacles) (done bool, err err
 		return false, p.unclear(err)
 	}
 	p.drop(ctx)
+	if met.unclear++; met.unclear == unclearLists {
+		return false, p.unclear(err)
+	}
 	return false, nil
 }
 

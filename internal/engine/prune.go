@@ -154,7 +154,7 @@ func (p *pruning) ownReceipts(ctx context.Context) ([]*ledger.Receipt, error) {
 // receipt.
 func (p *pruning) withoutReceipt(all []*ledger.Receipt) (missing int) {
 	for at, s := range p.run.journal.sent {
-		if at.Step >= p.at.Step || at.Step < 1 || p.run.job.Steps[at.Step-1].Transfer == nil {
+		if at.Step >= p.at.Step || at.Step < 1 || s.Once || p.run.job.Steps[at.Step-1].Transfer == nil {
 			continue
 		}
 		if !slices.ContainsFunc(all, func(k *ledger.Receipt) bool {

@@ -530,6 +530,25 @@ func (b *bench) delivered() (ids []string) {
 	return ids
 }
 
+func TestPruneGivesUpWhileAnswersAreLost(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt")
+		p := b.process("one")
+		p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+		b.Fail(globussim.Fault{Path: deletePath, Times: -1, Drop: globussim.DropBefore})
+		r, err := p.record(t.Context(), b.order(expires()))
+		if err != nil || r.State.Final() || fault.Of(r.Err).Kind != fault.Unknown {
+			t.Fatalf("got %+v, %v, want a run that is left", r, err)
+		}
+		if n := b.count("SELECT count(*) FROM submissions WHERE once = 1 AND status = 'DROPPED'"); n != 3 {
+			t.Errorf("%d lists were given up", n)
+		}
+		b.ClearFaults()
+		p.wantRun(b.order(expires()), ledger.Succeeded)
+		b.wantLeft()
+	})
+}
+
 func TestKilledPruneSendsNoListASecondTime(t *testing.T) {
 	tests := map[string]struct {
 		cut  cut

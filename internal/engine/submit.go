@@ -29,6 +29,7 @@ const (
 type obstacles struct {
 	backlog  bool // the account had too many tasks
 	nameless int  // conflicts with tasks that could not be found
+	unclear  int  // submissions that were given up, because nobody knows whether they arrived
 }
 
 // prepare makes the document of the present attempt, if the guard lets it pass.
