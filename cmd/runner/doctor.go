@@ -191,7 +191,7 @@ func (a *app) checks(w *workload, x examination) []*doctor.Check {
 	}
 	now := time.Now()
 	return slices.Concat(local, g.Checks(w.jobs, w.names, now, gate), a.manifests(w.jobs, now),
-		[]*doctor.Check{a.ledgerCheck(len(w.jobs) > 0 && x.jobs.described())})
+		[]*doctor.Check{a.ledgerCheck(w.jobs, len(w.jobs) > 0 && x.jobs.described())})
 }
 
 // introduce connects g to Globus as the identity in use.

@@ -12,11 +12,12 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // ledgerCheck looks at the place where runs are recorded. A job that RUNNER_JOB_*
-// describe needs none.
-func (a *app) ledgerCheck(described bool) *doctor.Check {
+// describe needs none, unless it keeps receipts.
+func (a *app) ledgerCheck(list []*jobs.Job, described bool) *doctor.Check {
 	c := &doctor.Check{Group: "ledger", Name: "ledger", Look: static()}
 	if a.env.Check() != nil {
 		return c
@@ -27,7 +28,7 @@ func (a *app) ledgerCheck(described bool) *doctor.Check {
 	case err != nil:
 		c.Look = static(doctor.Bad(fault.Usage, err.Error(), ""))
 	case place == stateNone, a.env.State == "" && described:
-		c.Look = static(doctor.Good("none: Globus itself remembers, by the labels of tasks"))
+		c.Look = static(withoutLedger(list))
 	case isFile:
 		c.Look = func(ctx context.Context) []doctor.Finding { return a.ledgerFile(ctx, file) }
 	default:
@@ -36,6 +37,21 @@ func (a *app) ledgerCheck(described bool) *doctor.Check {
 		}
 	}
 	return c
+}
+
+// withoutLedger says whether the jobs can do without a ledger.
+func withoutLedger(list []*jobs.Job) doctor.Finding {
+	var names []string
+	for _, j := range list {
+		if j.Receipts {
+			names = append(names, j.Name)
+		}
+	}
+	if len(names) == 0 {
+		return doctor.Good("none: Globus itself remembers, by the labels of tasks")
+	}
+	return doctor.Bad(fault.Usage, fmt.Sprintf("none, but the receipts of %s need one", strings.Join(names, ", ")),
+		"set RUNNER_STATE to sqlite:<file> or postgres://…, or leave out receipts and prunes")
 }
 
 // databaseName names a database without the user and password.
