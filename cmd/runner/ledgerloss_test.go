@@ -51,6 +51,7 @@ func TestWhatGlobusDidIsSaidAlthoughTheLedgerIsLost(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it waits for a task
 			cmd, s := program(t, "run", "--scheduled-for", "2026-11-21T02:00:00Z", "-F", "json")
 			must(t, s.Disturb(globussim.Disturbance{Action: "stall"}))
 			looked := make(chan struct{})

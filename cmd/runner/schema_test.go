@@ -41,6 +41,7 @@ jobs:
 // and holds what they print with -F json against docs/schemas, where a change
 // of a document shows. With -update it writes that folder.
 func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
+	t.Parallel() // it waits for tasks
 	lab, vault, dir := t.TempDir(), t.TempDir(), t.TempDir()
 	write := func(name, text string) string {
 		t.Helper()
