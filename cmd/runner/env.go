@@ -1,10 +1,7 @@
 package main
 
 import (
-	"cmp"
-	"fmt"
 	"io"
-	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 )
@@ -17,11 +14,10 @@ func (a *app) envCommand() *cobra.Command {
 		// The table must be there to find out what is wrong with a variable.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },
 		RunE: func(*cobra.Command, []string) error {
-			rows := a.env.Variables()
-			return a.print(newList(rows), func(w io.Writer) {
-				t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-				fmt.Fprintln(t, "VARIABLE\tVALUE\tMEANING")
-				for _, v := range rows {
+			all := a.env.Variables()
+			return a.print(newList(all), func(w io.Writer) {
+				var rows [][]string
+				for _, v := range all {
 					value := v.Value
 					switch {
 					case v.Set && value == "":
@@ -29,9 +25,9 @@ func (a *app) envCommand() *cobra.Command {
 					case !v.Set && v.Default != "":
 						value = "(" + v.Default + ")"
 					}
-					fmt.Fprintf(t, "%s\t%s\t%s\n", v.Name, cmp.Or(value, "-"), v.Meaning)
+					rows = append(rows, []string{v.Name, value, v.Meaning})
 				}
-				_ = t.Flush() // w keeps its error
+				table(w, []string{"VARIABLE", "VALUE", "MEANING"}, rows)
 			})
 		},
 	}
