@@ -121,18 +121,18 @@ func findings(t *testing.T, d *disks, flights []audit.Flight, told ...proof.Open
 
 func TestWithoutAReceiptBothSidesAreCompared(t *testing.T) {
 	var d disks
-	d.put("lab:/s/", "equal 5 0", "newer 5 0", "older 5 0", "size 5 0", "none 5 0", "folder 5 0", "timeless 5", "l@ 5 0", "p|", "x.tmp 5 0", "skip/", "sub/")
+	d.put("lab:/s/", "equal 5 0", "newer 5 0", "older 5 0", "size 5 0", "none 5 0", "folder 5 0", "timeless 5", "linked 5 0", "l@ 5 0", "p|", "x.tmp 5 0", "skip/", "sub/")
 	d.put("lab:/s/sub/", "a 5 0")
-	d.put("vault:/d/", "equal 5 0", "newer 5 1", "older 5 -1", "size 6 1", "folder/", "timeless 5 -1", "x.tmp 5 0")
+	d.put("vault:/d/", "equal 5 0", "newer 5 1", "older 5 -1", "size 6 1", "folder/", "timeless 5 -1", "linked@ 5 0", "x.tmp 5 0")
 	rules := []transfer.FilterRule{{Name: "*.tmp"}, {Name: "skip", Type: "dir"}}
 	common := []string{
-		"link /s/l", "", "missing /s/none: is not at the destination",
+		"link /s/l", "missing /s/linked: has something that is not a file in its place", "", "missing /s/none: is not at the destination",
 		"", "other /s/p", "missing /s/size: has a file of another size in its place", `excluded /s/skip: is excluded by the rule "skip"`, "present /s/timeless",
 		`excluded /s/x.tmp: is excluded by the rule "*.tmp"`, "missing /s/folder: has something that is not a file in its place", "missing /s/sub/a: is not at the destination",
 	}
 	want := func(newer, older string) []string {
 		all := slices.Concat([]string{"present /s/equal"}, common)
-		all[2], all[4] = newer, older
+		all[3], all[5] = newer, older
 		return all
 	}
 	got := findings(t, &d, nil, told(t, "vault", "/s/ /d/", proof.Options{FilterRules: rules}))

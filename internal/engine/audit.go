@@ -23,7 +23,7 @@ import (
 // Inquire asks what has become of the files of a job. It is about the trees of
 // all that the job's runs submitted since then, and of its newest occurrence that
 // was due by now; of a job without a schedule, which no run was about, of one that
-// starts now. All receipts of these trees count. A nil ledger knows no runs.
+// starts now; and of none if the job is suspended. All receipts of these trees count. A nil ledger knows no runs.
 // Sample, unless nil, chooses the folders and single files by their paths.
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
 	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}}
@@ -183,12 +183,16 @@ func (q *inquest) run(ctx context.Context, run *ledger.Run) error {
 // newest adds what the newest occurrence that was due is about.
 func (q *inquest) newest(now time.Time) error {
 	at := now
-	if q.job.Schedule != nil {
+	switch {
+	case q.job.Schedule != nil:
 		at = q.job.Schedule.Last(now)
-	} else if len(q.trees) > 0 {
+		for !at.IsZero() && q.job.Due(jobs.ScheduledKey(at), at).After(now) { // its jitter has not passed
+			at = q.job.Schedule.Last(at.Add(-1))
+		}
+	case len(q.trees) > 0:
 		return nil
 	}
-	if at.IsZero() {
+	if at.IsZero() || q.job.Suspend {
 		return nil
 	}
 	return q.occurrence(at, func(*transfer.Transfer) {})

@@ -244,6 +244,23 @@ func TestAuditLooksAtWhatRunsWereAbout(t *testing.T) {
 		if got := b.verdicts(nil, j, 100*24*time.Hour); !cmp.Equal(got, tests[2].want) {
 			t.Errorf("without a ledger: %v", got)
 		}
+		j.Jitter = 10 * time.Hour
+		due := j.Due(jobs.ScheduledKey(day(4)), day(4))
+		for now, want := range map[time.Time]string{due.Add(-time.Second): "/data/2000-01-03/f", due.Add(time.Second): "/data/2000-01-04/f"} {
+			inquiry, err := b.engine().Inquire(t.Context(), nil, j, now, now, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for f, err := range inquiry.Files(t.Context(), b.client()) {
+				if err != nil || f.Source != want {
+					t.Errorf("at %v, with the last occurrence due at %v: %s is looked at, want %s (%v)", now, due, f.Source, want, err)
+				}
+			}
+		}
+		j.Suspend = true
+		if got := b.verdicts(nil, j, time.Hour); len(got) > 0 {
+			t.Errorf("of a suspended job: %v", got)
+		}
 	})
 }
 
