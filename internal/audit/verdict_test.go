@@ -316,3 +316,26 @@ func TestWithAReceipt(t *testing.T) {
 		})
 	}
 }
+
+func TestWhichVerdictsSomebodyHasToHearOf(t *testing.T) {
+	alarms, settled := []audit.Verdict{}, []audit.Verdict{}
+	for _, v := range audit.Verdicts() {
+		if v.Alarms() {
+			alarms = append(alarms, v)
+		}
+		if v.Settled() {
+			settled = append(settled, v)
+		}
+	}
+	if diff := cmp.Diff([]audit.Verdict{audit.Lost, audit.Missing, audit.Unseen}, alarms); diff != "" {
+		t.Errorf("alarms (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]audit.Verdict{audit.Present, audit.Delivered, audit.Linked, audit.Device}, settled); diff != "" {
+		t.Errorf("settled (-want +got):\n%s", diff)
+	}
+	for _, v := range alarms {
+		if audit.Sentence(map[audit.Verdict]int64{v: 1}, "x") == "" {
+			t.Errorf("%s has no sentence", v)
+		}
+	}
+}
