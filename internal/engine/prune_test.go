@@ -240,6 +240,16 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 			both,
 			ledger.Succeeded, "is not proven at as many collections",
 		},
+		"twice at one collection, as two accounts": {
+			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), func(b *bench, p *process) {
+				p.wantRun(b.order(accounted, named("weekly"), func(j *jobs.Job) {
+					doc := provable("/copy/", "vault")
+					doc.DestinationLocalUser = "somebody"
+					j.Steps = jobs.Single(doc)
+				}), ledger.Succeeded)
+			}},
+			both, ledger.Succeeded, "is not proven at as many collections",
+		},
 		"another job's receipt": {
 			[]func(b *bench, p *process){copies("weekly", "2026-11-20", "vault")},
 			func(*jobs.Prune) {},
@@ -279,6 +289,23 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestPruneOfARunCountsNoReceiptOfAnother(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/b")
+		p := b.process("one")
+		o := b.order(handsOver, func(j *jobs.Job) {
+			j.Steps[1] = jobs.Step{Mkdir: &jobs.Mkdir{Collection: globussim.CollectionID("vault"), Path: "/other/"}}
+		})
+		o.Key = "2026-11-20T02:00:00Z"
+		p.wantRun(o, ledger.Succeeded)
+		time.Sleep(time.Hour)
+		p.wantRun(b.order(handsOver, func(j *jobs.Job) {
+			j.Steps[0].Transfer.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "b"}}
+		}), ledger.Succeeded)
+		b.wantLeft("data/b")
+	})
 }
 
 func TestPruneNeedsALedger(t *testing.T) {
