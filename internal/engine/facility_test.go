@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/test/long"
@@ -108,7 +109,7 @@ func TestAFacilityLosesNothing(t *testing.T) {
 				j.Schedule = b.schedule("0 */4 * * *", nil)
 			}
 		}
-		p := b.process("one")
+		p := b.process("one", func(c *engine.SchedulerConfig) { c.Lease = 6 * time.Hour }) // it renews its leases less often
 		const days = 12
 		var frames, runs []string
 		for day := range days {
