@@ -227,6 +227,16 @@ func TestWhatARunIsToCopyIsInFlight(t *testing.T) {
 	}
 }
 
+func TestAFolderWithALongerNameIsNotInFlight(t *testing.T) {
+	var d disks
+	d.put("lab:/s2/", "a 5 0")
+	doc := &transfer.Transfer{SourceEndpoint: "lab", DestinationEndpoint: "vault", Items: []transfer.Item{{SourcePath: "/s/", DestinationPath: "/d/"}}}
+	got := findings(t, &d, []audit.Flight{{Run: 7, Doc: doc}}, told(t, "vault", "/s2/ /d2/", proof.Options{}))
+	if !slices.Equal(got, []string{"missing /s2/a: is not at the destination"}) {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestSentence(t *testing.T) {
 	for want, count := range map[string]map[audit.Verdict]int64{
 		"": {audit.Delivered: 3, audit.Changed: 2},
