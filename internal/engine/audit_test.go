@@ -21,6 +21,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/schedule"
+	"github.com/globus-runner/globus-runner/test/long"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -66,10 +67,7 @@ type known struct {
 // TestEveryVerdictIsWhatTheDisksSay lets files come, change and go on both sides
 // between runs, and holds each verdict against what the disks have then.
 func TestEveryVerdictIsWhatTheDisksSay(t *testing.T) {
-	histories := 150
-	if testing.Short() {
-		histories = 20
-	}
+	histories := long.Or(150, 20)
 	seen := map[audit.Verdict]int{}
 	for seed := range histories {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {

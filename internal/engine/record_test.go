@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -61,11 +62,9 @@ type cut struct {
 
 // at lets the process die there.
 func (p *process) at(c cut) {
+	var met atomic.Int64 // requests may be made at once
 	p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
-		if !is(r, c.method, c.path) {
-			return nil, nil
-		}
-		if c.skip--; c.skip >= 0 {
+		if !is(r, c.method, c.path) || met.Add(1) <= int64(c.skip) {
 			return nil, nil
 		}
 		var resp *http.Response
