@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -326,6 +327,44 @@ func TestAuditOfARunThatHasSubmittedNothingYet(t *testing.T) {
 		if got := b.verdicts(l, j, time.Hour); got["/data/a.txt"] != audit.InFlight {
 			t.Errorf("got %v", got)
 		}
+	})
+}
+
+func TestOnlyWhatIsUnderWayIsInFlight(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		l := b.ledger()
+		defer l.Close() //nolint:errcheck // it was only read
+		j := b.order(paths("/data/", "/in/")).Job
+		run, _, err := l.Claim(t.Context(), ledger.Claim{Job: j.Name, Key: "manual:1", Holder: "h", Lease: 100 * time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		document, err := json.Marshal(j.Steps[0].Transfer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Submit(t.Context(), "h", ledger.Submission{ID: "s", Run: run.ID, Attempt: 1, Document: document}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(50 * time.Hour)
+		check := func(when string, since time.Duration, want audit.Verdict) {
+			t.Helper()
+			if got := b.verdicts(l, j, since)["/data/a.txt"]; got != want {
+				t.Errorf("%s: got %s, want %s", when, got, want)
+			}
+		}
+		check("of a run that began long ago", time.Hour, audit.InFlight)
+		if err := l.Ended(t.Context(), "s", "FAILED"); err != nil {
+			t.Fatal(err)
+		}
+		check("after its task", time.Hour, audit.Missing)
+		if err := l.Ended(t.Context(), "s", ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := l.Finish(t.Context(), run.ID, "h", ledger.Outcome{State: ledger.TimedOut}); err != nil {
+			t.Fatal(err)
+		}
+		check("after the run", 100*time.Hour, audit.Missing)
 	})
 }
 
