@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,9 +26,11 @@ var noon = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 
 // disks are collections in memory: entries by collection and path.
 type disks struct {
+	mu     sync.Mutex                 // two folders are listed at once
 	files  map[string]*transfer.Entry // by "lab:/path"
 	broken map[string]error           // folders that cannot be listed, such as "lab:/out/"
 	listed []string
+	before func(folder string) // called before a folder is listed; may be nil
 }
 
 func newDisks() *disks {
@@ -44,35 +47,47 @@ func (d *disks) put(at string, size int64, minutes int) {
 }
 
 func (d *disks) Ls(_ context.Context, collection string, q transfer.LsQuery) iter.Seq2[*transfer.Entry, error] {
-	folder := collection + ":" + q.Path
-	d.listed = append(d.listed, folder)
+	entries, err := d.list(collection + ":" + q.Path)
 	return func(yield func(*transfer.Entry, error) bool) {
-		if err := d.broken[folder]; err != nil {
+		if err != nil {
 			yield(nil, err)
 			return
 		}
-		seen := map[string]*transfer.Entry{}
-		for at, e := range d.files {
-			rest, ok := strings.CutPrefix(at, folder)
-			if !ok {
-				continue
-			}
-			if name, _, below := strings.Cut(rest, "/"); below {
-				seen[name] = &transfer.Entry{Name: name, Type: "dir"}
-			} else {
-				seen[name] = e
-			}
-		}
-		if len(seen) == 0 {
-			yield(nil, missing)
-			return
-		}
-		for _, e := range seen {
+		for _, e := range entries {
 			if !yield(e, nil) {
 				return
 			}
 		}
 	}
+}
+
+// list returns what a folder has, by name.
+func (d *disks) list(folder string) (map[string]*transfer.Entry, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.before != nil {
+		d.before(folder)
+	}
+	d.listed = append(d.listed, folder)
+	if err := d.broken[folder]; err != nil {
+		return nil, err
+	}
+	seen := map[string]*transfer.Entry{}
+	for at, e := range d.files {
+		rest, ok := strings.CutPrefix(at, folder)
+		if !ok {
+			continue
+		}
+		if name, _, below := strings.Cut(rest, "/"); below {
+			seen[name] = &transfer.Entry{Name: name, Type: "dir"}
+		} else {
+			seen[name] = e
+		}
+	}
+	if len(seen) == 0 {
+		return nil, missing
+	}
+	return seen, nil
 }
 
 func (d *disks) Stat(_ context.Context, collection, p string) (*transfer.Entry, error) {
@@ -286,6 +301,18 @@ func TestCopiesOfSeveralPlacesAreOfOneFile(t *testing.T) {
 	receipts = append(receipts, d.copies(t, task{minutes: 6, to: "lab:/back/", from: "/in/", edit: func(r *proof.Receipt) { r.Source = "vault" }}))
 	lines := files(t, d, evidence.Options{}, receipts...)
 	want(t, lines[5:], "vault:/in/a | lab 12:07", "vault:/in/z | lab 12:07", "vault:/in/d2/a | lab 12:07")
+}
+
+func TestAFileThatChangesBetweenTwoLooksIsNotProven(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/out/a", 5, -60)
+	receipts := []proof.Open{d.copies(t, task{minutes: 1, to: "vault:/in/"}), d.copies(t, task{minutes: 2, to: "tape:/in/"})}
+	d.before = func(folder string) {
+		if folder == "lab:/out/" && slices.Contains(d.listed, folder) {
+			d.put("lab:/out/a", 5, 10)
+		}
+	}
+	want(t, files(t, d, evidence.Options{}, receipts...), "lab:/out/a | tape changed since it was copied | vault changed since it was copied")
 }
 
 func TestFoldersInsideWhatWasCopied(t *testing.T) {
