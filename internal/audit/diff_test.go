@@ -24,6 +24,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/retry"
+	"github.com/globus-runner/globus-runner/test/long"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -350,11 +351,7 @@ func content(t *testing.T, dir string) map[string]string {
 // TestDiffSaysWhatATaskDoes holds a diff of random trees against what the
 // simulator makes of the destination then.
 func TestDiffSaysWhatATaskDoes(t *testing.T) {
-	rounds := 100
-	if testing.Short() {
-		rounds = 30
-	}
-	for seed := range rounds {
+	for seed := range long.Or(100, 30) {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			onBench(t, func(b *bench) {
 				r := rand.New(rand.NewPCG(uint64(seed), 1))

@@ -345,7 +345,7 @@ func (h *history) live() {
 }
 
 func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
-	histories, deleted := long.Or(2000, 100), 0
+	histories, deleted := long.Or(2000, 50), 0
 	for seed := range histories {
 		onBench(t, func(t *testing.T, b *bench) {
 			h := &history{bench: b, rand: rand.New(rand.NewPCG(uint64(seed), 0)), lists: map[string]sending{}, had: map[string]bool{}, strayed: map[string]bool{}, looks: map[string]string{}}

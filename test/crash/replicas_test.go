@@ -10,7 +10,7 @@ import (
 const replicas = doors
 
 func TestReplicasDoEachOccurrenceOnce(t *testing.T) {
-	inRounds(t, 4, func(w *world) {
+	inRounds(t, 2, func(w *world) {
 		pg := startedDatabase(w.t)
 		name, place, err := pg.Schema(w.t.Context())
 		if err != nil {

@@ -198,7 +198,7 @@ func (f *fleet) verify() {
 }
 
 func TestServeDoesEachOccurrenceOnce(t *testing.T) {
-	inRounds(t, 6, func(w *world) {
+	inRounds(t, 3, func(w *world) {
 		f := newFleet(w, "sqlite:"+filepath.Join(w.dir, "runner.db"))
 		for range 1 + w.rng.IntN(5) {
 			c := f.serve(0)

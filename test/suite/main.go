@@ -28,7 +28,7 @@ const module = "github.com/globus-runner/globus-runner/"
 // sequential are the packages, and the folders that end in "/", whose tests
 // start no goroutine in code of ours: programs of their own, or none at all.
 var sequential = []string{
-	"internal/export", "internal/fault", "internal/migrate", "internal/plain", "internal/proof", "internal/report", "internal/spelling", "jobs", "test/",
+	"internal/export", "internal/fault", "internal/migrate", "internal/plain", "internal/proof", "internal/report", "internal/spelling", "jobs", "schedule", "test/",
 }
 
 // programs are the packages whose tests start hundreds of processes, which take
@@ -42,6 +42,10 @@ const (
 	models  = "^(TestPruneDeletesNothingThatIsNotElsewhere|TestEveryVerdictIsWhatTheDisksSay|TestAFacilityLosesNothing|TestJobsAreDueAsTheJobsFileSaysHoweverItTookEffect|TestWhatIsCaughtUpWithWaitsItsTurn|TestYearOfABusyJobsFile)$"
 	modeled = "./internal/engine"
 )
+
+// patient is the environment of tests with the detector: they have small heaps,
+// and collecting them takes a tenth of their time.
+const patient = "env GOGC=400"
 
 // slow are the packages to begin with, so that no core waits for them at the end.
 var slow = []string{"internal/engine", "cmd/runner", "globussim", "internal/ledger", "test/crash", "internal/export"}
@@ -74,7 +78,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var both sync.WaitGroup
 	if reason := noRace(ctx); reason == "" {
 		both.Go(func() {
-			s.test(ctx, slices.Concat([]string{"-race", uninstrumented, "-skip", models}, args), concurrent)
+			s.test(ctx, slices.Concat([]string{"-race", uninstrumented, "-exec", patient, "-skip", models}, args), concurrent)
 		})
 	} else {
 		s.skips = append(s.skips, "the race detector: "+reason)
