@@ -116,6 +116,10 @@ func (p *parser) checkPrune(pr *pruning) {
 		at := pr.field + ".copies"
 		src.problem(src.marks[at], at, "%d collections cannot have each file, because it is copied to %d; write %d or less, or name more jobs in of", pr.Copies, most, most)
 	}
+	if kept := p.file.History.Receipts; kept > 0 && pr.OlderThan >= kept {
+		at := pr.field + ".older_than"
+		src.problem(src.marks[at], at, "history.receipts forgets receipts before they are so old, so nothing would ever be deleted; keep them longer, or lower older_than")
+	}
 	if pr.Accept != "" && pr.Accept != AcceptChecksum {
 		return
 	}

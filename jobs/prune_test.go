@@ -150,3 +150,12 @@ func TestAPruneOfWhatIsMirroredIsRefused(t *testing.T) {
 		})
 	}
 }
+
+func TestReceiptsOutliveTheAgeThatAPruneWants(t *testing.T) {
+	for kept, ok := range map[string]bool{"31d": true, "30d": false, "7d": false} {
+		_, err := parseText(pruned("  p: {prune: {of: [archive], older_than: 30d}}\nhistory: {receipts: " + kept + "}\n"))
+		if (err == nil) != ok || err != nil && !strings.Contains(err.Error(), "jobs.yaml:9:42: jobs.p.prune.older_than: history.receipts forgets receipts before they are so old") {
+			t.Errorf("receipts are kept for %s: got %v", kept, err)
+		}
+	}
+}

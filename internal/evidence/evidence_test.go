@@ -181,14 +181,15 @@ func files(t *testing.T, d *disks, o evidence.Options, receipts ...proof.Open) (
 		if err != nil {
 			t.Fatal(err)
 		}
-		line := f.Source.Collection + ":" + f.Path
+		parts := []string{f.Source.Collection + ":" + f.Path}
 		for _, c := range f.Copies {
-			line += " | " + c.At.Collection + " "
-			if line += string(c.Reason); c.Reason == "" {
-				line += c.Since.Format("15:04")
+			part := c.At.Collection + " " + string(c.Reason)
+			if c.Reason == "" {
+				part += c.Since.Format("15:04")
 			}
+			parts = append(parts, part)
 		}
-		lines = append(lines, line)
+		lines = append(lines, strings.Join(parts, " | "))
 	}
 	return lines
 }
