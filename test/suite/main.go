@@ -43,10 +43,6 @@ const (
 	modeled = "./internal/engine"
 )
 
-// patient is the environment of tests with the detector: they have small heaps,
-// and collecting them takes a tenth of their time.
-const patient = "env GOGC=400"
-
 // slow are the packages to begin with, so that no core waits for them at the end.
 var slow = []string{"internal/engine", "cmd/runner", "globussim", "internal/ledger", "test/crash", "internal/export"}
 
@@ -78,7 +74,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	var both sync.WaitGroup
 	if reason := noRace(ctx); reason == "" {
 		both.Go(func() {
-			s.test(ctx, slices.Concat([]string{"-race", uninstrumented, "-exec", patient, "-skip", models}, args), concurrent)
+			s.test(ctx, slices.Concat([]string{"-race", uninstrumented, "-skip", models}, args), concurrent)
 		})
 	} else {
 		s.skips = append(s.skips, "the race detector: "+reason)
