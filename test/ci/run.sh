@@ -64,7 +64,7 @@ if [ -x "$cache/act" ] || GOBIN=$cache timeout 500 go install "github.com/nektos
   quiet
   has '⚙ +\*\*\*' # act's answer to add-mask
   tasks 1
-  has '^\| transfer-[0-9a-f]+ \| github:1 \| succeeded \| \[[-0-9a-f]+\]'
+  has '^\| transfer-[0-9a-f]+ \| github:1 \| succeeded \| [-0-9a-f]{36} \|'
   pass "GitHub: the action is built from its source and moves a folder"
   github good "$COLLECTION_LAB:/data/" || fail "the action failed when it was run again"
   has 'succeeded'
