@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/internal/tree"
@@ -44,6 +45,7 @@ type list struct {
 	files   []proven
 	folders int
 	last    string // folder
+	trial   bool   // it has one file, to see whether its copies stay
 }
 
 // A proven file may be deleted, as long as it and its copies are as they were
@@ -59,7 +61,7 @@ func (l *list) hasRoomFor(f *evidence.File) bool {
 	switch {
 	case len(l.files) == 0:
 		return true
-	case len(l.files) == filesOfList || f.Source != l.source:
+	case len(l.files) == filesOfList || l.trial || f.Source != l.source:
 		return false
 	}
 	return l.folders < foldersOfList || folder == l.last
@@ -73,6 +75,43 @@ func (l *list) add(f *evidence.File, copies []evidence.Copy) {
 	l.files = append(l.files, proven{f.Path, f.State, copies})
 }
 
+// wantsTrial reports whether a file has to be deleted alone: where a task found
+// everything equal, and a copy looks just like the file, it may be the file
+// itself, because both collections show one disk.
+func (p *pruning) wantsTrial(f *evidence.File, copies []evidence.Copy) bool {
+	return slices.ContainsFunc(copies, func(c evidence.Copy) bool {
+		return !p.stayed[[2]evidence.Place{f.Source, c.At}] && c.By.Files == 0 && c.State.Same(f.State)
+	})
+}
+
+// haveStayed looks whether the copies of a file that was deleted alone are still
+// there.
+func (p *pruning) haveStayed(ctx context.Context, l list) error {
+	now, f := newViews(p.run.globus), l.files[0]
+	for _, c := range f.copies {
+		now.want(c.At, c.Path)
+	}
+	if err := now.look(ctx); err != nil {
+		return err
+	}
+	for _, c := range f.copies {
+		folder, name := split(c.Path)
+		w := now.folders[folderAt{c.At, folder}]
+		if w.err != nil {
+			return fmt.Errorf("see whether the copy %s is still there: %w", c.Path, w.err)
+		}
+		if _, there := w.states[name]; !there {
+			return &Failure{
+				Kind: fault.Guard, state: ledger.Failed,
+				Message: fmt.Sprintf("%s on collection %s went when the prune deleted %s on collection %s: both seem to show the same disk, and the file had no copy; "+
+					"nothing more is deleted: restore this file from a backup, and take out the prune", c.Path, c.At.Collection, f.path, l.source.Collection),
+			}
+		}
+		p.stayed[[2]evidence.Place{l.source, c.At}] = true
+	}
+	return nil
+}
+
 // split returns the folder of a path, with a slash at its end, and the name in it.
 func split(path string) (folder, name string) {
 	i := strings.LastIndexByte(path, '/') + 1
@@ -81,6 +120,9 @@ func split(path string) (folder, name string) {
 
 // delete deletes the files of a list that are still proven.
 func (p *pruning) delete(ctx context.Context, l list) error {
+	if len(l.files) == 0 {
+		return nil
+	}
 	err := p.deliver(ctx, func(ctx context.Context, id string) (*part, error) {
 		var err error
 		if l.files, err = p.stillProven(ctx, l); err != nil || len(l.files) == 0 {
@@ -100,6 +142,9 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 	p.deleted += int64(len(l.files))
 	for _, f := range l.files {
 		p.hasEmptied(l.source, f.path)
+	}
+	if l.trial && len(l.files) > 0 {
+		return p.haveStayed(ctx, l)
 	}
 	return nil
 }

@@ -39,6 +39,7 @@ type pruning struct {
 	deleted int64
 	removed int64                      // folders
 	emptied map[folderAt]bool          // folders of which files were deleted
+	stayed  map[[2]evidence.Place]bool // sources and places of copies, of which the copies stayed when a file was deleted
 	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
 	aside   map[evidence.Place][]aside // folders that an earlier start has set aside
 	kept    map[proof.Reason]int64     // files and folders
@@ -52,7 +53,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger that has them: set RUNNER_STATE", r.job.Name),
 		}
 	}
-	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
+	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}, stayed: map[[2]evidence.Place]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
 	if p.step.OlderThan > 0 {
 		p.by = time.Now().Add(-p.step.OlderThan)
 	}
@@ -261,11 +262,11 @@ func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) er
 			p.kept[why]++
 			continue
 		}
-		if !l.hasRoomFor(f) {
+		if !l.hasRoomFor(f) || p.wantsTrial(f, copies) {
 			if err := p.delete(ctx, l); err != nil {
 				return err
 			}
-			l = list{}
+			l = list{trial: p.wantsTrial(f, copies)} // the list before may have been the trial
 		}
 		l.add(f, copies)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -541,7 +542,7 @@ func TestFilesOfAListThatMayBeAtGlobusProveNothing(t *testing.T) {
 				}
 				time.Sleep(4 * time.Hour)
 				b.wantSomewhere()
-				contains(t, p.pruned(r.Run), "2: has a copy that is pruned as well")
+				contains(t, p.pruned(r.Run), ": has a copy that is pruned as well")
 			})
 		})
 	}
@@ -776,4 +777,48 @@ func TestKilledPruneLeavesNoFolderAside(t *testing.T) {
 			}
 		}
 	}
+}
+
+func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
+	same := func(cfg *globussim.Config) { // two collections show one disk
+		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "same", Dir: cfg.Collections[0].Dir})
+	}
+	move := func(preserve bool) func(*jobs.Job) {
+		return func(j *jobs.Job) {
+			handsOver(j)
+			doc := provable("/data/", "same")
+			doc.SyncLevel, doc.PreserveTimestamp = new(transfer.SyncChecksum), preserve
+			j.Steps[0].Transfer = doc
+		}
+	}
+	t.Run("times are not kept", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			p := b.process("one")
+			r := p.wantRun(b.order(move(false)), ledger.Succeeded)
+			b.wantLeft("data/a.txt", "data/b.txt", "data/c.txt")
+			contains(t, p.pruned(r.Run), "0 files deleted, 3 kept (3: "+string(proof.MaybeSame)+")")
+		}, same)
+	})
+	t.Run("times are kept", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			r := b.process("one").wantRun(b.order(move(true)), ledger.Failed)
+			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
+			contains(t, r.Err.Error(), "/data/a.txt on collection "+globussim.CollectionID("same")+" went when the prune deleted /data/a.txt on collection "+globussim.CollectionID("lab"))
+		}, same)
+	})
+	t.Run("it is another disk", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			p := b.process("one")
+			p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+			p.wantRun(b.order(func(j *jobs.Job) {
+				handsOver(j)
+				j.Name = "again" // it finds everything equal
+				j.Steps[0].Transfer.SyncLevel = new(transfer.SyncChecksum)
+			}), ledger.Succeeded)
+			b.wantLeft()
+		})
+	})
 }

@@ -31,6 +31,7 @@ const (
 	NeverThere  Reason = "was not seen at the destination after the copy"
 	NotOurs     Reason = "has a time at the destination that is not that of the copy" // or clocks differ
 	OtherThere  Reason = "is not the same at the destination any more"
+	MaybeSame   Reason = "has the same time at the destination although nothing was copied: it may be the same file, on a disk that both collections show"
 	LookedTwice Reason = "was looked at twice" // its items overlap
 	ListCut     Reason = "was copied by a task whose list of files is not whole"
 	NotFinished Reason = "was copied by a task whose end is not known"
@@ -263,6 +264,8 @@ func (j *Judge) hasLanded(s Sight, before *Found, landed []Row, copied bool) Rea
 		return NotOurs // somebody was there between the task and the listing
 	case copied && l.Modified.Before(j.receipt.Requested.Add(-behind)):
 		return NotOurs // it came from somewhere else, with an old time
+	case !copied && !j.receipt.Options.PreserveTimestamp && l.Modified.Equal(before.Modified):
+		return MaybeSame // a task that does not keep times gives a copy a time of its own
 	case !copied && *j.receipt.Options.SyncLevel == int(transfer.SyncMtime) && l.Modified.Before(before.Modified):
 		return NotOurs // Globus would have copied it again
 	}

@@ -146,10 +146,14 @@ func TestJudgeAcceptsWhatWasComparedLess(t *testing.T) {
 		at    time.Time // of the copy, after the task
 		least [3]proof.Reason
 	}{ // by size, mtime and checksum
-		"copied":                   {level(2), []proof.Row{same}, noon.Add(30 * time.Second), [3]proof.Reason{}},
-		"copied without a check":   {unverified, []proof.Row{same}, noon.Add(30 * time.Second), [3]proof.Reason{"", "", proof.NotVerified}},
-		"equal by checksum":        {level(3), nil, written, [3]proof.Reason{}},
-		"equal by time":            {level(2), nil, written, [3]proof.Reason{"", "", proof.NotCopied}},
+		"copied":                 {level(2), []proof.Row{same}, noon.Add(30 * time.Second), [3]proof.Reason{}},
+		"copied without a check": {unverified, []proof.Row{same}, noon.Add(30 * time.Second), [3]proof.Reason{"", "", proof.NotVerified}},
+		"equal by checksum":      {level(3), nil, written.Add(time.Second), [3]proof.Reason{}},
+		"equal by time":          {level(2), nil, written.Add(time.Second), [3]proof.Reason{"", "", proof.NotCopied}},
+		"perhaps the same file":  {level(3), nil, written, [3]proof.Reason{proof.MaybeSame, proof.MaybeSame, proof.MaybeSame}},
+		"equal, and times are kept": {
+			func(r *proof.Receipt) { r.Options.SyncLevel, r.Options.PreserveTimestamp = new(3), true }, nil, written, [3]proof.Reason{},
+		},
 		"equal by time, but older": {level(2), nil, written.Add(-time.Second), [3]proof.Reason{proof.NotOurs, proof.NotOurs, proof.NotCopied}},
 		"equal by size":            {level(1), nil, written.Add(-time.Hour), [3]proof.Reason{"", proof.NotCopied, proof.NotCopied}},
 		"was there":                {level(0), nil, written, [3]proof.Reason{proof.NotCopied, proof.NotCopied, proof.NotCopied}},
