@@ -17,6 +17,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -179,6 +180,9 @@ func (d *differ) step(a *app, changes iter.Seq2[audit.Change, error], step int, 
 		}
 		change := changeDocument{Step: step, Action: c.Action, Source: c.Source, Destination: c.Destination, Size: c.Size}
 		if c.Why != nil {
+			if fault.Of(c.Why).Kind == fault.Credentials {
+				return c.Why // nothing else will be seen either
+			}
 			change.Why = c.Why.Error()
 		}
 		if d.list {
@@ -224,7 +228,11 @@ func (d *diffDocument) show(w io.Writer) {
 			continue
 		}
 		nothing = false
-		fmt.Fprintf(w, "  %s: %s: %s\n", action, n, explain(action))
+		why := explain(action)
+		if action == audit.Delete && d.Kept != nil {
+			why = "proven to be elsewhere"
+		}
+		fmt.Fprintf(w, "  %s: %s: %s\n", action, n, why)
 		shown := int64(0)
 		for _, c := range d.First {
 			if c.Action != action {
