@@ -161,8 +161,11 @@ func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err err
 	if taken, ok := errors.AsType[*Taken](err); ok {
 		return taken.Run.State.Final(), nil
 	}
-	if res == nil {
+	switch {
+	case res == nil:
 		return false, err
+	case !res.State.Final() && res.Err != nil:
+		return false, fmt.Errorf("run %d of this job, which was left by its start, could not be ended first: %w", other.ID, res.Err)
 	}
 	return res.State.Final(), nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -66,6 +67,38 @@ func TestRunThatNobodyWorksOnIsEndedByTheNextStart(t *testing.T) {
 			})
 		})
 	}
+}
+
+// To say "skipped" would be wrong: nobody is at work.
+func TestRunThatCannotBeEndedIsNoReasonToSkip(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		o := b.order()
+		o.NoWait = true
+		one := b.process("one")
+		if r, err := one.record(t.Context(), o); err != nil || r.State != ledger.Submitted {
+			t.Fatalf("got %+v, %v, want it submitted", r, err)
+		}
+		if err := one.ledger.Release(t.Context(), "one"); err != nil {
+			t.Fatal(err)
+		}
+		b.Fail(globussim.Fault{Drop: globussim.DropBefore, Times: -1})
+		two := b.order()
+		two.Key = "manual:two"
+		r, err := b.process("two").record(t.Context(), two)
+		if err != nil || r.State.Final() || r.Err == nil || fault.Of(r.Err).Kind == fault.Skipped {
+			t.Fatalf("got %+v, %v, want a run that is left", r, err)
+		}
+		contains(t, r.Err.Error(), "run 1 of this job, which was left by its start, could not be ended first: ")
+		if err := one.ledger.Release(t.Context(), "two"); err != nil {
+			t.Fatal(err)
+		}
+		b.ClearFaults()
+		b.releaseAfter(time.Minute)
+		if r, err := b.process("three").record(t.Context(), two); err != nil || r.State != ledger.Succeeded {
+			t.Errorf("got %+v, %v, want success", r, err)
+		}
+	})
 }
 
 func TestRunThatSomebodyWorksOnKeepsTheNextStartOut(t *testing.T) {
