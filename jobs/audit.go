@@ -10,7 +10,6 @@ import (
 	"github.com/goccy/go-yaml/ast"
 
 	"github.com/globus-runner/globus-runner/internal/pattern"
-	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // defaultSince is how far back an audit looks.
@@ -128,15 +127,8 @@ func (p *parser) checkAudit(a *auditing) {
 		return
 	}
 	for i, name := range a.Of {
-		d, n, at := p.drafts[name], a.named[i], a.field+".of"
-		switch {
-		case d == nil:
-			src.problem(n, at, "there is no job %q%s", short(name), spelling.Hint(name, p.allNames()...))
-			continue
-		case len(transfersOf(d.Steps)) == 0 && d.wrong:
-			continue
-		case len(transfersOf(d.Steps)) == 0:
-			src.problem(n, at, "the job %s copies nothing, so there is nothing to audit; name a job that has a transfer", name)
+		d := p.copying(src, a.named[i], a.field+".of", name, "there is nothing to audit; name a job that has a transfer")
+		if d == nil {
 			continue
 		}
 		a.Jobs = append(a.Jobs, d.Job)

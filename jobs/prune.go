@@ -91,15 +91,8 @@ func (p *parser) checkPrune(pr *pruning) {
 	p.keepReceipts(pr.draft, pr)
 	var copies []*transfer.Transfer
 	for i, name := range pr.Of {
-		d, n, at := p.drafts[name], pr.named[i], pr.field+".of"
-		switch {
-		case d == nil:
-			src.problem(n, at, "there is no job %q%s", short(name), spelling.Hint(name, p.allNames()...))
-			continue
-		case len(transfersOf(d.Steps)) == 0 && d.wrong:
-			continue
-		case len(transfersOf(d.Steps)) == 0:
-			src.problem(n, at, "the job %s copies nothing, so it has no receipts; name a job that copies what is to be deleted", name)
+		d := p.copying(src, pr.named[i], pr.field+".of", name, "it has no receipts; name a job that copies what is to be deleted")
+		if d == nil {
 			continue
 		}
 		p.keepReceipts(d, pr)
@@ -186,6 +179,21 @@ func (p *parser) keepReceipts(d *draft, pr *pruning) {
 		d.src.problem(n, at, "the prune of the job %s depends on the receipts of this one; leave receipts out, or write true", pr.draft.Name)
 	}
 	d.Receipts = true
+}
+
+// copying returns the job of a name in a list, or nil if it copies nothing; why
+// ends the sentence that says so.
+func (p *parser) copying(src *source, n ast.Node, field, name, why string) *draft {
+	d := p.drafts[name]
+	switch {
+	case d == nil:
+		src.problem(n, field, "there is no job %q%s", short(name), spelling.Hint(name, p.allNames()...))
+	case len(transfersOf(d.Steps)) > 0:
+		return d
+	case !d.wrong:
+		src.problem(n, field, "the job %s copies nothing, so %s", name, why)
+	}
+	return nil
 }
 
 // transfersOf returns the transfers among steps.
