@@ -2,7 +2,6 @@ package evidence
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"strings"
 
@@ -81,13 +80,13 @@ func below(top, path string, slash bool) string {
 func sightOf(p tree.Pair) *sight {
 	from, to := p.Source, p.Destination
 	switch {
-	case from == nil || from.Err != nil && gone(from.Err):
+	case from == nil || from.Err != nil && tree.Gone(from.Err):
 		return nil
 	case from.Err != nil:
 		return &sight{folder: from.Kind == tree.Dir, reason: Unlisted, err: from.Err}
 	case from.Rule != nil:
 		return &sight{Sight: proof.Sight{Source: state(from)}, folder: from.Kind == tree.Dir, reason: Excluded, rule: from.Rule}
-	case from.Kind == tree.Dir && to != nil && to.Err != nil && !gone(to.Err):
+	case from.Kind == tree.Dir && to != nil && to.Err != nil && !tree.Gone(to.Err):
 		return &sight{folder: true, reason: Unlisted, err: to.Err}
 	case from.Kind == tree.Dir:
 		return nil
@@ -98,7 +97,7 @@ func sightOf(p tree.Pair) *sight {
 		s.reason = Linked
 	case from.Kind == tree.Other:
 		s.reason = Special
-	case to != nil && to.Err != nil && !gone(to.Err):
+	case to != nil && to.Err != nil && !tree.Gone(to.Err):
 		s.Blind, s.err = true, to.Err
 	case to != nil:
 		s.Copy = new(state(to))
@@ -108,10 +107,4 @@ func sightOf(p tree.Pair) *sight {
 
 func state(e *tree.Entry) proof.State {
 	return proof.State{File: e.Kind == tree.File, Size: e.Size, Modified: e.Modified}
-}
-
-// gone reports whether err says that a path does not exist.
-func gone(err error) bool {
-	e, ok := errors.AsType[*transfer.Error](err)
-	return ok && e.NotFound()
 }
