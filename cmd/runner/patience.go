@@ -70,7 +70,7 @@ func (v *vigil) below(next http.RoundTripper) http.RoundTripper {
 	})
 }
 
-// tell tells of a request without an answer, until end is called.
+// tell says which request has no answer yet, until end is called.
 func (v *vigil) tell(host string, begin time.Time) (end func()) {
 	v.mu.Lock()
 	first, tries, last := !v.telling, v.tries, v.last
