@@ -109,26 +109,20 @@ func (k *keptReceipt) seal() *proof.Seal {
 func receiptsOf(ctx context.Context, l *ledger.Ledger, run int64) ([]keptReceipt, error) {
 	var kept []keptReceipt
 	for _, pending := range []bool{false, true} {
-		for after := int64(0); ; {
-			page, err := l.Receipts(ctx, ledger.ReceiptQuery{Run: run, Pending: pending, After: after})
-			if err != nil {
-				return nil, err
-			}
-			if len(page) == 0 {
-				break
-			}
-			for _, r := range page {
-				after = r.ID
-				k := keptReceipt{Receipt: r}
-				if !pending {
-					in, err := proof.NewReader(l.ReadText(ctx, r.ID, r.Text))
-					if err != nil {
-						return nil, fmt.Errorf("read the receipt of run %d: %w", run, err)
-					}
-					k.task = in.Receipt.TaskID
+		all, err := l.Receipts(ctx, ledger.ReceiptQuery{Run: run, Pending: pending})
+		if err != nil {
+			return nil, err
+		}
+		for _, r := range all {
+			k := keptReceipt{Receipt: r}
+			if !pending {
+				in, err := proof.NewReader(l.ReadText(ctx, r.ID, r.Text))
+				if err != nil {
+					return nil, fmt.Errorf("read the receipt of run %d: %w", run, err)
 				}
-				kept = append(kept, k)
+				k.task = in.Receipt.TaskID
 			}
+			kept = append(kept, k)
 		}
 	}
 	if len(kept) > 0 {

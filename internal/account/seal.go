@@ -143,24 +143,22 @@ func Head(kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) pro
 // had ended, and returns how many receipts it has completed. An empty name means
 // all jobs.
 func (k *Keeper) SealPending(ctx context.Context, l *ledger.Ledger, job string) (sealed int, err error) {
-	var problems []error
-	for after := int64(0); ; {
-		page, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job, Pending: true, After: after})
-		if err != nil || len(page) == 0 {
-			return sealed, errors.Join(append(problems, err)...)
-		}
-		for _, kept := range page {
-			after = kept.ID
-			if time.Since(kept.Created) > remembered {
-				continue // Globus has forgotten it
-			}
-			if err := k.sealLate(ctx, l, kept); err != nil {
-				problems = append(problems, fmt.Errorf("complete the receipt of run %d: %w", kept.Run, err))
-				continue
-			}
-			sealed++
-		}
+	pending, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job, Pending: true})
+	if err != nil {
+		return 0, err
 	}
+	var problems []error
+	for _, kept := range pending {
+		if time.Since(kept.Created) > remembered {
+			continue // Globus has forgotten it
+		}
+		if err := k.sealLate(ctx, l, kept); err != nil {
+			problems = append(problems, fmt.Errorf("complete the receipt of run %d: %w", kept.Run, err))
+			continue
+		}
+		sealed++
+	}
+	return sealed, errors.Join(problems...)
 }
 
 // sealLate completes a receipt whose run is over.

@@ -23,8 +23,9 @@ import (
 // Inquire asks what has become of the files of a job. It is about the trees of
 // all that the job's runs submitted since then, and of its newest occurrence that
 // was due by now; of a job without a schedule, which no run was about, of one that
-// starts now; and of none if the job is suspended. All receipts of these trees count. A nil ledger knows no runs.
-// Sample, unless nil, chooses the folders and single files by their paths.
+// starts now; and of none if the job is suspended. All receipts of these trees
+// count. A nil ledger knows no runs. Sample, unless nil, chooses the folders and
+// single files by their paths.
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
 	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}}
 	if l != nil {
@@ -214,18 +215,13 @@ func (q *inquest) occurrence(at time.Time, also func(*transfer.Transfer)) error 
 	return nil
 }
 
-// add adds the trees of a document, unless it has them already.
+// add adds the trees of a document.
 func (q *inquest) add(run int64, doc *transfer.Transfer) error {
 	open, err := proof.Blank(account.Head(&ledger.Receipt{Run: run, Job: q.job.Name}, doc, &transfer.Task{}), items(doc))
 	if err != nil {
 		return err
 	}
-	trees, err := evidence.TreesOf(open)
-	if err == nil && !q.trees[trees] {
-		q.trees[trees] = true
-		q.blanks = append(q.blanks, open)
-	}
-	return err
+	return q.addTrees(open)
 }
 
 // items are the items of a document as a receipt has them.
@@ -242,26 +238,29 @@ func items(doc *transfer.Transfer) iter.Seq[proof.Item] {
 // receipts adds the receipts of the job. Those of runs that were forgotten tell
 // what these submitted.
 func (q *inquest) receipts(ctx context.Context, since time.Time) error {
-	for after := int64(0); ; {
-		page, err := q.ledger.Receipts(ctx, ledger.ReceiptQuery{Job: q.job.Name, After: after})
-		if err != nil || len(page) == 0 {
-			return err
+	all, err := q.ledger.Receipts(ctx, ledger.ReceiptQuery{Job: q.job.Name})
+	if err != nil {
+		return err
+	}
+	for _, kept := range all {
+		open := func() (*proof.Reader, error) { return account.Open(ctx, q.ledger, kept) }
+		q.kept = append(q.kept, open)
+		if kept.Created.Before(since) {
+			continue
 		}
-		for _, kept := range page {
-			after = kept.ID
-			open := func() (*proof.Reader, error) { return account.Open(ctx, q.ledger, kept) }
-			q.kept = append(q.kept, open)
-			if kept.Created.Before(since) {
-				continue
-			}
-			trees, err := evidence.TreesOf(open)
-			if err != nil {
-				return fmt.Errorf("read the receipt of run %d: %w", kept.Run, err)
-			}
-			if !q.trees[trees] {
-				q.trees[trees] = true
-				q.blanks = append(q.blanks, open)
-			}
+		if err := q.addTrees(open); err != nil {
+			return fmt.Errorf("read the receipt of run %d: %w", kept.Run, err)
 		}
 	}
+	return nil
+}
+
+// addTrees adds the trees of a receipt, unless it has them already.
+func (q *inquest) addTrees(open proof.Open) error {
+	trees, err := evidence.TreesOf(open)
+	if err == nil && !q.trees[trees] {
+		q.trees[trees] = true
+		q.blanks = append(q.blanks, open)
+	}
+	return err
 }

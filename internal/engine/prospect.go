@@ -6,7 +6,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -52,17 +51,15 @@ func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Pru
 
 // foresee is gather without a run.
 func (p *pruning) foresee(ctx context.Context, l *ledger.Ledger) (*evidence.Evidence, error) {
-	var all []proof.Open
+	var all []*ledger.Receipt
 	for _, job := range p.step.Of {
-		some, err := receiptsOf(ctx, l, ledger.ReceiptQuery{Job: job})
+		some, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job})
 		if err != nil {
-			return nil, err
+			return nil, unusable(err)
 		}
-		for _, k := range some {
-			all = append(all, func() (*proof.Reader, error) { return account.Open(ctx, l, k) })
-		}
+		all = append(all, some...)
 	}
-	found, err := evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by})
+	found, err := p.read(ctx, l, all)
 	if err != nil {
 		return nil, fmt.Errorf("read the receipts: %w", err)
 	}

@@ -85,14 +85,12 @@ func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	var all []proof.Open
 	for _, k := range kept {
-		all = append(all, func() (*proof.Reader, error) { return account.Open(ctx, p.run.journal.ledger, k) })
 		if p.newest == nil || k.ID > p.newest.ID {
 			p.newest = k
 		}
 	}
-	found, err := evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by})
+	found, err := p.read(ctx, p.run.journal.ledger, kept)
 	if err != nil {
 		return nil, p.unreadable(err)
 	}
@@ -100,6 +98,15 @@ func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 		p.run.log.Warn("there are more receipts of the same folders than are looked at: what only the others prove is kept", "receipts", len(kept), "left_out", found.Unread)
 	}
 	return found, nil
+}
+
+// read reads the beginnings of receipts.
+func (p *pruning) read(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (*evidence.Evidence, error) {
+	var all []proof.Open
+	for _, k := range kept {
+		all = append(all, func() (*proof.Reader, error) { return account.Open(ctx, l, k) })
+	}
+	return evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by})
 }
 
 // receipts returns the receipts that count.
@@ -113,9 +120,9 @@ func (p *pruning) receipts(ctx context.Context) ([]*ledger.Receipt, error) {
 		if _, err := p.run.engine.SealPending(ctx, l, job); err != nil {
 			p.run.log.Warn("some receipts are pending and do not count yet: Globus could not say what was copied", "of", job, "err", err)
 		}
-		some, err := receiptsOf(ctx, l, ledger.ReceiptQuery{Job: job})
+		some, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job})
 		if err != nil {
-			return nil, err
+			return nil, unusable(err)
 		}
 		all = append(all, some...)
 	}
@@ -128,9 +135,9 @@ func (p *pruning) ownReceipts(ctx context.Context) ([]*ledger.Receipt, error) {
 	r := p.run
 	var why error
 	for again := false; ; again = true {
-		all, err := receiptsOf(ctx, r.journal.ledger, ledger.ReceiptQuery{Run: r.journal.run.ID})
+		all, err := r.journal.ledger.Receipts(ctx, ledger.ReceiptQuery{Run: r.journal.run.ID})
 		if err != nil {
-			return nil, err
+			return nil, unusable(err)
 		}
 		all = slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return k.Step >= p.at.Step })
 		missing := p.withoutReceipt(all)
@@ -165,21 +172,6 @@ func (p *pruning) withoutReceipt(all []*ledger.Receipt) (missing int) {
 		}
 	}
 	return missing
-}
-
-// receiptsOf returns all sealed receipts that a query selects.
-func receiptsOf(ctx context.Context, l *ledger.Ledger, q ledger.ReceiptQuery) (all []*ledger.Receipt, err error) {
-	for {
-		page, err := l.Receipts(ctx, q)
-		if err != nil {
-			return nil, unusable(err)
-		}
-		if len(page) == 0 {
-			return all, nil
-		}
-		all = append(all, page...)
-		q.After = page[len(page)-1].ID
-	}
 }
 
 // unreadable says that the evidence could not be read to its end.

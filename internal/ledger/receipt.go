@@ -153,6 +153,9 @@ func (s session) seal(ctx context.Context, receipt int64, name string, seal func
 	return err
 }
 
+// pageOfReceipts is how many receipts are read at once.
+const pageOfReceipts = 200
+
 // A ReceiptQuery says which receipts to list.
 type ReceiptQuery struct {
 	Run int64  // of this run; 0 is any
@@ -161,14 +164,27 @@ type ReceiptQuery struct {
 	// instead of those that are sealed.
 	Pending bool
 	After   int64 // with a greater id
-	Limit   int   // this many at most; 0 is 200
+	Limit   int   // this many at most; 0 is all
 }
 
 // Receipts lists receipts by their ids.
-func (l *Ledger) Receipts(ctx context.Context, q ReceiptQuery) ([]*Receipt, error) {
-	if q.Limit <= 0 {
-		q.Limit = pageOfRuns
+func (l *Ledger) Receipts(ctx context.Context, q ReceiptQuery) (all []*Receipt, err error) {
+	if q.Limit > 0 {
+		return l.receiptPage(ctx, q)
 	}
+	for q.Limit = pageOfReceipts; ; {
+		page, err := l.receiptPage(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		if all = append(all, page...); len(page) < q.Limit {
+			return all, nil
+		}
+		q.After = page[len(page)-1].ID
+	}
+}
+
+func (l *Ledger) receiptPage(ctx context.Context, q ReceiptQuery) ([]*Receipt, error) {
 	which := `sealed > 0`
 	if q.Pending {
 		which = `sealed = 0 AND EXISTS (SELECT 1 FROM submissions s WHERE s.run = receipts.run AND s.step = receipts.step
