@@ -79,11 +79,12 @@ func New(cfg Config) (*Server, error) {
 	s.timers.routes(s.timerRoutes)
 	s.control(s.controlRoutes)
 	s.transfer.controlRoutes(s.controlRoutes)
+	s.fileRoutes(s.controlRoutes)
 	return s, nil
 }
 
-// Close ends all tasks, as a service that is shut down would leave them, and
-// returns when none of them works any more.
+// Close ends all tasks, as a service that is shut down would leave them, and all
+// file plans, and returns when none of them works any more.
 func (s *Server) Close() error {
 	s.closing.Do(s.transfer.close)
 	return nil

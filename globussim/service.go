@@ -1,6 +1,7 @@
 package globussim
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -19,7 +20,8 @@ type service struct {
 	places []*place
 	byID   map[string]*place
 
-	work sync.WaitGroup // the goroutines of running tasks
+	work  sync.WaitGroup // the goroutines of running tasks
+	files fileRunner
 
 	// mu guards everything below and the state of all tasks. It is never held
 	// across I/O or a sleep.
@@ -63,6 +65,7 @@ func newService(s *Server, cfg Config) (*service, error) {
 		pending:     make(map[string]int),
 		slots:       make(map[slot]*queue),
 		bookmarks:   make(map[string][]*bookmark),
+		files:       fileRunner{log: cfg.Log, stops: make(map[*context.CancelFunc]bool)},
 	}
 	for _, c := range cfg.Collections {
 		p, err := openPlace(c)
@@ -86,6 +89,7 @@ func (sv *service) close() {
 	}
 	sv.mu.Unlock()
 
+	sv.files.close()
 	sv.work.Wait()
 	for _, p := range sv.places {
 		_ = p.root.Close() // it was only read from

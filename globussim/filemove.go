@@ -1,0 +1,119 @@
+package globussim
+
+import (
+	"crypto/rand"
+	"errors"
+	"io/fs"
+	"os"
+	"path"
+	"strings"
+	"time"
+)
+
+// A fileMove is a step of a plan whose collection and paths are resolved.
+type fileMove struct {
+	FileStep
+	place    *place
+	path, to string // for os.Root
+}
+
+// do makes the change, except for a write that takes time.
+func (m *fileMove) do() (err error) {
+	root, now := m.place.root, time.Now()
+	switch {
+	case m.Write != nil:
+		return m.writeWhole()
+	case m.Mkdir != "":
+		err = root.MkdirAll(m.path, 0o755)
+	case m.Remove != "":
+		if _, err = root.Lstat(m.path); err == nil {
+			err = root.RemoveAll(m.path)
+		}
+	case m.Rename != nil:
+		if err = root.MkdirAll(path.Dir(m.to), 0o755); err == nil {
+			err = root.Rename(m.path, m.to)
+		}
+		m.stamp(path.Dir(m.to), now)
+	}
+	if err != nil {
+		return err
+	}
+	if m.Mkdir != "" || m.Touch != "" {
+		return root.Chtimes(m.path, now, now)
+	}
+	m.stamp(path.Dir(m.path), now)
+	return nil
+}
+
+// stamp gives a path the time of this change: in a bubble that is not the time
+// which the file system gives it.
+func (m *fileMove) stamp(name string, now time.Time) {
+	_ = m.place.root.Chtimes(name, now, now) // it may be gone meanwhile
+}
+
+// content returns what a write writes.
+func (m *fileMove) content() []byte {
+	if m.Write.Content != "" {
+		return []byte(m.Write.Content)
+	}
+	return FileContent(m.Write.Path, m.Write.Size)
+}
+
+// writeWhole writes a file such that no listing sees a part of it.
+func (m *fileMove) writeWhole() error {
+	root, now := m.place.root, time.Now()
+	if err := root.MkdirAll(path.Dir(m.path), 0o755); err != nil {
+		return err
+	}
+	data := m.content()
+	if m.Write.Append {
+		before, err := root.ReadFile(m.path)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		data = append(before, data...)
+	}
+	part := path.Join(path.Dir(m.path), partPrefix+rand.Text())
+	err := root.WriteFile(part, data, 0o644)
+	if err == nil {
+		err = root.Chtimes(part, now, now)
+	}
+	if err == nil {
+		err = root.Rename(part, m.path)
+	}
+	if err != nil {
+		_ = root.Remove(part) // a hidden file more is no harm
+		return err
+	}
+	m.stamp(path.Dir(m.path), now)
+	return nil
+}
+
+// open opens the file of a write that takes time.
+func (m *fileMove) open() (*os.File, error) {
+	if err := m.place.root.MkdirAll(path.Dir(m.path), 0o755); err != nil {
+		return nil, err
+	}
+	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	if m.Write.Append {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	}
+	f, err := m.place.root.OpenFile(m.path, flags, 0o644)
+	if err == nil {
+		now := time.Now()
+		m.stamp(m.path, now)
+		m.stamp(path.Dir(m.path), now)
+	}
+	return f, err
+}
+
+// follow returns where name is after the rename of from to to.
+func follow(name, from, to string) string {
+	if name == from {
+		return to
+	}
+	if rest, ok := strings.CutPrefix(name, from+"/"); ok {
+		return to + "/" + rest
+	}
+	return name
+}
