@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
+	"maps"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -60,20 +60,30 @@ func (a *app) demoCommand() *cobra.Command {
 	return c
 }
 
-// A story is told to people, in numbered paragraphs.
-type story struct {
-	w         io.Writer
+// A demonstration is one start of "runner demo": a simulated Globus with two
+// folders, and the story that is told about them in numbered paragraphs.
+type demonstration struct {
+	app    *app // of whoever started it
+	inside *app // of the simulated service account
+	sim    *simulation
+	source string // the folder that is copied
+	copied string // the copy of it
+	files  int    // in the source, before it is emptied
+
+	w         io.Writer // of the story
 	paragraph int
 }
 
 // tell begins a paragraph.
-func (s *story) tell(format string, args ...any) {
-	s.paragraph++
-	fmt.Fprintf(s.w, "  %d. "+format+"\n", append([]any{s.paragraph}, args...)...)
+func (d *demonstration) tell(format string, args ...any) {
+	d.paragraph++
+	fmt.Fprintf(d.w, "  %d. "+format+"\n", append([]any{d.paragraph}, args...)...)
 }
 
 // add is one more line of the paragraph.
-func (s *story) add(format string, args ...any) { fmt.Fprintf(s.w, "     "+format+"\n", args...) }
+func (d *demonstration) add(format string, args ...any) {
+	fmt.Fprintf(d.w, "     "+format+"\n", args...)
+}
 
 // demo runs the demonstration in dir.
 func (a *app) demo(ctx context.Context, dir string) error {
@@ -81,69 +91,61 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return usageError{fmt.Errorf("--dir %s is not empty", dir)}
 	}
 	lab, vault := filepath.Join(dir, "lab"), filepath.Join(dir, "vault")
-	if err := errors.Join(os.MkdirAll(lab, 0o755), os.MkdirAll(vault, 0o755)); err != nil {
+	d := &demonstration{app: a, w: a.stdout, source: filepath.Join(lab, "run 7"), copied: filepath.Join(vault, "archive", "run 7")}
+	if a.out.format == formatJSON || a.out.query.expr != nil {
+		d.w = a.stderr
+	}
+	if err := errors.Join(makeTree(d.source), os.MkdirAll(vault, 0o755)); err != nil {
+		return fmt.Errorf("make the folders: %w", err)
+	}
+	fmt.Fprint(d.w, "A night at the lab, on this machine alone:\n\n")
+	if err := d.count(); err != nil {
 		return err
 	}
-	made, err := makeTree(filepath.Join(lab, "run 7"))
-	if err != nil {
-		return fmt.Errorf("make the source folder: %w", err)
-	}
-	log := slog.New(slog.DiscardHandler) // the story has it all
-	if a.level.Level() <= slog.LevelDebug {
-		log = a.log
-	}
-	s := &story{w: a.stdout}
-	if a.out.format == formatJSON || a.out.query.expr != nil {
-		s.w = a.stderr
-	}
-	fmt.Fprint(s.w, "A night at the lab, on this machine alone:\n\n")
-	s.tell("A detector has left %d files (%s) in lab/run 7, \"日本語.txt\" and \"100%% done?.log\" among them.", made.files, size(made.bytes))
-
-	account := globussim.Account{ID: simClientID(), Secret: rand.Text()}
-	sim, url, stop, err := startDemoSim(ctx, account, lab, vault, log)
+	stop, err := d.simulate(ctx, dir, lab, vault)
 	if err != nil {
 		return err
 	}
 	defer stop()
-	s.tell("A simulated Globus has the collections lab and vault, at %s.", url)
-
-	inside := &app{
-		lists: a.lists, stdout: a.stdout, stderr: a.stderr, out: a.out, log: log, level: a.level,
-		env: settings.Read([]string{
-			"CLIENT_ID=" + account.ID, "CLIENT_SECRET=" + account.Secret,
-			"GLOBUS_SDK_SERVICE_URL_AUTH=" + url, "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + url,
-			"RUNNER_STATE=sqlite:" + filepath.Join(dir, "runner.db"),
-		}),
-	}
-	do, done, err := inside.recorder(ctx, recording{}, a.showProgress())
+	doc, err := d.night(ctx)
 	if err != nil {
 		return err
 	}
-	defer done()
-	o, err := demoOrder("nightly")
-	if err != nil {
+	if err := d.compare(); err != nil {
 		return err
 	}
-	doc, err := a.demoNight(ctx, s, sim, do, o)
-	if err != nil {
+	if err := d.morning(ctx); err != nil {
 		return err
 	}
-	if err := demoMorning(s, sim, lab, vault); err != nil {
-		return err
-	}
-	if err := inside.demoMove(ctx, s, made, filepath.Join(lab, "run 7"), filepath.Join(vault, "archive", "run 7")); err != nil {
-		return err
-	}
-	next(s.w)
-	if s.w == a.stdout {
+	next(d.w)
+	if d.w == a.stdout {
 		return nil
 	}
 	return a.print(doc, nil)
 }
 
-// startDemoSim serves a simulator with two collections on loopback.
-func startDemoSim(ctx context.Context, account globussim.Account, lab, vault string, log *slog.Logger) (sim *globussim.Server, url string, stop func(), err error) {
-	sim, err = globussim.New(globussim.Config{
+// count says what there is to copy.
+func (d *demonstration) count() error {
+	all, err := contents(d.source)
+	bytes := 0
+	for path, data := range all {
+		if !isFolder(path) {
+			d.files++
+			bytes += len(data)
+		}
+	}
+	d.tell("A detector has left %d files (%s) in lab/run 7, \"日本語.txt\" and \"100%% done?.log\" among them.", d.files, size(int64(bytes)))
+	return err
+}
+
+// simulate starts the simulated Globus, which ends when stop is called.
+func (d *demonstration) simulate(ctx context.Context, dir, lab, vault string) (stop func(), err error) {
+	log := slog.New(slog.DiscardHandler) // the story has it all
+	if d.app.level.Level() <= slog.LevelDebug {
+		log = d.app.log
+	}
+	account := globussim.Account{ID: simClientID(), Secret: rand.Text()}
+	d.sim, err = newSimulation(ctx, "127.0.0.1:0", globussim.Config{
 		Accounts: []globussim.Account{account},
 		Collections: []globussim.Collection{
 			{Name: "lab", Dir: lab, EntityType: globussim.MappedCollection},
@@ -152,24 +154,33 @@ func startDemoSim(ctx context.Context, account globussim.Account, lab, vault str
 		Log: log,
 	})
 	if err != nil {
-		return nil, "", nil, err
+		return nil, err
 	}
-	l, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		_ = sim.Close() // it returns nil
-		return nil, "", nil, err
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // an interrupted run has something to ask
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		if err := d.sim.serve(ctx); err != nil {
+			d.app.log.Error("the simulator has ended", "err", err)
+		}
+	})
+	d.tell("A simulated Globus has the collections lab and vault, at %s/.", d.sim.url())
+	d.inside = &app{
+		lists: d.app.lists, stdout: d.app.stdout, stderr: d.app.stderr, out: d.app.out, log: log, level: d.app.level,
+		env: settings.Read([]string{
+			"CLIENT_ID=" + account.ID, "CLIENT_SECRET=" + account.Secret,
+			"GLOBUS_SDK_SERVICE_URL_AUTH=" + d.sim.url(), "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + d.sim.url(),
+			"RUNNER_STATE=sqlite:" + filepath.Join(dir, "runner.db"),
+		}),
 	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 30 * time.Second}
-	go server.Serve(l) //nolint:errcheck // it ends when the server is closed
-	return sim, "http://" + l.Addr().String() + "/", func() {
-		_ = server.Close() // nobody uses it any more
-		_ = sim.Close()    // it returns nil
+	return func() {
+		cancel()
+		serving.Wait()
 	}, nil
 }
 
-// demoOrder is the occurrence of this minute of a job that copies a folder, and
-// then does more steps.
-func demoOrder(name string, more ...jobs.Step) (engine.Order, error) {
+// order is the occurrence of this minute of a job that copies the folder, and then
+// does more steps.
+func (d *demonstration) order(name string, more ...jobs.Step) (engine.Order, error) {
 	job := &jobs.Job{Name: name, Receipts: len(more) > 0, Steps: append(jobs.Single(&transfer.Transfer{
 		SourceEndpoint:      globussim.CollectionID("lab"),
 		DestinationEndpoint: globussim.CollectionID("vault"),
@@ -182,59 +193,72 @@ func demoOrder(name string, more ...jobs.Step) (engine.Order, error) {
 	return engine.Order{Job: job, Key: jobs.ScheduledKey(begin.Truncate(time.Minute)), At: begin}, job.Check()
 }
 
-// demoNight does the order twice, as after a crash.
-func (a *app) demoNight(ctx context.Context, s *story, sim *globussim.Server, do doer, o engine.Order) (*resultDocument, error) {
-	// The first submission is answered with the wish for a consent.
-	sim.Fail(globussim.Fault{Method: http.MethodPost, Path: "/v0.10/transfer", Skip: 1, Drop: globussim.DropAfter})
-	s.tell("runner logs in as a service account and submits one task: lab/run 7 to vault/archive/run 7.")
+// result brings an order to its end, which must be a good one.
+func (d *demonstration) result(ctx context.Context, do doer, o engine.Order) (*engine.Result, error) {
 	res, err := do(ctx, o)
-	a.stderr.clear()
-	if err = errors.Join(err, outcome(res)); err != nil {
+	d.app.stderr.clear()
+	if err == nil {
+		err = res.Err
+	}
+	return res, err
+}
+
+// night does an order twice, as after a crash.
+func (d *demonstration) night(ctx context.Context) (*resultDocument, error) {
+	do, done, err := d.inside.recorder(ctx, recording{}, d.app.showProgress())
+	if err != nil {
 		return nil, err
 	}
-	doc := a.document(ctx, res)
-	s.add("Globus asks for a consent to the data of lab. runner gives it, and submits again.")
-	s.add("Globus accepts the task, but the connection breaks before the answer arrives.")
-	s.add("runner repeats the submission under the same id, and learns of task %s.", doc.Tasks[0].TaskID)
-	s.tell("%s after the start, the task has succeeded: %d files, %s, each checksum verified.",
+	defer done()
+	o, err := d.order("nightly")
+	if err != nil {
+		return nil, err
+	}
+	// The first submission is answered with the wish for a consent.
+	d.sim.Fail(globussim.Fault{Method: http.MethodPost, Path: "/v0.10/transfer", Skip: 1, Drop: globussim.DropAfter})
+	d.tell("runner logs in as a service account and submits one task: lab/run 7 to vault/archive/run 7.")
+	res, err := d.result(ctx, do, o)
+	if err != nil {
+		return nil, err
+	}
+	doc := d.app.document(ctx, res)
+	d.add("Globus asks for a consent to the data of lab. runner gives it, and submits again.")
+	d.add("Globus accepts the task, but the connection breaks before the answer arrives.")
+	d.add("runner repeats the submission under the same id, and learns of task %s.", doc.TaskID)
+	d.tell("%s after the start, the task has succeeded: %d files, %s, each checksum verified.",
 		seconds(doc.elapsed), doc.FilesTransferred, size(doc.BytesTransferred))
 
-	again, err := do(ctx, o)
-	a.stderr.clear()
-	if err = errors.Join(err, outcome(again)); err != nil {
+	again, err := d.result(ctx, do, o)
+	if err != nil {
 		return nil, err
 	}
-	if !again.Adopted || again.Tasks[0].TaskID != doc.Tasks[0].TaskID {
-		return nil, fmt.Errorf("the second start made task %s, want %s", again.Tasks[0].TaskID, doc.Tasks[0].TaskID)
+	if !again.Adopted || again.Tasks[0].TaskID != doc.TaskID {
+		return nil, fmt.Errorf("the second start made task %s, want %s", again.Tasks[0].TaskID, doc.TaskID)
 	}
-	s.tell("The same night is started once more, as after a crash. runner finds the task, and starts no other.")
+	d.tell("The same night is started once more, as after a crash. runner finds the task, and starts no other.")
 	return doc, nil
 }
 
-// outcome is the error of a result, if there is a result.
-func outcome(r *engine.Result) error {
-	if r == nil {
-		return nil
-	}
-	return r.Err
-}
-
-// demoMorning looks at what the night has brought.
-func demoMorning(s *story, sim *globussim.Server, lab, vault string) error {
-	differences, err := compare(filepath.Join(lab, "run 7"), filepath.Join(vault, "archive", "run 7"))
+// compare looks at what the night has brought.
+func (d *demonstration) compare() error {
+	source, err := contents(d.source)
 	if err != nil {
 		return err
 	}
-	if len(differences) > 0 {
-		return fmt.Errorf("the folders differ: %s", strings.Join(differences, "; "))
+	copied, err := contents(d.copied)
+	if err != nil {
+		return err
 	}
-	s.tell("Both folders are compared byte for byte. They are equal, but for a symbolic link: Globus leaves those out.")
-	state := sim.State()
+	if !maps.Equal(source, copied) {
+		return fmt.Errorf("the folders %s and %s differ", d.source, d.copied)
+	}
+	d.tell("Both folders are compared byte for byte. They are equal, but for a symbolic link: Globus leaves those out.")
+	state := d.sim.State()
 	sent := state.Routes["POST /v0.10/transfer"]
 	if len(state.Tasks) != 1 || sent != 3 {
 		return fmt.Errorf("%d tasks came of %d submissions, want 1 of 3", len(state.Tasks), sent)
 	}
-	s.add("Of %d requests, %d sent the submission, and there is %d task.", len(state.Requests), sent, len(state.Tasks))
+	d.add("Of %d requests, %d sent the submission, and there is %d task.", len(state.Requests), sent, len(state.Tasks))
 	return nil
 }
 

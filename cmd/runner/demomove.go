@@ -17,54 +17,41 @@ import (
 // late is the file that the detector of the demo writes on while it is copied.
 const late = "100% done?.log"
 
-// demoMove empties the folder from, whose files are in the folder to, while the
-// detector writes on.
-func (a *app) demoMove(ctx context.Context, s *story, made tree, from, to string) error {
-	detector := &detector{Observer: &live{screen: a.stderr}, file: filepath.Join(from, late)}
-	do, done, err := a.recorder(ctx, recording{wanted: true}, engine.WithObserver(detector))
+// morning empties the source, while the detector writes on.
+func (d *demonstration) morning(ctx context.Context) error {
+	detector := &detector{Observer: &live{screen: d.app.stderr}, file: filepath.Join(d.source, late)}
+	do, done, err := d.inside.recorder(ctx, recording{wanted: true}, engine.WithObserver(detector))
 	if err != nil {
 		return err
 	}
 	defer done()
-	o, err := demoOrder("hand-over", jobs.Step{Prune: &jobs.Prune{}})
+	o, err := d.order("hand-over", jobs.Step{Prune: &jobs.Prune{}})
 	if err != nil {
 		return err
 	}
-	fmt.Fprint(s.w, "\nIn the morning, lab must be emptied:\n\n")
-	s.tell("Another job copies what vault does not have, and then prunes lab: it deletes what is proven to be in vault.")
-	res, err := do(ctx, o)
-	a.stderr.clear()
-	if err = errors.Join(err, outcome(res), detector.err); err != nil {
+	fmt.Fprint(d.w, "\nIn the morning, lab must be emptied:\n\n")
+	d.tell("Another job copies what vault does not have, and then prunes lab: it deletes what is proven to be in vault.")
+	res, err := d.result(ctx, do, o)
+	if err = errors.Join(err, detector.err); err != nil {
 		return err
 	}
-	doc := a.document(ctx, res)
-	s.add("Globus finds all %d files equal, by their checksums. Meanwhile the detector writes on in %q.", made.files-int(doc.FilesTransferred), late)
-	left, err := filesOf(from)
+	doc := d.app.document(ctx, res)
+	d.add("Globus finds all %d files equal, by their checksums. Meanwhile the detector writes on in %q.", d.files-int(doc.FilesTransferred), late)
+	left, err := filesOf(d.source)
 	if err != nil {
 		return err
 	}
-	copies, err := filesOf(to)
+	copies, err := filesOf(d.copied)
 	if err != nil {
 		return err
 	}
-	if doc.FilesDeleted == nil || len(left) != 1 || left[0] != late || len(copies) != made.files {
-		return fmt.Errorf("lab has %s, and vault %d of %d files", strings.Join(left, ", "), len(copies), made.files)
+	if doc.FilesDeleted == nil || len(left) != 1 || left[0] != late || len(copies) != d.files {
+		return fmt.Errorf("lab has %s, and vault %d of %d files", strings.Join(left, ", "), len(copies), d.files)
 	}
-	s.tell("%s after the start, %d files are gone from lab. %q stays, with its new line. vault has all %d.",
-		seconds(doc.elapsed), *doc.FilesDeleted, late, made.files)
-	s.add("A delete of the folder would have taken that line, which nobody has copied. So runner refuses such jobs.")
+	d.tell("%s after the start, %d files are gone from lab. %q stays, with its new line. vault has all %d.",
+		seconds(doc.elapsed), *doc.FilesDeleted, late, d.files)
+	d.add("A delete of the folder would have taken that line, which nobody has copied. So runner refuses such jobs.")
 	return nil
-}
-
-// filesOf returns the files below a folder.
-func filesOf(dir string) (names []string, err error) {
-	all, err := contents(dir)
-	for name, folder := range all {
-		if !folder {
-			names = append(names, name)
-		}
-	}
-	return names, err
 }
 
 // A detector writes a line to a file when the first task has succeeded.

@@ -120,30 +120,54 @@ func simClientID() string {
 	return uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/globus-runner/globus-runner/sim")).String()
 }
 
-// serveSim serves a simulator until ctx ends.
-func (a *app) serveSim(ctx context.Context, listen string, cfg globussim.Config) error {
+// A simulation is a simulator at an address.
+type simulation struct {
+	*globussim.Server
+	listener net.Listener
+}
+
+// newSimulation makes a simulator that can be reached, and answers as soon as serve
+// is called.
+func newSimulation(ctx context.Context, listen string, cfg globussim.Config) (*simulation, error) {
 	sim, err := globussim.New(cfg)
 	if err != nil {
-		return usageError{err}
+		return nil, usageError{err}
 	}
-	defer sim.Close() //nolint:errcheck // it returns nil
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
-		return usageError{fmt.Errorf("--listen: %w", err)}
+		_ = sim.Close() // it returns nil
+		return nil, usageError{fmt.Errorf("--listen: %w", err)}
 	}
-	a.warnOfStrangers(l.Addr().String())
-	doc := describeSim("http://"+l.Addr().String(), cfg)
-	if err := a.print(doc, doc.text); err != nil {
-		_ = l.Close() // it was not used
-		return err
-	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 30 * time.Second}
+	return &simulation{sim, l}, nil
+}
+
+func (s *simulation) url() string { return "http://" + s.listener.Addr().String() }
+
+// serve answers until ctx ends.
+func (s *simulation) serve(ctx context.Context) error {
+	defer s.Close() //nolint:errcheck // it returns nil
+	server := &http.Server{Handler: s, ReadHeaderTimeout: 30 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // Serve returns what there is to say
 	defer stop()
-	if err := server.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the simulator: %w", err)
 	}
-	return nil // a simulator is stopped by a signal
+	return nil
+}
+
+// serveSim says what a simulator has, and serves it until ctx ends.
+func (a *app) serveSim(ctx context.Context, listen string, cfg globussim.Config) error {
+	sim, err := newSimulation(ctx, listen, cfg)
+	if err != nil {
+		return err
+	}
+	a.warnOfStrangers(sim.listener.Addr().String())
+	doc := describeSim(sim.url(), cfg)
+	if err := a.print(doc, doc.text); err != nil {
+		_, _ = sim.listener.Close(), sim.Close() // nobody has used it
+		return err
+	}
+	return sim.serve(ctx)
 }
 
 // warnOfStrangers warns if other machines may reach the simulator.
