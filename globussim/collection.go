@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -44,6 +45,9 @@ type Collection struct {
 	Paused  bool
 	// Quota is the number of bytes the folder may hold; 0 means no quota.
 	Quota int64
+	// Ahead is how far the clock of the collection's machine, by which tasks
+	// date the files that they write there, is ahead of the service's.
+	Ahead time.Duration
 	// Owner is the identity that owns the collection; empty means a person
 	// who is none of the accounts.
 	Owner string

@@ -70,13 +70,15 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int6
 			return 0, err
 		}
 	}
-	if t.spec.PreserveTimestamp {
-		if err := t.dst.root.Chtimes(part, info.ModTime(), info.ModTime()); err != nil {
-			return 0, u.atDestination(t, codeOf(err))
-		}
-	}
 	if _, err := w.gate(ctx); err != nil {
 		return 0, err
+	}
+	at := w.server.now().Add(t.dst.Ahead)
+	if t.spec.PreserveTimestamp {
+		at = info.ModTime()
+	}
+	if err := t.dst.root.Chtimes(part, at, at); err != nil {
+		return 0, u.atDestination(t, codeOf(err))
 	}
 	if err := t.dst.root.Rename(part, inRoot(u.dst)); err != nil {
 		return 0, u.atDestination(t, codeOf(err))

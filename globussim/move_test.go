@@ -190,6 +190,22 @@ func TestModesAndTimesAreKept(t *testing.T) {
 	})
 }
 
+func TestCopiesBearTheTimeOfTheCollection(t *testing.T) {
+	const ahead = -time.Hour
+	inLab(t, func(t *testing.T, l *lab) {
+		plant(t, l.lab, map[string]string{"f": "1"})
+		time.Sleep(24 * time.Hour)
+		l.do(l.transfer("/f", "/f", doc{}))
+		info, err := os.Stat(filepath.Join(l.vault, "f"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if behind := time.Until(info.ModTime()) - ahead; behind < -time.Minute || behind > 0 {
+			t.Errorf("the copy has the time %v, want one of the last minute by a clock that is %v ahead", info.ModTime(), ahead)
+		}
+	}, func(cfg *globussim.Config) { cfg.Collections[1].Ahead = ahead })
+}
+
 func TestExtraFilesAtTheDestinationAreDeletedOnRequest(t *testing.T) {
 	source := map[string]string{"keep": "1", "dir/a": "2", "was-file/x": "3", "was-dir": "4"}
 	there := map[string]string{"extra": "x", "dir/old": "x", "gone/deep/x": "x", "was-file": "x", "was-dir/x": "x", "safe.log": "x"}

@@ -80,7 +80,7 @@ func TestEveryVerdictIsWhatTheDisksSay(t *testing.T) {
 				j := b.order(named("nightly"), paths("/data/", "/in/")).Job
 				doc := j.Steps[0].Transfer
 				doc.VerifyChecksum = true
-				doc.PreserveTimestamp = true // the times of the disks are not those of the bubble
+				doc.PreserveTimestamp = r.IntN(2) == 0
 				doc.FilterRules = []transfer.FilterRule{{Method: "exclude", Type: "file", Name: "*.tmp"}, {Method: "exclude", Type: "dir", Name: "skip"}}
 				if r.IntN(3) == 0 {
 					doc.SyncLevel = new(transfer.SyncChecksum)
@@ -96,7 +96,6 @@ func TestEveryVerdictIsWhatTheDisksSay(t *testing.T) {
 					case 0, 1, 2:
 						versions++
 						b.plant("data/"+name, strings.Repeat("x", versions))
-						now(b.t, filepath.Join(b.lab, "data", name))
 					case 3:
 						_ = os.Remove(filepath.Join(b.lab, "data", name)) // it may not be there
 					case 4:
@@ -104,7 +103,7 @@ func TestEveryVerdictIsWhatTheDisksSay(t *testing.T) {
 					case 5: // somebody else writes into the copy
 						copied := filepath.Join(b.vault, "in", name)
 						if os.WriteFile(copied, []byte(strings.Repeat("y", 100+versions)), 0o644) == nil { // its folder may not be there
-							now(b.t, copied)
+							dated(b.t, copied)
 						}
 					case 6, 7:
 						if err := os.MkdirAll(filepath.Join(b.lab, "data"), 0o755); err != nil {
@@ -169,14 +168,6 @@ func TestEveryVerdictIsWhatTheDisksSay(t *testing.T) {
 		}
 	}
 	t.Log(seen)
-}
-
-// now gives a file the time of the bubble.
-func now(t *testing.T, name string) {
-	t.Helper()
-	if err := os.Chtimes(name, time.Now(), time.Now()); err != nil {
-		t.Fatal(err)
-	}
 }
 
 // look reads all files below a folder.
@@ -299,7 +290,6 @@ func TestAuditOfAManifestAndSingleFiles(t *testing.T) {
 		j.Receipts = true
 		doc := j.Steps[0].Transfer
 		doc.VerifyChecksum, doc.PreserveTimestamp, doc.SkipSourceErrors, j.AllowSkipped = true, true, true, true
-		// The times of the disks are not those of the bubble, but are kept.
 		j.Steps[0].Manifest, j.Steps[0].ItemsPerTask = "list", 2
 		if got := b.verdicts(l, j, time.Hour); !maps.Equal(got, map[string]audit.Verdict{"/data/a.txt": audit.Missing, "/data/b.txt": audit.Missing}) {
 			t.Errorf("before the run: %v", got)

@@ -100,16 +100,14 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench), edit ...func(*glob
 	})
 }
 
-// plant writes a file of the lab.
+// plant writes a file of the lab, dated by the bubble's clock.
 func (b *bench) plant(name, content string) {
 	b.t.Helper()
 	full := filepath.Join(b.lab, name)
-	if err := os.MkdirAll(filepath.Dir(full), 0o755); err != nil {
+	if err := errors.Join(os.MkdirAll(filepath.Dir(full), 0o755), os.WriteFile(full, []byte(content), 0o644)); err != nil {
 		b.t.Fatal(err)
 	}
-	if err := os.WriteFile(full, []byte(content), 0o644); err != nil {
-		b.t.Fatal(err)
-	}
+	dated(b.t, full)
 }
 
 // open opens a manifest.
