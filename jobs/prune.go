@@ -17,6 +17,9 @@ type Prune struct {
 	// Of are the jobs whose receipts count. Empty means those of the steps
 	// before, in the same run.
 	Of []string
+	// Jobs are the jobs of these names. A receipt counts for what they copy now,
+	// and to where.
+	Jobs []*Job
 	// OlderThan is how long ago the copy must have been proven. 0 means that
 	// any time will do.
 	OlderThan time.Duration
@@ -96,6 +99,7 @@ func (p *parser) checkPrune(pr *pruning) {
 			continue
 		}
 		p.keepReceipts(d, pr)
+		pr.Jobs = append(pr.Jobs, d.Job)
 		copies = append(copies, transfersOf(d.Steps)...)
 	}
 	if len(pr.Of) == 0 {

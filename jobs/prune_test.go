@@ -37,9 +37,19 @@ func TestParseReadsAPrune(t *testing.T) {
 	for _, j := range file.Jobs {
 		receipts[j.Name] = j.Receipts
 		for _, s := range j.Steps {
-			if s.Prune != nil {
-				got[j.Name] = s.Prune
+			if s.Prune == nil {
+				continue
 			}
+			var names []string
+			for _, of := range s.Prune.Jobs {
+				names = append(names, of.Name)
+			}
+			if !cmp.Equal(names, s.Prune.Of) {
+				t.Errorf("%s goes by the jobs %q, want %q", j.Name, names, s.Prune.Of)
+			}
+			p := *s.Prune
+			p.Jobs = nil
+			got[j.Name] = &p
 		}
 	}
 	want := map[string]*jobs.Prune{

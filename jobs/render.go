@@ -105,7 +105,7 @@ func (r *renderer) step(s *Step) Step {
 		step.Audit.Of, step.Audit.Jobs = slices.Clone(s.Audit.Of), slices.Clone(s.Audit.Jobs)
 	case s.Prune != nil:
 		step.Prune = new(*s.Prune)
-		step.Prune.Of = slices.Clone(s.Prune.Of)
+		step.Prune.Of, step.Prune.Jobs = slices.Clone(s.Prune.Of), slices.Clone(s.Prune.Jobs)
 	case s.Mkdir != nil:
 		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path)}
 	}

@@ -306,6 +306,7 @@ func (h *history) prunes(steps ...jobs.Step) *jobs.Job {
 	p := &jobs.Prune{EmptyFolders: h.rand.IntN(2) == 0}
 	if len(steps) == 0 {
 		p.Of, p.Copies = []string{"nightly", "weekly", "hand-over"}, 1+h.rand.IntN(2)
+		p.Jobs = copying("/copy/", "vault", "store")
 		if h.rand.IntN(3) == 0 {
 			p.OlderThan = time.Duration(h.rand.IntN(60)) * time.Minute
 		}

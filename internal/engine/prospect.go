@@ -28,14 +28,13 @@ type Prospect struct {
 func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Prune, now time.Time) iter.Seq2[Prospect, error] {
 	return func(yield func(Prospect, error) bool) {
 		p := pruning{step: step}
-		if step.OlderThan > 0 {
-			p.by = now.Add(-step.OlderThan)
-		}
+		p.heed(nil, now)
 		found, err := p.foresee(ctx, l)
 		if err != nil {
 			yield(Prospect{}, err)
 			return
 		}
+		p.warn(e.log, found)
 		for f, err := range found.Files(ctx, e.globus) {
 			if err != nil {
 				yield(Prospect{}, err)

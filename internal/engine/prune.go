@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -24,6 +25,7 @@ const (
 	tooFew   proof.Reason = "is not proven at as many collections"  // as copies says
 	moved    proof.Reason = "changed while the prune was under way" // or its copy did
 	circular proof.Reason = "has a copy that is pruned as well"     // at the same time
+	estray   proof.Reason = "was copied to where its job does not copy it now"
 )
 
 // A pruning is a prune step that is being done. It deletes in lists: each is
@@ -33,11 +35,13 @@ type pruning struct {
 	step   *jobs.Prune
 	at     jobs.Position
 	newest *ledger.Receipt // of those that count; nil if there is none
+	lanes  jobs.Lanes      // what is copied now, and to where: nothing else is deleted
 	by     time.Time       // when a copy must have been proven; zero if that does not count
 	tries  int             // lists whose task has failed, one after the other
 
 	deleted int64
 	removed int64                      // folders
+	strange int                        // receipts that do not count, because nothing is copied now between their paths
 	emptied map[folderAt]bool          // folders of which files were deleted
 	stayed  map[[2]evidence.Place]bool // sources and places of copies, of which the copies stayed when a file was deleted
 	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
@@ -54,9 +58,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 		}
 	}
 	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}, stayed: map[[2]evidence.Place]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
-	if p.step.OlderThan > 0 {
-		p.by = time.Now().Add(-p.step.OlderThan)
-	}
+	p.heed(r.job, time.Now())
 	if err := p.followEarlier(ctx); err != nil || r.journal.past(p.at) {
 		return err
 	}
@@ -79,6 +81,19 @@ func (r *run) prune(ctx context.Context, work Work) error {
 	return err
 }
 
+// heed sets what counts at an instant, for a prune of a job.
+func (p *pruning) heed(job *jobs.Job, now time.Time) {
+	if p.step.OlderThan > 0 {
+		p.by = now.Add(-p.step.OlderThan)
+	}
+	if len(p.step.Of) == 0 {
+		p.lanes.Add(job, p.at.Step-1)
+	}
+	for _, of := range p.step.Jobs {
+		p.lanes.Add(of, len(of.Steps))
+	}
+}
+
 // gather reads which trees the receipts that count are about.
 func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 	kept, err := p.receipts(ctx)
@@ -94,10 +109,18 @@ func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 	if err != nil {
 		return nil, p.unreadable(err)
 	}
-	if found.Unread > 0 {
-		p.run.log.Warn("there are more receipts of the same folders than are looked at: what only the others prove is kept", "receipts", len(kept), "left_out", found.Unread)
-	}
+	p.warn(p.run.log, found)
 	return found, nil
+}
+
+// warn logs which receipts are left out.
+func (p *pruning) warn(log *slog.Logger, found *evidence.Evidence) {
+	if found.Unread > 0 {
+		log.Warn("there are more receipts of the same folders than are looked at: what only the others prove is kept", "left_out", found.Unread)
+	}
+	if found.Strangers > 0 {
+		log.Warn("some receipts do not count, because their jobs copy between other paths now", "of", strings.Join(p.step.Of, ", "), "left_out", found.Strangers)
+	}
 }
 
 // read reads the beginnings of receipts.
@@ -106,7 +129,20 @@ func (p *pruning) read(ctx context.Context, l *ledger.Ledger, kept []*ledger.Rec
 	for _, k := range kept {
 		all = append(all, func() (*proof.Reader, error) { return account.Open(ctx, l, k) })
 	}
-	return evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by})
+	found, err := evidence.Gather(all, evidence.Options{Least: p.least(), Until: p.by, About: p.about})
+	if err == nil {
+		p.strange = found.Strangers
+	}
+	return found, err
+}
+
+// about reports whether something is copied now between the paths of an item.
+func (p *pruning) about(from, to evidence.Place, item *proof.Item) bool {
+	return p.lanes.MayMeet(end(from, item.Source), end(to, item.Destination))
+}
+
+func end(at evidence.Place, path string) jobs.End {
+	return jobs.End{Collection: at.Collection, LocalUser: at.LocalUser, Path: path}
 }
 
 // receipts returns the receipts that count.
@@ -188,15 +224,21 @@ func (p *pruning) unreadable(err error) error {
 // judge returns the copies for which a file may be deleted, or the reason why it
 // is kept.
 func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Reason) {
-	for _, c := range f.Proven() {
+	proven := f.Proven()
+	for _, c := range proven {
+		if !p.lanes.Have(end(f.Source, f.Path), end(c.At, c.Path)) {
+			continue
+		}
 		if !slices.ContainsFunc(copies, func(other evidence.Copy) bool { return other.At.Collection == c.At.Collection }) {
 			copies = append(copies, c)
 		}
 	}
 	need := max(1, p.step.Copies)
 	switch {
-	case len(copies) == 0:
+	case len(proven) == 0:
 		return nil, f.Reason()
+	case len(copies) == 0:
+		return nil, estray
 	case len(copies) < need:
 		return nil, tooFew
 	case !p.by.IsZero() && copies[need-1].Since.After(p.by):
@@ -273,25 +315,33 @@ func (p *pruning) report(ctx context.Context) {
 }
 
 func (p *pruning) String() string {
-	text := fmt.Sprintf("%d files deleted", p.deleted)
+	parts := []string{fmt.Sprintf("%d files deleted", p.deleted)}
 	if p.removed > 0 {
-		text += fmt.Sprintf(", %d empty folders removed", p.removed)
+		parts[0] += fmt.Sprintf(", %d empty folders removed", p.removed)
 	}
-	switch {
-	case p.newest == nil && len(p.step.Of) > 0:
-		return text + ": there are no receipts of " + strings.Join(p.step.Of, ", ") + " yet"
-	case len(p.kept) == 0:
-		return text
+	of := cmp.Or(strings.Join(p.step.Of, ", "), "this job")
+	if p.newest == nil && len(p.step.Of) > 0 {
+		parts[0] += ": there are no receipts of " + of + " yet"
 	}
+	if len(p.kept) > 0 {
+		parts[0] += ", " + p.keptBy()
+	}
+	if p.strange > 0 {
+		parts = append(parts, fmt.Sprintf("receipts that do not count, because %s copies between other paths now: %d", of, p.strange))
+	}
+	if len(p.kept) > 0 && p.newest != nil {
+		parts = append(parts, fmt.Sprintf("runner receipt prove %d lists them", p.newest.Run))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// keptBy counts what is kept by reason.
+func (p *pruning) keptBy() string {
 	var sum int64
 	var reasons []string
 	for _, why := range slices.Sorted(maps.Keys(p.kept)) {
 		sum += p.kept[why]
 		reasons = append(reasons, fmt.Sprintf("%d: %s", p.kept[why], why))
 	}
-	text += fmt.Sprintf(", %d kept (%s)", sum, strings.Join(reasons, "; "))
-	if p.newest != nil {
-		text += fmt.Sprintf("; runner receipt prove %d lists them", p.newest.Run)
-	}
-	return text
+	return fmt.Sprintf("%d kept (%s)", sum, strings.Join(reasons, "; "))
 }

@@ -35,12 +35,21 @@ func handsOver(j *jobs.Job) {
 // expires is a job that prunes by the receipts of nightly.
 func expires(edits ...func(*jobs.Prune)) func(*jobs.Job) {
 	return func(j *jobs.Job) {
-		p := &jobs.Prune{Of: []string{"nightly"}}
+		p := &jobs.Prune{Of: []string{"nightly"}, Jobs: copying("/copy/", "vault", "store")}
 		for _, edit := range edits {
 			edit(p)
 		}
 		j.Name, j.Receipts, j.Steps = "expire", true, []jobs.Step{{Prune: p}}
 	}
+}
+
+// copying is a job that copies /data/ to a folder of collections.
+func copying(to string, collections ...string) []*jobs.Job {
+	j := &jobs.Job{Name: "nightly"}
+	for _, at := range collections {
+		j.Steps = append(j.Steps, jobs.Step{Transfer: provable(to, at)})
+	}
+	return []*jobs.Job{j}
 }
 
 // provable is a copy of /data/ whose receipt proves something.
@@ -305,6 +314,72 @@ func TestPruneOfARunCountsNoReceiptOfAnother(t *testing.T) {
 	})
 }
 
+func TestPruneGoesByWhatTheJobCopiesNow(t *testing.T) {
+	item := func(from, to string) func(*transfer.Transfer) {
+		return func(doc *transfer.Transfer) { doc.Items = []transfer.Item{{SourcePath: from, DestinationPath: to}} }
+	}
+	estray := func(files int) string {
+		return fmt.Sprintf("0 files deleted, %d kept (%d: was copied to where its job does not copy it now)", files, files)
+	}
+	const stranger = "0 files deleted; receipts that do not count, because nightly copies between other paths now: 1"
+	tests := map[string]struct {
+		now  func(*transfer.Transfer) // what the job says when it prunes
+		left []string
+		says string
+	}{
+		"the same": {func(*transfer.Transfer) {}, nil, "2 files deleted"},
+		"another filter rule": {func(doc *transfer.Transfer) {
+			doc.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "a.txt"}}
+		}, nil, "2 files deleted"},
+		"another option":        {func(doc *transfer.Transfer) { doc.SyncLevel = new(transfer.SyncMtime) }, nil, "2 files deleted"},
+		"other days":            {item(`/data/{{ .Time | strftime "%Y" }}/`, `/copy/{{ .Time | strftime "%Y" }}/`), []string{"data/2026-11-20/a", "data/b"}, "2 kept (2: was"},
+		"any day":               {item("/data/{{ date .Time }}/", "/copy/{{ date .Time }}/"), []string{"data/b"}, "1 files deleted, 1 kept"},
+		"a wider folder":        {item("/", "/"), []string{"data/2026-11-20/a", "data/b"}, estray(2)},
+		"a part":                {item("/data/2026-11-20/", "/copy/2026-11-20/"), []string{"data/b"}, "1 files deleted, 1 kept"},
+		"another destination":   {item("/data/", "/new/"), []string{"data/2026-11-20/a", "data/b"}, stranger},
+		"another source":        {item("/new/", "/copy/"), []string{"data/2026-11-20/a", "data/b"}, stranger},
+		"a folder of that kind": {item("/data/", "/copy/data/"), []string{"data/2026-11-20/a", "data/b"}, estray(2)},
+		"another collection":    {func(doc *transfer.Transfer) { doc.DestinationEndpoint = globussim.CollectionID("store") }, []string{"data/2026-11-20/a", "data/b"}, stranger},
+		"another account":       {func(doc *transfer.Transfer) { doc.DestinationLocalUser = "ann" }, []string{"data/2026-11-20/a", "data/b"}, stranger},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.remove("data/a.txt")
+				b.sow("data/2026-11-20/a", "data/b")
+				p := b.process("one")
+				p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+				time.Sleep(time.Hour)
+				doc := provable("/copy/", "vault")
+				tt.now(doc)
+				r := p.wantRun(b.order(expires(func(p *jobs.Prune) { p.Jobs = []*jobs.Job{{Name: "nightly", Steps: jobs.Single(doc)}} })), ledger.Succeeded)
+				b.wantLeft(tt.left...)
+				contains(t, p.pruned(r.Run), tt.says)
+			})
+		})
+	}
+}
+
+func TestPruneOfARunThatGoesOnWithAnotherDestinationKeepsAllFiles(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt")
+		p := b.process("one")
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if is(r, "POST", deletePath) {
+				p.die()
+				return nil, errKilled
+			}
+			return nil, nil
+		}
+		_, _ = p.record(t.Context(), b.order(handsOver)) // it is killed
+		time.Sleep(time.Hour)
+		p = b.process("two")
+		r := p.wantRun(b.order(handsOver, func(j *jobs.Job) { j.Steps[0].Transfer.Items[0].DestinationPath = "/new/" }), ledger.Succeeded)
+		b.wantLeft("data/a.txt")
+		contains(t, p.pruned(r.Run), "receipts that do not count, because this job copies between other paths now: 1")
+	})
+}
+
 func TestPruneNeedsALedger(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		r := b.run(t.Context(), b.order(expires()))
@@ -450,12 +525,15 @@ func (b *bench) circle(p *process, collection string) engine.Order {
 	b.sow("data/a.txt", "data/b")
 	there, back := provable("/copy/", collection), provable("/data/", "lab")
 	back.SourceEndpoint, back.Items[0].SourcePath = globussim.CollectionID(collection), "/copy/"
+	var ways []*jobs.Job
 	for i, doc := range []*transfer.Transfer{there, back} {
 		doc.SyncLevel = new(transfer.SyncChecksum)
-		p.wantRun(b.order(accounted, named(fmt.Sprint("way-", i)), func(j *jobs.Job) { j.Steps = jobs.Single(doc) }), ledger.Succeeded)
+		o := b.order(accounted, named(fmt.Sprint("way-", i)), func(j *jobs.Job) { j.Steps = jobs.Single(doc) })
+		p.wantRun(o, ledger.Succeeded)
+		ways = append(ways, o.Job)
 		time.Sleep(time.Hour)
 	}
-	return b.order(expires(func(p *jobs.Prune) { p.Of = []string{"way-0", "way-1"} }))
+	return b.order(expires(func(p *jobs.Prune) { p.Of, p.Jobs = []string{"way-0", "way-1"}, ways }))
 }
 
 // wantSomewhere checks that the files of a circle are on some disk.

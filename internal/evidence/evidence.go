@@ -124,6 +124,9 @@ type Options struct {
 	// whose trees are looked at; receipts of other trees are left out. Nil looks at
 	// the trees of all receipts.
 	Trees []proof.Open
+	// About, unless nil, chooses receipts by their items: one counts if one of its
+	// items is chosen.
+	About func(from, to Place, item *proof.Item) bool
 	// Sample, unless nil, chooses by their paths the folders, whole and with a slash,
 	// and the single files that are looked at. It is asked more than once.
 	Sample func(path string) bool
@@ -138,6 +141,8 @@ type Evidence struct {
 	// Unread counts receipts that are left out because there are too many of the
 	// same trees. What only they prove counts as not proven.
 	Unread int
+	// Strangers counts receipts that are left out by [Options.About].
+	Strangers int
 
 	options Options
 	groups  []*group                  // by source, then by the first path
@@ -157,9 +162,13 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	e := &Evidence{options: o, tops: map[Place]map[string]bool{}}
 	byTrees := map[string]*group{}
 	for i, open := range slices.Concat(o.Trees, receipts) {
-		r, err := begin(open)
+		r, err := begin(open, o.About)
 		if err != nil {
 			return nil, err
+		}
+		if r.first != "" && !r.about {
+			e.Strangers++
+			continue
 		}
 		g := byTrees[r.trees]
 		if r.first == "" || g == nil && o.Trees != nil && i >= len(o.Trees) {

@@ -21,15 +21,16 @@ type receipt struct {
 	trees string   // the same for receipts of the same trees
 	first string   // the lowest path that it may be about; empty if it has no items
 	tops  []string // the folders that it is about, or from which it copied files
+	about bool     // one of its items is chosen
 }
 
 // begin reads the head and the items of a receipt.
-func begin(open proof.Open) (*receipt, error) {
+func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool) (*receipt, error) {
 	in, err := open()
 	if err != nil {
 		return nil, err
 	}
-	r := &receipt{head: &in.Receipt, open: open}
+	r := &receipt{head: &in.Receipt, open: open, about: about == nil}
 	sum := sha256.New()
 	text := json.NewEncoder(sum)
 	h := r.head
@@ -43,6 +44,7 @@ func begin(open proof.Open) (*receipt, error) {
 		if err := text.Encode(item); err != nil {
 			return nil, err
 		}
+		r.about = r.about || about(r.source(), r.destination(), item)
 		if low := lowest(item); r.first == "" || proof.ComparePaths(low, r.first) < 0 {
 			r.first = low
 		}
@@ -59,7 +61,7 @@ func begin(open proof.Open) (*receipt, error) {
 // TreesOf names the trees that a receipt is about: receipts of the same trees have
 // the same name.
 func TreesOf(open proof.Open) (string, error) {
-	r, err := begin(open)
+	r, err := begin(open, nil)
 	if err != nil {
 		return "", err
 	}
