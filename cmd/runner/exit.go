@@ -31,31 +31,24 @@ const (
 // statusOf is the exit status that a kind of error ends the process with. It is
 // the only place that knows, but for the signals.
 func statusOf(k fault.Kind) int {
-	switch k {
-	case "":
-		return 0
-	case fault.Usage:
-		return exitUsage
-	case fault.Credentials:
-		return exitCredentials
-	case fault.Temporary:
-		return exitTemporary
-	case fault.Unknown:
-		return exitUnknown
-	case fault.Refused:
-		return exitRefused
-	case fault.Guard:
-		return exitGuard
-	case fault.SkippedErrors, fault.Missing:
-		return exitIncomplete
-	case fault.TimedOut:
-		return exitTimedOut
-	case fault.NeedsHuman:
-		return exitNeedsHuman
-	case fault.Skipped:
-		return exitSkipped
+	status, special := map[fault.Kind]int{
+		"":                  0,
+		fault.Usage:         exitUsage,
+		fault.Credentials:   exitCredentials,
+		fault.Temporary:     exitTemporary,
+		fault.Unknown:       exitUnknown,
+		fault.Refused:       exitRefused,
+		fault.Guard:         exitGuard,
+		fault.SkippedErrors: exitIncomplete,
+		fault.Missing:       exitIncomplete,
+		fault.TimedOut:      exitTimedOut,
+		fault.NeedsHuman:    exitNeedsHuman,
+		fault.Skipped:       exitSkipped,
+	}[k]
+	if !special {
+		return exitFailed
 	}
-	return exitFailed
+	return status
 }
 
 // kindOf is the kind of error that a recorded run ended with; empty if it did
@@ -69,6 +62,14 @@ func kindOf(o ledger.Outcome) fault.Kind {
 
 // A usageError is a mistake on the command line or in the environment.
 type usageError struct{ error }
+
+// usage makes a usageError of err, unless that is nil.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return usageError{err}
+}
 
 func (e usageError) Unwrap() error { return e.error }
 

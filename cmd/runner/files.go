@@ -206,15 +206,9 @@ func (a *app) renameCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			from, err := absolute(on.Path, args[1])
-			if err != nil {
-				return err
-			}
-			to, err := absolute(on.Path, args[2])
-			if err != nil {
-				return err
-			}
-			if err := jobs.CheckRename(from, to); err != nil {
+			from, wrongFrom := jobs.Absolute(on.Path, args[1])
+			to, wrongTo := jobs.Absolute(on.Path, args[2])
+			if err := cmp.Or(wrongFrom, wrongTo, jobs.CheckRename(from, to)); err != nil {
 				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {

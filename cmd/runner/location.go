@@ -14,62 +14,46 @@ import (
 // parseUUID is [settings.UUID] for the command line.
 func parseUUID(what, s string) (string, error) {
 	id, err := settings.UUID(what, s)
-	if err != nil {
-		return "", usageError{err}
-	}
-	return id, nil
+	return id, usage(err)
 }
 
-// absolute is [jobs.Absolute] for the command line.
-func absolute(folder, path string) (string, error) {
-	path, err := jobs.Absolute(folder, path)
-	if err != nil {
-		return "", usageError{err}
-	}
-	return path, nil
-}
-
-// location reads <collection>[:<path>], where the collection is an id or a
-// short name of the jobs file. A relative path is below the folder that the
-// jobs file has for the collection.
-func (a *app) location(s string) (settings.Location, error) {
+// locate reads <collection>[:<path>], where the collection is an id or a short
+// name of the jobs file. A relative path is below the folder that the jobs file
+// has for the collection.
+func (a *app) locate(s string) (at settings.Location, folder string, err error) {
 	name, path, _ := strings.Cut(s, ":")
 	c, err := a.collection(name)
 	if err != nil {
 		if wrong := jobs.CheckForeign(s); wrong != nil {
 			err = usageError{fmt.Errorf("%w; want <collection>:<path>", wrong)}
 		}
-		return settings.Location{}, err
+		return at, "", err
 	}
-	l, err := settings.Locate(c.ID, c.Path, path)
-	if err != nil {
-		return l, usageError{err}
-	}
-	return l, nil
+	at, err = settings.Locate(c.ID, c.Path, path)
+	return at, c.Path, usage(err)
+}
+
+// location reads <collection>[:<path>].
+func (a *app) location(s string) (settings.Location, error) {
+	at, _, err := a.locate(s)
+	return at, err
 }
 
 // place reads <collection>:<path>.
 func (a *app) place(s string) (settings.Location, error) {
-	l, err := a.location(s)
-	if err != nil {
-		return l, err
+	at, _, err := a.locate(s)
+	if err == nil {
+		err = usage(at.WantPath(s))
 	}
-	if err := l.WantPath(s); err != nil {
-		return l, usageError{err}
-	}
-	return l, nil
+	return at, err
 }
 
 // folder is location for what may begin at the folder that the jobs file has
 // for the collection.
 func (a *app) folder(s string) (settings.Location, error) {
-	l, err := a.location(s)
-	if err != nil || l.Path != "" {
-		return l, err
-	}
-	name, _, _ := strings.Cut(s, ":")
-	c, err := a.collection(name)
-	return settings.Location{Collection: c.ID, Path: c.Path}, err
+	at, folder, err := a.locate(s)
+	at.Path = cmp.Or(at.Path, folder)
+	return at, err
 }
 
 // collection returns the collection with an id, or with a short name of the

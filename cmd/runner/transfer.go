@@ -239,10 +239,7 @@ func (f *transferFlags) fill(a *app, c *cobra.Command, args []string) error {
 		return usageError{errors.New("--include and --exclude are for folders: add --recursive")}
 	}
 	f.doc.Items = []transfer.Item{item}
-	if err := (&jobs.Step{Transfer: &f.doc}).Check(); err != nil {
-		return usageError{err}
-	}
-	return nil
+	return usage((&jobs.Step{Transfer: &f.doc}).Check())
 }
 
 // fillBatch reads the items from a file.
