@@ -89,6 +89,17 @@ func (a *app) authClient(rt http.RoundTripper) *auth.Client {
 	return auth.New(client(rt), auth.WithBaseURL(a.env.AuthURL()), auth.WithLogger(a.log))
 }
 
+// authAlone returns a client of Globus Auth for what needs no identity.
+func (a *app) authAlone() (*auth.Client, error) {
+	network, err := a.network()
+	if err != nil {
+		return nil, err
+	}
+	a.warnOfPlainText(a.env.AuthURL())
+	v := a.vigil()
+	return a.authClient(v.above(retry.New(v.below(network), a.retries(), a.log))), nil
+}
+
 // retries is the policy that the environment asks for.
 func (a *app) retries() retry.Policy {
 	return retry.Policy{Retries: cmp.Or(int(a.env.Retries), -1), AttemptTimeout: time.Duration(a.env.Timeout)} // -1: none

@@ -17,7 +17,6 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/login"
-	"github.com/globus-runner/globus-runner/retry"
 )
 
 const aboutLogin = `Log in as yourself, in a browser, and keep the tokens for the commands that
@@ -85,13 +84,10 @@ func (l *newLogin) run(ctx context.Context) error {
 	if err := l.check(ctx, store); err != nil {
 		return err
 	}
-	network, err := l.app.network()
+	client, err := l.app.authAlone()
 	if err != nil {
 		return err
 	}
-	l.app.warnOfPlainText(l.app.env.AuthURL())
-	v := l.app.vigil()
-	client := l.app.authClient(v.above(retry.New(v.below(network), l.app.retries(), l.app.log)))
 	tokens, err := l.authenticate(ctx, client)
 	if err != nil {
 		return err

@@ -13,7 +13,6 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/login"
-	"github.com/globus-runner/globus-runner/retry"
 )
 
 const takeBackTime = 10 * time.Second
@@ -47,12 +46,10 @@ func (a *app) logout(ctx context.Context, force bool) error {
 	if err != nil {
 		return usageError{fmt.Errorf("the stored login: %w", err)}
 	}
-	network, err := a.network()
+	client, err := a.authAlone()
 	if err != nil {
 		return err
 	}
-	v := a.vigil()
-	client := a.authClient(v.above(retry.New(v.below(network), a.retries(), a.log)))
 	var gone []logoutDocument
 	for _, l := range all {
 		err := revoke(ctx, client, l, nil)
