@@ -193,34 +193,35 @@ func (a *app) pruneReceipts(ctx context.Context, l *ledger.Ledger, history jobs.
 // again; one that did not succeed is.
 func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording, o engine.Order) (*engine.Result, error) {
 	res, err := e.Record(ctx, rec, o)
-	taken, ok := errors.AsType[*engine.Taken](err)
-	switch {
-	case res != nil:
-		return a.unrecorded(res, err), nil
-	case !ok:
+	if taken, ok := errors.AsType[*engine.Taken](err); ok {
+		switch r := taken.Run; {
+		case !r.State.Final():
+			return nil, statusError{fmt.Errorf("%w; run it again later", taken), exitTemporary}
+		case r.State == ledger.Succeeded || r.State == ledger.Skipped:
+			return earlier(r, taken.Error()), nil
+		}
+		if err := rec.Ledger.Retry(ctx, taken.Run.ID); err != nil {
+			return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
+		}
+		res, err = e.Record(ctx, rec, o)
+	}
+	if res == nil {
 		return nil, err
-	case !taken.Run.State.Final():
-		return nil, statusError{fmt.Errorf("%w; run it again later", taken), exitTemporary}
-	case taken.Run.State == ledger.Succeeded || taken.Run.State == ledger.Skipped:
-		r := taken.Run
-		res := &engine.Result{
-			Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: r.State, Attempt: r.Attempt, Adopted: true,
-			Started: r.Claimed, Finished: r.Finished, Note: taken.Error(),
-		}
-		if k := kindOf(r.Outcome); k != "" { // no second task would change that
-			res.Note = fmt.Sprintf("run %d of an earlier start: %s", r.ID, r.Message)
-			res.Err = &engine.Failure{Kind: k, Code: r.Code, Message: res.Note}
-		}
-		return res, nil
 	}
-	if err := rec.Ledger.Retry(ctx, taken.Run.ID); err != nil {
-		return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
+	return a.unrecorded(res, err), nil
+}
+
+// earlier is the result of a run that an earlier start has brought to its end.
+func earlier(r *ledger.Run, note string) *engine.Result {
+	res := &engine.Result{
+		Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: r.State, Attempt: r.Attempt, Adopted: true,
+		Started: r.Claimed, Finished: r.Finished, Note: note,
 	}
-	res, err = e.Record(ctx, rec, o)
-	if res != nil {
-		return a.unrecorded(res, err), nil
+	if k := kindOf(r.Outcome); k != "" { // no second task would change that
+		res.Note = fmt.Sprintf("run %d of an earlier start: %s", r.ID, r.Message)
+		res.Err = &engine.Failure{Kind: k, Code: r.Code, Message: res.Note}
 	}
-	return nil, err
+	return res
 }
 
 // unrecorded makes err, unless it is nil, part of a result that the ledger

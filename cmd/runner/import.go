@@ -150,17 +150,25 @@ func (a *app) importBatchCommand() *cobra.Command {
 	return c
 }
 
-// importFile imports a file, or the standard input, which messages call what.
+// importFile imports a file, or for - the standard input, which messages call
+// what.
 func (a *app) importFile(f *importing, name, what string, read func(io.Reader) (migrate.Result, error)) error {
-	if err := f.prepare(inputName(name, what)); err != nil {
+	if name != "-" {
+		what = name
+	}
+	if err := f.prepare(what); err != nil {
 		return err
 	}
-	r, err := a.openInput(name)
-	if err != nil {
-		return err
+	in := io.NopCloser(a.lists.stdin)
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return usageError{err}
+		}
+		in = file
 	}
-	defer r.Close() //nolint:errcheck // it was only read
-	result, err := read(r)
+	defer in.Close() //nolint:errcheck // it was only read
+	result, err := read(in)
 	if err != nil {
 		return usageError{err}
 	}
@@ -176,26 +184,6 @@ func (i *importing) beside(name string) string {
 		return rel
 	}
 	return name
-}
-
-// inputName is how a file is called in messages.
-func inputName(name, what string) string {
-	if name == "-" {
-		return what
-	}
-	return name
-}
-
-// openInput opens a file, or the standard input.
-func (a *app) openInput(name string) (io.ReadCloser, error) {
-	if name == "-" {
-		return io.NopCloser(a.lists.stdin), nil
-	}
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, usageError{err}
-	}
-	return f, nil
 }
 
 // An importDocument is the result of "runner import".

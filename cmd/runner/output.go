@@ -171,13 +171,15 @@ func record(w io.Writer, pairs ...string) {
 func tableOr(w io.Writer, nothing string, head []string, rows [][]string) {
 	if len(rows) == 0 {
 		fmt.Fprintln(w, nothing)
-		return
 	}
 	table(w, head, rows)
 }
 
-// table prints rows below a head.
+// table prints rows below a head, if there are any.
 func table(w io.Writer, head []string, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, strings.Join(head, "\t"))
 	for _, row := range rows {

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -50,14 +51,14 @@ type runDocument struct {
 
 // A submissionDocument is one attempt at a part of a run.
 type submissionDocument struct {
-	SubmissionID string    `json:"submission_id"`
-	TaskID       string    `json:"task_id,omitempty"`
-	URL          string    `json:"url,omitempty"` // the task's page
-	Status       string    `json:"status,omitempty"`
-	Label        string    `json:"label"`
-	Attempt      int       `json:"attempt"`
-	Created      time.Time `json:"created"`
-	Document     rawJSON   `json:"document"`
+	SubmissionID string          `json:"submission_id"`
+	TaskID       string          `json:"task_id,omitempty"`
+	URL          string          `json:"url,omitempty"` // the task's page
+	Status       string          `json:"status,omitempty"`
+	Label        string          `json:"label"`
+	Attempt      int             `json:"attempt"`
+	Created      time.Time       `json:"created"`
+	Document     json.RawMessage `json:"document"`
 }
 
 type eventDocument struct {
@@ -65,11 +66,6 @@ type eventDocument struct {
 	Kind string    `json:"kind"`
 	Text string    `json:"text"`
 }
-
-// rawJSON is JSON that is printed as it is.
-type rawJSON []byte
-
-func (r rawJSON) MarshalJSON() ([]byte, error) { return r, nil }
 
 func describeRun(r *ledger.Run) runDocument {
 	d := runDocument{
@@ -157,9 +153,7 @@ func (a *app) knownJob(ctx context.Context, l *ledger.Ledger, name string) error
 	}
 	known := slices.Collect(maps.Keys(latest))
 	if file, err := (jobsSource{env: a.env}).load(); err == nil { // what was run counts without a jobs file too
-		for _, j := range file.Jobs {
-			known = append(known, j.Name)
-		}
+		known = append(known, file.names()...)
 	}
 	if slices.Contains(known, name) {
 		return nil
@@ -248,9 +242,7 @@ func (d *runDocument) text(w io.Writer) {
 	for _, s := range d.Submissions {
 		rows = append(rows, []string{strconv.Itoa(s.Attempt), s.TaskID, s.Status, s.SubmissionID, s.Label})
 	}
-	if len(rows) > 0 {
-		table(w, []string{"ATTEMPT", "TASK", "STATUS", "SUBMISSION", "LABEL"}, rows)
-	}
+	table(w, []string{"ATTEMPT", "TASK", "STATUS", "SUBMISSION", "LABEL"}, rows)
 	rows = nil
 	for _, e := range d.Events {
 		rows = append(rows, []string{e.Time.Format(time.RFC3339), e.Kind, e.Text})

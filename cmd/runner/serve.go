@@ -112,12 +112,8 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.adopt(ctx, l, file.from); err != nil {
 		return err
 	}
-	if a.forPeople() {
-		block, err := a.describeStart(file, time.Now())
-		if err != nil {
-			return err
-		}
-		block.text(a.stderr)
+	if err := a.greet(file); err != nil {
+		return err
 	}
 	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), signing, engine.WithObserver(s))
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{

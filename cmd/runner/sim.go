@@ -246,8 +246,6 @@ func collectionOption(c *globussim.Collection, key, value string) error {
 			return fmt.Errorf("type %q is none of guest, mapped, mapped-ha, gcp, gcp-guest, server", value)
 		}
 		c.HighAssurance = value == "mapped-ha"
-	case "home":
-		c.Home = value
 	case "access":
 		switch value {
 		case "none":
@@ -268,20 +266,23 @@ func collectionOption(c *globussim.Collection, key, value string) error {
 			return fmt.Errorf("owner %q is not %s", value, somebody)
 		}
 		c.Owner = value
-	case "offline":
-		c.Offline = true
-	case "paused":
-		c.Paused = true
-	case "broken":
-		c.NonFunctional = true
-	case "mfa":
-		c.MFARequired = true
 	case "role":
 		c.Roles = append(c.Roles, globussim.Role{Role: value}) // of whom, own says
-	case "subscription":
-		c.SubscriptionID = value
-	case "policy":
-		c.SessionPolicy = value
+	default:
+		return simpleOption(c, key, value)
+	}
+	return nil
+}
+
+// simpleOption sets what is a text or a truth value.
+func simpleOption(c *globussim.Collection, key, value string) error {
+	texts := map[string]*string{"home": &c.Home, "subscription": &c.SubscriptionID, "policy": &c.SessionPolicy}
+	flags := map[string]*bool{"offline": &c.Offline, "paused": &c.Paused, "broken": &c.NonFunctional, "mfa": &c.MFARequired}
+	switch {
+	case texts[key] != nil:
+		*texts[key] = value
+	case flags[key] != nil:
+		*flags[key] = true
 	default:
 		return fmt.Errorf("unknown option %q", key)
 	}

@@ -43,9 +43,16 @@ func (a *app) describeStart(file *jobsFile, now time.Time) (*startUp, error) {
 	}, nil
 }
 
-// forPeople reports whether the log goes to somebody in front of a terminal.
-func (a *app) forPeople() bool {
-	return a.stderr.terminal && a.env.LogFormat != settings.LogJSON
+// greet describes a start of serve to somebody in front of a terminal.
+func (a *app) greet(file *jobsFile) error {
+	if !a.stderr.terminal || a.env.LogFormat == settings.LogJSON {
+		return nil
+	}
+	block, err := a.describeStart(file, time.Now())
+	if err == nil {
+		block.text(a.stderr)
+	}
+	return err
 }
 
 // text prints the block.
