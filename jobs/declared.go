@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
@@ -98,6 +99,9 @@ func (s *source) path(on *declared, n ast.Node, field, text string, offset int) 
 		s.problem(n, field, "%v", err)
 		return target{}, false
 	}
+	if each := s.eachOf(s.job); each != nil { // where it is, is known
+		text = itemPath().ReplaceAllString(text, each.Folder+"{{ .Item.Name }}")
+	}
 	p = target{home(text), home(sample)}
 	switch {
 	case text == "":
@@ -119,6 +123,9 @@ func (s *source) path(on *declared, n ast.Node, field, text string, offset int) 
 	}
 	return p, true
 }
+
+// itemPath is a path that begins with that of the item.
+var itemPath = pattern.Lazy(`^\{\{\s*\.Item\.Path\s*\}\}`)
 
 func among(words []string) string {
 	return strings.Join(words[:len(words)-1], ", ") + " and " + words[len(words)-1]

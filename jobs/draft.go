@@ -87,6 +87,7 @@ func (s *source) readJob(key, n ast.Node) {
 	maps.Copy(decoders, s.actions(d))
 	decoders["description"] = s.line(&j.Description)
 	decoders["after"] = s.line(&j.After)
+	decoders["for_each"] = s.skip                    // was read before all jobs
 	decoders["schedule"] = func(ast.Node, string) {} // wants the zone, which may come later
 	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }
 	delete(decoders, "mkdir") // alone it is not a job
@@ -96,7 +97,9 @@ func (s *source) readJob(key, n ast.Node) {
 	}
 	s.exactlyOne(n, d.field, "transfer", "delete", "prune", "audit", "steps")
 	s.schedule(d)
-	if d.wrong = len(s.problems) > before; d.wrong {
+	d.wrong = len(s.problems) > before
+	s.forItems(d)
+	if d.wrong = len(s.problems) > before || s.each[j.Name] != nil && s.each[j.Name].wrong; d.wrong {
 		return
 	}
 	if err := j.Check(); err != nil {

@@ -72,12 +72,14 @@ func Parse(getenv func(string) string, sources ...Source) (*File, error) {
 // parseAll does the work of [Parse], and returns the sources that could be read.
 func parseAll(getenv func(string) string, sources []Source) (*parser, []*source) {
 	p := &parser{
-		file:   &File{Collections: map[string]Collection{}},
-		getenv: getenv,
-		named:  map[string]*declared{},
-		drafts: map[string]*draft{},
-		zones:  map[string]*time.Location{},
-		rank:   map[string]int{},
+		file:    &File{Collections: map[string]Collection{}},
+		getenv:  getenv,
+		named:   map[string]*declared{},
+		drafts:  map[string]*draft{},
+		each:    map[string]*arrival{},
+		follows: map[string]string{},
+		zones:   map[string]*time.Location{},
+		rank:    map[string]int{},
 	}
 	var read []*source
 	for i, src := range sources {
@@ -87,6 +89,9 @@ func parseAll(getenv func(string) string, sources []Source) (*parser, []*source)
 			s.head(root)
 			read = append(read, s)
 		}
+	}
+	for _, s := range read {
+		s.arrivals()
 	}
 	for _, s := range read {
 		s.jobs()
@@ -114,6 +119,8 @@ type parser struct {
 	named     map[string]*declared // collections by name
 	drafts    map[string]*draft    // jobs by name
 	order     []*draft             // in the order of the text
+	each      map[string]*arrival  // by job
+	follows   map[string]string    // what a job comes after, by its name; empty for those that come after none
 	moves     []move
 	prunes    []pruning
 	audits    []auditing

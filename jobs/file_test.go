@@ -51,7 +51,7 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 	for i, j := range file.Jobs {
 		names[i] = j.Name
 	}
-	if diff := cmp.Diff([]string{"clean-up", "every-policy", "expire", "follow-up", "one-file", "weekly-audit"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"clean-up", "every-policy", "expire", "follow-up", "for-each-run", "one-file", "weekly-audit"}, names); diff != "" {
 		t.Fatalf("jobs by name (-want +got):\n%s", diff)
 	}
 	berlin, err := schedule.LoadZone("Europe/Berlin")
@@ -265,7 +265,7 @@ func TestExamplesAreGoodAndWithoutWarnings(t *testing.T) {
 			t.Errorf("%s: %v", name, w)
 		}
 		for _, j := range file.Jobs {
-			if _, err := j.Render("k", time.Now()); err != nil {
+			if _, err := j.Render("k", time.Now(), j.SampleItem()); err != nil {
 				t.Errorf("%s: %v", name, err)
 			}
 		}
@@ -314,7 +314,7 @@ func FuzzParse(f *testing.F) {
 			for name := range j.Env {
 				j.Env[name] = "sample"
 			}
-			steps, err := j.Render(jobs.ScheduledKey(time.Unix(0, 0)), time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC))
+			steps, err := j.Render(jobs.ScheduledKey(time.Unix(0, 0)), time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC), j.SampleItem())
 			if err != nil || len(steps) == 0 {
 				t.Errorf("render %s: %d steps, %v", j.Name, len(steps), err)
 			}

@@ -64,7 +64,7 @@ func FuzzDeletesWithoutProof(f *testing.F) {
 		var at [2]string
 		for i, s := range []int64{second, later} {
 			when := time.Unix(s%(1<<34), 0).UTC()
-			steps, err := file.Jobs[i].Render(jobs.ScheduledKey(when), when)
+			steps, err := file.Jobs[i].Render(jobs.ScheduledKey(when), when, file.Jobs[i].SampleItem())
 			if err != nil {
 				return
 			}

@@ -34,6 +34,12 @@ type Job struct {
 	// started by hand, or by the success of the job After.
 	Schedule *schedule.Schedule
 	After    string
+	// ForEach makes an occurrence for each item of a folder, instead of one for
+	// each instant of the schedule. Nil means the latter.
+	ForEach *ForEach
+	// Items is the ForEach whose items templates may name: that of this job, or of
+	// the one that it comes after, directly or not. Nil means that there is none.
+	Items *ForEach
 	// Zone is the zone in which templates see the scheduled instant. Nil
 	// means UTC.
 	Zone *time.Location
@@ -181,6 +187,9 @@ func (j *Job) Check() error {
 	setDefault(&j.Concurrency, Forbid)
 	setDefault(&j.Guard.MaxDelete, DefaultMaxDelete)
 	setDefault(&j.Guard.Look, defaultLook)
+	if j.ForEach != nil {
+		j.ForEach.setDefaults()
+	}
 	setDefault(&j.On.Stalled, Warn)
 	setDefault(&j.On.NeedsHuman, Warn)
 	setDefault(&j.On.Hopeless, Cancel)

@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -92,4 +93,59 @@ func ExampleLabel() {
 	// nightly 2026-11-21T02:00:00Z
 	// nightly 2026-11-21T02:00:00Z #2
 	// hand-over 2026-11-21T02:00:00Z s3
+}
+
+func TestItemKeys(t *testing.T) {
+	long := strings.Repeat("x", 48)
+	tests := map[string]struct {
+		name       string
+		generation int
+		want       jobs.Key
+	}{
+		"as it is":               {"run_7.raw", 1, "item:run_7.raw"},
+		"a second generation":    {"run_7", 2, "item:run_7@2"},
+		"a name with @":          {"run_7@2", 1, "item:run_7-2+"},
+		"a blank":                {"run 7", 3, "item:run-7+"},
+		"letters that keys lack": {"Größe", 1, "item:Gr--e+"},
+		"the longest":            {long, 999_999, jobs.Key("item:" + long + "@999999")},
+		"too long":               {long + "y", 1, jobs.Key("item:" + long[:38] + "+")},
+		"like a hashed one":      {"a+0123456789abcdef", 1, "item:a+0123456789abcdef+"},
+		"a generation too many":  {long, math.MaxInt, jobs.Key("item:" + long[:18] + "+")},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			got := jobs.ItemKey(tt.name, tt.generation)
+			if got != tt.want && (!strings.HasSuffix(string(tt.want), "+") || !strings.HasPrefix(string(got), string(tt.want))) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// FuzzItemKey wants keys that fit into labels, and no two names with the same.
+func FuzzItemKey(f *testing.F) {
+	hashed := strings.TrimPrefix(string(jobs.ItemKey("run 7", 1)), "item:")
+	for _, name := range []string{"run_7", "run 7", "run-7", hashed, hashed + "@2", "run_7@2", "", "\xff", "a\nb", strings.Repeat("x", 48), strings.Repeat("x", 49), strings.Repeat("ä", 300)} {
+		f.Add(name, "run_7", 1, 2)
+		f.Add(name, name, 2, 1<<62)
+	}
+	f.Fuzz(func(t *testing.T, a, b string, m, n int) {
+		keys := map[jobs.Key]string{}
+		for _, name := range []string{a, b} {
+			for _, generation := range []int{max(1, m), max(1, n)} {
+				key := jobs.ItemKey(name, generation)
+				if _, err := jobs.ParseKey(string(key)); err != nil {
+					t.Errorf("%q, %d: %v", name, generation, err)
+				}
+				if !key.IsItem() || !key.Due().IsZero() {
+					t.Errorf("%q is not told from the keys of other occurrences", key)
+				}
+				who := fmt.Sprintf("%q, %d", name, generation)
+				if other, ok := keys[key]; ok && other != who {
+					t.Errorf("%s and %s have the key %s", who, other, key)
+				}
+				keys[key] = who
+			}
+		}
+	})
 }

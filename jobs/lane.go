@@ -156,7 +156,8 @@ func (j *Job) occurrencesOf(n parse.Node) string {
 	if text, ok := n.(*parse.TextNode); ok {
 		return string(text.Text)
 	}
-	sample, err := renderText(n.String(), momentOf(j, sampleKey(), sampleTime()), j.Env)
+	item := j.SampleItem()
+	sample, err := renderText(n.String(), momentOf(j, sampleKey(), sampleTime(), item), scope{env: j.Env, item: item})
 	switch {
 	case !ofOccurrence(n) && err != nil:
 		return n.String() // the job cannot run

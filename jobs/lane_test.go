@@ -138,7 +138,7 @@ func TestWhatAJobRendersIsOnItsLanes(t *testing.T) {
 		SourcePath: `/out/{{ .Time | add "-1d" | strftime "%Y-%b-%d %H" }}/{{ .Key }}/`, DestinationPath: `/in/{{ .Job }}/{{ .Time }}/`,
 	}}})}
 	for at := range 40 {
-		steps, err := job.Render(jobs.ManualKey(), time.Date(2026, 1, 1, at, 0, 0, 0, time.UTC).AddDate(0, at, at))
+		steps, err := job.Render(jobs.ManualKey(), time.Date(2026, 1, 1, at, 0, 0, 0, time.UTC).AddDate(0, at, at), job.SampleItem())
 		if err != nil {
 			t.Fatal(err)
 		}

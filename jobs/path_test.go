@@ -195,11 +195,11 @@ func TestRenderChecksWhatTemplatesBecome(t *testing.T) {
 		t.Fatal(err)
 	}
 	at := time.Date(2026, 11, 21, 7, 7, 0, 0, time.UTC)
-	if _, err := f.Jobs[0].Render(jobs.ScheduledKey(at), at); err == nil || !strings.Contains(err.Error(), "item 2: the destination /07 is that of item 1 as well") {
+	if _, err := f.Jobs[0].Render(jobs.ScheduledKey(at), at, nil); err == nil || !strings.Contains(err.Error(), "item 2: the destination /07 is that of item 1 as well") {
 		t.Errorf("got %v", err)
 	}
 	at = at.Add(time.Minute)
-	if _, err := f.Jobs[0].Render(jobs.ScheduledKey(at), at); err != nil {
+	if _, err := f.Jobs[0].Render(jobs.ScheduledKey(at), at, nil); err != nil {
 		t.Error(err)
 	}
 }

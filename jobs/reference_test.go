@@ -29,7 +29,9 @@ var sections = []struct{ title, pointer, about string }{
 	{"collections.NAME", "$defs/collection", "In short the id alone: `lab: 0b6c8f2e-0000-4000-8000-000000000001`."},
 	{"history", "properties/history", ""},
 	{"defaults", "properties/defaults", "The policies of a job, and:"},
-	{"jobs.NAME", "$defs/job", "Exactly one of `transfer`, `delete`, `prune`, `audit` and `steps`; at most one of `schedule` and `after`."},
+	{"jobs.NAME", "$defs/job", "Exactly one of `transfer`, `delete`, `prune`, `audit` and `steps`; at most one of `schedule` and `after`; `for_each` only without `after`."},
+	{"for_each", "$defs/for_each", "See [when data are ready](arrival.md)."},
+	{"ready", "$defs/ready", "At least one of `unchanged_for`, `older_than` and `marker`."},
 	{"on", "$defs/job/properties/on", ""},
 	{"guard", "$defs/job/properties/guard", ""},
 	{"steps", "$defs/step", "Each step has exactly one of these keys."},
@@ -183,9 +185,12 @@ func typeOf(t *testing.T, p *ordered) string {
 		return map[string]string{
 			"id": "UUID", "location": "location",
 			"transfer": "mapping: [transfer](#transfer)", "delete": "mapping: [delete](#delete)", "prune": "mapping: [prune](#prune)", "audit": "mapping: [audit](#audit)", "mkdir": "mapping: [mkdir](#mkdir)",
+			"for_each": "mapping: [for_each](#for_each)", "ready": "mapping: [ready](#ready)",
 		}[name]
 	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "%"):
 		return "share, number or `none`"
+	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "array"):
+		return "text, list or mapping"
 	case p.values["anyOf"] != nil:
 		return "word or 0 to 3"
 	case p.text("type") == "array":

@@ -12,10 +12,12 @@ import (
 
 // Render returns the steps of one occurrence, with the templates in their paths
 // resolved. at is the instant that the occurrence is about: when it was due, or
-// when somebody started it. The steps are the caller's to change.
+// when somebody started it. item is what it is about, nil if that is not an item.
+// The steps are the caller's to change.
 //
-// A template knows .Job, .Time (at, in the job's zone) and .Key, and the
-// functions
+// A template knows .Job, .Time (at, in the job's zone), .Key, and of an item
+// .Item.Name, .Item.Path, .Item.Time, .Item.Size and .Item.<group> for each named
+// group of the match. It knows the functions
 //
 //	strftime "%Y/%m/%d"   the time as text, as in C
 //	date                  the same as strftime "%Y-%m-%d"
@@ -23,12 +25,13 @@ import (
 //	                      days of the calendar
 //	env "NAME"            a variable of Job.Env
 //
-// A variable that is not set is an error, and so is what [Step.Check] finds.
-func (j *Job) Render(key Key, at time.Time) ([]Step, error) {
+// A variable that is not set is an error, as is a group that matched nothing, and
+// what [Step.Check] finds.
+func (j *Job) Render(key Key, at time.Time, item *Item) ([]Step, error) {
 	if j.Literal {
 		return slices.Clone(j.Steps), nil
 	}
-	r := renderer{moment: momentOf(j, key, at), env: j.Env}
+	r := renderer{moment: momentOf(j, key, at, item), scope: scope{env: j.Env, item: item}}
 	steps := make([]Step, len(j.Steps))
 	for i := range j.Steps {
 		steps[i] = r.step(&j.Steps[i])
@@ -44,11 +47,11 @@ func (j *Job) Render(key Key, at time.Time) ([]Step, error) {
 
 // RenderLabels returns the labels of one occurrence, as [Job.Render] does with
 // the steps.
-func (j *Job) RenderLabels(key Key, at time.Time) (map[string]string, error) {
-	m := momentOf(j, key, at)
+func (j *Job) RenderLabels(key Key, at time.Time, item *Item) (map[string]string, error) {
+	m, in := momentOf(j, key, at, item), scope{env: j.Env, item: item}
 	labels := make(map[string]string, len(j.Labels))
 	for _, name := range slices.Sorted(maps.Keys(j.Labels)) {
-		text, err := renderText(j.Labels[name], m, j.Env)
+		text, err := renderText(j.Labels[name], m, in)
 		if err == nil {
 			err = transfer.CheckLabel(text)
 		}
@@ -63,7 +66,7 @@ func (j *Job) RenderLabels(key Key, at time.Time) (map[string]string, error) {
 // A renderer resolves the templates of one occurrence and keeps the first error.
 type renderer struct {
 	moment moment
-	env    map[string]string
+	scope  scope
 	err    error
 }
 
@@ -72,7 +75,7 @@ func (r *renderer) text(text string) string {
 	if !strings.Contains(text, "{{") || r.err != nil {
 		return text
 	}
-	rendered, err := renderText(text, r.moment, r.env)
+	rendered, err := renderText(text, r.moment, r.scope)
 	if err != nil {
 		r.err = fmt.Errorf("%s: %w", text, err)
 	}
@@ -117,15 +120,26 @@ type moment struct {
 	Job  string
 	Time instant
 	Key  Key
+	Item map[string]any // nil if there is none
 }
 
-func momentOf(j *Job, key Key, at time.Time) moment {
+func momentOf(j *Job, key Key, at time.Time, item *Item) moment {
 	zone := j.Zone
 	if zone == nil {
 		zone = time.UTC
 	}
-	return moment{Job: j.Name, Time: instant{at.In(zone)}, Key: key}
+	m := moment{Job: j.Name, Time: instant{at.In(zone)}, Key: key}
+	if item != nil {
+		m.Item = map[string]any{"Name": item.Name, "Path": item.Path, "Time": instant{item.Time.In(zone)}, "Size": item.Size}
+		for group, text := range item.Groups {
+			m.Item[group] = text
+		}
+	}
+	return m
 }
+
+// itemParts are what templates know of every item.
+func itemParts() []string { return []string{"Name", "Path", "Time", "Size"} }
 
 // An instant is a time that a template shows as RFC 3339.
 type instant struct{ time time.Time }

@@ -24,8 +24,10 @@ func sampleTime() time.Time { return time.Date(2026, 11, 21, 2, 0, 0, 0, time.UT
 
 func sampleKey() Key { return ScheduledKey(sampleTime()) }
 
-func sampleMoment(job string) moment {
-	return momentOf(&Job{Name: job}, sampleKey(), sampleTime())
+// A scope is what the templates of a job may name.
+type scope struct {
+	env  map[string]string
+	item *Item // nil if there is none
 }
 
 // sampleEnv has a value for each variable that templates may read.
@@ -45,9 +47,16 @@ func (s *source) sampleEnv() map[string]string {
 // sample executes a template that begins some characters after the beginning of
 // n, and reports what is wrong with it.
 func (s *source) sample(n ast.Node, field, text string, offset int) (string, bool) {
-	sampled, err := renderText(text, sampleMoment(s.job), s.sampleEnv())
+	in, each := scope{env: s.sampleEnv()}, s.eachOf(s.job)
+	if each != nil {
+		in.item = each.Sample()
+	}
+	sampled, err := renderText(text, momentOf(&Job{Name: s.job}, sampleKey(), sampleTime(), in.item), in)
 	if err == nil {
 		return sampled, true
+	}
+	if each != nil && each.wrong {
+		return "", false // there is a problem already, which may be the reason
 	}
 	fault, ok := errors.AsType[*templateError](err)
 	switch scalar, plain := n.(*ast.StringNode); {
@@ -105,18 +114,18 @@ func addTime(text string, i instant) (instant, error) {
 }
 
 // renderText executes a template that parses.
-func renderText(text string, m moment, env map[string]string) (string, error) {
+func renderText(text string, m moment, in scope) (string, error) {
 	if !strings.Contains(text, "{{") {
 		return text, nil
 	}
 	tree, err := parseTemplate(text)
 	if err == nil {
-		err = checkTemplate(tree, env)
+		err = in.checkTemplate(tree)
 	}
 	if err != nil {
 		return "", err
 	}
-	t, err := template.New("").Funcs(functions(env)).Option("missingkey=error").AddParseTree("", tree)
+	t, err := template.New("").Funcs(functions(in.env)).Option("missingkey=error").AddParseTree("", tree)
 	if err != nil {
 		return "", templateFault(err, 0)
 	}
@@ -155,15 +164,15 @@ func parseTemplate(text string) (*parse.Tree, error) {
 
 // possible is what a template may do. Loops and the functions of text/template
 // are left out, because a path needs none and some never end.
-const possible = "possible are .Job, .Time, .Key, and the functions strftime, date, add and env"
+const possible = "possible are .Job, .Time, .Key, with for_each .Item.Name, and the functions strftime, date, add and env"
 
 // checkTemplate reports what is not possible in a template.
-func checkTemplate(tree *parse.Tree, env map[string]string) error {
+func (in scope) checkTemplate(tree *parse.Tree) error {
 	for _, n := range tree.Root.Nodes {
 		switch n := n.(type) {
 		case *parse.TextNode:
 		case *parse.ActionNode:
-			if err := checkPipe(n.Pipe, env); err != nil {
+			if err := in.checkPipe(n.Pipe); err != nil {
 				return err
 			}
 		default:
@@ -173,18 +182,18 @@ func checkTemplate(tree *parse.Tree, env map[string]string) error {
 	return nil
 }
 
-func checkPipe(pipe *parse.PipeNode, env map[string]string) error {
+func (in scope) checkPipe(pipe *parse.PipeNode) error {
 	if len(pipe.Decl) > 0 {
 		return &templateError{int(pipe.Position()), "template: variables are not possible; " + possible}
 	}
 	for _, cmd := range pipe.Cmds {
 		for i, arg := range cmd.Args {
-			if err := checkArgument(arg, i, env); err != nil {
+			if err := in.checkArgument(arg, i); err != nil {
 				return err
 			}
 		}
 		if f, ok := cmd.Args[0].(*parse.IdentifierNode); ok && f.Ident == "env" {
-			if err := checkEnv(cmd, env); err != nil {
+			if err := in.checkEnv(cmd); err != nil {
 				return err
 			}
 		}
@@ -193,21 +202,23 @@ func checkPipe(pipe *parse.PipeNode, env map[string]string) error {
 }
 
 // checkArgument looks at the part i of a command.
-func checkArgument(arg parse.Node, i int, env map[string]string) error {
+func (in scope) checkArgument(arg parse.Node, i int) error {
 	offset := int(arg.Position())
 	switch arg := arg.(type) {
 	case *parse.StringNode:
 		return nil
 	case *parse.PipeNode:
-		return checkPipe(arg, env)
+		return in.checkPipe(arg)
 	case *parse.FieldNode:
 		switch {
+		case arg.Ident[0] == "Item":
+			return in.checkItem(arg)
 		case len(arg.Ident) > 1:
 			return &templateError{offset, fmt.Sprintf("template: %s has no parts, use strftime for those of a time", "."+arg.Ident[0])}
 		case slices.Contains([]string{"Job", "Time", "Key"}, arg.Ident[0]):
 			return nil
 		}
-		return &templateError{offset, fmt.Sprintf("template: there is no .%s%s", short(arg.Ident[0]), cmp.Or(spelling.Hint(arg.Ident[0], "Job", "Time", "Key"), "; "+possible))}
+		return &templateError{offset, fmt.Sprintf("template: there is no .%s%s", short(arg.Ident[0]), cmp.Or(spelling.Hint(arg.Ident[0], "Job", "Time", "Key", "Item"), "; "+possible))}
 	case *parse.IdentifierNode:
 		names := slices.Sorted(maps.Keys(functions(nil)))
 		if i == 0 && slices.Contains(names, arg.Ident) {
@@ -218,9 +229,31 @@ func checkArgument(arg parse.Node, i int, env map[string]string) error {
 	return &templateError{offset, fmt.Sprintf("template: %s is not possible; %s", short(arg.String()), possible)}
 }
 
+// checkItem looks at a part of an item.
+func (in scope) checkItem(arg *parse.FieldNode) error {
+	fault := func(format string, args ...any) error {
+		return &templateError{int(arg.Position()), "template: " + fmt.Sprintf(format, args...)}
+	}
+	if in.item == nil {
+		return fault("there is no .Item, because neither this job nor one that it comes after has for_each")
+	}
+	groups := slices.Sorted(maps.Keys(in.item.Groups))
+	all := append(itemParts(), groups...)
+	switch {
+	case len(arg.Ident) == 1:
+		return fault("write which part of .Item, such as .Item.Name")
+	case len(arg.Ident) > 2:
+		return fault(".Item.%s has no parts, use strftime for those of a time", arg.Ident[1])
+	case slices.Contains(all, arg.Ident[1]):
+		return nil
+	}
+	return fault("an item has no %s%s", short(arg.Ident[1]), cmp.Or(spelling.Hint(arg.Ident[1], all...), "; possible are "+among(all)+
+		", and the named groups of match: {pattern: …}"))
+}
+
 // checkEnv wants that a variable is named in the template itself, so that it is
 // known before the job starts.
-func checkEnv(cmd *parse.CommandNode, env map[string]string) error {
+func (in scope) checkEnv(cmd *parse.CommandNode) error {
 	offset := int(cmd.Position())
 	if len(cmd.Args) != 2 {
 		return &templateError{offset, `template: env wants the name of a variable in quotes, such as env "SITE"`}
@@ -229,9 +262,9 @@ func checkEnv(cmd *parse.CommandNode, env map[string]string) error {
 	if !ok {
 		return &templateError{offset, `template: env wants the name of a variable in quotes, such as env "SITE"`}
 	}
-	if _, ok := env[name.Text]; !ok {
+	if _, ok := in.env[name.Text]; !ok {
 		return &templateError{offset, fmt.Sprintf("template: the variable %s is not allowed%s", short(name.Text),
-			cmp.Or(spelling.Hint(name.Text, slices.Sorted(maps.Keys(env))...), "; add it to the file's env list"))}
+			cmp.Or(spelling.Hint(name.Text, slices.Sorted(maps.Keys(in.env))...), "; add it to the file's env list"))}
 	}
 	return nil
 }

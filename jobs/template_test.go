@@ -19,7 +19,7 @@ func renderPath(t *testing.T, path, zone string, at time.Time) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	steps, err := file.Jobs[0].Render(jobs.ScheduledKey(at), at)
+	steps, err := file.Jobs[0].Render(jobs.ScheduledKey(at), at, nil)
 	if err != nil {
 		return "", err
 	}
@@ -100,7 +100,7 @@ func TestRenderedPathsAreCheckedAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			job := firstJob(t, "version: 1\nenv: [SITE]\ncollections: {lab: "+labID+"}\njobs: {a: {delete: {collection: lab, paths: ['"+tt.path+"']}}}")
 			job.Env["SITE"] = tt.value
-			if steps, err := job.Render("k", time.Now()); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if steps, err := job.Render("k", time.Now(), nil); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, %v, want an error with %q", steps, err, tt.want)
 			}
 		})
@@ -117,14 +117,14 @@ func TestRenderLeavesTheJobAsItIs(t *testing.T) {
       - delete: {collection: lab, paths: ["/{{ .Job }}"], unproven: true}
 `
 	job := firstJob(t, text)
-	steps, err := job.Render("k", time.Unix(0, 0))
+	steps, err := job.Render("k", time.Unix(0, 0), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if steps[0].Mkdir.Path != "/a" || steps[1].Transfer.Items[0].SourcePath != "/a/" || steps[2].Delete.Items[0].Path != "/a" {
 		t.Errorf("got %+v", steps)
 	}
-	labels, err := job.RenderLabels("k", time.Unix(0, 0))
+	labels, err := job.RenderLabels("k", time.Unix(0, 0), nil)
 	if diff := cmp.Diff(map[string]string{"day": "1970-01-01"}, labels); diff != "" || err != nil {
 		t.Errorf("labels (-want +got), %v:\n%s", err, diff)
 	}

@@ -104,27 +104,38 @@ func mapping(n ast.Node) bool {
 // comes twice, is a problem.
 func (s *source) pairs(n ast.Node, field string) iter.Seq2[ast.Node, ast.Node] {
 	return func(yield func(key, value ast.Node) bool) {
-		var values []*ast.MappingValueNode
-		switch n := n.(type) {
-		case *ast.MappingNode:
-			values = n.Values
-		case *ast.MappingValueNode:
-			values = append(values, n)
-		default:
+		if !mapping(n) {
 			s.wrongType(n, field, "a mapping of keys and values")
 			return
 		}
-		first := make(map[string]ast.Node, len(values))
-		for _, pair := range values {
-			key := pair.Key.GetToken().Value
+		first := map[string]ast.Node{}
+		for at, value := range entries(n) {
+			key := at.GetToken().Value
 			if other, ok := first[key]; ok {
-				s.problem(pair.Key, join(field, key), "the key %q is in line %d already", key, other.GetToken().Position.Line)
+				s.problem(at, join(field, key), "the key %q is in line %d already", key, other.GetToken().Position.Line)
 				continue
 			}
-			first[key] = pair.Key
-			if !yield(pair.Key, pair.Value) {
+			first[key] = at
+			if !yield(at, value) {
 				return
 			}
+		}
+	}
+}
+
+// entries yields keys and values of a mapping as they are. What is not a mapping
+// has none.
+func entries(n ast.Node) iter.Seq2[ast.Node, ast.Node] {
+	return func(yield func(key, value ast.Node) bool) {
+		switch n := n.(type) {
+		case *ast.MappingNode:
+			for _, pair := range n.Values {
+				if !yield(pair.Key, pair.Value) {
+					return
+				}
+			}
+		case *ast.MappingValueNode:
+			yield(n.Key, n.Value)
 		}
 	}
 }
@@ -165,7 +176,7 @@ var otherNames = map[string]string{
 	"startingDeadlineSeconds": "starting_deadline", "retries": "backoff_limit", "concurrency": "concurrency_policy",
 	"depends_on": "after", "needs": "after", "batch": "manifest", "exclude": "filter_rules", "include": "filter_rules",
 	"delete": "delete_destination_extra", "preserve_mtime": "preserve_timestamp", "encrypt": "encrypt_data",
-	"uuid": "id", "name": "description", "path": "paths", "endpoint": "collection",
+	"foreach": "for_each", "forEach": "for_each", "items": "for_each", "watch": "for_each", "uuid": "id", "name": "description", "path": "paths", "endpoint": "collection",
 }
 
 // has reports whether a field was given.

@@ -108,7 +108,7 @@ func (a *app) manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 			if j.Schedule != nil {
 				at = j.Schedule.Next(now)
 			}
-			steps, err := j.Render(jobs.ScheduledKey(at), at)
+			steps, err := j.Render(jobs.ScheduledKey(at), at, j.SampleItem())
 			if err != nil {
 				return nil // the check of the paths tells why
 			}

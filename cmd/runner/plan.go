@@ -156,11 +156,11 @@ func planned(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, error)
 // newPlan renders the occurrence of j at an instant.
 func (a *app) newPlan(j *jobs.Job, at time.Time) (*plan, error) {
 	key := jobs.ScheduledKey(at)
-	steps, err := j.Render(key, at)
+	steps, err := j.Render(key, at, j.SampleItem())
 	if err != nil {
 		return nil, err
 	}
-	labels, err := j.RenderLabels(key, at)
+	labels, err := j.RenderLabels(key, at, j.SampleItem())
 	if err != nil {
 		return nil, err
 	}

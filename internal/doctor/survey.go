@@ -68,7 +68,7 @@ func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collec
 		if j.Schedule != nil {
 			at = j.Schedule.Next(now)
 		}
-		steps, err := j.Render(jobs.ScheduledKey(at), at)
+		steps, err := j.Render(jobs.ScheduledKey(at), at, j.SampleItem())
 		if err != nil {
 			finding := Bad(fault.Usage, err.Error(), "set what the template needs, see runner plan "+j.Name)
 			broken = append(broken, &Check{

@@ -76,7 +76,7 @@ func checkItems(t *testing.T, file []byte, text, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	steps, err := f.Jobs[0].Render(jobs.ManualKey(), now)
+	steps, err := f.Jobs[0].Render(jobs.ManualKey(), now, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
