@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"time"
 )
 
@@ -10,6 +11,8 @@ const (
 	// batchOfPrune is how many runs one transaction deletes, with all that
 	// belongs to them, so that nobody waits long for its end.
 	batchOfPrune = 100
+	// keepGone is how long an item is kept that its folder does not have any more.
+	keepGone = 120 * 24 * time.Hour
 	// pageOfJobs is how many names of jobs are read at once.
 	pageOfJobs = 200
 )
@@ -27,6 +30,9 @@ type Retention struct {
 // transactions, between which others can write; after an error the number is
 // right.
 func (l *Ledger) Prune(ctx context.Context, keep Retention) (int, error) {
+	if err := l.forgetItems(ctx); err != nil {
+		return 0, err
+	}
 	total, err := l.pruneAged(ctx, keep.Since)
 	if err != nil || keep.Runs <= 0 {
 		return total, err
@@ -101,9 +107,11 @@ func (l *Ledger) pruneJob(ctx context.Context, job string, newest int) (int, err
 func (l *Ledger) batches(ctx context.Context, query string, args ...any) (total int, err error) {
 	for {
 		n := 0
-		err := l.write(ctx, "prune runs", func(ctx context.Context, s session) (err error) {
-			n, err = s.exec(ctx, `DELETE FROM runs WHERE id IN (`+query+`)`, args...)
-			return err
+		err := l.write(ctx, "prune runs", func(ctx context.Context, s session) error {
+			return s.together(ctx, func() (err error) {
+				n, err = s.forget(ctx, query, args...)
+				return err
+			})
 		})
 		if err != nil {
 			return total, err
@@ -112,6 +120,44 @@ func (l *Ledger) batches(ctx context.Context, query string, args ...any) (total 
 			return total, nil
 		}
 	}
+}
+
+// forgetItems deletes the items that are gone for longer than Globus remembers
+// their tasks. Were one of the same name there earlier, a task of the old one would
+// be taken for its own.
+func (l *Ledger) forgetItems(ctx context.Context) error {
+	return l.write(ctx, "forget items that are gone", func(ctx context.Context, s session) error {
+		_, err := s.exec(ctx, `
+			DELETE FROM items WHERE gone > 0 AND gone < @now - $1
+				AND NOT EXISTS (SELECT 1 FROM runs WHERE runs.job = items.job AND runs.key = items.key)`, keepGone.Microseconds())
+		return err
+	})
+}
+
+// forget deletes the runs whose ids a query selects. What became of the items that
+// they were about is kept with these, since an item that is done must stay done.
+func (s session) forget(ctx context.Context, query string, args ...any) (int, error) {
+	ids := map[int64]int{}
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		var id int64
+		err := rows.Scan(&id)
+		ids[id] = 1
+		return err
+	}, query, args...)
+	if err != nil || len(ids) == 0 {
+		return 0, err
+	}
+	doc, err := json.Marshal(ids)
+	if err != nil {
+		return 0, err
+	}
+	const forgotten = `(SELECT CAST(key AS BIGINT) FROM json_each($1))`
+	if _, err := s.exec(ctx, `
+		UPDATE items SET state = runs.state, why = runs.message, since = runs.finished FROM runs
+		WHERE runs.id IN `+forgotten+` AND items.job = runs.job AND items.key = runs.key`, string(doc)); err != nil {
+		return 0, err
+	}
+	return s.exec(ctx, `DELETE FROM runs WHERE id IN `+forgotten, string(doc))
 }
 
 // jobsAfter returns the names of jobs that have runs, in their order, by one

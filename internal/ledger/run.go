@@ -123,6 +123,7 @@ const runByID = `SELECT ` + runColumns + ` FROM runs WHERE id = $1`
 type Claim struct {
 	Job, Key string
 	Due      time.Time     // zero if the occurrence has no instant
+	Item     bool          // the occurrence is about an item of the job
 	Holder   string        // names one process; none other uses it at the same time
 	Lease    time.Duration // how long the holder may be silent, see [Ledger.Renew]
 }
@@ -138,7 +139,9 @@ func (l *Ledger) Claim(ctx context.Context, c Claim) (run *Run, mine bool, err e
 	}
 	err = l.write(ctx, fmt.Sprintf("claim %s %s", c.Job, c.Key), func(ctx context.Context, s session) error {
 		var err error
-		run, mine, err = s.claim(ctx, c)
+		if run, mine, err = s.claim(ctx, c); err == nil && c.Item {
+			err = s.take(ctx, c.Job, c.Key)
+		}
 		return err
 	})
 	if err != nil {
@@ -198,6 +201,9 @@ func (l *Ledger) Renew(ctx context.Context, holder string, lease time.Duration) 
 func (l *Ledger) Release(ctx context.Context, holder string) error {
 	return l.write(ctx, "release leases", func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `UPDATE runs SET lease_until = 0 WHERE holder = $1 AND finished = 0`, holder)
+		if err == nil {
+			_, err = s.exec(ctx, `UPDATE watches SET lease_until = 0 WHERE holder = $1`, holder)
+		}
 		return err
 	})
 }

@@ -134,6 +134,31 @@ CREATE TABLE texts (
 ALTER TABLE submissions ADD COLUMN once BIGINT NOT NULL DEFAULT 0;
 `, `
 ALTER TABLE ledger ADD COLUMN origin TEXT NOT NULL DEFAULT '';
+`, `
+CREATE TABLE items (
+	job         TEXT   NOT NULL,
+	name        TEXT   NOT NULL,
+	key         TEXT   NOT NULL,
+	generation  BIGINT NOT NULL,
+	state       TEXT   NOT NULL,
+	why         TEXT   NOT NULL,
+	since       BIGINT NOT NULL,
+	gone        BIGINT NOT NULL,
+	size        BIGINT NOT NULL,
+	modified    BIGINT NOT NULL,
+	fingerprint TEXT   NOT NULL,
+	unchanged   BIGINT NOT NULL,
+	looked      BIGINT NOT NULL,
+	seen        BIGINT NOT NULL,
+	PRIMARY KEY (job, name)
+);
+CREATE UNIQUE INDEX items_by_key ON items (job, key);
+CREATE INDEX items_ready ON items (job, modified, name) WHERE state = 'ready';
+CREATE TABLE watches (
+	job         TEXT   NOT NULL PRIMARY KEY,
+	holder      TEXT   NOT NULL,
+	lease_until BIGINT NOT NULL
+);
 `}
 }
 

@@ -1,0 +1,218 @@
+package ledger
+
+import (
+	"context"
+	"database/sql"
+	"encoding/json"
+	"fmt"
+	"time"
+)
+
+// The states of an item that mean something to a ledger. All others are words of
+// the caller.
+const (
+	ItemReady = "ready" // its occurrence is to be done, see [Ledger.ReadyItems]
+	ItemTaken = "taken" // somebody has claimed its occurrence
+)
+
+// An Item is what is kept about an entry of a watched folder.
+type Item struct {
+	Job        string // that watches the folder
+	Name       string // in the folder
+	Key        string // of its occurrence
+	Generation int    // how many occurrences it has had, with this one
+
+	State string    // at the last look, [ItemTaken] once its occurrence is claimed; of an old run that was pruned, what became of it
+	Why   string    // the state in words
+	Since time.Time // when it came into that state
+	Gone  time.Time // since when the folder does not have it; zero if it is there
+
+	Size        int64     // bytes
+	Modified    time.Time // zero if that is not known
+	Fingerprint string    // of all that is below it; empty if it was not listed
+	Unchanged   time.Duration
+	Looked      time.Time // when it was listed last
+	Seen        time.Time // for the first time
+
+	// Run is that of Key, and RunState its state; 0 and "" if there is none.
+	// They are not the caller's to change.
+	Run      int64
+	RunState State
+}
+
+const (
+	itemColumns = `items.job, name, items.key, generation, items.state, why, since, gone, size, modified, fingerprint, unchanged, looked, seen,
+		COALESCE(runs.id, 0), COALESCE(runs.state, '')`
+	itemsWithRuns = `items LEFT JOIN runs ON runs.job = items.job AND runs.key = items.key`
+)
+
+// items returns what a statement selects, as [Item]s.
+func (s session) items(ctx context.Context, query string, args ...any) ([]Item, error) {
+	var all []Item
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		var i Item
+		var unchanged int64
+		err := rows.Scan(&i.Job, &i.Name, &i.Key, &i.Generation, &i.State, &i.Why, instant{&i.Since}, instant{&i.Gone},
+			&i.Size, instant{&i.Modified}, &i.Fingerprint, &unchanged, instant{&i.Looked}, instant{&i.Seen}, &i.Run, &i.RunState)
+		i.Unchanged = time.Duration(unchanged) * time.Microsecond
+		all = append(all, i)
+		return err
+	}, query, args...)
+	return all, err
+}
+
+// Items returns all items of a job, by name.
+func (l *Ledger) Items(ctx context.Context, job string) ([]Item, error) {
+	var all []Item
+	err := l.read(ctx, "read the items of job "+job, func(ctx context.Context, s session) (err error) {
+		all, err = s.items(ctx, `SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 ORDER BY name`, job)
+		return err
+	})
+	return all, err
+}
+
+// ItemByKey returns the item of a job whose occurrence has this key now. If there
+// is none, the error is ErrNone.
+func (l *Ledger) ItemByKey(ctx context.Context, job, key string) (*Item, error) {
+	var found *Item
+	err := l.read(ctx, fmt.Sprintf("read item %s of job %s", key, job), func(ctx context.Context, s session) error {
+		all, err := s.items(ctx, `SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 AND items.key = $2`, job, key)
+		if err != nil {
+			return err
+		}
+		if len(all) == 0 {
+			return ErrNone
+		}
+		found = &all[0]
+		return nil
+	})
+	return found, err
+}
+
+// An ItemOrder is the order in which ready items start.
+type ItemOrder string
+
+// The orders. Items of the same time come by name.
+const (
+	ItemsOldest ItemOrder = "modified, name"
+	ItemsNewest ItemOrder = "modified DESC, name"
+	ItemsByName ItemOrder = "name"
+)
+
+// ReadyItems returns items that are ready, and whose occurrence nobody has claimed
+// yet: the first ones in an order, so many that no more than most runs of the job
+// are unfinished.
+func (l *Ledger) ReadyItems(ctx context.Context, job string, order ItemOrder, most int) ([]Item, error) {
+	var ready []Item
+	err := l.read(ctx, "read the ready items of job "+job, func(ctx context.Context, s session) (err error) {
+		ready = nil
+		unfinished := 0
+		if err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&unfinished) },
+			`SELECT count(*) FROM runs WHERE job = $1 AND finished = 0`, job); err != nil || unfinished >= most {
+			return err
+		}
+		ready, err = s.items(ctx, `
+			SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 AND items.state = 'ready' AND gone = 0 AND runs.id IS NULL
+			ORDER BY `+string(order)+` LIMIT $2`, job, most-unfinished)
+		return err
+	})
+	return ready, err
+}
+
+// KeepItems writes items of a job down, all of them or none, as a look has found
+// them. An item of which the ledger has a later generation stays as it is, as does
+// one of the same generation that is taken.
+func (l *Ledger) KeepItems(ctx context.Context, job string, all []Item) error {
+	if len(all) == 0 {
+		return nil
+	}
+	type row struct {
+		Key         string `json:"key"`
+		Generation  int    `json:"generation"`
+		State       string `json:"state"`
+		Why         string `json:"why"`
+		Since       int64  `json:"since"`
+		Gone        int64  `json:"gone"`
+		Size        int64  `json:"size"`
+		Modified    int64  `json:"modified"`
+		Fingerprint string `json:"fingerprint"`
+		Unchanged   int64  `json:"unchanged"`
+		Looked      int64  `json:"looked"`
+		Seen        int64  `json:"seen"`
+	}
+	rows := make(map[string]row, len(all))
+	for _, i := range all {
+		rows[text(i.Name)] = row{
+			text(i.Key), i.Generation, text(i.State), text(i.Why), stamp(i.Since), stamp(i.Gone),
+			i.Size, stamp(i.Modified), text(i.Fingerprint), i.Unchanged.Microseconds(), stamp(i.Looked), stamp(i.Seen),
+		}
+	}
+	doc, err := json.Marshal(rows)
+	if err != nil {
+		return err
+	}
+	return l.write(ctx, "write the items of job "+job, func(ctx context.Context, s session) error {
+		_, err := s.exec(ctx, `
+			INSERT INTO items (job, name, key, generation, state, why, since, gone, size, modified, fingerprint, unchanged, looked, seen)
+			SELECT $2, key, value ->> 'key', CAST(value ->> 'generation' AS BIGINT), value ->> 'state', value ->> 'why',
+				CAST(value ->> 'since' AS BIGINT), CAST(value ->> 'gone' AS BIGINT),
+				CAST(value ->> 'size' AS BIGINT), CAST(value ->> 'modified' AS BIGINT), value ->> 'fingerprint',
+				CAST(value ->> 'unchanged' AS BIGINT), CAST(value ->> 'looked' AS BIGINT), CAST(value ->> 'seen' AS BIGINT)
+			FROM json_each($1) WHERE true ORDER BY key
+			ON CONFLICT (job, name) DO UPDATE SET key = excluded.key, generation = excluded.generation, state = excluded.state, why = excluded.why,
+				since = excluded.since, gone = excluded.gone, size = excluded.size, modified = excluded.modified,
+				fingerprint = excluded.fingerprint, unchanged = excluded.unchanged, looked = excluded.looked
+			WHERE items.generation < excluded.generation OR (items.generation = excluded.generation AND items.state <> 'taken')`,
+			string(doc), job)
+		return err
+	})
+}
+
+// SetGone notes that a job's folder does not have some items any more, or has them
+// again, whatever their states are.
+func (l *Ledger) SetGone(ctx context.Context, job string, names []string, gone bool) error {
+	if len(names) == 0 {
+		return nil
+	}
+	kept := make(map[string]int, len(names))
+	for _, name := range names {
+		kept[text(name)] = 1
+	}
+	doc, err := json.Marshal(kept)
+	if err != nil {
+		return err
+	}
+	change := `gone = 0 WHERE gone <> 0`
+	if gone {
+		change = `gone = @now WHERE gone = 0`
+	}
+	return l.write(ctx, "write which items of job "+job+" are gone", func(ctx context.Context, s session) error {
+		_, err := s.exec(ctx, `UPDATE items SET `+change+` AND job = $2 AND name IN (SELECT key FROM json_each($1))`, string(doc), job)
+		return err
+	})
+}
+
+// Watch reports whether the holder is the one that looks at the folder of a job,
+// for the length of a lease from now on: because nobody is, or because the holder
+// is it already. A lease of somebody else is believed for at most one from now.
+func (l *Ledger) Watch(ctx context.Context, job, holder string, lease time.Duration) (mine bool, err error) {
+	err = l.write(ctx, "watch for job "+job, func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, `
+			INSERT INTO watches (job, holder, lease_until) VALUES ($1, $2, @now + $3)
+			ON CONFLICT (job) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until
+			WHERE watches.holder = excluded.holder OR watches.lease_until <= @now`, job, holder, lease.Microseconds())
+		if mine = n > 0; mine || err != nil {
+			return err
+		}
+		_, err = s.exec(ctx, `UPDATE watches SET lease_until = @now + $2 WHERE job = $1 AND lease_until > @now + $2`, job, lease.Microseconds())
+		return err
+	})
+	return mine, err
+}
+
+// take notes that the occurrence of an item is claimed. What it spares is a look
+// at all items for those that are not: nothing depends on it.
+func (s session) take(ctx context.Context, job, key string) error {
+	_, err := s.exec(ctx, `UPDATE items SET state = 'taken', since = @now WHERE job = $1 AND key = $2 AND state = 'ready'`, job, key)
+	return err
+}

@@ -1,0 +1,229 @@
+package ledger_test
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+)
+
+// item is an item of the first generation that was modified some hours after due.
+func item(name, state string, hours int) ledger.Item {
+	return ledger.Item{
+		Job: "j", Name: name, Key: "item:" + name, Generation: 1, State: state, Why: "because", Since: due,
+		Size: 5, Modified: due.Add(time.Duration(hours) * time.Hour), Fingerprint: "f", Unchanged: time.Minute, Looked: due, Seen: due,
+	}
+}
+
+// names returns the names of items, in their order.
+func names(all []ledger.Item) string {
+	var list []string
+	for _, i := range all {
+		list = append(list, i.Name)
+	}
+	return strings.Join(list, " ")
+}
+
+func wantItems(t *testing.T, l *ledger.Ledger, want ...ledger.Item) {
+	t.Helper()
+	got, err := l.Items(t.Context(), "j")
+	ok(t, err)
+	ignore := cmpopts.IgnoreFields(ledger.Item{}, "Since")
+	if diff := cmp.Diff(want, got, ignore, cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("items (-want +got):\n%s", diff)
+	}
+}
+
+func TestItemsAreKept(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		wantItems(t, l)
+		a, odd := item("a", "waiting", 1), item("\" ü\n'%", "waiting", 2)
+		odd.Key, odd.Modified, odd.Gone = "item:odd", time.Time{}, due
+		other := item("a", "waiting", 3)
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{a, odd}))
+		ok(t, l.KeepItems(ctx, "another", []ledger.Item{other}))
+		wantItems(t, open(t, url), odd, a)
+
+		a.State, a.Unchanged, a.Gone, a.Size = "ready", time.Hour, due, 7
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{a}))
+		wantItems(t, l, odd, a)
+		found, err := l.ItemByKey(ctx, "j", "item:a")
+		ok(t, err)
+		if diff := cmp.Diff(a, *found); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if _, err := l.ItemByKey(ctx, "j", "item:b"); !errors.Is(err, ledger.ErrNone) {
+			t.Errorf("got %v, want ErrNone", err)
+		}
+	})
+}
+
+func TestReadyItemsComeInOrderAndAsManyAsMayBeAtWork(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		gone := item("gone", "ready", 0)
+		gone.Gone = due
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{item("c", "ready", 1), item("b", "ready", 2), item("a", "ready", 2), item("d", "ready", 3), item("w", "waiting", 0), gone}))
+		wants := func(order ledger.ItemOrder, most int, want string) {
+			t.Helper()
+			got, err := l.ReadyItems(ctx, "j", order, most)
+			ok(t, err)
+			if names(got) != want {
+				t.Errorf("%s, %d: got %s, want %s", order, most, names(got), want)
+			}
+		}
+		wants(ledger.ItemsOldest, 9, "c a b d")
+		wants(ledger.ItemsNewest, 9, "d a b c")
+		wants(ledger.ItemsByName, 3, "a b c")
+
+		run, mine, err := l.Claim(ctx, ledger.Claim{Job: "j", Key: "item:c", Item: true, Holder: "me", Lease: time.Hour})
+		ok(t, err)
+		if !mine {
+			t.Fatal("the item was not claimed")
+		}
+		claim(t, l, "j", "manual:x", "me", time.Hour)
+		wants(ledger.ItemsOldest, 9, "a b d")
+		wants(ledger.ItemsOldest, 3, "a")
+		wants(ledger.ItemsOldest, 2, "")
+		ok(t, l.Finish(ctx, run.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
+		wants(ledger.ItemsOldest, 3, "a b")
+	})
+}
+
+func TestAnItemThatIsTakenStaysAsItIs(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		a := item("a", "ready", 1)
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{a}))
+		run, _, err := l.Claim(ctx, ledger.Claim{Job: "j", Key: "item:a", Item: true, Holder: "me", Lease: time.Hour})
+		ok(t, err)
+		late := a
+		late.State, late.Fingerprint = "waiting", "other"
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{late}))
+		a.State, a.Run, a.RunState = ledger.ItemTaken, run.ID, ledger.Claimed
+		wantItems(t, l, a)
+
+		again := late
+		again.Key, again.Generation = "item:a@2", 2
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{again}))
+		wantItems(t, l, again)
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{late})) // of a look that began before that
+		wantItems(t, l, again)
+	})
+}
+
+func TestItemsThatAreGoneAreNoted(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{item("a", "ready", 1), item("b", "ready", 1)}))
+		ok(t, l.SetGone(ctx, "j", []string{"a", "nobody"}, true))
+		a, err := l.ItemByKey(ctx, "j", "item:a")
+		ok(t, err)
+		if age := time.Since(a.Gone); age < 0 || age > time.Minute {
+			t.Errorf("gone since %v", a.Gone)
+		}
+		if got, err := l.ReadyItems(ctx, "j", ledger.ItemsByName, 9); err != nil || names(got) != "b" {
+			t.Errorf("got %s, %v, want b", names(got), err)
+		}
+		ok(t, l.SetGone(ctx, "j", []string{"a", "b"}, false))
+		wantItems(t, l, item("a", "ready", 1), item("b", "ready", 1))
+	})
+}
+
+func TestWhatBecameOfAnItemOutlivesItsRun(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		var all []ledger.Item
+		for i := range 150 { // more than a batch
+			all = append(all, item(fmt.Sprintf("i%03d", i), "ready", 1))
+		}
+		ok(t, l.KeepItems(ctx, "j", all))
+		for i := range all {
+			run, _, err := l.Claim(ctx, ledger.Claim{Job: "j", Key: all[i].Key, Item: true, Holder: "me", Lease: time.Hour})
+			ok(t, err)
+			all[i].State, all[i].Why = "succeeded", ""
+			if i == 3 {
+				all[i].State, all[i].Why = "failed", "no such file"
+			}
+			ok(t, l.Finish(ctx, run.ID, "me", ledger.Outcome{State: ledger.State(all[i].State), Message: all[i].Why}))
+		}
+		last := &all[len(all)-1] // the newest run stays
+		last.State, last.Why, last.RunState = ledger.ItemTaken, "because", ledger.Succeeded
+		n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(time.Hour)})
+		if err != nil || n != len(all)-1 {
+			t.Fatalf("pruned %d, %v, want %d", n, err, len(all)-1)
+		}
+		got, err := l.ItemByKey(ctx, "j", last.Key)
+		ok(t, err)
+		last.Run = got.Run
+		wantItems(t, l, all...)
+		if ready, err := l.ReadyItems(ctx, "j", ledger.ItemsByName, 9); err != nil || len(ready) > 0 {
+			t.Errorf("%s are ready again, %v", names(ready), err)
+		}
+	})
+}
+
+func TestItemsThatAreLongGoneAreForgotten(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		now := time.Now().UTC().Truncate(time.Second)
+		short, long, open := item("short", "waiting", 1), item("long", "waiting", 1), item("open", "ready", 1)
+		short.Gone, long.Gone = now.AddDate(0, 0, -110), now.AddDate(0, 0, -130)
+		open.Gone = long.Gone
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{short, long, open}))
+		run := claim(t, l, "j", open.Key, "me", time.Hour)
+		open.Run, open.RunState = run.ID, ledger.Claimed
+		_, err := l.Prune(ctx, ledger.Retention{})
+		ok(t, err)
+		wantItems(t, l, open, short)
+	})
+}
+
+func TestOneHolderWatches(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		watch := func(job, holder string, lease time.Duration) bool {
+			t.Helper()
+			mine, err := l.Watch(ctx, job, holder, lease)
+			ok(t, err)
+			return mine
+		}
+		var mine [8]bool
+		var wg sync.WaitGroup
+		for i := range mine {
+			wg.Go(func() { mine[i] = watch("j", fmt.Sprint("holder ", i), time.Hour) })
+		}
+		wg.Wait()
+		who := ""
+		for i, is := range mine {
+			switch {
+			case is && who != "":
+				t.Errorf("%s and holder %d watch", who, i)
+			case is:
+				who = fmt.Sprint("holder ", i)
+			}
+		}
+		if who == "" {
+			t.Fatal("nobody watches")
+		}
+		if watch("j", "late", time.Hour) || !watch("j", who, time.Hour) || !watch("other", "late", time.Hour) {
+			t.Error("the watch is not that of one holder for each job")
+		}
+		ok(t, l.Release(ctx, who))
+		if !watch("j", "late", 24*time.Hour) {
+			t.Error("a watch that was given back is not free")
+		}
+		// The lease of a clock that was ahead is believed for one lease.
+		if watch("j", "next", time.Microsecond) || !watch("j", "next", time.Microsecond) {
+			t.Error("the watch is not free after a lease")
+		}
+	})
+}
