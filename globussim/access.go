@@ -9,7 +9,7 @@ import (
 
 // accessRoutes adds what the administrators of a collection call. They can
 // look; that anything changes is not simulated.
-func (sv *service) accessRoutes(mux *http.ServeMux) {
+func (sv *service) accessRoutes(mux *router) {
 	for pattern, h := range map[string]handler{
 		"GET /v0.10/endpoint/{id}/access_list":   sv.accessList,
 		"GET /v0.10/endpoint/{id}/access/{rule}": sv.getAccessRule,

@@ -81,7 +81,7 @@ func newAuthority(cfg Config) *authority {
 	return a
 }
 
-func (a *authority) routes(mux *http.ServeMux) {
+func (a *authority) routes(mux *router) {
 	mux.HandleFunc("GET /v2/oauth2/authorize", a.serveAuthorize)
 	mux.HandleFunc("POST /v2/oauth2/authorize", a.serveDecision)
 	mux.HandleFunc("GET "+codePage, a.serveCode)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -51,9 +52,12 @@ func (s *Server) RevokeTokens(clients ...string) int {
 }
 
 // control adds the routes of the control path, but those about tasks.
-func (s *Server) control(mux *http.ServeMux) {
+func (s *Server) control(mux *router) {
 	mux.HandleFunc("GET /_sim/state", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, s.State())
+	})
+	mux.HandleFunc("GET /_sim/routes", func(w http.ResponseWriter, _ *http.Request) {
+		writeJSON(w, http.StatusOK, map[string]any{"routes": s.services()})
 	})
 	mux.HandleFunc("GET /_sim/faults", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, map[string]any{"faults": faultDocuments(s.Faults())})
@@ -89,6 +93,20 @@ func (s *Server) control(mux *http.ServeMux) {
 		}
 		w.WriteHeader(http.StatusNoContent)
 	})
+}
+
+// services lists the routes of all services, such as "GET /v0.10/task/{id}".
+func (s *Server) services() []string {
+	var routes []string
+	for _, mux := range []*router{&s.authRoutes, &s.transferRoutes, &s.timerRoutes} {
+		for _, pattern := range mux.patterns {
+			if strings.Contains(pattern, " ") { // the others are refusals
+				routes = append(routes, pattern)
+			}
+		}
+	}
+	slices.Sort(routes)
+	return routes
 }
 
 func (s *Server) orderTokens(end func(clients ...string) int) http.HandlerFunc {

@@ -218,7 +218,7 @@ func (sv *service) state() []TaskState {
 }
 
 // controlRoutes adds what changes tasks and collections from outside.
-func (sv *service) controlRoutes(mux *http.ServeMux) {
+func (sv *service) controlRoutes(mux *router) {
 	control := func(h handler) http.HandlerFunc {
 		return func(w http.ResponseWriter, r *http.Request) {
 			status, doc, e := h(&request{Request: r, query: r.URL.Query()})

@@ -172,7 +172,7 @@ func (r *fileRunner) close() {
 }
 
 // fileRoutes adds the file plans to the control path.
-func (s *Server) fileRoutes(mux *http.ServeMux) {
+func (s *Server) fileRoutes(mux *router) {
 	mux.HandleFunc("GET /_sim/files", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, http.StatusOK, s.FileState())
 	})

@@ -17,7 +17,6 @@ import (
 	"log/slog"
 	"net/http"
 	"path"
-	"strings"
 	"sync"
 	"time"
 )
@@ -43,7 +42,7 @@ type Server struct {
 	journal  journal
 	meter    meter
 
-	authRoutes, transferRoutes, timerRoutes, controlRoutes *http.ServeMux
+	authRoutes, transferRoutes, timerRoutes, controlRoutes router
 
 	closing sync.Once
 }
@@ -60,26 +59,22 @@ func New(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		cfg:            cfg,
-		log:            cfg.Log,
-		guard:          guard{hosts: cfg.Hosts},
-		auth:           newAuthority(cfg),
-		meter:          meter{rate: cfg.RequestRate},
-		authRoutes:     http.NewServeMux(),
-		transferRoutes: http.NewServeMux(),
-		timerRoutes:    http.NewServeMux(),
-		controlRoutes:  http.NewServeMux(),
+		cfg:   cfg,
+		log:   cfg.Log,
+		guard: guard{hosts: cfg.Hosts},
+		auth:  newAuthority(cfg),
+		meter: meter{rate: cfg.RequestRate},
 	}
 	if s.transfer, err = newService(s, cfg); err != nil {
 		return nil, err
 	}
-	s.auth.routes(s.authRoutes)
-	s.transfer.routes(s.transferRoutes)
+	s.auth.routes(&s.authRoutes)
+	s.transfer.routes(&s.transferRoutes)
 	s.timers.server = s
-	s.timers.routes(s.timerRoutes)
-	s.control(s.controlRoutes)
-	s.transfer.controlRoutes(s.controlRoutes)
-	s.fileRoutes(s.controlRoutes)
+	s.timers.routes(&s.timerRoutes)
+	s.control(&s.controlRoutes)
+	s.transfer.controlRoutes(&s.controlRoutes)
+	s.fileRoutes(&s.controlRoutes)
 	return s, nil
 }
 
@@ -99,8 +94,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, r, isAuth(r), e)
 		return
 	}
-	if strings.HasPrefix(r.URL.Path, controlPrefix) {
-		s.dispatch(s.controlRoutes, w, r)
+	if isControl(r) {
+		s.dispatch(&s.controlRoutes, w, r)
 		return
 	}
 	if r.Method == http.MethodOptions {
@@ -124,23 +119,23 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // routesOf returns the routes of the service that owns the request's path.
-func (s *Server) routesOf(r *http.Request) *http.ServeMux {
+func (s *Server) routesOf(r *http.Request) *router {
 	switch {
 	case isAuth(r):
-		return s.authRoutes
+		return &s.authRoutes
 	case isTimers(r):
-		return s.timerRoutes
+		return &s.timerRoutes
 	}
-	return s.transferRoutes
+	return &s.transferRoutes
 }
 
 // dispatch hands the request to its route. What has no route, or not for this
 // method, is answered here, so that a ServeMux never answers in plain text and
 // never redirects: clients repeat a redirected POST as a GET.
-func (s *Server) dispatch(mux *http.ServeMux, w http.ResponseWriter, r *http.Request) {
+func (s *Server) dispatch(mux *router, w http.ResponseWriter, r *http.Request) {
 	auth := isAuth(r)
 	limit := int64(maxAuthBody)
-	if mux == s.transferRoutes {
+	if mux == &s.transferRoutes {
 		limit = maxTransferBody
 		w.Header().Set("X-Transfer-API-Version", transferVersion)
 		if e := s.metered(w, r); e != nil {
@@ -175,7 +170,7 @@ func (s *Server) dispatch(mux *http.ServeMux, w http.ResponseWriter, r *http.Req
 
 // route returns the pattern that the request matches, such as
 // "GET /v0.10/task_list", or "unknown".
-func route(mux *http.ServeMux, r *http.Request) string {
+func route(mux *router, r *http.Request) string {
 	if canonical(r) {
 		if _, pattern := mux.Handler(r); pattern != "" {
 			return pattern

@@ -10,7 +10,7 @@ import (
 // managerRoutes adds the view that a collection's managers have of it and of
 // everybody's tasks on it. A collection's owner is its only manager; to cancel
 // and to pause tasks this way is not simulated.
-func (sv *service) managerRoutes(mux *http.ServeMux) {
+func (sv *service) managerRoutes(mux *router) {
 	for pattern, h := range map[string]handler{
 		"monitored_endpoints":                sv.monitoredEndpoints,
 		"endpoint/{id}":                      sv.managedEndpoint,

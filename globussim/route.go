@@ -11,6 +11,28 @@ const (
 	controlPrefix   = "/_sim/"
 )
 
+// A router is a ServeMux that knows which routes it has. The zero value has
+// none.
+type router struct {
+	http.ServeMux
+	patterns []string
+}
+
+// HandleFunc adds a route.
+func (mux *router) HandleFunc(pattern string, h http.HandlerFunc) {
+	mux.patterns = append(mux.patterns, pattern)
+	mux.ServeMux.HandleFunc(pattern, h)
+}
+
+// isControl reports whether the request is for the control path, also behind an
+// address that ends in a slash. It is then changed to the one form.
+func isControl(r *http.Request) bool {
+	if strings.HasPrefix(r.URL.Path, "/"+controlPrefix) {
+		r.URL.Path, r.URL.RawPath = r.URL.Path[1:], strings.TrimPrefix(r.URL.RawPath, "/")
+	}
+	return strings.HasPrefix(r.URL.Path, controlPrefix)
+}
+
 // isAuth reports whether the request's path is one of Globus Auth. Anything
 // else, known or not, is answered as Transfer does.
 func isAuth(r *http.Request) bool {

@@ -97,7 +97,7 @@ func (sv *service) close() {
 }
 
 // routes adds the Transfer API to mux.
-func (sv *service) routes(mux *http.ServeMux) {
+func (sv *service) routes(mux *router) {
 	for pattern, h := range map[string]handler{
 		"GET /v0.10/submission_id": sv.newSubmissionID,
 		"POST /v0.10/transfer":     sv.submitTransfer,

@@ -43,7 +43,7 @@ func isTimers(r *http.Request) bool {
 }
 
 // routes adds the Timers API to mux.
-func (ts *timers) routes(mux *http.ServeMux) {
+func (ts *timers) routes(mux *router) {
 	for pattern, h := range map[string]timerHandler{
 		"POST /v2/timer":         ts.create,
 		"GET /jobs/{$}":          ts.list,
