@@ -163,7 +163,7 @@ func (d *demonstration) simulate(ctx context.Context, dir, lab, vault string) (s
 			d.app.log.Error("the simulator has ended", "err", err)
 		}
 	})
-	d.tell("A simulated Globus has the collections lab and vault, at %s/.", d.sim.url())
+	d.tell("A simulated Globus has the collections lab and vault, at %s.", d.sim.url())
 	d.inside = &app{
 		lists: d.app.lists, stdout: d.app.stdout, stderr: d.app.stderr, out: d.app.out, log: log, level: d.app.level,
 		env: settings.Read([]string{

@@ -141,7 +141,9 @@ func newSimulation(ctx context.Context, listen string, cfg globussim.Config) (*s
 	return &simulation{sim, l}, nil
 }
 
-func (s *simulation) url() string { return "http://" + s.listener.Addr().String() }
+// url is the address of all services. It ends in a slash, as the addresses of the
+// real ones do in official clients, some of which put a path right behind it.
+func (s *simulation) url() string { return "http://" + s.listener.Addr().String() + "/" }
 
 // serve answers until ctx ends.
 func (s *simulation) serve(ctx context.Context) error {
