@@ -72,7 +72,7 @@ func (p *parser) checkDeletes() {
 		d := &p.deletions[i]
 		var nearest *move
 		for _, m := range sources[d.at.collection] {
-			if d.at.meets(&m.reads) && (nearest == nil || d.distance(m) < d.distance(nearest)) {
+			if d.mayMeet(m, &m.reads) && (nearest == nil || d.distance(m) < d.distance(nearest)) {
 				nearest = m
 			}
 		}
@@ -81,7 +81,7 @@ func (p *parser) checkDeletes() {
 			continue
 		}
 		for _, c := range copies[d.at.collection] {
-			if d.at.meets(&c.move.writes) {
+			if d.mayMeet(c.move, &c.move.writes) {
 				p.refuseCopies(d, &c)
 				break
 			}
@@ -107,21 +107,32 @@ func (p *parser) prunedTo() map[string][]remainder {
 	return copies
 }
 
+// mayMeet reports whether the delete may meet an end of a transfer. Lines of a
+// manifest may name any path of the collection.
+func (d *deletion) mayMeet(m *move, end *reach) bool { return m.listed || d.at.meets(end) }
+
 // distance is small for the transfer that the delete most likely is about.
 func (d *deletion) distance(m *move) int {
+	near := 0
+	if !d.at.meets(&m.reads) {
+		near = 3 // only a line of a manifest may say so
+	}
 	switch m.job {
 	case d.draft.Name:
-		return 0
+		return near
 	case d.draft.After:
-		return 1
+		return near + 1
 	}
-	return 2
+	return near + 2
 }
 
 // refuse reports a delete where m copies from, and says what would be right.
 func (p *parser) refuse(d *deletion, m *move) {
 	verb, why, rewrite := d.verb(&m.reads), "", ""
-	if d.at.home != m.reads.home {
+	switch {
+	case !d.at.meets(&m.reads):
+		verb, why = "may", ", since lines of its manifest may be anywhere"
+	case d.at.home != m.reads.home:
 		why, rewrite = ", since ~/ may be anywhere", "both paths with or without ~/, or "
 	}
 	owner, instead, prune := "the job "+m.job, fmt.Sprintf("prune: {of: [%s]}", m.job), &Prune{Of: []string{m.job}}
@@ -137,8 +148,12 @@ func (p *parser) refuse(d *deletion, m *move) {
 
 // refuseCopies reports a delete of copies of what a prune deletes.
 func (p *parser) refuseCopies(d *deletion, c *remainder) {
-	p.refused(d, &Prune{Of: []string{c.move.job}}, "this %s delete copies at %s, which may be the only ones: the prune of the job %s deletes what they were made of; "+
-		"leave out one of the two, or write unproven: true if nobody needs the copies", d.verb(&c.move.writes), short(c.move.writes.text), c.prune.draft.Name)
+	verb, why := d.verb(&c.move.writes), ""
+	if !d.at.meets(&c.move.writes) {
+		verb, why = "may", ", or where else its manifest says"
+	}
+	p.refused(d, &Prune{Of: []string{c.move.job}}, "this %s delete copies at %s%s, which may be the only ones: the prune of the job %s deletes what they were made of; "+
+		"leave out one of the two, or write unproven: true if nobody needs the copies", verb, short(c.move.writes.text), why, c.prune.draft.Name)
 }
 
 // refused reports a delete.

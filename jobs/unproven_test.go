@@ -111,6 +111,18 @@ func TestTheRefusalOfADeleteNamesThePrune(t *testing.T) {
 				`  c: {delete: {collection: lab, paths: [/runs/7]}}`,
 			`jobs.yaml:7:41: jobs.c.delete.paths[0]: this would delete what the job a copies from /runs/` + rest + `prune: {of: [a]}` + end,
 		},
+		"what a line of a manifest may name": {
+			`  a: {transfer: {source: "lab:/runs/", destination: "vault:/x/", manifest: runs.txt}}` + "\n" +
+				`  c: {delete: {collection: lab, paths: [/old/]}}`,
+			`jobs.yaml:7:41: jobs.c.delete.paths[0]: this may delete what the job a copies from /runs/, since lines of its manifest may be anywhere` + rest +
+				`prune: {of: [a]}` + end,
+		},
+		"what is copied, and what a line of a manifest may name": {
+			`  a: {transfer: {source: "lab:/runs/", destination: "vault:/x/", manifest: runs.txt}}` + "\n" +
+				`  b: {transfer: {source: "lab:/old/", destination: "vault:/old/"}}` + "\n" +
+				`  c: {delete: {collection: lab, paths: [/old/]}}`,
+			`jobs.yaml:8:41: jobs.c.delete.paths[0]: this would delete what the job b copies from /old/` + rest + `prune: {of: [b]}` + end,
+		},
 		"a destination that is a source": {
 			`  a: {transfer: {source: "lab:/x/", destination: "vault:/x/"}}` + "\n" +
 				`  b: {transfer: {source: "vault:/x/", destination: "lab:/y/"}}` + "\n" +
@@ -155,6 +167,11 @@ func TestADeleteOfThePrunedCopiesIsRefused(t *testing.T) {
 			`  p: {steps: [{transfer: {source: "lab:/a/{{ .Job }}/", destination: "vault:a/{{ .Job }}/"}}, {prune: {}}]}` + "\n" +
 				`  d: {delete: {collection: vault, paths: [a/b/]}}`,
 			"jobs.yaml:10:43: jobs.d.delete.paths[0]: this may delete copies at /projects/lab7/a/{{ .Job }}/" + refused,
+		},
+		"where a manifest may say": {
+			`  m: {transfer: {source: "lab:/m/", destination: "vault:m/", manifest: m.txt}}` + "\n" + `  p: {prune: {of: [m]}}` + "\n" +
+				`  d: {delete: {collection: vault, paths: [elsewhere/]}}`,
+			"jobs.yaml:11:43: jobs.d.delete.paths[0]: this may delete copies at /projects/lab7/m/, or where else its manifest says" + refused,
 		},
 		"allowed":                  {`  p: {prune: {of: [archive]}}` + "\n" + `  d: {delete: {collection: vault, paths: [in/old/], unproven: true}}`, ""},
 		"elsewhere":                {`  p: {prune: {of: [archive]}}` + "\n" + `  d: {delete: {collection: vault, paths: [out/]}}`, ""},
