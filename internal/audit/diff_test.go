@@ -215,7 +215,7 @@ func TestDiffOfATransfer(t *testing.T) {
 				d.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "*.tmp"}}
 			},
 			want: []string{
-				"leave_link /s/l > ", "copy /s/a > /d/a 1", "delete  > /d/a/x 1", "delete  > /d/gone/y 2", "delete  > /d/sub 1", "copy /s/sub/b > /d/sub/b 1",
+				"copy /s/a > /d/a 1", "leave_link /s/l > ", "delete  > /d/a/x 1", "delete  > /d/gone/y 2", "delete  > /d/sub 1", "copy /s/sub/b > /d/sub/b 1",
 			},
 		},
 		"what rules leave out": {
@@ -236,7 +236,7 @@ func TestDiffOfATransfer(t *testing.T) {
 		"something stands in the way": {
 			lab: []string{"s/a=1", "s/b/c=1", "s/b/d/e=1", "s/b-=1"}, vault: []string{"d/a/x=1", "d/b=1"}, item: "/s/ /d/", edit: func(*transfer.Transfer) {},
 			want: []string{
-				"copy /s/b- > /d/b- 1", "block /s/a > /d/a 1: a folder stands at /d/a", "block /s/b > /d/b: a file stands at /d/b",
+				"block /s/a > /d/a 1: a folder stands at /d/a", "copy /s/b- > /d/b- 1", "block /s/b > /d/b: a file stands at /d/b",
 				"block /s/b/c > /d/b/c 1: a file stands at /d/b", "block /s/b/d/e > /d/b/d/e 1: a file stands at /d/b",
 			},
 		},

@@ -126,13 +126,13 @@ func TestWithoutAReceiptBothSidesAreCompared(t *testing.T) {
 	d.put("vault:/d/", "equal 5 0", "newer 5 1", "older 5 -1", "size 6 1", "folder/", "timeless 5 -1", "linked@ 5 0", "x.tmp 5 0")
 	rules := []transfer.FilterRule{{Name: "*.tmp"}, {Name: "skip", Type: "dir"}}
 	common := []string{
-		"link /s/l", "missing /s/linked: has something that is not a file in its place", "", "missing /s/none: is not at the destination",
+		"missing /s/folder: has something that is not a file in its place", "link /s/l", "missing /s/linked: has something that is not a file in its place", "", "missing /s/none: is not at the destination",
 		"", "other /s/p", "missing /s/size: has a file of another size in its place", `excluded /s/skip: is excluded by the rule "skip"`, "present /s/timeless",
-		`excluded /s/x.tmp: is excluded by the rule "*.tmp"`, "missing /s/folder: has something that is not a file in its place", "missing /s/sub/a: is not at the destination",
+		`excluded /s/x.tmp: is excluded by the rule "*.tmp"`, "missing /s/sub/a: is not at the destination",
 	}
 	want := func(newer, older string) []string {
 		all := slices.Concat([]string{"present /s/equal"}, common)
-		all[3], all[5] = newer, older
+		all[4], all[6] = newer, older
 		return all
 	}
 	got := findings(t, &d, nil, told(t, "vault", "/s/ /d/", proof.Options{FilterRules: rules}))

@@ -48,6 +48,18 @@ func TestCompareItem(t *testing.T) {
 	}
 }
 
+func TestAFolderInThePlaceOfAFileThatCannotBeListedComesOnceMore(t *testing.T) {
+	globus := &forest{
+		folders: map[string][]string{"/s/": {"a/", "b", "c"}, "/s/a/": {}, "/d/": {"b/", "c"}},
+		errors:  map[string]error{"/d/b/": denied},
+	}
+	got := lines(t, tree.CompareItem(t.Context(), globus, tree.Folder{Path: "/s/"}, tree.Folder{Path: "/d/"}, nil, tree.Options{}))
+	want := []string{" dir dir", "b file dir", "c file file", "a dir -", "b - dir(" + denied.Error() + ")"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("comparison (-want +got):\n%s", diff)
+	}
+}
+
 func TestCompareItemEndsWithItsContext(t *testing.T) {
 	ctx, cancel := context.WithCancelCause(t.Context())
 	why := errors.New("enough")

@@ -112,7 +112,9 @@ func Walk(ctx context.Context, f Folder, o Options) iter.Seq2[*Entry, error] {
 }
 
 // Compare lists two folders side by side. A file and a folder of one name are
-// a pair if neither side has both. A folder that stands where the source has a
+// a pair if neither side has both. If the file is at the source, the pair stands
+// among the files, and comes once more without it if the folder cannot be listed.
+// A folder that stands where the source has a
 // link is not listed, as Globus leaves it alone. An error, which is the last
 // pair, says that ctx has ended.
 //

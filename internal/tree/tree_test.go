@@ -147,6 +147,11 @@ func TestCompare(t *testing.T) {
 			destination: map[string][]string{"/top/": {"a/", "b"}, "/top/a/": {"y"}},
 			want:        []string{" dir dir", "a file dir", "a/y - file", "b dir file", "b/x file -"},
 		},
+		"a file against a folder, among other files and folders": {
+			source:      map[string][]string{"/top/": {"a/", "b", "c"}, "/top/a/": {"x"}},
+			destination: map[string][]string{"/top/": {"a/", "b/", "c"}, "/top/b/": {"y"}},
+			want:        []string{" dir dir", "b file dir", "c file file", "a dir dir", "a/x file -", "b/y - file"},
+		},
 		"a file and a folder of one name": {
 			source:      map[string][]string{"/top/": {"a/", "a", "b/", "b"}},
 			destination: map[string][]string{"/top/": {"a", "a", "a/", "b/"}, "/top/b/": {"y"}},
@@ -171,7 +176,7 @@ func TestCompare(t *testing.T) {
 			options: tree.Options{Excluded: true, Rules: tree.NewRules([]transfer.FilterRule{
 				{Type: "dir", Name: "lost+found"}, {Method: "exclude", Type: "file", Name: "*.tmp"},
 			})},
-			want: []string{" dir dir", "a.tmp file[*.tmp] -", "c file -", "lost+found dir[lost+found] -", "b.tmp file[*.tmp] dir", "b.tmp/x - file"},
+			want: []string{" dir dir", "a.tmp file[*.tmp] -", "b.tmp file[*.tmp] dir", "c file -", "lost+found dir[lost+found] -", "b.tmp/x - file"},
 		},
 		"a bound shows the upper levels": {
 			source:  map[string][]string{"/top/": {"a/", "b/"}, "/top/a/": {"d/", "e/"}, "/top/a/d/": {"x"}, "/top/b/": {"x", "f/"}},

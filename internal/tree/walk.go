@@ -34,6 +34,7 @@ type node struct {
 	path   string
 	sides  []*side   // by the walker's tops; nil where there is no folder
 	leaves [2]*Entry // what is there instead of a folder; nil if nothing is
+	told   bool      // its pair was yielded, beside the files of the folder above
 	begun  bool
 }
 
@@ -71,7 +72,7 @@ func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error]
 				yield(Pair{}, err)
 				return
 			}
-			if !yield(n.pair(), nil) {
+			if told := n.told && n.sides[1].entry.Err == nil; !told && !yield(n.pair(), nil) {
 				return
 			}
 			below, more := w.content(n, yield)
@@ -282,6 +283,12 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 		switch {
 		case folder && !chosen && len(n.sides) > 1:
 			child.sides[1] = newSide(Entry{Path: child.path, Kind: Dir}) // if it is not there, its error says so
+			below = append(below, child)
+		case folder && child.leaves[0] != nil: // it has its place among the files
+			if !yield(Pair{child.path, child.leaves[0], new(child.sides[1].entry)}, nil) {
+				return nil, false
+			}
+			child.leaves[0], child.told = nil, true
 			below = append(below, child)
 		case folder:
 			below = append(below, child)
