@@ -62,32 +62,18 @@ func (s Share) Fraction() float64 {
 // An auditing is an audit with where it was described.
 type auditing struct {
 	*Audit
-	draft *draft
-	field string
-	node  ast.Node
+	passage
 	named []ast.Node // those of Of
-	steps int        // how many steps of the job come before it
 }
 
 // audit reads what to audit. Which jobs there are is known later: see
 // [parser.checkAudits].
 func (s *source) audit(d *draft, n ast.Node, field string) *Audit {
-	a := auditing{Audit: &Audit{}, draft: d, field: field, node: n, steps: len(d.Steps)}
+	a := auditing{Audit: &Audit{}, passage: passage{d, len(d.Steps), field, n}}
 	s.object(n, field, keys{
-		"of":    s.jobNames(&a.Of, &a.named),
-		"since": s.duration(&a.Since, time.Second),
-		"sample": func(n ast.Node, field string) {
-			text, ok := n.(*ast.StringNode)
-			if !ok {
-				s.wrongType(n, field, "a share such as 1%")
-				return
-			}
-			share, err := ParseShare(text.Value)
-			if err != nil {
-				s.problem(n, field, "%v", err)
-			}
-			a.Sample = share
-		},
+		"of":     s.jobNames(&a.Of, &a.named),
+		"since":  s.duration(&a.Since, time.Second),
+		"sample": parsed(s, &a.Sample, "a share such as 1%", ParseShare),
 	})
 	s.audits = append(s.audits, a)
 	return a.Audit
@@ -98,9 +84,9 @@ func (s *source) jobNames(to *[]string, at *[]ast.Node) decoder {
 	return func(n ast.Node, field string) {
 		for i, n := range s.items(n, field, 1) {
 			field := element(field, i)
-			var name string
-			switch s.line(&name)(n, field); {
-			case name == "":
+			name, ok := s.oneLine(n, field)
+			switch {
+			case !ok:
 			case slices.Contains(*to, name):
 				s.problem(n, field, "%s is in the list already", short(name))
 			default:
@@ -118,16 +104,15 @@ func (p *parser) checkAudits() {
 }
 
 func (p *parser) checkAudit(a *auditing) {
-	src := a.draft.src
 	if len(a.Of) == 0 {
 		if len(transfersOf(a.draft.Steps[:a.steps])) == 0 && !a.draft.wrong {
-			src.problem(a.node, a.field, "no transfer comes before it, so there is nothing to audit; name the jobs, such as of: [nightly-archive]")
+			a.problem("no transfer comes before it, so there is nothing to audit; name the jobs, such as of: [nightly-archive]")
 		}
 		keepReceiptsFor(a.draft)
 		return
 	}
 	for i, name := range a.Of {
-		d := p.copying(src, a.named[i], a.field+".of", name, "there is nothing to audit; name a job that has a transfer")
+		d := p.copying(&a.passage, a.named[i], name, "there is nothing to audit; name a job that has a transfer")
 		if d == nil {
 			continue
 		}
@@ -139,7 +124,7 @@ func (p *parser) checkAudit(a *auditing) {
 // keepReceiptsFor lets a job keep receipts for an audit, unless it says that it
 // does not.
 func keepReceiptsFor(d *draft) {
-	if n, said := d.src.marks[d.field+".receipts"].(*ast.BoolNode); !said || n.Value {
+	if keeps, said := d.src.said(d.field + ".receipts"); keeps || !said {
 		d.Receipts = true
 	}
 }

@@ -27,9 +27,6 @@ type BatchLine struct {
 	ExternalChecksum string
 }
 
-// errNoLines says that a batch has no paths.
-var errNoLines = errors.New("there is no line with paths in it")
-
 // Items reads the items of doc from a batch or manifest. Relative paths are
 // below those of the first item that doc has, if there is one. Each item is
 // checked, and so is that no two have the same destination. An error names its
@@ -86,30 +83,13 @@ func items(r io.Reader, doc *transfer.Transfer, p *pairs) iter.Seq2[transfer.Ite
 	if len(doc.Items) > 0 {
 		base = doc.Items[0]
 	}
-	return func(yield func(transfer.Item, error) bool) {
-		empty := true
-		for line, err := range Batch(r, 2) {
-			var item transfer.Item
-			if err == nil {
-				if item, err = line.item(&base); err == nil {
-					err = p.add(&item, line.Line)
-				}
-				if err != nil {
-					err = fmt.Errorf("line %d: %w", line.Line, err)
-				}
-			}
-			if err != nil {
-				yield(transfer.Item{}, err)
-				return
-			}
-			if empty = false; !yield(item, nil) {
-				return
-			}
+	return eachLine(r, 2, func(line *BatchLine) (transfer.Item, error) {
+		item, err := line.item(&base)
+		if err == nil {
+			err = p.add(&item, line.Line)
 		}
-		if empty {
-			yield(transfer.Item{}, errNoLines)
-		}
-	}
+		return item, err
+	})
 }
 
 // item is the item of a line below the paths of base.
@@ -129,28 +109,36 @@ func (l *BatchLine) item(base *transfer.Item) (item transfer.Item, err error) {
 // Relative paths are below folder, if it is not empty; globs says whether
 // wildcards are expanded.
 func DeleteItems(r io.Reader, folder string, globs bool) iter.Seq2[transfer.DeleteItem, error] {
-	return func(yield func(transfer.DeleteItem, error) bool) {
+	return eachLine(r, 1, func(line *BatchLine) (transfer.DeleteItem, error) {
+		path, err := Absolute(folder, line.Source)
+		if err == nil {
+			err = checkDelete(path, globs)
+		}
+		return transfer.DeleteItem{Path: path}, err
+	})
+}
+
+// eachLine yields what item makes of each line of a batch.
+func eachLine[T any](r io.Reader, fields int, item func(*BatchLine) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
 		empty := true
-		for line, err := range Batch(r, 1) {
-			var path string
-			if err == nil {
-				if path, err = Absolute(folder, line.Source); err == nil {
-					err = checkDelete(path, globs)
-				}
-				if err != nil {
-					err = fmt.Errorf("line %d: %w", line.Line, err)
-				}
-			}
+		for line, err := range Batch(r, fields) {
 			if err != nil {
-				yield(transfer.DeleteItem{}, err)
+				yield(none, err)
 				return
 			}
-			if empty = false; !yield(transfer.DeleteItem{Path: path}, nil) {
+			made, err := item(&line)
+			if err != nil {
+				yield(none, fmt.Errorf("line %d: %w", line.Line, err))
+				return
+			}
+			if empty = false; !yield(made, nil) {
 				return
 			}
 		}
 		if empty {
-			yield(transfer.DeleteItem{}, errNoLines)
+			yield(none, errors.New("there is no line with paths in it"))
 		}
 	}
 }

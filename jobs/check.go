@@ -46,13 +46,13 @@ func (p *parser) checkChains() {
 		path := []string{}
 		for at := d; at != nil && at.After != "" && !done[at.Name]; at = p.drafts[at.After] {
 			if i := slices.Index(path, at.Name); i >= 0 {
-				at.src.problem(at.src.marks[at.field+".after"], at.field+".after",
+				at.src.problemOf(at.field+".after",
 					"the jobs wait for each other: %s; one of them needs a schedule instead", strings.Join(append(path[i:], at.Name), " after "))
 				break
 			}
 			path = append(path, at.Name)
 			if p.drafts[at.After] == nil {
-				at.src.problem(at.src.marks[at.field+".after"], at.field+".after", "there is no job %q%s", short(at.After), spelling.Hint(at.After, names...))
+				at.src.problemOf(at.field+".after", "there is no job %q%s", short(at.After), spelling.Hint(at.After, names...))
 			}
 		}
 		for _, name := range path {
@@ -68,19 +68,19 @@ func (p *parser) checkCopies() {
 	for i := range p.moves {
 		m := &p.moves[i]
 		if err := m.self(); err != nil && !m.listed {
-			m.src.problem(m.node, m.field, "%v", err)
+			m.problem("%v", err)
 		}
 		reading[m.from.clean()] = append(reading[m.from.clean()], i)
 		writing[m.to.clean()] = append(writing[m.to.clean()], i)
 	}
 	told := map[[2]string]bool{}
 	tell := func(a, b *move) {
-		pair := [2]string{a.job, b.job}
-		if a.job == b.job || told[pair] || told[[2]string{b.job, a.job}] || !a.to.overlaps(b.from) || !b.to.overlaps(a.from) {
+		pair := [2]string{a.draft.Name, b.draft.Name}
+		if a.draft == b.draft || told[pair] || told[[2]string{pair[1], pair[0]}] || !a.to.overlaps(b.from) || !b.to.overlaps(a.from) {
 			return
 		}
 		told[pair] = true
-		b.src.problem(b.node, b.field, "the jobs %s and %s write into each other's source: each would undo or repeat what the other did, copy one way only", a.job, b.job)
+		b.problem("the jobs %s and %s write into each other's source: each would undo or repeat what the other did, copy one way only", pair[0], pair[1])
 	}
 	for i := range p.moves {
 		m := &p.moves[i]

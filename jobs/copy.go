@@ -12,11 +12,7 @@ import (
 // A move is one pair of paths of a transfer, with templates resolved for the
 // sample instant.
 type move struct {
-	job      string
-	step     int // how many steps of the job come before it
-	src      *source
-	field    string
-	node     ast.Node
+	passage
 	from, to spot
 	reads    reach // where the source may be, whatever the templates say
 	writes   reach // the same for the destination
@@ -41,7 +37,7 @@ func (s *source) transfer(d *draft, n ast.Node, field string) Step {
 	var single transfer.Item
 	k := s.transferOptions(&doc)
 	for _, key := range []string{"source", "destination", "items"} {
-		k[key] = func(ast.Node, string) {} // want the options, which may come later
+		k[key] = s.skip // want the options, which may come later
 	}
 	k["recursive"] = s.tristate(&single.Recursive)
 	k["external_checksum"] = s.line(&single.ExternalChecksum)
@@ -66,7 +62,7 @@ func (s *source) transfer(d *draft, n ast.Node, field string) Step {
 			step.ItemsPerTask = defaultItemsPerTask
 		}
 	} else if s.has(field+".items_per_task") && !s.tried(field+".manifest") {
-		s.problem(s.marks[field+".items_per_task"], field+".items_per_task", "there is no manifest to split")
+		s.problemOf(field+".items_per_task", "there is no manifest to split")
 	}
 	if r.from != nil && r.to != nil {
 		doc.SourceEndpoint, doc.DestinationEndpoint = r.from.ID, r.to.ID
@@ -79,7 +75,7 @@ func (s *source) transfer(d *draft, n ast.Node, field string) Step {
 func (s *source) not(field, with string, names ...string) {
 	for _, name := range names {
 		if at := field + "." + name; s.has(at) {
-			s.problem(s.marks[at], at, "%s does not go with %s", name, with)
+			s.problemOf(at, "%s does not go with %s", name, with)
 		}
 	}
 }
@@ -97,7 +93,7 @@ func (s *source) foldersOnly(doc *transfer.Transfer, field string) {
 		"recursive_symlinks":       doc.RecursiveSymlinks != "",
 	} {
 		if at := field + "." + name; set && s.has(at) && len(doc.Items) > 0 {
-			s.problem(s.marks[at], at, "%s is for folders, but recursive is false", name)
+			s.problemOf(at, "%s is for folders, but recursive is false", name)
 		}
 	}
 }
@@ -109,8 +105,8 @@ func (s *source) transferItems(d *draft, doc *transfer.Transfer, r *route, field
 		at := element(at, i)
 		var item transfer.Item
 		s.object(n, at, keys{
-			"source":             func(ast.Node, string) {},
-			"destination":        func(ast.Node, string) {},
+			"source":             s.skip,
+			"destination":        s.skip,
 			"recursive":          s.tristate(&item.Recursive),
 			"external_checksum":  s.line(&item.ExternalChecksum),
 			"checksum_algorithm": s.line(&item.ChecksumAlgorithm),
@@ -132,10 +128,10 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	item.SourcePath, item.DestinationPath = src.sample, dst.sample
 	for _, fault := range checkItem(&item) {
 		at := field + "." + fault.key
-		s.problem(s.marks[at], at, "%s", fault.msg)
+		s.problemOf(at, "%s", fault.msg)
 	}
 	if item.ChecksumAlgorithm != "" && item.ExternalChecksum == "" && !s.tried(field+".external_checksum") {
-		s.problem(s.marks[field+".checksum_algorithm"], field+".checksum_algorithm", "there is no external_checksum that it could be about")
+		s.problemOf(field+".checksum_algorithm", "there is no external_checksum that it could be about")
 	}
 	if !ok || !ok2 || r.from == nil || r.to == nil {
 		return
@@ -158,7 +154,7 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 		s.problem(to, field+".destination", "%v", err)
 	}
 	s.moves = append(s.moves, move{
-		job: d.Name, step: len(d.Steps), src: s, field: field, node: to, mirror: doc.DeleteDestinationExtra, listed: listed,
+		passage: passage{d, len(d.Steps), field, to}, mirror: doc.DeleteDestinationExtra, listed: listed,
 		from: spot{r.from.ID, src.sample}, reads: newReach(r.from.ID, src.text, false),
 		to: spot{r.to.ID, dst.sample}, writes: newReach(r.to.ID, dst.text, false),
 	})
@@ -176,8 +172,8 @@ func (s *source) tristate(to **bool) decoder {
 // manifest reads the name of a manifest.
 func (s *source) manifest(to *string) decoder {
 	return func(n ast.Node, field string) {
-		var name string
-		if s.line(&name)(n, field); name == "" {
+		name, ok := s.oneLine(n, field)
+		if !ok {
 			return
 		}
 		if _, ok := s.sample(n, field, name, 0); ok {

@@ -87,8 +87,8 @@ func (s *source) readJob(key, n ast.Node) {
 	maps.Copy(decoders, s.actions(d))
 	decoders["description"] = s.line(&j.Description)
 	decoders["after"] = s.line(&j.After)
-	decoders["for_each"] = s.skip                    // was read before all jobs
-	decoders["schedule"] = func(ast.Node, string) {} // wants the zone, which may come later
+	decoders["for_each"] = s.skip // was read before all jobs
+	decoders["schedule"] = s.skip // wants the zone, which may come later
 	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }
 	delete(decoders, "mkdir") // alone it is not a job
 	s.object(n, d.field, decoders)
@@ -116,7 +116,7 @@ func (s *source) exactlyOne(n ast.Node, field string, names ...string) {
 		switch {
 		case !s.has(at):
 		case found != "":
-			s.problem(s.marks[at], at, "there is %s already, want exactly one of %s", found, among(names))
+			s.problemOf(at, "there is %s already, want exactly one of %s", found, among(names))
 		default:
 			found = name
 		}
@@ -134,8 +134,8 @@ func (s *source) schedule(d *draft) {
 	if n == nil {
 		return
 	}
-	var text string
-	if s.line(&text)(n, at); text == "" {
+	text, ok := s.oneLine(n, at)
+	if !ok {
 		return
 	}
 	zone := d.Zone
@@ -166,8 +166,8 @@ func (s *source) schedule(d *draft) {
 // zone reads a time zone.
 func (s *source) zone(to **time.Location) decoder {
 	return func(n ast.Node, field string) {
-		var name string
-		if s.line(&name)(n, field); name == "" {
+		name, ok := s.oneLine(n, field)
+		if !ok {
 			return
 		}
 		if zone, ok := s.zones[name]; ok {

@@ -150,6 +150,19 @@ type draft struct {
 	wrong bool // it has problems of its own
 }
 
+// A passage is a step or a path of a job, and where it was described.
+type passage struct {
+	draft *draft
+	steps int // how many steps of the job come before it
+	field string
+	node  ast.Node
+}
+
+// problem reports what is wrong with it.
+func (p *passage) problem(format string, args ...any) {
+	p.draft.src.problem(p.node, p.field, format, args...)
+}
+
 // head reads all of a source but the jobs.
 func (s *source) head(root ast.Node) {
 	version := 0

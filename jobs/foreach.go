@@ -158,7 +158,7 @@ func (s *source) forEach(n ast.Node, field string) *arrival {
 		"type":       choice(s, &e.Kind, FolderItems, FileItems),
 		"match":      s.match(&e.Match),
 		"newer_than": s.duration(&e.NewerThan, time.Second),
-		"ready":      func(ast.Node, string) {}, // wants the type, which may come later
+		"ready":      s.skip, // wants the type, which may come later
 		"again":      choice(s, &e.Again, AgainNever, AgainChanged),
 		"order":      choice(s, &e.Order, OldestFirst, NewestFirst, ByName),
 		"max_active": s.count(&e.MaxActive, 1, maxActive),
@@ -201,15 +201,13 @@ func (s *source) match(to *Match) decoder {
 	return func(n ast.Node, field string) {
 		if mapping(n) {
 			s.object(n, field, keys{"pattern": func(n ast.Node, field string) {
-				var text string
-				if s.line(&text)(n, field); text == "" {
-					return
+				if text, ok := s.oneLine(n, field); ok {
+					match, err := MatchPattern(text)
+					if err != nil {
+						s.problem(n, field, "%v", err)
+					}
+					*to = match
 				}
-				match, err := MatchPattern(text)
-				if err != nil {
-					s.problem(n, field, "%v", err)
-				}
-				*to = match
 			}})
 			s.require(n, field, "pattern", `give a regular expression such as "^(?P<run>[0-9]+)_.*$"`)
 			return
@@ -228,8 +226,8 @@ func (s *source) match(to *Match) decoder {
 
 // namePattern reads a name or a pattern of names, which may begin with a prefix.
 func (s *source) namePattern(n ast.Node, field, prefix string) string {
-	var text string
-	if s.line(&text)(n, field); text == "" {
+	text, ok := s.oneLine(n, field)
+	if !ok {
 		return ""
 	}
 	switch rest := strings.TrimPrefix(text, prefix); {
@@ -271,7 +269,7 @@ func (s *source) readiness(e *ForEach, n ast.Node, field string) {
 	case *r == Readiness{NoMarker: r.NoMarker}:
 		s.problem(n, field, "no_marker alone takes an item before its writer has made the marker; add unchanged_for or older_than, such as unchanged_for: 15m")
 	case r.Marker != "" && r.Marker == r.NoMarker:
-		s.problem(s.marks[field+".no_marker"], field+".no_marker", "marker and no_marker are the same, so no item would ever be ready")
+		s.problemOf(field+".no_marker", "marker and no_marker are the same, so no item would ever be ready")
 	}
 }
 
@@ -291,14 +289,14 @@ func (s *source) forItems(d *draft) {
 	}
 	for i := range s.moves {
 		m := &s.moves[i]
-		if m.job != d.Name || each.wrong {
+		if m.draft != d || each.wrong {
 			continue
 		}
 		if namesItem().MatchString(m.reads.text) && !namesItem().MatchString(m.writes.text) {
-			s.problem(m.node, m.field, "all items would be copied to one place, and one would replace the other; put {{ .Item.Name }} into the destination")
+			m.problem("all items would be copied to one place, and one would replace the other; put {{ .Item.Name }} into the destination")
 		}
 		if each.takesCopies(m) {
-			s.problem(m.node, m.field, "the copies would be in the folder that for_each looks at, and be items themselves; copy them elsewhere, or leave them out with match")
+			m.problem("the copies would be in the folder that for_each looks at, and be items themselves; copy them elsewhere, or leave them out with match")
 		}
 	}
 }
@@ -306,11 +304,11 @@ func (s *source) forItems(d *draft) {
 // forOwnItems looks at a job with for_each.
 func (s *source) forOwnItems(d *draft) {
 	at := d.field + ".for_each"
-	if n := s.marks[d.field+".after"]; n != nil {
-		s.problem(n, d.field+".after", "the job has for_each as well; it can start for the items of a folder or after another job, not both")
+	if s.has(d.field + ".after") {
+		s.problemOf(d.field+".after", "the job has for_each as well; it can start for the items of a folder or after another job, not both")
 	}
 	if !d.wrong && !slices.ContainsFunc(d.Steps, func(step Step) bool { return step.names(namesItem()) }) {
-		s.problem(s.marks[at], at, "no path of the job depends on the item, so each item would do the same; put {{ .Item.Name }} into the paths")
+		s.problemOf(at, "no path of the job depends on the item, so each item would do the same; put {{ .Item.Name }} into the paths")
 	}
 	for _, name := range []string{"catch_up", "starting_deadline", "jitter"} {
 		if n := s.marks[d.field+"."+name]; n != nil {

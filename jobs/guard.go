@@ -69,44 +69,19 @@ func (m MaxDelete) Allows(gone, files int64) bool {
 func (s *source) guard(g *Guard) decoder {
 	return func(n ast.Node, field string) {
 		s.object(n, field, keys{
-			"empty_source": func(n ast.Node, field string) {
-				answer := refuse
-				choice(s, &answer, refuse, allow)(n, field)
-				g.AllowEmptySource = answer == allow
-			},
-			"max_delete": s.maxDelete(&g.MaxDelete),
-			"look":       s.count(&g.Look, 1, 1_000_000),
+			"empty_source": s.either(&g.AllowEmptySource, "refuse", "allow"),
+			"max_delete":   s.maxDelete(&g.MaxDelete),
+			"look":         s.count(&g.Look, 1, 1_000_000),
 		})
 	}
 }
 
-// A verdict is what a guard says.
-type verdict string
-
-const (
-	refuse verdict = "refuse"
-	allow  verdict = "allow"
-)
-
+// maxDelete reads a bound, which may be a number.
 func (s *source) maxDelete(to *MaxDelete) decoder {
 	return func(n ast.Node, field string) {
-		var text string
-		number, isNumber := integer(n)
-		word, isText := n.(*ast.StringNode)
-		switch {
-		case isNumber:
-			text = strconv.Itoa(number)
-		case isText:
-			text = word.Value
-		default:
-			s.wrongType(n, field, "a share such as 50%, a number of files, or none")
-			return
+		if number, ok := integer(n); ok {
+			n = &ast.StringNode{BaseNode: &ast.BaseNode{}, Token: n.GetToken(), Value: strconv.Itoa(number)}
 		}
-		most, err := ParseMaxDelete(text)
-		if err != nil {
-			s.problem(n, field, "%v", err)
-			return
-		}
-		*to = most
+		parsed(s, to, "a share such as 50%, a number of files, or none", ParseMaxDelete)(n, field)
 	}
 }

@@ -47,38 +47,25 @@ const (
 // A pruning is a prune with where it was described.
 type pruning struct {
 	*Prune
-	draft *draft
-	field string
-	node  ast.Node
+	passage
 	named []ast.Node // those of Of
-	steps int        // how many steps of the job come before it
 }
 
 // prune reads what to prune. Which jobs there are is known later: see
 // [parser.checkPrunes].
 func (s *source) prune(d *draft, n ast.Node, field string) *Prune {
-	p := pruning{Prune: &Prune{}, draft: d, field: field, node: n, steps: len(d.Steps)}
+	p := pruning{Prune: &Prune{}, passage: passage{d, len(d.Steps), field, n}}
 	s.object(n, field, keys{
-		"of":         s.jobNames(&p.Of, &p.named),
-		"older_than": s.duration(&p.OlderThan, 0),
-		"copies":     s.count(&p.Copies, 1, 100),
-		"max_delete": s.maxDelete(&p.MaxDelete),
-		"empty_folders": func(n ast.Node, field string) {
-			answer := keep
-			choice(s, &answer, keep, remove)(n, field)
-			p.EmptyFolders = answer == remove
-		},
-		"accept": choice(s, &p.Accept, AcceptChecksum, AcceptMtime, AcceptSize),
+		"of":            s.jobNames(&p.Of, &p.named),
+		"older_than":    s.duration(&p.OlderThan, 0),
+		"copies":        s.count(&p.Copies, 1, 100),
+		"max_delete":    s.maxDelete(&p.MaxDelete),
+		"empty_folders": s.either(&p.EmptyFolders, "keep", "remove"),
+		"accept":        choice(s, &p.Accept, AcceptChecksum, AcceptMtime, AcceptSize),
 	})
 	s.prunes = append(s.prunes, p)
 	return p.Prune
 }
-
-// What becomes of a folder that a prune emptied.
-const (
-	keep   = "keep"
-	remove = "remove"
-)
 
 // checkPrunes looks at what the receipts of each prune can prove, and lets the
 // jobs keep them.
@@ -94,7 +81,7 @@ func (p *parser) checkPrune(pr *pruning) {
 	p.keepReceipts(pr.draft, pr)
 	var copies []*transfer.Transfer
 	for i, name := range pr.Of {
-		d := p.copying(src, pr.named[i], pr.field+".of", name, "it has no receipts; name a job that copies what is to be deleted")
+		d := p.copying(&pr.passage, pr.named[i], name, "it has no receipts; name a job that copies what is to be deleted")
 		if d == nil {
 			continue
 		}
@@ -107,15 +94,15 @@ func (p *parser) checkPrune(pr *pruning) {
 	}
 	switch most := destinations(copies); {
 	case len(copies) == 0 && len(pr.Of) == 0 && !pr.draft.wrong:
-		src.problem(pr.node, pr.field, "no transfer comes before it, so no receipts say what may be deleted; "+
+		pr.problem("no transfer comes before it, so no receipts say what may be deleted; " +
 			"name the jobs that copy it, such as of: [nightly-archive]")
 	case len(copies) > 0 && pr.Copies > most:
 		at := pr.field + ".copies"
-		src.problem(src.marks[at], at, "%d collections cannot have each file, because it is copied to %d; write %d or less, or name more jobs in of", pr.Copies, most, most)
+		src.problemOf(at, "%d collections cannot have each file, because it is copied to %d; write %d or less, or name more jobs in of", pr.Copies, most, most)
 	}
 	if kept := p.file.History.Receipts; kept > 0 && pr.OlderThan >= kept {
 		at := pr.field + ".older_than"
-		src.problem(src.marks[at], at, "history.receipts forgets receipts before they are so old, so nothing would ever be deleted; keep them longer, or lower older_than")
+		src.problemOf(at, "history.receipts forgets receipts before they are so old, so nothing would ever be deleted; keep them longer, or lower older_than")
 	}
 	if pr.Accept != "" && pr.Accept != AcceptChecksum {
 		return
@@ -143,8 +130,8 @@ func (p *parser) checkMirrors() {
 		for _, m := range pr.moves(byJob) {
 			if k := slices.IndexFunc(mirrors[m.to.collection], func(mirror *move) bool { return m.writes.meets(&mirror.writes) }); k >= 0 {
 				mirror := mirrors[m.to.collection][k]
-				pr.draft.src.problem(pr.node, pr.field, "the job %s mirrors to %s and deletes there what its source does not have, "+
-					"also the copies of what this prune deletes; take delete_destination_extra out of it, or leave out the prune", mirror.job, short(mirror.writes.text))
+				pr.problem("the job %s mirrors to %s and deletes there what its source does not have, "+
+					"also the copies of what this prune deletes; take delete_destination_extra out of it, or leave out the prune", mirror.draft.Name, short(mirror.writes.text))
 				break
 			}
 		}
@@ -156,7 +143,7 @@ func (p *parser) movesByJob() map[string][]*move {
 	byJob := map[string][]*move{}
 	for i := range p.moves {
 		m := &p.moves[i]
-		byJob[m.job] = append(byJob[m.job], m)
+		byJob[m.draft.Name] = append(byJob[m.draft.Name], m)
 	}
 	return byJob
 }
@@ -168,7 +155,7 @@ func (pr *pruning) moves(byJob map[string][]*move) (all []*move) {
 	}
 	if len(pr.Of) == 0 {
 		for _, m := range byJob[pr.draft.Name] {
-			if m.step < pr.steps {
+			if m.steps < pr.steps {
 				all = append(all, m)
 			}
 		}
@@ -179,16 +166,16 @@ func (pr *pruning) moves(byJob map[string][]*move) (all []*move) {
 // keepReceipts lets a job keep receipts, since a prune depends on them.
 func (p *parser) keepReceipts(d *draft, pr *pruning) {
 	at := d.field + ".receipts"
-	if n, said := d.src.marks[at].(*ast.BoolNode); said && !n.Value && !d.Receipts {
-		d.src.problem(n, at, "the prune of the job %s depends on the receipts of this one; leave receipts out, or write true", pr.draft.Name)
+	if keeps, said := d.src.said(at); said && !keeps && !d.Receipts {
+		d.src.problemOf(at, "the prune of the job %s depends on the receipts of this one; leave receipts out, or write true", pr.draft.Name)
 	}
 	d.Receipts = true
 }
 
-// copying returns the job of a name in a list, or nil if it copies nothing; why
-// ends the sentence that says so.
-func (p *parser) copying(src *source, n ast.Node, field, name, why string) *draft {
-	d := p.drafts[name]
+// copying returns the job of a name, which is n in the list of a passage, or nil
+// if it copies nothing; why ends the sentence that says so.
+func (p *parser) copying(at *passage, n ast.Node, name, why string) *draft {
+	d, src, field := p.drafts[name], at.draft.src, at.field+".of"
 	switch {
 	case d == nil:
 		src.problem(n, field, "there is no job %q%s", short(name), spelling.Hint(name, p.allNames()...))

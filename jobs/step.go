@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -75,17 +76,13 @@ func (s *source) syncLevel(to **transfer.SyncLevel) decoder {
 			*to = new(transfer.SyncLevel(v))
 			return
 		}
-		text, ok := n.(*ast.StringNode)
-		if !ok {
-			s.wrongType(n, field, "exists, size, mtime, checksum or 0 to 3")
-			return
-		}
-		level, err := transfer.ParseSyncLevel(text.Value)
-		if err != nil {
-			s.problem(n, field, "%v%s", err, spelling.Hint(text.Value, "exists", "size", "mtime", "checksum"))
-			return
-		}
-		*to = &level
+		parsed(s, to, "exists, size, mtime, checksum or 0 to 3", func(text string) (*transfer.SyncLevel, error) {
+			level, err := transfer.ParseSyncLevel(text)
+			if err != nil {
+				err = fmt.Errorf("%w%s", err, spelling.Hint(text, "exists", "size", "mtime", "checksum"))
+			}
+			return &level, err
+		})(n, field)
 	}
 }
 
@@ -101,7 +98,7 @@ func (s *source) filterRules(to *[]transfer.FilterRule) decoder {
 			})
 			s.require(n, at, "name", `give a pattern such as "*.tmp"`)
 			if strings.Contains(rule.Name, "/") {
-				s.problem(s.marks[at+".name"], at+".name", "%q has a / in it, but a rule is about the last element of a path", rule.Name)
+				s.problemOf(at+".name", "%q has a / in it, but a rule is about the last element of a path", rule.Name)
 			}
 			*to = append(*to, rule)
 		}
@@ -116,12 +113,12 @@ func (s *source) delete(d *draft, n ast.Node, field string) Step {
 	k["unproven"] = s.flag(&step.Unproven)
 	var from *declared
 	k["collection"] = s.collection(&from)
-	k["paths"] = func(ast.Node, string) {} // want the collection, which may come later
+	k["paths"] = s.skip // want the collection, which may come later
 	s.object(n, field, k)
 	s.require(n, field, "collection", "say where")
 	s.require(n, field, "paths", "say what")
-	said, isSaid := s.marks[field+".unproven"].(*ast.BoolNode)
-	wantsProof := isSaid && !said.Value || !s.tried(field+".unproven")
+	unproven, said := s.said(field + ".unproven")
+	wantsProof := said && !unproven || !s.tried(field+".unproven")
 	at := field + ".paths"
 	if paths := s.marks[at]; paths != nil {
 		for i, n := range s.items(paths, at, 1) {
@@ -133,7 +130,7 @@ func (s *source) delete(d *draft, n ast.Node, field string) Step {
 				}
 				if from != nil && wantsProof {
 					s.deletions = append(s.deletions, deletion{
-						draft: d, step: len(d.Steps), field: element(at, i), node: n, at: newReach(from.ID, path.text, doc.InterpretGlobs),
+						passage{d, len(d.Steps), element(at, i), n}, newReach(from.ID, path.text, doc.InterpretGlobs),
 					})
 				}
 				doc.Items = append(doc.Items, transfer.DeleteItem{Path: path.text})
@@ -150,7 +147,7 @@ func (s *source) delete(d *draft, n ast.Node, field string) Step {
 func (s *source) mkdir(n ast.Node, field string) *Mkdir {
 	var m Mkdir
 	var on *declared
-	s.object(n, field, keys{"collection": s.collection(&on), "path": func(ast.Node, string) {}})
+	s.object(n, field, keys{"collection": s.collection(&on), "path": s.skip})
 	s.require(n, field, "collection", "say where")
 	s.require(n, field, "path", "say what")
 	if n := s.marks[field+".path"]; n != nil {

@@ -4,18 +4,13 @@ import (
 	"fmt"
 	"path"
 	"strings"
-
-	"github.com/goccy/go-yaml/ast"
 )
 
 // A deletion is a path that a job deletes, with no proof that what is there is
 // elsewhere.
 type deletion struct {
-	draft *draft
-	step  int // how many steps of the job come before it
-	field string
-	node  ast.Node
-	at    reach
+	passage
+	at reach
 }
 
 // A reach are the paths on a collection that a path of a jobs file may stand
@@ -117,7 +112,7 @@ func (d *deletion) distance(m *move) int {
 	if !d.at.meets(&m.reads) {
 		near = 3 // only a line of a manifest may say so
 	}
-	switch m.job {
+	switch m.draft.Name {
 	case d.draft.Name:
 		return near
 	case d.draft.After:
@@ -135,10 +130,11 @@ func (p *parser) refuse(d *deletion, m *move) {
 	case d.at.home != m.reads.home:
 		why, rewrite = ", since ~/ may be anywhere", "both paths with or without ~/, or "
 	}
-	owner, instead, prune := "the job "+m.job, fmt.Sprintf("prune: {of: [%s]}", m.job), &Prune{Of: []string{m.job}}
-	if m.job == d.draft.Name {
+	job := m.draft.Name
+	owner, instead, prune := "the job "+job, fmt.Sprintf("prune: {of: [%s]}", job), &Prune{Of: []string{job}}
+	if m.draft == d.draft {
 		owner = "this job"
-		if m.step < d.step {
+		if m.steps < d.steps {
 			instead, prune = "- prune: {}", &Prune{}
 		}
 	}
@@ -152,7 +148,7 @@ func (p *parser) refuseCopies(d *deletion, c *remainder) {
 	if !d.at.meets(&c.move.writes) {
 		verb, why = "may", ", or where else its manifest says"
 	}
-	p.refused(d, &Prune{Of: []string{c.move.job}}, "this %s delete copies at %s%s, which may be the only ones: the prune of the job %s deletes what they were made of; "+
+	p.refused(d, &Prune{Of: []string{c.move.draft.Name}}, "this %s delete copies at %s%s, which may be the only ones: the prune of the job %s deletes what they were made of; "+
 		"leave out one of the two, or write unproven: true if nobody needs the copies", verb, short(c.move.writes.text), why, c.prune.draft.Name)
 }
 

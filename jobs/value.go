@@ -39,15 +39,20 @@ func (s *source) text(n ast.Node, field string) (string, bool) {
 // maxText is the length of the longest text, in bytes.
 const maxText = 4096
 
+// oneLine reads a text without line ends.
+func (s *source) oneLine(n ast.Node, field string) (string, bool) {
+	text, ok := s.text(n, field)
+	if ok && strings.ContainsAny(text, "\r\n") {
+		s.problem(n, field, "the text has a line end in it")
+		return "", false
+	}
+	return text, ok
+}
+
 // line reads a text without line ends.
 func (s *source) line(to *string) decoder {
 	return func(n ast.Node, field string) {
-		text, ok := s.text(n, field)
-		if ok && strings.ContainsAny(text, "\r\n") {
-			s.problem(n, field, "the text has a line end in it")
-			return
-		}
-		if ok {
+		if text, ok := s.oneLine(n, field); ok {
 			*to = text
 		}
 	}
@@ -123,22 +128,40 @@ func choice[T ~string](s *source, to *T, words ...T) decoder {
 	}
 }
 
-// duration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
-func (s *source) duration(to *time.Duration, least time.Duration) decoder {
+// either reads one of two words. The second sets to.
+func (s *source) either(to *bool, no, yes string) decoder {
+	return func(n ast.Node, field string) {
+		word := no
+		choice(s, &word, no, yes)(n, field)
+		*to = word == yes
+	}
+}
+
+// parsed reads a text with parse. Want says what a value that is not a text should
+// be.
+func parsed[T any](s *source, to *T, want string, parse func(string) (T, error)) decoder {
 	return func(n ast.Node, field string) {
 		text, ok := n.(*ast.StringNode)
 		if !ok {
-			s.wrongType(n, field, "a duration such as 90s, 30m, 12h or 7d")
+			s.wrongType(n, field, want)
 			return
 		}
-		d, err := ParseDuration(text.Value)
-		switch {
-		case err != nil:
+		value, err := parse(text.Value)
+		if err != nil {
 			s.problem(n, field, "%v", err)
-		case d < least:
-			s.problem(n, field, "%s is too short, want at least %s", text.Value, least)
-		default:
-			*to = d
+			return
 		}
+		*to = value
 	}
+}
+
+// duration reads a duration such as 90s, 30m, 12h, 7d or 1h30m.
+func (s *source) duration(to *time.Duration, least time.Duration) decoder {
+	return parsed(s, to, "a duration such as 90s, 30m, 12h or 7d", func(text string) (time.Duration, error) {
+		d, err := ParseDuration(text)
+		if err == nil && d < least {
+			err = fmt.Errorf("%s is too short, want at least %s", text, least)
+		}
+		return d, err
+	})
 }

@@ -51,6 +51,11 @@ func (s *source) problem(n ast.Node, field, format string, args ...any) {
 	s.problemAt(position(n), 0, field, format, args...)
 }
 
+// problemOf is problem for a field that was given.
+func (s *source) problemOf(field, format string, args ...any) {
+	s.problem(s.marks[field], field, format, args...)
+}
+
 // problemAt is problem for a place that lies some characters after at.
 func (s *source) problemAt(at *token.Position, offset int, field, format string, args ...any) {
 	s.report(s.note(at, offset, field, fmt.Sprintf(format, args...)))
@@ -181,6 +186,12 @@ var otherNames = map[string]string{
 
 // has reports whether a field was given.
 func (s *source) has(field string) bool { return s.marks[field] != nil }
+
+// said returns the truth value that was given for a field, if there is one.
+func (s *source) said(field string) (is, given bool) {
+	b, given := s.marks[field].(*ast.BoolNode)
+	return given && b.Value, given
+}
 
 // tried reports whether a field was given, be it with a misspelled key.
 func (s *source) tried(field string) bool { return s.has(field) || s.meant[field] }
