@@ -1,6 +1,7 @@
 package globussim
 
 import (
+	"fmt"
 	"net/http"
 	"strconv"
 
@@ -100,7 +101,7 @@ func (sv *service) getRole(q *request) (int, any, *apiError) {
 func (q *request) row(rows []map[string]any, key, missing string) (int, any, *apiError) {
 	id := q.PathValue(key)
 	for _, row := range rows {
-		if row["id"] == id {
+		if fmt.Sprint(row["id"]) == id {
 			return http.StatusOK, row, nil
 		}
 	}

@@ -92,6 +92,7 @@ func (a *authority) routes(mux *router) {
 	mux.HandleFunc("GET /v2/api/identities", a.serveIdentities)
 	mux.HandleFunc("GET /v2/api/identities/{id}", a.serveIdentity)
 	mux.HandleFunc("GET /v2/api/identities/{id}/consents", a.serveConsents)
+	mux.HandleFunc("GET /v2/api/identity_providers", a.serveProviders)
 	mux.HandleFunc("GET /.well-known/openid-configuration", a.serveDiscovery)
 	mux.HandleFunc("GET "+jwksPath, a.serveKeys)
 }

@@ -79,7 +79,11 @@ func (a *authority) serveIdentities(w http.ResponseWriter, r *http.Request) {
 			found = append(found, who)
 		}
 	}
-	writeJSON(w, http.StatusOK, map[string]any{"identities": found})
+	doc := map[string]any{"identities": found}
+	if query.Get("include") == "identity_provider" {
+		doc["included"] = map[string]any{"identity_providers": a.providersOf(found)}
+	}
+	writeJSON(w, http.StatusOK, doc)
 }
 
 // serveIdentity answers GET /v2/api/identities/<id>.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/globussim"
 )
 
 func TestUserinfoTellsWhatTheScopesAllow(t *testing.T) {
@@ -43,6 +45,40 @@ func TestUserinfoIsRefusedWithoutATokenForIt(t *testing.T) {
 				t.Errorf("got %d %s, want %d", a.status, a.body, tt.status)
 			}
 		})
+	}
+}
+
+func TestIdentitiesComeWithTheirProvidersIfAsked(t *testing.T) {
+	s := startWorld(t, func(cfg *globussim.Config) { cfg.Persons = []globussim.Person{{Username: "ada@sim.example"}} })
+	address := authBase + "/v2/api/identities?usernames=ada@sim.example," + robot + "@clients.auth.globus.org&include=identity_provider"
+	a := get(t, s, address, basic(robot, robotSecret))
+	included, _ := a.doc["included"].(map[string]any)
+	providers, _ := included["identity_providers"].([]any)
+	identities, _ := a.doc["identities"].([]any)
+	if len(providers) != 2 || len(identities) != 2 {
+		t.Fatalf("got %s, want two identities and their providers", a.body)
+	}
+	for i, domain := range []string{"sim.example", "clients.auth.globus.org"} {
+		p := answer{doc: providers[i].(map[string]any)}
+		p.want(t, doc{"id": identities[i].(map[string]any)["identity_provider"], "name": domain, "short_name": domain})
+		for _, query := range []string{"domains=" + domain, "ids=" + p.text("id")} {
+			a := get(t, s, authBase+"/v2/api/identity_providers?"+query, basic(robot, robotSecret))
+			found, _ := a.doc["identity_providers"].([]any)
+			if diff := cmp.Diff([]any{p.doc}, found); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", query, diff)
+			}
+		}
+	}
+	if a := get(t, s, authBase+"/v2/api/identities?ids="+robot, basic(robot, robotSecret)); a.doc["included"] != nil {
+		t.Errorf("unasked, %s comes with providers", a.body)
+	}
+	for _, wrong := range []string{"", "?ids=x&domains=y"} {
+		if a := get(t, s, authBase+"/v2/api/identity_providers"+wrong, basic(robot, robotSecret)); a.status != http.StatusBadRequest {
+			t.Errorf("%q answers %d %s, want 400", wrong, a.status, a.body)
+		}
+	}
+	if a := get(t, s, authBase+"/v2/api/identity_providers?domains=x", ""); a.status != http.StatusUnauthorized {
+		t.Errorf("a stranger gets %d %s, want 401", a.status, a.body)
 	}
 }
 

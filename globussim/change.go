@@ -56,7 +56,7 @@ func (sv *service) change(q *request, c change) (int, any, *apiError) {
 			return 0, nil, external(p, c.name, errOffline, abs)
 		}
 		if !p.allows(q.owner, abs, "w") {
-			return 0, nil, denied(p, abs)
+			return 0, nil, denied(p, c.name, abs)
 		}
 	}
 	if err := c.apply(p, paths); err != nil {

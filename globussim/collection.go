@@ -217,6 +217,7 @@ func (sv *service) admit(q *request, places ...*place) *apiError {
 		scopes := []string{"urn:globus:auth:scope:transfer.api.globus.org:all[" + strings.Join(missing, " ") + "]"}
 		return &apiError{
 			Status: http.StatusForbidden, Code: "ConsentRequired", Message: message,
+			Resource:                belowVersion(q.Request), // as was reported
 			RequiredScopes:          scopes,
 			AuthorizationParameters: map[string]any{"session_message": message, "required_scopes": scopes},
 		}

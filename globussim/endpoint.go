@@ -10,11 +10,12 @@ import (
 )
 
 // endpointDoc is a collection's document as the identity sees it.
-func endpointDoc(p *place, identity string) map[string]any {
+func (sv *service) endpointDoc(p *place, identity string) map[string]any {
+	owner, username := sv.ownerOf(p)
 	doc := map[string]any{
-		"DATA_TYPE": "endpoint", "DATA": []any{},
+		"DATA_TYPE": "endpoint", "DATA": servers(p),
 		"id": p.ID, "display_name": p.Name, "entity_type": p.EntityType,
-		"owner_id": p.Owner, "owner_string": p.Owner + "@sim.invalid",
+		"owner_id": owner, "owner_string": username,
 		"username": "u_sim", "name": p.ID, "canonical_name": p.canonical(),
 		"description": optional(p.Description), "organization": optional(p.Organization),
 		"department": nil, "keywords": optional(strings.Join(p.Keywords, ",")),
@@ -68,7 +69,7 @@ func (sv *service) getEndpoint(q *request) (int, any, *apiError) {
 	if e != nil {
 		return 0, nil, e
 	}
-	doc := endpointDoc(p, q.owner)
+	doc := sv.endpointDoc(p, q.owner)
 	_, inUse := sv.uses(q.owner)
 	doc["in_use"] = inUse[p]
 	return q.single(doc)
@@ -103,7 +104,7 @@ func (sv *service) searchEndpoints(q *request) (int, any, *apiError) {
 	var found []map[string]any
 	for _, p := range sv.places {
 		if len(found) < maxRows && takes(p) {
-			doc := endpointDoc(p, q.owner)
+			doc := sv.endpointDoc(p, q.owner)
 			doc["in_use"] = inUse[p]
 			doc["_rank"] = 1
 			found = append(found, doc)
@@ -138,7 +139,10 @@ func (sv *service) parseSearch(q *request) (func(*place) bool, *apiError) {
 		if slices.Contains([]string{"my-endpoints", "my-gcp-endpoints", "shared-by-me"}, scope) {
 			return nil, badRequest("filter_owner_id conflicts with the filter_scope '" + scope + "'")
 		}
-		filters = append(filters, func(p *place) bool { return strings.EqualFold(p.Owner, owner) })
+		filters = append(filters, func(p *place) bool {
+			id, _ := sv.ownerOf(p)
+			return strings.EqualFold(id, owner)
+		})
 	}
 	if host := q.param("filter_host_endpoint"); host != "" {
 		if uuid.Validate(host) != nil {
@@ -201,8 +205,8 @@ func (p *place) mentions(term string) bool {
 	return false
 }
 
-// noRows answers with an empty list of what the simulator does not have: legacy
-// servers, and guest collections on a mapped one.
+// noRows answers with an empty list of what the simulator does not have: guest
+// collections on a mapped one.
 func (sv *service) noRows(dataType, key string) handler {
 	return func(q *request) (int, any, *apiError) {
 		p, e := sv.find(q.PathValue("id"))

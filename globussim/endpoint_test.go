@@ -23,7 +23,7 @@ func TestAnEndpointDocumentTellsWhatItIs(t *testing.T) {
 	})
 	tests := map[string]doc{
 		"lab":     {"entity_type": "GCSv5_guest_collection", "high_assurance": false, "gcp_connected": nil, "default_directory": "/home/svc/", "acl_available": true},
-		"mapped":  {"entity_type": "GCSv5_mapped_collection", "high_assurance": false, "default_directory": nil, "owner_id": robot},
+		"mapped":  {"entity_type": "GCSv5_mapped_collection", "high_assurance": false, "default_directory": nil},
 		"assured": {"entity_type": "GCSv5_mapped_collection", "high_assurance": true, "force_encryption": true},
 		"laptop":  {"entity_type": "GCP_mapped_collection", "gcp_connected": false, "gcp_paused": false, "is_globus_connect": true},
 	}

@@ -2,6 +2,7 @@ package globussim
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
@@ -18,7 +19,7 @@ type apiError struct {
 	Message string `json:"message"`
 
 	RequestID string `json:"request_id"`
-	Resource  string `json:"resource"`
+	Resource  string `json:"resource"` // empty: as the request names it
 
 	RequiredScopes          []string       `json:"required_scopes,omitempty"`
 	AuthorizationParameters map[string]any `json:"authorization_parameters,omitempty"`
@@ -42,7 +43,7 @@ func writeJSON(w http.ResponseWriter, status int, doc any) {
 func writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
 	doc := *e
 	doc.RequestID = newRequestID()
-	doc.Resource = resource(r)
+	doc.Resource = cmp.Or(doc.Resource, resource(r))
 	w.Header().Set("X-Transfer-API-Error", doc.Code)
 	writeJSON(w, doc.Status, &doc)
 }
@@ -56,11 +57,22 @@ func refuse(w http.ResponseWriter, r *http.Request, auth bool, e *apiError) {
 	writeError(w, r, e)
 }
 
-// resource returns the request's path as documents of Transfer name it: below
-// the version.
+// resource returns the request's path as documents of Transfer name it: with the
+// version where a collection or a submission is addressed, and below it where a
+// task, a bookmark or an access rule is, as was recorded. The rest is inferred.
 func resource(r *http.Request) string {
-	return strings.TrimPrefix(r.URL.Path, transferPrefix)
+	below := belowVersion(r)
+	switch elements := strings.Split(below, "/"); {
+	case below == "/transfer", below == "/delete", elements[1] == "operation":
+		return r.URL.Path
+	case elements[1] == "endpoint" && (len(elements) < 4 || strings.HasPrefix(elements[3], "subscription")):
+		return r.URL.Path
+	}
+	return below
 }
+
+// belowVersion returns the request's path without the version.
+func belowVersion(r *http.Request) string { return strings.TrimPrefix(r.URL.Path, transferPrefix) }
 
 // newRequestID returns nine letters and digits.
 func newRequestID() string { return rand.Text()[:9] }

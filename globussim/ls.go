@@ -68,7 +68,7 @@ func listFolder(p *place, owner, abs string) ([]fileDoc, *apiError) {
 		return nil, external(p, name, errOffline, abs)
 	}
 	if !p.allows(owner, abs, "r") {
-		return nil, denied(p, abs)
+		return nil, denied(p, "DirListing", abs)
 	}
 	info, err := p.root.Stat(inRoot(abs))
 	if err == nil && !info.IsDir() {

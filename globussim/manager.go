@@ -36,7 +36,7 @@ func (sv *service) monitoredEndpoints(q *request) (int, any, *apiError) {
 	rows := []map[string]any{}
 	for _, p := range sv.places {
 		if p.Owner == q.owner {
-			rows = append(rows, endpointDoc(p, q.owner))
+			rows = append(rows, sv.endpointDoc(p, q.owner))
 		}
 	}
 	return http.StatusOK, map[string]any{"DATA_TYPE": "monitored_endpoints", "DATA": rows}, nil
@@ -81,10 +81,31 @@ func (sv *service) managedEvents(q *request) (int, any, *apiError) {
 	return sv.eventList(q)
 }
 
-// A managedTask is a task document as managers see it.
+// A managedTask is a task document as managers see it, with what hosts the guest
+// collections of either side, and the mapped ones below them. Neither is known
+// here: every collection is a folder of its own.
 type managedTask struct {
 	taskDoc
 	OwnerString string `json:"owner_string"`
+
+	SourceHostEndpoint                     *string `json:"source_host_endpoint"`
+	SourceHostEndpointID                   *string `json:"source_host_endpoint_id"`
+	SourceHostEndpointDisplayName          *string `json:"source_host_endpoint_display_name"`
+	SourceHostPath                         *string `json:"source_host_path"`
+	SourceMappedCollectionID               *string `json:"source_mapped_collection_id"`
+	SourceMappedCollectionDisplayName      *string `json:"source_mapped_collection_display_name"`
+	DestinationHostEndpoint                *string `json:"destination_host_endpoint"`
+	DestinationHostEndpointID              *string `json:"destination_host_endpoint_id"`
+	DestinationHostEndpointDisplayName     *string `json:"destination_host_endpoint_display_name"`
+	DestinationHostPath                    *string `json:"destination_host_path"`
+	DestinationMappedCollectionID          *string `json:"destination_mapped_collection_id"`
+	DestinationMappedCollectionDisplayName *string `json:"destination_mapped_collection_display_name"`
+}
+
+// managed is the document of a task for managers.
+func (sv *service) managed(t *task) managedTask {
+	who, _ := sv.server.auth.identityByID(t.owner)
+	return managedTask{taskDoc: t.document(), OwnerString: who.Username}
 }
 
 // managedTasks answers GET /endpoint_manager/task_list, the newest task first.
@@ -112,7 +133,7 @@ func (sv *service) managedTasks(q *request) (int, any, *apiError) {
 		case len(rows) == page.limit:
 			more = true
 		default:
-			rows = append(rows, managedTask{t.document(), t.owner + "@" + clientDomain})
+			rows = append(rows, sv.managed(t))
 		}
 	}
 	doc := map[string]any{"DATA_TYPE": "task_list", "DATA": rows, "limit": page.limit, "has_next_page": more, "last_key": nil}

@@ -87,6 +87,11 @@ func TestTheTaskListOfAManagerIsFiltered(t *testing.T) {
 		}
 		rows := l.call(http.MethodGet, manager+"task_list?filter_task_id="+bad, nil).rows()
 		rows[0].want(t, doc{"task_id": bad, "owner_string": other + "@clients.auth.globus.org"})
+		for _, side := range []string{"source", "destination"} {
+			for _, key := range []string{"host_endpoint", "host_endpoint_id", "host_endpoint_display_name", "host_path", "mapped_collection_id", "mapped_collection_display_name"} {
+				rows[0].want(t, doc{side + "_" + key: nil})
+			}
+		}
 		for _, bad := range [][]string{
 			nil,
 			{"filter_status", "FAILED"},

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"path"
+	"strings"
 	"syscall"
 )
 
@@ -116,14 +117,25 @@ func external(p *place, name string, err error, abs string) *apiError {
 	}
 	return &apiError{
 		Status: http.StatusBadGateway, Code: "ExternalError." + name + "Failed." + kind,
-		Message: fmt.Sprintf("Error (%s)\nEndpoint: %s (%s)\nFile: %s\nMessage: %s", name, p.Name, p.ID, wirePath(abs), kind),
+		Message: fmt.Sprintf("Error (%s)\nEndpoint: %s (%s)\nFile: %s\nMessage: %s", operationOf(name), p.Name, p.ID, wirePath(abs), kind),
 	}
 }
 
-func denied(p *place, abs string) *apiError {
+// operationOf is the operation of an error's name, as messages call it: "list"
+// also stands for stat.
+func operationOf(name string) string {
+	if name == "DirListing" || name == "Stat" {
+		return "list"
+	}
+	return strings.ToLower(name)
+}
+
+// denied is the answer of a collection that does not let the identity do the
+// operation that an error would be named after, such as Mkdir.
+func denied(p *place, name, abs string) *apiError {
 	return &apiError{
 		Status: http.StatusForbidden, Code: "EndpointPermissionDenied",
-		Message: fmt.Sprintf("Denied by endpoint, Error (list)\nEndpoint: %s (%s)\nFile: %s\nMessage: Path not allowed.", p.Name, p.ID, wirePath(abs)),
+		Message: fmt.Sprintf("Denied by endpoint, Error (%s)\nEndpoint: %s (%s)\nFile: %s\nMessage: Path not allowed.", operationOf(name), p.Name, p.ID, wirePath(abs)),
 	}
 }
 
@@ -142,14 +154,14 @@ func (sv *service) stat(q *request) (int, any, *apiError) {
 	case p.condition().Offline:
 		return 0, nil, external(p, "Stat", errOffline, abs)
 	case !p.allows(q.owner, abs, "r"):
-		return 0, nil, denied(p, abs)
+		return 0, nil, denied(p, "Stat", abs)
 	}
 	doc, err := describeFile(p, abs)
 	switch {
 	case err == nil:
 		return q.single(doc)
 	case codeOf(err) == codeDenied:
-		return 0, nil, denied(p, abs)
+		return 0, nil, denied(p, "Stat", abs)
 	}
 	return 0, nil, &apiError{
 		Status: http.StatusNotFound, Code: "NotFound",

@@ -6,6 +6,7 @@ import (
 	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,6 +217,13 @@ func TestAPathThatCannotBeReachedHasItsError(t *testing.T) {
 			if a.status != tt.status || a.text("code") != tt.code {
 				t.Errorf("got %d %s, want %d %s", a.status, a.body, tt.status, tt.code)
 			}
+			operation, _, _ := strings.Cut(tt.call, "?")
+			if operation == "ls" || operation == "stat" {
+				operation = "list"
+			}
+			if strings.HasPrefix(a.text("code"), "E") && !strings.Contains(a.text("message"), "Error ("+operation+")") {
+				t.Errorf("the message does not name the operation %s: %s", operation, a.body)
+			}
 			if !regexp.MustCompile(`^[A-Za-z0-9]{9}$`).MatchString(a.text("request_id")) || a.text("resource") == "" || a.text("message") == "" {
 				t.Errorf("the error lacks something: %s", a.body)
 			}
@@ -231,7 +239,7 @@ func TestOperationsChangeTheFolder(t *testing.T) {
 	plant(t, l.lab, map[string]string{"home/svc/a": "1"})
 	operation := "/operation/endpoint/" + l.labID
 	a := l.call(http.MethodPost, operation+"/mkdir", doc{"DATA_TYPE": "mkdir", "path": "/~/new dir/"})
-	a.want(t, doc{"DATA_TYPE": "mkdir_result", "code": "DirectoryCreated", "resource": operation + "/mkdir"})
+	a.want(t, doc{"DATA_TYPE": "mkdir_result", "code": "DirectoryCreated", "resource": "/v0.10" + operation + "/mkdir"})
 	a = l.call(http.MethodPost, operation+"/rename", doc{"DATA_TYPE": "rename", "old_path": "a", "new_path": "/~/new dir/b"})
 	a.want(t, doc{"DATA_TYPE": "result", "code": "FileRenamed"})
 	a = l.call(http.MethodPost, operation+"/symlink", doc{"DATA_TYPE": "symlink", "path": "/~/link", "symlink_target": "new dir/b"})

@@ -18,6 +18,11 @@ const (
 	offlineAccess  = "offline_access" // asks for refresh tokens, and is not granted itself
 )
 
+// flowScope is the scope that runs a flow. Its resource server is the flow.
+func flowScope(flow string) string {
+	return scopeBase + flow + "/flow_" + strings.ReplaceAll(flow, "-", "_") + "_user"
+}
+
 // maxScopes and maxScopeDepth bound what one request may ask for.
 const (
 	maxScopes     = 1000

@@ -121,7 +121,8 @@ func (sv *service) routes(mux *router) {
 
 		"GET /v0.10/endpoint_search":                            sv.searchEndpoints,
 		"GET /v0.10/endpoint/{id}":                              sv.getEndpoint,
-		"GET /v0.10/endpoint/{id}/server_list":                  sv.noRows("endpoint_server_list", "DATA"),
+		"GET /v0.10/endpoint/{id}/server_list":                  sv.serverList,
+		"GET /v0.10/endpoint/{id}/server/{server}":              sv.getServer,
 		"GET /v0.10/endpoint/{id}/my_shared_endpoint_list":      sv.noRows("endpoint_list", "DATA"),
 		"GET /v0.10/endpoint/{id}/shared_endpoint_list":         sv.noRows("shared_endpoint_list", "shared_endpoints"),
 		"GET /v0.10/endpoint/{id}/my_effective_pause_rule_list": sv.myPauseRules,

@@ -30,7 +30,7 @@ func TestASubmissionIsAcceptedOnceHoweverOftenItIsPosted(t *testing.T) {
 				}
 				kind := path[1:]
 				first.want(t, doc{
-					"DATA_TYPE": kind + "_result", "code": "Accepted", "submission_id": id.text("value"), "resource": path,
+					"DATA_TYPE": kind + "_result", "code": "Accepted", "submission_id": id.text("value"), "resource": "/v0.10" + path,
 					"message": "The " + kind + " has been accepted and a task has been created and queued for execution",
 				})
 				if link, _ := first.doc["task_link"].(map[string]any); link["href"] != "task/"+first.text("task_id")+"?format=json" {
@@ -174,7 +174,7 @@ func TestIdenticalPathsConflictUntilTheFirstHasEnded(t *testing.T) {
 		if a.status != http.StatusConflict {
 			t.Errorf("the second answers %d", a.status)
 		}
-		a.want(t, doc{"code": "Conflict", "message": "A transfer with identical paths has not yet completed", "resource": "/transfer"})
+		a.want(t, doc{"code": "Conflict", "message": "A transfer with identical paths has not yet completed", "resource": "/v0.10/transfer"})
 		l.submit(l.transfer("/missing", "/y"))
 		l.submit(l.deletion("/missing"))
 

@@ -102,11 +102,21 @@ func (ts *timers) create(r *http.Request, owner string) (int, any) {
 	}
 	t.owner, t.id, t.submitted = owner, uuid.NewString(), now.Truncate(time.Second)
 	ts.kept = append(ts.kept, t)
-	doc := map[string]any{
-		"body": t.body, "number_of_errors": 0, "number_of_runs": 0,
+	return http.StatusCreated, map[string]any{"timer": t.created()}
+}
+
+// created is a new timer. One that runs a flow has the keys of a job but for the
+// start, and its results without pages.
+func (t *timer) created() map[string]any {
+	if t.kind == "flow" {
+		doc := t.job()
+		delete(doc, "start")
+		doc["results"] = []any{}
+		return doc
 	}
+	doc := map[string]any{"body": t.body, "number_of_errors": 0, "number_of_runs": 0}
 	maps.Copy(doc, t.document())
-	return http.StatusCreated, map[string]any{"timer": doc}
+	return doc
 }
 
 // document is what both forms of a timer have.
@@ -117,9 +127,6 @@ func (t *timer) document() map[string]any {
 	}
 	if t.paused {
 		doc["status"], doc["inactive_reason"] = "inactive", map[string]any{"cause": "user", "detail": nil}
-	}
-	if t.kind == "flow" {
-		doc["flow_id"] = t.flow
 	}
 	return doc
 }
@@ -138,6 +145,7 @@ func (t *timer) job() map[string]any {
 	}
 	if t.kind == "flow" {
 		doc["callback_url"], doc["callback_body"] = "https://flows.automate.globus.org/flows/"+t.flow+"/run", t.body
+		doc["scope"] = flowScope(t.flow)
 	}
 	maps.Copy(doc, t.document())
 	return doc

@@ -68,6 +68,25 @@ func TestATimerIsKeptAndListed(t *testing.T) {
 	})
 }
 
+func TestATimerOfAFlowHasTheKeysOfAJob(t *testing.T) {
+	const flow = "1c34549f-84d3-4983-a2f2-3150099b21a4"
+	l := newLab(t)
+	made := l.timers(http.MethodPost, "/v2/timer", bearer(t, l.Server, timerScope),
+		`{"timer": {"timer_type": "flow", "flow_id": "`+flow+`", "name": "n", "schedule": {"type": "once"}, "body": {"body": {"x": 1}}}}`)
+	timer := answer{doc: made.doc["timer"].(map[string]any)}
+	want := slices.DeleteFunc(slices.Clone(jobKeys), func(key string) bool { return key == "start" })
+	if diff := cmp.Diff(want, slices.Sorted(maps.Keys(timer.doc))); diff != "" {
+		t.Errorf("keys (-want +got):\n%s", diff)
+	}
+	timer.want(t, doc{
+		"timer_type": "flow", "callback_url": "https://flows.automate.globus.org/flows/" + flow + "/run",
+		"scope": "https://auth.globus.org/scopes/" + flow + "/flow_1c34549f_84d3_4983_a2f2_3150099b21a4_user",
+	})
+	if results, ok := timer.doc["results"].([]any); !ok || len(results) != 0 {
+		t.Errorf("results are %v, want an empty list", timer.doc["results"])
+	}
+}
+
 func TestATimerIsPausedRenamedAndRemoved(t *testing.T) {
 	l := newLab(t)
 	token := bearer(t, l.Server, timerScope)

@@ -42,13 +42,13 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 		},
 		"a path through a file": {
 			`a: {transfer: {source: "lab:/data/a.txt/b/", destination: "vault:/x/"}}`, nil,
-			[]string{"error source lab: /data/a.txt/b/: ExternalError.DirListingFailed.NotDirectory: Error (DirListing) Endpoint: lab (" + labID +
+			[]string{"error source lab: /data/a.txt/b/: ExternalError.DirListingFailed.NotDirectory: Error (list) Endpoint: lab (" + labID +
 				") File: /data/a.txt/b Message: NotDirectory (a) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
 		},
 		"a file that another job takes for a folder": {
 			`a: {transfer: {source: "lab:/data/a.txt", destination: "vault:/x"}}` + "\n" +
 				`  b: {transfer: {source: "lab:/data/a.txt", destination: "vault:/y", recursive: true}}`, nil,
-			[]string{"error source lab: /data/a.txt: ExternalError.DirListingFailed.NotDirectory: Error (DirListing) Endpoint: lab (" + labID +
+			[]string{"error source lab: /data/a.txt: ExternalError.DirListingFailed.NotDirectory: Error (list) Endpoint: lab (" + labID +
 				") File: /data/a.txt Message: NotDirectory (b) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
 		},
 		"a file onto a folder": {

@@ -26,6 +26,7 @@ const (
 	secret    = "canary+of/the=secret"
 	robot     = clientID + "@clients.auth.globus.org"
 	owner     = person + "@sim.invalid"
+	server    = "3aee02ae-fafd-5833-b32b-2ed7e2eaa0ac" // that hosts the mapped collection lab
 
 	labID   = "83fcef58-36aa-59ff-b3dc-897c32cd6840" // globussim.CollectionID("lab")
 	vaultID = "1875aba5-85d5-5ac3-98e1-ce55dd072b64"
