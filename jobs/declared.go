@@ -99,7 +99,7 @@ func (s *source) path(on *declared, n ast.Node, field, text string, offset int) 
 		s.problem(n, field, "%v", err)
 		return target{}, false
 	}
-	if each := s.eachOf(s.job); each != nil { // where it is, is known
+	if each, _ := s.eachOf(s.job); each != nil { // where it is, is known
 		text = itemPath().ReplaceAllString(text, each.Folder+"{{ .Item.Name }}")
 	}
 	p = target{home(text), home(sample)}

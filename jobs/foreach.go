@@ -135,17 +135,18 @@ func (s *source) arrivals() {
 func (s *source) skip(ast.Node, string) {}
 
 // eachOf returns the for_each whose items the templates of a job may name: that of
-// the job itself, or of the one that it comes after. Nil means that there is none.
-func (p *parser) eachOf(job string) *arrival {
+// the job itself, or of the one that it comes after, and the name of the job that
+// has it. Nil means that there is none.
+func (p *parser) eachOf(job string) (each *arrival, owner string) {
 	for range len(p.follows) + 1 { // a circle is reported elsewhere
 		if each := p.each[job]; each != nil {
-			return each
+			return each, job
 		}
 		if job = p.follows[job]; job == "" {
 			break
 		}
 	}
-	return nil
+	return nil, ""
 }
 
 // forEach reads which items a job is done for.
@@ -278,12 +279,12 @@ var namesItem = pattern.Lazy(`\{\{[^}]*\.(Item|Key)\b`)
 
 // forItems looks at what a job does for each item.
 func (s *source) forItems(d *draft) {
-	each := s.eachOf(d.Name)
+	each, owner := s.eachOf(d.Name)
 	if each == nil {
 		return
 	}
-	d.Items = each.ForEach
-	if each == s.each[d.Name] {
+	d.Items, d.ItemsOf = each.ForEach, owner
+	if owner == d.Name {
 		d.ForEach = each.ForEach
 		s.forOwnItems(d)
 	}

@@ -75,8 +75,8 @@ func TestAnItemIsInTheTemplatesOfItsJobAndOfThoseAfterIt(t *testing.T) {
 	if steps, err = next.Render(key, time.Now(), &item); err != nil || steps[0].Transfer.Items[0].DestinationPath != "/copies/x y/" {
 		t.Errorf("the job after it: got %+v, %v", steps, err)
 	}
-	if next.ForEach != nil || next.SampleItem() == nil {
-		t.Errorf("the job after it has the for_each %v and the sample %v, want none and that of the other", next.ForEach, next.SampleItem())
+	if next.ForEach != nil || next.SampleItem() == nil || next.ItemsOf != "arrivals" {
+		t.Errorf("the job after it has the for_each %v and the sample %v of %q, want none and that of the other", next.ForEach, next.SampleItem(), next.ItemsOf)
 	}
 
 	if item, err = arrivals.ForEach.Item("_x", time.Now(), 1); err != nil {

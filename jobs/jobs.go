@@ -40,6 +40,8 @@ type Job struct {
 	// Items is the ForEach whose items templates may name: that of this job, or of
 	// the one that it comes after, directly or not. Nil means that there is none.
 	Items *ForEach
+	// ItemsOf is the name of the job whose ForEach that is.
+	ItemsOf string
 	// Zone is the zone in which templates see the scheduled instant. Nil
 	// means UTC.
 	Zone *time.Location

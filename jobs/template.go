@@ -47,7 +47,8 @@ func (s *source) sampleEnv() map[string]string {
 // sample executes a template that begins some characters after the beginning of
 // n, and reports what is wrong with it.
 func (s *source) sample(n ast.Node, field, text string, offset int) (string, bool) {
-	in, each := scope{env: s.sampleEnv()}, s.eachOf(s.job)
+	in := scope{env: s.sampleEnv()}
+	each, _ := s.eachOf(s.job)
 	if each != nil {
 		in.item = each.Sample()
 	}

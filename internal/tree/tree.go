@@ -111,6 +111,17 @@ func Walk(ctx context.Context, f Folder, o Options) iter.Seq2[*Entry, error] {
 	}
 }
 
+// List lists one folder alone, by byte order of the names. What could not be listed
+// is an error.
+func List(ctx context.Context, f Folder) ([]Entry, error) {
+	all, err := rows(ctx, f, "", nil, false)
+	entries := make([]Entry, len(all))
+	for i, r := range all {
+		entries[i] = r.entry(r.name)
+	}
+	return entries, err
+}
+
 // Compare lists two folders side by side. A file and a folder of one name are
 // a pair if neither side has both. If the file is at the source, the pair stands
 // among the files, and comes once more without it if the folder cannot be listed.

@@ -1,0 +1,279 @@
+package arrival
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/tree"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	atOnce = 4 // items that are listed at the same time
+	inARow = 3 // items that cannot be listed for a while, before the folder is asked whether it is there
+)
+
+// A look is one look at a folder.
+type look struct {
+	ctx     context.Context //nolint:containedctx // as long as the look
+	lister  tree.Lister
+	each    *jobs.ForEach
+	clock   *Clock
+	markers markers
+	names   []string // of all that is in the folder, sorted; for items that are files
+	group   sync.WaitGroup
+	failing int // items one after the other that could not be listed for a while
+}
+
+// run does what [Look] says.
+func (l *look) run(known iter.Seq2[Known, error], yield func(Finding, error) bool) {
+	entries, err := l.list()
+	if err != nil {
+		yield(Finding{}, err)
+		return
+	}
+	l.markers = newMarkers(l.each)
+	if l.each.Kind == jobs.FileItems {
+		for i := range entries {
+			l.names = append(l.names, entries[i].Path)
+		}
+	}
+	// The findings that are made, in the order of the names; each comes when its
+	// item is listed.
+	var making []chan Finding
+	take := func() bool {
+		var found Finding
+		select {
+		case found = <-making[0]:
+		case <-l.ctx.Done():
+			yield(Finding{}, context.Cause(l.ctx))
+			return false
+		}
+		making = making[1:]
+		if err := l.ended(&found); err != nil {
+			yield(Finding{}, err)
+			return false
+		}
+		return yield(found, nil)
+	}
+	for pair, err := range beside(l.items(entries), known) {
+		if err != nil {
+			yield(Finding{}, err)
+			return
+		}
+		done := make(chan Finding, 1)
+		if pair.entry == nil {
+			done <- l.gone(pair.known)
+		} else {
+			l.judge(pair.entry, pair.known, done)
+		}
+		if making = append(making, done); len(making) == atOnce && !take() {
+			return
+		}
+	}
+	for len(making) > 0 {
+		if !take() {
+			return
+		}
+	}
+}
+
+// list lists the folder.
+func (l *look) list() ([]tree.Entry, error) {
+	entries, err := tree.List(l.ctx, l.folder(l.each.Folder))
+	if err != nil && l.ctx.Err() != nil {
+		err = context.Cause(l.ctx)
+	}
+	return entries, err
+}
+
+func (l *look) folder(path string) tree.Folder {
+	return tree.Folder{Lister: l.lister, Collection: l.each.Collection, Path: path, LocalUser: l.each.LocalUser}
+}
+
+// items returns the entries without those of the other kind that have the name of
+// an item.
+func (l *look) items(entries []tree.Entry) []tree.Entry {
+	wanted := l.wanted()
+	return slices.DeleteFunc(entries, func(e tree.Entry) bool {
+		if e.Kind == wanted {
+			return false
+		}
+		i, there := slices.BinarySearchFunc(entries, e, func(a, b tree.Entry) int { return strings.Compare(a.Path, b.Path) })
+		return there && (i+1 < len(entries) && entries[i+1].Path == e.Path) // a file and a folder
+	})
+}
+
+// wanted is the kind of the entries that may be items.
+func (l *look) wanted() tree.Kind {
+	if l.each.Kind == jobs.FileItems {
+		return tree.File
+	}
+	return tree.Dir
+}
+
+// ended reports an error that ends the look: the item could not be listed for a
+// reason that holds for all others.
+func (l *look) ended(found *Finding) error {
+	if l.ctx.Err() != nil {
+		return context.Cause(l.ctx)
+	}
+	kind := fault.Refused
+	if found.State == IsUnreadable && !errors.Is(found.Err, tree.ErrTooMany) && !errors.Is(found.Err, errChanging) {
+		kind = fault.Of(found.Err).Kind
+	}
+	switch kind {
+	case fault.Credentials:
+		return found.Err
+	case fault.Temporary:
+		if l.failing++; l.failing < inARow {
+			return nil
+		}
+		l.failing = 0
+		_, err := l.list()
+		return err
+	}
+	l.failing = 0
+	return nil
+}
+
+// gone judges an item that the folder does not have.
+func (l *look) gone(k *Known) Finding {
+	f := of(k)
+	f.Item = jobs.Item{Name: k.Name, Path: l.each.Folder + k.Name, Time: k.Modified}
+	f.State, f.Changed = IsGone, !k.Gone
+	return f
+}
+
+// of returns what is to be kept if nothing changes.
+func of(k *Known) Finding {
+	return Finding{
+		Generation: k.Generation, Key: jobs.ItemKey(k.Name, k.Generation), Fingerprint: k.Fingerprint, Unchanged: k.Unchanged, Looked: k.Looked,
+	}
+}
+
+// judge judges an entry of the folder and sends what it finds, at once or when the
+// item is listed.
+func (l *look) judge(e *tree.Entry, k *Known, done chan<- Finding) {
+	fresh := k == nil
+	if fresh {
+		k = &Known{Name: e.Path, Generation: 1}
+	}
+	f := of(k)
+	modified := e.Modified
+	if modified.IsZero() {
+		modified = k.Modified
+	}
+	if modified.IsZero() {
+		modified = l.clock.Now().Time
+	}
+	var err error
+	f.Item, err = l.each.Item(e.Path, modified, e.Size)
+	if err != nil {
+		f.Item.Name = e.Path
+	}
+	state, why := l.passes(e)
+	switch {
+	case k.Stage == Active, k.Stage == Done && !l.again(e, k), k.Stage == Failed && !l.again(e, k):
+		f.State = State(k.Stage)
+	case state != "":
+		f.State, f.Why = state, why
+	case strings.ContainsRune(e.Path, '\uFFFD'):
+		f.State, f.Why = IsRefused, "its name is not UTF-8, which Globus cannot copy; rename it"
+	case err != nil:
+		f.State, f.Why, f.Err = IsRefused, err.Error(), err
+	case fresh && l.each.NewerThan > 0 && !e.Modified.IsZero() && e.Modified.Before(l.clock.Now().Time.Add(-l.each.NewerThan)):
+		f.State, f.Why = IsOld, fmt.Sprintf("modified %s, more than %s before it was first seen", e.Modified.Format(time.RFC3339), span(l.each.NewerThan))
+	case k.Stage == Queued:
+		f.State = IsQueued
+	case l.each.Kind == jobs.FileItems:
+		f = l.settle(k, f, l.seen(e))
+	default:
+		l.group.Go(func() { done <- l.settle(k, f, l.seen(e)).after(k, fresh) })
+		return
+	}
+	done <- f.after(k, fresh)
+}
+
+// after notes whether anything of an item is to be kept that was not before.
+func (f Finding) after(k *Known, fresh bool) Finding {
+	switch {
+	case fresh:
+		f.Changed = f.State != IsIgnored && f.State != IsRefused && f.State != IsOld && f.State != IsGone
+	case k.Stage == Unborn || f.Generation != k.Generation || f.State != State(k.Stage):
+		f.Changed = k.Gone != (f.State == IsGone) || f.State != k.State || f.Why != k.Why || f.Generation != k.Generation ||
+			f.Fingerprint != k.Fingerprint || f.Unchanged != k.Unchanged || f.Looked != k.Looked
+	default:
+		f.Changed = k.Gone
+	}
+	return f
+}
+
+// again reports whether an item whose occurrence has ended must be listed to know
+// whether it is still the same.
+func (l *look) again(e *tree.Entry, k *Known) bool {
+	if k.Gone { // another one may have taken its name
+		return e.Modified.IsZero() || !e.Modified.Equal(k.Modified)
+	}
+	return l.each.Again == jobs.AgainChanged
+}
+
+// passes says which entries are not items at all.
+func (l *look) passes(e *tree.Entry) (State, string) {
+	switch {
+	case e.Kind != l.wanted():
+		return IsIgnored, "it is a " + kinds[e.Kind] + ", and items are " + kinds[l.wanted()] + "s"
+	case l.each.Kind == jobs.FileItems && l.markers.are(e.Path):
+		return IsIgnored, "it is the marker of another file"
+	}
+	if _, ok := l.each.Match.Name(e.Path); !ok {
+		return IsIgnored, "it does not match " + l.each.Match.String()
+	}
+	return "", ""
+}
+
+var kinds = map[tree.Kind]string{tree.File: "file", tree.Dir: "folder", tree.Link: "link", tree.Other: "special file"}
+
+// A pair is what the folder has under a name, and what is known of it.
+type pair struct {
+	entry *tree.Entry // nil if the folder does not have it
+	known *Known      // nil if it is new
+}
+
+// beside brings entries and what is known together; both are sorted by name.
+func beside(entries []tree.Entry, known iter.Seq2[Known, error]) iter.Seq2[pair, error] {
+	return func(yield func(pair, error) bool) {
+		next := 0
+		for k, err := range known {
+			if err != nil {
+				yield(pair{}, err)
+				return
+			}
+			for ; next < len(entries) && entries[next].Path < k.Name; next++ {
+				if !yield(pair{entry: &entries[next]}, nil) {
+					return
+				}
+			}
+			p := pair{known: &k}
+			if next < len(entries) && entries[next].Path == k.Name {
+				p.entry = &entries[next]
+				next++
+			}
+			if !yield(p, nil) {
+				return
+			}
+		}
+		for ; next < len(entries); next++ {
+			if !yield(pair{entry: &entries[next]}, nil) {
+				return
+			}
+		}
+	}
+}
