@@ -9,4 +9,9 @@ type Account struct {
 	// NativeApp makes it a public client: it has no secret that counts, and
 	// the client-credentials grant is refused.
 	NativeApp bool
+
+	template string // the native app that it was made from; empty for others
 }
+
+// asksPersons reports whether persons log in through the client.
+func (account Account) asksPersons() bool { return account.NativeApp || account.template != "" }

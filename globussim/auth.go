@@ -17,14 +17,14 @@ import (
 // consents.
 type authority struct {
 	lifetime    time.Duration
-	rotate      bool               // refresh tokens are good once
-	accounts    map[string]Account // by client id
+	rotate      bool // refresh tokens are good once
 	persons     []Person
 	collections map[string]Collection // by id
 	scopes      map[string]string     // resource servers by scope
 	key         func() (*rsa.PrivateKey, error)
 
 	mu          sync.Mutex
+	accounts    map[string]Account        // by client id
 	tokens      map[string]*token         // by value
 	refreshes   map[string]*refreshToken  // by value
 	codes       map[string]*code          // by value
@@ -72,6 +72,7 @@ func newAuthority(cfg Config) *authority {
 		consents:    make(map[party][]*consent),
 		provisioned: make(map[string]identity),
 	}
+	a.accounts[globusCLI] = Account{ID: globusCLI, Name: "Globus CLI", NativeApp: true}
 	for _, account := range cfg.Accounts {
 		a.accounts[account.ID] = account
 	}
@@ -89,6 +90,9 @@ func (a *authority) routes(mux *router) {
 	mux.HandleFunc("POST /v2/oauth2/token/introspect", a.serveIntrospect)
 	mux.HandleFunc("POST /v2/oauth2/token/revoke", a.serveRevoke)
 	mux.HandleFunc("GET /v2/oauth2/userinfo", a.serveUserinfo)
+	mux.HandleFunc("POST /v2/oauth2/token/validate", a.serveValidate)
+	mux.HandleFunc("POST /v2/api/clients", a.serveNewClient)
+	mux.HandleFunc("DELETE /v2/api/clients/{id}", a.serveDeleteClient)
 	mux.HandleFunc("GET /v2/api/identities", a.serveIdentities)
 	mux.HandleFunc("GET /v2/api/identities/{id}", a.serveIdentity)
 	mux.HandleFunc("GET /v2/api/identities/{id}/consents", a.serveConsents)
@@ -202,9 +206,9 @@ func (a *authority) client(r *http.Request) (Account, *authError) {
 	if id == "" {
 		return Account{}, oauthError(http.StatusUnauthorized, "invalid_client", "The client did not authenticate itself")
 	}
-	account, ok := a.accounts[strings.ToLower(id)]
+	account, ok := a.account(id)
 	if !ok && basic {
-		account, ok = a.accounts[strings.ToLower(unescape(id))]
+		account, ok = a.account(unescape(id))
 	}
 	switch {
 	case ok && account.NativeApp:

@@ -20,7 +20,7 @@ type code struct {
 	holder
 	redirect  string
 	state     string // of the login, which comes back with the tokens
-	challenge string // PKCE, S256
+	challenge string // PKCE, S256; empty for a client with a secret
 	scopes    []*scope
 	offline   bool
 	issued    time.Time
@@ -64,7 +64,7 @@ func (a *authority) redeem(account Account, form url.Values, now time.Time) (*gr
 		return nil, errGrant("The code is not valid")
 	case form.Get("redirect_uri") != c.redirect:
 		return nil, errGrant("The redirect_uri is not that of the login")
-	case encode(challenge[:]) != c.challenge:
+	case c.challenge != "" && encode(challenge[:]) != c.challenge:
 		return nil, errGrant("The code_verifier is not that of the login")
 	}
 	doc, e := a.grant(c.holder, c.scopes, c.offline, now)

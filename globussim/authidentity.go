@@ -107,7 +107,7 @@ func split(list string) []string {
 
 func (a *authority) identityByID(id string) (identity, bool) {
 	id = strings.ToLower(id)
-	if account, ok := a.accounts[id]; ok {
+	if account, ok := a.account(id); ok {
 		return a.accountIdentity(account), true
 	}
 	for _, p := range a.persons {
@@ -131,7 +131,7 @@ func (a *authority) identityByName(name string, provision bool) (identity, bool)
 	name = strings.ToLower(name)
 	user, domain, ok := strings.Cut(name, "@")
 	if domain == clientDomain {
-		account, ok := a.accounts[user]
+		account, ok := a.account(user)
 		return a.accountIdentity(account), ok
 	}
 	for _, p := range a.persons {

@@ -38,11 +38,11 @@ type authorization struct {
 // readAuthorization reads the parameters of a request. What is wrong with one
 // is told to the person and to nobody else: the client may be anybody.
 func (a *authority) readAuthorization(r *http.Request, form url.Values) (*authorization, string) {
-	account, ok := a.accounts[strings.ToLower(form.Get("client_id"))]
+	account, ok := a.account(form.Get("client_id"))
 	switch {
 	case !ok:
 		return nil, "There is no client with this client_id."
-	case !account.NativeApp:
+	case !account.asksPersons():
 		return nil, "This client is a service account, which logs in with its secret, not with a browser."
 	}
 	redirect, err := url.Parse(form.Get("redirect_uri"))
@@ -53,6 +53,7 @@ func (a *authority) readAuthorization(r *http.Request, form url.Values) (*author
 	switch {
 	case form.Get("response_type") != "code":
 		return nil, "The response_type is not code."
+	case challenge == "" && !account.NativeApp: // it has a secret instead
 	case form.Get("code_challenge_method") != "S256" || len(challenge) != 43:
 		return nil, "A native app must send a code_challenge with the code_challenge_method S256 (PKCE)."
 	}

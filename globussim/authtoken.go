@@ -152,7 +152,7 @@ func (a *authority) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 		writeAuthError(w, errUnauthenticated())
 		return
 	}
-	t, active := a.active(value, time.Now().UTC())
+	t, active := a.live(value, time.Now().UTC())
 	if !active {
 		writeJSON(w, http.StatusOK, map[string]any{"active": false})
 		return
@@ -186,15 +186,43 @@ func (a *authority) serveIntrospect(w http.ResponseWriter, r *http.Request) {
 	writeJSON(w, http.StatusOK, doc)
 }
 
+// live returns the access token of that value, or what is known of the refresh
+// token, if it is still good.
+func (a *authority) live(value string, now time.Time) (token, bool) {
+	if t, ok := a.active(value, now); ok {
+		return t, true
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	t, ok := a.refreshes[value]
+	if !ok || now.Sub(t.used) >= refreshIdle {
+		return token{}, false
+	}
+	return token{holder: t.holder, server: t.server, scopes: t.scopes, issued: t.used, expires: t.used.Add(refreshIdle)}, true
+}
+
+// serveValidate answers POST /v2/oauth2/token/validate, which globus-cli asks
+// whether its login is still good.
+func (a *authority) serveValidate(w http.ResponseWriter, r *http.Request) {
+	value, _, ok := a.tokenInForm(w, r)
+	if !ok {
+		return
+	}
+	_, active := a.live(value, time.Now().UTC())
+	writeJSON(w, http.StatusOK, map[string]any{"active": active})
+}
+
 // serveRevoke answers POST /v2/oauth2/token/revoke. A client revokes its own
-// tokens only; the answer does not tell.
+// tokens only, and a native app those of the clients made from it; the answer
+// does not tell.
 func (a *authority) serveRevoke(w http.ResponseWriter, r *http.Request) {
 	value, account, ok := a.tokenInForm(w, r)
 	if !ok {
 		return
 	}
-	a.discard(func(v string, t *token) bool { return v == value && t.client == account.ID })
-	a.discardRefreshes(func(v string, t *refreshToken) bool { return v == value && t.client == account.ID })
+	clients := append(a.madeFrom(account.ID), account.ID)
+	a.discard(func(v string, t *token) bool { return v == value && slices.Contains(clients, t.client) })
+	a.discardRefreshes(func(v string, t *refreshToken) bool { return v == value && slices.Contains(clients, t.client) })
 	writeJSON(w, http.StatusOK, map[string]any{"active": false})
 }
 

@@ -134,11 +134,7 @@ func (s *Server) orderedClients(r *http.Request) ([]string, *apiError) {
 	if order.Client != "" {
 		return []string{strings.ToLower(order.Client)}, nil
 	}
-	var all []string
-	for _, account := range s.cfg.Accounts {
-		all = append(all, account.ID)
-	}
-	return all, nil
+	return s.auth.clients(), nil
 }
 
 // badOrder is the answer to an order on the control path that makes no sense.
