@@ -49,7 +49,7 @@ type Readiness struct {
 	// UnchangedFor is how long names, sizes and times of all that is below a
 	// folder, or size and time of a file, must have stayed the same.
 	UnchangedFor time.Duration
-	// OlderThan is how long ago the newest file must have been modified.
+	// OlderThan is how long ago an item, and all below it, must have been modified.
 	OlderThan time.Duration
 	// Marker is a name, or a pattern, that must be there: directly in a folder;
 	// beside a file, with * for the file's name.

@@ -50,7 +50,7 @@ const (
 	IsWaiting    State = "waiting"    // it has not been unchanged for long enough
 	IsUnmarked   State = "no_marker"  // there is no marker
 	IsLocked     State = "locked"     // there is a marker that must not be there
-	IsYoung      State = "young"      // its newest file is not old enough
+	IsYoung      State = "young"      // it was modified too short a time ago
 	IsEmpty      State = "empty"      // it has no files
 	IsUnreadable State = "unreadable" // it could not be listed in whole
 	IsRefused    State = "refused"    // Globus could not copy a thing of that name

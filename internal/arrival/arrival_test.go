@@ -50,17 +50,17 @@ func TestWhatKeepsAnItemFromBeingReady(t *testing.T) {
 		"a marker with a lock":    {jobs.Readiness{Marker: "DONE", NoMarker: "*.lock"}, func(d *disk) { d.write("/runs/x/DONE", 0); d.write("/runs/x/a.lock", 0) }, arrival.IsLocked, "a.lock is there"},
 		"a lock further below":    {jobs.Readiness{Marker: "DONE", NoMarker: "*.lock"}, func(d *disk) { d.write("/runs/x/DONE", 0); d.write("/runs/x/s/t/a.lock", 0) }, arrival.IsLocked, "s/t/a.lock is there"},
 		"no lock":                 {jobs.Readiness{Marker: "DONE", NoMarker: "*.lock"}, func(d *disk) { d.write("/runs/x/DONE", 0) }, arrival.IsReady, ""},
-		"young":                   {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(-3*time.Minute)) }, arrival.IsYoung, "its newest file was modified 3m ago, want 10m"},
+		"young":                   {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(-3*time.Minute)) }, arrival.IsYoung, "modified 3m ago, want 10m"},
 		"old enough":              {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(-10*time.Minute)) }, arrival.IsReady, ""},
-		"ahead of its time":       {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(3*time.Hour)) }, arrival.IsYoung, "its newest file has a time that is 3h ahead"},
-		"without times":           {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.remove("/runs/x/old"); d.put("/runs/x/f", 1, time.Time{}) }, arrival.IsYoung, "the collection does not say when its files were modified; use unchanged_for"},
+		"ahead of its time":       {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(3*time.Hour)) }, arrival.IsYoung, "it was modified at a time that is 3h ahead"},
+		"without times":           {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.remove("/runs/x"); d.put("/runs/x/f", 1, time.Time{}) }, arrival.IsYoung, "the collection does not say when it was modified; use unchanged_for"},
 		"empty":                   {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.remove("/runs/x/old") }, arrival.IsEmpty, "it has no files"},
-		"a folder cannot be read": {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.mkdir("/runs/x/s/", time.Now()); d.errors["/runs/x/s/"] = denied }, arrival.IsUnreadable, denied.Error()},
+		"a folder cannot be read": {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.mkdir("/runs/x/s/", time.Now()); d.fail("/runs/x/s/", denied) }, arrival.IsUnreadable, denied.Error()},
 		"a folder that vanishes": {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) {
 			d.mkdir("/runs/x/s/", time.Now())
-			d.errors["/runs/x/s/"] = absent
+			d.fail("/runs/x/s/", absent)
 		}, arrival.IsUnreadable, "it changed while it was listed"},
-		"it vanishes itself": {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.errors["/runs/x/"] = absent }, arrival.IsGone, ""},
+		"it vanishes itself": {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.fail("/runs/x/", absent) }, arrival.IsGone, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -100,6 +100,24 @@ func (d *disk) remove(name string) {
 	d.touch(above, d.now())
 }
 
+// fail lets a folder have an error, and no other folder. Without an error all are
+// well.
+func (d *disk) fail(folder string, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	clear(d.errors)
+	if err != nil {
+		d.errors[folder] = err
+	}
+}
+
+// fault returns the error that a folder has.
+func (d *disk) fault(folder string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.errors[folder]
+}
+
 var absent = &transfer.Error{Status: http.StatusNotFound, Code: "ClientError.NotFound"}
 
 // Ls lists a folder.
@@ -176,9 +194,15 @@ func (k *keeper) look() map[string]arrival.Finding {
 	if err != nil {
 		k.t.Fatal(err)
 	}
+	for _, f := range found {
+		if f.Changed {
+			k.keep(f)
+		}
+	}
 	return found
 }
 
+// try looks once, and keeps nothing.
 func (k *keeper) try() (map[string]arrival.Finding, error) {
 	found := map[string]arrival.Finding{}
 	for f, err := range arrival.Look(k.t.Context(), k.disk, k.each, k.all, k.clock) {
@@ -186,9 +210,6 @@ func (k *keeper) try() (map[string]arrival.Finding, error) {
 			return found, err
 		}
 		found[f.Item.Name] = f
-		if f.Changed {
-			k.keep(f)
-		}
 	}
 	return found, nil
 }

@@ -21,7 +21,7 @@ func (l *look) settle(k *Known, f Finding, s sight) Finding {
 	}
 	f.Item.Size = s.size
 	if k.Stage != Unborn { // its occurrence has ended
-		if s.fingerprint == "" || s.fingerprint == k.Fingerprint {
+		if s.fingerprint == k.Fingerprint || s.fingerprint == "" && !k.Gone {
 			f.State = State(k.Stage)
 			return f
 		}
@@ -55,11 +55,11 @@ func (l *look) condition(f *Finding, s sight) (State, string) {
 	case s.files == 0:
 		return IsEmpty, "it has no files"
 	case r.OlderThan > 0 && age < 0:
-		return IsYoung, fmt.Sprintf("its newest file has a time that is %s ahead", span(-age))
+		return IsYoung, fmt.Sprintf("it was modified at a time that is %s ahead", span(-age))
 	case r.OlderThan > 0 && !s.newest.IsZero() && age < r.OlderThan:
-		return IsYoung, fmt.Sprintf("its newest file was modified %s ago, want %s", span(age), span(r.OlderThan))
+		return IsYoung, fmt.Sprintf("modified %s ago, want %s", span(age), span(r.OlderThan))
 	case r.OlderThan > 0 && s.newest.IsZero():
-		return IsYoung, "the collection does not say when its files were modified; use unchanged_for"
+		return IsYoung, "the collection does not say when it was modified; use unchanged_for"
 	case f.Unchanged < r.UnchangedFor:
 		return IsWaiting, fmt.Sprintf("unchanged for %s of %s", span(f.Unchanged), span(r.UnchangedFor))
 	}

@@ -207,11 +207,13 @@ func (f Finding) after(k *Known, fresh bool) Finding {
 	switch {
 	case fresh:
 		f.Changed = f.State != IsIgnored && f.State != IsRefused && f.State != IsOld && f.State != IsGone
-	case k.Stage == Unborn || f.Generation != k.Generation || f.State != State(k.Stage):
-		f.Changed = k.Gone != (f.State == IsGone) || f.State != k.State || f.Why != k.Why || f.Generation != k.Generation ||
+	case f.Generation != k.Generation, f.State == IsGone && !k.Gone:
+		f.Changed = true
+	case k.Stage == Unborn, k.Stage == Queued && f.State == IsIgnored:
+		f.Changed = k.Gone != (f.State == IsGone) || f.State != k.State || f.Why != k.Why ||
 			f.Fingerprint != k.Fingerprint || f.Unchanged != k.Unchanged || f.Looked != k.Looked
-	default:
-		f.Changed = k.Gone
+	default: // it is back, if it can be told that it is the same
+		f.Changed = k.Gone && f.State == State(k.Stage)
 	}
 	return f
 }

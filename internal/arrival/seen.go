@@ -27,7 +27,7 @@ type sight struct {
 	begin, end  Instant
 	fingerprint string // empty if not all of it was seen
 	size        int64
-	newest      time.Time // of the files; zero if none has a time
+	newest      time.Time // when something of it was modified last; zero if that is not known
 	files       int
 	marker      bool
 	lock        string // a marker that must not be there; empty if there is none
@@ -41,6 +41,7 @@ func (l *look) seen(e *tree.Entry) sight {
 		s.file(e)
 		s.marker, s.lock = l.markers.beside(l.names, e.Path)
 	} else {
+		s.newest = e.Modified
 		s.folder(l.ctx, l.folder(l.each.Folder+e.Path), l.markers)
 	}
 	s.end = l.clock.Now()
@@ -88,9 +89,9 @@ func (s *sight) add(sum hash.Hash, e *tree.Entry, m markers) {
 	} else {
 		s.files++
 		s.size += size
-		if e.Modified.After(s.newest) {
-			s.newest = e.Modified
-		}
+	}
+	if e.Modified.After(s.newest) {
+		s.newest = e.Modified
 	}
 	if name := path.Base(e.Path); s.lock == "" && m.locks(name) {
 		s.lock = e.Path
