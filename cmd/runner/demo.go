@@ -226,7 +226,7 @@ func (d *demonstration) night(ctx context.Context) (*resultDocument, error) {
 	d.add("Globus accepts the task, but the connection breaks before the answer arrives.")
 	d.add("runner repeats the submission under the same id, and learns of task %s.", doc.TaskID)
 	d.tell("%s after the start, the task has succeeded: %d files, %s, each checksum verified.",
-		seconds(doc.elapsed), doc.FilesTransferred, size(doc.BytesTransferred))
+		seconds(doc.elapsed), doc.Files, size(doc.Bytes))
 
 	again, err := d.result(ctx, do, o)
 	if err != nil {

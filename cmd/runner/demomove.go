@@ -36,7 +36,7 @@ func (d *demonstration) morning(ctx context.Context) error {
 		return err
 	}
 	doc := d.app.document(ctx, res)
-	d.add("Globus finds all %d files equal, by their checksums. Meanwhile the detector writes on in %q.", d.files-int(doc.FilesTransferred), late)
+	d.add("Globus finds all %d files equal, by their checksums. Meanwhile the detector writes on in %q.", d.files-int(doc.Files), late)
 	left, err := filesOf(d.source)
 	if err != nil {
 		return err

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -308,8 +307,6 @@ func (p *plannedAudit) show(w io.Writer) {
 
 // document prints a document as it is sent.
 func document(w io.Writer, doc transfer.Document) {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	enc.SetIndent("", "  ")
-	_ = enc.Encode(doc) // w keeps its error, and a document can be encoded
+	text, _ := encode(doc) // a document can be encoded
+	_, _ = w.Write(text)   // w is a buffer
 }

@@ -113,7 +113,7 @@ func (a *app) undone(ctx context.Context, o engine.Order, err error) *resultDocu
 func (d *resultDocument) run(page func(id string) string) report.Run {
 	r := report.Run{
 		Job: d.Job, Key: d.Key, State: string(d.State), ExitCode: d.ExitCode, Attempt: d.Attempt, Adopted: d.Adopted,
-		Files: d.FilesTransferred, Bytes: d.BytesTransferred, SkippedErrors: d.SkippedErrors, Faults: d.Faults,
+		Files: d.Files, Bytes: d.Bytes, SkippedErrors: d.SkippedErrors, Faults: d.Faults,
 		Started: d.Started, Elapsed: d.elapsed, Note: d.Note,
 	}
 	for _, t := range d.Tasks {

@@ -23,12 +23,7 @@ type resultDocument struct {
 	TaskID   string         `json:"task_id,omitempty"` // of the only task
 	Tasks    []taskDocument `json:"tasks"`
 
-	FilesTransferred int64 `json:"files_transferred"`
-	FilesSkipped     int64 `json:"files_skipped"`
-	BytesTransferred int64 `json:"bytes_transferred"` // bytes
-	SkippedErrors    int64 `json:"skipped_errors"`
-	Faults           int64 `json:"faults"`
-
+	totals
 	FilesDeleted        *int64 `json:"files_deleted,omitempty"`          // of mirrors, if it is known
 	FilesDeletedAtLeast bool   `json:"files_deleted_at_least,omitempty"` // there may be more
 
@@ -39,6 +34,20 @@ type resultDocument struct {
 
 	elapsed time.Duration
 	rate    int64 // bytes per second
+}
+
+// totals are sums over the tasks of a run.
+type totals struct {
+	Files         int64 `json:"files_transferred"`
+	FilesSkipped  int64 `json:"files_skipped"`
+	Bytes         int64 `json:"bytes_transferred"`
+	SkippedErrors int64 `json:"skipped_errors"`
+	Faults        int64 `json:"faults"`
+}
+
+// files says what became of files.
+func (t totals) files() string {
+	return fmt.Sprintf("%d transferred, %d skipped because they were there", t.Files, t.FilesSkipped)
 }
 
 // A resultsDocument is the results of several jobs that were run at once.
@@ -60,7 +69,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		Job: r.Job, Key: string(r.Key), State: r.State,
 		Attempt: r.Attempt, Adopted: r.Adopted, Tasks: []taskDocument{},
 		Started: r.Started.Truncate(time.Second), Finished: r.Finished.Truncate(time.Second),
-		Note: r.Note, elapsed: r.Finished.Sub(r.Started),
+		Note: r.Note, totals: totals(r.Totals()), elapsed: r.Finished.Sub(r.Started),
 	}
 	for _, t := range r.Tasks {
 		row := taskDocument{TaskID: t.TaskID, SubmissionID: t.SubmissionID, Label: t.Label}
@@ -73,9 +82,6 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 	if len(d.Tasks) == 1 {
 		d.TaskID = d.Tasks[0].TaskID
 	}
-	sum := r.Totals()
-	d.FilesTransferred, d.FilesSkipped, d.BytesTransferred = sum.Files, sum.FilesSkipped, sum.Bytes
-	d.SkippedErrors, d.Faults = sum.SkippedErrors, sum.Faults
 	if deleted := r.Deleted(); deleted != nil {
 		d.FilesDeleted, d.FilesDeletedAtLeast = &deleted.Files, deleted.AtLeast
 	}
@@ -105,8 +111,8 @@ func (d *resultDocument) text(w io.Writer) {
 	}
 	if last.Status != "" {
 		pairs = append(pairs,
-			"files", fmt.Sprintf("%d transferred, %d skipped because they were there", d.FilesTransferred, d.FilesSkipped),
-			"bytes", fmt.Sprintf("%s (%s/s)", size(d.BytesTransferred), size(d.rate)),
+			"files", d.files(),
+			"bytes", fmt.Sprintf("%s (%s/s)", size(d.Bytes), size(d.rate)),
 			"skipped errors", fmt.Sprint(d.SkippedErrors),
 			"faults", fmt.Sprint(d.Faults),
 		)

@@ -34,12 +34,8 @@ type runDocument struct {
 	Claimed  time.Time  `json:"claimed"`
 	Finished *time.Time `json:"finished,omitempty"`
 
-	FilesTransferred int64 `json:"files_transferred"`
-	FilesSkipped     int64 `json:"files_skipped"`
-	BytesTransferred int64 `json:"bytes_transferred"`
-	SkippedErrors    int64 `json:"skipped_errors"`
-	Faults           int64 `json:"faults"`
-	FilesDeleted     int64 `json:"files_deleted"`
+	totals
+	FilesDeleted int64 `json:"files_deleted"`
 
 	Error       *problem             `json:"error,omitempty"`
 	Next        string               `json:"next,omitempty"` // the next command
@@ -70,9 +66,7 @@ type eventDocument struct {
 func describeRun(r *ledger.Run) runDocument {
 	d := runDocument{
 		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), ExitCode: statusOf(kindOf(r.Outcome)), Attempt: r.Attempt,
-		Claimed:          r.Claimed,
-		FilesTransferred: r.Files, FilesSkipped: r.FilesSkipped, BytesTransferred: r.Bytes,
-		SkippedErrors: r.SkippedErrors, Faults: r.Faults, FilesDeleted: r.FilesDeleted,
+		Claimed: r.Claimed, totals: totals(r.Totals), FilesDeleted: r.FilesDeleted,
 	}
 	if r.State.Final() {
 		d.Finished = &r.Finished
@@ -224,7 +218,7 @@ func (d *runDocument) text(w io.Writer) {
 	if d.Finished != nil {
 		pairs = append(pairs, "finished", d.Finished.Format(time.RFC3339))
 	}
-	pairs = append(pairs, "files", fmt.Sprintf("%d transferred, %d skipped because they were there", d.FilesTransferred, d.FilesSkipped), "bytes", size(d.BytesTransferred))
+	pairs = append(pairs, "files", d.files(), "bytes", size(d.Bytes))
 	if d.FilesDeleted > 0 {
 		pairs = append(pairs, "files deleted", strconv.FormatInt(d.FilesDeleted, 10))
 	}

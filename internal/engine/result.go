@@ -63,13 +63,8 @@ func (r *Result) filesDeleted() int64 {
 	return 0
 }
 
-// Totals are sums over the tasks of a result, as they were last seen.
-type Totals struct {
-	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
-}
-
-// Totals returns what all tasks of r did.
-func (r *Result) Totals() (sum Totals) {
+// Totals returns what all tasks of r did, as they were last seen.
+func (r *Result) Totals() (sum ledger.Totals) {
 	for _, t := range r.Tasks {
 		if last := t.Last; last != nil {
 			sum.Files += last.FilesTransferred
@@ -92,16 +87,11 @@ func (r *Result) task() *Task {
 
 // outcome is what the ledger keeps of r.
 func (r *Result) outcome() ledger.Outcome {
-	sum := r.Totals()
-	o := ledger.Outcome{
-		State: r.State, Message: r.Note,
-		Files: sum.Files, FilesSkipped: sum.FilesSkipped, Bytes: sum.Bytes, SkippedErrors: sum.SkippedErrors, Faults: sum.Faults,
-	}
+	o := ledger.Outcome{State: r.State, Message: r.Note, Totals: r.Totals(), FilesDeleted: r.filesDeleted()}
 	if r.Err != nil {
 		m := fault.Of(r.Err)
 		o.Class, o.Code, o.RequestID, o.Message = string(m.Kind), m.Code, m.RequestID, r.Err.Error()
 	}
-	o.FilesDeleted = r.filesDeleted()
 	return o
 }
 

@@ -47,7 +47,7 @@ func Example() {
 			fmt.Println(err)
 			return
 		}
-		if err := l.Finish(ctx, run.ID, run.Holder, ledger.Outcome{State: ledger.Succeeded, Files: 412}); err != nil {
+		if err := l.Finish(ctx, run.ID, run.Holder, ledger.Outcome{State: ledger.Succeeded, Totals: ledger.Totals{Files: 412}}); err != nil {
 			fmt.Println(err)
 			return
 		}

@@ -66,8 +66,13 @@ type Outcome struct {
 	// Class, Code, Message and RequestID tell what went wrong.
 	Class, Code, Message, RequestID string
 
+	Totals
+	FilesDeleted int64 // by mirrors, as far as that is known
+}
+
+// Totals are sums over the tasks of a run.
+type Totals struct {
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
-	FilesDeleted                                      int64 // by mirrors, as far as that is known
 }
 
 const runColumns = `id, job, key, due, step, attempt, again, holder, lease_until, cancel_requested, claims, claimed, finished,

@@ -203,7 +203,7 @@ func TestFinishIsForEver(t *testing.T) {
 		ok(t, l.Submit(ctx, "me", ledger.Submission{ID: "s1", Run: r.ID, Step: 1, Attempt: 2}))
 		o := ledger.Outcome{
 			State: ledger.Failed, Class: "hopeless", Code: "PERMISSION_DENIED", Message: "no\nway \xff\x00", RequestID: "r1",
-			Files: 1 << 40, FilesSkipped: 2, Bytes: 1 << 60, SkippedErrors: 4, Faults: 5, FilesDeleted: 6,
+			Totals: ledger.Totals{Files: 1 << 40, FilesSkipped: 2, Bytes: 1 << 60, SkippedErrors: 4, Faults: 5}, FilesDeleted: 6,
 		}
 		ok(t, l.Finish(ctx, r.ID, "me", o))
 		got := get(t, l, r.ID)
@@ -247,7 +247,7 @@ func TestRetryMakesARunClaimable(t *testing.T) {
 			ok(t, l.Submit(ctx, "me", ledger.Submission{ID: string(state), Run: r.ID, Step: 1, Attempt: 2}))
 			if state.Final() {
 				ok(t, l.RequestCancel(ctx, r.ID)) // of the run that ended, not of the one that is wanted now
-				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: state, Message: "m", Files: 3}))
+				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: state, Message: "m", Totals: ledger.Totals{Files: 3}}))
 			}
 			if !retryable {
 				wantError(t, "retry "+string(state), l.Retry(ctx, r.ID), ledger.ErrState)
