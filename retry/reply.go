@@ -12,7 +12,8 @@ import (
 const (
 	maxReply      = 8 << 20   // bytes, decompressed
 	maxErrorReply = 256 << 10 // bytes of a reply outside 2xx
-	smallReply    = 64 << 10  // bytes that nearly every reply fits into
+	smallReply    = 4 << 10   // bytes that a reply about one thing fits into
+	listReply     = 64 << 10  // bytes that nearly every reply fits into
 )
 
 // A tooLongError is what a reply beyond the bound gives instead of its body.
@@ -45,12 +46,16 @@ func readReply(body io.ReadCloser, limit int) *reply {
 	return r
 }
 
-// read returns what body has. Its buffer grows once: to grow bit by bit would
+// read returns what body has. Its buffer grows twice: to grow bit by bit would
 // take several times the memory, while what is not written to takes none.
 func read(body io.Reader, limit int) ([]byte, error) {
 	data := make([]byte, 0, smallReply)
 	for {
-		if len(data) == cap(data) {
+		switch {
+		case len(data) < cap(data):
+		case cap(data) < listReply:
+			data = append(make([]byte, 0, listReply), data...)
+		default:
 			data = append(make([]byte, 0, limit+1), data...)
 		}
 		n, err := body.Read(data[len(data):cap(data)])
