@@ -98,7 +98,10 @@ func (l *sqliteStore) close() error {
 	defer func() { <-l.turn }()
 	var err error
 	if l.open.conn != nil {
-		err = l.open.conn.Close()
+		for _, stmt := range l.open.prepared {
+			err = errors.Join(err, stmt.Close())
+		}
+		err = errors.Join(err, l.open.conn.Close())
 		l.open = session{}
 	}
 	return errors.Join(err, l.db.Close())
