@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -43,6 +44,7 @@ var (
 type Ledger struct {
 	store store
 	log   *slog.Logger
+	zips  sync.Pool // of *gzip.Writer, each of which has 1 MiB
 }
 
 // A store is one of the engines that keep a ledger.

@@ -19,7 +19,12 @@ const chunk = 256 << 10
 // Memory holds a chunk of it.
 func (l *Ledger) WriteText(ctx context.Context, receipt int64, name string) io.WriteCloser {
 	w := &textWriter{ledger: l, ctx: ctx, receipt: receipt, name: name}
-	w.zip = gzip.NewWriter(&w.chunk)
+	if zip, ok := l.zips.Get().(*gzip.Writer); ok {
+		zip.Reset(&w.chunk)
+		w.zip = zip
+	} else {
+		w.zip = gzip.NewWriter(&w.chunk)
+	}
 	return w
 }
 
@@ -30,7 +35,7 @@ type textWriter struct {
 	name    string
 	number  int
 	chunk   bytes.Buffer
-	zip     *gzip.Writer
+	zip     *gzip.Writer // nil after the end
 }
 
 func (w *textWriter) Write(p []byte) (int, error) {
@@ -42,9 +47,14 @@ func (w *textWriter) Write(p []byte) (int, error) {
 }
 
 func (w *textWriter) Close() error {
+	if w.zip == nil {
+		return nil
+	}
 	if err := w.zip.Close(); err != nil {
 		return err
 	}
+	w.ledger.zips.Put(w.zip)
+	w.zip = nil
 	return w.put()
 }
 
