@@ -135,7 +135,7 @@ func Head(kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) pro
 	return proof.Receipt{
 		Run: kept.Run, Job: kept.Job, Key: kept.Key, Step: kept.Step, Part: kept.Part, Attempt: kept.Attempt, TaskID: task.TaskID,
 		Source: doc.SourceEndpoint, Destination: doc.DestinationEndpoint, Options: o,
-		Files: task.FilesTransferred, Listed: kept.Listed, Requested: task.RequestTime.UTC(), Completed: task.CompletionTime.UTC(),
+		Files: task.FilesTransferred, Equal: task.FilesSkipped, Listed: kept.Listed, Requested: task.RequestTime.UTC(), Completed: task.CompletionTime.UTC(),
 	}
 }
 

@@ -106,7 +106,7 @@ func weight(r proof.Reason) int {
 		return 0
 	case proof.NotBefore:
 		return 3
-	case proof.NotCopied, Excluded:
+	case proof.NotCopied, proof.Missed, Excluded:
 		return 2
 	}
 	return 1

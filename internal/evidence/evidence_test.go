@@ -252,7 +252,7 @@ func TestAFileThatAnyReceiptProvesIsProvenSinceTheOldestOfThem(t *testing.T) {
 		}
 		begin := noon.Add(time.Duration(minutes) * time.Minute)
 		return write(t, proof.Receipt{
-			Source: "lab", Destination: "vault", Options: proof.Options{SyncLevel: new(3)}, Listed: begin, Requested: begin, Completed: begin.Add(time.Minute),
+			Source: "lab", Destination: "vault", Options: proof.Options{SyncLevel: new(3)}, Equal: 2, Listed: begin, Requested: begin, Completed: begin.Add(time.Minute),
 		}, s)
 	}
 	want(t, files(t, d, evidence.Options{}, second, equal(20), first, equal(30)), "lab:/out/a | vault 12:01", "lab:/out/b | vault 12:11")

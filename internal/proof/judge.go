@@ -18,11 +18,12 @@ type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
-	NotBefore   Reason = "was not there before the copy"   // or the folder could not be listed
-	NoTime      Reason = "has no time"                     // at the source
-	NotCopied   Reason = "was not copied"                  // excluded, skipped, a link, or equal before
-	NotVerified Reason = "was copied without verification" // verify_checksum was off
-	Otherwise   Reason = "was copied elsewhere"            // to another path than the one that was looked at
+	NotBefore   Reason = "was not there before the copy"      // or the folder could not be listed
+	NoTime      Reason = "has no time"                        // at the source
+	NotCopied   Reason = "was not copied"                     // excluded, skipped, a link, or equal before
+	Missed      Reason = "may have been away during the copy" // the task saw fewer files than there were
+	NotVerified Reason = "was copied without verification"    // verify_checksum was off
+	Otherwise   Reason = "was copied elsewhere"               // to another path than the one that was looked at
 	WhileCopied Reason = "changed while it was copied"
 	Since       Reason = "changed since it was copied"
 	Ambiguous   Reason = "has a name that the destination may take for another"
@@ -78,6 +79,7 @@ type Judge struct {
 	receipt Receipt
 	least   transfer.SyncLevel // by which Globus must have compared
 	skipped bool               // the task has skipped some paths
+	missed  bool               // the task has neither copied nor compared some files that were there
 	cut     bool               // the list of copies is not whole
 	alike   map[uint64]bool    // paths of the receipt that some disks take for one
 	seed    maphash.Seed
@@ -159,7 +161,6 @@ func (j *Judge) survey(open Open) error {
 			j.skipped = true
 		}
 	}
-	j.cut = files != j.receipt.Files
 	j.alike = map[uint64]bool{}
 	for _, names := range [][]name{sources, destinations} {
 		slices.SortFunc(names, func(a, b name) int { return cmp.Or(cmp.Compare(a.folded, b.folded), cmp.Compare(a.exact, b.exact)) })
@@ -169,6 +170,9 @@ func (j *Judge) survey(open Open) error {
 			}
 		}
 	}
+	// A file that was away for a moment was neither copied nor found equal.
+	all := int64(len(slices.Compact(sources)))
+	j.cut, j.missed = files != j.receipt.Files, all-files > j.receipt.Equal
 	return nil
 }
 
@@ -230,8 +234,11 @@ func (j *Judge) wasCopied(s Sight, before *Found, copied []Row) Reason {
 	if len(copied) == 0 {
 		// With this level Globus copies what is not equal, and does not say which
 		// files are: those of which it says nothing else.
-		if level := j.receipt.Options.SyncLevel; level == nil || *level < int(j.least) || j.skipped {
+		switch level := j.receipt.Options.SyncLevel; {
+		case level == nil || *level < int(j.least) || j.skipped:
 			return NotCopied
+		case j.missed:
+			return Missed
 		}
 		return ""
 	}

@@ -72,6 +72,8 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 		"a task that goes on":             {head: func(r *proof.Receipt) { r.Completed = time.Time{} }, rows: []proof.Row{same}, want: proof.NotFinished},
 		"a task that never began":         {head: func(r *proof.Receipt) { r.Requested = time.Time{} }, rows: []proof.Row{same}, want: proof.NotFinished},
 		"not in the list":                 {head: func(r *proof.Receipt) { r.Options.SyncLevel = nil }, want: proof.NotCopied},
+		"away during the task":            {head: func(r *proof.Receipt) { r.Equal = 0 }, want: proof.Missed},
+		"copied while others were away":   {head: func(r *proof.Receipt) { r.Equal = 0 }, rows: []proof.Row{same}},
 		"equal by time":                   {head: func(r *proof.Receipt) { r.Options.SyncLevel = new(2) }, want: proof.NotCopied},
 		"perhaps equal, perhaps skipped":  {rows: []proof.Row{skipped}, want: proof.NotCopied},
 		"perhaps equal, the list is cut":  {head: func(r *proof.Receipt) { r.Files = 1 }, want: proof.ListCut},
@@ -107,6 +109,7 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			h := head
+			h.Equal = 1
 			sources := map[string]bool{}
 			for _, r := range tt.rows {
 				if r.Copied != nil {
@@ -170,6 +173,7 @@ func TestJudgeAcceptsWhatWasComparedLess(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			h := head
+			h.Equal = 1
 			if len(tt.rows) > 0 && tt.rows[0].Copied != nil {
 				h.Files = 1
 			}
@@ -308,6 +312,7 @@ type world struct {
 	contents    int
 	source      disk
 	destination disk
+	away        map[string]thing // what was at the source and may be again
 	receipts    []proof.Open
 	proven      int
 	log         []string
@@ -333,12 +338,27 @@ func (w *world) fresh(d *disk) thing {
 // outside is what people do at the source.
 func (w *world) outside() {
 	path := "/out/" + modelNames[w.rand.IntN(len(modelNames))]
-	if w.rand.IntN(5) == 0 {
+	switch w.rand.IntN(7) {
+	case 0, 1:
+		here, from, to := w.source.files[path], w.source.files, w.away
+		if here.holds == 0 {
+			here, from, to = w.away[path], to, from
+		}
+		if here.holds != 0 && to[path].holds == 0 {
+			w.note("somebody moves %s away, or back: content %d", path, here.holds)
+			delete(from, path)
+			to[path] = here
+		}
+		return
+	case 2:
 		delete(w.source.files, path)
 		w.note("somebody deletes %s", path)
 		return
 	}
 	f := w.fresh(&w.source)
+	if away, ok := w.away[path]; ok { // who moves it back then replaces one of another size
+		f.size = 3 - away.size
+	}
 	w.source.put(path, f)
 	w.note("somebody writes %s: content %d, size %d, time %v", path, f.holds, f.size, f.modified)
 }
@@ -394,6 +414,7 @@ func (w *world) task() {
 			continue
 		}
 		if there, ok := w.destination.files[w.destination.key(to)]; ok && w.equal(h.Options.SyncLevel, f, there) {
+			h.Equal++
 			continue
 		}
 		made := thing{holds: f.holds, size: f.size, modified: w.time(w.destination.skew)}
@@ -470,7 +491,7 @@ func TestWhatHasNoCopyIsNeverProven(t *testing.T) {
 	proven := 0
 	for seed := range histories {
 		r := rand.New(rand.NewPCG(seed, 0))
-		w := &world{t: t, rand: r, log: []string{fmt.Sprint("seed ", seed)}}
+		w := &world{t: t, rand: r, away: map[string]thing{}, log: []string{fmt.Sprint("seed ", seed)}}
 		w.source = disk{files: map[string]thing{}, skew: []float64{0, 0, -7200.25, 3600.5, 1.75}[r.IntN(5)]}
 		w.destination = disk{files: map[string]thing{}, skew: []float64{0, 0, -1.5, -600, 0.5}[r.IntN(5)], caseless: r.IntN(4) == 0}
 		for range 4 {

@@ -33,8 +33,10 @@ type Receipt struct {
 	Destination string  `json:"destination"` // id of a collection
 	Options     Options `json:"options"`
 
-	// Files is how many files the task copied, as Globus counts them.
+	// Files is how many files the task copied, and Equal how many it left out
+	// because of its sync level, as Globus counts them.
 	Files int64 `json:"files_transferred"`
+	Equal int64 `json:"files_skipped,omitempty"`
 	// Listed is when the listing of the source began; zero if there is none.
 	Listed time.Time `json:"listed,omitzero"`
 	// Requested and Completed are when the task began and ended, as Globus says.
