@@ -25,6 +25,7 @@ const (
 	tooFew   proof.Reason = "is not proven at as many collections"  // as copies says
 	moved    proof.Reason = "changed while the prune was under way" // or its copy did
 	circular proof.Reason = "has a copy that is pruned as well"     // at the same time
+	tooMany  proof.Reason = "is more than max_delete allows"        // it was not there, or not proven, when the files were counted
 	estray   proof.Reason = "was copied to where its job does not copy it now"
 )
 
@@ -39,6 +40,8 @@ type pruning struct {
 	by     time.Time       // when a copy must have been proven; zero if that does not count
 	tries  int             // lists whose task has failed, one after the other
 
+	looked  int64 // files when they were counted for max_delete
+	chosen  int64 // files for lists
 	deleted int64
 	removed int64                      // folders
 	strange int                        // receipts that do not count, because nothing is copied now between their paths
@@ -249,7 +252,7 @@ func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Rea
 
 // guard counts what would be deleted, if there is a limit.
 func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
-	most := cmp.Or(p.step.MaxDelete, jobs.NoMaxDelete)
+	most := p.most()
 	if most == jobs.NoMaxDelete {
 		return nil
 	}
@@ -269,12 +272,16 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		}
 	}
 	if most.Allows(m.deletes.Files, m.there) {
+		p.looked = m.there
 		return nil
 	}
 	return refuse("the prune would delete %d of the %d files that were looked at (%s), more than max_delete allows (%s); "+
 		"see whether so much is to go, and raise the limit then (prune: {max_delete: none})",
 		m.deletes.Files, m.there, m.examples(m.deletes.Files), most)
 }
+
+// most is how many files may be deleted.
+func (p *pruning) most() jobs.MaxDelete { return cmp.Or(p.step.MaxDelete, jobs.NoMaxDelete) }
 
 // unread is what the error of a listing means.
 func (p *pruning) unread(ctx context.Context, err error) error {
@@ -292,10 +299,14 @@ func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) er
 			return p.unread(ctx, err)
 		}
 		copies, why := p.judge(f)
+		if why == "" && !p.most().Allows(p.chosen+1, p.looked) {
+			why = tooMany
+		}
 		if why != "" {
 			p.kept[why]++
 			continue
 		}
+		p.chosen++
 		if !l.hasRoomFor(f) || p.wantsTrial(f, copies) {
 			if err := p.delete(ctx, l); err != nil {
 				return err

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -892,5 +893,29 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			}), ledger.Succeeded)
 			b.wantLeft()
 		})
+	})
+}
+
+func TestPruneDeletesNoMoreThanItsBoundOfWhatComesWhileItLooks(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/b", "data/c")
+		p := b.process("one")
+		p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+		here, away := filepath.Join(b.lab, "data", "b"), filepath.Join(b.lab, "away")
+		if err := errors.Join(os.Remove(filepath.Join(b.lab, "data", "c")), os.Rename(here, away)); err != nil {
+			t.Fatal(err)
+		}
+		listed := 0
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if is(r, "GET", "/v0.10/operation/endpoint/"+globussim.CollectionID("lab")+"/ls") {
+				if listed++; listed == 2 { // the first one is to count
+					return nil, os.Rename(away, here)
+				}
+			}
+			return nil, nil
+		}
+		r := p.wantRun(b.order(expires(func(p *jobs.Prune) { p.MaxDelete = "1" })), ledger.Succeeded)
+		b.wantLeft("data/b")
+		contains(t, p.pruned(r.Run), "1 files deleted, 1 kept (1: is more than max_delete allows)")
 	})
 }
