@@ -1,16 +1,18 @@
 # make help lists what there is to make.
 
-GO       ?= go
-VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-LDFLAGS  := -s -w -X main.version=$(VERSION)
-LINT     := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
+LDFLAGS   := -s -w -X main.version=$(VERSION)
+LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # A number of runs and not a time: at the end of a time go test sometimes calls
 # its own deadline a failure.
-FUZZTIME ?= 50000x
-ROUNDS   ?= 200
+FUZZTIME  ?= 50000x
+ROUNDS    ?= 200
+HISTORIES ?= 100000
+SEED      ?= 0
 
 .DEFAULT_GOAL := build
-.PHONY: help build demo test test-long check lint fix fuzz crash bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden pictures cover image vuln clean
+.PHONY: help build demo test test-long check lint fix fuzz crash histories bench interop e2e-docker e2e-k8s e2e-ci e2e-browser golden pictures cover image vuln clean
 
 ##@ Build and try
 
@@ -59,6 +61,9 @@ fuzz: ## every fuzz test, FUZZTIME runs each
 
 crash: ## kill the program some hundred times, and count the tasks
 	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
+
+histories: ## random histories of files, receipts, prunes and audits: HISTORIES from SEED on
+	GOGC=400 $(GO) test -count=1 ./internal/engine -v -run NotElsewhere -engine.histories=$(HISTORIES) -engine.seed=$(SEED) -timeout 12h
 
 bench: build ## start-up, one-shot runs, the scheduler, the ledger, beside budgets and bare programs
 	$(GO) run ./test/bench -runner bin/runner

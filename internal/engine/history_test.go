@@ -1,14 +1,15 @@
 package engine_test
 
 import (
-	"encoding/json"
-	"errors"
+	"cmp"
+	"flag"
 	"fmt"
-	"io"
+	"maps"
 	"math/rand/v2"
-	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -16,34 +17,52 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/test/long"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
+var (
+	histories    = flag.Int("engine.histories", long.Or(2000, 200), "random histories of files, receipts, prunes and audits")
+	firstHistory = flag.Uint64("engine.seed", 0, "seed of the first history, the next ones count up")
+)
+
 // A history is what happens to the files of a lab: people write them, jobs copy
 // and prune them, copies are lost, and processes die at any request. No content
-// is written twice.
+// is written twice, and nobody gives a file the size and the time of another one.
 //
-// Every delete is checked when it is sent. For each of its files the process must
-// have looked at the source since it got the submission id, and at so many
-// collections that had the same content then.
+// Every delete is checked when it is sent, see [history.check], and each verdict
+// of the audits in between, see [history.audit].
 type history struct {
 	*bench
 	rand *rand.Rand
-	need int // collections that must have what a prune deletes
+	p    *process        // that does the jobs; nil after it has died
+	job  *jobs.Job       // that is done now
+	met  map[string]bool // what has happened, for the table of a campaign
+
+	globus time.Duration            // how far the clock of Globus is ahead of ours
+	ahead  map[string]time.Duration // how far the clocks of collections are, by name
+	old    time.Duration            // how old a listing may be when it arrives
+	twin   bool                     // the collection twin shows the disk of the lab
 
 	mu       sync.Mutex // guards the rest
 	log      []string
 	contents int
-	had      map[string]bool // path, size and time of what was written
-	strayed  map[string]bool // folders that were set aside and could not be put back
-	copying  bool            // a task copies, or its receipt is not sealed
-	settled  time.Time       // when that was over
-	looks    map[string]string
-	lists    map[string]sending // of deletes, by submission id
-	deleted  int                // files
-	lag      time.Duration      // of lists of tasks, behind the tasks
+	had      map[string]bool      // name, size and time of what was written
+	strayed  map[string]bool      // folders that were set aside and could not be put back
+	copying  bool                 // a task copies, or its receipt is not sealed
+	began    time.Time            // when it was sent
+	settled  time.Time            // when that was over
+	arrived  map[string]time.Time // when a copy was sent first, by collection and content
+	copied   map[string]bool      // collections and paths where a copy has been
+	looks    map[string]string    // contents that were seen since the last submission id, by collection and path
+	lists    map[string]sending   // of deletes, by submission id
+	sent     map[string]bool      // paths in lists of this start
+	trial    string               // what this start deleted to see whether it was its own copy
+	removed  int                  // files that people took away since the job began
+	deleted  int                  // files
+	lag      time.Duration        // of lists of tasks, behind the tasks
 }
 
 // A sending is when a process sent a delete first. It repeats it for some seconds
@@ -55,6 +74,44 @@ type sending struct {
 
 var historyNames = []string{"a", "b", "d/c", "d/e"}
 
+// newHistory makes the world of a seed and calls play in its bubble.
+func newHistory(t *testing.T, seed uint64, ledger []byte, play func(h *history)) {
+	h := &history{
+		rand: rand.New(rand.NewPCG(seed, 0)), met: map[string]bool{}, ahead: map[string]time.Duration{},
+		had: map[string]bool{}, strayed: map[string]bool{}, arrived: map[string]time.Time{}, copied: map[string]bool{},
+		looks: map[string]string{}, lists: map[string]sending{}, sent: map[string]bool{},
+	}
+	one := func(all ...time.Duration) time.Duration { return all[h.rand.IntN(len(all))] }
+	h.globus = one(0, 0, 0, 0, -90*time.Second, 45*time.Second, time.Hour)
+	h.old = one(0, 0, 2*time.Second, 8*time.Second)
+	h.twin = h.rand.IntN(6) == 0
+	h.ahead["lab"] = one(0, 0, 0, 0, -2*time.Hour, time.Hour, 1750*time.Millisecond)
+	for _, name := range []string{"vault", "store"} {
+		h.ahead[name] = one(0, 0, 0, 0, 0, 0, -1500*time.Millisecond, -10*time.Minute, 500*time.Millisecond, time.Hour)
+	}
+	onBench(t, func(t *testing.T, b *bench) {
+		h.bench = b
+		if err := os.WriteFile(filepath.Join(b.state, "runner.db"), ledger, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		b.remove("data/a.txt")
+		h.note("seed %d: clocks %v, Globus %v, listings up to %v old, twin: %t", seed, h.ahead, h.globus, h.old, h.twin)
+		h.meets(h.globus != 0, "the clock of Globus is wrong")
+		h.meets(h.ahead["lab"] != 0, "the clock of the source is wrong")
+		h.meets(h.ahead["vault"] != 0 || h.ahead["store"] != 0, "the clock of a destination is wrong")
+		h.meets(h.twin, "two collections show one disk")
+		play(h)
+	}, func(cfg *globussim.Config) {
+		if h.twin {
+			cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "twin", Dir: cfg.Collections[0].Dir})
+		}
+		h.ahead["twin"] = h.ahead["lab"]
+		for i := range cfg.Collections {
+			cfg.Collections[i].Ahead = h.ahead[cfg.Collections[i].Name]
+		}
+	})
+}
+
 func (h *history) note(format string, args ...any) {
 	h.log = append(h.log, time.Now().Format("02 15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
@@ -63,216 +120,54 @@ func (h *history) fail(format string, args ...any) {
 	h.t.Errorf("%s\n%s", fmt.Sprintf(format, args...), strings.Join(h.log, "\n"))
 }
 
-// dir is the folder of a collection.
-func (h *history) dir(collection string) string {
-	return map[string]string{
-		globussim.CollectionID("lab"): h.lab, globussim.CollectionID("vault"): h.vault, globussim.CollectionID("store"): h.store,
-	}[collection]
-}
-
-// write writes new content at a path. The time is now, or as it was if no content
-// of that size had it: who forges both deceives a prune.
-func (h *history) write(folder, name string) {
-	file := filepath.Join(folder, name)
-	h.contents++
-	content := fmt.Sprintf("%0*d", 6+h.rand.IntN(2), h.contents)
-	at := time.Now()
-	if old, err := os.Stat(file); err == nil && h.rand.IntN(3) == 0 && !h.had[fmt.Sprint(name, len(content), old.ModTime().Unix())] {
-		at = old.ModTime()
-	}
-	h.had[fmt.Sprint(name, len(content), at.Unix())] = true
-	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644), os.Chtimes(file, at, at)); err != nil {
-		h.t.Fatal(err)
-	}
-	h.note("somebody writes %s: %s, time %s", file[len(h.lab)-1:], content, at.Format("15:04:05"))
-}
-
-// outside is what people do.
-func (h *history) outside() {
-	name := historyNames[h.rand.IntN(len(historyNames))]
-	switch h.rand.IntN(6) {
-	case 0, 1, 2:
-		h.write(filepath.Join(h.lab, "data"), name)
-	case 3:
-		h.note("somebody deletes %s", name)
-		_ = os.Remove(filepath.Join(h.lab, "data", name)) // it may not be there
-	default:
-		folder := filepath.Join([]string{h.vault, h.store}[h.rand.IntN(2)], "copy")
-		copied := filepath.Join(folder, name)
-		if h.copying || time.Since(h.settled) < 2*time.Second {
-			return // in this time nobody else may write there
-		}
-		if _, err := os.Stat(copied); err == nil && h.rand.IntN(2) == 0 {
-			h.write(folder, name)
-			return
-		}
-		h.note("somebody deletes the copy of %s", name)
-		_ = os.Remove(copied)
+// meets takes note that something has happened.
+func (h *history) meets(yes bool, what string) {
+	if yes {
+		h.met[what] = true
 	}
 }
 
-// A death says at which request a process dies, and whether that takes effect.
-type death struct {
-	in    int // requests; 0 is never
-	after bool
-}
-
-// answer lets the world go on at each request of a process.
-func (h *history) answer(p *process, d death) func(*http.Request, http.RoundTripper) (*http.Response, error) {
-	return func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		if p.dead.Load() {
-			return nil, errKilled
-		}
-		if h.rand.IntN(8) == 0 && r.Method == http.MethodGet {
-			h.outside()
-		}
-		if d.in--; d.in == 0 && !d.after {
-			h.note("the process dies before %s %s", r.Method, r.URL.Path)
-			p.die()
-			return nil, errKilled
-		}
-		resp, err := h.pass(p, r, send)
-		if d.in == 0 {
-			h.note("the process dies after %s %s", r.Method, r.URL.Path)
-			if resp != nil {
-				_ = resp.Body.Close() // nobody reads it
-			}
-			p.die()
-			return nil, errKilled
-		}
-		return resp, err
+// disk is the folder of a collection.
+func (h *history) disk(collection string) string {
+	switch collection {
+	case "vault", globussim.CollectionID("vault"):
+		return h.vault
+	case "store", globussim.CollectionID("store"):
+		return h.store
 	}
-}
-
-// pass sends a request on, and takes note of what it shows or does.
-func (h *history) pass(p *process, r *http.Request, send http.RoundTripper) (*http.Response, error) {
-	switch {
-	case is(r, "GET", idPath):
-		h.looks = map[string]string{}
-		h.settle()
-	case is(r, "POST", transferPath):
-		h.note("a transfer is sent")
-		h.copying = true
-	case is(r, "POST", deletePath):
-		h.check(p, r)
-		switch h.rand.IntN(10) {
-		case 0:
-			h.note("it does not arrive")
-			return nil, io.ErrUnexpectedEOF
-		case 1:
-			h.note("it is refused for now")
-			h.Fail(globussim.Fault{Path: deletePath, Status: 409, Code: []string{"ClientError.Conflict.TooManyPendingJobs", "ClientError.Conflict"}[h.rand.IntN(2)]})
-		}
-	case is(r, "GET", listPath) && time.Since(h.settled) < h.lag:
-		blind := &process{}
-		blind.forgetful()
-		if resp, err := blind.answer(r, send); resp != nil || err != nil {
-			return resp, err
-		}
-	}
-	resp, err := send.RoundTrip(r)
-	if err == nil && (strings.HasSuffix(r.URL.Path, "/ls") || strings.HasSuffix(r.URL.Path, "/stat")) {
-		h.look(r)
-	}
-	return resp, err
-}
-
-// settle says that what was copied has its receipt now.
-func (h *history) settle() {
-	if h.copying {
-		h.copying, h.settled = false, time.Now()
-	}
-}
-
-// look takes note of what a listing shows: the content of files.
-func (h *history) look(r *http.Request) {
-	collection := strings.Split(r.URL.Path, "/")[4]
-	path := r.URL.Query().Get("path")
-	if strings.HasSuffix(r.URL.Path, "/stat") {
-		content, err := os.ReadFile(filepath.Join(h.dir(collection), path))
-		if err == nil {
-			h.looks[collection+":"+path] = string(content)
-		}
-		return
-	}
-	entries, _ := os.ReadDir(filepath.Join(h.dir(collection), path)) // the answer says so
-	for _, e := range entries {
-		if content, err := os.ReadFile(filepath.Join(h.dir(collection), path, e.Name())); err == nil {
-			h.looks[collection+":"+path+e.Name()] = string(content)
-		}
-	}
-}
-
-// check checks a delete.
-func (h *history) check(p *process, r *http.Request) {
-	var doc transfer.Delete
-	body, err := r.GetBody()
-	if err == nil {
-		err = json.NewDecoder(body).Decode(&doc)
-	}
-	if err != nil {
-		h.t.Fatal(err)
-	}
-	if first, ok := h.lists[doc.SubmissionID]; !ok {
-		h.lists[doc.SubmissionID] = sending{p, time.Now()}
-	} else if first.by != p || time.Since(first.at) > time.Minute {
-		h.fail("list %s is sent again", doc.SubmissionID)
-	}
-	for _, item := range doc.Items {
-		if doc.Recursive {
-			h.note("deleted: the folder %s", item.Path)
-			if entries, _ := os.ReadDir(filepath.Join(h.dir(doc.Endpoint), item.Path)); len(entries) > 0 {
-				h.fail("%s is deleted, and has %v in it", item.Path, entries)
-			}
-			continue
-		}
-		h.deleted++
-		content, looked := h.looks[doc.Endpoint+":"+item.Path]
-		h.note("deleted: %s, content %s", item.Path, content)
-		places := map[string]bool{}
-		for at, there := range h.looks {
-			collection, _, _ := strings.Cut(at, ":")
-			places[collection] = places[collection] || collection != doc.Endpoint && there == content
-		}
-		n := 0
-		for _, same := range places {
-			if same {
-				n++
-			}
-		}
-		if !looked || n < h.need {
-			h.fail("%s with the content %q (looked at: %t) is deleted, and was seen at %d collections, of %d", item.Path, content, looked, n, h.need)
-		}
-	}
+	return h.lab
 }
 
 // do does an order until it is over, by one process after the other.
 func (h *history) do(o engine.Order) {
-	h.note("job %s begins: need %d", o.Job.Name, h.need)
+	h.job, h.removed = o.Job, 0
+	h.note("job %s begins: %+v", o.Job.Name, describe(o.Job))
 	for n := 0; ; n++ {
 		var d death
-		if n < 3 && h.rand.IntN(2) == 0 {
+		if n < 2 && h.rand.IntN(5) < 2 {
 			d = death{1 + h.rand.IntN(30), h.rand.IntN(2) == 0}
 		}
-		p := h.process(fmt.Sprint(o.Key, " ", n))
+		if h.p == nil {
+			h.p = h.process(fmt.Sprint(o.Key, " ", n))
+		}
+		p := h.p
+		h.sent, h.trial = map[string]bool{}, ""
 		p.answer = h.answer(p, d) //nolint:bodyclose // who sends the request closes it
 		r, err := p.record(h.t.Context(), o)
 		died := p.dead.Load()
-		p.kill()
+		p.answer = nil
 		h.mu.Lock()
 		over := err == nil && r != nil && r.State.Final()
-		h.note("process %d has ended: %v, over: %t", n, err, over)
+		h.note("start %d has ended: %v, over: %t", n, err, over)
+		if died {
+			h.p = nil
+			p.kill()
+			h.crashed()
+		} else if h.trial != "" && (r == nil || fault.Of(r.Err).Kind != fault.Guard) {
+			h.fail("a file went that was its own copy, and the run goes on: %+v, %v", r, err)
+		}
 		if over && !died {
-			h.settle()
-			left, _ := filepath.Glob(filepath.Join(h.lab, "data", ".pruned-*"))
-			for _, folder := range left { // something came into it, and there was another one in its place
-				if entries, err := os.ReadDir(folder); !h.strayed[folder] && (err != nil || len(entries) == 0) {
-					h.fail("%s is left: %v", folder, err)
-				}
-				h.strayed[folder] = true // from now on it is a folder like any other
-			}
+			h.end()
 			h.mu.Unlock()
 			return
 		}
@@ -289,81 +184,248 @@ func (h *history) do(o engine.Order) {
 	}
 }
 
+// end looks at what a job has left.
+func (h *history) end() {
+	h.settle()
+	for _, folder := range h.aside() { // something came into it, and there was another one in its place
+		if entries, err := os.ReadDir(folder); !h.strayed[folder] && (err != nil || len(entries) == 0) {
+			h.fail("%s is left: %v", folder, err)
+		}
+		h.strayed[folder] = true // from now on it is a folder like any other
+	}
+}
+
+func (h *history) aside() []string {
+	left, _ := filepath.Glob(filepath.Join(h.lab, "data", ".pruned-*")) // the pattern is right
+	return left
+}
+
+// crashed is what follows the death of a process: sometimes its ledger goes too.
+func (h *history) crashed() {
+	h.meets(true, "a crash")
+	if h.rand.IntN(12) > 0 {
+		return
+	}
+	h.note("the ledger is lost")
+	h.meets(true, "a lost ledger")
+	for _, name := range []string{"runner.db", "runner.db-journal"} {
+		_ = os.Remove(filepath.Join(h.state, name)) // there may be no journal
+	}
+	for _, folder := range h.aside() { // nobody knows any more whose it is
+		h.strayed[folder] = true
+	}
+}
+
+// describe says what a job does.
+func describe(j *jobs.Job) (steps []string) {
+	for _, s := range j.Steps {
+		if t := s.Transfer; t != nil {
+			level := "none"
+			if t.SyncLevel != nil {
+				level = fmt.Sprint(*t.SyncLevel)
+			}
+			steps = append(steps, fmt.Sprintf("transfer %v to %s, level %s, verified %t, times kept %t, filter %v",
+				t.Items, t.DestinationEndpoint[:4], level, t.VerifyChecksum, t.PreserveTimestamp, t.FilterRules))
+		}
+		if s.Prune != nil {
+			steps = append(steps, fmt.Sprintf("prune of %v, older than %v, copies %d, most %q, empty folders %t", s.Prune.Of, s.Prune.OlderThan, s.Prune.Copies, s.Prune.MaxDelete, s.Prune.EmptyFolders))
+		}
+	}
+	return steps
+}
+
 // copies is a job that copies the lab to another collection.
 func (h *history) copies(name, collection string) *jobs.Job {
-	doc := provable("/copy/", collection)
-	doc.VerifyChecksum = h.rand.IntN(8) > 0
+	to := "/copy/"
+	if collection == "twin" && h.rand.IntN(2) == 0 {
+		to = "/data/"
+	}
+	doc := provable(to, collection)
+	doc.VerifyChecksum = h.rand.IntN(6) > 0
+	doc.PreserveTimestamp = h.rand.IntN(2) == 0
 	if h.rand.IntN(2) == 0 {
 		doc.SyncLevel = new(transfer.SyncLevel(h.rand.IntN(4)))
 	}
-	if h.rand.IntN(4) == 0 {
-		doc.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: []string{"b", "d", "e"}[h.rand.IntN(3)]}}
+	if to == "/data/" { // else Globus would destroy the files
+		doc.SyncLevel = new(transfer.SyncChecksum)
 	}
-	return &jobs.Job{Name: name, Receipts: true, Steps: jobs.Single(doc), BackoffLimit: 1}
+	job := &jobs.Job{Name: name, Receipts: true, BackoffLimit: 1}
+	switch h.rand.IntN(6) {
+	case 0, 1:
+		doc.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: []string{"b", "d", "e"}[h.rand.IntN(3)]}}
+		h.meets(true, "a filter rule")
+	case 2:
+		doc.Items = nil
+		for _, name := range []string{"a", "b", "d/"} {
+			doc.Items = append(doc.Items, transfer.Item{SourcePath: "/data/" + name, DestinationPath: to + name})
+		}
+		doc.SkipSourceErrors, job.AllowSkipped = true, true
+	}
+	h.meets(doc.SyncLevel != nil, "a sync level")
+	job.Steps = jobs.Single(doc)
+	return job
 }
 
-func (h *history) prunes(steps ...jobs.Step) *jobs.Job {
+// prunes is a job that does some steps and then prunes by their receipts, or
+// without any by those of other jobs.
+func (h *history) prunes(name string, steps ...jobs.Step) *jobs.Job {
 	p := &jobs.Prune{EmptyFolders: h.rand.IntN(2) == 0}
 	if len(steps) == 0 {
 		p.Of, p.Copies = []string{"nightly", "weekly", "hand-over"}, 1+h.rand.IntN(2)
 		p.Jobs = copying("/copy/", "vault", "store")
+		if h.twin {
+			p.Of = append(p.Of, "mirror")
+			p.Jobs = slices.Concat(p.Jobs, copying("/copy/", "twin"), copying("/data/", "twin"))
+		}
 		if h.rand.IntN(3) == 0 {
 			p.OlderThan = time.Duration(h.rand.IntN(60)) * time.Minute
 		}
 	}
-	h.need = max(1, p.Copies)
-	return &jobs.Job{Name: "expire", Receipts: true, Steps: append(steps, jobs.Step{Prune: p}), BackoffLimit: h.rand.IntN(2)}
+	if h.rand.IntN(4) == 0 {
+		p.MaxDelete = []jobs.MaxDelete{"1", "2", "60%"}[h.rand.IntN(3)]
+	}
+	h.meets(p.MaxDelete != "", "max_delete")
+	h.meets(p.OlderThan > 0, "older_than")
+	h.meets(p.Copies > 1, "copies: 2")
+	h.meets(p.EmptyFolders, "empty_folders: remove")
+	return &jobs.Job{Name: name, Receipts: true, Steps: append(steps, jobs.Step{Prune: p}), BackoffLimit: h.rand.IntN(2)}
+}
+
+// next is the job that comes next. The first one copies.
+func (h *history) next(first bool) *jobs.Job {
+	n := h.rand.IntN(10)
+	switch {
+	case first && h.twin && n < 6:
+		return h.copies("mirror", "twin")
+	case n < 3:
+		return h.copies("nightly", "vault")
+	case n < 5:
+		return h.copies("weekly", "store")
+	case n < 7 || first:
+		return h.prunes("hand-over", h.copies("", "vault").Steps[0])
+	}
+	return h.prunes("expire")
 }
 
 func (h *history) live() {
-	for i := range 4 + h.rand.IntN(6) {
-		var job *jobs.Job
-		switch h.rand.IntN(8) {
-		case 0, 1:
-			job = h.copies("nightly", "vault")
-		case 2:
-			job = h.copies("weekly", "store")
-		case 3, 4:
-			job = h.prunes(h.copies("", "vault").Steps[0])
-			job.Name = "hand-over"
-		case 5, 6:
-			job = h.prunes()
-		default:
-			h.outside()
+	for _, name := range historyNames {
+		h.write("lab", "data", name)
+	}
+	time.Sleep(time.Minute)
+	audited := map[string]*jobs.Job{} // what they were last
+	for i := range 2 + h.rand.IntN(4) {
+		job := h.next(i == 0)
+		job.ActiveDeadline, job.On.Hopeless = time.Hour, jobs.Cancel // else it waits for a day
+		if err := job.Check(); err != nil {
+			h.t.Fatal(err)
 		}
-		if job != nil {
-			if err := job.Check(); err != nil {
-				h.t.Fatal(err)
-			}
-			if h.rand.IntN(8) == 0 {
-				h.disturb(globussim.Disturbance{Action: globussim.FailTask})
-			}
-			h.lag = time.Duration(h.rand.IntN(2)*h.rand.IntN(90)) * time.Second
-			h.do(engine.Order{Job: job, Key: jobs.Key(fmt.Sprint("manual:", i))})
+		h.trouble()
+		h.do(engine.Order{Job: job, Key: jobs.Key(fmt.Sprint("manual:", i))})
+		if job.Name != "expire" {
+			audited[job.Name] = job
+		}
+		if h.t.Failed() {
+			return
 		}
 		time.Sleep(time.Duration(h.rand.IntN(20)) * time.Minute)
+		for range h.rand.IntN(2) {
+			h.outside()
+		}
+		if names := slices.Sorted(maps.Keys(audited)); len(names) > 0 && h.rand.IntN(4) == 0 {
+			h.audit(audited[names[h.rand.IntN(len(names))]])
+		}
 	}
 }
 
+// trouble orders what Globus does wrong during the next job.
+func (h *history) trouble() {
+	switch h.rand.IntN(12) {
+	case 0:
+		h.disturb(globussim.Disturbance{Action: globussim.FailTask})
+		h.meets(true, "a task that fails")
+	case 1, 2:
+		h.disturb(globussim.Disturbance{Action: globussim.StallTask, AfterFiles: h.rand.IntN(3)})
+		h.releaseAfter(time.Duration(10+h.rand.IntN(50)) * time.Second)
+		h.meets(true, "a task that takes its time")
+	}
+	h.lag = time.Duration(h.rand.IntN(2)*h.rand.IntN(90)) * time.Second
+	h.meets(h.lag > 0, "lists of tasks that are behind")
+}
+
+// emptyLedger is the file of a new ledger.
+func emptyLedger(t *testing.T) []byte {
+	t.Helper()
+	b := &bench{t: t, state: t.TempDir()}
+	if err := b.ledger().Close(); err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.ReadFile(filepath.Join(b.state, "runner.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A table counts the histories in which something happened.
+type table struct {
+	mu    sync.Mutex
+	count map[string]int
+	files int // that were deleted
+}
+
+func (c *table) add(h *history) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.files += h.deleted
+	for what := range h.met {
+		c.count[what]++
+	}
+}
+
+// TestPruneDeletesNothingThatIsNotElsewhere plays random histories. As many as
+// wanted: go test ./internal/engine -run NotElsewhere -v -engine.histories=100000.
 func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
-	histories, deleted := long.Or(2000, 50), 0
-	for seed := range histories {
-		onBench(t, func(t *testing.T, b *bench) {
-			h := &history{bench: b, rand: rand.New(rand.NewPCG(uint64(seed), 0)), lists: map[string]sending{}, had: map[string]bool{}, strayed: map[string]bool{}, looks: map[string]string{}}
-			h.note("seed %d", seed)
-			for _, name := range historyNames {
-				h.write(filepath.Join(b.lab, "data"), name)
-			}
-			time.Sleep(time.Minute)
-			h.live()
-			deleted += h.deleted
-		})
-		if t.Failed() {
-			return
+	ledger, sum := emptyLedger(t), &table{count: map[string]int{}}
+	t.Logf("seeds %d to %d", *firstHistory, *firstHistory+uint64(*histories)-1)
+	t.Run("all", func(t *testing.T) { // which waits for those below
+		workers := uint64(runtime.GOMAXPROCS(0))
+		for worker := range workers {
+			t.Run(fmt.Sprint(worker), func(t *testing.T) {
+				t.Parallel()
+				for seed := worker; seed < uint64(*histories) && !t.Failed(); seed += workers {
+					newHistory(t, *firstHistory+seed, ledger, func(h *history) {
+						h.live()
+						sum.add(h)
+					})
+				}
+			})
+		}
+	})
+	happened := slices.SortedFunc(maps.Keys(sum.count), func(a, b string) int { return cmp.Or(sum.count[b]-sum.count[a], strings.Compare(a, b)) })
+	for _, what := range happened {
+		t.Logf("%7d histories with %s", sum.count[what], what)
+	}
+	t.Logf("%d files were deleted in %d histories", sum.files, *histories)
+	if *histories < 200 || t.Failed() {
+		return // too few for everything
+	}
+	if sum.files < *histories/2 {
+		t.Errorf("only %d files were deleted in %d histories", sum.files, *histories)
+	}
+	for _, what := range everything {
+		if sum.count[what] == 0 {
+			t.Errorf("no history had %s", what)
 		}
 	}
-	if deleted < histories {
-		t.Errorf("%d files were deleted in %d histories", deleted, histories)
-	}
-	t.Logf("%d files were deleted in %d histories", deleted, histories)
+}
+
+// everything is what must happen in some of many histories.
+var everything = []string{
+	"the clock of Globus is wrong", "the clock of the source is wrong", "the clock of a destination is wrong",
+	"two collections show one disk", "a crash", "a crash while a task copies", "a crash between two lists or in one", "a lost ledger",
+	"a filter rule", "a sync level", "max_delete", "older_than", "copies: 2", "empty_folders: remove",
+	"a task that fails", "a task that takes its time", "lists of tasks that are behind", "a listing that is old",
+	"a file that is skipped", "a copy that is broken on the way", "a file that changes while it is copied",
+	"a new file with the time of the old one", "a file that is away for a while", "a copy that others change", "a copy that others delete",
+	"a list that does not arrive", "a list that is refused for now", "an audit",
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/schedule"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 var errKilled = errors.New("SIGKILL")
@@ -31,6 +32,7 @@ type process struct {
 	*engine.Scheduler
 	b      *bench
 	engine *engine.Engine
+	globus *transfer.Client
 	ledger *ledger.Ledger
 	config engine.SchedulerConfig
 	dead   atomic.Bool
@@ -52,7 +54,8 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 		b.t.Fatal(err)
 	}
 	p := &process{b: b, ledger: l}
-	p.engine = engine.New(b.clientOver(p), log, engine.WithManifests(b.open), engine.WithObserver(b))
+	p.globus = b.clientOver(p)
+	p.engine = engine.New(p.globus, log, engine.WithManifests(b.open), engine.WithObserver(b))
 	p.config = engine.SchedulerConfig{
 		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder),
 		Lease: 5 * time.Minute,

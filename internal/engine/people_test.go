@@ -1,0 +1,478 @@
+package engine_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// state is how a file is told from others of its name: by size and time.
+func state(name string, size int64, at time.Time) string { return fmt.Sprint(name, size, at.Unix()) }
+
+// write writes new content below a folder of a collection. The time is now, by the
+// clock of the collection; or as it was if no content of that size had it: who
+// forges both deceives a prune.
+func (h *history) write(collection, folder, name string) {
+	file := filepath.Join(h.disk(collection), folder, name)
+	size := 6 + h.rand.IntN(2)
+	if away, err := os.Stat(h.away(name)); err == nil { // who moves it back then replaces one of another size
+		size = 13 - int(away.Size())
+	}
+	content := h.fresh(size)
+	at := time.Now().Add(h.ahead[collection])
+	if old, err := os.Stat(file); err == nil {
+		h.had[state(name, old.Size(), old.ModTime())] = true
+		if h.rand.IntN(3) == 0 && !h.had[state(name, int64(len(content)), old.ModTime())] {
+			at = old.ModTime()
+			h.meets(true, "a new file with the time of the old one")
+		}
+	}
+	h.had[state(name, int64(len(content)), at)] = true
+	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644), os.Chtimes(file, at, at)); err != nil {
+		h.t.Fatal(err)
+	}
+	h.note("somebody writes %s: %s, time %s", file[len(h.lab)-1:], content, at.Format("15:04:05"))
+}
+
+// fresh is a content that was never there.
+func (h *history) fresh(size int) string {
+	h.contents++
+	return fmt.Sprintf("%0*d", size, h.contents)
+}
+
+// outside is what people do.
+func (h *history) outside() {
+	name := historyNames[h.rand.IntN(len(historyNames))]
+	switch h.rand.IntN(8) {
+	case 0, 1, 2:
+		h.meets(h.copying, "a file that changes while it is copied")
+		h.write("lab", "data", name)
+	case 3:
+		if os.Remove(filepath.Join(h.lab, "data", name)) == nil {
+			h.note("somebody deletes %s", name)
+			h.removed++
+		}
+	case 4, 5:
+		h.move(name)
+	default:
+		h.meddle(name)
+	}
+}
+
+// away is where a file is while it is not there.
+func (h *history) away(name string) string { return filepath.Join(h.lab, "away", filepath.Base(name)) }
+
+// move puts a file away for a while, or back.
+func (h *history) move(name string) {
+	here, away := filepath.Join(h.lab, "data", name), h.away(name)
+	_, err := os.Stat(here)
+	if err == nil {
+		here, away = away, here
+	}
+	if os.MkdirAll(filepath.Dir(here), 0o755) == nil && os.Rename(away, here) == nil {
+		h.note("somebody moves %s, away: %t", name, err == nil)
+		h.meets(err != nil, "a file that is away for a while")
+		if err == nil {
+			h.removed++
+		}
+	}
+}
+
+// meddle changes or deletes a copy. While a task copies, and until its receipt is
+// sealed, nobody does.
+func (h *history) meddle(name string) {
+	places := []string{"vault", "store"}
+	if h.twin {
+		places = append(places, "twin")
+	}
+	collection := places[h.rand.IntN(len(places))]
+	if h.copying || time.Since(h.settled) < 2*time.Second {
+		return
+	}
+	copied := filepath.Join(h.disk(collection), "copy", name)
+	if _, err := os.Stat(copied); err != nil {
+		return
+	}
+	if h.rand.IntN(2) == 0 {
+		h.meets(true, "a copy that others change")
+		h.write(collection, "copy", name)
+		return
+	}
+	h.meets(true, "a copy that others delete")
+	h.note("somebody deletes the copy of %s at %s", name, collection)
+	_ = os.Remove(copied) // it was there
+}
+
+// A death says at which request a process dies, and whether that takes effect.
+type death struct {
+	in    int // requests; 0 is never
+	after bool
+}
+
+// answer lets the world go on at each request of a process.
+func (h *history) answer(p *process, d death) func(*http.Request, http.RoundTripper) (*http.Response, error) {
+	return func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if p.dead.Load() {
+			return nil, errKilled
+		}
+		if h.rand.IntN(12) == 0 && r.Method == http.MethodGet {
+			h.outside()
+		}
+		if d.in--; d.in == 0 && !d.after {
+			h.dies(p, "before", r)
+			return nil, errKilled
+		}
+		resp, err := h.pass(p, r, send)
+		if d.in == 0 {
+			h.dies(p, "after", r)
+			if resp != nil {
+				_ = resp.Body.Close() // nobody reads it
+			}
+			return nil, errKilled
+		}
+		if err == nil && isListing(r) && h.old > 0 && h.rand.IntN(3) == 0 {
+			h.late()
+		}
+		return resp, err
+	}
+}
+
+// late lets some time pass before a listing arrives.
+func (h *history) late() {
+	h.meets(true, "a listing that is old")
+	age := time.Duration(h.rand.Int64N(int64(h.old)))
+	h.mu.Unlock()
+	time.Sleep(age)
+	h.mu.Lock()
+	if h.rand.IntN(2) == 0 {
+		h.outside()
+	}
+}
+
+func (h *history) dies(p *process, when string, r *http.Request) {
+	h.note("the process dies %s %s %s", when, r.Method, r.URL.Path)
+	h.meets(h.copying, "a crash while a task copies")
+	h.meets(len(h.sent) > 0, "a crash between two lists or in one")
+	p.die()
+}
+
+func isListing(r *http.Request) bool {
+	return strings.HasSuffix(r.URL.Path, "/ls") || strings.HasSuffix(r.URL.Path, "/stat")
+}
+
+// pass sends a request on, and takes note of what it shows or does.
+func (h *history) pass(p *process, r *http.Request, send http.RoundTripper) (*http.Response, error) {
+	switch {
+	case is(r, "GET", idPath):
+		h.looks = map[string]string{}
+		h.settle()
+	case is(r, "POST", transferPath):
+		h.note("a transfer is sent")
+		if !h.copying {
+			h.began = time.Now()
+		}
+		h.copying = true
+	case is(r, "POST", deletePath):
+		h.check(p, r)
+		switch h.rand.IntN(10) {
+		case 0:
+			h.note("it does not arrive")
+			h.meets(true, "a list that does not arrive")
+			return nil, io.ErrUnexpectedEOF
+		case 1:
+			h.note("it is refused for now")
+			h.meets(true, "a list that is refused for now")
+			h.Fail(globussim.Fault{Path: deletePath, Status: 409, Code: []string{"ClientError.Conflict.TooManyPendingJobs", "ClientError.Conflict"}[h.rand.IntN(2)]})
+		}
+	case is(r, "GET", listPath) && time.Since(h.settled) < h.lag:
+		blind := &process{}
+		blind.forgetful()
+		if resp, err := blind.answer(r, send); resp != nil || err != nil {
+			return resp, err
+		}
+	}
+	resp, err := send.RoundTrip(r)
+	switch {
+	case err != nil:
+	case isListing(r):
+		h.look(r)
+	case is(r, "GET", taskPath) || is(r, "GET", listPath):
+		err = h.readTasks(r, resp)
+	}
+	return resp, err
+}
+
+// instants are the times of task documents.
+var instants = regexp.MustCompile(`"(?:request_time|completion_time)": ?"([^"]+)"`)
+
+// readTasks reads what a reply says of tasks, and gives it the clock of Globus.
+func (h *history) readTasks(r *http.Request, resp *http.Response) error {
+	body, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return err
+	}
+	switch {
+	case strings.HasSuffix(r.URL.Path, "/successful_transfers"):
+		h.breaks(body)
+	case strings.HasSuffix(r.URL.Path, "/skipped_errors"):
+		h.meets(bytes.Contains(body, []byte(`"error_code"`)), "a file that is skipped")
+	case h.globus != 0:
+		body = instants.ReplaceAllFunc(body, func(found []byte) []byte {
+			was := instants.FindSubmatch(found)[1]
+			at, err := time.Parse(time.RFC3339, string(was))
+			if err != nil {
+				h.fail("%s is not a time", found)
+			}
+			return bytes.Replace(found, was, at.Add(h.globus).AppendFormat(nil, time.RFC3339), 1)
+		})
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	resp.Header.Del("Content-Length")
+	return nil
+}
+
+// breaks breaks a copy that was not verified, and is in the list of copies. Its
+// size and time stay.
+func (h *history) breaks(list []byte) {
+	doc := h.job.Steps[0].Transfer
+	if doc == nil || doc.VerifyChecksum || doc.PreserveTimestamp || h.rand.IntN(2) == 0 {
+		return
+	}
+	name := historyNames[h.rand.IntN(len(historyNames))]
+	file := filepath.Join(h.disk(doc.DestinationEndpoint), "copy", name)
+	info, err := os.Stat(file)
+	if err != nil || !bytes.Contains(list, []byte(`"/copy/`+name+`"`)) {
+		return
+	}
+	content := h.fresh(int(info.Size()))
+	if err := errors.Join(os.WriteFile(file, []byte(content), 0o644), os.Chtimes(file, info.ModTime(), info.ModTime())); err != nil {
+		h.t.Fatal(err)
+	}
+	h.meets(true, "a copy that is broken on the way")
+	h.note("%s was broken on the way: %s", name, content)
+}
+
+// settle says that what was copied has its receipt now.
+func (h *history) settle() {
+	if !h.copying {
+		return
+	}
+	h.copying, h.settled = false, time.Now()
+	for _, collection := range []string{"vault", "store", "twin"} {
+		for _, name := range historyNames {
+			if content, err := os.ReadFile(filepath.Join(h.disk(collection), "copy", name)); err == nil {
+				if at := collection + ":" + string(content); h.arrived[at].IsZero() {
+					h.arrived[at] = h.began
+				}
+				h.copied[collection+":/copy/"+name] = true
+			}
+		}
+	}
+}
+
+// look takes note of what a listing shows: the content of files.
+func (h *history) look(r *http.Request) {
+	collection := strings.Split(r.URL.Path, "/")[4]
+	path := r.URL.Query().Get("path")
+	if strings.HasSuffix(r.URL.Path, "/stat") {
+		content, err := os.ReadFile(filepath.Join(h.disk(collection), path))
+		if err == nil {
+			h.looks[collection+":"+path] = string(content)
+		}
+		return
+	}
+	entries, _ := os.ReadDir(filepath.Join(h.disk(collection), path)) // the answer says so
+	for _, e := range entries {
+		if content, err := os.ReadFile(filepath.Join(h.disk(collection), path, e.Name())); err == nil {
+			h.looks[collection+":"+path+e.Name()] = string(content)
+		}
+	}
+}
+
+// check checks a delete. For each of its files the process must have looked at the
+// source since it got the submission id, and at so many collections that had the
+// same content then.
+func (h *history) check(p *process, r *http.Request) {
+	var doc transfer.Delete
+	body, err := r.GetBody()
+	if err == nil {
+		err = json.NewDecoder(body).Decode(&doc)
+	}
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if first, ok := h.lists[doc.SubmissionID]; !ok {
+		h.lists[doc.SubmissionID] = sending{p, time.Now()}
+	} else if first.by != p || time.Since(first.at) > time.Minute {
+		h.fail("list %s is sent again", doc.SubmissionID)
+	}
+	step := h.job.Steps[len(h.job.Steps)-1].Prune
+	for _, item := range doc.Items {
+		if doc.Recursive {
+			h.note("deleted: the folder %s", item.Path)
+			if entries, _ := os.ReadDir(filepath.Join(h.disk(doc.Endpoint), item.Path)); len(entries) > 0 {
+				h.fail("%s is deleted, and has %v in it", item.Path, entries)
+			}
+			continue
+		}
+		h.deleted++
+		h.sent[item.Path] = true
+		h.checkFile(step, &doc, item.Path)
+	}
+	if most := step.MaxDelete; most != "" && !doc.Recursive {
+		left, there := h.left(), len(h.sent)+h.removed
+		for _, path := range left {
+			if !h.sent["/"+path] {
+				there++
+			}
+		}
+		if !most.Allows(int64(len(h.sent)), int64(there)) {
+			h.fail("%d of %d files are deleted, more than max_delete %s", len(h.sent), there, most)
+		}
+	}
+}
+
+// checkFile checks the delete of a file.
+func (h *history) checkFile(step *jobs.Prune, doc *transfer.Delete, path string) {
+	content, looked := h.looks[doc.Endpoint+":"+path]
+	h.note("deleted: %s, content %s", path, content)
+	var itself bool // a copy is the file
+	proven := map[string]bool{}
+	for at, there := range h.looks {
+		collection, copied, _ := strings.Cut(at, ":")
+		same := h.disk(collection)+copied == h.disk(doc.Endpoint)+path
+		if collection == doc.Endpoint || there != content {
+			continue
+		}
+		itself = itself || same
+		for _, name := range []string{"vault", "store", "twin"} {
+			if collection == globussim.CollectionID(name) && !same && h.oldEnough(step, name, content) {
+				proven[name] = true
+			}
+		}
+	}
+	switch need := max(1, step.Copies); {
+	case looked && len(proven) >= need:
+	case looked && itself && len(doc.Items) == 1 && (h.trial == "" || h.trial == path): // a start may find out so
+		h.trial = path
+		h.meets(true, "a file that was its own copy, and is lost")
+	default:
+		h.fail("%s with the content %q (looked at: %t) is deleted, and was seen and is old enough at %v, of %d", path, content, looked, proven, need)
+	}
+}
+
+// oldEnough reports whether a copy may be as old as a prune wants.
+func (h *history) oldEnough(step *jobs.Prune, collection, content string) bool {
+	arrived := h.arrived[collection+":"+content]
+	return step.OlderThan == 0 || !arrived.IsZero() && time.Since(arrived) >= step.OlderThan-max(0, -h.globus)
+}
+
+// A seen file is what a disk has at a path.
+type seen struct {
+	content string
+	at      int64 // seconds
+	there   bool
+}
+
+func (h *history) see(collection, path string) seen {
+	file := filepath.Join(h.disk(collection), path)
+	content, err := os.ReadFile(file)
+	info, infoErr := os.Stat(file)
+	if err != nil || infoErr != nil {
+		return seen{}
+	}
+	return seen{string(content), info.ModTime().Unix(), true}
+}
+
+// audit audits a job, while nothing else happens, and holds each verdict against
+// the disks.
+func (h *history) audit(job *jobs.Job) {
+	h.meets(true, "an audit")
+	if h.p == nil {
+		h.p = h.process("audit")
+	}
+	collection := map[string]string{"weekly": "store", "mirror": "twin"}[job.Name]
+	if collection == "" {
+		collection = "vault"
+	}
+	inquiry, err := h.p.engine.Inquire(h.t.Context(), h.p.ledger, job, time.Now().Add(-time.Hour*24*30), time.Now(), nil)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	verdicts := map[string]audit.Verdict{}
+	for f, err := range inquiry.Files(h.t.Context(), h.p.globus) {
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if was, twice := verdicts[f.Source]; twice {
+			h.fail("%s is %s, and %s again", f.Source, was, f.Verdict)
+		}
+		verdicts[f.Source] = f.Verdict
+		h.meets(true, "the verdict "+string(f.Verdict))
+		source, copied := h.see("lab", f.Source), h.see(collection, f.Destination)
+		if why := h.wrong(&f, source, copied, collection); why != "" {
+			h.fail("audit of %s: %+v, but %s: the source has %v, the destination %v", job.Name, f, why, source, copied)
+		}
+	}
+	for _, path := range h.left() {
+		folder := "/" + filepath.Dir(path)
+		if verdicts["/"+path] == "" && verdicts[folder] != audit.Excluded {
+			h.fail("audit of %s: nothing is said of %s", job.Name, path)
+		}
+	}
+}
+
+// wrong says why a verdict is not what the disks have.
+func (h *history) wrong(f *audit.Finding, source, copied seen, collection string) string {
+	equal := copied.there && source.content == copied.content
+	same := equal && source.at == copied.at
+	if f.Verdict != audit.Excluded && !source.there {
+		return "there is no such file"
+	}
+	switch f.Verdict {
+	case audit.Delivered:
+		if !equal {
+			return "the destination does not have it"
+		}
+	case audit.Present:
+		if !copied.there || len(copied.content) != len(source.content) {
+			return "the destination has no file of this size"
+		}
+	case audit.Missing:
+		if same {
+			return "the destination has it"
+		}
+	case audit.Lost, audit.Changed:
+		switch {
+		case same:
+			return "the destination has it"
+		case !h.copied[collection+":"+f.Destination]:
+			return "it was never copied"
+		case f.Verdict == audit.Changed && !copied.there:
+			return "the destination has nothing"
+		}
+	case audit.Excluded:
+		name := filepath.Base(f.Source)
+		if name != "b" && name != "d" && name != "e" {
+			return "no rule excludes it"
+		}
+	default:
+		return "that cannot be"
+	}
+	return ""
+}
