@@ -3,7 +3,6 @@ package main
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -66,9 +65,8 @@ object.`
 type auditor struct {
 	app   *app
 	since since
-	list  bool // print findings, one a line, and nothing else
-	limit int  // findings of each verdict to show
-	out   *bufio.Writer
+	detail
+	out *bufio.Writer
 }
 
 func (a *app) auditCommand() *cobra.Command {
@@ -82,7 +80,7 @@ func (a *app) auditCommand() *cobra.Command {
   runner audit --list | grep missing`,
 		Args: arguments(0, 10_000),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := d.check(); err != nil {
+			if err := d.check(a); err != nil {
 				return err
 			}
 			file, err := source.load(args...)
@@ -98,20 +96,8 @@ func (a *app) auditCommand() *cobra.Command {
 	}
 	source.flags(c.Flags())
 	c.Flags().Var(&d.since, "since", "look at what runs were about since then: a duration such as 7d, or an instant such as 2026-11-01")
-	c.Flags().BoolVar(&d.list, "list", false, "print every file that is neither delivered nor present, one a line, and nothing else")
-	c.Flags().IntVar(&d.limit, "limit", 3, "how many files of each verdict to print")
+	d.flags(c.Flags(), "print every file that is neither delivered nor present, one a line, and nothing else", "how many files of each verdict to print")
 	return c
-}
-
-// check returns what is wrong with the flags.
-func (d *auditor) check() error {
-	switch {
-	case d.list && d.app.out.query.expr != nil:
-		return usageError{errors.New("--jmespath looks at one document, and --list prints one for each file; use one of them")}
-	case d.limit < 0:
-		return usageError{fmt.Errorf("--limit %d is negative", d.limit)}
-	}
-	return nil
 }
 
 // run audits jobs one after the other.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,7 +11,6 @@ import (
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/audit"
@@ -24,10 +22,7 @@ import (
 
 // A differ asks what an occurrence would do about each file, as both sides are
 // now.
-type differ struct {
-	list  bool // print every change, one a line, and nothing else
-	limit int  // paths of each action to show
-}
+type differ struct{ detail }
 
 // A diffDocument is what one step would do.
 type diffDocument struct {
@@ -82,19 +77,6 @@ func explain(a audit.Action) string {
 		audit.Absent:     "does not exist",
 		audit.Unlisted:   "folders that cannot be listed: what would happen below them is not known",
 	}[a]
-}
-
-// check returns what is wrong with the flags.
-func (d *differ) check(a *app, diff bool) error {
-	switch {
-	case d.list && !diff:
-		return usageError{errors.New("--list goes with --diff")}
-	case d.list && a.out.query.expr != nil:
-		return usageError{errors.New("--jmespath looks at one document, and --list prints one for each file; use one of them")}
-	case d.limit < 0:
-		return usageError{fmt.Errorf("--limit %d is negative", d.limit)}
-	}
-	return nil
 }
 
 // run adds to each step of a plan what it would do now, or prints that as a list.
@@ -199,24 +181,6 @@ func (d *differ) step(a *app, changes iter.Seq2[audit.Change, error], step int, 
 		to.Counts[c.Action] = count
 	}
 	return nil
-}
-
-// line prints one element of a list that is not held in memory: JSON if that was
-// asked for, or else its fields between tabs.
-func (a *app) line(out *bufio.Writer, doc any, fields ...string) error {
-	if a.out.format == formatJSON {
-		text, err := json.Marshal(doc)
-		if err != nil {
-			return fmt.Errorf("encode the result: %w", err)
-		}
-		_, err = out.Write(append(plain.JSON(text), '\n'))
-		return unwritten(err)
-	}
-	for i, f := range fields {
-		fields[i] = plain.Line(cmp.Or(f, "-"))
-	}
-	_, err := out.WriteString(strings.Join(fields, "\t") + "\n")
-	return unwritten(err)
 }
 
 // show prints for people what a step would do.

@@ -262,8 +262,8 @@ func jobsFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// readBounded reads a file. Of one that is too large it reads so much that the
-// parser sees it.
+// readBounded reads a file. Of one that is too large for a jobs file it reads so
+// much that the parser sees it.
 func readBounded(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -101,7 +102,10 @@ func (a *app) planCommand() *cobra.Command {
   runner plan nightly --diff --list | grep ^1.delete`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := d.check(a, diff); err != nil {
+			if d.list && !diff {
+				return usageError{errors.New("--list goes with --diff")}
+			}
+			if err := d.check(a); err != nil {
 				return err
 			}
 			file, err := source.load(args...)
@@ -131,8 +135,7 @@ func (a *app) planCommand() *cobra.Command {
 	}
 	source.flags(c.Flags())
 	c.Flags().BoolVar(&diff, "diff", false, "list both sides, and say what would be done about each file")
-	c.Flags().BoolVar(&d.list, "list", false, "with --diff: print every file, one a line, and nothing else")
-	c.Flags().IntVar(&d.limit, "limit", 3, "with --diff: how many paths of each action to print")
+	d.flags(c.Flags(), "with --diff: print every file, one a line, and nothing else", "with --diff: how many paths of each action to print")
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
 	return c
 }

@@ -305,25 +305,23 @@ func checkChain(docs []receiptDocument) (problems []error) {
 	return problems
 }
 
-// maxKey bounds the file of a key, in bytes.
-const maxKey = 64 << 10
-
-// readPEM returns the content of the first block in a file.
-func readPEM(file string) ([]byte, error) {
-	f, err := os.Open(file)
+// readKey returns the key in a file in PEM form, which parse reads. Want says which
+// key it should be, and how to make one.
+func readKey[K any](file string, parse func(der []byte) (any, error), want string) (key K, err error) {
+	text, err := readBounded(file)
 	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // it was only read
-	text, err := io.ReadAll(io.LimitReader(f, maxKey))
-	if err != nil {
-		return nil, err
+		return key, err
 	}
 	block, _ := pem.Decode(text)
 	if block == nil {
-		return nil, fmt.Errorf("%s has no key in PEM form: openssl genpkey -algorithm ed25519 makes one, and openssl pkey -pubout its public key", file)
+		return key, fmt.Errorf("%s has no key in PEM form: openssl genpkey -algorithm ed25519 makes one, and openssl pkey -pubout its public key", file)
 	}
-	return block.Bytes, nil
+	parsed, err := parse(block.Bytes)
+	key, ok := parsed.(K)
+	if err != nil || !ok {
+		return key, fmt.Errorf("%s is not %s", file, want)
+	}
+	return key, nil
 }
 
 // publicKey reads the key that signatures are checked with; nil if there is no
@@ -332,16 +330,7 @@ func publicKey(file string) (ed25519.PublicKey, error) {
 	if file == "" {
 		return nil, nil
 	}
-	der, err := readPEM(file)
-	if err != nil {
-		return nil, err
-	}
-	if key, err := x509.ParsePKIXPublicKey(der); err == nil {
-		if public, ok := key.(ed25519.PublicKey); ok {
-			return public, nil
-		}
-	}
-	return nil, fmt.Errorf("%s is not a public Ed25519 key: openssl pkey -pubout makes the public key of a private one", file)
+	return readKey[ed25519.PublicKey](file, x509.ParsePKIXPublicKey, "a public Ed25519 key: openssl pkey -pubout makes the public key of a private one")
 }
 
 // signing returns what signs receipts, with RUNNER_SIGNING_KEY_FILE.
@@ -350,16 +339,11 @@ func (a *app) signing() (engine.Option, error) {
 	if file == "" {
 		return engine.WithSigningKey(nil), nil
 	}
-	der, err := readPEM(file)
+	key, err := readKey[ed25519.PrivateKey](file, x509.ParsePKCS8PrivateKey, "a private Ed25519 key: openssl genpkey -algorithm ed25519 makes one")
 	if err != nil {
 		return nil, usageError{fmt.Errorf("RUNNER_SIGNING_KEY_FILE: %w", err)}
 	}
-	if key, err := x509.ParsePKCS8PrivateKey(der); err == nil {
-		if private, ok := key.(ed25519.PrivateKey); ok {
-			return engine.WithSigningKey(private), nil
-		}
-	}
-	return nil, usageError{fmt.Errorf("RUNNER_SIGNING_KEY_FILE: %s is not a private Ed25519 key: openssl genpkey -algorithm ed25519 makes one", file)}
+	return engine.WithSigningKey(key), nil
 }
 
 // sealEvery is how often serve asks again for receipts that are pending.
