@@ -1,15 +1,26 @@
 package arrival_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"net/http"
+	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
+
+var denied = &transfer.Error{Status: http.StatusForbidden, Code: "EndpointPermissionDenied", Message: "no"}
 
 func unchangedFor(d time.Duration) func(*jobs.ForEach) {
 	return func(e *jobs.ForEach) { e.Ready = jobs.Readiness{UnchangedFor: d} }
@@ -37,7 +48,6 @@ func TestAnItemIsReadyWhenNothingBelowItHasChangedForLongEnough(t *testing.T) {
 }
 
 func TestWhatKeepsAnItemFromBeingReady(t *testing.T) {
-	denied := &transfer.Error{Status: http.StatusForbidden, Code: "EndpointPermissionDenied", Message: "no"}
 	tests := map[string]struct {
 		ready jobs.Readiness
 		do    func(d *disk)
@@ -69,6 +79,338 @@ func TestWhatKeepsAnItemFromBeingReady(t *testing.T) {
 				k.disk.put("/runs/x/old", 1, time.Now().Add(-24*time.Hour))
 				tt.do(k.disk)
 				k.want("x", tt.state, tt.why)
+			})
+		})
+	}
+}
+
+func TestFilesHaveTheirMarkersBesideThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, func(e *jobs.ForEach) {
+			e.Kind, e.Ready = jobs.FileItems, jobs.Readiness{Marker: "*.done", NoMarker: ".*.swp"}
+		})
+		for _, name := range []string{"a.tif", "a.tif.done", "b.tif", "b.tif.done", ".b.tif.swp", "c.tif", "c.done", ".done"} {
+			k.disk.write("/runs/"+name, 7)
+		}
+		k.disk.write("/runs/folder/x", 1)
+		want := map[string]struct {
+			state arrival.State
+			why   string
+		}{
+			"a.tif":      {arrival.IsReady, ""},
+			"a.tif.done": {arrival.IsIgnored, "it is the marker of another file"},
+			"b.tif":      {arrival.IsLocked, ".b.tif.swp is there"},
+			"b.tif.done": {arrival.IsIgnored, "it is the marker of another file"},
+			".b.tif.swp": {arrival.IsIgnored, "it is the marker of another file"},
+			"c.tif":      {arrival.IsUnmarked, "there is no c.tif.done beside it"},
+			"c.done":     {arrival.IsIgnored, "it is the marker of another file"},
+			".done":      {arrival.IsUnmarked, "there is no .done.done beside it"},
+			"folder":     {arrival.IsIgnored, "it is a folder, and items are files"},
+		}
+		got := k.look()
+		for name, w := range want {
+			if f := got[name]; f.State != w.state || f.Why != w.why {
+				t.Errorf("%s: got %s (%s), want %s (%s)", name, f.State, f.Why, w.state, w.why)
+			}
+		}
+		if f := got["a.tif"]; f.Item.Size != 7 || f.Item.Path != "/runs/a.tif" {
+			t.Errorf("got %+v", f.Item)
+		}
+		if len(got) != len(want) || len(k.disk.asked) != 1 {
+			t.Errorf("got %d findings of %d listings, want %d of one", len(got), len(k.disk.asked), len(want))
+		}
+	})
+}
+
+func TestWhatIsNotAnItem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, func(e *jobs.ForEach) {
+			e.Ready, e.Match, e.NewerThan = jobs.Readiness{Marker: "x"}, jobs.MatchGlobs("!*_test"), 24*time.Hour
+		})
+		long := strings.Repeat("x", 5000)
+		for _, name := range []string{"new", "a_test", "a\uFFFDb", "a\nb", "a*b", "a\u007Fb", long} {
+			k.disk.write("/runs/"+name+"/f", 1)
+		}
+		k.disk.write("/runs/file", 1)
+		k.disk.put("/runs/old/f", 1, time.Now().Add(-25*time.Hour))
+		k.disk.put("/runs/timeless/f", 1, time.Time{})
+		want := map[string]arrival.State{
+			"new": arrival.IsUnmarked, "a_test": arrival.IsIgnored, "file": arrival.IsIgnored, "old": arrival.IsOld, "timeless": arrival.IsUnmarked,
+			"a\uFFFDb": arrival.IsRefused, "a\nb": arrival.IsRefused, "a*b": arrival.IsRefused, "a\u007Fb": arrival.IsRefused, long: arrival.IsRefused,
+		}
+		got := map[string]arrival.State{}
+		for name, f := range k.look() {
+			got[name] = f.State
+			waits := f.State == arrival.IsUnmarked
+			if f.Changed != waits || waits != (f.Why == "there is no x in it") || f.Why == "" {
+				t.Errorf("%.20q: got %s (%s), to be kept: %t", name, f.State, f.Why, f.Changed)
+			}
+			if f.Item.Time.IsZero() && f.State != arrival.IsRefused {
+				t.Errorf("%.20q has no time", name)
+			}
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("states (-want +got):\n%s", diff)
+		}
+		time.Sleep(48 * time.Hour)
+		k.want("new", arrival.IsUnmarked, "there is no x in it") // it is known, so it is not history
+		k.each.Match = jobs.MatchGlobs("!n*")
+		k.want("new", arrival.IsIgnored, "it does not match !n*")
+	})
+}
+
+func TestALookListsWhatIsNewOrWaiting(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, func(e *jobs.ForEach) { e.Ready = jobs.Readiness{UnchangedFor: time.Minute, Marker: "DONE"} })
+		for n, stage := range []arrival.Stage{arrival.Queued, arrival.Active, arrival.Done, arrival.Failed} {
+			k.disk.write(fmt.Sprintf("/runs/%d/f", n), 1)
+			k.known[strconv.Itoa(n)] = arrival.Known{Name: strconv.Itoa(n), Generation: 1, Stage: stage, State: arrival.IsReady, Fingerprint: "x"}
+		}
+		k.disk.write("/runs/marked/s/t/f", 1)
+		k.disk.write("/runs/marked/DONE", 1)
+		k.disk.write("/runs/unmarked/s/f", 1)
+		k.disk.write("/runs/unmarked/t/DONE", 1)
+		k.look()
+		slices.Sort(k.disk.asked)
+		if diff := cmp.Diff([]string{"/runs/", "/runs/marked/", "/runs/marked/s/", "/runs/marked/s/t/", "/runs/unmarked/"}, k.disk.asked); diff != "" {
+			t.Errorf("listed (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestAnItemThatChangesAfterItWasDone(t *testing.T) {
+	for again, want := range map[jobs.Again]arrival.State{jobs.AgainNever: arrival.IsDone, jobs.AgainChanged: arrival.IsWaiting} {
+		t.Run(string(again), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKeeper(t, unchangedFor(time.Minute))
+				k.each.Again = again
+				k.disk.write("/runs/x/f", 1)
+				k.look()
+				time.Sleep(time.Minute)
+				k.want("x", arrival.IsReady, "")
+				k.stage("x", arrival.Done)
+				time.Sleep(time.Minute)
+				if f := k.want("x", arrival.IsDone, ""); f.Changed {
+					t.Error("a look at what has not changed changes something")
+				}
+				k.disk.write("/runs/x/f", 2)
+				if f := k.look()["x"]; f.State != want {
+					t.Fatalf("got %s, want %s", f.State, want)
+				}
+				if again == jobs.AgainNever {
+					return
+				}
+				time.Sleep(time.Minute)
+				if f := k.want("x", arrival.IsReady, ""); f.Key != "item:x@2" || f.Generation != 2 {
+					t.Errorf("got %+v", f)
+				}
+				k.stage("x", arrival.Failed)
+				k.want("x", arrival.IsFailed, "")
+			})
+		})
+	}
+}
+
+func TestAnItemThatComesBack(t *testing.T) {
+	tests := map[string]struct {
+		change func(d *disk)
+		listed bool
+		state  arrival.State
+		key    jobs.Key
+	}{
+		"as it was":            {func(*disk) {}, false, arrival.IsDone, "item:x"},
+		"with another time":    {func(d *disk) { d.touch("/runs/x/", time.Now()) }, true, arrival.IsDone, "item:x"},
+		"as another one":       {func(d *disk) { d.write("/runs/x/g", 1) }, true, arrival.IsWaiting, "item:x@2"},
+		"and cannot be listed": {func(d *disk) { d.touch("/runs/x/", time.Now()); d.fail("/runs/x/", denied) }, true, arrival.IsUnreadable, "item:x"},
+		"and vanishes at once": {func(d *disk) { d.touch("/runs/x/", time.Now()); d.fail("/runs/x/", absent) }, true, arrival.IsGone, "item:x"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKeeper(t, unchangedFor(time.Minute))
+				k.disk.write("/runs/x/f", 1)
+				k.look()
+				time.Sleep(time.Minute)
+				k.want("x", arrival.IsReady, "")
+				k.stage("x", arrival.Done)
+				k.disk.rename("/runs/x", "/x")
+				if f := k.want("x", arrival.IsGone, ""); !f.Changed {
+					t.Error("that it is gone is not kept")
+				}
+				if f := k.want("x", arrival.IsGone, ""); f.Changed {
+					t.Error("that it is gone is kept once more")
+				}
+				k.disk.rename("/x", "/runs/x")
+				tt.change(k.disk)
+				k.disk.asked = nil
+				f := k.look()["x"]
+				if listed := len(k.disk.asked) > 1; f.State != tt.state || f.Key != tt.key || listed != tt.listed {
+					t.Errorf("got %s as %s, listed: %t; want %s as %s, listed: %t", f.State, f.Key, listed, tt.state, tt.key, tt.listed)
+				}
+				if compared := tt.state == arrival.IsDone || tt.state == arrival.IsWaiting; k.known["x"].Gone == compared {
+					t.Errorf("it counts as gone: %t, want %t", k.known["x"].Gone, !compared)
+				}
+			})
+		})
+	}
+}
+
+func TestTimeCountsOnlyIfItPassedForSure(t *testing.T) {
+	tests := map[string]struct {
+		restart func(k *keeper)
+		why     string
+	}{
+		"the same process":               {func(*keeper) {}, "unchanged for 10m of 1h"},
+		"a restart without the service":  {func(k *keeper) { k.clock = arrival.NewClock() }, "unchanged for 0s of 1h"},
+		"a restart with the service":     {func(k *keeper) { k.clock = arrival.NewClock(); k.clock.Hear(time.Now()) }, "unchanged for 10m of 1h"},
+		"the service's clock goes back":  {func(k *keeper) { k.clock.Hear(time.Now().Add(-time.Hour)) }, "unchanged for 0s of 1h"},
+		"what the service says is heard": {func(k *keeper) { k.clock.Hear(time.Now().Add(time.Minute)) }, "unchanged for 11m of 1h"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKeeper(t, unchangedFor(time.Hour))
+				if name != "a restart without the service" {
+					k.clock.Hear(time.Now())
+				}
+				k.disk.write("/runs/x/f", 1)
+				k.look()
+				time.Sleep(10 * time.Minute)
+				tt.restart(k)
+				k.want("x", arrival.IsWaiting, tt.why)
+			})
+		})
+	}
+}
+
+// The time that a look takes is not time in which the item was seen unchanged.
+func TestALongLookCountsFromItsEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, unchangedFor(time.Hour))
+		k.disk.write("/runs/x/s/f", 1)
+		k.disk.before = func(string) { time.Sleep(10 * time.Minute) }
+		k.look()
+		time.Sleep(20 * time.Minute)
+		k.want("x", arrival.IsWaiting, "unchanged for 30m of 1h") // 20 and the listing of the folder itself
+	})
+}
+
+func TestALookGoesOnUnlessTheFolderFails(t *testing.T) {
+	busy := &transfer.Error{Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable"}
+	stranger := &transfer.Error{Status: http.StatusUnauthorized, Code: "AuthenticationFailed"}
+	tests := map[string]struct {
+		err    error // of the items
+		folder error // of the folder, from the second listing on
+		want   error
+		found  int
+	}{
+		"items that are denied":            {denied, busy, nil, 9},
+		"items that fail for a while":      {busy, nil, nil, 9},
+		"a service that fails for a while": {busy, busy, busy, 2},
+		"no credentials":                   {stranger, nil, stranger, 0},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKeeper(t, unchangedFor(time.Hour))
+				for n := range 9 {
+					k.disk.write(fmt.Sprintf("/runs/%d/f", n), 1)
+					k.disk.errors[fmt.Sprintf("/runs/%d/", n)] = tt.err
+				}
+				looked := 0
+				k.disk.before = func(path string) {
+					if looked++; path == "/runs/" && looked > 1 && tt.folder != nil {
+						k.disk.fail("/runs/", tt.folder)
+					}
+				}
+				found, err := k.try()
+				if !errors.Is(err, tt.want) || len(found) != tt.found {
+					t.Errorf("got %d findings and %v, want %d and %v", len(found), err, tt.found, tt.want)
+				}
+			})
+		})
+	}
+}
+
+func TestALookEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, unchangedFor(time.Hour))
+		ctx, cancel := context.WithCancelCause(t.Context())
+		enough := errors.New("enough")
+		for n := range 20 {
+			k.disk.write(fmt.Sprintf("/runs/%02d/f", n), 1)
+		}
+		k.disk.before = func(path string) {
+			if path == "/runs/07/" {
+				cancel(enough)
+			}
+		}
+		var last error
+		n := 0
+		for _, err := range arrival.Look(ctx, k.disk, k.each, k.all, k.clock) {
+			last = err
+			n++
+		}
+		if !errors.Is(last, enough) || n > 8 {
+			t.Errorf("got %v after %d findings, want the cause", last, n)
+		}
+		k.disk.before = nil
+		for range arrival.Look(t.Context(), k.disk, k.each, k.all, k.clock) {
+			break // what is at work ends
+		}
+	})
+}
+
+func TestFingerprintIsThatOfTheLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for _, kind := range []jobs.ItemKind{jobs.FolderItems, jobs.FileItems} {
+			k := newKeeper(t, unchangedFor(time.Second))
+			k.each.Kind = kind
+			file := "/runs/x"
+			if kind == jobs.FolderItems {
+				file += "/s/f"
+			}
+			k.disk.write(file, 1)
+			f := k.look()["x"]
+			same, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item)
+			if err != nil || same != f.Fingerprint || same == "" {
+				t.Errorf("%s: got %q, %v, want %q", kind, same, err, f.Fingerprint)
+			}
+			k.disk.write(file, 2)
+			if other, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item); err != nil || other == same {
+				t.Errorf("%s: got %q, %v after a change", kind, other, err)
+			}
+			k.disk.remove("/runs/x")
+			if _, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item); !tree.Gone(err) {
+				t.Errorf("%s: got %v when it is gone", kind, err)
+			}
+		}
+	})
+}
+
+// Every kind of change below an item is seen.
+func TestWhatChangesTheFingerprint(t *testing.T) {
+	changes := map[string]func(d *disk){
+		"a size":              func(d *disk) { d.put("/runs/x/s/f", 3, time.Now()) },
+		"a time":              func(d *disk) { d.put("/runs/x/s/f", 2, time.Now().Add(time.Second)) },
+		"a name":              func(d *disk) { d.rename("/runs/x/s/f", "/runs/x/s/g") },
+		"a file more":         func(d *disk) { d.put("/runs/x/s/g", 0, time.Now()) },
+		"a file less":         func(d *disk) { d.remove("/runs/x/s/f") },
+		"an empty folder":     func(d *disk) { d.mkdir("/runs/x/s/t/", time.Now()) },
+		"a folder's name":     func(d *disk) { d.rename("/runs/x/s", "/runs/x/t") },
+		"a file for a folder": func(d *disk) { d.remove("/runs/x/e"); d.put("/runs/x/e", 0, time.Now()) },
+	}
+	for name, change := range changes {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKeeper(t, unchangedFor(time.Hour))
+				k.disk.put("/runs/x/s/f", 2, time.Now())
+				k.disk.mkdir("/runs/x/e/", time.Now())
+				before := k.look()["x"].Fingerprint
+				change(k.disk)
+				if after := k.look()["x"].Fingerprint; after == before || after == "" {
+					t.Errorf("got %q before and %q after", before, after)
+				}
 			})
 		})
 	}
