@@ -68,7 +68,7 @@ func (s *source) readJob(key, n ast.Node) {
 	j.Labels = maps.Clone(j.Labels)
 	j.Env = s.env
 	s.job = j.Name
-	before := len(s.problems)
+	before, first := len(s.problems), len(s.moves)
 	d := &draft{Job: &j, src: s, key: key, field: "jobs." + j.Name}
 	if !namePattern().MatchString(j.Name) {
 		s.problem(key, d.field, "job name %q: want lower-case letters, digits and inner dashes, as Kubernetes does", short(j.Name))
@@ -98,7 +98,7 @@ func (s *source) readJob(key, n ast.Node) {
 	s.exactlyOne(n, d.field, "transfer", "delete", "prune", "audit", "steps")
 	s.schedule(d)
 	d.wrong = len(s.problems) > before
-	s.forItems(d)
+	s.forItems(d, s.moves[first:])
 	if d.wrong = len(s.problems) > before || s.each[j.Name] != nil && s.each[j.Name].wrong; d.wrong {
 		return
 	}

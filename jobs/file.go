@@ -78,6 +78,7 @@ func parseAll(getenv func(string) string, sources []Source) (*parser, []*source)
 		drafts:  map[string]*draft{},
 		each:    map[string]*arrival{},
 		follows: map[string]string{},
+		owners:  map[string]string{"": ""},
 		zones:   map[string]*time.Location{},
 		rank:    map[string]int{},
 	}
@@ -120,6 +121,7 @@ type parser struct {
 	drafts    map[string]*draft    // jobs by name
 	order     []*draft             // in the order of the text
 	each      map[string]*arrival  // by job
+	owners    map[string]string    // whose items templates may name, by job; see eachOf
 	follows   map[string]string    // what a job comes after, by its name; empty for those that come after none
 	moves     []move
 	prunes    []pruning

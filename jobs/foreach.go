@@ -138,15 +138,21 @@ func (s *source) skip(ast.Node, string) {}
 // the job itself, or of the one that it comes after, and the name of the job that
 // has it. Nil means that there is none.
 func (p *parser) eachOf(job string) (each *arrival, owner string) {
-	for range len(p.follows) + 1 { // a circle is reported elsewhere
-		if each := p.each[job]; each != nil {
-			return each, job
-		}
-		if job = p.follows[job]; job == "" {
+	var passed []string
+	for at, found := job, false; !found; at = p.follows[at] {
+		if owner, found = p.owners[at]; found {
 			break
 		}
+		p.owners[at] = "" // if this is a circle, which is reported elsewhere, nobody has it
+		passed = append(passed, at)
+		if p.each[at] != nil {
+			owner, found = at, true
+		}
 	}
-	return nil, ""
+	for _, name := range passed {
+		p.owners[name] = owner
+	}
+	return p.each[owner], owner
 }
 
 // forEach reads which items a job is done for.
@@ -277,8 +283,8 @@ func (s *source) readiness(e *ForEach, n ast.Node, field string) {
 // namesItem is a template that differs from item to item.
 var namesItem = pattern.Lazy(`\{\{[^}]*\.(Item|Key)\b`)
 
-// forItems looks at what a job does for each item.
-func (s *source) forItems(d *draft) {
+// forItems looks at what a job does for each item; moves are its own.
+func (s *source) forItems(d *draft, moves []move) {
 	each, owner := s.eachOf(d.Name)
 	if each == nil {
 		return
@@ -288,11 +294,11 @@ func (s *source) forItems(d *draft) {
 		d.ForEach = each.ForEach
 		s.forOwnItems(d)
 	}
-	for i := range s.moves {
-		m := &s.moves[i]
-		if m.draft != d || each.wrong {
-			continue
-		}
+	if each.wrong {
+		return
+	}
+	for i := range moves {
+		m := &moves[i]
 		if namesItem().MatchString(m.reads.text) && !namesItem().MatchString(m.writes.text) {
 			m.problem("all items would be copied to one place, and one would replace the other; put {{ .Item.Name }} into the destination")
 		}

@@ -178,6 +178,22 @@ func TestALookListsWhatIsNewOrWaiting(t *testing.T) {
 	})
 }
 
+func TestAHallOfItemsIsListedOnce(t *testing.T) {
+	each := &jobs.ForEach{Folder: "/runs/", Kind: jobs.FolderItems, Ready: jobs.Readiness{Marker: "f"}}
+	h, ready := &hall{items: 10_000}, 0
+	for f, err := range arrival.Look(t.Context(), h, each, h.known(10), arrival.NewClock()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.State == arrival.IsReady {
+			ready++
+		}
+	}
+	if h.asked.Load() != 11 || ready != 10 {
+		t.Errorf("%d requests for %d new items of 10 000, want 11 for 10", h.asked.Load(), ready)
+	}
+}
+
 func TestAnItemThatChangesAfterItWasDone(t *testing.T) {
 	for again, want := range map[jobs.Again]arrival.State{jobs.AgainNever: arrival.IsDone, jobs.AgainChanged: arrival.IsWaiting} {
 		t.Run(string(again), func(t *testing.T) {
@@ -206,6 +222,8 @@ func TestAnItemThatChangesAfterItWasDone(t *testing.T) {
 				}
 				k.stage("x", arrival.Failed)
 				k.want("x", arrival.IsFailed, "")
+				k.disk.remove("/runs/x/f") // as a prune does
+				k.want("x", arrival.IsFailed, "")
 			})
 		})
 	}
@@ -221,6 +239,7 @@ func TestAnItemThatComesBack(t *testing.T) {
 		"as it was":            {func(*disk) {}, false, arrival.IsDone, "item:x"},
 		"with another time":    {func(d *disk) { d.touch("/runs/x/", time.Now()) }, true, arrival.IsDone, "item:x"},
 		"as another one":       {func(d *disk) { d.write("/runs/x/g", 1) }, true, arrival.IsWaiting, "item:x@2"},
+		"as an empty folder":   {func(d *disk) { d.remove("/runs/x/f") }, true, arrival.IsEmpty, "item:x@2"},
 		"and cannot be listed": {func(d *disk) { d.touch("/runs/x/", time.Now()); d.fail("/runs/x/", denied) }, true, arrival.IsUnreadable, "item:x"},
 		"and vanishes at once": {func(d *disk) { d.touch("/runs/x/", time.Now()); d.fail("/runs/x/", absent) }, true, arrival.IsGone, "item:x"},
 	}
@@ -247,7 +266,7 @@ func TestAnItemThatComesBack(t *testing.T) {
 				if listed := len(k.disk.asked) > 1; f.State != tt.state || f.Key != tt.key || listed != tt.listed {
 					t.Errorf("got %s as %s, listed: %t; want %s as %s, listed: %t", f.State, f.Key, listed, tt.state, tt.key, tt.listed)
 				}
-				if compared := tt.state == arrival.IsDone || tt.state == arrival.IsWaiting; k.known["x"].Gone == compared {
+				if compared := tt.state != arrival.IsUnreadable && tt.state != arrival.IsGone; k.known["x"].Gone == compared {
 					t.Errorf("it counts as gone: %t, want %t", k.known["x"].Gone, !compared)
 				}
 			})
@@ -355,7 +374,10 @@ func TestALookEndsWithItsContext(t *testing.T) {
 			t.Errorf("got %v after %d findings, want the cause", last, n)
 		}
 		k.disk.before = nil
-		for range arrival.Look(t.Context(), k.disk, k.each, k.all, k.clock) {
+		for _, err := range arrival.Look(t.Context(), k.disk, k.each, k.all, k.clock) {
+			if err != nil {
+				t.Error(err)
+			}
 			break // what is at work ends
 		}
 	})
@@ -384,6 +406,21 @@ func TestFingerprintIsThatOfTheLook(t *testing.T) {
 			if _, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item); !tree.Gone(err) {
 				t.Errorf("%s: got %v when it is gone", kind, err)
 			}
+		}
+	})
+}
+
+// The size of a folder says nothing of what is in it.
+func TestTheSizeOfAFolderIsNotInTheFingerprint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, unchangedFor(time.Hour))
+		k.disk.write("/runs/x/s/f", 2)
+		before := k.look()["x"]
+		s := k.disk.folders["/runs/x/"]["s"]
+		s.Size *= 2
+		k.disk.folders["/runs/x/"]["s"] = s
+		if after := k.look()["x"]; after.Fingerprint != before.Fingerprint || after.Item.Size != 2 || before.Item.Size != 2 {
+			t.Errorf("got %+v before and %+v after", before, after)
 		}
 	})
 }

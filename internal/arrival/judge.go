@@ -21,13 +21,13 @@ func (l *look) settle(k *Known, f Finding, s sight) Finding {
 	}
 	f.Item.Size = s.size
 	if k.Stage != Unborn { // its occurrence has ended
-		if s.fingerprint == k.Fingerprint || s.fingerprint == "" && !k.Gone {
+		nothing := s.fingerprint == "" || s.files == 0 // to be done; a prune may have emptied it
+		if s.fingerprint == k.Fingerprint || nothing && !k.Gone {
 			f.State = State(k.Stage)
 			return f
 		}
 		f.Generation++
 		f.Key = jobs.ItemKey(k.Name, f.Generation)
-		f.Fingerprint, f.Unchanged = "", 0
 	}
 	switch s.fingerprint {
 	case "":

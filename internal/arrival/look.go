@@ -2,7 +2,6 @@ package arrival
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -125,11 +124,11 @@ func (l *look) ended(found *Finding) error {
 	if l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
 	}
-	kind := fault.Refused
-	if found.State == IsUnreadable && !errors.Is(found.Err, tree.ErrTooMany) && !errors.Is(found.Err, errChanging) {
-		kind = fault.Of(found.Err).Kind
+	if found.State != IsUnreadable {
+		l.failing = 0
+		return nil
 	}
-	switch kind {
+	switch fault.Of(found.Err).Kind {
 	case fault.Credentials:
 		return found.Err
 	case fault.Temporary:

@@ -159,7 +159,7 @@ func (m markers) beside(names []string, file string) (marked bool, lock string) 
 	there := func(pattern string) (string, bool) {
 		name := strings.Replace(pattern, "*", file, 1)
 		_, ok := slices.BinarySearch(names, name)
-		return name, ok && pattern != ""
+		return name, ok
 	}
 	_, marked = there(m.want)
 	if name, ok := there(m.refuse); ok {
