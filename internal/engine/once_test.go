@@ -83,6 +83,20 @@ func TestConflictWithTheTaskOfAnEarlierTryIsNoConflict(t *testing.T) {
 	})
 }
 
+func TestARefusalAfterATryThatTookEffectIsNone(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(
+			globussim.Fault{Method: "POST", Path: transferPath, Status: 502, Body: "<html>", AfterEffect: true},
+			globussim.Fault{Method: "POST", Path: transferPath, Status: 403, Code: "PermissionDenied"},
+		)
+		r := b.run(t.Context(), b.order())
+		if r.State != ledger.Succeeded || !r.Adopted {
+			t.Errorf("got %+v, want the task adopted", r)
+		}
+		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
+}
+
 func TestUnconfirmedSubmissionIsAdoptedByTheNextRun(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.Fail(

@@ -169,8 +169,11 @@ func (p *part) overcome(ctx context.Context, cause error, met *obstacles) (done 
 	case errors.Is(cause, transfer.ErrUnclear):
 		return true, p.clearUp(ctx, cause)
 	case ok && (!p.open || !e.Temporary()): // Globus has not got it, also not from an earlier start
-		if p.open {
-			if found, err := p.adoptOwn(ctx); found || err != nil {
+		// A try before the one that was refused may have taken effect. Obstacles that
+		// pass are looked at again before the next try.
+		if p.open || !e.Temporary() && !e.Backlog() && !e.Overlap() {
+			found, err := p.adoptOwn(ctx)
+			if found || err != nil && p.open {
 				return true, err
 			}
 		}
