@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -49,15 +50,17 @@ Nothing is changed.
   changed     it is not the file any more that was copied
   missing     it is not at the destination
   lost        it was copied, and is gone at the destination
+  pruned      a prune has deleted it after it was copied, and the copy is there
   excluded    a filter rule leaves it out; a folder with all below it counts once
+  vanished    a folder of a source that is gone, although no prune has deleted its files
   unlisted    a folder that cannot be listed
   link, other what is not a file
 
 Looked at are the folders and files that runs of the jobs were about since --since,
 and those of the newest occurrence that was due.
 
-Exit status 3 if a file is missing or lost, or if a folder cannot be listed.
---list prints each file that somebody may want to look at on a line of its own:
+Exit status 3 if a file is missing or lost, or if a folder has vanished or cannot be
+listed. --list prints each file that somebody may want to look at on a line of its own:
 job, verdict, size, source, destination, run and reason between tabs, or one JSON
 object.`
 
@@ -91,6 +94,9 @@ func (a *app) auditCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if chosen, err = copying(chosen, len(args) == 0); err != nil {
+				return err
+			}
 			return d.run(c.Context(), chosen)
 		},
 	}
@@ -98,6 +104,20 @@ func (a *app) auditCommand() *cobra.Command {
 	c.Flags().Var(&d.since, "since", "look at what runs were about since then: a duration such as 7d, or an instant such as 2026-11-01")
 	d.flags(c.Flags(), "print every file that is neither delivered nor present, one a line, and nothing else", "how many files of each verdict to print")
 	return c
+}
+
+// copying returns the jobs that copy something. If they were not meant to be all,
+// another one is an error.
+func copying(chosen []*jobs.Job, all bool) (some []*jobs.Job, err error) {
+	for _, j := range chosen {
+		switch {
+		case slices.ContainsFunc(j.Steps, func(s jobs.Step) bool { return s.Transfer != nil }):
+			some = append(some, j)
+		case !all:
+			return nil, usageError{fmt.Errorf("the job %s copies nothing, so there is nothing to audit; name one that has a transfer", j.Name)}
+		}
+	}
+	return some, nil
 }
 
 // run audits jobs one after the other.
@@ -194,8 +214,8 @@ func (d *auditor) print(docs []auditDocument) error {
 // shown are the verdicts in the order of the table.
 func shown() []audit.Verdict {
 	return []audit.Verdict{
-		audit.Delivered, audit.Present, audit.InFlight, audit.Changed, audit.Missing, audit.Lost,
-		audit.Excluded, audit.Unseen, audit.Linked, audit.Device,
+		audit.Delivered, audit.Pruned, audit.Present, audit.InFlight, audit.Changed, audit.Missing, audit.Lost,
+		audit.Excluded, audit.Vanished, audit.Unseen, audit.Linked, audit.Device,
 	}
 }
 

@@ -18,31 +18,33 @@ type Verdict string
 
 // The verdicts on files, and what is counted beside them.
 const (
-	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination
+	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination; also if a prune has deleted it at the source
 	Missing   Verdict = "missing"   // nobody has it
 	Changed   Verdict = "changed"   // since its receipt
 	InFlight  Verdict = "in_flight" // a run that has not ended is to copy it
 	Delivered Verdict = "delivered" // a receipt proves it
 	Present   Verdict = "present"   // equal at the destination, without a proof
+	Pruned    Verdict = "pruned"    // a prune has deleted it, and the copy is there
 	Excluded  Verdict = "excluded"  // by a filter rule; of a folder, with all below it
 
-	Unseen Verdict = "unlisted" // a folder that cannot be listed
-	Linked Verdict = "link"     // a symbolic link
-	Device Verdict = "other"    // neither a file nor a folder nor a link
+	Vanished Verdict = "vanished" // a folder of the source that is gone with files that no prune has deleted
+	Unseen   Verdict = "unlisted" // a folder that cannot be listed
+	Linked   Verdict = "link"     // a symbolic link
+	Device   Verdict = "other"    // neither a file nor a folder nor a link
 )
 
 // Verdicts are all of them, the gravest first.
 func Verdicts() []Verdict {
-	return []Verdict{Lost, Missing, Unseen, Changed, InFlight, Present, Delivered, Excluded, Linked, Device}
+	return []Verdict{Lost, Missing, Vanished, Unseen, Changed, InFlight, Present, Delivered, Pruned, Excluded, Linked, Device}
 }
 
 // Alarms reports whether a file may have no copy.
-func (v Verdict) Alarms() bool { return v == Lost || v == Missing || v == Unseen }
+func (v Verdict) Alarms() bool { return v == Lost || v == Missing || v == Vanished || v == Unseen }
 
 // Settled reports whether nobody need look at a file: it is at the destination,
 // or is not to be.
 func (v Verdict) Settled() bool {
-	return v == Delivered || v == Present || v == Linked || v == Device
+	return v == Delivered || v == Present || v == Pruned || v == Linked || v == Device
 }
 
 // Sentence says what alarms in the numbers of an audit of some jobs, which are
@@ -56,6 +58,7 @@ func Sentence(count map[Verdict]int64, jobs string) string {
 	}{
 		{Lost, "1 file was copied and is gone at the destination", "%d files were copied and are gone at the destination"},
 		{Missing, "1 file is not at the destination", "%d files are not at the destination"},
+		{Vanished, "1 folder of the source does not exist any more", "%d folders of the source do not exist any more"},
 		{Unseen, "1 folder cannot be listed", "%d folders cannot be listed"},
 	} {
 		switch n := count[p.verdict]; n {
@@ -134,6 +137,9 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
 		found.Size = 0
 	}
 	switch {
+	case c.Reason == evidence.Vanished:
+		found.Verdict, found.Why = Vanished, string(c.Reason)
+		return found, nil
 	case c.Err != nil:
 		if err := unlisted(f.Path, c.Err); err != nil {
 			return Finding{}, err
@@ -150,9 +156,11 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
 		found.Verdict, found.Size = Device, 0
 		return found, nil
 	}
-	found.Verdict, found.Why = verdictOf(f.State, c)
+	if found.Verdict, found.Why = verdictOf(f.State, c); f.Pruned {
+		found.Verdict, found.Why = prunedVerdict(c)
+	}
 	switch found.Verdict {
-	case Delivered, Changed, Lost:
+	case Delivered, Changed, Lost, Pruned:
 		found.Run = c.By.Run
 	}
 	if found.Verdict == Missing || found.Verdict == Changed {
@@ -161,6 +169,17 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
 		}
 	}
 	return found, nil
+}
+
+// prunedVerdict judges a file that a prune has deleted at the source, by its copy.
+func prunedVerdict(c *evidence.Copy) (v Verdict, why string) {
+	switch {
+	case c.State == nil:
+		return Lost, "was deleted by a prune, and its copy is gone"
+	case c.Reason == proof.OtherThere || !c.State.File:
+		return Lost, "was deleted by a prune, and its copy is not the same any more"
+	}
+	return Pruned, ""
 }
 
 // verdictOf judges a file by what its receipts say of its copy, and else by what

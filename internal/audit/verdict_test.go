@@ -337,10 +337,10 @@ func TestWhichVerdictsSomebodyHasToHearOf(t *testing.T) {
 			settled = append(settled, v)
 		}
 	}
-	if diff := cmp.Diff([]audit.Verdict{audit.Lost, audit.Missing, audit.Unseen}, alarms); diff != "" {
+	if diff := cmp.Diff([]audit.Verdict{audit.Lost, audit.Missing, audit.Vanished, audit.Unseen}, alarms); diff != "" {
 		t.Errorf("alarms (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([]audit.Verdict{audit.Present, audit.Delivered, audit.Linked, audit.Device}, settled); diff != "" {
+	if diff := cmp.Diff([]audit.Verdict{audit.Present, audit.Delivered, audit.Pruned, audit.Linked, audit.Device}, settled); diff != "" {
 		t.Errorf("settled (-want +got):\n%s", diff)
 	}
 	for _, v := range alarms {

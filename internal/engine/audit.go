@@ -27,8 +27,11 @@ import (
 // count. A nil ledger knows no runs. Sample, unless nil, chooses the folders and
 // single files by their paths.
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
-	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}}
+	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}, deletions: evidence.NewDeletions()}
 	if l != nil {
+		if err := addPruned(ctx, l, q.deletions); err != nil {
+			return nil, err
+		}
 		if err := q.runs(ctx, since); err != nil {
 			return nil, err
 		}
@@ -39,7 +42,7 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 	if err := q.newest(now); err != nil {
 		return nil, err
 	}
-	found, err := evidence.Gather(q.kept, evidence.Options{Trees: q.blanks, Sample: sample})
+	found, err := evidence.Gather(q.kept, evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions})
 	if err != nil {
 		return nil, fmt.Errorf("read the receipts of job %s: %w", job.Name, err)
 	}
@@ -127,6 +130,8 @@ type inquest struct {
 	blanks  []proof.Open
 	kept    []proof.Open
 	flights []audit.Flight
+
+	deletions *evidence.Deletions
 }
 
 // runs adds what was submitted since then, and what is under way.
@@ -161,6 +166,12 @@ func (q *inquest) run(ctx context.Context, run *ledger.Run) error {
 		doc, err := decode(s)
 		if err != nil {
 			return err
+		}
+		if d, ok := doc.(*transfer.Delete); ok && d.Recursive && !s.Once && s.Status != statusRefused {
+			at := evidence.Place{Collection: d.Endpoint, LocalUser: d.LocalUser}
+			for _, i := range d.Items {
+				q.deletions.AddFolder(at, i.Path)
+			}
 		}
 		t, ok := doc.(*transfer.Transfer)
 		if !ok {
@@ -222,6 +233,33 @@ func (q *inquest) add(run int64, doc *transfer.Transfer) error {
 		return err
 	}
 	return q.addTrees(open)
+}
+
+// addPruned adds what prunes have deleted, whatever their jobs. A list of which
+// nobody knows whether it arrived counts as well: it is asked for files that are
+// gone.
+func addPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) error {
+	for s, err := range l.Lists(ctx) {
+		if err != nil {
+			return err
+		}
+		if s.Status == statusRefused {
+			continue
+		}
+		doc, err := decode(s)
+		if err != nil {
+			return err
+		}
+		d, ok := doc.(*transfer.Delete)
+		if !ok || d.Recursive { // folders that were set aside
+			continue
+		}
+		at := evidence.Place{Collection: d.Endpoint, LocalUser: d.LocalUser}
+		for _, i := range d.Items {
+			to.Add(at, i.Path, s.Created)
+		}
+	}
+	return nil
 }
 
 // items are the items of a document as a receipt has them.

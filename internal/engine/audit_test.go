@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -408,10 +410,107 @@ func TestAuditStepFailsTheRunAndLooksAtASample(t *testing.T) {
 	})
 }
 
+func TestAuditKnowsWhatPrunesHaveDeleted(t *testing.T) {
+	copied := func(b *bench, name string) string { return filepath.Join(b.vault, "copy", name) }
+	tests := map[string]struct {
+		later func(t *testing.T, b *bench)
+		want  map[string]audit.Verdict
+	}{
+		"as it was": {func(*testing.T, *bench) {}, map[string]audit.Verdict{"/data/a.txt": audit.Pruned, "/data/s/b": audit.Pruned}},
+		"a copy is gone": {func(t *testing.T, b *bench) {
+			if err := os.Remove(copied(b, "s/b")); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]audit.Verdict{"/data/a.txt": audit.Pruned, "/data/s/b": audit.Lost}},
+		"another file is in the place of a copy": {func(t *testing.T, b *bench) {
+			if err := os.WriteFile(copied(b, "a.txt"), []byte("other"), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]audit.Verdict{"/data/a.txt": audit.Lost, "/data/s/b": audit.Pruned}},
+		"all copies are gone": {func(t *testing.T, b *bench) {
+			if err := os.RemoveAll(filepath.Join(b.vault, "copy")); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]audit.Verdict{"/data/a.txt": audit.Lost, "/data/s/b": audit.Lost}},
+		"a copy is a folder": {func(t *testing.T, b *bench) {
+			if err := errors.Join(os.Remove(copied(b, "a.txt")), os.Mkdir(copied(b, "a.txt"), 0o755)); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]audit.Verdict{"/data/a.txt": audit.Lost, "/data/s/b": audit.Pruned}},
+		"the copies cannot be seen": {func(_ *testing.T, b *bench) {
+			b.Fail(globussim.Fault{
+				Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("vault") + "/ls", Times: -1, Status: 403, Code: "EndpointPermissionDenied",
+			})
+		}, map[string]audit.Verdict{"/data/": audit.Unseen}},
+		"the source is gone as well": {func(t *testing.T, b *bench) {
+			if err := os.RemoveAll(filepath.Join(b.lab, "data")); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]audit.Verdict{"/data/a.txt": audit.Pruned, "/data/s/b": audit.Pruned}},
+		"the folder is gone on both sides": {func(t *testing.T, b *bench) {
+			if err := errors.Join(os.RemoveAll(filepath.Join(b.lab, "data")), os.RemoveAll(filepath.Join(b.vault, "copy"))); err != nil {
+				t.Fatal(err)
+			}
+		}, map[string]audit.Verdict{"/data/a.txt": audit.Lost, "/data/s/b": audit.Lost}},
+		"it comes again": {func(_ *testing.T, b *bench) {
+			b.sow("data/a.txt")
+		}, map[string]audit.Verdict{"/data/a.txt": audit.Changed, "/data/s/b": audit.Pruned}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/s/b")
+				p := b.process("one")
+				o := b.order(handsOver)
+				p.wantRun(o, ledger.Succeeded)
+				b.wantLeft()
+				time.Sleep(time.Hour)
+				tt.later(t, b)
+				if diff := cmp.Diff(tt.want, b.verdicts(p.ledger, o.Job, 30*24*time.Hour)); diff != "" {
+					t.Errorf("verdicts (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
+func TestASourceThatIsGoneWithItsFilesIsNotGreen(t *testing.T) {
+	tests := map[string]struct {
+		delete jobs.Step // of the job itself; none if somebody else deletes the folder
+		want   map[string]audit.Verdict
+	}{
+		"by somebody": {jobs.Step{}, map[string]audit.Verdict{"/data/": audit.Vanished}},
+		"by the job": {jobs.Step{Unproven: true, Delete: &transfer.Delete{
+			Endpoint: globussim.CollectionID("lab"), Recursive: true, Items: []transfer.DeleteItem{{Path: "/data"}},
+		}}, map[string]audit.Verdict{}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt")
+				p := b.process("one")
+				o := b.order(accounted, func(j *jobs.Job) {
+					j.Steps = jobs.Single(provable("/copy/", "vault"))
+					if tt.delete.Delete != nil {
+						j.Steps = append(j.Steps, tt.delete)
+					}
+				})
+				p.wantRun(o, ledger.Succeeded)
+				if err := os.RemoveAll(filepath.Join(b.lab, "data")); err != nil {
+					t.Fatal(err)
+				}
+				if diff := cmp.Diff(tt.want, b.verdicts(p.ledger, o.Job, 30*24*time.Hour)); diff != "" {
+					t.Errorf("verdicts (-want +got):\n%s", diff)
+				}
+			})
+		})
+	}
+}
+
 func TestVerdictsHaveAnOrder(t *testing.T) {
 	all := audit.Verdicts()
 	slices.Sort(all)
-	if n := len(all); n != 10 || len(slices.Compact(all)) != n {
+	if n := len(all); n != 12 || len(slices.Compact(all)) != n {
 		t.Errorf("got %d verdicts", n)
 	}
 }

@@ -29,6 +29,7 @@ const (
 	Excluded proof.Reason = "is excluded by a filter rule" // of the task
 	Linked   proof.Reason = "is a symbolic link"
 	Special  proof.Reason = "is not a regular file"
+	Vanished proof.Reason = "does not exist, although a receipt says that it had files" // a folder that was copied
 )
 
 // A Place is a collection, as one of several local accounts sees it.
@@ -47,7 +48,8 @@ type File struct {
 	Source Place
 	Path   string      // whole; of a folder that could not be listed with a slash at its end
 	Folder bool        // its files are not told: they could not be seen on one side, or a rule excludes it
-	State  proof.State // now; zero for a folder
+	State  proof.State // now; zero for a folder, and for a file that was deleted
+	Pruned bool        // it is gone, because a prune has deleted it: see [Options.Deletions]
 	Copies []Copy      // one for each destination of which a receipt tells, ordered by it
 }
 
@@ -127,6 +129,9 @@ type Options struct {
 	// About, unless nil, chooses receipts by their items: one counts if one of its
 	// items is chosen.
 	About func(from, to Place, item *proof.Item) bool
+	// Deletions, unless nil, are the files that prunes have deleted. Those of which
+	// a receipt tells are looked at as well.
+	Deletions *Deletions
 	// Sample, unless nil, chooses by their paths the folders, whole and with a slash,
 	// and the single files that are looked at. It is asked more than once.
 	Sample func(path string) bool

@@ -178,20 +178,20 @@ func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.S
 			yield(nil, err)
 			return
 		}
-		look := newLook(globus, &in.Receipt, o.Sample)
-		for item, err := range items(in) {
-			if err != nil {
-				yield(nil, err)
-				return
+		deleted, err := g.vanished(o.Deletions)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		defer deleted.close()
+		look := newLook(globus, &in.Receipt, o)
+		for s, err := range deleted.within(look.items(ctx, items(in)), o.Sample) {
+			var f *File
+			if err == nil {
+				f, err = g.judge(judges, s)
 			}
-			for s, err := range look.item(ctx, item) {
-				var f *File
-				if err == nil {
-					f, err = g.judge(judges, s)
-				}
-				if !yield(f, err) || err != nil {
-					return
-				}
+			if !yield(f, err) || err != nil {
+				return
 			}
 		}
 	}
@@ -200,7 +200,7 @@ func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.S
 // judge asks all judges about a sight.
 func (g *group) judge(judges []*proof.Judge, s *sight) (*File, error) {
 	c := Copy{At: g.destination, Path: s.Destination, State: s.Copy, Reason: s.reason, Err: s.err, Rule: s.rule}
-	f := &File{Source: g.source, Path: s.Path, Folder: s.folder, State: s.Source}
+	f := &File{Source: g.source, Path: s.Path, Folder: s.folder, State: s.Source, Pruned: s.Pruned}
 	if s.reason == "" {
 		if err := g.ask(judges, s, &c); err != nil {
 			return nil, err
@@ -226,6 +226,9 @@ func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
 			c.By, c.Reason = by, reason
 		}
 		proven = proven || reason == ""
+	}
+	if s.Pruned && c.Reason == proof.NotBefore && s.Copy == nil && !s.Blind {
+		c.Reason = proof.Gone // its own receipt is not read any more
 	}
 	return nil
 }

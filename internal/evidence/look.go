@@ -14,6 +14,7 @@ import (
 type sight struct {
 	proof.Sight
 	folder bool
+	absent bool                 // nothing is at the source
 	reason proof.Reason         // why no receipt can prove it; empty if one can
 	err    error                // why a folder, or a copy of a single file, cannot be seen
 	rule   *transfer.FilterRule // that excludes it; nil if none does
@@ -25,13 +26,31 @@ type look struct {
 	source, destination Place
 	rules               tree.Rules
 	sample              func(path string) bool // nil chooses all
+	absent              bool                   // what the destination alone has is seen as well
 }
 
-func newLook(globus tree.Globus, head *proof.Receipt, sample func(string) bool) *look {
+func newLook(globus tree.Globus, head *proof.Receipt, options Options) *look {
 	o := head.Options
 	return &look{
-		globus: globus, rules: tree.NewRules(o.FilterRules), sample: sample,
+		globus: globus, rules: tree.NewRules(o.FilterRules), sample: options.Sample, absent: options.Deletions != nil,
 		source: Place{head.Source, o.SourceLocalUser}, destination: Place{head.Destination, o.DestinationLocalUser},
+	}
+}
+
+// items yields what items have, one after the other.
+func (l *look) items(ctx context.Context, all iter.Seq2[*proof.Item, error]) iter.Seq2[*sight, error] {
+	return func(yield func(*sight, error) bool) {
+		for item, err := range all {
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for s, err := range l.item(ctx, item) {
+				if !yield(s, err) || err != nil {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -51,7 +70,10 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 				return
 			}
 			s := sightOf(p)
-			if s == nil || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
+			if l.absent && p.Path == "" && p.Source != nil && p.Source.Kind == tree.Dir && p.Source.Err != nil && tree.Gone(p.Source.Err) {
+				s = &sight{absent: true, folder: true, reason: Vanished, err: p.Source.Err}
+			}
+			if s == nil || s.absent && !l.absent || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
 				continue
 			}
 			// An excluded folder stands among the files, as the listing has it.
@@ -81,7 +103,7 @@ func sightOf(p tree.Pair) *sight {
 	from, to := p.Source, p.Destination
 	switch {
 	case from == nil || from.Err != nil && tree.Gone(from.Err):
-		return nil
+		return absentOf(to)
 	case from.Err != nil:
 		return &sight{folder: from.Kind == tree.Dir, reason: Unlisted, err: from.Err}
 	case from.Rule != nil:
@@ -103,6 +125,17 @@ func sightOf(p tree.Pair) *sight {
 		s.Copy = new(state(to))
 	}
 	return s
+}
+
+// absentOf is the sight of what the destination alone has.
+func absentOf(to *tree.Entry) *sight {
+	switch {
+	case to == nil || to.Err == nil && to.Kind == tree.Dir || to.Err != nil && tree.Gone(to.Err):
+		return nil
+	case to.Err != nil:
+		return &sight{absent: true, folder: true, reason: Unlisted, err: to.Err}
+	}
+	return &sight{absent: true, Sight: proof.Sight{Copy: new(state(to))}}
 }
 
 func state(e *tree.Entry) proof.State {

@@ -94,7 +94,10 @@ func (f *File) join(other *File) *File {
 	if other == nil {
 		return f
 	}
-	if !f.State.Same(other.State) { // it has changed between two looks
+	if f.Pruned != other.Pruned || !f.State.Same(other.State) { // it has changed between two looks
+		if f.Pruned {
+			f.State, f.Pruned = other.State, false
+		}
 		f.refute(proof.Since)
 		other.refute(proof.Since)
 	}

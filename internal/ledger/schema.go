@@ -159,6 +159,8 @@ CREATE TABLE watches (
 	holder      TEXT   NOT NULL,
 	lease_until BIGINT NOT NULL
 );
+`, `
+CREATE INDEX submissions_once ON submissions (created, id) WHERE once = 1;
 `}
 }
 

@@ -39,6 +39,10 @@ type Submission struct {
 const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least, once`
 
 func (s session) submissions(ctx context.Context, where string, args ...any) ([]Submission, error) {
+	return s.someSubmissions(ctx, where, `attempt, step, part`, args...)
+}
+
+func (s session) someSubmissions(ctx context.Context, where, order string, args ...any) ([]Submission, error) {
 	var all []Submission
 	err := s.query(ctx, func(rows *sql.Rows) error {
 		var m Submission
@@ -46,7 +50,7 @@ func (s session) submissions(ctx context.Context, where string, args ...any) ([]
 			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast, &m.Once)
 		all = append(all, m)
 		return err
-	}, `SELECT `+submissionColumns+` FROM submissions WHERE `+where+` ORDER BY attempt, step, part`, args...)
+	}, `SELECT `+submissionColumns+` FROM submissions WHERE `+where+` ORDER BY `+order, args...)
 	return all, err
 }
 

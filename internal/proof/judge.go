@@ -62,6 +62,9 @@ type Sight struct {
 	Destination string // the path that was looked at, whole
 	Copy        *State // nil if nothing is there
 	Blind       bool   // the folder at the destination could not be listed
+	// Pruned says that the file is gone at the source, because it was proven once.
+	// It is judged as if the source still had what it had before the task.
+	Pruned bool
 }
 
 // A Judge says which files a receipt proves: those that may be deleted at the
@@ -219,7 +222,7 @@ func (j *Judge) File(s Sight) (Reason, error) {
 	if reason := j.wasCopied(s, before, copied); reason != "" {
 		return reason, nil
 	}
-	if !s.Source.Same(State{true, before.Size, before.Modified}) {
+	if !s.Pruned && !s.Source.Same(State{true, before.Size, before.Modified}) {
 		return Since, nil
 	}
 	if reason := j.hasLanded(s, before, landed, len(copied) > 0); reason != "" {

@@ -1,0 +1,151 @@
+package evidence_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+var refused = &transfer.Error{Status: 403, Code: "PermissionDenied"}
+
+// pruned deletes files of the lab, as a prune does.
+func (d *disks) pruned(paths ...string) *evidence.Deletions {
+	all := evidence.NewDeletions()
+	for _, p := range paths {
+		delete(d.files, "lab:"+p)
+		all.Add(evidence.Place{Collection: "lab"}, p, noon.Add(time.Hour))
+	}
+	return all
+}
+
+func TestFilesThatWereDeletedAreJudgedByTheirCopies(t *testing.T) {
+	d := newDisks()
+	for _, name := range []string{"a", "b", "c", "s/d", "s/e", "t/f", "t/g"} {
+		d.put("lab:/out/"+name, 5, -60)
+	}
+	r := []proof.Open{d.copies(t, task{to: "vault:/in/"}), d.copies(t, task{to: "store:/in/", minutes: 10})}
+	o := evidence.Options{Deletions: d.pruned("/out/a", "/out/s/d", "/out/t/f", "/out/t/g", "/out/none")}
+	delete(d.files, "lab:/out/b") // somebody else
+	delete(d.files, "vault:/in/s/d")
+	d.put("vault:/in/t/g", 5, 30)
+	d.put("vault:/in/new", 5, 30)
+	want(
+		t, files(t, d, o, r...),
+		"lab:/out/a | store 12:11 | vault 12:01", "lab:/out/c | store 12:11 | vault 12:01", "lab:/out/s/d | store 12:11 | vault is gone at the destination",
+		"lab:/out/s/e | store 12:11 | vault 12:01", "lab:/out/t/f | store 12:11 | vault 12:01",
+		"lab:/out/t/g | store 12:11 | vault is not the same at the destination any more",
+	)
+	t.Run("of a sample", func(t *testing.T) {
+		o := o
+		o.Sample = func(path string) bool { return strings.HasPrefix(path, "/out/s") }
+		want(
+			t, files(t, d, o, r...),
+			"lab:/out/s/d | store 12:11 | vault is gone at the destination", "lab:/out/s/e | store 12:11 | vault 12:01",
+		)
+	})
+	t.Run("below a folder that cannot be listed", func(t *testing.T) {
+		d.broken["store:/in/t/"], d.broken["vault:/in/t/"], d.broken["lab:/out/s/"] = refused, refused, refused
+		defer func() { d.broken = map[string]error{} }()
+		want(
+			t, files(t, d, o, r...),
+			"lab:/out/a | store 12:11 | vault 12:01", "lab:/out/c | store 12:11 | vault 12:01",
+			"lab:/out/s/ | store could not be listed | vault could not be listed", "lab:/out/t/ | store could not be listed | vault could not be listed",
+		)
+	})
+}
+
+func TestADeletedFileOfWhichOnlyANewerReceiptTellsIsGoneWithItsCopy(t *testing.T) {
+	d := newDisks()
+	rows := proof.NewSorter(nil)
+	for _, r := range []proof.Row{
+		{Item: &proof.Item{Source: "/out/", Destination: "/in/"}},
+		{Landed: &proof.Landed{Source: "/out/a", Destination: "/in/a", Size: 5, Modified: noon}},
+		{Landed: &proof.Landed{Source: "/out/b", Destination: "/in/b", Size: 5, Modified: noon}},
+	} {
+		if err := rows.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	later := write(t, proof.Receipt{Source: "lab", Destination: "vault", Listed: noon, Requested: noon, Completed: noon}, rows)
+	d.put("vault:/in/b", 5, 0)
+	want(
+		t, files(t, d, evidence.Options{Deletions: d.pruned("/out/a", "/out/b")}, later),
+		"lab:/out/a | vault is gone at the destination", "lab:/out/b | vault was not there before the copy",
+	)
+}
+
+func TestAFolderThatIsGoneWithFilesIsSaid(t *testing.T) {
+	const gone = "does not exist, although a receipt says that it had files"
+	tests := map[string]struct {
+		pruned []string
+		folder string // that was deleted
+		want   []string
+	}{
+		"nothing pruned":         {nil, "", []string{"lab:/out/ | vault " + gone}},
+		"a part pruned":          {[]string{"/out/a"}, "", []string{"lab:/out/ | vault " + gone, "lab:/out/a | vault 12:01"}},
+		"all pruned":             {[]string{"/out/a", "/out/s/b"}, "", []string{"lab:/out/a | vault 12:01", "lab:/out/s/b | vault 12:01"}},
+		"deleted":                {nil, "/out", nil},
+		"deleted with one above": {nil, "/", nil},
+		"another one deleted":    {nil, "/out/s/", []string{"lab:/out/ | vault " + gone}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := newDisks()
+			d.put("lab:/out/a", 5, -60)
+			d.put("lab:/out/s/b", 5, -60)
+			r := d.copies(t, task{to: "vault:/in/"})
+			all := d.pruned(tt.pruned...)
+			if tt.folder != "" {
+				all.AddFolder(evidence.Place{Collection: "lab"}, tt.folder)
+			}
+			delete(d.files, "lab:/out/a")
+			delete(d.files, "lab:/out/s/b")
+			d.broken["lab:/out/"] = missing
+			want(t, files(t, d, evidence.Options{Deletions: all}, r), tt.want...)
+			want(t, files(t, d, evidence.Options{}, r)) // nobody asks
+		})
+	}
+}
+
+func TestEachFolderOfAReceiptIsAskedFor(t *testing.T) {
+	d := newDisks()
+	rows := proof.NewSorter(nil)
+	for _, r := range []proof.Row{
+		{Item: &proof.Item{Source: "/a/", Destination: "/in/a/"}},
+		{Item: &proof.Item{Source: "/b/", Destination: "/in/b/"}},
+		{Found: &proof.Found{Path: "/a/x", Size: 5, Modified: noon}},
+		{Found: &proof.Found{Path: "/b/y", Size: 5, Modified: noon}},
+	} {
+		if err := rows.Add(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := write(t, proof.Receipt{Source: "lab", Destination: "vault", Listed: noon, Requested: noon, Completed: noon}, rows)
+	d.broken["lab:/a/"], d.broken["lab:/b/"] = missing, missing
+	want(
+		t, files(t, d, evidence.Options{Deletions: d.pruned("/a/x")}, r),
+		"lab:/b/ | vault does not exist, although a receipt says that it had files",
+	)
+}
+
+func TestTheLastDeletionOfAFileCounts(t *testing.T) {
+	at, other := evidence.Place{Collection: "lab"}, evidence.Place{Collection: "lab", LocalUser: "ann"}
+	all := evidence.NewDeletions()
+	for _, minutes := range []int{3, 7, 5} {
+		all.Add(at, "/a", noon.Add(time.Duration(minutes)*time.Minute))
+		all.Add(at, "/b", noon)
+	}
+	if got := all.Last(at, "/a"); !got.Equal(noon.Add(7 * time.Minute)) {
+		t.Errorf("got %v, want 12:07", got)
+	}
+	if got := all.Last(other, "/a"); !got.IsZero() {
+		t.Errorf("of another account: got %v", got)
+	}
+	if got := all.Last(at, "/c"); !got.IsZero() {
+		t.Errorf("of another file: got %v", got)
+	}
+}
