@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -32,6 +34,7 @@ type Item struct {
 	Fingerprint string    // of all that is below it; empty if it was not listed
 	Unchanged   time.Duration
 	Looked      time.Time // when it was listed last
+	Clock       string    // whose time Looked is
 	Seen        time.Time // for the first time
 
 	// Run is that of Key, and RunState its state; 0 and "" if there is none.
@@ -41,7 +44,7 @@ type Item struct {
 }
 
 const (
-	itemColumns = `items.job, name, items.key, generation, items.state, why, since, gone, size, modified, fingerprint, unchanged, looked, seen,
+	itemColumns = `items.job, name, items.key, generation, items.state, why, since, gone, size, modified, fingerprint, unchanged, looked, clock, seen,
 		COALESCE(runs.id, 0), COALESCE(runs.state, '')`
 	itemsWithRuns = `items LEFT JOIN runs ON runs.job = items.job AND runs.key = items.key`
 )
@@ -53,7 +56,7 @@ func (s session) items(ctx context.Context, query string, args ...any) ([]Item, 
 		var i Item
 		var unchanged int64
 		err := rows.Scan(&i.Job, &i.Name, &i.Key, &i.Generation, &i.State, &i.Why, instant{&i.Since}, instant{&i.Gone},
-			&i.Size, instant{&i.Modified}, &i.Fingerprint, &unchanged, instant{&i.Looked}, instant{&i.Seen}, &i.Run, &i.RunState)
+			&i.Size, instant{&i.Modified}, &i.Fingerprint, &unchanged, instant{&i.Looked}, &i.Clock, instant{&i.Seen}, &i.Run, &i.RunState)
 		i.Unchanged = time.Duration(unchanged) * time.Microsecond
 		all = append(all, i)
 		return err
@@ -61,13 +64,14 @@ func (s session) items(ctx context.Context, query string, args ...any) ([]Item, 
 	return all, err
 }
 
-// Items returns all items of a job, by name.
+// Items returns all items of a job, by byte order of their names.
 func (l *Ledger) Items(ctx context.Context, job string) ([]Item, error) {
 	var all []Item
 	err := l.read(ctx, "read the items of job "+job, func(ctx context.Context, s session) (err error) {
-		all, err = s.items(ctx, `SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 ORDER BY name`, job)
+		all, err = s.items(ctx, `SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 `, job)
 		return err
 	})
+	slices.SortFunc(all, func(a, b Item) int { return strings.Compare(a.Name, b.Name) }) // PostgreSQL may have another order
 	return all, err
 }
 
@@ -138,13 +142,14 @@ func (l *Ledger) KeepItems(ctx context.Context, job string, all []Item) error {
 		Fingerprint string `json:"fingerprint"`
 		Unchanged   int64  `json:"unchanged"`
 		Looked      int64  `json:"looked"`
+		Clock       string `json:"clock"`
 		Seen        int64  `json:"seen"`
 	}
 	rows := make(map[string]row, len(all))
 	for _, i := range all {
 		rows[text(i.Name)] = row{
 			text(i.Key), i.Generation, text(i.State), text(i.Why), stamp(i.Since), stamp(i.Gone),
-			i.Size, stamp(i.Modified), text(i.Fingerprint), i.Unchanged.Microseconds(), stamp(i.Looked), stamp(i.Seen),
+			i.Size, stamp(i.Modified), text(i.Fingerprint), i.Unchanged.Microseconds(), stamp(i.Looked), text(i.Clock), stamp(i.Seen),
 		}
 	}
 	doc, err := json.Marshal(rows)
@@ -153,15 +158,15 @@ func (l *Ledger) KeepItems(ctx context.Context, job string, all []Item) error {
 	}
 	return l.write(ctx, "write the items of job "+job, func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `
-			INSERT INTO items (job, name, key, generation, state, why, since, gone, size, modified, fingerprint, unchanged, looked, seen)
+			INSERT INTO items (job, name, key, generation, state, why, since, gone, size, modified, fingerprint, unchanged, looked, clock, seen)
 			SELECT $2, key, value ->> 'key', CAST(value ->> 'generation' AS BIGINT), value ->> 'state', value ->> 'why',
 				CAST(value ->> 'since' AS BIGINT), CAST(value ->> 'gone' AS BIGINT),
 				CAST(value ->> 'size' AS BIGINT), CAST(value ->> 'modified' AS BIGINT), value ->> 'fingerprint',
-				CAST(value ->> 'unchanged' AS BIGINT), CAST(value ->> 'looked' AS BIGINT), CAST(value ->> 'seen' AS BIGINT)
+				CAST(value ->> 'unchanged' AS BIGINT), CAST(value ->> 'looked' AS BIGINT), value ->> 'clock', CAST(value ->> 'seen' AS BIGINT)
 			FROM json_each($1) WHERE true ORDER BY key
 			ON CONFLICT (job, name) DO UPDATE SET key = excluded.key, generation = excluded.generation, state = excluded.state, why = excluded.why,
 				since = excluded.since, gone = excluded.gone, size = excluded.size, modified = excluded.modified,
-				fingerprint = excluded.fingerprint, unchanged = excluded.unchanged, looked = excluded.looked
+				fingerprint = excluded.fingerprint, unchanged = excluded.unchanged, looked = excluded.looked, clock = excluded.clock
 			WHERE items.generation < excluded.generation OR (items.generation = excluded.generation AND items.state <> 'taken')`,
 			string(doc), job)
 		return err

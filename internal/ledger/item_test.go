@@ -18,7 +18,7 @@ import (
 func item(name, state string, hours int) ledger.Item {
 	return ledger.Item{
 		Job: "j", Name: name, Key: "item:" + name, Generation: 1, State: state, Why: "because", Since: due,
-		Size: 5, Modified: due.Add(time.Duration(hours) * time.Hour), Fingerprint: "f", Unchanged: time.Minute, Looked: due, Seen: due,
+		Size: 5, Modified: due.Add(time.Duration(hours) * time.Hour), Fingerprint: "f", Unchanged: time.Minute, Looked: due, Clock: "c", Seen: due,
 	}
 }
 
@@ -45,16 +45,16 @@ func TestItemsAreKept(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l, ctx := open(t, url), t.Context()
 		wantItems(t, l)
-		a, odd := item("a", "waiting", 1), item("\" ü\n'%", "waiting", 2)
+		a, odd, capital := item("a", "waiting", 1), item("\" ü\n'%", "waiting", 2), item("B", "waiting", 1)
 		odd.Key, odd.Modified, odd.Gone = "item:odd", time.Time{}, due
 		other := item("a", "waiting", 3)
-		ok(t, l.KeepItems(ctx, "j", []ledger.Item{a, odd}))
+		ok(t, l.KeepItems(ctx, "j", []ledger.Item{a, odd, capital}))
 		ok(t, l.KeepItems(ctx, "another", []ledger.Item{other}))
-		wantItems(t, open(t, url), odd, a)
+		wantItems(t, open(t, url), odd, capital, a)
 
 		a.State, a.Unchanged, a.Gone, a.Size = "ready", time.Hour, due, 7
 		ok(t, l.KeepItems(ctx, "j", []ledger.Item{a}))
-		wantItems(t, l, odd, a)
+		wantItems(t, l, odd, capital, a)
 		found, err := l.ItemByKey(ctx, "j", "item:a")
 		ok(t, err)
 		if diff := cmp.Diff(a, *found); diff != "" {

@@ -149,6 +149,7 @@ CREATE TABLE items (
 	fingerprint TEXT   NOT NULL,
 	unchanged   BIGINT NOT NULL,
 	looked      BIGINT NOT NULL,
+	clock       TEXT   NOT NULL,
 	seen        BIGINT NOT NULL,
 	PRIMARY KEY (job, name)
 );
