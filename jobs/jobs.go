@@ -191,6 +191,8 @@ func (j *Job) Check() error {
 	setDefault(&j.Guard.Look, defaultLook)
 	if j.ForEach != nil {
 		j.ForEach.setDefaults()
+		setDefault(&j.Items, j.ForEach)
+		setDefault(&j.ItemsOf, j.Name)
 	}
 	setDefault(&j.On.Stalled, Warn)
 	setDefault(&j.On.NeedsHuman, Warn)

@@ -106,7 +106,7 @@ func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) 
 	if err != nil {
 		return nil, nil, err
 	}
-	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), signing)...)
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), signing)...)
 	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
 	if !r.wanted {
 		return unrecorded, func() {}, nil

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -29,6 +31,7 @@ type session struct {
 	who      *settings.Identity
 	account  settings.Account
 	transfer *transfer.Client
+	clock    *arrival.Clock    // hears what time Transfer has
 	network  http.RoundTripper // the way to the services, without credentials
 }
 
@@ -73,9 +76,10 @@ func (a *app) connect(w wiring) (*session, error) {
 		w.meter = func(_ string, next http.RoundTripper) http.RoundTripper { return next }
 	}
 	account := id.Account(a.authClient(patient(retry.New(w.meter("auth", network), w.retry, a.log))), w.scopes)
-	limited := retry.Limit(w.meter("transfer", network), budgetRequests, budgetWindow)
+	clock := arrival.NewClock()
+	limited := retry.Limit(engine.Hearing(clock, w.meter("transfer", network)), budgetRequests, budgetWindow)
 	return &session{
-		who: id, account: account, network: network,
+		who: id, account: account, clock: clock, network: network,
 		transfer: transfer.New(
 			client(patient(retry.New(id.Advise(account.Transport(auth.TransferServer, limited)), w.retry, a.log))),
 			transfer.WithBaseURL(a.env.TransferURL()), transfer.WithConsent(account.Consent),

@@ -115,7 +115,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.greet(file); err != nil {
 		return err
 	}
-	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), signing, engine.WithObserver(s))
+	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), signing, engine.WithObserver(s))
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
 		Engine: e,
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,

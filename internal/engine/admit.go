@@ -55,10 +55,39 @@ func (r *run) admit(ctx context.Context) error {
 	if !r.journal.unsent() {
 		return nil
 	}
-	if err := r.withdrawn(); err != nil {
+	switch err := r.withdrawn(); {
+	case err != nil:
 		return err
+	case r.stray != nil:
+		return r.stray
+	}
+	if r.order.Key.IsItem() {
+		return r.awaitRoom(ctx)
 	}
 	return r.giveWay(ctx)
+}
+
+// awaitRoom lets a run of an item wait while as many earlier ones are at work as
+// may be. The ledger says how many to begin with, but two replicas may have asked
+// at the same time.
+func (r *run) awaitRoom(ctx context.Context) error {
+	each, j := r.job.ForEach, r.journal
+	if each == nil || !r.rec.Scheduled || j.run.Alone || j.run.Again {
+		return nil
+	}
+	earlier := 0
+	for other, err := range j.ledger.Runs(ctx, ledger.Query{Job: r.job.Name, Unfinished: true}) {
+		if err != nil {
+			return unusable(fmt.Errorf("read the runs of job %s: %w", r.job.Name, err))
+		}
+		if other.ID >= j.run.ID {
+			continue
+		}
+		if earlier++; earlier >= each.MaxActive {
+			return &Waiting{other}
+		}
+	}
+	return nil
 }
 
 // withdrawn returns why nothing is to be submitted for a run any more.

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/account"
+	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -36,6 +37,7 @@ type Engine struct {
 	observer Observer                                 // may be nil
 	open     func(name string) (io.ReadCloser, error) // manifests
 	receipts *account.Keeper
+	clock    *arrival.Clock
 }
 
 // An Option changes an Engine that is being made.
@@ -51,6 +53,12 @@ func WithSigningKey(key ed25519.PrivateKey) Option {
 	return func(e *Engine) { e.receipts.Signing = key }
 }
 
+// WithClock measures for how long items stay unchanged by c, which hears the
+// service's clock. By default it is the machine's clock alone.
+func WithClock(c *arrival.Clock) Option {
+	return func(e *Engine) { e.clock = c }
+}
+
 // WithObserver lets o observe the engine and a [Scheduler] that uses it.
 func WithObserver(o Observer) Option {
 	return func(e *Engine) { e.observer = o }
@@ -63,6 +71,7 @@ func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 		poller:   newPoller(globus),
 		log:      log,
 		receipts: &account.Keeper{Globus: globus, Log: log},
+		clock:    arrival.NewClock(),
 		open:     func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
 	}
 	for _, opt := range opts {
@@ -76,6 +85,9 @@ type Order struct {
 	Job *jobs.Job // checked
 	Key jobs.Key
 	At  time.Time // the scheduled instant, for templates
+	// Item is what an occurrence with the key of an item is about. [Engine.Record]
+	// finds it in the ledger.
+	Item *jobs.Item
 	// Fresh says that Key was never used before, so that Globus need not be
 	// asked for a task of an earlier start.
 	Fresh bool
@@ -202,5 +214,7 @@ type occurrence struct {
 
 // claim claims an occurrence, see [ledger.Ledger.Claim].
 func (rec *Recording) claim(ctx context.Context, o occurrence) (run *ledger.Run, mine bool, err error) {
-	return rec.Ledger.Claim(ctx, ledger.Claim{Job: o.job, Key: string(o.key), Due: o.key.Due(), Holder: rec.Holder, Lease: rec.Lease})
+	return rec.Ledger.Claim(ctx, ledger.Claim{
+		Job: o.job, Key: string(o.key), Due: o.key.Due(), Item: o.key.IsItem(), Holder: rec.Holder, Lease: rec.Lease,
+	})
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -38,6 +39,12 @@ type (
 		Next time.Time // zero if it has none on a schedule
 	}
 
+	// ItemsLooked is a look at the folder of a job: how many items are in each state.
+	ItemsLooked struct {
+		Job    string
+		States map[arrival.State]int
+	}
+
 	// Removed is a job that is no longer there.
 	Removed struct{ Job string }
 
@@ -48,12 +55,13 @@ type (
 	Turned struct{}
 )
 
-func (Looked) event()  {}
-func (Ended) event()   {}
-func (Planned) event() {}
-func (Removed) event() {}
-func (Queued) event()  {}
-func (Turned) event()  {}
+func (Looked) event()      {}
+func (Ended) event()       {}
+func (Planned) event()     {}
+func (ItemsLooked) event() {}
+func (Removed) event()     {}
+func (Queued) event()      {}
+func (Turned) event()      {}
 
 // observe tells the observer, if there is one.
 func (e *Engine) observe(what Event) {

@@ -24,6 +24,8 @@ type plan struct {
 	start   time.Time // instant with its jitter
 	awaits  jobs.Key  // the occurrence that must be over before the next one; may be empty
 
+	items watching // of a job with a for_each
+
 	queued int       // occurrences up to cursor that nobody has claimed yet
 	dealt  time.Time // the newest instant up to which everything is claimed, or not to be started
 	kept   time.Time // dealt as the ledger has it

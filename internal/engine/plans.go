@@ -97,6 +97,7 @@ func (ps *plans) replace(all []*jobs.Job, begin map[string]time.Time) {
 		} else {
 			p = &plan{job: job, cursor: begin[job.Name], dealt: begin[job.Name]}
 		}
+		p.items.issue = job.ForEach != nil // an earlier start may have left some
 		p.advance(p.cursor)
 		p.kept = p.dealt
 		ps.byJob[job.Name] = p
@@ -187,7 +188,7 @@ func (s *Scheduler) enforce(ctx context.Context, all []*jobs.Job) error {
 // more: after a restart they would not be started either.
 func (s *Scheduler) withdraw() {
 	s.queue = slices.DeleteFunc(s.queue, func(t *ticket) bool {
-		gone := t.plan != nil && s.plans.byJob[t.job.Name] != t.plan
+		gone := t.plan != nil && s.plans.byJob[t.job.Name] != t.plan || t.ready && s.plans.byJob[t.job.Name] == nil
 		if gone {
 			delete(s.tickets, t.occurrence)
 			s.log.Warn("an occurrence that waited for a place is not started: its job was removed, suspended or has another schedule",

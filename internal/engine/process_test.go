@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -54,8 +55,9 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 		b.t.Fatal(err)
 	}
 	p := &process{b: b, ledger: l}
-	p.globus = b.clientOver(p)
-	p.engine = engine.New(p.globus, log, engine.WithManifests(b.open), engine.WithObserver(b))
+	clock := arrival.NewClock()
+	p.globus = b.clientOver(engine.Hearing(clock, p))
+	p.engine = engine.New(p.globus, log, engine.WithManifests(b.open), engine.WithObserver(b), engine.WithClock(clock))
 	p.config = engine.SchedulerConfig{
 		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder),
 		Lease: 5 * time.Minute,

@@ -26,6 +26,11 @@ type run struct {
 	rec     Recording // zero without a ledger
 	journal *journal  // nil without a ledger
 	held    string    // why the submission waits; empty if it does not
+	// item is what the ledger has of the item that the run is about. It is nil if
+	// the run is not about an item, or follows one that was.
+	item  *ledger.Item
+	stray *Failure // why the item is not known; nil if it is, or there is none
+	aside bool     // another occurrence of the item goes on
 	// doubtful says that Globus may have a task of the occurrence of which the
 	// ledger does not know, so that Globus is asked for one by the label.
 	doubtful bool
@@ -55,6 +60,9 @@ func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o
 	// The ledger may be new, restored from a backup, or failed over without its
 	// last commits.
 	r.doubtful = !o.Fresh && (r.journal.first || !o.Known)
+	if err := r.findItem(ctx); err != nil {
+		return nil, err
+	}
 	return r, nil
 }
 
@@ -119,7 +127,10 @@ func (r *run) doWork(ctx context.Context, work Work) error {
 	case work.Audit != nil:
 		return r.audit(ctx, work.Audit)
 	case work.Mkdir == nil:
-		return r.newPart(work).complete(ctx)
+		if err := r.newPart(work).complete(ctx); err != nil {
+			return err
+		}
+		return r.verify(ctx, work)
 	}
 	if r.journal.past(work.Position) {
 		return nil
@@ -190,7 +201,7 @@ func (r *run) meaning(ctx context.Context, err error) error {
 func (r *run) settle(ctx context.Context, err error) bool {
 	reached := r.result.State
 	r.result.conclude(err)
-	if r.result.State == ledger.Skipped {
+	if r.result.State == ledger.Skipped && !r.aside {
 		r.result.Note += fmt.Sprintf("; to do it later: runner runs retry %d", r.result.Run)
 	}
 	if !r.result.Resumable() {

@@ -47,6 +47,7 @@ type Scheduler struct {
 
 	reloads chan reload
 	done    chan *ticket
+	looked  chan looked
 	working sync.WaitGroup
 
 	// Of the loop alone:
@@ -79,6 +80,7 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 		cancelOnInterrupt: c.CancelOnInterrupt,
 		reloads:           make(chan reload),
 		done:              make(chan *ticket),
+		looked:            make(chan looked),
 		tickets:           map[occurrence]*ticket{},
 		cancels:           map[int64]context.CancelCauseFunc{},
 	}
@@ -133,6 +135,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 	defer renew.Stop()
 	for {
 		s.engine.observe(Turned{})
+		s.issueItems(ctx)
 		s.startQueued(ctx)
 		s.keepCursors(ctx)
 		timer := time.NewTimer(min(turn, time.Until(s.next)))
@@ -141,11 +144,14 @@ func (s *Scheduler) loop(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C:
-			s.startDue(time.Now())
+			s.startDue(ctx, time.Now())
 		case r := <-s.reloads:
 			r.done <- s.enforce(ctx, r.jobs)
 		case t := <-s.done:
 			s.tried(ctx, t)
+		case l := <-s.looked:
+			l.plan.items.looking = l.plan.items.looking && !l.over
+			l.plan.items.issue = true
 		case <-renew.C:
 			if err := s.keepRuns(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("the ledger could not be used", "err", err)
@@ -156,7 +162,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 }
 
 // startDue has what is due wait for a place, the oldest first.
-func (s *Scheduler) startDue(now time.Time) {
+func (s *Scheduler) startDue(ctx context.Context, now time.Time) {
 	for _, t := range s.tickets {
 		if !t.retryAt.IsZero() && !t.retryAt.After(now) {
 			t.retryAt = time.Time{}
@@ -167,9 +173,14 @@ func (s *Scheduler) startDue(now time.Time) {
 		if !p.due(now) {
 			continue
 		}
-		for _, at := range p.pass(now, s.log) {
-			key := jobs.ScheduledKey(at)
-			s.issue(&ticket{occurrence: occurrence{name, key}, job: p.job, at: at, due: p.job.Due(key, at), plan: p})
+		if p.job.ForEach != nil {
+			p.advance(now)
+			s.startLook(ctx, p)
+		} else {
+			for _, at := range p.pass(now, s.log) {
+				key := jobs.ScheduledKey(at)
+				s.issue(&ticket{occurrence: occurrence{name, key}, job: p.job, at: at, due: p.job.Due(key, at), plan: p})
+			}
 		}
 		p.settleDealt()
 		s.plans.moveOn(p, now)
@@ -259,16 +270,12 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 	for len(s.queue) > 0 && s.active < s.places && !time.Now().Before(s.pause) && ctx.Err() == nil {
 		t := s.queue[0]
 		if err := s.claim(ctx, t); err != nil {
-			s.sound = time.Now()
-			s.pause = s.sound.Add(claimPause)
-			s.wakeAt(s.pause)
-			if ctx.Err() == nil {
-				s.log.Error("nothing can be started, the ledger could not be used", "err", err)
-			}
+			s.pauseClaims(ctx, err)
 			break
 		}
 		s.queue = slices.Delete(s.queue, 0, 1)
 		s.active++
+		t.ready = false
 		if p := t.plan; p != nil {
 			t.plan = nil
 			p.claimed(t.at)
@@ -284,4 +291,14 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 		})
 	}
 	s.engine.observe(Queued{len(s.queue), s.active})
+}
+
+// pauseClaims leaves a ledger alone that could not be used.
+func (s *Scheduler) pauseClaims(ctx context.Context, err error) {
+	s.sound = time.Now()
+	s.pause = s.sound.Add(claimPause)
+	s.wakeAt(s.pause)
+	if ctx.Err() == nil {
+		s.log.Error("nothing can be started, the ledger could not be used", "err", err)
+	}
 }

@@ -40,6 +40,9 @@ func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 		}
 	}
 	if p.submissionID == "" {
+		if err := p.run.recheck(ctx); err != nil {
+			return nil, err
+		}
 		if err := p.snapshot(ctx); err != nil {
 			return nil, err
 		}

@@ -28,6 +28,7 @@ type ticket struct {
 	at         time.Time   // the occurrence's instant; if it has none, when it was claimed
 	due        time.Time   // when it was to begin; zero if it has begun before, or follows another job
 	plan       *plan       // that waits for its claim; nil if there is none
+	ready      bool        // it is about an item that is ready, and was not claimed yet
 	run        *ledger.Run // that was claimed or taken over; nil means that it is to be claimed
 
 	// known says that nobody can have begun it without the ledger knowing, see
@@ -82,6 +83,9 @@ func (s *Scheduler) claim(ctx context.Context, t *ticket) error {
 		return err
 	case mine:
 		t.run = run
+		if t.occurrence.key.IsItem() {
+			t.at = run.Claimed // as it is for a start that takes it over
+		}
 		if now.Sub(begin) > slowClaim {
 			s.sound = now
 		}

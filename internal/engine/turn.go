@@ -16,7 +16,7 @@ const lastRetry = 5 * time.Minute
 // inTurn reports whether missed occurrences of the job are started one after
 // the other: all at once, its policy would skip or replace them.
 func inTurn(job *jobs.Job) bool {
-	return job.CatchUp == jobs.CatchUpAll && job.Concurrency != jobs.Allow
+	return job.CatchUp == jobs.CatchUpAll && job.Concurrency != jobs.Allow && job.ForEach == nil
 }
 
 // tried takes note of a try that has ended: the occurrence is done, or is
@@ -27,7 +27,8 @@ func (s *Scheduler) tried(ctx context.Context, t *ticket) {
 		return
 	}
 	p := s.plans.byJob[t.job.Name]
-	if p != nil && p.awaits == "" && isWaiting(t.err) {
+	items := p != nil && p.job.ForEach != nil
+	if p != nil && !items && p.awaits == "" && isWaiting(t.err) {
 		p.awaits = t.occurrence.key // what falls due meanwhile queues behind it
 	}
 	awaited := p != nil && p.awaits == t.occurrence.key
@@ -36,7 +37,10 @@ func (s *Scheduler) tried(ctx context.Context, t *ticket) {
 		return
 	}
 	delete(s.tickets, t.occurrence)
-	if p != nil {
+	switch {
+	case items:
+		s.itemOver(p)
+	case p != nil:
 		s.nextInTurn(p, awaited)
 	}
 	if t.result == nil || !t.result.good() {

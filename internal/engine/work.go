@@ -28,7 +28,7 @@ type Work struct {
 // request. An error is the last pair.
 func (e *Engine) Works(o Order) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
-		steps, err := o.Job.Render(o.Key, o.At, nil)
+		steps, err := o.Job.Render(o.Key, o.At, o.Item)
 		if err != nil {
 			yield(Work{}, err)
 			return

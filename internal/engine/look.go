@@ -1,0 +1,268 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// ErrWatched is the error of a look while another process looks at the folder.
+var ErrWatched = errors.New("another process looks at the folder of the items now")
+
+// keepEvery is how many items a look writes down at once, and keepAfter after what
+// time at the latest it writes down one that is ready.
+const (
+	keepEvery = 200
+	keepAfter = 300 * time.Millisecond
+)
+
+// A Survey is what came of a look at the folder of a job.
+type Survey struct {
+	States  map[arrival.State]int // items by what was found of them
+	Elapsed time.Duration
+}
+
+// Look looks once at the folder of a job with a for_each, and writes down what it
+// finds, from which [Engine.Record] does what is ready. It calls ready, unless that
+// is nil, when such items are written down. If another process looks at the folder
+// now, the error is [ErrWatched].
+func (e *Engine) Look(ctx context.Context, rec Recording, job *jobs.Job, ready func()) (*Survey, error) {
+	ctx, done, err := e.watchFolder(ctx, rec, job.Name)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	begin := time.Now()
+	known, err := rec.Ledger.Items(ctx, job.Name)
+	if err != nil {
+		return nil, unusable(err)
+	}
+	notes := &lookNotes{rec: rec, job: job.Name, known: known, ready: ready, kept: begin}
+	survey := &Survey{States: map[arrival.State]int{}}
+	for f, err := range arrival.Look(ctx, e.globus, job.ForEach, knownItems(known), e.clock) {
+		if err == nil {
+			survey.States[f.State]++
+			err = notes.add(ctx, &f)
+		}
+		if err != nil {
+			return nil, errors.Join(err, notes.keep(ctx))
+		}
+	}
+	survey.Elapsed = time.Since(begin)
+	return survey, notes.keep(ctx)
+}
+
+// watchFolder makes rec's holder the one that looks at the folder of a job, until
+// done is called. The context ends when somebody else takes over meanwhile.
+func (e *Engine) watchFolder(ctx context.Context, rec Recording, job string) (watching context.Context, done func(), err error) {
+	mine, err := rec.Ledger.Watch(ctx, job, rec.Holder, rec.Lease)
+	if err != nil {
+		return nil, nil, unusable(err)
+	}
+	if !mine {
+		return nil, nil, ErrWatched
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	var keeper sync.WaitGroup
+	keeper.Go(func() {
+		for sleep(ctx, rec.Lease/3) == nil {
+			if mine, err := rec.Ledger.Watch(ctx, job, rec.Holder, rec.Lease); err == nil && !mine {
+				cancel(ErrWatched)
+			}
+		}
+	})
+	return ctx, func() {
+		cancel(nil)
+		keeper.Wait()
+	}, nil
+}
+
+// knownItems yields what the ledger has as package arrival wants it.
+func knownItems(rows []ledger.Item) iter.Seq2[arrival.Known, error] {
+	return func(yield func(arrival.Known, error) bool) {
+		for i := range rows {
+			row := &rows[i]
+			known := arrival.Known{
+				Name: row.Name, Generation: row.Generation, Stage: stageOf(row),
+				Fingerprint: row.Fingerprint, Unchanged: row.Unchanged, Looked: arrival.Instant{Time: row.Looked, Clock: row.Clock},
+				Modified: row.Modified, Gone: !row.Gone.IsZero(),
+			}
+			if !yield(known, nil) {
+				return
+			}
+		}
+	}
+}
+
+// stageOf says how far the newest occurrence of an item has come.
+func stageOf(row *ledger.Item) arrival.Stage {
+	switch state := cmp.Or(row.RunState, ledger.State(row.State)); {
+	case state == ledger.Succeeded:
+		return arrival.Done
+	case state.Final():
+		return arrival.Failed
+	case row.RunState != "":
+		return arrival.Active
+	case row.State == ledger.ItemReady, row.State == ledger.ItemTaken:
+		return arrival.Queued
+	}
+	return arrival.Unborn
+}
+
+// lookNotes are what a look has found, and will write down.
+type lookNotes struct {
+	rec   Recording
+	job   string
+	known []ledger.Item // by name
+	ready func()        // may be nil
+
+	items      []ledger.Item
+	gone, back []string
+	anyReady   bool
+	kept       time.Time // when something was written down last
+}
+
+// add takes note of a finding.
+func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
+	if !f.Changed {
+		return nil
+	}
+	now := time.Now()
+	row := ledger.Item{Name: f.Item.Name, Seen: now, Since: now}
+	i, known := slices.BinarySearchFunc(n.known, f.Item.Name, func(row ledger.Item, name string) int { return strings.Compare(row.Name, name) })
+	if known {
+		was := &n.known[i]
+		row.Seen = was.Seen
+		if was.State == string(f.State) && was.Generation == f.Generation {
+			row.Since = was.Since
+		}
+		switch gone := f.State == arrival.IsGone; {
+		case gone:
+			n.gone = append(n.gone, was.Name)
+			return nil
+		case !was.Gone.IsZero():
+			n.back = append(n.back, was.Name)
+		}
+	}
+	row.Key, row.Generation = string(f.Key), f.Generation
+	row.State, row.Why = string(f.State), f.Why
+	row.Size, row.Modified = f.Item.Size, f.Item.Time
+	row.Fingerprint, row.Unchanged = f.Fingerprint, f.Unchanged
+	row.Looked, row.Clock = f.Looked.Time, f.Looked.Clock
+	n.items = append(n.items, row)
+	n.anyReady = n.anyReady || f.State == arrival.IsReady
+	if len(n.items) >= keepEvery || n.anyReady && now.Sub(n.kept) > keepAfter {
+		return n.keep(ctx)
+	}
+	return nil
+}
+
+// keep writes down what was noted.
+func (n *lookNotes) keep(ctx context.Context) error {
+	err := errors.Join(
+		n.rec.Ledger.KeepItems(ctx, n.job, n.items), n.rec.Ledger.SetGone(ctx, n.job, n.gone, true), n.rec.Ledger.SetGone(ctx, n.job, n.back, false))
+	if err != nil {
+		return unusable(err)
+	}
+	if n.anyReady && n.ready != nil {
+		n.ready()
+	}
+	n.items, n.gone, n.back, n.anyReady, n.kept = nil, nil, nil, false, time.Now()
+	return nil
+}
+
+// A watching is what the loop knows about the items of a job with a schedule.
+type watching struct {
+	looking bool // a look is at work
+	issue   bool // there may be items that are ready and have no ticket
+}
+
+// looked says that a look has found items that are ready, or is over.
+type looked struct {
+	plan *plan
+	over bool
+}
+
+// startLook begins a look at the folder of a job, unless one is at work.
+func (s *Scheduler) startLook(ctx context.Context, p *plan) {
+	if p.items.looking {
+		return
+	}
+	p.items.looking = true
+	tell := func(over bool) {
+		select {
+		case s.looked <- looked{p, over}:
+		case <-ctx.Done():
+		}
+	}
+	s.working.Go(func() {
+		s.look(ctx, p.job, func() { tell(false) })
+		tell(true)
+	})
+}
+
+// look looks at the folder of a job, unless another replica does.
+func (s *Scheduler) look(ctx context.Context, job *jobs.Job, ready func()) {
+	log := s.log.With("job", job.Name)
+	switch found, err := s.engine.Look(ctx, s.rec, job, ready); {
+	case errors.Is(err, ErrWatched):
+		log.Debug("another replica looks at the folder")
+	case err != nil && ctx.Err() == nil:
+		log.Error("the folder of the items could not be looked at; the next look comes as scheduled", "path", job.ForEach.Folder, "err", err)
+	case err == nil:
+		log.Info("looked for items", "ready", found.States[arrival.IsReady], "waiting", found.States[arrival.IsWaiting], "elapsed", found.Elapsed.Round(time.Millisecond))
+		s.engine.observe(ItemsLooked{Job: job.Name, States: found.States})
+	}
+}
+
+// issueItems has items that are ready wait for a place, as many as may be at work.
+func (s *Scheduler) issueItems(ctx context.Context) {
+	for name, p := range s.plans.byJob {
+		if !p.items.issue || time.Now().Before(s.pause) {
+			continue
+		}
+		each := p.job.ForEach
+		ready, err := s.rec.Ledger.ReadyItems(ctx, name, itemOrder(each.Order), each.MaxActive)
+		if err != nil {
+			s.pauseClaims(ctx, err)
+			return
+		}
+		p.items.issue = false
+		now := time.Now()
+		for i := range ready {
+			s.issue(&ticket{occurrence: occurrence{name, jobs.Key(ready[i].Key)}, job: p.job, at: now, ready: true})
+		}
+	}
+}
+
+// itemOver takes note that a run of an item is over, so that others may begin.
+func (s *Scheduler) itemOver(p *plan) {
+	p.items.issue = true
+	now := time.Now()
+	for _, t := range s.tickets {
+		if t.job.Name == p.job.Name && !t.retryAt.IsZero() && isWaiting(t.err) { // one that is at work has no time
+			t.retryAt = now
+			s.wakeAt(now)
+		}
+	}
+}
+
+// itemOrder is the order of for_each as the ledger has it.
+func itemOrder(o jobs.ItemOrder) ledger.ItemOrder {
+	switch o {
+	case jobs.NewestFirst:
+		return ledger.ItemsNewest
+	case jobs.ByName:
+		return ledger.ItemsByName
+	}
+	return ledger.ItemsOldest
+}
