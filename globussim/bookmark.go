@@ -27,6 +27,10 @@ func (sv *service) bookmarkList(q *request) (int, any, *apiError) {
 	for _, b := range sv.bookmarks[q.owner] {
 		rows = append(rows, *b)
 	}
+	rows, e := paged(q, rows)
+	if e != nil {
+		return 0, nil, e
+	}
 	return http.StatusOK, map[string]any{"DATA_TYPE": "bookmark_list", "DATA": rows}, nil
 }
 
@@ -36,18 +40,29 @@ func (sv *service) createBookmark(q *request) (int, any, *apiError) {
 	if e := q.body(&b); e != nil {
 		return 0, nil, e
 	}
-	if b.Name == "" || b.Path == "" {
-		return 0, nil, badRequest("name and path are required")
-	}
-	p, e := sv.find(b.EndpointID)
+	b.ID = uuid.NewString()
+	b, e := sv.addBookmark(q.owner, b)
 	if e != nil {
 		return 0, nil, e
 	}
-	b.DataType, b.ID, b.EndpointID = "bookmark", uuid.NewString(), p.ID
+	return http.StatusCreated, b, nil
+}
+
+// addBookmark keeps a bookmark and returns it complete.
+func (sv *service) addBookmark(owner string, b bookmark) (bookmark, *apiError) {
+	if b.Name == "" || b.Path == "" {
+		return b, badRequest("name and path are required")
+	}
+	p, e := sv.find(b.EndpointID)
+	if e != nil {
+		return b, e
+	}
+	b.DataType, b.EndpointID = "bookmark", p.ID
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
-	sv.bookmarks[q.owner] = append(sv.bookmarks[q.owner], &b)
-	return http.StatusCreated, b, nil
+	kept := b
+	sv.bookmarks[owner] = append(sv.bookmarks[owner], &kept)
+	return b, nil
 }
 
 // bookmark returns the caller's bookmark that the URL names. The caller holds

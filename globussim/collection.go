@@ -37,7 +37,8 @@ type Collection struct {
 	Home string
 	// Access says who may read and write where. Nil means that every account
 	// may read and write everywhere; an empty, non-nil list lets nobody in.
-	// This and the next two can change later; see [Server.ChangeCollection].
+	// This, the next two and Roles can change later; see
+	// [Server.ChangeCollection] and the calls of administrators.
 	Access []AccessRule
 	// Offline is a GCP collection whose machine is not connected, or with
 	// Paused whose owner has paused it.
@@ -80,13 +81,6 @@ func CollectionID(name string) string {
 	return uuid.NewSHA1(collectionSpace, []byte(name)).String()
 }
 
-// An AccessRule lets one identity into a folder of a collection.
-type AccessRule struct {
-	Principal   string `json:"principal"`      // identity id, or "all_authenticated_users"
-	Path        string `json:"path,omitempty"` // ends in "/"; empty means "/"
-	Permissions string `json:"permissions"`    // "r" or "rw"
-}
-
 // nobody owns the collections without an owner.
 var nobody = uuid.NewSHA1(collectionSpace, []byte("owner")).String()
 
@@ -95,6 +89,8 @@ type place struct {
 	Collection // but what a Condition holds
 	root       *os.Root
 	now        atomic.Pointer[Condition] // what it points to never changes
+	edits      atomic.Pointer[edits]     // the same; nil: none
+	deleted    atomic.Bool
 }
 
 func openPlace(c Collection) (*place, error) {
@@ -103,8 +99,8 @@ func openPlace(c Collection) (*place, error) {
 		return nil, fmt.Errorf("collection %s: %w", c.Name, err)
 	}
 	p := &place{Collection: c, root: root}
-	p.now.Store(&Condition{c.Access, c.Offline, c.Quota})
-	p.Access, p.Offline, p.Quota = nil, false, 0
+	p.now.Store(&Condition{c.Access, c.Offline, c.Quota, c.Roles})
+	p.Access, p.Offline, p.Quota, p.Roles = nil, false, 0, nil
 	p.Owner = cmp.Or(p.Owner, nobody)
 	return p, nil
 }
@@ -157,44 +153,34 @@ func (p *place) canonical() string { return "u_sim#" + p.ID }
 
 // allows reports whether the identity may do op, "r" or "w", at the path.
 func (p *place) allows(identity, path, op string) bool {
-	access := p.condition().Access
-	if access == nil {
-		return true
-	}
-	for _, rule := range access {
-		if rule.covers(identity) && strings.Contains(rule.Permissions, op) &&
-			strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", rule.folder()) {
-			return true
-		}
-	}
-	return false
+	return p.lets(identity, func(rule AccessRule) bool {
+		return strings.Contains(rule.Permissions, op) && strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", rule.folder())
+	})
 }
 
 // knows reports whether any rule lets the identity in somewhere.
 func (p *place) knows(identity string) bool {
-	access := p.condition().Access
-	if access == nil {
-		return true
-	}
-	for _, rule := range access {
-		if rule.covers(identity) {
-			return true
-		}
-	}
-	return false
+	return p.lets(identity, func(AccessRule) bool { return true })
 }
 
-func (r AccessRule) covers(identity string) bool {
-	return r.Principal == "all_authenticated_users" || strings.EqualFold(r.Principal, identity)
-}
-
-func (r AccessRule) folder() string {
-	return strings.TrimSuffix(cmp.Or(r.Path, "/"), "/") + "/"
+// lets reports whether one of the rules that take says yes to is for the identity
+// now.
+func (p *place) lets(identity string, take func(AccessRule) bool) bool {
+	now := time.Now()
+	return slices.ContainsFunc(p.condition().rules(), func(rule AccessRule) bool {
+		return rule.covers(identity, now) && take(rule)
+	})
 }
 
 // find returns the collection with this id.
 func (sv *service) find(id string) (*place, *apiError) {
 	if p, ok := sv.byID[strings.ToLower(id)]; ok {
+		if p.deleted.Load() {
+			return nil, &apiError{
+				Status: http.StatusNotFound, Code: "EndpointDeleted",
+				Message: fmt.Sprintf("Endpoint '%s' has been deleted", p.ID),
+			}
+		}
 		return p, nil
 	}
 	return nil, &apiError{

@@ -16,13 +16,25 @@ type Condition struct {
 	Access  []AccessRule `json:"access"` // null: everybody may read and write everywhere
 	Offline bool         `json:"offline"`
 	Quota   int64        `json:"quota"` // in bytes
+	Roles   []Role       `json:"roles,omitempty"`
+}
+
+// rules are the access rules; one that lets everybody in stands for none.
+func (c Condition) rules() []AccessRule {
+	if c.Access == nil {
+		return []AccessRule{{Principal: everybody, Permissions: "rw"}}
+	}
+	return c.Access
 }
 
 func (c Condition) check() error {
 	for _, rule := range c.Access {
-		if rule.Permissions != "r" && rule.Permissions != "rw" {
-			return fmt.Errorf("the permissions %q are neither r nor rw", rule.Permissions)
+		if err := rule.check(); err != nil {
+			return err
 		}
+	}
+	if err := checkRoles(c.Roles); err != nil {
+		return err
 	}
 	if c.Quota < 0 {
 		return errors.New("the quota is negative")
@@ -51,11 +63,11 @@ func (sv *service) changeCondition(p *place, change func(*Condition) error) (Con
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	c := p.condition()
-	c.Access = slices.Clone(c.Access)
+	c.Access, c.Roles = slices.Clone(c.Access), slices.Clone(c.Roles)
 	if err := errors.Join(change(&c), c.check()); err != nil {
 		return Condition{}, err
 	}
-	c.Access = slices.Clone(c.Access) // the caller's from now on
+	c.Access, c.Roles = slices.Clone(c.Access), slices.Clone(c.Roles) // the caller's from now on
 	p.now.Store(&c)
 	return c, nil
 }
@@ -87,6 +99,9 @@ func (sv *service) postCondition(q *request) (int, any, *apiError) {
 			case "access":
 				c.Access = nil
 				err = json.Unmarshal(value, &c.Access)
+			case "roles":
+				c.Roles = nil
+				err = json.Unmarshal(value, &c.Roles)
 			case "offline":
 				err = json.Unmarshal(value, &c.Offline)
 			case "quota":

@@ -129,7 +129,7 @@ func completeCollections(collections []Collection) (errs []error) {
 		if !strings.HasPrefix(c.Home, "/") || !strings.HasSuffix(c.Home, "/") {
 			problem("the home %q does not begin and end with a slash", c.Home)
 		}
-		if err := errors.Join(Condition{c.Access, c.Offline, c.Quota}.check(), checkRoles(c.Roles)); err != nil {
+		if err := (Condition{c.Access, c.Offline, c.Quota, c.Roles}).check(); err != nil {
 			problem("%w", err)
 		}
 		c.Offline = c.Offline || c.Paused

@@ -1,6 +1,7 @@
 package globussim
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -9,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// endpointDoc is a collection's document as the identity sees it.
-func (sv *service) endpointDoc(p *place, identity string) map[string]any {
+// endpointDoc is a collection's document as the caller sees it.
+func (sv *service) endpointDoc(q *request, p *place) map[string]any {
 	owner, username := sv.ownerOf(p)
 	doc := map[string]any{
 		"DATA_TYPE": "endpoint", "DATA": servers(p),
@@ -49,15 +50,16 @@ func (sv *service) endpointDoc(p *place, identity string) map[string]any {
 	if p.Home != "/" {
 		doc["default_directory"] = p.Home
 	}
+	maps.Copy(doc, p.changes())
 	if p.gcp() {
 		offline := p.condition().Offline
 		doc["gcp_connected"], doc["gcp_paused"] = !offline || p.Paused, offline && p.Paused
 	} else {
 		doc["gcs_version"] = "5.4.71"
-		doc["gcs_manager_url"] = "https://sim.invalid"
+		doc["gcs_manager_url"] = q.base() // where it answers that there is none
 		doc["tlsftp_server"] = "tlsftp://" + p.ID + ".sim.invalid:443"
 	}
-	roles := p.rolesOf(identity)
+	roles := p.rolesOf(q.owner)
 	doc["my_effective_roles"] = roles
 	doc["acl_editable"] = p.guest() && (slices.Contains(roles, Administrator) || slices.Contains(roles, AccessManager))
 	return doc
@@ -69,7 +71,7 @@ func (sv *service) getEndpoint(q *request) (int, any, *apiError) {
 	if e != nil {
 		return 0, nil, e
 	}
-	doc := sv.endpointDoc(p, q.owner)
+	doc := sv.endpointDoc(q, p)
 	_, inUse := sv.uses(q.owner)
 	doc["in_use"] = inUse[p]
 	return q.single(doc)
@@ -102,9 +104,9 @@ func (sv *service) searchEndpoints(q *request) (int, any, *apiError) {
 	}
 	_, inUse := sv.uses(q.owner)
 	var found []map[string]any
-	for _, p := range sv.places {
+	for p := range sv.living {
 		if len(found) < maxRows && takes(p) {
-			doc := sv.endpointDoc(p, q.owner)
+			doc := sv.endpointDoc(q, p)
 			doc["in_use"] = inUse[p]
 			doc["_rank"] = 1
 			found = append(found, doc)
@@ -188,7 +190,9 @@ func (sv *service) scopes(identity string) map[string]func(*place) bool {
 // mentions reports whether a word about the collection begins with a term.
 func (p *place) mentions(term string) bool {
 	words := strings.FieldsFunc(
-		strings.ToLower(strings.Join(append([]string{p.Name, p.canonical(), p.Description, p.Organization, p.Owner}, p.Keywords...), " ")),
+		strings.ToLower(strings.Join(append([]string{
+			p.edited("display_name", p.Name), p.canonical(), p.edited("description", p.Description), p.edited("organization", p.Organization), p.Owner,
+		}, p.edited("keywords", strings.Join(p.Keywords, " "))), " ")),
 		func(r rune) bool { return strings.ContainsRune(" ,;()", r) },
 	)
 	for _, word := range words {

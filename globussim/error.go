@@ -45,6 +45,10 @@ func writeError(w http.ResponseWriter, r *http.Request, e *apiError) {
 	doc.RequestID = newRequestID()
 	doc.Resource = cmp.Or(doc.Resource, resource(r))
 	w.Header().Set("X-Transfer-API-Error", doc.Code)
+	if isResource(r) {
+		writeJSON(w, doc.Status, errorResource(&doc))
+		return
+	}
 	writeJSON(w, doc.Status, &doc)
 }
 

@@ -35,6 +35,16 @@ func (q *request) page(limit, most int) (page, *apiError) {
 	return p, nil
 }
 
+// paged returns the rows of a list that limit and offset ask for; without them,
+// all. The recorded documents of such lists do not say which rows they have.
+func paged[Row any](q *request, rows []Row) ([]Row, *apiError) {
+	page, e := q.page(len(rows), maxRows)
+	if e != nil {
+		return nil, e
+	}
+	return cut(rows, page), nil
+}
+
 // cut returns the rows of a page.
 func cut[Row any](rows []Row, p page) []Row {
 	rows = rows[min(p.offset, len(rows)):]

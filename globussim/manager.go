@@ -8,23 +8,31 @@ import (
 )
 
 // managerRoutes adds the view that a collection's managers have of it and of
-// everybody's tasks on it. A collection's owner is its only manager; to cancel
-// and to pause tasks this way is not simulated.
+// everybody's tasks on it, and how they stop those.
 func (sv *service) managerRoutes(mux *router) {
 	for pattern, h := range map[string]handler{
-		"monitored_endpoints":                sv.monitoredEndpoints,
-		"endpoint/{id}":                      sv.managedEndpoint,
-		"endpoint/{id}/access_list":          sv.accessList,
-		"endpoint/{id}/hosted_endpoint_list": sv.hostedEndpoints,
-		"pause_rule_list":                    sv.managedPauseRules,
-		"task_list":                          sv.managedTasks,
-		"task/{id}":                          sv.getTask,
-		"task/{id}/event_list":               sv.managedEvents,
-		"task/{id}/pause_info":               sv.pauseInfo,
-		"task/{id}/skipped_errors":           sv.skippedErrors,
-		"task/{id}/successful_transfers":     sv.successfulTransfers,
+		"GET monitored_endpoints":                sv.monitoredEndpoints,
+		"GET endpoint/{id}":                      sv.managedEndpoint,
+		"GET endpoint/{id}/access_list":          sv.accessList,
+		"GET endpoint/{id}/hosted_endpoint_list": sv.hostedEndpoints,
+		"GET pause_rule_list":                    sv.managedPauseRules,
+		"POST pause_rule":                        sv.createPauseRule,
+		"GET pause_rule/{id}":                    sv.getPauseRule,
+		"PUT pause_rule/{id}":                    sv.updatePauseRule,
+		"DELETE pause_rule/{id}":                 sv.deletePauseRule,
+		"POST admin_cancel":                      sv.adminCancel,
+		"GET admin_cancel/{id}":                  sv.adminCancelStatus,
+		"POST admin_pause":                       sv.adminPause,
+		"POST admin_resume":                      sv.adminResume,
+		"GET task_list":                          sv.managedTasks,
+		"GET task/{id}":                          sv.getTask,
+		"GET task/{id}/event_list":               sv.managedEvents,
+		"GET task/{id}/pause_info":               sv.pauseInfo,
+		"GET task/{id}/skipped_errors":           sv.skippedErrors,
+		"GET task/{id}/successful_transfers":     sv.successfulTransfers,
 	} {
-		mux.HandleFunc("GET /v0.10/endpoint_manager/"+pattern, sv.serve(func(q *request) (int, any, *apiError) {
+		method, below, _ := strings.Cut(pattern, " ")
+		mux.HandleFunc(method+" /v0.10/endpoint_manager/"+below, sv.serve(func(q *request) (int, any, *apiError) {
 			q.manager = true
 			return h(q)
 		}))
@@ -34,10 +42,14 @@ func (sv *service) managerRoutes(mux *router) {
 // monitoredEndpoints answers GET /endpoint_manager/monitored_endpoints.
 func (sv *service) monitoredEndpoints(q *request) (int, any, *apiError) {
 	rows := []map[string]any{}
-	for _, p := range sv.places {
-		if p.Owner == q.owner {
-			rows = append(rows, sv.endpointDoc(p, q.owner))
+	for p := range sv.living {
+		if p.has(q.owner, watching()...) {
+			rows = append(rows, sv.endpointDoc(q, p))
 		}
+	}
+	rows, e := paged(q, rows)
+	if e != nil {
+		return 0, nil, e
 	}
 	return http.StatusOK, map[string]any{"DATA_TYPE": "monitored_endpoints", "DATA": rows}, nil
 }
@@ -65,9 +77,13 @@ func (sv *service) managedPauseRules(q *request) (int, any, *apiError) {
 	defer sv.mu.Unlock()
 	rules := []*pause{}
 	for _, rule := range sv.pauses {
-		if sv.byID[rule.Collection].Owner == q.owner && (only == "" || rule.Collection == only) {
+		if sv.byID[rule.Collection].has(q.owner, watching()...) && (only == "" || rule.Collection == only) {
 			rules = append(rules, rule)
 		}
+	}
+	rules, e := paged(q, rules)
+	if e != nil {
+		return 0, nil, e
 	}
 	return http.StatusOK, map[string]any{"DATA_TYPE": "pause_rule_list", "DATA": rules}, nil
 }

@@ -21,17 +21,17 @@ func (p *place) resolve(raw string) (string, *apiError) {
 	abs := raw
 	switch {
 	case raw == "~" || raw == "/~":
-		abs = p.Home
+		abs = p.home()
 	case strings.HasPrefix(raw, "/~/"):
-		abs = p.Home + raw[len("/~/"):]
+		abs = p.home() + raw[len("/~/"):]
 	case strings.HasPrefix(raw, "~/"):
-		abs = p.Home + raw[len("~/"):]
+		abs = p.home() + raw[len("~/"):]
 	case !strings.HasPrefix(raw, "/"):
-		abs = p.Home + raw
+		abs = p.home() + raw
 	}
 	abs = path.Clean("/" + abs)
 	if rest, ok := strings.CutPrefix(abs+"/", "/~/"); ok { // only now it can be seen
-		abs = path.Clean(p.Home + rest)
+		abs = path.Clean(p.home() + rest)
 	}
 	if !strings.Contains(abs, undecodable) {
 		return abs, nil

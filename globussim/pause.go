@@ -137,5 +137,9 @@ func (sv *service) myPauseRules(q *request) (int, any, *apiError) {
 			rules = append(rules, rule)
 		}
 	}
+	rules, e = paged(q, rules)
+	if e != nil {
+		return 0, nil, e
+	}
 	return http.StatusOK, map[string]any{"DATA_TYPE": "pause_rule_list", "DATA": rules}, nil
 }

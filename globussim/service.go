@@ -1,6 +1,7 @@
 package globussim
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/json"
@@ -137,6 +138,7 @@ func (sv *service) routes(mux *router) {
 		mux.HandleFunc(pattern, sv.serve(h))
 	}
 	sv.accessRoutes(mux)
+	sv.resourceRoutes(mux)
 	sv.managerRoutes(mux)
 }
 
@@ -169,6 +171,14 @@ func (sv *service) serve(h handler) http.HandlerFunc {
 	}
 }
 
+// base is the address at which the caller reaches the simulator.
+func (q *request) base() string {
+	if q.TLS != nil {
+		return "https://" + q.Host
+	}
+	return "http://" + q.Host
+}
+
 // param returns a query parameter. The JavaScript SDK writes a parameter that
 // is null as the text "null".
 func (q *request) param(name string) string {
@@ -184,6 +194,7 @@ func (q *request) body(doc any) *apiError {
 	if err != nil {
 		return badRequest("the request body could not be read")
 	}
+	q.Body = io.NopCloser(bytes.NewReader(data)) // it may be decoded once more
 	if len(data) == 0 {
 		return &apiError{Status: http.StatusBadRequest, Code: "BadRequest", Message: "a JSON document is required"}
 	}

@@ -179,7 +179,7 @@ func newTaskDoc(owner, kind string, doc *submission, places []*place, now time.T
 		DataType: "task", TaskID: uuid.NewString(), Type: kind, Status: active,
 		OwnerID: owner, Username: "u_" + strings.ReplaceAll(owner, "-", "")[:26],
 		Command: "API 0.10", RequestTime: stamp{now}, Deadline: stamp{doc.deadline},
-		SourceEndpointID: places[0].ID, SourceEndpointDisplayName: places[0].Name, SourceEndpoint: places[0].canonical(),
+		SourceEndpointID: places[0].ID, SourceEndpointDisplayName: places[0].edited("display_name", places[0].Name), SourceEndpoint: places[0].canonical(),
 		IsOK: new(true), NiceStatus: new("Queued"), NiceStatusShortDescription: new("Queued"), NiceStatusExpiresIn: new(-1),
 	}
 	if doc.Label != nil && *doc.Label != "" {
@@ -192,7 +192,7 @@ func newTaskDoc(owner, kind string, doc *submission, places []*place, now time.T
 	}
 	dst := places[1]
 	d.DestinationEndpointID = &dst.ID
-	d.DestinationEndpointDisplayName = &dst.Name
+	d.DestinationEndpointDisplayName = new(dst.edited("display_name", dst.Name))
 	d.DestinationEndpoint = new(dst.canonical())
 	d.SyncLevel = doc.SyncLevel
 	d.EncryptData = doc.EncryptData

@@ -167,7 +167,7 @@ func (t *task) setNice(ok bool, code, description string) {
 // sees reports whether the request may know of a task.
 func (q *request) sees(t *task) bool {
 	if q.manager {
-		return t.src.Owner == q.owner || t.dst.Owner == q.owner
+		return t.src.has(q.owner, watching()...) || t.dst.has(q.owner, watching()...)
 	}
 	return t.owner == q.owner
 }
