@@ -3,6 +3,7 @@ package jobs_test
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -10,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 func TestParseReadsAForEach(t *testing.T) {
@@ -208,4 +210,70 @@ func ExampleItemKey() {
 	// item:run_7
 	// item:run_7@2
 	// item:Messung-4--+7c075c7c35dfb259
+}
+
+func TestNamesThatCannotBeItems(t *testing.T) {
+	for name, folder := range map[string]string{
+		".": "/runs/", "..": "/runs/", "~": "/", "a*b": "/runs/", "a?": "/runs/", "a\nb": "/runs/", "a\x00": "/runs/", "\xff": "/runs/",
+		"x\uFEFF": "/runs/", strings.Repeat("x", 5000): "/runs/",
+	} {
+		each := &jobs.ForEach{Folder: folder}
+		if item, err := each.Item(name, time.Now(), 1); err == nil {
+			t.Errorf("%.20q in %s: got %.20q, want an error", name, folder, item.Path)
+		}
+	}
+	each := &jobs.ForEach{Folder: "/runs/"}
+	for _, name := range []string{"~", "...", "-", "a b", "ä", "{{ .Job }}", "a'b", `a"b`, "#1", "50%", "a&b=c", "a\\b"} {
+		if item, err := each.Item(name, time.Now(), 1); err != nil || item.Path != "/runs/"+name {
+			t.Errorf("%q: got %q, %v", name, item.Path, err)
+		}
+	}
+}
+
+// FuzzMatch takes any patterns and any name: what is taken is copied from where it
+// is, or refused, and never anything else.
+func FuzzMatch(f *testing.F) {
+	for _, name := range []string{"7_x", "run 1", "a*b", "..", ".", "{{ .Job }}", "a\nb", "\xff", "C:", "~", "a\\b", "ä{{", "x\uFEFF"} {
+		f.Add(name, `(?P<n>[0-9]*)_?(?P<rest>.*)`, "*")
+		f.Add(name, `(?i)RUN|x`, "!a*")
+		f.Add(name, `(?P<n>.)(?P<n>.)`, "[!a]*")
+	}
+	f.Fuzz(func(t *testing.T, name, expr, pattern string) {
+		if name == "" || strings.Contains(name, "/") {
+			t.Skip("not a name")
+		}
+		match, err := jobs.MatchPattern(expr)
+		if err != nil {
+			match = jobs.MatchGlobs(pattern, expr)
+		}
+		groups, taken := match.Name(name)
+		for group, text := range groups {
+			if !taken || !slices.Contains(match.Groups(), group) || text == "" || !strings.Contains(name, text) {
+				t.Errorf("%q of %q has the group %s %q, taken: %t", name, match, group, text, taken)
+			}
+		}
+		if _, plain := jobs.MatchGlobs(pattern).Name(name); plain && !strings.HasPrefix(pattern, "!") {
+			if _, left := jobs.MatchGlobs("*", "!"+pattern).Name(name); left {
+				t.Errorf("%q is taken by %q and by its opposite", name, pattern)
+			}
+		}
+
+		each := &jobs.ForEach{Collection: labID, Folder: "/runs/", Match: match}
+		item, err := each.Item(name, time.Unix(0, 0), 1)
+		if err != nil {
+			return
+		}
+		source := "/runs/{{ .Item.Name }}/"
+		job := &jobs.Job{Name: "a", ForEach: each, Items: each, Steps: jobs.Single(&transfer.Transfer{
+			SourceEndpoint: labID, DestinationEndpoint: vaultID, Items: []transfer.Item{{SourcePath: source, DestinationPath: "/in/{{ .Key }}/"}},
+		})}
+		key := jobs.ItemKey(name, 1)
+		steps, err := job.Render(key, time.Unix(0, 0), &item)
+		if err != nil {
+			t.Fatalf("%q is an item, and cannot be copied: %v", name, err)
+		}
+		if got := steps[0].Transfer.Items[0]; got.SourcePath != "/runs/"+name+"/" || got.DestinationPath != "/in/"+string(key)+"/" {
+			t.Errorf("%q is copied from %q to %q", name, got.SourcePath, got.DestinationPath)
+		}
+	})
 }

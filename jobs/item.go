@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -76,6 +77,9 @@ func (k Key) IsItem() bool { return strings.HasPrefix(string(k), itemPrefix) }
 // cannot be that of an item: Globus would not take it, or take it for another.
 func (e *ForEach) Item(name string, modified time.Time, size int64) (Item, error) {
 	item := Item{Name: name, Path: e.Folder + name, Time: modified, Size: size}
+	if name == "." || item.Path+"/" == homeFolder {
+		return Item{}, fmt.Errorf("path %q is that of another folder", item.Path)
+	}
 	if err := cmp.Or(checkPath(item.Path), checkNoWildcard(item.Path)); err != nil {
 		return Item{}, err
 	}

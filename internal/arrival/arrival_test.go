@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -336,9 +337,9 @@ func TestALookGoesOnUnlessTheFolderFails(t *testing.T) {
 					k.disk.write(fmt.Sprintf("/runs/%d/f", n), 1)
 					k.disk.errors[fmt.Sprintf("/runs/%d/", n)] = tt.err
 				}
-				looked := 0
+				var listed atomic.Int32 // the folder
 				k.disk.before = func(path string) {
-					if looked++; path == "/runs/" && looked > 1 && tt.folder != nil {
+					if path == "/runs/" && listed.Add(1) > 1 && tt.folder != nil {
 						k.disk.fail("/runs/", tt.folder)
 					}
 				}
