@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -450,6 +451,38 @@ func TestWhatChangesTheFingerprint(t *testing.T) {
 					t.Errorf("got %q before and %q after", before, after)
 				}
 			})
+		})
+	}
+}
+
+// A twin is a lister of a store that has a folder and a file of one name.
+type twin struct{ *disk }
+
+func (s twin) Ls(ctx context.Context, collection string, q transfer.LsQuery) iter.Seq2[*transfer.Entry, error] {
+	return func(yield func(*transfer.Entry, error) bool) {
+		for e, err := range s.disk.Ls(ctx, collection, q) {
+			if !yield(e, err) || q.Path == "/runs/" && e.Name == "x" && !yield(&transfer.Entry{Name: "x", Type: "file", Size: 9}, nil) {
+				return
+			}
+		}
+	}
+}
+
+func TestAFolderIsNotHiddenByAFileOfItsName(t *testing.T) {
+	for kind, want := range map[jobs.ItemKind]int64{jobs.FolderItems: 2, jobs.FileItems: 9} {
+		synctest.Test(t, func(t *testing.T) {
+			k := newKeeper(t, unchangedFor(time.Hour))
+			k.each.Kind = kind
+			k.disk.write("/runs/x/f", 2)
+			n := 0
+			for f, err := range arrival.Look(t.Context(), twin{k.disk}, k.each, k.all, k.clock) {
+				if n++; err != nil || f.State != arrival.IsWaiting || f.Item.Size != want {
+					t.Errorf("%s: got %+v, %v", kind, f, err)
+				}
+			}
+			if n != 1 {
+				t.Errorf("%s: got %d findings for one name", kind, n)
+			}
 		})
 	}
 }

@@ -412,3 +412,29 @@ func TestItemsAreSubmittedAsSoonAsTheyAreFoundReady(t *testing.T) {
 		}
 	})
 }
+
+// What an item was done for stays known when its run is forgotten.
+func TestAnItemThatComesBackIsNotDoneAgain(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.begin(
+			written(0, "/runs/run_1/a", 5, 0), written(0, "/runs/run_1/done", 0, 0),
+			written(2*time.Minute, "/runs/run_2/a", 5, 0), written(2*time.Minute, "/runs/run_2/done", 0, 0),
+			renamed(10*time.Minute, "/runs/run_1", "/away"),
+			renamed(20*time.Minute, "/away", "/runs/run_1"),
+		)
+		p := b.process("one").serve(b.itemJob(marked))
+		until(5 * time.Minute)
+		l := b.ledger()
+		if n, err := l.Prune(t.Context(), ledger.Retention{Since: time.Now().Add(time.Hour)}); n != 1 || err != nil {
+			t.Errorf("forgot %d runs, %v, want that of run_1", n, err)
+		}
+		_ = l.Close()
+		until(15 * time.Minute)
+		b.wantItems("run_1 1 succeeded gone", "run_2 1 succeeded")
+		until(time.Hour)
+		p.stop()
+		b.wantItems("run_1 1 succeeded", "run_2 1 succeeded")
+		b.wantTasks("SUCCEEDED runs item:run_1", "SUCCEEDED runs item:run_2")
+		b.wantRuns("runs item:run_2 succeeded")
+	})
+}

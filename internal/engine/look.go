@@ -92,7 +92,7 @@ func knownItems(rows []ledger.Item) iter.Seq2[arrival.Known, error] {
 		for i := range rows {
 			row := &rows[i]
 			known := arrival.Known{
-				Name: row.Name, Generation: row.Generation, Stage: stageOf(row),
+				Name: row.Name, Generation: row.Generation, Stage: stageOf(row), State: arrival.State(row.State), Why: row.Why,
 				Fingerprint: row.Fingerprint, Unchanged: row.Unchanged, Looked: arrival.Instant{Time: row.Looked, Clock: row.Clock},
 				Modified: row.Modified, Gone: !row.Gone.IsZero(),
 			}
@@ -151,6 +151,9 @@ func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
 			return nil
 		case !was.Gone.IsZero():
 			n.back = append(n.back, was.Name)
+		}
+		if f.State == arrival.State(stageOf(was)) { // what became of it is in the row
+			return nil
 		}
 	}
 	row.Key, row.Generation = string(f.Key), f.Generation
