@@ -32,7 +32,7 @@ type BatchLine struct {
 // checked, and so is that no two have the same destination. An error names its
 // line and is the last pair; a batch without items is one.
 func Items(r io.Reader, doc *transfer.Transfer) iter.Seq2[transfer.Item, error] {
-	return items(r, doc, newPairs(doc, "line"))
+	return itemsOf(r, doc, newPairs(doc, "line"))
 }
 
 // CheckItems reads all items of a manifest, and returns how many there are. It
@@ -43,25 +43,25 @@ func CheckItems(open func() (io.ReadCloser, error), doc *transfer.Transfer) (n i
 	if !p.mirror {
 		p.taken, p.sums = nil, new(tally)
 	}
-	n, err = p.count(open, doc)
+	n, err = p.addAll(open, doc)
 	if err != nil || p.sums == nil {
 		return n, err
 	}
 	if twice := p.sums.twice(); len(twice) > 0 {
 		p.taken, p.only, p.sums = map[uint64]int32{}, twice, nil
-		return p.count(open, doc)
+		return p.addAll(open, doc)
 	}
 	return n, nil
 }
 
-// count counts the items that p has nothing against.
-func (p *pairs) count(open func() (io.ReadCloser, error), doc *transfer.Transfer) (n int, err error) {
+// addAll adds the items of a manifest, and counts those that p has nothing against.
+func (p *pairs) addAll(open func() (io.ReadCloser, error), doc *transfer.Transfer) (n int, err error) {
 	r, err := open()
 	if err != nil {
 		return 0, err
 	}
 	defer r.Close() //nolint:errcheck // it was only read
-	for _, err := range items(r, doc, p) {
+	for _, err := range itemsOf(r, doc, p) {
 		if err != nil {
 			return n, err
 		}
@@ -75,10 +75,10 @@ func (p *pairs) count(open func() (io.ReadCloser, error), doc *transfer.Transfer
 func CheckedItems(r io.Reader, doc *transfer.Transfer) iter.Seq2[transfer.Item, error] {
 	p := newPairs(doc, "line")
 	p.taken = nil
-	return items(r, doc, p)
+	return itemsOf(r, doc, p)
 }
 
-func items(r io.Reader, doc *transfer.Transfer, p *pairs) iter.Seq2[transfer.Item, error] {
+func itemsOf(r io.Reader, doc *transfer.Transfer, p *pairs) iter.Seq2[transfer.Item, error] {
 	var base transfer.Item
 	if len(doc.Items) > 0 {
 		base = doc.Items[0]

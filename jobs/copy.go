@@ -126,7 +126,7 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	src, ok := s.location(&r.from, from, field+".source")
 	dst, ok2 := s.location(&r.to, to, field+".destination")
 	item.SourcePath, item.DestinationPath = src.sample, dst.sample
-	for _, fault := range checkItem(&item) {
+	for _, fault := range checkEnds(&item) {
 		at := field + "." + fault.key
 		s.problemOf(at, "%s", fault.msg)
 	}

@@ -56,9 +56,9 @@ type fault struct{ key, msg string }
 
 func (f *fault) Error() string { return f.msg }
 
-// checkItem returns what is wrong with one item by itself. Its paths are
+// checkEnds returns what is wrong with one item by itself. Its paths are
 // absolute.
-func checkItem(item *transfer.Item) (faults []*fault) {
+func checkEnds(item *transfer.Item) (faults []*fault) {
 	isFile := item.Recursive != nil && !*item.Recursive
 	isFolder := item.Recursive != nil && *item.Recursive || strings.HasSuffix(item.SourcePath, "/")
 	summed := item.ExternalChecksum != ""
@@ -124,7 +124,7 @@ func newPairs(doc *transfer.Transfer, unit string) *pairs {
 // add checks the item with a number, from 1, by itself and beside those before
 // it. Its paths have been checked.
 func (p *pairs) add(item *transfer.Item, number int) error {
-	for _, fault := range checkItem(item) {
+	for _, fault := range checkEnds(item) {
 		return fault
 	}
 	m := move{mirror: p.mirror, from: spot{p.from, item.SourcePath}, to: spot{p.to, item.DestinationPath}}

@@ -183,7 +183,7 @@ func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
 	if f.Run > 0 {
 		run = strconv.FormatInt(f.Run, 10)
 	}
-	return d.app.line(d.out, found, doc.Job, string(f.Verdict), strconv.FormatInt(f.Size, 10), f.Source, f.Destination, run, f.Why)
+	return d.app.printLine(d.out, found, doc.Job, string(f.Verdict), strconv.FormatInt(f.Size, 10), f.Source, f.Destination, run, f.Why)
 }
 
 // print prints the numbers of all jobs, and the first findings.
@@ -193,13 +193,13 @@ func (d *auditor) print(docs []auditDocument) error {
 	}
 	return d.app.print(newList(docs), func(w io.Writer) {
 		head := []string{"JOB"}
-		for _, v := range shown() {
+		for _, v := range columns() {
 			head = append(head, strings.ToUpper(strings.ReplaceAll(string(v), "_", " ")))
 		}
 		var rows [][]string
 		for _, doc := range docs {
 			row := []string{doc.Job}
-			for _, v := range shown() {
+			for _, v := range columns() {
 				row = append(row, strconv.FormatInt(doc.Verdicts[v].Files, 10))
 			}
 			rows = append(rows, row)
@@ -211,8 +211,8 @@ func (d *auditor) print(docs []auditDocument) error {
 	})
 }
 
-// shown are the verdicts in the order of the table.
-func shown() []audit.Verdict {
+// columns are the verdicts in the order of the table.
+func columns() []audit.Verdict {
 	return []audit.Verdict{
 		audit.Delivered, audit.Pruned, audit.Present, audit.InFlight, audit.Changed, audit.Missing, audit.Lost,
 		audit.Excluded, audit.Vanished, audit.Unseen, audit.Linked, audit.Device,

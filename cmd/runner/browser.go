@@ -26,9 +26,9 @@ func (a *app) browser() []string {
 	return []string{opener}
 }
 
-// open starts the browser and does not wait for it: it may go on as long as
+// browse starts the browser and does not wait for it: it may go on as long as
 // its window is open.
-func (a *app) open(browser []string, address string) error {
+func (a *app) browse(browser []string, address string) error {
 	args := slices.Clone(browser[1:])
 	if i := slices.Index(args, "%s"); i >= 0 {
 		args[i] = address

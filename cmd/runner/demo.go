@@ -99,7 +99,7 @@ func (a *app) demo(ctx context.Context, dir string) error {
 		return fmt.Errorf("make the folders: %w", err)
 	}
 	fmt.Fprint(d.w, "A night at the lab, on this machine alone:\n\n")
-	if err := d.count(); err != nil {
+	if err := d.tellSource(); err != nil {
 		return err
 	}
 	stop, err := d.simulate(ctx, dir, lab, vault)
@@ -124,8 +124,8 @@ func (a *app) demo(ctx context.Context, dir string) error {
 	return a.print(doc, nil)
 }
 
-// count says what there is to copy.
-func (d *demonstration) count() error {
+// tellSource says what there is to copy.
+func (d *demonstration) tellSource() error {
 	all, err := contents(d.source)
 	bytes := 0
 	for path, data := range all {

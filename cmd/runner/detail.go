@@ -36,9 +36,9 @@ func (d *detail) check(a *app) error {
 	return nil
 }
 
-// line prints one element of a list that is not held in memory: JSON if that was
+// printLine prints one element of a list that is not held in memory: JSON if that was
 // asked for, or else its fields between tabs.
-func (a *app) line(out *bufio.Writer, doc any, fields ...string) error {
+func (a *app) printLine(out *bufio.Writer, doc any, fields ...string) error {
 	if a.out.format == formatJSON {
 		text, err := json.Marshal(doc)
 		if err != nil {

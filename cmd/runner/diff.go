@@ -168,7 +168,7 @@ func (d *differ) step(a *app, changes iter.Seq2[audit.Change, error], step int, 
 			change.Why = c.Why.Error()
 		}
 		if d.list {
-			if err := a.line(out, change, strconv.Itoa(step), string(c.Action), strconv.FormatInt(c.Size, 10), c.Source, c.Destination, change.Why); err != nil {
+			if err := a.printLine(out, change, strconv.Itoa(step), string(c.Action), strconv.FormatInt(c.Size, 10), c.Source, c.Destination, change.Why); err != nil {
 				return err
 			}
 			continue

@@ -36,7 +36,7 @@ func (a *app) lsCommand() *cobra.Command {
 				return err
 			}
 			f.query.ShowHidden = &f.all
-			rows, err := f.list(c.Context(), globus.transfer, at, "", f.depth())
+			rows, err := f.walk(c.Context(), globus.transfer, at, "", f.depth())
 			if err != nil {
 				return err
 			}
@@ -75,8 +75,8 @@ func (f *listing) depth() int {
 	return f.limit
 }
 
-// list lists a folder, and depth levels of folders below it.
-func (f *listing) list(ctx context.Context, globus *transfer.Client, at settings.Location, prefix string, depth int) ([]listed, error) {
+// walk lists a folder, and depth levels of folders below it.
+func (f *listing) walk(ctx context.Context, globus *transfer.Client, at settings.Location, prefix string, depth int) ([]listed, error) {
 	q := f.query
 	q.Path = at.Path
 	if f.filter != "" {
@@ -96,7 +96,7 @@ func (f *listing) list(ctx context.Context, globus *transfer.Client, at settings
 			continue
 		}
 		below := settings.Location{Collection: at.Collection, Path: strings.TrimSuffix(cmp.Or(at.Path, "/~/"), "/") + "/" + entry.Name + "/"}
-		more, err := f.list(ctx, globus, below, path+"/", depth-1)
+		more, err := f.walk(ctx, globus, below, path+"/", depth-1)
 		if err != nil {
 			return nil, err
 		}
@@ -124,18 +124,18 @@ func (f *listing) document(at settings.Location, rows []listed) any {
 func (f *listing) text(w io.Writer, rows []listed) {
 	if !f.long {
 		for _, row := range rows {
-			fmt.Fprintln(w, plain.Line(row.shown()))
+			fmt.Fprintln(w, plain.Line(row.display()))
 		}
 		return
 	}
 	var cells [][]string
 	for _, row := range rows {
-		cells = append(cells, []string{row.Permissions, row.User, row.Group, fmt.Sprint(row.Size), row.modified(), row.Type, row.shown()})
+		cells = append(cells, []string{row.Permissions, row.User, row.Group, fmt.Sprint(row.Size), row.modified(), row.Type, row.display()})
 	}
 	tableOr(w, "nothing here", []string{"PERMISSIONS", "USER", "GROUP", "SIZE", "LAST MODIFIED", "TYPE", "NAME"}, cells)
 }
 
-func (l listed) shown() string {
+func (l listed) display() string {
 	if l.Type == "dir" {
 		return l.path + "/"
 	}
@@ -168,7 +168,7 @@ func (a *app) statCommand() *cobra.Command {
 				return err
 			}
 			return a.print(e.Raw, func(w io.Writer) {
-				record(w, "name", e.Name, "type", e.Type, "size", fmt.Sprint(e.Size), "last modified", listed{e, ""}.modified(),
+				properties(w, "name", e.Name, "type", e.Type, "size", fmt.Sprint(e.Size), "last modified", listed{e, ""}.modified(),
 					"permissions", e.Permissions, "user", e.User, "group", e.Group, "link target", e.LinkTarget)
 			})
 		},

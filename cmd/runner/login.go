@@ -222,7 +222,7 @@ func (l *newLogin) inBrowser(ctx context.Context, client *auth.Client, browser [
 	cfg := l.cfg
 	cfg.Redirect = receiver.Redirect()
 	flow := login.New(client, cfg)
-	if err := l.app.open(browser, flow.URL()); err != nil {
+	if err := l.app.browse(browser, flow.URL()); err != nil {
 		return nil, fmt.Errorf("%w: %w", errNoBrowser, err)
 	}
 	fmt.Fprintf(l.app.stderr, "Log in in the browser. If no window opens, open this address on this machine, or stop and add --no-browser:\n\n%s\n\n", flow.URL())
@@ -273,7 +273,7 @@ func (l *newLogin) keepRefreshToken(t auth.Token) error {
 	}
 	doc := map[string]string{"client_id": l.cfg.ClientID, "refresh_token_file": l.refreshFile}
 	return l.app.print(doc, func(w io.Writer) {
-		record(w, "refresh token in", l.refreshFile, "use it with", "CLIENT_ID="+l.cfg.ClientID+" RUNNER_REFRESH_TOKEN_FILE="+l.refreshFile)
+		properties(w, "refresh token in", l.refreshFile, "use it with", "CLIENT_ID="+l.cfg.ClientID+" RUNNER_REFRESH_TOKEN_FILE="+l.refreshFile)
 	})
 }
 
@@ -291,7 +291,7 @@ func describeLogin(l login.Login, store *login.Store) *loginDocument {
 }
 
 func (d *loginDocument) text(w io.Writer) {
-	record(w, "logged in as", d.Username, "id", d.ID, "client id", d.ClientID, "kept in", d.File)
+	properties(w, "logged in as", d.Username, "id", d.ID, "client id", d.ClientID, "kept in", d.File)
 	tokensText(w, d.Tokens)
 }
 

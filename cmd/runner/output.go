@@ -155,9 +155,9 @@ func content(doc any) string {
 	return "whose keys are " + names
 }
 
-// record prints pairs of a name and a value, one a line; a pair without a
+// properties prints pairs of a name and a value, one a line; a pair without a
 // value is left out.
-func record(w io.Writer, pairs ...string) {
+func properties(w io.Writer, pairs ...string) {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	for i := 0; i+1 < len(pairs); i += 2 {
 		if pairs[i+1] != "" {

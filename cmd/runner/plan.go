@@ -116,7 +116,7 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			at, err := planned(job, scheduledFor, time.Now())
+			at, err := planInstant(job, scheduledFor, time.Now())
 			if err != nil {
 				return err
 			}
@@ -140,8 +140,8 @@ func (a *app) planCommand() *cobra.Command {
 	return c
 }
 
-// planned is the instant that a plan is about.
-func planned(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, error) {
+// planInstant is the instant that a plan is about.
+func planInstant(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, error) {
 	switch {
 	case scheduledFor != "":
 		t, err := time.Parse(time.RFC3339, scheduledFor)
@@ -219,7 +219,7 @@ func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 
 // show prints a plan for people.
 func (p *plan) show(w io.Writer) {
-	record(w, "Job:", p.Job, "Occurrence:", string(p.Key), "Time:", p.ScheduledFor,
+	properties(w, "Job:", p.Job, "Occurrence:", string(p.Key), "Time:", p.ScheduledFor,
 		"Deadline:", p.Deadline+" after each task is submitted")
 	for i, s := range p.Steps {
 		fmt.Fprintf(w, "\nStep %d of %d: ", i+1, len(p.Steps))
@@ -274,7 +274,7 @@ func (s *plannedStep) details(w io.Writer, doc transfer.Document) {
 		s.Diff.show(w)
 		return
 	}
-	document(w, doc)
+	printDocument(w, doc)
 }
 
 // show prints what a prune would do.
@@ -295,7 +295,7 @@ func (p *plannedPrune) show(w io.Writer) {
 	if p.MaxDelete == jobs.NoMaxDelete {
 		most = "as many files as are proven"
 	}
-	record(w, "Proven for:", age, "Copies:", fmt.Sprintf("at least %d, compared by %s", p.Copies, p.Accept), "Deletes:", most, "Empty folders:", folders)
+	properties(w, "Proven for:", age, "Copies:", fmt.Sprintf("at least %d, compared by %s", p.Copies, p.Accept), "Deletes:", most, "Empty folders:", folders)
 }
 
 // show prints what an audit would look at.
@@ -305,11 +305,11 @@ func (p *plannedAudit) show(w io.Writer) {
 		of = strings.Join(p.Of, ", ")
 	}
 	fmt.Fprintf(w, "audit the files of %s: the run fails if some are missing or lost\n", of)
-	record(w, "Looks at:", fmt.Sprintf("%s of the folders of runs in the last %s", p.Sample, p.Since))
+	properties(w, "Looks at:", fmt.Sprintf("%s of the folders of runs in the last %s", p.Sample, p.Since))
 }
 
-// document prints a document as it is sent.
-func document(w io.Writer, doc transfer.Document) {
+// printDocument prints a document as it is sent.
+func printDocument(w io.Writer, doc transfer.Document) {
 	text, _ := encode(doc) // a document can be encoded
 	_, _ = w.Write(text)   // w is a buffer
 }

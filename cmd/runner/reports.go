@@ -41,7 +41,7 @@ func (a *app) writeReports(ctx context.Context, files reporting, docs []*resultD
 		}
 	}
 	for _, d := range docs {
-		came.Runs = append(came.Runs, d.run(a.env.TaskPage))
+		came.Runs = append(came.Runs, d.report(a.env.TaskPage))
 	}
 	type target struct {
 		file  string
@@ -109,8 +109,8 @@ func (a *app) undone(ctx context.Context, o engine.Order, err error) *resultDocu
 	return a.document(ctx, r)
 }
 
-// run is the document as a report has it; page returns the address of a task.
-func (d *resultDocument) run(page func(id string) string) report.Run {
+// report is the document as a report has it; page returns the address of a task.
+func (d *resultDocument) report(page func(id string) string) report.Run {
 	r := report.Run{
 		Job: d.Job, Key: d.Key, State: string(d.State), ExitCode: d.ExitCode, Attempt: d.Attempt, Adopted: d.Adopted,
 		Files: d.Files, Bytes: d.Bytes, SkippedErrors: d.SkippedErrors, Faults: d.Faults,

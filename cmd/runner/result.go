@@ -121,5 +121,5 @@ func (d *resultDocument) text(w io.Writer) {
 		pairs = append(pairs, "files deleted", engine.Deletes{Files: *d.FilesDeleted, AtLeast: d.FilesDeletedAtLeast}.String())
 	}
 	pairs = append(pairs, "elapsed", seconds(d.elapsed).String())
-	record(w, pairs...)
+	properties(w, pairs...)
 }

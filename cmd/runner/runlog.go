@@ -80,8 +80,8 @@ func pathsOf(sent []ledger.Submission) (paths []pathDocument, more int) {
 	return paths, more
 }
 
-// nextCommand is what to type next about a run; empty if nothing is left to do.
-func nextCommand(r *ledger.Run, sent []ledger.Submission) string {
+// nextStep is what to type next about a run; empty if nothing is left to do.
+func nextStep(r *ledger.Run, sent []ledger.Submission) string {
 	switch r.State {
 	case ledger.Succeeded:
 		return ""

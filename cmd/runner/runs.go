@@ -201,7 +201,7 @@ func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 	}
 	doc.Events = timeline(r, sent, notes)
 	doc.Paths, doc.MorePaths = pathsOf(sent)
-	doc.Next = nextCommand(r, sent)
+	doc.Next = nextStep(r, sent)
 	return a.print(doc, func(w io.Writer) { doc.text(w) })
 }
 
@@ -231,7 +231,7 @@ func (d *runDocument) text(w io.Writer) {
 	for _, s := range d.Submissions {
 		pairs = append(pairs, "see", s.URL)
 	}
-	record(w, pairs...)
+	properties(w, pairs...)
 	var rows [][]string
 	for _, s := range d.Submissions {
 		rows = append(rows, []string{strconv.Itoa(s.Attempt), s.TaskID, s.Status, s.SubmissionID, s.Label})

@@ -66,6 +66,6 @@ func (s *startUp) text(w io.Writer) {
 	if len(s.next) == 0 {
 		pairs = append(pairs, label, "no job has a schedule that is not suspended")
 	}
-	record(w, pairs...)
+	properties(w, pairs...)
 	fmt.Fprintln(w)
 }

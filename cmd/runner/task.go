@@ -153,7 +153,7 @@ func showTask(w io.Writer, t *transfer.Task) {
 	if t.IsPaused {
 		paused = "yes; runner task pause-info " + t.TaskID + " says why"
 	}
-	record(w,
+	properties(w,
 		"task", t.TaskID, "label", t.Label, "type", t.Type, "status", string(t.Status), "paused", paused,
 		"nice status", t.NiceStatus, "fatal error", fatal,
 		"source", t.SourceEndpointDisplayName+" "+t.SourceEndpointID,
@@ -271,9 +271,9 @@ func (a *app) taskPauseInfoCommand() *cobra.Command {
 				fmt.Fprintln(w, "the task is not paused")
 				return
 			}
-			record(w, "source", info.SourcePauseMessage, "destination", info.DestinationPauseMessage)
+			properties(w, "source", info.SourcePauseMessage, "destination", info.DestinationPauseMessage)
 			for _, rule := range info.PauseRules {
-				record(w, "collection", rule.EndpointDisplayName+" "+rule.EndpointID, "since", when(rule.StartTime), "message", rule.Message)
+				properties(w, "collection", rule.EndpointDisplayName+" "+rule.EndpointID, "since", when(rule.StartTime), "message", rule.Message)
 			}
 		})
 	})

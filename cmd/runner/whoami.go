@@ -111,7 +111,7 @@ func describeTokens(tokens map[string]auth.Token) []tokenDocument {
 }
 
 func (d *identityDocument) text(w io.Writer) {
-	record(w, "id", d.ID, "username", d.Username, "name", d.Name, "kind", string(d.Kind)+", from "+d.From,
+	properties(w, "id", d.ID, "username", d.Username, "name", d.Name, "kind", string(d.Kind)+", from "+d.From,
 		"client id", d.ClientID, "environment", d.Environment, "auth", d.AuthURL, "transfer", d.TransferURL)
 	tokensText(w, d.Tokens)
 }
@@ -127,6 +127,6 @@ func tokensText(w io.Writer, tokens []tokenDocument) {
 		case t.Refresh:
 			state += ", then renewed"
 		}
-		record(w, "token", t.ResourceServer+", "+state, "scopes", strings.Join(t.Scopes, " "))
+		properties(w, "token", t.ResourceServer+", "+state, "scopes", strings.Join(t.Scopes, " "))
 	}
 }

@@ -32,14 +32,14 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 		if err := addPruned(ctx, l, q.deletions); err != nil {
 			return nil, err
 		}
-		if err := q.runs(ctx, since); err != nil {
+		if err := q.addRuns(ctx, since); err != nil {
 			return nil, err
 		}
-		if err := q.receipts(ctx, since); err != nil {
+		if err := q.addReceipts(ctx, since); err != nil {
 			return nil, err
 		}
 	}
-	if err := q.newest(now); err != nil {
+	if err := q.addNewest(now); err != nil {
 		return nil, err
 	}
 	found, err := evidence.Gather(q.kept, evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions})
@@ -134,30 +134,24 @@ type inquest struct {
 	deletions *evidence.Deletions
 }
 
-// runs adds what was submitted since then, and what is under way.
-func (q *inquest) runs(ctx context.Context, since time.Time) error {
-	for run, err := range q.ledger.Runs(ctx, ledger.Query{Job: q.job.Name, Since: since}) {
-		if err == nil {
-			err = q.run(ctx, run)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	for run, err := range q.ledger.Runs(ctx, ledger.Query{Job: q.job.Name, Unfinished: true}) {
-		if err == nil && run.Claimed.Before(since) {
-			err = q.run(ctx, run)
-		}
-		if err != nil {
-			return err
+// addRuns adds what was submitted since then, and what is under way.
+func (q *inquest) addRuns(ctx context.Context, since time.Time) error {
+	for _, query := range []ledger.Query{{Job: q.job.Name, Since: since}, {Job: q.job.Name, Unfinished: true}} {
+		for run, err := range q.ledger.Runs(ctx, query) {
+			if err == nil && (!query.Unfinished || run.Claimed.Before(since)) { // no run twice
+				err = q.addRun(ctx, run)
+			}
+			if err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-// run adds what a run has submitted; or, if it has submitted nothing yet, what it
+// addRun adds what a run has submitted; or, if it has submitted nothing yet, what it
 // will.
-func (q *inquest) run(ctx context.Context, run *ledger.Run) error {
+func (q *inquest) addRun(ctx context.Context, run *ledger.Run) error {
 	sent, err := q.ledger.Submissions(ctx, run.ID)
 	if err != nil {
 		return err
@@ -177,7 +171,7 @@ func (q *inquest) run(ctx context.Context, run *ledger.Run) error {
 		if !ok {
 			continue
 		}
-		if err := q.add(run.ID, t); err != nil {
+		if err := q.addDocument(run.ID, t); err != nil {
 			return err
 		}
 		if !run.State.Final() && s.Status == "" {
@@ -187,13 +181,13 @@ func (q *inquest) run(ctx context.Context, run *ledger.Run) error {
 	if len(sent) > 0 || run.State.Final() || run.Due.IsZero() {
 		return nil
 	}
-	return q.occurrence(run.Due, func(t *transfer.Transfer) {
+	return q.addOccurrence(run.Due, func(t *transfer.Transfer) {
 		q.flights = append(q.flights, audit.Flight{Run: run.ID, Doc: t})
 	})
 }
 
-// newest adds what the newest occurrence that was due is about.
-func (q *inquest) newest(now time.Time) error {
+// addNewest adds what the newest occurrence that was due is about.
+func (q *inquest) addNewest(now time.Time) error {
 	at := now
 	switch {
 	case q.job.Schedule != nil:
@@ -207,17 +201,17 @@ func (q *inquest) newest(now time.Time) error {
 	if at.IsZero() || q.job.Suspend {
 		return nil
 	}
-	return q.occurrence(at, func(*transfer.Transfer) {})
+	return q.addOccurrence(at, func(*transfer.Transfer) {})
 }
 
-// occurrence adds what an occurrence of the job is about.
-func (q *inquest) occurrence(at time.Time, also func(*transfer.Transfer)) error {
+// addOccurrence adds what an occurrence of the job is about.
+func (q *inquest) addOccurrence(at time.Time, also func(*transfer.Transfer)) error {
 	for work, err := range q.engine.Works(Order{Job: q.job, Key: jobs.ScheduledKey(at), At: at}) {
 		if err != nil {
 			return err
 		}
 		if t, ok := work.Document.(*transfer.Transfer); ok {
-			if err := q.add(0, t); err != nil {
+			if err := q.addDocument(0, t); err != nil {
 				return err
 			}
 			also(t)
@@ -226,8 +220,8 @@ func (q *inquest) occurrence(at time.Time, also func(*transfer.Transfer)) error 
 	return nil
 }
 
-// add adds the trees of a document.
-func (q *inquest) add(run int64, doc *transfer.Transfer) error {
+// addDocument adds the trees of a document.
+func (q *inquest) addDocument(run int64, doc *transfer.Transfer) error {
 	open, err := proof.Blank(account.Head(&ledger.Receipt{Run: run, Job: q.job.Name}, doc, &transfer.Task{}), items(doc))
 	if err != nil {
 		return err
@@ -273,9 +267,9 @@ func items(doc *transfer.Transfer) iter.Seq[proof.Item] {
 	}
 }
 
-// receipts adds the receipts of the job. Those of runs that were forgotten tell
+// addReceipts adds the receipts of the job. Those of runs that were forgotten tell
 // what these submitted.
-func (q *inquest) receipts(ctx context.Context, since time.Time) error {
+func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 	all, err := q.ledger.Receipts(ctx, ledger.ReceiptQuery{Job: q.job.Name})
 	if err != nil {
 		return err
