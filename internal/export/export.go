@@ -113,11 +113,20 @@ func (r *report) manifests(where string) {
 	}
 }
 
-// noReceipts refuses a job whose receipts would have no ledger where it is to
-// run.
-func (r *report) noReceipts(j *jobs.Job, where, instead string) {
+// noLedger refuses what a job needs a ledger for, because there is none where it
+// is to run.
+func (r *report) noLedger(j *jobs.Job, where, instead string) {
 	if j.Receipts {
 		r.refuse(j, "receipts", "the receipts of the job are in the ledger, which %s does not have; %s", where, instead)
+	}
+	if j.ForEach == nil {
+		return
+	}
+	if j.ForEach.WithoutLedger() != nil {
+		r.refuse(j, "for_each.ready.unchanged_for", "what the look before has seen is in the ledger, which %s does not have; use marker or older_than, or %s", where, instead)
+	}
+	if j.ForEach.Again == jobs.AgainChanged {
+		r.refuse(j, "for_each.again", "as what an item was copied is in the ledger, which %s does not have; leave again out, or %s", where, instead)
 	}
 }
 

@@ -32,7 +32,12 @@ func input(t *testing.T, all ...string) export.Input {
 	var text strings.Builder
 	text.WriteString(head)
 	for i, job := range all {
-		fmt.Fprintf(&text, "  job-%d: {%s, %s}\n", i+1, job, strings.ReplaceAll(work, "/raw/", fmt.Sprintf("/raw/%d/", i+1)))
+		do := strings.ReplaceAll(work, "/raw/", fmt.Sprintf("/raw/%d/", i+1))
+		if strings.Contains(job, "for_each") {
+			do = strings.ReplaceAll(do, `/",`, `/{{ .Item.Name }}/",`)
+			do = strings.ReplaceAll(do, `/"}`, `/{{ .Item.Name }}/"}`)
+		}
+		fmt.Fprintf(&text, "  job-%d: {%s, %s}\n", i+1, job, do)
 	}
 	return parse(t, text.String())
 }
@@ -154,6 +159,11 @@ func TestWhatATargetCannotExpressIsRefusedByName(t *testing.T) {
 		"receipts, timer":                     {`schedule: "@daily", receipts: true`, export.Timers, "receipts: the receipts of the job are in the ledger, which a timer does not have; let runner serve do it"},
 		"receipts, Deployment":                {`schedule: "@daily", receipts: true`, deployment, ""},
 		"receipts, compose":                   {`schedule: "@daily", receipts: true`, compose, ""},
+		"unchanged items, CronJob":            {`schedule: "@hourly", for_each: {folder: "lab:/data/", ready: {unchanged_for: 15m}}`, cronJobs, "for_each.ready.unchanged_for: what the look before has seen is in the ledger, which a CronJob does not have; use marker or older_than, or use --kind deployment"},
+		"changed items, timer":                {`schedule: "@hourly", for_each: {folder: "lab:/data/", ready: {marker: DONE}, again: changed}`, export.Timers, "for_each.again: as what an item was copied is in the ledger, which a timer does not have"},
+		"marked items, CronJob":               {`schedule: "*/10 * * * *", for_each: {folder: "lab:/data/", ready: {marker: DONE}}`, cronJobs, ""},
+		"old items, timer":                    {`schedule: "*/10 * * * *", for_each: {folder: "lab:/data/", ready: {older_than: 1h}}`, export.Timers, ""},
+		"unchanged items, Deployment":         {`schedule: "*/10 * * * *", for_each: {folder: "lab:/data/", ready: {unchanged_for: 15m}, again: changed}`, deployment, ""},
 		"by hand with a jitter, CronJob":      {`jitter: 5m, catch_up: all`, cronJobs, ""},
 		"by hand with a jitter, timer":        {`jitter: 5m, catch_up: all`, export.Timers, ""},
 	}
@@ -168,6 +178,24 @@ func TestWhatATargetCannotExpressIsRefusedByName(t *testing.T) {
 				t.Errorf("got %q, want jobs.job-1.%s", got[0], tt.want)
 			}
 		})
+	}
+}
+
+// A look is not about the instant at which it was due, and has as many tasks as
+// there are items.
+func TestAJobWithItemsLooksOnce(t *testing.T) {
+	in := input(t, `schedule: "*/10 * * * *", for_each: {folder: "lab:/data/", ready: {marker: DONE}}`)
+	res, err := export.Timers(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := res.Files[0].Text; !strings.Contains(text, "runner run job-1 --skip-ok\n") || strings.Contains(text, "--scheduled-for") {
+		t.Errorf("got the service\n%s", text)
+	}
+	res, err = export.CronJobs(in, export.Kubernetes{})
+	spec := at(t, documents(t, res, err)[1], "spec")
+	if got := at(t, spec, "jobTemplate.spec.activeDeadlineSeconds"); got != nil {
+		t.Errorf("the CronJob ends after %v s, want no deadline", got)
 	}
 }
 

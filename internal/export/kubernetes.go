@@ -166,7 +166,7 @@ func (r *report) cronJob(j *jobs.Job) cronJob {
 	c := cronJob{Name: scalar(j.Name), Description: scalar(j.Description), Zone: "UTC", Suspend: j.Suspend}
 	c.Concurrency = strings.ToUpper(string(j.Concurrency[:1])) + string(j.Concurrency[1:])
 	c.ActiveDeadline, c.ActiveNote = activeDeadline(j)
-	r.noReceipts(j, "a CronJob", "use --kind deployment")
+	r.noLedger(j, "a CronJob", "use --kind deployment")
 	switch {
 	case j.After != "":
 		r.refuse(j, "after", "a CronJob cannot start when another has succeeded; make it a step of %s, or use --kind deployment", j.After)
@@ -233,8 +233,8 @@ func (r *report) start(j *jobs.Job, c *cronJob) {
 // activeDeadline is when Kubernetes ends the Job, in seconds: later than the
 // runner itself would, which knows why. note says how it was computed.
 func activeDeadline(j *jobs.Job) (limit int64, note string) {
-	if j.Concurrency == jobs.Allow {
-		return 0, "" // it waits for other tasks, nobody knows how long
+	if j.Concurrency == jobs.Allow || j.ForEach != nil {
+		return 0, "" // nobody knows how long it waits for other tasks, or how many items there are
 	}
 	tasks := int64(0)
 	for i := range j.Steps {

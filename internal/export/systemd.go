@@ -18,6 +18,7 @@ type unit struct {
 	Folder      bool
 	Variables   []string
 	Timed       bool // started by a timer
+	Items       bool // looks for items, whichever instant it was due at
 
 	Calendar   []string // of the timer, each for OnCalendar
 	Persistent bool
@@ -56,12 +57,12 @@ func Timers(in Input) (*Result, error) {
 func (r *report) unit(j *jobs.Job) unit {
 	u := unit{
 		Job: j.Name, Description: j.Name, Folder: r.input.folder(), Variables: slices.Sorted(maps.Keys(j.Env)),
-		Timed: j.Schedule != nil, Suspend: j.Suspend,
+		Timed: j.Schedule != nil, Items: j.ForEach != nil, Suspend: j.Suspend,
 	}
 	if j.Description != "" { // in brackets, since a \ at the end would go on in the next line
 		u.Description += " (" + strings.ReplaceAll(j.Description, "%", "%%") + ")"
 	}
-	r.noReceipts(j, "a timer", "let runner serve do it")
+	r.noLedger(j, "a timer", "let runner serve do it")
 	switch {
 	case j.After != "":
 		r.refuse(j, "after", "systemd would start it also when %s was skipped, because the service ends with 0 then as well; make it a step of %s, or let runner serve do it", j.After, j.After)
