@@ -207,7 +207,7 @@ func TestEveryRefusalIsToldAtOnceWithItsLine(t *testing.T) {
     steps:
       - mkdir: {collection: vault, path: /raw/}
       - transfer: {source: "lab:/data/", destination: "vault:/raw/", manifest: list.txt}
-  purge: {after: nightly, delete: {collection: lab, paths: [/old/]}}
+  purge: {after: nightly, delete: {collection: lab, paths: [/old/], unproven: true}}
   weekly: {schedule: "@weekly", ` + strings.ReplaceAll(work, "raw", "raw2") + "}\n" +
 		"defaults: {catch_up: all}\n"
 	_, err := export.CronJobs(parse(t, text), export.Kubernetes{})
