@@ -59,6 +59,7 @@ type history struct {
 	looks    map[string]string    // contents that were seen since the last submission id, by collection and path
 	lists    map[string]sending   // of deletes, by submission id
 	sent     map[string]bool      // paths in lists of this start
+	pruned   map[string]string    // contents that were deleted last, by disk and path
 	trial    string               // what this start deleted to see whether it was its own copy
 	removed  int                  // files that people took away since the job began
 	deleted  int                  // files
@@ -79,7 +80,7 @@ func newHistory(t *testing.T, seed uint64, ledger []byte, play func(h *history))
 	h := &history{
 		rand: rand.New(rand.NewPCG(seed, 0)), met: map[string]bool{}, ahead: map[string]time.Duration{},
 		had: map[string]bool{}, strayed: map[string]bool{}, arrived: map[string]time.Time{}, copied: map[string]bool{},
-		looks: map[string]string{}, lists: map[string]sending{}, sent: map[string]bool{},
+		looks: map[string]string{}, lists: map[string]sending{}, sent: map[string]bool{}, pruned: map[string]string{},
 	}
 	one := func(all ...time.Duration) time.Duration { return all[h.rand.IntN(len(all))] }
 	h.globus = one(0, 0, 0, 0, -90*time.Second, 45*time.Second, time.Hour)

@@ -350,6 +350,7 @@ func (h *history) check(p *process, r *http.Request) {
 // checkFile checks the delete of a file.
 func (h *history) checkFile(step *jobs.Prune, doc *transfer.Delete, path string) {
 	content, looked := h.looks[doc.Endpoint+":"+path]
+	h.pruned[h.disk(doc.Endpoint)+path] = content
 	h.note("deleted: %s, content %s", path, content)
 	var itself bool // a copy is the file
 	proven := map[string]bool{}
@@ -442,7 +443,7 @@ func (h *history) wrong(f *audit.Finding, source, copied seen, collection string
 	equal := copied.there && source.content == copied.content
 	same := equal && source.at == copied.at
 	if f.Verdict != audit.Excluded && !source.there {
-		return "there is no such file"
+		return h.wronglyPruned(f, copied)
 	}
 	switch f.Verdict {
 	case audit.Delivered:
@@ -473,6 +474,22 @@ func (h *history) wrong(f *audit.Finding, source, copied seen, collection string
 		}
 	default:
 		return "that cannot be"
+	}
+	return ""
+}
+
+// wronglyPruned is wrong for a file that the source does not have.
+func (h *history) wronglyPruned(f *audit.Finding, copied seen) string {
+	content, pruned := h.pruned[h.disk("lab")+f.Source]
+	switch {
+	case !pruned && !h.met["a crash"]: // a list may have been recorded and not sent
+		return "no prune has deleted it"
+	case f.Verdict == audit.Pruned && !copied.there:
+		return "its copy is gone"
+	case f.Verdict == audit.Lost && copied.there && copied.content == content:
+		return "its copy is there"
+	case f.Verdict != audit.Pruned && f.Verdict != audit.Lost:
+		return "there is no such file"
 	}
 	return ""
 }

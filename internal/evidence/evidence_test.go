@@ -91,6 +91,9 @@ func (d *disks) list(folder string) (map[string]*transfer.Entry, error) {
 }
 
 func (d *disks) Stat(_ context.Context, collection, p string) (*transfer.Entry, error) {
+	if err := d.broken[collection+":"+p]; err != nil {
+		return nil, err
+	}
 	if e := d.files[collection+":"+p]; e != nil {
 		return e, nil
 	}

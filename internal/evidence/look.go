@@ -15,6 +15,7 @@ type sight struct {
 	proof.Sight
 	folder bool
 	absent bool                 // nothing is at the source
+	begins bool                 // an item begins, and nothing is seen yet
 	reason proof.Reason         // why no receipt can prove it; empty if one can
 	err    error                // why a folder, or a copy of a single file, cannot be seen
 	rule   *transfer.FilterRule // that excludes it; nil if none does
@@ -26,13 +27,13 @@ type look struct {
 	source, destination Place
 	rules               tree.Rules
 	sample              func(path string) bool // nil chooses all
-	absent              bool                   // what the destination alone has is seen as well
+	deletions           *Deletions             // unless nil, what the destination alone has is seen as well
 }
 
 func newLook(globus tree.Globus, head *proof.Receipt, options Options) *look {
 	o := head.Options
 	return &look{
-		globus: globus, rules: tree.NewRules(o.FilterRules), sample: options.Sample, absent: options.Deletions != nil,
+		globus: globus, rules: tree.NewRules(o.FilterRules), sample: options.Sample, deletions: options.Deletions,
 		source: Place{head.Source, o.SourceLocalUser}, destination: Place{head.Destination, o.DestinationLocalUser},
 	}
 }
@@ -60,6 +61,9 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 	return func(yield func(*sight, error) bool) {
 		source := tree.Folder{Collection: l.source.Collection, Path: item.Source, LocalUser: l.source.LocalUser}
 		destination := tree.Folder{Collection: l.destination.Collection, Path: item.Destination, LocalUser: l.destination.LocalUser}
+		if !yield(&sight{Sight: proof.Sight{Path: lowest(item)}, begins: true}, nil) {
+			return
+		}
 		options := tree.Options{Rules: l.rules, Excluded: true}
 		if l.sample != nil {
 			options.Sample = func(path string) bool { return l.sample(below(item.Source, path, true)) }
@@ -70,10 +74,24 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 				return
 			}
 			s := sightOf(p)
-			if l.absent && p.Path == "" && p.Source != nil && p.Source.Kind == tree.Dir && p.Source.Err != nil && tree.Gone(p.Source.Err) {
-				s = &sight{absent: true, folder: true, reason: Vanished, err: p.Source.Err}
+			if gone := p.Path == "" && p.Source != nil && tree.Gone(p.Source.Err); gone && l.deletions != nil {
+				switch {
+				case p.Source.Kind == tree.Dir:
+					s = &sight{absent: true, folder: true, reason: Vanished, err: p.Source.Err}
+				case item.Recursive == nil && l.deletions.any() && l.isFolder(ctx, destination):
+					folder := *item
+					folder.Recursive = new(true)
+					l.item(ctx, &folder)(yield)
+					return
+				case !l.deletions.Last(l.source, item.Source).IsZero():
+					s = l.copied(ctx, destination)
+				}
 			}
-			if s == nil || s.absent && !l.absent || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
+			if ctx.Err() != nil {
+				yield(nil, context.Cause(ctx))
+				return
+			}
+			if s == nil || s.absent && l.deletions == nil || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
 				continue
 			}
 			// An excluded folder stands among the files, as the listing has it.
@@ -84,6 +102,25 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 			}
 		}
 	}
+}
+
+// isFolder reports whether the destination of an item is a folder, as its source
+// was then that is gone.
+func (l *look) isFolder(ctx context.Context, destination tree.Folder) bool {
+	to := tree.Stat(ctx, l.globus, destination)
+	return to.Err == nil && to.Kind == tree.Dir
+}
+
+// copied is the sight of a single file that is gone at the source, and has a copy.
+func (l *look) copied(ctx context.Context, destination tree.Folder) *sight {
+	s := &sight{absent: true}
+	switch to := tree.Stat(ctx, l.globus, destination); {
+	case to.Err == nil:
+		s.Copy = new(state(to))
+	case !tree.Gone(to.Err):
+		s.Blind, s.err = true, to.Err
+	}
+	return s
 }
 
 // below is a path below top.

@@ -2,12 +2,14 @@ package evidence
 
 import (
 	"iter"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/proof"
 )
 
-// Vanished are the files of a group that prunes have deleted at the source. They
+// A vanished tells the files of a group that prunes have deleted at the source. They
 // come from the rows of its receipts, in the order of their paths.
 type vanished struct {
 	streams   []*landing
@@ -141,72 +143,126 @@ func (v *vanished) take() (path, destination string, err error) {
 	return path, destination, nil
 }
 
-// within adds to the sights of a group, which come in the order of their paths,
-// those of files that were deleted at the source.
+// within adds to the sights of a group those of files that were deleted at the
+// source. Both come in the order of their paths, but that an item without a slash
+// at its end may be a folder.
 func (v *vanished) within(sights iter.Seq2[*sight, error], sample func(string) bool) iter.Seq2[*sight, error] {
 	return func(yield func(*sight, error) bool) {
-		hidden := ""
-		var folder *sight // at the destination alone, and not listed
-		missing := func(path, destination string) *sight {
-			switch {
-			case hidden != "" && strings.HasPrefix(path, hidden):
-				return nil
-			case folder != nil && strings.HasPrefix(path, folder.Path):
-				hidden = folder.Path
-				return folder
-			case sample != nil && !sample(path) && !sample(path[:strings.LastIndexByte(path, '/')+1]):
-				return nil
-			}
-			return &sight{Sight: proof.Sight{Path: path, Destination: destination, Pruned: true}}
-		}
-		// until yields the files before a path, or all that are left. It takes out
-		// the one of that path.
-		until := func(end string) (there, more bool) {
-			for next := v.path(); next != "" && (end == "" || proof.ComparePaths(next, end) <= 0); next = v.path() {
-				path, destination, err := v.take()
-				if err != nil {
-					yield(nil, err)
-					return false, false
-				}
-				if path == end {
-					there = true
-				} else if s := missing(path, destination); s != nil && !yield(s, nil) {
-					return false, false
-				}
-			}
-			return there, true
-		}
+		m := &missing{vanished: v, sample: sample, others: map[string]string{}}
 		for s, err := range sights {
 			if err != nil {
 				yield(nil, err)
 				return
 			}
-			deleted, more := until(s.Path)
-			switch {
-			case !more:
-				return
-			case s.reason == Vanished:
-				if had, err := v.had(s.Path); err != nil || !had {
-					if err != nil {
-						yield(nil, err)
-						return
-					}
-					continue
-				}
-			case s.absent && s.folder:
-				folder = s
-				continue
-			case s.absent && !deleted:
-				continue
-			case s.absent:
-				s.Pruned = true
-			case s.reason == Unlisted && s.folder:
-				hidden = s.Path
+			if !m.before(s, yield) || m.err != nil {
+				break
 			}
-			if !yield(s, nil) {
+			if s = m.see(s); s != nil && !yield(s, nil) {
 				return
 			}
 		}
-		until("")
+		if m.err == nil {
+			m.rest(yield)
+		}
+		if m.err != nil {
+			yield(nil, m.err)
+		}
 	}
+}
+
+// A missing is the files that were deleted at the source, while both sides are
+// listed.
+type missing struct {
+	*vanished
+	sample func(string) bool
+	item   string            // the path of the present item, with a slash at its end if it is a folder
+	others map[string]string // files of other items, with the paths of their copies
+	hidden []string          // folders that could not be listed
+	folder *sight            // the last one that is at the destination alone, and could not be listed
+	err    error
+}
+
+// before yields the files that come before a sight. More is false if no more is
+// wanted.
+func (m *missing) before(s *sight, yield func(*sight, error) bool) (more bool) {
+	for next := m.path(); next != ""; next = m.path() {
+		inItem := m.item != "" && strings.HasPrefix(next, m.item)
+		switch {
+		case s.begins && !inItem && proof.ComparePaths(next, m.item) > 0:
+			return true
+		case !s.begins && proof.ComparePaths(next, s.Path) > 0:
+			return true
+		}
+		path, destination, err := m.take()
+		if err != nil {
+			m.err = err
+			return false
+		}
+		if path == s.Path || !inItem || !strings.HasSuffix(m.item, "/") {
+			m.others[path] = destination
+		} else if f := m.gone(path, destination); f != nil && !yield(f, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// rest yields what is left in the end.
+func (m *missing) rest(yield func(*sight, error) bool) {
+	if !m.before(&sight{begins: true}, yield) {
+		return
+	}
+	for path := m.path(); path != "" && m.err == nil; path = m.path() {
+		var destination string
+		if path, destination, m.err = m.take(); m.err == nil {
+			m.others[path] = destination
+		}
+	}
+	for _, path := range slices.SortedFunc(maps.Keys(m.others), proof.ComparePaths) {
+		if f := m.gone(path, m.others[path]); m.err == nil && f != nil && !yield(f, nil) {
+			return
+		}
+	}
+}
+
+// see returns what to make of a sight; nil for nothing.
+func (m *missing) see(s *sight) *sight {
+	if s.begins {
+		m.item = s.Path
+		return nil
+	}
+	_, deleted := m.others[s.Path]
+	delete(m.others, s.Path)
+	switch {
+	case s.reason == Vanished:
+		var had bool
+		if had, m.err = m.had(s.Path); !had {
+			return nil
+		}
+	case s.absent && s.folder:
+		m.folder = s
+		return nil
+	case s.absent && !deleted:
+		return nil
+	case s.absent:
+		s.Pruned = true
+	case s.reason == Unlisted && s.folder:
+		m.hidden = append(m.hidden, s.Path)
+	}
+	return s
+}
+
+// gone is the sight of a file that is gone on both sides; nil if that is not known,
+// or nobody wants to know it.
+func (m *missing) gone(path, destination string) *sight {
+	switch {
+	case slices.ContainsFunc(m.hidden, func(folder string) bool { return strings.HasPrefix(path, folder) }):
+		return nil
+	case m.folder != nil && strings.HasPrefix(path, m.folder.Path):
+		m.hidden = append(m.hidden, m.folder.Path)
+		return m.folder
+	case m.sample != nil && !m.sample(path) && !m.sample(path[:strings.LastIndexByte(path, '/')+1]):
+		return nil
+	}
+	return &sight{Sight: proof.Sight{Path: path, Destination: destination, Pruned: true}}
 }

@@ -132,6 +132,39 @@ func TestEachFolderOfAReceiptIsAskedFor(t *testing.T) {
 	)
 }
 
+func TestItemsThatAreGoneAreLookedForAtTheirDestination(t *testing.T) {
+	d := newDisks()
+	receipt := func(items string, names ...string) proof.Open {
+		rows := proof.NewSorter(nil)
+		add := func(r proof.Row) {
+			if err := rows.Add(r); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for item := range strings.FieldsSeq(items) {
+			add(proof.Row{Item: &proof.Item{Source: item, Destination: "/in" + item}})
+		}
+		for _, name := range names {
+			add(proof.Row{Found: &proof.Found{Path: name, Size: 5, Modified: noon.Add(-time.Hour)}})
+			add(proof.Row{Copied: &proof.Copied{Source: name, Destination: "/in" + name, Size: 5}})
+			add(proof.Row{Landed: &proof.Landed{Source: name, Destination: "/in" + name, Size: 5, Modified: noon}})
+		}
+		return write(t, proof.Receipt{
+			Source: "lab", Destination: "vault", Files: int64(len(names)), Options: proof.Options{VerifyChecksum: true},
+			Listed: noon, Requested: noon, Completed: noon.Add(time.Minute),
+		}, rows)
+	}
+	d.put("vault:/in/dir/x", 5, 0)
+	d.put("vault:/in/one", 5, 0)
+	d.broken["vault:/in/hidden"] = refused
+	want(
+		t, files(t, d, evidence.Options{Deletions: d.pruned("/dir/x", "/dir/y", "/hidden", "/none", "/one")},
+			receipt("/dir", "/dir/x", "/dir/y"), receipt("/hidden /none /one", "/hidden", "/none", "/one")),
+		"lab:/hidden | vault cannot be seen at the destination", "lab:/none | vault is gone at the destination", "lab:/one | vault 12:01",
+		"lab:/dir/x | vault 12:01", "lab:/dir/y | vault is gone at the destination",
+	)
+}
+
 func TestTheLastDeletionOfAFileCounts(t *testing.T) {
 	at, other := evidence.Place{Collection: "lab"}, evidence.Place{Collection: "lab", LocalUser: "ann"}
 	all := evidence.NewDeletions()
