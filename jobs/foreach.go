@@ -283,6 +283,9 @@ func (s *source) readiness(e *ForEach, n ast.Node, field string) {
 // namesItem is a template that differs from item to item.
 var namesItem = pattern.Lazy(`\{\{[^}]*\.(Item|Key)\b`)
 
+// NamesItem reports whether a path of a job is another one for each item.
+func NamesItem(path string) bool { return namesItem().MatchString(path) }
+
 // forItems looks at what a job does for each item; moves are its own.
 func (s *source) forItems(d *draft, moves []move) {
 	each, owner := s.eachOf(d.Name)

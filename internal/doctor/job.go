@@ -34,7 +34,11 @@ func nextRun(j *jobs.Job, now time.Time) Finding {
 		return Good("started by hand")
 	}
 	next := j.Schedule.Next(now)
-	seen := next.In(j.Schedule.Location()).Format("Mon 2006-01-02 15:04 MST") + ", in " + distance(next.Sub(now))
+	what := ""
+	if j.ForEach != nil {
+		what = "looks for items "
+	}
+	seen := what + next.In(j.Schedule.Location()).Format("Mon 2006-01-02 15:04 MST") + ", in " + distance(next.Sub(now))
 	if next.Sub(now) > farAway {
 		return Doubt(seen+", which is more than a year", "see whether the schedule is what was meant: runner next "+j.Name)
 	}

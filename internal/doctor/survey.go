@@ -78,6 +78,9 @@ func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collec
 			continue
 		}
 		jobOf[j.Name], stepsOf[j.Name] = j, steps
+		if e := j.ForEach; e != nil {
+			s.add(j, e.Collection, use{role: source, path: e.Folder, isFolder: true, localUser: e.LocalUser})
+		}
 		for i := range steps {
 			s.step(j, &j.Steps[i], &steps[i])
 		}
@@ -100,7 +103,6 @@ func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collec
 
 // step collects what one step does; raw has the templates that step is made of.
 func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
-	changes := func(path string) bool { return !j.Literal && strings.Contains(path, "{{") }
 	switch {
 	case step.Transfer != nil:
 		t := step.Transfer
@@ -114,16 +116,16 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 				from = []origin{{src, item.SourcePath, j.Name}}
 			}
 			s.add(j, t.SourceEndpoint, use{
-				role: source, path: item.SourcePath, changes: changes(raw.Transfer.Items[i].SourcePath),
+				role: source, path: item.SourcePath,
 				isFolder: whole || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser,
 				guarded: t.DeleteDestinationExtra && !j.Guard.AllowEmptySource, optional: t.SkipSourceErrors && j.AllowSkipped,
 				rules: t.FilterRules,
-			})
+			}.aside(j, raw.Transfer.Items[i].SourcePath))
 			s.add(j, t.DestinationEndpoint, use{
-				role: destination, path: item.DestinationPath, changes: changes(raw.Transfer.Items[i].DestinationPath),
+				role: destination, path: item.DestinationPath,
 				isFolder: whole || strings.HasSuffix(item.DestinationPath, "/"), localUser: t.DestinationLocalUser,
 				from: from,
-			})
+			}.aside(j, raw.Transfer.Items[i].DestinationPath))
 		}
 	case step.Delete != nil:
 		d := step.Delete
@@ -134,14 +136,14 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 				p = parent(p)
 			}
 			s.add(j, d.Endpoint, use{
-				role: deletion, path: p, changes: changes(raw.Delete.Items[i].Path),
+				role: deletion, path: p,
 				isFolder: globs || strings.HasSuffix(p, "/"), localUser: d.LocalUser, optional: d.IgnoreMissing,
-			})
+			}.aside(j, raw.Delete.Items[i].Path))
 		}
 	case step.Mkdir != nil:
 		s.add(j, step.Mkdir.Collection, use{
-			role: folder, path: step.Mkdir.Path, isFolder: true, changes: changes(raw.Mkdir.Path),
-		})
+			role: folder, path: step.Mkdir.Path, isFolder: true,
+		}.aside(j, raw.Mkdir.Path))
 	}
 }
 
@@ -155,9 +157,9 @@ func (s *surveyor) prune(j, of *jobs.Job, steps []jobs.Step) {
 		}
 		for k, item := range t.Items[:min(len(t.Items), maxPaths)] {
 			s.add(j, t.SourceEndpoint, use{
-				role: deletion, path: item.SourcePath, changes: strings.Contains(of.Steps[i].Transfer.Items[k].SourcePath, "{{"),
+				role: deletion, path: item.SourcePath,
 				isFolder: steps[i].Manifest != "" || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser, optional: true,
-			})
+			}.aside(of, of.Steps[i].Transfer.Items[k].SourcePath))
 		}
 	}
 }
@@ -167,6 +169,21 @@ func (s *surveyor) collection(id string) *collection {
 		s.found[id] = &collection{id: id, name: cmp.Or(s.names[id], id)}
 	}
 	return s.found[id]
+}
+
+// aside returns a use as it was written in a jobs file, or, if its path is another
+// one for each item, that of the folder that all of these are in.
+func (u use) aside(j *jobs.Job, raw string) use {
+	fixed, _, open := strings.Cut(raw, "{{")
+	if j.Literal || !open {
+		return u
+	}
+	u.changes = true
+	if j.Items != nil && jobs.NamesItem(raw) {
+		u.path, u.isFolder = fixed[:strings.LastIndex(fixed, "/")+1], true
+		u.changes, u.guarded, u.from, u.rules = false, false, nil, nil
+	}
+	return u
 }
 
 // add adds a use, or the job to one that is the same.

@@ -32,6 +32,20 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 			`a: {transfer: {source: "lab:/{{ .Job }}/", destination: "vault:/x/"}}`, nil,
 			[]string{"warning source lab: /a/: is not there yet (a) → see that it is made before the job is due"},
 		},
+		"items, of which nobody knows the names": {
+			`a: {for_each: {folder: "lab:/data/", ready: {marker: x}}, transfer: {source: "lab:/data/{{ .Item.Name }}/", destination: "vault:/{{ .Item.Name }}/"}}` + "\n" +
+				`  b: {after: a, delete: {collection: vault, paths: ["/{{ .Item.Name }}/"], unproven: true}}`, nil,
+			nil,
+		},
+		"a look that is far away": {
+			`a: {schedule: "0 0 29 2 *", time_zone: Europe/Berlin, for_each: {folder: "lab:/data/", ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.Name }}/"}}`,
+			func(*patient) { time.Sleep(100 * 24 * time.Hour) },
+			[]string{"warning next_run a: looks for items Sun 2004-02-29 00:00 CET, in 1419 days, which is more than a year → see whether the schedule is what was meant: runner next a"},
+		},
+		"a folder of items that is missing": {
+			`a: {for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.Name }}/"}}`, nil,
+			[]string{"error source lab: /runs/: is not there (a) → check that the path exists, and that it is spelled as on the collection code ClientError.NotFound exit refused"},
+		},
 		"a source that another step makes": {
 			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x/"}}, {transfer: {source: "vault:/x/y/", destination: "lab:/z/"}}]}`, nil,
 			[]string{"warning source vault: /x/y/: is not there yet (a) → a job writes there, so it may come in time"},
