@@ -67,7 +67,7 @@ type auditing struct {
 }
 
 // audit reads what to audit. Which jobs there are is known later: see
-// [parser.checkAudits].
+// [parser.checkAudit].
 func (s *source) audit(d *draft, n ast.Node, field string) *Audit {
 	a := auditing{Audit: &Audit{}, passage: passage{d, len(d.Steps), field, n}}
 	s.object(n, field, keys{
@@ -96,13 +96,7 @@ func (s *source) jobNames(to *[]string, at *[]ast.Node) decoder {
 	}
 }
 
-// checkAudits finds the jobs of each audit, and lets them keep receipts.
-func (p *parser) checkAudits() {
-	for i := range p.audits {
-		p.checkAudit(&p.audits[i])
-	}
-}
-
+// checkAudit finds the jobs of an audit, and lets them keep receipts.
 func (p *parser) checkAudit(a *auditing) {
 	if len(a.Of) == 0 {
 		if len(transfersOf(a.draft.Steps[:a.steps])) == 0 && !a.draft.wrong {

@@ -315,11 +315,8 @@ func (w word) check(fields int) error {
 
 // invalidUTF8 returns where text stops to be UTF-8, or -1.
 func invalidUTF8(text string) int {
-	if utf8.ValidString(text) {
-		return -1
-	}
 	for i, r := range text {
-		if _, size := utf8.DecodeRuneInString(text[i:]); r == utf8.RuneError && size == 1 {
+		if r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)) {
 			return i
 		}
 	}

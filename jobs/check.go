@@ -12,8 +12,13 @@ import (
 func (p *parser) checkAll() {
 	p.checkChains()
 	p.checkCopies()
-	p.checkPrunes()
-	p.checkAudits()
+	for i := range p.prunes {
+		p.checkPrune(&p.prunes[i])
+	}
+	p.checkMirrors()
+	for i := range p.audits {
+		p.checkAudit(&p.audits[i])
+	}
 	p.checkDeletes()
 	for name, c := range p.named {
 		if !c.used {

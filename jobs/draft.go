@@ -26,7 +26,7 @@ type defaults struct {
 	delete   transfer.Delete
 }
 
-func (s *source) setDefaults(n ast.Node, field string) {
+func (s *source) readDefaults(n ast.Node, field string) {
 	d := &s.defaults
 	decoders := s.policies(&d.job)
 	decoders["transfer"] = func(n ast.Node, field string) { s.object(n, field, s.transferOptions(&d.transfer)) }

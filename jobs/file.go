@@ -171,7 +171,7 @@ func (s *source) head(root ast.Node) {
 	s.object(root, "", keys{
 		"version":     s.count(&version, 1, 1),
 		"collections": s.collections,
-		"defaults":    s.setDefaults,
+		"defaults":    s.readDefaults,
 		"env":         s.variables,
 		"history":     s.history,
 		"jobs":        func(n ast.Node, _ string) { s.jobsNode = n },

@@ -52,7 +52,7 @@ type pruning struct {
 }
 
 // prune reads what to prune. Which jobs there are is known later: see
-// [parser.checkPrunes].
+// [parser.checkPrune].
 func (s *source) prune(d *draft, n ast.Node, field string) *Prune {
 	p := pruning{Prune: &Prune{}, passage: passage{d, len(d.Steps), field, n}}
 	s.object(n, field, keys{
@@ -67,15 +67,8 @@ func (s *source) prune(d *draft, n ast.Node, field string) *Prune {
 	return p.Prune
 }
 
-// checkPrunes looks at what the receipts of each prune can prove, and lets the
-// jobs keep them.
-func (p *parser) checkPrunes() {
-	for i := range p.prunes {
-		p.checkPrune(&p.prunes[i])
-	}
-	p.checkMirrors()
-}
-
+// checkPrune looks at what the receipts of a prune can prove, and lets the jobs
+// keep them.
 func (p *parser) checkPrune(pr *pruning) {
 	src := pr.draft.src
 	p.keepReceipts(pr.draft, pr)
