@@ -95,28 +95,53 @@ type recording struct {
 // A doer brings one order to its end.
 type doer func(context.Context, engine.Order) (*engine.Result, error)
 
-// recorder connects, and returns what does orders: with the ledger, if there is
-// to be one.
+// A worker brings orders to their end: with the ledger, if there is one.
+type worker struct {
+	app    *app
+	engine *engine.Engine
+	rec    *engine.Recording // nil without a ledger
+	done   func()            // is called at the end
+}
+
+// do brings one order to its end.
+func (w *worker) do(ctx context.Context, o engine.Order) (*engine.Result, error) {
+	if w.rec == nil {
+		return w.engine.Run(ctx, o), nil
+	}
+	return w.app.record(ctx, w.engine, *w.rec, o)
+}
+
+// recorder returns what a [worker] does.
 func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) (do doer, done func(), err error) {
-	globus, err := a.connect(wiring{acts: true})
+	w, err := a.worker(ctx, r, opts...)
 	if err != nil {
 		return nil, nil, err
+	}
+	return w.do, w.done, nil
+}
+
+// worker connects, and opens the ledger if there is to be one.
+func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*worker, error) {
+	globus, err := a.connect(wiring{acts: true})
+	if err != nil {
+		return nil, err
 	}
 	signing, err := a.signing()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), signing)...)
-	unrecorded := func(ctx context.Context, o engine.Order) (*engine.Result, error) { return e.Run(ctx, o), nil }
+	w := &worker{app: a, engine: e, done: func() {}}
 	if !r.wanted {
-		return unrecorded, func() {}, nil
+		return w, nil
 	}
 	l, err := a.openLedger(ctx)
 	if err != nil || l == nil {
-		return unrecorded, func() {}, err
+		return w, err
 	}
 	rec, leave := a.attend(ctx, l)
-	done = func() {
+	w.rec = &rec
+	w.done = func() {
 		if ctx.Err() == nil && r.history != (jobs.History{}) {
 			a.pruneDaily(ctx, l, r.history)
 		}
@@ -125,7 +150,7 @@ func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) 
 			a.log.Warn("the ledger could not be closed", "err", err)
 		}
 	}
-	return func(ctx context.Context, o engine.Order) (*engine.Result, error) { return a.record(ctx, e, rec, o) }, done, nil
+	return w, nil
 }
 
 // attend lets others who share the ledger see that this start lives, and keeps

@@ -124,6 +124,9 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
+			if diff && job.ForEach != nil {
+				return usageError{fmt.Errorf("--diff: each run of job %[1]s is about an item of its folder; runner items %[1]s --look says which are ready", job.Name)}
+			}
 			if diff {
 				order := engine.Order{Job: job, Key: p.Key, At: at}
 				if err := d.run(c.Context(), a, order, p); err != nil || d.list {

@@ -25,6 +25,10 @@ occurrence is --scheduled-for, else RUNNER_OCCURRENCE, else the Kubernetes
 Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system, else a new
 one.
 
+For a job with for_each, look at its folder once and do all items that are ready,
+as many at the same time as its max_active says. RUNNER_OCCURRENCE with the key of
+an item does that one.
+
 If another task or run is in the way, the run is skipped: the exit status is 12,
 or 0 with --skip-ok.
 
@@ -53,7 +57,7 @@ func (a *app) runCommand() *cobra.Command {
 			}
 			var docs []*resultDocument
 			if err == nil {
-				docs, err = a.runAll(c.Context(), w, f)
+				docs, err = a.runAll(c.Context(), &w, f)
 			}
 			if !f.dryRun {
 				a.writeReports(c.Context(), r, docs, w.orders, err)
@@ -65,6 +69,7 @@ func (a *app) runCommand() *cobra.Command {
 	r.flags(c.Flags())
 	w.source.flags(c.Flags())
 	c.Flags().BoolVar(&w.all, "all", false, "run every job of the jobs file")
+	c.Flags().IntVar(&w.limit, "limit", 0, "for a job with for_each: how many items to do at most; 0: all that are ready")
 	c.Flags().StringVar(&w.scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z; last: the newest at which the job was due")
 	return c
 }
@@ -75,6 +80,7 @@ type work struct {
 	names        []string
 	all          bool
 	scheduledFor string
+	limit        int // of items of a job; 0: all
 
 	orders    []engine.Order // what there is to do
 	recording recording
@@ -89,6 +95,9 @@ func (w *work) find(now time.Time, log *slog.Logger) error {
 	if w.scheduledFor == lastOccurrence {
 		w.orders, err = lastOrders(chosen, now)
 		return err
+	}
+	if w.limit < 0 {
+		return usageError{fmt.Errorf("--limit %d: want a number from 0 on", w.limit)}
 	}
 	key, fresh, err := w.source.env.Occurrence.Key(w.scheduledFor)
 	if err != nil {
@@ -139,8 +148,8 @@ func (w *work) nothingNamed() error {
 
 // runAll does the orders side by side and prints what came of them: of several
 // a list.
-func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocument, error) {
-	if len(w.names) < 2 && !w.all {
+func (a *app) runAll(ctx context.Context, w *work, f following) ([]*resultDocument, error) {
+	if len(w.names) < 2 && !w.all && !looks(w.orders[0]) {
 		doc, err := a.follow(ctx, w.orders[0], f, w.recording)
 		if doc == nil {
 			return nil, err
@@ -148,18 +157,23 @@ func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocumen
 		return []*resultDocument{doc}, err
 	}
 	if f.dryRun {
-		return nil, a.dryRun(w.orders...)
+		return nil, a.dryRun(sampled(w.orders)...)
 	}
-	errs := make([]error, len(w.orders))
-	do, done, err := a.recorder(ctx, w.recording)
+	by, err := a.worker(ctx, w.recording)
 	if err != nil {
 		return nil, err
 	}
-	defer done()
+	defer by.done()
+	looked := by.expand(ctx, w)
+	errs := make([]error, len(w.orders))
 	results := make([]*engine.Result, len(w.orders))
+	turns := turnsOf(w.orders)
 	var wg sync.WaitGroup
 	for i, o := range w.orders {
-		wg.Go(func() { results[i], errs[i] = f.do(ctx, o, do) })
+		wg.Go(func() {
+			defer turns.take(ctx, o)()
+			results[i], errs[i] = f.do(ctx, o, by.do)
+		})
 	}
 	wg.Wait()
 	var docs []*resultDocument
@@ -177,8 +191,11 @@ func (a *app) runAll(ctx context.Context, w work, f following) ([]*resultDocumen
 		for _, d := range begun {
 			d.text(w)
 		}
+		if len(docs) == 0 && looked == nil {
+			fmt.Fprintln(w, "no item is ready; runner items lists them, and says for what they wait")
+		}
 	})
-	return docs, worst(ctx, append(errs, printed))
+	return docs, worst(ctx, append(errs, looked, printed))
 }
 
 // worst returns the error with the gravest exit status, as a whole list.

@@ -36,6 +36,7 @@ func documents() map[string]any {
 		"export":   export.Result{},
 		"finding":  findingDocument{},
 		"import":   importDocument{},
+		"items":    list[itemDocument]{},
 		"jobs":     list[jobInfo]{},
 		"login":    loginDocument{},
 		"logout":   list[logoutDocument]{},

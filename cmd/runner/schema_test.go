@@ -31,6 +31,9 @@ jobs:
     transfer: {source: "lab:/data/", destination: "vault:/data/", recursive: true, filter_rules: [{method: exclude, type: file, name: "*.tmp"}]}
   broken:
     transfer: {source: "lab:/none/", destination: "vault:/none/", recursive: true}
+  arrivals:
+    for_each: {folder: "lab:/", match: "da*", ready: {marker: frame.h5}}
+    transfer: {source: "lab:/{{ .Item.Name }}/", destination: "vault:/items/{{ .Item.Name }}/"}
   tidy:
     steps:
       - mkdir: {collection: vault, path: /inbox/}
@@ -101,6 +104,9 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"audit", "audit"},
 		{"finding", "audit --list"},
 		{"run", "runs show 2"},
+		{"results", "run arrivals"},
+		{"items", "items arrivals"},
+		{"items", "items arrivals --look"},
 		{"doctor", "doctor"},
 		{"whoami", "whoami"},
 		{"logout", "logout"},

@@ -23,7 +23,7 @@ import (
 // Inquire asks what has become of the files of a job. It is about the trees of
 // all that the job's runs submitted since then, and of its newest occurrence that
 // was due by now; of a job without a schedule, which no run was about, of one that
-// starts now; and of none if the job is suspended. All receipts of these trees
+// starts now; and of none if the job is suspended, or about items. All receipts of these trees
 // count. A nil ledger knows no runs. Sample, unless nil, chooses the folders and
 // single files by their paths.
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
@@ -197,6 +197,9 @@ func (q *inquest) addNewest(now time.Time) error {
 		}
 	case len(q.trees) > 0:
 		return nil
+	}
+	if q.job.Items != nil {
+		return nil // an item that nobody has begun is not expected to be there
 	}
 	if at.IsZero() || q.job.Suspend {
 		return nil

@@ -92,7 +92,7 @@ func knownItems(rows []ledger.Item) iter.Seq2[arrival.Known, error] {
 		for i := range rows {
 			row := &rows[i]
 			known := arrival.Known{
-				Name: row.Name, Generation: row.Generation, Stage: stageOf(row), State: arrival.State(row.State), Why: row.Why,
+				Name: row.Name, Generation: row.Generation, Stage: StageOf(row), State: arrival.State(row.State), Why: row.Why,
 				Fingerprint: row.Fingerprint, Unchanged: row.Unchanged, Looked: arrival.Instant{Time: row.Looked, Clock: row.Clock},
 				Modified: row.Modified, Gone: !row.Gone.IsZero(),
 			}
@@ -103,8 +103,8 @@ func knownItems(rows []ledger.Item) iter.Seq2[arrival.Known, error] {
 	}
 }
 
-// stageOf says how far the newest occurrence of an item has come.
-func stageOf(row *ledger.Item) arrival.Stage {
+// StageOf says how far the newest occurrence of an item has come.
+func StageOf(row *ledger.Item) arrival.Stage {
 	switch state := cmp.Or(row.RunState, ledger.State(row.State)); {
 	case state == ledger.Succeeded:
 		return arrival.Done
@@ -152,7 +152,7 @@ func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
 		case !was.Gone.IsZero():
 			n.back = append(n.back, was.Name)
 		}
-		if f.State == arrival.State(stageOf(was)) { // what became of it is in the row
+		if f.State == arrival.State(StageOf(was)) { // what became of it is in the row
 			return nil
 		}
 	}
@@ -268,4 +268,20 @@ func itemOrder(o jobs.ItemOrder) ledger.ItemOrder {
 		return ledger.ItemsByName
 	}
 	return ledger.ItemsOldest
+}
+
+// Findings looks once at the folder of a job, of whose items the ledger has rows by
+// name, and yields what it finds. It keeps nothing.
+func (e *Engine) Findings(ctx context.Context, job *jobs.Job, rows []ledger.Item) iter.Seq2[arrival.Finding, error] {
+	return arrival.Look(ctx, e.globus, job.ForEach, knownItems(rows), e.clock)
+}
+
+// Queue returns the keys of the items that are ready and were not begun, in the
+// order in which they start.
+func Queue(ctx context.Context, l *ledger.Ledger, job *jobs.Job) (keys []jobs.Key, err error) {
+	ready, err := l.ReadyItems(ctx, job.Name, itemOrder(job.ForEach.Order), maxOrders)
+	for i := range ready {
+		keys = append(keys, jobs.Key(ready[i].Key))
+	}
+	return keys, err
 }

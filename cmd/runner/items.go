@@ -1,0 +1,205 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const aboutItems = `List the items of a job with for_each, and say for what each of them waits.
+
+The list is what the last look has found: "runner serve" looks when the job's
+schedule says so, and "runner run JOB" once. --look looks at the folder now, lists
+also what is left out, and keeps nothing. Without a ledger there is always a look.
+
+Items that are ready and not begun are queued. They start in the order of for_each,
+as many at the same time as max_active says.`
+
+// An itemDocument is an item of a job as it is printed.
+type itemDocument struct {
+	Name       string     `json:"name"`
+	Key        string     `json:"key,omitempty"` // of its newest occurrence; empty for what is left out
+	Generation int        `json:"generation"`    // how many occurrences it has had, with this one
+	State      string     `json:"state"`
+	Why        string     `json:"why,omitempty"`
+	Position   int        `json:"position,omitempty"` // among those that are queued, from 1
+	Since      *time.Time `json:"since,omitempty"`    // when it came into the state
+	Gone       *time.Time `json:"gone,omitempty"`     // since when the folder does not have it
+	Size       int64      `json:"size"`               // bytes
+	Modified   *time.Time `json:"modified,omitempty"`
+	Looked     *time.Time `json:"looked,omitempty"` // when it was listed last
+	Run        int64      `json:"run,omitempty"`
+}
+
+// known returns a time, or nil if it is zero.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+func (a *app) itemsCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
+	var look bool
+	var state string
+	c := &cobra.Command{
+		Use:   "items JOB",
+		Short: "List the items of a job, and say for what they wait",
+		Long:  aboutItems,
+		Example: `  runner items archive-runs
+  runner items archive-runs --state failed -F json --jmespath 'data[].name'`,
+		Args: arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			job, err := source.watching(args[0])
+			if err != nil {
+				return err
+			}
+			docs, err := a.itemsOf(c.Context(), job, look)
+			if err != nil {
+				return err
+			}
+			if state != "" {
+				docs = slices.DeleteFunc(docs, func(d itemDocument) bool { return d.State != state })
+			}
+			return a.print(newList(docs), func(w io.Writer) { itemsTable(w, docs) })
+		},
+	}
+	source.flags(c.Flags())
+	c.Flags().BoolVar(&look, "look", false, "look at the folder now, and list also what is left out")
+	c.Flags().StringVar(&state, "state", "", "only items in this state, such as waiting, queued, active, done or failed")
+	return c
+}
+
+// watching returns a job of the jobs file, which must have a for_each.
+func (s *jobsSource) watching(name string) (*jobs.Job, error) {
+	file, err := s.load(name)
+	if err != nil {
+		return nil, err
+	}
+	job, err := file.job(name)
+	if err != nil {
+		return nil, err
+	}
+	if job.ForEach == nil {
+		return nil, usageError{fmt.Errorf("job %s has no for_each, so it has no items", name)}
+	}
+	return job, nil
+}
+
+// itemsOf returns the items of a job, by name.
+func (a *app) itemsOf(ctx context.Context, job *jobs.Job, look bool) ([]itemDocument, error) {
+	l, err := a.openLedger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if l == nil {
+		return a.lookNow(func(e *engine.Engine) findings { return e.FindingsWithoutLedger(ctx, job) })
+	}
+	defer l.Close() //nolint:errcheck // it was only read
+	rows, err := l.Items(ctx, job.Name)
+	if err != nil {
+		return nil, err
+	}
+	if look {
+		return a.lookNow(func(e *engine.Engine) findings { return e.Findings(ctx, job, rows) })
+	}
+	docs := make([]itemDocument, len(rows))
+	for i := range rows {
+		docs[i] = describeItem(&rows[i])
+	}
+	return a.numbered(ctx, l, job, docs)
+}
+
+// numbered says of each queued item which place it has.
+func (a *app) numbered(ctx context.Context, l *ledger.Ledger, job *jobs.Job, docs []itemDocument) ([]itemDocument, error) {
+	queue, err := engine.Queue(ctx, l, job)
+	place := make(map[jobs.Key]int, len(queue))
+	for i, key := range queue {
+		place[key] = i + 1
+	}
+	for i := range docs {
+		docs[i].Position = place[jobs.Key(docs[i].Key)]
+	}
+	return docs, err
+}
+
+// describeItem says what the ledger has of an item.
+func describeItem(row *ledger.Item) itemDocument {
+	d := itemDocument{
+		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: known(row.Since), Gone: known(row.Gone),
+		Size: row.Size, Modified: known(row.Modified), Looked: known(row.Looked), Run: row.Run,
+	}
+	if stage := engine.StageOf(row); stage != arrival.Unborn {
+		d.State = string(stage)
+	}
+	switch {
+	case row.RunState == ledger.Skipped || row.RunState == ledger.Canceled || row.RunState == ledger.TimedOut:
+		d.State = string(row.RunState)
+	case !row.Gone.IsZero() && d.State != string(arrival.Done):
+		d.State = string(arrival.IsGone)
+	}
+	if row.RunState != "" {
+		d.Why = fmt.Sprintf("run %d has %s", row.Run, row.RunState)
+		if !row.RunState.Final() {
+			d.Why = fmt.Sprintf("run %d is at work", row.Run)
+		}
+	}
+	return d
+}
+
+// findings are what a look finds.
+type findings = iter.Seq2[arrival.Finding, error]
+
+// lookNow returns what a look finds, of which nothing is kept.
+func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error) {
+	globus, err := a.connect(wiring{})
+	if err != nil {
+		return nil, err
+	}
+	var docs []itemDocument
+	e := engine.New(globus.transfer, a.log, engine.WithClock(globus.clock))
+	for f, err := range look(e) {
+		if err != nil {
+			return nil, err
+		}
+		d := itemDocument{
+			Name: f.Item.Name, Key: string(f.Key), Generation: f.Generation, State: string(f.State), Why: f.Why,
+			Size: f.Item.Size, Modified: known(f.Item.Time), Looked: known(f.Looked.Time),
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
+}
+
+func itemsTable(w io.Writer, docs []itemDocument) {
+	var rows [][]string
+	for _, d := range docs {
+		why := d.Why
+		if d.Position > 0 {
+			why = "place " + strconv.Itoa(d.Position)
+		}
+		since, modified := "", ""
+		if d.Since != nil {
+			since = d.Since.Format(time.RFC3339)
+		}
+		if d.Modified != nil {
+			modified = d.Modified.Format(time.RFC3339)
+		}
+		rows = append(rows, []string{d.Name, strings.ReplaceAll(d.State, "_", " "), modified, size(d.Size), since, cmp.Or(why, "-")})
+	}
+	tableOr(w, "no items yet: nothing has looked at the folder, or there is nothing in it that matches", []string{"ITEM", "STATE", "MODIFIED", "SIZE", "SINCE", "WHY"}, rows)
+}
