@@ -19,6 +19,7 @@ type jobInfo struct {
 	Schedule    string            `json:"schedule,omitempty"`
 	TimeZone    string            `json:"time_zone,omitempty"`
 	After       string            `json:"after,omitempty"`
+	ForEach     string            `json:"for_each,omitempty"` // the folder of the items
 	Suspend     bool              `json:"suspend"`
 	Steps       int               `json:"steps"`
 	Next        string            `json:"next,omitempty"` // RFC 3339, in UTC, without jitter
@@ -79,6 +80,9 @@ func describeJob(j *jobs.Job, now time.Time) jobInfo {
 		Name: j.Name, Description: j.Description, Labels: j.Labels,
 		After: j.After, Suspend: j.Suspend, Steps: len(j.Steps),
 	}
+	if j.ForEach != nil {
+		info.ForEach = j.ForEach.Folder
+	}
 	if j.Schedule == nil {
 		return info
 	}
@@ -103,6 +107,9 @@ func (i *jobInfo) row(now time.Time) []string {
 		next = "suspended"
 	default:
 		next = i.next.Format("2006-01-02 15:04:05 MST")
+	}
+	if i.ForEach != "" {
+		when += ", items of " + i.ForEach
 	}
 	last := ""
 	if i.LastRun != nil {

@@ -23,7 +23,7 @@ type nextDocument struct {
 	TimeZone     string    `json:"time_zone"`
 	Start        time.Time `json:"start"` // in UTC, with the job's jitter
 	Suspend      bool      `json:"suspend"`
-	Note         string    `json:"note,omitempty"` // only if asked for
+	Note         string    `json:"note,omitempty"` // only if asked for, or if it is a look for items
 }
 
 // A nextResult is the result of "runner next".
@@ -69,7 +69,8 @@ func (a *app) nextCommand() *cobra.Command {
 order of time. Suspended jobs are listed only by name.
 
 LOCAL is the scheduled time in the job's zone, UTC is the same instant and the
-key of the occurrence, and START is when it may start, after the job's jitter.`,
+key of the occurrence, and START is when it may start, after the job's jitter.
+A job with for_each looks for items then; each that is ready is an occurrence.`,
 		Example: `  runner next nightly-archive --from 2026-03-07 --count 3 --explain`,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, names []string) error {
@@ -167,6 +168,9 @@ func describeNext(j *jobs.Job, at time.Time, explain bool) nextDocument {
 	}
 	if explain {
 		d.Note = j.Schedule.Note(at)
+	}
+	if j.ForEach != nil {
+		d.Note = strings.TrimSuffix("looks for items of "+j.ForEach.Folder+"; "+d.Note, "; ")
 	}
 	return d
 }
