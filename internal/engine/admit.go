@@ -22,17 +22,17 @@ func (t *Taken) Error() string {
 	return fmt.Sprintf("occurrence %s of job %s is being done by %s: run %d", t.Run.Key, t.Run.Job, t.Run.Holder, t.Run.ID)
 }
 
-// A Waiting error says that a run waits for its turn, see Order.InTurn: it is
+// A waitingError says that a run waits for its turn, see Order.InTurn: it is
 // claimed, and nothing was submitted for it.
-type Waiting struct{ For *ledger.Run }
+type waitingError struct{ other *ledger.Run }
 
-func (w *Waiting) Error() string {
-	return fmt.Sprintf("run %d of job %s, occurrence %s, has to be over first", w.For.ID, w.For.Job, w.For.Key)
+func (w *waitingError) Error() string {
+	return fmt.Sprintf("run %d of job %s, occurrence %s, has to be over first", w.other.ID, w.other.Job, w.other.Key)
 }
 
 // isWaiting reports whether err is that of a run that waits for its turn.
 func isWaiting(err error) bool {
-	_, ok := errors.AsType[*Waiting](err)
+	_, ok := errors.AsType[*waitingError](err)
 	return ok
 }
 
@@ -84,7 +84,7 @@ func (r *run) awaitRoom(ctx context.Context) error {
 			continue
 		}
 		if earlier++; earlier >= each.MaxActive {
-			return &Waiting{other}
+			return &waitingError{other}
 		}
 	}
 	return nil
@@ -140,7 +140,7 @@ func (r *run) giveWay(ctx context.Context) error {
 			return skipped("", fmt.Sprintf("occurrence %s of this job is at work (run %d)", other.Key, other.ID))
 		}
 		if r.caughtUp() || r.order.InTurn && late(r.job, other) {
-			return &Waiting{other}
+			return &waitingError{other}
 		}
 		if r.job.Concurrency == jobs.Forbid {
 			return skipped("", fmt.Sprintf("occurrence %s of this job is not over (run %d)", other.Key, other.ID))

@@ -168,11 +168,11 @@ type Recording struct {
 // an earlier start was cut off, and records each step before it is taken. The
 // caller renews the lease.
 //
-// The result is nil if the error is a [*Taken], a [*Waiting], that of a ledger
-// that could not be used, or [ledger.ErrLost] if somebody else had taken the run
-// over when it ended. There are both a result and an error if the run has ended
-// and the ledger could not be told: the result is what Globus did, and a later
-// start meets the same.
+// The result is nil if the error is a [*Taken], that of a run that waits for its
+// turn (see [Order].InTurn), that of a ledger that could not be used, or
+// [ledger.ErrLost] if somebody else had taken the run over when it ended. There are
+// both a result and an error if the run has ended and the ledger could not be told:
+// the result is what Globus did, and a later start meets the same.
 //
 // A job without steps stands for one that is no longer known: the tasks that
 // the ledger has of its run are followed to their end.

@@ -164,7 +164,7 @@ func (f *Failure) Means() fault.Meaning { return fault.Meaning{Kind: f.Kind, Cod
 // of the work.
 func interrupted(ctx context.Context, taskID, what string) *Failure {
 	cause := context.Cause(ctx)
-	if errors.Is(cause, ErrCanceled) {
+	if errors.Is(cause, errCanceled) {
 		return &Failure{Kind: fault.Canceled, TaskID: taskID, Code: "CANCELED", state: ledger.Canceled, Message: "canceled on request: " + what}
 	}
 	if errors.Is(cause, context.DeadlineExceeded) {

@@ -109,7 +109,7 @@ func (p *part) send(ctx context.Context) error {
 	if !p.open {
 		return p.submit(ctx)
 	}
-	if errors.Is(context.Cause(ctx), ErrCanceled) {
+	if errors.Is(context.Cause(ctx), errCanceled) {
 		p.guarded = true // by the earlier start, and there is no time for it now
 	}
 	confirming, cancel := confirmation(ctx)
@@ -125,7 +125,7 @@ func (p *part) send(ctx context.Context) error {
 // submission that an earlier start has recorded: that of the run, or some
 // seconds if the run is to be canceled.
 func confirmation(ctx context.Context) (context.Context, context.CancelFunc) {
-	if errors.Is(context.Cause(ctx), ErrCanceled) {
+	if errors.Is(context.Cause(ctx), errCanceled) {
 		return context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
 	}
 	return context.WithCancel(ctx)

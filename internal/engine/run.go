@@ -66,9 +66,9 @@ func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o
 	return r, nil
 }
 
-// ErrCanceled is the cause to end a run's context with when somebody has asked
+// errCanceled is the cause to end a run's context with when somebody has asked
 // for its cancel: its task is then canceled and the run is over.
-var ErrCanceled = errors.New("canceled on request")
+var errCanceled = errors.New("canceled on request")
 
 // heedCancel returns ctx, which has ended if the run is to be canceled.
 func (r *run) heedCancel(ctx context.Context) context.Context {
@@ -76,7 +76,7 @@ func (r *run) heedCancel(ctx context.Context) context.Context {
 		return ctx
 	}
 	canceled, cancel := context.WithCancelCause(ctx)
-	cancel(ErrCanceled)
+	cancel(errCanceled)
 	return canceled
 }
 

@@ -226,7 +226,7 @@ func (s *Scheduler) keepRuns(ctx context.Context) error {
 	s.mu.Lock()
 	for _, run := range wanted {
 		if cancel := s.cancels[run]; cancel != nil {
-			cancel(ErrCanceled)
+			cancel(errCanceled)
 		}
 	}
 	s.mu.Unlock()

@@ -209,7 +209,7 @@ func (p *part) clearUp(ctx context.Context, cause error) error {
 // find adopts the task of a submission that may have reached Globus, if there is
 // one.
 func (p *part) find(ctx context.Context) (found bool, err error) {
-	canceled := errors.Is(context.Cause(ctx), ErrCanceled)
+	canceled := errors.Is(context.Cause(ctx), errCanceled)
 	if p.run.journal != nil && ctx.Err() != nil && !canceled {
 		return false, context.Cause(ctx) // the next start looks
 	}

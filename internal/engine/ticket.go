@@ -46,7 +46,7 @@ type ticket struct {
 
 	// What came of the last try: nothing if there was nothing to do.
 	result *Result
-	err    error // of the ledger, a [*Taken] or a [*Waiting]
+	err    error // of the ledger, a [*Taken] or a waitingError
 }
 
 // issue has an occurrence wait for a place, unless this process is at it

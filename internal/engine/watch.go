@@ -187,7 +187,7 @@ func (w *watcher) cancelTask(ctx context.Context, code string) {
 // come after wait.
 func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	id := w.task.TaskID
-	onRequest := errors.Is(context.Cause(ctx), ErrCanceled)
+	onRequest := errors.Is(context.Cause(ctx), errCanceled)
 	if !w.run.order.CancelOnInterrupt && !onRequest {
 		return interrupted(ctx, id, w.leftBehind(ctx, wait))
 	}

@@ -40,9 +40,9 @@ func Short(s string, limit int) string {
 	return string(line)
 }
 
-// Text returns s like [Line], but keeps its line ends and tabs. It is for what
+// text returns s like [Line], but keeps its line ends and tabs. It is for what
 // has lines already, each of them built from harmless parts.
-func Text(s string) string {
+func text(s string) string {
 	return escape(s, func(r rune) bool { return r == '\n' || r == '\t' || isVisible(r) })
 }
 
@@ -50,17 +50,18 @@ func Text(s string) string {
 // escaped in its strings that [Line] escapes. A byte in them that is not UTF-8
 // becomes U+FFFD, as it does in every JSON reader.
 func JSON(doc []byte) []byte {
-	return []byte(Text(string([]rune(string(doc))))) // each such byte is a rune U+FFFD
+	return []byte(text(string([]rune(string(doc))))) // each such byte is a rune U+FFFD
 }
 
-// Writer returns a writer that passes on to w what it is given as [Text] shows
-// it. Each call of Write must hold whole characters.
+// Writer returns a writer that passes on to w what it is given, made harmless like
+// a [Line], but with its line ends and tabs. Each call of Write must hold whole
+// characters.
 func Writer(w io.Writer) io.Writer { return writer{w} }
 
 type writer struct{ out io.Writer }
 
 func (w writer) Write(p []byte) (int, error) {
-	if _, err := io.WriteString(w.out, Text(string(p))); err != nil {
+	if _, err := io.WriteString(w.out, text(string(p))); err != nil {
 		return 0, err
 	}
 	return len(p), nil

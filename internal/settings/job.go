@@ -184,7 +184,7 @@ func (d *description) value(t reflect.Type, key, text string) any {
 
 // location reads one end of the transfer, or stands in for one that is wrong.
 func (d *description) location(name, text string) Location {
-	l, err := ParseLocation(text)
+	l, err := parseLocation(text)
 	if err == nil {
 		err = l.WantPath(text)
 	}

@@ -24,8 +24,8 @@ func UUID(what, s string) (string, error) {
 	return id, nil
 }
 
-// ParseLocation reads <collection id>[:<path>].
-func ParseLocation(s string) (Location, error) {
+// parseLocation reads <collection id>[:<path>].
+func parseLocation(s string) (Location, error) {
 	name, path, _ := strings.Cut(s, ":")
 	id, err := UUID("collection id", name)
 	if err != nil {

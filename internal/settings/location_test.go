@@ -18,13 +18,13 @@ func TestLocations(t *testing.T) {
 		someID + ":/with:colon":            {someID, "/with:colon"},
 	}
 	for text, want := range good {
-		if got, err := ParseLocation(text); err != nil || got != want {
-			t.Errorf("ParseLocation(%q): got %+v, %v, want %+v", text, got, err, want)
+		if got, err := parseLocation(text); err != nil || got != want {
+			t.Errorf("parseLocation(%q): got %+v, %v, want %+v", text, got, err, want)
 		}
 	}
 	for _, text := range []string{"", "lab:/x", someID + "/x", someID + ":x", someID + ":/a\nb", someID + ":~x"} {
-		if got, err := ParseLocation(text); err == nil {
-			t.Errorf("ParseLocation(%q): got %+v, want an error", text, got)
+		if got, err := parseLocation(text); err == nil {
+			t.Errorf("parseLocation(%q): got %+v, want an error", text, got)
 		}
 	}
 }
@@ -33,7 +33,7 @@ func FuzzParseLocation(f *testing.F) {
 	f.Add(someID + ":/x")
 	f.Add(someID + ":~/")
 	f.Fuzz(func(t *testing.T, text string) {
-		l, err := ParseLocation(text)
+		l, err := parseLocation(text)
 		if err != nil {
 			if l != (Location{}) && l.Path != "" {
 				t.Errorf("got %+v and %v, want one of them", l, err)
@@ -41,10 +41,10 @@ func FuzzParseLocation(f *testing.F) {
 			return
 		}
 		if uuid.Validate(l.Collection) != nil || (l.Path != "" && !strings.HasPrefix(l.Path, "/")) {
-			t.Errorf("ParseLocation(%q): got %+v", text, l)
+			t.Errorf("parseLocation(%q): got %+v", text, l)
 		}
-		if again, err := ParseLocation(l.Collection + ":" + l.Path); err != nil || again != l {
-			t.Errorf("ParseLocation(%q): got %+v, and from that %+v, %v", text, l, again, err)
+		if again, err := parseLocation(l.Collection + ":" + l.Path); err != nil || again != l {
+			t.Errorf("parseLocation(%q): got %+v, and from that %+v, %v", text, l, again, err)
 		}
 	})
 }
