@@ -76,6 +76,9 @@ func newAuthority(cfg Config) *authority {
 	for _, account := range cfg.Accounts {
 		a.accounts[account.ID] = account
 	}
+	for _, f := range cfg.Flows {
+		a.scopes[flowScope(f.ID)] = f.ID
+	}
 	for _, c := range cfg.Collections {
 		a.collections[c.ID] = c
 	}

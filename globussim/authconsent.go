@@ -55,11 +55,19 @@ func (a *authority) find(p party, path []string) *consent {
 }
 
 // consented reports whether the party lets Transfer use its data on the mapped
-// collection.
-func (s *Server) consented(p party, collection string) bool {
+// collection; where another service asks Transfer, whose scope is via, whether it
+// lets that one do so.
+func (s *Server) consented(p party, via, collection string) bool {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
-	return s.auth.find(p, []string{transferAll, scopeBase + collection + "/data_access"}) != nil
+	path := []string{transferAll, scopeBase + collection + "/data_access"}
+	if via == "" {
+		return s.auth.find(p, path) != nil
+	}
+	return slices.ContainsFunc(s.auth.consents[p], func(c *consent) bool {
+		n := len(c.path)
+		return n > 2 && c.path[0] == via && slices.Equal(c.path[n-2:], path)
+	})
 }
 
 // RescindConsents takes back all consents of the client. Its tokens stay good,

@@ -194,13 +194,16 @@ func (sv *service) find(id string) (*place, *apiError) {
 func (sv *service) admit(q *request, places ...*place) *apiError {
 	var missing []string
 	for _, p := range places {
-		if p.needsConsent() && !sv.server.consented(q.caller.party, p.ID) {
+		if p.needsConsent() && !sv.server.consented(q.caller.party, q.via, p.ID) {
 			missing = append(missing, "*https://auth.globus.org/scopes/"+p.ID+"/data_access")
 		}
 	}
 	if missing != nil {
 		const message = "Missing required data_access consent"
-		scopes := []string{"urn:globus:auth:scope:transfer.api.globus.org:all[" + strings.Join(missing, " ") + "]"}
+		scopes := []string{transferAll + "[" + strings.Join(missing, " ") + "]"}
+		if q.via != "" {
+			scopes[0] = q.via + "[" + scopes[0] + "]"
+		}
 		return &apiError{
 			Status: http.StatusForbidden, Code: "ConsentRequired", Message: message,
 			Resource:                belowVersion(q.Request), // as was reported

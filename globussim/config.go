@@ -19,6 +19,7 @@ type Config struct {
 	Collections []Collection
 	Accounts    []Account // at least one
 	Persons     []Person  // who can log in through a native app
+	Flows       []Flow    // what can be run
 
 	// Rate is how many bytes per second one task moves; 0 means as fast as
 	// the disk allows.
@@ -58,6 +59,7 @@ func (cfg Config) complete() (Config, error) {
 	cfg.Collections = slices.Clone(cfg.Collections)
 	cfg.Accounts = slices.Clone(cfg.Accounts)
 	cfg.Persons = slices.Clone(cfg.Persons)
+	cfg.Flows = slices.Clone(cfg.Flows)
 	cfg.Hosts = slices.Clone(cfg.Hosts)
 	for i, host := range cfg.Hosts {
 		cfg.Hosts[i] = strings.ToLower(host)
@@ -76,6 +78,7 @@ func (cfg Config) complete() (Config, error) {
 	}
 	errs = append(errs, completeAccounts(cfg.Accounts)...)
 	errs = append(errs, completePersons(cfg.Persons)...)
+	errs = append(errs, completeFlows(cfg.Flows)...)
 	errs = append(errs, completeCollections(cfg.Collections)...)
 	return cfg, errors.Join(errs...)
 }

@@ -98,7 +98,7 @@ func (s *Server) control(mux *router) {
 // services lists the routes of all services, such as "GET /v0.10/task/{id}".
 func (s *Server) services() []string {
 	var routes []string
-	for _, mux := range []*router{&s.authRoutes, &s.transferRoutes, &s.timerRoutes} {
+	for _, mux := range []*router{&s.authRoutes, &s.transferRoutes, &s.timerRoutes, &s.flowRoutes} {
 		for _, pattern := range mux.patterns {
 			if strings.Contains(pattern, " ") { // the others are refusals
 				routes = append(routes, pattern)

@@ -1,7 +1,7 @@
 // Package globussim simulates Globus Auth and Globus Transfer over local
 // folders: it issues tokens, keeps consents, accepts submissions and really
 // copies and deletes files, with the delays, limits and errors of the service.
-// It also keeps Globus Timers, which start nothing.
+// Globus Timers and Flows are there as well, and start transfers.
 //
 // A [Server] is an [http.Handler], so it can be served on a socket for any
 // Globus client, or called in memory through [Server.Client], also inside a
@@ -38,11 +38,12 @@ type Server struct {
 	auth     *authority
 	transfer *service
 	timers   timers
+	flows    flows
 	faults   faultList
 	journal  journal
 	meter    meter
 
-	authRoutes, transferRoutes, timerRoutes, controlRoutes router
+	authRoutes, transferRoutes, timerRoutes, flowRoutes, controlRoutes router
 
 	closing sync.Once
 }
@@ -72,6 +73,8 @@ func New(cfg Config) (*Server, error) {
 	s.transfer.routes(&s.transferRoutes)
 	s.timers.server = s
 	s.timers.routes(&s.timerRoutes)
+	s.flows.server = s
+	s.flows.routes(&s.flowRoutes)
 	s.control(&s.controlRoutes)
 	s.transfer.controlRoutes(&s.controlRoutes)
 	s.fileRoutes(&s.controlRoutes)
@@ -81,7 +84,11 @@ func New(cfg Config) (*Server, error) {
 // Close ends all tasks, as a service that is shut down would leave them, and all
 // file plans, and returns when none of them works any more.
 func (s *Server) Close() error {
-	s.closing.Do(s.transfer.close)
+	s.closing.Do(func() {
+		s.timers.close()
+		s.flows.close()
+		s.transfer.close()
+	})
 	return nil
 }
 
@@ -125,6 +132,8 @@ func (s *Server) routesOf(r *http.Request) *router {
 		return &s.authRoutes
 	case isTimers(r):
 		return &s.timerRoutes
+	case isFlows(r):
+		return &s.flowRoutes
 	}
 	return &s.transferRoutes
 }

@@ -92,6 +92,7 @@ func (sv *service) finish(t *task, code, details string) {
 	d.IsPaused = false
 	d.CompletionTime = stamp{sv.server.now()}
 
+	close(t.over)
 	t.expiry.Stop()
 	t.stop()
 	if sv.identical[t.paths] == t {

@@ -185,15 +185,14 @@ func paths(scopes, parents []*scope) iter.Seq[[]*scope] {
 // collections, by scope. Services that are not simulated have theirs too, since
 // clients ask for the tokens of several services at once.
 func fixedScopes() map[string]string {
-	const flowsBase = scopeBase + "eec9b274-0c81-4334-bdc2-54e90e689b9a/"
 	servers := map[string]string{
 		"openid": authServer, "email": authServer, "profile": authServer, offlineAccess: authServer,
 		scopeBase + timersServer + "/timer":                    timersServer,
 		scopeBase + "facd7ccc-c5f4-42aa-916b-a0e270e2c2a9/all": "funcx_service",
 		scopeBase + "actions.globus.org/transfer/transfer":     "actions.globus.org",
 	}
-	for _, name := range []string{"manage_flows", "view_flows", "run", "run_status", "run_manage"} {
-		servers[flowsBase+name] = "flows.globus.org"
+	for _, name := range []string{"manage_flows", "view_flows", "run", "run_status", "run_manage", "all"} {
+		servers[flowsBase+name] = flowsServer
 	}
 	for server, names := range map[string][]string{
 		authServer: {

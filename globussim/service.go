@@ -151,6 +151,9 @@ type request struct {
 	caller holder
 	owner  string // its identity
 	query  url.Values
+	// via is the scope of the service that calls for the owner; empty for the
+	// owner itself.
+	via string
 	// manager sees the tasks on the caller's collections, not its own ones.
 	manager bool
 }

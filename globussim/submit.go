@@ -134,6 +134,7 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 		owner:        q.owner,
 		submissionID: doc.SubmissionID,
 		submissions:  1,
+		over:         make(chan struct{}),
 		spec:         doc,
 		src:          places[0],
 		dst:          places[len(places)-1],

@@ -30,6 +30,7 @@ type task struct {
 	items        []item
 	paths        overlap
 	stop         context.CancelFunc // ends the goroutine that works on it
+	over         chan struct{}      // closed when it has ended
 	expiry       *time.Timer
 
 	// Guarded by the lock.

@@ -1,6 +1,7 @@
 package globussim
 
 import (
+	"cmp"
 	"encoding/json"
 	"io"
 	"maps"
@@ -15,8 +16,8 @@ import (
 
 const timerScope = scopeBase + timersServer + "/timer"
 
-// timers is the Timers side of a [Server]: it keeps timers, but starts nothing
-// when they are due.
+// timers is the Timers side of a [Server]: it starts what timers are for when
+// they are due.
 type timers struct {
 	server *Server
 
@@ -26,7 +27,7 @@ type timers struct {
 
 // A timer is one that an identity has made.
 type timer struct {
-	owner     string
+	holder    // its owner, and through which client
 	id        string
 	name      string
 	kind      string // transfer or flow
@@ -36,6 +37,13 @@ type timer struct {
 	submitted time.Time
 	next      time.Time
 	paused    bool
+	inactive  any // the reason, if the owner did not pause it
+	removed   bool
+	alarm     *time.Timer
+
+	runs, errors int
+	ran          time.Time  // zero: never
+	results      []timerRun // oldest first
 }
 
 func isTimers(r *http.Request) bool {
@@ -61,7 +69,7 @@ func (ts *timers) routes(mux *router) {
 }
 
 // A timerHandler answers one call with a status and a document.
-type timerHandler func(r *http.Request, owner string) (int, any)
+type timerHandler func(r *http.Request, owner holder) (int, any)
 
 func (ts *timers) serve(h timerHandler) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -73,7 +81,7 @@ func (ts *timers) serve(h timerHandler) http.HandlerFunc {
 			status, doc = http.StatusForbidden, timerError(http.StatusForbidden, "FORBIDDEN", "The token does not have the scope "+timerScope)
 		default:
 			ts.mu.Lock()
-			status, doc = h(r, t.identity)
+			status, doc = h(r, t.holder)
 			ts.mu.Unlock()
 		}
 		writeJSON(w, status, doc)
@@ -85,7 +93,7 @@ func timerError(status int, code, detail string) any {
 	return map[string]any{"error": map[string]any{"code": code, "detail": detail, "status": status}}
 }
 
-func (ts *timers) nothing(r *http.Request, _ string) (int, any) {
+func (ts *timers) nothing(r *http.Request, _ holder) (int, any) {
 	if r.URL.Path == "/jobs/" || r.URL.Path == "/v2/timer" {
 		return http.StatusMethodNotAllowed, map[string]any{"detail": "Method Not Allowed"}
 	}
@@ -93,23 +101,25 @@ func (ts *timers) nothing(r *http.Request, _ string) (int, any) {
 }
 
 // create answers POST /v2/timer.
-func (ts *timers) create(r *http.Request, owner string) (int, any) {
+func (ts *timers) create(r *http.Request, owner holder) (int, any) {
 	now := ts.server.now()
 	data, _ := io.ReadAll(r.Body) // it is in memory
 	t, invalid := parseTimer(data, now)
 	if len(invalid) > 0 {
 		return http.StatusUnprocessableEntity, map[string]any{"detail": invalid}
 	}
-	t.owner, t.id, t.submitted = owner, uuid.NewString(), now.Truncate(time.Second)
+	t.holder, t.id, t.submitted = owner, uuid.NewString(), now.Truncate(time.Second)
 	ts.kept = append(ts.kept, t)
-	return http.StatusCreated, map[string]any{"timer": t.created()}
+	t.next = t.schedule.first(t.next, now)
+	ts.arm(t)
+	return http.StatusCreated, map[string]any{"timer": ts.created(t)}
 }
 
 // created is a new timer. One that runs a flow has the keys of a job but for the
 // start, and its results without pages.
-func (t *timer) created() map[string]any {
+func (ts *timers) created(t *timer) map[string]any {
 	if t.kind == "flow" {
-		doc := t.job()
+		doc := ts.job(t)
 		delete(doc, "start")
 		doc["results"] = []any{}
 		return doc
@@ -125,20 +135,33 @@ func (t *timer) document() map[string]any {
 		"job_id": t.id, "name": t.name, "timer_type": t.kind, "status": "new", "schedule": t.schedule,
 		"submitted_at": timestamp(t.submitted), "next_run": timestamp(t.next), "last_ran_at": nil, "inactive_reason": nil,
 	}
-	if t.paused {
+	if t.runs > 0 {
+		doc["status"], doc["last_ran_at"] = "loaded", timestamp(t.ran)
+	}
+	switch {
+	case t.ended():
+		doc["status"], doc["next_run"] = "ended", nil
+	case t.inactive != nil:
+		doc["status"], doc["inactive_reason"] = "inactive", t.inactive
+	case t.paused:
 		doc["status"], doc["inactive_reason"] = "inactive", map[string]any{"cause": "user", "detail": nil}
 	}
 	return doc
 }
 
 // job is a timer as below /jobs/.
-func (t *timer) job() map[string]any {
+func (ts *timers) job(t *timer) map[string]any {
+	results := []any{}
+	for _, r := range t.results {
+		results = append(results, ts.document(t, r))
+	}
+	slices.Reverse(results)
 	doc := map[string]any{
-		"start": timestamp(t.next), "interval": nil, "stop_after": t.schedule.stopAfter(), "scope": nil,
+		"start": cmp.Or(t.schedule.Start, t.schedule.Datetime), "interval": nil, "stop_after": t.schedule.stopAfter(), "scope": nil,
 		"callback_url":  "https://transfer.actions.globus.org/transfer/run",
 		"callback_body": map[string]any{"body": t.body},
-		"n_runs":        0, "n_errors": 0,
-		"results": map[string]any{"data": []any{}, "page_next": nil},
+		"n_runs":        t.runs, "n_errors": t.errors,
+		"results": map[string]any{"data": results, "page_next": nil},
 	}
 	if t.schedule.Type == recurring {
 		doc["interval"] = float64(t.schedule.Interval)
@@ -155,18 +178,21 @@ func (t *timer) job() map[string]any {
 func timestamp(t time.Time) string { return t.UTC().Format("2006-01-02T15:04:05+00:00") }
 
 // list answers GET /jobs/.
-func (ts *timers) list(r *http.Request, owner string) (int, any) {
+func (ts *timers) list(r *http.Request, owner holder) (int, any) {
 	query := r.URL.Query()
 	name, statuses := strings.ToLower(query.Get("filter_name")), query.Get("filter_status")
 	rows := []any{}
 	for _, t := range ts.kept {
 		status := "active"
-		if t.paused {
+		switch {
+		case t.ended():
+			status = "ended"
+		case t.paused:
 			status = "inactive"
 		}
-		if t.owner == owner && strings.Contains(strings.ToLower(t.name), name) &&
+		if t.identity == owner.identity && strings.Contains(strings.ToLower(t.name), name) &&
 			(statuses == "" || slices.Contains(strings.Split(statuses, ","), status)) {
-			rows = append(rows, t.job())
+			rows = append(rows, ts.job(t))
 		}
 	}
 	return http.StatusOK, map[string]any{"jobs": rows}
@@ -174,9 +200,9 @@ func (ts *timers) list(r *http.Request, owner string) (int, any) {
 
 // one finds the timer that a request names.
 func (ts *timers) one(h func(r *http.Request, t *timer) (int, any)) timerHandler {
-	return func(r *http.Request, owner string) (int, any) {
+	return func(r *http.Request, owner holder) (int, any) {
 		for _, t := range ts.kept {
-			if t.owner == owner && t.id == strings.ToLower(r.PathValue("id")) {
+			if t.identity == owner.identity && t.id == strings.ToLower(r.PathValue("id")) {
 				return h(r, t)
 			}
 		}
@@ -184,7 +210,7 @@ func (ts *timers) one(h func(r *http.Request, t *timer) (int, any)) timerHandler
 	}
 }
 
-func (ts *timers) get(_ *http.Request, t *timer) (int, any) { return http.StatusOK, t.job() }
+func (ts *timers) get(_ *http.Request, t *timer) (int, any) { return http.StatusOK, ts.job(t) }
 
 func (ts *timers) rename(r *http.Request, t *timer) (int, any) {
 	var change struct {
@@ -196,20 +222,25 @@ func (ts *timers) rename(r *http.Request, t *timer) (int, any) {
 	if change.Name != nil {
 		t.name = *change.Name
 	}
-	return http.StatusOK, t.job()
+	return http.StatusOK, ts.job(t)
 }
 
 func (ts *timers) remove(_ *http.Request, t *timer) (int, any) {
+	t.removed = true
+	t.disarm()
 	ts.kept = slices.DeleteFunc(ts.kept, func(other *timer) bool { return other == t })
-	return http.StatusOK, t.job()
+	return http.StatusOK, ts.job(t)
 }
 
 func (ts *timers) pause(_ *http.Request, t *timer) (int, any) {
 	t.paused = true
+	t.disarm()
 	return http.StatusOK, map[string]any{"message": "Successfully paused job " + t.id + "."}
 }
 
 func (ts *timers) resume(_ *http.Request, t *timer) (int, any) {
-	t.paused = false
+	t.paused, t.inactive = false, nil
+	t.next = t.schedule.first(t.next, ts.server.now())
+	ts.arm(t)
 	return http.StatusOK, map[string]any{"message": "Successfully resumed job " + t.id + "."}
 }

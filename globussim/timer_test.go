@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -89,8 +90,9 @@ func TestATimerOfAFlowHasTheKeysOfAJob(t *testing.T) {
 
 func TestATimerIsPausedRenamedAndRemoved(t *testing.T) {
 	l := newLab(t)
+	tomorrow := fmt.Sprintf(`{"type": "once", "datetime": %q}`, time.Now().Add(24*time.Hour).UTC().Format(time.RFC3339))
 	token := bearer(t, l.Server, timerScope)
-	made := l.timers(http.MethodPost, "/v2/timer", token, l.timerRequest(`{"type": "once"}`, ""))
+	made := l.timers(http.MethodPost, "/v2/timer", token, l.timerRequest(tomorrow, ""))
 	path := "/jobs/" + made.doc["timer"].(map[string]any)["job_id"].(string)
 
 	l.timers(http.MethodPost, path+"/pause", token, "").want(t, doc{"message": "Successfully paused job " + path[len("/jobs/"):] + "."})

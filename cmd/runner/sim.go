@@ -69,6 +69,7 @@ func (a *app) simCommand() *cobra.Command {
 			account.Secret = cmp.Or(account.Secret, rand.Text())
 			cfg.Accounts = []globussim.Account{account, {ID: simAppID(), Name: "globus-runner", NativeApp: true}}
 			cfg.Persons = []globussim.Person{{Username: simPerson, Name: "Ada Lovelace"}}
+			cfg.Flows = []globussim.Flow{{Title: simFlow}}
 			cfg.RotateRefreshTokens, cfg.Hosts = rotate, hosts
 			own(cfg.Collections, account.ID)
 			return a.serveSim(c.Context(), listen, cfg)
@@ -105,6 +106,9 @@ func own(collections []globussim.Collection, account string) {
 
 // somebody is the value of the option owner for a person.
 const somebody = "person"
+
+// simFlow is the title of the flow that can be run.
+const simFlow = "Transfer"
 
 // simPerson is the username of the person who can log in to the simulator.
 const simPerson = "ada@sim.example"
@@ -186,6 +190,7 @@ type simDocument struct {
 	ClientSecret string            `json:"client_secret"` // of a simulated account
 	NativeApp    string            `json:"native_app"`    // client id, for runner login
 	Person       string            `json:"person"`        // username, for the same
+	Flow         string            `json:"flow"`          // id of one that transfers
 	Collections  map[string]string `json:"collections"`   // id by name
 
 	names []string // in the order they were given
@@ -194,7 +199,7 @@ type simDocument struct {
 func describeSim(url string, cfg globussim.Config) *simDocument {
 	d := &simDocument{
 		URL: url, ClientID: cfg.Accounts[0].ID, ClientSecret: cfg.Accounts[0].Secret,
-		NativeApp: simAppID(), Person: simPerson, Collections: map[string]string{},
+		NativeApp: simAppID(), Person: simPerson, Flow: globussim.FlowID(simFlow), Collections: map[string]string{},
 	}
 	for _, c := range cfg.Collections {
 		d.Collections[c.Name] = globussim.CollectionID(c.Name)
@@ -205,7 +210,7 @@ func describeSim(url string, cfg globussim.Config) *simDocument {
 
 func (d *simDocument) text(w io.Writer) {
 	export := func(name, value string) { fmt.Fprintf(w, "export %s='%s'\n", name, value) }
-	for _, service := range []string{"AUTH", "TRANSFER", "TIMER", "TIMERS"} { // the last for the JavaScript SDK
+	for _, service := range []string{"AUTH", "TRANSFER", "TIMER", "TIMERS", "FLOWS"} { // TIMERS for the JavaScript SDK
 		export("GLOBUS_SDK_SERVICE_URL_"+service, d.URL)
 	}
 	export("CLIENT_ID", d.ClientID)
@@ -214,6 +219,7 @@ func (d *simDocument) text(w io.Writer) {
 	export("GLOBUS_CLI_CLIENT_SECRET", d.ClientSecret)
 	export("NATIVE_APP", d.NativeApp)
 	export("PERSON", d.Person)
+	export("FLOW", d.Flow)
 	for _, name := range d.names {
 		export("COLLECTION_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_")), d.Collections[name])
 	}
