@@ -24,13 +24,13 @@ func (m *fileMove) do() (err error) {
 	case m.Write != nil:
 		return m.writeWhole()
 	case m.Mkdir != "":
-		err = root.MkdirAll(m.path, 0o755)
+		err = m.mkdir(m.path, now)
 	case m.Remove != "":
 		if _, err = root.Lstat(m.path); err == nil {
 			err = root.RemoveAll(m.path)
 		}
 	case m.Rename != nil:
-		if err = root.MkdirAll(path.Dir(m.to), 0o755); err == nil {
+		if err = m.mkdir(path.Dir(m.to), now); err == nil {
 			err = root.Rename(m.path, m.to)
 		}
 		m.stamp(path.Dir(m.to), now)
@@ -51,6 +51,23 @@ func (m *fileMove) stamp(name string, now time.Time) {
 	_ = m.place.root.Chtimes(name, now, now) // it may be gone meanwhile
 }
 
+// mkdir makes a folder and those above it, where there are none.
+func (m *fileMove) mkdir(name string, now time.Time) error {
+	var made []string
+	for at := name; at != "."; at = path.Dir(at) {
+		if _, err := m.place.root.Lstat(at); err == nil {
+			break
+		}
+		made = append(made, at)
+	}
+	err := m.place.root.MkdirAll(name, 0o755)
+	for _, at := range made {
+		m.stamp(at, now)
+		m.stamp(path.Dir(at), now)
+	}
+	return err
+}
+
 // content returns what a write writes.
 func (m *fileMove) content() []byte {
 	if m.Write.Content != "" {
@@ -62,7 +79,7 @@ func (m *fileMove) content() []byte {
 // writeWhole writes a file such that no listing sees a part of it.
 func (m *fileMove) writeWhole() error {
 	root, now := m.place.root, time.Now()
-	if err := root.MkdirAll(path.Dir(m.path), 0o755); err != nil {
+	if err := m.mkdir(path.Dir(m.path), now); err != nil {
 		return err
 	}
 	data := m.content()
@@ -91,7 +108,8 @@ func (m *fileMove) writeWhole() error {
 
 // open opens the file of a write that takes time.
 func (m *fileMove) open() (*os.File, error) {
-	if err := m.place.root.MkdirAll(path.Dir(m.path), 0o755); err != nil {
+	now := time.Now()
+	if err := m.mkdir(path.Dir(m.path), now); err != nil {
 		return nil, err
 	}
 	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
@@ -100,7 +118,6 @@ func (m *fileMove) open() (*os.File, error) {
 	}
 	f, err := m.place.root.OpenFile(m.path, flags, 0o644)
 	if err == nil {
-		now := time.Now()
 		m.stamp(m.path, now)
 		m.stamp(path.Dir(m.path), now)
 	}

@@ -51,7 +51,8 @@ func TestAFilePlanWritesLikeAnInstrument(t *testing.T) {
 			{"at": "40s", "collection": "lab", "write": {"path": "/runs/run_1/done", "content": "ok"}},
 			{"at": "50s", "collection": "lab", "touch": "/runs/run_1/frame"},
 			{"at": "55s", "collection": "lab", "write": {"path": "/runs/run_1/done", "content": "ay", "append": true}},
-			{"at": "60s", "collection": "lab", "remove": "/runs/run_1"}`); a.status != http.StatusOK || a.doc["pending"] != 7.0 {
+			{"at": "60s", "collection": "lab", "remove": "/runs/run_1"},
+			{"at": "5s", "collection": "lab", "write": {"path": "/deep/a/b/c", "size": 1}}`); a.status != http.StatusOK || a.doc["pending"] != 8.0 {
 			t.Fatalf("got %d %s", a.status, a.body)
 		}
 		for _, tt := range []struct {
@@ -66,6 +67,7 @@ func TestAFilePlanWritesLikeAnInstrument(t *testing.T) {
 			{30 * time.Second, "/runs/run_1/", map[string]string{"frame": "100 bytes, 10s ago"}},
 			{45 * time.Second, "/runs/run_1/", map[string]string{"frame": "100 bytes, 25s ago", "done": "2 bytes, 5s ago"}},
 			{59 * time.Second, "/runs/run_1/", map[string]string{"frame": "100 bytes, 9s ago", "done": "4 bytes, 4s ago"}},
+			{60 * time.Second, "/deep/", map[string]string{"a": "55s ago"}},
 			{61 * time.Second, "/runs/", map[string]string{"empty": "1m1s ago"}},
 		} {
 			time.Sleep(time.Until(begin.Add(tt.at + time.Millisecond)))
@@ -79,7 +81,7 @@ func TestAFilePlanWritesLikeAnInstrument(t *testing.T) {
 				t.Errorf("%s after %v (-want +got):\n%s", tt.folder, tt.at, diff)
 			}
 		}
-		if diff := cmp.Diff(globussim.FilePlanState{Done: 7}, l.FileState()); diff != "" {
+		if diff := cmp.Diff(globussim.FilePlanState{Done: 8}, l.FileState()); diff != "" {
 			t.Errorf("(-want +got):\n%s", diff)
 		}
 	})
