@@ -19,23 +19,22 @@ import (
 	"github.com/globus-runner/globus-runner/test/long"
 )
 
-// A facility is the one of examples/facility.yaml, with a folder for each of its
-// collections.
+// A facility is one of the examples, with a folder for each of its collections.
 type facility struct {
 	t    *testing.T
 	dirs map[string]string // by name of the collection
 	file *jobs.File
 }
 
-// newFacility reads the example, with collections of the simulator.
-func newFacility(t *testing.T) *facility {
+// newFacility reads an example, with collections of the simulator.
+func newFacility(t *testing.T, example string) *facility {
 	t.Helper()
-	text, err := os.ReadFile("../../examples/facility.yaml")
+	text, err := os.ReadFile(filepath.Join("../../examples", example))
 	if err != nil {
 		t.Fatal(err)
 	}
 	parse := func(text string) *jobs.File {
-		file, err := jobs.Parse(func(string) string { return "psi" }, jobs.Source{Name: "facility.yaml", Data: []byte(text)})
+		file, err := jobs.Parse(func(string) string { return "psi" }, jobs.Source{Name: example, Data: []byte(text)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -98,7 +97,7 @@ func (f *facility) files(collection, folder string) []string {
 // on one of which the tapes are away. In the short form, new frames come to the
 // cluster every four hours.
 func TestAFacilityLosesNothing(t *testing.T) {
-	f := newFacility(t)
+	f := newFacility(t, "facility.yaml")
 	onBench(t, func(t *testing.T, b *bench) {
 		f.write("partners", "references/genome.fa")
 		f.write("cluster", "projects/imaging/figures/overview.pdf")
