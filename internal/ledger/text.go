@@ -11,7 +11,8 @@ import (
 )
 
 // chunk is how much of a text, compressed, a row of the ledger has; in bytes.
-const chunk = 256 << 10
+// Whoever reads a text holds one, and many are read at once.
+const chunk = 64 << 10
 
 // WriteText writes a text of a receipt under a name that no other text of the
 // receipt has. It is whole when it is closed; until then nobody finds its end. A

@@ -1,7 +1,6 @@
 package proof
 
 import (
-	"cmp"
 	"hash/maphash"
 	"iter"
 	"slices"
@@ -105,27 +104,17 @@ func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
 	if err := j.survey(open); err != nil {
 		return nil, err
 	}
-	for to, path := range map[**rowsInOrder]func(Row) (string, bool){
-		&j.found:  func(r Row) (string, bool) { return r.path(r.Found != nil) },
-		&j.copied: func(r Row) (string, bool) { return r.path(r.Copied != nil) },
-		&j.landed: func(r Row) (string, bool) { return r.path(r.Landed != nil) },
+	for to, section := range map[**rowsInOrder]int{
+		&j.found: ofFound, &j.copied: ofCopied, &j.landed: ofLanded,
 	} {
 		r, err := open()
 		if err != nil {
 			j.Close()
 			return nil, err
 		}
-		*to = newRowsInOrder(r, path)
+		*to = newRowsInOrder(r, section)
 	}
 	return j, nil
-}
-
-// path returns the path at the source of a row that is of a kind.
-func (r *Row) path(is bool) (path string, ok bool) {
-	if is {
-		path, _ = r.paths()
-	}
-	return path, is
 }
 
 // Close ends the reading.
@@ -145,44 +134,55 @@ func (j *Judge) survey(open Open) error {
 		return err
 	}
 	j.receipt = r.Receipt
-	var sources, destinations []name
-	files, last := int64(0), ""
+	again, err := open()
+	if err != nil {
+		return err
+	}
+	copied := newRowsInOrder(again, ofCopied)
+	defer copied.stop()
+	var sources, destinations []uint64 // each path once
+	var files, equal int64
+	var last Row
 	for row, err := range r.Rows() {
 		switch {
 		case err != nil:
 			return err
-		case row.Found != nil:
-			sources = append(sources, j.name(row.Found.Path))
 		case row.Copied != nil:
-			if row.Copied.Source != last || files == 0 {
+			c, before := row.Copied, last.Copied
+			if before == nil || c.Source != before.Source {
 				files++
+				sources = append(sources, j.hash(c.Source))
 			}
-			last = row.Copied.Source
-			sources = append(sources, j.name(row.Copied.Source))
-			destinations = append(destinations, j.name(row.Copied.Destination))
+			if before == nil || c.Source != before.Source || c.Destination != before.Destination {
+				destinations = append(destinations, j.hash(c.Destination))
+			}
+		case row.Found != nil && (last.Found == nil || row.Found.Path != last.Found.Path):
+			rows, err := copied.rows(row.Found.Path)
+			if err != nil {
+				return err
+			}
+			if len(rows) == 0 {
+				equal++
+				sources = append(sources, j.hash(row.Found.Path))
+			}
 		case row.Skipped != nil:
 			j.skipped = true
 		}
+		last = row
 	}
 	j.alike = map[uint64]bool{}
-	for _, names := range [][]name{sources, destinations} {
-		slices.SortFunc(names, func(a, b name) int { return cmp.Or(cmp.Compare(a.folded, b.folded), cmp.Compare(a.exact, b.exact)) })
-		for i := 1; i < len(names); i++ {
-			if a, b := names[i-1], names[i]; a.folded == b.folded && a.exact != b.exact {
-				j.alike[a.folded] = true
+	for _, hashes := range [][]uint64{sources, destinations} {
+		slices.Sort(hashes)
+		for i := 1; i < len(hashes); i++ {
+			if hashes[i-1] == hashes[i] {
+				j.alike[hashes[i]] = true
 			}
 		}
 	}
 	// A file that was away for a moment was neither copied nor found equal.
-	all := int64(len(slices.Compact(sources)))
-	j.cut, j.missed = files != j.receipt.Files, all-files > j.receipt.Equal
+	j.cut, j.missed = files != j.receipt.Files, equal > j.receipt.Equal
 	return nil
 }
-
-// A name is a path in two hashes.
-type name struct{ folded, exact uint64 }
-
-func (j *Judge) name(path string) name { return name{j.hash(path), maphash.String(j.seed, path)} }
 
 // hash is the same for paths that some disks take for the same.
 func (j *Judge) hash(path string) uint64 {
@@ -301,16 +301,16 @@ func (j *Judge) isThere(s Sight, landed *Landed) Reason {
 type rowsInOrder struct {
 	next func() (Row, error, bool)
 	stop func()
-	path func(Row) (string, bool)
+	kind int // the section
 	now  Row
 	at   string
 	more bool // there is a row in now
 	end  bool
 }
 
-func newRowsInOrder(r *Reader, path func(Row) (string, bool)) *rowsInOrder {
+func newRowsInOrder(r *Reader, section int) *rowsInOrder {
 	next, stop := iter.Pull2(r.Rows())
-	return &rowsInOrder{next: next, stop: stop, path: path}
+	return &rowsInOrder{next: next, stop: stop, kind: section}
 }
 
 // rows returns the rows of a path, which is not before that of the last call.
@@ -341,12 +341,13 @@ func (r *rowsInOrder) advance() error {
 		if err != nil {
 			return err
 		}
-		if !ok {
+		switch section := row.section(); {
+		case !ok || section > r.kind:
 			r.end = true
 			return nil
-		}
-		if at, ok := r.path(row); ok {
-			r.now, r.at, r.more = row, at, true
+		case section == r.kind:
+			r.now, r.more = row, true
+			r.at, _ = row.paths()
 			return nil
 		}
 	}

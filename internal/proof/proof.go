@@ -9,7 +9,7 @@
 package proof
 
 import (
-	"cmp"
+	"bytes"
 	"strings"
 	"time"
 
@@ -109,8 +109,17 @@ type Skipped struct {
 	Folder      bool   `json:"folder,omitempty"`
 }
 
-// section says which kind of row r is; the kinds follow each other in this
-// order. It is 0 for a row that is not exactly one of them.
+// The sections of a receipt in their order, each of one kind of rows.
+const (
+	ofItems = 1 + iota
+	ofCopied
+	ofFound
+	ofLanded
+	ofSkipped
+)
+
+// section says in which section r stands. It is 0 for a row that is not exactly of
+// one kind.
 func (r *Row) section() int {
 	section := 0
 	for i, set := range []bool{r.Item != nil, r.Copied != nil, r.Found != nil, r.Landed != nil, r.Skipped != nil} {
@@ -155,7 +164,13 @@ func compareLines(a, b *line) int {
 	}
 	a1, a2 := a.row.paths()
 	b1, b2 := b.row.paths()
-	return cmp.Or(ComparePaths(a1, b1), ComparePaths(a2, b2), strings.Compare(string(a.text), string(b.text)))
+	if c := ComparePaths(a1, b1); c != 0 {
+		return c
+	}
+	if c := ComparePaths(a2, b2); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.text, b.text)
 }
 
 // ComparePaths orders paths of files as a listing of package tree has them: the

@@ -3,6 +3,8 @@ package proof
 import (
 	"bufio"
 	"bytes"
+	"cmp"
+	"container/heap"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,9 +13,12 @@ import (
 	"slices"
 )
 
-// sortedAtOnce is how many rows a [Sorter] has in memory before it puts them
-// away.
-const sortedAtOnce = 20_000
+const (
+	// sortedAtOnce is how many rows a [Sorter] has in memory before it puts one away.
+	sortedAtOnce = 10_000
+	// mergedAtOnce is how many texts are read at once. Each takes some hundred KiB.
+	mergedAtOnce = 32
+)
 
 // A Scratch keeps what does not fit into memory, until the caller clears it.
 type Scratch interface {
@@ -24,11 +29,19 @@ type Scratch interface {
 
 // A Sorter puts rows in the order in which receipts have them. It holds some
 // thousand rows, however many there are.
+//
+// When it is full, the lowest row that can follow what stands in the present text
+// goes there. So rows that come nearly in order, as those of a listing do, make
+// one text, and others are two loads of memory each.
 type Sorter struct {
 	scratch Scratch
 	most    int
-	held    []*line
-	put     int // texts in scratch
+	held    heldLines
+	text    int            // that held rows may still go to
+	out     io.WriteCloser // the text, nil before the first row
+	last    *line          // in it
+	texts   []int          // complete ones
+	made    int
 }
 
 // NewSorter returns a Sorter that puts away what is too much.
@@ -43,65 +56,183 @@ func (s *Sorter) Add(r Row) error {
 	if err != nil {
 		return err
 	}
-	if s.held = append(s.held, &line{r, text}); len(s.held) < s.most {
+	l := heldLine{&line{r, text}, s.text}
+	if s.last != nil && compareLines(l.line, s.last) < 0 {
+		l.text++
+	}
+	heap.Push(&s.held, l)
+	if len(s.held) <= s.most {
 		return nil
 	}
-	return s.putAway()
+	return s.putAway(heap.Pop(&s.held).(heldLine))
 }
 
-func (s *Sorter) sort() {
-	slices.SortFunc(s.held, compareLines)
-	s.held = slices.CompactFunc(s.held, func(a, b *line) bool { return bytes.Equal(a.text, b.text) })
-}
-
-func (s *Sorter) putAway() error {
-	s.sort()
-	w, err := s.scratch.Create(s.put)
-	if err != nil {
-		return err
-	}
-	for _, l := range s.held {
-		if _, err := w.Write(l.text); err != nil {
-			_ = w.Close() // the first error tells more
+// putAway writes the lowest row to its text, which may be the next one.
+func (s *Sorter) putAway(l heldLine) error {
+	if s.out != nil && l.text != s.text {
+		if err := s.end(); err != nil {
 			return err
 		}
 	}
-	s.held = s.held[:0]
-	s.put++
-	return w.Close()
+	if s.out == nil {
+		out, err := s.create()
+		if err != nil {
+			return err
+		}
+		s.out, s.text = out, l.text
+	}
+	if s.last != nil && bytes.Equal(s.last.text, l.line.text) {
+		return nil
+	}
+	s.last = l.line
+	_, err := s.out.Write(l.line.text)
+	return err
+}
+
+func (s *Sorter) create() (io.WriteCloser, error) {
+	out, err := s.scratch.Create(s.made)
+	if err != nil {
+		return nil, err
+	}
+	s.texts = append(s.texts, s.made)
+	s.made++
+	return out, nil
+}
+
+// end completes the present text.
+func (s *Sorter) end() error {
+	if s.out == nil {
+		return nil
+	}
+	out := s.out
+	s.out, s.last = nil, nil
+	return out.Close()
 }
 
 // Rows yields all rows in order, each once. An error is the last pair. No more
 // rows may be added.
 func (s *Sorter) Rows() iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
-		s.sort()
-		sources := []*source{{held: s.held}}
-		defer func() {
-			for _, src := range sources {
-				src.close()
-			}
-		}()
-		for n := range s.put {
-			r, err := s.scratch.Open(n)
-			if err != nil {
-				yield(Row{}, err)
-				return
-			}
-			sources = append(sources, &source{text: r, lines: bufio.NewReader(r)})
+		err := s.end()
+		for err == nil && len(s.texts) > mergedAtOnce {
+			err = s.join()
 		}
-		if err := merge(sources, func(r Row) bool { return yield(r, nil) }); err != nil {
+		if err == nil {
+			slices.SortFunc(s.held, func(a, b heldLine) int { return compareLines(a.line, b.line) })
+			err = s.merge(&source{held: s.held}, s.texts, func(l *line) (bool, error) { return yield(l.row, nil), nil })
+		}
+		if err != nil {
 			yield(Row{}, err)
 		}
 	}
 }
 
+// join makes one text of several.
+func (s *Sorter) join() error {
+	some := s.texts[:mergedAtOnce]
+	s.texts = slices.Clone(s.texts[mergedAtOnce:])
+	out, err := s.create()
+	if err != nil {
+		return err
+	}
+	err = s.merge(&source{}, some, func(l *line) (bool, error) {
+		_, err := out.Write(l.text)
+		return true, err
+	})
+	return errors.Join(err, out.Close())
+}
+
+// merge yields the rows of held lines and texts, until yield returns false or an
+// error.
+func (s *Sorter) merge(held *source, texts []int, yield func(*line) (bool, error)) error {
+	all := []*source{held}
+	defer func() {
+		for _, src := range all {
+			src.close()
+		}
+	}()
+	for _, n := range texts {
+		r, err := s.scratch.Open(n)
+		if err != nil {
+			return err
+		}
+		all = append(all, &source{text: r, lines: bufio.NewReader(r)})
+	}
+	var left sources
+	for _, src := range all {
+		if err := src.next(); err != nil {
+			return err
+		}
+		if src.now != nil {
+			left = append(left, src)
+		}
+	}
+	heap.Init(&left)
+	var last []byte
+	for len(left) > 0 {
+		first := left[0]
+		if l := first.now; !bytes.Equal(l.text, last) {
+			if more, err := yield(l); !more || err != nil {
+				return err
+			}
+			last = l.text
+		}
+		if err := first.next(); err != nil {
+			return err
+		}
+		if first.now == nil {
+			heap.Pop(&left)
+		} else {
+			heap.Fix(&left, 0)
+		}
+	}
+	return nil
+}
+
+// A heldLine is a row in memory, and the text that it can go to.
+type heldLine struct {
+	*line
+	text int
+}
+
+// heldLines are a heap, with the row at the top that is put away next.
+type heldLines []heldLine
+
+func (h heldLines) Len() int      { return len(h) }
+func (h heldLines) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
+func (h heldLines) Less(i, j int) bool {
+	return cmp.Or(h[i].text-h[j].text, compareLines(h[i].line, h[j].line)) < 0
+}
+func (h *heldLines) Push(l any) { *h = append(*h, l.(heldLine)) } //nolint:errcheck,forcetypeassert // see Add
+
+func (h *heldLines) Pop() any {
+	last := len(*h) - 1
+	l := (*h)[last]
+	(*h)[last] = heldLine{}
+	*h = (*h)[:last]
+	return l
+}
+
 // A source is one of several sorted lists that are merged.
 type source struct {
-	held  []*line // in memory
+	held  []heldLine // in memory
 	text  io.Closer
 	lines *bufio.Reader // nil for what is in memory
 	now   *line         // nil after the last
+}
+
+// sources are a heap, with the one at the top that has the lowest row now.
+type sources []*source
+
+func (s sources) Len() int           { return len(s) }
+func (s sources) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
+func (s sources) Less(i, j int) bool { return compareLines(s[i].now, s[j].now) < 0 }
+func (s *sources) Push(any)          {} // they only become fewer
+
+func (s *sources) Pop() any {
+	last := len(*s) - 1
+	*s = (*s)[:last]
+	return nil
 }
 
 func (s *source) close() {
@@ -114,7 +245,7 @@ func (s *source) next() error {
 	s.now = nil
 	if s.lines == nil {
 		if len(s.held) > 0 {
-			s.now, s.held = s.held[0], s.held[1:]
+			s.now, s.held = s.held[0].line, s.held[1:]
 		}
 		return nil
 	}
@@ -131,35 +262,6 @@ func (s *source) next() error {
 	}
 	s.now = l
 	return nil
-}
-
-// merge yields the rows of sorted lists, until yield returns false.
-func merge(sources []*source, yield func(Row) bool) error {
-	for _, s := range sources {
-		if err := s.next(); err != nil {
-			return err
-		}
-	}
-	var last []byte
-	for {
-		var first *source
-		for _, s := range sources {
-			if s.now != nil && (first == nil || compareLines(s.now, first.now) < 0) {
-				first = s
-			}
-		}
-		if first == nil {
-			return nil
-		}
-		l := first.now
-		if !bytes.Equal(l.text, last) && !yield(l.row) {
-			return nil
-		}
-		last = l.text
-		if err := first.next(); err != nil {
-			return err
-		}
-	}
 }
 
 // Append writes a row as a line by itself, for [Lines].
