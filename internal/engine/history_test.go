@@ -146,7 +146,10 @@ func (h *history) do(o engine.Order) {
 	for n := 0; ; n++ {
 		var d death
 		if n < 2 && h.rand.IntN(5) < 2 {
-			d = death{1 + h.rand.IntN(30), h.rand.IntN(2) == 0}
+			d.after = h.rand.IntN(2) == 0
+			if d.list = h.rand.IntN(3) == 0; !d.list {
+				d.in = 1 + h.rand.IntN(30)
+			}
 		}
 		if h.p == nil {
 			h.p = h.process(fmt.Sprint(o.Key, " ", n))

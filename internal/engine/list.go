@@ -100,10 +100,10 @@ func (p *pruning) haveStayed(ctx context.Context, l list) error {
 		if w.err != nil {
 			return fmt.Errorf("see whether the copy %s is still there: %w", c.Path, w.err)
 		}
-		if _, there := w.states[name]; !there {
+		if is, there := w.states[name]; !there || !is.Same(*c.State) { // something may have come in its place
 			return &Failure{
 				Kind: fault.Guard, state: ledger.Failed,
-				Message: fmt.Sprintf("%s on collection %s went when the prune deleted %s on collection %s: both seem to show the same disk, and the file had no copy; "+
+				Message: fmt.Sprintf("%s on collection %s went, or is another one, after the prune deleted %s on collection %s: both seem to show the same disk, and the file had no copy; "+
 					"nothing more is deleted: restore this file from a backup, and take out the prune", c.Path, c.At.Collection, f.path, l.source.Collection),
 			}
 		}

@@ -118,7 +118,8 @@ func (h *history) meddle(name string) {
 
 // A death says at which request a process dies, and whether that takes effect.
 type death struct {
-	in    int // requests; 0 is never
+	in    int  // requests; 0 is never
+	list  bool // or when a list is sent
 	after bool
 }
 
@@ -132,6 +133,9 @@ func (h *history) answer(p *process, d death) func(*http.Request, http.RoundTrip
 		}
 		if h.rand.IntN(12) == 0 && r.Method == http.MethodGet {
 			h.outside()
+		}
+		if d.list && is(r, "POST", deletePath) {
+			d.in = 1
 		}
 		if d.in--; d.in == 0 && !d.after {
 			h.dies(p, "before", r)

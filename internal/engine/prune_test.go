@@ -878,7 +878,28 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
 			r := b.process("one").wantRun(b.order(move(true)), ledger.Failed)
 			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
-			contains(t, r.Err.Error(), "/data/a.txt on collection "+globussim.CollectionID("same")+" went when the prune deleted /data/a.txt on collection "+globussim.CollectionID("lab"))
+			contains(t, r.Err.Error(), "/data/a.txt on collection "+globussim.CollectionID("same")+" went, or is another one, after the prune deleted /data/a.txt on collection "+globussim.CollectionID("lab"))
+		}, same)
+	})
+	t.Run("times are kept, and another file comes in its place", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			p := b.process("one")
+			deletes := 0
+			p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+				switch {
+				case is(r, "POST", deletePath):
+					deletes++
+				case deletes > 0 && strings.HasSuffix(r.URL.Path, "/stat"):
+					b.plant("data/a.txt", "new")
+				}
+				return nil, nil
+			}
+			p.wantRun(b.order(move(true)), ledger.Failed)
+			b.wantLeft("data/a.txt", "data/b.txt", "data/c.txt")
+			if deletes != 1 {
+				t.Errorf("%d lists were sent", deletes)
+			}
 		}, same)
 	})
 	t.Run("it is another disk", func(t *testing.T) {
