@@ -152,7 +152,7 @@ func (in *instruments) start(n int, job *jobs.Job, mortal bool) {
 	if mortal {
 		d.in = 1 + in.rand.IntN(60)
 		if in.rand.IntN(2) == 0 {
-			d = death{1 + in.rand.IntN(8), d.after} // soon after it has found something
+			d = death{in: 1 + in.rand.IntN(8), after: d.after} // soon after it has found something
 		}
 	}
 	p.answer = in.answer(p, d) //nolint:bodyclose // who sends the request closes it
