@@ -130,6 +130,7 @@ func measure(t testing.TB, folders int) (grown int64) {
 	_, err = k.Snapshot(t.Context(), l, "h", kept, doc, func(u account.Unlisted) error { return u.Err })
 	must(t, err)
 	all, err := l.Receipts(t.Context(), ledger.ReceiptQuery{Run: run.ID})
+	must(t, err)
 	if kept, err = l.BeginReceipt(t.Context(), *kept); err != nil || kept.Snapshot == "" || len(all) > 0 {
 		t.Fatal(kept, all, err)
 	}

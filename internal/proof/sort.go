@@ -203,7 +203,7 @@ func (h heldLines) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
 func (h heldLines) Less(i, j int) bool {
 	return cmp.Or(h[i].text-h[j].text, compareLines(h[i].line, h[j].line)) < 0
 }
-func (h *heldLines) Push(l any) { *h = append(*h, l.(heldLine)) } //nolint:errcheck,forcetypeassert // see Add
+func (h *heldLines) Push(l any) { *h = append(*h, l.(heldLine)) } //nolint:forcetypeassert // see Add
 
 func (h *heldLines) Pop() any {
 	last := len(*h) - 1
