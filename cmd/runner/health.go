@@ -86,6 +86,12 @@ func (s *server) Observe(e engine.Event) {
 		s.status.Queue(e.Waiting, e.Active)
 	case engine.Planned:
 		s.status.Plan(e.Job, e.Next)
+	case engine.ItemsLooked:
+		states := make(map[string]int, len(e.States))
+		for state, n := range e.States {
+			states[string(state)] = n
+		}
+		s.status.Items(e.Job, states)
 	case engine.Removed:
 		s.status.Forget(e.Job)
 	case engine.Ended:

@@ -25,6 +25,7 @@ type metrics struct {
 	lateness    prometheus.Histogram
 	waiting     prometheus.Gauge
 	active      prometheus.Gauge
+	items       *prometheus.GaugeVec     // by job and state
 	requests    *prometheus.CounterVec   // by service and code
 	requestTime *prometheus.HistogramVec // by service
 	expiry      *prometheus.GaugeVec     // by resource server
@@ -48,6 +49,9 @@ func newMetrics(c Config) *metrics {
 	m.active = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "queue_active", Help: "Runs that have begun and not ended.",
 	})
+	m.items = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "items", Help: "Items of a job with for_each at its last look.",
+	}, []string{"job", "state"})
 	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Namespace: namespace, Name: "http_requests_total",
 		Help: "Requests sent, by the status of the reply, or error where none came.",
@@ -65,7 +69,7 @@ func newMetrics(c Config) *metrics {
 		ConstLabels: prometheus.Labels{"version": c.Version, "commit": c.Commit, "goversion": c.GoVersion},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.jobs, m.duration, m.lateness, m.waiting, m.active, m.requests, m.requestTime, m.expiry, build,
+	m.registry.MustRegister(m.jobs, m.duration, m.lateness, m.waiting, m.active, m.items, m.requests, m.requestTime, m.expiry, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -110,7 +114,19 @@ func (s *Status) Plan(job string, next time.Time) { s.metrics.jobs.plan(job, nex
 
 // Forget drops all series of a job that was removed. They do not come back
 // when its last run ends, only with [Status.Plan].
-func (s *Status) Forget(job string) { s.metrics.jobs.forget(job) }
+func (s *Status) Forget(job string) {
+	s.metrics.jobs.forget(job)
+	s.metrics.items.DeletePartialMatch(prometheus.Labels{"job": job})
+}
+
+// Items says how many items of a job are in each state. A state that is not named
+// has none.
+func (s *Status) Items(job string, states map[string]int) {
+	s.metrics.items.DeletePartialMatch(prometheus.Labels{"job": job})
+	for state, n := range states {
+		s.metrics.items.WithLabelValues(job, state).Set(float64(n))
+	}
+}
 
 // Queue says how many runs are due but wait for their turn, and how many have
 // begun.

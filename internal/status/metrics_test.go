@@ -72,6 +72,8 @@ func full() *status.Status {
 		Files: 412, FilesSkipped: 3, Bytes: 73400320, SkippedErrors: 2, Faults: 1,
 	})
 	s.Queue(3, 2)
+	s.Items("nightly", map[string]int{"waiting": 4, "ready": 9})
+	s.Items("nightly", map[string]int{"waiting": 7, "done": 40})
 	s.Token("transfer.api.globus.org", noon.Add(48*time.Hour))
 	_, _ = send(s.Transport("transfer", replies(200))) // cannot fail
 	return s
@@ -96,6 +98,8 @@ func TestEveryNumberIsShown(t *testing.T) {
 		`run_duration_seconds_count{outcome="succeeded"}`:                           "1",
 		`run_lateness_seconds_sum`:                                                  "0.25",
 		`run_lateness_seconds_count`:                                                "1",
+		`items{job="nightly",state="waiting"}`:                                      "7",
+		`items{job="nightly",state="done"}`:                                         "40",
 		`queue_waiting`:                                                             "3",
 		`queue_active`:                                                              "2",
 		`http_requests_total{code="200",service="transfer"}`:                        "1",
