@@ -185,6 +185,9 @@ func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error
 	return docs, nil
 }
 
+// words is a state as people read it.
+func words(state string) string { return strings.ReplaceAll(state, "_", " ") }
+
 func itemsTable(w io.Writer, docs []itemDocument) {
 	var rows [][]string
 	for _, d := range docs {
@@ -199,7 +202,7 @@ func itemsTable(w io.Writer, docs []itemDocument) {
 		if d.Modified != nil {
 			modified = d.Modified.Format(time.RFC3339)
 		}
-		rows = append(rows, []string{d.Name, strings.ReplaceAll(d.State, "_", " "), modified, size(d.Size), since, cmp.Or(why, "-")})
+		rows = append(rows, []string{d.Name, words(d.State), modified, size(d.Size), since, cmp.Or(why, "-")})
 	}
 	tableOr(w, "no items yet: nothing has looked at the folder, or there is nothing in it that matches", []string{"ITEM", "STATE", "MODIFIED", "SIZE", "SINCE", "WHY"}, rows)
 }

@@ -51,6 +51,7 @@ func documents() map[string]any {
 		"sim":      simDocument{},
 		"validate": validation{},
 		"version":  buildInfo{},
+		"why":      list[whyDocument]{},
 		"whoami":   identityDocument{},
 	}
 }

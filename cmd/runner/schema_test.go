@@ -107,6 +107,8 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"results", "run arrivals"},
 		{"items", "items arrivals"},
 		{"items", "items arrivals --look"},
+		{"why", "why arrivals"},
+		{"why", "why broken"},
 		{"doctor", "doctor"},
 		{"whoami", "whoami"},
 		{"logout", "logout"},

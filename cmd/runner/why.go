@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const aboutWhy = `Say when a job starts next, why its last runs did not succeed or are not over, and
+for what its items wait. With the key of an occurrence, or the name of an item, say
+what has become of that one.`
+
+// recentRuns is among how many of the newest runs of a job "runner why" looks.
+const recentRuns = 50
+
+// A whyDocument says why something is as it is.
+type whyDocument struct {
+	Job   string `json:"job"`
+	Key   string `json:"key,omitempty"` // of the occurrence; empty for the job itself
+	Item  string `json:"item,omitempty"`
+	State string `json:"state"`
+	Why   string `json:"why"`
+	Run   int64  `json:"run,omitempty"`
+}
+
+func (a *app) whyCommand() *cobra.Command {
+	source := jobsSource{env: a.env}
+	c := &cobra.Command{
+		Use:   "why JOB [KEY]",
+		Short: "Say why a job, a run or an item is as it is",
+		Long:  aboutWhy,
+		Example: `  runner why nightly
+  runner why archive-runs run_7`,
+		Args: arguments(1, 2),
+		RunE: func(c *cobra.Command, args []string) error {
+			file, err := source.load(args[0])
+			if err != nil {
+				return err
+			}
+			job, err := file.job(args[0])
+			if err != nil {
+				return err
+			}
+			docs, err := a.reasons(c.Context(), job)
+			if err != nil {
+				return err
+			}
+			if len(args) > 1 {
+				docs = slices.DeleteFunc(docs, func(d whyDocument) bool { return d.Key != args[1] && d.Item != args[1] })
+				if len(docs) == 0 {
+					return usageError{fmt.Errorf("job %[1]s has no item and no recent run %[2]q; runner runs --job %[1]s lists its runs", job.Name, args[1])}
+				}
+			} else {
+				docs = slices.DeleteFunc(docs, func(d whyDocument) bool {
+					return d.State == string(ledger.Succeeded) || d.State == string(arrival.IsDone)
+				})
+			}
+			return a.print(newList(docs), func(w io.Writer) { whyTable(w, docs) })
+		},
+	}
+	source.flags(c.Flags())
+	return c
+}
+
+// reasons says why a job, its newest runs and its items are as they are.
+func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error) {
+	docs := []whyDocument{whyJob(job, time.Now())}
+	l, err := a.openLedger(ctx)
+	if err != nil {
+		return nil, err
+	}
+	about := map[string]bool{} // keys of items
+	if job.ForEach != nil {
+		items, err := a.itemsOf(ctx, job, false)
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range items {
+			docs = append(docs, whyDocument{Job: job.Name, Key: d.Key, Item: d.Name, State: d.State, Why: whyItem(&d), Run: d.Run})
+			about[d.Key] = d.Run != 0
+		}
+	}
+	if l == nil {
+		return docs, nil
+	}
+	defer l.Close() //nolint:errcheck // it was only read
+	for run, err := range l.Runs(ctx, ledger.Query{Job: job.Name, Limit: recentRuns}) {
+		if err != nil {
+			return nil, err
+		}
+		d := whyDocument{Job: job.Name, Key: run.Key, State: string(run.State), Why: run.Message, Run: run.ID}
+		if i := slices.IndexFunc(docs, func(d whyDocument) bool { return about[run.Key] && d.Run == run.ID }); i >= 0 {
+			if run.Message != "" {
+				docs[i].Why = run.Message
+			}
+			continue
+		}
+		if d.Why == "" && !run.State.Final() {
+			d.Why = "it is at work, by " + run.Holder
+		}
+		docs = append(docs, d)
+	}
+	return docs, nil
+}
+
+// whyJob says when a job starts.
+func whyJob(job *jobs.Job, now time.Time) whyDocument {
+	d := whyDocument{Job: job.Name, State: "by hand", Why: "it has no schedule, and starts with runner run " + job.Name}
+	switch {
+	case job.Suspend:
+		d.State, d.Why = "suspended", "the jobs file says suspend: true"
+	case job.After != "":
+		d.State, d.Why = "follows", "it starts when "+job.After+" has succeeded"
+	case job.Schedule != nil && job.ForEach != nil:
+		d.State, d.Why = "scheduled", "it looks at "+job.ForEach.Folder+" next at "+job.Schedule.Next(now).UTC().Format(time.RFC3339)
+	case job.Schedule != nil:
+		at := job.Schedule.Next(now)
+		d.State, d.Why = "scheduled", "it starts next at "+job.Due(jobs.ScheduledKey(at), at).UTC().Format(time.RFC3339)
+	}
+	return d
+}
+
+// whyItem says why an item is where it is.
+func whyItem(d *itemDocument) string {
+	switch {
+	case d.Position > 0:
+		return fmt.Sprintf("it is ready, and has place %d in the queue", d.Position)
+	case d.Gone != nil:
+		return "the folder does not have it since " + d.Gone.Format(time.RFC3339)
+	}
+	return d.Why
+}
+
+func whyTable(w io.Writer, docs []whyDocument) {
+	var rows [][]string
+	for _, d := range docs {
+		about := d.Key
+		if d.Item != "" {
+			about = d.Item
+		}
+		rows = append(rows, []string{d.Job, about, words(d.State), d.Why})
+	}
+	table(w, []string{"JOB", "ABOUT", "STATE", "WHY"}, rows)
+}
