@@ -446,6 +446,12 @@ func (h *history) audit(job *jobs.Job) {
 func (h *history) wrong(f *audit.Finding, source, copied seen, collection string) string {
 	equal := copied.there && source.content == copied.content
 	same := equal && source.at == copied.at
+	if f.Verdict == audit.Vanished {
+		if _, err := os.Stat(h.disk("lab") + f.Source); err == nil {
+			return "the folder is there"
+		}
+		return ""
+	}
 	if f.Verdict != audit.Excluded && !source.there {
 		return h.wronglyPruned(f, copied)
 	}
