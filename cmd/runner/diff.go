@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/spf13/pflag"
+
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -22,7 +24,23 @@ import (
 
 // A differ asks what an occurrence would do about each file, as both sides are
 // now.
-type differ struct{ detail }
+type differ struct {
+	detail
+	wanted bool // by --diff
+}
+
+func (d *differ) flags(flags *pflag.FlagSet) {
+	flags.BoolVar(&d.wanted, "diff", false, "list both sides, and say what would be done about each file")
+	d.detail.flags(flags, "with --diff: print every file, one a line, and nothing else", "with --diff: how many paths of each action to print")
+}
+
+// check returns what is wrong with the flags.
+func (d *differ) check(a *app) error {
+	if d.list && !d.wanted {
+		return usageError{errors.New("--list goes with --diff")}
+	}
+	return d.detail.check(a)
+}
 
 // A diffDocument is what one step would do.
 type diffDocument struct {
@@ -79,8 +97,15 @@ func explain(a audit.Action) string {
 	}[a]
 }
 
-// run adds to each step of a plan what it would do now, or prints that as a list.
+// run adds to each step of a plan what it would do now, or prints that as a list,
+// if it is asked for.
 func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error {
+	switch {
+	case !d.wanted:
+		return nil
+	case o.Job.ForEach != nil:
+		return usageError{fmt.Errorf("--diff: each run of job %[1]s is about an item of its folder; runner items %[1]s --look says which are ready", o.Job.Name)}
+	}
 	globus, err := a.connect(wiring{})
 	if err != nil {
 		return err

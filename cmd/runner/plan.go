@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -90,7 +89,6 @@ func newPlannedAudit(a *jobs.Audit) *plannedAudit {
 func (a *app) planCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
 	var scheduledFor string
-	var diff bool
 	var d differ
 	c := &cobra.Command{
 		Use:   "plan JOB",
@@ -102,9 +100,6 @@ func (a *app) planCommand() *cobra.Command {
   runner plan nightly --diff --list | grep ^1.delete`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			if d.list && !diff {
-				return usageError{errors.New("--list goes with --diff")}
-			}
 			if err := d.check(a); err != nil {
 				return err
 			}
@@ -124,21 +119,14 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			if diff && job.ForEach != nil {
-				return usageError{fmt.Errorf("--diff: each run of job %[1]s is about an item of its folder; runner items %[1]s --look says which are ready", job.Name)}
-			}
-			if diff {
-				order := engine.Order{Job: job, Key: p.Key, At: at}
-				if err := d.run(c.Context(), a, order, p); err != nil || d.list {
-					return err
-				}
+			if err := d.run(c.Context(), a, engine.Order{Job: job, Key: p.Key, At: at}, p); err != nil || d.list {
+				return err
 			}
 			return a.print(p, p.show)
 		},
 	}
 	source.flags(c.Flags())
-	c.Flags().BoolVar(&diff, "diff", false, "list both sides, and say what would be done about each file")
-	d.flags(c.Flags(), "with --diff: print every file, one a line, and nothing else", "with --diff: how many paths of each action to print")
+	d.flags(c.Flags())
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
 	return c
 }
