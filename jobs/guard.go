@@ -8,8 +8,9 @@ import (
 	"github.com/goccy/go-yaml/ast"
 )
 
-// A Guard says what must be true before a mirror is submitted: a transfer that
-// deletes at the destination what the source does not have.
+// A Guard says what must be true before a transfer is submitted: a mirror, which
+// deletes at the destination what the source does not have, or one that a prune
+// depends on.
 type Guard struct {
 	// AllowEmptySource lets it run although nothing is at its source.
 	AllowEmptySource bool
@@ -19,6 +20,9 @@ type Guard struct {
 	// Look is how many folders are looked at on each side to find that out. 0
 	// means 2000.
 	Look int
+	// OverwritePruned lets files replace the only copies of others of their names,
+	// which a prune has deleted.
+	OverwritePruned bool
 }
 
 // defaultLook is how many folders a guard looks at: two minutes at the rate
@@ -69,9 +73,10 @@ func (m MaxDelete) Allows(gone, files int64) bool {
 func (s *source) guard(g *Guard) decoder {
 	return func(n ast.Node, field string) {
 		s.object(n, field, keys{
-			"empty_source": s.either(&g.AllowEmptySource, "refuse", "allow"),
-			"max_delete":   s.maxDelete(&g.MaxDelete),
-			"look":         s.count(&g.Look, 1, 1_000_000),
+			"empty_source":     s.either(&g.AllowEmptySource, "refuse", "allow"),
+			"overwrite_pruned": s.either(&g.OverwritePruned, "refuse", "allow"),
+			"max_delete":       s.maxDelete(&g.MaxDelete),
+			"look":             s.count(&g.Look, 1, 1_000_000),
 		})
 	}
 }

@@ -81,7 +81,7 @@ type Job struct {
 	// Receipts keeps account of each file that is copied: what the source had
 	// before, and what Globus says it copied.
 	Receipts bool
-	// Guard says what must be true before a mirror is submitted.
+	// Guard says what must be true before a transfer is submitted.
 	Guard Guard
 }
 

@@ -47,12 +47,12 @@ type Unlisted struct {
 }
 
 // Snapshot writes down, with size and time, the files that the items of a
-// document have at the source, as the snapshot of a receipt. Of the files of a
-// path that cannot be listed nothing will be proven; an error of accept ends the
-// listing. Other errors are those of [ledger.Ledger.KeepSnapshot].
-func (k *Keeper) Snapshot(ctx context.Context, l *ledger.Ledger, holder string, kept *ledger.Receipt, doc *transfer.Transfer, accept func(Unlisted) error) (*Inventory, error) {
+// document have at the source, as the snapshot of a receipt, and shows each to see.
+// Of the files of a path that cannot be listed nothing will be proven; an error of
+// accept ends the listing. Other errors are those of [ledger.Ledger.KeepSnapshot].
+func (k *Keeper) Snapshot(ctx context.Context, l *ledger.Ledger, holder string, kept *ledger.Receipt, doc *transfer.Transfer, see func(*proof.Found), accept func(Unlisted) error) (*Inventory, error) {
 	begin, name := time.Now(), rand.Text()
-	found, err := k.list(ctx, doc, l.WriteText(ctx, kept.ID, name), accept)
+	found, err := k.list(ctx, doc, l.WriteText(ctx, kept.ID, name), see, accept)
 	if err == nil {
 		err = l.KeepSnapshot(ctx, holder, kept.ID, name, begin)
 	}
@@ -64,7 +64,7 @@ func (k *Keeper) Snapshot(ctx context.Context, l *ledger.Ledger, holder string, 
 }
 
 // list writes down the files of a source.
-func (k *Keeper) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCloser, accept func(Unlisted) error) (*Inventory, error) {
+func (k *Keeper) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCloser, see func(*proof.Found), accept func(Unlisted) error) (*Inventory, error) {
 	var found Inventory
 	for f, err := range k.files(ctx, doc, false) {
 		switch {
@@ -80,6 +80,7 @@ func (k *Keeper) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCl
 		case f.entry.Kind == tree.File:
 			found.Files++
 			row := &proof.Found{Path: f.source, Size: f.entry.Size, Modified: f.entry.Modified}
+			see(row)
 			if err := proof.Append(to, proof.Row{Found: row}); err != nil {
 				return nil, err
 			}

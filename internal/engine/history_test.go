@@ -252,7 +252,7 @@ func (h *history) copies(name, collection string) *jobs.Job {
 	if to == "/data/" { // else Globus would destroy the files
 		doc.SyncLevel = new(transfer.SyncChecksum)
 	}
-	job := &jobs.Job{Name: name, Receipts: true, BackoffLimit: 1}
+	job := &jobs.Job{Guard: jobs.Guard{OverwritePruned: h.rand.IntN(8) > 0}, Name: name, Receipts: true, BackoffLimit: 1}
 	switch h.rand.IntN(6) {
 	case 0, 1:
 		doc.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: []string{"b", "d", "e"}[h.rand.IntN(3)]}}
@@ -291,7 +291,7 @@ func (h *history) prunes(name string, steps ...jobs.Step) *jobs.Job {
 	h.meets(p.OlderThan > 0, "older_than")
 	h.meets(p.Copies > 1, "copies: 2")
 	h.meets(p.EmptyFolders, "empty_folders: remove")
-	return &jobs.Job{Name: name, Receipts: true, Steps: append(steps, jobs.Step{Prune: p}), BackoffLimit: h.rand.IntN(2)}
+	return &jobs.Job{Guard: jobs.Guard{OverwritePruned: h.rand.IntN(8) > 0}, Name: name, Receipts: true, Steps: append(steps, jobs.Step{Prune: p}), BackoffLimit: h.rand.IntN(2)}
 }
 
 // next is the job that comes next. The first one copies.

@@ -48,7 +48,11 @@ func (p *part) snapshot(ctx context.Context) error {
 	if err != nil {
 		return unusable(err)
 	}
-	seen, err := p.run.engine.receipts.Snapshot(ctx, l, p.run.journal.holder, kept, doc, func(u account.Unlisted) error { return p.unreadable(doc, u) })
+	back, err := p.returning(ctx, doc)
+	if err != nil {
+		return unusable(err)
+	}
+	seen, err := p.run.engine.receipts.Snapshot(ctx, l, p.run.journal.holder, kept, doc, back.see, func(u account.Unlisted) error { return p.unreadable(doc, u) })
 	_, unreadable := errors.AsType[*unreadableError](err)
 	switch {
 	case errors.Is(err, ledger.ErrExists):
@@ -57,7 +61,11 @@ func (p *part) snapshot(ctx context.Context) error {
 		return err
 	case err != nil && ctx.Err() != nil:
 		return err
-	case err != nil:
+	}
+	if err := back.guard(ctx); err != nil {
+		return err
+	}
+	if err != nil {
 		p.run.log.Warn("the source could not be listed before the submission, so that the receipt proves less", "err", err)
 		return nil
 	}
