@@ -22,6 +22,7 @@ type laboratory struct {
 	random   *rand.Rand
 	pause    time.Duration // an instrument is never silent for longer before an item is finished
 	marker   bool          // instruments make one at the end
+	lock     bool          // instruments have one while they write
 	finished map[string]int64
 	written  map[string]int // how often an item of this name was finished
 	ready    map[string]int // and how often it was found ready
@@ -69,6 +70,9 @@ func (l *laboratory) write(name string) {
 	if l.n(3) == 0 {
 		at += "~"
 	}
+	if l.lock {
+		l.disk.write(at+"/s/x.lock", 0)
+	}
 	size := int64(0)
 	for f := range 1 + l.n(4) {
 		file := at + []string{"", "/a", "/a/b"}[l.n(3)] + fmt.Sprintf("/f%d", f)
@@ -92,6 +96,9 @@ func (l *laboratory) write(name string) {
 	defer l.mu.Unlock()
 	if at != "/runs/"+name {
 		l.disk.rename(at, "/runs/"+name)
+	}
+	if l.lock {
+		l.disk.remove("/runs/" + name + "/s/x.lock")
 	}
 	if l.marker {
 		l.disk.write("/runs/"+name+"/DONE", 0)
@@ -155,6 +162,10 @@ func TestNoItemIsEarlyAndNoneIsForgotten(t *testing.T) {
 	ways := map[string]func(*laboratory){
 		"unchanged": func(l *laboratory) { l.each.Ready = jobs.Readiness{UnchangedFor: 20 * time.Minute} },
 		"old":       func(l *laboratory) { l.each.Ready = jobs.Readiness{OlderThan: 20 * time.Minute} },
+		"locked": func(l *laboratory) {
+			l.each.Ready = jobs.Readiness{UnchangedFor: 10 * time.Second, NoMarker: "*.lock"}
+			l.lock, l.pause = true, 5*time.Hour
+		},
 		"marked": func(l *laboratory) {
 			l.each.Ready = jobs.Readiness{Marker: "DONE", NoMarker: "*.part"}
 			l.marker, l.pause = true, 5*time.Hour
@@ -162,7 +173,7 @@ func TestNoItemIsEarlyAndNoneIsForgotten(t *testing.T) {
 	}
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			for seed := range long.Or(2000, 40) {
+			for seed := range long.Or(2000, 15) {
 				synctest.Test(t, func(t *testing.T) {
 					t.Logf("seed %d", seed)
 					l := &laboratory{
