@@ -77,7 +77,7 @@ func (sv *service) mkdir(q *request) (int, any, *apiError) {
 			return p.root.Mkdir(inRoot(paths["path"]), 0o755)
 		},
 		// Fixtures have 200 and 202.
-		status: http.StatusAccepted, result: "mkdir_result", code: "DirectoryCreated",
+		status: sv.server.answers.Load().Made, result: "mkdir_result", code: "DirectoryCreated",
 		message: "The directory was created successfully",
 	})
 }

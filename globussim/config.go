@@ -43,6 +43,9 @@ type Config struct {
 	// limit.
 	RequestRate int
 
+	// Answers choose between answers that nobody has confirmed.
+	Answers Answers
+
 	// Hosts are names by which the simulator is reached besides addresses,
 	// localhost, names without a dot, and those of Kubernetes services. Other
 	// names are refused, as a web page may have made one point here.
@@ -75,6 +78,10 @@ func (cfg Config) complete() (Config, error) {
 	var errs []error
 	if cfg.Rate < 0 || cfg.TokenLifetime < 0 || cfg.FaultInterval < 0 || cfg.MaxActive < 0 || cfg.MaxPending < 0 || cfg.RequestRate < 0 {
 		errs = append(errs, errors.New("a rate, a limit or a duration is negative"))
+	}
+	var err error
+	if cfg.Answers, err = cfg.Answers.complete(); err != nil {
+		errs = append(errs, err)
 	}
 	errs = append(errs, completeAccounts(cfg.Accounts)...)
 	errs = append(errs, completePersons(cfg.Persons)...)

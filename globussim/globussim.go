@@ -18,6 +18,7 @@ import (
 	"net/http"
 	"path"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -39,6 +40,7 @@ type Server struct {
 	transfer *service
 	timers   timers
 	flows    flows
+	answers  atomic.Pointer[Answers]
 	faults   faultList
 	journal  journal
 	meter    meter
@@ -66,6 +68,7 @@ func New(cfg Config) (*Server, error) {
 		auth:  newAuthority(cfg),
 		meter: meter{rate: cfg.RequestRate},
 	}
+	s.answers.Store(&cfg.Answers)
 	if s.transfer, err = newService(s, cfg); err != nil {
 		return nil, err
 	}
@@ -78,6 +81,7 @@ func New(cfg Config) (*Server, error) {
 	s.control(&s.controlRoutes)
 	s.transfer.controlRoutes(&s.controlRoutes)
 	s.fileRoutes(&s.controlRoutes)
+	s.answerRoutes(&s.controlRoutes)
 	return s, nil
 }
 

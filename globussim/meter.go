@@ -58,7 +58,7 @@ func (s *Server) metered(w http.ResponseWriter, r *http.Request) *apiError {
 	}
 	w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(delay.Seconds()))))
 	return &apiError{
-		Status: http.StatusTooManyRequests, Code: "ClientError.TooManyRequests",
+		Status: s.answers.Load().Throttled, Code: "ClientError.TooManyRequests",
 		Message: fmt.Sprintf("More than %d requests per second", s.meter.rate),
 	}
 }

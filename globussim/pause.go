@@ -89,14 +89,14 @@ func (sv *service) rulesFor(t *task) []*pause {
 	return rules
 }
 
-// paused refuses an operation that a rule stops. The status is not confirmed.
+// paused refuses an operation that a rule stops.
 func (sv *service) paused(p *place, stops func(PauseRule) bool) *apiError {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	for _, rule := range sv.pauses {
 		if rule.Collection == p.ID && stops(rule.PauseRule) {
 			return &apiError{
-				Status: http.StatusConflict, Code: "OperationPaused",
+				Status: sv.server.answers.Load().Paused, Code: "OperationPaused",
 				Message: "The operation is paused on the collection " + p.Name + ": " + rule.Message,
 			}
 		}

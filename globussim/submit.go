@@ -47,8 +47,7 @@ func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiErro
 	if first := sv.seen(key); first != nil {
 		return q.duplicate(first, dataType)
 	}
-	// That the service refuses a deadline in the past is not confirmed.
-	if !doc.deadline.IsZero() && !doc.deadline.After(time.Now()) {
+	if !doc.deadline.IsZero() && !doc.deadline.After(time.Now()) && !sv.server.answers.Load().PastDeadline {
 		return 0, nil, badRequest("deadline is in the past")
 	}
 
@@ -65,9 +64,8 @@ func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiErro
 	if e := sv.accept(t, key); e != nil {
 		return 0, nil, e
 	}
-	// Whether the service answers 200 or 202 is not confirmed; clients take
-	// any 2xx and look at the code.
-	return http.StatusAccepted, q.accepted(t, dataType, "Accepted",
+	// Clients take any 2xx and look at the code.
+	return sv.server.answers.Load().Accepted, q.accepted(t, dataType, "Accepted",
 		"The "+dataType+" has been accepted and a task has been created and queued for execution"), nil
 }
 
