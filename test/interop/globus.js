@@ -33,6 +33,17 @@ export async function refused(call, status, code) {
   return doc;
 }
 
+// until asks again and again, until the answer is as wanted, and returns it.
+export async function until(ask, wanted) {
+  for (;;) {
+    const answer = await ask();
+    if (wanted(answer)) {
+      return answer;
+    }
+    await sleep(50);
+  }
+}
+
 // basic are the headers of an account that shows its secret.
 export function basic(sim, secret = sim.clientSecret) {
   const pair = Buffer.from(`${sim.clientID}:${secret}`).toString('base64');

@@ -13,7 +13,7 @@ import { fileURLToPath } from 'node:url';
 const runner = process.env.RUNNER ?? fileURLToPath(new URL('../../bin/runner', import.meta.url));
 
 // always are the variables that every simulator exports.
-const always = ['GLOBUS_SDK_SERVICE_URL_AUTH', 'GLOBUS_SDK_SERVICE_URL_TRANSFER', 'CLIENT_ID', 'CLIENT_SECRET', 'NATIVE_APP'];
+const always = ['GLOBUS_SDK_SERVICE_URL_AUTH', 'GLOBUS_SDK_SERVICE_URL_TRANSFER', 'CLIENT_ID', 'CLIENT_SECRET', 'NATIVE_APP', 'FLOW'];
 
 // patience is how long the tests of one file may take, in seconds.
 const patience = 30;
@@ -77,6 +77,11 @@ class Sim {
   // nativeApp is the client id with which a person logs in.
   get nativeApp() {
     return this.#exports.NATIVE_APP;
+  }
+
+  // flow is the id of a flow that transfers.
+  get flow() {
+    return this.#exports.FLOW;
   }
 
   // id is that of a collection.

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
 
 import { timers } from '@globus/sdk';
 
-import { bearer, done, grant, transferAll } from './globus.js';
+import { bearer, done, grant, transferAll, until } from './globus.js';
 import { startSim } from './sim.js';
 
 const timer = 'https://auth.globus.org/scopes/524230d7-ea86-4a52-8312-86065a9e0417/timer';
@@ -42,6 +43,18 @@ test('a timer is made, listed, paused, resumed and removed', async () => {
   assert.equal(renamed.name, 'weekly');
   await done(timers.jobs.remove(made.job_id, {}, me));
   assert.deepEqual((await done(timers.jobs.getAll({}, me))).jobs, []);
+});
+
+test('a timer starts its transfer', async () => {
+  await mkdir(sim.path('lab', 'a'));
+  await writeFile(sim.path('lab', 'a', 'f'), 'hello');
+  const made = await make('now', { type: 'once' });
+  const job = await until(
+    () => done(timers.jobs.get(made.job_id, {}, me)),
+    (job) => job.results.data[0]?.data.status === 'SUCCEEDED',
+  );
+  assert.deepEqual([job.status, job.n_runs, job.n_errors], ['ended', 1, 0]);
+  assert.equal(await readFile(sim.path('vault', 'b', 'f'), 'utf8'), 'hello');
 });
 
 test('a timer is refused field by field', async () => {

@@ -130,7 +130,7 @@ test('a submission id makes one task, however often it is sent', async () => {
   assert.equal(first.DATA_TYPE, 'transfer_result');
   assert.equal(first.code, 'Accepted');
   assert.equal(first.submission_id, payload.submission_id);
-  assert.equal(first.resource, '/transfer');
+  assert.equal(first.resource, '/v0.10/transfer');
   assert.equal(first.task_link.resource, 'task');
 
   for (const when of ['at once', 'after the end']) {
@@ -232,7 +232,7 @@ async function erase(paths, more) {
   };
   const first = await done(submitDelete({ payload }, me), 202);
   assert.equal(first.DATA_TYPE, 'delete_result');
-  assert.equal(first.resource, '/delete');
+  assert.equal(first.resource, '/v0.10/delete');
   const again = await done(submitDelete({ payload }, me));
   assert.equal(again.code, 'Duplicate');
   assert.equal(again.task_id, first.task_id);
