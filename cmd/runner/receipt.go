@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strconv"
@@ -262,6 +263,9 @@ func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocumen
 	in, name := a.lists.stdin, "standard input"
 	if file != "-" {
 		f, err := os.Open(file)
+		if run, number := parseRun(file); number == nil && errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("%w; verify wants the file of a receipt: runner receipt %d --as jsonl >run-%d.jsonl writes that of run %d", err, run, run, run)
+		}
 		if err != nil {
 			return nil, err
 		}
