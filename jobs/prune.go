@@ -91,7 +91,7 @@ func (p *parser) checkPrune(pr *pruning) {
 			"name the jobs that copy it, such as of: [nightly-archive]")
 	case len(copies) > 0 && pr.Copies > most:
 		at := pr.field + ".copies"
-		src.problemOf(at, "%d collections cannot have each file, because it is copied to %d; write %d or less, or name more jobs in of", pr.Copies, most, most)
+		src.problemOf(at, "%d collections cannot have each file, because it is copied to %d; write copies: %d, or name more jobs in of", pr.Copies, most, most)
 	}
 	if kept := p.file.History.Receipts; kept > 0 && pr.OlderThan >= kept {
 		at := pr.field + ".older_than"

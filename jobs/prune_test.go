@@ -87,11 +87,11 @@ func TestWhatAPruneCannotProveIsAProblem(t *testing.T) {
 		},
 		"more copies than collections": {
 			`  p: {prune: {of: [archive, mirror], copies: 3}}`,
-			`jobs.yaml:9:46: jobs.p.prune.copies: 3 collections cannot have each file, because it is copied to 2; write 2 or less, or name more jobs in of`,
+			`jobs.yaml:9:46: jobs.p.prune.copies: 3 collections cannot have each file, because it is copied to 2; write copies: 2, or name more jobs in of`,
 		},
 		"copies of different sources": {
 			`  p: {prune: {of: [archive, back], copies: 2}}` + "\n" + `  back: {transfer: {source: "vault:x/", destination: "lab:/x/"}}`,
-			`jobs.yaml:9:44: jobs.p.prune.copies: 2 collections cannot have each file, because it is copied to 1; write 1 or less, or name more jobs in of`,
+			`jobs.yaml:9:44: jobs.p.prune.copies: 2 collections cannot have each file, because it is copied to 1; write copies: 1, or name more jobs in of`,
 		},
 		"receipts switched off": {
 			`  p: {prune: {of: [q, archive]}}` + "\n" + `  q: {receipts: false, transfer: {source: "lab:/a/", destination: "vault:a/"}}`,
