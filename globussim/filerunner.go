@@ -92,14 +92,15 @@ func (r *fileRunner) grow(ctx context.Context, m *fileMove) error {
 	if err != nil {
 		return err
 	}
-	data := m.content()
-	for len(data) > 0 && err == nil {
-		n := min(len(data), int(max(m.Write.Rate/4, 1)))
-		if !wait(ctx, time.Duration(float64(n)/float64(m.Write.Rate)*float64(time.Second))) {
+	begin, data := time.Now(), m.content()
+	for at := 0; at < len(data) && err == nil; {
+		next := min(len(data), at+int(max(m.Write.Rate/4, 1)))
+		due := begin.Add(time.Duration(float64(next) / float64(m.Write.Rate) * float64(time.Second))) // whatever the writes before took
+		if !wait(ctx, max(0, time.Until(due))) {
 			break
 		}
-		err = r.growBy(m, f, data[:n])
-		data = data[n:]
+		err = r.growBy(m, f, data[at:next])
+		at = next
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
