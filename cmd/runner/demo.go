@@ -35,27 +35,39 @@ both folders byte for byte.
 At last another job empties the source: it deletes what is proven to be at the
 destination. A file that is written meanwhile stays.
 
+With --arrival a detector writes three runs, and a job with for_each copies each of
+them once, when it is complete.
+
 With -F json the demo prints the result of the first job, and the story goes to
 standard error.`
 
 func (a *app) demoCommand() *cobra.Command {
 	var dir string
+	var arrival bool
 	c := &cobra.Command{
 		Use:   "demo",
 		Short: "Show a whole job on a simulated Globus, without an account",
 		Long:  aboutDemo,
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
+			show := a.demo
+			if arrival {
+				show = a.demoArrival
+			}
 			if dir != "" {
-				return a.demo(c.Context(), dir)
+				if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
+					return usageError{fmt.Errorf("--dir %s is not empty", dir)}
+				}
+				return show(c.Context(), dir)
 			}
 			temporary, err := os.MkdirTemp("", "runner-demo-")
 			if err != nil {
 				return err
 			}
-			return errors.Join(a.demo(c.Context(), temporary), os.RemoveAll(temporary))
+			return errors.Join(show(c.Context(), temporary), os.RemoveAll(temporary))
 		},
 	}
+	c.Flags().BoolVar(&arrival, "arrival", false, "show instead a job that starts when data are ready")
 	c.Flags().StringVar(&dir, "dir", "", "work in this folder, which must be new or empty, and keep it")
 	return c
 }
@@ -87,9 +99,6 @@ func (d *demonstration) add(format string, args ...any) {
 
 // demo runs the demonstration in dir.
 func (a *app) demo(ctx context.Context, dir string) error {
-	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
-		return usageError{fmt.Errorf("--dir %s is not empty", dir)}
-	}
 	lab, vault := filepath.Join(dir, "lab"), filepath.Join(dir, "vault")
 	d := &demonstration{app: a, w: a.stdout, source: filepath.Join(lab, "run 7"), copied: filepath.Join(vault, "archive", "run 7")}
 	if a.out.format == formatJSON || a.out.query.expr != nil {
