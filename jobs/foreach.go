@@ -317,7 +317,7 @@ func (s *source) forOwnItems(d *draft) {
 	if s.has(d.field + ".after") {
 		s.problemOf(d.field+".after", "the job has for_each as well; it can start for the items of a folder or after another job, not both")
 	}
-	if !d.wrong && !slices.ContainsFunc(d.Steps, func(step Step) bool { return step.names(namesItem()) }) {
+	if !d.wrong && !s.each[d.Name].wrong && !slices.ContainsFunc(d.Steps, func(step Step) bool { return step.names(namesItem()) }) {
 		s.problemOf(at, "no path of the job depends on the item, so each item would do the same; put {{ .Item.Name }} into the paths")
 	}
 	for _, name := range []string{"catch_up", "starting_deadline", "jitter"} {

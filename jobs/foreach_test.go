@@ -111,7 +111,7 @@ func TestMistakesOfAForEach(t *testing.T) {
 		"a match that is a path":     {`for_each: {folder: "lab:/runs/", match: [x, a/*], ready: {marker: x}}, ` + move, "a.for_each.match[1]", "has a / in it"},
 		"a match of nothing":         {`for_each: {folder: "lab:/runs/", match: "!", ready: {marker: x}}, ` + move, "a.for_each.match", "leaves out nothing"},
 		"a match that is a template": {`for_each: {folder: "lab:/runs/", match: "{{ .Job }}*", ready: {marker: x}}, ` + move, "a.for_each.match", "is a template"},
-		"a bad expression":           {`for_each: {folder: "lab:/runs/", match: {pattern: "(a"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "missing closing )"},
+		"a bad expression":           {`for_each: {folder: "lab:/runs/", match: {pattern: "(a"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "\"(a\" is not a regular expression: missing closing ): `(a`"},
 		"a group called Name":        {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<Name>a)"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "choose another name"},
 		"a group twice":              {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<n>a)(?P<n>b)"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "is there twice"},
 		"too many at once":           {`for_each: {folder: "lab:/runs/", max_active: 101, ready: {marker: x}}, ` + move, "a.for_each.max_active", "a number from 1 to 100"},
@@ -140,6 +140,20 @@ func TestMistakesOfAForEach(t *testing.T) {
 				t.Errorf("got %v, want one problem of %s with %q", err, tt.field, tt.want)
 			}
 		})
+	}
+}
+
+// What a bad match would have taken is not known.
+func TestABadForEachHasNoOtherProblems(t *testing.T) {
+	_, err := parseText(head + `jobs: {a: {for_each: {folder: "lab:/runs/", match: {pattern: "(a"}, ready: {marker: x}}, ` +
+		`transfer: {source: "lab:/runs/{{ .Item.nobody }}/", destination: "lab:/runs/done/{{ .Item.knows }}/"}}}`)
+	if got := jobs.Problems(err); len(got) != 1 || got[0].Field != "jobs.a.for_each.match.pattern" {
+		t.Errorf("got %v, want that of the match alone", err)
+	}
+	_, err = parseText(head + `jobs: {a: {for_each: {folder: "lab:/runs/", match: {pattern: "(a"}, ready: {marker: x}}, ` +
+		`transfer: {source: "lab:/runs/{{ .Item.Name }}/", destination: "lab:/runs/done/{{ .Item.Name }}/"}}}`)
+	if got := jobs.Problems(err); len(got) != 1 || got[0].Field != "jobs.a.for_each.match.pattern" {
+		t.Errorf("got %v, want that of the match alone", err)
 	}
 }
 

@@ -37,7 +37,10 @@ func MatchPattern(expr string) (Match, error) {
 	if len(expr) > maxText {
 		return Match{}, fmt.Errorf("the pattern has %d bytes, at most %d are possible", len(expr), maxText)
 	}
-	re, err := regexp.Compile("^(?:" + expr + ")$")
+	re, err := regexp.Compile(expr)
+	if err == nil {
+		re, err = regexp.Compile("^(?:" + expr + ")$")
+	}
 	if err != nil {
 		return Match{}, fmt.Errorf("%q is not a regular expression: %s", short(expr), strings.TrimPrefix(err.Error(), "error parsing regexp: "))
 	}
