@@ -64,7 +64,7 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 		Zone:   berlin, Env: map[string]string{"SITE": "x"},
 		Jitter: 90 * time.Second, StartingDeadline: 90 * time.Minute, CatchUp: jobs.CatchUpAll,
 		Concurrency: jobs.Replace, Suspend: true, ActiveDeadline: 7 * 24 * time.Hour,
-		Backoff: time.Second, StalledAfter: time.Minute, AllowSkipped: true, Receipts: true, Guard: jobs.Guard{AllowEmptySource: true, MaxDelete: "1000", Look: 10000},
+		Backoff: time.Second, StalledAfter: time.Minute, AllowSkipped: true, Receipts: true, Guard: jobs.Guard{AllowEmptySource: true, OverwritePruned: true, MaxDelete: "1000", Look: 10000},
 		On: jobs.Reactions{Stalled: jobs.Wait, NeedsHuman: jobs.Cancel, Hopeless: jobs.Warn},
 		Steps: []jobs.Step{{Transfer: &transfer.Transfer{
 			Header:         transfer.Header{NotifyOnSucceeded: true, NotifyOnFailed: true, NotifyOnInactive: true},
