@@ -3,6 +3,7 @@ package engine
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -91,9 +92,12 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 				return nil, err
 			}
 			still, err := p.setAside(ctx, at, all)
-			if err != nil || len(still) == len(all) {
+			switch {
+			case err != nil:
+				return nil, err
+			case len(still) == len(all):
 				all = still
-				return part, err
+				return part, nil
 			}
 			p.run.journal.addRefusal(ctx, part.position) // it was not sent
 			all = still
@@ -103,10 +107,27 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 		}
 		return nil, nil
 	})
-	if err == nil {
+	switch {
+	case err == nil:
 		p.removed += int64(len(all))
+	case p.run.result.endsWith(err): // else a later start finds them
+		err = errors.Join(err, p.restore(ctx, at, all))
 	}
 	return err
+}
+
+// restore gives folders their names back that could not be deleted.
+func (p *pruning) restore(ctx context.Context, at evidence.Place, all []aside) error {
+	for _, a := range all {
+		_, err := p.run.globus.Stat(ctx, at.Collection, a.name)
+		if err == nil {
+			err = p.putBack(ctx, at, a, "it could not be deleted")
+		}
+		if err != nil && !gone(err) {
+			return err
+		}
+	}
+	return nil
 }
 
 // setAside sets folders aside, and returns those that are still empty. The others
@@ -135,7 +156,7 @@ func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) 
 			return nil, context.Cause(ctx)
 		case gone(err): // deleted by an earlier start, or never renamed
 		case err != nil || n > 0:
-			if err := p.putBack(ctx, at, a); err != nil {
+			if err := p.putBack(ctx, at, a, "something came into it"); err != nil {
 				return nil, err
 			}
 		default:
@@ -145,21 +166,22 @@ func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) 
 	return still, nil
 }
 
-// putBack gives a folder its name back, unless that is taken.
-func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside) error {
+// putBack gives a folder its name back, unless that is taken. It says why the
+// folder stays.
+func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside, why string) error {
 	g := p.run.globus
 	_, err := g.Stat(ctx, at.Collection, a.path)
 	if gone(err) {
 		if _, err = g.Rename(ctx, at.Collection, a.name, a.path); err == nil {
-			p.run.log.Info("a folder stays, because something came into it", "path", a.path)
+			p.run.log.Info("a folder stays, because "+why, "path", a.path)
 			return nil
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("give the folder %s its name %s back: %w", a.name, a.path, err)
 	}
-	p.run.log.Warn("something came into a folder that was set aside, and there is another one in its place: see to it", "path", a.path, "set_aside", a.name)
-	p.run.journal.note(ctx, "set_aside", fmt.Sprintf("%s has what came into %s while that was removed", a.name, a.path))
+	p.run.log.Warn("a folder that was set aside stays, because "+why+", and there is another one in its place: see to it", "path", a.path, "set_aside", a.name)
+	p.run.journal.note(ctx, "set_aside", fmt.Sprintf("%s is what %s was before, and stays, because %s", a.name, a.path, why))
 	return nil
 }
 

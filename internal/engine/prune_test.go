@@ -808,6 +808,42 @@ func TestPruneRemovesTheFoldersThatItHasEmptied(t *testing.T) {
 	})
 }
 
+func TestFolderThatCannotBeDeletedGetsItsNameBack(t *testing.T) {
+	fail := func(f globussim.Fault) func(*bench) {
+		f.Path, f.Times = deletePath, -1
+		return func(b *bench) { b.Fail(f) }
+	}
+	for name, tt := range map[string]struct {
+		meet func(*bench)
+		want ledger.State
+	}{
+		"Globus refuses it":       {fail(globussim.Fault{Status: 403, Code: "PermissionDenied"}), ledger.Failed},
+		"its task fails":          {func(b *bench) { b.disturb(globussim.Disturbance{Action: globussim.FailTask}) }, ledger.Failed},
+		"another task is at work": {fail(globussim.Fault{Status: 409, Code: "ClientError.Conflict"}), ledger.Skipped},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/e/x", "data/f/y")
+				p, met := b.process("one"), false
+				p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+					if strings.HasSuffix(r.URL.Path, "/rename") && !met {
+						met = true
+						tt.meet(b)
+					}
+					return nil, nil
+				}
+				if r, err := p.record(t.Context(), b.order(removes)); err != nil || r.State != tt.want {
+					t.Errorf("got %+v, %v", r, err)
+				}
+				if d := cmp.Diff([]string{"data", "data/e", "data/f"}, b.folders()); d != "" {
+					t.Errorf("folders (-want +got):\n%s", d)
+				}
+				b.wantLeft()
+			})
+		})
+	}
+}
+
 func TestKilledPruneLeavesNoFolderAside(t *testing.T) {
 	for _, after := range []bool{false, true} {
 		for n, over := 0, false; !over; n++ {

@@ -112,6 +112,14 @@ func (r *Result) conclude(err error) {
 	r.Err = err
 }
 
+// endsWith reports whether the run is over if it ends with err now, so that no
+// later start goes on with it.
+func (r *Result) endsWith(err error) bool {
+	end := *r
+	end.conclude(err)
+	return !end.Resumable()
+}
+
 // gone reports whether err says that a task or path does not exist.
 func gone(err error) bool {
 	e, ok := errors.AsType[*transfer.Error](err)
