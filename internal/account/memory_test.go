@@ -127,7 +127,7 @@ func measure(t testing.TB, folders int) (grown int64) {
 		Globus: transfer.New(&http.Client{Transport: &field{folders, look}}), Log: slog.New(slog.DiscardHandler),
 	}
 	before = heap()
-	_, err = k.Snapshot(t.Context(), l, "h", kept, doc, func(u account.Unlisted) error { return u.Err })
+	_, err = k.Snapshot(t.Context(), l, "h", kept, doc, func(*proof.Found) {}, func(u account.Unlisted) error { return u.Err })
 	must(t, err)
 	all, err := l.Receipts(t.Context(), ledger.ReceiptQuery{Run: run.ID})
 	must(t, err)
