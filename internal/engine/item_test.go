@@ -438,3 +438,41 @@ func TestAnItemThatComesBackIsNotDoneAgain(t *testing.T) {
 		b.wantRuns("runs item:run_2 succeeded")
 	})
 }
+
+// An instrument may take a folder away for a moment, also right when it is its turn.
+func TestAnItemThatIsAwayWhenItIsItsTurnIsNotForgotten(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.begin(
+			written(0, "/runs/run_1/a", 6100, 0), // whose copy takes until 16:10
+			written(0, "/runs/run_2/a", 5, 0),
+			renamed(16*time.Minute+5*time.Second, "/runs/run_2", "/away"),
+			renamed(16*time.Minute+50*time.Second, "/away", "/runs/run_2"),
+		)
+		p := b.process("one").serve(b.itemJob(func(j *jobs.Job) { j.ForEach.MaxActive = 1; j.ForEach.Order = jobs.ByName }))
+		until(time.Hour)
+		p.stop()
+		b.wantRuns("runs item:run_1 succeeded", "runs item:run_2 skipped", "runs item:run_2@2 succeeded")
+		b.wantTasks("SUCCEEDED runs item:run_1", "SUCCEEDED runs item:run_2@2")
+		b.wantCopies("run_1", "run_2")
+		contains(t, b.runs()[1].Message, "item run_2 vanished after it was found ready, and nothing was submitted")
+	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
+}
+
+func TestOneReplicaLooksAtATime(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("runs/other/a", "x")
+		var all []*process
+		for i := range 3 {
+			all = append(all, b.process(fmt.Sprint("replica ", i)).serve(b.itemJob()))
+		}
+		until(10*time.Minute + 30*time.Second)
+		all[0].kill()
+		all[1].stop() // whichever of them looked, its turn is free now, or after a lease
+		until(20*time.Minute + 30*time.Second)
+		all[2].stop()
+		looks := b.requests("GET /v0.10/operation/endpoint/{id}/ls")
+		if looks < 15 || looks > 20 {
+			t.Errorf("the folder was looked at %d times in 20 minutes, want one look a minute, and a lease of five minutes without", looks)
+		}
+	})
+}
