@@ -10,6 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/account"
+	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -23,7 +25,9 @@ type proofDocument struct {
 	Job       string           `json:"job"`
 	TaskID    string           `json:"task_id"`
 	Proven    int64            `json:"proven"`
+	Pruned    int64            `json:"pruned"`     // files that a prune has deleted, and whose copies are there
 	NotProven map[string]int64 `json:"not_proven"` // by reason
+	NotJudged map[string]int64 `json:"not_judged"` // what is not a file, by reason
 	Paths     []provenPath     `json:"paths"`      // those that are not proven, up to --limit
 }
 
@@ -40,8 +44,9 @@ func (a *app) receiptProveCommand() *cobra.Command {
 		Short: "Compare a receipt with both sides now: which files are proven to be at the destination",
 		Long: `Compare a receipt with both sides now: which files are proven to be at the destination.
 
-Each file that the source has now is proven, or there is a reason why it is not.
-Nothing is changed. Exit status 3 if a file is not proven.`,
+Each file that the source has now is proven, or there is a reason why it is not. A
+file that a prune has deleted is looked for at the destination. Nothing is changed.
+Exit status 3 if a file is not proven, or if the copy of a pruned one is gone.`,
 		Example: `  runner receipt prove 12`,
 		Args:    arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -61,12 +66,11 @@ Nothing is changed. Exit status 3 if a file is not proven.`,
 				if err := one.whole(); err != nil {
 					return err
 				}
-				open := func() (*proof.Reader, error) { return account.Open(ctx, l, one.Receipt) }
 				globus, err := a.connect(wiring{})
 				if err != nil {
 					return err
 				}
-				return a.prove(ctx, globus.transfer, one, open, limit)
+				return a.prove(ctx, globus.transfer, l, one, limit)
 			})
 		},
 	}
@@ -75,49 +79,111 @@ Nothing is changed. Exit status 3 if a file is not proven.`,
 	return c
 }
 
-func (a *app) prove(ctx context.Context, globus *transfer.Client, k *keptReceipt, open proof.Open, limit int) error {
-	found, err := evidence.Gather([]proof.Open{open}, evidence.Options{})
+func (a *app) prove(ctx context.Context, globus *transfer.Client, l *ledger.Ledger, k *keptReceipt, limit int) error {
+	deletions := evidence.NewDeletions()
+	if err := engine.AddPruned(ctx, l, deletions); err != nil {
+		return err
+	}
+	open := func() (*proof.Reader, error) { return account.Open(ctx, l, k.Receipt) }
+	found, err := evidence.Gather([]proof.Open{open}, evidence.Options{Deletions: deletions})
 	if err != nil {
 		return fmt.Errorf("read the receipt of run %d: %w", k.Run, err)
 	}
-	doc := proofDocument{Run: k.Run, Job: k.Job, TaskID: k.task, NotProven: map[string]int64{}, Paths: []provenPath{}}
+	doc := &proofDocument{
+		Run: k.Run, Job: k.Job, TaskID: k.task,
+		NotProven: map[string]int64{}, NotJudged: map[string]int64{}, Paths: []provenPath{},
+	}
 	not := int64(0)
 	for f, err := range found.Files(ctx, globus) {
 		if err != nil {
 			return fmt.Errorf("compare the receipt of run %d with what is there: %w", k.Run, err)
 		}
-		switch reason := f.Reason(); reason {
-		case "":
-			doc.Proven++
-		case evidence.Excluded: // nobody wanted it to be copied
-		default:
+		if reason := doc.take(f); reason != "" {
 			not++
-			doc.NotProven[string(reason)]++
+			doc.NotProven[reason]++
 			if len(doc.Paths) < limit {
-				doc.Paths = append(doc.Paths, provenPath{f.Path, string(reason)})
+				doc.Paths = append(doc.Paths, provenPath{f.Path, reason})
 			}
 		}
 	}
-	err = a.print(doc, func(w io.Writer) {
-		fmt.Fprintf(w, "%d files at the source are proven to be at the destination, %d are not\n", doc.Proven, not)
-		for _, reason := range slices.Sorted(maps.Keys(doc.NotProven)) {
-			fmt.Fprintf(w, "  %d: %s\n", doc.NotProven[reason], reason)
-		}
-		var rows [][]string
-		for _, p := range doc.Paths {
-			rows = append(rows, []string{p.Path, p.Reason})
-		}
-		if len(rows) > 0 {
-			table(w, []string{"PATH", "WHY IT IS NOT PROVEN"}, rows)
-		}
-		if more := not - int64(len(rows)); more > 0 && len(rows) > 0 {
-			fmt.Fprintf(w, "and %d more: --limit %d prints them\n", more, not)
-		}
-	})
-	if err == nil && not > 0 {
-		return statusError{fmt.Errorf("%d files of run %d are not proven to be at the destination", not, k.Run), exitIncomplete}
+	if err := a.print(doc, func(w io.Writer) { doc.text(w, not) }); err != nil {
+		return err
 	}
-	return err
+	if not == 0 {
+		return nil
+	}
+	return statusError{fmt.Errorf("%s of run %d %s not proven to be at the destination", count(not, "file"), k.Run, are(not)), exitIncomplete}
+}
+
+// take counts a file that is proven, or that nobody wants to be proven. Of any
+// other it returns why it is not.
+func (d *proofDocument) take(f *evidence.File) string {
+	reason := f.Reason()
+	switch {
+	case f.Pruned:
+		verdict, why := audit.OfPruned(&f.Copies[0])
+		if verdict == audit.Pruned {
+			d.Pruned++
+		}
+		return why
+	case reason == "":
+		d.Proven++
+	case reason == evidence.Linked, reason == evidence.Special:
+		d.NotJudged[string(reason)]++
+	case reason == evidence.Excluded, reason == evidence.Vanished: // nobody wanted it to be copied, or its files are not there now
+	default:
+		return string(reason)
+	}
+	return ""
+}
+
+// text prints the numbers and the first paths for people; not is how many files
+// are not proven.
+func (d *proofDocument) text(w io.Writer, not int64) {
+	switch {
+	case d.Proven > 0 || not > 0:
+		fmt.Fprintf(w, "%s at the source %s proven to be at the destination, %d %s not\n", count(d.Proven, "file"), are(d.Proven), not, are(not))
+	case d.Pruned == 0:
+		fmt.Fprintln(w, "the source has no files now that could be proven")
+	}
+	counts(w, d.NotProven)
+	switch d.Pruned {
+	case 0:
+	case 1:
+		fmt.Fprintln(w, "1 file was pruned after it was proven, and its copy is there")
+	default:
+		fmt.Fprintf(w, "%d files were pruned after they were proven, and their copies are there\n", d.Pruned)
+	}
+	if len(d.NotJudged) > 0 {
+		fmt.Fprintln(w, "not judged, because only files are:")
+		counts(w, d.NotJudged)
+	}
+	var rows [][]string
+	for _, p := range d.Paths {
+		rows = append(rows, []string{p.Path, p.Reason})
+	}
+	if len(rows) == 0 {
+		return
+	}
+	table(w, []string{"PATH", "WHY IT IS NOT PROVEN"}, rows)
+	if more := not - int64(len(rows)); more > 0 {
+		fmt.Fprintf(w, "and %d more: --limit %d prints them\n", more, not)
+	}
+}
+
+// are is the verb for a number of things.
+func are(n int64) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+// counts prints numbers by reason.
+func counts(w io.Writer, by map[string]int64) {
+	for _, reason := range slices.Sorted(maps.Keys(by)) {
+		fmt.Fprintf(w, "  %d: %s\n", by[reason], reason)
+	}
 }
 
 // whole returns an error if the receipt is pending.

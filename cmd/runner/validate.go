@@ -76,7 +76,7 @@ func (a *app) validate(source jobsSource) error {
 }
 
 // count says how many of something there are.
-func count(n int, what string) string {
+func count[N int | int64](n N, what string) string {
 	if n == 1 {
 		return "1 " + what
 	}

@@ -157,7 +157,7 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
 		return found, nil
 	}
 	if found.Verdict, found.Why = verdictOf(f.State, c); f.Pruned {
-		found.Verdict, found.Why = prunedVerdict(c)
+		found.Verdict, found.Why = OfPruned(c)
 	}
 	switch found.Verdict {
 	case Delivered, Changed, Lost, Pruned:
@@ -171,9 +171,12 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
 	return found, nil
 }
 
-// prunedVerdict judges a file that a prune has deleted at the source, by its copy.
-func prunedVerdict(c *evidence.Copy) (v Verdict, why string) {
+// OfPruned judges a file that a prune has deleted at the source, by its copy. Why
+// is empty if the copy is there.
+func OfPruned(c *evidence.Copy) (v Verdict, why string) {
 	switch {
+	case c.Err != nil:
+		return Unseen, c.Err.Error()
 	case c.State == nil:
 		return Lost, "was deleted by a prune, and its copy is gone"
 	case c.Reason == proof.OtherThere || !c.State.File:

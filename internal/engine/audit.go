@@ -29,7 +29,7 @@ import (
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
 	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}, deletions: evidence.NewDeletions()}
 	if l != nil {
-		if err := addPruned(ctx, l, q.deletions); err != nil {
+		if err := AddPruned(ctx, l, q.deletions); err != nil {
 			return nil, err
 		}
 		if err := q.addRuns(ctx, since); err != nil {
@@ -232,10 +232,10 @@ func (q *inquest) addDocument(run int64, doc *transfer.Transfer) error {
 	return q.addTrees(open)
 }
 
-// addPruned adds what prunes have deleted, whatever their jobs. A list of which
+// AddPruned adds what the prunes of a ledger have deleted, whatever their jobs. A list of which
 // nobody knows whether it arrived counts as well: it is asked for files that are
 // gone.
-func addPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) error {
+func AddPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) error {
 	for s, err := range l.Lists(ctx) {
 		if err != nil {
 			return err

@@ -43,7 +43,7 @@ func (p *part) returning(ctx context.Context, doc *transfer.Transfer) (*returned
 	if doc.SyncLevel != nil && *doc.SyncLevel == transfer.SyncExists {
 		return r, nil
 	}
-	return r, addPruned(ctx, p.run.journal.ledger, r.deletions)
+	return r, AddPruned(ctx, p.run.journal.ledger, r.deletions)
 }
 
 // see takes note of a file of the source.
