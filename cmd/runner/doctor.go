@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/login"
@@ -111,7 +112,7 @@ func (a *app) diagnose(ctx context.Context, names []string, x examination) error
 	case d.OK:
 		return nil
 	}
-	return statusError{errors.New("doctor has found " + count(problems, "problem")), d.status(ctx)}
+	return statusError{errors.New("doctor has found " + plain.Count(problems, "problem")), d.status(ctx)}
 }
 
 // status is the exit status of the worst finding.
@@ -150,7 +151,7 @@ func findWorkload(from jobsSource, names []string) (*workload, error) {
 	for _, warning := range file.Warnings {
 		w.findings = append(w.findings, doctor.Doubt(warning.Error(), ""))
 	}
-	good := fmt.Sprintf("%s: %s", file.from, count(len(file.Jobs), "good job"))
+	good := fmt.Sprintf("%s: %s", file.from, plain.Count(len(file.Jobs), "good job"))
 	if file.from.described() {
 		good = "job " + file.Jobs[0].Name + ", described by RUNNER_JOB_*"
 	}

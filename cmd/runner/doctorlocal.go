@@ -14,6 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/schedule"
@@ -133,7 +134,7 @@ func (a *app) manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
 	case err != nil:
 		return doctor.Bad(fault.Usage, err.Error(), "mend it; runner plan "+j.Name+" shows what would be submitted")
 	}
-	return doctor.Good(fmt.Sprintf("%s in %s", count(p.Items, "item"), count(p.Tasks, "task")))
+	return doctor.Good(fmt.Sprintf("%s in %s", plain.Count(p.Items, "item"), plain.Count(p.Tasks, "task")))
 }
 
 // zones looks whether the zones of the jobs are known.

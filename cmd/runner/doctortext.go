@@ -41,11 +41,11 @@ func (d *diagnosis) text(w io.Writer) {
 	_, problems, warnings := doctor.Worst(d.Findings)
 	switch {
 	case problems > 0 && warnings > 0:
-		fmt.Fprintf(w, "%s, %s\n", count(problems, "problem"), count(warnings, "warning"))
+		fmt.Fprintf(w, "%s, %s\n", plain.Count(problems, "problem"), plain.Count(warnings, "warning"))
 	case problems > 0:
-		fmt.Fprintln(w, count(problems, "problem"))
+		fmt.Fprintln(w, plain.Count(problems, "problem"))
 	case warnings > 0:
-		fmt.Fprintln(w, count(warnings, "warning"))
+		fmt.Fprintln(w, plain.Count(warnings, "warning"))
 	default:
 		fmt.Fprintln(w, "all is well")
 	}

@@ -217,12 +217,12 @@ func (a *app) imported(r migrate.Result, f importing) error {
 		case f.out == "":
 			_, _ = w.Write(r.File) // a buffer
 		default:
-			fmt.Fprintf(w, "%s: %s\n", plain.Line(f.out), count(r.Jobs, "job"))
+			fmt.Fprintf(w, "%s: %s\n", plain.Line(f.out), plain.Count(r.Jobs, "job"))
 		}
 	}); err != nil {
 		return err
 	}
-	switch problems := count(len(r.Problems), "problem"); {
+	switch problems := plain.Count(len(r.Problems), "problem"); {
 	case len(r.Problems) > 0 && r.File != nil:
 		return usageError{fmt.Errorf("%s: %s; only the other jobs were written", f.Name, problems)}
 	case len(r.Problems) > 0 && r.Jobs > 0:

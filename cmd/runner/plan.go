@@ -225,7 +225,7 @@ func (p *plan) show(w io.Writer) {
 		case s.Mkdir != nil:
 			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
 		case s.Manifest != "":
-			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", count(s.Items, "item"), plain.Line(s.Manifest), count(s.Tasks, "task"))
+			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", plain.Count(s.Items, "item"), plain.Line(s.Manifest), plain.Count(s.Tasks, "task"))
 			s.details(w, s.Transfer)
 		case s.Transfer != nil:
 			fmt.Fprintln(w, "transfer"+s.where())
@@ -254,7 +254,7 @@ func (s *plannedStep) where() string {
 		text, items = fmt.Sprintf(" %s on %s", s.Delete.Items[0].Path, s.Delete.Endpoint), len(s.Delete.Items)
 	}
 	if items > 1 {
-		text += ", and " + count(items-1, "other item")
+		text += ", and " + plain.Count(items-1, "other item")
 	}
 	return plain.Line(text)
 }

@@ -68,7 +68,7 @@ func (l *live) line(columns int, now time.Time) string {
 		sum.BytesTransferred += p.task.BytesTransferred
 		sum.EffectiveBytesPerSecond += p.task.EffectiveBytesPerSecond
 	}
-	return fit(append([]part{{8, count(len(l.tasks), "task")}}, amounts(&sum)...), columns)
+	return fit(append([]part{{8, plain.Count(len(l.tasks), "task")}}, amounts(&sum)...), columns)
 }
 
 // A progress is what is known of a task.
@@ -116,7 +116,7 @@ func (p *progress) parts(now time.Time) []part {
 	parts = append(parts, part{1, seconds(now.Sub(p.begun)).String()})
 	switch {
 	case p.lastError != "" && p.task.Faults > 0:
-		parts = append(parts, part{7, fmt.Sprintf("%s, last: %s", count(int(p.task.Faults), "fault"), p.lastError)})
+		parts = append(parts, part{7, fmt.Sprintf("%s, last: %s", plain.Count(int(p.task.Faults), "fault"), p.lastError)})
 	case p.lastError != "":
 		parts = append(parts, part{7, "last error: " + p.lastError})
 	}
@@ -126,9 +126,9 @@ func (p *progress) parts(now time.Time) []part {
 // amounts are how far a task has come. Globus does not say how many bytes there
 // are, so the share is that of the files.
 func amounts(t *transfer.Task) []part {
-	files, share := count(int(t.FilesTransferred), "file"), ""
+	files, share := plain.Count(int(t.FilesTransferred), "file"), ""
 	if t.Files > 0 {
-		files = fmt.Sprintf("%d of %s", done(t), count(int(t.Files), "file"))
+		files = fmt.Sprintf("%d of %s", done(t), plain.Count(int(t.Files), "file"))
 		share = fmt.Sprintf("%d%%", min(100, 100*done(t)/t.Files))
 	}
 	return []part{{8, files}, {4, share}, {3, size(t.BytesTransferred)}, {2, size(t.EffectiveBytesPerSecond) + "/s"}}

@@ -14,6 +14,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -112,7 +113,7 @@ func (a *app) prove(ctx context.Context, globus *transfer.Client, l *ledger.Ledg
 	if not == 0 {
 		return nil
 	}
-	return statusError{fmt.Errorf("%s of run %d %s not proven to be at the destination", count(not, "file"), k.Run, are(not)), exitIncomplete}
+	return statusError{fmt.Errorf("%s of run %d %s not proven to be at the destination", plain.Count(not, "file"), k.Run, are(not)), exitIncomplete}
 }
 
 // take counts a file that is proven, or that nobody wants to be proven. Of any
@@ -142,7 +143,7 @@ func (d *proofDocument) take(f *evidence.File) string {
 func (d *proofDocument) text(w io.Writer, not int64) {
 	switch {
 	case d.Proven > 0 || not > 0:
-		fmt.Fprintf(w, "%s at the source %s proven to be at the destination, %d %s not\n", count(d.Proven, "file"), are(d.Proven), not, are(not))
+		fmt.Fprintf(w, "%s at the source %s proven to be at the destination, %d %s not\n", plain.Count(d.Proven, "file"), are(d.Proven), not, are(not))
 	case d.Pruned == 0:
 		fmt.Fprintln(w, "the source has no files now that could be proven")
 	}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
 )
 
@@ -38,7 +39,7 @@ func (a *app) describeStart(file *jobsFile, now time.Time) (*startUp, error) {
 		address = "none; RUNNER_LISTEN sets one"
 	}
 	return &startUp{
-		version: build().Version, jobs: fmt.Sprintf("%s, %s, %d on a schedule", file.from, count(len(file.Jobs), "job"), len(scheduled)),
+		version: build().Version, jobs: fmt.Sprintf("%s, %s, %d on a schedule", file.from, plain.Count(len(file.Jobs), "job"), len(scheduled)),
 		ledger: ledger, address: address, next: comingOccurrences(scheduled, now, mostStarts, false),
 	}, nil
 }

@@ -63,24 +63,16 @@ func (a *app) validate(source jobsSource) error {
 		showProblems(a.stderr, v.Problems, "")
 		showProblems(a.stderr, v.Warnings, "warning: ")
 		if err == nil {
-			fmt.Fprintf(w, "%s: %s\n", source, count(v.Jobs, "good job"))
+			fmt.Fprintf(w, "%s: %s\n", source, plain.Count(v.Jobs, "good job"))
 		}
 	}); err != nil {
 		return err
 	}
 	if len(problems) > 0 {
 		a.annotate(err)
-		return usageError{fmt.Errorf("%s has %s", source, count(len(problems), "problem"))}
+		return usageError{fmt.Errorf("%s has %s", source, plain.Count(len(problems), "problem"))}
 	}
 	return nil
-}
-
-// count says how many of something there are.
-func count[N int | int64](n N, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // maxShownLine is how much of a line is shown, in characters.

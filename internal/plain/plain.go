@@ -6,9 +6,12 @@
 // What is not visible is shown in the notation of JSON, such as \u001b, and
 // never dropped. A text that holds these six characters itself looks the same,
 // so what is shown cannot always be turned back; -F json prints the exact data.
+//
+// [Count] is for our own words.
 package plain
 
 import (
+	"fmt"
 	"io"
 	"strings"
 	"unicode"
@@ -120,4 +123,12 @@ func escapeRune(b *strings.Builder, r rune) {
 			b.WriteByte(hex[unit>>shift&0xf])
 		}
 	}
+}
+
+// Count says how many of something there are: 1 file, 2 files.
+func Count[N int | int64](n N, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
 }

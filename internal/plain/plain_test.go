@@ -77,6 +77,14 @@ func TestShort(t *testing.T) {
 	}
 }
 
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 files", 1: "1 file", 2: "2 files"} {
+		if got := plain.Count(n, "file"); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+}
+
 func TestWriterKeepsLines(t *testing.T) {
 	var b strings.Builder
 	w := plain.Writer(&b)
