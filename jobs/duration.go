@@ -3,6 +3,7 @@ package jobs
 import (
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/pattern"
@@ -36,4 +37,19 @@ func ParseDuration(text string) (time.Duration, error) {
 		sum += time.Duration(n) * unit
 	}
 	return sum, nil
+}
+
+// FormatDuration writes a duration as [ParseDuration] reads it, in whole seconds:
+// 30d, 24h or 1h30m.
+func FormatDuration(d time.Duration) string {
+	if d >= 2*day && d%day == 0 {
+		return fmt.Sprintf("%dd", d/day)
+	}
+	text := d.Truncate(time.Second).String()
+	for _, zero := range []string{"m0s", "h0m"} {
+		if cut, ok := strings.CutSuffix(text, zero); ok {
+			text = cut + zero[:1]
+		}
+	}
+	return text
 }

@@ -2,7 +2,6 @@ package arrival
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/tree"
@@ -66,17 +65,11 @@ func (l *look) condition(f *Finding, s sight) (State, string) {
 	return IsReady, ""
 }
 
-// span writes a duration without what is zero.
+// span writes a duration, of days only those that are over.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= 2*day {
-		return fmt.Sprintf("%dd", d/day)
+		d = d.Truncate(day)
 	}
-	text := d.Truncate(time.Second).String()
-	for _, zero := range []string{"m0s", "h0m"} {
-		if cut, ok := strings.CutSuffix(text, zero); ok {
-			text = cut + zero[:1]
-		}
-	}
-	return text
+	return jobs.FormatDuration(d)
 }

@@ -15,14 +15,13 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// Why a prune keeps a file that a receipt proves.
+// Why a prune keeps a file that a receipt proves, beside copies and older_than.
 const (
-	tooYoung proof.Reason = "is too young"                          // for older_than
-	tooFew   proof.Reason = "is not proven at as many collections"  // as copies says
 	moved    proof.Reason = "changed while the prune was under way" // or its copy did
 	circular proof.Reason = "has a copy that is pruned as well"     // at the same time
 	tooMany  proof.Reason = "is more than max_delete allows"        // it was not there, or not proven, when the files were counted
@@ -243,9 +242,9 @@ func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Rea
 	case len(copies) == 0:
 		return nil, estray
 	case len(copies) < need:
-		return nil, tooFew
+		return nil, proof.Reason(fmt.Sprintf("is proven at %d of %d collections", len(copies), need))
 	case !p.by.IsZero() && copies[need-1].Since.After(p.by):
-		return nil, tooYoung
+		return nil, proof.Reason(fmt.Sprintf("was proven less than %s ago (older_than)", jobs.FormatDuration(p.step.OlderThan)))
 	}
 	return copies[:need], ""
 }
@@ -326,9 +325,9 @@ func (p *pruning) report(ctx context.Context) {
 }
 
 func (p *pruning) String() string {
-	parts := []string{fmt.Sprintf("%d files deleted", p.deleted)}
+	parts := []string{plain.Count(p.deleted, "file") + " deleted"}
 	if p.removed > 0 {
-		parts[0] += fmt.Sprintf(", %d empty folders removed", p.removed)
+		parts[0] += fmt.Sprintf(", %s removed", plain.Count(p.removed, "empty folder"))
 	}
 	of := cmp.Or(strings.Join(p.step.Of, ", "), "this job")
 	if p.newest == nil && len(p.step.Of) > 0 {

@@ -201,7 +201,7 @@ func TestPruneOfWhatIsThereNow(t *testing.T) {
 				r := p.wantRun(b.order(expires()), ledger.Succeeded)
 				if tt.kept == "" {
 					b.wantLeft()
-					p.wantPruned(r, "1 files deleted")
+					p.wantPruned(r, "1 file deleted")
 					return
 				}
 				b.wantLeft("data/a.txt")
@@ -240,12 +240,12 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "store")}, both, ledger.Succeeded, "",
 		},
 		"one of two collections": {
-			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, both, ledger.Succeeded, "is not proven at as many collections",
+			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, both, ledger.Succeeded, "is proven at 1 of 2 collections",
 		},
 		"twice at one collection": {
 			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "vault")},
 			both,
-			ledger.Succeeded, "is not proven at as many collections",
+			ledger.Succeeded, "is proven at 1 of 2 collections",
 		},
 		"twice at one collection, as two accounts": {
 			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), func(b *bench, p *process) {
@@ -255,7 +255,7 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 					j.Steps = jobs.Single(doc)
 				}), ledger.Succeeded)
 			}},
-			both, ledger.Succeeded, "is not proven at as many collections",
+			both, ledger.Succeeded, "is proven at 1 of 2 collections",
 		},
 		"another job's receipt": {
 			[]func(b *bench, p *process){copies("weekly", "2026-11-20", "vault")},
@@ -263,10 +263,10 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 			ledger.Succeeded, "-",
 		},
 		"old enough": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "store")}, old, ledger.Succeeded, ""},
-		"too young":  {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, old, ledger.Succeeded, "is too young"},
+		"too young":  {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, old, ledger.Succeeded, "was proven less than 36h ago (older_than)"},
 		"the second copy is too young": {
 			[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), copies("weekly", "2026-11-20", "store")},
-			func(p *jobs.Prune) { both(p); old(p) }, ledger.Succeeded, "is too young",
+			func(p *jobs.Prune) { both(p); old(p) }, ledger.Succeeded, "was proven less than 36h ago (older_than)",
 		},
 		"within the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "1" }, ledger.Succeeded, ""},
 		"beyond the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "0" }, ledger.Failed, "-"},
@@ -334,9 +334,9 @@ func TestPruneGoesByWhatTheJobCopiesNow(t *testing.T) {
 		}, nil, "2 files deleted"},
 		"another option":        {func(doc *transfer.Transfer) { doc.SyncLevel = new(transfer.SyncMtime) }, nil, "2 files deleted"},
 		"other days":            {item(`/data/{{ .Time | strftime "%Y" }}/`, `/copy/{{ .Time | strftime "%Y" }}/`), []string{"data/2026-11-20/a", "data/b"}, "2 kept (2: was"},
-		"any day":               {item("/data/{{ date .Time }}/", "/copy/{{ date .Time }}/"), []string{"data/b"}, "1 files deleted, 1 kept"},
+		"any day":               {item("/data/{{ date .Time }}/", "/copy/{{ date .Time }}/"), []string{"data/b"}, "1 file deleted, 1 kept"},
 		"a wider folder":        {item("/", "/"), []string{"data/2026-11-20/a", "data/b"}, estray(2)},
-		"a part":                {item("/data/2026-11-20/", "/copy/2026-11-20/"), []string{"data/b"}, "1 files deleted, 1 kept"},
+		"a part":                {item("/data/2026-11-20/", "/copy/2026-11-20/"), []string{"data/b"}, "1 file deleted, 1 kept"},
 		"another destination":   {item("/data/", "/new/"), []string{"data/2026-11-20/a", "data/b"}, stranger},
 		"another source":        {item("/new/", "/copy/"), []string{"data/2026-11-20/a", "data/b"}, stranger},
 		"a folder of that kind": {item("/data/", "/copy/data/"), []string{"data/2026-11-20/a", "data/b"}, estray(2)},
@@ -491,7 +491,7 @@ func TestListThatHadToWaitIsLookedAtAnew(t *testing.T) {
 						t.Errorf("list %s of %v: delivered %v", id, paths, b.delivered())
 					}
 				}
-				contains(t, p.pruned(r.Run), "1 files deleted, 1 kept (1: changed while the prune was under way)")
+				contains(t, p.pruned(r.Run), "1 file deleted, 1 kept (1: changed while the prune was under way)")
 			})
 		})
 	}
@@ -973,6 +973,6 @@ func TestPruneDeletesNoMoreThanItsBoundOfWhatComesWhileItLooks(t *testing.T) {
 		}
 		r := p.wantRun(b.order(expires(func(p *jobs.Prune) { p.MaxDelete = "1" })), ledger.Succeeded)
 		b.wantLeft("data/b")
-		contains(t, p.pruned(r.Run), "1 files deleted, 1 kept (1: is more than max_delete allows)")
+		contains(t, p.pruned(r.Run), "1 file deleted, 1 kept (1: is more than max_delete allows)")
 	})
 }
