@@ -259,6 +259,10 @@ func (sv *service) accept(t *task, key submissionKey) *apiError {
 
 	t.stop = func() {}
 	t.expiry = time.AfterFunc(time.Until(t.doc.Deadline.Time), func() { sv.expire(t) })
+	if !t.doc.Deadline.After(sv.server.now()) {
+		sv.finish(t, codeExpired, "The deadline passed")
+		return nil
+	}
 	sv.obey(t)
 	sv.hold(t)
 	sv.enqueue(t)

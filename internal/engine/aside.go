@@ -173,14 +173,14 @@ func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside, why s
 	_, err := g.Stat(ctx, at.Collection, a.path)
 	if gone(err) {
 		if _, err = g.Rename(ctx, at.Collection, a.name, a.path); err == nil {
-			p.run.log.Info("a folder stays, because "+why, "path", a.path)
+			p.run.log.Info("a folder stays", "path", a.path, "reason", why)
 			return nil
 		}
 	}
 	if err != nil {
 		return fmt.Errorf("give the folder %s its name %s back: %w", a.name, a.path, err)
 	}
-	p.run.log.Warn("a folder that was set aside stays, because "+why+", and there is another one in its place: see to it", "path", a.path, "set_aside", a.name)
+	p.run.log.Warn("a folder that was set aside stays, and there is another one in its place: see to it", "path", a.path, "set_aside", a.name, "reason", why)
 	p.run.journal.note(ctx, "set_aside", fmt.Sprintf("%s is what %s was before, and stays, because %s", a.name, a.path, why))
 	return nil
 }
