@@ -33,7 +33,7 @@ type resultDocument struct {
 	Error    *problem  `json:"error,omitempty"`
 
 	elapsed time.Duration
-	rate    int64 // bytes per second
+	rate    int64 // of the last transfer, in bytes per second
 }
 
 // totals are sums over the tasks of a run.
@@ -75,7 +75,9 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		row := taskDocument{TaskID: t.TaskID, SubmissionID: t.SubmissionID, Label: t.Label}
 		if last := t.Last; last != nil {
 			row.Status = string(last.Status)
-			d.rate = last.EffectiveBytesPerSecond
+			if last.Type != "DELETE" {
+				d.rate = last.EffectiveBytesPerSecond
+			}
 		}
 		d.Tasks = append(d.Tasks, row)
 	}
@@ -93,6 +95,9 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 	return d
 }
 
+// tasksShown is how many tasks of a run are named.
+const tasksShown = 10
+
 // text prints the result for people. A run without a task has nothing to show
 // but its error, which is shown elsewhere.
 func (d *resultDocument) text(w io.Writer) {
@@ -103,9 +108,18 @@ func (d *resultDocument) text(w io.Writer) {
 		return
 	}
 	last := d.Tasks[len(d.Tasks)-1]
-	pairs := []string{
-		"job", d.Job, "occurrence", d.Key, "task", last.TaskID, "submission", last.SubmissionID, "state", string(d.State),
+	pairs := []string{"job", d.Job, "occurrence", d.Key}
+	if len(d.Tasks) == 1 {
+		pairs = append(pairs, "task", last.TaskID, "submission", last.SubmissionID)
+	} else {
+		for _, t := range d.Tasks[:min(len(d.Tasks), tasksShown)] {
+			pairs = append(pairs, "task", fmt.Sprintf("%s (%s)", t.TaskID, t.Label))
+		}
+		if more := len(d.Tasks) - tasksShown; more > 0 {
+			pairs = append(pairs, "task", fmt.Sprintf("and %d more: -F json prints all", more))
+		}
 	}
+	pairs = append(pairs, "state", string(d.State))
 	if d.Adopted {
 		pairs = append(pairs, "adopted", "yes, an earlier start had submitted it")
 	}

@@ -109,6 +109,8 @@ func (a *app) runsCommand() *cobra.Command {
 func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) error {
 	var docs []runDocument
 	var rows [][]string
+	var deleted []string // beside rows
+	some := false
 	for r, err := range l.Runs(ctx, q) {
 		if err != nil {
 			return err
@@ -122,6 +124,16 @@ func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) er
 			strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r, time.Now()), took,
 			strconv.FormatInt(r.Files, 10), size(r.Bytes), why(r),
 		})
+		deleted = append(deleted, strconv.FormatInt(r.FilesDeleted, 10))
+		some = some || r.FilesDeleted > 0
+	}
+	head := []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "FILES", "BYTES", "WHY"}
+	if some {
+		before := len(head) - 1
+		head = slices.Insert(head, before, "DELETED")
+		for i := range rows {
+			rows[i] = slices.Insert(rows[i], before, deleted[i])
+		}
 	}
 	nothing := "no runs yet"
 	if len(docs) == 0 && q.Job != "" {
@@ -134,7 +146,7 @@ func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) er
 		nothing = strings.Replace(nothing, "runs yet", "such runs", 1)
 	}
 	return a.print(newList(docs), func(w io.Writer) {
-		tableOr(w, nothing, []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "FILES", "BYTES", "WHY"}, rows)
+		tableOr(w, nothing, head, rows)
 	})
 }
 
