@@ -1,14 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/proof"
 )
 
 // A resultDocument is the result of a run as it is printed. Its JSON form is
@@ -27,10 +31,12 @@ type resultDocument struct {
 	FilesDeleted        *int64 `json:"files_deleted,omitempty"`          // of mirrors, if it is known
 	FilesDeletedAtLeast bool   `json:"files_deleted_at_least,omitempty"` // there may be more
 
-	Started  time.Time `json:"started"`
-	Finished time.Time `json:"finished"`
-	Note     string    `json:"note,omitempty"`
-	Error    *problem  `json:"error,omitempty"`
+	Pruned   *prunedDocument         `json:"pruned,omitempty"`  // by the prunes of this start
+	Audited  map[audit.Verdict]int64 `json:"audited,omitempty"` // files by verdict
+	Started  time.Time               `json:"started"`
+	Finished time.Time               `json:"finished"`
+	Note     string                  `json:"note,omitempty"`
+	Error    *problem                `json:"error,omitempty"`
 
 	elapsed time.Duration
 	rate    int64 // of the last transfer, in bytes per second
@@ -48,6 +54,15 @@ type totals struct {
 // files says what became of files.
 func (t totals) files() string {
 	return fmt.Sprintf("%d transferred, %d skipped because they were there", t.Files, t.FilesSkipped)
+}
+
+// A prunedDocument is what the prunes of a run did.
+type prunedDocument struct {
+	FilesDeleted   int64                  `json:"files_deleted"`
+	FoldersRemoved int64                  `json:"folders_removed"`
+	Kept           map[proof.Reason]int64 `json:"kept"` // files by reason
+
+	text string
 }
 
 // A resultsDocument is the results of several jobs that were run at once.
@@ -87,6 +102,15 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 	if deleted := r.Deleted(); deleted != nil {
 		d.FilesDeleted, d.FilesDeletedAtLeast = &deleted.Files, deleted.AtLeast
 	}
+	if p := r.Pruned; p != nil {
+		d.Pruned = &prunedDocument{p.Files, p.Folders, p.Kept, p.String()}
+	}
+	if r.Audited != nil {
+		d.Audited = map[audit.Verdict]int64{}
+		for _, v := range audit.Verdicts() {
+			d.Audited[v] = r.Audited[v]
+		}
+	}
 	if r.Err != nil {
 		p := classify(ctx, r.Err)
 		p.Message = a.sentence(r.Err)
@@ -98,32 +122,22 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 // tasksShown is how many tasks of a run are named.
 const tasksShown = 10
 
-// text prints the result for people. A run without a task has nothing to show
-// but its error, which is shown elsewhere.
+// text prints the result for people. A run that has done nothing has nothing to
+// show but its error, which is shown elsewhere.
 func (d *resultDocument) text(w io.Writer) {
-	if len(d.Tasks) == 0 {
+	if len(d.Tasks) == 0 && d.Pruned == nil && d.Audited == nil {
 		if d.Note != "" && d.Error == nil {
 			fmt.Fprintln(w, plain.Line(d.Note))
 		}
 		return
 	}
-	last := d.Tasks[len(d.Tasks)-1]
 	pairs := []string{"job", d.Job, "occurrence", d.Key}
-	if len(d.Tasks) == 1 {
-		pairs = append(pairs, "task", last.TaskID, "submission", last.SubmissionID)
-	} else {
-		for _, t := range d.Tasks[:min(len(d.Tasks), tasksShown)] {
-			pairs = append(pairs, "task", fmt.Sprintf("%s (%s)", t.TaskID, t.Label))
-		}
-		if more := len(d.Tasks) - tasksShown; more > 0 {
-			pairs = append(pairs, "task", fmt.Sprintf("and %d more: -F json prints all", more))
-		}
-	}
+	pairs = append(pairs, d.tasks()...)
 	pairs = append(pairs, "state", string(d.State))
 	if d.Adopted {
 		pairs = append(pairs, "adopted", "yes, an earlier start had submitted it")
 	}
-	if last.Status != "" {
+	if n := len(d.Tasks); n > 0 && d.Tasks[n-1].Status != "" {
 		pairs = append(pairs,
 			"files", d.files(),
 			"bytes", fmt.Sprintf("%s (%s/s)", size(d.Bytes), size(d.rate)),
@@ -134,6 +148,37 @@ func (d *resultDocument) text(w io.Writer) {
 	if d.FilesDeleted != nil {
 		pairs = append(pairs, "files deleted", engine.Deletes{Files: *d.FilesDeleted, AtLeast: d.FilesDeletedAtLeast}.String())
 	}
+	if d.Pruned != nil {
+		pairs = append(pairs, "pruned", d.Pruned.text)
+	}
+	if d.Audited != nil {
+		pairs = append(pairs, "audited", d.verdicts())
+	}
 	pairs = append(pairs, "elapsed", seconds(d.elapsed).String())
 	properties(w, pairs...)
+}
+
+// tasks names the tasks for people.
+func (d *resultDocument) tasks() (pairs []string) {
+	if len(d.Tasks) == 1 {
+		return []string{"task", d.Tasks[0].TaskID, "submission", d.Tasks[0].SubmissionID}
+	}
+	for _, t := range d.Tasks[:min(len(d.Tasks), tasksShown)] {
+		pairs = append(pairs, "task", fmt.Sprintf("%s (%s)", t.TaskID, t.Label))
+	}
+	if more := len(d.Tasks) - tasksShown; more > 0 {
+		pairs = append(pairs, "task", fmt.Sprintf("and %d more: -F json prints all", more))
+	}
+	return pairs
+}
+
+// verdicts are the numbers of an audit for people.
+func (d *resultDocument) verdicts() string {
+	var parts []string
+	for _, v := range columns() {
+		if n := d.Audited[v]; n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", n, strings.ReplaceAll(string(v), "_", " ")))
+		}
+	}
+	return cmp.Or(strings.Join(parts, ", "), "no files")
 }

@@ -34,6 +34,11 @@ jobs:
   arrivals:
     for_each: {folder: "lab:/", match: "da*", ready: {marker: frame.h5}}
     transfer: {source: "lab:/{{ .Item.Name }}/", destination: "vault:/items/{{ .Item.Name }}/"}
+  move:
+    steps:
+      - transfer: {source: "lab:/move/", destination: "vault:/move/"}
+      - prune: {}
+      - audit: {}
   tidy:
     steps:
       - mkdir: {collection: vault, path: /inbox/}
@@ -58,6 +63,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 	}
 	write(filepath.Join(lab, "data", "frame.h5"), "frame")
 	write(filepath.Join(lab, "data", "draft.tmp"), "draft")
+	write(filepath.Join(lab, "move", "frame.h5"), "frame")
 	sim, err := globussim.New(globussim.Config{
 		Accounts:    []globussim.Account{{ID: simClientID(), Secret: canary}},
 		Collections: []globussim.Collection{{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}},
@@ -97,6 +103,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"results", "run tidy nightly"},
 		{"jobs", "jobs"},
 		{"runs", "runs"},
+		{"result", "run move"},
 		{"runs", "runs --limit 1 --state succeeded"},
 		{"run", "runs show 1"},
 		{"receipts", "receipt 1"},

@@ -109,7 +109,7 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 	})
 	switch {
 	case err == nil:
-		p.removed += int64(len(all))
+		p.sum.Folders += int64(len(all))
 	case p.run.result.endsWith(err): // else a later start finds them
 		err = errors.Join(err, p.restore(ctx, at, all))
 	}

@@ -71,6 +71,7 @@ func (r *run) audit(ctx context.Context, step *jobs.Audit) error {
 			total[v] += n
 		}
 	}
+	r.result.addAudited(total)
 	what := strings.Join(names, ", ")
 	if step.Sample.Fraction() < 1 {
 		what += fmt.Sprintf(", %s of the folders", step.Sample)

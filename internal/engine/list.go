@@ -139,7 +139,7 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 	if err != nil {
 		return err
 	}
-	p.deleted += int64(len(l.files))
+	p.sum.Files += int64(len(l.files))
 	for _, f := range l.files {
 		p.hasEmptied(l.source, f.path)
 	}
@@ -303,7 +303,7 @@ func (p *pruning) followEarlier(ctx context.Context) error {
 			return err
 		}
 	}
-	p.deleted = p.run.result.filesDeleted() - before
+	p.sum.Files = p.run.result.filesDeleted() - before
 	return nil
 }
 
@@ -366,7 +366,7 @@ func (p *pruning) stillProven(ctx context.Context, l list) (still []proven, err 
 			why = circular
 		}
 		if why != "" {
-			p.kept[why]++
+			p.sum.Kept[why]++
 			continue
 		}
 		still = append(still, f)

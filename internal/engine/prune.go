@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +14,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
-	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -41,14 +39,12 @@ type pruning struct {
 
 	looked  int64 // files when they were counted for max_delete
 	chosen  int64 // files for lists
-	deleted int64
-	removed int64                      // folders
+	sum     Pruned
 	strange int                        // receipts that do not count, because nothing is copied now between their paths
 	emptied map[folderAt]bool          // folders of which files were deleted
 	stayed  map[[2]evidence.Place]bool // sources and places of copies, of which the copies stayed when a file was deleted
 	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
 	aside   map[evidence.Place][]aside // folders that an earlier start has set aside
-	kept    map[proof.Reason]int64     // files and folders
 }
 
 // prune does a prune step.
@@ -59,7 +55,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger that has them: set RUNNER_STATE", r.job.Name),
 		}
 	}
-	p := &pruning{run: r, step: work.Prune, at: work.Position, kept: map[proof.Reason]int64{}, stayed: map[[2]evidence.Place]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
+	p := &pruning{run: r, step: work.Prune, at: work.Position, sum: Pruned{Kept: map[proof.Reason]int64{}}, stayed: map[[2]evidence.Place]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
 	p.heed(r.job, time.Now())
 	if err := p.followEarlier(ctx); err != nil || r.journal.past(p.at) {
 		return err
@@ -77,7 +73,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 	if err = p.deleteProven(ctx, found); err == nil {
 		err = p.removeEmptied(ctx, found)
 	}
-	if err == nil || p.deleted > 0 {
+	if err == nil || p.sum.Files > 0 {
 		p.report(ctx)
 	}
 	return err
@@ -302,7 +298,7 @@ func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) er
 			why = tooMany
 		}
 		if why != "" {
-			p.kept[why]++
+			p.sum.Kept[why]++
 			continue
 		}
 		p.chosen++
@@ -319,39 +315,23 @@ func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) er
 
 // report says what has become of the files.
 func (p *pruning) report(ctx context.Context) {
+	p.run.result.addPruned(&p.sum)
 	text := p.String()
-	p.run.log.Info("pruned", "files", p.deleted, "result", text)
+	p.run.log.Info("pruned", "files", p.sum.Files, "result", text)
 	p.run.journal.note(ctx, "pruned", text)
 }
 
 func (p *pruning) String() string {
-	parts := []string{plain.Count(p.deleted, "file") + " deleted"}
-	if p.removed > 0 {
-		parts[0] += fmt.Sprintf(", %s removed", plain.Count(p.removed, "empty folder"))
-	}
+	parts := []string{p.sum.String()}
 	of := cmp.Or(strings.Join(p.step.Of, ", "), "this job")
 	if p.newest == nil && len(p.step.Of) > 0 {
 		parts[0] += ": there are no receipts of " + of + " yet"
 	}
-	if len(p.kept) > 0 {
-		parts[0] += ", " + p.keptBy()
-	}
 	if p.strange > 0 {
 		parts = append(parts, fmt.Sprintf("receipts that do not count, because %s copies between other paths now: %d", of, p.strange))
 	}
-	if len(p.kept) > 0 && p.newest != nil {
+	if len(p.sum.Kept) > 0 && p.newest != nil {
 		parts = append(parts, fmt.Sprintf("runner receipt prove %d lists them", p.newest.Run))
 	}
 	return strings.Join(parts, "; ")
-}
-
-// keptBy counts what is kept by reason.
-func (p *pruning) keptBy() string {
-	var sum int64
-	var reasons []string
-	for _, why := range slices.Sorted(maps.Keys(p.kept)) {
-		sum += p.kept[why]
-		reasons = append(reasons, fmt.Sprintf("%d: %s", p.kept[why], why))
-	}
-	return fmt.Sprintf("%d kept (%s)", sum, strings.Join(reasons, "; "))
 }

@@ -4,10 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -25,6 +31,55 @@ type Result struct {
 	Finished time.Time
 	Err      error  // nil for success and for what policy skipped
 	Note     string // why policy skipped it
+
+	Pruned  *Pruned                 // what its prunes did together; nil if none has come to its end or deleted a file
+	Audited map[audit.Verdict]int64 // what its audits found together; nil if none has come to its end
+}
+
+// A Pruned counts what a prune did.
+type Pruned struct {
+	Files   int64                  // deleted
+	Folders int64                  // that were empty then, and removed
+	Kept    map[proof.Reason]int64 // files, and folders that could not be seen, by reason
+}
+
+func (p *Pruned) String() string {
+	text := plain.Count(p.Files, "file") + " deleted"
+	if p.Folders > 0 {
+		text += fmt.Sprintf(", %s removed", plain.Count(p.Folders, "empty folder"))
+	}
+	if len(p.Kept) == 0 {
+		return text
+	}
+	var sum int64
+	var reasons []string
+	for _, why := range slices.Sorted(maps.Keys(p.Kept)) {
+		sum += p.Kept[why]
+		reasons = append(reasons, fmt.Sprintf("%d: %s", p.Kept[why], why))
+	}
+	return fmt.Sprintf("%s, %d kept (%s)", text, sum, strings.Join(reasons, "; "))
+}
+
+// addPruned adds what a prune did.
+func (r *Result) addPruned(p *Pruned) {
+	if r.Pruned == nil {
+		r.Pruned = &Pruned{Kept: map[proof.Reason]int64{}}
+	}
+	r.Pruned.Files += p.Files
+	r.Pruned.Folders += p.Folders
+	for why, n := range p.Kept {
+		r.Pruned.Kept[why] += n
+	}
+}
+
+// addAudited adds what an audit found.
+func (r *Result) addAudited(count map[audit.Verdict]int64) {
+	if r.Audited == nil {
+		r.Audited = map[audit.Verdict]int64{}
+	}
+	for v, n := range count {
+		r.Audited[v] += n
+	}
 }
 
 // A Task is one attempt as Globus knows it.
