@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -138,7 +139,28 @@ func receiptsOf(ctx context.Context, l *ledger.Ledger, run int64) ([]keptReceipt
 	case r.State != ledger.Succeeded:
 		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: it is %s, and only a task that succeeded has one; runner runs show %d says more", run, r.Job, r.State, run)}
 	}
+	copied, err := hasCopied(ctx, l, run)
+	switch {
+	case err != nil:
+		return nil, err
+	case !copied:
+		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: it has copied nothing; runner runs show %d says what it did", run, r.Job, run)}
+	}
 	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: they are kept of transfers of jobs that say receipts: true", run, r.Job)}
+}
+
+// hasCopied reports whether a run has submitted a transfer.
+func hasCopied(ctx context.Context, l *ledger.Ledger, run int64) (bool, error) {
+	sent, err := l.Submissions(ctx, run)
+	if err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(sent, func(s ledger.Submission) bool {
+		var doc struct {
+			Type string `json:"DATA_TYPE"`
+		}
+		return json.Unmarshal(s.Document, &doc) != nil || doc.Type == "transfer"
+	}), nil
 }
 
 // chooseReceipt returns the receipt that is to be exported.

@@ -104,19 +104,31 @@ func (r *report) manifests(where string) {
 			if j.Steps[i].Manifest == "" {
 				continue
 			}
-			field := "transfer.manifest"
-			if len(j.Steps) > 1 {
-				field = fmt.Sprintf("steps[%d].%s", i, field)
-			}
-			r.refuse(j, field, "the file would not be in %s; name the files in items, or export systemd-timers", where)
+			r.refuse(j, stepField(j, i, "transfer.manifest"), "the file would not be in %s; name the files in items, or export systemd-timers", where)
 		}
 	}
+}
+
+// stepField is the field of a step of a job.
+func stepField(j *jobs.Job, i int, field string) string {
+	if len(j.Steps) > 1 {
+		return fmt.Sprintf("steps[%d].%s", i, field)
+	}
+	return field
 }
 
 // noLedger refuses what a job needs a ledger for, because there is none where it
 // is to run.
 func (r *report) noLedger(j *jobs.Job, where, instead string) {
-	if j.Receipts {
+	prunes := false
+	for i := range j.Steps {
+		if j.Steps[i].Prune == nil {
+			continue
+		}
+		prunes = true
+		r.refuse(j, stepField(j, i, "prune"), "the receipts by which it deletes are in the ledger, which %s does not have; %s", where, instead)
+	}
+	if j.Receipts && !prunes {
 		r.refuse(j, "receipts", "the receipts of the job are in the ledger, which %s does not have; %s", where, instead)
 	}
 	if j.ForEach == nil {

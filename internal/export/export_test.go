@@ -199,6 +199,22 @@ func TestAJobWithItemsLooksOnce(t *testing.T) {
 	}
 }
 
+// A job that prunes keeps receipts without saying so: the prune is what it says.
+func TestAPruneIsRefusedAtItsStep(t *testing.T) {
+	text := head + `  move:
+    schedule: "@daily"
+    steps:
+      - transfer: {source: "lab:/data/", destination: "vault:/raw/"}
+      - prune: {}
+`
+	_, err := export.CronJobs(parse(t, text), export.Kubernetes{})
+	got := refusals(t, nil, err)
+	want := "jobs.move.steps[1].prune: the receipts by which it deletes are in the ledger, which a CronJob does not have; use --kind deployment"
+	if len(got) != 1 || !strings.Contains(got[0], want) {
+		t.Errorf("got %q, want %s", got, want)
+	}
+}
+
 func TestEveryRefusalIsToldAtOnceWithItsLine(t *testing.T) {
 	text := head + `  nightly:
     schedule: "30 2 * * *"
