@@ -20,7 +20,7 @@ without asking Globus for anything. The documents get a submission id, and a
 deadline counted from then, only when they are submitted.
 
 The occurrence is --scheduled-for; else the next one of the schedule, or now if
-the job has none.
+the job has none. A job with for_each is shown for an item named sample-item.
 
 With --diff, list both sides and say instead what would be done about each file if
 the occurrence started now: copied, replaced, compared by Globus first, left as it
@@ -146,14 +146,17 @@ func planInstant(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, er
 	return now.Truncate(time.Second), nil
 }
 
-// newPlan renders the occurrence of j at an instant.
+// newPlan renders the occurrence of j at an instant, or that of a sample item.
 func (a *app) newPlan(j *jobs.Job, at time.Time) (*plan, error) {
-	key := jobs.ScheduledKey(at)
-	steps, err := j.Render(key, at, j.SampleItem())
+	key, item := jobs.ScheduledKey(at), j.SampleItem()
+	if item != nil {
+		key = jobs.ItemKey(item.Name, 1)
+	}
+	steps, err := j.Render(key, at, item)
 	if err != nil {
 		return nil, err
 	}
-	labels, err := j.RenderLabels(key, at, j.SampleItem())
+	labels, err := j.RenderLabels(key, at, item)
 	if err != nil {
 		return nil, err
 	}
