@@ -13,6 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 // readFull returns a document in which every key occurs.
@@ -82,6 +83,8 @@ func TestSchemaAndParserAgreeOnEveryValue(t *testing.T) {
 	if err := parse(t, doc); err != nil {
 		t.Fatalf("the parser refuses testdata/full.yaml: %v", err)
 	}
+	every, turn := long.Or(1, 4), 0 // in the short form each place has some of the values
+	next := func() bool { turn++; return turn%every == 0 }
 	slots("", doc, func(path string, old any, set func(any)) {
 		defer set(old)
 		// What only the parser can judge is not compared: a text may be of
@@ -90,6 +93,8 @@ func TestSchemaAndParserAgreeOnEveryValue(t *testing.T) {
 		for _, value := range []any{7.0, -1.0, 1.5, true, nil} {
 			set(value)
 			switch {
+			case !next():
+				continue
 			case path == "jobs.expire.prune.copies" && value == 7.0:
 				continue // there are not so many destinations
 			case path == "defaults.transfer.delete_destination_extra" && value == true:
@@ -101,6 +106,9 @@ func TestSchemaAndParserAgreeOnEveryValue(t *testing.T) {
 		}
 		for _, value := range []any{"", "odd one", []any{}, map[string]any{"x": 1.0}} {
 			set(value)
+			if !next() {
+				continue
+			}
 			if msg, err := v.check(doc), parse(t, doc); msg != "" && err == nil {
 				t.Errorf("%s: %v: the schema says %q, the parser nothing", path, value, msg)
 			}
