@@ -86,8 +86,20 @@ type work struct {
 	recording recording
 }
 
-// find finds out what there is to do.
+// find finds out what there is to do, and how to do it again.
 func (w *work) find(now time.Time, log *slog.Logger) error {
+	err := w.findOrders(now, log)
+	for i := range w.orders {
+		o := &w.orders[i]
+		o.Repeat = "RUNNER_OCCURRENCE=" + engine.KeyHere + " runner run"
+		if w.all || len(w.names) > 0 {
+			o.Repeat += " " + o.Job.Name
+		}
+	}
+	return err
+}
+
+func (w *work) findOrders(now time.Time, log *slog.Logger) error {
 	chosen, err := w.choose(log)
 	if err != nil {
 		return err

@@ -112,8 +112,8 @@ type Order struct {
 	SubmissionID string
 
 	// Repeat, unless empty, says in messages how to start again such that the
-	// same task is met. [SubmissionIDHere] in it is replaced. The default names
-	// the occurrence.
+	// same task is met. [SubmissionIDHere] and [KeyHere] in it are replaced. The
+	// default names the occurrence.
 	Repeat string
 
 	NoWait bool // end when the first task exists
@@ -122,8 +122,12 @@ type Order struct {
 	CancelOnInterrupt bool
 }
 
-// SubmissionIDHere stands for the submission id in [Order.Repeat].
-const SubmissionIDHere = "{submission_id}"
+// What stands in [Order.Repeat] for the submission id, and for the key of the
+// occurrence.
+const (
+	SubmissionIDHere = "{submission_id}"
+	KeyHere          = "{key}"
+)
 
 // Run does one occurrence: for each of its tasks in turn it adopts the one of
 // an earlier start or submits one, and follows it to its end. What went wrong

@@ -237,7 +237,7 @@ func (p *part) unclear(cause error) *Failure {
 // repeat says how to start again such that the same task is met.
 func (p *part) repeat() string {
 	if how := p.run.order.Repeat; how != "" {
-		return strings.ReplaceAll(how, SubmissionIDHere, p.submissionID)
+		return strings.NewReplacer(SubmissionIDHere, p.submissionID, KeyHere, string(p.run.order.Key)).Replace(how)
 	}
 	return "the same occurrence (RUNNER_OCCURRENCE=" + string(p.run.order.Key) + ")"
 }
