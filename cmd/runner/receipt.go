@@ -22,6 +22,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 )
 
@@ -223,7 +224,9 @@ func (a *app) exportReceipt(ctx context.Context, l *ledger.Ledger, k *keptReceip
 	case asBag:
 		err = proof.WriteBag(a.stdout, open)
 	default:
-		err = proof.WriteSums(a.stdout, open, strings.TrimSuffix(as, "sum"))
+		if err = proof.WriteSums(a.stdout, open, strings.TrimSuffix(as, "sum")); err == nil {
+			err = a.sayWhereToCheck(open, as)
+		}
 	}
 	if err == nil {
 		return nil
@@ -233,6 +236,20 @@ func (a *app) exportReceipt(ctx context.Context, l *ledger.Ledger, k *keptReceip
 		advice = "; use --as " + e.Only + "sum"
 	}
 	return statusError{fmt.Errorf("export the receipt of run %d: %w%s", k.Run, err, advice), exitFailed}
+}
+
+// sayWhereToCheck says on standard error to which folder the paths of a checksum
+// list are relative.
+func (a *app) sayWhereToCheck(open func() (*proof.Reader, error), as string) error {
+	in, err := open()
+	if err != nil {
+		return err
+	}
+	folder, err := proof.Below(open)
+	if err == nil {
+		fmt.Fprintf(a.stderr, "check it in the folder %s of collection %s: %s -c FILE\n", plain.Line(folder), plain.Line(in.Receipt.Destination), as)
+	}
+	return err
 }
 
 func (a *app) receiptVerifyCommand() *cobra.Command {
