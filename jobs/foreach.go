@@ -302,8 +302,13 @@ func (s *source) forItems(d *draft, moves []move) {
 	}
 	for i := range moves {
 		m := &moves[i]
-		if namesItem().MatchString(m.reads.text) && !namesItem().MatchString(m.writes.text) {
+		switch reads, writes := NamesItem(m.reads.text), NamesItem(m.writes.text); {
+		case reads && !writes:
 			m.problem("all items would be copied to one place, and one would replace the other; put {{ .Item.Name }} into the destination")
+		case writes && !reads && each.within(m):
+			m.problem("each item would be a copy of the whole folder, also of items that are not ready; write {{ .Item.Path }} as the path of the source")
+		case writes && !each.apart(m.writes.text):
+			m.problem("two items may be copied to one place, and one would replace the other; put {{ .Item.Name }} into the destination, or all that differs in match as named groups between slashes")
 		}
 		if each.takesCopies(m) {
 			m.problem("the copies would be in the folder that for_each looks at, and be items themselves; copy them elsewhere, or leave them out with match")
@@ -343,6 +348,12 @@ func (s *Step) names(what *regexp.Regexp) bool {
 		paths = append(paths, s.Mkdir.Path)
 	}
 	return slices.ContainsFunc(paths, what.MatchString)
+}
+
+// within reports whether the folder of e is in what a transfer copies.
+func (e *ForEach) within(m *move) bool {
+	folder := newReach(e.Collection, e.Folder, false)
+	return m.reads.meets(&folder) && strings.HasPrefix(folder.begin, m.reads.begin)
 }
 
 // takesCopies reports whether what a transfer makes would be an item of e.

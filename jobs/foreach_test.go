@@ -44,7 +44,7 @@ func TestAnItemIsInTheTemplatesOfItsJobAndOfThoseAfterIt(t *testing.T) {
 	file, err := parseText(head + `jobs:
   next:
     after: arrivals
-    transfer: {source: "vault:/raw/{{ .Item.Name }}/", destination: "lab:/copies/{{ .Item.run }}/"}
+    transfer: {source: "vault:/raw/{{ .Item.Name }}/", destination: "lab:/copies/{{ .Item.proposal }}/{{ .Item.run }}/"}
   arrivals:
     schedule: "*/10 * * * *"
     time_zone: Europe/Berlin
@@ -74,7 +74,7 @@ func TestAnItemIsInTheTemplatesOfItsJobAndOfThoseAfterIt(t *testing.T) {
 	if labels, err := arrivals.RenderLabels(key, time.Now(), &item); err != nil || labels["run"] != "x y" {
 		t.Errorf("got the labels %v, %v", labels, err)
 	}
-	if steps, err = next.Render(key, time.Now(), &item); err != nil || steps[0].Transfer.Items[0].DestinationPath != "/copies/x y/" {
+	if steps, err = next.Render(key, time.Now(), &item); err != nil || steps[0].Transfer.Items[0].DestinationPath != "/copies/7/x y/" {
 		t.Errorf("the job after it: got %+v, %v", steps, err)
 	}
 	if next.ForEach != nil || next.SampleItem() == nil || next.ItemsOf != "arrivals" {
@@ -127,6 +127,15 @@ func TestMistakesOfAForEach(t *testing.T) {
 		"no part":                    {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:/runs/{{ .Item }}/", destination: "vault:/{{ .Item.Name }}/"}`, "a.transfer.source", "which part of .Item"},
 		"a part of a part":           {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:/runs/{{ .Item.Time.Year }}/", destination: "vault:/{{ .Item.Name }}/"}`, "a.transfer.source", ".Item.Time has no parts"},
 		"all to one place":           {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:/runs/{{ .Item.Name }}/", destination: "vault:/raw/"}`, "a.transfer", "all items would be copied to one place"},
+		"one day to one place":       {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/raw/{{ .Item.Time | strftime \"%Y\" }}/"}`, "a.transfer", "two items may be copied to one place"},
+		"one size to one place":      {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/raw/{{ .Item.Size }}/"}`, "a.transfer", "two items may be copied to one place"},
+		"one group of two":           {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<p>.*)_(?P<r>.*)"}, ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.p }}/"}`, "a.transfer", "two items may be copied to one place"},
+		"groups without a slash":     {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<p>.*)_(?P<r>.*)"}, ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.p }}{{ .Item.r }}/"}`, "a.transfer", "two items may be copied to one place"},
+		"a group beside a number":    {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<p>[0-9]+)"}, ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.p }}{{ .Item.Size }}/"}`, "a.transfer", "two items may be copied to one place"},
+		"a group beside the rest":    {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<p>[0-9]+)_.*"}, ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.p }}/"}`, "a.transfer", "two items may be copied to one place"},
+		"letters of any case":        {`for_each: {folder: "lab:/runs/", match: {pattern: "(?i)run(?P<p>[0-9]+)"}, ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.p }}/"}`, "a.transfer", "two items may be copied to one place"},
+		"the whole folder for each":  {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:/runs/", destination: "vault:/{{ .Item.Name }}/"}`, "a.transfer", "also of items that are not ready"},
+		"what is around the folder":  {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:/", destination: "vault:/{{ .Item.Name }}/"}`, "a.transfer", "also of items that are not ready"},
 		"the same for each":          {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:/runs/", destination: "vault:/raw/"}`, "a.for_each", "each item would do the same"},
 		"copies that are items":      {`for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:/runs/{{ .Item.Name }}/", destination: "lab:/runs/done/{{ .Item.Name }}/"}`, "a.transfer", "be items themselves"},
 		"copies beside the items":    {`for_each: {folder: "lab:/runs/", match: ["!done"], ready: {marker: x}}, transfer: {source: "lab:/runs/{{ .Item.Name }}/", destination: "lab:/runs/{{ .Item.Name }}_done/"}`, "a.transfer", "be items themselves"},
@@ -140,6 +149,24 @@ func TestMistakesOfAForEach(t *testing.T) {
 				t.Errorf("got %v, want one problem of %s with %q", err, tt.field, tt.want)
 			}
 		})
+	}
+}
+
+func TestADestinationThatTellsItemsApartIsTaken(t *testing.T) {
+	for destination, match := range map[string]string{
+		"{{ .Item.Name }}/": `"*"`,
+		"{{ .Item.Time | strftime \"%Y\" }}-{{ .Item.Name }}/": `"*"`,
+		"{{ .Key }}/":                                       `"*"`,
+		"all{{ .Item.Path }}/":                              `"*"`,
+		"{{ .Item.p }}/run-{{ .Item.r }}/":                  `{pattern: "^(?P<p>[0-9]+)_(?P<r>.*)$"}`,
+		"{{ .Item.Time | strftime \"%Y\" }}/{{ .Item.r }}/": `{pattern: "run(_)(?P<r>([0-9]+))"}`,
+	} {
+		_, err := parseText(head + `jobs: {a: {for_each: {folder: "lab:/runs/", match: ` + match + `, ready: {marker: x}}, ` +
+			`steps: [{transfer: {source: "lab:{{ .Item.Path }}/", destination: 'vault:/` + destination + `'}}, ` +
+			`{transfer: {source: "lab:/calibration/", destination: 'vault:/` + destination + `calibration/'}}]}}`)
+		if err != nil {
+			t.Errorf("%s: %v", destination, err)
+		}
 	}
 }
 
