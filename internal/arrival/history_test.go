@@ -173,7 +173,7 @@ func TestNoItemIsEarlyAndNoneIsForgotten(t *testing.T) {
 	}
 	for name, way := range ways {
 		t.Run(name, func(t *testing.T) {
-			for seed := range long.Or(2000, 8) {
+			for seed := range long.Or(300, 8) {
 				synctest.Test(t, func(t *testing.T) {
 					t.Logf("seed %d", seed)
 					l := &laboratory{

@@ -112,7 +112,11 @@ func (r *run) compareItem(ctx context.Context, when string) error {
 	case tree.Gone(err):
 		return r.postpone(ctx, "vanished "+when)
 	case err != nil:
-		return fmt.Errorf("look at item %s: %w", r.item.Name, err)
+		err = fmt.Errorf("look at item %s: %w", r.item.Name, err)
+		if e, ok := errors.AsType[*transfer.Error](err); ok && e.CollectionFailed() && !e.PermissionDenied() {
+			return unusable(err) // it is offline, for one
+		}
+		return err
 	case now != r.item.Fingerprint:
 		return r.postpone(ctx, "changed "+when)
 	}

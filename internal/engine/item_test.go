@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"os"
@@ -455,6 +456,29 @@ func TestAnItemThatIsAwayWhenItIsItsTurnIsNotForgotten(t *testing.T) {
 		b.wantTasks("SUCCEEDED runs item:run_1", "SUCCEEDED runs item:run_2@2")
 		b.wantCopies("run_1", "run_2")
 		contains(t, b.runs()[1].Message, "item run_2 vanished after it was found ready, and nothing was submitted")
+	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
+}
+
+func TestAnItemWhoseCollectionIsOfflineAtItsTurnIsDoneLater(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.begin(written(0, "/runs/run_1/a", 6100, 0), written(0, "/runs/run_2/a", 5, 0)) // the copy of the first takes until 16:10
+		p, begin := b.process("one"), time.Now()
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			since := time.Since(begin)
+			if since < 16*time.Minute+5*time.Second || since > 20*time.Minute || !strings.Contains(r.URL.Query().Get("path"), "run_2") {
+				return nil, nil
+			}
+			return &http.Response{
+				StatusCode: http.StatusBadGateway, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+				Body: io.NopCloser(strings.NewReader(`{"code": "ExternalError.DirListingFailed.GCDisconnected", "message": "not connected"}`)),
+			}, nil
+		}
+		p.serve(b.itemJob(func(j *jobs.Job) { j.ForEach.MaxActive = 1; j.ForEach.Order = jobs.ByName }))
+		until(time.Hour)
+		p.stop()
+		b.wantRuns("runs item:run_1 succeeded", "runs item:run_2 succeeded")
+		b.wantTasks("SUCCEEDED runs item:run_1", "SUCCEEDED runs item:run_2")
+		b.wantCopies("run_1", "run_2")
 	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
 }
 
