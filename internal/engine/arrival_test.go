@@ -193,6 +193,7 @@ func (in *instruments) live(job *jobs.Job, items int) {
 		}
 	}
 	in.offline(false)
+	in.start(starts+1, job, false) // the others may still die
 	time.Sleep(90 * time.Minute)
 	for _, p := range in.running {
 		p.kill()

@@ -192,6 +192,7 @@ func (h *history) pass(p *process, r *http.Request, send http.RoundTripper) (*ht
 		}
 		h.copying = true
 	case is(r, "POST", deletePath):
+		trial := h.trial
 		h.check(p, r)
 		switch h.rand.IntN(10) {
 		case 0:
@@ -201,6 +202,7 @@ func (h *history) pass(p *process, r *http.Request, send http.RoundTripper) (*ht
 		case 1:
 			h.note("it is refused for now")
 			h.meets(true, "a list that is refused for now")
+			h.trial = trial
 			h.Fail(globussim.Fault{Path: deletePath, Status: 409, Code: []string{"ClientError.Conflict.TooManyPendingJobs", "ClientError.Conflict"}[h.rand.IntN(2)]})
 		}
 	case is(r, "GET", listPath) && time.Since(h.settled) < h.lag:
@@ -374,8 +376,10 @@ func (h *history) checkFile(step *jobs.Prune, doc *transfer.Delete, path string)
 	switch need := max(1, step.Copies); {
 	case looked && len(proven) >= need:
 	case looked && itself && len(doc.Items) == 1 && (h.trial == "" || h.trial == path): // a start may find out so
-		h.trial = path
-		h.meets(true, "a file that was its own copy, and is lost")
+		if h.see(doc.Endpoint, path).there { // else somebody took it away since it was looked at
+			h.trial = path
+			h.meets(true, "a file that was its own copy, and is lost")
+		}
 	default:
 		h.fail("%s with the content %q (looked at: %t) is deleted, and was seen and is old enough at %v, of %d", path, content, looked, proven, need)
 	}
