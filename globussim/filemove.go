@@ -68,6 +68,12 @@ func (m *fileMove) mkdir(name string, now time.Time) error {
 	return err
 }
 
+// ends says when a write that takes time ends, counted from the beginning of the
+// plan.
+func (m *fileMove) ends() time.Duration {
+	return m.At + time.Duration(float64(m.Write.Size)/float64(m.Write.Rate)*float64(time.Second))
+}
+
 // content returns what a write writes.
 func (m *fileMove) content() []byte {
 	if m.Write.Content != "" {

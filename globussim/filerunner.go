@@ -55,16 +55,29 @@ func (r *fileRunner) begin(moves []*fileMove) error {
 }
 
 // run does the steps of a plan when their time has come, and returns when all are
-// done or ctx has ended.
+// done or ctx has ended. A write that is late on a busy machine ends before the
+// steps that come after its end in the plan, such as a marker.
 func (r *fileRunner) run(ctx context.Context, start time.Time, moves []*fileMove) {
 	var writes sync.WaitGroup
 	defer writes.Wait()
+	ended := map[*fileMove]chan struct{}{}
 	for _, m := range moves {
 		if !wait(ctx, max(0, time.Until(start.Add(m.At)))) {
 			return
 		}
+		for w, end := range ended {
+			if w.ends() <= m.At {
+				<-end
+				delete(ended, w)
+			}
+		}
 		if m.Write != nil && m.Write.Rate > 0 {
-			writes.Go(func() { r.note(ctx, m, r.grow(ctx, m)) })
+			end := make(chan struct{})
+			ended[m] = end
+			writes.Go(func() {
+				defer close(end)
+				r.note(ctx, m, r.grow(ctx, m))
+			})
 			continue
 		}
 		r.note(ctx, m, r.change(m))
