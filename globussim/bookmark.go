@@ -23,15 +23,21 @@ type bookmark struct {
 func (sv *service) bookmarkList(q *request) (int, any, *apiError) {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
-	rows := []bookmark{}
-	for _, b := range sv.bookmarks[q.owner] {
-		rows = append(rows, *b)
-	}
-	rows, e := paged(q, rows)
+	rows, e := sv.bookmarkPage(q)
 	if e != nil {
 		return 0, nil, e
 	}
 	return http.StatusOK, map[string]any{"DATA_TYPE": "bookmark_list", "DATA": rows}, nil
+}
+
+// bookmarkPage returns the bookmarks of the caller that a request asks for. The
+// caller of this holds the lock.
+func (sv *service) bookmarkPage(q *request) ([]bookmark, *apiError) {
+	rows := []bookmark{}
+	for _, b := range sv.bookmarks[q.owner] {
+		rows = append(rows, *b)
+	}
+	return paged(q, rows)
 }
 
 // createBookmark answers POST /bookmark.

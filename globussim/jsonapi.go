@@ -115,11 +115,7 @@ func (sv *service) collectionsOf(bookmarks ...bookmark) []map[string]any {
 func (sv *service) listBookmarkResources(q *request) (int, any, *apiError) {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
-	kept := []bookmark{}
-	for _, b := range sv.bookmarks[q.owner] {
-		kept = append(kept, *b)
-	}
-	kept, e := paged(q, kept)
+	kept, e := sv.bookmarkPage(q)
 	if e != nil {
 		return 0, nil, e
 	}
