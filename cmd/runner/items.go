@@ -68,7 +68,14 @@ func (a *app) itemsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			docs, err := a.itemsOf(c.Context(), job, look)
+			l, err := a.openLedger(c.Context())
+			if err != nil {
+				return err
+			}
+			if l != nil {
+				defer l.Close() //nolint:errcheck // it was only read
+			}
+			docs, err := a.itemsOf(c.Context(), l, job, look)
 			if err != nil {
 				return err
 			}
@@ -100,16 +107,12 @@ func (s *jobsSource) watching(name string) (*jobs.Job, error) {
 	return job, nil
 }
 
-// itemsOf returns the items of a job, by name.
-func (a *app) itemsOf(ctx context.Context, job *jobs.Job, look bool) ([]itemDocument, error) {
-	l, err := a.openLedger(ctx)
-	if err != nil {
-		return nil, err
-	}
+// itemsOf returns the items of a job, by name. Without a ledger, and with look, it
+// looks at the folder.
+func (a *app) itemsOf(ctx context.Context, l *ledger.Ledger, job *jobs.Job, look bool) ([]itemDocument, error) {
 	if l == nil {
 		return a.lookNow(func(e *engine.Engine) findings { return e.FindingsWithoutLedger(ctx, job) })
 	}
-	defer l.Close() //nolint:errcheck // it was only read
 	rows, err := l.Items(ctx, job.Name)
 	if err != nil {
 		return nil, err

@@ -77,9 +77,12 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 	if err != nil {
 		return nil, err
 	}
+	if l != nil {
+		defer l.Close() //nolint:errcheck // it was only read
+	}
 	about := map[string]bool{} // keys of items
 	if job.ForEach != nil {
-		items, err := a.itemsOf(ctx, job, false)
+		items, err := a.itemsOf(ctx, l, job, false)
 		if err != nil {
 			return nil, err
 		}
@@ -91,7 +94,6 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 	if l == nil {
 		return docs, nil
 	}
-	defer l.Close() //nolint:errcheck // it was only read
 	for run, err := range l.Runs(ctx, ledger.Query{Job: job.Name, Limit: recentRuns}) {
 		if err != nil {
 			return nil, err
