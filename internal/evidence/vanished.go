@@ -94,7 +94,7 @@ func (l *landing) advance(wanted func(proof.Row) bool) error {
 	}
 }
 
-// had reports whether the newest receipt tells of files below a folder that no
+// had reports whether the newest receipt has files below a folder that no
 // prune has deleted. Folders are asked about in the order of their paths.
 func (v *vanished) had(folder string) (bool, error) {
 	if v.before == nil || v.deletions.hasFolder(v.at, folder) {
