@@ -36,9 +36,8 @@ func isWaiting(err error) bool {
 	return ok
 }
 
-// An unusableError says that the ledger could not be read or written, or that the
-// collection of an item could not be looked at. Nothing was done, and a later start
-// may do it.
+// An unusableError says that the ledger could not be read or written, or that a
+// collection that an item needs is away. A later start may go on.
 type unusableError struct{ cause error }
 
 func unusable(err error) error { return unusableError{err} }

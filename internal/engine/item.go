@@ -112,15 +112,20 @@ func (r *run) compareItem(ctx context.Context, when string) error {
 	case tree.Gone(err):
 		return r.postpone(ctx, "vanished "+when)
 	case err != nil:
-		err = fmt.Errorf("look at item %s: %w", r.item.Name, err)
-		if e, ok := errors.AsType[*transfer.Error](err); ok && e.CollectionFailed() && !e.PermissionDenied() {
-			return unusable(err) // it is offline, for one
-		}
-		return err
+		return fmt.Errorf("look at item %s: %w", r.item.Name, err)
 	case now != r.item.Fingerprint:
 		return r.postpone(ctx, "changed "+when)
 	}
 	return nil
+}
+
+// outlast returns err so that a later start goes on with a run of an item whose
+// collection is offline, for one. No other occurrence would do the item.
+func (r *run) outlast(err error) error {
+	if _, ended := errors.AsType[*Failure](err); ended || !r.order.Key.IsItem() || fault.Of(err).Kind != fault.Temporary {
+		return err
+	}
+	return unusable(err)
 }
 
 // postpone has the item wait to be ready once more, and ends this run of it.

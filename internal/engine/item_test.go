@@ -460,26 +460,44 @@ func TestAnItemThatIsAwayWhenItIsItsTurnIsNotForgotten(t *testing.T) {
 }
 
 func TestAnItemWhoseCollectionIsOfflineAtItsTurnIsDoneLater(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		b.begin(written(0, "/runs/run_1/a", 6100, 0), written(0, "/runs/run_2/a", 5, 0)) // the copy of the first takes until 16:10
-		p, begin := b.process("one"), time.Now()
-		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
-			since := time.Since(begin)
-			if since < 16*time.Minute+5*time.Second || since > 20*time.Minute || !strings.Contains(r.URL.Query().Get("path"), "run_2") {
-				return nil, nil
-			}
-			return &http.Response{
-				StatusCode: http.StatusBadGateway, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
-				Body: io.NopCloser(strings.NewReader(`{"code": "ExternalError.DirListingFailed.GCDisconnected", "message": "not connected"}`)),
-			}, nil
-		}
-		p.serve(b.itemJob(func(j *jobs.Job) { j.ForEach.MaxActive = 1; j.ForEach.Order = jobs.ByName }))
-		until(time.Hour)
-		p.stop()
-		b.wantRuns("runs item:run_1 succeeded", "runs item:run_2 succeeded")
-		b.wantTasks("SUCCEEDED runs item:run_1", "SUCCEEDED runs item:run_2")
-		b.wantCopies("run_1", "run_2")
-	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
+	asked := map[string]struct {
+		status int
+		code   string
+		is     func(*http.Request) bool
+	}{
+		"its look": {http.StatusBadGateway, "ExternalError.DirListingFailed.GCDisconnected", func(r *http.Request) bool {
+			return strings.Contains(r.URL.Query().Get("path"), "run_2")
+		}},
+		"its submission": {http.StatusConflict, "GCDisconnectedException", func(r *http.Request) bool { return is(r, "POST", transferPath) }},
+	}
+	for name, c := range asked {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.begin(written(0, "/runs/run_1/a", 6100, 0), written(0, "/runs/run_2/a", 5, 0)) // the copy of the first takes until 16:10
+				p, begin, refused := b.process("one"), time.Now(), 0
+				p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+					since := time.Since(begin)
+					if since < 16*time.Minute+5*time.Second || since > 20*time.Minute || !c.is(r) {
+						return nil, nil
+					}
+					refused++
+					return &http.Response{
+						StatusCode: c.status, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+						Body: io.NopCloser(strings.NewReader(`{"code": "` + c.code + `", "message": "not connected"}`)),
+					}, nil
+				}
+				p.serve(b.itemJob(func(j *jobs.Job) { j.ForEach.MaxActive = 1; j.ForEach.Order = jobs.ByName }))
+				until(time.Hour)
+				p.stop()
+				if refused == 0 {
+					t.Error("nothing was refused")
+				}
+				b.wantRuns("runs item:run_1 succeeded", "runs item:run_2 succeeded")
+				b.wantTasks("SUCCEEDED runs item:run_1", "SUCCEEDED runs item:run_2")
+				b.wantCopies("run_1", "run_2")
+			}, func(cfg *globussim.Config) { cfg.Rate = 10 })
+		})
+	}
 }
 
 func TestOneReplicaLooksAtATime(t *testing.T) {

@@ -109,7 +109,7 @@ func (r *run) doSteps(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return r.meaning(ctx, err)
+			return r.meaning(ctx, r.outlast(err))
 		}
 		r.result.State = ledger.Claimed // of the next step nothing was submitted
 	}
