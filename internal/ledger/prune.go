@@ -33,6 +33,9 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention) (int, error) {
 	if err := l.forgetItems(ctx); err != nil {
 		return 0, err
 	}
+	if err := l.forgetActions(ctx, keep.Since); err != nil {
+		return 0, err
+	}
 	total, err := l.pruneAged(ctx, keep.Since)
 	if err != nil || keep.Runs <= 0 {
 		return total, err
@@ -120,6 +123,17 @@ func (l *Ledger) batches(ctx context.Context, query string, args ...any) (total 
 			return total, nil
 		}
 	}
+}
+
+// forgetActions deletes what was asked for before an instant, and pauses that have ended.
+func (l *Ledger) forgetActions(ctx context.Context, before time.Time) error {
+	return l.write(ctx, "forget old actions", func(ctx context.Context, s session) error {
+		if _, err := s.exec(ctx, `DELETE FROM pauses WHERE until > 0 AND until <= @now`); err != nil {
+			return err
+		}
+		_, err := s.exec(ctx, `DELETE FROM actions WHERE at < $1`, stamp(before))
+		return err
+	})
 }
 
 // forgetItems deletes the items that are gone for longer than Globus remembers

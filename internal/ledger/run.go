@@ -296,13 +296,15 @@ func (s session) notInState(ctx context.Context, id int64) error {
 // RequestCancel asks whoever holds a run to cancel it, see
 // [Ledger.CancelRequests]. If the run has ended, the error is ErrState.
 func (l *Ledger) RequestCancel(ctx context.Context, run int64) error {
-	return l.write(ctx, fmt.Sprintf("cancel run %d", run), func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `UPDATE runs SET cancel_requested = 1 WHERE id = $1 AND finished = 0`, run)
-		if err != nil || n > 0 {
-			return err
-		}
-		return s.notInState(ctx, run)
-	})
+	return l.write(ctx, fmt.Sprintf("cancel run %d", run), func(ctx context.Context, s session) error { return s.requestCancel(ctx, run) })
+}
+
+func (s session) requestCancel(ctx context.Context, run int64) error {
+	n, err := s.exec(ctx, `UPDATE runs SET cancel_requested = 1 WHERE id = $1 AND finished = 0`, run)
+	if err != nil || n > 0 {
+		return err
+	}
+	return s.notInState(ctx, run)
 }
 
 // CancelRequests returns the runs of the holder that somebody asked to cancel.
@@ -324,15 +326,17 @@ func (l *Ledger) CancelRequests(ctx context.Context, holder string) ([]int64, er
 // another attempt is wanted at the step it had reached. The next [Ledger.Submit]
 // fulfills the wish. If the run succeeded or has not ended, the error is ErrState.
 func (l *Ledger) Retry(ctx context.Context, run int64) error {
-	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `
-			UPDATE runs SET state = 'claimed', again = 1, holder = '', lease_until = 0, cancel_requested = 0,
-				finished = 0, class = '', code = '', message = '', request_id = '',
-				files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0, files_deleted = 0
-			WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)
-		if err != nil || n > 0 {
-			return err
-		}
-		return s.notInState(ctx, run)
-	})
+	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error { return s.retry(ctx, run) })
+}
+
+func (s session) retry(ctx context.Context, run int64) error {
+	n, err := s.exec(ctx, `
+		UPDATE runs SET state = 'claimed', again = 1, holder = '', lease_until = 0, cancel_requested = 0,
+			finished = 0, class = '', code = '', message = '', request_id = '',
+			files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0, files_deleted = 0
+		WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)
+	if err != nil || n > 0 {
+		return err
+	}
+	return s.notInState(ctx, run)
 }

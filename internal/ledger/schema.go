@@ -162,6 +162,25 @@ CREATE TABLE watches (
 );
 `, `
 CREATE INDEX submissions_once ON submissions (created, id) WHERE once = 1;
+`, `
+CREATE TABLE actions (
+	id    @id,
+	at    BIGINT NOT NULL,
+	what  TEXT   NOT NULL,
+	job   TEXT   NOT NULL,
+	run   BIGINT NOT NULL,
+	who   TEXT   NOT NULL,
+	why   TEXT   NOT NULL,
+	until BIGINT NOT NULL
+);
+CREATE INDEX actions_of_job ON actions (job, id);
+CREATE TABLE pauses (
+	job   TEXT   NOT NULL PRIMARY KEY,
+	who   TEXT   NOT NULL,
+	why   TEXT   NOT NULL,
+	since BIGINT NOT NULL,
+	until BIGINT NOT NULL
+);
 `}
 }
 
