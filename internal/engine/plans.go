@@ -152,7 +152,17 @@ func (s *Scheduler) saveCursors(ctx context.Context) error {
 
 // enforce puts a set of jobs in force, or changes nothing and returns an error.
 func (s *Scheduler) enforce(ctx context.Context, all []*jobs.Job) error {
+	paused, err := s.rec.Ledger.Pauses(ctx)
+	if err != nil {
+		return err
+	}
+	return s.enforcePaused(ctx, all, paused)
+}
+
+// enforcePaused is enforce where it is known which jobs are paused.
+func (s *Scheduler) enforcePaused(ctx context.Context, given []*jobs.Job, paused map[string]ledger.Pause) error {
 	now := time.Now()
+	all := suspended(given, paused)
 	var latest map[string]time.Time
 	var err error
 	if s.jobs == nil {
@@ -168,6 +178,8 @@ func (s *Scheduler) enforce(ctx context.Context, all []*jobs.Job) error {
 	if err != nil {
 		return err
 	}
+	s.given = given
+	s.pauses = pauses{byJob: paused, read: now}
 	s.plans.replace(all, begin)
 	s.withdraw()
 	before := s.jobs
@@ -191,7 +203,7 @@ func (s *Scheduler) withdraw() {
 		gone := t.plan != nil && s.plans.byJob[t.job.Name] != t.plan || t.ready && s.plans.byJob[t.job.Name] == nil
 		if gone {
 			delete(s.tickets, t.occurrence)
-			s.log.Warn("an occurrence that waited for a place is not started: its job was removed, suspended or has another schedule",
+			s.log.Warn("an occurrence that waited for a place is not started: its job was removed, suspended or paused, or has another schedule",
 				"job", t.job.Name, "occurrence", string(t.occurrence.key))
 		}
 		return gone

@@ -58,6 +58,8 @@ type Scheduler struct {
 	next    time.Time              // when something is to be started
 	pause   time.Time              // until when nothing can be claimed
 	sound   time.Time              // since when the ledger has been in use without a fault
+	given   []*jobs.Job            // as the jobs file has them
+	pauses  pauses
 
 	mu      sync.Mutex // guards the rest
 	jobs    map[string]*jobs.Job
@@ -144,6 +146,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 			timer.Stop()
 			return
 		case <-timer.C:
+			s.heedPauses(ctx, time.Now())
 			s.startDue(ctx, time.Now())
 		case r := <-s.reloads:
 			r.done <- s.enforce(ctx, r.jobs)
@@ -153,6 +156,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 			l.plan.items.looking = l.plan.items.looking && !l.over
 			l.plan.items.issue = true
 		case <-renew.C:
+			s.heedPauses(ctx, time.Now())
 			if err := s.keepRuns(ctx); err != nil && ctx.Err() == nil {
 				s.log.Error("the ledger could not be used", "err", err)
 			}
@@ -201,6 +205,9 @@ func (s *Scheduler) replan(now time.Time) {
 		if !t.retryAt.IsZero() {
 			s.wakeAt(t.retryAt)
 		}
+	}
+	if end := s.pauses.end(now); !end.IsZero() {
+		s.wakeAt(end)
 	}
 }
 

@@ -1,0 +1,97 @@
+package engine_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// act asks for something as the page and the command line do.
+func (b *bench) act(a ledger.Action) ledger.Action {
+	b.t.Helper()
+	a.Who = "ada"
+	l := b.ledger()
+	done, err := l.Act(b.t.Context(), a)
+	if err != nil {
+		b.t.Error(err)
+	}
+	if err := l.Close(); err != nil {
+		b.t.Error(err)
+	}
+	return done
+}
+
+func TestPausedJobStartsNothingAndCatchesUpWithNothing(t *testing.T) {
+	for name, resume := range map[string]ledger.Action{
+		"until it is resumed": {What: ledger.DidResume, Job: "held"},
+		"until an instant":    {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				held := b.job("held", "0 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpAll })
+				one, two := b.process("one").serve(held, b.job("free", "0 */2 * * *")), b.process("two").serve(held)
+				until(2*time.Hour - 2*time.Second)
+				pause := ledger.Action{What: ledger.DidPause, Job: "held", Why: "the disk is replaced"}
+				if resume.What == "" {
+					pause.Until = time.Date(2000, 1, 1, 4, 30, 0, 0, time.UTC)
+				}
+				b.act(pause)
+				until(3*time.Hour + 30*time.Minute)
+				one.stop()
+				one = b.process("three").serve(held)
+				until(4*time.Hour + 30*time.Minute)
+				if resume.What != "" {
+					b.act(resume)
+				}
+				until(5*time.Hour + 30*time.Minute)
+				one.stop()
+				two.stop()
+				b.wantRuns("held 2000-01-01T01:00:00Z succeeded", "free 2000-01-01T02:00:00Z succeeded", "held 2000-01-01T05:00:00Z succeeded")
+				if !strings.Contains(b.log.String(), `"msg":"job paused","holder":"two","job":"held","who":"ada","why":"the disk is replaced"`) {
+					t.Errorf("the log does not say who has paused the job:\n%s", b.log)
+				}
+			})
+		})
+	}
+}
+
+func TestPausedJobFollowsNoOther(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.process("one").serve(b.job("first", "0 * * * *"), b.job("second", "", func(j *jobs.Job) { j.After = "first" }))
+		b.act(ledger.Action{What: ledger.DidPause, Job: "second", Until: time.Date(2000, 1, 1, 1, 30, 0, 0, time.UTC)})
+		until(2*time.Hour + 30*time.Minute)
+		p.stop()
+		b.wantRuns("first 2000-01-01T01:00:00Z succeeded", "first 2000-01-01T02:00:00Z succeeded", "second 2000-01-01T02:00:00Z succeeded")
+	})
+}
+
+func TestJobIsRunNowAlsoWhileItIsPaused(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		p := b.process("one").serve(b.job("held", "0 0 1 2 *", func(j *jobs.Job) { j.StartingDeadline = time.Minute }), b.job("next", "", func(j *jobs.Job) { j.After = "held" }))
+		b.act(ledger.Action{What: ledger.DidPause, Job: "held"})
+		until(time.Hour)
+		b.act(ledger.Action{What: ledger.DidTrigger, Job: "held", Key: "manual:1"})
+		until(time.Hour + 10*time.Minute)
+		p.stop()
+		b.wantRuns("held manual:1 succeeded", "next manual:1 succeeded")
+		if n := len(b.posts()); n != 2 {
+			t.Errorf("%d submissions, want 2", n)
+		}
+	})
+}
+
+func TestReloadKeepsAPause(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("held", "0 * * * *")
+		p := b.process("one").serve(job)
+		b.act(ledger.Action{What: ledger.DidPause, Job: "held", Until: time.Date(2000, 1, 1, 1, 30, 0, 0, time.UTC)})
+		until(time.Hour + 10*time.Minute)
+		p.reload(job, b.job("free", "0 * * * *"))
+		until(2*time.Hour + 10*time.Minute)
+		p.stop()
+		b.wantRuns("free 2000-01-01T02:00:00Z succeeded", "held 2000-01-01T02:00:00Z succeeded")
+	})
+}
