@@ -24,7 +24,27 @@ type jobInfo struct {
 	Steps       int               `json:"steps"`
 	Next        string            `json:"next,omitempty"` // RFC 3339, in UTC, without jitter
 	next        time.Time
-	LastRun     *runDocument `json:"last_run,omitempty"` // the run of the newest occurrence, if the ledger knows one
+	Paused      *pauseDocument `json:"paused,omitempty"`
+	LastRun     *runDocument   `json:"last_run,omitempty"` // the run of the newest occurrence, if the ledger knows one
+}
+
+// A pauseDocument says who keeps a job from starting.
+type pauseDocument struct {
+	Who   string     `json:"who"`
+	Why   string     `json:"why,omitempty"`
+	Since time.Time  `json:"since"`
+	Until *time.Time `json:"until,omitempty"` // absent: until it is resumed
+}
+
+func (p *pauseDocument) text() string {
+	text := "paused by " + p.Who
+	if p.Until != nil {
+		text += " until " + p.Until.Format(time.RFC3339)
+	}
+	if p.Why != "" {
+		text += ": " + p.Why
+	}
+	return text
 }
 
 func (a *app) jobsCommand() *cobra.Command {
@@ -39,7 +59,7 @@ func (a *app) jobsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			latest, err := a.latest(c.Context())
+			latest, paused, err := a.latest(c.Context())
 			if err != nil {
 				return err
 			}
@@ -50,6 +70,7 @@ func (a *app) jobsCommand() *cobra.Command {
 				if run := latest[j.Name]; run != nil {
 					infos[i].LastRun = new(describeRun(run))
 				}
+				infos[i].Paused = describePause(paused, j.Name)
 			}
 			return a.print(newList(infos), func(w io.Writer) {
 				rows := make([][]string, len(infos))
@@ -64,14 +85,28 @@ func (a *app) jobsCommand() *cobra.Command {
 	return c
 }
 
-// latest returns the newest runs of the jobs, or none if there is no ledger.
-func (a *app) latest(ctx context.Context) (map[string]*ledger.Run, error) {
+// latest returns the newest runs of the jobs and which are paused, or none if there
+// is no ledger.
+func (a *app) latest(ctx context.Context) (runs map[string]*ledger.Run, paused map[string]ledger.Pause, err error) {
 	l, err := a.openLedger(ctx)
 	if err != nil || l == nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer l.Close() //nolint:errcheck // it was only read
-	return l.Latest(ctx)
+	if runs, err = l.Latest(ctx); err != nil {
+		return nil, nil, err
+	}
+	paused, err = l.Pauses(ctx)
+	return runs, paused, err
+}
+
+// describePause returns the pause of a job, or nil if it is not paused.
+func describePause(paused map[string]ledger.Pause, job string) *pauseDocument {
+	p, is := paused[job]
+	if !is {
+		return nil
+	}
+	return &pauseDocument{Who: p.Who, Why: p.Why, Since: p.Since, Until: known(p.Until)}
 }
 
 // describeJob describes a job as it is at the instant now.
@@ -105,6 +140,8 @@ func (i *jobInfo) row(now time.Time) []string {
 		when = "by hand"
 	case i.Suspend:
 		next = "suspended"
+	case i.Paused != nil:
+		next = i.Paused.text()
 	default:
 		next = i.next.Format("2006-01-02 15:04:05 MST")
 	}

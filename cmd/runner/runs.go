@@ -99,8 +99,8 @@ func (a *app) runsCommand() *cobra.Command {
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(
 		a.onRun("show", "Show a run with its attempts, tasks and events", a.showRun),
-		a.onRun("cancel", "Cancel a run that has not ended, and its task", a.cancelRun),
-		a.onRun("retry", "Do a run again that did not succeed, or was skipped", a.retryRun),
+		a.askOfRun("cancel", "Cancel a run that has not ended, and its task", a.cancelRun),
+		a.askOfRun("retry", "Do a run again that did not succeed, or was skipped", a.retryRun),
 	)
 	return c
 }
@@ -272,12 +272,17 @@ func (a *app) onRun(name, short string, do func(ctx context.Context, l *ledger.L
 	}
 }
 
+// askOfRun is onRun for a command that asks for something, for a reason.
+func (a *app) askOfRun(name, short string, do func(ctx context.Context, l *ledger.Ledger, id int64, reason string) error) *cobra.Command {
+	var reason string
+	c := a.onRun(name, short, func(ctx context.Context, l *ledger.Ledger, id int64) error { return do(ctx, l, id, reason) })
+	c.Flags().StringVar(&reason, "reason", "", "why, for others: it is kept with who has asked")
+	return c
+}
+
 // retryRun asks for a run again.
-func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64) error {
-	if err := l.Retry(ctx, id); err != nil {
-		return err
-	}
-	if err := l.Note(ctx, id, time.Now(), "retry_requested", "by runner runs retry"); err != nil {
+func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
+	if _, err := l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: id, Who: a.user(), Why: reason}); err != nil {
 		return err
 	}
 	return a.changed(ctx, l, id, fmt.Sprintf("run %d will be done again by runner serve, or by runner run with the same occurrence", id))
@@ -285,11 +290,8 @@ func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 
 // cancelRun asks whoever works on a run to cancel it, and does so itself if
 // nobody does.
-func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64) error {
-	if err := l.RequestCancel(ctx, id); err != nil {
-		return err
-	}
-	if err := l.Note(ctx, id, time.Now(), "cancel_requested", "by runner runs cancel"); err != nil {
+func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
+	if _, err := l.Act(ctx, ledger.Action{What: ledger.DidCancel, Run: id, Who: a.user(), Why: reason}); err != nil {
 		return err
 	}
 	run, err := l.Run(ctx, id)
@@ -336,6 +338,14 @@ func noRun(id int64, err error) error {
 		return usageError{fmt.Errorf("there is no run %d; runner runs lists them", id)}
 	case errors.Is(err, ledger.ErrState):
 		return usageError{fmt.Errorf("run %d: %w", id, err)}
+	}
+	return err
+}
+
+// notPossible is noRun for what is asked of a job.
+func notPossible(err error) error {
+	if errors.Is(err, ledger.ErrState) {
+		return usageError{err}
 	}
 	return err
 }

@@ -29,6 +29,7 @@ func newList[T any](rows []T) list[T] { return list[T]{append([]T{}, rows...)} }
 // it is, and described by Globus.
 func documents() map[string]any {
 	return map[string]any{
+		"action":   actionDocument{},
 		"audit":    list[auditDocument]{},
 		"change":   changeDocument{},
 		"doctor":   diagnosis{},

@@ -79,6 +79,13 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 	}
 	if l != nil {
 		defer l.Close() //nolint:errcheck // it was only read
+		paused, err := l.Pauses(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if p := describePause(paused, job.Name); p != nil {
+			docs[0].State, docs[0].Why = "paused", p.text()
+		}
 	}
 	about := map[string]bool{} // keys of items
 	if job.ForEach != nil {
@@ -105,7 +112,11 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 			}
 			continue
 		}
-		if d.Why == "" && !run.State.Final() {
+		switch {
+		case d.Why != "" || run.State.Final():
+		case run.Holder == "":
+			d.Why = "somebody has asked for it; it waits for runner serve to take it up"
+		default:
 			d.Why = "it is at work, by " + run.Holder
 		}
 		docs = append(docs, d)

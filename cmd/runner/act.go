@@ -1,0 +1,151 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const aboutPause = `Pause a job: a running "runner serve" starts nothing of it by its schedule, after another
+job, or for its items, from the next second on. What is at work goes on. What falls
+due meanwhile is not made up for when the job is resumed.
+
+"runner trigger", "runner run" and "runner runs retry" start a paused job all the same.`
+
+const aboutTrigger = `Have a running "runner serve" do a job now, once. It takes up the run within 10 seconds.
+Jobs that come after it follow, if it succeeds.
+
+"runner run JOB" does the same without a "runner serve", and waits for the end.`
+
+// An actionDocument is what somebody asked for, as it is printed.
+type actionDocument struct {
+	At    time.Time  `json:"at"`
+	What  string     `json:"what"` // pause, resume, trigger, retry or cancel
+	Job   string     `json:"job"`
+	Run   int64      `json:"run,omitempty"`
+	Who   string     `json:"who"`
+	Why   string     `json:"why,omitempty"`
+	Until *time.Time `json:"until,omitempty"` // when a pause ends by itself
+}
+
+func describeAction(a ledger.Action) actionDocument {
+	return actionDocument{At: a.At, What: string(a.What), Job: a.Job, Run: a.Run, Who: a.Who, Why: a.Why, Until: known(a.Until)}
+}
+
+func (a *app) pauseCommand() *cobra.Command {
+	var end ending
+	c := a.onJob("pause", "Keep a job from starting, until it is resumed", aboutPause,
+		func(job *jobs.Job) (ledger.Action, error) {
+			return ledger.Action{What: ledger.DidPause, Job: job.Name, Until: end.time}, nil
+		},
+		func(done ledger.Action) string {
+			if done.Until.IsZero() {
+				return fmt.Sprintf("job %[1]s is paused until runner resume %[1]s", done.Job)
+			}
+			return fmt.Sprintf("job %s is paused until %s", done.Job, done.Until.Format(time.RFC3339))
+		})
+	c.Example = `  runner pause nightly --until 8h --reason "the disk is replaced"`
+	c.Flags().Var(&end, "until", "when it ends by itself, such as 8h or 2026-11-21T08:00:00Z (default: when it is resumed)")
+	return c
+}
+
+func (a *app) resumeCommand() *cobra.Command {
+	return a.onJob("resume", "Let a paused job start again", "",
+		func(job *jobs.Job) (ledger.Action, error) {
+			return ledger.Action{What: ledger.DidResume, Job: job.Name}, nil
+		},
+		func(done ledger.Action) string { return fmt.Sprintf("job %s starts again by its schedule", done.Job) })
+}
+
+func (a *app) triggerCommand() *cobra.Command {
+	return a.onJob("trigger", "Have the running scheduler do a job now", aboutTrigger,
+		func(job *jobs.Job) (ledger.Action, error) {
+			if job.ForEach != nil {
+				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s runs for each item of a folder, and not by hand; runner run %[1]s looks at the folder now, and does what is ready", job.Name)}
+			}
+			return ledger.Action{What: ledger.DidTrigger, Job: job.Name, Key: string(jobs.ManualKey())}, nil
+		},
+		func(done ledger.Action) string {
+			return fmt.Sprintf("run %d of job %s starts when runner serve takes it up, within 10 seconds if one is running", done.Run, done.Job)
+		})
+}
+
+// onJob makes a command that asks for something about a job of the jobs file.
+func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action, error), say func(ledger.Action) string) *cobra.Command {
+	source := jobsSource{env: a.env}
+	var reason string
+	c := &cobra.Command{
+		Use:   name + " JOB",
+		Short: short,
+		Long:  long,
+		Args:  arguments(1, 1),
+		RunE: func(c *cobra.Command, args []string) error {
+			file, err := source.load(args[0])
+			if err != nil {
+				return err
+			}
+			job, err := file.job(args[0])
+			if err != nil {
+				return err
+			}
+			action, err := ask(job)
+			if err != nil {
+				return err
+			}
+			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
+				action.Who, action.Why = a.user(), reason
+				done, err := l.Act(ctx, action)
+				if err != nil {
+					return notPossible(err)
+				}
+				return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(done))) })
+			})
+		},
+	}
+	source.flags(c.Flags())
+	c.Flags().StringVar(&reason, "reason", "", "why, for others: it is kept with who has asked")
+	return c
+}
+
+// user is who started the program, as the ledger keeps it.
+func (a *app) user() string {
+	name := cmp.Or(a.env.Lookup("USER"), a.env.Lookup("LOGNAME"), "user "+strconv.Itoa(os.Getuid()))
+	host, err := os.Hostname()
+	if err != nil {
+		return name
+	}
+	return name + "@" + host
+}
+
+// An ending is the instant until which something holds: a duration from now, or an
+// instant.
+type ending struct {
+	text string
+	time time.Time
+}
+
+func (e *ending) String() string { return e.text }
+func (e *ending) Type() string   { return "TIME" }
+
+// Set reads a duration or an instant, which must not be over.
+func (e *ending) Set(text string) error {
+	at, err := momentOf(text, 1)
+	if err != nil {
+		return err
+	}
+	if !at.After(time.Now()) {
+		return fmt.Errorf("%q is over", plain.Short(text, 40))
+	}
+	e.text, e.time = text, at
+	return nil
+}
