@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -89,15 +88,21 @@ func (e *ForEach) setDefaults() {
 	setDefault(&e.MaxActive, defaultMaxActive)
 }
 
-// ErrNeedsLedger is the error of [ForEach.WithoutLedger].
-var ErrNeedsLedger = errors.New("unchanged_for compares two looks at a folder, and without a ledger nothing is kept of the first; " +
-	"set RUNNER_STATE to a file or a database, or use marker, no_marker or older_than")
+// A NeedsLedgerError says what of a for_each a look that stands alone cannot do.
+type NeedsLedgerError struct{ Why string }
 
-// WithoutLedger returns [ErrNeedsLedger] if one look alone cannot tell which
-// items are ready.
+func (e *NeedsLedgerError) Error() string { return e.Why }
+
+// WithoutLedger returns a [*NeedsLedgerError] if one look alone cannot tell which
+// items are to be done, or nil.
 func (e *ForEach) WithoutLedger() error {
-	if e.Ready.UnchangedFor > 0 {
-		return ErrNeedsLedger
+	switch {
+	case e.Ready.UnchangedFor > 0:
+		return &NeedsLedgerError{"unchanged_for compares two looks at a folder, and without a ledger nothing is kept of the first; " +
+			"set RUNNER_STATE to a file or a database, or use marker, no_marker or older_than"}
+	case e.Again == AgainChanged:
+		return &NeedsLedgerError{"again: changed compares an item with what was copied, and without a ledger nothing is kept of that; " +
+			"set RUNNER_STATE to a file or a database, or leave again out"}
 	}
 	return nil
 }

@@ -87,8 +87,17 @@ func (a *app) itemsCommand() *cobra.Command {
 	}
 	source.flags(c.Flags())
 	c.Flags().BoolVar(&look, "look", false, "look at the folder now, and list also what is left out")
-	c.Flags().StringVar(&state, "state", "", "only items in this state, such as waiting, queued, active, done or failed")
+	c.Flags().Var(oneOf(&state, "STATE", itemStates()...), "state", "only items in this state, such as waiting, queued, active, done or failed")
 	return c
+}
+
+// itemStates are the words that may stand for the state of an item.
+func itemStates() []string {
+	all := []string{string(ledger.Skipped), string(ledger.Canceled), string(ledger.TimedOut)}
+	for _, s := range arrival.States() {
+		all = append(all, string(s))
+	}
+	return all
 }
 
 // watching returns a job of the jobs file, which must have a for_each.

@@ -197,8 +197,12 @@ func (f *jobsFile) job(name string) (*jobs.Job, error) {
 }
 
 func (f *jobsFile) names() []string {
-	names := make([]string, len(f.Jobs))
-	for i, j := range f.Jobs {
+	return namesOf(f.Jobs)
+}
+
+func namesOf(all []*jobs.Job) []string {
+	names := make([]string, len(all))
+	for i, j := range all {
 		names[i] = j.Name
 	}
 	return names

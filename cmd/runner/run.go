@@ -104,12 +104,12 @@ func (w *work) findOrders(now time.Time, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	if err := w.checkLimit(chosen); err != nil {
+		return err
+	}
 	if w.scheduledFor == lastOccurrence {
 		w.orders, err = lastOrders(chosen, now)
 		return err
-	}
-	if w.limit < 0 {
-		return usageError{fmt.Errorf("--limit %d: want a number from 0 on", w.limit)}
 	}
 	key, fresh, err := w.source.env.Occurrence.Key(w.scheduledFor)
 	if err != nil {
@@ -121,6 +121,17 @@ func (w *work) findOrders(now time.Time, log *slog.Logger) error {
 	}
 	for _, job := range chosen {
 		w.orders = append(w.orders, engine.Order{Job: job, Key: key, At: at, Fresh: fresh})
+	}
+	return nil
+}
+
+// checkLimit refuses a limit that says nothing.
+func (w *work) checkLimit(chosen []*jobs.Job) error {
+	switch {
+	case w.limit < 0:
+		return usageError{fmt.Errorf("--limit %d: want a number from 0 on", w.limit)}
+	case w.limit > 0 && !slices.ContainsFunc(chosen, func(job *jobs.Job) bool { return job.ForEach != nil }):
+		return usageError{fmt.Errorf("--limit %d: it limits the items of a job with for_each, and none of %s has one", w.limit, someOf(namesOf(chosen)))}
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func (b *worker) lookFor(ctx context.Context, job *jobs.Job, w *work) ([]engine.
 	}
 	if b.rec == nil {
 		orders, err := b.engine.OrdersWithoutLedger(ctx, job, w.limit)
-		if errors.Is(err, jobs.ErrNeedsLedger) {
+		if _, needs := errors.AsType[*jobs.NeedsLedgerError](err); needs {
 			err = usageError{err}
 		}
 		return orders, err

@@ -63,6 +63,14 @@ const (
 	IsFailed     State = "failed"
 )
 
+// States returns all states.
+func States() []State {
+	return []State{
+		IsReady, IsWaiting, IsUnmarked, IsLocked, IsYoung, IsEmpty, IsUnreadable, IsRefused, IsOld, IsIgnored, IsGone,
+		IsQueued, IsActive, IsDone, IsFailed,
+	}
+}
+
 // A Finding is what a look says of one item.
 type Finding struct {
 	Item  jobs.Item // its Path is empty if Globus could not copy it

@@ -134,7 +134,7 @@ func (r *report) noLedger(j *jobs.Job, where, instead string) {
 	if j.ForEach == nil {
 		return
 	}
-	if j.ForEach.WithoutLedger() != nil {
+	if j.ForEach.Ready.UnchangedFor > 0 {
 		r.refuse(j, "for_each.ready.unchanged_for", "what the look before has seen is in the ledger, which %s does not have; use marker or older_than, or %s", where, instead)
 	}
 	if j.ForEach.Again == jobs.AgainChanged {
