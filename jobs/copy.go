@@ -138,7 +138,9 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	}
 	listed := s.has(field + ".manifest")
 	folder, into := strings.HasSuffix(src.sample, "/"), strings.HasSuffix(dst.sample, "/")
-	switch {
+	switch each, _ := s.eachOf(d.Name); {
+	case each != nil && !each.wrong && each.isFile(r.from.ID, src.text):
+		s.fileEnds(field, src.text, dst.text)
 	case folder && !into:
 		s.warn(to, field+".destination", "the source is a folder and ends in /, the destination does not")
 	case into && !folder && item.Recursive == nil && item.ExternalChecksum == "" && !listed:
@@ -158,6 +160,19 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 		from: spot{r.from.ID, src.sample}, reads: newReach(r.from.ID, src.text, false),
 		to: spot{r.to.ID, dst.sample}, writes: newReach(r.to.ID, dst.text, false),
 	})
+}
+
+// fileEnds looks at the ends of an item that is a file.
+func (s *source) fileEnds(field, from, to string) {
+	if file, folder := strings.CutSuffix(from, "/"); folder {
+		s.problemOf(field+".source", "items are files (type: file), and a source that ends in / is a folder; write %s", short(file))
+	}
+	if into, folder := strings.CutSuffix(to, "/"); folder {
+		if base := path.Base(from); path.Base(into) != base {
+			into += "/" + base
+		}
+		s.problemOf(field+".destination", "items are files (type: file), and a destination that ends in / is a folder, which Globus does not copy a file to; write %s", short(into))
+	}
 }
 
 // tristate reads true or false, where not to say it is a third way.

@@ -197,6 +197,7 @@ func (s *source) watched(e *ForEach) decoder {
 		var on *declared
 		at, ok := s.location(&on, n, field)
 		if !ok || on == nil {
+			e.Folder = "/" + sampleItem + "/" // so that the paths of items are not reported as well
 			return
 		}
 		if err := checkNoWildcard(at.sample); err != nil {
@@ -224,6 +225,11 @@ func (s *source) match(to *Match) decoder {
 			s.require(n, field, "pattern", `give a regular expression such as "^(?P<run>[0-9]+)_.*$"`)
 			return
 		}
+		if text, ok := n.(*ast.StringNode); ok && looksRegular().MatchString(text.Value) {
+			*to, _ = MatchPattern(text.Value) // so that its groups are not reported as well
+			s.namePattern(n, field, "")
+			return
+		}
 		var patterns []string
 		if list, ok := n.(*ast.SequenceNode); ok {
 			for i, n := range s.items(list, field, 1) {
@@ -236,6 +242,9 @@ func (s *source) match(to *Match) decoder {
 	}
 }
 
+// looksRegular finds a regular expression where a pattern of names should be.
+var looksRegular = pattern.Lazy(`\(\?|\\[dwsDWS]|^\^.*\$$`)
+
 // namePattern reads a name or a pattern of names, which may begin with a prefix.
 func (s *source) namePattern(n ast.Node, field, prefix string) string {
 	text, ok := s.oneLine(n, field)
@@ -243,6 +252,8 @@ func (s *source) namePattern(n ast.Node, field, prefix string) string {
 		return ""
 	}
 	switch rest := strings.TrimPrefix(text, prefix); {
+	case looksRegular().MatchString(text):
+		s.problem(n, field, "%q is a regular expression, and this is a pattern of names, with * for any characters; write {pattern: '%s'}", short(text), short(text))
 	case strings.Contains(text, "/"):
 		s.problem(n, field, "%q has a / in it, but this is about the names in one folder", short(text))
 	case rest == "":
@@ -354,6 +365,15 @@ func (s *Step) names(what *regexp.Regexp) bool {
 	}
 	return slices.ContainsFunc(paths, what.MatchString)
 }
+
+// isFile reports whether a path is that of an item that is a file.
+func (e *ForEach) isFile(collection, text string) bool {
+	name, below := strings.CutPrefix(text, e.Folder)
+	return e.Kind == FileItems && e.Collection == collection && below && onlyName().MatchString(name)
+}
+
+// onlyName is a template that is the name of the item, and nothing else.
+var onlyName = pattern.Lazy(`^\{\{-?\s*\.Item\.Name\s*-?\}\}/?$`)
 
 // within reports whether the folder of e is in what a transfer copies.
 func (e *ForEach) within(m *move) bool {

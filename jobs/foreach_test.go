@@ -112,6 +112,11 @@ func TestMistakesOfAForEach(t *testing.T) {
 		"a match of nothing":         {`for_each: {folder: "lab:/runs/", match: "!", ready: {marker: x}}, ` + move, "a.for_each.match", "leaves out nothing"},
 		"a match that is a template": {`for_each: {folder: "lab:/runs/", match: "{{ .Job }}*", ready: {marker: x}}, ` + move, "a.for_each.match", "is a template"},
 		"a bad expression":           {`for_each: {folder: "lab:/runs/", match: {pattern: "(a"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "\"(a\" is not a regular expression: missing closing ): `(a`"},
+		"an expression as a pattern": {`for_each: {folder: "lab:/runs/", match: 'run_(?P<p>[0-9]+)', ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.p }}/"}`, "a.for_each.match", "write {pattern: 'run_(?P<p>[0-9]+)'}"},
+		"an expression in a list":    {`for_each: {folder: "lab:/runs/", match: ['^run_.*$'], ready: {marker: x}}, ` + move, "a.for_each.match[0]", "write {pattern: '^run_.*$'}"},
+		"a file to a folder":         {`for_each: {folder: "lab:/runs/", type: file, ready: {older_than: 1m}}, transfer: {source: "lab:{{ .Item.Path }}", destination: "vault:/raw/{{ .Item.Name }}/"}`, "a.transfer.destination", "write /raw/{{ .Item.Name }}"},
+		"a file into a folder":       {`for_each: {folder: "lab:/runs/", type: file, ready: {older_than: 1m}}, transfer: {source: "lab:{{ .Item.Path }}", destination: "vault:/raw/{{ .Key }}/"}`, "a.transfer.destination", "write /raw/{{ .Key }}/{{ .Item.Name }}"},
+		"a file as a folder":         {`for_each: {folder: "lab:/runs/", type: file, ready: {older_than: 1m}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/raw/{{ .Item.Name }}"}`, "a.transfer.source", "write /runs/{{ .Item.Name }}"},
 		"a group called Name":        {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<Name>a)"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "choose another name"},
 		"a group twice":              {`for_each: {folder: "lab:/runs/", match: {pattern: "(?P<n>a)(?P<n>b)"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "is there twice"},
 		"too many at once":           {`for_each: {folder: "lab:/runs/", max_active: 101, ready: {marker: x}}, ` + move, "a.for_each.max_active", "a number from 1 to 100"},
@@ -182,6 +187,11 @@ func TestABadForEachHasNoOtherProblems(t *testing.T) {
 	if got := jobs.Problems(err); len(got) != 1 || got[0].Field != "jobs.a.for_each.match.pattern" {
 		t.Errorf("got %v, want that of the match alone", err)
 	}
+	_, err = parseText(head + `jobs: {a: {for_each: {folder: "nowhere:/runs/", ready: {marker: x}}, ` +
+		`transfer: {source: "lab:{{ .Item.Path }}/", destination: "lab:/runs/done/{{ .Item.Name }}/"}}}`)
+	if got := jobs.Problems(err); len(got) != 1 || got[0].Field != "jobs.a.for_each.folder" {
+		t.Errorf("got %v, want that of the folder alone", err)
+	}
 }
 
 func TestGoodForEach(t *testing.T) {
@@ -190,6 +200,7 @@ func TestGoodForEach(t *testing.T) {
 		"copies in a folder of files":  `for_each: {folder: "lab:/runs", type: file, ready: {older_than: 1m}}, transfer: {source: "lab:/runs/{{ .Item.Name }}", destination: "lab:/runs/done/{{ .Item.Name }}"}`,
 		"the key tells items apart":    `for_each: {folder: "lab:/runs/", match: "run_*", ready: {marker: "*.done"}}, transfer: {source: "lab:/runs/{{ .Item.Name }}/", destination: "vault:/{{ .Key }}/"}`,
 		"markers of files":             `for_each: {folder: "lab:~/runs/", type: file, ready: {marker: "*.done", no_marker: ".*.swp"}}, transfer: {source: "lab:{{ .Item.Path }}", destination: "vault:/{{ .Item.Name }}"}`,
+		"a folder of a file's name":    `for_each: {folder: "lab:/runs/", type: file, ready: {older_than: 1m}}, transfer: {source: "lab:/more/{{ .Item.Name }}/", destination: "vault:/{{ .Item.Name }}/"}`,
 		"by hand":                      `for_each: {folder: "vault:runs/", ready: {unchanged_for: 1s}}, steps: [{transfer: {source: "vault:{{ .Item.Path }}/", destination: "lab:/{{ .Item.Name }}/"}}, {prune: {}}]`,
 	}
 	for name, job := range tests {
