@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -25,6 +26,7 @@ type Query struct {
 	State      State     // in this state
 	Unfinished bool      // in a state that is not final
 	Since      time.Time // claimed then or later
+	Below      int64     // with a smaller id; 0 is any
 	Limit      int       // this many at most; 0 is all
 }
 
@@ -38,7 +40,7 @@ func (l *Ledger) Runs(ctx context.Context, q Query) iter.Seq2[*Run, error] {
 		if left <= 0 {
 			left = math.MaxInt
 		}
-		for below := int64(math.MaxInt64); left > 0; {
+		for below := cmp.Or(q.Below, math.MaxInt64); left > 0; {
 			page, err := l.page(ctx, q, below, min(left, pageOfRuns))
 			if err != nil {
 				yield(nil, err)

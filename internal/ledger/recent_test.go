@@ -1,0 +1,78 @@
+package ledger_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+)
+
+func TestStripsHaveTheNewestRunsOfEachJob(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		for i := range 5 {
+			r := claim(t, l, "many", fmt.Sprint(i), "me", time.Hour)
+			if i < 4 {
+				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.Failed, Message: "m"}))
+			}
+		}
+		claim(t, l, "one", "1", "me", time.Hour)
+		claim(t, l, "not asked", "1", "me", time.Hour)
+		strips, err := l.Strips(ctx, []string{"many", "one", "none", `"odd'`}, 3)
+		ok(t, err)
+		got := map[string]string{}
+		for job, s := range strips {
+			for _, b := range s.Bars {
+				got[job] += fmt.Sprintf("%d %s, ", b.ID, b.State)
+			}
+			if last := s.Bars[len(s.Bars)-1]; s.Last == nil || s.Last.ID != last.ID || s.Last.Job != job || !last.Finished.IsZero() {
+				t.Errorf("the newest run of %s is %+v, want run %d, not finished", job, s.Last, last.ID)
+			}
+		}
+		if diff := cmp.Diff(map[string]string{"many": "3 failed, 4 failed, 5 claimed, ", "one": "6 claimed, "}, got); diff != "" {
+			t.Errorf("strips (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestMovingRunsAreThoseThatMayHaveChanged(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		open, ended := claim(t, l, "a", "1", "me", time.Hour), claim(t, l, "a", "2", "me", time.Hour)
+		ok(t, l.Finish(ctx, ended.ID, "me", ledger.Outcome{State: ledger.Failed}))
+		finished := get(t, l, ended.ID).Finished
+		look := func(since time.Time) []ledger.Sign {
+			all, err := l.Moving(ctx, since)
+			ok(t, err)
+			return all
+		}
+		want := []ledger.Sign{
+			{ID: open.ID, Job: "a", State: ledger.Claimed, Attempt: 1, Holder: "me"},
+			{ID: ended.ID, Job: "a", State: ledger.Failed, Attempt: 1, Holder: "me", Finished: finished},
+		}
+		if diff := cmp.Diff(want, look(finished)); diff != "" {
+			t.Errorf("moving (-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff(want[:1], look(finished.Add(time.Microsecond))); diff != "" {
+			t.Errorf("moving since later (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestRunsBelowARun(t *testing.T) {
+	l := open(t, engines["sqlite"](t))
+	for i := range 4 {
+		claim(t, l, "a", fmt.Sprint(i), "me", time.Hour)
+	}
+	var got []int64
+	for r, err := range l.Runs(t.Context(), ledger.Query{Below: 4, Limit: 2}) {
+		ok(t, err)
+		got = append(got, r.ID)
+	}
+	if diff := cmp.Diff([]int64{3, 2}, got); diff != "" {
+		t.Error(diff)
+	}
+}
