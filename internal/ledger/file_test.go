@@ -259,7 +259,7 @@ func TestAFullDiskLosesNothing(t *testing.T) {
 	tests := map[string]func(t *testing.T) (file string, fill, free func(*ledger.Ledger)){
 		"by SQLite's limit": func(t *testing.T) (string, func(*ledger.Ledger), func(*ledger.Ledger)) {
 			return filepath.Join(t.TempDir(), "runner.db"),
-				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "40")) },
+				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "60")) },
 				func(l *ledger.Ledger) { ok(t, l.LimitPages(t.Context(), "100000")) }
 		},
 		"on a small disk": func(t *testing.T) (string, func(*ledger.Ledger), func(*ledger.Ledger)) {

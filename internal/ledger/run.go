@@ -248,26 +248,42 @@ func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duratio
 // [Ledger.Retry]. If the run is not the holder's, the error is ErrLost; that it
 // ended in the same way before is none.
 func (l *Ledger) Finish(ctx context.Context, run int64, holder string, o Outcome) error {
+	return l.finish(ctx, run, holder, o, nil)
+}
+
+// finish is Finish. If the run ends by it, then is called in the same transaction,
+// unless it is nil.
+func (l *Ledger) finish(ctx context.Context, run int64, holder string, o Outcome, then func(context.Context, session) error) error {
 	if !o.State.Final() {
 		return fmt.Errorf("finish run %d: %q is not a state of a finished run", run, o.State)
 	}
 	o.Class, o.Code, o.Message, o.RequestID = text(o.Class), text(o.Code), text(o.Message), text(o.RequestID)
 	return l.write(ctx, fmt.Sprintf("finish run %d", run), func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `
-			UPDATE runs SET finished = @now, lease_until = 0, state = $3, class = $4, code = $5, message = $6,
-				request_id = $7, files = $8, files_skipped = $9, bytes = $10, skipped_errors = $11, faults = $12, files_deleted = $13
-			WHERE `+fence,
-			run, holder, string(o.State), o.Class, o.Code, o.Message,
-			o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults, o.FilesDeleted)
-		if err != nil || n > 0 {
-			return err
+		if then == nil {
+			return s.finish(ctx, run, holder, o, nil)
 		}
-		r, err := s.lost(ctx, run)
-		if r != nil && r.Holder == holder && r.Outcome == o {
-			return nil
-		}
-		return err
+		return s.together(ctx, func() error { return s.finish(ctx, run, holder, o, then) })
 	})
+}
+
+func (s session) finish(ctx context.Context, run int64, holder string, o Outcome, then func(context.Context, session) error) error {
+	n, err := s.exec(ctx, `
+		UPDATE runs SET finished = @now, lease_until = 0, state = $3, class = $4, code = $5, message = $6,
+			request_id = $7, files = $8, files_skipped = $9, bytes = $10, skipped_errors = $11, faults = $12, files_deleted = $13
+		WHERE `+fence,
+		run, holder, string(o.State), o.Class, o.Code, o.Message,
+		o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults, o.FilesDeleted)
+	if err == nil && n > 0 && then != nil {
+		return then(ctx, s)
+	}
+	if err != nil || n > 0 {
+		return err
+	}
+	r, err := s.lost(ctx, run)
+	if r != nil && r.Holder == holder && r.Outcome == o {
+		return nil
+	}
+	return err
 }
 
 // lost returns a run that a fenced statement did not meet, and the error that

@@ -181,6 +181,30 @@ CREATE TABLE pauses (
 	since BIGINT NOT NULL,
 	until BIGINT NOT NULL
 );
+`, `
+CREATE TABLE notices (
+	number   @id,
+	id       TEXT   NOT NULL,
+	channel  TEXT   NOT NULL,
+	job      TEXT   NOT NULL,
+	event    TEXT   NOT NULL,
+	run      BIGINT NOT NULL,
+	body     TEXT   NOT NULL,
+	state    TEXT   NOT NULL DEFAULT 'waiting',
+	created  BIGINT NOT NULL,
+	tries    BIGINT NOT NULL DEFAULT 0,
+	next_try BIGINT NOT NULL,
+	ended    BIGINT NOT NULL DEFAULT 0,
+	why      TEXT   NOT NULL DEFAULT '',
+	UNIQUE (id, channel)
+);
+CREATE INDEX notices_waiting ON notices (channel, job, number) WHERE ended = 0;
+CREATE INDEX notices_ended   ON notices (ended) WHERE ended > 0;
+CREATE TABLE standings (
+	job    TEXT   NOT NULL PRIMARY KEY,
+	since  BIGINT NOT NULL DEFAULT 0,
+	alarms TEXT   NOT NULL DEFAULT '[]'
+);
 `}
 }
 
