@@ -18,6 +18,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
@@ -39,10 +40,10 @@ type runDocument struct {
 
 	Error       *problem             `json:"error,omitempty"`
 	Next        string               `json:"next,omitempty"` // the next command
-	Paths       []pathDocument       `json:"paths,omitempty"`
+	Paths       []runlog.Path        `json:"paths,omitempty"`
 	MorePaths   int                  `json:"more_paths,omitempty"`
 	Submissions []submissionDocument `json:"submissions,omitempty"`
-	Events      []eventDocument      `json:"events,omitempty"`
+	Events      []runlog.Event       `json:"events,omitempty"`
 }
 
 // A submissionDocument is one attempt at a part of a run.
@@ -55,12 +56,6 @@ type submissionDocument struct {
 	Attempt      int             `json:"attempt"`
 	Created      time.Time       `json:"created"`
 	Document     json.RawMessage `json:"document"`
-}
-
-type eventDocument struct {
-	Time time.Time `json:"time"`
-	Kind string    `json:"kind"`
-	Text string    `json:"text"`
 }
 
 func describeRun(r *ledger.Run) runDocument {
@@ -211,9 +206,9 @@ func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 	if err != nil {
 		return err
 	}
-	doc.Events = timeline(r, sent, notes)
-	doc.Paths, doc.MorePaths = pathsOf(sent)
-	doc.Next = nextStep(r, sent)
+	doc.Events = runlog.Events(r, sent, notes)
+	doc.Paths, doc.MorePaths = runlog.Paths(sent)
+	doc.Next = runlog.Next(r, sent)
 	return a.print(doc, func(w io.Writer) { doc.text(w) })
 }
 
@@ -235,7 +230,7 @@ func (d *runDocument) text(w io.Writer) {
 		pairs = append(pairs, "files deleted", strconv.FormatInt(d.FilesDeleted, 10))
 	}
 	for _, p := range d.Paths {
-		pairs = append(pairs, "path", plain.Line(p.text()))
+		pairs = append(pairs, "path", plain.Line(p.String()))
 	}
 	if d.MorePaths > 0 {
 		pairs = append(pairs, "path", fmt.Sprintf("and %d more", d.MorePaths))

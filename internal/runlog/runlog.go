@@ -1,0 +1,107 @@
+// Package runlog says what happened in a run, from its records: its events, what
+// it has moved or deleted, and what a person can do about it. How that is shown is
+// left to the command line and the page.
+package runlog
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// An Event is one in the life of a run.
+type Event struct {
+	Time time.Time `json:"time"`
+	Kind string    `json:"kind"`
+	Text string    `json:"text"`
+}
+
+// Events puts the events of a run in their order. Most of them are in the
+// records of the run and of its submissions anyway; notes have the rest.
+func Events(r *ledger.Run, sent []ledger.Submission, notes []ledger.Note) []Event {
+	events := []Event{{r.Claimed, "claimed", "occurrence " + r.Key}}
+	for _, s := range sent {
+		events = append(events, Event{s.Created, "recorded", fmt.Sprintf("submission %s, attempt %d: %s", s.ID, s.Attempt, s.Label)})
+		if !s.Accepted.IsZero() {
+			events = append(events, Event{s.Accepted, "submitted", "task " + s.TaskID})
+		}
+	}
+	for _, n := range notes {
+		events = append(events, Event{n.At, n.Kind, n.Text})
+	}
+	if r.State.Final() {
+		events = append(events, Event{r.Finished, "ended", string(r.State)})
+	}
+	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
+	return events
+}
+
+// A Path is what one submission moves or deletes.
+type Path struct {
+	Source      string `json:"source,omitempty"`
+	Destination string `json:"destination,omitempty"`
+	Deleted     string `json:"deleted,omitempty"`
+}
+
+// String says it in one line.
+func (p Path) String() string {
+	if p.Deleted != "" {
+		return "delete " + p.Deleted
+	}
+	return p.Source + " -> " + p.Destination
+}
+
+// mostPaths is how many paths of a run are shown; its documents have all.
+const mostPaths = 20
+
+// Paths returns what a run moves or deletes, each once, and how many more
+// there are than are returned. A document that cannot be read has none.
+func Paths(sent []ledger.Submission) (paths []Path, more int) {
+	seen := map[Path]bool{}
+	add := func(p Path) {
+		if seen[p] {
+			return
+		}
+		seen[p] = true
+		if len(paths) < mostPaths {
+			paths = append(paths, p)
+		} else {
+			more++
+		}
+	}
+	for _, s := range sent {
+		var t transfer.Transfer
+		if json.Unmarshal(s.Document, &t) == nil && t.SourceEndpoint != "" {
+			for _, item := range t.Items {
+				add(Path{Source: t.SourceEndpoint + ":" + item.SourcePath, Destination: t.DestinationEndpoint + ":" + item.DestinationPath})
+			}
+			continue
+		}
+		var d transfer.Delete
+		if json.Unmarshal(s.Document, &d) == nil {
+			for _, item := range d.Items {
+				add(Path{Deleted: d.Endpoint + ":" + item.Path})
+			}
+		}
+	}
+	return paths, more
+}
+
+// Next is what to type next about a run; empty if nothing is left to do.
+func Next(r *ledger.Run, sent []ledger.Submission) string {
+	switch r.State {
+	case ledger.Succeeded:
+		return ""
+	case ledger.Claimed, ledger.Submitted:
+		return fmt.Sprintf("runner runs cancel %d", r.ID)
+	case ledger.Failed, ledger.TimedOut:
+		if i := len(sent) - 1; i >= 0 && sent[i].TaskID != "" {
+			return fmt.Sprintf("runner task events %s, then runner runs retry %d", sent[i].TaskID, r.ID)
+		}
+	}
+	return fmt.Sprintf("runner runs retry %d", r.ID)
+}

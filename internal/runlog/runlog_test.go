@@ -1,0 +1,32 @@
+package runlog_test
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/runlog"
+)
+
+func Example() {
+	at := func(minute int) time.Time { return time.Date(2026, 11, 21, 2, minute, 0, 0, time.UTC) }
+	run := &ledger.Run{ID: 7, Key: "2026-11-21T02:00:00Z", Claimed: at(0), Finished: at(9), Outcome: ledger.Outcome{State: ledger.Failed}}
+	sent := []ledger.Submission{{
+		ID: "s1", Attempt: 1, Label: "nightly 2026-11-21T02:00:00Z", TaskID: "t1", Created: at(1), Accepted: at(2),
+		Document: []byte(`{"source_endpoint": "lab", "destination_endpoint": "vault", "DATA": [{"source_path": "/a", "destination_path": "/b"}]}`),
+	}}
+	for _, e := range runlog.Events(run, sent, []ledger.Note{{At: at(5), Kind: "stalled", Text: "no progress"}}) {
+		fmt.Println(e.Time.Format("15:04"), e.Kind, e.Text)
+	}
+	paths, more := runlog.Paths(sent)
+	fmt.Println(paths, more)
+	fmt.Println(runlog.Next(run, sent))
+	// Output:
+	// 02:00 claimed occurrence 2026-11-21T02:00:00Z
+	// 02:01 recorded submission s1, attempt 1: nightly 2026-11-21T02:00:00Z
+	// 02:02 submitted task t1
+	// 02:05 stalled no progress
+	// 02:09 ended failed
+	// [lab:/a -> vault:/b] 0
+	// runner task events t1, then runner runs retry 7
+}
