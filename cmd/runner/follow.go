@@ -105,10 +105,16 @@ type worker struct {
 
 // do brings one order to its end.
 func (w *worker) do(ctx context.Context, o engine.Order) (*engine.Result, error) {
-	if w.rec == nil {
-		return w.engine.Run(ctx, o), nil
+	if w.rec != nil {
+		return w.app.record(ctx, w.engine, *w.rec, o)
 	}
-	return w.app.record(ctx, w.engine, *w.rec, o)
+	if o.Job.ForEach != nil && o.Item == nil && o.Key.IsItem() {
+		var err error
+		if o.Item, err = w.engine.ItemWithoutLedger(ctx, o.Job, o.Key); err != nil {
+			return nil, err
+		}
+	}
+	return w.engine.Run(ctx, o), nil
 }
 
 // recorder returns what a [worker] does.
@@ -218,6 +224,12 @@ func (a *app) pruneReceipts(ctx context.Context, l *ledger.Ledger, history jobs.
 // again; one that did not succeed is.
 func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording, o engine.Order) (*engine.Result, error) {
 	res, err := e.Record(ctx, rec, o)
+	if _, unknown := errors.AsType[*engine.UnknownItem](err); unknown && o.Job.ForEach != nil {
+		if err := a.lookAt(ctx, e, rec, o.Job); err != nil {
+			return nil, err
+		}
+		res, err = e.Record(ctx, rec, o)
+	}
 	if taken, ok := errors.AsType[*engine.Taken](err); ok {
 		switch r := taken.Run; {
 		case !r.State.Final():

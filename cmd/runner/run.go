@@ -26,8 +26,9 @@ Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system, else a new
 one.
 
 For a job with for_each, look at its folder once and do all items that are ready,
-as many at the same time as its max_active says. RUNNER_OCCURRENCE with the key of
-an item does that one.
+as many at the same time as its max_active says. Items that did not succeed in an
+earlier start are not done again, and make the exit status 1. RUNNER_OCCURRENCE
+with the key of an item does that one as it is now, ready or not.
 
 If another task or run is in the way, the run is skipped: the exit status is 12,
 or 0 with --skip-ok.

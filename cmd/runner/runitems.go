@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -49,6 +52,10 @@ func (b *worker) lookFor(ctx context.Context, job *jobs.Job, w *work) ([]engine.
 	if w.scheduledFor != "" {
 		return nil, usageError{errors.New("--scheduled-for: the job has for_each, so its occurrences are about items and not about instants; runner items lists them")}
 	}
+	if given := w.source.env.Occurrence.Given; given != "" {
+		return nil, usageError{fmt.Errorf("RUNNER_OCCURRENCE=%s: the job has for_each, so its occurrences are about items; "+
+			"set it to the key of one, such as item:NAME, or unset it to do all that are ready", given)}
+	}
 	if b.rec == nil {
 		orders, err := b.engine.OrdersWithoutLedger(ctx, job, w.limit)
 		if _, needs := errors.AsType[*jobs.NeedsLedgerError](err); needs {
@@ -56,15 +63,48 @@ func (b *worker) lookFor(ctx context.Context, job *jobs.Job, w *work) ([]engine.
 		}
 		return orders, err
 	}
-	_, err := b.engine.Look(ctx, *b.rec, job, nil)
-	if errors.Is(err, engine.ErrWatched) {
-		b.app.log.Info("another process looks at the folder of the items, and this one does what it finds", "job", job.Name)
-		err = nil
-	}
-	if err != nil {
+	if err := b.app.lookAt(ctx, b.engine, *b.rec, job); err != nil {
 		return nil, err
 	}
-	return b.engine.ReadyOrders(ctx, *b.rec, job, w.limit)
+	left := b.left(ctx, job)
+	orders, err := b.engine.ReadyOrders(ctx, *b.rec, job, w.limit)
+	return orders, errors.Join(left, err)
+}
+
+// lookAt looks once at the folder of a job, unless another process does.
+func (a *app) lookAt(ctx context.Context, e *engine.Engine, rec engine.Recording, job *jobs.Job) error {
+	_, err := e.Look(ctx, rec, job, nil)
+	if errors.Is(err, engine.ErrWatched) {
+		a.log.Info("another process looks at the folder of the items, and this one does what it finds", "job", job.Name)
+		return nil
+	}
+	return err
+}
+
+// left says which items an earlier start has left undone, as this one does not do
+// them again.
+func (b *worker) left(ctx context.Context, job *jobs.Job) error {
+	const most = 5
+	first, all, err := b.rec.Ledger.LeftItems(ctx, job.Name, most)
+	if err != nil || all == 0 {
+		return err
+	}
+	var names []string
+	for i := range first {
+		names = append(names, fmt.Sprintf("%s (run %d)", first[i].Name, first[i].Run))
+	}
+	if all > most {
+		names = append(names, fmt.Sprintf("and %d more", all-most))
+	}
+	again := fmt.Sprintf("runner runs retry %d, for one, has the next start do it again", first[0].Run)
+	if first[0].Run == 0 { // it is forgotten
+		names[0] = first[0].Name
+		again = fmt.Sprintf("RUNNER_OCCURRENCE=%s runner run %s, for one, does it again", first[0].Key, job.Name)
+	}
+	return &engine.Failure{
+		Kind:    fault.Failed,
+		Message: fmt.Sprintf("%s did not succeed in an earlier start: %s; %s", plain.Count(all, "item"), strings.Join(names, ", "), again),
+	}
 }
 
 // turns are how many items of each job may be at work at the same time.

@@ -396,16 +396,16 @@ func TestFingerprintIsThatOfTheLook(t *testing.T) {
 			}
 			k.disk.write(file, 1)
 			f := k.look()["x"]
-			same, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item)
-			if err != nil || same != f.Fingerprint || same == "" {
-				t.Errorf("%s: got %q, %v, want %q", kind, same, err, f.Fingerprint)
+			same, files, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item)
+			if err != nil || same != f.Fingerprint || same == "" || files != 1 {
+				t.Errorf("%s: got %q of %d files, %v, want %q of one", kind, same, files, err, f.Fingerprint)
 			}
 			k.disk.write(file, 2)
-			if other, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item); err != nil || other == same {
+			if other, _, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item); err != nil || other == same {
 				t.Errorf("%s: got %q, %v after a change", kind, other, err)
 			}
 			k.disk.remove("/runs/x")
-			if _, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item); !tree.Gone(err) {
+			if _, _, err := arrival.Fingerprint(t.Context(), k.disk, k.each, &f.Item); !tree.Gone(err) {
 				t.Errorf("%s: got %v when it is gone", kind, err)
 			}
 		}

@@ -106,21 +106,21 @@ func stamp(t time.Time) int64 {
 	return t.Unix()
 }
 
-// Fingerprint returns the fingerprint of an item as it is now. It differs from
-// that of a [Finding] if the item has changed since.
-func Fingerprint(ctx context.Context, globus tree.Globus, each *jobs.ForEach, item *jobs.Item) (string, error) {
+// Fingerprint returns the fingerprint of an item as it is now, and how many files it
+// has. The fingerprint differs from that of a [Finding] if the item has changed since.
+func Fingerprint(ctx context.Context, globus tree.Globus, each *jobs.ForEach, item *jobs.Item) (fingerprint string, files int, err error) {
 	f := tree.Folder{Lister: globus, Collection: each.Collection, Path: item.Path, LocalUser: each.LocalUser}
 	var s sight
 	if each.Kind == jobs.FileItems {
 		e := tree.Stat(ctx, globus, f)
 		if e.Err != nil {
-			return "", e.Err
+			return "", 0, e.Err
 		}
 		s.file(e)
 	} else {
 		s.folder(ctx, f, markers{})
 	}
-	return s.fingerprint, s.err
+	return s.fingerprint, s.files, s.err
 }
 
 // markers are the names that say whether an item is complete.

@@ -172,7 +172,10 @@ type Recording struct {
 // an earlier start was cut off, and records each step before it is taken. The
 // caller renews the lease.
 //
-// The result is nil if the error is a [*Taken], that of a run that waits for its
+// An order for an item that no look has found, or that is not ready and holds
+// nothing, is refused before anything is recorded: see [*UnknownItem].
+//
+// The result is nil if the error is a [*Taken], such a refusal, that of a run that waits for its
 // turn (see [Order].InTurn), that of a ledger that could not be used, or
 // [ledger.ErrLost] if somebody else had taken the run over when it ended. There are
 // both a result and an error if the run has ended and the ledger could not be told:
@@ -181,6 +184,9 @@ type Recording struct {
 // A job without steps stands for one that is no longer known: the tasks that
 // the ledger has of its run are followed to their end.
 func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, error) {
+	if err := e.checkItem(ctx, rec, o); err != nil {
+		return nil, err
+	}
 	run, mine, err := rec.claim(ctx, occurrence{o.Job.Name, o.Key})
 	if err != nil {
 		return nil, fmt.Errorf("claim the occurrence: %w", err)

@@ -18,6 +18,76 @@ import (
 // waited longer is looked at once more before anything is submitted for it.
 const freshLook = time.Minute
 
+// An UnknownItem error says that no look has found the item of an occurrence.
+type UnknownItem struct {
+	Job string // that looks for the items
+	Key jobs.Key
+}
+
+func (u *UnknownItem) Error() string {
+	return fmt.Sprintf("job %s has no item with the key %s; runner items %s lists those that there are", u.Job, u.Key, u.Job)
+}
+
+// Means tells package fault that the order was wrong.
+func (*UnknownItem) Means() fault.Meaning { return fault.Meaning{Kind: fault.Usage} }
+
+// checkItem refuses an order for an item of which a run must not be recorded, as
+// nothing would come of it, and the item would count as done or failed: no look has
+// found it, or it holds nothing. A run that was recorded goes on, whatever it is about.
+func (e *Engine) checkItem(ctx context.Context, rec Recording, o Order) error {
+	if !o.Key.IsItem() || o.Job.Items == nil {
+		return nil
+	}
+	row, err := rec.item(ctx, o.Job.ItemsOf, o.Key)
+	if err == nil && (o.Job.ForEach == nil || row.Key != string(o.Key) || StageOf(row) != arrival.Unborn) {
+		return nil
+	}
+	if err == nil {
+		return e.takeByHand(ctx, rec, o.Job, row)
+	}
+	if errors.Is(err, ledger.ErrNone) {
+		if _, err = rec.Ledger.RunOf(ctx, o.Job.Name, string(o.Key)); errors.Is(err, ledger.ErrNone) {
+			return &UnknownItem{o.Job.ItemsOf, o.Key}
+		}
+	}
+	if err != nil {
+		return unusable(err)
+	}
+	return nil
+}
+
+// takeByHand has an item that is not ready be done as it is now, because somebody
+// asks for it, unless it holds nothing.
+func (e *Engine) takeByHand(ctx context.Context, rec Recording, job *jobs.Job, row *ledger.Item) error {
+	item, err := job.ForEach.Item(row.Name, row.Modified, row.Size)
+	if err != nil {
+		return usageFailure(fmt.Sprintf("item %s: %v", row.Name, err))
+	}
+	begin := e.clock.Now()
+	now, files, err := arrival.Fingerprint(ctx, e.globus, job.ForEach, &item)
+	switch {
+	case tree.Gone(err):
+		return usageFailure(fmt.Sprintf("item %s is not in %s any more", row.Name, job.ForEach.Folder))
+	case err != nil:
+		return fmt.Errorf("look at item %s: %w", row.Name, err)
+	case files == 0:
+		return emptyItem(row.Name)
+	}
+	row.Fingerprint, row.Unchanged, row.Looked, row.Clock = now, 0, begin.Time, begin.Clock
+	if err := rec.Ledger.KeepItems(ctx, job.Name, []ledger.Item{*row}); err != nil {
+		return unusable(err)
+	}
+	return nil
+}
+
+// usageFailure refuses an order that nobody could carry out.
+func usageFailure(message string) *Failure { return &Failure{Kind: fault.Usage, Message: message} }
+
+// emptyItem refuses an item that holds nothing.
+func emptyItem(name string) *Failure {
+	return &Failure{Kind: fault.Guard, Message: fmt.Sprintf("item %s has no files yet: nothing would be copied, and it would count as done; start it again when it has", name)}
+}
+
 // findItem finds out what an occurrence with the key of an item is about. A run
 // whose item is not known must not go on, see [run.admit].
 func (r *run) findItem(ctx context.Context) error {
@@ -28,10 +98,8 @@ func (r *run) findItem(ctx context.Context) error {
 	row, err := r.rec.item(ctx, r.job.ItemsOf, r.order.Key)
 	switch {
 	case errors.Is(err, ledger.ErrNone):
-		r.stray = &Failure{
-			Kind: fault.Usage, state: ledger.Failed,
-			Message: fmt.Sprintf("job %s has no item with the key %s; runner items %s lists those that there are", r.job.ItemsOf, r.order.Key, r.job.ItemsOf),
-		}
+		unknown := &UnknownItem{r.job.ItemsOf, r.order.Key}
+		r.stray = &Failure{Kind: fault.Usage, state: ledger.Failed, Message: unknown.Error()}
 		return nil
 	case err != nil:
 		return unusable(err)
@@ -105,7 +173,7 @@ func (r *run) movedOn() error {
 
 // compareItem compares an item with what it was when it was found ready.
 func (r *run) compareItem(ctx context.Context, when string) error {
-	now, err := arrival.Fingerprint(ctx, r.globus, r.job.ForEach, r.order.Item)
+	now, _, err := arrival.Fingerprint(ctx, r.globus, r.job.ForEach, r.order.Item)
 	switch {
 	case tree.Gone(err) && !r.journal.unsent():
 		return nil // what was there is copied

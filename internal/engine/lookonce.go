@@ -75,6 +75,23 @@ func (e *Engine) OrdersWithoutLedger(ctx context.Context, job *jobs.Job, limit i
 	return orders, nil
 }
 
+// ItemWithoutLedger looks once at the folder of a job for the item of an
+// occurrence. If it is not there, the error is an [*UnknownItem].
+func (e *Engine) ItemWithoutLedger(ctx context.Context, job *jobs.Job, key jobs.Key) (*jobs.Item, error) {
+	for f, err := range e.FindingsWithoutLedger(ctx, job) {
+		switch {
+		case err != nil:
+			return nil, err
+		case jobs.ItemKey(f.Item.Name, 1) != key || f.Item.Path == "" || f.State == arrival.IsGone || f.State == arrival.IsIgnored:
+		case f.State == arrival.IsEmpty:
+			return nil, emptyItem(f.Item.Name)
+		default:
+			return &f.Item, nil
+		}
+	}
+	return nil, &UnknownItem{job.Name, key}
+}
+
 // FindingsWithoutLedger looks once at the folder of a job, and yields what it finds.
 // The labels of tasks say which items are done or at work.
 func (e *Engine) FindingsWithoutLedger(ctx context.Context, job *jobs.Job) iter.Seq2[arrival.Finding, error] {

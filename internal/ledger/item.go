@@ -123,6 +123,21 @@ func (l *Ledger) ReadyItems(ctx context.Context, job string, order ItemOrder, mo
 	return ready, err
 }
 
+// LeftItems returns the first items of a job, most of them at most, by name, that
+// are there and whose newest run has ended without success, unless somebody has
+// canceled it, and how many there are: nothing starts them again by itself.
+func (l *Ledger) LeftItems(ctx context.Context, job string, most int) (first []Item, all int, err error) {
+	err = l.read(ctx, "read the items of job "+job+" that did not succeed", func(ctx context.Context, s session) (err error) {
+		const left = ` FROM ` + itemsWithRuns + ` WHERE items.job = $1 AND gone = 0 AND COALESCE(runs.state, items.state) IN ('failed', 'timed_out', 'skipped')`
+		if err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&all) }, `SELECT count(*)`+left, job); err != nil {
+			return err
+		}
+		first, err = s.items(ctx, `SELECT `+itemColumns+left+` ORDER BY name LIMIT $2`, job, most)
+		return err
+	})
+	return first, all, err
+}
+
 // KeepItems writes items of a job down, all of them or none, as a look has found
 // them. An item of which the ledger has a later generation stays as it is, as does
 // one of the same generation that is taken.

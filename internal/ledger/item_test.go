@@ -168,6 +168,35 @@ func TestWhatBecameOfAnItemOutlivesItsRun(t *testing.T) {
 		if ready, err := l.ReadyItems(ctx, "j", ledger.ItemsByName, 9); err != nil || len(ready) > 0 {
 			t.Errorf("%s are ready again, %v", names(ready), err)
 		}
+		if left, n, err := l.LeftItems(ctx, "j", 9); err != nil || names(left) != "i003" || n != 1 {
+			t.Errorf("%d items are left: %s, %v, want the one that has failed", n, names(left), err)
+		}
+	})
+}
+
+func TestItemsThatDidNotSucceedAreLeft(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		for _, state := range []ledger.State{ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped, ledger.Claimed} {
+			i := item(string(state), "ready", 1)
+			ok(t, l.KeepItems(ctx, "j", []ledger.Item{i, item("gone", "failed", 1), item("waits", "waiting", 1)}))
+			run, _, err := l.Claim(ctx, ledger.Claim{Job: "j", Key: i.Key, Item: true, Holder: "me", Lease: time.Hour})
+			ok(t, err)
+			if state.Final() {
+				ok(t, l.Finish(ctx, run.ID, "me", ledger.Outcome{State: state}))
+			}
+			found, err := l.RunOf(ctx, "j", i.Key)
+			if err != nil || found.ID != run.ID || found.State != state {
+				t.Errorf("got the run %+v, %v, want %d that has %s", found, err, run.ID, state)
+			}
+		}
+		if _, err := l.RunOf(ctx, "j", "item:waits"); !errors.Is(err, ledger.ErrNone) {
+			t.Errorf("got %v, want ErrNone", err)
+		}
+		ok(t, l.SetGone(ctx, "j", []string{"gone"}, true))
+		if left, n, err := l.LeftItems(ctx, "j", 2); err != nil || names(left) != "failed skipped" || n != 3 {
+			t.Errorf("%d items are left, the first are %s, %v", n, names(left), err)
+		}
 	})
 }
 

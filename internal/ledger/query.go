@@ -20,6 +20,16 @@ func (l *Ledger) Run(ctx context.Context, id int64) (*Run, error) {
 	return run, err
 }
 
+// RunOf returns the run of an occurrence. If there is none, the error is ErrNone.
+func (l *Ledger) RunOf(ctx context.Context, job, key string) (*Run, error) {
+	var run *Run
+	err := l.read(ctx, fmt.Sprintf("run of %s %s", job, key), func(ctx context.Context, s session) (err error) {
+		run, err = s.run(ctx, runByKey, job, key)
+		return err
+	})
+	return run, err
+}
+
 // A Query says which runs to list. Its zero value is all of them.
 type Query struct {
 	Job        string    // of this job

@@ -122,7 +122,10 @@ func (s session) run(ctx context.Context, query string, args ...any) (*Run, erro
 // for which PostgreSQL would read all that the holder has in runs_unfinished.
 const fence = `id = $1 AND holder = $2 AND finished <= 0`
 
-const runByID = `SELECT ` + runColumns + ` FROM runs WHERE id = $1`
+const (
+	runByID  = `SELECT ` + runColumns + ` FROM runs WHERE id = $1`
+	runByKey = `SELECT ` + runColumns + ` FROM runs WHERE job = $1 AND key = $2`
+)
 
 // A Claim asks for an occurrence.
 type Claim struct {
@@ -175,7 +178,7 @@ func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
 	if run != nil || err != nil {
 		return run, err == nil, err
 	}
-	if run, err = s.run(ctx, `SELECT `+runColumns+` FROM runs WHERE job = $1 AND key = $2`, c.Job, c.Key); err != nil {
+	if run, err = s.run(ctx, runByKey, c.Job, c.Key); err != nil {
 		return nil, false, err
 	}
 	return run, false, s.shorten(ctx, c.Holder, c.Lease)
