@@ -56,7 +56,7 @@ func CheckAddress(text string) error {
 	case u.User != nil:
 		return errors.New("the URL has a user name in it, which services of this kind do not use")
 	case u.Scheme == "https":
-	case u.Scheme == "http" && loopback(u.Hostname()):
+	case u.Scheme == "http" && Loopback(u.Hostname()):
 	case u.Scheme == "http":
 		return errors.New("http is not encrypted; want https, or a service on this computer")
 	default:
@@ -65,8 +65,8 @@ func CheckAddress(text string) error {
 	return nil
 }
 
-// loopback reports whether a host is this computer.
-func loopback(host string) bool {
+// Loopback reports whether a host is this computer, by its address or as localhost.
+func Loopback(host string) bool {
 	ip := net.ParseIP(host)
 	return strings.EqualFold(host, "localhost") || ip != nil && ip.IsLoopback()
 }

@@ -204,7 +204,7 @@ func (a *app) certificates(services []*url.URL) []doctor.Finding {
 	secure := false
 	for _, u := range services {
 		secure = secure || u.Scheme == "https"
-		if u.Scheme == "http" && !loopback(u.Hostname()) && len(found) == 0 {
+		if u.Scheme == "http" && !jobs.Loopback(u.Hostname()) && len(found) == 0 {
 			found = append(found, doctor.Doubt(u.Hostname()+" is reached by http: secrets, tokens and the data about files can be read on the way", "use its https address"))
 		}
 	}

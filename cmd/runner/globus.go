@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/settings"
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -112,7 +113,7 @@ func (a *app) retries() retry.Policy {
 // warnOfPlainText warns of addresses to which everything goes unencrypted.
 func (a *app) warnOfPlainText(services ...*url.URL) {
 	for _, u := range services {
-		if u.Scheme == "http" && !loopback(u.Hostname()) {
+		if u.Scheme == "http" && !jobs.Loopback(u.Hostname()) {
 			a.log.Warn("the address of a service is not https: secrets, tokens and the data about files can be read on the way", "url", u.String())
 		}
 	}
@@ -177,9 +178,4 @@ func (w wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 	w.log.Debug("request", append(attrs, "status", resp.StatusCode)...)
 	return resp, nil
-}
-
-func loopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 const aboutSim = `Serve a simulated Globus (Auth and Transfer) over local folders, until stopped.
@@ -178,7 +179,7 @@ func (a *app) serveSim(ctx context.Context, listen string, cfg globussim.Config)
 
 // warnOfStrangers warns if other machines may reach the simulator.
 func (a *app) warnOfStrangers(address string) {
-	if host, _, err := net.SplitHostPort(address); err != nil || !loopback(host) {
+	if host, _, err := net.SplitHostPort(address); err != nil || !jobs.Loopback(host) {
 		a.log.Warn("other machines may reach the simulator, and read and change its folders; --listen 127.0.0.1:0 keeps them out", "address", address)
 	}
 }

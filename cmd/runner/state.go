@@ -15,6 +15,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // lease is how long a run stays with a start that says nothing.
@@ -61,7 +62,7 @@ func (a *app) serviceState() string {
 func (a *app) userLedger(dir string) string {
 	shared, service := filepath.Join(dir, "runner.db"), a.env.TransferURL()
 	own := filepath.Join(dir, "runner-"+strings.ReplaceAll(plain.Line(service.Host), ":", "-")+".db")
-	if a.env.Production() || !loopback(service.Hostname()) && exists(shared) && !exists(own) {
+	if a.env.Production() || !jobs.Loopback(service.Hostname()) && exists(shared) && !exists(own) {
 		return shared
 	}
 	return own

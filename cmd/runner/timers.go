@@ -11,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/migrate"
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -68,7 +69,7 @@ const maxTimers = 4 << 20
 
 // listTimers asks for the account's timers.
 func (a *app) listTimers(ctx context.Context, globus *session) ([]byte, error) {
-	if u := a.env.TimersURL(); u.Scheme == "http" && !loopback(u.Hostname()) {
+	if u := a.env.TimersURL(); u.Scheme == "http" && !jobs.Loopback(u.Hostname()) {
 		a.log.Warn("the address of a service is not https: the token can be read on the way", "url", u.String())
 	}
 	hc := client(a.vigil().above(retry.New(globus.account.Transport(timersServer, globus.network), a.retries(), a.log)))
