@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/export"
+	"github.com/globus-runner/globus-runner/internal/notify/channel"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/shape"
 	"github.com/globus-runner/globus-runner/internal/spelling"
@@ -25,8 +26,8 @@ type list[T any] struct {
 // newList returns the list of rows, which may be nil.
 func newList[T any](rows []T) list[T] { return list[T]{append([]T{}, rows...)} }
 
-// documents are what -F json prints, by name. What Globus answers is printed as
-// it is, and described by Globus.
+// documents are what -F json prints, by name, and what a webhook is sent. What
+// Globus answers is printed as it is, and described by Globus.
 func documents() map[string]any {
 	return map[string]any{
 		"action":   actionDocument{},
@@ -52,6 +53,7 @@ func documents() map[string]any {
 		"sim":      simDocument{},
 		"validate": validation{},
 		"version":  buildInfo{},
+		"webhook":  channel.Message{},
 		"why":      list[whyDocument]{},
 		"whoami":   identityDocument{},
 	}
@@ -71,7 +73,8 @@ those that use the YAML language server, put this into the first line:
 
 "runner validate" checks more than a schema can say.
 
-With a name, print the schema of a document that commands print with -F json:
+With a name, print the schema of a document that commands print with -F json,
+or of what a webhook is sent:
 ` + strings.Join(names[:10], ", ") + ",\n" + strings.Join(names[10:], ", ") + ".",
 		Example: `  runner schema >jobs.schema.json
   runner schema result`,

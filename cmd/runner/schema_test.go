@@ -15,6 +15,8 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/internal/notify/channel"
 	"github.com/globus-runner/globus-runner/internal/shape"
 	"github.com/globus-runner/globus-runner/login"
 )
@@ -150,6 +152,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 	made("sim", describeSim(server.URL, globussim.Config{Accounts: []globussim.Account{{}}, Collections: []globussim.Collection{{Name: "lab"}}}))
 	made("login", describeLogin(login.Login{ClientID: id, Tokens: map[string]auth.Token{"x": {Scope: "y"}}}, login.NewStore(filepath.Join(dir, "login.json"))))
 	made("logout", newList([]logoutDocument{{ClientID: id}}))
+	made("webhook", channel.NewMessage(&notify.Notice{Event: notify.Failed, Error: &notify.Cause{}, Tasks: []notify.Task{{}}, Files: new(int64(1))}))
 
 	for _, name := range slices.Sorted(maps.Keys(documents())) {
 		text, err := shape.Of(name, documents()[name])

@@ -1,0 +1,106 @@
+// Package channel sends notices: to webhooks, to chats, as mail, and as pings to
+// services that wait for a sign of life. Which notices there are, and when one is
+// sent again, is decided by package notify.
+//
+// What names, labels and services say is foreign: in each format it is text, never
+// markup, a mention, a link or a header. Addresses and passwords are read again
+// for each notice, so that they can be replaced while the program runs, and are in
+// no error.
+package channel
+
+import (
+	"context"
+	"crypto/x509"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// timeout is how long a receiver has to take a notice.
+const timeout = 10 * time.Second
+
+// Options are what the channels of a jobs file do not say themselves. The zero
+// value is enough for all but mail.
+type Options struct {
+	Version string // of the program, for the header User-Agent
+
+	// SMTP returns the address of the mail server, such as
+	// smtp://user:password@mail.example.org:587; see [CheckSMTP]. It is called
+	// for each mail. Nil means that there is none.
+	SMTP func() (auth.Secret, error)
+	From string // the sender of mails, such as "Runner <runner@example.org>"
+
+	// Network is the way to receivers over HTTP. Nil means the real one, with the
+	// proxy that the environment names.
+	Network http.RoundTripper
+	// Dial connects to mail servers. Nil means over the network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Roots are the certificates that receivers are checked against. Nil means
+	// those of the system.
+	Roots *x509.CertPool
+}
+
+// Open returns the channel that c describes. It sends nothing, and reads no file:
+// one that is missing is an error of Send.
+func Open(c jobs.Channel, o Options) (notify.Channel, error) {
+	switch {
+	case c.Webhook != nil:
+		return &webhook{poster: newPoster(c.Webhook.Hook, o), keyFile: c.Webhook.SecretFile}, nil
+	case c.Slack != nil:
+		return &chat{newPoster(*c.Slack, o), slackMessage}, nil
+	case c.Teams != nil:
+		return &chat{newPoster(*c.Teams, o), teamsMessage}, nil
+	case c.Ping != nil:
+		return &ping{newPoster(*c.Ping, o)}, nil
+	case c.Mail != nil:
+		return newMail(*c.Mail, o)
+	}
+	return nil, fmt.Errorf("the channel %s has no receiver", c.Name)
+}
+
+// An Error says why a receiver did not take a notice. Its text holds no secret and
+// no more of an address than the host.
+type Error struct {
+	Reason error
+
+	lasting bool
+	after   time.Duration
+}
+
+// Error returns the reason.
+func (e *Error) Error() string { return e.Reason.Error() }
+
+// Unwrap returns the reason.
+func (e *Error) Unwrap() error { return e.Reason }
+
+// Lasting reports whether sending again is of no use.
+func (e *Error) Lasting() bool { return e.lasting }
+
+// RetryAfter returns how long the receiver wants to be left alone, or zero.
+func (e *Error) RetryAfter() time.Duration { return e.after }
+
+// passing returns an error that may be gone at the next try.
+func passing(format string, args ...any) error { return &Error{Reason: fmt.Errorf(format, args...)} }
+
+// lasting returns an error that will be the same at each try.
+func lasting(format string, args ...any) error {
+	return &Error{Reason: fmt.Errorf(format, args...), lasting: true}
+}
+
+// bounded returns a context that ends when the receiver has had its time.
+func bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeoutCause(ctx, timeout, fmt.Errorf("no answer within %s", timeout))
+}
+
+// unanswered returns why there was no answer: why ctx has ended, or else err.
+func unanswered(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
+}
