@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
@@ -23,7 +24,7 @@ type app struct {
 
 	env   *settings.Environment
 	lists *lists         // the standard input, batches and manifests
-	out   output         // -F and --jmespath
+	out   output         // -F, --jmespath and --map-http-status
 	log   *slog.Logger   // to stderr
 	level *slog.LevelVar // of log: of the environment, or of -v
 }
@@ -59,20 +60,7 @@ func (a *app) command() *cobra.Command {
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
-	flags := root.PersistentFlags()
-	a.out.format = formatText
-	flags.VarP(oneOf(&a.out.format, "FORMAT", formatText, formatJSON), "format", "F", "how results are printed: text or json")
-	flags.Var(&a.out.query, "jmespath", "print what this JMESPath expression finds in the result, as JSON")
-	flags.BoolFuncP("verbose", "v", "log every request (like RUNNER_LOG_LEVEL=debug)", func(text string) error {
-		on, err := strconv.ParseBool(text)
-		if err != nil {
-			return fmt.Errorf("%q is not true or false", text)
-		}
-		if on {
-			a.level.Set(slog.LevelDebug)
-		}
-		return nil
-	})
+	a.commonFlags(root.PersistentFlags())
 
 	add := func(title string, commands ...*cobra.Command) {
 		root.AddGroup(&cobra.Group{ID: title, Title: title})
@@ -89,6 +77,32 @@ func (a *app) command() *cobra.Command {
 	add("Trying it out:", a.demoCommand(), a.simCommand())
 	root.AddCommand(a.envCommand(), a.versionCommand())
 	return root
+}
+
+// commonFlags are the flags of all commands. Those of globus-cli have its names.
+func (a *app) commonFlags(flags *pflag.FlagSet) {
+	a.out.format = formatText
+	flags.VarP(oneOf(&a.out.format, "FORMAT", formatText, formatJSON, formatUnix), "format", "F", "how results are printed: text, json, or unix (words between tabs)")
+	flags.Var(&a.out.query, "jmespath", "print what this JMESPath expression finds in the result, as JSON or with -F unix")
+	flags.Var(&a.out.query, "jq", "the same as --jmespath")
+	flags.Var(&a.out.statuses, "map-http-status", `exit with these statuses, 0, 1 or 50 to 99, when Globus answers with an HTTP status, such as "404=50,403=51"`)
+	a.levelFlag(flags, "verbose", "v", "log every request (like RUNNER_LOG_LEVEL=debug)", slog.LevelDebug)
+	a.levelFlag(flags, "quiet", "q", "log errors only (like RUNNER_LOG_LEVEL=error)", slog.LevelError)
+	_ = flags.MarkHidden("jq") // the flag exists
+}
+
+// levelFlag adds a flag that sets what is logged.
+func (a *app) levelFlag(flags *pflag.FlagSet, name, letter, usage string, level slog.Level) {
+	flags.BoolFuncP(name, letter, usage, func(text string) error {
+		on, err := strconv.ParseBool(text)
+		if err != nil {
+			return fmt.Errorf("%q is not true or false", text)
+		}
+		if on {
+			a.level.Set(level)
+		}
+		return nil
+	})
 }
 
 // ready reports what is wrong with the environment of a command that cannot go
@@ -159,7 +173,7 @@ func (a *app) report(ctx context.Context, err error) int {
 		return 0
 	}
 	fmt.Fprintf(a.stderr, "runner: %s\n", lines(err, a.sentence(err)))
-	return exitStatus(ctx, err)
+	return a.status(ctx, err)
 }
 
 // lines makes the text about err harmless. It has lines only where err joins

@@ -101,7 +101,7 @@ func (d *demonstration) add(format string, args ...any) {
 func (a *app) demo(ctx context.Context, dir string) error {
 	lab, vault := filepath.Join(dir, "lab"), filepath.Join(dir, "vault")
 	d := &demonstration{app: a, w: a.stdout, source: filepath.Join(lab, "run 7"), copied: filepath.Join(vault, "archive", "run 7")}
-	if a.out.format == formatJSON || a.out.query.expr != nil {
+	if a.out.structured() {
 		d.w = a.stderr
 	}
 	if err := errors.Join(makeTree(d.source), os.MkdirAll(vault, 0o755)); err != nil {

@@ -59,7 +59,7 @@ func arrivals() (*jobs.Job, error) {
 func (a *app) demoArrival(ctx context.Context, dir string) error {
 	lab, vault := filepath.Join(dir, "lab"), filepath.Join(dir, "vault")
 	d := &demonstration{app: a, w: a.stdout, source: filepath.Join(lab, "runs"), copied: filepath.Join(vault, "raw")}
-	if a.out.format == formatJSON || a.out.query.expr != nil {
+	if a.out.structured() {
 		d.w = a.stderr
 	}
 	if err := errors.Join(os.MkdirAll(d.source, 0o755), os.MkdirAll(vault, 0o755)); err != nil {

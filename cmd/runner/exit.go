@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/auth"
@@ -102,6 +104,48 @@ func exitStatus(ctx context.Context, err error) int {
 		return s.status
 	}
 	return classify(ctx, err).status
+}
+
+// A statusMap is the exit statuses of errors by the HTTP status that Globus
+// answered with.
+type statusMap map[int]int
+
+func (m *statusMap) String() string { return "" }
+func (m *statusMap) Type() string   { return "HTTP=EXIT,…" }
+
+// Set adds pairs. The exit statuses are those that globus-cli allows.
+func (m *statusMap) Set(text string) error {
+	for pair := range strings.SplitSeq(text, ",") {
+		if pair = strings.TrimSpace(pair); pair == "" {
+			continue
+		}
+		from, to, _ := strings.Cut(pair, "=")
+		answered, err := strconv.Atoi(from)
+		exit, err2 := strconv.Atoi(to)
+		if err != nil || err2 != nil || answered < 100 || answered > 599 || exit < 0 || exit > 1 && exit < 50 || exit > 99 {
+			return fmt.Errorf("%q is not an HTTP status and an exit status of 0, 1 or 50 to 99, such as 404=50", pair)
+		}
+		if *m == nil {
+			*m = statusMap{}
+		}
+		(*m)[answered] = exit
+	}
+	return nil
+}
+
+// status is the status that the process ends with because of err, as the flags
+// want it.
+func (a *app) status(ctx context.Context, err error) int {
+	answered := 0
+	if e, ok := errors.AsType[*transfer.Error](err); ok {
+		answered = e.Status
+	} else if e, ok := errors.AsType[*auth.Error](err); ok {
+		answered = e.Status
+	}
+	if status, mapped := a.out.statuses[answered]; mapped {
+		return status
+	}
+	return exitStatus(ctx, err)
 }
 
 // classify finds out of what kind an error is, and with which status it ends

@@ -16,10 +16,11 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// An output says how results are printed.
+// An output says how results are printed, and the exit status that errors have.
 type output struct {
-	format format
-	query  query
+	format   format
+	query    query
+	statuses statusMap
 }
 
 // A format is one of the formats below.
@@ -28,7 +29,11 @@ type format string
 const (
 	formatText format = "text"
 	formatJSON format = "json"
+	formatUnix format = "unix" // see writeUnix
 )
+
+// structured reports whether results are for programs.
+func (o *output) structured() bool { return o.format != formatText || o.query.expr != nil }
 
 // A query is a JMESPath expression, or nothing.
 type query struct {
@@ -49,20 +54,22 @@ func (q *query) Set(s string) error {
 	return nil
 }
 
-// print writes a result to stdout: doc as JSON if that was asked for, or else
-// what text writes.
-func (a *app) print(doc any, text func(io.Writer)) error {
+// print writes a result to stdout: doc, or what the expression finds in it, for
+// programs if that was asked for, or else what text writes.
+func (a *app) print(doc any, text func(io.Writer)) (err error) {
 	a.stderr.clear()
-	var buf bytes.Buffer
-	switch {
-	case a.out.query.expr != nil:
-		found, err := a.out.query.search(doc)
-		if err != nil {
+	if a.out.query.expr != nil {
+		if doc, err = a.out.query.search(doc); err != nil {
 			return err
 		}
-		doc = found
-		fallthrough
-	case a.out.format == formatJSON:
+	}
+	var buf bytes.Buffer
+	switch {
+	case a.out.format == formatUnix:
+		if err := writeUnix(&buf, doc); err != nil {
+			return err
+		}
+	case a.out.structured():
 		doc, err := encode(doc)
 		if err != nil {
 			return fmt.Errorf("encode the result: %w", err)
@@ -71,7 +78,7 @@ func (a *app) print(doc any, text func(io.Writer)) error {
 	default:
 		text(plain.Writer(&buf))
 	}
-	_, err := a.stdout.Write(buf.Bytes())
+	_, err = a.stdout.Write(buf.Bytes())
 	return unwritten(err)
 }
 

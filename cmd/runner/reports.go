@@ -31,7 +31,7 @@ func (r *reporting) flags(flags *pflag.FlagSet) {
 // which the command ends. A file that cannot be written changes nothing about
 // the run, so it is logged.
 func (a *app) writeReports(ctx context.Context, files reporting, docs []*resultDocument, orders []engine.Order, err error) {
-	came := report.Report{ExitCode: exitStatus(ctx, err)}
+	came := report.Report{ExitCode: a.status(ctx, err)}
 	if len(docs) == 0 && err != nil { // it ended before there was a result, or even a job
 		if len(orders) == 0 {
 			orders = []engine.Order{{Job: &jobs.Job{}}}

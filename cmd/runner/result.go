@@ -114,7 +114,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 	if r.Err != nil {
 		p := classify(ctx, r.Err)
 		p.Message = a.sentence(r.Err)
-		d.ExitCode, d.Error = p.status, &p
+		d.ExitCode, d.Error = a.status(ctx, r.Err), &p
 	}
 	return d
 }

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"encoding/json"
+	"strings"
+	"testing"
+)
+
+func TestWriteUnix(t *testing.T) {
+	tests := map[string]struct{ doc, want string }{
+		"a word":             {`"x y"`, "x y\n"},
+		"a large number":     {`{"bytes": 73400320123456789}`, "73400320123456789\n"},
+		"no value":           {`[null, true, false, 1.5]`, "None\tTrue\tFalse\t1.5\n"},
+		"an empty list":      {`[]`, ""},
+		"an empty object":    {`{}`, ""},
+		"words":              {`["a", "b"]`, "a\tb\n"},
+		"rows":               {`[["a", 1], ["b", 2]]`, "a\t1\nb\t2\n"},
+		"objects":            {`[{"b": 2, "a": 1}, {"a": 3}]`, "1\t2\n3\t\n"},
+		"nested":             {`{"z": 1, "list": ["p", "q"], "deep": {"k": "v"}}`, "1\nDEEP\tv\nLIST\tp\nLIST\tq\n"},
+		"objects in a list":  {`{"DATA": [{"id": "x", "tags": ["t"]}, {"id": "y", "tags": []}]}`, "DATA\tx\nTAGS\tt\nDATA\ty\n"},
+		"a word and nested":  {`[{"a": 1}, {"a": [2]}]`, "A\t1\nA\t2\n"},
+		"a line end, a tab":  {`["a\nb\tc"]`, `a\nb\tc` + "\n"},
+		"a control sequence": {`"\u001b[31mred"`, `\u001b[31mred` + "\n"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var out strings.Builder
+			if err := writeUnix(&out, json.RawMessage(tt.doc)); err != nil || out.String() != tt.want {
+				t.Errorf("got %q, %v, want %q", out.String(), err, tt.want)
+			}
+		})
+	}
+}
+
+func FuzzWriteUnix(f *testing.F) {
+	f.Add(`{"DATA": [{"id": "x", "tags": ["t", null]}, 3, [true]]}`)
+	f.Fuzz(func(t *testing.T, doc string) {
+		if !json.Valid([]byte(doc)) {
+			return
+		}
+		var out strings.Builder
+		if err := writeUnix(&out, json.RawMessage(doc)); err != nil {
+			t.Skip(err) // a number that no type holds, for one
+		}
+		if s := out.String(); s != "" && !strings.HasSuffix(s, "\n") {
+			t.Errorf("got %q, whose last line has no end", s)
+		}
+		for _, r := range out.String() {
+			if r < ' ' && r != '\n' && r != '\t' {
+				t.Errorf("got %q, with a control character", out.String())
+			}
+		}
+	})
+}
