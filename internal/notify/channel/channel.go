@@ -11,6 +11,7 @@ package channel
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -30,8 +31,8 @@ type Options struct {
 	Version string // of the program, for the header User-Agent
 
 	// SMTP returns the address of the mail server, such as
-	// smtp://user:password@mail.example.org:587; see [CheckSMTP]. It is called
-	// for each mail. Nil means that there is none.
+	// smtp://user:password@mail.example.org:587, or smtps:// for TLS from the
+	// beginning. It is called for each mail. Nil means that there is none.
 	SMTP func() (auth.Secret, error)
 	From string // the sender of mails, such as "Runner <runner@example.org>"
 
@@ -45,9 +46,26 @@ type Options struct {
 	Roots *x509.CertPool
 }
 
-// Open returns the channel that c describes. It sends nothing, and reads no file:
-// one that is missing is an error of Send.
+// Open returns the channel that c describes. It sends nothing, but reads the files
+// that Send will read again, so that a mistake is known before there is a notice.
 func Open(c jobs.Channel, o Options) (notify.Channel, error) {
+	opened, err := open(c, o)
+	if err == nil {
+		err = opened.check()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("channel %s: %w", c.Name, err)
+	}
+	return opened, nil
+}
+
+// checked is a channel that can say why it would not send anything.
+type checked interface {
+	notify.Channel
+	check() error
+}
+
+func open(c jobs.Channel, o Options) (checked, error) {
 	switch {
 	case c.Webhook != nil:
 		return &webhook{poster: newPoster(c.Webhook.Hook, o), keyFile: c.Webhook.SecretFile}, nil
@@ -60,7 +78,7 @@ func Open(c jobs.Channel, o Options) (notify.Channel, error) {
 	case c.Mail != nil:
 		return newMail(*c.Mail, o)
 	}
-	return nil, fmt.Errorf("the channel %s has no receiver", c.Name)
+	return nil, errors.New("it has no receiver")
 }
 
 // An Error says why a receiver did not take a notice. Its text holds no secret and

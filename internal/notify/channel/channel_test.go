@@ -215,7 +215,10 @@ func TestNoErrorShowsTheAddress(t *testing.T) {
 	for name, address := range addresses {
 		for kind, c := range kinds(jobs.Hook{URLFile: fileOf(t, address)}) {
 			t.Run(name+" "+kind, func(t *testing.T) {
-				err := open(t, c, channel.Options{}).Send(t.Context(), failedNotice())
+				ch, err := channel.Open(c, channel.Options{})
+				if err == nil {
+					err = ch.Send(t.Context(), failedNotice())
+				}
 				for e := err; e != nil; e = errors.Unwrap(e) {
 					if strings.Contains(fmt.Sprintf("%v %+v %#v", e, e, e.Error()), "CANARY") {
 						t.Errorf("the address is in the error: %v", e)
@@ -233,6 +236,9 @@ func TestAddressesAreReadForEachNotice(t *testing.T) {
 	file := fileOf(t, "https://hooks.example.org/old")
 	for kind, c := range kinds(jobs.Hook{URLFile: file}) {
 		to := &receiver{}
+		if err := os.WriteFile(file, []byte("https://hooks.example.org/first"), 0o600); err != nil {
+			t.Fatal(err)
+		}
 		ch := open(t, c, channel.Options{Network: to})
 		for _, path := range []string{"/old", "/new"} {
 			if err := os.WriteFile(file, []byte("https://hooks.example.org"+path+"\n"), 0o600); err != nil {
@@ -251,6 +257,10 @@ func TestAddressesAreReadForEachNotice(t *testing.T) {
 		err := ch.Send(t.Context(), failedNotice())
 		if e, ok := errors.AsType[judged](err); !ok || e.Lasting() || !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s, without the file: got %v, want an error that may pass", kind, err)
+		}
+		c.Name = "ops"
+		if _, err := channel.Open(c, channel.Options{}); !errors.Is(err, os.ErrNotExist) || !strings.Contains(err.Error(), "channel ops: ") {
+			t.Errorf("%s, opened without the file: got %v, want an error about the channel", kind, err)
 		}
 	}
 }

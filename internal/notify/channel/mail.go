@@ -50,15 +50,29 @@ func newMail(c jobs.Mail, o Options) (*mailbox, error) {
 	return m, nil
 }
 
-// Send implements [notify.Channel].
-func (m *mailbox) Send(ctx context.Context, n *notify.Notice) error {
+// server reads the address of the mail server.
+func (m *mailbox) server() (*mailServer, error) {
 	secret, err := m.options.SMTP()
 	if err != nil {
-		return passing("read the address of the mail server: %w", err)
+		return nil, passing("read the address of the mail server: %w", err)
 	}
 	server, err := parseSMTP(secret.Reveal())
 	if err != nil {
-		return passing("the address of the mail server: %w", err)
+		return nil, passing("the address of the mail server: %w", err)
+	}
+	return server, nil
+}
+
+func (m *mailbox) check() error {
+	_, err := m.server()
+	return err
+}
+
+// Send implements [notify.Channel].
+func (m *mailbox) Send(ctx context.Context, n *notify.Notice) error {
+	server, err := m.server()
+	if err != nil {
+		return err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -169,14 +183,8 @@ type mailServer struct {
 	user, password string
 }
 
-// CheckSMTP returns what is wrong with the address of a mail server. It is
-// smtp://[user:password@]host[:587] or smtps://[user:password@]host[:465]. No error
-// repeats it.
-func CheckSMTP(address string) error {
-	_, err := parseSMTP(address)
-	return err
-}
-
+// parseSMTP reads the address of a mail server, smtp://[user:password@]host[:587] or
+// smtps://[user:password@]host[:465]. No error repeats it.
 func parseSMTP(address string) (*mailServer, error) {
 	const want = "want smtp://user:password@mail.example.org:587, or smtps:// for TLS from the beginning"
 	u, err := url.Parse(strings.TrimSpace(address))

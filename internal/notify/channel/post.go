@@ -53,6 +53,12 @@ func newPoster(h jobs.Hook, o Options) *poster {
 	}}
 }
 
+// check returns why no request could be sent.
+func (p *poster) check() error {
+	_, err := p.address("job")
+	return err
+}
+
 // address reads the address. In that of a ping the name of the job stands for each
 // {{ .Job }}; elsewhere job is empty.
 func (p *poster) address(job string) (*url.URL, error) {

@@ -1,6 +1,7 @@
 package channel
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -50,6 +51,11 @@ type webhook struct {
 	keyFile string // empty: requests are not signed
 }
 
+func (w *webhook) check() error {
+	_, err := w.keys()
+	return cmp.Or(w.poster.check(), err)
+}
+
 // Send implements [notify.Channel].
 func (w *webhook) Send(ctx context.Context, n *notify.Notice) error {
 	to, err := w.address("")
@@ -75,12 +81,9 @@ func (w *webhook) header(id string, now time.Time, body []byte) (http.Header, er
 	header.Set("Content-Type", "application/json")
 	header.Set("Webhook-Id", id)
 	header.Set("Webhook-Timestamp", stamp)
-	if w.keyFile == "" {
-		return header, nil
-	}
-	keys, err := readKeys(w.keyFile)
-	if err != nil {
-		return nil, passing("read the key that signs requests: %w", err)
+	keys, err := w.keys()
+	if err != nil || len(keys) == 0 {
+		return header, err
 	}
 	var signatures []string
 	for _, key := range keys {
@@ -92,24 +95,28 @@ func (w *webhook) header(id string, now time.Time, body []byte) (http.Header, er
 	return header, nil
 }
 
-// readKeys reads the keys in a file, one a line. More than one makes a signature
-// each, so that a receiver can go over to a new key.
-func readKeys(file string) ([][]byte, error) {
-	secret, _, err := auth.ReadSecret(file)
+// keys reads the keys that sign, one a line of the file; without a file there are
+// none. More than one makes a signature each, so that a receiver can go over to a
+// new key.
+func (w *webhook) keys() ([][]byte, error) {
+	if w.keyFile == "" {
+		return nil, nil
+	}
+	secret, _, err := auth.ReadSecret(w.keyFile)
 	if err != nil {
-		return nil, err
+		return nil, passing("read the key that signs requests: %w", err)
 	}
 	var keys [][]byte
 	for line := range strings.FieldsSeq(secret.Reveal()) {
 		key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(line, "whsec_"))
 		if err != nil || len(key) < leastKey {
-			return nil, fmt.Errorf("%s: key %d is not whsec_ with at least %d bytes in base64 after it, as openssl rand -base64 32 makes them",
-				file, len(keys)+1, leastKey)
+			return nil, passing("key %d in %s is not whsec_ with at least %d bytes in base64 after it, as openssl rand -base64 32 makes them",
+				len(keys)+1, w.keyFile, leastKey)
 		}
 		keys = append(keys, key)
 	}
 	if len(keys) == 0 {
-		return nil, fmt.Errorf("%s holds no key", file)
+		return nil, passing("%s holds no key", w.keyFile)
 	}
 	return keys, nil
 }

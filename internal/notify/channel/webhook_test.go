@@ -95,14 +95,20 @@ func TestBadKeysAreNamedAndNotShown(t *testing.T) {
 		"only blanks": " \n ",
 	} {
 		t.Run(name, func(t *testing.T) {
-			file, to := fileOf(t, keys), &receiver{}
-			hook := open(t, jobs.Channel{Webhook: &jobs.Webhook{Hook: jobs.Hook{URL: "https://hooks.example.org/in"}, SecretFile: file}}, channel.Options{Network: to})
-			err := hook.Send(t.Context(), failedNotice())
-			if e, ok := errors.AsType[judged](err); !ok || e.Lasting() || !strings.Contains(err.Error(), file) {
-				t.Errorf("got %v, want an error about %s that may pass", err, file)
+			file, to := fileOf(t, oldKey), &receiver{}
+			c := jobs.Channel{Webhook: &jobs.Webhook{Hook: jobs.Hook{URL: "https://hooks.example.org/in"}, SecretFile: file}}
+			hook := open(t, c, channel.Options{Network: to})
+			if err := os.WriteFile(file, []byte(keys), 0o600); err != nil {
+				t.Fatal(err)
 			}
-			if err != nil && (strings.Contains(strings.ToLower(err.Error()), "canary") || strings.Contains(err.Error(), "Y2Fu")) {
-				t.Errorf("the key is in the error: %v", err)
+			_, opened := channel.Open(c, channel.Options{Network: to})
+			for _, err := range []error{opened, hook.Send(t.Context(), failedNotice())} {
+				if e, ok := errors.AsType[judged](err); !ok || e.Lasting() || !strings.Contains(err.Error(), file) {
+					t.Fatalf("got %v, want an error about %s that may pass", err, file)
+				}
+				if strings.Contains(strings.ToLower(err.Error()), "canary") || strings.Contains(err.Error(), "Y2Fu") {
+					t.Errorf("the key is in the error: %v", err)
+				}
 			}
 			if len(to.got) > 0 {
 				t.Error("the notice was sent without a signature")
