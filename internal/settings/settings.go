@@ -46,6 +46,8 @@ type Environment struct {
 	// SigningKeyFile is the name of a file, and not a secret itself.
 	SigningKeyFile string `env:"RUNNER_SIGNING_KEY_FILE" desc:"file of a private Ed25519 key (PEM) that signs receipts; default: they are not signed"`
 
+	Mail Mail
+
 	LogFormat LogFormat `env:"RUNNER_LOG_FORMAT" desc:"json or text; default: text on a terminal, else json"`
 	LogLevel  LogLevel  `env:"RUNNER_LOG_LEVEL" envDefault:"info" desc:"debug, info, warn or error"`
 
@@ -98,6 +100,7 @@ func Read(environ []string) *Environment {
 	if err := env.ParseWithOptions(e, env.Options{Environment: set}); err != nil {
 		problems = append(problems, parseProblems(err)...)
 	}
+	problems = append(problems, e.Mail.check()...)
 	if _, ok := services[e.Service]; !ok && e.Service != "" {
 		problems = append(problems, fmt.Errorf("GLOBUS_SDK_ENVIRONMENT: there is no environment %q%s", e.Service,
 			spelling.Hint(e.Service, slices.Sorted(maps.Keys(services))...)))
