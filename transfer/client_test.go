@@ -279,7 +279,7 @@ func TestTransportErrorsDoNotRepeatTheQuery(t *testing.T) {
 	c := transfer.New(&http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) { return nil, cut })},
 		transfer.WithBaseURL(mustParse(t, "http://user:canary@sim/")))
 	_, err := c.Task(t.Context(), "t1")
-	for _, err = range c.Tasks(t.Context(), transfer.TaskQuery{Label: "a"}) {
+	for _, err = range c.Tasks(t.Context(), transfer.TaskQuery{Labels: []string{"a"}}) {
 		break
 	}
 	if want := `Get "http://user:***@sim/v0.10/task_list": no route`; !errors.Is(err, cut) || err.Error() != want {

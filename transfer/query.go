@@ -19,10 +19,10 @@ type TaskQuery struct {
 	Types    []string // TRANSFER, DELETE; none means both
 	Statuses []string // any of these
 
-	Label               string // exactly this label
-	LabelPattern        string // a label like this, with * for any text, in any case of letters
-	ExcludeLabel        string // not exactly this label
-	ExcludeLabelPattern string // not a label like this
+	Labels               []string // exactly one of these labels
+	LabelPatterns        []string // or like one of these, with * for any text, in any case of letters
+	ExcludeLabels        []string // not exactly one of these labels
+	ExcludeLabelPatterns []string // not like one of these
 
 	Requested Span // when it was submitted
 	Completed Span // when it ended
@@ -49,7 +49,7 @@ func (c *Client) Tasks(ctx context.Context, q TaskQuery) iter.Seq2[*Task, error]
 			"orderby": {cmp.Or(q.OrderBy, "request_time DESC")},
 		}
 		fields := q.Fields
-		if len(fields) > 0 && q.Label != "" && !slices.Contains(fields, "label") {
+		if len(fields) > 0 && q.exact() && !slices.Contains(fields, "label") {
 			fields = append(slices.Clip(fields), "label")
 		}
 		if len(fields) > 0 {
@@ -58,7 +58,7 @@ func (c *Client) Tasks(ctx context.Context, q TaskQuery) iter.Seq2[*Task, error]
 		r := request{method: http.MethodGet, path: []string{"task_list"}, query: query}
 		n := 0
 		for t, err := range list[Task](ctx, c, r, q.pageLimit(), pagesOf(maxTasks, math.MaxInt)) {
-			if err == nil && q.Label != "" && t.Label != q.Label {
+			if err == nil && q.exact() && !slices.Contains(q.Labels, t.Label) {
 				continue // the service's comparison may be wider than ours
 			}
 			if !yield(t, err) {
@@ -77,11 +77,14 @@ const maxTasks = 1000
 // pageLimit returns how many rows to ask for: without limit if some of them
 // will be dropped here.
 func (q TaskQuery) pageLimit() int {
-	if q.Label != "" {
+	if q.exact() {
 		return 0
 	}
 	return q.Limit
 }
+
+// exact reports whether only tasks with some labels are wanted.
+func (q TaskQuery) exact() bool { return len(q.Labels) > 0 && len(q.LabelPatterns) == 0 }
 
 // filter returns the conditions as the service reads them: clauses joined by
 // slashes, of values joined by commas.
@@ -89,12 +92,6 @@ func (q TaskQuery) filter() (string, error) {
 	types := q.Types
 	if len(types) == 0 {
 		types = []string{"TRANSFER", "DELETE"}
-	}
-	// No value can hold the marks of the filter's own grammar. A search for an
-	// exact label is widened to get round that, and its rows checked.
-	label, wide := strings.NewReplacer("/", "*", ",", "*").Replace(q.Label), "="
-	if label != q.Label {
-		wide = "~"
 	}
 	clauses := []struct {
 		key    string
@@ -104,10 +101,10 @@ func (q TaskQuery) filter() (string, error) {
 		{"type", types},
 		{"status", q.Statuses},
 		{"label", slices.Concat(
-			prefixed(wide, label),
-			prefixed("~", q.LabelPattern),
-			prefixed("!", q.ExcludeLabel),
-			prefixed("!~", q.ExcludeLabelPattern),
+			exactly(q.Labels),
+			prefixed("~", q.LabelPatterns),
+			prefixed("!", q.ExcludeLabels),
+			prefixed("!~", q.ExcludeLabelPatterns),
 		)},
 		{"request_time", q.Requested.values()},
 		{"completion_time", q.Completed.values()},
@@ -126,12 +123,26 @@ func (q TaskQuery) filter() (string, error) {
 	return strings.Join(out, "/"), nil
 }
 
-// prefixed returns s behind a prefix, or nothing if s is empty.
-func prefixed(prefix, s string) []string {
-	if s == "" {
-		return nil
+// exactly returns conditions for exact labels. No value can hold the marks of the
+// filter's own grammar, so a search for one that does is widened, and its rows checked.
+func exactly(labels []string) (values []string) {
+	for _, label := range labels {
+		wide := strings.NewReplacer("/", "*", ",", "*").Replace(label)
+		if wide != label {
+			values = append(values, "~"+wide)
+		} else {
+			values = append(values, "="+label)
+		}
 	}
-	return []string{prefix + s}
+	return values
+}
+
+// prefixed returns all behind a prefix.
+func prefixed(prefix string, all []string) (values []string) {
+	for _, s := range all {
+		values = append(values, prefix+s)
+	}
+	return values
 }
 
 // values returns the two ends of s, or nothing if both are open.

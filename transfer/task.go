@@ -128,6 +128,22 @@ type Result struct {
 func (r *Result) keep(doc json.RawMessage) { r.Raw = doc }
 func (r *Result) missing() string          { return require("code", r.Code) }
 
+// A TaskUpdate is what changes about a task. What is not set stays.
+type TaskUpdate struct {
+	Label    string `json:"label,omitempty"`
+	Deadline Time   `json:"deadline,omitzero"`
+}
+
+// UpdateTask changes the label or the deadline of the task id, which has not ended.
+// API: PUT /task/<id>.
+func (c *Client) UpdateTask(ctx context.Context, id string, u TaskUpdate) (*Result, error) {
+	doc := struct {
+		DataType string `json:"DATA_TYPE"`
+		TaskUpdate
+	}{"task", u}
+	return call[Result](ctx, c, request{method: http.MethodPut, path: []string{"task", id}, body: doc})
+}
+
 // CancelTask ends the task id. The result's code is Canceled, or TaskComplete
 // if it had ended before. API: POST /task/<id>/cancel.
 func (c *Client) CancelTask(ctx context.Context, id string) (*Result, error) {

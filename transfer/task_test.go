@@ -34,19 +34,20 @@ func TestTaskQueryBecomesAFilter(t *testing.T) {
 		"everything": {
 			transfer.TaskQuery{
 				IDs: []string{"T1", "t2"}, Types: []string{"TRANSFER"}, Statuses: []string{"ACTIVE", "INACTIVE"},
-				LabelPattern: "nightly-*", ExcludeLabel: "nightly-0", ExcludeLabelPattern: "*-9",
+				LabelPatterns: []string{"nightly-*", "hourly"}, ExcludeLabels: []string{"nightly-0"}, ExcludeLabelPatterns: []string{"*-9"},
 				Requested: transfer.Span{From: at, To: at.Add(time.Hour)}, Completed: transfer.Span{From: at},
 				OrderBy: "label ASC", Limit: 7, Fields: []string{"task_id", "status"},
 			},
 			url.Values{
-				"filter": {"task_id:T1,t2/type:TRANSFER/status:ACTIVE,INACTIVE/label:~nightly-*,!nightly-0,!~*-9" +
+				"filter": {"task_id:T1,t2/type:TRANSFER/status:ACTIVE,INACTIVE/label:~nightly-*,~hourly,!nightly-0,!~*-9" +
 					"/request_time:2026-01-01 00:00:00,2026-01-01 01:00:00/completion_time:2026-01-01 00:00:00,"},
 				"orderby": {"label ASC"}, "limit": {"7"}, "fields": {"task_id,status"},
 			},
 		},
-		"exact label":                   {transfer.TaskQuery{Label: "nightly 2026-11-21T02:00:00Z"}, url.Values{"filter": {types + "/label:=nightly 2026-11-21T02:00:00Z"}}},
-		"exact label with grammar":      {transfer.TaskQuery{Label: "a/b,c"}, url.Values{"filter": {types + "/label:~a*b*c"}}},
-		"exact label and other fields":  {transfer.TaskQuery{Label: "a", Fields: []string{"task_id"}}, url.Values{"filter": {types + "/label:=a"}, "fields": {"task_id,label"}}},
+		"exact label":                   {transfer.TaskQuery{Labels: []string{"nightly 2026-11-21T02:00:00Z"}}, url.Values{"filter": {types + "/label:=nightly 2026-11-21T02:00:00Z"}}},
+		"exact labels":                  {transfer.TaskQuery{Labels: []string{"a", "b/c"}}, url.Values{"filter": {types + "/label:=a,~b*c"}}},
+		"exact label with grammar":      {transfer.TaskQuery{Labels: []string{"a/b,c"}}, url.Values{"filter": {types + "/label:~a*b*c"}}},
+		"exact label and other fields":  {transfer.TaskQuery{Labels: []string{"a"}, Fields: []string{"task_id"}}, url.Values{"filter": {types + "/label:=a"}, "fields": {"task_id,label"}}},
 		"span that is open at its from": {transfer.TaskQuery{Completed: transfer.Span{To: at}}, url.Values{"filter": {types + "/completion_time:,2026-01-01 00:00:00"}}},
 	}
 	for name, tt := range tests {
@@ -70,8 +71,8 @@ func TestConditionsThatAFilterCannotHoldAreErrors(t *testing.T) {
 	tests := map[string]transfer.TaskQuery{
 		"id":      {IDs: []string{"t1/status:ACTIVE"}},
 		"status":  {Statuses: []string{"ACTIVE,FAILED"}},
-		"pattern": {LabelPattern: "a/b*"},
-		"exclude": {ExcludeLabel: "a,b"},
+		"pattern": {LabelPatterns: []string{"a/b*"}},
+		"exclude": {ExcludeLabels: []string{"a,b"}},
 	}
 	for name, q := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -96,7 +97,7 @@ func TestExactLabelIsExact(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var got []string
-			for task, err := range serve(reply(200, rows)).Tasks(t.Context(), transfer.TaskQuery{Label: "a/b", Limit: tt.limit}) {
+			for task, err := range serve(reply(200, rows)).Tasks(t.Context(), transfer.TaskQuery{Labels: []string{"a/b"}, Limit: tt.limit}) {
 				if err != nil {
 					t.Fatal(err)
 				}

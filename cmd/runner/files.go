@@ -224,9 +224,5 @@ func (a *app) change(ctx context.Context, do func(context.Context, *transfer.Cli
 	if err != nil {
 		return err
 	}
-	res, err := do(ctx, globus.transfer)
-	if err != nil {
-		return err
-	}
-	return a.print(res.Raw, func(w io.Writer) { fmt.Fprintln(w, plain.Line(res.Message)) })
+	return a.printResult(do(ctx, globus.transfer))
 }

@@ -12,19 +12,15 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/globus-runner/globus-runner/internal/engine"
-	"github.com/globus-runner/globus-runner/internal/fault"
-	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/spelling"
-	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
 func (a *app) taskCommand() *cobra.Command {
 	c := &cobra.Command{Use: "task", Short: "Look at tasks, wait for them, cancel them", Args: cobra.ArbitraryArgs, RunE: group}
 	c.AddCommand(
-		a.taskListCommand(), a.taskShowCommand(), a.taskWaitCommand(), a.taskCancelCommand(),
-		a.taskEventsCommand(), a.taskSuccessfulCommand(), a.taskSkippedCommand(), a.taskPauseInfoCommand(),
+		a.taskListCommand(), a.taskShowCommand(), a.taskWaitCommand(), a.taskUpdateCommand(), a.taskCancelCommand(),
+		a.taskEventsCommand(), a.taskSuccessfulCommand(), a.taskSkippedCommand(), a.taskPauseInfoCommand(), a.submissionIDCommand(),
 	)
 	return c
 }
@@ -82,8 +78,8 @@ func (a *app) taskListCommand() *cobra.Command {
 type taskFilter struct {
 	ids, statuses              []string
 	kind                       string
-	label, notLabel            string
-	exact                      bool
+	labels, notLabels          []string
+	exact, inexact             bool
 	from, to, doneFrom, doneTo instant
 	limit                      int
 }
@@ -93,9 +89,10 @@ func (f *taskFilter) flags(flags *pflag.FlagSet) {
 	flags.StringSliceVar(&f.ids, "filter-task-id", nil, "only these tasks")
 	flags.Var(oneOf(&f.kind, "TYPE", "TRANSFER", "DELETE"), "filter-type", "TRANSFER or DELETE")
 	flags.StringSliceVar(&f.statuses, "filter-status", nil, "ACTIVE, INACTIVE, SUCCEEDED or FAILED; several are possible")
-	flags.StringVar(&f.label, "filter-label", "", "labels like this; * stands for any text")
-	flags.StringVar(&f.notLabel, "filter-not-label", "", "labels not like this")
+	flags.StringArrayVar(&f.labels, "filter-label", nil, "labels like this; * stands for any text; several are possible")
+	flags.StringArrayVar(&f.notLabels, "filter-not-label", nil, "labels not like this; several are possible")
 	flags.BoolVar(&f.exact, "exact", false, "take the labels literally")
+	flags.BoolVar(&f.inexact, "inexact", false, "take the labels as patterns (the default)")
 	flags.Var(&f.from, "filter-requested-after", "submitted after this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
 	flags.Var(&f.to, "filter-requested-before", "submitted before this time")
 	flags.Var(&f.doneFrom, "filter-completed-after", "ended after this time")
@@ -119,10 +116,13 @@ func (f *taskFilter) query() (transfer.TaskQuery, error) {
 		}
 		q.Statuses = append(q.Statuses, string(status))
 	}
-	if f.exact {
-		q.Label, q.ExcludeLabel = f.label, f.notLabel
-	} else {
-		q.LabelPattern, q.ExcludeLabelPattern = f.label, f.notLabel
+	switch {
+	case f.exact && f.inexact:
+		return q, usageError{errors.New("--exact and --inexact exclude each other")}
+	case f.exact:
+		q.Labels, q.ExcludeLabels = f.labels, f.notLabels
+	default:
+		q.LabelPatterns, q.ExcludeLabelPatterns = f.labels, f.notLabels
 	}
 	return q, nil
 }
@@ -172,44 +172,6 @@ func when(t transfer.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-func (a *app) taskWaitCommand() *cobra.Command {
-	var timeout span
-	timeoutStatus := exitTimedOut
-	c := a.onTask("wait", "Wait until a task has ended; exit 0 only if it succeeded", func(ctx context.Context, globus *session, id string) error {
-		o := engine.Order{
-			Job: &jobs.Job{
-				Name: "task",
-				On:   jobs.Reactions{Stalled: jobs.Warn, NeedsHuman: jobs.Warn, Hopeless: jobs.Warn},
-			},
-			Key:    jobs.Key(id),
-			Repeat: "runner task wait " + id,
-		}
-		if err := o.Job.Check(); err != nil {
-			return err
-		}
-		_, err := a.await(ctx, o, following{timeout: timeout}, func(ctx context.Context, o engine.Order) (*engine.Result, error) {
-			return engine.New(globus.transfer, a.log, a.showProgress()).Wait(ctx, id, o), nil
-		})
-		if f, ok := errors.AsType[*engine.Failure](err); ok && f.Kind == fault.TimedOut && f.Code == "" {
-			return statusError{err, timeoutStatus}
-		}
-		return err
-	})
-	c.Flags().Var(&timeout, "timeout", "wait no longer than this, such as 30m or a number of seconds")
-	c.Flags().IntVar(&timeoutStatus, "timeout-exit-code", exitTimedOut, "exit status when --timeout is over")
-	return c
-}
-
-func (a *app) taskCancelCommand() *cobra.Command {
-	return a.onTask("cancel", "Cancel a task", func(ctx context.Context, globus *session, id string) error {
-		res, err := globus.transfer.CancelTask(ctx, id)
-		if err != nil {
-			return err
-		}
-		return a.print(res.Raw, func(w io.Writer) { fmt.Fprintln(w, plain.Line(res.Message)) })
-	})
-}
-
 func (a *app) taskEventsCommand() *cobra.Command {
 	var limit int
 	var onlyErrors, noErrors bool
@@ -240,9 +202,9 @@ func (a *app) taskSuccessfulCommand() *cobra.Command {
 	return a.onTask("successful", "List the files that a task has copied", func(ctx context.Context, globus *session, id string) error {
 		return globusList[*transfer.SuccessfulTransfer]{
 			"successful_transfers", "no files",
-			[]string{"SOURCE", "DESTINATION"},
+			[]string{"SOURCE", "DESTINATION", "SIZE", "CHECKSUM"},
 			func(s *transfer.SuccessfulTransfer) (json.RawMessage, []string) {
-				return s.Raw, []string{s.SourcePath, s.DestinationPath}
+				return s.Raw, []string{s.SourcePath, s.DestinationPath, size(s.Size), strings.TrimSpace(s.ChecksumAlgorithm + " " + s.Checksum)}
 			},
 		}.show(a, globus.transfer.SuccessfulTransfers(ctx, id))
 	})

@@ -38,6 +38,7 @@ type Engine struct {
 	open     func(name string) (io.ReadCloser, error) // manifests
 	receipts *account.Keeper
 	clock    *arrival.Clock
+	every    time.Duration // between looks at a task; 0 lets them grow rarer
 }
 
 // An Option changes an Engine that is being made.
@@ -57,6 +58,12 @@ func WithSigningKey(key ed25519.PrivateKey) Option {
 // service's clock. By default it is the machine's clock alone.
 func WithClock(c *arrival.Clock) Option {
 	return func(e *Engine) { e.clock = c }
+}
+
+// WithPollInterval looks at a task every d, which is not 0. By default the looks grow
+// rarer, from one a second to one in 15 seconds.
+func WithPollInterval(d time.Duration) Option {
+	return func(e *Engine) { e.every = d }
 }
 
 // WithObserver lets o observe the engine and a [Scheduler] that uses it.

@@ -144,7 +144,7 @@ func (e *Engine) labeledItems(ctx context.Context, job *jobs.Job) (labeled, erro
 		}
 	}
 	found := labeled{}
-	query := transfer.TaskQuery{LabelPattern: job.Name + " item:*", Fields: []string{"task_id", "label", "status"}}
+	query := transfer.TaskQuery{LabelPatterns: []string{job.Name + " item:*"}, Fields: []string{"task_id", "label", "status"}}
 	for task, err := range e.globus.Tasks(ctx, query) {
 		if err != nil {
 			return nil, fmt.Errorf("look for the tasks of the items of job %s: %w", job.Name, err)

@@ -128,7 +128,7 @@ func (p *part) lookUp(ctx context.Context) (found bool, err error) {
 // labeled asks Globus for the task that bears the label of the present attempt:
 // one that has not failed if there are several, nil if there is none.
 func (p *part) labeled(ctx context.Context) (found *transfer.Task, err error) {
-	for task, err := range p.run.globus.Tasks(ctx, transfer.TaskQuery{Label: p.label()}) {
+	for task, err := range p.run.globus.Tasks(ctx, transfer.TaskQuery{Labels: []string{p.label()}}) {
 		if err != nil {
 			return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
 		}

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -65,7 +66,7 @@ func (p *part) watch(ctx context.Context) error {
 	if r.result.Adopted {
 		wait = 0 // it may have ended long ago
 	}
-	for ; ; wait = max(firstPoll, nextPoll(wait)) {
+	for ; ; wait = r.engine.nextLook(wait) {
 		switch t, err := r.engine.poller.look(ctx, task.TaskID, wait); {
 		case err == nil:
 			task.Last = t
@@ -81,6 +82,11 @@ func (p *part) watch(ctx context.Context) error {
 		}
 		w.react(ctx)
 	}
+}
+
+// nextLook is how long to wait for the look after one that was waited for.
+func (e *Engine) nextLook(waited time.Duration) time.Duration {
+	return cmp.Or(e.every, max(firstPoll, nextPoll(waited)))
 }
 
 // hadSucceeded reports whether an earlier start saw the task succeed.
