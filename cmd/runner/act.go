@@ -16,16 +16,16 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-const aboutPause = `Pause a job: a running "runner serve" starts nothing of it by its schedule, after another
-job, or for its items, from the next second on. What is at work goes on. What falls
-due meanwhile is not made up for when the job is resumed.
+const aboutPause = `Pause a job: within a second, a running "runner serve" stops starting it, whether by
+its schedule, after another job, or for its items. Runs that have begun go on.
+Occurrences that fall due during the pause are not caught up with later.
 
-"runner trigger", "runner run" and "runner runs retry" start a paused job all the same.`
+"runner trigger", "runner run" and "runner runs retry" start even a paused job.`
 
-const aboutTrigger = `Have a running "runner serve" do a job now, once. It takes up the run within 10 seconds.
-Jobs that come after it follow, if it succeeds.
+const aboutTrigger = `Let a running "runner serve" do a job once, now. It starts the run within 10 seconds.
+If the run succeeds, the jobs that come after it follow.
 
-"runner run JOB" does the same without a "runner serve", and waits for the end.`
+"runner run JOB" does the same without "runner serve", and waits for the end.`
 
 // An actionDocument is what somebody asked for, as it is printed.
 type actionDocument struct {
@@ -68,7 +68,7 @@ func (a *app) resumeCommand() *cobra.Command {
 }
 
 func (a *app) triggerCommand() *cobra.Command {
-	return a.onJob("trigger", "Have the running scheduler do a job now", aboutTrigger,
+	return a.onJob("trigger", "Start a job now, in the running scheduler", aboutTrigger,
 		func(job *jobs.Job) (ledger.Action, error) {
 			if job.ForEach != nil {
 				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s runs for each item of a folder, and not by hand; runner run %[1]s looks at the folder now, and does what is ready", job.Name)}
@@ -113,7 +113,7 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 		},
 	}
 	source.flags(c.Flags())
-	c.Flags().StringVar(&reason, "reason", "", "why, for others: it is kept with who has asked")
+	c.Flags().StringVar(&reason, "reason", "", "the reason, which is recorded together with who asked")
 	return c
 }
 

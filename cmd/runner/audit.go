@@ -40,29 +40,29 @@ type findingDocument struct {
 	Why         string        `json:"why,omitempty"`
 }
 
-const aboutAudit = `List both sides of jobs and say what has become of each file of their sources.
+const aboutAudit = `List both sides of jobs, and report what has become of each file in their sources.
 Nothing is changed.
 
   delivered   a receipt proves that the destination has it
-  present     no receipt, but the destination has an equal file: of the same size,
-              and of the same time where the job preserves times, else not older
-  in_flight   a run that has not ended is to copy it
-  changed     it is not the file any more that was copied
+  present     no receipt, but the destination has an equal file: the same size and,
+              if the job preserves times, the same time, otherwise not older
+  in_flight   a run that has not ended will copy it
+  changed     it has changed since it was copied
   missing     it is not at the destination
-  lost        it was copied, and is gone at the destination
+  lost        it was copied, and the copy is gone from the destination
   pruned      a prune has deleted it after it was copied, and the copy is there
-  excluded    a filter rule leaves it out; a folder with all below it counts once
-  vanished    a folder of a source that is gone, although no prune has deleted its files
-  unlisted    a folder that cannot be listed
-  link, other what is not a file
+  excluded    a filter rule leaves it out; an excluded folder counts once
+  vanished    a folder of a source is gone, although no prune has deleted its files
+  unlisted    a folder cannot be listed
+  link, other it is not a file
 
-Looked at are the folders and files that runs of the jobs were about since --since,
-and those of the newest occurrence that was due.
+The audit covers the folders and files of the jobs' runs since --since, and those of
+the newest occurrence that was due.
 
-Exit status 3 if a file is missing or lost, or if a folder has vanished or cannot be
-listed. --list prints each file that somebody may want to look at on a line of its own:
-job, verdict, size, source, destination, run and reason between tabs, or one JSON
-object.`
+The exit status is 3 if a file is missing or lost, or if a folder has vanished or
+cannot be listed. --list prints each file that is neither delivered nor present on
+its own line: job, verdict, size, source, destination, run and reason, separated by
+tabs, or one JSON object.`
 
 // An auditor carries out an audit.
 type auditor struct {
@@ -101,8 +101,8 @@ func (a *app) auditCommand() *cobra.Command {
 		},
 	}
 	source.flags(c.Flags())
-	c.Flags().Var(&d.since, "since", "look at what runs were about since then: a duration such as 7d, or an instant such as 2026-11-01")
-	d.flags(c.Flags(), "print every file that is neither delivered nor present, one a line, and nothing else", "how many files of each verdict to print")
+	c.Flags().Var(&d.since, "since", "audit the files of runs since then: a duration such as 7d, or an instant such as 2026-11-01")
+	d.flags(c.Flags(), "print every file that is neither delivered nor present on its own line, and nothing else", "how many files of each verdict to print")
 	return c
 }
 

@@ -16,12 +16,12 @@ func (a *app) deleteCommand() *cobra.Command {
 	var doc transfer.Delete
 	c := &cobra.Command{
 		Use:   "delete COLLECTION[:PATH]",
-		Short: "Delete files and folders, and wait until it is done",
-		Long: `Delete a file, or a folder with --recursive, and wait until it is done.
+		Short: "Delete files and folders, and wait for the end",
+		Long: `Delete a file, or a folder with --recursive, and wait for the end.
 
-The flags are those of "globus delete". With --batch each line names a path,
-below that of the argument unless it is absolute. A delete of everything on a
-collection is refused.
+The flags are those of "globus delete". With --batch, each line names a path,
+which is below the path of the argument unless it is absolute. A delete of
+everything on a collection is refused.
 
 A collection is named by its id, or by its short name in the jobs file.`,
 		Example: `  runner delete $LAB:/data/old/ --recursive`,
@@ -40,7 +40,7 @@ A collection is named by its id, or by its short name in the jobs file.`,
 	}
 	flags := c.Flags()
 	f.flags(flags)
-	flags.BoolVarP(&doc.Recursive, "recursive", "r", false, "delete folders with all that is in them")
+	flags.BoolVarP(&doc.Recursive, "recursive", "r", false, "delete folders with everything in them")
 	flags.BoolVarP(&doc.IgnoreMissing, "ignore-missing", "f", false, "count a path that does not exist as deleted")
 	flags.BoolVar(&doc.InterpretGlobs, "enable-globs", false, "expand * ? [] in the last part of each path")
 	flags.StringVar(&doc.LocalUser, "local-user", "", "local account, if there are several")

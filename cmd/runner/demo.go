@@ -28,17 +28,17 @@ const aboutDemo = `Run a real job on a simulated Globus, on this machine alone, 
 
 The demo makes a folder with some hundred files, starts the simulator on
 loopback, logs in as a service account, and copies the folder to another one.
-The answer to the submission is lost on purpose, which must neither stop the job
+The reply to the submission is lost on purpose, which must neither stop the job
 nor start it twice. Then the demo starts the same occurrence again, and compares
 both folders byte for byte.
 
-At last another job empties the source: it deletes what is proven to be at the
-destination. A file that is written meanwhile stays.
+Finally, another job empties the source: it deletes the files that are proven to be
+at the destination. A file that is written in the meantime stays.
 
-With --arrival a detector writes three runs, and a job with for_each copies each of
+With --arrival, a detector writes three runs, and a job with for_each copies each of
 them once, when it is complete.
 
-With -F json the demo prints the result of the first job, and the story goes to
+With -F json, the demo prints the result of the first job, and the story goes to
 standard error.`
 
 func (a *app) demoCommand() *cobra.Command {
@@ -67,7 +67,7 @@ func (a *app) demoCommand() *cobra.Command {
 			return errors.Join(show(c.Context(), temporary), os.RemoveAll(temporary))
 		},
 	}
-	c.Flags().BoolVar(&arrival, "arrival", false, "show instead a job that starts when data are ready")
+	c.Flags().BoolVar(&arrival, "arrival", false, "show a job that starts when data are ready")
 	c.Flags().StringVar(&dir, "dir", "", "work in this folder, which must be new or empty, and keep it")
 	return c
 }

@@ -30,8 +30,8 @@ type differ struct {
 }
 
 func (d *differ) flags(flags *pflag.FlagSet) {
-	flags.BoolVar(&d.wanted, "diff", false, "list both sides, and say what would be done about each file")
-	d.detail.flags(flags, "with --diff: print every file, one a line, and nothing else", "with --diff: how many paths of each action to print")
+	flags.BoolVar(&d.wanted, "diff", false, "list both sides, and say what would happen to each file")
+	d.detail.flags(flags, "with --diff: print every file on its own line, and nothing else", "with --diff: how many paths of each action to print")
 }
 
 // check returns what is wrong with the flags.

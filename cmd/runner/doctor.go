@@ -24,17 +24,17 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const aboutDoctor = `Look for whatever would keep jobs from running, and say what to do about it:
-the environment, the way to Globus, the credentials, the collections that the
-jobs use in their next occurrence, the ledger. If a collection's owner has to do
-something, it prints a sentence to send to the owner.
+const aboutDoctor = `Look for anything that would keep jobs from running, and say what to do about it.
+doctor checks the environment, the network, the credentials, the collections that
+the jobs use in their next occurrence, and the ledger. If the owner of a collection
+has to do something, it prints a sentence to send to the owner.
 
-Without names it looks at all jobs that serve would run: those of the jobs file,
-or the one that RUNNER_JOB_* describe. Without jobs it checks the rest.
+Without names, it checks all jobs that serve would run: those of the jobs file, or
+the one that RUNNER_JOB_* describe. Without any jobs, it checks the rest.
 
 It changes nothing, unless you ask for it:
 
-  --fix          gives consents for the data of collections that are missing
+  --fix          gives missing consents to use the data of collections
   --write-probe  makes a folder with a new name, .runner-doctor-..., in each
                  folder that jobs write to (or in the nearest existing folder
                  above it) and deletes it again with a task, even if it is
@@ -43,7 +43,7 @@ It changes nothing, unless you ask for it:
 
 The exit status is that of the worst finding: 0 if there are only warnings, 2
 for the environment or the jobs file, 4 for credentials and consents, 5 for
-what may pass by itself, 7 for everything else.`
+problems that may pass by themselves, 7 for everything else.`
 
 // A diagnosis is the result of "runner doctor".
 type diagnosis struct {

@@ -9,7 +9,7 @@ import (
 func (a *app) envCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "env",
-		Short: "Print the environment variables that are read, and what is set",
+		Short: "Print the environment variables that runner reads, and which are set",
 		Args:  arguments(0, 0),
 		// The table must be there to find out what is wrong with a variable.
 		PersistentPreRunE: func(*cobra.Command, []string) error { return nil },

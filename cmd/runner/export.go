@@ -18,9 +18,9 @@ import (
 
 const aboutExport = `Write the jobs of the jobs file for another scheduler, to standard output.
 
-Each policy of a job is translated. What the target cannot express is refused,
-each with its place in the jobs file and what to do instead; then nothing is
-written and the exit status is 2. Secrets are never written.`
+Each policy of a job is translated. If the target cannot express something, the
+message names its place in the jobs file and what to do instead; nothing is
+written, and the exit status is 2. Secrets are never written.`
 
 func (a *app) exportCommand() *cobra.Command {
 	c := &cobra.Command{
@@ -67,7 +67,7 @@ func (a *app) exportKubernetesCommand() *cobra.Command {
 	flags := c.Flags()
 	source.flags(flags)
 	flags.Var(oneOf(&kind, "KIND", kindCronJob, kindDeployment), "kind", "cronjob: Kubernetes does the scheduling; deployment: runner serve does")
-	flags.StringVar(&k.Namespace, "namespace", "", "namespace of all objects (default: that of whoever applies them)")
+	flags.StringVar(&k.Namespace, "namespace", "", "namespace of all objects (default: the one in use when they are applied)")
 	flags.StringVar(&k.Image, "image", "globus-runner:latest", "image of the runner")
 	flags.StringVar(&k.Secret, "secret", "globus-runner", "name of the Secret with the keys client_id and client_secret")
 	return c

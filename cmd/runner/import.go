@@ -19,20 +19,20 @@ import (
 const aboutImport = `Turn a crontab, a batch file of globus-cli or the account's Globus Timers into a
 jobs file. It goes to standard output, or into a new file with -o.
 
-What a job cannot say is refused with its line and the name of the flag; then
-nothing is written and the exit status is 2, unless --keep-going asks for the
-rest. What can be left out without harm is reported as a note. The written file
-has passed the checks of "runner validate".`
+If a job cannot express something, the message names the line and the flag;
+nothing is written, and the exit status is 2. With --keep-going, the rest is
+written. Parts that can be left out without harm are reported as notes. The
+written file has passed the checks of "runner validate".`
 
-const aboutImportCrontab = `Make a job of each line of a crontab that calls globus transfer, delete, rm,
-mkdir or timer create transfer; - is the standard input. Lines that call
-something else are left out with a note.
+const aboutImportCrontab = `Turn each line of a crontab that calls globus transfer, delete, rm, mkdir or
+timer create transfer into a job; - is standard input. Lines that call something
+else are left out with a note.
 
   crontab -l | runner import crontab - --time-zone America/Chicago -o jobs.yaml`
 
-const aboutImportBatch = `Turn a batch file of globus transfer into a job; - is the standard input. A file
-of up to 100 lines is written into the jobs file; a longer one stays where it is
-and becomes the job's manifest.`
+const aboutImportBatch = `Turn a batch file of globus transfer into a job; - is standard input. The lines of
+a file of up to 100 lines are written into the jobs file; a longer file stays where
+it is and becomes the job's manifest.`
 
 // importing is what the commands that import share: their flags.
 type importing struct {
@@ -107,9 +107,9 @@ func (a *app) importCrontabCommand() *cobra.Command {
 	}
 	flags := c.Flags()
 	f.flags(flags)
-	f.zoneFlag(flags, "zone of the machine whose crontab it is, such as America/Chicago; CRON_TZ in the crontab wins (default: UTC)")
+	f.zoneFlag(flags, "time zone of the crontab's machine, such as America/Chicago; CRON_TZ in the crontab takes precedence (default: UTC)")
 	flags.BoolVar(&cron.System, "system", false, "the lines have a column for the user, as in /etc/crontab")
-	flags.BoolVar(&f.Nearest, "nearest", false, "take the nearest schedule where none has the same instants")
+	flags.BoolVar(&f.Nearest, "nearest", false, "take the nearest schedule if none has the same instants")
 	return c
 }
 
@@ -145,8 +145,8 @@ func (a *app) importBatchCommand() *cobra.Command {
 	f.zoneFlag(flags, "zone of the schedule, such as America/Chicago (default: UTC)")
 	flags.StringVar(&b.Source, "source", "", "where to copy from, as COLLECTION_ID[:PATH]")
 	flags.StringVar(&b.Destination, "destination", "", "where to copy to, as COLLECTION_ID[:PATH]")
-	flags.StringVar(&b.Schedule, "schedule", "", "when, as five cron fields or @daily, @every 6h; default: started by hand")
-	flags.StringVar(&b.Job, "job", "", "name of the job; default: made of the paths")
+	flags.StringVar(&b.Schedule, "schedule", "", "when to start, as five cron fields, @daily or @every 6h; default: only by hand")
+	flags.StringVar(&b.Job, "job", "", "name of the job; default: derived from the paths")
 	return c
 }
 

@@ -19,14 +19,15 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-const aboutItems = `List the items of a job with for_each, and say for what each of them waits.
+const aboutItems = `List the items of a job with for_each, and say what each of them waits for.
 
-The list is what the last look has found: "runner serve" looks when the job's
-schedule says so, and "runner run JOB" once. --look looks at the folder now, lists
-also what is left out, and keeps nothing. Without a ledger there is always a look.
+The list shows what the last look found: "runner serve" looks when the job's
+schedule says so, and "runner run JOB" looks once. --look looks at the folder now,
+also lists items that are left out, and records nothing. Without a ledger, every
+list is a look.
 
-Items that are ready and not begun are queued. They start in the order of for_each,
-as many at the same time as max_active says.`
+Items that are ready but have not begun are queued. They start in the order that
+for_each says, at most max_active at the same time.`
 
 // An itemDocument is an item of a job as it is printed.
 type itemDocument struct {
@@ -58,7 +59,7 @@ func (a *app) itemsCommand() *cobra.Command {
 	var state string
 	c := &cobra.Command{
 		Use:   "items JOB",
-		Short: "List the items of a job, and say for what they wait",
+		Short: "List the items of a job, and what they wait for",
 		Long:  aboutItems,
 		Example: `  runner items archive-runs
   runner items archive-runs --state failed -F json --jmespath 'data[].name'`,
@@ -86,7 +87,7 @@ func (a *app) itemsCommand() *cobra.Command {
 		},
 	}
 	source.flags(c.Flags())
-	c.Flags().BoolVar(&look, "look", false, "look at the folder now, and list also what is left out")
+	c.Flags().BoolVar(&look, "look", false, "look at the folder now, and also list items that are left out")
 	c.Flags().Var(oneOf(&state, "STATE", itemStates()...), "state", "only items in this state, such as waiting, queued, active, done or failed")
 	return c
 }

@@ -19,18 +19,18 @@ import (
 	"github.com/globus-runner/globus-runner/login"
 )
 
-const aboutLogin = `Log in as yourself, in a browser, and keep the tokens for the commands that
-follow. This is for trying things out. Use a service account for jobs that run
-unattended; it goes before a stored login.
+const aboutLogin = `Log in as yourself, in a browser, and keep the tokens for later commands. This is
+for trying things out. For unattended jobs, use a service account; it takes
+precedence over a stored login.
 
 The client id is that of a native app: on ` + auth.Developers + `
 choose "Register a thick client or script that will be installed and run by
-users on their devices". Afterwards the id of the last login is the default.
+users on their devices". After the first login, its id is the default.
 
 The tokens are kept in globus-runner/login.json in the user's config folder
 (XDG_CONFIG_HOME, or ~/.config), which only you can read. With
---refresh-token-file they are not kept: that file gets a refresh token, for a
-machine that runs jobs as you with RUNNER_REFRESH_TOKEN_FILE.`
+--refresh-token-file, no login is kept: that file gets a refresh token, for a
+machine that runs jobs with your identity and RUNNER_REFRESH_TOKEN_FILE.`
 
 const (
 	loginTime = 10 * time.Minute // for the person in the browser
@@ -65,7 +65,7 @@ func (a *app) loginCommand() *cobra.Command {
 	}
 	flags := c.Flags()
 	flags.StringVar(&l.cfg.ClientID, "client-id", "", "client UUID of a native app; default: that of the last login")
-	flags.Var(&l.scopes, "scopes", "what to ask for besides Transfer and who you are, such as the scope in a message about a consent")
+	flags.Var(&l.scopes, "scopes", "scopes to ask for besides Transfer and your identity, such as the scope in a message about a consent")
 	flags.BoolVar(&l.noBrowser, "no-browser", false, "print the address, and ask for the code that the browser shows")
 	flags.StringVar(&l.refreshFile, "refresh-token-file", "", "write a refresh token for Transfer to this file, and keep no login")
 	flags.BoolVar(&l.cfg.Online, "no-refresh", false, "do not ask for refresh tokens: the login ends after two days")

@@ -65,12 +65,13 @@ func (a *app) nextCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "next [JOB...]",
 		Short: "Print when jobs are due next",
-		Long: `Print the coming occurrences of all jobs, or of those that are named, in the
-order of time. Suspended jobs are listed only by name.
+		Long: `Print the next occurrences of all jobs, or of the named ones, in the order of
+time. For suspended jobs, only the name is printed.
 
 LOCAL is the scheduled time in the job's zone, UTC is the same instant and the
 key of the occurrence, and START is when it may start, after the job's jitter.
-A job with for_each looks for items then; each that is ready is an occurrence.`,
+At that time, a job with for_each looks for items; each item that is ready becomes
+an occurrence.`,
 		Example: `  runner next nightly-archive --from 2026-03-07 --count 3 --explain`,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, names []string) error {
@@ -99,9 +100,9 @@ A job with for_each looks for items then; each that is ready is an occurrence.`,
 	}
 	flags := c.Flags()
 	source.flags(flags)
-	flags.Var(&from, "from", "begin at this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
+	flags.Var(&from, "from", "start from this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
 	flags.IntVar(&count, "count", 10, "how many occurrences to print")
-	flags.BoolVar(&explain, "explain", false, "say what daylight saving does to them, and what may surprise in a schedule")
+	flags.BoolVar(&explain, "explain", false, "explain the effects of daylight saving, and what may be surprising in a schedule")
 	return c
 }
 

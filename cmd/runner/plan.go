@@ -15,19 +15,20 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const aboutPlan = `Print what an occurrence of a job would submit, with the templates resolved and
-without asking Globus for anything. The documents get a submission id, and a
-deadline counted from then, only when they are submitted.
+const aboutPlan = `Print what an occurrence of a job would submit, with the templates filled in.
+Globus is not asked for anything. The documents get their submission id and their
+deadline only when they are submitted.
 
 The occurrence is --scheduled-for; else the next one of the schedule, or now if
-the job has none. A job with for_each is shown for an item named sample-item.
+the job does not have a schedule. A job with for_each is shown for an item named
+sample-item.
 
-With --diff, list both sides and say instead what would be done about each file if
-the occurrence started now: copied, replaced, compared by Globus first, left as it
-is, deleted, excluded, or why nothing can be done. Each step is looked at as if
-those before it did nothing. Nothing is changed. --list prints each file on a line
-of its own: step, action, size, source, destination and reason between tabs, or one
-JSON object.`
+With --diff, plan lists both sides and says what would happen to each file if the
+occurrence started now: copied, replaced, compared by Globus first, left as it is,
+deleted, excluded, or why nothing can be done. Each step is judged as if the steps
+before it did nothing. Nothing is changed. --list prints each file on its own line:
+step, action, size, source, destination and reason, separated by tabs, or one JSON
+object.`
 
 // A plan is what an occurrence of a job would do.
 type plan struct {
@@ -92,7 +93,7 @@ func (a *app) planCommand() *cobra.Command {
 	var d differ
 	c := &cobra.Command{
 		Use:   "plan JOB",
-		Short: "Print what a job would submit, or what it would do about each file",
+		Short: "Print what a job would submit, or what it would do with each file",
 		Long:  aboutPlan,
 		Example: `  runner plan nightly --scheduled-for 2026-11-21T02:00:00Z
   runner plan nightly -F json --jmespath 'steps[].transfer.DATA[].source_path'

@@ -43,11 +43,13 @@ func (a *app) receiptProveCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "prove RUN",
 		Short: "Compare a receipt with both sides now: which files are proven to be at the destination",
-		Long: `Compare a receipt with both sides now: which files are proven to be at the destination.
+		Long: `Compare a receipt with both sides as they are now, and say which files are proven to
+be at the destination.
 
-Each file that the source has now is proven, or there is a reason why it is not. A
-file that a prune has deleted is looked for at the destination. Nothing is changed.
-Exit status 3 if a file is not proven, or if the copy of a pruned one is gone.`,
+Every file that the source has now is either proven, or there is a reason why it is
+not. A file that a prune has deleted is looked for at the destination. Nothing is
+changed. The exit status is 3 if a file is not proven, or if the copy of a pruned
+file is gone.`,
 		Example: `  runner receipt prove 12`,
 		Args:    arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {

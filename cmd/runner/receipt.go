@@ -56,10 +56,10 @@ func (a *app) receiptCommand() *cobra.Command {
 		Short: "Show or export the receipts of a run: what was copied, file by file",
 		Long: `Show or export the receipts of a run: what was copied, file by file.
 
-Receipts are kept for jobs that say receipts: true. The export as jsonl is the
-receipt itself, which runner receipt verify checks; the other formats are made
-from it. Paths of checksum files and bags are relative to the deepest folder at
-the destination that has all copies below it.`,
+Receipts are kept for jobs with receipts: true. The export as jsonl is the receipt
+itself, which "runner receipt verify" checks; the other formats are derived from
+it. Paths in checksum files and bags are relative to the deepest folder at the
+destination that contains all copies.`,
 		Example: `  runner receipt 12
   runner receipt 12 --as jsonl >run-12.jsonl
   runner receipt 12 --as sha256sum >SHA256SUMS`,
@@ -257,12 +257,13 @@ func (a *app) receiptVerifyCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "verify FILE…",
 		Short: "Check receipts that were exported as jsonl: nothing was changed, removed, added or moved",
-		Long: `Check receipts that were exported as jsonl: nothing was changed, removed, added
-or moved. Neither the ledger nor an account is needed. - is standard input.
+		Long: `Check that nothing was changed, removed, added or moved in receipts that were
+exported as jsonl. Neither the ledger nor an account is needed. - is standard
+input.
 
-Without --key this finds what was changed by accident; whoever changes a receipt
-on purpose can write a new digest as well. A signature shows that too. Of several
-receipts, those with numbers in a row must follow each other.`,
+Without --key, this detects only accidental changes: a person who changes a receipt
+on purpose can also write a new digest. A signature reveals that, too. If several
+receipts are given, those with consecutive numbers must follow each other.`,
 		Example: `  runner receipt verify run-12.jsonl
   runner receipt verify --key receipts.pub run-12.jsonl run-13.jsonl`,
 		Args: arguments(1, 100_000),

@@ -25,16 +25,16 @@ occurrence is --scheduled-for, else RUNNER_OCCURRENCE, else the Kubernetes
 Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system, else a new
 one.
 
-For a job with for_each, look at its folder once and do all items that are ready,
-as many at the same time as its max_active says. Items that did not succeed in an
+For a job with for_each, run looks at the folder once and does all items that are
+ready, at most max_active at the same time. Items that did not succeed in an
 earlier start are not done again, and make the exit status 1. RUNNER_OCCURRENCE
-with the key of an item does that one as it is now, ready or not.
+with the key of an item does this item as it is now, ready or not.
 
 If another task or run is in the way, the run is skipped: the exit status is 12,
 or 0 with --skip-ok.
 
 Reports are written even if the run fails, but not with --dry-run. In GitHub
-Actions the step gets its summary, its outputs and an annotation for an error
+Actions, the step gets its summary, its outputs and an annotation for an error
 without any flag.`
 
 func (a *app) runCommand() *cobra.Command {

@@ -95,7 +95,7 @@ func (a *app) runsCommand() *cobra.Command {
 	c.AddCommand(
 		a.onRun("show", "Show a run with its attempts, tasks and events", a.showRun),
 		a.askOfRun("cancel", "Cancel a run that has not ended, and its task", a.cancelRun),
-		a.askOfRun("retry", "Do a run again that did not succeed, or was skipped", a.retryRun),
+		a.askOfRun("retry", "Repeat a run that did not succeed or was skipped", a.retryRun),
 	)
 	return c
 }
@@ -271,7 +271,7 @@ func (a *app) onRun(name, short string, do func(ctx context.Context, l *ledger.L
 func (a *app) askOfRun(name, short string, do func(ctx context.Context, l *ledger.Ledger, id int64, reason string) error) *cobra.Command {
 	var reason string
 	c := a.onRun(name, short, func(ctx context.Context, l *ledger.Ledger, id int64) error { return do(ctx, l, id, reason) })
-	c.Flags().StringVar(&reason, "reason", "", "why, for others: it is kept with who has asked")
+	c.Flags().StringVar(&reason, "reason", "", "the reason, which is recorded together with who asked")
 	return c
 }
 

@@ -66,12 +66,12 @@ func (a *app) schemaCommand() *cobra.Command {
 		Short: "Print the JSON Schema of the jobs file, or of a result",
 		Long: `Print the JSON Schema (draft 2020-12) of the jobs file.
 
-An editor that knows it completes keys and shows mistakes while you write. For
-those that use the YAML language server, put this into the first line:
+An editor that knows the schema completes keys and shows mistakes while you write.
+For editors with the YAML language server, put this into the first line:
 
   # yaml-language-server: $schema=jobs.schema.json
 
-"runner validate" checks more than a schema can say.
+"runner validate" checks more than a schema can express.
 
 With a name, print the schema of a document that commands print with -F json,
 or of what a webhook is sent:

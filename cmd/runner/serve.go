@@ -26,11 +26,11 @@ const aboutServe = `Run the jobs of the jobs file on their schedules, until stop
 The jobs are those of --jobs; else the one that RUNNER_JOB_* describe; else those
 of RUNNER_JOBS, /etc/runner/jobs.yaml or jobs.yaml. Each occurrence is started
 once, even if serve is restarted: the ledger (RUNNER_STATE) records what has begun
-and how far each schedule has come, and the next start goes on from there.
+and how far each schedule has come, and the next start continues from there.
 
-The jobs file is read again when it changes, and on SIGHUP. All of it takes
-effect, or the old one stays: a bad file is refused, and while the ledger cannot
-be used the reload is tried again. On SIGTERM serve ends. Tasks go on at Globus,
+The jobs file is read again when it changes, and on SIGHUP. Either all of it takes
+effect, or none: a file with mistakes is refused, and while the ledger cannot be
+used, the reload is tried again. On SIGTERM, serve ends. Tasks go on at Globus,
 and the next start follows them.`
 
 // pruneEvery is how often old runs are forgotten.

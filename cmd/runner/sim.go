@@ -21,10 +21,10 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-const aboutSim = `Serve a simulated Globus (Auth and Transfer) over local folders, until stopped.
+const aboutSim = `Serve a simulated Globus over local folders, until stopped.
 
 It prints its address, the ids of its collections, a service account, and a
-native app for "runner login", as lines for a shell:
+native app for "runner login", as export lines for a shell:
 
   runner sim --collection lab=/tmp/a --collection vault=/tmp/b >sim.env &
   . ./sim.env
@@ -40,8 +40,8 @@ A collection is NAME=FOLDER with options after commas:
   broken            its server does not work
   policy=ID, mfa    needs a session, which only a person can have
   role=ROLE         the service account is access_manager, activity_monitor, ...
-  subscription=ID   a subscription pays for it
-  owner=person      belongs to the person who can log in; default: to the
+  subscription=ID   it is under this subscription
+  owner=person      it belongs to the person who can log in; default: to the
                     service account, unless access is restricted
 
 POST /_sim/faults orders faults, and GET /_sim/state shows what happened.`
@@ -77,11 +77,11 @@ func (a *app) simCommand() *cobra.Command {
 		},
 	}
 	flags := c.Flags()
-	flags.StringVar(&listen, "listen", "127.0.0.1:0", "address to listen on; port 0: any that is free")
+	flags.StringVar(&listen, "listen", "127.0.0.1:0", "address to listen on; port 0: any free port")
 	flags.StringArrayVar(&collections, "collection", nil, "NAME=FOLDER[,OPTION...]; may be given several times")
-	flags.Var(&rate, "rate", "how fast one task moves data, such as 50MiB/s; default: as fast as it goes")
+	flags.Var(&rate, "rate", "how fast one task moves data, such as 50MiB/s; default: as fast as possible")
 	flags.DurationVar(&lifetime, "token-lifetime", 48*time.Hour, "how long a token is valid")
-	flags.StringSliceVar(&hosts, "host", nil, "a name by which other machines reach it; other names are refused, to keep web pages out")
+	flags.StringSliceVar(&hosts, "host", nil, "a name by which other machines reach the simulator; other names are refused, to keep web pages out")
 	flags.BoolVar(&rotate, "rotate-refresh-tokens", false, "let a refresh token be used only once; each refresh brings a new one")
 	flags.StringVar(&account.ID, "client-id", simClientID(), "client id of the service account")
 	flags.StringVar(&account.Secret, "client-secret", "", "its secret, simulated too; default: a new one")

@@ -16,8 +16,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const aboutImportTimers = `Turn each of the account's Globus Timers into a job. Afterwards pause or delete the
-timers, or both will run.`
+const aboutImportTimers = `Turn each of the account's Globus Timers into a job. Afterwards, pause or delete the
+timers; otherwise both will run.`
 
 func (a *app) importTimersCommand() *cobra.Command {
 	var f importing
@@ -54,7 +54,7 @@ func (a *app) importTimersCommand() *cobra.Command {
 		},
 	}
 	f.flags(c.Flags())
-	c.Flags().BoolVar(&f.Nearest, "nearest", false, "take the nearest schedule where none has the same instants, and leave out where a timer begins and ends")
+	c.Flags().BoolVar(&f.Nearest, "nearest", false, "take the nearest schedule if none has the same instants, and leave out where a timer begins and ends")
 	return c
 }
 

@@ -18,15 +18,15 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const aboutTransfer = `Copy a file or a folder from one collection to another, and wait until it is done.
+const aboutTransfer = `Copy a file or a folder from one collection to another, and wait for the end.
 
-The flags are those of "globus transfer". With --batch each line of the file
-(or of the standard input, -) names a source and a destination, with quotes
-and comments as in a shell:
+The flags are those of "globus transfer". With --batch, each line of the file
+(or of standard input, -) names a source and a destination, with quotes and
+comments as in a shell:
 
   [--recursive|--no-recursive] [--external-checksum TEXT] SOURCE_PATH DEST_PATH
 
-The paths in the arguments are then put before the relative paths of the lines.
+The paths in the arguments are put in front of the relative paths of the lines.
 No two lines may have the same destination.
 
 A collection is named by its id, or by its short name in the jobs file.`
@@ -143,7 +143,7 @@ func (a *app) transferCommand() *cobra.Command {
 	var f transferFlags
 	c := &cobra.Command{
 		Use:   "transfer SOURCE[:PATH] DESTINATION[:PATH]",
-		Short: "Copy files between collections, and wait until it is done",
+		Short: "Copy files between collections, and wait for the end",
 		Long:  aboutTransfer,
 		Example: `  runner transfer $LAB:/data/run7/ $VAULT:/raw/run7/ --recursive --sync-level checksum
   runner transfer $LAB:/data/ $VAULT:/raw/ --batch files.txt --label "run 7"`,
@@ -184,10 +184,10 @@ func (f *transferFlags) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete", false, "delete at the destination what the source does not have")
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete-destination-extra", false, "the same as --delete")
 	flags.BoolVar(&f.allowEmpty, "allow-empty-source", false, "let --delete work on an empty source")
-	flags.StringVar(&f.maxDelete, "max-delete", string(jobs.DefaultMaxDelete), "how much of the destination --delete may delete: a share of its files, a number of files, or none for no bound")
+	flags.StringVar(&f.maxDelete, "max-delete", string(jobs.DefaultMaxDelete), "how much of the destination --delete may delete: a share of its files, a number of files, or none for no limit")
 	flags.StringVar(&f.checksum, "external-checksum", "", "what the file's checksum must be")
 	flags.StringVar(&f.algorithm, "checksum-algorithm", "", "algorithm of --external-checksum; default: MD5")
-	flags.Var(&ruleFlag{&f.doc.FilterRules, "include"}, "include", "file names to copy in folders, such as *.h5; the first --include or --exclude that fits decides")
+	flags.Var(&ruleFlag{&f.doc.FilterRules, "include"}, "include", "file names to copy in folders, such as *.h5; the first --include or --exclude that matches decides")
 	flags.Var(&ruleFlag{&f.doc.FilterRules, "exclude"}, "exclude", "file names to leave out in folders")
 	flags.StringVar(&f.doc.SourceLocalUser, "source-local-user", "", "local account at the source, if there are several")
 	flags.StringVar(&f.doc.DestinationLocalUser, "destination-local-user", "", "local account at the destination, if there are several")

@@ -12,11 +12,11 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-const aboutValidate = `Check the jobs file, or every file of a folder, and print every mistake, each
-with its place and what would be right. Nothing is sent anywhere.
+const aboutValidate = `Check the jobs file, or every file of a folder, and print every mistake, with its
+place and what to write instead. Nothing is sent anywhere.
 
-The exit status is 0 if the jobs are good, even if there are warnings, and 2 if
-not.`
+The exit status is 0 if there are no mistakes, even if there are warnings, and 2
+otherwise.`
 
 // A validation is the result of "runner validate".
 type validation struct {
@@ -29,7 +29,7 @@ func (a *app) validateCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
 	c := &cobra.Command{
 		Use:   "validate [FILE]",
-		Short: "Check the jobs file and print everything wrong with it",
+		Short: "Check the jobs file, and print every mistake",
 		Long:  aboutValidate,
 		Example: `  runner validate jobs.yaml
   runner validate -F json --jmespath 'problems[].message'`,

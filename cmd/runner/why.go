@@ -14,9 +14,9 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-const aboutWhy = `Say when a job starts next, why its last runs did not succeed or are not over, and
-for what its items wait. With the key of an occurrence, or the name of an item, say
-what has become of that one.`
+const aboutWhy = `Say when a job starts next, why its last runs did not succeed or have not ended,
+and what its items wait for. With the key of an occurrence, or the name of an item,
+say what has become of it.`
 
 // recentRuns is among how many of the newest runs of a job "runner why" looks.
 const recentRuns = 50
@@ -35,7 +35,7 @@ func (a *app) whyCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
 	c := &cobra.Command{
 		Use:   "why JOB [KEY]",
-		Short: "Say why a job, a run or an item is as it is",
+		Short: "Explain the state of a job, a run or an item",
 		Long:  aboutWhy,
 		Example: `  runner why nightly
   runner why archive-runs run_7`,
