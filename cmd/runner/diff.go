@@ -103,8 +103,8 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 	switch {
 	case !d.wanted:
 		return nil
-	case o.Job.ForEach != nil:
-		return usageError{fmt.Errorf("--diff: each run of job %[1]s is about an item of its folder; runner items %[1]s --look says which are ready", o.Job.Name)}
+	case p.Sample:
+		return usageError{fmt.Errorf("--diff: each run of job %s is about an item; name one with --item; runner items %s lists them", o.Job.Name, o.Job.ItemsOf)}
 	}
 	globus, err := a.connect(wiring{})
 	if err != nil {

@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -39,10 +40,24 @@ type itemDocument struct {
 	Position   int        `json:"position,omitempty"` // among those that are queued, from 1
 	Since      *time.Time `json:"since,omitempty"`    // when it came into the state
 	Gone       *time.Time `json:"gone,omitempty"`     // since when the folder does not have it
-	Size       int64      `json:"size"`               // bytes
+	Size       *int64     `json:"size,omitempty"`     // bytes; of a folder only if all of it was listed
 	Modified   *time.Time `json:"modified,omitempty"`
 	Looked     *time.Time `json:"looked,omitempty"` // when it was listed last
 	Run        int64      `json:"run,omitempty"`
+}
+
+// A lookDocument is how the looks at the folder of a job go.
+type lookDocument struct {
+	Looked *time.Time `json:"looked,omitempty"` // when the last one that saw the folder ended
+	Failed *time.Time `json:"failed,omitempty"` // when the last one ended early; not there if it did not
+	Why    string     `json:"why,omitempty"`    // it ended early
+	Next   *time.Time `json:"next,omitempty"`   // when the next one is due
+}
+
+// An itemsResult is the result of "runner items".
+type itemsResult struct {
+	list[itemDocument]
+	Look *lookDocument `json:"look,omitempty"` // without --look, and with a ledger
 }
 
 // known returns a time, or nil if it is zero.
@@ -83,7 +98,13 @@ func (a *app) itemsCommand() *cobra.Command {
 			if state != "" {
 				docs = slices.DeleteFunc(docs, func(d itemDocument) bool { return d.State != state })
 			}
-			return a.print(newList(docs), func(w io.Writer) { itemsTable(w, docs) })
+			result := itemsResult{list: newList(docs)}
+			if l != nil && !look {
+				if result.Look, err = lastLook(c.Context(), l, job); err != nil {
+					return err
+				}
+			}
+			return a.print(result, result.text)
 		},
 	}
 	source.flags(c.Flags())
@@ -154,7 +175,7 @@ func (a *app) numbered(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc
 func describeItem(row *ledger.Item) itemDocument {
 	d := itemDocument{
 		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: known(row.Since), Gone: known(row.Gone),
-		Size: row.Size, Modified: known(row.Modified), Looked: known(row.Looked), Run: row.Run,
+		Size: listedSize(row.Size, row.Fingerprint), Modified: known(row.Modified), Looked: known(row.Looked), Run: row.Run,
 	}
 	if stage := engine.StageOf(row); stage != arrival.Unborn {
 		d.State = string(stage)
@@ -167,8 +188,13 @@ func describeItem(row *ledger.Item) itemDocument {
 	}
 	if row.RunState != "" {
 		d.Why = fmt.Sprintf("run %d has %s", row.Run, row.RunState)
-		if !row.RunState.Final() {
+		switch {
+		case row.RunState.Final():
+		case time.Now().Before(row.RunLease):
 			d.Why = fmt.Sprintf("run %d is at work", row.Run)
+		default:
+			d.State = string(arrival.Queued)
+			d.Why = fmt.Sprintf("nobody works on run %d; runner serve, or runner run %s, does", row.Run, row.Job)
 		}
 	}
 	return d
@@ -191,7 +217,7 @@ func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error
 		}
 		d := itemDocument{
 			Name: f.Item.Name, Key: string(f.Key), Generation: f.Generation, State: string(f.State), Why: f.Why,
-			Size: f.Item.Size, Modified: known(f.Item.Time), Looked: known(f.Looked.Time),
+			Size: listedSize(f.Item.Size, f.Fingerprint), Modified: known(f.Item.Time), Looked: known(f.Looked.Time),
 		}
 		docs = append(docs, d)
 	}
@@ -201,21 +227,63 @@ func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error
 // words is a state as people read it.
 func words(state string) string { return strings.ReplaceAll(state, "_", " ") }
 
-func itemsTable(w io.Writer, docs []itemDocument) {
+// listedSize returns the size of an item, or nil if that is not known.
+func listedSize(size int64, fingerprint string) *int64 {
+	if size == 0 && fingerprint == "" {
+		return nil
+	}
+	return &size
+}
+
+// lastLook says how the looks at the folder of a job go.
+func lastLook(ctx context.Context, l *ledger.Ledger, job *jobs.Job) (*lookDocument, error) {
+	last, err := l.LastLook(ctx, job.Name)
+	d := &lookDocument{Looked: known(last.Looked), Failed: known(last.Failed), Why: last.Why}
+	if job.Schedule != nil && !job.Suspend {
+		d.Next = known(job.Schedule.Next(time.Now()).UTC())
+	}
+	return d, err
+}
+
+// text says whether the looks succeed, and when the next one comes.
+func (d *lookDocument) text() string {
+	var said string
+	switch {
+	case d.Failed != nil:
+		said = fmt.Sprintf("the last look failed at %s: %s", d.Failed.Format(time.RFC3339), d.Why)
+	case d.Looked != nil:
+		said = "the last look was at " + d.Looked.Format(time.RFC3339)
+	default:
+		said = "nothing has looked at the folder yet"
+	}
+	if d.Next != nil {
+		said += "; the next one is due at " + d.Next.Format(time.RFC3339)
+	}
+	return plain.Line(said)
+}
+
+// text prints the table, and below it how the looks go.
+func (r *itemsResult) text(w io.Writer) {
 	var rows [][]string
-	for _, d := range docs {
+	for _, d := range r.Data {
 		why := d.Why
 		if d.Position > 0 {
 			why = "place " + strconv.Itoa(d.Position)
 		}
-		since, modified := "", ""
+		since, modified, bytes := "", "", "-"
 		if d.Since != nil {
 			since = d.Since.Format(time.RFC3339)
 		}
 		if d.Modified != nil {
 			modified = d.Modified.Format(time.RFC3339)
 		}
-		rows = append(rows, []string{d.Name, words(d.State), modified, size(d.Size), since, cmp.Or(why, "-")})
+		if d.Size != nil {
+			bytes = size(*d.Size)
+		}
+		rows = append(rows, []string{d.Name, words(d.State), modified, bytes, since, cmp.Or(why, "-")})
 	}
-	tableOr(w, "no items yet: nothing has looked at the folder, or there is nothing in it that matches", []string{"ITEM", "STATE", "MODIFIED", "SIZE", "SINCE", "WHY"}, rows)
+	tableOr(w, "no such items", []string{"ITEM", "STATE", "MODIFIED", "SIZE", "SINCE", "WHY"}, rows)
+	if r.Look != nil {
+		fmt.Fprintln(w, r.Look.text())
+	}
 }

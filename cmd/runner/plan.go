@@ -20,8 +20,13 @@ Globus is not asked for anything. The documents get their submission id and thei
 deadline only when they are submitted.
 
 The occurrence is --scheduled-for; else the next one of the schedule, or now if
+<<<<<<< HEAD
 the job does not have a schedule. A job with for_each is shown for an item named
 sample-item.
+=======
+the job has none. A job with for_each, or after one, is shown for --item, which is
+looked up in the ledger, else in the folder; without it, for a sample.
+>>>>>>> 0b52ee0 (plan: an item of the ledger or the folder is shown with --item)
 
 With --diff, plan lists both sides and says what would happen to each file if the
 occurrence started now: copied, replaced, compared by Globus first, left as it is,
@@ -34,7 +39,8 @@ object.`
 type plan struct {
 	Job          string            `json:"job"`
 	Key          jobs.Key          `json:"key"`
-	ScheduledFor string            `json:"scheduled_for"` // RFC 3339, in the job's zone
+	Sample       bool              `json:"sample,omitempty"` // the item is made up
+	ScheduledFor string            `json:"scheduled_for"`    // RFC 3339, in the job's zone
 	Labels       map[string]string `json:"labels,omitempty"`
 	Deadline     string            `json:"deadline"` // of each task, after it is submitted
 	Steps        []plannedStep     `json:"steps"`
@@ -89,7 +95,7 @@ func newPlannedAudit(a *jobs.Audit) *plannedAudit {
 
 func (a *app) planCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
-	var scheduledFor string
+	var scheduledFor, itemName string
 	var d differ
 	c := &cobra.Command{
 		Use:   "plan JOB",
@@ -116,11 +122,18 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			p, err := a.newPlan(job, at)
+			o := engine.Order{Job: job, Key: jobs.ScheduledKey(at), At: at}
+			if itemName == "" {
+				sample(&o)
+			} else if err := a.findItem(c.Context(), file, &o, itemName); err != nil {
+				return err
+			}
+			p, err := a.newPlan(&o)
 			if err != nil {
 				return usageError{err}
 			}
-			if err := d.run(c.Context(), a, engine.Order{Job: job, Key: p.Key, At: at}, p); err != nil || d.list {
+			p.Sample = o.Item != nil && itemName == ""
+			if err := d.run(c.Context(), a, o, p); err != nil || d.list {
 				return err
 			}
 			return a.print(p, p.show)
@@ -129,6 +142,7 @@ func (a *app) planCommand() *cobra.Command {
 	source.flags(c.Flags())
 	d.flags(c.Flags())
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
+	c.Flags().StringVar(&itemName, "item", "", "the item that the occurrence is about, by its name or key")
 	return c
 }
 
@@ -147,12 +161,9 @@ func planInstant(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, er
 	return now.Truncate(time.Second), nil
 }
 
-// newPlan renders the occurrence of j at an instant, or that of a sample item.
-func (a *app) newPlan(j *jobs.Job, at time.Time) (*plan, error) {
-	key, item := jobs.ScheduledKey(at), j.SampleItem()
-	if item != nil {
-		key = jobs.ItemKey(item.Name, 1)
-	}
+// newPlan renders an occurrence.
+func (a *app) newPlan(o *engine.Order) (*plan, error) {
+	j, key, at, item := o.Job, o.Key, o.At, o.Item
 	steps, err := j.Render(key, at, item)
 	if err != nil {
 		return nil, err
@@ -214,7 +225,11 @@ func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 
 // show prints a plan for people.
 func (p *plan) show(w io.Writer) {
-	properties(w, "Job:", p.Job, "Occurrence:", string(p.Key), "Time:", p.ScheduledFor,
+	key := string(p.Key)
+	if p.Sample {
+		key += " (made up; --item NAME shows one that is there)"
+	}
+	properties(w, "Job:", p.Job, "Occurrence:", key, "Time:", p.ScheduledFor,
 		"Deadline:", p.Deadline+" after each task is submitted")
 	for i, s := range p.Steps {
 		fmt.Fprintf(w, "\nStep %d of %d: ", i+1, len(p.Steps))

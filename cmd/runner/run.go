@@ -173,15 +173,15 @@ func (w *work) nothingNamed() error {
 // runAll does the orders side by side and prints what came of them: of several
 // a list.
 func (a *app) runAll(ctx context.Context, w *work, f following) ([]*resultDocument, error) {
+	if f.dryRun {
+		return nil, a.dryRun(a.sampled(w.orders)...)
+	}
 	if len(w.names) < 2 && !w.all && !looks(w.orders[0]) {
 		doc, err := a.follow(ctx, w.orders[0], f, w.recording)
 		if doc == nil {
 			return nil, err
 		}
 		return []*resultDocument{doc}, err
-	}
-	if f.dryRun {
-		return nil, a.dryRun(sampled(w.orders)...)
 	}
 	by, err := a.worker(ctx, w.recording)
 	if err != nil {

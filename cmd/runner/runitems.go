@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -15,16 +16,68 @@ import (
 // looks reports whether an order is to look which items of its job are ready.
 func looks(o engine.Order) bool { return o.Job.ForEach != nil && !o.Key.IsItem() }
 
-// sampled puts an item that stands for any other into orders that are to look for
-// items: a dry run asks nobody which there are.
-func sampled(orders []engine.Order) []engine.Order {
+// sample puts a made-up item into an order whose job is about items.
+func sample(o *engine.Order) {
+	if o.Item = o.Job.SampleItem(); o.Item != nil {
+		o.Key = jobs.ItemKey(o.Item.Name, 1)
+	}
+}
+
+// sampled is sample for the orders of a dry run, which asks nobody which items there
+// are.
+func (a *app) sampled(orders []engine.Order) []engine.Order {
 	for i := range orders {
-		if o := &orders[i]; looks(*o) {
-			o.Item = o.Job.SampleItem()
-			o.Key = jobs.ItemKey(o.Item.Name, 1)
+		if o := &orders[i]; o.Job.ForEach != nil {
+			sample(o)
+			a.log.Warn("the item of the dry run is made up; runner plan --item shows one that is there", "job", o.Job.Name, "occurrence", string(o.Key))
 		}
 	}
 	return orders
+}
+
+// findItem makes an order be about the item of a name or key, as the ledger has it,
+// else the folder.
+func (a *app) findItem(ctx context.Context, file *jobsFile, o *engine.Order, name string) error {
+	if o.Job.Items == nil {
+		return usageError{fmt.Errorf("--item: job %s is not about items: neither it nor a job that it comes after has for_each", o.Job.Name)}
+	}
+	watcher, err := file.job(o.Job.ItemsOf)
+	if err != nil {
+		return err
+	}
+	l, err := a.openLedger(ctx)
+	if err != nil {
+		return err
+	}
+	if l != nil {
+		defer l.Close() //nolint:errcheck // it was only read
+	}
+	for _, look := range []bool{false, true} {
+		docs, err := a.itemsOf(ctx, l, watcher, look)
+		if err != nil {
+			return err
+		}
+		for _, d := range docs {
+			if d.Name != name && d.Key != name {
+				continue
+			}
+			var modified time.Time
+			if d.Modified != nil {
+				modified = *d.Modified
+			}
+			var bytes int64
+			if d.Size != nil {
+				bytes = *d.Size
+			}
+			item, err := watcher.ForEach.Item(d.Name, modified, bytes)
+			o.Item, o.Key = &item, jobs.Key(d.Key)
+			return usage(err)
+		}
+		if l == nil {
+			break // that was a look
+		}
+	}
+	return usageError{fmt.Errorf("--item: there is no %s in %s; runner items %s --look lists what there is", name, watcher.ForEach.Folder, watcher.Name)}
 }
 
 // expand puts orders for items that are ready in the place of those that are to look

@@ -20,6 +20,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/spelling"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // A runDocument is a run of the ledger as it is printed.
@@ -277,10 +278,30 @@ func (a *app) askOfRun(name, short string, do func(ctx context.Context, l *ledge
 
 // retryRun asks for a run again.
 func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
-	if _, err := l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: id, Who: a.user(), Why: reason}); err != nil {
+	_, err := l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: id, Who: a.user(), Why: reason})
+	if errors.Is(err, ledger.ErrState) {
+		return noRetry(ctx, l, id)
+	}
+	if err != nil {
 		return err
 	}
 	return a.changed(ctx, l, id, fmt.Sprintf("run %d will be done again by runner serve, or by runner run with the same occurrence", id))
+}
+
+// noRetry says why a run cannot be done again.
+func noRetry(ctx context.Context, l *ledger.Ledger, id int64) error {
+	run, err := l.Run(ctx, id)
+	switch {
+	case err != nil:
+		return err
+	case run.State.Final() && jobs.Key(run.Key).IsItem():
+		return usageError{fmt.Errorf("run %d has succeeded, and an item that is done is not done again; with again: changed in its for_each it is done once more when it has changed", id)}
+	case run.State.Final():
+		return usageError{fmt.Errorf("run %d has succeeded, so there is nothing to do again; runner run %s starts another occurrence", id, run.Job)}
+	case time.Now().After(run.LeaseUntil):
+		return usageError{fmt.Errorf("run %d waits already to be taken up by runner serve, or by the next start of job %s", id, run.Job)}
+	}
+	return usageError{fmt.Errorf("run %d is at work, by %s; to begin it anew, cancel it first with runner runs cancel %d", id, run.Holder, id)}
 }
 
 // cancelRun asks whoever works on a run to cancel it, and does so itself if

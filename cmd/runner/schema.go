@@ -38,7 +38,7 @@ func documents() map[string]any {
 		"export":   export.Result{},
 		"finding":  findingDocument{},
 		"import":   importDocument{},
-		"items":    list[itemDocument]{},
+		"items":    itemsResult{},
 		"jobs":     list[jobInfo]{},
 		"login":    loginDocument{},
 		"logout":   list[logoutDocument]{},

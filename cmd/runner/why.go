@@ -89,6 +89,9 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 	}
 	about := map[string]bool{} // keys of items
 	if job.ForEach != nil {
+		if err := lookReason(ctx, l, job, &docs[0]); err != nil {
+			return nil, err
+		}
 		items, err := a.itemsOf(ctx, l, job, false)
 		if err != nil {
 			return nil, err
@@ -116,12 +119,26 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 		case d.Why != "" || run.State.Final():
 		case run.Holder == "":
 			d.Why = "somebody has asked for it; it waits for runner serve to take it up"
+		case time.Now().After(run.LeaseUntil):
+			d.Why = "nobody works on it; runner serve, or the next start of the job, does"
 		default:
 			d.Why = "it is at work, by " + run.Holder
 		}
 		docs = append(docs, d)
 	}
 	return docs, nil
+}
+
+// lookReason says of a job that looks for items if its last look has failed.
+func lookReason(ctx context.Context, l *ledger.Ledger, job *jobs.Job, d *whyDocument) error {
+	if l == nil || d.State == "paused" || d.State == "suspended" {
+		return nil
+	}
+	look, err := lastLook(ctx, l, job)
+	if err == nil && look.Failed != nil {
+		d.Why = look.text()
+	}
+	return err
 }
 
 // whyJob says when a job starts.

@@ -38,6 +38,7 @@ type Known struct {
 	Unchanged   time.Duration
 	Looked      Instant
 	Modified    time.Time // the item's Time
+	Size        int64     // the item's Size
 	Gone        bool      // the last look did not find it
 }
 

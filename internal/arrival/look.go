@@ -87,8 +87,12 @@ func (l *look) run(known iter.Seq2[Known, error], yield func(Finding, error) boo
 // list lists the folder.
 func (l *look) list() ([]tree.Entry, error) {
 	entries, err := tree.List(l.ctx, l.folder(l.each.Folder))
-	if err != nil && l.ctx.Err() != nil {
+	switch {
+	case err == nil:
+	case l.ctx.Err() != nil:
 		err = context.Cause(l.ctx)
+	case tree.Gone(err):
+		err = fmt.Errorf("there is no folder %s on collection %s; make it, or correct folder in for_each: %w", l.each.Folder, l.each.Collection, err)
 	}
 	return entries, err
 }
@@ -146,7 +150,7 @@ func (l *look) ended(found *Finding) error {
 // gone judges an item that the folder does not have.
 func (l *look) gone(k *Known) Finding {
 	f := of(k)
-	f.Item = jobs.Item{Name: k.Name, Path: l.each.Folder + k.Name, Time: k.Modified}
+	f.Item = jobs.Item{Name: k.Name, Path: l.each.Folder + k.Name, Time: k.Modified, Size: k.Size}
 	f.State, f.Changed = IsGone, !k.Gone
 	return f
 }
@@ -173,8 +177,12 @@ func (l *look) judge(e *tree.Entry, k *Known, done chan<- Finding) {
 	if modified.IsZero() {
 		modified = l.clock.Now().Time
 	}
+	size := e.Size
+	if e.Kind == tree.Dir {
+		size = k.Size // that of the entry says nothing of what is in it
+	}
 	var err error
-	f.Item, err = l.each.Item(e.Path, modified, e.Size)
+	f.Item, err = l.each.Item(e.Path, modified, size)
 	if err != nil {
 		f.Item.Name = e.Path
 	}

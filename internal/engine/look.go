@@ -41,6 +41,19 @@ func (e *Engine) Look(ctx context.Context, rec Recording, job *jobs.Job, ready f
 		return nil, err
 	}
 	defer done()
+	survey, err := e.survey(ctx, rec, job, ready)
+	failure := ""
+	if err != nil {
+		failure = err.Error()
+	}
+	if ctx.Err() == nil { // else somebody else looks, or nobody wants to know
+		err = errors.Join(err, rec.Ledger.EndLook(ctx, job.Name, failure))
+	}
+	return survey, err
+}
+
+// survey is a look by the one that watches the folder.
+func (e *Engine) survey(ctx context.Context, rec Recording, job *jobs.Job, ready func()) (*Survey, error) {
 	begin := time.Now()
 	known, err := rec.Ledger.Items(ctx, job.Name)
 	if err != nil {
@@ -94,7 +107,7 @@ func knownItems(rows []ledger.Item) iter.Seq2[arrival.Known, error] {
 			known := arrival.Known{
 				Name: row.Name, Generation: row.Generation, Stage: StageOf(row), State: arrival.State(row.State), Why: row.Why,
 				Fingerprint: row.Fingerprint, Unchanged: row.Unchanged, Looked: arrival.Instant{Time: row.Looked, Clock: row.Clock},
-				Modified: row.Modified, Gone: !row.Gone.IsZero(),
+				Modified: row.Modified, Size: row.Size, Gone: !row.Gone.IsZero(),
 			}
 			if !yield(known, nil) {
 				return

@@ -37,15 +37,16 @@ type Item struct {
 	Clock       string    // whose time Looked is
 	Seen        time.Time // for the first time
 
-	// Run is that of Key, and RunState its state; 0 and "" if there is none.
-	// They are not the caller's to change.
+	// Run is that of Key, RunState its state, and RunLease its LeaseUntil; 0, "" and
+	// zero if there is none. They are not the caller's to change.
 	Run      int64
 	RunState State
+	RunLease time.Time
 }
 
 const (
 	itemColumns = `items.job, name, items.key, generation, items.state, why, since, gone, size, modified, fingerprint, unchanged, looked, clock, seen,
-		COALESCE(runs.id, 0), COALESCE(runs.state, '')`
+		COALESCE(runs.id, 0), COALESCE(runs.state, ''), COALESCE(runs.lease_until, 0)`
 	itemsWithRuns = `items LEFT JOIN runs ON runs.job = items.job AND runs.key = items.key`
 )
 
@@ -56,7 +57,7 @@ func (s session) items(ctx context.Context, query string, args ...any) ([]Item, 
 		var i Item
 		var unchanged int64
 		err := rows.Scan(&i.Job, &i.Name, &i.Key, &i.Generation, &i.State, &i.Why, instant{&i.Since}, instant{&i.Gone},
-			&i.Size, instant{&i.Modified}, &i.Fingerprint, &unchanged, instant{&i.Looked}, &i.Clock, instant{&i.Seen}, &i.Run, &i.RunState)
+			&i.Size, instant{&i.Modified}, &i.Fingerprint, &unchanged, instant{&i.Looked}, &i.Clock, instant{&i.Seen}, &i.Run, &i.RunState, instant{&i.RunLease})
 		i.Unchanged = time.Duration(unchanged) * time.Microsecond
 		all = append(all, i)
 		return err
@@ -228,6 +229,41 @@ func (l *Ledger) Watch(ctx context.Context, job, holder string, lease time.Durat
 		return err
 	})
 	return mine, err
+}
+
+// A LastLook is how the last looks at the folder of a job have ended.
+type LastLook struct {
+	Looked time.Time // when the last one that saw the folder ended; zero if there was none
+	Failed time.Time // when the last one ended early; zero if it did not
+	Why    string    // it ended early
+}
+
+// EndLook notes that a look at the folder of a job, by the one that watches it, has
+// seen the folder, or why it has ended early.
+func (l *Ledger) EndLook(ctx context.Context, job, failure string) error {
+	change := `looked = @now, failed = 0, why = ''`
+	if failure != "" {
+		change = `failed = @now, why = $2`
+	}
+	return l.write(ctx, "write how the look for job "+job+" has ended", func(ctx context.Context, s session) error {
+		args := []any{job}
+		if failure != "" {
+			args = append(args, text(failure))
+		}
+		_, err := s.exec(ctx, `UPDATE watches SET `+change+` WHERE job = $1`, args...)
+		return err
+	})
+}
+
+// LastLook returns how the last looks at the folder of a job have ended. It is zero
+// if there were none.
+func (l *Ledger) LastLook(ctx context.Context, job string) (last LastLook, err error) {
+	err = l.read(ctx, "read how the last look for job "+job+" has ended", func(ctx context.Context, s session) error {
+		return s.query(ctx, func(rows *sql.Rows) error {
+			return rows.Scan(instant{&last.Looked}, instant{&last.Failed}, &last.Why)
+		}, `SELECT looked, failed, why FROM watches WHERE job = $1`, job)
+	})
+	return last, err
 }
 
 // take notes that the occurrence of an item is claimed. What it spares is a look

@@ -35,7 +35,7 @@ func wantItems(t *testing.T, l *ledger.Ledger, want ...ledger.Item) {
 	t.Helper()
 	got, err := l.Items(t.Context(), "j")
 	ok(t, err)
-	ignore := cmpopts.IgnoreFields(ledger.Item{}, "Since")
+	ignore := cmpopts.IgnoreFields(ledger.Item{}, "Since", "RunLease")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
 	}
@@ -213,6 +213,33 @@ func TestItemsThatAreLongGoneAreForgotten(t *testing.T) {
 		_, err := l.Prune(ctx, ledger.Retention{})
 		ok(t, err)
 		wantItems(t, l, open, short)
+	})
+}
+
+func TestHowLooksHaveEndedIsKept(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		last, err := l.LastLook(ctx, "j")
+		if err != nil || last != (ledger.LastLook{}) {
+			t.Errorf("got %+v, %v before any look", last, err)
+		}
+		if _, err := l.Watch(ctx, "j", "me", time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		ok(t, l.EndLook(ctx, "j", ""))
+		first, err := l.LastLook(ctx, "j")
+		if err != nil || first.Looked.IsZero() || !first.Failed.IsZero() {
+			t.Errorf("got %+v, %v after a look", first, err)
+		}
+		ok(t, l.EndLook(ctx, "j", "no such folder\x00"))
+		last, err = l.LastLook(ctx, "j")
+		if err != nil || last.Failed.IsZero() || last.Looked != first.Looked || last.Why != "no such folder\uFFFD" {
+			t.Errorf("got %+v, %v after one that ended early", last, err)
+		}
+		ok(t, l.EndLook(ctx, "j", ""))
+		if last, err = l.LastLook(ctx, "j"); err != nil || !last.Failed.IsZero() || last.Why != "" {
+			t.Errorf("got %+v, %v after one that did not", last, err)
+		}
 	})
 }
 
