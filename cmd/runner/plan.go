@@ -20,13 +20,9 @@ Globus is not asked for anything. The documents get their submission id and thei
 deadline only when they are submitted.
 
 The occurrence is --scheduled-for; else the next one of the schedule, or now if
-<<<<<<< HEAD
-the job does not have a schedule. A job with for_each is shown for an item named
-sample-item.
-=======
-the job has none. A job with for_each, or after one, is shown for --item, which is
-looked up in the ledger, else in the folder; without it, for a sample.
->>>>>>> 0b52ee0 (plan: an item of the ledger or the folder is shown with --item)
+the job does not have a schedule. A job with for_each, or one after it, is shown for
+--item, which is looked up in the ledger or else in the folder. Without --item, it
+is shown for an item that is made up.
 
 With --diff, plan lists both sides and says what would happen to each file if the
 occurrence started now: copied, replaced, compared by Globus first, left as it is,
