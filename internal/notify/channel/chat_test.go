@@ -191,7 +191,8 @@ func checkTeams(t *testing.T, n *notify.Notice, body []byte) {
 func FuzzChats(f *testing.F) {
 	f.Add(hostile, hostile, hostile, hostile)
 	f.Add("a&amp;b", "&lt;!here&gt;", "id|x>", "https://x.example/|>evil<https://y.example")
-	f.Add("", "", "", "javascript:alert(1)")
+	f.Add("x", "y", "a|b", "https://x.example/?q=a|b")
+	f.Add("x", "y", "t", "javascript:alert(1)")
 	f.Add("x", "{{DATE(2017-02-14T06:08:39Z)}}", "t", "https://x.example/<at>all</at>?q=<!channel>#>|")
 	f.Fuzz(func(t *testing.T, title, line, task, address string) {
 		n := &notify.Notice{

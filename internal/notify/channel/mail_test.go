@@ -289,7 +289,7 @@ func FuzzMail(f *testing.F) {
 	ch := mailTo(f, "smtp://example.com", channel.Options{Dial: server.dial})
 	f.Add(hostile, hostile, "a\r\nBcc: victim@example.org")
 	f.Add("x\nBcc: victim@example.org\n\n<html>", "\r\n.\r\nMAIL FROM:<x@y>\r\n", "<1@2>")
-	f.Add("=?utf-8?q?=0D=0ABcc:_v@example.org?=", ".", "")
+	f.Add("=?utf-8?q?=0D=0ABcc:_v@example.org?=", ".", "id")
 	f.Add(strings.Repeat("日本 ", 60), strings.Repeat("x", 2000), "id")
 	f.Fuzz(func(t *testing.T, title, line, id string) {
 		if title == "" || id == "" || len(id) > 100 {
