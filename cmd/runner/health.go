@@ -18,6 +18,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/status"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 func (a *app) healthCommand() *cobra.Command {
@@ -83,7 +84,7 @@ func (s *server) Observe(e engine.Event) {
 	case engine.Turned:
 		s.status.Beat()
 	case engine.Queued:
-		s.status.Queue(e.Waiting, e.Active)
+		s.status.Queue(e.Waiting, e.Oldest, e.Active)
 	case engine.Planned:
 		s.status.Plan(e.Job, e.Next)
 	case engine.ItemsLooked:
@@ -98,6 +99,18 @@ func (s *server) Observe(e engine.Event) {
 		if !e.Result.Resumable() { // else it counts when it ends
 			s.ended(e)
 		}
+	}
+}
+
+// remember tells the metrics when runs of these jobs ended before this start.
+func (s *server) remember(ctx context.Context, l *ledger.Ledger, all []*jobs.Job) {
+	ends, err := l.Ends(ctx)
+	if err != nil {
+		s.app.log.Warn("metrics begin without the last runs, the ledger could not be read", "err", err)
+		return
+	}
+	for _, job := range all {
+		s.status.Remember(job.Name, ends[job.Name].Last, ends[job.Name].Success)
 	}
 }
 

@@ -169,8 +169,9 @@ func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine, scheduler *engine.Scheduler, l *ledger.Ledger) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
+	s.remember(ctx, l, file.Jobs)
 	var beside sync.WaitGroup
-	beside.Go(func() { s.reload(ctx, scheduler) })
+	beside.Go(func() { s.reload(ctx, scheduler, l) })
 	beside.Go(func() { s.prune(ctx, l, file.History) })
 	beside.Go(func() { s.completeReceipts(ctx, e, l) })
 	if address := s.app.env.ListenAddress(); address != "" {
@@ -234,12 +235,13 @@ func (s *server) parse(sources []jobs.Source) (*jobs.File, error) {
 }
 
 // reload puts new jobs in force when the jobs file changes, and on SIGHUP.
-func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler) {
+func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler, l *ledger.Ledger) {
 	if s.reloader != nil {
 		s.reloader.force = func(ctx context.Context, file *jobs.File) error {
 			if err := scheduler.Reload(ctx, file.Jobs); err != nil {
 				return err
 			}
+			s.remember(ctx, l, file.Jobs)
 			select {
 			case <-s.newHistory: // nobody has taken it yet
 			default:

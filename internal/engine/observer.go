@@ -49,7 +49,10 @@ type (
 	Removed struct{ Job string }
 
 	// Queued says how many occurrences wait for a place, and how many have one.
-	Queued struct{ Waiting, Active int }
+	Queued struct {
+		Waiting, Active int
+		Oldest          time.Time // when the first of those that wait was due; zero if none is known
+	}
 
 	// Turned is a turn of the scheduler's loop. There is one at least once a minute.
 	Turned struct{}

@@ -297,7 +297,18 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 			s.done <- t
 		})
 	}
-	s.engine.observe(Queued{len(s.queue), s.active})
+	s.engine.observe(Queued{len(s.queue), s.active, s.oldestDue()})
+}
+
+// oldestDue returns when the first occurrence of the queue was due that has not begun
+// before, or the zero time.
+func (s *Scheduler) oldestDue() time.Time {
+	for _, t := range s.queue { // by their instants
+		if !t.due.IsZero() {
+			return t.due
+		}
+	}
+	return time.Time{}
 }
 
 // pauseClaims leaves a ledger alone that could not be used.

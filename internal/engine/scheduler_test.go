@@ -489,6 +489,9 @@ func TestBacklogOfTheAccountIsKeptTheOldestFirst(t *testing.T) {
 		b.observe = func(e engine.Event) {
 			if queued, ok := e.(engine.Queued); ok {
 				most = max(most, queued.Active)
+				if queued.Oldest.IsZero() != (queued.Waiting == 0) || queued.Oldest.Second() != 0 {
+					t.Errorf("%d wait, the oldest since %v", queued.Waiting, queued.Oldest)
+				}
 			}
 		}
 		p := b.process("one")

@@ -139,3 +139,28 @@ func (l *Ledger) LatestDue(ctx context.Context, until time.Time) (map[string]tim
 	})
 	return latest, err
 }
+
+// Ends are when runs of a job ended, as far as the ledger remembers them.
+type Ends struct {
+	Last    time.Time // the newest run that has ended
+	Success time.Time // the newest run that has succeeded; zero if there is none
+}
+
+// Ends returns for each job that has runs when the newest of them ended.
+func (l *Ledger) Ends(ctx context.Context) (map[string]Ends, error) {
+	ends := map[string]Ends{}
+	err := l.read(ctx, "read when runs ended", func(ctx context.Context, s session) error {
+		return s.query(ctx, func(rows *sql.Rows) error {
+			var job string
+			var e Ends
+			err := rows.Scan(&job, instant{&e.Last}, instant{&e.Success})
+			ends[job] = e
+			return err
+		}, namesOfJobs+`
+			SELECT name,
+				COALESCE((SELECT finished FROM runs WHERE job = name AND finished > 0 ORDER BY id DESC LIMIT 1), 0),
+				COALESCE((SELECT finished FROM runs WHERE job = name AND state = $1 ORDER BY id DESC LIMIT 1), 0)
+			FROM names WHERE name IS NOT NULL`, Succeeded)
+	})
+	return ends, err
+}

@@ -125,3 +125,30 @@ func TestLatestIsTheLatestDue(t *testing.T) {
 		}
 	})
 }
+
+func TestEndsAreThoseOfTheNewestRuns(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		if ends, err := l.Ends(t.Context()); err != nil || len(ends) != 0 {
+			t.Errorf("of an empty ledger: %v, %v", ends, err)
+		}
+		end := func(job, key string, state ledger.State) time.Time {
+			r := claim(t, l, job, key, "me", time.Hour)
+			ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: state}))
+			r, err := l.Run(t.Context(), r.ID)
+			ok(t, err)
+			return r.Finished
+		}
+		end("a", "1", ledger.Succeeded)
+		success := end("a", "2", ledger.Succeeded)
+		last := end("a", "3", ledger.Failed)
+		claim(t, l, "a", "4", "me", time.Hour)
+		failed := end("b", "1", ledger.Failed)
+		claim(t, l, "c", "1", "me", time.Hour)
+		ends, err := l.Ends(t.Context())
+		ok(t, err)
+		if d := cmp.Diff(map[string]ledger.Ends{"a": {last, success}, "b": {Last: failed}, "c": {}}, ends); d != "" {
+			t.Error(d)
+		}
+	})
+}

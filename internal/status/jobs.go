@@ -64,12 +64,8 @@ func newJobs() *jobs {
 func (j *jobs) finished(r Run) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	to, known := j.byJob[r.Job]
-	switch {
-	case !known:
-		to = &job{}
-		j.byJob[r.Job] = to
-	case to == nil:
+	to := j.known(r.Job)
+	if to == nil {
 		return
 	}
 	to.runs[outcome(r.Outcome)]++
@@ -84,6 +80,14 @@ func (j *jobs) finished(r Run) {
 	}
 }
 
+// known returns what is counted about a job, or nil if it was removed.
+func (j *jobs) known(name string) *job {
+	if _, ok := j.byJob[name]; !ok {
+		j.byJob[name] = &job{}
+	}
+	return j.byJob[name]
+}
+
 func (j *jobs) plan(name string, next time.Time) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -91,6 +95,16 @@ func (j *jobs) plan(name string, next time.Time) {
 		j.byJob[name] = &job{}
 	}
 	j.byJob[name].nextRun = next
+}
+
+func (j *jobs) remember(name string, last, success time.Time) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	to := j.known(name)
+	if to == nil {
+		return
+	}
+	to.lastRun, to.lastSuccess = later(to.lastRun, last), later(to.lastSuccess, success)
 }
 
 func (j *jobs) forget(name string) {

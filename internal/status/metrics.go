@@ -24,6 +24,7 @@ type metrics struct {
 	duration    *prometheus.HistogramVec // by outcome
 	lateness    prometheus.Histogram
 	waiting     prometheus.Gauge
+	oldest      *prometheus.GaugeVec // without a label: of one series, or none
 	active      prometheus.Gauge
 	items       *prometheus.GaugeVec     // by job and state
 	requests    *prometheus.CounterVec   // by service and code
@@ -46,6 +47,9 @@ func newMetrics(c Config) *metrics {
 	m.waiting = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "queue_waiting", Help: "Runs that are due and wait for their turn.",
 	})
+	m.oldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "queue_oldest_timestamp_seconds", Help: "When the run was due that waits longest for its turn.",
+	}, nil)
 	m.active = prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "queue_active", Help: "Runs that have begun and not ended.",
 	})
@@ -69,7 +73,7 @@ func newMetrics(c Config) *metrics {
 		ConstLabels: prometheus.Labels{"version": c.Version, "commit": c.Commit, "goversion": c.GoVersion},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.jobs, m.duration, m.lateness, m.waiting, m.active, m.items, m.requests, m.requestTime, m.expiry, build,
+	m.registry.MustRegister(m.jobs, m.duration, m.lateness, m.waiting, m.oldest, m.active, m.items, m.requests, m.requestTime, m.expiry, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -112,6 +116,12 @@ func (s *Status) Finished(r Run) {
 // failure is seen as an increase.
 func (s *Status) Plan(job string, next time.Time) { s.metrics.jobs.plan(job, next) }
 
+// Remember says when the newest runs of a job ended that [Status.Finished] was not
+// told of, such as those before a restart. The zero time says nothing.
+func (s *Status) Remember(job string, last, success time.Time) {
+	s.metrics.jobs.remember(job, last, success)
+}
+
 // Forget drops all series of a job that was removed. They do not come back
 // when its last run ends, only with [Status.Plan].
 func (s *Status) Forget(job string) {
@@ -128,10 +138,15 @@ func (s *Status) Items(job string, states map[string]int) {
 	}
 }
 
-// Queue says how many runs are due but wait for their turn, and how many have
-// begun.
-func (s *Status) Queue(waiting, active int) {
+// Queue says how many runs are due but wait for their turn, since when the first of
+// them is due, and how many have begun. The zero time means that it is not known.
+func (s *Status) Queue(waiting int, oldest time.Time, active int) {
 	s.metrics.waiting.Set(float64(waiting))
+	if oldest.IsZero() {
+		s.metrics.oldest.Reset()
+	} else {
+		s.metrics.oldest.WithLabelValues().Set(seconds(oldest))
+	}
 	s.metrics.active.Set(float64(active))
 }
 

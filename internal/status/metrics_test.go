@@ -71,7 +71,7 @@ func full() *status.Status {
 		Job: "nightly", Outcome: "succeeded", Started: noon.Add(-90 * time.Second), Finished: noon, Lateness: 250 * time.Millisecond,
 		Files: 412, FilesSkipped: 3, Bytes: 73400320, SkippedErrors: 2, Faults: 1,
 	})
-	s.Queue(3, 2)
+	s.Queue(3, noon.Add(-time.Hour), 2)
 	s.Items("nightly", map[string]int{"waiting": 4, "ready": 9})
 	s.Items("nightly", map[string]int{"waiting": 7, "done": 40})
 	s.Token("transfer.api.globus.org", noon.Add(48*time.Hour))
@@ -102,6 +102,7 @@ func TestEveryNumberIsShown(t *testing.T) {
 		`items{job="nightly",state="done"}`:                                         "40",
 		`queue_waiting`:                                                             "3",
 		`queue_active`:                                                              "2",
+		`queue_oldest_timestamp_seconds`:                                            "1.79595e+09",
 		`http_requests_total{code="200",service="transfer"}`:                        "1",
 		`http_request_duration_seconds_count{service="transfer"}`:                   "1",
 		`token_expiry_timestamp_seconds{resource_server="transfer.api.globus.org"}`: "1.7961264e+09",
@@ -195,6 +196,30 @@ func TestTimestampsDoNotGoBack(t *testing.T) {
 	})
 }
 
+func TestRunsBeforeARestartAreRememberedAndNotCounted(t *testing.T) {
+	s := status.New(status.Config{})
+	s.Remember("nightly", noon.Add(time.Hour), noon)
+	s.Plan("nightly", time.Time{})
+	s.Remember("never", time.Time{}, time.Time{})
+	differ(t, s, "last_", map[string]string{
+		`last_success_timestamp_seconds{job="nightly"}`: "1.7959536e+09",
+		`last_run_timestamp_seconds{job="nightly"}`:     "1.7959572e+09",
+	})
+	differ(t, s, `nightly",outcome="succeeded"`, map[string]string{`runs_total{job="nightly",outcome="succeeded"}`: "0"})
+	s.Finished(status.Run{Job: "nightly", Outcome: "succeeded", Started: noon, Finished: noon.Add(2 * time.Hour)})
+	s.Remember("nightly", noon, noon) // a reload
+	differ(t, s, "last_success", map[string]string{`last_success_timestamp_seconds{job="nightly"}`: "1.7959608e+09"})
+	s.Forget("nightly")
+	s.Remember("nightly", noon, noon)
+	differ(t, s, "nightly", map[string]string{})
+}
+
+func TestOldestIsGoneWhenNothingWaits(t *testing.T) {
+	s := full()
+	s.Queue(0, time.Time{}, 2)
+	differ(t, s, "queue_oldest", map[string]string{})
+}
+
 func TestTokenThatIsGoneHasNoExpiry(t *testing.T) {
 	s := full()
 	s.Token("transfer.api.globus.org", time.Time{})
@@ -276,7 +301,7 @@ func TestMetricsMayBeUsedConcurrently(t *testing.T) {
 				s.Plan("a", noon)
 				s.Finished(status.Run{Job: "b", Outcome: "failed", Started: noon, Finished: noon})
 				s.Forget("a")
-				s.Queue(1, 1)
+				s.Queue(1, noon, 1)
 				s.Token("auth.globus.org", noon)
 				_, _ = send(transport) // cannot fail
 			}
