@@ -73,6 +73,14 @@ func readable(name string, most int) string {
 // IsItem reports whether k is the key of an item.
 func (k Key) IsItem() bool { return strings.HasPrefix(string(k), itemPrefix) }
 
+// ItemName returns the name of the item that k is a key of, whatever the generation.
+// It reports false if k has a checksum of the name, or is not the key of an item.
+func (k Key) ItemName() (name string, whole bool) {
+	name, ok := strings.CutPrefix(string(k), itemPrefix)
+	name, _, _ = strings.Cut(name, "@") // no name that is whole has one
+	return name, ok && !hashedName().MatchString(name)
+}
+
 // Item returns the item of a name in the folder. The error says why its path
 // cannot be that of an item: Globus would not take it, or take it for another.
 func (e *ForEach) Item(name string, modified time.Time, size int64) (Item, error) {

@@ -118,6 +118,9 @@ func TestItemKeys(t *testing.T) {
 			if got != tt.want && (!strings.HasSuffix(string(tt.want), "+") || !strings.HasPrefix(string(got), string(tt.want))) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
+			if of, whole := got.ItemName(); whole == strings.HasSuffix(string(tt.want), "+") || whole && of != tt.name {
+				t.Errorf("%q is said to be of %q, %t, and is of %q", got, of, whole, tt.name)
+			}
 		})
 	}
 }
@@ -139,6 +142,9 @@ func FuzzItemKey(f *testing.F) {
 				}
 				if !key.IsItem() || !key.Due().IsZero() {
 					t.Errorf("%q is not told from the keys of other occurrences", key)
+				}
+				if of, whole := key.ItemName(); whole && of != name {
+					t.Errorf("%q is said to be of %q, and is of %q", key, of, name)
 				}
 				who := fmt.Sprintf("%q, %d", name, generation)
 				if other, ok := keys[key]; ok && other != who {

@@ -144,16 +144,15 @@ func (a *app) itemsOf(ctx context.Context, l *ledger.Ledger, job *jobs.Job, look
 	if l == nil {
 		return a.lookNow(func(e *engine.Engine) findings { return e.FindingsWithoutLedger(ctx, job) })
 	}
-	rows, err := l.Items(ctx, job.Name)
-	if err != nil {
-		return nil, err
-	}
 	if look {
-		return a.lookNow(func(e *engine.Engine) findings { return e.Findings(ctx, job, rows) })
+		return a.lookNow(func(e *engine.Engine) findings { return e.Findings(ctx, l, job) })
 	}
-	docs := make([]itemDocument, len(rows))
-	for i := range rows {
-		docs[i] = describeItem(&rows[i])
+	var docs []itemDocument
+	for row, err := range l.Items(ctx, job.Name) {
+		if err != nil {
+			return nil, err
+		}
+		docs = append(docs, describeItem(row))
 	}
 	return a.numbered(ctx, l, job, docs)
 }

@@ -122,15 +122,23 @@ func (rec *Recording) item(ctx context.Context, job string, key jobs.Key) (*ledg
 	if !errors.Is(err, ledger.ErrNone) {
 		return row, err
 	}
-	all, err := rec.Ledger.Items(ctx, job)
-	if err != nil {
-		return nil, err
-	}
-	for i := range all {
-		for generation := 1; generation < all[i].Generation; generation++ {
-			if jobs.ItemKey(all[i].Name, generation) == key {
-				return &all[i], nil
+	had := func(row *ledger.Item) bool {
+		for generation := 1; generation < row.Generation; generation++ {
+			if jobs.ItemKey(row.Name, generation) == key {
+				return true
 			}
+		}
+		return false
+	}
+	if name, whole := key.ItemName(); whole {
+		if row, err = rec.Ledger.ItemByName(ctx, job, name); err != nil || had(row) {
+			return row, err
+		}
+		return nil, ledger.ErrNone
+	}
+	for row, err := range rec.Ledger.Items(ctx, job) { // the key has a checksum of the name
+		if err != nil || had(row) {
+			return row, err
 		}
 	}
 	return nil, ledger.ErrNone

@@ -104,11 +104,10 @@ func (b *bench) items() (all []string) {
 	b.t.Helper()
 	l := b.ledger()
 	defer l.Close() //nolint:errcheck // it was only read
-	rows, err := l.Items(b.t.Context(), "runs")
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	for _, row := range rows {
+	for row, err := range l.Items(b.t.Context(), "runs") {
+		if err != nil {
+			b.t.Fatal(err)
+		}
 		state := row.State
 		if row.RunState != "" {
 			state = string(row.RunState)

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -55,13 +53,10 @@ func (e *Engine) Look(ctx context.Context, rec Recording, job *jobs.Job, ready f
 // survey is a look by the one that watches the folder.
 func (e *Engine) survey(ctx context.Context, rec Recording, job *jobs.Job, ready func()) (*Survey, error) {
 	begin := time.Now()
-	known, err := rec.Ledger.Items(ctx, job.Name)
-	if err != nil {
-		return nil, unusable(err)
-	}
-	notes := &lookNotes{rec: rec, job: job.Name, known: known, ready: ready, kept: begin}
+	notes := &lookNotes{rec: rec, job: job.Name, known: map[string]*ledger.Item{}, ready: ready, kept: begin}
 	survey := &Survey{States: map[arrival.State]int{}}
-	for f, err := range arrival.Look(ctx, e.globus, job.ForEach, knownItems(known), e.clock) {
+	known := knownItems(rec.Ledger.Items(ctx, job.Name), notes.remember)
+	for f, err := range arrival.Look(ctx, e.globus, job.ForEach, known, e.clock) {
 		if err == nil {
 			survey.States[f.State]++
 			err = notes.add(ctx, &f)
@@ -99,11 +94,18 @@ func (e *Engine) watchFolder(ctx context.Context, rec Recording, job string) (wa
 	}, nil
 }
 
-// knownItems yields what the ledger has as package arrival wants it.
-func knownItems(rows []ledger.Item) iter.Seq2[arrival.Known, error] {
+// knownItems yields what the ledger has as package arrival wants it, and tells each of
+// it to remember, unless that is nil.
+func knownItems(rows iter.Seq2[*ledger.Item, error], remember func(*ledger.Item)) iter.Seq2[arrival.Known, error] {
 	return func(yield func(arrival.Known, error) bool) {
-		for i := range rows {
-			row := &rows[i]
+		for row, err := range rows {
+			if err != nil {
+				yield(arrival.Known{}, unusable(err))
+				return
+			}
+			if remember != nil {
+				remember(row)
+			}
 			known := arrival.Known{
 				Name: row.Name, Generation: row.Generation, Stage: StageOf(row), State: arrival.State(row.State), Why: row.Why,
 				Fingerprint: row.Fingerprint, Unchanged: row.Unchanged, Looked: arrival.Instant{Time: row.Looked, Clock: row.Clock},
@@ -135,8 +137,8 @@ func StageOf(row *ledger.Item) arrival.Stage {
 type lookNotes struct {
 	rec   Recording
 	job   string
-	known []ledger.Item // by name
-	ready func()        // may be nil
+	known map[string]*ledger.Item // those that the look has read, but not judged yet
+	ready func()                  // may be nil
 
 	items      []ledger.Item
 	gone, back []string
@@ -144,16 +146,19 @@ type lookNotes struct {
 	kept       time.Time // when something was written down last
 }
 
+// remember keeps what the ledger has of an item until the look has judged it.
+func (n *lookNotes) remember(row *ledger.Item) { n.known[row.Name] = row }
+
 // add takes note of a finding.
 func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
+	was := n.known[f.Item.Name]
+	delete(n.known, f.Item.Name)
 	if !f.Changed {
 		return nil
 	}
 	now := time.Now()
 	row := ledger.Item{Name: f.Item.Name, Seen: now, Since: now}
-	i, known := slices.BinarySearchFunc(n.known, f.Item.Name, func(row ledger.Item, name string) int { return strings.Compare(row.Name, name) })
-	if known {
-		was := &n.known[i]
+	if was != nil {
 		row.Seen = was.Seen
 		if was.State == string(f.State) && was.Generation == f.Generation {
 			row.Since = was.Since
@@ -283,10 +288,10 @@ func itemOrder(o jobs.ItemOrder) ledger.ItemOrder {
 	return ledger.ItemsOldest
 }
 
-// Findings looks once at the folder of a job, of whose items the ledger has rows by
-// name, and yields what it finds. It keeps nothing.
-func (e *Engine) Findings(ctx context.Context, job *jobs.Job, rows []ledger.Item) iter.Seq2[arrival.Finding, error] {
-	return arrival.Look(ctx, e.globus, job.ForEach, knownItems(rows), e.clock)
+// Findings looks once at the folder of a job, and yields what it finds, given what
+// the ledger has of its items. It keeps nothing.
+func (e *Engine) Findings(ctx context.Context, l *ledger.Ledger, job *jobs.Job) iter.Seq2[arrival.Finding, error] {
+	return arrival.Look(ctx, e.globus, job.ForEach, knownItems(l.Items(ctx, job.Name), nil), e.clock)
 }
 
 // Queue returns the keys of the items that are ready and were not begun, in the

@@ -5,8 +5,7 @@ import (
 	"database/sql"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
+	"iter"
 	"time"
 )
 
@@ -65,23 +64,55 @@ func (s session) items(ctx context.Context, query string, args ...any) ([]Item, 
 	return all, err
 }
 
-// Items returns all items of a job, by byte order of their names.
-func (l *Ledger) Items(ctx context.Context, job string) ([]Item, error) {
-	var all []Item
-	err := l.read(ctx, "read the items of job "+job, func(ctx context.Context, s session) (err error) {
-		all, err = s.items(ctx, `SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 `, job)
-		return err
-	})
-	slices.SortFunc(all, func(a, b Item) int { return strings.Compare(a.Name, b.Name) }) // PostgreSQL may have another order
-	return all, err
+// pageOfItems is how many items are read at once.
+const pageOfItems = 500
+
+// Items yields all items of a job, by byte order of their names, and fetches them by
+// pages as it goes. After an error, which is the last value, the item is nil.
+func (l *Ledger) Items(ctx context.Context, job string) iter.Seq2[*Item, error] {
+	return func(yield func(*Item, error) bool) {
+		for last := ""; ; {
+			var page []Item
+			err := l.read(ctx, "read the items of job "+job, func(ctx context.Context, s session) (err error) {
+				page, err = s.items(ctx, `
+					SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 AND name @bytewise > $2
+					ORDER BY name @bytewise LIMIT $3`, job, last, pageOfItems)
+				return err
+			})
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range page {
+				if !yield(&page[i], nil) {
+					return
+				}
+			}
+			if len(page) < pageOfItems {
+				return
+			}
+			last = page[len(page)-1].Name
+		}
+	}
 }
 
 // ItemByKey returns the item of a job whose occurrence has this key now. If there
 // is none, the error is ErrNone.
 func (l *Ledger) ItemByKey(ctx context.Context, job, key string) (*Item, error) {
+	return l.item(ctx, job, key, `items.key = $2`)
+}
+
+// ItemByName returns the item of a job that has a name. If there is none, the error
+// is ErrNone.
+func (l *Ledger) ItemByName(ctx context.Context, job, name string) (*Item, error) {
+	return l.item(ctx, job, name, `name = $2`)
+}
+
+// item returns the one item that meets a condition.
+func (l *Ledger) item(ctx context.Context, job, what, condition string) (*Item, error) {
 	var found *Item
-	err := l.read(ctx, fmt.Sprintf("read item %s of job %s", key, job), func(ctx context.Context, s session) error {
-		all, err := s.items(ctx, `SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 AND items.key = $2`, job, key)
+	err := l.read(ctx, fmt.Sprintf("read item %s of job %s", what, job), func(ctx context.Context, s session) error {
+		all, err := s.items(ctx, `SELECT `+itemColumns+` FROM `+itemsWithRuns+` WHERE items.job = $1 AND `+condition, job, text(what))
 		if err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -33,8 +34,11 @@ func names(all []ledger.Item) string {
 
 func wantItems(t *testing.T, l *ledger.Ledger, want ...ledger.Item) {
 	t.Helper()
-	got, err := l.Items(t.Context(), "j")
-	ok(t, err)
+	var got []ledger.Item
+	for i, err := range l.Items(t.Context(), "j") {
+		ok(t, err)
+		got = append(got, *i)
+	}
 	ignore := cmpopts.IgnoreFields(ledger.Item{}, "Since", "RunLease")
 	if diff := cmp.Diff(want, got, ignore, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("items (-want +got):\n%s", diff)
@@ -62,6 +66,38 @@ func TestItemsAreKept(t *testing.T) {
 		}
 		if _, err := l.ItemByKey(ctx, "j", "item:b"); !errors.Is(err, ledger.ErrNone) {
 			t.Errorf("got %v, want ErrNone", err)
+		}
+		if found, err = l.ItemByName(ctx, "j", odd.Name); err != nil || found.Key != odd.Key {
+			t.Errorf("got %+v, %v, want the item of that name", found, err)
+		}
+		if _, err := l.ItemByName(ctx, "j", "item:a"); !errors.Is(err, ledger.ErrNone) {
+			t.Errorf("got %v, want ErrNone", err)
+		}
+	})
+}
+
+func TestItemsComeByPages(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		var all []ledger.Item
+		for i := range 1200 { // more than two pages, in byte order
+			all = append(all, item(fmt.Sprintf("%s%04d", []string{"A", "a-", "a.", "aa"}[i/300], i), "waiting", 1))
+		}
+		ok(t, l.KeepItems(ctx, "j", all))
+		wantItems(t, l, all...)
+		n := 0
+		for _, err := range l.Items(ctx, "j") {
+			ok(t, err)
+			if n++; n == 700 {
+				break
+			}
+		}
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		for i, err := range l.Items(ended, "j") {
+			if i != nil || err == nil {
+				t.Errorf("got %v, %v, want an error", i, err)
+			}
 		}
 	})
 }

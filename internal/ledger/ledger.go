@@ -145,7 +145,7 @@ func (l *Ledger) read(ctx context.Context, doing string, f func(context.Context,
 // A dialect is what differs between the engines in SQL. Statements are
 // written with $1, $2 … and these words: @now (microseconds since 1970),
 // @lock (locks the rows of a SELECT), @skip (locks those that are free),
-// @bytes (a type), @id (a type: the engine counts up, no number comes twice).
+// @bytes (a type), @bytewise (how to compare texts), @id (a type: the engine counts up, no number comes twice).
 type dialect struct {
 	tables string // selects the names of all tables
 	begin  string // begins a transaction; empty if every change is made in one

@@ -209,6 +209,8 @@ CREATE TABLE standings (
 ALTER TABLE watches ADD COLUMN looked BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE watches ADD COLUMN failed BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE watches ADD COLUMN why TEXT NOT NULL DEFAULT '';
+`, `
+CREATE INDEX items_by_name ON items (job, name @bytewise);
 `}
 }
 

@@ -110,7 +110,7 @@ func (l *sqliteStore) close() error {
 func (l *sqliteStore) dialect() dialect {
 	return dialect{
 		tables: `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`,
-		words:  strings.NewReplacer("@lock", "", "@skip", "", "@bytes", "BLOB", "@id", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+		words:  strings.NewReplacer("@lock", "", "@skip", "", "@bytes", "BLOB", "@bytewise", "", "@id", "INTEGER PRIMARY KEY AUTOINCREMENT"),
 		args: func(args []any) []any {
 			return append(args, sql.Named("now", time.Now().UnixMicro()))
 		},
