@@ -112,6 +112,7 @@ type Step struct {
 type Mkdir struct {
 	Collection string // id
 	Path       string
+	LocalUser  string // chooses among several local accounts; may be empty
 }
 
 // Single returns the steps of a job that submits doc and does nothing else.

@@ -110,7 +110,7 @@ func (r *renderer) step(s *Step) Step {
 		step.Prune = new(*s.Prune)
 		step.Prune.Of, step.Prune.Jobs = slices.Clone(s.Prune.Of), slices.Clone(s.Prune.Jobs)
 	case s.Mkdir != nil:
-		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path)}
+		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path), LocalUser: s.Mkdir.LocalUser}
 	}
 	return step
 }

@@ -147,7 +147,7 @@ func (s *source) delete(d *draft, n ast.Node, field string) Step {
 func (s *source) mkdir(n ast.Node, field string) *Mkdir {
 	var m Mkdir
 	var on *declared
-	s.object(n, field, keys{"collection": s.collection(&on), "path": s.skip})
+	s.object(n, field, keys{"collection": s.collection(&on), "path": s.skip, "local_user": s.line(&m.LocalUser)})
 	s.require(n, field, "collection", "say where")
 	s.require(n, field, "path", "say what")
 	if n := s.marks[field+".path"]; n != nil {

@@ -76,34 +76,55 @@ func operation(method, collection, name string) request {
 	return request{method: method, path: []string{"operation", "endpoint", collection, name}}
 }
 
+// A FileOption changes how a [Client] looks at a path, or changes it.
+type FileOption func(*fileOptions)
+
+type fileOptions struct{ localUser string }
+
+// AsLocalUser chooses among several local accounts of a mapped collection. An empty
+// name leaves the choice to the collection.
+func AsLocalUser(name string) FileOption {
+	return func(o *fileOptions) { o.localUser = name }
+}
+
+func fileOptionsOf(opts []FileOption) (o fileOptions) {
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
 // Stat returns the file or directory at path. If there is none, the error is an
 // [*Error] whose NotFound is true. API: GET /operation/endpoint/<id>/stat.
-func (c *Client) Stat(ctx context.Context, collection, path string) (*Entry, error) {
+func (c *Client) Stat(ctx context.Context, collection, path string, opts ...FileOption) (*Entry, error) {
 	r := operation(http.MethodGet, collection, "stat")
 	r.query = url.Values{"path": {path}}
+	setQuery(r.query, "local_user", fileOptionsOf(opts).localUser)
 	return call[Entry](ctx, c, r)
 }
 
 // Mkdir makes the directory path. Its parent must exist and it must not, or the
 // error is an [*Error], with the code ExternalError.MkdirFailed.Exists in the
 // second case. API: POST /operation/endpoint/<id>/mkdir.
-func (c *Client) Mkdir(ctx context.Context, collection, path string) (*Result, error) {
+func (c *Client) Mkdir(ctx context.Context, collection, path string, opts ...FileOption) (*Result, error) {
 	r := operation(http.MethodPost, collection, "mkdir")
 	r.body = struct {
-		DataType string `json:"DATA_TYPE"`
-		Path     string `json:"path"`
-	}{"mkdir", path}
+		DataType  string `json:"DATA_TYPE"`
+		Path      string `json:"path"`
+		LocalUser string `json:"local_user,omitempty"`
+	}{"mkdir", path, fileOptionsOf(opts).localUser}
 	return call[Result](ctx, c, r)
 }
 
 // Rename moves the file or directory oldPath to newPath within the collection.
 // API: POST /operation/endpoint/<id>/rename.
-func (c *Client) Rename(ctx context.Context, collection, oldPath, newPath string) (*Result, error) {
+func (c *Client) Rename(ctx context.Context, collection, oldPath, newPath string, opts ...FileOption) (*Result, error) {
 	r := operation(http.MethodPost, collection, "rename")
 	r.body = struct {
-		DataType string `json:"DATA_TYPE"`
-		OldPath  string `json:"old_path"`
-		NewPath  string `json:"new_path"`
-	}{"rename", oldPath, newPath}
+		DataType  string `json:"DATA_TYPE"`
+		OldPath   string `json:"old_path"`
+		NewPath   string `json:"new_path"`
+		LocalUser string `json:"local_user,omitempty"`
+	}{"rename", oldPath, newPath, fileOptionsOf(opts).localUser}
 	return call[Result](ctx, c, r)
 }

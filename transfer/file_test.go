@@ -25,6 +25,27 @@ func TestFileOperationsSendTheirPaths(t *testing.T) {
 			func(c *transfer.Client) error { _, err := c.Rename(t.Context(), "c1", "/a", "/b"); return err },
 			`POST /v0.10/operation/endpoint/c1/rename {"DATA_TYPE":"rename","old_path":"/a","new_path":"/b"}`,
 		},
+		"stat as somebody": {
+			func(c *transfer.Client) error {
+				_, err := c.Stat(t.Context(), "c1", "/a", transfer.AsLocalUser("ann"))
+				return err
+			},
+			"GET /v0.10/operation/endpoint/c1/stat local_user=ann path=/a ",
+		},
+		"mkdir as somebody": {
+			func(c *transfer.Client) error {
+				_, err := c.Mkdir(t.Context(), "c1", "/a/", transfer.AsLocalUser("ann"))
+				return err
+			},
+			`POST /v0.10/operation/endpoint/c1/mkdir {"DATA_TYPE":"mkdir","path":"/a/","local_user":"ann"}`,
+		},
+		"rename as somebody": {
+			func(c *transfer.Client) error {
+				_, err := c.Rename(t.Context(), "c1", "/a", "/b", transfer.AsLocalUser("ann"))
+				return err
+			},
+			`POST /v0.10/operation/endpoint/c1/rename {"DATA_TYPE":"rename","old_path":"/a","new_path":"/b","local_user":"ann"}`,
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

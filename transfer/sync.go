@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // A SyncLevel says when a file that the destination has already is copied. A
@@ -30,9 +31,9 @@ func (l SyncLevel) String() string {
 }
 
 // ParseSyncLevel returns the level that s names: exists, size, mtime, checksum,
-// or its number from 0 to 3.
+// in any case, or its number from 0 to 3.
 func ParseSyncLevel(s string) (SyncLevel, error) {
-	if i := slices.Index(syncLevels(), s); i >= 0 {
+	if i := slices.Index(syncLevels(), strings.ToLower(s)); i >= 0 {
 		return SyncLevel(i), nil
 	}
 	if len(s) == 1 && s[0] >= '0' && s[0] <= '3' {

@@ -43,7 +43,7 @@ A collection is named by its id, or by its short name in the jobs file.`,
 	flags.BoolVarP(&doc.Recursive, "recursive", "r", false, "delete folders with everything in them")
 	flags.BoolVarP(&doc.IgnoreMissing, "ignore-missing", "f", false, "count a path that does not exist as deleted")
 	flags.BoolVar(&doc.InterpretGlobs, "enable-globs", false, "expand * ? [] in the last part of each path")
-	flags.StringVar(&doc.LocalUser, "local-user", "", "local account, if there are several")
+	localUser(flags, &doc.LocalUser)
 	return c
 }
 

@@ -9,9 +9,11 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -36,6 +38,9 @@ func (a *app) lsCommand() *cobra.Command {
 				return err
 			}
 			f.query.ShowHidden = &f.all
+			if f.query.OrderBy, err = orderBy(f.orders); err != nil {
+				return err
+			}
 			rows, err := f.walk(c.Context(), globus.transfer, at, "", f.depth())
 			if err != nil {
 				return err
@@ -47,8 +52,8 @@ func (a *app) lsCommand() *cobra.Command {
 	flags.BoolVarP(&f.all, "all", "a", false, "show names that begin with a dot")
 	flags.BoolVarP(&f.long, "long", "l", false, "show more than names")
 	flags.StringVar(&f.filter, "filter", "", "names to list: =exact, ~pattern*, !not, !~not*")
-	flags.StringVar(&f.query.OrderBy, "orderby", "", "order by a field such as name, size DESC or last_modified")
-	flags.StringVar(&f.query.LocalUser, "local-user", "", "local account, if there are several")
+	flags.StringArrayVar(&f.orders, "orderby", nil, "order by a field such as name, size:DESC or last_modified; several are possible, the most important one first")
+	localUser(flags, &f.query.LocalUser)
 	flags.BoolVarP(&f.recursive, "recursive", "r", false, "list the folders below as well")
 	flags.IntVar(&f.limit, "recursive-depth-limit", 3, "how deep --recursive goes")
 	return c
@@ -59,7 +64,37 @@ type listing struct {
 	query                transfer.LsQuery
 	all, long, recursive bool
 	filter               string
+	orders               []string
 	limit                int
+}
+
+// localUser adds the flag that chooses a local account of a mapped collection.
+func localUser(flags *pflag.FlagSet, to *string) {
+	flags.StringVar(to, "local-user", "", "local account, if there are several")
+}
+
+// orderBy returns what Globus orders by: fields with a direction, which may stand
+// behind a colon, as globus-cli has it, or a space.
+func orderBy(orders []string) (string, error) {
+	var all []string
+	for _, order := range orders {
+		for one := range strings.SplitSeq(order, ",") {
+			words := strings.FieldsFunc(one, func(r rune) bool { return r == ':' || r == ' ' })
+			if len(words) == 0 || len(words) > 2 {
+				return "", usageError{fmt.Errorf("--orderby %q is not a field, or a field and ASC or DESC, such as size:DESC", order)}
+			}
+			field, err := spelling.OneOf(words[0], "group", "last_modified", "name", "permissions", "size", "type", "user")
+			if err == nil && len(words) == 2 {
+				words[1], err = spelling.OneOf(words[1], "ASC", "DESC")
+			}
+			if err != nil {
+				return "", usageError{fmt.Errorf("--orderby: %w", err)}
+			}
+			words[0] = field
+			all = append(all, strings.Join(words, " "))
+		}
+	}
+	return strings.Join(all, ","), nil
 }
 
 // A listed entry has its path below the folder that was asked for.
@@ -150,7 +185,8 @@ func (l listed) modified() string {
 }
 
 func (a *app) statCommand() *cobra.Command {
-	return &cobra.Command{
+	var as string
+	c := &cobra.Command{
 		Use:   "stat COLLECTION:PATH",
 		Short: "Show one file or folder",
 		Args:  arguments(1, 1),
@@ -163,7 +199,7 @@ func (a *app) statCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			e, err := globus.transfer.Stat(c.Context(), at.Collection, at.Path)
+			e, err := globus.transfer.Stat(c.Context(), at.Collection, at.Path, transfer.AsLocalUser(as))
 			if err != nil {
 				return err
 			}
@@ -173,10 +209,13 @@ func (a *app) statCommand() *cobra.Command {
 			})
 		},
 	}
+	localUser(c.Flags(), &as)
+	return c
 }
 
 func (a *app) mkdirCommand() *cobra.Command {
-	return &cobra.Command{
+	var as string
+	c := &cobra.Command{
 		Use:   "mkdir COLLECTION:PATH",
 		Short: "Make a folder",
 		Args:  arguments(1, 1),
@@ -190,14 +229,17 @@ func (a *app) mkdirCommand() *cobra.Command {
 				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
-				return globus.Mkdir(ctx, at.Collection, at.Path)
+				return globus.Mkdir(ctx, at.Collection, at.Path, transfer.AsLocalUser(as))
 			})
 		},
 	}
+	localUser(c.Flags(), &as)
+	return c
 }
 
 func (a *app) renameCommand() *cobra.Command {
-	return &cobra.Command{
+	var as string
+	c := &cobra.Command{
 		Use:   "rename COLLECTION OLD_PATH NEW_PATH",
 		Short: "Rename a file or folder",
 		Args:  arguments(3, 3),
@@ -212,10 +254,12 @@ func (a *app) renameCommand() *cobra.Command {
 				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
-				return globus.Rename(ctx, on.ID, from, to)
+				return globus.Rename(ctx, on.ID, from, to, transfer.AsLocalUser(as))
 			})
 		},
 	}
+	localUser(c.Flags(), &as)
+	return c
 }
 
 // change does something that the service answers with a result document.

@@ -59,6 +59,7 @@ type plannedStep struct {
 type plannedMkdir struct {
 	Collection string `json:"collection"`
 	Path       string `json:"path"`
+	LocalUser  string `json:"local_user,omitempty"`
 }
 
 type plannedPrune struct {
@@ -205,7 +206,7 @@ func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 	case s.Prune != nil:
 		step.Prune = newPlannedPrune(s.Prune)
 	case s.Mkdir != nil:
-		step.Mkdir = &plannedMkdir{s.Mkdir.Collection, s.Mkdir.Path}
+		step.Mkdir = &plannedMkdir{s.Mkdir.Collection, s.Mkdir.Path, s.Mkdir.LocalUser}
 	}
 	if s.Manifest == "" {
 		return step, nil

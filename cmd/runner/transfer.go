@@ -171,6 +171,9 @@ func (a *app) transferCommand() *cobra.Command {
 func (f *transferFlags) flags(flags *pflag.FlagSet) {
 	f.submitting.flags(flags)
 	flags.BoolVarP(&f.recursive, "recursive", "r", false, "the source is a folder; default: Globus finds out")
+	flags.BoolFunc("no-recursive", "the source is a file", func(string) error {
+		return flags.Set("recursive", "false")
+	})
 	flags.StringVarP(&f.syncLevel, "sync-level", "s", "", "copy only what is missing (exists) or differs in size, mtime or checksum")
 	flags.BoolVar(&f.doc.PreserveTimestamp, "preserve-timestamp", false, "set the modification times at the destination")
 	flags.BoolVar(&f.doc.PreserveTimestamp, "preserve-mtime", false, "the same as --preserve-timestamp")

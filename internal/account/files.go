@@ -39,7 +39,7 @@ func (k *Keeper) filesOf(ctx context.Context, doc *transfer.Transfer, item trans
 	return func(yield func(located, error) bool) {
 		folder := item.Recursive != nil && *item.Recursive || item.Recursive == nil && strings.HasSuffix(item.SourcePath, "/")
 		if !folder {
-			entry, err := k.Globus.Stat(ctx, top.Collection, top.Path)
+			entry, err := k.Globus.Stat(ctx, top.Collection, top.Path, transfer.AsLocalUser(top.LocalUser))
 			switch {
 			case ctx.Err() != nil:
 				yield(located{}, context.Cause(ctx))

@@ -149,7 +149,7 @@ func (d *disk) Ls(_ context.Context, _ string, q transfer.LsQuery) iter.Seq2[*tr
 }
 
 // Stat looks at one path.
-func (d *disk) Stat(_ context.Context, _, name string) (*transfer.Entry, error) {
+func (d *disk) Stat(_ context.Context, _, name string, _ ...transfer.FileOption) (*transfer.Entry, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	above, base := path.Split(strings.TrimSuffix(name, "/"))

@@ -40,7 +40,7 @@ func (f field) Ls(_ context.Context, _ string, q transfer.LsQuery) iter.Seq2[*tr
 	}
 }
 
-func (f field) Stat(context.Context, string, string) (*transfer.Entry, error) {
+func (f field) Stat(context.Context, string, string, ...transfer.FileOption) (*transfer.Entry, error) {
 	return nil, &transfer.Error{Status: http.StatusNotFound}
 }
 

@@ -51,8 +51,8 @@ func (b *bench) Ls(ctx context.Context, collection string, q transfer.LsQuery) i
 }
 
 // Stat looks at a path.
-func (b *bench) Stat(ctx context.Context, collection, path string) (*transfer.Entry, error) {
-	return b.globus.Stat(ctx, collection, path)
+func (b *bench) Stat(ctx context.Context, collection, path string, opts ...transfer.FileOption) (*transfer.Entry, error) {
+	return b.globus.Stat(ctx, collection, path, opts...)
 }
 
 // onBench runs a test in a bubble, where waiting costs no time.

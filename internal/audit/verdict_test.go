@@ -73,7 +73,7 @@ func (d *disks) Ls(_ context.Context, collection string, q transfer.LsQuery) ite
 	}
 }
 
-func (d *disks) Stat(_ context.Context, collection, path string) (*transfer.Entry, error) {
+func (d *disks) Stat(_ context.Context, collection, path string, _ ...transfer.FileOption) (*transfer.Entry, error) {
 	folder, name := path[:strings.LastIndexByte(path, '/')+1], path[strings.LastIndexByte(path, '/')+1:]
 	if status := d.refuse[collection+":"+path]; status != 0 {
 		return nil, &transfer.Error{Status: status}

@@ -77,7 +77,7 @@ func (p *pruning) entries(ctx context.Context, at evidence.Place, path string) (
 
 // remove removes folders that are empty.
 func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) error {
-	if at.LocalUser != "" { // a rename cannot choose one
+	if at.LocalUser != "" { // whether a rename heeds the choice is not confirmed
 		return nil
 	}
 	err := p.deliver(ctx, func(ctx context.Context, id string) (*part, error) {

@@ -82,7 +82,7 @@ func (p *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transf
 	case strings.HasSuffix(item.SourcePath, "/"):
 		return true, nil
 	}
-	entry, err := p.run.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath)
+	entry, err := p.run.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath, transfer.AsLocalUser(doc.SourceLocalUser))
 	if err != nil {
 		return false, err
 	}

@@ -432,9 +432,9 @@ func (w *view) look(ctx context.Context, globus *transfer.Client, at folderAt) {
 	see := func(name string, e *tree.Entry) {
 		w.states[name] = proof.State{File: e.Kind == tree.File, Size: e.Size, Modified: e.Modified}
 	}
-	if len(w.wanted) <= lookedUp && at.place.LocalUser == "" {
+	if as := transfer.AsLocalUser(at.place.LocalUser); len(w.wanted) <= lookedUp {
 		for name := range w.wanted {
-			switch e, err := globus.Stat(ctx, at.place.Collection, at.path+name); {
+			switch e, err := globus.Stat(ctx, at.place.Collection, at.path+name, as); {
 			case err == nil:
 				see(name, tree.EntryOf(e))
 			case !gone(err):

@@ -976,3 +976,52 @@ func TestPruneDeletesNoMoreThanItsBoundOfWhatComesWhileItLooks(t *testing.T) {
 		contains(t, p.pruned(r.Run), "1 file deleted, 1 kept (1: is more than max_delete allows)")
 	})
 }
+
+func TestEveryLookIsDoneAsTheLocalAccountOfItsSide(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/e/x", "data/f/y")
+		lab, vault := globussim.CollectionID("lab"), globussim.CollectionID("vault")
+		p, seen := b.process("one"), map[string]int{}
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			rest, is := strings.CutPrefix(r.URL.Path, "/v0.10/operation/endpoint/")
+			if !is {
+				return nil, nil
+			}
+			of, operation, _ := strings.Cut(rest, "/")
+			doc := struct {
+				LocalUser string `json:"local_user"`
+			}{r.URL.Query().Get("local_user")}
+			if r.GetBody != nil {
+				body, err := r.GetBody()
+				if err == nil {
+					err = json.NewDecoder(body).Decode(&doc)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			}
+			if want := map[string]string{lab: "ann", vault: "bob"}[of]; doc.LocalUser != want {
+				t.Errorf("%s %s is done as %q, want %q", r.Method, r.URL, doc.LocalUser, want)
+			}
+			seen[operation]++
+			return nil, nil
+		}
+		p.wantRun(b.order(removes, func(j *jobs.Job) {
+			doc := j.Steps[0].Transfer
+			doc.SourceLocalUser, doc.DestinationLocalUser = "ann", "bob"
+			j.Steps = append([]jobs.Step{
+				{Mkdir: &jobs.Mkdir{Collection: vault, Path: "/in/deep/", LocalUser: "bob"}},
+				{Mkdir: &jobs.Mkdir{Collection: vault, Path: "/in/deep/", LocalUser: "bob"}}, // is there
+			}, j.Steps...)
+		}), ledger.Succeeded)
+		b.wantLeft()
+		if seen["rename"] > 0 {
+			t.Error("a folder was renamed, though nobody knows as whom")
+		}
+		for _, operation := range []string{"ls", "stat", "mkdir"} {
+			if seen[operation] == 0 {
+				t.Errorf("no %s was sent", operation)
+			}
+		}
+	})
+}

@@ -141,17 +141,18 @@ func (r *run) doWork(ctx context.Context, work Work) error {
 // mkdir makes a folder, and those above it. One that is there is what was
 // wanted.
 func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
-	_, err := r.globus.Mkdir(ctx, m.Collection, m.Path)
+	as := transfer.AsLocalUser(m.LocalUser)
+	_, err := r.globus.Mkdir(ctx, m.Collection, m.Path, as)
 	e, ok := errors.AsType[*transfer.Error](err)
 	if ok && strings.HasSuffix(e.Code, "MkdirFailed.Exists") {
 		return r.wantFolder(ctx, m)
 	}
 	above := path.Dir(strings.TrimSuffix(m.Path, "/"))
 	if ok && strings.HasSuffix(e.Code, "MkdirFailed.NotFound") && above != "/" && above != "/~" {
-		if err := r.mkdir(ctx, &jobs.Mkdir{Collection: m.Collection, Path: above + "/"}); err != nil {
+		if err := r.mkdir(ctx, &jobs.Mkdir{Collection: m.Collection, Path: above + "/", LocalUser: m.LocalUser}); err != nil {
 			return err
 		}
-		_, err = r.globus.Mkdir(ctx, m.Collection, m.Path)
+		_, err = r.globus.Mkdir(ctx, m.Collection, m.Path, as)
 	}
 	if err != nil {
 		return fmt.Errorf("make the folder %s: %w", m.Path, err)
@@ -162,7 +163,7 @@ func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
 
 // wantFolder reports a path that is there, but is a file.
 func (r *run) wantFolder(ctx context.Context, m *jobs.Mkdir) error {
-	entry, err := r.globus.Stat(ctx, m.Collection, m.Path)
+	entry, err := r.globus.Stat(ctx, m.Collection, m.Path, transfer.AsLocalUser(m.LocalUser))
 	switch {
 	case err != nil:
 		return fmt.Errorf("see whether %s is a folder: %w", m.Path, err)

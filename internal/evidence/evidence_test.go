@@ -90,7 +90,7 @@ func (d *disks) list(folder string) (map[string]*transfer.Entry, error) {
 	return seen, nil
 }
 
-func (d *disks) Stat(_ context.Context, collection, p string) (*transfer.Entry, error) {
+func (d *disks) Stat(_ context.Context, collection, p string, _ ...transfer.FileOption) (*transfer.Entry, error) {
 	if err := d.broken[collection+":"+p]; err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ var ErrFolder = errors.New("it is a folder, and a file is asked for")
 // A Globus lists folders and looks at single paths, as [transfer.Client] does.
 type Globus interface {
 	Lister
-	Stat(ctx context.Context, collection, path string) (*transfer.Entry, error)
+	Stat(ctx context.Context, collection, path string, opts ...transfer.FileOption) (*transfer.Entry, error)
 }
 
 // CompareItem compares what an item of a transfer names on both sides: two
@@ -59,7 +59,7 @@ func compareFiles(ctx context.Context, globus Globus, source, destination Folder
 // Stat looks at one path, of which the entry has no path. If that cannot be done,
 // the entry has an error, and its kind is not known.
 func Stat(ctx context.Context, globus Globus, f Folder) *Entry {
-	found, err := globus.Stat(ctx, f.Collection, f.Path)
+	found, err := globus.Stat(ctx, f.Collection, f.Path, transfer.AsLocalUser(f.LocalUser))
 	if err != nil {
 		return &Entry{Kind: Other, Err: err}
 	}

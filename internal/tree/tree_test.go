@@ -62,7 +62,7 @@ func entry(name string) *transfer.Entry {
 }
 
 // Stat finds what the listing of the folder above has.
-func (f *forest) Stat(ctx context.Context, collection, path string) (*transfer.Entry, error) {
+func (f *forest) Stat(ctx context.Context, collection, path string, _ ...transfer.FileOption) (*transfer.Entry, error) {
 	if err := f.errors[path]; err != nil {
 		return nil, err
 	}
