@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
@@ -40,7 +41,11 @@ func why(r *ledger.Run) string {
 		}
 		text = strings.TrimSuffix(r.Code+": "+cause, ": ")
 	}
-	return brief(anyID.ReplaceAllString(text, "$1…"))
+	text = unescaped(anyID.ReplaceAllString(text, "$1…"))
+	if utf8.RuneCountInString(text) > maxBrief {
+		text, _, _ = strings.Cut(text, "; ") // what to do about it is no use in half
+	}
+	return brief(text)
 }
 
 // started says when a run began: how long ago if its key names no instant, as

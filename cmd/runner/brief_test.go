@@ -20,6 +20,8 @@ func TestWhyBeginsWithTheCause(t *testing.T) {
 		"another task":           {"", "skipped: " + task + "is still at work on the same paths", "skipped: task 0b6c8f2e… is still at work on the same paths"},
 		"line ends as escapes":   {"", `500-Command failed.\r\n500 End.` + "\r\n", "500-Command failed. 500 End."},
 		"longer than the column": {"X", strings.Repeat("é", 100), "X: " + strings.Repeat("é", 56) + "…"},
+		"advice behind it":       {"", "item run_1 changed while it was copied; when it is ready again, it is done as occurrence item:run_1@2", "item run_1 changed while it was copied"},
+		"advice that fits":       {"", "skipped; to do it later: runner runs retry 3", "skipped; to do it later: runner runs retry 3"},
 		"nothing":                {"", "", ""},
 	}
 	for name, tt := range tests {
