@@ -115,17 +115,16 @@ func messageID(id string) string {
 	}, id)
 }
 
-// send gives a message to the server. It takes no longer than ctx lasts.
+// send gives a message to the server. It takes no longer than ctx lasts, which the
+// caller ends afterwards.
 func (m *mailbox) send(ctx context.Context, server *mailServer, msg *mail.Msg) error {
-	stop := func() bool { return false }
-	defer func() { stop() }()
 	client, err := mail.NewClient(server.host, append(server.options(),
 		mail.WithTimeout(2*timeout), // ctx ends before
 		mail.WithTLSConfig(m.tls(server)),
 		mail.WithDialContextFunc(func(dialing context.Context, _, _ string) (net.Conn, error) {
 			conn, err := m.dial(dialing, server)
 			if err == nil {
-				stop = context.AfterFunc(ctx, func() { _ = conn.Close() }) // whoever waits for the server sees the end
+				context.AfterFunc(ctx, func() { _ = conn.Close() }) // who waits for the server sees it
 			}
 			return conn, err
 		}),

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 
@@ -73,14 +74,16 @@ func TestPingsOfOneRunHaveOneID(t *testing.T) {
 func TestPingsAreBounded(t *testing.T) {
 	to := &receiver{}
 	n := failedNotice()
+	n.Title, n.Lines, n.Tasks = strings.Repeat("日本", 300), nil, nil
 	for range 1000 {
-		n.Lines = append(n.Lines, strings.Repeat("日本", 300))
+		n.Lines = append(n.Lines, strings.Repeat("日", 26))
+		n.Tasks = append(n.Tasks, notify.Task{TaskID: strings.Repeat("t", 100), Link: "https://app.globus.org/" + strings.Repeat("x", 270)})
 	}
 	p := open(t, jobs.Channel{Ping: &jobs.Hook{URL: "https://ping.example.org/key"}}, channel.Options{Network: to})
 	if err := p.Send(t.Context(), n); err != nil {
 		t.Fatal(err)
 	}
-	if got := len(to.got[0].body); got > 10_000 {
-		t.Errorf("the body has %d bytes, want 10000 at most", got)
+	if body := to.got[0].body; len(body) > 10_000 || !utf8.Valid(body) {
+		t.Errorf("the body has %d bytes, want 10000 bytes of UTF-8 at most", len(body))
 	}
 }

@@ -15,7 +15,7 @@ const (
 	maxText  = 8000 // bytes of all lines
 	maxLines = 100
 	maxLinks = 5   // Teams shows no more at once
-	maxLink  = 300 // bytes
+	maxLink  = 400 // bytes of text and address
 )
 
 // title returns the sentence of a notice.
@@ -51,7 +51,7 @@ func links(n *notify.Notice) []link {
 	var all []link
 	add := func(text, address string) {
 		u, err := url.Parse(address)
-		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(address) > maxLink || len(all) == maxLinks {
+		if err != nil || u.Scheme != "https" && u.Scheme != "http" || u.Host == "" || len(text)+len(address) > maxLink || len(all) == maxLinks {
 			return
 		}
 		if address = u.String(); !strings.ContainsFunc(text+address, unsafeInLink) {
