@@ -1,8 +1,8 @@
 // Package auth is a client of Globus Auth: it gets tokens, keeps them by
 // resource server, renews them, and adds them to requests as an
-// http.RoundTripper. How an identity proves who it is stands in the packages
-// clientcreds (a service account) and login (a person). Retries and timeouts
-// are left to the client that is passed in (see package retry).
+// http.RoundTripper. The packages clientcreds (for a service account) and login
+// (for a person) prove an identity. Retries and timeouts are left to the client
+// that is passed in (see package retry).
 package auth
 
 import (

@@ -1,10 +1,10 @@
 // Package login gets access tokens for a person: by a login in a browser
-// through a native app, by a refresh token, or as they are given. A native app
-// has no secret; PKCE binds the code of a login to the program that asked for
+// through a native app, by a refresh token, or as given tokens. A native app does
+// not have a secret; PKCE binds the code of a login to the program that asked for
 // it. A [Store] keeps logins in a file between starts.
 //
-// It is for trying things out and for sites that cannot let a service account
-// in; for the latter see package clientcreds.
+// It is for trying things out, and for sites that do not accept service accounts.
+// For service accounts, see package clientcreds.
 package login
 
 import (

@@ -1,10 +1,10 @@
 // Package account keeps receipts in the ledger: what a source has right before a
-// task, and what Globus and the destination say about it right after.
+// task, and what Globus and the destination report right after it.
 //
-// A receipt is begun with [ledger.Ledger.BeginReceipt]. [Keeper.Snapshot] gives it
-// what the source has, and [Keeper.Seal] completes it, or [Keeper.SealPending] if
-// Globus could not say then what was copied. What a receipt proves is told by
-// package evidence.
+// A receipt begins with [ledger.Ledger.BeginReceipt]. [Keeper.Snapshot] adds what
+// the source has. [Keeper.Seal] completes the receipt, and [Keeper.SealPending]
+// completes it later if Globus could not say at once what was copied. Package
+// evidence says what a receipt proves.
 package account
 
 import (

@@ -1,6 +1,6 @@
-// Package arrival finds which items of a watched folder are ready. It decides by
-// what a look finds there and what was kept of the looks before; to keep it, and to
-// start what is ready, is the caller's.
+// Package arrival finds the items of a watched folder that are ready. It decides by
+// what a look finds there and by what was recorded of earlier looks. The caller
+// records the result and starts the items that are ready.
 package arrival
 
 import (

@@ -1,10 +1,9 @@
-// Package audit compares what jobs are about with what both sides have now. A
-// diff says what a task would do about each file; an audit says what has become
-// of each file of a source.
+// Package audit compares the files that jobs are about with what both sides have
+// now. A diff says what a task would do with each file; an audit says what has
+// become of each file of a source.
 //
-// It lists and changes nothing. Its memory holds the folders that are being
-// listed, not the files. Which documents are compared, and what is printed, is
-// left to the callers.
+// It lists both sides and changes nothing. Its memory holds the folders that are being
+// listed, not the files. The callers choose the documents and print the result.
 package audit
 
 import (

@@ -1,5 +1,5 @@
-// Package delay reads how long a service wants to be left alone. It stands by
-// itself because three clients need it that know nothing of each other.
+// Package delay reads how long a service asks its clients to wait. It is a package of
+// its own because three clients that do not know each other need it.
 package delay
 
 import (

@@ -1,8 +1,8 @@
-// Package doctor finds out why jobs would not run, before they are due. A
-// [Check] looks at one thing and returns a [Finding] for each thing it saw;
-// [Run] makes checks side by side, each for a bounded time. [Globus.Checks]
-// are those of an identity, its jobs and their collections. What belongs to
-// the machine (environment, files, network) is the caller's to look at.
+// Package doctor finds out, before jobs are due, what would keep them from running. A
+// [Check] looks at one thing and returns a [Finding] for everything it saw; [Run]
+// makes checks side by side, each for a bounded time. [Globus.Checks] are the checks
+// of an identity, its jobs and their collections. The caller adds checks of the
+// machine: environment, files, network.
 package doctor
 
 import (

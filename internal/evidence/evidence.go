@@ -1,13 +1,13 @@
 // Package evidence says what receipts prove about the files that a source has
 // now. It lists the source and the destinations, and changes nothing.
 //
-// [Gather] reads which trees a set of receipts is about. [Evidence.Files] lists
+// [Gather] finds the trees that a set of receipts is about. [Evidence.Files] lists
 // them and yields each file of the sources once, with what is known of its copy
-// at each destination: the reason why it is not proven, or since when it is.
-// Receipts of the same trees share one listing of both sides and are judged in
-// step, so that memory does not grow with the number of files.
+// at each destination: why it is not proven, or since when it is. Receipts of the
+// same trees share one listing of both sides and are judged side by side, so that
+// memory does not grow with the number of files.
 //
-// Where receipts come from, and what is done about a file, is left to callers.
+// The callers supply the receipts and decide what to do with a file.
 package evidence
 
 import (

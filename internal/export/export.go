@@ -1,10 +1,9 @@
-// Package export writes the jobs of a jobs file down for other schedulers: as
-// CronJobs or a Deployment for Kubernetes, as a service for compose, as timers
-// for systemd.
+// Package export writes the jobs of a jobs file for other schedulers: as CronJobs or
+// a Deployment for Kubernetes, as a service for compose, as timers for systemd.
 //
-// Each policy of a job becomes what the target has for it. What the target
-// cannot express is refused by name, never dropped. No secret is written: the
-// manifests refer to where it is.
+// Each policy of a job becomes its equivalent at the target. What the target cannot
+// express is refused by name, never dropped. Secrets are not written: the manifests
+// refer to the place where they are kept.
 package export
 
 import (

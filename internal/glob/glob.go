@@ -1,5 +1,5 @@
-// Package glob has the patterns of names that Globus knows: those of a shell,
-// as C's fnmatch has them.
+// Package glob matches names against the patterns that Globus uses: those of a shell,
+// as fnmatch of C defines them.
 package glob
 
 import (

@@ -1,10 +1,10 @@
-// Package migrate makes jobs files of what moved data with Globus before:
-// crontabs that call globus-cli, its batch files, and Globus Timers.
+// Package migrate turns what moved data with Globus before into jobs files: crontabs
+// that call globus-cli, its batch files, and Globus Timers.
 //
-// Whatever a job cannot say is a problem that names it; nothing that changes
-// what is moved, or when, is passed over. What a jobs file says is checked by
-// package jobs before it is handed out. The package reads no file and sends
-// nothing: names, streams and documents are the caller's.
+// Whatever a job cannot express is a problem that names it; nothing that changes what
+// is moved, or when, is ignored. Package jobs checks the jobs file before it is
+// returned. The package reads no files and sends nothing: the caller supplies names,
+// streams and documents.
 package migrate
 
 import (

@@ -1,5 +1,5 @@
-// Package pattern has regular expressions that cost nothing until they are
-// used: a command that needs none of them starts faster.
+// Package pattern has regular expressions that are compiled when they are first used:
+// a command that needs none of them starts faster.
 package pattern
 
 import (

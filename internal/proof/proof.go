@@ -1,11 +1,11 @@
-// Package proof keeps account of what was copied: receipts, how they are
-// written and checked, and what they prove.
+// Package proof has receipts of what was copied: how they are written and checked, and
+// what they prove.
 //
-// A receipt is text, one JSON object a line: a head, the rows in their order,
-// and an end that holds the digest of all lines before it. The digest of a
-// receipt contains that of the receipt before it in the same ledger, so that one
-// that was taken out shows. Whoever has the text can check it without the
-// ledger. Asking Globus and keeping receipts is left to the callers.
+// A receipt is text, with one JSON object on each line: a head, the rows in order, and
+// an end with the digest of all lines before it. The digest of a receipt covers that
+// of the receipt before it in the same ledger, which reveals a receipt that was
+// removed. The text can be checked without the ledger. The callers ask Globus and keep
+// the receipts.
 package proof
 
 import (

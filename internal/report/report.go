@@ -1,9 +1,9 @@
-// Package report tells machines and people what came of a start: as a JUnit
-// report, a Markdown summary, key=value outputs, and GitHub annotations. It
-// formats; where the text goes, and who asked for it, is the caller's matter.
+// Package report tells machines and people the result of a start: as a JUnit report, a
+// Markdown summary, key=value outputs, and GitHub annotations. It only formats; the
+// caller decides who gets the text, and where.
 //
-// Texts may come from anywhere, such as the name of a file at the source: no
-// writer lets one become markup, or a command, of what it writes.
+// Texts may come from anywhere, such as the name of a file at the source. No writer
+// lets them become markup or a command in its format.
 package report
 
 import (

@@ -1,10 +1,10 @@
-// Package settings is what the program's environment says: every variable, read
-// once, and the job, the occurrence and the identity that they describe. What
-// people write about a place on a collection is read here as well, since
-// variables and the command line share that form.
+// Package settings reads the program's environment: every variable, once, and the job,
+// the occurrence and the identity that the variables describe. It also reads
+// locations on collections, because variables and the command line write them in the
+// same form.
 //
-// Every error is a mistake of whoever set the variable or wrote the text, and
-// names it. It never holds the value of a secret.
+// Every error is a mistake in a variable or a text, and names it. An error never
+// contains the value of a secret.
 package settings
 
 import (

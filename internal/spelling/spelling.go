@@ -1,5 +1,5 @@
-// Package spelling finds what somebody meant to write: the name of a job, a
-// flag, a key or a variable that was misspelled, a value in quotes too many.
+// Package spelling finds out what a person meant to write: a misspelled name of a job,
+// a flag, a key or a variable, or a value with superfluous quotes.
 package spelling
 
 import (
