@@ -64,14 +64,14 @@ func (a *app) resumeCommand() *cobra.Command {
 		func(job *jobs.Job) (ledger.Action, error) {
 			return ledger.Action{What: ledger.DidResume, Job: job.Name}, nil
 		},
-		func(done ledger.Action) string { return fmt.Sprintf("job %s starts again by its schedule", done.Job) })
+		func(done ledger.Action) string { return fmt.Sprintf("job %s starts on its schedule again", done.Job) })
 }
 
 func (a *app) triggerCommand() *cobra.Command {
 	return a.onJob("trigger", "Start a job now, in the running scheduler", aboutTrigger,
 		func(job *jobs.Job) (ledger.Action, error) {
 			if job.ForEach != nil {
-				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s runs for each item of a folder, and not by hand; runner run %[1]s looks at the folder now, and does what is ready", job.Name)}
+				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s starts for each item of a folder, and cannot be triggered; runner run %[1]s looks at the folder now, and does the items that are ready", job.Name)}
 			}
 			return ledger.Action{What: ledger.DidTrigger, Job: job.Name, Key: string(jobs.ManualKey())}, nil
 		},

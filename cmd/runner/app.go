@@ -126,7 +126,7 @@ func (a *app) ready(c *cobra.Command) error {
 
 func (a *app) warnOfMisspellings() {
 	for _, m := range a.env.Misspelled {
-		a.log.Warn("nobody reads this variable, another one may be meant", "variable", m.Name, "meant", m.Meant)
+		a.log.Warn("this variable is not used, another one may be meant", "variable", m.Name, "meant", m.Meant)
 	}
 }
 

@@ -145,7 +145,7 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 			return fmt.Errorf("audit job %s: %w", job.Name, err)
 		}
 		if doc.ReceiptsLeftOut = inquiry.Found.Unread; doc.ReceiptsLeftOut > 0 {
-			d.app.log.Warn("there are more receipts of the same folders than are read: what only the others prove is present, not delivered", "job", job.Name, "left_out", doc.ReceiptsLeftOut)
+			d.app.log.Warn("not all receipts of the same folders are read: files that only the others prove count as present, not delivered", "job", job.Name, "left_out", doc.ReceiptsLeftOut)
 		}
 		for f, err := range inquiry.Files(ctx, globus.transfer) {
 			if err == nil {

@@ -141,7 +141,7 @@ func findWorkload(from jobsSource, names []string) (*workload, error) {
 	switch {
 	case err == nil:
 	case !from.described() && from.missing() && len(names) == 0:
-		w.findings = append(w.findings, doctor.Doubt(fmt.Sprintf("there is none, so no collection is looked at: neither %s nor %s", systemJobs, localJobs),
+		w.findings = append(w.findings, doctor.Doubt(fmt.Sprintf("there is none, so no collection is checked: neither %s nor %s", systemJobs, localJobs),
 			"name one with --jobs or RUNNER_JOBS"))
 		return w, nil
 	default:
@@ -173,7 +173,7 @@ func jobsProblems(from jobsSource, err error) []doctor.Finding {
 	case from.described():
 		found[0].Advice = "see runner env"
 	case len(jobs.Problems(err)) > 0:
-		found[0].Advice = "mend the jobs file; runner validate shows the places"
+		found[0].Advice = "correct the jobs file; runner validate shows each mistake"
 	}
 	return found
 }

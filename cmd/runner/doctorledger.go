@@ -72,7 +72,7 @@ func (a *app) ledgerFile(ctx context.Context, file string) []doctor.Finding {
 	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) {
 		if dir := existing(file); !writable(dir) {
 			return []doctor.Finding{doctor.Bad(fault.Usage, fmt.Sprintf("%s cannot be made: %s may not be written", file, dir),
-				"let the program write there, or name another place with RUNNER_STATE")}
+				"let the program write there, or name another ledger with RUNNER_STATE")}
 		}
 		return []doctor.Finding{doctor.Good(file + " is not there yet; it will be made"), storage}
 	}
@@ -102,7 +102,7 @@ func (a *app) tryLedger(ctx context.Context, name string) doctor.Finding {
 		if fault.Transient(err) {
 			kind = fault.Temporary
 		}
-		return doctor.Bad(kind, strings.ReplaceAll(err.Error(), "\n", "; "), "see that it can be reached and written, or name another place with RUNNER_STATE")
+		return doctor.Bad(kind, strings.ReplaceAll(err.Error(), "\n", "; "), "make sure that it can be reached and written, or name another ledger with RUNNER_STATE")
 	}
 	return doctor.Good(name + " can be written, and its schema is up to date")
 }

@@ -88,7 +88,7 @@ func (a *app) credentialsFindings(who *settings.Identity) []doctor.Finding {
 	}
 	secret, err := a.secretOf()
 	if err != nil {
-		return append(found, doctor.Doubt("the secret cannot be looked at: "+err.Error(), ""))
+		return append(found, doctor.Doubt("the secret cannot be checked: "+err.Error(), ""))
 	}
 	bare := strings.TrimRight(secret, "\r\n")
 	if bare != secret {
@@ -130,9 +130,9 @@ func (a *app) manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
 	p, err := a.planStep(step)
 	switch {
 	case err != nil && strings.Contains(raw.Manifest, "{{"):
-		return doctor.Doubt(err.Error(), "see that it is made before the job is due")
+		return doctor.Doubt(err.Error(), "make sure that it exists before the job is due")
 	case err != nil:
-		return doctor.Bad(fault.Usage, err.Error(), "mend it; runner plan "+j.Name+" shows what would be submitted")
+		return doctor.Bad(fault.Usage, err.Error(), "correct it; runner plan "+j.Name+" shows what would be submitted")
 	}
 	return doctor.Good(fmt.Sprintf("%s in %s", plain.Count(p.Items, "item"), plain.Count(p.Tasks, "task")))
 }
@@ -148,12 +148,12 @@ func zones(list []*jobs.Job) doctor.Finding {
 	for _, name := range names {
 		zone, err := schedule.LoadZone(name)
 		if err != nil {
-			return doctor.Bad(fault.Usage, err.Error(), "see what ZONEINFO names")
+			return doctor.Bad(fault.Usage, err.Error(), "check what ZONEINFO points to")
 		}
 		if name == names[0] {
 			_, winter := time.Unix(0, 0).In(zone).Zone()
 			if winter != -6*3600 {
-				return doctor.Bad(fault.Usage, "the database of time zones is damaged", "see what ZONEINFO names")
+				return doctor.Bad(fault.Usage, "the database of time zones is damaged", "check what ZONEINFO points to")
 			}
 		}
 	}

@@ -67,7 +67,7 @@ func showFinding(w io.Writer, f doctor.Finding, label int) {
 	}
 	if f.NotChecked != nil {
 		fmt.Fprintf(w, "%*s", indent, "")
-		fold(w, "not looked at because of this: "+strings.Join(f.NotChecked, ", "), indent)
+		fold(w, "not checked because of this: "+strings.Join(f.NotChecked, ", "), indent)
 	}
 }
 

@@ -158,7 +158,7 @@ func (a *app) export(source jobsSource, target func(export.Input) (*export.Resul
 // writeUnits writes files into a folder, each as a whole or not at all.
 func writeUnits(dir string, files []export.File) error {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return usageError{fmt.Errorf("--output-dir: %s is not a folder that is there; make it first", dir)}
+		return usageError{fmt.Errorf("--output-dir: %s is not an existing folder; create it first", dir)}
 	}
 	for _, f := range files {
 		if err := replaceFile(filepath.Join(dir, f.Name), []byte(f.Text)); err != nil {

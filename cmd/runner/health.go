@@ -29,7 +29,7 @@ func (a *app) healthCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			host, port, err := net.SplitHostPort(a.env.ListenAddress())
 			if err != nil {
-				return usageError{errors.New("RUNNER_LISTEN is not set to the address at which serve can be asked, such as 127.0.0.1:8080")}
+				return usageError{errors.New("RUNNER_LISTEN is not set: it is the address at which serve answers, such as 127.0.0.1:8080")}
 			}
 			if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 				host = "127.0.0.1"
@@ -47,7 +47,7 @@ func (a *app) healthCommand() *cobra.Command {
 			defer resp.Body.Close() //nolint:errcheck // it was only read
 			said, err := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
 			if err == nil && resp.StatusCode != http.StatusOK {
-				err = fmt.Errorf("the scheduler is not well: %s", strings.TrimSpace(string(said)))
+				err = fmt.Errorf("the scheduler is not healthy: %s", strings.TrimSpace(string(said)))
 			}
 			return err
 		},

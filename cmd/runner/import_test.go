@@ -29,7 +29,7 @@ func TestImportHasDecidedOnEveryFlag(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, p := range r.Problems {
-				if strings.Contains(p.Msg, "has nothing for it") {
+				if strings.Contains(p.Msg, "has no equivalent") {
 					t.Errorf("%s: %v", command, p)
 				}
 			}

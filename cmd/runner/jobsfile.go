@@ -89,7 +89,7 @@ func (s jobsSource) load(names ...string) (*jobsFile, error) {
 		return nil, usageError{err}
 	}
 	if s.described() && s.env.Jobs != "" {
-		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "RUNNER_JOBS", Msg: "it is set too and not used: RUNNER_JOB_* go before it"})
+		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "RUNNER_JOBS", Msg: "it is also set but not used: RUNNER_JOB_* take precedence"})
 	}
 	if msg := s.unusedZone(file); msg != "" {
 		file.Warnings = append(file.Warnings, &jobs.Problem{Field: "TZ", Msg: msg})
@@ -140,7 +140,7 @@ func (s jobsSource) unusedZone(file *jobs.File) string {
 	if s.described() {
 		where = "RUNNER_JOB_TIME_ZONE"
 	}
-	return fmt.Sprintf("%s is not used: the schedule of %s names no zone, so it is in UTC; set %s", tz, someOf(names), where)
+	return fmt.Sprintf("%s is not used: the schedule of %s does not name a zone, so it is in UTC; set %s", tz, someOf(names), where)
 }
 
 // logEnvironment logs what the environment says about the jobs in vain.
@@ -191,7 +191,7 @@ func (f *jobsFile) job(name string) (*jobs.Job, error) {
 	}
 	known := f.names()
 	if f.from.described() {
-		return nil, usageError{fmt.Errorf("there is no job %q: RUNNER_JOB_* describe %s, and go before a jobs file that --jobs does not name", name, known[0])}
+		return nil, usageError{fmt.Errorf("there is no job %q: RUNNER_JOB_* describe %s, and take precedence over a jobs file that --jobs does not name", name, known[0])}
 	}
 	return nil, usageError{fmt.Errorf("there is no job %q in the jobs file%s", name, cmp.Or(spelling.Hint(name, known...), "; it has "+someOf(known)))}
 }

@@ -143,7 +143,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 			return usageError{err}
 		}
 		if id != nil {
-			return usageError{fmt.Errorf("%s is set, which goes before a stored login: unset it first, and CLIENT_ID too", id.From)}
+			return usageError{fmt.Errorf("%s is set, which takes precedence over a stored login: unset it first, and CLIENT_ID too", id.From)}
 		}
 	}
 	if store != nil {
@@ -185,7 +185,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 
 // errNoPlace says that there is no place for logins.
 func errNoPlace() error {
-	return usageError{errors.New("neither XDG_CONFIG_HOME nor HOME is an absolute path, so there is no place for the login: set one of them")}
+	return usageError{errors.New("neither XDG_CONFIG_HOME nor HOME is an absolute path, so the login cannot be kept: set one of them")}
 }
 
 // authenticate has the person log in: in a browser of this machine that comes

@@ -54,11 +54,11 @@ func (a *app) logout(ctx context.Context, force bool) error {
 	for _, l := range all {
 		err := revoke(ctx, client, l, nil)
 		if err != nil && !force {
-			const kept = "; the login is kept, so that logout can be run again; --force forgets it, and its tokens stay good until they expire"
+			const kept = "; the login is kept, so that logout can be run again; --force forgets it, and its tokens stay valid until they expire"
 			return statusError{errors.New(err.Error() + kept), exitStatus(ctx, err)}
 		}
 		if err != nil {
-			a.log.Warn("the tokens could not be revoked, and stay good until they expire", "username", l.Username, "err", err)
+			a.log.Warn("the tokens could not be revoked, and stay valid until they expire", "username", l.Username, "err", err)
 		}
 		if err := store.Remove(ctx, l); err != nil {
 			return fmt.Errorf("forget the login: %w", err)
@@ -80,7 +80,7 @@ func (l *newLogin) takeBack(ctx context.Context, client *auth.Client, tokens map
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), takeBackTime)
 	defer cancel()
 	if err := revoke(ctx, client, login.Login{ClientID: l.cfg.ClientID, Tokens: tokens}, nil); err != nil {
-		l.app.log.Warn("the tokens are not kept and could not be revoked, so they stay good until they expire", "err", err)
+		l.app.log.Warn("the tokens are not kept and could not be revoked, so they stay valid until they expire", "err", err)
 	}
 }
 

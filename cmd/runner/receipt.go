@@ -147,7 +147,7 @@ func receiptsOf(ctx context.Context, l *ledger.Ledger, run int64) ([]keptReceipt
 	case !copied:
 		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: it has copied nothing; runner runs show %d says what it did", run, r.Job, run)}
 	}
-	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: they are kept of transfers of jobs that say receipts: true", run, r.Job)}
+	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: only transfers of jobs with receipts: true have one", run, r.Job)}
 }
 
 // hasCopied reports whether a run has submitted a transfer.
@@ -341,9 +341,9 @@ func checkChain(docs []receiptDocument) (problems []error) {
 		first, second := sorted[i-1].File, sorted[i].File
 		switch {
 		case after.Number == before.Number && after.Digest != before.Digest:
-			problems = append(problems, fmt.Errorf("%s and %s are different receipts with the number %d: they are of two ledgers, or one was written anew", first, second, after.Number))
+			problems = append(problems, fmt.Errorf("%s and %s are different receipts with the number %d: they are from two ledgers, or one was rewritten", first, second, after.Number))
 		case after.Number == before.Number+1 && after.Previous != before.Digest:
-			problems = append(problems, fmt.Errorf("%s does not follow %s: they are of two ledgers, or one was written anew", second, first))
+			problems = append(problems, fmt.Errorf("%s does not follow %s: they are from two ledgers, or one was rewritten", second, first))
 		}
 	}
 	return problems

@@ -106,8 +106,8 @@ func (r *reloader) reload(ctx context.Context, now look) (done bool) {
 		file, err = r.parse(now.sources)
 	}
 	if err != nil {
-		r.setProblem(errors.New("the jobs file is bad, an older one is in force"))
-		r.log.Error("the jobs file is bad, the old one stays in force", "err", err)
+		r.setProblem(errors.New("the jobs file has mistakes, an older one is in force"))
+		r.log.Error("the jobs file has mistakes, the old one stays in force", "err", err)
 		return true
 	}
 	r.setProblem(errors.New("the new jobs are not in force yet"))

@@ -150,7 +150,7 @@ func TestJobsFileIsReloadedWhenItHasChanged(t *testing.T) {
 			w.text = "a bad"
 			w.after(time.Hour)
 			w.wantInForce(t)
-			w.wantProblem(t, "the jobs file is bad")
+			w.wantProblem(t, "the jobs file has mistakes")
 			if got := strings.Count(w.log.String(), "line 1 is bad"); got != 1 {
 				t.Errorf("the reason is logged %d times, want once", got)
 			}
@@ -171,7 +171,7 @@ func TestJobsFileIsReloadedWhenItHasChanged(t *testing.T) {
 		"missing": func(t *testing.T, w *watched) {
 			w.missing = true
 			w.after(time.Minute)
-			w.wantProblem(t, "the jobs file is bad")
+			w.wantProblem(t, "the jobs file has mistakes")
 		},
 		"during an outage of the ledger": func(t *testing.T, w *watched) {
 			w.outage = true

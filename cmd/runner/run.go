@@ -216,7 +216,7 @@ func (a *app) runAll(ctx context.Context, w *work, f following) ([]*resultDocume
 			d.text(w)
 		}
 		if len(docs) == 0 && looked == nil {
-			fmt.Fprintln(w, "no item is ready; runner items lists them, and says for what they wait")
+			fmt.Fprintln(w, "no item is ready; runner items lists them, and says what they wait for")
 		}
 	})
 	return docs, worst(ctx, append(errs, looked, printed))

@@ -149,10 +149,10 @@ func (b *worker) left(ctx context.Context, job *jobs.Job) error {
 	if all > most {
 		names = append(names, fmt.Sprintf("and %d more", all-most))
 	}
-	again := fmt.Sprintf("runner runs retry %d, for one, has the next start do it again", first[0].Run)
+	again := fmt.Sprintf("runner runs retry %d, for example, lets the next start do it again", first[0].Run)
 	if first[0].Run == 0 { // it is forgotten
 		names[0] = first[0].Name
-		again = fmt.Sprintf("RUNNER_OCCURRENCE=%s runner run %s, for one, does it again", first[0].Key, job.Name)
+		again = fmt.Sprintf("RUNNER_OCCURRENCE=%s runner run %s, for example, does it again", first[0].Key, job.Name)
 	}
 	return &engine.Failure{
 		Kind:    fault.Failed,

@@ -319,7 +319,7 @@ func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason 
 	globus, err := a.connect(wiring{acts: true})
 	if err != nil {
 		a.log.Warn("if nobody works on the run, it is canceled by the next start of its job: this one cannot log in", "run", id, "err", err)
-		return a.changed(ctx, l, id, fmt.Sprintf("run %d will be canceled by the start that is at it, or by the next one", id))
+		return a.changed(ctx, l, id, fmt.Sprintf("run %d will be canceled by the start that works on it, or by the next one", id))
 	}
 	res, err := engine.New(globus.transfer, a.log).Cancel(ctx, rec, run)
 	taken, busy := errors.AsType[*engine.Taken](err)
@@ -327,7 +327,7 @@ func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason 
 	case busy && taken.Run.State.Final():
 		return a.changed(ctx, l, id, fmt.Sprintf("run %d has ended meanwhile: %s", id, taken.Run.State))
 	case busy:
-		return a.changed(ctx, l, id, fmt.Sprintf("run %d will be canceled by the start that is at it", id))
+		return a.changed(ctx, l, id, fmt.Sprintf("run %d will be canceled by the start that works on it", id))
 	case err != nil:
 		return err
 	case !res.State.Final():

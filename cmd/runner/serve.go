@@ -132,7 +132,7 @@ func (s *server) logIn(ctx context.Context, globus *session, file *jobsFile) err
 	}
 	_, err := globus.account.Token(ctx, auth.TransferServer)
 	if err != nil && exitStatus(ctx, err) != exitCredentials {
-		s.app.log.Warn("no token yet, the service is out of reach", "err", err)
+		s.app.log.Warn("there is no token yet, the service cannot be reached", "err", err)
 		return nil
 	}
 	return err
@@ -154,7 +154,7 @@ func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 	case len(coming) == 0:
 		return nil
 	case !known:
-		return usageError{fmt.Errorf("nobody knows whether the token in %s lives until the next run, of %s at %s: "+
+		return usageError{fmt.Errorf("it is not known whether the token in %s lasts until the next run, of %s at %s: "+
 			"set RUNNER_ACCESS_TOKEN_EXPIRES, or start with --allow-short-token if the token will be replaced in time",
 			who.From, coming[0].Job, coming[0].Start.Format(time.RFC3339))}
 	case until.Before(coming[0].Start):

@@ -89,7 +89,7 @@ func (a *app) adopt(ctx context.Context, l *ledger.Ledger, source jobsSource) er
 		return err
 	}
 	if before != "" && before != mine && exists(before) {
-		return usageError{fmt.Errorf("the ledger of this user is that of the jobs in %s: give those in %s another one, such as RUNNER_STATE=sqlite:%s",
+		return usageError{fmt.Errorf("the ledger of this user belongs to the jobs in %s: give those in %s another one, such as RUNNER_STATE=sqlite:%s",
 			before, mine, filepath.Join(filepath.Dir(mine), "runner.db"))}
 	}
 	return l.SetOrigin(ctx, mine)
@@ -126,7 +126,7 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 // words. Where it may pass, whoever starts the program should start it again.
 func unusableLedger(err error) error {
 	if fault.Transient(err) {
-		return fmt.Errorf("RUNNER_STATE: %w; nothing was done: start the same again when the ledger can be used", err)
+		return fmt.Errorf("RUNNER_STATE: %w; nothing was done: start the same command again when the ledger can be used", err)
 	}
 	return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
 }

@@ -20,7 +20,7 @@ func (a *app) taskUpdateCommand() *cobra.Command {
 	c := a.onTask("update", "Change the label or the deadline of a task that has not ended", func(ctx context.Context, globus *session, id string) error {
 		update.Deadline = deadline.Time
 		if update == (transfer.TaskUpdate{}) {
-			return usageError{errors.New("nothing is to be changed: give --label or --deadline")}
+			return usageError{errors.New("there is nothing to change: give --label or --deadline")}
 		}
 		if err := transfer.CheckLabel(update.Label); err != nil {
 			return usageError{fmt.Errorf("--label: %w", err)}

@@ -118,7 +118,7 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 		switch {
 		case d.Why != "" || run.State.Final():
 		case run.Holder == "":
-			d.Why = "somebody has asked for it; it waits for runner serve to take it up"
+			d.Why = "somebody has asked for it; it waits for runner serve to start it"
 		case time.Now().After(run.LeaseUntil):
 			d.Why = "nobody works on it; runner serve, or the next start of the job, does"
 		default:
@@ -162,7 +162,7 @@ func whyJob(job *jobs.Job, now time.Time) whyDocument {
 func whyItem(d *itemDocument) string {
 	switch {
 	case d.Position > 0:
-		return fmt.Sprintf("it is ready, and has place %d in the queue", d.Position)
+		return fmt.Sprintf("it is ready, and is number %d in the queue", d.Position)
 	case d.Gone != nil:
 		return "the folder does not have it since " + d.Gone.Format(time.RFC3339)
 	}

@@ -54,7 +54,7 @@ func (l *look) condition(f *Finding, s sight) (State, string) {
 	case s.files == 0:
 		return IsEmpty, "it has no files"
 	case r.OlderThan > 0 && age < 0:
-		return IsYoung, fmt.Sprintf("it was modified at a time that is %s ahead", span(-age))
+		return IsYoung, fmt.Sprintf("its time of modification is %s in the future", span(-age))
 	case r.OlderThan > 0 && !s.newest.IsZero() && age < r.OlderThan:
 		return IsYoung, fmt.Sprintf("modified %s ago, want %s", span(age), span(r.OlderThan))
 	case r.OlderThan > 0 && s.newest.IsZero():

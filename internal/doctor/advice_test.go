@@ -13,8 +13,8 @@ func TestASecretThatIsNoneIsDoubted(t *testing.T) {
 		"canary+/=Xq7Zt0": "",
 		"'" + good + "'":  "the secret has quotes around it or in it",
 		`"` + good:        "the secret has quotes around it or in it",
-		"\ufeff" + good:   "the secret has a character in it that no secret has, such as a blank or a byte order mark",
-		"Zk3X Jyq":        "the secret has a character in it that no secret has, such as a blank or a byte order mark",
+		"\ufeff" + good:   "the secret has a character in it that secrets do not have, such as a blank or a byte order mark",
+		"Zk3X Jyq":        "the secret has a character in it that secrets do not have, such as a blank or a byte order mark",
 
 		"CLIENT_SECRET=" + good: "the secret begins with the name of a variable",
 

@@ -79,17 +79,17 @@ func (c *collection) open(ctx context.Context) []Finding {
 	owner := doc.OwnerString
 	switch {
 	case doc.EntityType == "GCSv5_endpoint":
-		return []Finding{Bad(fault.Refused, fmt.Sprintf("%q (%s) is an endpoint: a server with collections on it, and no collection", doc.DisplayName, doc.ID),
+		return []Finding{Bad(fault.Refused, fmt.Sprintf("%q (%s) is an endpoint: a server with collections on it, and not a collection itself", doc.DisplayName, doc.ID),
 			"use the id of one of its collections: runner endpoints finds them by name").Stopping()}
 	case strings.HasPrefix(doc.EntityType, "GCSv4_"):
-		return []Finding{Bad(fault.Refused, what+" is of version 4 of Globus Connect Server, which is not in service any more",
+		return []Finding{Bad(fault.Refused, what+" is of version 4 of Globus Connect Server, which is no longer in service",
 			"use the id of the collection that took its place: runner endpoints finds it by name").Stopping()}
 	case doc.NonFunctional:
 		return []Finding{Bad(fault.Temporary, what+" is not functional", fault.Ask(owner, "get its server going")).Stopping()}
 	case doc.GCPConnected != nil && !*doc.GCPConnected:
 		return []Finding{Bad(fault.Temporary, what+" is not connected", fault.StartPersonal).Stopping()}
 	case doc.GCPPaused != nil && *doc.GCPPaused:
-		return []Finding{Bad(fault.Temporary, what+" is paused", "let Globus Connect Personal on that computer go on, or ask its owner to").Stopping()}
+		return []Finding{Bad(fault.Temporary, what+" is paused", "resume Globus Connect Personal on that computer, or ask its owner to").Stopping()}
 	}
 	if isGCP(doc) {
 		what += " that is connected"
@@ -143,7 +143,7 @@ func (c *collection) consent(ctx context.Context, e *transfer.Error) *Finding {
 	case g.Fix && len(e.RequiredScopes) == 0:
 		f = g.failed(e)
 	case !g.Fix && !g.Person:
-		f = Doubt("data_access is needed and not given yet", "run the same with --fix to give it now; otherwise the first run gives it")
+		f = Doubt("data_access is needed and not given yet", "run the same command with --fix to give it now; otherwise the first run gives it")
 		f.Code = e.Code
 	default:
 		err := g.Account.Consent(ctx, e.RequiredScopes)

@@ -35,7 +35,7 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 		},
 		"a server": {
 			func(p *patient) { p.lab.EntityType = globussim.ServerEndpoint },
-			[]string{`error collection lab: "lab" (` + labID + ") is an endpoint: a server with collections on it, and no collection → use the id of one of its collections: runner endpoints finds them by name exit refused not looked at: " + mine},
+			[]string{`error collection lab: "lab" (` + labID + ") is an endpoint: a server with collections on it, and not a collection itself → use the id of one of its collections: runner endpoints finds them by name exit refused not looked at: " + mine},
 		},
 		"not functional": {
 			func(p *patient) { p.lab.NonFunctional = true },
@@ -47,7 +47,7 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 		},
 		"a computer that is paused": {
 			computer(func(c *globussim.Collection) { c.Paused = true }),
-			[]string{`error collection lab: personal computer "lab" (` + labID + ") is paused → let Globus Connect Personal on that computer go on, or ask its owner to exit temporary not looked at: " + mine},
+			[]string{`error collection lab: personal computer "lab" (` + labID + ") is paused → resume Globus Connect Personal on that computer, or ask its owner to exit temporary not looked at: " + mine},
 		},
 		"a hang": {
 			func(p *patient) {
@@ -55,11 +55,11 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 					s.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + labID + "/ls", Delay: time.Hour})
 				}
 			},
-			[]string{"error source lab: gave no answer within 10s → run the same again later, or with a longer --timeout if this place is known to be slow exit temporary"},
+			[]string{"error source lab: gave no answer within 10s → run the same command again later, or with a longer --timeout if this check is known to be slow exit temporary"},
 		},
 		"a consent that is missing": {
 			func(p *patient) { p.lab.EntityType = globussim.MappedCollection },
-			[]string{"warning consent lab: data_access is needed and not given yet → run the same with --fix to give it now; otherwise the first run gives it code ConsentRequired not looked at: source"},
+			[]string{"warning consent lab: data_access is needed and not given yet → run the same command with --fix to give it now; otherwise the first run gives it code ConsentRequired not looked at: source"},
 		},
 		"a consent that cannot be given": {
 			func(p *patient) {
@@ -155,7 +155,7 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 					s.Fail(globussim.Fault{Path: "/v0.10/endpoint/" + labID, Body: `{"id": "` + labID + `", "display_name": "lab", "entity_type": "GCSv4_share"}`})
 				}
 			},
-			[]string{`error collection lab: GCSv4_share "lab" (` + labID + ") is of version 4 of Globus Connect Server, which is not in service any more → use the id of the collection that took its place: runner endpoints finds it by name exit refused not looked at: " + mine},
+			[]string{`error collection lab: GCSv4_share "lab" (` + labID + ") is of version 4 of Globus Connect Server, which is no longer in service → use the id of the collection that took its place: runner endpoints finds it by name exit refused not looked at: " + mine},
 		},
 		"a consent that only a person can give": {
 			func(p *patient) {
@@ -186,7 +186,7 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 			func(p *patient) {
 				p.lab.EntityType, p.vault.EntityType = globussim.GCPMappedCollection, globussim.GCPMappedCollection
 			},
-			[]string{"warning subscription nightly: lab and vault are both personal computers, and neither is under a subscription, without which Globus may refuse transfers between them → put one of them under your institution's subscription, or go by a collection on a server"},
+			[]string{"warning subscription nightly: lab and vault are both personal computers, and neither is under a subscription, without which Globus may refuse transfers between them → put one of them under your institution's subscription, or use a collection on a server"},
 		},
 	}
 	for name, tt := range tests {

@@ -96,7 +96,7 @@ func (g *Globus) reach(ctx context.Context) []Finding {
 	case resp.StatusCode >= 500:
 		return []Finding{Bad(fault.Temporary, fmt.Sprintf("%s answers HTTP %d", req.URL.Hostname(), resp.StatusCode), fault.RunAgain).Stopping()}
 	case resp.StatusCode != http.StatusOK || !json.Valid(body) || !bytes.Contains(body, []byte("issuer")):
-		return []Finding{Bad(fault.Temporary, fmt.Sprintf("%s answers HTTP %d %s, which is not what Globus Auth says", req.URL.Hostname(), resp.StatusCode, kind),
+		return []Finding{Bad(fault.Temporary, fmt.Sprintf("%s answers HTTP %d %s, so it does not seem to be Globus Auth", req.URL.Hostname(), resp.StatusCode, kind),
 			"check the address, and whether a proxy or a login page of the network answers in its place").Stopping()}
 	}
 	found := []Finding{Good(req.URL.Hostname() + " answers")}
@@ -125,7 +125,7 @@ func clock(ahead time.Duration) Finding {
 		way = "behind"
 	}
 	seen := fmt.Sprintf("the clock of this machine is %s %s the service's", span(off), way)
-	const advice = "set the clock, best by NTP: jobs start by it"
+	const advice = "set the clock, preferably by NTP: jobs start by it"
 	if off > largeSkew {
 		return Bad(fault.Usage, seen, advice)
 	}
@@ -160,7 +160,7 @@ func (g *Globus) login(ctx context.Context) []Finding {
 			"get tokens with that scope").Stopping()}
 	}
 	if token.Expires().IsZero() { // it was given, and is seen by no service yet
-		return []Finding{Good("there is a token for " + auth.TransferServer + "; how long it is good is not known")}
+		return []Finding{Good("there is a token for " + auth.TransferServer + "; when it expires is not known")}
 	}
 	return []Finding{Good(fmt.Sprintf("accepted; the token for %s is good for %s", auth.TransferServer, span(time.Until(token.Expires()))))}
 }
@@ -221,7 +221,7 @@ func (g *Globus) tasks(ctx context.Context) []Finding {
 	found := []Finding{f}
 	if inactive > 0 {
 		found = append(found, Doubt(fmt.Sprintf("%d of them are suspended and do not go on by themselves", inactive),
-			"see why, and cancel them or mend the cause: runner task list --filter-status INACTIVE"))
+			"find out why, and cancel them or remove the cause: runner task list --filter-status INACTIVE"))
 	}
 	return found
 }

@@ -25,7 +25,7 @@ func TestWhatIsFoundOfGlobusAuthAndTransfer(t *testing.T) {
 		},
 		"a login page of the network": {
 			fault(globussim.Fault{Path: "/.well-known/*", Status: 200, Body: "<html>welcome</html>"}),
-			[]string{"error reachable : globus.test answers HTTP 200 text/html, which is not what Globus Auth says → check the address, and whether a proxy or a login page of the network answers in its place exit temporary not looked at: login, identity, Globus Transfer, collection lab, collection vault"},
+			[]string{"error reachable : globus.test answers HTTP 200 text/html, so it does not seem to be Globus Auth → check the address, and whether a proxy or a login page of the network answers in its place exit temporary not looked at: login, identity, Globus Transfer, collection lab, collection vault"},
 		},
 		"Auth is down": {
 			fault(globussim.Fault{Path: "/.well-known/*", Status: 503}),
@@ -33,11 +33,11 @@ func TestWhatIsFoundOfGlobusAuthAndTransfer(t *testing.T) {
 		},
 		"the clock is a little wrong": {
 			fault(globussim.Fault{Path: "/.well-known/*", Clock: -time.Minute}),
-			[]string{"warning clock : the clock of this machine is 1m ahead of the service's → set the clock, best by NTP: jobs start by it"},
+			[]string{"warning clock : the clock of this machine is 1m ahead of the service's → set the clock, preferably by NTP: jobs start by it"},
 		},
 		"the clock is wrong": {
 			fault(globussim.Fault{Path: "/.well-known/*", Clock: 2 * time.Hour}),
-			[]string{"error clock : the clock of this machine is 2h behind the service's → set the clock, best by NTP: jobs start by it exit usage"},
+			[]string{"error clock : the clock of this machine is 2h behind the service's → set the clock, preferably by NTP: jobs start by it exit usage"},
 		},
 		"a wrong secret": {
 			func(p *patient) { p.secret = "wrong" },
@@ -60,7 +60,7 @@ func TestWhatIsFoundOfGlobusAuthAndTransfer(t *testing.T) {
 		},
 		"Transfer takes no token": {
 			fault(globussim.Fault{Path: "/v0.10/...", Status: 401, Code: "AuthenticationFailed", Message: "Token is not active"}),
-			[]string{"error tasks : AuthenticationFailed: Token is not active → the service does not take the token of " + robot + " code AuthenticationFailed exit credentials not looked at: collection lab, collection vault"},
+			[]string{"error tasks : AuthenticationFailed: Token is not active → the service does not accept the token of " + robot + " code AuthenticationFailed exit credentials not looked at: collection lab, collection vault"},
 		},
 		"Transfer is down": {
 			fault(globussim.Fault{Path: "/v0.10/...", Status: 503, Message: "maintenance"}),
@@ -68,7 +68,7 @@ func TestWhatIsFoundOfGlobusAuthAndTransfer(t *testing.T) {
 		},
 		"Transfer hangs": {
 			fault(globussim.Fault{Path: "/v0.10/task_list", Delay: time.Hour}),
-			[]string{"error tasks : gave no answer within 10s → run the same again later, or with a longer --timeout if this place is known to be slow exit temporary not looked at: collection lab, collection vault"},
+			[]string{"error tasks : gave no answer within 10s → run the same command again later, or with a longer --timeout if this check is known to be slow exit temporary not looked at: collection lab, collection vault"},
 		},
 		"many tasks": {
 			func(p *patient) { p.ill = func(t *testing.T, s *globussim.Server) { submit(t, s, 80) } },
@@ -87,7 +87,7 @@ func TestWhatIsFoundOfGlobusAuthAndTransfer(t *testing.T) {
 					submit(t, s, 1)
 				}
 			},
-			[]string{"warning tasks : 1 of them are suspended and do not go on by themselves → see why, and cancel them or mend the cause: runner task list --filter-status INACTIVE"},
+			[]string{"warning tasks : 1 of them are suspended and do not go on by themselves → find out why, and cancel them or remove the cause: runner task list --filter-status INACTIVE"},
 		},
 	}
 	for name, tt := range tests {

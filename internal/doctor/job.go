@@ -40,7 +40,7 @@ func nextRun(j *jobs.Job, now time.Time) Finding {
 	}
 	seen := what + next.In(j.Schedule.Location()).Format("Mon 2006-01-02 15:04 MST") + ", in " + distance(next.Sub(now))
 	if next.Sub(now) > farAway {
-		return Doubt(seen+", which is more than a year", "see whether the schedule is what was meant: runner next "+j.Name)
+		return Doubt(seen+", which is more than a year", "check whether the schedule is as intended: runner next "+j.Name)
 	}
 	return Good(seen)
 }
@@ -76,7 +76,7 @@ func subscriptions(list []*jobs.Job, docs map[string]*collection, opened map[str
 						return nil
 					}
 					return []Finding{Doubt(fmt.Sprintf("%s and %s are both personal computers, and neither is under a subscription, without which Globus may refuse transfers between them", src.name, dst.name),
-						"put one of them under your institution's subscription, or go by a collection on a server")}
+						"put one of them under your institution's subscription, or use a collection on a server")}
 				},
 			})
 		}

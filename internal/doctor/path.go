@@ -40,12 +40,12 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 	const refuses = "it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"
 	switch {
 	case u.guarded && entry == emptyFolder:
-		return []Finding{Doubt(u.text("is empty, and the job would empty its destination"), "see that it is filled before the job is due: "+refuses)}
+		return []Finding{Doubt(u.text("is empty, and the job would empty its destination"), "make sure that it has files before the job is due: "+refuses)}
 	case u.guarded && entry == filteredFolder:
 		return []Finding{Doubt(u.text("has no file that the filter rules let through, and the job would empty its destination"),
-			"correct filter_rules, or see that there are such files before the job is due: "+refuses)}
+			"correct filter_rules, or make sure that there are such files before the job is due: "+refuses)}
 	case (u.role == destination || u.role == folder) && !c.globus.Write:
-		entry += "; whether it may be written, --write-probe finds out"
+		entry += "; --write-probe finds out whether it can be written"
 	}
 	return []Finding{Good(u.text(entry))}
 }
@@ -127,13 +127,13 @@ func (c *collection) missing(u *use, e *transfer.Error) Finding {
 	case (u.role == destination || u.role == folder) && c.globus.Write:
 		return Good(u.text(absent + " yet")) // the probe tells whether it can be made
 	case u.role == destination || u.role == folder:
-		return Good(u.text(absent + " yet; whether it can be made, --write-probe finds out"))
+		return Good(u.text(absent + " yet; --write-probe finds out whether it can be created"))
 	case u.optional:
 		return Good(u.text(absent + ", which the job allows"))
 	case c.made(u.path):
-		return Doubt(u.text(absent+" yet"), "a job writes there, so it may come in time")
+		return Doubt(u.text(absent+" yet"), "a job writes there, so it may exist in time")
 	case u.changes:
-		return Doubt(u.text(absent+" yet"), "see that it is made before the job is due")
+		return Doubt(u.text(absent+" yet"), "make sure that it exists before the job is due")
 	}
 	f := Bad(fault.Refused, u.text(absent), "check that the path exists, and that it is spelled as on the collection")
 	f.Code = e.Code

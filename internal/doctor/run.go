@@ -120,7 +120,7 @@ func (r *runner) look(ctx context.Context, c *Check) []Finding {
 		return nil
 	}
 	return []Finding{Bad(fault.Temporary, fmt.Sprintf("gave no answer within %v", timeout),
-		"run the same again later, or with a longer --timeout if this place is known to be slow").Stopping()}
+		"run the same command again later, or with a longer --timeout if this check is known to be slow").Stopping()}
 }
 
 // collect puts the findings into the order of the checks.

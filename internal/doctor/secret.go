@@ -17,11 +17,11 @@ func Secret(clientID, secret string) []Finding {
 	twice, _ := base64.StdEncoding.DecodeString(string(inner))
 	switch {
 	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return []Finding{Doubt("the secret has a character in it that no secret has, such as a blank or a byte order mark", again)}
+		return []Finding{Doubt("the secret has a character in it that secrets do not have, such as a blank or a byte order mark", again)}
 	case strings.ContainsAny(secret, `"'`):
-		return []Finding{Doubt("the secret has quotes around it or in it", "take the quotes away: they are not part of it")}
+		return []Finding{Doubt("the secret has quotes around it or in it", "remove the quotes: they are not part of it")}
 	case strings.Contains(strings.ToUpper(secret), "SECRET="):
-		return []Finding{Doubt("the secret begins with the name of a variable", "keep only what stands behind the =")}
+		return []Finding{Doubt("the secret begins with the name of a variable", "keep only what comes after the =")}
 	case strings.EqualFold(secret, clientID):
 		return []Finding{Doubt("the secret is the client id", again)}
 	case uuid.Validate(secret) == nil:

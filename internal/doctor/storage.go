@@ -9,12 +9,12 @@ func Storage(kind string, chosen bool) Finding {
 	switch {
 	case slices.Contains(network, kind):
 		return Doubt("on "+kind+", which other machines may share",
-			"let one process on one machine use it, and see that its locks work (NFS 4 has them); for several replicas set RUNNER_STATE=postgres://...")
+			"let one process on one machine use it, and make sure that its locks work (NFS 4 has them); for several replicas set RUNNER_STATE=postgres://...")
 	case chosen:
 	case kind == "tmpfs":
-		return Doubt("on tmpfs, which is empty after a restart of the machine", "name a lasting place with RUNNER_STATE=sqlite:<file>")
+		return Doubt("on tmpfs, which is empty after a restart of the machine", "name a permanent file with RUNNER_STATE=sqlite:<file>")
 	case kind == "overlay":
-		return Doubt("on the container's own file system, which goes with the container", "mount a volume, and name a file on it with RUNNER_STATE=sqlite:<file>")
+		return Doubt("on the container's own file system, which is lost with the container", "mount a volume, and name a file on it with RUNNER_STATE=sqlite:<file>")
 	}
 	if kind == "" {
 		return Good("on a file system of an unknown kind")

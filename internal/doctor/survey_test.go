@@ -30,7 +30,7 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 		},
 		"a source that another occurrence has elsewhere": {
 			`a: {transfer: {source: "lab:/{{ .Job }}/", destination: "vault:/x/"}}`, nil,
-			[]string{"warning source lab: /a/: is not there yet (a) → see that it is made before the job is due"},
+			[]string{"warning source lab: /a/: is not there yet (a) → make sure that it exists before the job is due"},
 		},
 		"items, of which nobody knows the names": {
 			`a: {for_each: {folder: "lab:/data/", ready: {marker: x}}, transfer: {source: "lab:/data/{{ .Item.Name }}/", destination: "vault:/{{ .Item.Name }}/"}}` + "\n" +
@@ -40,7 +40,7 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 		"a look that is far away": {
 			`a: {schedule: "0 0 29 2 *", time_zone: Europe/Berlin, for_each: {folder: "lab:/data/", ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.Name }}/"}}`,
 			func(*patient) { time.Sleep(100 * 24 * time.Hour) },
-			[]string{"warning next_run a: looks for items Sun 2004-02-29 00:00 CET, in 1419 days, which is more than a year → see whether the schedule is what was meant: runner next a"},
+			[]string{"warning next_run a: looks for items Sun 2004-02-29 00:00 CET, in 1419 days, which is more than a year → check whether the schedule is as intended: runner next a"},
 		},
 		"a folder of items that is missing": {
 			`a: {for_each: {folder: "lab:/runs/", ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.Name }}/"}}`, nil,
@@ -48,7 +48,7 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 		},
 		"a source that another step makes": {
 			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x/"}}, {transfer: {source: "vault:/x/y/", destination: "lab:/z/"}}]}`, nil,
-			[]string{"warning source vault: /x/y/: is not there yet (a) → a job writes there, so it may come in time"},
+			[]string{"warning source vault: /x/y/: is not there yet (a) → a job writes there, so it may exist in time"},
 		},
 		"a source beside what a job writes": {
 			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x"}}, {transfer: {source: "vault:/xy/", destination: "lab:/z/"}}]}`, nil,
@@ -82,11 +82,11 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 		},
 		"a mirror of nothing": {
 			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true}}`, empty,
-			[]string{"warning source lab: /data/: is empty, and the job would empty its destination (a) → see that it is filled before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"},
+			[]string{"warning source lab: /data/: is empty, and the job would empty its destination (a) → make sure that it has files before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"},
 		},
 		"a mirror of what its rules leave out": {
 			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true, filter_rules: [{name: "*.txt"}]}}`, nil,
-			[]string{"warning source lab: /data/: has no file that the filter rules let through, and the job would empty its destination (a) → correct filter_rules, or see that there are such files before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"},
+			[]string{"warning source lab: /data/: has no file that the filter rules let through, and the job would empty its destination (a) → correct filter_rules, or make sure that there are such files before the job is due: it refuses to mirror an empty folder, unless it has guard: {empty_source: allow}"},
 		},
 		"a mirror of what its rules let through": {
 			`a: {transfer: {source: "lab:/data/", destination: "vault:/x/", delete_destination_extra: true, filter_rules: [{method: include, name: "*.txt"}, {name: "*"}]}}`, nil,
@@ -99,7 +99,7 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 		"a job of leap years": {
 			`a: {schedule: "0 0 29 2 *", time_zone: Europe/Zurich, transfer: {source: "lab:/data/", destination: "vault:/x/"}}`,
 			func(*patient) { time.Sleep(100 * 24 * time.Hour) }, // from 2000-01-01, the bubble's first day
-			[]string{"warning next_run a: Sun 2004-02-29 00:00 CET, in 1419 days, which is more than a year → see whether the schedule is what was meant: runner next a"},
+			[]string{"warning next_run a: Sun 2004-02-29 00:00 CET, in 1419 days, which is more than a year → check whether the schedule is as intended: runner next a"},
 		},
 		"a variable that is not set": {
 			`a: {transfer: {source: 'lab:/{{ env "RUN" }}/', destination: "vault:/x/"}}` + "\nenv: [RUN]", nil,

@@ -27,7 +27,7 @@ func (t *Taken) Error() string {
 type waitingError struct{ other *ledger.Run }
 
 func (w *waitingError) Error() string {
-	return fmt.Sprintf("run %d of job %s, occurrence %s, has to be over first", w.other.ID, w.other.Job, w.other.Key)
+	return fmt.Sprintf("run %d of job %s, occurrence %s, has to end first", w.other.ID, w.other.Job, w.other.Key)
 }
 
 // isWaiting reports whether err is that of a run that waits for its turn.

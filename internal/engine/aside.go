@@ -180,7 +180,7 @@ func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside, why s
 	if err != nil {
 		return fmt.Errorf("give the folder %s its name %s back: %w", a.name, a.path, err)
 	}
-	p.run.log.Warn("a folder that was set aside stays, and there is another one in its place: see to it", "path", a.path, "set_aside", a.name, "reason", why)
+	p.run.log.Warn("a folder that was set aside stays, and there is another one in its place: check both", "path", a.path, "set_aside", a.name, "reason", why)
 	p.run.journal.note(ctx, "set_aside", fmt.Sprintf("%s is what %s was before, and stays, because %s", a.name, a.path, why))
 	return nil
 }

@@ -48,7 +48,7 @@ func (w *watcher) failed(ctx context.Context) *Failure {
 		}
 		return &Failure{Kind: fault.Canceled, TaskID: t.TaskID, Code: "CANCELED", state: ledger.Canceled, Message: what + its}
 	case ended == "EXPIRED" || code == "EXPIRED" || t.SubtasksExpired > 0:
-		what := fmt.Sprintf("task %s was not done by its deadline", t.TaskID)
+		what := fmt.Sprintf("task %s did not end by its deadline", t.TaskID)
 		state, cause := w.plight(ctx, false)
 		if state != "" {
 			what += ", and was last seen " + state

@@ -252,7 +252,7 @@ func (m *mirror) refuseEmpty() *Failure {
 }
 
 func (m *mirror) refuseUnlisted() *Failure {
-	return refuse("nobody can say what mirroring %s to %s would delete, because a folder at the destination cannot be listed: %v; "+
+	return refuse("it is not known what mirroring %s to %s would delete, because a folder at the destination cannot be listed: %v; "+
 		"get the permission to read it, or exclude it by a filter rule, or turn the guard off (guard: {max_delete: none}, or --max-delete none)",
 		m.item.SourcePath, m.item.DestinationPath, m.unlisted)
 }
@@ -263,7 +263,7 @@ func (m *mirror) refuseDeletes(most jobs.MaxDelete) *Failure {
 		others = fmt.Sprintf(", and %d more like it,", m.others)
 	}
 	return refuse("mirroring %s to %s%s would delete %v of %d files at the destination (%s), more than max_delete allows (%s); "+
-		"see whether source and destination are swapped or the source is not complete; if the files are to go, raise the limit (guard: {max_delete: none}, or --max-delete none)",
+		"check whether source and destination are swapped or the source is incomplete; if the files should be deleted, raise the limit (guard: {max_delete: none}, or --max-delete none)",
 		m.item.SourcePath, m.item.DestinationPath, others, Deletes{m.judged, m.deletes.AtLeast}, m.judgedOf, m.examples(m.judged), most)
 }
 

@@ -236,7 +236,7 @@ func TestDeadlineOfATaskSaysWhatItWasDoing(t *testing.T) {
 					paths(tt.source, "/copy"+tt.source)(j)
 					j.ActiveDeadline, j.On.Hopeless = 2*time.Hour, jobs.Wait
 				}))
-				contains(t, failure(t, r, fault.TimedOut).Message, append(tt.says, "was not done by its deadline")...)
+				contains(t, failure(t, r, fault.TimedOut).Message, append(tt.says, "did not end by its deadline")...)
 			})
 		})
 	}

@@ -25,7 +25,7 @@ type UnknownItem struct {
 }
 
 func (u *UnknownItem) Error() string {
-	return fmt.Sprintf("job %s has no item with the key %s; runner items %s lists those that there are", u.Job, u.Key, u.Job)
+	return fmt.Sprintf("job %s has no item with the key %s; runner items %s lists its items", u.Job, u.Key, u.Job)
 }
 
 // Means tells package fault that the order was wrong.
@@ -176,7 +176,7 @@ func (r *run) movedOn() error {
 	if r.item.Key == string(r.order.Key) {
 		return nil
 	}
-	return r.setAside(fmt.Sprintf("item %s has changed, and occurrence %s has taken the place of this one", r.item.Name, r.item.Key))
+	return r.setAside(fmt.Sprintf("item %s has changed, and occurrence %s has replaced this one", r.item.Name, r.item.Key))
 }
 
 // compareItem compares an item with what it was when it was found ready.

@@ -103,8 +103,8 @@ func (p *pruning) haveStayed(ctx context.Context, l list) error {
 		if is, there := w.states[name]; !there || !is.Same(*c.State) { // something may have come in its place
 			return &Failure{
 				Kind: fault.Guard, state: ledger.Failed,
-				Message: fmt.Sprintf("%s on collection %s went, or is another one, after the prune deleted %s on collection %s: both seem to show the same disk, and the file had no copy; "+
-					"nothing more is deleted: restore this file from a backup, and take out the prune", c.Path, c.At.Collection, f.path, l.source.Collection),
+				Message: fmt.Sprintf("%s on collection %s vanished, or was replaced, after the prune deleted %s on collection %s: both seem to show the same disk, and the file had no copy; "+
+					"nothing more is deleted: restore this file from a backup, and remove the prune", c.Path, c.At.Collection, f.path, l.source.Collection),
 			}
 		}
 		p.stayed[[2]evidence.Place{l.source, c.At}] = true
@@ -274,7 +274,7 @@ func (p *part) record(ctx context.Context) (transfer.Document, error) {
 
 // drop gives up a list of which Globus has shown no task.
 func (p *part) drop(ctx context.Context) {
-	p.run.log.Warn("a list of files to delete may not have reached Globus; it is not sent again, and the files are looked at anew",
+	p.run.log.Warn("a list of files to delete may not have reached Globus; it is not sent again, and the files are checked anew",
 		"submission_id", p.submissionID, "files", p.deletes.Files)
 	p.run.journal.addStatus(ctx, p.position, statusDropped)
 }

@@ -76,7 +76,7 @@ func (p *part) letPass(ctx context.Context, other *transfer.Task) (done bool, er
 		r.log.Info("waiting for another task on the same paths", "other_task_id", other.TaskID, "label", other.Label)
 	case jobs.Replace:
 		if !p.ofJob(other) {
-			return true, skipped(other.TaskID, name+" is at work on the same paths and not of this job, so it is not replaced")
+			return true, skipped(other.TaskID, name+" is at work on the same paths and does not belong to this job, so it is not replaced")
 		}
 		r.log.Warn("another task of this job is replaced", "other_task_id", other.TaskID, "label", other.Label)
 		if _, err := r.globus.CancelTask(ctx, other.TaskID); err != nil {

@@ -52,7 +52,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 	if r.journal == nil {
 		return &Failure{
 			Kind: fault.Usage, state: ledger.Failed,
-			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger that has them: set RUNNER_STATE", r.job.Name),
+			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger with them: set RUNNER_STATE", r.job.Name),
 		}
 	}
 	p := &pruning{run: r, step: work.Prune, at: work.Position, sum: Pruned{Kept: map[proof.Reason]int64{}}, stayed: map[[2]evidence.Place]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
@@ -114,7 +114,7 @@ func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 // warn logs which receipts are left out.
 func (p *pruning) warn(log *slog.Logger, found *evidence.Evidence) {
 	if found.Unread > 0 {
-		log.Warn("there are more receipts of the same folders than are looked at: what only the others prove is kept", "left_out", found.Unread)
+		log.Warn("not all receipts of the same folders are read: files that only the others prove are kept", "left_out", found.Unread)
 	}
 	if found.Strangers > 0 {
 		log.Warn("some receipts do not count, because their jobs copy between other paths now", "of", strings.Join(p.step.Of, ", "), "left_out", found.Strangers)
@@ -215,7 +215,7 @@ func (p *pruning) unreadable(err error) error {
 	}
 	return &Failure{
 		Kind: fault.Failed, state: ledger.Failed, Err: err,
-		Message: "nothing more is deleted, because a receipt proves nothing; see what has become of the ledger",
+		Message: "nothing more is deleted, because a receipt cannot be trusted; check the ledger",
 	}
 }
 
@@ -271,7 +271,7 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		return nil
 	}
 	return refuse("the prune would delete %d of the %d files that were looked at (%s), more than max_delete allows (%s); "+
-		"see whether so much is to go, and raise the limit then (prune: {max_delete: none})",
+		"check whether so much should be deleted, and then raise the limit (prune: {max_delete: none})",
 		m.deletes.Files, m.there, m.examples(m.deletes.Files), most)
 }
 

@@ -914,7 +914,7 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
 			r := b.process("one").wantRun(b.order(move(true)), ledger.Failed)
 			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
-			contains(t, r.Err.Error(), "/data/a.txt on collection "+globussim.CollectionID("same")+" went, or is another one, after the prune deleted /data/a.txt on collection "+globussim.CollectionID("lab"))
+			contains(t, r.Err.Error(), "/data/a.txt on collection "+globussim.CollectionID("same")+" vanished, or was replaced, after the prune deleted /data/a.txt on collection "+globussim.CollectionID("lab"))
 		}, same)
 	})
 	t.Run("times are kept, and another file comes in its place", func(t *testing.T) {

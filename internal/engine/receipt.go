@@ -66,7 +66,7 @@ func (p *part) snapshot(ctx context.Context) error {
 		return err
 	}
 	if err != nil {
-		p.run.log.Warn("the source could not be listed before the submission, so that the receipt proves less", "err", err)
+		p.run.log.Warn("the source could not be listed before the submission, so the receipt proves less", "err", err)
 		return nil
 	}
 	logInventory(p.run.log, seen)
@@ -83,7 +83,7 @@ func (p *part) beginReceipt(ctx context.Context) (*ledger.Receipt, error) {
 func logInventory(log *slog.Logger, found *account.Inventory) {
 	switch {
 	case found.Unlisted > 0:
-		log.Warn("a part of the source could not be listed, so that the receipt proves less",
+		log.Warn("a part of the source could not be listed, so the receipt proves less",
 			"files", found.Files, "paths_not_listed", found.Unlisted, "elapsed", found.Elapsed, "err", found.First)
 	case found.Files == 0:
 		log.Warn("the source has no files, so the receipt will have none", "elapsed", found.Elapsed)

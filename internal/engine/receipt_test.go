@@ -275,7 +275,7 @@ func TestSourceThatCannotBeListedInPartIsCopiedAllTheSame(t *testing.T) {
 					t.Fatalf("got %+v, %v", r, err)
 				}
 				b.wantReceipts(slices.Concat(whole[:2], tt.found, whole[3:]))
-				if got := b.log.values(t, "a part of the source could not be listed, so that the receipt proves less", "level"); !slices.Equal(got, []string{"WARN"}) {
+				if got := b.log.values(t, "a part of the source could not be listed, so the receipt proves less", "level"); !slices.Equal(got, []string{"WARN"}) {
 					t.Errorf("logged %q, want one warning", got)
 				}
 			})

@@ -71,11 +71,11 @@ func (r *returned) guard(ctx context.Context) error {
 	n := int64(len(paths) + r.more)
 	run := r.part.run
 	if run.job.Guard.OverwritePruned {
-		run.log.Warn("files replace the only copies of others of their names, which a prune has deleted", "files", n, "first", paths[0])
+		run.log.Warn("new files replace the only copies of pruned files of the same names", "files", n, "first", paths[0])
 		run.journal.note(ctx, "replaced", fmt.Sprintf("only copies of pruned files that are replaced: %d (%s)", n, m.examples(n)))
 		return nil
 	}
-	return refuse("files at the source that bear names of others that a prune has deleted, and are not the same: %d (%s); to copy them would replace the only copies of those; "+
+	return refuse("new files at the source that have the names of pruned files: %d (%s); copying them would replace the only copies of those; "+
 		"give them other names, or let them be replaced (guard: {overwrite_pruned: allow})", n, m.examples(n))
 }
 

@@ -69,7 +69,7 @@ func TestAFileIsNotCopiedOverTheOnlyCopyOfAPrunedOne(t *testing.T) {
 				}
 				r := p.wantRun(o, state)
 				if tt.refused {
-					contains(t, failure(t, r, fault.Guard).Message, "are not the same: 1 (/data/a.txt)", "guard: {overwrite_pruned: allow}")
+					contains(t, failure(t, r, fault.Guard).Message, "have the names of pruned files: 1 (/data/a.txt)", "guard: {overwrite_pruned: allow}")
 				}
 				copied, err := os.ReadFile(filepath.Join(b.vault, "copy/a.txt"))
 				if err != nil || string(copied) != tt.content {

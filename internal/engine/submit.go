@@ -159,7 +159,7 @@ func (p *part) cancelLate(ctx context.Context, id string) error {
 	r.journal.addEnd(ctx, p.submissionID, string(transfer.Failed))
 	f := r.expired()
 	f.TaskID = id
-	f.Message += fmt.Sprintf("; task %s, of which Globus heard only now, was canceled", id)
+	f.Message += fmt.Sprintf("; task %s, which Globus received only now, was canceled", id)
 	return f
 }
 

@@ -124,7 +124,7 @@ func (s *Scheduler) work(ctx context.Context, t *ticket) {
 	case isWaiting(t.err):
 		log.Debug("the run waits for its turn", "reason", t.err)
 	case errors.Is(t.err, ledger.ErrLost):
-		log.Warn("run is somebody else's now", "run", id, "err", t.err)
+		log.Warn("the run belongs to another process now", "run", id, "err", t.err)
 	case t.result != nil:
 		log.Error("run ended, but could not be recorded: it is tried again", "run", id, "state", string(t.result.State), "err", t.err)
 	case ctx.Err() == nil:

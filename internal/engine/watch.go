@@ -102,7 +102,7 @@ func (w *watcher) lost(err error) error {
 	}
 	return &Failure{
 		Kind: fault.Unknown, TaskID: w.task.TaskID, Err: err,
-		Message: fmt.Sprintf("task %s was submitted, but how it ended could not be learned; start again with %s to find out", w.task.TaskID, w.part.repeat()),
+		Message: fmt.Sprintf("task %s was submitted, but its outcome could not be determined; start again with %s to find out", w.task.TaskID, w.part.repeat()),
 	}
 }
 

@@ -132,7 +132,7 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 	}{
 		"consent":   {&transfer.Error{Status: 403, Code: "ConsentRequired"}, fault.Credentials, "the consent could not be obtained for robot@x: ask the collection's owner whether service accounts are allowed"},
 		"session":   {&transfer.Error{Status: 403, Authorization: &transfer.AuthorizationParameters{SessionRequiredMFA: new(true)}}, fault.Credentials, "robot@x is a service account and has no session, so it can never meet this: ask the collection's owner to exempt it, or to share a guest collection with it"},
-		"token":     {&transfer.Error{Status: 401, Code: "AuthenticationFailed"}, fault.Credentials, "the service does not take the token of robot@x"},
+		"token":     {&transfer.Error{Status: 401, Code: "AuthenticationFailed"}, fault.Credentials, "the service does not accept the token of robot@x"},
 		"endpoint":  {&transfer.Error{Status: 404, Code: "EndpointNotFound"}, fault.Refused, "check the collection id: runner endpoints finds collections by name"},
 		"deleted":   {&transfer.Error{Status: 404, Code: "EndpointDeleted"}, fault.Refused, "check the collection id: runner endpoints finds collections by name"},
 		"path":      {&transfer.Error{Status: 404, Code: "ClientError.NotFound"}, fault.Refused, "check the id and the path"},

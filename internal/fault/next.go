@@ -102,7 +102,7 @@ func next(e *transfer.Error, who Identity) string {
 	case e.NeedsSession():
 		return fmt.Sprintf("%s is a service account and has no session, so it can never meet this: ask the collection's owner to exempt it, or to share a guest collection with it", who.Name)
 	case e.Unauthenticated():
-		return "the service does not take the token of " + who.Name
+		return "the service does not accept the token of " + who.Name
 	case e.NotFound() && strings.HasPrefix(e.Code, "Endpoint"):
 		return "check the collection id: runner endpoints finds collections by name"
 	case e.NotFound():

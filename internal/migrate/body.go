@@ -127,7 +127,7 @@ func (b *body) key(key string, raw json.RawMessage) {
 	case "deadline":
 		b.problem(b.where, "deadline: %s is one date, but a job runs many times", short(string(raw)))
 	default:
-		b.problem(b.where, "%s: a jobs file has nothing for it", short(key))
+		b.problem(b.where, "%s: a jobs file has no equivalent", short(key))
 	}
 }
 
@@ -151,7 +151,7 @@ func (b *body) item(at string, item map[string]json.RawMessage) {
 		case key == "external_checksum", key == "checksum_algorithm":
 			fields = append(fields, field{key, b.text(at+key, raw)})
 		default:
-			b.problem(b.where, "%s%s: a jobs file has nothing for it", at, short(key))
+			b.problem(b.where, "%s%s: a jobs file has no equivalent", at, short(key))
 		}
 	}
 	if len(b.items) == maxTimerItems {
@@ -175,7 +175,7 @@ func (b *body) rule(at string, rule map[string]json.RawMessage) []field {
 		case key == "method", key == "type", key == "name":
 			fields = append(fields, field{key, b.text(at+key, raw)})
 		default:
-			b.problem(b.where, "%s%s: a jobs file has nothing for it", at, short(key))
+			b.problem(b.where, "%s%s: a jobs file has no equivalent", at, short(key))
 		}
 	}
 	return fields

@@ -160,7 +160,7 @@ func TestLineBecomesAJob(t *testing.T) {
 func TestLineIsRefusedByName(t *testing.T) {
 	const transfer = "0 2 * * * globus transfer $LAB:/a $VAULT:/b "
 	tests := map[string]string{
-		transfer + "--perf-cc 4":                                                                            "--perf-cc: a jobs file has nothing for it",
+		transfer + "--perf-cc 4":                                                                            "--perf-cc: a jobs file has no equivalent",
 		transfer + "--deadline 2026-11-22":                                                                  "--deadline: a job has active_deadline, such as 12h, which counts from the start of each task; leave it out and set that",
 		transfer + "--submission-id x":                                                                      "--submission-id: with a fixed id Globus does the same task only once; leave it out, each run of a job has its own",
 		transfer + "--sideways":                                                                             "--sideways: there is no such flag of globus transfer",

@@ -52,11 +52,11 @@ func (s *shell) date(command string) (string, error) {
 			format = "%F"
 		case name == "-d" || name == "--date":
 			if shift, ok = shiftOf(value); !ok {
-				return wrong("%q cannot be said as days, hours and minutes from now", value)
+				return wrong("%q cannot be written as days, hours and minutes from now", value)
 			}
 		case name == "-v":
 			if shift, ok = shiftBSD(value); !ok {
-				return wrong("%q cannot be said as days, hours and minutes from now", value)
+				return wrong("%q cannot be written as days, hours and minutes from now", value)
 			}
 		default:
 			return wrong("a template has nothing for %s", arg)

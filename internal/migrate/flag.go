@@ -129,7 +129,7 @@ func (k *call) otherFlag(flag string) {
 	case "--submission-id":
 		k.problem("--submission-id: with a fixed id Globus does the same task only once; leave it out, each run of a job has its own")
 	default:
-		k.problem("%s: a jobs file has nothing for it", flag)
+		k.problem("%s: a jobs file has no equivalent", flag)
 	}
 }
 

@@ -91,7 +91,7 @@ func (j *job) unprove(im *importer) {
 			j.steps[i].value = append(slices.Clone(s.value.([]field)), field{"unproven", true})
 		}
 	}
-	im.note(j.where, "it deletes what may be nowhere else, because a transfer copies from there or a prune depends on it (unproven: true); see whether a prune would do")
+	im.note(j.where, "it deletes files that may exist nowhere else, because a transfer copies from there or a prune depends on it (unproven: true); check whether a prune would do")
 }
 
 // An end is what a transfer copies, or a delete deletes.

@@ -58,7 +58,7 @@ func TestADeleteOfACopyBecomesAPrune(t *testing.T) {
 			text := strings.NewReplacer("\n      - ", "\n    ", "\n          ", "\n      ").Replace(string(r.File)) // a step like a job
 			if tt.prune == "" {
 				if !strings.Contains(text, "unproven: true\n") || strings.Contains(text, "prune:") ||
-					!slices.ContainsFunc(lines(r.Notes), func(note string) bool { return strings.Contains(note, "it deletes what may be nowhere else") }) {
+					!slices.ContainsFunc(lines(r.Notes), func(note string) bool { return strings.Contains(note, "it deletes files that may exist nowhere else") }) {
 					t.Errorf("want a delete without proof, got the notes %q and\n%s", lines(r.Notes), r.File)
 				}
 				return

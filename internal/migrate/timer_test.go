@@ -122,7 +122,7 @@ func TestTimerIsRefusedByName(t *testing.T) {
 		"no interval":    {newTimer(`{"type": "recurring"}`, ""), "schedule.interval_seconds: there is none", false},
 		"half a second":  {newTimer(strings.Replace(daily, "86400", "90.5", 1), ""), "schedule.interval_seconds: 90.5 is not from 60 to 31536000", false},
 		"deadline":       {newTimer(daily, `, "deadline": "2027-01-01"`), `deadline: "2027-01-01" is one date, but a job runs many times`, false},
-		"unknown key":    {newTimer(daily, `, "perf_cc": 4`), "perf_cc: a jobs file has nothing for it", false},
+		"unknown key":    {newTimer(daily, `, "perf_cc": 4`), "perf_cc: a jobs file has no equivalent", false},
 		"symbolic link":  {newTimer(daily, `, "DATA": [{"DATA_TYPE": "transfer_symlink_item", "source_path": "/a", "destination_path": "/b"}]`), "DATA[0].DATA_TYPE: a jobs file has nothing for a transfer_symlink_item", false},
 		"wrong type":     {newTimer(daily, `, "encrypt_data": "yes"`), `encrypt_data: "yes" is neither true nor false`, false},
 		"no collection":  {newTimer(daily, `, "source_endpoint": "lab"`), `source_endpoint: "lab" is not a collection id`, false},

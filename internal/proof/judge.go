@@ -33,7 +33,7 @@ const (
 	OtherThere  Reason = "is not the same at the destination any more"
 	MaybeSame   Reason = "has the same time at the destination although nothing was copied: it may be the same file, on a disk that both collections show"
 	LookedTwice Reason = "was looked at twice" // its items overlap
-	ListCut     Reason = "was copied by a task whose list of files is not whole"
+	ListCut     Reason = "was copied by a task whose list of files is not complete"
 	NotFinished Reason = "was copied by a task whose end is not known"
 )
 

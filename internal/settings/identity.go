@@ -74,7 +74,7 @@ func (e *Environment) Given() (*Identity, error) {
 	}
 	for _, other := range e.credentials() {
 		if other != "" && other != id.From {
-			id.Warnings = append(id.Warnings, fmt.Sprintf("%s is set too and not used: %s goes before it", other, id.From))
+			id.Warnings = append(id.Warnings, fmt.Sprintf("%s is also set but not used: %s takes precedence", other, id.From))
 		}
 	}
 	return id, nil
