@@ -13,6 +13,8 @@ const (
 	batchOfPrune = 100
 	// keepGone is how long an item is kept that its folder does not have any more.
 	keepGone = 120 * 24 * time.Hour
+	// keepDays is how long it is kept what was done each day.
+	keepDays = 400 * 24 * time.Hour
 	// pageOfJobs is how many names of jobs are read at once.
 	pageOfJobs = 200
 )
@@ -125,10 +127,14 @@ func (l *Ledger) batches(ctx context.Context, query string, args ...any) (total 
 	}
 }
 
-// forgetActions deletes what was asked for before an instant, and pauses that have ended.
+// forgetActions deletes what was asked for before an instant, pauses that have ended,
+// and what was done on days long past.
 func (l *Ledger) forgetActions(ctx context.Context, before time.Time) error {
 	return l.write(ctx, "forget old actions", func(ctx context.Context, s session) error {
 		if _, err := s.exec(ctx, `DELETE FROM pauses WHERE until > 0 AND until <= @now`); err != nil {
+			return err
+		}
+		if _, err := s.exec(ctx, `DELETE FROM days WHERE day < $1`, stamp(time.Now().Add(-keepDays))/day); err != nil {
 			return err
 		}
 		_, err := s.exec(ctx, `DELETE FROM actions WHERE at < $1`, stamp(before))

@@ -262,9 +262,6 @@ func (l *Ledger) finish(ctx context.Context, run int64, holder string, o Outcome
 	}
 	o.Class, o.Code, o.Message, o.RequestID = text(o.Class), text(o.Code), text(o.Message), text(o.RequestID)
 	return l.write(ctx, fmt.Sprintf("finish run %d", run), func(ctx context.Context, s session) error {
-		if then == nil {
-			return s.finish(ctx, run, holder, o, nil)
-		}
 		return s.together(ctx, func() error { return s.finish(ctx, run, holder, o, then) })
 	})
 }
@@ -276,10 +273,14 @@ func (s session) finish(ctx context.Context, run int64, holder string, o Outcome
 		WHERE `+fence,
 		run, holder, string(o.State), o.Class, o.Code, o.Message,
 		o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults, o.FilesDeleted)
-	if err == nil && n > 0 && then != nil {
-		return then(ctx, s)
+	if err == nil && n > 0 {
+		err = s.count(ctx, run, 1)
+		if err == nil && then != nil {
+			err = then(ctx, s)
+		}
+		return err
 	}
-	if err != nil || n > 0 {
+	if err != nil {
 		return err
 	}
 	r, err := s.lost(ctx, run)
@@ -345,10 +346,15 @@ func (l *Ledger) CancelRequests(ctx context.Context, holder string) ([]int64, er
 // another attempt is wanted at the step it had reached. The next [Ledger.Submit]
 // fulfills the wish. If the run succeeded or has not ended, the error is ErrState.
 func (l *Ledger) Retry(ctx context.Context, run int64) error {
-	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error { return s.retry(ctx, run) })
+	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
+		return s.together(ctx, func() error { return s.retry(ctx, run) })
+	})
 }
 
 func (s session) retry(ctx context.Context, run int64) error {
+	if err := s.count(ctx, run, -1); err != nil {
+		return err
+	}
 	n, err := s.exec(ctx, `
 		UPDATE runs SET state = 'claimed', again = 1, holder = '', lease_until = 0, cancel_requested = 0,
 			finished = 0, class = '', code = '', message = '', request_id = '',

@@ -211,6 +211,17 @@ ALTER TABLE watches ADD COLUMN failed BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE watches ADD COLUMN why TEXT NOT NULL DEFAULT '';
 `, `
 CREATE INDEX items_by_name ON items (job, name @bytewise);
+`, `
+CREATE TABLE days (
+	day   BIGINT NOT NULL,
+	job   TEXT   NOT NULL,
+	runs  BIGINT NOT NULL,
+	files BIGINT NOT NULL,
+	bytes BIGINT NOT NULL,
+	PRIMARY KEY (day, job)
+);
+INSERT INTO days (day, job, runs, files, bytes)
+SELECT finished / 86400000000, job, count(*), sum(files), sum(bytes) FROM runs WHERE finished > 0 GROUP BY 1, 2;
 `}
 }
 
