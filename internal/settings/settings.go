@@ -42,7 +42,7 @@ type Environment struct {
 	Retries Count  `env:"RUNNER_HTTP_RETRIES" envDefault:"8" desc:"how often a request that met a temporary error is sent again"`
 	Jobs    string `env:"RUNNER_JOBS" desc:"jobs file, or folder of *.yaml and *.yml; default: /etc/runner/jobs.yaml, then jobs.yaml here"`
 	State   string `env:"RUNNER_STATE" desc:"ledger of runs: sqlite:<file>, postgres://..., or none: Globus itself remembers, by the task's label; default: a file in the state folder, and none for run with RUNNER_JOB_* alone"`
-	Listen  string `env:"RUNNER_LISTEN" desc:"address of health checks and metrics in serve, such as 127.0.0.1:8080; default: none"`
+	Listen  string `env:"RUNNER_LISTEN" desc:"address of the page, its API, health checks and metrics of serve, such as 127.0.0.1:8080; default: none"`
 	// SigningKeyFile is the name of a file, and not a secret itself.
 	SigningKeyFile string `env:"RUNNER_SIGNING_KEY_FILE" desc:"file of a private Ed25519 key (PEM) that signs receipts; default: they are not signed"`
 
@@ -57,6 +57,7 @@ type Environment struct {
 	XDGConfigHome  string `env:"XDG_CONFIG_HOME" desc:"where the user's settings are; a person's login is in globus-runner/login.json there"`
 	Home           string `env:"HOME" desc:"the user's home folder"`
 
+	Page       Page
 	CI         CI
 	Occurrence Occurrence
 	Job        Job `envPrefix:"RUNNER_JOB_"`

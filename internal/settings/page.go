@@ -1,0 +1,71 @@
+package settings
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/globus-runner/globus-runner/auth"
+)
+
+// shortestToken is the length of the shortest token that nobody guesses.
+const shortestToken = 16
+
+// A Page says who may read the page of serve, and who may act on it.
+type Page struct {
+	ViewToken      auth.Secret `env:"RUNNER_VIEW_TOKEN" desc:"lets people on other machines read the page of serve and its API"`
+	ViewTokenFile  string      `env:"RUNNER_VIEW_TOKEN_FILE" desc:"file that holds it, instead of RUNNER_VIEW_TOKEN"`
+	AdminToken     auth.Secret `env:"RUNNER_ADMIN_TOKEN" desc:"lets people act on the page of serve: run now, pause, resume, retry, cancel; default: nobody can"`
+	AdminTokenFile string      `env:"RUNNER_ADMIN_TOKEN_FILE" desc:"file that holds it, instead of RUNNER_ADMIN_TOKEN"`
+	UserHeader     string      `env:"RUNNER_PROXY_USER_HEADER" desc:"header in which a proxy before the page names who is signed in, such as X-Forwarded-User: they may read; only if nobody can get past the proxy"`
+}
+
+// View returns the token to read with, "" if there is none. A file is read each
+// time.
+func (p *Page) View() (string, error) {
+	return pageToken("RUNNER_VIEW_TOKEN", p.ViewToken, p.ViewTokenFile)
+}
+
+// Admin returns the token to act with, "" if there is none. A file is read each
+// time.
+func (p *Page) Admin() (string, error) {
+	return pageToken("RUNNER_ADMIN_TOKEN", p.AdminToken, p.AdminTokenFile)
+}
+
+// Check returns what is wrong with the variables, or nil.
+func (p *Page) Check() error {
+	view, err := p.View()
+	admin, err2 := p.Admin()
+	if err := errors.Join(err, err2); err != nil {
+		return err
+	}
+	if view != "" && view == admin {
+		return errors.New("RUNNER_VIEW_TOKEN and RUNNER_ADMIN_TOKEN are the same: whoever may read could act")
+	}
+	if strings.ContainsAny(p.UserHeader, " :\t,;()") {
+		return errors.New("RUNNER_PROXY_USER_HEADER is not the name of a header, such as X-Forwarded-User")
+	}
+	return nil
+}
+
+func pageToken(name string, given auth.Secret, file string) (string, error) {
+	token := given.Reveal()
+	if file != "" {
+		if token != "" {
+			return "", fmt.Errorf("%[1]s and %[1]s_FILE are both set: unset one of them", name)
+		}
+		name += "_FILE"
+		secret, _, err := auth.ReadSecret(file)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", name, err)
+		}
+		token = secret.Reveal()
+	}
+	if token == "" {
+		return "", nil
+	}
+	if len(token) < shortestToken {
+		return "", fmt.Errorf("%s has fewer than %d characters, so it can be guessed: make one with openssl rand -hex 32", name, shortestToken)
+	}
+	return token, nil
+}
