@@ -8,9 +8,10 @@ import (
 	"sync"
 )
 
-// maxVisitors is how many connections are open at a time. A few are in use: those
-// of a metrics server, an orchestrator, and whoever looks.
-const maxVisitors = 64
+// maxVisitors is how many connections are open at a time: those of a metrics server,
+// an orchestrator, and of pages that people have open, each of which has one for its
+// live updates.
+const maxVisitors = 512
 
 // A door is a listener that keeps few connections open. One more closes the
 // one that has been longest without a request, so that clients who connect and

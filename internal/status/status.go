@@ -61,6 +61,7 @@ type Status struct {
 	beat    atomic.Pointer[time.Time] // when the loop turned last; nil: not yet
 	vital   []string
 	failing atomic.Pointer[failing] // nil while the vital checks pass
+	rest    http.Handler            // serves all other paths; may be nil
 }
 
 // failing is a vital check that fails.
@@ -79,6 +80,10 @@ func New(c Config) *Status {
 // Require adds a condition of readiness to those of [Config].Checks. It must be
 // called before the Status is watched or served.
 func (s *Status) Require(name string, check func(context.Context) error) { s.ready.add(name, check) }
+
+// Mount lets a handler serve the paths that [Status.Handler] does not know. It must
+// be called before the Status is served.
+func (s *Status) Mount(rest http.Handler) { s.rest = rest }
 
 // Beat says that the scheduler's loop has turned. It costs next to nothing and
 // has to be called at least every two minutes.
@@ -159,8 +164,8 @@ func (s *Status) loop(context.Context) error {
 //   - GET /metrics: the text format of Prometheus, or OpenMetrics where the
 //     request accepts that; 503 to more than four at once
 //
-// Other methods (but HEAD) get 405 and other paths 404. All answers but
-// /metrics are JSON with at least the boolean ok, and error if it is false.
+// Other methods (but HEAD) get 405, and other paths 404 unless something is mounted
+// there. All answers but /metrics are JSON with at least the boolean ok, and error if it is false.
 func (s *Status) Handler() http.Handler {
 	pages := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(s.serveHealth),
@@ -172,6 +177,8 @@ func (s *Status) Handler() http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		page, ok := pages[r.URL.Path]
 		switch {
+		case !ok && s.rest != nil:
+			s.rest.ServeHTTP(w, r)
 		case !ok:
 			reply(w, http.StatusNotFound, answer{Error: "not found"})
 		case r.Method != http.MethodGet && r.Method != http.MethodHead:
