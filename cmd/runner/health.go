@@ -78,7 +78,7 @@ func (s *server) tokenCheck(account settings.Account) func(context.Context) erro
 	}
 }
 
-// Observe tells the metrics what the engine does.
+// Observe tells the metrics and the page what the engine does.
 func (s *server) Observe(e engine.Event) {
 	switch e := e.(type) {
 	case engine.Turned:
@@ -95,7 +95,12 @@ func (s *server) Observe(e engine.Event) {
 		s.status.Items(e.Job, states)
 	case engine.Removed:
 		s.status.Forget(e.Job)
+	case engine.Looked:
+		s.showProgress(e)
 	case engine.Ended:
+		if s.page != nil {
+			s.page.Ended(e.Job.Name)
+		}
 		if !e.Result.Resumable() { // else it counts when it ends
 			s.ended(e)
 		}

@@ -8,6 +8,7 @@ import (
 	"os/signal"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/page"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/status"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -68,9 +70,11 @@ type server struct {
 	cancelTasks bool
 	shortToken  bool // one that may end before the next run will do
 	status      *status.Status
-	reloader    *reloader         // nil for a job of the environment, which does not change
-	hangups     chan os.Signal    // asks for a reload
-	newHistory  chan jobs.History // holds that of a reload until it is taken
+	page        *page.Page                // nil without an address
+	inForce     atomic.Pointer[jobs.File] // for the page
+	reloader    *reloader                 // nil for a job of the environment, which does not change
+	hangups     chan os.Signal            // asks for a reload
+	newHistory  chan jobs.History         // holds that of a reload until it is taken
 }
 
 // serve runs the scheduler until ctx ends.
@@ -96,6 +100,10 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	defer l.Close() //nolint:errcheck // every write was checked
 	s.status = newStatus(l, s.checkJobs)
+	s.inForce.Store(file.File)
+	if err := s.openPage(l); err != nil {
+		return err
+	}
 	globus, err := a.connect(wiring{acts: true, meter: s.status.Transport})
 	if err != nil {
 		return err
@@ -242,6 +250,7 @@ func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler, l *led
 				return err
 			}
 			s.remember(ctx, l, file.Jobs)
+			s.inForce.Store(file)
 			select {
 			case <-s.newHistory: // nobody has taken it yet
 			default:

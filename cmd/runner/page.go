@@ -1,0 +1,42 @@
+package main
+
+import (
+	"os"
+
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/page"
+)
+
+// openPage makes the page, if there is an address to serve it at.
+func (s *server) openPage(l *ledger.Ledger) error {
+	a := s.app
+	if a.env.ListenAddress() == "" {
+		return nil
+	}
+	access := &a.env.Page
+	if err := access.Check(); err != nil {
+		return usageError{err}
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "" // it is only shown
+	}
+	s.page = page.New(page.Config{
+		Ledger: l, Jobs: s.inForce.Load, TaskPage: a.env.TaskPage, Name: host, Log: a.log,
+		Access: page.Access{View: access.View, Admin: access.Admin, UserHeader: access.UserHeader},
+	})
+	s.status.Mount(s.page.Handler())
+	return nil
+}
+
+// showProgress has the page show how far a task has come.
+func (s *server) showProgress(e engine.Looked) {
+	if s.page == nil {
+		return
+	}
+	s.page.Progress(e.Job, page.Progress{
+		Task: e.Task.TaskID, Class: string(e.Class), Files: e.Task.Files, FilesTransferred: e.Task.FilesTransferred,
+		Bytes: e.Task.BytesTransferred, Rate: e.Task.EffectiveBytesPerSecond,
+	})
+}

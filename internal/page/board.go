@@ -1,0 +1,195 @@
+package page
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	stripLength = 30
+	// boardAge is how old a board may be that somebody gets. However many look, the
+	// ledger is asked once in that time.
+	boardAge = time.Second
+	// wholeAge is after what time a board is read anew, with what was pruned.
+	wholeAge = 10 * time.Minute
+	// overlap is how long before the newest end the next look begins: what was
+	// written at the same time may be seen later.
+	overlap = 10 * time.Second
+)
+
+// A board is what is known of all jobs: their newest runs, and which are paused.
+// It is kept in memory and follows the ledger while somebody looks.
+type board struct {
+	ledger   *ledger.Ledger
+	inForce  func() *jobs.File
+	progress *progress
+	busy     chan struct{} // holds the one that may change what follows
+
+	read   time.Time // the last look; zero before the first
+	whole  time.Time // the last look at everything
+	signs  map[int64]ledger.Sign
+	newest time.Time // the newest end that was seen
+	scene  *scene    // as of the last look; nil before the first
+}
+
+func newBoard(l *ledger.Ledger, inForce func() *jobs.File, progress *progress) *board {
+	return &board{ledger: l, inForce: inForce, progress: progress, busy: make(chan struct{}, 1)}
+}
+
+// A scene is a board at an instant. It does not change.
+type scene struct {
+	at       time.Time
+	file     *jobs.File
+	byName   map[string]*jobs.Job
+	strips   map[string]ledger.Strip
+	pauses   map[string]ledger.Pause
+	progress map[string]Progress
+	days     []ledger.Day
+
+	// turn counts the scenes in which something was new, and turns says in which
+	// one something of a job was new last.
+	turn  int64
+	turns map[string]int64
+}
+
+// look returns the scene now.
+func (b *board) look(ctx context.Context) (*scene, error) {
+	select {
+	case b.busy <- struct{}{}:
+		defer func() { <-b.busy }()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	begin := time.Now()
+	file := b.inForce()
+	if age := begin.Sub(b.read); b.scene != nil && file == b.scene.file && age >= 0 && age < boardAge {
+		return b.scene, nil
+	}
+	next, err := b.next(ctx, begin, file)
+	if err != nil {
+		return nil, err
+	}
+	b.compare(next)
+	b.scene, b.read = next, begin
+	return next, nil
+}
+
+// forget has the next look ask the ledger, however soon that is: whoever has acted
+// wants to see it.
+func (b *board) forget(ctx context.Context) {
+	select {
+	case b.busy <- struct{}{}:
+		b.read = time.Time{}
+		<-b.busy
+	case <-ctx.Done():
+	}
+}
+
+// next reads the next scene.
+func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*scene, error) {
+	next := &scene{at: begin.UTC(), file: file, progress: b.progress.all()}
+	age := begin.Sub(b.whole)
+	whole := b.scene == nil || file != b.scene.file || age < 0 || age >= wholeAge
+	var names []string // of the jobs that are read
+	if whole {
+		next.byName = make(map[string]*jobs.Job, len(file.Jobs))
+		for _, job := range file.Jobs {
+			names, next.byName[job.Name] = append(names, job.Name), job
+		}
+		b.signs = nil
+	} else {
+		next.byName = b.scene.byName
+	}
+	// The signs first: what changes meanwhile is seen at the next look.
+	signs, newest, dirty, err := b.moved(ctx, next.byName)
+	if err != nil {
+		return nil, err
+	}
+	if !whole {
+		names = slices.Collect(maps.Keys(dirty))
+		next.strips, next.days = maps.Clone(b.scene.strips), b.scene.days
+	} else {
+		next.strips = map[string]ledger.Strip{}
+	}
+	strips, err := b.ledger.Strips(ctx, names, stripLength)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(next.strips, strips)
+	if next.pauses, err = b.ledger.Pauses(ctx); err != nil {
+		return nil, err
+	}
+	if len(names) > 0 {
+		if next.days, err = b.ledger.Days(ctx, "", next.at.AddDate(0, 0, 1-chartDays)); err != nil {
+			return nil, err
+		}
+	}
+	b.signs, b.newest = signs, newest
+	if whole {
+		b.whole = begin
+	}
+	return next, nil
+}
+
+// moved finds out of which jobs runs have changed.
+func (b *board) moved(ctx context.Context, byName map[string]*jobs.Job) (signs map[int64]ledger.Sign, newest time.Time, dirty map[string]bool, err error) {
+	since := b.newest.Add(-overlap)
+	if b.newest.IsZero() {
+		since = time.Now().Add(-time.Minute)
+	}
+	all, err := b.ledger.Moving(ctx, since)
+	if err != nil {
+		return nil, b.newest, nil, err
+	}
+	signs, newest, dirty = make(map[int64]ledger.Sign, len(all)), b.newest, map[string]bool{}
+	for _, is := range all {
+		signs[is.ID] = is
+		if is.Finished.After(newest) {
+			newest = is.Finished
+		}
+		if byName[is.Job] != nil && b.signs[is.ID] != is {
+			dirty[is.Job] = true
+		}
+	}
+	return signs, newest, dirty, nil
+}
+
+// compare notes of which jobs something is new in the next scene.
+func (b *board) compare(next *scene) {
+	before := b.scene
+	if before == nil {
+		before = &scene{}
+	}
+	next.turn, next.turns = before.turn, before.turns
+	var news []string
+	for name, job := range next.byName {
+		if before.byName[name] != job || !sameStrip(before.strips[name], next.strips[name]) ||
+			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] {
+			news = append(news, name)
+		}
+	}
+	if len(news) == 0 && len(before.byName) == len(next.byName) {
+		return
+	}
+	next.turn++
+	next.turns = maps.Clone(before.turns)
+	if next.turns == nil {
+		next.turns = map[string]int64{}
+	}
+	for _, name := range news {
+		next.turns[name] = next.turn
+	}
+}
+
+// sameStrip reports whether two strips show the same.
+func sameStrip(a, b ledger.Strip) bool {
+	if !slices.Equal(a.Bars, b.Bars) || (a.Last == nil) != (b.Last == nil) {
+		return false
+	}
+	return a.Last == b.Last || *a.Last == *b.Last
+}

@@ -1,0 +1,243 @@
+package page
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/runlog"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A list is some of the things of a kind. Next is the cursor of the following
+// ones, if there are more.
+type list[T any] struct {
+	Data []T    `json:"data"`
+	Next string `json:"next,omitempty"`
+}
+
+// A jobDocument is a job with its newest runs.
+type jobDocument struct {
+	Name        string            `json:"name"`
+	Description string            `json:"description,omitempty"`
+	Labels      map[string]string `json:"labels,omitempty"`
+	State       string            `json:"state"` // of the newest run, or paused, suspended or new
+	Schedule    string            `json:"schedule,omitempty"`
+	TimeZone    string            `json:"time_zone,omitempty"`
+	After       string            `json:"after,omitempty"`
+	ForEach     string            `json:"for_each,omitempty"` // the folder of the items
+	Suspend     bool              `json:"suspend"`
+	Paused      *pauseDocument    `json:"paused,omitempty"`
+	Next        *time.Time        `json:"next,omitempty"`         // the next start, with its jitter
+	LastSuccess *time.Time        `json:"last_success,omitempty"` // among the runs below
+	FailingFor  int               `json:"failing_for,omitempty"`  // how many of the newest runs did not succeed, one after the other
+	LastRun     *runDocument      `json:"last_run,omitempty"`
+	Runs        []barDocument     `json:"runs"` // the newest last
+	Progress    *Progress         `json:"progress,omitempty"`
+}
+
+// A pauseDocument says who keeps a job from starting.
+type pauseDocument struct {
+	Who   string     `json:"who"`
+	Why   string     `json:"why,omitempty"`
+	Since time.Time  `json:"since"`
+	Until *time.Time `json:"until,omitempty"` // absent: until it is resumed
+}
+
+// A barDocument is a run among many.
+type barDocument struct {
+	Run      int64      `json:"run"`
+	State    string     `json:"state"`
+	Claimed  time.Time  `json:"claimed"`
+	Finished *time.Time `json:"finished,omitempty"`
+}
+
+// A runDocument is a run.
+type runDocument struct {
+	Run     int64  `json:"run"`
+	Job     string `json:"job"`
+	Key     string `json:"key"`
+	State   string `json:"state"`
+	Attempt int    `json:"attempt"`
+	Holder  string `json:"holder,omitempty"` // who is at it
+
+	Claimed  time.Time  `json:"claimed"`
+	Finished *time.Time `json:"finished,omitempty"`
+
+	Files         int64 `json:"files_transferred"`
+	FilesSkipped  int64 `json:"files_skipped"`
+	Bytes         int64 `json:"bytes_transferred"`
+	SkippedErrors int64 `json:"skipped_errors"`
+	Faults        int64 `json:"faults"`
+	FilesDeleted  int64 `json:"files_deleted"`
+
+	Error *errorDocument `json:"error,omitempty"`
+}
+
+// A wholeRun is a run with what belongs to it.
+type wholeRun struct {
+	runDocument
+	Next   string         `json:"next,omitempty"` // what to type next
+	Tasks  []taskDocument `json:"tasks,omitempty"`
+	Events []runlog.Event `json:"events,omitempty"`
+}
+
+// An errorDocument says what went wrong with a run.
+type errorDocument struct {
+	Class     string `json:"class"`
+	Code      string `json:"code,omitempty"`
+	Message   string `json:"message"`
+	RequestID string `json:"request_id,omitempty"`
+}
+
+// A taskDocument is a submission with the task that it became.
+type taskDocument struct {
+	TaskID       string    `json:"task_id,omitempty"`
+	SubmissionID string    `json:"submission_id"`
+	URL          string    `json:"url,omitempty"` // the task's page
+	Status       string    `json:"status,omitempty"`
+	Label        string    `json:"label"`
+	Attempt      int       `json:"attempt"`
+	Created      time.Time `json:"created"`
+}
+
+// An itemDocument is an item of a job.
+type itemDocument struct {
+	Name       string     `json:"name"`
+	Key        string     `json:"key"`
+	Generation int        `json:"generation"`
+	State      string     `json:"state"`
+	Why        string     `json:"why,omitempty"`
+	Position   int        `json:"position,omitempty"` // among those that are queued, from 1
+	Since      *time.Time `json:"since,omitempty"`
+	Size       int64      `json:"size"`
+	Modified   *time.Time `json:"modified,omitempty"`
+	Run        int64      `json:"run,omitempty"`
+}
+
+// An actionDocument is what somebody asked for.
+type actionDocument struct {
+	At    time.Time  `json:"at"`
+	What  string     `json:"what"`
+	Job   string     `json:"job"`
+	Run   int64      `json:"run,omitempty"`
+	Who   string     `json:"who"`
+	Why   string     `json:"why,omitempty"`
+	Until *time.Time `json:"until,omitempty"`
+}
+
+// A wish is what a request to act says.
+type wish struct {
+	Reason string     `json:"reason,omitempty"`
+	Until  *time.Time `json:"until,omitempty"` // of a pause
+}
+
+// A failure is the answer to a request that was refused.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// known returns a time, or nil if it is zero.
+func known(t time.Time) *time.Time {
+	if t.IsZero() {
+		return nil
+	}
+	return &t
+}
+
+// job describes a job of the scene.
+func (s *scene) job(job *jobs.Job) jobDocument {
+	strip := s.strips[job.Name]
+	d := jobDocument{
+		Name: job.Name, Description: job.Description, Labels: job.Labels, After: job.After, Suspend: job.Suspend,
+		State: "new", Runs: make([]barDocument, len(strip.Bars)),
+	}
+	if job.ForEach != nil {
+		d.ForEach = job.ForEach.Folder
+	}
+	for i, b := range strip.Bars {
+		d.Runs[i] = barDocument{b.ID, string(b.State), b.Claimed, known(b.Finished)}
+		switch {
+		case b.State == ledger.Succeeded:
+			d.LastSuccess, d.FailingFor = known(b.Finished), 0
+		case b.State.Final() && b.State != ledger.Skipped && b.State != ledger.Canceled:
+			d.FailingFor++
+		}
+	}
+	if strip.Last != nil {
+		d.LastRun = new(describeRun(strip.Last))
+		d.State = string(strip.Last.State)
+		if p, is := s.progress[job.Name]; is && !strip.Last.State.Final() {
+			d.Progress = &p
+		}
+	}
+	s.planned(job, &d)
+	return d
+}
+
+// planned says when a job starts next, or why it does not.
+func (s *scene) planned(job *jobs.Job, d *jobDocument) {
+	working := d.LastRun != nil && d.LastRun.Finished == nil
+	if job.Schedule != nil {
+		d.Schedule, d.TimeZone = job.Schedule.String(), job.Schedule.Location().String()
+	}
+	p, paused := s.pauses[job.Name]
+	switch {
+	case paused:
+		d.Paused = &pauseDocument{p.Who, p.Why, p.Since, known(p.Until)}
+		if !working {
+			d.State = "paused"
+		}
+	case job.Suspend:
+		if !working {
+			d.State = "suspended"
+		}
+	case job.Schedule != nil:
+		at := job.Schedule.Next(s.at)
+		d.Next = known(job.Due(jobs.ScheduledKey(at), at).UTC())
+	}
+}
+
+func describeRun(r *ledger.Run) runDocument {
+	d := runDocument{
+		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), Attempt: r.Attempt, Claimed: r.Claimed, Finished: known(r.Finished),
+		Files: r.Files, FilesSkipped: r.FilesSkipped, Bytes: r.Bytes, SkippedErrors: r.SkippedErrors, Faults: r.Faults, FilesDeleted: r.FilesDeleted,
+	}
+	if !r.State.Final() {
+		d.Holder = r.Holder
+	}
+	if r.Message != "" {
+		d.Error = &errorDocument{r.Class, r.Code, r.Message, r.RequestID}
+	}
+	return d
+}
+
+func describeAction(a ledger.Action) actionDocument {
+	return actionDocument{a.At, string(a.What), a.Job, a.Run, a.Who, a.Why, known(a.Until)}
+}
+
+// describeItem says what the ledger has of an item.
+func describeItem(row *ledger.Item) itemDocument {
+	d := itemDocument{
+		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: known(row.Since),
+		Size: row.Size, Modified: known(row.Modified), Run: row.Run,
+	}
+	if stage := engine.StageOf(row); stage != arrival.Unborn {
+		d.State = string(stage)
+	}
+	switch {
+	case row.RunState == ledger.Skipped || row.RunState == ledger.Canceled || row.RunState == ledger.TimedOut:
+		d.State = string(row.RunState)
+	case !row.Gone.IsZero() && d.State != string(arrival.Done):
+		d.State = string(arrival.IsGone)
+	}
+	if row.RunState != "" {
+		d.Why = fmt.Sprintf("run %d has %s", row.Run, row.RunState)
+		if !row.RunState.Final() {
+			d.Why = fmt.Sprintf("run %d is at work", row.Run)
+		}
+	}
+	return d
+}

@@ -1,0 +1,136 @@
+package page_test
+
+import (
+	"context"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/page"
+)
+
+// A viewer has the events open.
+type viewer struct {
+	safeBuffer
+	header http.Header
+	status int
+}
+
+func (v *viewer) Header() http.Header    { return v.header }
+func (v *viewer) WriteHeader(status int) { v.status = status }
+func (v *viewer) Flush()                 {}
+
+// watch opens the events, until leave is called.
+func (d *desk) watch(query string) (v *viewer, leave func()) {
+	d.t.Helper()
+	ctx, cancel := context.WithCancel(d.t.Context())
+	r := httptest.NewRequestWithContext(ctx, http.MethodGet, "http://"+d.host+"/api/v1/events"+query, nil)
+	r.RemoteAddr = d.from
+	v = &viewer{header: http.Header{}}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.page.Handler().ServeHTTP(v, r)
+	}()
+	synctest.Wait()
+	return v, func() { cancel(); <-done }
+}
+
+func TestViewersHearOfWhatHasChanged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, someJobs)
+		defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+		program, leave := d.watch("")
+		defer leave()
+		person, leave2 := d.watch("?rows=1")
+		defer leave2()
+		news := func(v *viewer) string {
+			before := len(v.String())
+			time.Sleep(2 * time.Second)
+			synctest.Wait()
+			return v.String()[before:]
+		}
+		if got := news(program); got != "" || program.header.Get("Content-Type") != "text/event-stream" {
+			t.Errorf("without news: %q", got)
+		}
+		d.run("nightly", "1", ledger.Outcome{})
+		if got := news(program); got != "event: job\ndata: {\"job\":\"nightly\",\"state\":\"claimed\",\"run\":1}\n\n" {
+			t.Errorf("after a start: %q", got)
+		}
+		d.run("nightly", "1", ledger.Outcome{State: ledger.Failed, Message: "no such path"})
+		if got := news(person); strings.Count(got, "event: job\n") != 1 || !strings.Contains(got, `\u003carticle id=\"job-nightly\"`) || !strings.Contains(got, "no such path") || !strings.Contains(got, "event: top\n") {
+			t.Errorf("after a failure: %q", got)
+		}
+		if _, err := d.ledger.Act(t.Context(), ledger.Action{What: ledger.DidPause, Job: "second", Who: "ada"}); err != nil {
+			t.Fatal(err)
+		}
+		if got := news(program); !strings.Contains(got, `{"job":"second","state":"paused"}`) || strings.Contains(got, "nightly") {
+			t.Errorf("after a pause: %q", got)
+		}
+		d.run("each", "item:a", ledger.Outcome{})
+		news(program)
+		d.page.Progress("each", page.Progress{Files: 10, FilesTransferred: 4})
+		if got := news(person); !strings.Contains(got, "4 of 10 files") {
+			t.Errorf("after progress: %q", got)
+		}
+		d.page.Ended("each")
+		if got := news(person); strings.Contains(got, "of 10 files") {
+			t.Errorf("after the end: %q", got)
+		}
+		time.Sleep(30 * time.Second)
+		synctest.Wait()
+		if got := program.String(); !strings.HasSuffix(got, ": still here\n\n") {
+			t.Errorf("after half a minute: %q", got)
+		}
+		time.Sleep(11 * time.Minute) // everything is read once more
+		synctest.Wait()
+		if got := program.String(); strings.Count(got, "event: job") != 6 {
+			t.Errorf("what has not changed was told again: %q", got)
+		}
+	})
+}
+
+func TestManyViewersAskTheLedgerOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, someJobs)
+		defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+		look := func() any {
+			s, err := d.page.Scene(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s
+		}
+		first := look()
+		time.Sleep(999 * time.Millisecond)
+		if look() != first {
+			t.Error("the ledger was asked twice within a second")
+		}
+		time.Sleep(time.Millisecond)
+		if look() == first {
+			t.Error("after a second the ledger was not asked again")
+		}
+		var all []func()
+		for range page.MaxViewers {
+			_, leave := d.watch("")
+			all = append(all, leave)
+		}
+		if v, leave := d.watch(""); v.status != http.StatusServiceUnavailable {
+			t.Errorf("one more viewer: status %d, want 503", v.status)
+		} else {
+			leave()
+		}
+		for _, leave := range all {
+			leave()
+		}
+		if v, leave := d.watch(""); v.status != 0 {
+			t.Errorf("after they left: status %d", v.status)
+		} else {
+			leave()
+		}
+	})
+}

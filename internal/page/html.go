@@ -1,0 +1,575 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	chartDays   = 30
+	comingShown = 5
+	mostAlarms  = 5
+	longestWhy  = 140 // of a row, in characters
+)
+
+// pages are the routes for people.
+func (p *Page) pages() []route {
+	return []route{
+		{method: "GET", path: "/{$}", do: p.showJobs},
+		{method: "GET", path: "/jobs/{job}", do: p.showJob},
+		{method: "GET", path: "/items/{job}", do: p.showItems},
+		{method: "GET", path: "/runs", do: p.showRuns},
+		{method: "GET", path: "/runs/{run}", do: p.showRun},
+		{method: "POST", path: "/jobs/{job}/{deed}", act: true, do: p.postJob},
+		{method: "POST", path: "/runs/{run}/{deed}", act: true, do: p.postRun},
+	}
+}
+
+// A frame is what is around each page.
+type frame struct {
+	Title, Name string
+	Here        string // the part of the menu
+	Who         string // "" if nobody has signed in
+	Acts        bool
+	Signed      bool
+}
+
+func (p *Page) frame(title string, who caller) frame {
+	return frame{Title: title, Name: p.Name, Who: who.name, Acts: who.role == admin, Signed: who.signed}
+}
+
+// A refusedView says why a page is not there.
+type refusedView struct {
+	frame
+	Why string
+}
+
+// A jobsView is the first page.
+type jobsView struct {
+	frame
+	Top    topView
+	Rows   []rowView
+	All    int
+	Filter string
+}
+
+// A topView is what needs somebody, and the sums of all jobs.
+type topView struct {
+	Alarms           []alarmView
+	More             int
+	Running, Failing int
+	Paused           int
+	Bytes            int64 // today
+	Files            int64
+	Chart            chart
+}
+
+// An alarmView is a job that needs somebody.
+type alarmView struct{ Job, Text string }
+
+// A rowView is a job in the list.
+type rowView struct {
+	Name, When, What string
+	Class            string // ok, run, bad, warn or mute
+	State, Last      string // what became of the newest run
+	Progress         *Progress
+	Strip            strip
+	Next             string     // why it does not start, or how
+	At               *time.Time // when it starts
+	Zone             *time.Location
+}
+
+// class is how a state is colored.
+func class(state string) string {
+	switch ledger.State(state) {
+	case ledger.Succeeded:
+		return "ok"
+	case ledger.Claimed, ledger.Submitted:
+		return "run"
+	case ledger.Failed, ledger.TimedOut:
+		return "bad"
+	case ledger.Skipped, ledger.Canceled:
+		return "mute"
+	}
+	return "mute"
+}
+
+// row is what the list shows of a job.
+func (s *scene) row(job *jobs.Job) rowView {
+	d := s.job(job)
+	v := rowView{Name: d.Name, What: what(job), When: when(job), Class: class(d.State), State: d.State, Strip: drawStrip(d.Runs, s.at), Progress: d.Progress, Zone: time.UTC}
+	if r := d.LastRun; r != nil {
+		v.State, v.Class, v.Last = told(r, d.FailingFor)
+	}
+	if job.Schedule != nil {
+		v.Zone = job.Schedule.Location()
+	}
+	v.At = d.Next
+	switch {
+	case d.Paused != nil:
+		v.Next, v.At = pauseText(d.Paused), nil
+		if d.State == "paused" {
+			v.Class = "mute"
+		}
+	case job.Suspend:
+		v.Next = "suspended in the jobs file"
+	case job.After != "":
+		v.Next = "starts after " + job.After
+	case job.Schedule == nil:
+		v.Next = "starts by hand"
+	}
+	return v
+}
+
+// what says what a job is about, in one line.
+func what(job *jobs.Job) string {
+	text := job.Description
+	if job.ForEach != nil {
+		text = strings.TrimSuffix("for each item of "+job.ForEach.Folder+"; "+text, "; ")
+	}
+	return plain.Line(text)
+}
+
+// when says when a job is due, in one line.
+func when(job *jobs.Job) string {
+	switch {
+	case job.After != "":
+		return "after " + job.After
+	case job.Schedule == nil:
+		return "by hand"
+	}
+	text := job.Schedule.String()
+	if zone := job.Schedule.Location().String(); zone != "UTC" && job.Schedule.Every() == 0 {
+		text += " " + zone
+	}
+	return text
+}
+
+func pauseText(p *pauseDocument) string {
+	text := "paused by " + p.Who
+	if p.Until != nil {
+		text += " until " + moment(*p.Until)
+	}
+	if p.Why != "" {
+		text += ": " + p.Why
+	}
+	return plain.Short(text, 2*longestWhy)
+}
+
+// told says what became of a run: a word, its color, and the rest.
+func told(r *runDocument, failing int) (state, class2, text string) {
+	state, class2 = words(r.State), class(r.State)
+	switch {
+	case r.Finished == nil && r.Holder == "":
+		return "waiting", "run", "until a scheduler takes it up"
+	case r.Finished == nil:
+		return "running", "run", "since " + moment(r.Claimed)
+	case r.Error != nil && r.Error.Class == "guard":
+		state, class2 = "refused", "warn"
+	}
+	if r.State != string(ledger.Succeeded) {
+		if r.Error != nil {
+			text = plain.Short(r.Error.Message, longestWhy)
+		}
+		if failing > 1 {
+			text = strings.TrimPrefix(text+fmt.Sprintf(" · %d runs in a row", failing), " · ")
+		}
+		return state, class2, text
+	}
+	var parts []string
+	if r.Files > 0 || r.FilesDeleted == 0 {
+		parts = append(parts, plainCount(r.Files, "file"))
+	}
+	if r.Bytes > 0 {
+		parts = append(parts, size(r.Bytes))
+	}
+	if r.FilesDeleted > 0 {
+		parts = append(parts, plainCount(r.FilesDeleted, "file")+" deleted")
+	}
+	return state, class2, strings.Join(parts, ", ") + " in " + took(r.Finished.Sub(r.Claimed))
+}
+
+func plainCount(n int64, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return count(n) + " " + what
+}
+
+// top sums up the jobs.
+func (s *scene) top() topView {
+	v := topView{Chart: drawChart(s.days, s.at)}
+	for _, d := range s.days {
+		if d.Day.Equal(s.at.Truncate(24 * time.Hour)) {
+			v.Bytes, v.Files = d.Bytes, d.Files
+		}
+	}
+	for _, job := range s.file.Jobs {
+		d := s.job(job)
+		if d.LastRun != nil && d.LastRun.Finished == nil {
+			v.Running++
+		}
+		if d.Paused != nil || d.Suspend {
+			v.Paused++
+		}
+		if d.FailingFor == 0 {
+			continue
+		}
+		v.Failing++
+		if len(v.Alarms) == mostAlarms {
+			v.More++
+			continue
+		}
+		v.Alarms = append(v.Alarms, alarmView{d.Name, alarm(&d)})
+	}
+	return v
+}
+
+// alarm says since when a job fails, and why.
+func alarm(d *jobDocument) string {
+	text := "has failed"
+	if d.FailingFor > 1 {
+		text += fmt.Sprintf(" %d times", d.FailingFor)
+	}
+	if r := d.LastRun; r != nil && r.Error != nil {
+		text += ": " + plain.Short(r.Error.Message, longestWhy)
+	}
+	return text
+}
+
+func (p *Page) showJobs(w http.ResponseWriter, r request) (any, error) {
+	s, err := p.board.look(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	v := jobsView{frame: p.frame("Jobs", r.who), Top: s.top(), All: len(s.file.Jobs), Filter: plain.Short(r.URL.Query().Get("q"), longestName)}
+	v.Here = "jobs"
+	for _, job := range s.file.Jobs {
+		row := s.row(job)
+		if v.Filter == "" || strings.Contains(job.Name+" "+job.Description+" "+row.State, v.Filter) {
+			v.Rows = append(v.Rows, row)
+		}
+	}
+	p.views.write(w, http.StatusOK, "jobs", v)
+	return nil, nil
+}
+
+// A jobView is the page of a job.
+type jobView struct {
+	frame
+	Row     rowView
+	Job     jobDocument
+	Labels  []string
+	Coming  []time.Time // in the zone of the schedule
+	Remarks []string
+	Runs    []runView
+	Actions []actionDocument
+	Chart   chart
+	Items   bool
+}
+
+// A runView is a run in a list.
+type runView struct {
+	runDocument
+	Word, Class, Text, Took string
+}
+
+func viewRun(d runDocument) runView {
+	v := runView{runDocument: d}
+	v.Word, v.Class, v.Text = told(&d, 0)
+	if d.Finished != nil {
+		v.Took = took(d.Finished.Sub(d.Claimed))
+	}
+	return v
+}
+
+func viewRuns(all []runDocument) []runView {
+	views := make([]runView, len(all))
+	for i, d := range all {
+		views[i] = viewRun(d)
+	}
+	return views
+}
+
+func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
+	s, job, err := p.named(r)
+	if err != nil {
+		return nil, err
+	}
+	v := jobView{frame: p.frame(job.Name, r.who), Row: s.row(job), Job: s.job(job), Items: job.ForEach != nil}
+	for key, value := range job.Labels {
+		v.Labels = append(v.Labels, plain.Line(key+" "+value))
+	}
+	slices.Sort(v.Labels)
+	if job.Schedule != nil {
+		v.Remarks = job.Schedule.Remarks()
+		at := s.at
+		for range comingShown {
+			if job.Suspend || v.Job.Paused != nil {
+				break
+			}
+			if at = job.Schedule.Next(at); !at.IsZero() {
+				v.Coming = append(v.Coming, job.Due(jobs.ScheduledKey(at), at).In(job.Schedule.Location()))
+			}
+		}
+	}
+	runs, err := p.runs(r.Context(), ledger.Query{Job: job.Name, Limit: stripLength})
+	if err != nil {
+		return nil, err
+	}
+	v.Runs = viewRuns(runs.Data)
+	if v.Actions, err = p.actions(r.Context(), job.Name); err != nil {
+		return nil, err
+	}
+	days, err := p.Ledger.Days(r.Context(), job.Name, s.at.AddDate(0, 0, 1-chartDays))
+	if err != nil {
+		return nil, err
+	}
+	v.Chart = drawChart(days, s.at)
+	p.views.write(w, http.StatusOK, "job", v)
+	return nil, nil
+}
+
+// An itemsView is the page of the items of a job.
+type itemsView struct {
+	frame
+	Job   string
+	Items []itemDocument
+	Sums  []string
+	More  bool
+}
+
+func (p *Page) showItems(w http.ResponseWriter, r request) (any, error) {
+	_, job, err := p.named(r)
+	if err != nil {
+		return nil, err
+	}
+	all, err := p.items(r.Context(), job)
+	if err != nil {
+		return nil, err
+	}
+	v := itemsView{frame: p.frame("Items of "+job.Name, r.who), Job: job.Name, Items: all, More: len(all) == mostItems}
+	sums := map[string]int64{}
+	for _, i := range all {
+		sums[i.State]++
+	}
+	for state, n := range sums {
+		v.Sums = append(v.Sums, words(state)+" "+count(n))
+	}
+	slices.Sort(v.Sums)
+	p.views.write(w, http.StatusOK, "items", v)
+	return nil, nil
+}
+
+// A runsView is a list of runs.
+type runsView struct {
+	frame
+	Job, State string
+	States     []ledger.State
+	Runs       []runView
+	Older      string // the address of the next page
+}
+
+func (p *Page) showRuns(w http.ResponseWriter, r request) (any, error) {
+	q, err := asked(r)
+	if err != nil {
+		return nil, err
+	}
+	runs, err := p.runs(r.Context(), q)
+	if err != nil {
+		return nil, err
+	}
+	v := runsView{
+		frame: p.frame("Runs", r.who), Job: plain.Line(q.Job), State: string(q.State), Runs: viewRuns(runs.Data),
+		States: []ledger.State{ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped},
+	}
+	v.Here = "runs"
+	if runs.Next != "" {
+		values := r.URL.Query()
+		values.Set("cursor", runs.Next)
+		v.Older = (&url.URL{Path: "/runs", RawQuery: values.Encode()}).String()
+	}
+	p.views.write(w, http.StatusOK, "runs", v)
+	return nil, nil
+}
+
+// A runPage is the page of a run.
+type runPage struct {
+	frame
+	Run              runView
+	Whole            *wholeRun
+	Receipt          bool
+	MayRetry, MayEnd bool
+}
+
+func (p *Page) showRun(w http.ResponseWriter, r request) (any, error) {
+	id, err := number(r)
+	if err != nil {
+		return nil, err
+	}
+	d, err := p.run(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := p.Ledger.Receipts(r.Context(), ledger.ReceiptQuery{Run: id})
+	if err != nil {
+		return nil, err
+	}
+	v := runPage{frame: p.frame(fmt.Sprintf("Run %d of %s", d.Run, d.Job), r.who), Run: viewRun(d.runDocument), Whole: d, Receipt: len(kept) > 0}
+	v.MayEnd = d.Finished == nil
+	v.MayRetry = d.Finished != nil && d.State != string(ledger.Succeeded)
+	p.views.write(w, http.StatusOK, "run", v)
+	return nil, nil
+}
+
+// postJob does something with a job, for a person.
+func (p *Page) postJob(w http.ResponseWriter, r request) (any, error) {
+	what := ledger.Deed(r.PathValue("deed"))
+	if what != ledger.DidPause && what != ledger.DidResume && what != ledger.DidTrigger {
+		return nil, notFound("there is no such page")
+	}
+	wish := wish{Reason: r.PostFormValue("reason")}
+	if text := r.PostFormValue("for"); text != "" && what == ledger.DidPause {
+		length, err := jobs.ParseDuration(text)
+		if err != nil {
+			return nil, &refusal{http.StatusBadRequest, "the length of the pause is not a duration such as 8h"}
+		}
+		wish.Until = known(now().Add(length).Truncate(time.Second))
+	}
+	done, err := p.askOfJob(r, what, wish)
+	if err != nil {
+		return nil, err
+	}
+	to := "/jobs/" + done.Job
+	if what == ledger.DidTrigger {
+		to = fmt.Sprintf("/runs/%d", done.Run)
+	}
+	http.Redirect(w, r.Request, to, http.StatusSeeOther)
+	return nil, nil
+}
+
+// postRun does something with a run, for a person.
+func (p *Page) postRun(w http.ResponseWriter, r request) (any, error) {
+	what := ledger.Deed(r.PathValue("deed"))
+	if what != ledger.DidRetry && what != ledger.DidCancel {
+		return nil, notFound("there is no such page")
+	}
+	done, err := p.askOfRun(r, what, wish{Reason: r.PostFormValue("reason")})
+	if err != nil {
+		return nil, err
+	}
+	http.Redirect(w, r.Request, fmt.Sprintf("/runs/%d", done.Run), http.StatusSeeOther)
+	return nil, nil
+}
+
+// A chart has a bar for each day.
+type chart struct {
+	Bars  []bar
+	Label string
+}
+
+// A bar is a rectangle of a chart.
+type bar struct {
+	X, Y, Height int
+	Title        string
+}
+
+const (
+	chartHeight = 88
+	chartStep   = 24
+)
+
+// drawChart draws how many bytes each of the last days has moved.
+func drawChart(days []ledger.Day, at time.Time) chart {
+	today := at.Truncate(24 * time.Hour)
+	most := int64(1)
+	for _, d := range days {
+		most = max(most, d.Bytes)
+	}
+	c := chart{Label: "bytes a day, last 30 days; at most " + size(most)}
+	for _, d := range days {
+		if d.Bytes <= 0 {
+			continue
+		}
+		i := chartDays - 1 - int(today.Sub(d.Day)/(24*time.Hour))
+		h := max(2, int(d.Bytes*chartHeight/max(most, 1)))
+		if most > 1<<55 {
+			h = max(2, int(float64(d.Bytes)/float64(most)*chartHeight))
+		}
+		c.Bars = append(c.Bars, bar{
+			X: i*chartStep + 4, Y: chartHeight - h, Height: h,
+			Title: fmt.Sprintf("%s: %s, %s", d.Day.Format("2 Jan"), size(d.Bytes), plainCount(d.Files, "file")),
+		})
+	}
+	return c
+}
+
+// A strip has a bar for each of the newest runs, as high as the run was long.
+type strip struct {
+	Paths []stripPath
+	Label string
+}
+
+// A stripPath is the bars of one color.
+type stripPath struct{ Class, Path string }
+
+const (
+	stripHeight = 34
+	stripStep   = 10
+	stripWidth  = 7
+	leastHeight = 6
+)
+
+// drawStrip draws runs, the newest at the right.
+func drawStrip(runs []barDocument, at time.Time) strip {
+	long := time.Second
+	length := func(r barDocument) time.Duration {
+		if r.Finished == nil {
+			return at.Sub(r.Claimed)
+		}
+		return r.Finished.Sub(r.Claimed)
+	}
+	for _, r := range runs {
+		long = max(long, length(r))
+	}
+	paths, counts := map[string]*strings.Builder{}, map[string]int{}
+	for i, r := range runs {
+		x := (stripLength - len(runs) + i) * stripStep
+		h := leastHeight + int(int64(stripHeight-leastHeight)*int64(max(length(r), 0)/time.Millisecond)/int64(max(long/time.Millisecond, 1)))
+		c := class(r.State)
+		counts[words(r.State)]++
+		if paths[c] == nil {
+			paths[c] = &strings.Builder{}
+		}
+		fmt.Fprintf(paths[c], "M%d %dh%dv%dh-%dz", x, stripHeight-h, stripWidth, h, stripWidth)
+	}
+	var s strip
+	for _, c := range []string{"ok", "run", "bad", "mute"} {
+		if paths[c] != nil {
+			s.Paths = append(s.Paths, stripPath{c, paths[c].String()})
+		}
+	}
+	s.Label = stripLabel(counts, len(runs))
+	return s
+}
+
+// stripLabel says what a strip shows, for those who do not see it.
+func stripLabel(counts map[string]int, all int) string {
+	if all == 0 {
+		return "no runs yet"
+	}
+	var parts []string
+	for state, n := range counts {
+		parts = append(parts, fmt.Sprintf("%d %s", n, state))
+	}
+	slices.Sort(parts)
+	return fmt.Sprintf("last %d runs: %s", all, strings.Join(parts, ", "))
+}

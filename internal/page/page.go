@@ -1,0 +1,93 @@
+// Package page shows people and programs what the scheduler does, and lets them
+// act on it: pages in HTML, and the same as JSON below /api/v1. It reads the ledger
+// and the jobs that are in force. What somebody asks for goes through the ledger as
+// well, so every replica can serve it.
+//
+// Who may read and who may act is decided in access.go.
+package page
+
+import (
+	"log/slog"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A Config says what a [Page] shows, and to whom.
+type Config struct {
+	Ledger *ledger.Ledger
+	Jobs   func() *jobs.File // those in force
+	// TaskPage is where people look at a task, or "" if that is not known.
+	TaskPage func(id string) string
+	// Name stands in the head of each page, such as whose jobs they are.
+	Name   string
+	Access Access
+	Log    *slog.Logger
+}
+
+// A Page serves pages and their API. Its methods may be called concurrently.
+type Page struct {
+	Config
+	door     *door
+	board    *board
+	progress *progress
+	views    *views
+	viewers  atomic.Int64 // of the events
+}
+
+// New returns a Page. It asks the ledger nothing before somebody looks.
+func New(c Config) *Page {
+	p := &Page{Config: c, door: newDoor(c.Access), views: newViews()}
+	p.progress = newProgress()
+	p.board = newBoard(c.Ledger, c.Jobs, p.progress)
+	return p
+}
+
+// Handler returns what is served; every other path is not found. Answers below
+// /api/v1 are JSON, all others are for people.
+func (p *Page) Handler() http.Handler {
+	mux := http.NewServeMux()
+	for _, r := range p.routes() {
+		mux.Handle(r.method+" "+r.path, p.answer(r))
+	}
+	mux.Handle("GET /static/", staticFiles())
+	mux.HandleFunc("GET /sign-in", p.showSignIn)
+	mux.HandleFunc("POST /sign-in", p.signIn)
+	mux.HandleFunc("POST /sign-out", p.signOut)
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, notFound("there is no such page")) })
+	return secured(http.NewCrossOriginProtection(), mux, p.fail)
+}
+
+// policy lets a page load nothing but what this server has, and run no script that
+// stands in it: a name that slips through as HTML can do nothing.
+const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+
+// maxBody bounds what a request may send, in bytes.
+const maxBody = 16 << 10
+
+// secured refuses requests that another site makes in somebody's browser, and sets
+// the headers that all answers have.
+func secured(guard *http.CrossOriginProtection, next http.Handler, fail func(http.ResponseWriter, *http.Request, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Referrer-Policy", "same-origin")
+		h.Set("Cross-Origin-Opener-Policy", "same-origin")
+		h.Set("Cross-Origin-Resource-Policy", "same-origin")
+		h.Set("Cache-Control", "no-store")
+		if err := guard.Check(r); err != nil {
+			fail(w, r, &refusal{http.StatusForbidden, "this request comes from another site: act on the page of the scheduler itself"})
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// now is the present instant as it is shown.
+func now() time.Time { return time.Now().UTC() }

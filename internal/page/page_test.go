@@ -1,0 +1,295 @@
+package page_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/page"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/test/scratch"
+)
+
+func TestMain(m *testing.M) { os.Exit(scratch.Run(m)) }
+
+const (
+	viewToken  = "view-0123456789abcdef"
+	adminToken = "admin-0123456789abcdef"
+	collection = "0b6c8f2e-0000-4000-8000-000000000001"
+)
+
+const someJobs = `
+version: 1
+collections: {lab: ` + collection + `}
+jobs:
+  nightly:
+    description: raw frames to the vault
+    labels: {group: imaging}
+    schedule: "30 1 * * *"
+    time_zone: Europe/Zurich
+    transfer: {source: "lab:/a/", destination: "lab:/b/"}
+  second:
+    after: nightly
+    transfer: {source: "lab:/b/", destination: "lab:/c/"}
+  each:
+    schedule: "@every 10m"
+    for_each: {folder: "lab:/in/", ready: {older_than: 1m}}
+    transfer: {source: "lab:/in/{{ .Item.Name }}/", destination: "lab:/out/{{ .Item.Name }}/"}
+  held:
+    suspend: true
+    schedule: "@daily"
+    transfer: {source: "lab:/d/", destination: "lab:/e/"}
+`
+
+// A desk is a page with its ledger, before somebody on the same machine.
+type desk struct {
+	t      *testing.T
+	ledger *ledger.Ledger
+	page   *page.Page
+	log    *safeBuffer
+	file   *jobs.File
+
+	from, host string // where requests come from, and to which name
+	header     http.Header
+}
+
+type safeBuffer struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (b *safeBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *safeBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
+}
+
+func newDesk(t *testing.T, text string, edits ...func(*page.Config)) *desk {
+	t.Helper()
+	file, err := jobs.Parse(nil, jobs.Source{Name: "jobs.yaml", Data: []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &desk{t: t, log: &safeBuffer{}, file: file, from: "127.0.0.1:4000", host: "localhost:9090", header: http.Header{}}
+	log := slog.New(slog.NewTextHandler(d.log, nil))
+	if d.ledger, err = ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "runner.db"), log); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = d.ledger.Close() }) // it was only for the test
+	c := page.Config{
+		Ledger: d.ledger, Jobs: func() *jobs.File { return d.file }, Log: log, Name: "test",
+		TaskPage: func(id string) string { return "https://app.globus.org/activity/" + id },
+		Access: page.Access{
+			View:  func() (string, error) { return viewToken, nil },
+			Admin: func() (string, error) { return adminToken, nil },
+		},
+	}
+	for _, edit := range edits {
+		edit(&c)
+	}
+	d.page = page.New(c)
+	return d
+}
+
+// run makes a run of a job that ends in a state, or goes on if that is not final.
+func (d *desk) run(job, key string, o ledger.Outcome) int64 {
+	d.t.Helper()
+	r, _, err := d.ledger.Claim(d.t.Context(), ledger.Claim{Job: job, Key: key, Holder: "me", Lease: time.Hour})
+	if err == nil && o.State.Final() {
+		err = d.ledger.Finish(d.t.Context(), r.ID, "me", o)
+	}
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return r.ID
+}
+
+// An answer is what came of a request.
+type answer struct {
+	status int
+	header http.Header
+	text   string
+}
+
+func (d *desk) send(method, path, body string, header ...string) answer {
+	d.t.Helper()
+	r := httptest.NewRequestWithContext(d.t.Context(), method, "http://"+d.host+path, strings.NewReader(body))
+	r.RemoteAddr, r.Header = d.from, d.header.Clone()
+	for i := 0; i+1 < len(header); i += 2 {
+		r.Header.Set(header[i], header[i+1])
+	}
+	w := httptest.NewRecorder()
+	d.page.Handler().ServeHTTP(w, r)
+	text, err := io.ReadAll(w.Body)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return answer{w.Code, w.Header(), string(text)}
+}
+
+func (d *desk) get(path string, header ...string) answer {
+	d.t.Helper()
+	return d.send(http.MethodGet, path, "", header...)
+}
+
+// post acts with the admin token.
+func (d *desk) post(path, body string) answer {
+	d.t.Helper()
+	return d.send(http.MethodPost, path, body, "Authorization", "Bearer "+adminToken)
+}
+
+func (d *desk) want(what string, got answer, status int, texts ...string) {
+	d.t.Helper()
+	if got.status != status {
+		d.t.Errorf("%s: got status %d, want %d:\n%s", what, got.status, status, got.text)
+	}
+	for _, text := range texts {
+		if !strings.Contains(got.text, text) {
+			d.t.Errorf("%s: %q is not in the answer:\n%s", what, text, got.text)
+		}
+	}
+}
+
+func decode[T any](t *testing.T, a answer) T {
+	t.Helper()
+	var doc T
+	if err := json.Unmarshal([]byte(a.text), &doc); err != nil {
+		t.Fatalf("%v: %s", err, a.text)
+	}
+	return doc
+}
+
+func TestJobsAreShownWithTheirRuns(t *testing.T) {
+	d := newDesk(t, someJobs)
+	d.run("nightly", "1", ledger.Outcome{State: ledger.Succeeded, Totals: ledger.Totals{Files: 38214, Bytes: 4_100_000_000_000}})
+	d.run("second", "1", ledger.Outcome{State: ledger.Failed, Class: "refused", Message: "no write access to lab:/c/"})
+	d.run("second", "2", ledger.Outcome{State: ledger.Failed, Class: "refused", Message: "no write access to lab:/c/"})
+	d.run("each", "item:a", ledger.Outcome{})
+	d.page.Progress("each", page.Progress{Task: "t", Class: "stalled", Files: 1000, FilesTransferred: 412, Bytes: 1_200_000, Rate: 910_000})
+	d.want("the jobs", d.get("/"), 200,
+		`<a href="/jobs/nightly">nightly</a>`, "30 1 * * * Europe/Zurich", "raw frames to the vault",
+		"<b>succeeded</b> 38\u202f214 files, 4.1\u202fTB in", `aria-label="last 1 runs: 1 succeeded"`,
+		`<a href="/jobs/second">second</a> has failed 2 times: no write access to lab:/c/`, "starts after nightly",
+		"<b>running</b>", "412 of 1\u202f000 files", "910.0\u202fkB/s", "stalled", `<progress value="412" max="1000"`,
+		"suspended in the jobs file", "<dd>4.1\u202fTB</dd>")
+	all := decode[struct {
+		Data []struct {
+			Name, State string
+			FailingFor  int `json:"failing_for"`
+			Next        *time.Time
+		}
+	}](t, d.get("/api/v1/jobs"))
+	got := ""
+	for _, j := range all.Data {
+		got += fmt.Sprintf("%s %s %d %t, ", j.Name, j.State, j.FailingFor, j.Next != nil)
+	}
+	if want := "each claimed 0 true, held suspended 0 false, nightly succeeded 0 true, second failed 2 false, "; got != want {
+		t.Errorf("got %s\nwant %s", got, want)
+	}
+}
+
+func TestPageWithoutJobsSaysSo(t *testing.T) {
+	d := newDesk(t, someJobs)
+	d.file = &jobs.File{}
+	d.want("no jobs", d.get("/"), 200, "There are no jobs in the jobs file yet.")
+}
+
+func TestJobsAreFound(t *testing.T) {
+	d := newDesk(t, someJobs)
+	got := d.get("/?q=frames")
+	d.want("found", got, 200, `href="/jobs/nightly"`, "all 4 jobs")
+	if strings.Contains(got.text, `href="/jobs/second"`) {
+		t.Error("a job that does not match is shown")
+	}
+	d.want("nothing", d.get("/?q=<i>"), 200, "No job of 4 matches.", `value="&lt;i&gt;"`)
+}
+
+func TestRunIsShownWithItsTasksAndEvents(t *testing.T) {
+	d := newDesk(t, someJobs)
+	r, _, err := d.ledger.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: "k", Holder: "me", Lease: time.Hour})
+	if err == nil {
+		err = d.ledger.Submit(t.Context(), "me", ledger.Submission{ID: "s1", Run: r.ID, Attempt: 1, Label: "nightly k", Document: []byte("{}")})
+	}
+	if err == nil {
+		err = d.ledger.Accepted(t.Context(), "s1", "t1")
+	}
+	if err == nil {
+		err = d.ledger.Note(t.Context(), r.ID, time.Now(), "stalled", "no progress for 30m")
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.want("run", d.get("/runs/1"), 200, "<b>running</b>", `<a href="https://app.globus.org/activity/t1">t1</a>`, "no progress for 30m", "runner runs cancel 1")
+	doc := decode[struct {
+		State, Holder, Next string
+		Tasks               []struct{ URL string }
+		Events              []struct{ Kind string }
+	}](t, d.get("/api/v1/runs/1"))
+	if doc.State != "submitted" || doc.Holder != "me" || len(doc.Tasks) != 1 || len(doc.Events) != 4 || doc.Next != "runner runs cancel 1" {
+		t.Errorf("got %+v", doc)
+	}
+	for _, path := range []string{"/runs/99", "/runs/x", "/runs/-1", "/api/v1/runs/99", "/api/v1/runs/0/receipt", "/api/v1/runs/1/receipt", "/jobs/none", "/api/v1/jobs/none", "/items/nightly", "/api/v1/none", "/none"} {
+		d.want(path, d.get(path), 404)
+	}
+}
+
+func TestRunsComeByPages(t *testing.T) {
+	d := newDesk(t, someJobs)
+	for i := range 5 {
+		d.run("nightly", fmt.Sprint(i), ledger.Outcome{State: ledger.Failed})
+	}
+	d.run("second", "1", ledger.Outcome{State: ledger.Succeeded})
+	var got []int64
+	path := "/api/v1/runs?job=nightly&state=failed&limit=2"
+	for cursor := ""; ; {
+		doc := decode[struct {
+			Data []struct{ Run int64 }
+			Next string
+		}](t, d.get(path+cursor))
+		for _, r := range doc.Data {
+			got = append(got, r.Run)
+		}
+		if doc.Next == "" {
+			break
+		}
+		cursor = "&cursor=" + doc.Next
+	}
+	if fmt.Sprint(got) != "[5 4 3 2 1]" {
+		t.Errorf("got the runs %v, want each once, the newest first", got)
+	}
+	for _, query := range []string{"state=done", "since=yesterday", "cursor=x", "cursor=-1", "limit=0", "limit=501", "limit=x"} {
+		d.want(query, d.get("/api/v1/runs?"+query), 400, `{"error":"`)
+	}
+	d.want("since", d.get("/api/v1/runs?since="+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), 200, `{"data":[]}`)
+	d.want("older", d.get("/runs?job=nightly"), 200, `<option value="failed">failed</option>`)
+}
+
+func TestItemsAreShownWithTheirReasons(t *testing.T) {
+	d := newDesk(t, someJobs)
+	err := d.ledger.KeepItems(t.Context(), "each", []ledger.Item{
+		{Name: "run_1", Key: "item:run_1", Generation: 1, State: "waiting", Why: "unchanged for 7 of 15m", Since: time.Now(), Size: 5},
+		{Name: "run_2<b>", Key: "item:run_2", Generation: 1, State: "ready", Since: time.Now()},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.want("items", d.get("/items/each"), 200, "run_1", "unchanged for 7 of 15m", "run_2&lt;b&gt;", "place 1 in the queue", "queued 1 · waiting 1")
+	d.want("items", d.get("/api/v1/jobs/each/items"), 200, `"name":"run_1"`, `"position":1`)
+	d.want("the job", d.get("/jobs/each"), 200, `href="/items/each"`)
+}
