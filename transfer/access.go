@@ -25,6 +25,25 @@ type AccessRule struct {
 
 func (r *AccessRule) keep(doc json.RawMessage) { r.Raw = doc }
 
+// A Role lets an identity or a group manage an endpoint.
+type Role struct {
+	ID            string `json:"id"`
+	PrincipalType string `json:"principal_type"` // identity or group
+	Principal     string `json:"principal"`      // id
+	Role          string `json:"role"`           // administrator, access_manager, activity_manager or activity_monitor
+
+	Raw json.RawMessage `json:"-"` // the document as received
+}
+
+func (r *Role) keep(doc json.RawMessage) { r.Raw = doc }
+
+// Roles lists who manages an endpoint. Only those may ask; for others the error is
+// an [*Error] whose PermissionDenied is true. API: GET /endpoint/<id>/role_list.
+func (c *Client) Roles(ctx context.Context, endpoint string) iter.Seq2[*Role, error] {
+	r := request{method: http.MethodGet, path: []string{"endpoint", endpoint, "role_list"}}
+	return list[Role](ctx, c, r, 0, onePage)
+}
+
 // AccessRules lists who may do what on a guest collection. Only its
 // administrators and access managers may ask; for others the error is an
 // [*Error] whose PermissionDenied is true. API: GET /endpoint/<id>/access_list.

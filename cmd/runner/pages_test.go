@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -64,6 +65,41 @@ func TestCommandsPageIsComplete(t *testing.T) {
 		if name := c.Name(); !strings.Contains(string(text), "`runner "+name) && !strings.Contains(string(text), "`"+name+"`") {
 			t.Errorf("docs/commands.md does not have runner %s", name)
 		}
+	}
+}
+
+// TestGlobusCLIPageIsTrue looks for every command and flag that docs/globus-cli.md
+// has in its second column.
+func TestGlobusCLIPageIsTrue(t *testing.T) {
+	text, err := os.ReadFile("../../docs/globus-cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	root := newApp(nil, nil, io.Discard, io.Discard).command()
+	seen := 0
+	for line := range strings.Lines(string(text)) {
+		cells := strings.Split(line, "|")
+		if len(cells) != 5 {
+			continue
+		}
+		for _, code := range regexp.MustCompile("`runner ([^`]*)`").FindAllStringSubmatch(cells[2], -1) {
+			words := strings.Fields(code[1])
+			c, rest, err := root.Find(words)
+			if err != nil || c == root && words[0] != "--help" {
+				t.Errorf("there is no command runner %s: %v", code[1], err)
+				continue
+			}
+			for _, word := range rest {
+				seen++
+				name, isFlag := strings.CutPrefix(word, "--")
+				if isFlag && name != "help" && c.Flag(name) == nil {
+					t.Errorf("%s has no flag %s", c.CommandPath(), word)
+				}
+			}
+		}
+	}
+	if seen < 50 {
+		t.Errorf("only %d words of commands were found in the table", seen)
 	}
 }
 

@@ -1,0 +1,136 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/globus-runner/globus-runner/internal/spelling"
+	"github.com/globus-runner/globus-runner/retry"
+)
+
+const aboutAPI = `Send a request to Globus Transfer that no other command sends, with the credentials,
+the rate limit and the retries of all commands, and print the reply.
+
+A POST or PATCH is sent once: whether it may be repeated, nobody knows.`
+
+func (a *app) apiCommand() *cobra.Command {
+	c := &cobra.Command{Use: "api", Short: "Send any request to a Globus service", Args: cobra.ArbitraryArgs, RunE: group}
+	var call apiCall
+	t := &cobra.Command{
+		Use:   "transfer METHOD PATH",
+		Short: "Send any request to Globus Transfer",
+		Long:  aboutAPI,
+		Example: `  runner api transfer GET /endpoint/$VAULT/role_list
+  runner api transfer GET /endpoint_manager/task_list -Q filter_status=ACTIVE --jmespath 'DATA[].task_id' -F unix`,
+		Args: arguments(2, 2),
+		RunE: func(c *cobra.Command, args []string) error { return call.do(a, c, args[0], args[1]) },
+	}
+	flags := t.Flags()
+	flags.StringArrayVarP(&call.query, "query-param", "Q", nil, "a query parameter, as KEY=VALUE; several are possible")
+	flags.StringVar(&call.body, "body", "", "JSON to send")
+	flags.StringVar(&call.bodyFile, "body-file", "", "file with the JSON to send, or - for the standard input")
+	flags.BoolVar(&call.noRetry, "no-retry", false, "send the request once, whatever comes")
+	c.AddCommand(t)
+	return c
+}
+
+// An apiCall is the flags of "runner api".
+type apiCall struct {
+	query          []string
+	body, bodyFile string
+	noRetry        bool
+}
+
+// maxBody is how many bytes a body may have.
+const maxBody = 8 << 20
+
+func (call *apiCall) do(a *app, c *cobra.Command, method, path string) error {
+	method, err := spelling.OneOf(method, http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete)
+	if err != nil {
+		return usageError{err}
+	}
+	query, err := call.parameters()
+	if err != nil {
+		return err
+	}
+	body, err := call.document(a)
+	if err != nil {
+		return err
+	}
+	w := wiring{acts: method != http.MethodGet}
+	if call.noRetry || method == http.MethodPost || method == http.MethodPatch {
+		w.retry = retry.Policy{Retries: -1}
+	}
+	globus, err := a.connect(w)
+	if err != nil {
+		return err
+	}
+	doc, err := globus.transfer.Call(c.Context(), method, path, query, body)
+	if err != nil {
+		return err
+	}
+	if !json.Valid(doc) {
+		return fmt.Errorf("%s %s: the reply is not JSON", method, path)
+	}
+	return a.print(doc, func(w io.Writer) {
+		text, err := encode(doc)
+		if err == nil {
+			_, _ = w.Write(text) // w is a buffer
+		}
+	})
+}
+
+func (call *apiCall) parameters() (url.Values, error) {
+	query := url.Values{}
+	for _, pair := range call.query {
+		key, value, ok := strings.Cut(pair, "=")
+		if !ok || key == "" {
+			return nil, usageError{fmt.Errorf("--query-param %q is not KEY=VALUE", pair)}
+		}
+		query.Add(key, value)
+	}
+	return query, nil
+}
+
+// document returns the body, nil if there is none.
+func (call *apiCall) document(a *app) (json.RawMessage, error) {
+	switch {
+	case call.body != "" && call.bodyFile != "":
+		return nil, usageError{errors.New("--body and --body-file exclude each other")}
+	case call.bodyFile == "" && call.body == "":
+		return nil, nil
+	case call.bodyFile == "":
+		return call.valid("--body", []byte(call.body))
+	}
+	open := a.lists.open
+	if call.bodyFile == "-" {
+		open = func(string) (io.ReadCloser, error) { return a.lists.openStdin() }
+	}
+	r, err := open(call.bodyFile)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--body-file: %w", err)}
+	}
+	defer r.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(io.LimitReader(r, maxBody+1))
+	switch {
+	case err != nil:
+		return nil, usageError{fmt.Errorf("--body-file %s: %w", call.bodyFile, err)}
+	case len(text) > maxBody:
+		return nil, usageError{fmt.Errorf("--body-file %s is longer than %d MiB", call.bodyFile, maxBody>>20)}
+	}
+	return call.valid("--body-file "+call.bodyFile, text)
+}
+
+func (call *apiCall) valid(from string, text []byte) (json.RawMessage, error) {
+	if !json.Valid(text) {
+		return nil, usageError{fmt.Errorf("%s is not JSON", from)}
+	}
+	return text, nil
+}
