@@ -20,6 +20,7 @@ func (p *parser) checkAll() {
 		p.checkAudit(&p.audits[i])
 	}
 	p.checkDeletes()
+	p.checkNotify()
 	for name, c := range p.named {
 		if !c.used {
 			c.src.warn(c.key, "collections."+name, "no job uses the collection %s", name)

@@ -57,7 +57,9 @@ func (s *source) policies(j *Job) keys {
 				"hopeless":    choice(s, &j.On.Hopeless, Wait, Warn, Cancel),
 			})
 		},
-		"guard": s.guard(&j.Guard),
+		"guard":  s.guard(&j.Guard),
+		"notify": s.notify(&j.Notify),
+		"expect": s.expect(&j.Expect),
 	}
 }
 

@@ -32,6 +32,7 @@ func defaultHistory() History { return History{Keep: 400 * 24 * time.Hour, MaxRu
 type File struct {
 	Collections map[string]Collection // by name
 	Jobs        []*Job                // sorted by name
+	Channels    map[string]*Channel   // by name; those that jobs may tell
 	History     History
 	// Warnings are what looks wrong but does no harm, in the order of the text.
 	Warnings []*Problem
@@ -72,9 +73,10 @@ func Parse(getenv func(string) string, sources ...Source) (*File, error) {
 // parseAll does the work of [Parse], and returns the sources that could be read.
 func parseAll(getenv func(string) string, sources []Source) (*parser, []*source) {
 	p := &parser{
-		file:    &File{Collections: map[string]Collection{}},
+		file:    &File{Collections: map[string]Collection{}, Channels: map[string]*Channel{}},
 		getenv:  getenv,
 		named:   map[string]*declared{},
+		listed:  map[string]*listed{},
 		drafts:  map[string]*draft{},
 		each:    map[string]*arrival{},
 		follows: map[string]string{},
@@ -92,6 +94,7 @@ func parseAll(getenv func(string) string, sources []Source) (*parser, []*source)
 		}
 	}
 	for _, s := range read {
+		s.channels()
 		s.arrivals()
 	}
 	for _, s := range read {
@@ -118,6 +121,8 @@ type parser struct {
 	file      *File
 	getenv    func(string) string
 	named     map[string]*declared // collections by name
+	listed    map[string]*listed   // channels by name
+	addressed []addressed          // channels that jobs name
 	drafts    map[string]*draft    // jobs by name
 	order     []*draft             // in the order of the text
 	each      map[string]*arrival  // by job
@@ -174,6 +179,7 @@ func (s *source) head(root ast.Node) {
 		"defaults":    s.readDefaults,
 		"env":         s.variables,
 		"history":     s.history,
+		"notify":      func(n ast.Node, _ string) { s.toTell = n },
 		"jobs":        func(n ast.Node, _ string) { s.jobsNode = n },
 	})
 	s.require(root, "", "version", "write version: 1")

@@ -66,6 +66,11 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 		Concurrency: jobs.Replace, Suspend: true, ActiveDeadline: 7 * 24 * time.Hour,
 		Backoff: time.Second, StalledAfter: time.Minute, AllowSkipped: true, Receipts: true, Guard: jobs.Guard{AllowEmptySource: true, OverwritePruned: true, MaxDelete: "1000", Look: 10000},
 		On: jobs.Reactions{Stalled: jobs.Wait, NeedsHuman: jobs.Cancel, Hopeless: jobs.Warn},
+		Notify: jobs.Notify{Repeat: time.Hour, To: map[string][]string{
+			"failed": {"chat"}, "recovered": {}, "skipped": {}, "needs_human": {}, "stalled": {}, "refused": {}, "late": {},
+			"overdue": {}, "nothing": {}, "missing": {}, "digest": {}, "runs": {"watchdog", "other-dog"},
+		}},
+		Expect: jobs.Expect{SuccessEvery: 24 * time.Hour, StartWithin: 5 * time.Minute},
 		Steps: []jobs.Step{{Transfer: &transfer.Transfer{
 			Header:         transfer.Header{NotifyOnSucceeded: true, NotifyOnFailed: true, NotifyOnInactive: true},
 			SourceEndpoint: labID, DestinationEndpoint: vaultID,

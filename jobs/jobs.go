@@ -83,6 +83,11 @@ type Job struct {
 	Receipts bool
 	// Guard says what must be true before a transfer is submitted.
 	Guard Guard
+
+	// Notify says who hears of the job, and Expect of what they hear if it does not
+	// happen.
+	Notify Notify
+	Expect Expect
 }
 
 // A Step is one thing that a job does. Exactly one of Transfer, Delete, Prune,
@@ -195,6 +200,8 @@ func (j *Job) Check() error {
 		setDefault(&j.Items, j.ForEach)
 		setDefault(&j.ItemsOf, j.Name)
 	}
+	setDefault(&j.Notify.Repeat, 24*time.Hour)
+	setDefault(&j.Expect.StartWithin, 15*time.Minute)
 	setDefault(&j.On.Stalled, Warn)
 	setDefault(&j.On.NeedsHuman, Warn)
 	setDefault(&j.On.Hopeless, Cancel)

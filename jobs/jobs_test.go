@@ -23,6 +23,8 @@ func TestCheckFillsInTheDefaults(t *testing.T) {
 		Concurrency:    jobs.Forbid,
 		On:             jobs.Reactions{Stalled: jobs.Warn, NeedsHuman: jobs.Warn, Hopeless: jobs.Cancel},
 		Guard:          jobs.Guard{MaxDelete: "50%", Look: 2000},
+		Notify:         jobs.Notify{Repeat: 24 * time.Hour},
+		Expect:         jobs.Expect{StartWithin: 15 * time.Minute},
 	}
 	if diff := cmp.Diff(want, job); diff != "" {
 		t.Errorf("checked job (-want +got):\n%s", diff)

@@ -28,12 +28,17 @@ var sections = []struct{ title, pointer, about string }{
 	{"The file", "", ""},
 	{"collections.NAME", "$defs/collection", "In short the id alone: `lab: 0b6c8f2e-0000-4000-8000-000000000001`."},
 	{"history", "properties/history", ""},
+	{"notify.NAME", "$defs/channel", "Exactly one of these keys, and `digest`."},
+	{"webhook", "$defs/channel/properties/webhook", "Either `url` or `url_file`. The same keys but `secret_file` have `slack`, `teams` and `ping`."},
+	{"mail", "$defs/channel/properties/mail", ""},
 	{"defaults", "properties/defaults", "The policies of a job, and:"},
 	{"jobs.NAME", "$defs/job", "Exactly one of `transfer`, `delete`, `prune`, `audit` and `steps`; at most one of `schedule` and `after`; `for_each` only without `after`."},
 	{"for_each", "$defs/for_each", "See [when data are ready](arrival.md)."},
 	{"ready", "$defs/ready", "At least one of `unchanged_for`, `older_than` and `marker`."},
 	{"on", "$defs/job/properties/on", ""},
 	{"guard", "$defs/job/properties/guard", ""},
+	{"notify", "$defs/job/properties/notify", "A job's lists replace those of the `defaults`, each by itself."},
+	{"expect", "$defs/job/properties/expect", ""},
 	{"steps", "$defs/step", "Each step has exactly one of these keys."},
 	{"transfer", "$defs/transfer", "`source` and `destination`, or `items`. The `defaults` may have all keys that are not about paths."},
 	{"items", "$defs/item", ""},
@@ -189,6 +194,8 @@ func typeOf(t *testing.T, p *ordered) string {
 		}[name]
 	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "%"):
 		return "share, number or `none`"
+	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "url_file"):
+		return "text or mapping"
 	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "array"):
 		return "text, list or mapping"
 	case p.values["anyOf"] != nil:

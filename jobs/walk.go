@@ -29,7 +29,8 @@ type source struct {
 	marks    map[string]ast.Node
 	meant    map[string]bool
 	jobsNode ast.Node
-	job      string // name of the job that is read
+	toTell   ast.Node // the channels
+	job      string   // name of the job that is read
 	env      map[string]string
 	defaults defaults
 }
