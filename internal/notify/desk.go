@@ -1,0 +1,323 @@
+package notify
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A Desk turns the events of runs into notices. It has no state of its own: what
+// was told before is in the ledger, so that any replica may tell what comes next.
+type Desk struct {
+	// TaskLink returns the address of a task's page.
+	TaskLink func(taskID string) string
+	// Next says in one sentence what to do about an error. It is empty where the
+	// error says it itself.
+	Next func(err error) string
+}
+
+// A Run is a run that has begun or ended.
+type Run struct {
+	Job     *jobs.Job
+	Key     string
+	ID      int64     // in the ledger; 0 without one
+	Since   time.Time // when it was claimed, or began
+	Again   bool      // somebody wanted another attempt
+	Tasks   []Task    // without links
+	Outcome ledger.Outcome
+	Err     error     // nil for success, and for what policy skipped
+	Ended   time.Time // zero if it has only begun
+}
+
+// Began says what follows from the begin of a run.
+func (d *Desk) Began(r Run) ledger.Telling {
+	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		n := d.about(r, Started, r.Since, fmt.Sprint(r.Again))
+		n.Title = r.Job.Name + " began"
+		n.Lines = d.whereabouts(r)
+		return now, n.to(channels(r.Job, jobs.RunsEvent))
+	}
+}
+
+// Ended says what follows from the end of a run.
+func (d *Desk) Ended(r Run) ledger.Telling {
+	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		book := open(now, r.Job, r.Ended)
+		event := verdict(r)
+		d.toMachines(book, r, event)
+		switch event {
+		case Succeeded:
+			d.recover(book, r, book.close(troubles()...))
+		case Nothing:
+			d.recover(book, r, book.close(without(troubles(), Nothing)...))
+			d.raise(book, r, event)
+		case Skipped:
+			d.raise(book, r, event)
+		default:
+			book.close(Late, NeedsHuman, Stalled)
+			d.raise(book, r, event)
+		}
+		return book.standing, book.notices
+	}
+}
+
+// Held says what follows from a task that makes no progress: event is [NeedsHuman]
+// or [Stalled].
+func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) ledger.Telling {
+	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		book := open(now, r.Job, at)
+		alarm, tell := book.raise(event, why)
+		if !tell {
+			return book.standing, nil
+		}
+		n := d.about(r, event, at, task.TaskID)
+		n.Title = r.Job.Name + " waits: its task makes no progress"
+		if event == NeedsHuman {
+			n.Title = r.Job.Name + " waits: a person has to act"
+		}
+		if alarm.Count > 1 {
+			n.Title += ", " + sinceWhen(r.Job, alarm)
+		}
+		n.Lines = append([]string{plain.Line(why)}, d.whereabouts(r)...)
+		n.Tasks = d.linked([]Task{task})
+		book.notices = append(book.notices, n.to(channels(r.Job, string(event)))...)
+		return book.standing, book.notices
+	}
+}
+
+// verdict is the event that the end of a run is.
+func verdict(r Run) Event {
+	o := r.Outcome
+	switch {
+	case o.State == ledger.Skipped:
+		return Skipped
+	case o.State == ledger.Succeeded && o.Class == "" && tooLittle(r) != "":
+		return Nothing
+	case o.State == ledger.Succeeded && o.Class == "":
+		return Succeeded
+	case o.Class == "guard":
+		return Refused
+	case o.Class == "missing":
+		return Missing
+	}
+	return Failed
+}
+
+// tooLittle says what a run copied less of than its job expects, or "".
+func tooLittle(r Run) string {
+	want := r.Job.Expect
+	switch {
+	case r.Outcome.Files < want.Files:
+		return fmt.Sprintf("%s copied, and at least %d expected", plain.Count(r.Outcome.Files, "file"), want.Files)
+	case r.Outcome.Bytes < want.Bytes:
+		return fmt.Sprintf("%s copied, and at least %d expected", plain.Count(r.Outcome.Bytes, "byte"), want.Bytes)
+	}
+	return ""
+}
+
+// toMachines tells those that want to hear of each run how it ended. What was
+// skipped has not begun.
+func (d *Desk) toMachines(book *book, r Run, event Event) {
+	if event == Skipped {
+		return
+	}
+	if event == Nothing || event == Missing || event == Refused {
+		event = Failed
+	}
+	n := d.ended(r, event)
+	n.ID = identity(r, "runs", r.Ended, "")
+	book.notices = append(book.notices, n.to(channels(r.Job, jobs.RunsEvent))...)
+}
+
+// raise tells of a run that did not end well, unless that was told lately.
+func (d *Desk) raise(book *book, r Run, event Event) {
+	alarm, tell := book.raise(event, r.Outcome.Message)
+	if !tell {
+		return
+	}
+	n := d.ended(r, event)
+	if alarm.Count > 1 {
+		n.Title += ", " + sinceWhen(r.Job, alarm)
+	}
+	book.notices = append(book.notices, n.to(channels(r.Job, string(event)))...)
+}
+
+// sinceWhen says how often something was seen that goes on.
+func sinceWhen(job *jobs.Job, a *ledger.Alarm) string {
+	return fmt.Sprintf("%d times since %s", a.Count, clock(job, a.Since))
+}
+
+// recover tells that what was told of is over.
+func (d *Desk) recover(book *book, r Run, over []ledger.Alarm) {
+	var lines []string
+	for _, a := range over {
+		if Event(a.Kind) == Skipped || a.Quiet {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s from %s on%s", inWords(Event(a.Kind)), clock(r.Job, a.Since), times(a.Count)))
+	}
+	if len(lines) == 0 {
+		return
+	}
+	n := d.about(r, Recovered, r.Ended, "")
+	n.Title = r.Job.Name + " is well again"
+	n.Lines = slices.Concat(lines, d.whereabouts(r))
+	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
+	n.Tasks = d.linked(r.Tasks)
+	book.notices = append(book.notices, n.to(channels(r.Job, string(Recovered)))...)
+}
+
+func times(n int) string {
+	if n < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", %d times", n)
+}
+
+// ended is a notice of the end of a run.
+func (d *Desk) ended(r Run, event Event) *Notice {
+	n := d.about(r, event, r.Ended, "")
+	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
+	n.Tasks = d.linked(r.Tasks)
+	n.Title = r.Job.Name + " " + ending(event, r.Outcome)
+	if o := r.Outcome; r.Err != nil {
+		n.Error = &Cause{Class: o.Class, Code: plain.Line(o.Code), Message: plain.Line(o.Message), RequestID: plain.Line(o.RequestID), Next: plain.Line(d.Next(r.Err))}
+		n.Lines = append(n.Lines, n.Error.Message)
+		if n.Error.Next != "" {
+			n.Lines = append(n.Lines, "Next step: "+n.Error.Next)
+		}
+	} else if o.Message != "" {
+		n.Lines = append(n.Lines, plain.Line(o.Message))
+	}
+	if event == Nothing {
+		n.Lines = append(n.Lines, tooLittle(r), "Next step: see whether the source has what it should have")
+	}
+	n.Lines = append(n.Lines, d.whereabouts(r)...)
+	return n
+}
+
+// ending says how a run ended.
+func ending(event Event, o ledger.Outcome) string {
+	switch {
+	case event == Succeeded:
+		return "succeeded"
+	case event == Nothing:
+		return "succeeded, but copied less than expected"
+	case event == Refused:
+		return "was refused by a guard"
+	case event == Missing:
+		return "found files without a copy"
+	case event == Skipped:
+		return "was skipped"
+	case o.State == ledger.Succeeded:
+		return "succeeded without some of its files"
+	case o.State == ledger.Canceled:
+		return "was canceled"
+	case o.State == ledger.TimedOut:
+		return "timed out"
+	}
+	return "failed"
+}
+
+// inWords says what was wrong with a job.
+func inWords(e Event) string {
+	switch e {
+	case Failed:
+		return "runs failed"
+	case Refused:
+		return "a guard refused"
+	case Missing:
+		return "files had no copy"
+	case Nothing:
+		return "less was copied than expected"
+	case NeedsHuman:
+		return "a task waited for a person"
+	case Stalled:
+		return "a task made no progress"
+	case Late:
+		return "it was late"
+	case Overdue:
+		return "it was overdue"
+	}
+	return string(e)
+}
+
+// whereabouts says which run it is, and how to see more of it.
+func (d *Desk) whereabouts(r Run) []string {
+	if r.ID == 0 {
+		return []string{"Occurrence " + plain.Line(r.Key)}
+	}
+	return []string{fmt.Sprintf("Occurrence %s, run %d: runner runs show %d", plain.Line(r.Key), r.ID, r.ID)}
+}
+
+// about begins a notice of a run.
+func (d *Desk) about(r Run, event Event, at time.Time, which string) *Notice {
+	return &Notice{
+		ID: identity(r, string(event), at, which), Event: event, Job: r.Job.Name, Key: plain.Line(r.Key), Run: r.ID, Time: at.UTC(),
+	}
+}
+
+// identity is the id of a notice. Nothing else in the world has the same.
+func identity(r Run, event string, at time.Time, which string) string {
+	return digest(r.Job.Name, r.Key, fmt.Sprint(r.ID, r.Since.UnixMicro()), event, fmt.Sprint(at.UnixMicro()), which)
+}
+
+// digest returns 32 digits that stand for some words.
+func digest(words ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
+	return hex.EncodeToString(sum[:16])
+}
+
+func (d *Desk) linked(tasks []Task) []Task {
+	var all []Task
+	for _, t := range tasks {
+		all = append(all, Task{TaskID: plain.Line(t.TaskID), Label: plain.Line(t.Label), Link: d.TaskLink(t.TaskID)})
+	}
+	return all
+}
+
+// to is the notice as it goes into the outbox, once for each channel.
+func (n *Notice) to(names []string) []ledger.Notice {
+	if len(names) == 0 {
+		return nil
+	}
+	body, err := json.Marshal(n)
+	if err != nil {
+		panic(err) // it is made of texts, numbers and instants
+	}
+	var all []ledger.Notice
+	for _, name := range names {
+		all = append(all, ledger.Notice{ID: n.ID, Channel: name, Job: n.Job, Event: string(n.Event), Run: n.Run, Body: string(body)})
+	}
+	return all
+}
+
+// channels are those that a job names for an event.
+func channels(job *jobs.Job, event string) []string { return job.Notify.To[event] }
+
+// clock is an instant as people of a job read it.
+func clock(job *jobs.Job, t time.Time) string {
+	if job.Zone != nil {
+		t = t.In(job.Zone)
+	} else {
+		t = t.UTC()
+	}
+	return t.Format("2006-01-02 15:04 MST")
+}
+
+// troubles are the events that go on until a run has succeeded.
+func troubles() []Event {
+	return []Event{Failed, Refused, Missing, Nothing, NeedsHuman, Stalled, Late, Overdue, Skipped}
+}
+
+func without(events []Event, not Event) []Event {
+	return slices.DeleteFunc(events, func(e Event) bool { return e == not })
+}

@@ -1,0 +1,228 @@
+package notify_test
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// desk is one whose tasks have pages, and which knows what to do about nothing.
+func desk() *notify.Desk {
+	return &notify.Desk{
+		TaskLink: func(id string) string { return "https://app.globus.org/activity/" + id },
+		Next:     func(error) string { return "" },
+	}
+}
+
+// job is one that tells a channel for each event, by the event's name.
+func job(t *testing.T, edits ...func(*jobs.Job)) *jobs.Job {
+	t.Helper()
+	j := &jobs.Job{Name: "nightly", Steps: []jobs.Step{{}}, Notify: jobs.Notify{To: map[string][]string{}}}
+	for _, event := range []notify.Event{
+		notify.Failed, notify.Recovered, notify.Skipped, notify.NeedsHuman, notify.Stalled, notify.Refused,
+		notify.Late, notify.Overdue, notify.Nothing, notify.Missing,
+	} {
+		j.Notify.To[string(event)] = []string{"ops"}
+	}
+	for _, edit := range edits {
+		edit(j)
+	}
+	if err := j.Check(); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// A diary is what is told, one event after the other.
+type diary struct {
+	t        *testing.T
+	standing ledger.Standing
+	begin    time.Time
+	lines    []string
+	notices  []notify.Notice
+}
+
+// tell tells of an event, some time after the begin.
+func (d *diary) tell(telling ledger.Telling) {
+	d.t.Helper()
+	after, first := telling(d.standing)
+	if _, second := telling(d.standing); !cmp.Equal(first, second) {
+		d.t.Errorf("asked again, it says something else: %s", cmp.Diff(first, second))
+	}
+	d.standing = after
+	for _, row := range first {
+		var n notify.Notice
+		if err := json.Unmarshal([]byte(row.Body), &n); err != nil {
+			d.t.Fatal(err)
+		}
+		if n.ID != row.ID || n.Job != row.Job || string(n.Event) != row.Event {
+			d.t.Errorf("the notice %+v stands for %+v", row, n)
+		}
+		d.notices = append(d.notices, n)
+		d.lines = append(d.lines, fmt.Sprintf("%v %s: %s", n.Time.Sub(d.begin), row.Channel, n.Title))
+	}
+}
+
+// An end is how a run ends, some time after the begin.
+type end struct {
+	after time.Duration
+	how   ledger.Outcome
+}
+
+func outcome(state ledger.State, class, message string) ledger.Outcome {
+	return ledger.Outcome{State: state, Class: class, Message: message}
+}
+
+func TestWhatIsToldOfRuns(t *testing.T) {
+	good := outcome(ledger.Succeeded, "", "")
+	failed := outcome(ledger.Failed, "failed", "no such path")
+	few := good
+	few.Files = 3
+	tests := map[string]struct {
+		edit func(*jobs.Job)
+		ends []end
+		want []string
+	}{
+		"success says nothing": {nil, []end{{0, good}, {time.Hour, good}}, nil},
+		"a failure, once, and its end": {nil, []end{{0, failed}, {time.Hour, failed}, {2 * time.Hour, good}, {3 * time.Hour, good}}, []string{
+			"0s ops: nightly failed",
+			"2h0m0s ops: nightly is well again",
+		}},
+		"a failure that goes on is told once a day": {nil, []end{{0, failed}, {12 * time.Hour, failed}, {24 * time.Hour, failed}, {36 * time.Hour, failed}}, []string{
+			"0s ops: nightly failed",
+			"24h0m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC",
+		}},
+		"another failure after a recovery": {nil, []end{{0, failed}, {1, good}, {2, failed}}, []string{
+			"0s ops: nightly failed", "1ns ops: nightly is well again", "2ns ops: nightly failed",
+		}},
+		"how it ended": {nil, []end{
+			{0, outcome(ledger.Canceled, "canceled", "")}, {1, good},
+			{2, outcome(ledger.TimedOut, "timed_out", "")}, {3, good},
+			{4, outcome(ledger.Succeeded, "skipped_errors", "")}, {5, good},
+			{6, outcome(ledger.Failed, "guard", "")}, {7, good},
+			{8, outcome(ledger.Failed, "missing", "")},
+		}, []string{
+			"0s ops: nightly was canceled", "1ns ops: nightly is well again",
+			"2ns ops: nightly timed out", "3ns ops: nightly is well again",
+			"4ns ops: nightly succeeded without some of its files", "5ns ops: nightly is well again",
+			"6ns ops: nightly was refused by a guard", "7ns ops: nightly is well again",
+			"8ns ops: nightly found files without a copy",
+		}},
+		"skipped runs are told once, and their end is not": {nil, []end{
+			{0, outcome(ledger.Skipped, "", "the run before it goes on")}, {1, outcome(ledger.Skipped, "", "the run before it goes on")}, {2, good},
+		}, []string{"0s ops: nightly was skipped"}},
+		"a skipped run ends no failure": {nil, []end{{0, failed}, {1, outcome(ledger.Skipped, "", "")}, {2, good}}, []string{
+			"0s ops: nightly failed", "1ns ops: nightly was skipped", "2ns ops: nightly is well again",
+		}},
+		"too few files": {func(j *jobs.Job) { j.Expect.Files = 4 }, []end{{0, failed}, {1, few}, {2, few}}, []string{
+			"0s ops: nightly failed",
+			"1ns ops: nightly is well again",
+			"1ns ops: nightly succeeded, but copied less than expected",
+		}},
+		"enough files": {func(j *jobs.Job) { j.Expect.Files = 3 }, []end{{0, few}}, nil},
+		"too few bytes": {func(j *jobs.Job) { j.Expect.Bytes = 1 }, []end{{0, few}}, []string{
+			"0s ops: nightly succeeded, but copied less than expected",
+		}},
+		"nobody wants to hear": {func(j *jobs.Job) { j.Notify.To = nil }, []end{{0, failed}, {1, good}}, nil},
+		"each run, for machines": {func(j *jobs.Job) { j.Notify.To = map[string][]string{"runs": {"dog"}} }, []end{
+			{0, good}, {1, failed}, {2, failed}, {3, outcome(ledger.Skipped, "", "")}, {4, outcome(ledger.Failed, "guard", "")},
+		}, []string{
+			"0s dog: nightly succeeded", "1ns dog: nightly failed", "2ns dog: nightly failed", "4ns dog: nightly failed",
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+			edit := tt.edit
+			if edit == nil {
+				edit = func(*jobs.Job) {}
+			}
+			j := job(t, edit)
+			for i, e := range tt.ends {
+				run := notify.Run{Job: j, Key: fmt.Sprint(i), ID: int64(i + 1), Since: d.begin, Outcome: e.how, Ended: d.begin.Add(e.after)}
+				if e.how.Class != "" {
+					run.Err = errors.New(e.how.Message)
+				}
+				d.tell(desk().Ended(run))
+			}
+			if diff := cmp.Diff(tt.want, d.lines); diff != "" {
+				t.Errorf("notices (-want +got):\n%s", diff)
+			}
+			ids := map[string]bool{}
+			for _, n := range d.notices {
+				if ids[n.ID] {
+					t.Errorf("two notices have the id %s", n.ID)
+				}
+				ids[n.ID] = true
+			}
+		})
+	}
+}
+
+func TestAHeldTaskIsToldOnceForARun(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	j := job(t)
+	run := notify.Run{Job: j, Key: "1", ID: 1, Since: d.begin}
+	task := notify.Task{TaskID: "t1", Label: "nightly 1"}
+	for i := range 3 {
+		d.tell(desk().Held(run, notify.NeedsHuman, d.begin.Add(time.Duration(i)), task, "paused by the manager; ask her to resume it"))
+	}
+	run.Ended, run.Outcome = d.begin.Add(time.Hour), outcome(ledger.Succeeded, "", "")
+	d.tell(desk().Ended(run))
+	if diff := cmp.Diff([]string{"0s ops: nightly waits: a person has to act", "1h0m0s ops: nightly is well again"}, d.lines); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+	want := notify.Notice{
+		ID: d.notices[0].ID, Event: notify.NeedsHuman, Job: "nightly", Key: "1", Run: 1, Time: d.begin,
+		Title: "nightly waits: a person has to act",
+		Lines: []string{"paused by the manager; ask her to resume it", "Occurrence 1, run 1: runner runs show 1"},
+		Tasks: []notify.Task{{TaskID: "t1", Label: "nightly 1", Link: "https://app.globus.org/activity/t1"}},
+	}
+	if diff := cmp.Diff(want, d.notices[0]); diff != "" {
+		t.Errorf("notice (-want +got):\n%s", diff)
+	}
+}
+
+func TestANoticeSaysWhyAndWhatToDo(t *testing.T) {
+	d := &diary{t: t}
+	desk := desk()
+	desk.Next = func(error) string { return "ask the owner" }
+	run := notify.Run{
+		Job: job(t), Key: "2026-11-21T02:00:00Z", ID: 17, Since: time.Unix(1, 0), Ended: time.Unix(2, 0), Err: errors.New("x"),
+		Outcome: ledger.Outcome{State: ledger.Failed, Class: "refused", Code: "ENOENT", Message: "no such\npath \u202e/a", RequestID: "r1"},
+	}
+	d.tell(desk.Ended(run))
+	n := d.notices[0]
+	if diff := cmp.Diff([]string{`no such\npath \u202e/a`, "Next step: ask the owner", "Occurrence 2026-11-21T02:00:00Z, run 17: runner runs show 17"}, n.Lines); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+	want := &notify.Cause{Class: "refused", Code: "ENOENT", Message: `no such\npath \u202e/a`, RequestID: "r1", Next: "ask the owner"}
+	if diff := cmp.Diff(want, n.Error); diff != "" {
+		t.Errorf("cause (-want +got):\n%s", diff)
+	}
+}
+
+func TestARunThatGoesOnBeganOnce(t *testing.T) {
+	d := &diary{t: t}
+	run := notify.Run{Job: job(t, func(j *jobs.Job) { j.Notify.To["runs"] = []string{"dog"} }), Key: "1", ID: 1, Since: time.Unix(1, 0)}
+	d.tell(desk().Began(run))
+	d.tell(desk().Began(run))
+	run.Again = true
+	d.tell(desk().Began(run))
+	var ids []string
+	for _, n := range d.notices {
+		ids = append(ids, n.ID)
+	}
+	if len(ids) != 3 || ids[0] != ids[1] || ids[0] == ids[2] || strings.ContainsAny(ids[0], " \n") {
+		t.Errorf("got the ids %q, want one for both starts of the run, and another for the next attempt", ids)
+	}
+}
