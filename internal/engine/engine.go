@@ -24,6 +24,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -39,6 +40,9 @@ type Engine struct {
 	receipts *account.Keeper
 	clock    *arrival.Clock
 	every    time.Duration // between looks at a task; 0 lets them grow rarer
+
+	desk *notify.Desk          // nil: nobody hears of a run
+	news func([]ledger.Notice) // those of runs without a ledger
 }
 
 // An Option changes an Engine that is being made.
@@ -69,6 +73,12 @@ func WithPollInterval(d time.Duration) Option {
 // WithObserver lets o observe the engine and a [Scheduler] that uses it.
 func WithObserver(o Observer) Option {
 	return func(e *Engine) { e.observer = o }
+}
+
+// WithDesk lets d tell of runs. The notices of a run that is in a ledger are in the
+// ledger then; those of other runs go to news, which may be called concurrently.
+func WithDesk(d *notify.Desk, news func([]ledger.Notice)) Option {
+	return func(e *Engine) { e.desk, e.news = d, news }
 }
 
 // New returns an Engine that works through globus.
@@ -147,6 +157,9 @@ func (e *Engine) Run(ctx context.Context, o Order) *Result {
 	r := e.begin(o)
 	r.doubtful = !o.Fresh
 	r.result.conclude(r.doSteps(ctx))
+	if r.result.State.Final() && !r.result.Resumable() {
+		r.tell(ctx, r.ended())
+	}
 	return r.result
 }
 

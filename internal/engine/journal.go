@@ -239,9 +239,12 @@ func (j *journal) write(ctx context.Context, to func(context.Context) error) {
 	}
 }
 
-// addOutcome writes down the outcome of a run that is over.
-func (j *journal) addOutcome(ctx context.Context, o ledger.Outcome) error {
+// addOutcome writes down the outcome of a run that is over, and what is told of it.
+func (j *journal) addOutcome(ctx context.Context, o ledger.Outcome, t ledger.Telling) error {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()
-	return j.ledger.Finish(ctx, j.run.ID, j.holder, o)
+	if t == nil {
+		return j.ledger.Finish(ctx, j.run.ID, j.holder, o)
+	}
+	return j.ledger.FinishAndTell(ctx, j.run.ID, j.holder, o, j.run.Job, t)
 }

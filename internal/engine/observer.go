@@ -54,6 +54,9 @@ type (
 		Oldest          time.Time // when the first of those that wait was due; zero if none is known
 	}
 
+	// Told says that there may be notices to be sent.
+	Told struct{}
+
 	// Turned is a turn of the scheduler's loop. There is one at least once a minute.
 	Turned struct{}
 )
@@ -64,6 +67,7 @@ func (Planned) event()     {}
 func (ItemsLooked) event() {}
 func (Removed) event()     {}
 func (Queued) event()      {}
+func (Told) event()        {}
 func (Turned) event()      {}
 
 // observe tells the observer, if there is one.

@@ -97,6 +97,7 @@ var errDetached = errors.New("not waited for")
 // doSteps does the steps of the job, one after the other.
 func (r *run) doSteps(ctx context.Context) error {
 	defer r.engine.poller.join(ctx)()
+	r.tellBegun(ctx)
 	works := r.engine.Works(r.order)
 	if r.journal != nil && r.job.Steps == nil {
 		works = r.journal.recordedWorks()
@@ -219,9 +220,10 @@ func (r *run) settle(ctx context.Context, err error) bool {
 // It returns what [Engine.Record] does.
 func (r *run) finish(ctx context.Context, err error) (*Result, error) {
 	if err == nil {
-		err = r.journal.addOutcome(ctx, r.result.outcome())
+		err = r.journal.addOutcome(ctx, r.result.outcome(), r.ended())
 	}
 	if err == nil {
+		r.engine.observe(Told{})
 		return r.result, nil
 	}
 	err = fmt.Errorf("record that run %d has %s: %w", r.result.Run, r.result.State, err)

@@ -129,6 +129,9 @@ func (w *watcher) react(ctx context.Context) {
 	w.reason = reason
 	w.say(ctx, slog.LevelWarn, "task changed", "reason", reason)
 	w.run.journal.note(ctx, string(class), reason)
+	if reaction == jobs.Warn {
+		w.run.tellHeld(ctx, class, *w.task, reason)
+	}
 	if reaction == jobs.Cancel && w.canceled == nil {
 		w.cancelTask(ctx, code)
 	}

@@ -1,0 +1,67 @@
+package engine
+
+import (
+	"context"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// news is what a desk needs to know of the run.
+func (r *run) news() notify.Run {
+	n := notify.Run{
+		Job: r.job, Key: string(r.order.Key), ID: r.result.Run, Since: r.result.Started,
+		Outcome: r.result.outcome(), Err: r.result.Err, Ended: r.result.Finished,
+	}
+	for _, t := range r.result.Tasks {
+		n.Tasks = append(n.Tasks, notify.Task{TaskID: t.TaskID, Label: t.Label})
+	}
+	if r.journal != nil {
+		n.Since, n.Again = r.journal.run.Claimed, r.journal.run.Again
+	}
+	return n
+}
+
+// tellBegun tells those who want to hear of each run that this one has begun. A start
+// that goes on with it says the same.
+func (r *run) tellBegun(ctx context.Context) {
+	if r.engine.desk != nil && len(r.job.Notify.To[jobs.RunsEvent]) > 0 {
+		r.tell(ctx, r.engine.desk.Began(r.news()))
+	}
+}
+
+// tellHeld tells of a task that makes no progress.
+func (r *run) tellHeld(ctx context.Context, c Class, t Task, why string) {
+	if r.engine.desk == nil {
+		return
+	}
+	event := notify.Stalled
+	if c == Needs {
+		event = notify.NeedsHuman
+	}
+	r.tell(ctx, r.engine.desk.Held(r.news(), event, time.Now().UTC(), notify.Task{TaskID: t.TaskID, Label: t.Label}, why))
+}
+
+// ended is what is told of the run's end, or nil.
+func (r *run) ended() ledger.Telling {
+	if r.engine.desk == nil {
+		return nil
+	}
+	return r.engine.desk.Ended(r.news())
+}
+
+// tell tells of an event of the run, unless t is nil.
+func (r *run) tell(ctx context.Context, t ledger.Telling) {
+	switch {
+	case t == nil:
+		return
+	case r.journal == nil:
+		_, notices := t(ledger.Standing{})
+		r.engine.news(notices)
+		return
+	}
+	r.journal.write(ctx, func(ctx context.Context) error { return r.journal.ledger.Tell(ctx, r.job.Name, t) })
+	r.engine.observe(Told{})
+}
