@@ -55,8 +55,10 @@ func (d *Desk) Ended(r Run) ledger.Telling {
 		d.toMachines(book, r, event)
 		switch event {
 		case Succeeded:
+			book.standing.Since = r.Ended
 			d.recover(book, r, book.close(troubles()...))
 		case Nothing:
+			book.standing.Since = r.Ended
 			d.recover(book, r, book.close(without(troubles(), Nothing)...))
 			d.raise(book, r, event)
 		case Skipped:

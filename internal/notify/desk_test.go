@@ -105,10 +105,14 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 			"0s ops: nightly failed", "1ns ops: nightly is well again", "2ns ops: nightly failed",
 		}},
 		"how it ended": {nil, []end{
-			{0, outcome(ledger.Canceled, "canceled", "")}, {1, good},
-			{2, outcome(ledger.TimedOut, "timed_out", "")}, {3, good},
-			{4, outcome(ledger.Succeeded, "skipped_errors", "")}, {5, good},
-			{6, outcome(ledger.Failed, "guard", "")}, {7, good},
+			{0, outcome(ledger.Canceled, "canceled", "")},
+			{1, good},
+			{2, outcome(ledger.TimedOut, "timed_out", "")},
+			{3, good},
+			{4, outcome(ledger.Succeeded, "skipped_errors", "")},
+			{5, good},
+			{6, outcome(ledger.Failed, "guard", "")},
+			{7, good},
 			{8, outcome(ledger.Failed, "missing", "")},
 		}, []string{
 			"0s ops: nightly was canceled", "1ns ops: nightly is well again",

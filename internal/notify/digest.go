@@ -1,0 +1,132 @@
+package notify
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
+)
+
+// everyMorning is when a channel gets its digest unless it says when.
+const everyMorning = "0 7 * * *"
+
+// digests tells the channels whose hour has come what happened since the last time.
+func (w *Watch) digests(ctx context.Context, file *jobs.File, before ledger.Standing, now time.Time) error {
+	readers := map[string][]*jobs.Job{} // jobs by channel
+	for _, job := range file.Jobs {
+		for _, name := range channels(job, string(Digest)) {
+			readers[name] = append(readers[name], job)
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(readers)) {
+		if c := file.Channels[name]; c != nil {
+			if err := w.digest(ctx, c, readers[name], before, now); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// digest tells one channel, if its hour has come.
+func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, before ledger.Standing, now time.Time) (err error) {
+	hours := c.Digest
+	if hours == nil {
+		hours, _ = schedule.Parse(everyMorning, cmp.Or(its[0].Zone, time.UTC)) // it is a constant
+	}
+	kind := string(Digest) + ":" + c.Name
+	last, begun := told(before, kind)
+	if next := hours.Next(last); begun && (next.IsZero() || next.After(now)) {
+		return nil
+	}
+	var n *Notice
+	if begun {
+		if n, err = w.compose(ctx, its, last, now); err != nil {
+			return err
+		}
+		n.ID = digest(c.Name, string(Digest), fmt.Sprint(last.UnixMicro(), now.UnixMicro()))
+	}
+	return w.tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		if at, _ := told(s, kind); !at.Equal(last) { // another replica was faster
+			return s, nil
+		}
+		s.Alarms = slices.DeleteFunc(slices.Clone(s.Alarms), func(a ledger.Alarm) bool { return a.Kind == kind })
+		s.Alarms = append(s.Alarms, ledger.Alarm{Kind: kind, Since: now, Told: now})
+		if n == nil {
+			return s, nil
+		}
+		return s, n.to([]string{c.Name})
+	})
+}
+
+// told returns when something was told last, if it was.
+func told(s ledger.Standing, kind string) (at time.Time, was bool) {
+	for _, a := range s.Alarms {
+		if a.Kind == kind {
+			return a.Told, true
+		}
+	}
+	return at, false
+}
+
+// A tally is what came of the runs of a job.
+type tally struct {
+	ends         map[string]int // runs, by how they ended
+	files, bytes int64
+}
+
+// compose makes the digest of some jobs: of their runs that began in a time.
+func (w *Watch) compose(ctx context.Context, its []*jobs.Job, from, to time.Time) (*Notice, error) {
+	n := &Notice{Event: Digest, Time: to, Files: new(int64), Bytes: new(int64)}
+	good, runs := 0, 0
+	for _, job := range its {
+		t := tally{ends: map[string]int{}}
+		for r, err := range w.Ledger.Runs(ctx, ledger.Query{Job: job.Name, Since: from}) {
+			if err != nil {
+				return nil, err
+			}
+			if r.Claimed.Before(to) {
+				t.ends[endOf(r.State)]++
+				t.files += r.Files
+				t.bytes += r.Bytes
+				runs++
+			}
+		}
+		good += t.ends[endOf(ledger.Succeeded)]
+		*n.Files += t.files
+		*n.Bytes += t.bytes
+		n.Lines = append(n.Lines, job.Name+": "+t.String())
+	}
+	n.Title = fmt.Sprintf("%d of %s succeeded since %s", good, plain.Count(runs, "run"), clock(its[0], from))
+	return n, nil
+}
+
+// endOf is how a run in a state ended.
+func endOf(s ledger.State) string {
+	switch {
+	case !s.Final():
+		return "not over"
+	case s == ledger.TimedOut:
+		return "timed out"
+	}
+	return string(s)
+}
+
+func (t tally) String() string {
+	var ends []string
+	for _, end := range slices.Sorted(maps.Keys(t.ends)) {
+		ends = append(ends, fmt.Sprintf("%d %s", t.ends[end], end))
+	}
+	if len(ends) == 0 {
+		return "no run"
+	}
+	return fmt.Sprintf("%s; %s, %s", strings.Join(ends, ", "), plain.Count(t.files, "file"), plain.Count(t.bytes, "byte"))
+}

@@ -1,0 +1,242 @@
+package notify
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	// watchEvery is how often it is seen what does not happen, by one of the
+	// schedulers that share a ledger.
+	watchEvery = 5 * time.Minute
+	// outage is how long nobody has looked when that counts as an outage of the
+	// schedulers.
+	outage = 30 * time.Minute
+)
+
+// A Watch sees what does not happen: a run that does not begin, a success that does
+// not come. What it has seen is in the ledger, so that a restart and another
+// replica do not see it again.
+type Watch struct {
+	Ledger *ledger.Ledger
+	Log    *slog.Logger
+	// Jobs returns what is in force.
+	Jobs func() *jobs.File
+	// Told is called when there may be new notices. Nil means that nobody is told.
+	Told func()
+}
+
+// Run watches until ctx ends.
+func (w *Watch) Run(ctx context.Context) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		if err := w.look(ctx, time.Now().UTC()); err != nil && ctx.Err() == nil {
+			w.Log.Error("what is late or overdue could not be seen", "err", err)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+// look looks at every job, unless another scheduler did a moment ago.
+func (w *Watch) look(ctx context.Context, now time.Time) error {
+	mine, last := false, time.Time{}
+	err := w.Ledger.Tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		last = s.Since
+		mine = now.Sub(last) >= watchEvery-watchEvery/10 || last.After(now.Add(watchEvery))
+		if mine {
+			s.Since = now
+		}
+		return s, nil
+	})
+	if err != nil || !mine {
+		return err
+	}
+	facts, err := w.facts(ctx)
+	if err != nil {
+		return err
+	}
+	file := w.Jobs()
+	quiet := !last.IsZero() && now.Sub(last) > outage
+	var late []*jobs.Job
+	for _, job := range file.Jobs {
+		seen, err := w.lookAt(ctx, job, facts, now, quiet)
+		if err != nil {
+			return err
+		}
+		if seen && quiet {
+			late = append(late, job)
+		}
+	}
+	if len(late) > 0 {
+		if err := w.tell(ctx, "", summary(late, last, now)); err != nil {
+			return err
+		}
+	}
+	return w.digests(ctx, file, facts.standings[""], now)
+}
+
+// facts are what the ledger knows of all jobs.
+type facts struct {
+	schedules map[string]ledger.Schedule
+	pauses    map[string]ledger.Pause
+	standings map[string]ledger.Standing
+}
+
+func (w *Watch) facts(ctx context.Context) (f facts, err error) {
+	if f.schedules, err = w.Ledger.Schedules(ctx); err != nil {
+		return f, err
+	}
+	if f.pauses, err = w.Ledger.Pauses(ctx); err != nil {
+		return f, err
+	}
+	f.standings, err = w.Ledger.Standings(ctx)
+	return f, err
+}
+
+// lookAt looks at a job, and reports whether it has seen something new. If it is to
+// be quiet, that is remembered and not told.
+func (w *Watch) lookAt(ctx context.Context, job *jobs.Job, f facts, now time.Time, quiet bool) (seen bool, err error) {
+	telling := func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		before := len(s.Alarms)
+		after, notices := watched(s, job, f, now, quiet)
+		seen = len(after.Alarms) > before
+		return after, notices
+	}
+	// What changes nothing is not worth a transaction.
+	is := f.standings[job.Name]
+	is.Job = job.Name
+	if after, notices := telling(is); reflect.DeepEqual(after, is) && len(notices) == 0 {
+		return seen, nil
+	}
+	return seen, w.tell(ctx, job.Name, telling)
+}
+
+func (w *Watch) tell(ctx context.Context, job string, t ledger.Telling) error {
+	err := w.Ledger.Tell(ctx, job, t)
+	if err == nil && w.Told != nil {
+		w.Told()
+	}
+	return err
+}
+
+// watched says what follows from a look at a job.
+func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet bool) (ledger.Standing, []ledger.Notice) {
+	_, paused := f.pauses[job.Name]
+	if paused || job.Suspend {
+		s.Since = time.Time{} // it begins anew when it is resumed
+		return s, nil
+	}
+	if s.Since.IsZero() {
+		s.Since = now
+	}
+	book := open(s, job, now)
+	if at, is := lateSince(job, f.schedules[job.Name], now); is {
+		book.absent(job, Late, quiet, job.Name+" is late",
+			fmt.Sprintf("The occurrence of %s was due at %s and has not begun", at.Format(time.RFC3339), clock(job, at)),
+			"Next step: runner why "+job.Name)
+	}
+	if every := job.Expect.SuccessEvery; every > 0 && now.Sub(s.Since) > every {
+		book.absent(job, Overdue, quiet, job.Name+" is overdue",
+			fmt.Sprintf("No run has succeeded since %s, and one is expected every %s", clock(job, s.Since), span(every)),
+			"Next step: runner why "+job.Name)
+	}
+	return book.standing, book.notices
+}
+
+// lateSince returns the instant of the occurrence that should have begun by now and
+// has not, if there is one.
+func lateSince(job *jobs.Job, is ledger.Schedule, now time.Time) (at time.Time, late bool) {
+	if job.Schedule == nil || is.Expr != job.Schedule.String() || is.Suspended {
+		return at, false
+	}
+	at = job.Schedule.Next(is.Cursor)
+	return at, !at.IsZero() && now.Sub(job.Due(jobs.ScheduledKey(at), at)) > job.Expect.StartWithin
+}
+
+// absent tells that something does not happen, at first and from time to time.
+func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, lines ...string) {
+	for i := range b.standing.Alarms { // it is not counted: nothing happens
+		a := &b.standing.Alarms[i]
+		if a.Kind == string(event) && b.now.Sub(a.Told) < b.repeat {
+			return
+		}
+	}
+	alarm, _ := b.raise(event, lines[0])
+	if quiet {
+		alarm.Quiet = true
+		return
+	}
+	if alarm.Count > 1 {
+		title += " since " + clock(job, alarm.Since)
+	}
+	n := &Notice{
+		ID:    digest(job.Name, string(event), fmt.Sprint(b.now.UnixMicro())),
+		Event: event, Job: job.Name, Time: b.now, Title: title, Lines: lines,
+	}
+	b.notices = append(b.notices, n.to(channels(job, string(event)))...)
+}
+
+// mostNames is how many jobs a summary names.
+const mostNames = 20
+
+// summary tells once of all that did not happen while no scheduler was at work.
+func summary(late []*jobs.Job, from, to time.Time) ledger.Telling {
+	return func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		names := map[string][]string{} // of jobs, by channel
+		for _, job := range late {
+			both := slices.Concat(channels(job, string(Late)), channels(job, string(Overdue)))
+			slices.Sort(both)
+			for _, channel := range slices.Compact(both) {
+				names[channel] = append(names[channel], job.Name)
+			}
+		}
+		var all []ledger.Notice
+		for _, channel := range slices.Sorted(maps.Keys(names)) {
+			n := &Notice{
+				ID: digest("", string(Late), fmt.Sprint(to.UnixMicro()), channel), Event: Late, Time: to,
+				Title: fmt.Sprintf("The scheduler did not work from %s to %s", instant(from), instant(to)),
+				Lines: []string{
+					"Late or overdue by then: " + someOf(names[channel]),
+					"It works again, and starts of the missed runs what each job's catch_up says. Nothing more is said of those that succeed now",
+				},
+			}
+			all = append(all, n.to([]string{channel})...)
+		}
+		return s, all
+	}
+}
+
+// someOf names the first of many jobs.
+func someOf(names []string) string {
+	if more := len(names) - mostNames; more > 0 {
+		return fmt.Sprintf("%s and %s", strings.Join(names[:mostNames], ", "), plain.Count(more, "more job"))
+	}
+	return strings.Join(names, ", ")
+}
+
+func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
+
+// span is a time as people read it.
+func span(d time.Duration) string {
+	text := d.String()
+	text = strings.TrimSuffix(text, "0s")
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}

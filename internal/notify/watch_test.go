@@ -1,0 +1,258 @@
+package notify_test
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/schedule"
+)
+
+// A lookout is a watch with its ledger, in virtual time.
+type lookout struct {
+	*office
+	file *jobs.File
+	runs int
+}
+
+func newLookout(t *testing.T, all ...*jobs.Job) *lookout {
+	t.Helper()
+	l := &lookout{office: newOffice(t, nil), file: &jobs.File{Jobs: all, Channels: map[string]*jobs.Channel{"ops": {Name: "ops"}, "pi": {Name: "pi"}}}}
+	for _, j := range all {
+		l.moveCursor(j, time.Now())
+	}
+	return l
+}
+
+// moveCursor says that a job has begun what was due up to an instant.
+func (l *lookout) moveCursor(j *jobs.Job, at time.Time) {
+	l.t.Helper()
+	if j.Schedule == nil {
+		return
+	}
+	err := l.ledger.Reschedule(l.t.Context(), func(map[string]ledger.Schedule) []ledger.Schedule {
+		return []ledger.Schedule{{Job: j.Name, Expr: j.Schedule.String(), Zone: "UTC", Cursor: at}}
+	})
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// watch watches for some time, as so many replicas.
+func (l *lookout) watch(d time.Duration, replicas int) {
+	ctx, cancel := context.WithTimeout(l.t.Context(), d)
+	defer cancel()
+	var all sync.WaitGroup
+	for range replicas {
+		w := &notify.Watch{Ledger: l.ledger, Log: slog.New(slog.NewTextHandler(l.t.Output(), nil)), Jobs: func() *jobs.File { return l.file }}
+		all.Go(func() { w.Run(ctx) })
+	}
+	all.Wait()
+}
+
+// ran records a run of a job that ended now.
+func (l *lookout) ran(j *jobs.Job, how ledger.Outcome) {
+	l.t.Helper()
+	l.runs++
+	key := fmt.Sprint(l.runs)
+	run, _, err := l.ledger.Claim(l.t.Context(), ledger.Claim{Job: j.Name, Key: key, Holder: "a", Lease: time.Hour})
+	if err == nil {
+		err = l.ledger.FinishAndTell(l.t.Context(), run.ID, "a", how, j.Name, desk().Ended(notify.Run{
+			Job: j, Key: key, ID: run.ID, Since: run.Claimed, Outcome: how, Ended: time.Now().UTC(),
+		}))
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// want wants these notices in the outbox, the oldest first.
+func (l *lookout) want(want ...string) {
+	l.t.Helper()
+	var got []string
+	for row, err := range l.ledger.Notices(l.t.Context(), true) {
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		var n notify.Notice
+		if err := json.Unmarshal([]byte(row.Body), &n); err != nil {
+			l.t.Fatal(err)
+		}
+		got = append(got, fmt.Sprintf("%s %s: %s", n.Time.Format("02 15:04"), row.Channel, n.Title))
+		for _, line := range n.Lines {
+			l.t.Logf("%s: %s", n.Title, line)
+		}
+	}
+	slices.Reverse(got)
+	if diff := cmp.Diff(want, got); diff != "" {
+		l.t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}
+
+// hourly is a job that is due every hour, and expects a success every two.
+func hourly(t *testing.T, edits ...func(*jobs.Job)) *jobs.Job {
+	t.Helper()
+	s, err := schedule.Parse("0 * * * *", time.UTC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return job(t, append([]func(*jobs.Job){func(j *jobs.Job) {
+		j.Schedule, j.Expect.SuccessEvery, j.Notify.Repeat = s, 2*time.Hour, 6*time.Hour
+	}}, edits...)...)
+}
+
+var succeeded = ledger.Outcome{State: ledger.Succeeded}
+
+func TestNoSuccessForLongIsToldByOneReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Schedule = nil })
+		l := newLookout(t, j)
+		l.watch(121*time.Minute, 1)
+		l.want() // it is not much longer than two hours ago yet
+		l.watch(7*time.Hour, 3)
+		told := []string{
+			"01 02:06 ops: nightly is overdue",
+			"01 08:06 ops: nightly is overdue since 2000-01-01 02:06 UTC",
+		}
+		l.want(told...)
+		l.ran(j, succeeded)
+		l.watch(91*time.Minute, 3)
+		l.want(append(told, "01 09:01 ops: nightly is well again")...)
+	})
+}
+
+func TestWhatIsDueAndDoesNotBeginIsLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Expect.SuccessEvery = 0 })
+		l := newLookout(t, j)
+		l.watch(76*time.Minute, 2)
+		l.want() // it may begin a quarter of an hour late
+		l.watch(51*time.Minute, 2)
+		l.want("01 01:21 ops: nightly is late")
+		l.moveCursor(j, time.Now())
+		l.ran(j, succeeded)
+		l.want("01 01:21 ops: nightly is late", "01 02:07 ops: nightly is well again")
+	})
+}
+
+func TestAPausedJobIsNeitherLateNorOverdue(t *testing.T) {
+	pause := map[string]func(l *lookout, on bool){
+		"suspended": func(l *lookout, on bool) { l.file.Jobs[0].Suspend = on },
+		"paused": func(l *lookout, on bool) {
+			deed := ledger.DidPause
+			if !on {
+				deed = ledger.DidResume
+			}
+			if _, err := l.ledger.Act(l.t.Context(), ledger.Action{What: deed, Job: "nightly", Who: "me", Why: "new disks"}); err != nil {
+				l.t.Fatal(err)
+			}
+		},
+	}
+	for name, pause := range pause {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := hourly(t)
+				l := newLookout(t, j)
+				l.watch(31*time.Minute, 1)
+				pause(l, true)
+				l.watch(6*time.Hour+time.Minute, 1)
+				pause(l, false)
+				l.moveCursor(j, time.Now()) // as a scheduler does
+				l.watch(21*time.Minute, 1)
+				l.want()
+				l.moveCursor(j, time.Now().Add(10*time.Hour)) // nothing is late
+				l.watch(121*time.Minute, 1)
+				l.want("01 08:38 ops: nightly is overdue") // two hours after it was resumed
+			})
+		})
+	}
+}
+
+func TestAnOutageIsToldInOneNotice(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var all []*jobs.Job
+		for i := range 22 {
+			all = append(all, hourly(t, func(j *jobs.Job) { j.Name = fmt.Sprintf("job-%02d", i) }))
+		}
+		l := newLookout(t, all...)
+		l.watch(6*time.Minute, 1)
+		time.Sleep(7 * 24 * time.Hour) // nobody is at work
+		l.watch(6*time.Minute, 2)
+		const told = "08 00:06 ops: The scheduler did not work from 2000-01-01 00:05 UTC to 2000-01-08 00:06 UTC"
+		l.want(told)
+		l.moveCursor(all[0], time.Now().Add(10*24*time.Hour))
+		for range 7 {
+			for _, j := range all[1:] {
+				l.moveCursor(j, time.Now().Add(10*24*time.Hour))
+				l.ran(j, succeeded)
+			}
+			l.watch(61*time.Minute, 1)
+		}
+		// Nobody hears of the recovery of what nobody was told. What goes on is told.
+		l.want(told, "08 06:07 ops: job-00 is overdue since 2000-01-08 00:06 UTC")
+	})
+}
+
+func TestADigestSaysWhatHappened(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		zurich, err := schedule.LoadZone("Europe/Zurich")
+		if err != nil {
+			t.Fatal(err)
+		}
+		weekly, err := schedule.Parse("0 7 * * 1", zurich)
+		if err != nil {
+			t.Fatal(err)
+		}
+		a := job(t, func(j *jobs.Job) {
+			j.Name, j.Zone, j.Notify.To = "alpha", zurich, map[string][]string{"digest": {"pi", "ops"}}
+		})
+		b := job(t, func(j *jobs.Job) { j.Name, j.Notify.To = "beta", map[string][]string{"digest": {"pi"}} })
+		l := newLookout(t, a, b)
+		l.file.Channels["pi"].Digest = weekly // ops gets one each morning
+		day := func(hours time.Duration) {    // the look before seven o'clock, and the one after
+			time.Sleep(hours*time.Hour - 4*time.Minute)
+			l.watch(9*time.Minute, 2)
+			time.Sleep(-5*time.Minute + (24-hours)*time.Hour)
+		}
+		l.watch(time.Minute, 1)
+		time.Sleep(-time.Minute + time.Second)
+		day(6)
+		ops := []string{"01 06:02 ops: 0 of 0 runs succeeded since 2000-01-01 01:00 CET"}
+		l.want(ops...)
+		day(6)
+		files := succeeded
+		files.Files, files.Bytes = 3, 1000
+		l.ran(a, files)
+		l.ran(a, ledger.Outcome{State: ledger.TimedOut, Class: "timed_out"})
+		day(6)
+		l.want(append(ops,
+			"02 06:02 ops: 0 of 0 runs succeeded since 2000-01-01 07:02 CET",
+			"03 06:02 ops: 1 of 2 runs succeeded since 2000-01-02 07:02 CET",
+			"03 06:02 pi: 1 of 2 runs succeeded since 2000-01-01 01:00 CET",
+		)...)
+		var n notify.Notice
+		for row, err := range l.ledger.Notices(t.Context(), true) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := json.Unmarshal([]byte(row.Body), &n); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+		if diff := cmp.Diff([]string{"alpha: 1 succeeded, 1 timed out; 3 files, 1000 bytes", "beta: no run"}, n.Lines); diff != "" {
+			t.Errorf("lines (-want +got):\n%s", diff)
+		}
+	})
+}
