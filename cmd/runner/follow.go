@@ -90,6 +90,8 @@ func (a *app) follow(ctx context.Context, o engine.Order, f following, r recordi
 type recording struct {
 	wanted  bool
 	history jobs.History // how long finished runs are kept; zero: nothing is forgotten
+
+	channels map[string]*jobs.Channel // that may hear of the orders; nil: nobody does
 }
 
 // A doer brings one order to its end.
@@ -136,8 +138,14 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 	if err != nil {
 		return nil, err
 	}
+	told := &parting{app: a}
+	if len(r.channels) > 0 {
+		var desk engine.Option
+		told, desk = a.parting(r.channels)
+		opts = append(opts, desk)
+	}
 	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), signing)...)
-	w := &worker{app: a, engine: e, done: func() {}}
+	w := &worker{app: a, engine: e, done: func() { told.send(ctx, nil) }}
 	if !r.wanted {
 		return w, nil
 	}
@@ -148,6 +156,7 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 	rec, leave := a.attend(ctx, l)
 	w.rec = &rec
 	w.done = func() {
+		told.send(ctx, l)
 		if ctx.Err() == nil && r.history != (jobs.History{}) {
 			a.pruneDaily(ctx, l, r.history)
 		}

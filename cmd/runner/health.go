@@ -93,6 +93,8 @@ func (s *server) Observe(e engine.Event) {
 			states[string(state)] = n
 		}
 		s.status.Items(e.Job, states)
+	case engine.Told:
+		s.tellers.sender.Wake()
 	case engine.Removed:
 		s.status.Forget(e.Job)
 	case engine.Looked:

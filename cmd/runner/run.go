@@ -153,7 +153,7 @@ func (w *work) choose(log *slog.Logger) ([]*jobs.Job, error) {
 		// It needs no ledger, and does not say what a jobs file beside it keeps.
 		w.recording = recording{wanted: w.source.env.State != ""}
 	} else {
-		w.recording = recording{wanted: true, history: file.History}
+		w.recording = recording{wanted: true, history: file.History, channels: file.Channels}
 	}
 	chosen, err := file.named(w.names)
 	file.logDoubts(log, chosen)

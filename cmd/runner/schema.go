@@ -43,6 +43,8 @@ func documents() map[string]any {
 		"login":    loginDocument{},
 		"logout":   list[logoutDocument]{},
 		"next":     nextResult{},
+		"notice":   noticeDocument{},
+		"notices":  list[noticeDocument]{},
 		"plan":     plan{},
 		"proof":    proofDocument{},
 		"receipts": list[receiptDocument]{},

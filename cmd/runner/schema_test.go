@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -23,9 +24,11 @@ import (
 
 const schemaJobs = `version: 1
 collections: {lab: %s, vault: %s}
+notify: {ops: {webhook: {url: "http://127.0.0.1:2"}}, away: {webhook: {url: "http://127.0.0.1:1"}}}
 jobs:
   nightly:
     description: frames
+    notify: {runs: [ops, away]}
     labels: {team: lab7}
     schedule: "30 1 * * *"
     time_zone: America/Chicago
@@ -76,7 +79,9 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 	server := httptest.NewServer(sim)
 	defer sim.Close() //nolint:errcheck // it returns nil
 	defer server.Close()
-	good := write(filepath.Join(dir, "jobs.yaml"), fmt.Sprintf(schemaJobs, globussim.CollectionID("lab"), globussim.CollectionID("vault")))
+	receiver := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer receiver.Close()
+	good := write(filepath.Join(dir, "jobs.yaml"), strings.Replace(fmt.Sprintf(schemaJobs, globussim.CollectionID("lab"), globussim.CollectionID("vault")), "http://127.0.0.1:2", receiver.URL, 1))
 	bad := write(filepath.Join(dir, "bad.yaml"), "version: 1\njobs:\n  x: {transfr: 1}\n")
 	batch := write(filepath.Join(dir, "batch"), "a b\n")
 	environ := []string{
@@ -111,6 +116,8 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"result", "run move"},
 		{"runs", "runs --limit 1 --state succeeded"},
 		{"run", "runs show 1"},
+		{"notice", "notify test ops"},
+		{"notices", "notify list"},
 		{"receipts", "receipt 1"},
 		{"proof", "receipt prove 1"},
 		{"audit", "audit"},

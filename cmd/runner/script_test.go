@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -45,6 +47,7 @@ const canary = "canary+/=Xq7Zt0"
 //	signals SIG STATUS runner ARG...   the same, with a signal once a task exists
 //	fault JSON, disturb JSON           order trouble
 //	order PATH JSON                    the same, on the control path /_sim/PATH
+//	receive STATUS FILE                take notices at $HOOK, and write them into a file
 //	revoke, expire                     end all tokens
 //	tasks N                            want so many tasks at Globus
 //	posts N                            want so many requests that submit
@@ -61,6 +64,7 @@ func TestScript(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim":     startSim,
+			"receive": receive,
 			"exits":   exits,
 			"signals": signals,
 			"fault": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -125,6 +129,32 @@ func startSim(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("CLIENT_SECRET", canary)
 	ts.Setenv("NATIVE_APP", simAppID())
 	*ts.Value("sim").(**globussim.Server) = s
+}
+
+// receive starts a service that takes notices for the rest of the script. It
+// answers with a status, and writes the address and the body of each request into
+// a file. Its address is in the variable HOOK.
+func receive(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("want a status and the name of a file")
+	}
+	status, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	file, err := os.Create(ts.MkAbs(args[1]))
+	ts.Check(err)
+	var mu sync.Mutex
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body) // a cut one is seen in the file
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(file, "%s %s\n", r.URL.Path, body)
+		w.WriteHeader(status)
+	}))
+	ts.Defer(func() {
+		server.Close()
+		ts.Check(file.Close())
+	})
+	ts.Setenv("HOOK", server.URL)
 }
 
 func sim(ts *testscript.TestScript) *globussim.Server {

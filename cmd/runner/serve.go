@@ -71,10 +71,11 @@ type server struct {
 	shortToken  bool // one that may end before the next run will do
 	status      *status.Status
 	page        *page.Page                // nil without an address
-	inForce     atomic.Pointer[jobs.File] // for the page
+	inForce     atomic.Pointer[jobs.File] // for the page and the watch
 	reloader    *reloader                 // nil for a job of the environment, which does not change
 	hangups     chan os.Signal            // asks for a reload
 	newHistory  chan jobs.History         // holds that of a reload until it is taken
+	tellers     *tellers
 }
 
 // serve runs the scheduler until ctx ends.
@@ -123,7 +124,11 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.greet(file); err != nil {
 		return err
 	}
-	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), signing, engine.WithObserver(s))
+	if s.tellers, err = s.newTellers(l, file.File); err != nil {
+		return err
+	}
+	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), signing, engine.WithObserver(s),
+		engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
 		Engine: e,
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,
@@ -182,6 +187,7 @@ func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine,
 	beside.Go(func() { s.reload(ctx, scheduler, l) })
 	beside.Go(func() { s.prune(ctx, l, file.History) })
 	beside.Go(func() { s.completeReceipts(ctx, e, l) })
+	beside.Go(func() { s.tellers.run(ctx) })
 	if address := s.app.env.ListenAddress(); address != "" {
 		beside.Go(func() { s.status.Watch(ctx) })
 		beside.Go(func() {
@@ -251,6 +257,9 @@ func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler, l *led
 			}
 			s.remember(ctx, l, file.Jobs)
 			s.inForce.Store(file)
+			if err := s.useChannels(s.tellers, file); err != nil {
+				s.app.log.Error("the channels of the new jobs file cannot be used, the old ones stay", "err", err)
+			}
 			select {
 			case <-s.newHistory: // nobody has taken it yet
 			default:

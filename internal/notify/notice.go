@@ -70,6 +70,15 @@ type Task struct {
 	Link   string `json:"link"` // at app.globus.org
 }
 
+// TestNotice returns the notice that tries a channel.
+func TestNotice(channel string, now time.Time) *Notice {
+	return &Notice{
+		ID: digest("test", channel, now.Format(time.RFC3339Nano)), Event: Test, Time: now,
+		Title: "This is a test of the channel " + channel,
+		Lines: []string{"Somebody has started runner notify test " + channel, "There is nothing to do: notices arrive here"},
+	}
+}
+
 // A Channel sends notices. Send may be called concurrently. It returns nil when the
 // receiver has taken the notice. If the error has a method Lasting() bool that
 // returns true, then sending again is of no use; a method RetryAfter()

@@ -184,8 +184,8 @@ type lasting struct{ error }
 
 func (lasting) Lasting() bool { return true }
 
-// isLasting reports whether sending again is of no use.
-func isLasting(err error) bool {
+// IsLasting reports whether sending again is of no use; err is that of a [Channel].
+func IsLasting(err error) bool {
 	e, ok := errors.AsType[interface {
 		error
 		Lasting() bool
@@ -203,7 +203,7 @@ func (s *Sender) end(ctx context.Context, row *ledger.Notice, err error) bool {
 		return s.note(ctx, func(ctx context.Context) error {
 			return s.ledger.EndNotice(ctx, row.ID, row.Channel, ledger.NoticeSent, "")
 		})
-	case isLasting(err):
+	case IsLasting(err):
 		s.count(Count{Channel: row.Channel, State: ledger.NoticeGivenUp})
 		log.Error("notice given up: the receiver does not want it", "tries", row.Tries, "err", err)
 		return s.note(ctx, func(ctx context.Context) error {

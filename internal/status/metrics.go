@@ -30,6 +30,10 @@ type metrics struct {
 	requests    *prometheus.CounterVec   // by service and code
 	requestTime *prometheus.HistogramVec // by service
 	expiry      *prometheus.GaugeVec     // by resource server
+
+	noticesSent    *prometheus.CounterVec // by channel
+	noticesGivenUp *prometheus.CounterVec // by channel
+	noticesWaiting *prometheus.GaugeVec   // by channel
 }
 
 func newMetrics(c Config) *metrics {
@@ -68,12 +72,22 @@ func newMetrics(c Config) *metrics {
 	m.expiry = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "token_expiry_timestamp_seconds", Help: "When the access token in use ends.",
 	}, []string{"resource_server"})
+	m.noticesSent = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "notices_sent_total", Help: "Notices that their receiver has taken.",
+	}, []string{"channel"})
+	m.noticesGivenUp = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Namespace: namespace, Name: "notices_given_up_total", Help: "Notices that nobody gets: their receiver does not want them, or has not answered for a day.",
+	}, []string{"channel"})
+	m.noticesWaiting = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "notices_waiting", Help: "Notices that are not sent yet.",
+	}, []string{"channel"})
 	build := prometheus.NewGauge(prometheus.GaugeOpts{
 		Namespace: namespace, Name: "build_info", Help: "The program; always 1.",
 		ConstLabels: prometheus.Labels{"version": c.Version, "commit": c.Commit, "goversion": c.GoVersion},
 	})
 	build.Set(1)
-	m.registry.MustRegister(m.jobs, m.duration, m.lateness, m.waiting, m.oldest, m.active, m.items, m.requests, m.requestTime, m.expiry, build,
+	m.registry.MustRegister(m.jobs, m.duration, m.lateness, m.waiting, m.oldest, m.active, m.items, m.requests, m.requestTime, m.expiry,
+		m.noticesSent, m.noticesGivenUp, m.noticesWaiting, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -148,6 +162,24 @@ func (s *Status) Queue(waiting int, oldest time.Time, active int) {
 		s.metrics.oldest.WithLabelValues().Set(seconds(oldest))
 	}
 	s.metrics.active.Set(float64(active))
+}
+
+// NoticesWait says how many notices of a channel are not sent yet. Its counters
+// begin at 0 here, so that the first failure is seen as an increase.
+func (s *Status) NoticesWait(channel string, n int) {
+	s.metrics.noticesSent.WithLabelValues(channel)
+	s.metrics.noticesGivenUp.WithLabelValues(channel)
+	s.metrics.noticesWaiting.WithLabelValues(channel).Set(float64(n))
+}
+
+// NoticeSent counts a notice that was sent.
+func (s *Status) NoticeSent(channel string) {
+	s.metrics.noticesSent.WithLabelValues(channel).Inc()
+}
+
+// NoticeGivenUp counts a notice that nobody gets.
+func (s *Status) NoticeGivenUp(channel string) {
+	s.metrics.noticesGivenUp.WithLabelValues(channel).Inc()
 }
 
 // Token says when the token for a resource server ends; the zero time means

@@ -74,6 +74,10 @@ func full() *status.Status {
 	s.Queue(3, noon.Add(-time.Hour), 2)
 	s.Items("nightly", map[string]int{"waiting": 4, "ready": 9})
 	s.Items("nightly", map[string]int{"waiting": 7, "done": 40})
+	s.NoticesWait("ops", 2)
+	s.NoticeSent("ops")
+	s.NoticeSent("ops")
+	s.NoticeGivenUp("ops")
 	s.Token("transfer.api.globus.org", noon.Add(48*time.Hour))
 	_, _ = send(s.Transport("transfer", replies(200))) // cannot fail
 	return s
@@ -100,6 +104,9 @@ func TestEveryNumberIsShown(t *testing.T) {
 		`run_lateness_seconds_count`:                                                "1",
 		`items{job="nightly",state="waiting"}`:                                      "7",
 		`items{job="nightly",state="done"}`:                                         "40",
+		`notices_sent_total{channel="ops"}`:                                         "2",
+		`notices_given_up_total{channel="ops"}`:                                     "1",
+		`notices_waiting{channel="ops"}`:                                            "2",
 		`queue_waiting`:                                                             "3",
 		`queue_active`:                                                              "2",
 		`queue_oldest_timestamp_seconds`:                                            "1.79595e+09",

@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/internal/notify/channel"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// partingTime is how long the end of a start waits for receivers of notices.
+const partingTime = 15 * time.Second
+
+// channels opens the channels of a jobs file. An error is what somebody has to set
+// first.
+func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Channel, error) {
+	open := map[string]notify.Channel{}
+	for _, name := range slices.Sorted(maps.Keys(described)) {
+		c, err := channel.Open(*described[name], a.channelOptions())
+		if err != nil {
+			return nil, usageError{fmt.Errorf("channel %s: %w", name, err)}
+		}
+		open[name] = c
+	}
+	return open, nil
+}
+
+// channelOptions are what the channels need to know besides the jobs file.
+func (a *app) channelOptions() channel.Options {
+	return channel.Options{Version: build().Version, SMTP: a.env.Mail.Server(), From: a.env.Mail.From}
+}
+
+// desk turns events into notices.
+func (a *app) desk() *notify.Desk {
+	who, _ := a.env.Identity() // where it is not known, the step does not depend on it
+	return &notify.Desk{
+		TaskLink: a.env.TaskPage,
+		Next:     func(err error) string { return fault.Next(err, who.Fault()) },
+	}
+}
+
+// A parting sends the notices of a start that ends soon.
+type parting struct {
+	app      *app
+	channels map[string]notify.Channel
+
+	mu   sync.Mutex
+	news []ledger.Notice // of runs without a ledger
+}
+
+// parting returns how the notices of a start are sent, and the option for its
+// engine. Channels that cannot be opened stop no run.
+func (a *app) parting(described map[string]*jobs.Channel) (*parting, engine.Option) {
+	p := &parting{app: a}
+	var err error
+	if p.channels, err = a.channels(described); err != nil {
+		a.log.Warn("notices cannot be sent", "err", err)
+	}
+	return p, engine.WithDesk(a.desk(), p.add)
+}
+
+func (p *parting) add(news []ledger.Notice) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.news = append(p.news, news...)
+}
+
+// send sends what is to be told: that of a ledger, unless it is nil, and what was
+// added. What a receiver does not take now waits in the ledger, or is lost without
+// one. How the run ended stays what it is.
+func (p *parting) send(ctx context.Context, l *ledger.Ledger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
+	defer cancel()
+	if l != nil && len(p.channels) > 0 {
+		s := notify.NewSender(l, p.app.log, nil)
+		s.Use(p.channels)
+		s.Drain(ctx)
+	}
+	if len(p.news) == 0 {
+		return
+	}
+	if err := notify.SendNow(ctx, p.channels, p.news); err != nil {
+		p.app.log.Warn("notices could not be sent, and without a ledger they are not tried again", "err", err)
+	}
+}
+
+// tellers are what serve runs beside the scheduler so that people hear of runs.
+type tellers struct {
+	sender *notify.Sender
+	watch  *notify.Watch
+}
+
+func (s *server) newTellers(l *ledger.Ledger, file *jobs.File) (*tellers, error) {
+	t := &tellers{sender: notify.NewSender(l, s.app.log, s.countNotice)}
+	t.watch = &notify.Watch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake}
+	return t, s.useChannels(t, file)
+}
+
+// useChannels puts the channels of a jobs file in force, or returns an error.
+func (s *server) useChannels(t *tellers, file *jobs.File) error {
+	open, err := s.app.channels(file.Channels)
+	if err == nil {
+		t.sender.Use(open)
+	}
+	return err
+}
+
+// run tells people what happens, and what does not, until ctx ends.
+func (t *tellers) run(ctx context.Context) {
+	var both sync.WaitGroup
+	both.Go(func() { t.sender.Run(ctx) })
+	both.Go(func() { t.watch.Run(ctx) })
+	both.Wait()
+}
+
+// countNotice tells the metrics what the sender does.
+func (s *server) countNotice(c notify.Count) {
+	switch c.State {
+	case ledger.NoticeWaiting:
+		s.status.NoticesWait(c.Channel, c.Waiting)
+	case ledger.NoticeSent:
+		s.status.NoticeSent(c.Channel)
+	case ledger.NoticeGivenUp:
+		s.status.NoticeGivenUp(c.Channel)
+	}
+}
