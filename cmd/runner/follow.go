@@ -107,6 +107,10 @@ type worker struct {
 
 // do brings one order to its end.
 func (w *worker) do(ctx context.Context, o engine.Order) (*engine.Result, error) {
+	if needsItem(&o) {
+		return nil, usageError{fmt.Errorf("job %[1]s comes after job %[2]s, and is done for one item of it: RUNNER_OCCURRENCE=item:NAME runner run %[1]s; runner items %[2]s lists them",
+			o.Job.Name, o.Job.ItemsOf)}
+	}
 	if w.rec != nil {
 		return w.app.record(ctx, w.engine, *w.rec, o)
 	}

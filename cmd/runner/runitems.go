@@ -16,6 +16,17 @@ import (
 // looks reports whether an order is to look which items of its job are ready.
 func looks(o engine.Order) bool { return o.Job.ForEach != nil && !o.Key.IsItem() }
 
+// needsItem reports whether an order does not say which item it is about, and its job
+// has nothing to do without one. That is one that comes after a job with for_each.
+func needsItem(o *engine.Order) bool {
+	if o.Job.Items == nil || o.Job.ForEach != nil || o.Item != nil || o.Key.IsItem() {
+		return false
+	}
+	_, without := o.Job.Render(o.Key, o.At, nil)
+	_, with := o.Job.Render(o.Key, o.At, o.Job.SampleItem())
+	return without != nil && with == nil
+}
+
 // sample puts a made-up item into an order whose job is about items.
 func sample(o *engine.Order) {
 	if o.Item = o.Job.SampleItem(); o.Item != nil {
@@ -27,7 +38,7 @@ func sample(o *engine.Order) {
 // are.
 func (a *app) sampled(orders []engine.Order) []engine.Order {
 	for i := range orders {
-		if o := &orders[i]; o.Job.ForEach != nil {
+		if o := &orders[i]; o.Job.ForEach != nil || needsItem(o) {
 			sample(o)
 			a.log.Warn("the item of the dry run is made up; runner plan --item shows one that is there", "job", o.Job.Name, "occurrence", string(o.Key))
 		}
