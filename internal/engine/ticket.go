@@ -113,20 +113,20 @@ func (t *ticket) order(cancelOnInterrupt bool) Order {
 
 // work runs an occurrence that has a place.
 func (s *Scheduler) work(ctx context.Context, t *ticket) {
-	log := s.log.With("job", t.job.Name, "occurrence", string(t.occurrence.key))
+	log := s.log.With("job", t.job.Name, "occurrence", string(t.occurrence.key), "run", t.run.ID)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	t.result, t.err = s.doRun(ctx, t, cancel, log)
-	switch id := t.run.ID; {
+	switch {
 	case t.err == nil:
 		logEnd(log, t.result)
 		s.engine.observe(Ended{t.job, t.result, t.lateness(t.result.Started)})
 	case isWaiting(t.err):
 		log.Debug("the run waits for its turn", "reason", t.err)
 	case errors.Is(t.err, ledger.ErrLost):
-		log.Warn("the run belongs to another process now", "run", id, "err", t.err)
+		log.Warn("the run belongs to another process now", "err", t.err)
 	case t.result != nil:
-		log.Error("run ended, but could not be recorded: it is tried again", "run", id, "state", string(t.result.State), "err", t.err)
+		log.Error("run ended, but could not be recorded: it is tried again", "state", string(t.result.State), "err", t.err)
 	case ctx.Err() == nil:
 		log.Error("the occurrence could not be run", "err", t.err)
 	}
@@ -144,7 +144,7 @@ func (s *Scheduler) doRun(ctx context.Context, t *ticket, cancel context.CancelC
 		return nil, refused
 	}
 	defer s.cancelable(t.run.ID, cancel)()
-	log.Info("run started", "run", t.run.ID, "resumed", t.run.Claims > 1 || t.tries > 0, "lateness", t.lateness(time.Now()))
+	log.Info("run started", "resumed", t.run.Claims > 1 || t.tries > 0, "lateness", t.lateness(time.Now()))
 	if !r.settle(ctx, r.carryOut(ctx, refused)) {
 		return r.result, nil
 	}
@@ -176,7 +176,7 @@ func (t *ticket) lateness(began time.Time) time.Duration {
 
 // logEnd logs how a run ended.
 func logEnd(log *slog.Logger, res *Result) {
-	attrs := []any{"run", res.Run, "state", string(res.State), "attempt", res.Attempt, "elapsed", res.Finished.Sub(res.Started).Round(time.Millisecond)}
+	attrs := []any{"state", string(res.State), "attempt", res.Attempt, "elapsed", res.Finished.Sub(res.Started).Round(time.Millisecond)}
 	if t := res.task(); t != nil {
 		attrs = append(attrs, "task_id", t.TaskID)
 	}
