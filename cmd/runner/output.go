@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -46,12 +47,30 @@ func (q *query) Type() string   { return "EXPR" }
 
 // Set compiles the expression.
 func (q *query) Set(s string) error {
-	expr, err := jmespath.Compile(s)
+	expr, err := jmespath.Compile(literals(s))
 	if err != nil {
 		return fmt.Errorf("%q is not a JMESPath expression: %w", s, err)
 	}
 	q.text, q.expr = s, expr
 	return nil
+}
+
+// literals puts quotes around the words between backticks that are not JSON, such as
+// `ACTIVE`, as the JMESPath of globus-cli does. Its documentation is full of them.
+func literals(expr string) string {
+	quoted := regexp.MustCompile("`(?:[^`\\\\]|\\\\.)*`|'(?:[^'\\\\]|\\\\.)*'|\"(?:[^\"\\\\]|\\\\.)*\"")
+	return quoted.ReplaceAllStringFunc(expr, func(part string) string {
+		word, is := strings.CutPrefix(part, "`")
+		word = strings.TrimSuffix(word, "`")
+		if !is || json.Valid([]byte(word)) {
+			return part
+		}
+		text, err := json.Marshal(strings.TrimLeft(word, " "))
+		if err != nil {
+			return part
+		}
+		return "`" + string(text) + "`"
+	})
 }
 
 // print writes a result to stdout: doc, or what the expression finds in it, for

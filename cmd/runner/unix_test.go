@@ -32,6 +32,20 @@ func TestWriteUnix(t *testing.T) {
 	}
 }
 
+func TestWordsBetweenBackticksNeedNoQuotes(t *testing.T) {
+	for expr, want := range map[string]string{
+		"DATA[?status==`ACTIVE`].task_id":    "DATA[?status==`\"ACTIVE\"`].task_id",
+		"[?n==`5` || x==`\"a\"` || y==`null`]": "[?n==`5` || x==`\"a\"` || y==`null`]",
+		"[?a=='`b`' && \"`c`\"==` d e`]":       "[?a=='`b`' && \"`c`\"==`\"d e\"`]",
+		"a == `":                             "a == `",
+		"a == `\"b`":                         "a == `\"\\\"b\"`",
+	} {
+		if got := literals(expr); got != want {
+			t.Errorf("%s: got %s, want %s", expr, got, want)
+		}
+	}
+}
+
 func FuzzWriteUnix(f *testing.F) {
 	f.Add(`{"DATA": [{"id": "x", "tags": ["t", null]}, 3, [true]]}`)
 	f.Fuzz(func(t *testing.T, doc string) {
