@@ -20,6 +20,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -60,6 +61,7 @@ type bench struct {
 	errors    []error // that runs have ended with
 
 	observe func(engine.Event) // nil if nobody wants to know
+	desk    *notify.Desk       // of processes; nil if nobody is told
 }
 
 // Observe passes on what the engines of the bench do.

@@ -41,6 +41,8 @@ type process struct {
 	group  sync.WaitGroup
 	err    error // of Run
 
+	stopTelling func() // see tellers; nil unless that was called
+
 	// answer, unless nil, may answer a request in place of the services; with
 	// nil and no error they answer.
 	answer func(r *http.Request, send http.RoundTripper) (*http.Response, error)
@@ -57,7 +59,7 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 	p := &process{b: b, ledger: l}
 	clock := arrival.NewClock()
 	p.globus = b.clientOver(engine.Hearing(clock, p))
-	p.engine = engine.New(p.globus, log, engine.WithManifests(b.open), engine.WithObserver(b), engine.WithClock(clock))
+	p.engine = engine.New(p.globus, log, engine.WithManifests(b.open), engine.WithObserver(b), engine.WithClock(clock), engine.WithDesk(b.desk, nil))
 	p.config = engine.SchedulerConfig{
 		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder),
 		Lease: 5 * time.Minute,
@@ -104,6 +106,9 @@ func (p *process) stop() time.Duration {
 	p.b.t.Helper()
 	begin := time.Now()
 	p.cancel(errSignal)
+	if p.stopTelling != nil {
+		p.stopTelling()
+	}
 	p.group.Wait()
 	if p.err != nil {
 		p.b.t.Errorf("the scheduler ended with %v, want no error", p.err)
@@ -124,6 +129,9 @@ func (p *process) die() {
 	}
 	if p.cancel != nil {
 		p.cancel(errKilled)
+	}
+	if p.stopTelling != nil {
+		p.stopTelling()
 	}
 }
 
