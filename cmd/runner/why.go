@@ -115,18 +115,24 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 			}
 			continue
 		}
-		switch {
-		case d.Why != "" || run.State.Final():
-		case run.Holder == "":
-			d.Why = "somebody has asked for it; it waits for runner serve to start it"
-		case time.Now().After(run.LeaseUntil):
-			d.Why = "nobody works on it; runner serve, or the next start of the job, does"
-		default:
-			d.Why = "it is at work, by " + run.Holder
+		if d.Why == "" && !run.State.Final() {
+			d.Why = whyUnfinished(run, time.Now())
 		}
 		docs = append(docs, d)
 	}
 	return docs, nil
+}
+
+// whyUnfinished says why a run has not ended.
+func whyUnfinished(run *ledger.Run, now time.Time) string {
+	switch {
+	case run.Holder == "":
+		return "somebody has asked for it; it waits for runner serve to start it"
+	case now.After(run.LeaseUntil):
+		return "nobody works on it; runner serve, or the next start of the job, will"
+	default:
+		return run.Holder + " works on it"
+	}
 }
 
 // lookReason says of a job that looks for items if its last look has failed.
