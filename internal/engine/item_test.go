@@ -201,6 +201,31 @@ func TestAnItemThatChangesWhileItIsCopiedIsCopiedAgain(t *testing.T) {
 	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
 }
 
+// A run of an item that is wanted again, and of which a later occurrence is done, is
+// known by its key, also if that holds only a checksum of the name.
+func TestAnEarlierOccurrenceOfAnItemIsNotDoneAgain(t *testing.T) {
+	for _, name := range []string{"run_1", "run_ü"} {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.begin(
+				written(0, "/runs/"+name+"/a", 600, 0),
+				written(6*time.Minute+10*time.Second, "/runs/"+name+"/b", 5, 0), // the copy takes a minute
+			)
+			p := b.process("one").serve(b.itemJob())
+			until(30 * time.Minute)
+			tasks := len(b.State().Tasks)
+			p.retry(1)
+			until(time.Hour)
+			p.stop()
+			first, second := jobs.ItemKey(name, 1), jobs.ItemKey(name, 2)
+			b.wantRuns(fmt.Sprintf("runs %s skipped", first), fmt.Sprintf("runs %s succeeded", second))
+			contains(t, b.runs()[0].Message, fmt.Sprintf("item %s has changed, and occurrence %s has replaced this one", name, second))
+			if n := len(b.State().Tasks); n != tasks {
+				t.Errorf("%d tasks, want no more than the %d before", n, tasks)
+			}
+		}, func(cfg *globussim.Config) { cfg.Rate = 10 })
+	}
+}
+
 func TestNoMoreItemsThanMaxActiveAreAtWorkInAllReplicas(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		var want []string
