@@ -34,11 +34,11 @@ func TestWriteUnix(t *testing.T) {
 
 func TestWordsBetweenBackticksNeedNoQuotes(t *testing.T) {
 	for expr, want := range map[string]string{
-		"DATA[?status==`ACTIVE`].task_id":    "DATA[?status==`\"ACTIVE\"`].task_id",
+		"DATA[?status==`ACTIVE`].task_id":      "DATA[?status==`\"ACTIVE\"`].task_id",
 		"[?n==`5` || x==`\"a\"` || y==`null`]": "[?n==`5` || x==`\"a\"` || y==`null`]",
 		"[?a=='`b`' && \"`c`\"==` d e`]":       "[?a=='`b`' && \"`c`\"==`\"d e\"`]",
-		"a == `":                             "a == `",
-		"a == `\"b`":                         "a == `\"\\\"b\"`",
+		"a == `":                               "a == `",
+		"a == `\"b`":                           "a == `\"\\\"b\"`",
 	} {
 		if got := literals(expr); got != want {
 			t.Errorf("%s: got %s, want %s", expr, got, want)
