@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 	"time"
 
@@ -13,10 +15,10 @@ import (
 // mostStarts is how many coming starts serve shows when it begins.
 const mostStarts = 3
 
-// A startUp is what serve shows first in a terminal: where everything is, and
-// what comes next.
+// A startUp is what serve shows first: where everything is, and what comes next.
 type startUp struct {
-	version, jobs, ledger, address string
+	version, from, ledger, address string
+	jobs, scheduled                int
 	next                           []nextDocument
 }
 
@@ -34,31 +36,41 @@ func (a *app) describeStart(file *jobsFile, now time.Time) (*startUp, error) {
 	if !isFile {
 		ledger = "database " + databaseName(place) // without the password
 	}
-	address := a.env.ListenAddress()
-	if address == "" {
-		address = "none; RUNNER_LISTEN sets one"
-	}
 	return &startUp{
-		version: build().Version, jobs: fmt.Sprintf("%s, %s, %d on a schedule", file.from, plain.Count(len(file.Jobs), "job"), len(scheduled)),
-		ledger: ledger, address: address, next: comingOccurrences(scheduled, now, mostStarts, false),
+		version: build().Version, from: file.from.String(), jobs: len(file.Jobs), scheduled: len(scheduled),
+		ledger: ledger, address: a.env.ListenAddress(), next: comingOccurrences(scheduled, now, mostStarts, false),
 	}, nil
 }
 
-// greet describes a start of serve to somebody in front of a terminal.
+// greet describes a start of serve: to somebody in front of a terminal as a block,
+// else as one line of the log.
 func (a *app) greet(file *jobsFile) error {
-	if !a.stderr.terminal || a.env.LogFormat == settings.LogJSON {
-		return nil
+	start, err := a.describeStart(file, time.Now())
+	if err != nil {
+		return err
 	}
-	block, err := a.describeStart(file, time.Now())
-	if err == nil {
-		block.text(a.stderr)
+	if a.stderr.terminal && a.env.LogFormat != settings.LogJSON {
+		start.text(a.stderr)
+	} else {
+		start.log(a.log)
 	}
-	return err
+	return nil
+}
+
+// log writes the line.
+func (s *startUp) log(log *slog.Logger) {
+	next := []string{}
+	for _, d := range s.next {
+		next = append(next, d.Job+" "+d.Start.In(d.ScheduledFor.Location()).Format(time.RFC3339))
+	}
+	log.Info("serve started", "version", s.version, "jobs_file", s.from, "jobs", s.jobs, "scheduled", s.scheduled,
+		"ledger", s.ledger, "address", s.address, "next", next)
 }
 
 // text prints the block.
 func (s *startUp) text(w io.Writer) {
-	pairs := []string{"runner", s.version, "jobs", s.jobs, "ledger", s.ledger, "address", s.address}
+	all := fmt.Sprintf("%s, %s, %d on a schedule", s.from, plain.Count(s.jobs, "job"), s.scheduled)
+	pairs := []string{"runner", s.version, "jobs", all, "ledger", s.ledger, "address", cmp.Or(s.address, "none; RUNNER_LISTEN sets one")}
 	label := "next"
 	for _, d := range s.next {
 		pairs = append(pairs, label, fmt.Sprintf("%s  %s", d.Start.In(d.ScheduledFor.Location()).Format("Mon 2006-01-02 15:04:05 MST"), d.Job))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -39,5 +40,13 @@ jobs:
 		"then     Sat 2026-11-21 09:00:00 UTC  often\n\n"
 	if out.String() != want {
 		t.Errorf("got\n%s\nwant\n%s", out.String(), want)
+	}
+	out.Reset()
+	s.log(slog.New(slog.NewJSONHandler(&out, nil)))
+	_, line, _ := strings.Cut(out.String(), `"msg":`)
+	if want := `"serve started","version":"v1.2.3","jobs_file":"` + file + `","jobs":4,"scheduled":2,` +
+		`"ledger":"database runs on db.example.org","address":"127.0.0.1:8080",` +
+		`"next":["nightly 2026-11-21T01:30:00-06:00","often 2026-11-21T07:30:00Z","often 2026-11-21T09:00:00Z"]}` + "\n"; line != want {
+		t.Errorf("got the line %s\nwant %s", line, want)
 	}
 }
