@@ -42,6 +42,7 @@ type Scheduler struct {
 	engine            *Engine
 	rec               Recording
 	log               *slog.Logger
+	streaks           streaks
 	places            int
 	cancelOnInterrupt bool
 
@@ -78,6 +79,7 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 		engine:            c.Engine,
 		rec:               Recording{Ledger: c.Ledger, Holder: c.Holder, Lease: cmp.Or(c.Lease, 30*time.Second), Scheduled: true},
 		log:               c.Log,
+		streaks:           streaks{byJob: map[string]*streak{}},
 		places:            cmp.Or(c.Places, 100),
 		cancelOnInterrupt: c.CancelOnInterrupt,
 		reloads:           make(chan reload),

@@ -116,10 +116,14 @@ func (s *Scheduler) work(ctx context.Context, t *ticket) {
 	log := s.log.With("job", t.job.Name, "occurrence", string(t.occurrence.key), "run", t.run.ID)
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	t.result, t.err = s.doRun(ctx, t, cancel, log)
+	of := log
+	if !t.occurrence.key.IsItem() && s.streaks.quiet(t.job.Name, time.Now()) {
+		of = hush(log)
+	}
+	t.result, t.err = s.doRun(ctx, t, cancel, of)
 	switch {
 	case t.err == nil:
-		logEnd(log, t.result)
+		s.logEnd(ctx, log, t.result)
 		s.engine.observe(Ended{t.job, t.result, t.lateness(t.result.Started)})
 	case isWaiting(t.err):
 		log.Debug("the run waits for its turn", "reason", t.err)
@@ -138,6 +142,7 @@ func (s *Scheduler) doRun(ctx context.Context, t *ticket, cancel context.CancelC
 	if err != nil {
 		return nil, err
 	}
+	r.log = log
 	ctx = r.heedCancel(ctx)
 	refused := r.admit(ctx)
 	if isWaiting(refused) {
@@ -174,23 +179,35 @@ func (t *ticket) lateness(began time.Time) time.Duration {
 	return max(0, began.Sub(t.due)).Round(time.Millisecond)
 }
 
-// logEnd logs how a run ended.
-func logEnd(log *slog.Logger, res *Result) {
+// logEnd logs how a run ended. Of a job that keeps failing it says something once an
+// hour; each item of a job is on its own.
+func (s *Scheduler) logEnd(ctx context.Context, log *slog.Logger, res *Result) {
 	attrs := []any{"state", string(res.State), "attempt", res.Attempt, "elapsed", res.Finished.Sub(res.Started).Round(time.Millisecond)}
-	if t := res.task(); t != nil {
-		attrs = append(attrs, "task_id", t.TaskID)
+	if task := res.task(); task != nil {
+		attrs = append(attrs, "task_id", task.TaskID)
 	}
 	if deleted := res.Deleted(); deleted != nil {
 		attrs = append(attrs, "files_deleted", deleted.Files)
 	}
 	switch {
 	case res.Err == nil:
+		if res.good() && !res.Key.IsItem() {
+			attrs = append(attrs, s.streaks.over(res.Job)...)
+		}
 		log.Info("run ended", append(attrs, "note", res.Note)...)
+		return
 	case res.Resumable():
 		log.Warn("run left, to be resumed", append(attrs, "err", res.Err)...)
-	default:
-		log.Error("run ended", append(attrs, "err", res.Err)...)
+		return
 	}
+	level := slog.LevelError
+	if !res.Key.IsItem() {
+		before, loud := s.streaks.failed(res.Job, res.Err, time.Now())
+		if attrs = append(attrs, before...); !loud {
+			level = slog.LevelDebug
+		}
+	}
+	log.Log(ctx, level, "run ended", append(attrs, "err", res.Err)...)
 }
 
 // followers are the jobs to be started when a job has succeeded.
