@@ -209,6 +209,10 @@ func TestEachFinishedItemIsCopiedOnce(t *testing.T) {
 			if w.chance(2) {
 				w.trouble()
 			}
+			if inLength() && w.chance(5) {
+				s.stun(at[door], false) // others take over its looks and its runs
+				continue
+			}
 			at[door] = s.strikeAt(at[door])
 		}
 		w.calm()
