@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -19,16 +20,21 @@ import (
 // partingTime is how long the end of a start waits for receivers of notices.
 const partingTime = 15 * time.Second
 
-// channels opens the channels of a jobs file. An error is what somebody has to set
-// first.
+// channels opens the channels of a jobs file. The error names those that cannot be
+// opened before somebody sets something; the others are open.
 func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Channel, error) {
 	open := map[string]notify.Channel{}
+	var problems []error
 	for _, name := range slices.Sorted(maps.Keys(described)) {
 		c, err := channel.Open(*described[name], a.channelOptions())
 		if err != nil {
-			return nil, usageError{fmt.Errorf("channel %s: %w", name, err)}
+			problems = append(problems, fmt.Errorf("channel %s: %w", name, err))
+			continue
 		}
 		open[name] = c
+	}
+	if len(problems) > 0 {
+		return open, usageError{errors.Join(problems...)}
 	}
 	return open, nil
 }
@@ -62,7 +68,7 @@ func (a *app) parting(described map[string]*jobs.Channel) (*parting, engine.Opti
 	p := &parting{app: a}
 	var err error
 	if p.channels, err = a.channels(described); err != nil {
-		a.log.Warn("notices cannot be sent", "err", err)
+		a.log.Warn("notices cannot be sent on some channels", "err", err)
 	}
 	return p, engine.WithDesk(a.desk(), p.add)
 }

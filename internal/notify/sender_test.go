@@ -296,3 +296,29 @@ func TestNoticesWithoutALedgerAreSentAtOnce(t *testing.T) {
 		}
 	})
 }
+
+func TestAChannelSendsOneNoticeAtATime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		now, most := 0, 0
+		slow := &receiver{answer: func(ctx context.Context, _ int) error {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			<-ctx.Done()
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return ctx.Err()
+		}}
+		o := newOffice(t, map[string]notify.Channel{"ops": slow})
+		for _, job := range []string{"a", "b", "c"} {
+			o.put(job+"1", job, "ops")
+		}
+		o.work(5 * time.Minute)
+		if most != 1 || len(slow.tried) < 3 {
+			t.Errorf("%d notices were sent at the same time, and %d in all; want one at a time", most, len(slow.tried))
+		}
+	})
+}
