@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -187,7 +188,7 @@ func (a *app) taskEventsCommand() *cobra.Command {
 			"event_list", "no events",
 			[]string{"TIME", "CODE", "ERROR", "DETAILS"},
 			func(e *transfer.Event) (json.RawMessage, []string) {
-				return e.Raw, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(unescaped(e.Details)), " ")}
+				return e.Raw, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(runlog.Unescaped(e.Details)), " ")}
 			},
 		}.show(a, globus.transfer.Events(ctx, id, q))
 	})

@@ -74,6 +74,8 @@ type runDocument struct {
 	FilesDeleted  int64 `json:"files_deleted"`
 
 	Error *errorDocument `json:"error,omitempty"`
+
+	cause string // why it ended so, in short
 }
 
 // A wholeRun is a run with what belongs to it.
@@ -210,6 +212,7 @@ func describeRun(r *ledger.Run) runDocument {
 	}
 	if r.Message != "" {
 		d.Error = &errorDocument{r.Class, r.Code, r.Message, r.RequestID}
+		d.cause = runlog.Cause(r, longestWhy)
 	}
 	return d
 }

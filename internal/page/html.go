@@ -176,9 +176,7 @@ func told(r *runDocument, failing int) (state, class2, text string) {
 		state, class2 = "refused", "warn"
 	}
 	if r.State != string(ledger.Succeeded) {
-		if r.Error != nil {
-			text = plain.Short(r.Error.Message, longestWhy)
-		}
+		text = r.cause
 		if failing > 1 {
 			text = strings.TrimPrefix(text+fmt.Sprintf(" · %d runs in a row", failing), " · ")
 		}
@@ -240,7 +238,7 @@ func alarm(d *jobDocument) string {
 		text += fmt.Sprintf(" %d times", d.FailingFor)
 	}
 	if r := d.LastRun; r != nil && r.Error != nil {
-		text += ": " + plain.Short(r.Error.Message, longestWhy)
+		text += ": " + r.cause
 	}
 	return text
 }
