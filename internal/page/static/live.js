@@ -64,8 +64,10 @@ function start() {
     const row = byId('job-' + news.job);
     if (row) replace(row, news.html);
     else again('jobs');
-    if (news.state === 'failed' && !told.has(news.run)) byId('said').textContent = news.job + ' has failed';
-    told.add(news.run);
+    if (news.state === 'failed' && !told.has(news.run)) {
+      told.add(news.run);
+      byId('said').textContent = news.job + ' has failed';
+    }
   });
   events.addEventListener('top', (e) => replace(byId('top'), JSON.parse(e.data).html));
 }
