@@ -74,7 +74,7 @@ interop: build ## the official JavaScript SDK against the simulator
 e2e-ci: ## the CI steps, run by act and gitlab-ci-local
 	test/ci/run.sh
 
-e2e-browser: build ## runner login in a real Chromium (installed if need be, as root)
+e2e-browser: build ## runner login and the page in a real Chromium (installed if need be, as root)
 	test/browser/run
 
 e2e-docker: ## the image and compose files on a Docker engine of its own (root)
@@ -91,5 +91,5 @@ image: ## a container image of this commit
 vuln: ## known vulnerabilities (needs the online database)
 	$(GO) run golang.org/x/vuln/cmd/govulncheck@v1.1.4 ./...
 
-pictures: build ## the recordings in docs/pictures, from the real program (root, npm)
+pictures: build ## the recordings and the pages in docs/pictures, from the real program (root, npm)
 	test/pictures/run

@@ -1,5 +1,6 @@
-// Package browser_test logs in with the program, against the simulator, in a
-// real Chromium. Without the flag -browser.runner it does nothing.
+// Package browser_test logs in with the program, against the simulator, and looks at
+// the page of serve, in a real Chromium. Without the flag -browser.runner it does
+// nothing.
 package browser_test
 
 import (
