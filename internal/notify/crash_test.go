@@ -134,17 +134,16 @@ func (s *story) expect(job *jobs.Job, key string, how ledger.Outcome) {
 	hears(notify.Started, "dog")
 	was := s.failing[job.Name]
 	s.failing[job.Name] = how.State == ledger.Failed
-	switch {
-	case how.State == ledger.Failed:
-		hears(notify.Failed, "dog")
-		if !was {
-			hears(notify.Failed, "ops", "chat")
-		}
-	default:
+	if !s.failing[job.Name] {
 		hears(notify.Succeeded, "dog")
 		if was {
 			hears(notify.Recovered, "ops")
 		}
+		return
+	}
+	hears(notify.Failed, "dog")
+	if !was {
+		hears(notify.Failed, "ops", "chat")
 	}
 }
 
