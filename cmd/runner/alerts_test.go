@@ -21,7 +21,7 @@ func TestCommandsOfAlertsExist(t *testing.T) {
 		t.Error("the alerts name no command")
 	}
 	for _, m := range all {
-		words := strings.Fields(strings.ReplaceAll(m[1], "{{ $labels.job }}", "nightly"))
+		words := strings.Fields(strings.NewReplacer("{{ $labels.job }}", "nightly", "{{ $labels.channel }}", "ops").Replace(m[1]))
 		command, rest, err := root.Find(words)
 		if err != nil || command == root || command.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 			t.Errorf("there is no command runner %s", m[1])
