@@ -50,21 +50,9 @@ var modeled = []string{"internal/account", "internal/arrival", "internal/engine"
 // slow are the packages to begin with, so that no core waits for them at the end.
 var slow = []string{"internal/engine", "cmd/runner", "globussim", "internal/ledger", "test/crash", "internal/export"}
 
-// translated is the SQLite engine: C made into Go, which takes most of the time of
-// the tests when the race detector watches its every access.
-var translated = []string{"modernc.org/..."}
-
-// arithmetic are packages of the standard library that compute on what they are
-// given, and take a third of the rest. They are watched in the long form.
-var arithmetic = []string{"compress/...", "crypto/...", "encoding/...", "fmt", "hash/...", "math/...", "reflect", "regexp/...", "strconv", "unicode/..."}
-
-// unwatched are the flags that keep the race detector out of packages.
-func unwatched(names []string) (flags []string) {
-	for _, name := range names {
-		flags = append(flags, "-gcflags="+name+"=-race=false")
-	}
-	return flags
-}
+// uninstrumented keeps the race detector out of the SQLite engine. It is C made
+// into Go, and takes most of the time of the tests when every access is watched.
+const uninstrumented = "-gcflags=modernc.org/...=-race=false"
 
 func main() {
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdout, os.Stderr))
@@ -72,13 +60,12 @@ func main() {
 
 func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	begin := time.Now()
-	env, alone, quiet := os.Environ(), sequential, translated
+	env, alone := os.Environ(), sequential
 	if i := slices.Index(args, "-long"); i >= 0 {
 		args = slices.Delete(slices.Clone(args), i, i+1)
 		env = append(env, long.Variable+"=1")
 	} else {
 		alone = append(slices.Clone(alone), programs...)
-		quiet = append(slices.Clone(quiet), arithmetic...)
 	}
 	concurrent, other, err := packages(ctx, alone)
 	if err != nil {
@@ -92,7 +79,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	reason := noRace(ctx)
 	if reason == "" {
 		both.Go(func() {
-			s.test(ctx, slices.Concat([]string{"-race", "-skip", "^(" + models + ")$"}, unwatched(quiet), args), concurrent)
+			s.test(ctx, slices.Concat([]string{"-race", uninstrumented, "-skip", "^(" + models + ")$"}, args), concurrent)
 		})
 	} else {
 		s.skips = append(s.skips, "the race detector: "+reason)
