@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -981,6 +982,7 @@ func TestEveryLookIsDoneAsTheLocalAccountOfItsSide(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.sow("data/e/x", "data/f/y")
 		lab, vault := globussim.CollectionID("lab"), globussim.CollectionID("vault")
+		var mu sync.Mutex
 		p, seen := b.process("one"), map[string]int{}
 		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 			rest, is := strings.CutPrefix(r.URL.Path, "/v0.10/operation/endpoint/")
@@ -1003,6 +1005,8 @@ func TestEveryLookIsDoneAsTheLocalAccountOfItsSide(t *testing.T) {
 			if want := map[string]string{lab: "ann", vault: "bob"}[of]; doc.LocalUser != want {
 				t.Errorf("%s %s is done as %q, want %q", r.Method, r.URL, doc.LocalUser, want)
 			}
+			mu.Lock()
+			defer mu.Unlock()
 			seen[operation]++
 			return nil, nil
 		}
