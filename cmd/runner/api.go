@@ -15,10 +15,10 @@ import (
 	"github.com/globus-runner/globus-runner/retry"
 )
 
-const aboutAPI = `Send a request to Globus Transfer that no other command sends, with the credentials,
-the rate limit and the retries of all commands, and print the reply.
+const aboutAPI = `Send any request to Globus Transfer, with the credentials, rate limit and retries of
+all commands, and print the reply.
 
-A POST or PATCH is sent once: whether it may be repeated, nobody knows.`
+A POST or PATCH is sent only once, because it may not be safe to repeat.`
 
 func (a *app) apiCommand() *cobra.Command {
 	c := &cobra.Command{Use: "api", Short: "Send any request to a Globus service", Args: cobra.ArbitraryArgs, RunE: group}
@@ -36,7 +36,7 @@ func (a *app) apiCommand() *cobra.Command {
 	flags.StringArrayVarP(&call.query, "query-param", "Q", nil, "a query parameter, as KEY=VALUE; several are possible")
 	flags.StringVar(&call.body, "body", "", "JSON to send")
 	flags.StringVar(&call.bodyFile, "body-file", "", "file with the JSON to send, or - for the standard input")
-	flags.BoolVar(&call.noRetry, "no-retry", false, "send the request once, whatever comes")
+	flags.BoolVar(&call.noRetry, "no-retry", false, "send the request only once, even if it fails")
 	c.AddCommand(t)
 	return c
 }

@@ -20,8 +20,8 @@ import (
 
 func (a *app) timerCommand() *cobra.Command {
 	c := &cobra.Command{
-		Use: "timer", Short: "Look at the account's Globus Timers, pause and delete them",
-		Long: "Look at the account's Globus Timers, pause and delete them.\n\n\"runner import timers\" turns them into jobs. Pause or delete them then, or both will run.",
+		Use: "timer", Short: "List, pause, resume and delete the account's Globus Timers",
+		Long: "List, pause, resume and delete the account's Globus Timers.\n\n\"runner import timers\" turns them into jobs. Afterwards, pause or delete the timers;\notherwise both will run.",
 		Args: cobra.ArbitraryArgs, RunE: group,
 	}
 	list := &cobra.Command{
