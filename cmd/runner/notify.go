@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"sync"
@@ -28,7 +27,7 @@ func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Ch
 	for _, name := range slices.Sorted(maps.Keys(described)) {
 		c, err := channel.Open(*described[name], a.channelOptions())
 		if err != nil {
-			problems = append(problems, fmt.Errorf("channel %s: %w", name, err))
+			problems = append(problems, err)
 			continue
 		}
 		open[name] = c
