@@ -151,7 +151,7 @@ func (s *story) expect(job *jobs.Job, key string, how ledger.Outcome) {
 // while receivers fail in every way, and then wants each event at each receiver,
 // under one id and in its order.
 func TestNoEventIsLostAndNoneHasTwoIDs(t *testing.T) {
-	for seed := range uint64(long.Or(10_000, 150)) {
+	for seed := range uint64(long.Or(10_000, 60)) {
 		synctest.Test(t, func(t *testing.T) { tellStory(t, seed) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)
