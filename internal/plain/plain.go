@@ -13,6 +13,7 @@ package plain
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -53,6 +54,9 @@ func text(s string) string {
 // escaped in its strings that [Line] escapes. A byte in them that is not UTF-8
 // becomes U+FFFD, as it does in every JSON reader.
 func JSON(doc []byte) []byte {
+	if !slices.ContainsFunc(doc, func(b byte) bool { return b < ' ' && b != '\n' && b != '\t' || b > '~' }) {
+		return doc // as most are, and some are long
+	}
 	return []byte(text(string([]rune(string(doc))))) // each such byte is a rune U+FFFD
 }
 
