@@ -4,6 +4,7 @@ import (
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -50,6 +51,10 @@ type scene struct {
 	pauses   map[string]ledger.Pause
 	progress map[string]Progress
 	days     []ledger.Day
+	alarms   map[string]ledger.Standing
+
+	described sync.Once
+	docs      map[string]jobDocument // by job, once they were described
 
 	// turn counts the scenes in which something was new, and turns says in which
 	// one something of a job was new last.
@@ -124,6 +129,9 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 	if next.pauses, err = b.ledger.Pauses(ctx); err != nil {
 		return nil, err
 	}
+	if next.alarms, err = b.ledger.Standings(ctx); err != nil {
+		return nil, err
+	}
 	if len(names) > 0 {
 		if next.days, err = b.ledger.Days(ctx, "", next.at.AddDate(0, 0, 1-chartDays)); err != nil {
 			return nil, err
@@ -169,7 +177,7 @@ func (b *board) compare(next *scene) {
 	var news []string
 	for name, job := range next.byName {
 		if before.byName[name] != job || !sameStrip(before.strips[name], next.strips[name]) ||
-			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] {
+			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] || !slices.Equal(before.alarms[name].Alarms, next.alarms[name].Alarms) {
 			news = append(news, name)
 		}
 	}

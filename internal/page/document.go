@@ -36,6 +36,14 @@ type jobDocument struct {
 	LastRun     *runDocument      `json:"last_run,omitempty"`
 	Runs        []barDocument     `json:"runs"` // the newest last
 	Progress    *Progress         `json:"progress,omitempty"`
+	Alarms      []alarmDocument   `json:"alarms,omitempty"` // for what the job expects and notifies of
+}
+
+// An alarmDocument is an open alarm of a job.
+type alarmDocument struct {
+	Kind  string    `json:"kind"`
+	Since time.Time `json:"since"`
+	Why   string    `json:"why,omitempty"`
 }
 
 // A pauseDocument says who keeps a job from starting.
@@ -149,8 +157,18 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// job describes a job of the scene.
+// job describes a job of the scene. All are described together, once for all who look.
 func (s *scene) job(job *jobs.Job) jobDocument {
+	s.described.Do(func() {
+		s.docs = make(map[string]jobDocument, len(s.byName))
+		for name, job := range s.byName {
+			s.docs[name] = s.describe(job)
+		}
+	})
+	return s.docs[job.Name]
+}
+
+func (s *scene) describe(job *jobs.Job) jobDocument {
 	strip := s.strips[job.Name]
 	d := jobDocument{
 		Name: job.Name, Description: job.Description, Labels: job.Labels, After: job.After, Suspend: job.Suspend,
@@ -174,6 +192,9 @@ func (s *scene) job(job *jobs.Job) jobDocument {
 		if p, is := s.progress[job.Name]; is && !strip.Last.State.Final() {
 			d.Progress = &p
 		}
+	}
+	for _, a := range s.alarms[job.Name].Alarms {
+		d.Alarms = append(d.Alarms, alarmDocument{a.Kind, a.Since, a.Why})
 	}
 	s.planned(job, &d)
 	return d

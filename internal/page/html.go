@@ -218,21 +218,33 @@ func (s *scene) top() topView {
 		if d.Paused != nil || d.Suspend {
 			v.Paused++
 		}
-		if d.FailingFor == 0 {
-			continue
+		if d.FailingFor > 0 {
+			v.Failing++
+			v.Alarms = append(v.Alarms, alarmView{d.Name, failing(&d)})
 		}
-		v.Failing++
-		if len(v.Alarms) == mostAlarms {
-			v.More++
-			continue
+		for _, a := range d.Alarms {
+			if a.Kind != "failed" { // it says the same as above
+				v.Alarms = append(v.Alarms, alarmView{d.Name, alarm(a)})
+			}
 		}
-		v.Alarms = append(v.Alarms, alarmView{d.Name, alarm(&d)})
+	}
+	if v.More = len(v.Alarms) - mostAlarms; v.More > 0 {
+		v.Alarms = v.Alarms[:mostAlarms]
 	}
 	return v
 }
 
-// alarm says since when a job fails, and why.
-func alarm(d *jobDocument) string {
+// alarm says what has not happened, or what else needs somebody.
+func alarm(a alarmDocument) string {
+	text := words(a.Kind) + " since " + moment(a.Since)
+	if a.Why != "" {
+		text += ": " + plain.Short(a.Why, longestWhy)
+	}
+	return text
+}
+
+// failing says how often a job has failed, and why.
+func failing(d *jobDocument) string {
 	text := "has failed"
 	if d.FailingFor > 1 {
 		text += fmt.Sprintf(" %d times", d.FailingFor)

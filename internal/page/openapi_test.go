@@ -119,6 +119,13 @@ func fill(t *testing.T, d *desk) {
 	d.run("each", "item:b", ledger.Outcome{})
 	d.run("second", "1", ledger.Outcome{State: ledger.Succeeded})
 	d.run("second", "2", ledger.Outcome{State: ledger.Failed, Message: "m", Class: "c", Code: "C", RequestID: "q"})
+	tell := func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		now.Alarms = []ledger.Alarm{{Kind: "overdue", Since: time.Now(), Why: "w"}}
+		return now, nil
+	}
+	if err := d.ledger.Tell(ctx, "held", tell); err != nil {
+		t.Fatal(err)
+	}
 	d.post("/api/v1/jobs/held/pause", `{"reason": "r", "until": "2100-01-01T00:00:00Z"}`)
 	d.page.Progress("nightly", page.Progress{Task: "t", Class: "progressing"})
 }

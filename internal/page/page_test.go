@@ -182,7 +182,15 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 	d.run("second", "2", ledger.Outcome{State: ledger.Failed, Class: "refused", Message: "no write access to lab:/c/"})
 	d.run("each", "item:a", ledger.Outcome{})
 	d.page.Progress("each", page.Progress{Task: "t", Class: "stalled", Files: 1000, FilesTransferred: 412, Bytes: 1_200_000, Rate: 910_000})
+	tell := func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		now.Alarms = []ledger.Alarm{{Kind: "overdue", Since: time.Now(), Why: "no success for 26h"}, {Kind: "failed", Why: "the same"}}
+		return now, nil
+	}
+	if err := d.ledger.Tell(t.Context(), "nightly", tell); err != nil {
+		t.Fatal(err)
+	}
 	d.want("the jobs", d.get("/"), 200,
+		`<a href="/jobs/nightly">nightly</a> overdue since `, ": no success for 26h",
 		`<a href="/jobs/nightly">nightly</a>`, "30 1 * * * Europe/Zurich", "raw frames to the vault",
 		"<b>succeeded</b> 38\u202f214 files, 4.1\u202fTB in", `aria-label="last 1 runs: 1 succeeded"`,
 		`<a href="/jobs/second">second</a> has failed 2 times: no write access to lab:/c/`, "starts after nightly",
