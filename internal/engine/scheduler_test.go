@@ -545,3 +545,22 @@ func TestManyTasksAreWatchedWithFewRequests(t *testing.T) {
 		p.stop()
 	})
 }
+
+func TestTheQueueTellsSinceWhenItsFirstIsDue(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		var last engine.Queued
+		b.observe = func(e engine.Event) {
+			if queued, ok := e.(engine.Queued); ok {
+				last = queued
+			}
+		}
+		p := b.process("one", func(c *engine.SchedulerConfig) { c.Places = 1 })
+		p.serve(b.job("first", "0 1 * * *"), b.job("second", "5 1 * * *"), b.job("third", "10 1 * * *"))
+		until(80 * time.Minute)
+		p.stop()
+		if want := time.Date(2000, 1, 1, 1, 5, 0, 0, time.UTC); last.Waiting != 2 || !last.Oldest.Equal(want) {
+			t.Errorf("%d wait, the oldest since %v, want 2 since %v", last.Waiting, last.Oldest, want)
+		}
+	})
+}
