@@ -176,26 +176,7 @@ func describeItem(row *ledger.Item) itemDocument {
 		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: known(row.Since), Gone: known(row.Gone),
 		Size: listedSize(row.Size, row.Fingerprint), Modified: known(row.Modified), Looked: known(row.Looked), Run: row.Run,
 	}
-	if stage := engine.StageOf(row); stage != arrival.Unborn {
-		d.State = string(stage)
-	}
-	switch {
-	case row.RunState == ledger.Skipped || row.RunState == ledger.Canceled || row.RunState == ledger.TimedOut:
-		d.State = string(row.RunState)
-	case !row.Gone.IsZero() && d.State != string(arrival.Done):
-		d.State = string(arrival.IsGone)
-	}
-	if row.RunState != "" {
-		d.Why = fmt.Sprintf("run %d has %s", row.Run, row.RunState)
-		switch {
-		case row.RunState.Final():
-		case time.Now().Before(row.RunLease):
-			d.Why = fmt.Sprintf("run %d is at work", row.Run)
-		default:
-			d.State = string(arrival.Queued)
-			d.Why = fmt.Sprintf("nobody works on run %d; runner serve, or runner run %s, does", row.Run, row.Job)
-		}
-	}
+	d.State, d.Why = engine.ItemState(row, time.Now())
 	return d
 }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync"
 	"time"
@@ -131,6 +132,32 @@ func StageOf(row *ledger.Item) arrival.Stage {
 		return arrival.Queued
 	}
 	return arrival.Unborn
+}
+
+// ItemState says in which state an item is now, and why, for people.
+func ItemState(row *ledger.Item, now time.Time) (state, why string) {
+	state, why = row.State, row.Why
+	if stage := StageOf(row); stage != arrival.Unborn {
+		state = string(stage)
+	}
+	switch {
+	case row.RunState == ledger.Skipped || row.RunState == ledger.Canceled || row.RunState == ledger.TimedOut:
+		state = string(row.RunState)
+	case !row.Gone.IsZero() && state != string(arrival.Done):
+		state = string(arrival.IsGone)
+	}
+	if row.RunState != "" {
+		why = fmt.Sprintf("run %d has %s", row.Run, row.RunState)
+		switch {
+		case row.RunState.Final():
+		case now.Before(row.RunLease):
+			why = fmt.Sprintf("run %d is at work", row.Run)
+		default:
+			state = string(arrival.Queued)
+			why = fmt.Sprintf("nobody works on run %d; runner serve, or runner run %s, does", row.Run, row.Job)
+		}
+	}
+	return state, why
 }
 
 // lookNotes are what a look has found, and will write down.

@@ -1,10 +1,8 @@
 package page
 
 import (
-	"fmt"
 	"time"
 
-	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/runlog"
@@ -245,23 +243,9 @@ func describeAction(a ledger.Action) actionDocument {
 // describeItem says what the ledger has of an item.
 func describeItem(row *ledger.Item) itemDocument {
 	d := itemDocument{
-		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: known(row.Since),
+		Name: row.Name, Key: row.Key, Generation: row.Generation, Since: known(row.Since),
 		Size: row.Size, Modified: known(row.Modified), Run: row.Run,
 	}
-	if stage := engine.StageOf(row); stage != arrival.Unborn {
-		d.State = string(stage)
-	}
-	switch {
-	case row.RunState == ledger.Skipped || row.RunState == ledger.Canceled || row.RunState == ledger.TimedOut:
-		d.State = string(row.RunState)
-	case !row.Gone.IsZero() && d.State != string(arrival.Done):
-		d.State = string(arrival.IsGone)
-	}
-	if row.RunState != "" {
-		d.Why = fmt.Sprintf("run %d has %s", row.Run, row.RunState)
-		if !row.RunState.Final() {
-			d.Why = fmt.Sprintf("run %d is at work", row.Run)
-		}
-	}
+	d.State, d.Why = engine.ItemState(row, time.Now())
 	return d
 }
