@@ -203,12 +203,12 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 			Next        *time.Time
 		}
 	}](t, d.get("/api/v1/jobs"))
-	got := ""
+	var got strings.Builder
 	for _, j := range all.Data {
-		got += fmt.Sprintf("%s %s %d %t, ", j.Name, j.State, j.FailingFor, j.Next != nil)
+		fmt.Fprintf(&got, "%s %s %d %t, ", j.Name, j.State, j.FailingFor, j.Next != nil)
 	}
-	if want := "each claimed 0 true, held suspended 0 false, nightly succeeded 0 true, second failed 2 false, "; got != want {
-		t.Errorf("got %s\nwant %s", got, want)
+	if want := "each claimed 0 true, held suspended 0 false, nightly succeeded 0 true, second failed 2 false, "; got.String() != want {
+		t.Errorf("got %s\nwant %s", &got, want)
 	}
 }
 
