@@ -51,6 +51,7 @@ func (d *Desk) Began(r Run) ledger.Telling {
 func (d *Desk) Ended(r Run) ledger.Telling {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, r.Ended)
+		book.repeat -= book.repeat / 8 // a nightly run may end a little earlier than that of the night before
 		event := verdict(r)
 		d.toMachines(book, r, event)
 		switch event {

@@ -101,6 +101,11 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 			"0s ops: nightly failed",
 			"24h0m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC",
 		}},
+		"a nightly failure that ends a little earlier": {nil, []end{{0, failed}, {23*time.Hour + 50*time.Minute, failed}, {47*time.Hour + 40*time.Minute, failed}}, []string{
+			"0s ops: nightly failed",
+			"23h50m0s ops: nightly failed, 2 times since 2026-11-21 00:00 UTC",
+			"47h40m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC",
+		}},
 		"another failure after a recovery": {nil, []end{{0, failed}, {1, good}, {2, failed}}, []string{
 			"0s ops: nightly failed", "1ns ops: nightly is well again", "2ns ops: nightly failed",
 		}},
