@@ -146,15 +146,15 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 
 // moved finds out of which jobs runs have changed.
 func (b *board) moved(ctx context.Context, byName map[string]*jobs.Job) (signs map[int64]ledger.Sign, newest time.Time, dirty map[string]bool, err error) {
-	since := b.newest.Add(-overlap)
-	if b.newest.IsZero() {
-		since = time.Now().Add(-time.Minute)
+	newest = b.newest
+	if newest.IsZero() { // nothing was read yet that could be missed
+		newest = time.Now().Add(-time.Minute)
 	}
-	all, err := b.ledger.Moving(ctx, since)
+	all, err := b.ledger.Moving(ctx, newest.Add(-overlap))
 	if err != nil {
 		return nil, b.newest, nil, err
 	}
-	signs, newest, dirty = make(map[int64]ledger.Sign, len(all)), b.newest, map[string]bool{}
+	signs, dirty = make(map[int64]ledger.Sign, len(all)), map[string]bool{}
 	for _, is := range all {
 		signs[is.ID] = is
 		if is.Finished.After(newest) {
@@ -162,6 +162,11 @@ func (b *board) moved(ctx context.Context, byName map[string]*jobs.Job) (signs m
 		}
 		if byName[is.Job] != nil && b.signs[is.ID] != is {
 			dirty[is.Job] = true
+		}
+	}
+	for id, was := range b.signs {
+		if _, still := signs[id]; !still && was.Finished.IsZero() { // it ended before the time that was looked at
+			dirty[was.Job] = true
 		}
 	}
 	return signs, newest, dirty, nil

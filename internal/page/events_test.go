@@ -134,3 +134,25 @@ func TestManyViewersAskTheLedgerOnceASecond(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatHappensWhileNobodyLooksIsSeenLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, someJobs)
+		defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+		d.run("nightly", "1", ledger.Outcome{})
+		state := func(job string) string {
+			t.Helper()
+			return decode[struct{ State string }](t, d.get("/api/v1/jobs/"+job)).State
+		}
+		if got := state("nightly"); got != "claimed" {
+			t.Errorf("at first it is %s", got)
+		}
+		time.Sleep(time.Minute)
+		d.run("nightly", "1", ledger.Outcome{State: ledger.Succeeded})
+		d.run("second", "2", ledger.Outcome{State: ledger.Failed})
+		time.Sleep(5 * time.Minute)
+		if got, other := state("nightly"), state("second"); got != "succeeded" || other != "failed" {
+			t.Errorf("later they are %s and %s", got, other)
+		}
+	})
+}
