@@ -20,7 +20,7 @@ import (
 const partingTime = 15 * time.Second
 
 // channels opens the channels of a jobs file. The error names those that cannot be
-// opened before somebody sets something; the others are open.
+// opened before somebody mends something: they are opened once more for each notice.
 func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Channel, error) {
 	open := map[string]notify.Channel{}
 	var problems []error
@@ -28,7 +28,7 @@ func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Ch
 		c, err := channel.Open(*described[name], a.channelOptions())
 		if err != nil {
 			problems = append(problems, err)
-			continue
+			c = shut(func() (notify.Channel, error) { return channel.Open(*described[name], a.channelOptions()) })
 		}
 		open[name] = c
 	}
@@ -36,6 +36,17 @@ func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Ch
 		return open, usageError{errors.Join(problems...)}
 	}
 	return open, nil
+}
+
+// A shut channel opens when what it needs is there.
+type shut func() (notify.Channel, error)
+
+func (open shut) Send(ctx context.Context, n *notify.Notice) error {
+	c, err := open()
+	if err != nil {
+		return err
+	}
+	return c.Send(ctx, n)
 }
 
 // channelOptions are what the channels need to know besides the jobs file.
@@ -103,19 +114,21 @@ type tellers struct {
 	watch  *notify.Watch
 }
 
-func (s *server) newTellers(l *ledger.Ledger, file *jobs.File) (*tellers, error) {
+func (s *server) newTellers(l *ledger.Ledger, file *jobs.File) *tellers {
 	t := &tellers{sender: notify.NewSender(l, s.app.log, s.countNotice)}
 	t.watch = &notify.Watch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake}
-	return t, s.useChannels(t, file)
+	s.useChannels(t, file)
+	return t
 }
 
-// useChannels puts the channels of a jobs file in force, or returns an error.
-func (s *server) useChannels(t *tellers, file *jobs.File) error {
-	open, err := s.app.channels(file.Channels)
-	if err == nil {
-		t.sender.Use(open)
+// useChannels puts the channels of a jobs file in force. Data are moved even if
+// nobody can hear of it.
+func (s *server) useChannels(t *tellers, file *jobs.File) {
+	all, err := s.app.channels(file.Channels)
+	if err != nil {
+		s.app.log.Error("notices cannot be sent on some channels, they wait for a day until this is mended", "err", err)
 	}
-	return err
+	t.sender.Use(all)
 }
 
 // run tells people what happens, and what does not, until ctx ends.

@@ -124,9 +124,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.greet(file); err != nil {
 		return err
 	}
-	if s.tellers, err = s.newTellers(l, file.File); err != nil {
-		return err
-	}
+	s.tellers = s.newTellers(l, file.File)
 	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), signing, engine.WithObserver(s),
 		engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
@@ -257,9 +255,7 @@ func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler, l *led
 			}
 			s.remember(ctx, l, file.Jobs)
 			s.inForce.Store(file)
-			if err := s.useChannels(s.tellers, file); err != nil {
-				s.app.log.Error("the channels of the new jobs file cannot be used, the old ones stay", "err", err)
-			}
+			s.useChannels(s.tellers, file)
 			select {
 			case <-s.newHistory: // nobody has taken it yet
 			default:
