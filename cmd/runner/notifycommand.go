@@ -46,6 +46,7 @@ func (a *app) notifyCommand() *cobra.Command {
 
 func (a *app) notifyTestCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
+	var job string
 	c := &cobra.Command{
 		Use:     "test CHANNEL",
 		Short:   "Send one notice on a channel of the jobs file, now",
@@ -68,19 +69,26 @@ func (a *app) notifyTestCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.tryChannel(c.Context(), args[0], open[args[0]])
+			if job != "" {
+				if _, err := file.job(job); err != nil {
+					return err
+				}
+			}
+			return a.tryChannel(c.Context(), args[0], job, open[args[0]])
 		},
 	}
 	source.flags(c.Flags())
+	c.Flags().StringVar(&job, "job", "", "job that the notice is about; an address with {{ .Job }} in it needs one")
 	return c
 }
 
 // tryChannel sends a notice that says that it is a test.
-func (a *app) tryChannel(ctx context.Context, name string, to notify.Channel) error {
+func (a *app) tryChannel(ctx context.Context, name, job string, to notify.Channel) error {
 	ctx, cancel := context.WithTimeout(ctx, partingTime)
 	defer cancel()
 	now := time.Now().UTC()
 	n := notify.TestNotice(name, now)
+	n.Job = job
 	if err := to.Send(ctx, n); err != nil {
 		status := exitTemporary
 		if notify.IsLasting(err) {

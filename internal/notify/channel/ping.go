@@ -24,6 +24,9 @@ func (p *ping) Send(ctx context.Context, n *notify.Notice) error {
 	if err != nil {
 		return err
 	}
+	if n.Job == "" && strings.Contains(to.Path, "{{") {
+		return lasting("its address is another one for each job: add --job JOB")
+	}
 	if signal := signalOf(n.Event); signal != "" {
 		to = to.JoinPath(signal)
 	}
