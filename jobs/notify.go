@@ -254,6 +254,9 @@ func (p *parser) checkNotify() {
 			is.src.warn(is.key, is.field, "no job names the channel %s, so nothing is sent there; name it, such as defaults: {notify: {failed: [%s]}}", name, name)
 		}
 	}
+	if len(names) > 0 {
+		p.checkHeard()
+	}
 	for _, d := range p.order {
 		if _, given := d.Notify.To[RunsEvent]; !given && len(pings) > 0 {
 			d.Notify.To = maps.Clone(d.Notify.To)
@@ -261,6 +264,25 @@ func (p *parser) checkNotify() {
 				d.Notify.To = map[string][]string{}
 			}
 			d.Notify.To[RunsEvent] = pings
+		}
+	}
+}
+
+// checkHeard warns of jobs that expect something of which no channel would hear. The
+// first of them stands for all: defaults may say it.
+func (p *parser) checkHeard() {
+	for _, kind := range []struct {
+		event, key string
+		wanted     func(*Expect) bool
+	}{
+		{"overdue", "success_every", func(e *Expect) bool { return e.SuccessEvery > 0 }},
+		{"nothing", "files or bytes", func(e *Expect) bool { return e.Files > 0 || e.Bytes > 0 }},
+	} {
+		for _, d := range p.order {
+			if _, given := d.Notify.To[kind.event]; !given && kind.wanted(&d.Expect) {
+				d.src.warn(d.key, "jobs."+d.Name+".expect", "no channel is named for %s, so nobody is told if %s is not met; name one, such as notify: {%s: [ops]}", kind.event, kind.key, kind.event)
+				break
+			}
 		}
 	}
 }

@@ -25,13 +25,13 @@ func TestParseReadsWhoHears(t *testing.T) {
 	file, err := parseText(tellsOf(
 		`ops: {webhook: {url_file: hook, secret_file: /run/key}}, pi: {mail: {to: [pi@example.edu]}, digest: "0 7 * * 1"},
 		 dog: {ping: "https://ping.example.org/{{ .Job }}"}`,
-		`time_zone: Europe/Berlin, notify: {failed: [ops], nothing: [pi], repeat: 6h}, expect: {success_every: 26h, files: 1}`,
+		`time_zone: Europe/Berlin, notify: {failed: [ops], nothing: [pi], overdue: [pi], repeat: 6h}, expect: {success_every: 26h, files: 1}`,
 		`, notify: {nothing: [], digest: [pi]}, expect: {files: 5}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	job := file.Jobs[0]
-	want := jobs.Notify{Repeat: 6 * time.Hour, To: map[string][]string{"failed": {"ops"}, "nothing": {}, "digest": {"pi"}, "runs": {"dog"}}}
+	want := jobs.Notify{Repeat: 6 * time.Hour, To: map[string][]string{"failed": {"ops"}, "nothing": {}, "overdue": {"pi"}, "digest": {"pi"}, "runs": {"dog"}}}
 	if diff := cmp.Diff(want, job.Notify); diff != "" {
 		t.Errorf("notify (-want +got):\n%s", diff)
 	}
@@ -77,6 +77,37 @@ func TestParseNamesEveryProblemOfChannels(t *testing.T) {
 				t.Errorf("got %v, want %q in it", err, tt.want)
 			}
 		})
+	}
+}
+
+func TestExpectationsThatNobodyHearsOfAreAWarning(t *testing.T) {
+	const channel = `ops: {webhook: {url_file: hook}}`
+	warned := func(channels, defaults, job string) (got []string) {
+		t.Helper()
+		file, err := parseText(tellsOf(channels, defaults, job))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, w := range file.Warnings {
+			if strings.HasSuffix(w.Field, ".expect") {
+				got = append(got, w.Msg)
+			}
+		}
+		return got
+	}
+	want := []string{
+		"no channel is named for nothing, so nobody is told if files or bytes is not met; name one, such as notify: {nothing: [ops]}",
+		"no channel is named for overdue, so nobody is told if success_every is not met; name one, such as notify: {overdue: [ops]}",
+	}
+	const all = `expect: {success_every: 26h, files: 1}`
+	if diff := cmp.Diff(want, warned(channel, "notify: {failed: [ops]}, "+all, "")); diff != "" {
+		t.Errorf("warnings (-want +got):\n%s", diff)
+	}
+	if got := warned(channel, "notify: {overdue: [ops], nothing: []}", ", "+all); got != nil {
+		t.Errorf("though a channel hears: %q", got)
+	}
+	if got := warned("", "", ", "+all); got != nil {
+		t.Errorf("without any channel: %q", got)
 	}
 }
 
