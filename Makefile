@@ -62,8 +62,9 @@ fuzz: ## every fuzz test, FUZZTIME runs each
 crash: ## kill the program some hundred times, and count the tasks
 	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
 
-histories: ## random histories of files, receipts, prunes and audits: HISTORIES from SEED on
+histories: ## random histories of files, receipts, prunes, audits and notices: HISTORIES from SEED on
 	GOGC=400 $(GO) test -count=1 ./internal/engine -v -run NotElsewhere -engine.histories=$(HISTORIES) -engine.seed=$(SEED) -timeout 12h
+	$(GO) test -count=1 ./internal/notify -v -run TestNoEventIsLost -notify.stories=10000 -timeout 12h
 
 bench: build ## start-up, one-shot runs, the scheduler, the ledger, beside budgets and bare programs
 	$(GO) run ./test/bench -runner bin/runner

@@ -3,6 +3,7 @@ package notify_test
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -147,11 +148,13 @@ func (s *story) expect(job *jobs.Job, key string, how ledger.Outcome) {
 	}
 }
 
+var stories = flag.Uint64("notify.stories", long.Or[uint64](1500, 60), "random stories of events, crashes and receivers")
+
 // TestNoEventIsLostAndNoneHasTwoIDs lets processes and senders be cut off at any time
 // while receivers fail in every way, and then wants each event at each receiver,
 // under one id and in its order.
 func TestNoEventIsLostAndNoneHasTwoIDs(t *testing.T) {
-	for seed := range uint64(long.Or(10_000, 60)) {
+	for seed := range *stories {
 		synctest.Test(t, func(t *testing.T) { tellStory(t, seed) })
 		if t.Failed() {
 			t.Fatalf("seed %d", seed)

@@ -11,7 +11,7 @@ import (
 // maxVisitors is how many connections are open at a time: those of a metrics server,
 // an orchestrator, and of pages that people have open, each of which has one for its
 // live updates.
-const maxVisitors = 512
+const maxVisitors = 256
 
 // A door is a listener that keeps few connections open. One more closes the
 // one that has been longest without a request, so that clients who connect and
@@ -27,7 +27,7 @@ type door struct {
 // newDoor returns a door in l. It has slots for those as well who were turned
 // away, so that a crowd is let in only as fast as it leaves.
 func newDoor(l net.Listener) *door {
-	return &door{Listener: l, slots: make(chan struct{}, 8*maxVisitors)}
+	return &door{Listener: l, slots: make(chan struct{}, maxVisitors+maxVisitors/4)}
 }
 
 // A visitor is one connection.

@@ -91,7 +91,7 @@ func TestClientsWhoLeftTakeNoPlace(t *testing.T) {
 
 // TestOneMoreClientTurnsAwayWhoWaitsLongest checks who has to go.
 func TestOneMoreClientTurnsAwayWhoWaitsLongest(t *testing.T) {
-	const most = 512
+	const most = 256
 	checking, done := make(chan struct{}), make(chan struct{})
 	s := status.New(status.Config{Checks: checks{"slow": func(context.Context) error {
 		close(checking)
@@ -139,7 +139,7 @@ func (p pipes) Addr() net.Addr { return &net.TCPAddr{} }
 // before a time is over.
 func TestThereIsRoomForSoManyClientsAndNoMore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const most = 512
+		const most = 256
 		ctx, cancel := context.WithCancel(t.Context())
 		l := make(pipes)
 		served := make(chan struct{})
