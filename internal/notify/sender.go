@@ -86,13 +86,7 @@ func (s *Sender) Run(ctx context.Context) {
 	defer look.Stop()
 	defer forget.Stop()
 	for {
-		for _, name := range s.waiting(ctx) {
-			sending.Go(func() {
-				defer s.free(name)
-				for s.sendOne(ctx, name) {
-				}
-			})
-		}
+		s.begin(ctx, &sending)
 		select {
 		case <-ctx.Done():
 			return
@@ -108,7 +102,12 @@ func (s *Sender) Run(ctx context.Context) {
 // has ended. What could not be sent waits for another start.
 func (s *Sender) Drain(ctx context.Context) {
 	var sending sync.WaitGroup
-	defer sending.Wait()
+	s.begin(ctx, &sending)
+	sending.Wait()
+}
+
+// begin sends what is due on each channel, one notice after the other.
+func (s *Sender) begin(ctx context.Context, sending *sync.WaitGroup) {
 	for _, name := range s.waiting(ctx) {
 		sending.Go(func() {
 			defer s.free(name)
