@@ -90,11 +90,7 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 		Long:  long,
 		Args:  arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			file, err := source.load(args[0])
-			if err != nil {
-				return err
-			}
-			job, err := file.job(args[0])
+			job, err := source.job(args[0])
 			if err != nil {
 				return err
 			}

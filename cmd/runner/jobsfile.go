@@ -196,6 +196,15 @@ func (f *jobsFile) job(name string) (*jobs.Job, error) {
 	return nil, usageError{fmt.Errorf("there is no job %q in the jobs file%s", name, cmp.Or(spelling.Hint(name, known...), "; it has "+someOf(known)))}
 }
 
+// job loads the jobs file and returns the job of a name.
+func (s jobsSource) job(name string) (*jobs.Job, error) {
+	file, err := s.load(name)
+	if err != nil {
+		return nil, err
+	}
+	return file.job(name)
+}
+
 func (f *jobsFile) names() []string {
 	return namesOf(f.Jobs)
 }

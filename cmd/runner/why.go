@@ -41,11 +41,7 @@ func (a *app) whyCommand() *cobra.Command {
   runner why archive-runs run_7`,
 		Args: arguments(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
-			file, err := source.load(args[0])
-			if err != nil {
-				return err
-			}
-			job, err := file.job(args[0])
+			job, err := source.job(args[0])
 			if err != nil {
 				return err
 			}
