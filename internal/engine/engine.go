@@ -75,7 +75,7 @@ func WithObserver(o Observer) Option {
 	return func(e *Engine) { e.observer = o }
 }
 
-// WithDesk lets d tell of runs. The notices of a run that is in a ledger are in the
+// WithDesk has d make the notices of runs. The notices of a run that is in a ledger are in the
 // ledger then; those of other runs go to news, which may be called concurrently.
 func WithDesk(d *notify.Desk, news func([]ledger.Notice)) Option {
 	return func(e *Engine) { e.desk, e.news = d, news }

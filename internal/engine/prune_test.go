@@ -1020,7 +1020,7 @@ func TestEveryLookIsDoneAsTheLocalAccountOfItsSide(t *testing.T) {
 		}), ledger.Succeeded)
 		b.wantLeft()
 		if seen["rename"] > 0 {
-			t.Error("a folder was renamed, though nobody knows as whom")
+			t.Error("a folder was renamed, though it is not known for which account")
 		}
 		for _, operation := range []string{"ls", "stat", "mkdir"} {
 			if seen[operation] == 0 {

@@ -32,7 +32,7 @@ func (r *run) tellBegun(ctx context.Context) {
 	}
 }
 
-// tellHeld tells of a task that makes no progress.
+// tellHeld makes notices of a task that makes no progress.
 func (r *run) tellHeld(ctx context.Context, c Class, t Task, why string) {
 	if r.engine.desk == nil {
 		return
@@ -52,7 +52,7 @@ func (r *run) ended() ledger.Telling {
 	return r.engine.desk.Ended(r.news())
 }
 
-// tell tells of an event of the run, unless t is nil.
+// tell makes the notices of an event of the run, unless t is nil.
 func (r *run) tell(ctx context.Context, t ledger.Telling) {
 	switch {
 	case t == nil:

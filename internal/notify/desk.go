@@ -140,7 +140,7 @@ func (d *Desk) toMachines(book *book, r Run, event Event) {
 	book.notices = append(book.notices, n.to(channels(r.Job, jobs.RunsEvent))...)
 }
 
-// raise tells of a run that did not end well, unless that was told lately.
+// raise makes notices of a run that did not end well, unless there was one lately.
 func (d *Desk) raise(book *book, r Run, event Event) {
 	alarm, tell := book.raise(event, r.Outcome.Message)
 	if !tell {

@@ -51,7 +51,7 @@ type diary struct {
 	notices  []notify.Notice
 }
 
-// tell tells of an event, some time after the begin.
+// tell adds what people hear about an event.
 func (d *diary) tell(telling ledger.Telling) {
 	d.t.Helper()
 	after, first := telling(d.standing)
