@@ -44,7 +44,10 @@ func Locate(collection, folder, path string) (Location, error) {
 		return Location{Collection: collection}, nil
 	}
 	path, err := jobs.Absolute(folder, path)
-	return Location{collection, path}, err
+	if err != nil {
+		return Location{}, err
+	}
+	return Location{collection, path}, nil
 }
 
 // WantPath reports a location without a path, which was written as s.
