@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/wneessen/go-mail"
 	"github.com/wneessen/go-mail/smtp"
@@ -24,6 +25,9 @@ type mailbox struct {
 	options Options
 	from    *netmail.Address
 	to, cc  []*netmail.Address
+
+	mu   sync.Mutex
+	open map[string]*delivery // by the id of the notice, of those that some recipient has yet to get
 }
 
 func newMail(c jobs.Mail, o Options) (*mailbox, error) {
@@ -34,7 +38,7 @@ func newMail(c jobs.Mail, o Options) (*mailbox, error) {
 	if err != nil {
 		return nil, errors.New("mail needs a sender: set RUNNER_SMTP_FROM to an address such as runner@example.org")
 	}
-	m := &mailbox{options: o, from: from}
+	m := &mailbox{options: o, from: from, open: map[string]*delivery{}}
 	for _, list := range []struct {
 		texts     []string
 		addresses *[]*netmail.Address
@@ -76,15 +80,18 @@ func (m *mailbox) Send(ctx context.Context, n *notify.Notice) error {
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
-	if err := m.send(ctx, server, m.message(n)); err != nil {
-		refusal, isRefusal := errors.AsType[*mail.SendError](err)
-		reason, _, _ := strings.Cut(unanswered(ctx, err).Error(), ", affected message ID")
-		return &Error{
-			Reason:  fmt.Errorf("mail server %s: %s", server.host, said(reason, server.password)),
-			lasting: isRefusal && refusal.ErrorCode()/100 == 5, // of the mail; a password may yet be replaced
-		}
+	conn, err := m.connect(ctx, server)
+	if err != nil {
+		return server.failed(ctx, err)
 	}
-	return nil
+	defer quit(conn)
+	return m.deliver(ctx, server, conn, n)
+}
+
+// failed returns the error for err, without a secret in it. It may pass: even a
+// password that is refused may yet be replaced.
+func (s *mailServer) failed(ctx context.Context, err error) *Error {
+	return &Error{Reason: fmt.Errorf("mail server %s: %s", s.host, said(words(unanswered(ctx, err)), s.password))}
 }
 
 // message returns the mail about a notice. Its Message-ID is the same however often
@@ -115,9 +122,9 @@ func messageID(id string) string {
 	}, id)
 }
 
-// send gives a message to the server. It takes no longer than ctx lasts, which the
-// caller ends afterwards.
-func (m *mailbox) send(ctx context.Context, server *mailServer, msg *mail.Msg) error {
+// connect signs in at the server. The connection ends with ctx, which the caller
+// ends.
+func (m *mailbox) connect(ctx context.Context, server *mailServer) (*smtp.Client, error) {
 	client, err := mail.NewClient(server.host, append(server.options(),
 		mail.WithTimeout(2*timeout), // ctx ends before
 		mail.WithTLSConfig(m.tls(server)),
@@ -130,17 +137,9 @@ func (m *mailbox) send(ctx context.Context, server *mailServer, msg *mail.Msg) e
 		}),
 	)...)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	conn, err := client.DialToSMTPClientWithContext(ctx)
-	if err != nil {
-		return err
-	}
-	defer quit(conn)
-	if err := client.SendWithSMTPClient(conn, msg); err != nil && !msg.IsDelivered() {
-		return err
-	}
-	return nil
+	return client.DialToSMTPClientWithContext(ctx)
 }
 
 // quit ends a connection. The mail has been taken or not by now, so that an error

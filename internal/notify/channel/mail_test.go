@@ -47,7 +47,7 @@ type delivery struct {
 type mailServer struct {
 	address string
 	roots   *x509.CertPool
-	refuse  func(command string) error // of RCPT and DATA; nil: all are taken
+	refuse  func(command string) error // of RCPT, with the recipient behind it, and DATA; nil: all are taken
 
 	mu  sync.Mutex
 	got []delivery
@@ -118,8 +118,11 @@ func (s *mailSession) Mail(from string, _ *smtp.MailOptions) error {
 }
 
 func (s *mailSession) Rcpt(to string, _ *smtp.RcptOptions) error {
+	if err := s.judge("RCPT " + to); err != nil {
+		return err
+	}
 	s.now.to = append(s.now.to, to)
-	return s.judge("RCPT")
+	return nil
 }
 
 func (s *mailSession) Data(r io.Reader) error {
@@ -323,7 +326,7 @@ func TestRefusalsOfMailServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := newMailServer(t, how{})
 			server.refuse = func(command string) error {
-				if command != tt.command {
+				if word, _, _ := strings.Cut(command, " "); word != tt.command {
 					return nil
 				}
 				return &smtp.SMTPError{Code: tt.code, EnhancedCode: smtp.EnhancedCode{tt.code / 100, 1, 1}, Message: "words of the server"}
@@ -341,6 +344,76 @@ func TestRefusalsOfMailServers(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A recipient that a server refuses does not keep the mail from the others, and none
+// of them gets it twice.
+func TestEachRecipientGetsAMailOnce(t *testing.T) {
+	const pi, ops = "pi@example.edu", "ops@example.edu"
+	type answers map[string]int // by recipient
+	tests := map[string]struct {
+		tries []answers
+		want  []string // what came of each try; empty: all is well
+		got   [][]string
+	}{
+		"one does not exist": {
+			[]answers{{ops: 550}},
+			[]string{"lasting: mail server example.com: ops@example.edu is refused: 550 5.1.1 words of the server; it was sent to 1 other recipient"},
+			[][]string{{pi}},
+		},
+		"one is to be tried again": {
+			[]answers{{ops: 451}, {ops: 451}, {}},
+			[]string{"passing: mail server example.com: ops@example.edu: 451", "passing: mail server example.com: ops@example.edu: 451", ""},
+			[][]string{{pi}, {ops}},
+		},
+		"one does not exist, and the other is to be tried again": {
+			[]answers{{pi: 451, ops: 550}, {}},
+			[]string{"passing: mail server example.com: pi@example.edu: 451", "lasting: mail server example.com: ops@example.edu is refused: 550"},
+			[][]string{{pi}},
+		},
+		"all are refused": {
+			[]answers{{pi: 550, ops: 551}},
+			[]string{"lasting: mail server example.com: ops@example.edu is refused: 551 5.1.1 words of the server; pi@example.edu is refused: 550"},
+			nil,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			server := newMailServer(t, how{})
+			ch := mailTo(t, "smtp://example.com", channel.Options{Dial: server.dial})
+			for i, codes := range tt.tries {
+				server.refuse = func(command string) error {
+					_, to, _ := strings.Cut(command, " ")
+					if code := codes[to]; code != 0 {
+						return &smtp.SMTPError{Code: code, EnhancedCode: smtp.EnhancedCode{code / 100, 1, 1}, Message: "words of the server"}
+					}
+					return nil
+				}
+				if got := outcome(ch.Send(t.Context(), failedNotice())); got != tt.want[i] && (tt.want[i] == "" || !strings.HasPrefix(got, tt.want[i])) {
+					t.Errorf("try %d: got %q, want %q", i+1, got, tt.want[i])
+				}
+			}
+			var got [][]string
+			for _, d := range server.deliveries() {
+				got = append(got, d.to)
+			}
+			if !slices.EqualFunc(got, tt.got, slices.Equal) {
+				t.Errorf("got mails to %q, want %q", got, tt.got)
+			}
+		})
+	}
+}
+
+// outcome says what came of sending.
+func outcome(err error) string {
+	e, ok := errors.AsType[judged](err)
+	switch {
+	case err == nil:
+		return ""
+	case ok && e.Lasting():
+		return "lasting: " + err.Error()
+	}
+	return "passing: " + err.Error()
 }
 
 // A password that is refused may be replaced while the notice waits.
