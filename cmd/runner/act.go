@@ -23,7 +23,9 @@ Occurrences that fall due during the pause are not caught up with later.
 "runner trigger", "runner run" and "runner runs retry" start even a paused job.`
 
 const aboutTrigger = `Let a running "runner serve" do a job once, now. It starts the run within 10 seconds.
-If the run succeeds, the jobs that come after it follow.
+If the run succeeds, the jobs that come after it follow. For a job with for_each, it
+looks at the folder, and the items that are ready start; a job that is paused is
+looked at when it is resumed.
 
 "runner run JOB" does the same without "runner serve", and waits for the end.`
 
@@ -70,12 +72,18 @@ func (a *app) resumeCommand() *cobra.Command {
 func (a *app) triggerCommand() *cobra.Command {
 	return a.onJob("trigger", "Start a job now, in the running scheduler", aboutTrigger,
 		func(job *jobs.Job) (ledger.Action, error) {
+			if job.ForEach != nil && job.Schedule == nil {
+				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s has no schedule, so no runner serve looks for its items; runner run %[1]s looks at the folder now, and does the items that are ready", job.Name)}
+			}
 			if job.ForEach != nil {
-				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s starts for each item of a folder, and cannot be triggered; runner run %[1]s looks at the folder now, and does the items that are ready", job.Name)}
+				return ledger.Action{What: ledger.DidTrigger, Job: job.Name}, nil
 			}
 			return ledger.Action{What: ledger.DidTrigger, Job: job.Name, Key: string(jobs.ManualKey())}, nil
 		},
 		func(done ledger.Action) string {
+			if done.Run == 0 {
+				return fmt.Sprintf("runner serve looks at the folder of job %s within 10 seconds, if one is running", done.Job)
+			}
 			return fmt.Sprintf("run %d of job %s starts when runner serve takes it up, within 10 seconds if one is running", done.Run, done.Job)
 		})
 }

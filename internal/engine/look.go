@@ -240,8 +240,9 @@ type looked struct {
 	over bool
 }
 
-// startLook begins a look at the folder of a job, unless one is at work.
-func (s *Scheduler) startLook(ctx context.Context, p *plan) {
+// startLook begins a look at the folder of a job, unless one is at work. Somebody
+// may want it since an instant, which is zero otherwise.
+func (s *Scheduler) startLook(ctx context.Context, p *plan, wanted time.Time) {
 	if p.items.looking {
 		return
 	}
@@ -253,23 +254,45 @@ func (s *Scheduler) startLook(ctx context.Context, p *plan) {
 		}
 	}
 	s.working.Go(func() {
-		s.look(ctx, p.job, func() { tell(false) })
+		looked := s.look(ctx, p.job, func() { tell(false) })
+		if looked && !wanted.IsZero() {
+			if err := s.rec.Ledger.MetLook(ctx, p.job.Name, wanted); err != nil && ctx.Err() == nil {
+				s.log.Warn("a look that somebody wanted could not be noted, and is repeated", "job", p.job.Name, "err", err)
+			}
+		}
 		tell(true)
 	})
 }
 
-// look looks at the folder of a job, unless another replica does.
-func (s *Scheduler) look(ctx context.Context, job *jobs.Job, ready func()) {
+// startWanted begins the looks that somebody wants.
+func (s *Scheduler) startWanted(ctx context.Context) error {
+	if !s.plans.haveItems() {
+		return nil
+	}
+	wanted, err := s.rec.Ledger.WantedLooks(ctx)
+	for job, since := range wanted {
+		if p := s.plans.byJob[job]; p != nil && p.job.ForEach != nil {
+			s.startLook(ctx, p, since)
+		}
+	}
+	return err
+}
+
+// look looks at the folder of a job, unless another replica does. It reports whether
+// the look has ended, well or not.
+func (s *Scheduler) look(ctx context.Context, job *jobs.Job, ready func()) (ended bool) {
 	log := s.log.With("job", job.Name)
 	switch found, err := s.engine.Look(ctx, s.rec, job, ready); {
 	case errors.Is(err, ErrWatched):
 		log.Debug("another replica looks at the folder")
+		return false
 	case err != nil && ctx.Err() == nil:
 		log.Error("the folder of the items could not be looked at; the next look comes as scheduled", "path", job.ForEach.Folder, "err", err)
 	case err == nil:
 		log.Info("looked for items", "ready", found.States[arrival.IsReady], "waiting", found.States[arrival.IsWaiting], "elapsed", found.Elapsed.Round(time.Millisecond))
 		s.engine.observe(ItemsLooked{Job: job.Name, States: found.States})
 	}
+	return ctx.Err() == nil
 }
 
 // issueItems has items that are ready wait for a place, as many as may be at work.

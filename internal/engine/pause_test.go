@@ -95,3 +95,25 @@ func TestReloadKeepsAPause(t *testing.T) {
 		b.wantRuns("free 2000-01-01T02:00:00Z succeeded", "held 2000-01-01T02:00:00Z succeeded")
 	})
 }
+
+func TestItemsAreLookedForWhenSomebodyWantsIt(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.itemJob(marked, func(j *jobs.Job) { j.Schedule = b.schedule("0 0 1 2 *", nil) })
+		b.begin(written(0, "/runs/run_1/a", 10, 0), written(0, "/runs/run_1/done", 0, 0), written(30*time.Minute, "/runs/run_2/a", 10, 0), written(30*time.Minute, "/runs/run_2/done", 0, 0))
+		p := b.process("one").serve(job)
+		until(10 * time.Minute)
+		b.act(ledger.Action{What: ledger.DidTrigger, Job: "runs"})
+		until(20 * time.Minute)
+		b.wantCopies("run_1")
+		until(time.Hour) // the wish was met, and is not met again
+		b.wantCopies("run_1")
+		b.act(ledger.Action{What: ledger.DidPause, Job: "runs"})
+		b.act(ledger.Action{What: ledger.DidTrigger, Job: "runs"})
+		until(time.Hour + 10*time.Minute)
+		b.wantCopies("run_1")
+		b.act(ledger.Action{What: ledger.DidResume, Job: "runs"})
+		until(time.Hour + 20*time.Minute)
+		p.stop()
+		b.wantCopies("run_1", "run_2")
+	})
+}

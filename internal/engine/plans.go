@@ -104,6 +104,16 @@ func (ps *plans) replace(all []*jobs.Job, begin map[string]time.Time) {
 	}
 }
 
+// haveItems reports whether a plan is of a job with a for_each.
+func (ps *plans) haveItems() bool {
+	for _, p := range ps.byJob {
+		if p.job.ForEach != nil {
+			return true
+		}
+	}
+	return false
+}
+
 // moveOn takes note that a plan has moved on.
 func (ps *plans) moveOn(p *plan, now time.Time) {
 	if ps.save.IsZero() && p.dealt.After(p.kept) && ps.byJob[p.job.Name] == p {

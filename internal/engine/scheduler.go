@@ -159,7 +159,11 @@ func (s *Scheduler) loop(ctx context.Context) {
 			l.plan.items.issue = true
 		case <-renew.C:
 			s.heedPauses(ctx, time.Now())
-			if err := s.keepRuns(ctx); err != nil && ctx.Err() == nil {
+			err := s.keepRuns(ctx)
+			if err == nil {
+				err = s.startWanted(ctx)
+			}
+			if err != nil && ctx.Err() == nil {
 				s.log.Error("the ledger could not be used", "err", err)
 			}
 		}
@@ -181,7 +185,7 @@ func (s *Scheduler) startDue(ctx context.Context, now time.Time) {
 		}
 		if p.job.ForEach != nil {
 			p.advance(now)
-			s.startLook(ctx, p)
+			s.startLook(ctx, p, time.Time{})
 		} else {
 			for _, at := range p.pass(now, s.log) {
 				key := jobs.ScheduledKey(at)

@@ -14,7 +14,7 @@ type Deed string
 const (
 	DidPause   Deed = "pause"   // of a job: nothing new of it starts by its schedule, see [Ledger.Pauses]
 	DidResume  Deed = "resume"  // of a job that is paused
-	DidTrigger Deed = "trigger" // of a job: a run of it that starts now
+	DidTrigger Deed = "trigger" // of a job: a run of it that starts now, or a look at the folder of its items
 	DidRetry   Deed = "retry"   // of a run, see [Ledger.Retry]
 	DidCancel  Deed = "cancel"  // of a run, see [Ledger.RequestCancel]
 )
@@ -24,11 +24,11 @@ type Action struct {
 	At    time.Time // set by Act
 	What  Deed
 	Job   string    // set by Act for a retry and a cancel
-	Run   int64     // of a retry and a cancel; set by Act for a trigger; else 0
+	Run   int64     // of a retry and a cancel; set by Act for a trigger that makes a run; else 0
 	Who   string    // asked for it
 	Why   string    // the reason; may be empty
 	Until time.Time // when a pause ends by itself; zero: it does not
-	Key   string    // of the occurrence that a trigger makes; it is not kept, the run has it
+	Key   string    // of the occurrence that a trigger makes, empty for a look; it is not kept, the run has it
 }
 
 // Act does what somebody asks for and keeps who asked, and why: both, or nothing.
@@ -100,6 +100,9 @@ func (s session) deed(ctx context.Context, a *Action) error {
 		}
 		return err
 	case DidTrigger:
+		if a.Key == "" {
+			return s.wantLook(ctx, a.Job)
+		}
 		return s.trigger(ctx, a)
 	case DidRetry:
 		return s.retry(ctx, a.Run)

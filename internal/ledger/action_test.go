@@ -64,6 +64,35 @@ func TestTriggeredRunIsTakenOver(t *testing.T) {
 	})
 }
 
+func TestLookIsWantedUntilOneHasMetTheWish(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		wanted := func(job string) time.Time {
+			t.Helper()
+			all, err := l.WantedLooks(t.Context())
+			ok(t, err)
+			return all[job]
+		}
+		if run := act(t, l, ledger.Action{What: ledger.DidTrigger, Job: "a", Who: "ada"}).Run; run != 0 || wanted("a").IsZero() || !wanted("b").IsZero() {
+			t.Errorf("run %d, wanted since %v and %v, want no run and a look at a alone", run, wanted("a"), wanted("b"))
+		}
+		first := wanted("a")
+		time.Sleep(time.Millisecond)
+		act(t, l, ledger.Action{What: ledger.DidTrigger, Job: "a", Who: "ada"})
+		ok(t, l.MetLook(t.Context(), "a", first)) // it began before the second wish
+		if wanted("a").IsZero() {
+			t.Error("the second wish is lost")
+		}
+		ok(t, l.MetLook(t.Context(), "a", wanted("a")))
+		if !wanted("a").IsZero() {
+			t.Error("it is still wanted")
+		}
+		if mine, err := l.Watch(t.Context(), "a", "me", time.Minute); err != nil || !mine {
+			t.Errorf("watch: %v, %v, want true: nobody watches", mine, err)
+		}
+	})
+}
+
 func TestActionsAreKeptWithWhoAndWhy(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l, ctx := open(t, url), t.Context()

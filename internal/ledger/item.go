@@ -297,6 +297,39 @@ func (l *Ledger) LastLook(ctx context.Context, job string) (last LastLook, err e
 	return last, err
 }
 
+// wantLook notes that somebody wants a look at the folder of a job.
+func (s session) wantLook(ctx context.Context, job string) error {
+	_, err := s.exec(ctx, `
+		INSERT INTO watches (job, holder, lease_until, wanted) VALUES ($1, '', 0, @now)
+		ON CONFLICT (job) DO UPDATE SET wanted = excluded.wanted`, job)
+	return err
+}
+
+// WantedLooks returns the jobs at whose folders somebody wants a look that no look
+// has met, and since when.
+func (l *Ledger) WantedLooks(ctx context.Context) (map[string]time.Time, error) {
+	var wanted map[string]time.Time
+	err := l.read(ctx, "read which looks are wanted", func(ctx context.Context, s session) error {
+		wanted = map[string]time.Time{}
+		return s.query(ctx, func(rows *sql.Rows) error {
+			var job string
+			var at time.Time
+			err := rows.Scan(&job, instant{&at})
+			wanted[job] = at
+			return err
+		}, `SELECT job, wanted FROM watches WHERE wanted > 0`)
+	})
+	return wanted, err
+}
+
+// MetLook notes that a look that began later has met the wish for one.
+func (l *Ledger) MetLook(ctx context.Context, job string, wanted time.Time) error {
+	return l.write(ctx, "write that job "+job+" was looked at as wanted", func(ctx context.Context, s session) error {
+		_, err := s.exec(ctx, `UPDATE watches SET wanted = 0 WHERE job = $1 AND wanted = $2`, job, stamp(wanted))
+		return err
+	})
+}
+
 // take notes that the occurrence of an item is claimed. What it spares is a look
 // at all items for those that are not: nothing depends on it.
 func (s session) take(ctx context.Context, job, key string) error {

@@ -232,7 +232,7 @@ func TestActionsAreDoneOrRefusedWithTheReason(t *testing.T) {
 	}{
 		{"jobs/nightly/trigger", "", 202, `"what":"trigger","job":"nightly","run":4`},
 		{"jobs/nightly/trigger", `{"reason": "a new detector"}`, 202, `"why":"a new detector"`},
-		{"jobs/each/trigger", "", 409, "runs for each item of a folder"},
+		{"jobs/each/trigger", "", 202, `"what":"trigger","job":"each","who"`},
 		{"jobs/none/trigger", "", 404, "no such job"},
 		{"jobs/nightly/resume", "", 409, "it is not paused"},
 		{"jobs/nightly/pause", `{"until": "` + in(-time.Hour) + `"}`, 409, "would be over already"},

@@ -480,9 +480,9 @@ func (p *Page) askOfJob(r request, what ledger.Deed, w wish) (*actionDocument, e
 	}
 	a := ledger.Action{What: what, Job: job.Name}
 	switch {
-	case what == ledger.DidTrigger && job.ForEach != nil:
-		return nil, &refusal{http.StatusConflict, "the job runs for each item of a folder, and not by hand: an item is done when it is ready"}
-	case what == ledger.DidTrigger:
+	case what == ledger.DidTrigger && job.ForEach != nil && job.Schedule == nil:
+		return nil, &refusal{http.StatusConflict, "the job has no schedule, so the scheduler does not look for its items"}
+	case what == ledger.DidTrigger && job.ForEach == nil:
 		a.Key = string(jobs.ManualKey())
 	case what == ledger.DidPause && w.Until != nil:
 		if a.Until = w.Until.UTC(); !a.Until.After(time.Now()) {

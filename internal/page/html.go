@@ -459,7 +459,7 @@ func (p *Page) postJob(w http.ResponseWriter, r request) (any, error) {
 		return nil, err
 	}
 	to := "/jobs/" + done.Job
-	if what == ledger.DidTrigger {
+	if done.Run != 0 {
 		to = fmt.Sprintf("/runs/%d", done.Run)
 	}
 	http.Redirect(w, r.Request, to, http.StatusSeeOther)
