@@ -26,7 +26,7 @@ type Audit struct {
 	Since time.Duration
 	// Sample is the share of the folders that is looked at, such as 1%; each
 	// occurrence has its own. Empty means all.
-	Sample Share
+	Sample Percentage
 }
 
 // Window returns how far back runs are looked at.
@@ -37,21 +37,21 @@ func (a *Audit) Window() time.Duration {
 	return a.Since
 }
 
-// A Share is a part of something, such as 1% or 0.5%.
-type Share string
+// A Percentage is a part of something, such as 1% or 0.5%.
+type Percentage string
 
 var fractionPattern = pattern.Lazy(`^(100|[1-9][0-9]?(\.[0-9]{1,6})?|0\.0{0,5}[1-9][0-9]{0,5})%$`)
 
-// ParseShare reads a share above 0% and up to 100%.
-func ParseShare(text string) (Share, error) {
+// ParsePercentage reads a percentage above 0% and up to 100%.
+func ParsePercentage(text string) (Percentage, error) {
 	if !fractionPattern().MatchString(text) {
 		return "", fmt.Errorf("%q is not a share above 0%% and up to 100%%, such as 1%% or 0.5%%", short(text))
 	}
-	return Share(text), nil
+	return Percentage(text), nil
 }
 
-// Fraction returns the share as a number up to 1, which the empty one is.
-func (s Share) Fraction() float64 {
+// Fraction returns it as a number up to 1, which the empty one is.
+func (s Percentage) Fraction() float64 {
 	n, err := strconv.ParseFloat(strings.TrimSuffix(string(s), "%"), 64)
 	if err != nil {
 		return 1
@@ -73,7 +73,7 @@ func (s *source) audit(d *draft, n ast.Node, field string) *Audit {
 	s.object(n, field, keys{
 		"of":     s.jobNames(&a.Of, &a.named),
 		"since":  s.duration(&a.Since, time.Second),
-		"sample": parsed(s, &a.Sample, "a share such as 1%", ParseShare),
+		"sample": parsed(s, &a.Sample, "a share such as 1%", ParsePercentage),
 	})
 	s.audits = append(s.audits, a)
 	return a.Audit

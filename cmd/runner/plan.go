@@ -82,7 +82,7 @@ func newPlannedPrune(p *jobs.Prune) *plannedPrune {
 type plannedAudit struct {
 	Of     []string   `json:"of"` // jobs; empty for the job itself
 	Since  string     `json:"since"`
-	Sample jobs.Share `json:"sample"` // of the folders
+	Sample jobs.Percentage `json:"sample"` // of the folders
 }
 
 // newPlannedAudit returns what an audit would look at, with its defaults.

@@ -110,8 +110,8 @@ func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map
 }
 
 // sampleOf chooses a share of all paths, each time that of an occurrence.
-func sampleOf(share jobs.Share, key jobs.Key) func(path string) bool {
-	fraction := share.Fraction()
+func sampleOf(part jobs.Percentage, key jobs.Key) func(path string) bool {
+	fraction := part.Fraction()
 	if fraction >= 1 {
 		return nil
 	}
