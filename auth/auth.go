@@ -135,6 +135,64 @@ func (c *Client) Userinfo(ctx context.Context, tokens *Source) (*Userinfo, error
 	return decode[Userinfo](body)
 }
 
+// Identity returns the identity with a username, or nil if there is none. The
+// application asks, which has a secret. The error is an [*Error] if Globus Auth
+// refuses. API: GET /v2/api/identities.
+func (c *Client) Identity(ctx context.Context, app Application, username string) (*Identity, error) {
+	basic := basicOf(app)
+	body, err := c.identities(ctx, c.http, username, "Basic "+basic, func() []string { return []string{app.Secret.Reveal(), basic} })
+	if e, ok := errors.AsType[*Error](err); ok {
+		e.ClientID = app.ID
+	}
+	return pick(body, username, err)
+}
+
+// IdentityFor is [Client.Identity] for whom the tokens are, of which there must be
+// one for [Server].
+func (c *Client) IdentityFor(ctx context.Context, tokens *Source, username string) (*Identity, error) {
+	hc := *c.http
+	hc.Transport = tokens.Transport(Server, hc.Transport)
+	body, err := c.identities(ctx, &hc, username, "", tokens.reveal)
+	return pick(body, username, err)
+}
+
+// identities asks through hc for identities by a username; authorization is a
+// header, unless hc adds it.
+func (c *Client) identities(ctx context.Context, hc *http.Client, username, authorization string, hidden func() []string) ([]byte, error) {
+	at := c.URL("v2/api/identities")
+	at.RawQuery = url.Values{"usernames": {username}, "provision": {"false"}}.Encode()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	if authorization != "" {
+		req.Header.Set("Authorization", authorization)
+	}
+	return do(hc, req, hidden)
+}
+
+// pick returns the identity with a username of a reply, or nil.
+func pick(body []byte, username string, err error) (*Identity, error) {
+	if err != nil {
+		return nil, fmt.Errorf("look up the user %s: %w", username, err)
+	}
+	found, err := decode[struct{ Identities []*Identity }](body)
+	if err != nil {
+		return nil, err
+	}
+	for _, who := range found.Identities {
+		if who != nil && strings.EqualFold(who.Username, username) && who.ID != "" {
+			return who, nil
+		}
+	}
+	return nil, nil
+}
+
+// basicOf is what the Basic header of an application has in it.
+func basicOf(app Application) string {
+	return base64.StdEncoding.EncodeToString([]byte(app.ID + ":" + app.Secret.Reveal()))
+}
+
 // post sends a form as the application and returns the body of the reply. The
 // Basic header is the one that the official clients send, of the raw id and
 // secret: RFC 6749 asks for both to be percent-encoded, but Globus Auth does
@@ -145,7 +203,7 @@ func (c *Client) post(ctx context.Context, app Application, path string, form ur
 	if app.Secret.IsZero() {
 		form.Set("client_id", app.ID)
 	} else {
-		basic = base64.StdEncoding.EncodeToString([]byte(app.ID + ":" + app.Secret.Reveal()))
+		basic = basicOf(app)
 		hidden = append(hidden, app.Secret.Reveal(), basic)
 	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL(path).String(), strings.NewReader(form.Encode()))

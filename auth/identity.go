@@ -29,6 +29,14 @@ type LinkedIdentity struct {
 	IdentityProviderDisplayName string `json:"identity_provider_display_name"`
 }
 
+// An Identity is one that Globus Auth knows by its username.
+type Identity struct {
+	ID       string `json:"id"`
+	Username string `json:"username"`
+	Name     string `json:"name"`   // empty if nobody has used it yet
+	Status   string `json:"status"` // used, or unused
+}
+
 // An Introspection is what Globus Auth knows of a token. Of a token that is
 // expired, revoked or unknown, only Active is set, to false.
 type Introspection struct {

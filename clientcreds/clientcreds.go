@@ -89,6 +89,13 @@ func (s *Source) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return s.client.Userinfo(ctx, s.Source)
 }
 
+// Identity is [auth.Client.Identity] by the service account.
+func (s *Source) Identity(ctx context.Context, username string) (*auth.Identity, error) {
+	return retried(ctx, s, func(app auth.Application) (*auth.Identity, error) {
+		return s.client.Identity(ctx, app, username)
+	})
+}
+
 // Introspect is [auth.Client.Introspect] by the service account.
 func (s *Source) Introspect(ctx context.Context, token auth.Token) (*auth.Introspection, error) {
 	return retried(ctx, s, func(app auth.Application) (*auth.Introspection, error) {

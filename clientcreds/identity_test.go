@@ -2,6 +2,8 @@ package clientcreds_test
 
 import (
 	"context"
+	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -55,6 +57,50 @@ func TestUserinfoWithoutOpenidNamesTheScopes(t *testing.T) {
 	_, err := newSource(t, &fakeAuth{}).Userinfo(t.Context())
 	if err == nil || !strings.Contains(err.Error(), `none for "auth.globus.org"`) || !strings.Contains(err.Error(), auth.TransferAll) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestIdentityIsFoundByItsWholeName(t *testing.T) {
+	const known = `{"identities": [{"id": "i2", "username": "malice@x.edu"}, {"id": "i1", "username": "Alice@x.edu", "name": "Alice", "status": "used"}]}`
+	tests := map[string]struct {
+		reply string
+		want  *auth.Identity
+	}{
+		"known":   {known, &auth.Identity{ID: "i1", Username: "Alice@x.edu", Name: "Alice", Status: "used"}},
+		"unknown": {`{"identities": []}`, nil},
+		"unused":  {`{"identities": [{"id": "i1", "username": "alice@x.edu", "name": null, "status": "unused"}]}`, &auth.Identity{ID: "i1", Username: "alice@x.edu", Status: "unused"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(clientID+":"+canary))
+			fake := &fakeAuth{reply: func(req *http.Request) *raw {
+				if got := req.Header.Get("Authorization"); got != basic {
+					t.Errorf("got the header %q, want the service account's", got)
+				}
+				if got := req.URL.RequestURI(); got != "/v2/api/identities?provision=false&usernames=alice%40x.edu" {
+					t.Errorf("got a request of %s", got)
+				}
+				return &raw{status: 200, body: tt.reply}
+			}}
+			got, err := newSource(t, fake).Identity(t.Context(), "alice@x.edu")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("identity (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestIdentityErrorHasNoSecret(t *testing.T) {
+	fake := &fakeAuth{reply: func(req *http.Request) *raw {
+		return &raw{status: 401, body: `{"error": "invalid_client", "error_description": "for ` + req.Header.Get("Authorization") + `"}`}
+	}}
+	_, err := newSource(t, fake).Identity(t.Context(), "alice@x.edu")
+	e, ok := errors.AsType[*auth.Error](err)
+	if !ok || !e.Refused() || !strings.Contains(err.Error(), "look up the user alice@x.edu") || !strings.Contains(err.Error(), "for Basic [secret]") {
+		t.Errorf("got %v, want a refusal without the secret", err)
 	}
 }
 

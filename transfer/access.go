@@ -25,6 +25,34 @@ type AccessRule struct {
 
 func (r *AccessRule) keep(doc json.RawMessage) { r.Raw = doc }
 
+// FromRole reports whether a role brings the rule: then it has no id, and cannot be
+// changed or deleted.
+func (r *AccessRule) FromRole() bool { return r.ID == "" || r.RoleID != "" }
+
+// A NewAccessRule is an access rule that is to be given. Its fields are those of
+// [AccessRule].
+type NewAccessRule struct {
+	PrincipalType  string `json:"principal_type"`
+	Principal      string `json:"principal"` // id; empty for everybody
+	Path           string `json:"path"`      // begins and ends with a slash
+	Permissions    string `json:"permissions"`
+	ExpirationDate Time   `json:"expiration_date,omitzero"`
+	NotifyEmail    string `json:"notify_email,omitempty"`   // gets one e-mail about the rule from Globus
+	NotifyMessage  string `json:"notify_message,omitempty"` // is in that e-mail
+}
+
+// An AccessResult says that an access rule was given.
+type AccessResult struct {
+	AccessID string `json:"access_id"` // of the rule
+	Code     string `json:"code"`      // Created
+	Message  string `json:"message"`
+
+	Raw json.RawMessage `json:"-"` // the document as received
+}
+
+func (r *AccessResult) keep(doc json.RawMessage) { r.Raw = doc }
+func (r *AccessResult) missing() string          { return require("access_id", r.AccessID) }
+
 // A Role lets an identity or a group manage an endpoint.
 type Role struct {
 	ID            string `json:"id"`
@@ -50,6 +78,40 @@ func (c *Client) Roles(ctx context.Context, endpoint string) iter.Seq2[*Role, er
 func (c *Client) AccessRules(ctx context.Context, collection string) iter.Seq2[*AccessRule, error] {
 	r := request{method: http.MethodGet, path: []string{"endpoint", collection, "access_list"}}
 	return list[AccessRule](ctx, c, r, 0, onePage)
+}
+
+// CreateAccessRule gives an access rule: its principal, path, permissions, and, if
+// they are set, when it ends and who is written to about it. What it answers names
+// the rule. If the principal has a rule for the path already, the error is an
+// [*Error] whose Exists is true; if the caller may not manage who has access, one
+// whose PermissionDenied is true. API: POST /endpoint/<id>/access.
+func (c *Client) CreateAccessRule(ctx context.Context, collection string, rule NewAccessRule) (*AccessResult, error) {
+	r := request{method: http.MethodPost, path: []string{"endpoint", collection, "access"}}
+	r.body = struct {
+		DataType string `json:"DATA_TYPE"`
+		NewAccessRule
+	}{"access", rule}
+	return call[AccessResult](ctx, c, r)
+}
+
+// UpdateAccessRule changes what a rule permits, and when it ends; the zero Time
+// means never. Its errors are those of [Client.CreateAccessRule], and one whose
+// NotFound is true if there is no such rule. API: PUT /endpoint/<id>/access/<rule>.
+func (c *Client) UpdateAccessRule(ctx context.Context, collection, rule, permissions string, ends Time) (*Result, error) {
+	r := request{method: http.MethodPut, path: []string{"endpoint", collection, "access", rule}}
+	r.body = struct {
+		DataType       string `json:"DATA_TYPE"`
+		Permissions    string `json:"permissions"`
+		ExpirationDate Time   `json:"expiration_date"`
+	}{"access", permissions, ends}
+	return call[Result](ctx, c, r)
+}
+
+// DeleteAccessRule takes a rule back. Its errors are those of
+// [Client.UpdateAccessRule]. API: DELETE /endpoint/<id>/access/<rule>.
+func (c *Client) DeleteAccessRule(ctx context.Context, collection, rule string) (*Result, error) {
+	r := request{method: http.MethodDelete, path: []string{"endpoint", collection, "access", rule}}
+	return call[Result](ctx, c, r)
 }
 
 // PauseRules lists the rules of the collection's managers that hold what the

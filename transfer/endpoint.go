@@ -46,6 +46,7 @@ type Endpoint struct {
 	ForceVerify               bool   `json:"force_verify"`
 	DisableVerify             bool   `json:"disable_verify"`
 	DisableAnonymousWrites    bool   `json:"disable_anonymous_writes"`
+	ACLMaxExpirationMins      *int64 `json:"acl_max_expiration_period_mins"` // longest life of an access rule; nil: any
 
 	HostEndpointID              string `json:"host_endpoint_id"`
 	HostEndpointDisplayName     string `json:"host_endpoint_display_name"`
@@ -75,6 +76,9 @@ type Endpoint struct {
 
 func (e *Endpoint) keep(doc json.RawMessage) { e.Raw = doc }
 func (e *Endpoint) missing() string          { return require("id", e.ID) }
+
+// IsGuest reports whether it is a guest collection, which has access rules.
+func (e *Endpoint) IsGuest() bool { return strings.HasSuffix(e.EntityType, "_guest_collection") }
 
 // NeedsDataAccess reports whether calls that touch the collection's files need
 // a consent for its data_access scope. Such a scope does not exist for other

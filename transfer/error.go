@@ -109,6 +109,12 @@ func (e *Error) Overlap() bool {
 	return submission && e.Status == http.StatusConflict && e.last() == "Conflict"
 }
 
+// Exists reports whether an access rule was refused because its principal has one
+// for the path already.
+func (e *Error) Exists() bool {
+	return e.Status == http.StatusConflict && !e.Foreign && e.last() == "Exists"
+}
+
 // Backlog reports whether the identity has as many unfinished tasks as the
 // service allows. A submission may succeed when some have ended, after minutes
 // or hours.

@@ -22,7 +22,7 @@ func (c *collection) access(ctx context.Context) []Finding {
 		what = Title(strings.Join(doc.MyEffectiveRoles, ", "))
 	}
 	manages := slices.ContainsFunc([]string{"administrator", "access_manager"}, func(r string) bool { return slices.Contains(doc.MyEffectiveRoles, r) })
-	if !isGuest(doc) || what == "owner" {
+	if !doc.IsGuest() || what == "owner" {
 		return []Finding{Good(what)}
 	}
 	switch {

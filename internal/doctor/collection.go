@@ -62,8 +62,7 @@ func kind(entityType string) string {
 	return entityType
 }
 
-func isGCP(e *transfer.Endpoint) bool   { return strings.HasPrefix(e.EntityType, "GCP_") }
-func isGuest(e *transfer.Endpoint) bool { return strings.HasSuffix(e.EntityType, "_guest_collection") }
+func isGCP(e *transfer.Endpoint) bool { return strings.HasPrefix(e.EntityType, "GCP_") }
 
 // open finds the collection, and out whether it works at all.
 func (c *collection) open(ctx context.Context) []Finding {

@@ -146,7 +146,7 @@ func (c *collection) favour(u *use, e *transfer.Error) string {
 	if u.role.writes() {
 		verb = "write"
 	}
-	if isGuest(c.doc) && !strings.HasSuffix(e.Code, "LoginFailed") {
+	if c.doc.IsGuest() && !strings.HasSuffix(e.Code, "LoginFailed") {
 		return fmt.Sprintf("give %s %s access to %s", c.globus.Who.Name, verb, u.path)
 	}
 	return fmt.Sprintf("map %s to a local account that may %s %s", c.globus.Who.Name, verb, u.path)

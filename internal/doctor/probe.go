@@ -45,7 +45,7 @@ func (c *collection) probe(ctx context.Context, dir string) []Finding {
 	wanted := dir
 	dir, err := c.nearest(ctx, wanted)
 	switch e, _ := errors.AsType[*transfer.Error](err); {
-	case e != nil && e.PermissionDenied() && dir != wanted && isGuest(c.doc):
+	case e != nil && e.PermissionDenied() && dir != wanted && c.doc.IsGuest():
 		return []Finding{c.untried(dir, wanted, err)}
 	case err != nil:
 		return []Finding{c.unwritable(dir, wanted, err)}

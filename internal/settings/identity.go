@@ -23,6 +23,7 @@ type Account interface {
 	Transport(resourceServer string, base http.RoundTripper) http.RoundTripper
 	Consent(ctx context.Context, scopes []string) error
 	Userinfo(ctx context.Context) (*auth.Userinfo, error)
+	Identity(ctx context.Context, username string) (*auth.Identity, error) // nil if there is none
 }
 
 // A Kind is a way to have an identity.

@@ -37,6 +37,11 @@ func (p *person) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return p.client.Userinfo(ctx, p.Source)
 }
 
+// Identity is [auth.Client.IdentityFor] the person.
+func (p *person) Identity(ctx context.Context, username string) (*auth.Identity, error) {
+	return p.client.IdentityFor(ctx, p.Source, username)
+}
+
 // Advise returns next as the way to a service. If the person has to log in
 // again its error says how, also where only a log takes it.
 func (id *Identity) Advise(next http.RoundTripper) http.RoundTripper { return advised{next, id} }
