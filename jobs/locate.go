@@ -25,6 +25,10 @@ func Locate(problems []*Problem, sources ...Source) {
 
 // locate returns the problem with a field, in its place.
 func (p *parser) locate(field, msg string, read []*source) *Problem {
+	if name, ok := strings.CutPrefix(field, "notify."); ok && p.listed[name] != nil {
+		at := p.listed[name]
+		return at.src.note(position(at.key), 0, field, msg)
+	}
 	rest, _ := strings.CutPrefix(field, "jobs.")
 	name, key, _ := strings.Cut(rest, ".")
 	d := p.drafts[name]

@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"maps"
 	"net/mail"
 	"slices"
@@ -93,7 +94,9 @@ func (s *source) channels() {
 	if s.toTell == nil {
 		return
 	}
+	given := false
 	for key, n := range s.pairs(s.toTell, "notify") {
+		given = true
 		c := &Channel{Name: key.GetToken().Value}
 		field := "notify." + c.Name
 		if !namePattern().MatchString(c.Name) || len(c.Name) > MaxName {
@@ -106,6 +109,9 @@ func (s *source) channels() {
 		s.listed[c.Name] = &listed{src: s, key: key, field: field}
 		s.channel(c, n, field)
 		s.file.Channels[c.Name] = c
+	}
+	if !given {
+		s.warn(s.toTell, "notify", "it names no channel, so nobody is told anything; describe one, such as notify: {ops: {mail: {to: [pi@example.edu]}}}")
 	}
 }
 
@@ -257,6 +263,7 @@ func (p *parser) checkNotify() {
 	if len(names) > 0 {
 		p.checkHeard()
 	}
+	p.checkRepeated(len(pings) > 0)
 	for _, d := range p.order {
 		if _, given := d.Notify.To[RunsEvent]; !given && len(pings) > 0 {
 			d.Notify.To = maps.Clone(d.Notify.To)
@@ -264,6 +271,24 @@ func (p *parser) checkNotify() {
 				d.Notify.To = map[string][]string{}
 			}
 			d.Notify.To[RunsEvent] = pings
+		}
+	}
+}
+
+// checkRepeated warns of jobs that say how often something is told, but not to whom.
+// The first of them stands for all: defaults may say it.
+func (p *parser) checkRepeated(pings bool) {
+	for _, d := range p.order {
+		_, given := d.Notify.To[RunsEvent]
+		heard := pings && !given
+		for _, names := range d.Notify.To {
+			heard = heard || len(names) > 0
+		}
+		field := "jobs." + d.Name + ".notify.repeat"
+		at := cmp.Or(d.src.marks[field], d.src.marks["defaults.notify.repeat"])
+		if at != nil && !heard {
+			d.src.warn(at, field, "no channel is named, so nobody is told about the job; name one, such as notify: {failed: [ops]}")
+			return
 		}
 	}
 }

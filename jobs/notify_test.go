@@ -111,6 +111,33 @@ func TestExpectationsThatNobodyHearsOfAreAWarning(t *testing.T) {
 	}
 }
 
+func TestNotifyWithoutAChannelIsAWarning(t *testing.T) {
+	const nobody = "no channel is named, so nobody is told about the job; name one, such as notify: {failed: [ops]}"
+	for name, tt := range map[string]struct {
+		channels, defaults, job string
+		want                    []string
+	}{
+		"no channels":   {"", "", ", notify: {failed: []}", []string{"notify: it names no channel, so nobody is told anything; describe one, such as notify: {ops: {mail: {to: [pi@example.edu]}}}"}},
+		"a job":         {`ops: {ping: "https://ping.example.org"}`, "", ", notify: {repeat: 2h, runs: []}", []string{"jobs.nightly.notify.repeat: " + nobody}},
+		"defaults":      {`dog: {ping: "https://ping.example.org"}`, "notify: {repeat: 2h}", "", nil}, // the ping hears
+		"a job has one": {`ops: {mail: {to: [pi@example.edu]}}`, "notify: {repeat: 2h}", ", notify: {failed: [ops]}", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := parseText(tellsOf(tt.channels, tt.defaults, tt.job))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, w := range file.Warnings {
+				got = append(got, w.Field+": "+w.Msg)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("warnings (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
 func TestChannelsThatWouldStaySilentAreAWarning(t *testing.T) {
 	file, err := parseText(tellsOf(`ops: {slack: {url: "https://hooks.example.org/secret"}}`, "", ""))
 	if err != nil {

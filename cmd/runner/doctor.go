@@ -26,8 +26,9 @@ import (
 
 const aboutDoctor = `Look for anything that would keep jobs from running, and say what to do about it.
 doctor checks the environment, the network, the credentials, the collections that
-the jobs use in their next occurrence, and the ledger. If the owner of a collection
-has to do something, it prints a sentence to send to the owner.
+the jobs use in their next occurrence, the ledger, and the receivers of notices. If
+the owner of a collection has to do something, it prints a sentence to send to the
+owner.
 
 Without names, it checks all jobs that serve would run: those of the jobs file, or
 the one that RUNNER_JOB_* describe. Without any jobs, it checks the rest.
@@ -130,7 +131,8 @@ func (d *diagnosis) status(ctx context.Context) int {
 type workload struct {
 	jobs     []*jobs.Job
 	names    map[string]string // of collections by id
-	findings []doctor.Finding  // about the jobs file
+	channels map[string]*jobs.Channel
+	findings []doctor.Finding // about the jobs file
 }
 
 // findWorkload finds the jobs of these names; none means all. Only a name that
@@ -159,6 +161,7 @@ func findWorkload(from jobsSource, names []string) (*workload, error) {
 	for _, name := range slices.Backward(slices.Sorted(maps.Keys(file.Collections))) {
 		w.names[file.Collections[name].ID] = name
 	}
+	w.channels = file.Channels
 	w.jobs, err = file.named(names)
 	return w, err
 }
@@ -192,7 +195,7 @@ func (a *app) checks(w *workload, x examination) []*doctor.Check {
 	}
 	now := time.Now()
 	return slices.Concat(local, g.Checks(w.jobs, w.names, now, gate), a.manifests(w.jobs, now),
-		[]*doctor.Check{a.ledgerCheck(w.jobs, len(w.jobs) > 0 && x.jobs.described())})
+		[]*doctor.Check{a.ledgerCheck(w.jobs, len(w.jobs) > 0 && x.jobs.described())}, a.channelChecks(w.channels, local[:1]))
 }
 
 // introduce connects g to Globus as the identity in use.

@@ -108,6 +108,18 @@ func (s jobsSource) read() (*jobs.File, error) {
 	return s.parse(sources)
 }
 
+// placed returns problems with their places in the jobs file. Without a file that
+// can be read, they have none.
+func (s jobsSource) placed(problems []*jobs.Problem) []*jobs.Problem {
+	if len(problems) == 0 {
+		return nil
+	}
+	if sources, err := readJobs(s.path()); err == nil {
+		jobs.Locate(problems, sources...)
+	}
+	return problems
+}
+
 // parse parses what is in jobs files.
 func (s jobsSource) parse(sources []jobs.Source) (*jobs.File, error) {
 	return jobs.Parse(s.env.Lookup, sources...)

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -47,6 +48,38 @@ func (open shut) Send(ctx context.Context, n *notify.Notice) error {
 		return err
 	}
 	return c.Send(ctx, n)
+}
+
+// channelDoubts are warnings about channels that need something which is in the
+// environment and not in the jobs file. Files are left to doctor: they are where the
+// jobs will run.
+func (a *app) channelDoubts(described map[string]*jobs.Channel) []*jobs.Problem {
+	var doubts []*jobs.Problem
+	for _, name := range slices.Sorted(maps.Keys(described)) {
+		if described[name].Mail == nil {
+			continue
+		}
+		if _, err := channel.Open(*described[name], a.channelOptions()); err != nil {
+			doubts = append(doubts, &jobs.Problem{Field: "notify." + name, Msg: errors.Unwrap(err).Error()})
+		}
+	}
+	return doubts
+}
+
+// channelChecks connect to the receiver of each channel, without sending a notice.
+// Jobs run even if nobody hears of them, so that what is wrong is a warning.
+func (a *app) channelChecks(described map[string]*jobs.Channel, needs []*doctor.Check) []*doctor.Check {
+	var checks []*doctor.Check
+	for _, name := range slices.Sorted(maps.Keys(described)) {
+		checks = append(checks, &doctor.Check{Group: "notices", Name: "channel", Subject: name, Needs: needs, Look: func(ctx context.Context) []doctor.Finding {
+			answer, err := channel.Reach(ctx, *described[name], a.channelOptions())
+			if err != nil {
+				return []doctor.Finding{doctor.Doubt(err.Error(), "until this is mended, nobody hears of anything on this channel; runner notify test "+name+" sends a notice")}
+			}
+			return []doctor.Finding{doctor.Good(answer)}
+		}})
+	}
+	return checks
 }
 
 // channelOptions are what the channels need to know besides the jobs file.

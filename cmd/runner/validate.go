@@ -13,7 +13,8 @@ import (
 )
 
 const aboutValidate = `Check the jobs file, or every file of a folder, and print every mistake, with its
-place and what to write instead. Nothing is sent anywhere.
+place and what to write instead. Nothing is sent anywhere. Channels by mail are
+checked against RUNNER_SMTP_URL and RUNNER_SMTP_FROM.
 
 The exit status is 0 if there are no mistakes, even if there are warnings, and 2
 otherwise.`
@@ -54,6 +55,7 @@ func (a *app) validate(source jobsSource) error {
 	case err == nil:
 		v.Jobs = len(file.Jobs)
 		v.Warnings = append(v.Warnings, file.Warnings...)
+		v.Warnings = append(v.Warnings, source.placed(a.channelDoubts(file.Channels))...)
 	case len(problems) == 0:
 		return err
 	default:

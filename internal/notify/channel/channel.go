@@ -39,7 +39,8 @@ type Options struct {
 	// Network is the way to receivers over HTTP. Nil means the real one, with the
 	// proxy that the environment names.
 	Network http.RoundTripper
-	// Dial connects to mail servers. Nil means over the network.
+	// Dial connects to mail servers, and to the receivers that [Reach] looks for. Nil
+	// means over the network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Roots are the certificates that receivers are checked against. Nil means
 	// those of the system.
@@ -59,10 +60,27 @@ func Open(c jobs.Channel, o Options) (notify.Channel, error) {
 	return opened, nil
 }
 
+// Reach opens the channel that c describes, and connects to its receiver without
+// sending a notice. It returns what there is at the other end, such as
+// "hooks.example.org answers". A mail server sees the password of the channel.
+func Reach(ctx context.Context, c jobs.Channel, o Options) (string, error) {
+	opened, err := open(c, o)
+	if err == nil {
+		err = opened.check()
+	}
+	if err != nil {
+		return "", err
+	}
+	ctx, cancel := bounded(ctx)
+	defer cancel()
+	return opened.reach(ctx)
+}
+
 // checked is a channel that can say why it would not send anything.
 type checked interface {
 	notify.Channel
 	check() error
+	reach(ctx context.Context) (string, error)
 }
 
 func open(c jobs.Channel, o Options) (checked, error) {

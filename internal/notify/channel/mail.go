@@ -3,7 +3,6 @@ package channel
 import (
 	"cmp"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -88,6 +87,20 @@ func (m *mailbox) Send(ctx context.Context, n *notify.Notice) error {
 	return m.deliver(ctx, server, conn, n)
 }
 
+// reach signs in at the server, and leaves.
+func (m *mailbox) reach(ctx context.Context) (string, error) {
+	server, err := m.server()
+	if err != nil {
+		return "", err
+	}
+	conn, err := m.connect(ctx, server)
+	if err != nil {
+		return "", server.failed(ctx, err)
+	}
+	quit(conn)
+	return "mail server " + server.host + " answers", nil
+}
+
 // failed returns the error for err, without a secret in it. It may pass: even a
 // password that is refused may yet be replaced.
 func (s *mailServer) failed(ctx context.Context, err error) *Error {
@@ -125,11 +138,12 @@ func messageID(id string) string {
 // connect signs in at the server. The connection ends with ctx, which the caller
 // ends.
 func (m *mailbox) connect(ctx context.Context, server *mailServer) (*smtp.Client, error) {
+	dial := dialer{m.options.Dial, m.options.Roots}
 	client, err := mail.NewClient(server.host, append(server.options(),
 		mail.WithTimeout(2*timeout), // ctx ends before
-		mail.WithTLSConfig(m.tls(server)),
+		mail.WithTLSConfig(dial.tls(server.host)),
 		mail.WithDialContextFunc(func(dialing context.Context, _, _ string) (net.Conn, error) {
-			conn, err := m.dial(dialing, server)
+			conn, err := dial.to(dialing, server.host, strconv.Itoa(server.port), server.implicit)
 			if err == nil {
 				context.AfterFunc(ctx, func() { _ = conn.Close() }) // who waits for the server sees it
 			}
@@ -148,29 +162,6 @@ func quit(conn *smtp.Client) {
 	if conn.Quit() != nil {
 		_ = conn.Close() // it is of no use any more
 	}
-}
-
-func (m *mailbox) tls(server *mailServer) *tls.Config {
-	return &tls.Config{ServerName: server.host, RootCAs: m.options.Roots, MinVersion: tls.VersionTLS12}
-}
-
-// dial connects to the server, and encrypts from the beginning where its address
-// says so.
-func (m *mailbox) dial(ctx context.Context, server *mailServer) (net.Conn, error) {
-	dial := m.options.Dial
-	if dial == nil {
-		dial = (&net.Dialer{}).DialContext
-	}
-	conn, err := dial(ctx, "tcp", net.JoinHostPort(server.host, strconv.Itoa(server.port)))
-	if err != nil || !server.implicit {
-		return conn, err
-	}
-	encrypted := tls.Client(conn, m.tls(server))
-	if err := encrypted.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // nothing was sent
-		return nil, err
-	}
-	return encrypted, nil
 }
 
 // A mailServer is where mails are handed in.

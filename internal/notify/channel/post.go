@@ -2,6 +2,7 @@ package channel
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -31,6 +32,7 @@ type poster struct {
 	hook   jobs.Hook
 	client *http.Client
 	agent  string // the header User-Agent
+	dialer dialer // that reach uses
 }
 
 func newPoster(h jobs.Hook, o Options) *poster {
@@ -45,7 +47,7 @@ func newPoster(h jobs.Hook, o Options) *poster {
 			IdleConnTimeout:        time.Minute,
 		}
 	}
-	return &poster{hook: h, agent: "globus-runner/" + o.Version, client: &http.Client{
+	return &poster{hook: h, agent: "globus-runner/" + o.Version, dialer: dialer{o.Dial, o.Roots}, client: &http.Client{
 		Transport: network,
 		// An answer must not send us to an address that nobody configured: it could
 		// be one that only this computer reaches.
@@ -57,6 +59,28 @@ func newPoster(h jobs.Hook, o Options) *poster {
 func (p *poster) check() error {
 	_, err := p.address("job")
 	return err
+}
+
+// reach connects to the service, or to the proxy that leads there.
+func (p *poster) reach(ctx context.Context) (string, error) {
+	to, err := p.address("job")
+	if err != nil {
+		return "", err
+	}
+	answering, way := to, ""
+	switch proxy, err := http.ProxyFromEnvironment(&http.Request{URL: to}); {
+	case err != nil:
+		return "", passing("the address of the proxy cannot be read")
+	case proxy != nil:
+		answering, way = proxy, ", the proxy that leads to "+to.Host
+	}
+	port := cmp.Or(answering.Port(), map[string]string{"http": "80", "https": "443"}[answering.Scheme], "1080")
+	conn, err := p.dialer.to(ctx, answering.Hostname(), port, answering.Scheme == "https")
+	if err != nil {
+		return "", passing("%s%s: %s", answering.Host, way, said(unanswered(ctx, err).Error(), secrets(to)...))
+	}
+	_ = conn.Close() // it was only to see whether it answers
+	return answering.Host + way + " answers", nil
 }
 
 // address reads the address. In that of a ping the name of the job stands for each
