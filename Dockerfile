@@ -7,8 +7,7 @@ RUN --mount=type=cache,target=/go/pkg/mod go mod download
 COPY . .
 ARG VERSION
 RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
-    CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH \
-    go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$VERSION" -o /out/runner ./cmd/runner \
+    GOOS=$TARGETOS GOARCH=$TARGETARCH cmd/runner/build.sh /out/runner "$VERSION" -buildvcs=false \
     && mkdir /out/state
 
 FROM scratch

@@ -2,7 +2,6 @@
 
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null)
-LDFLAGS   := -s -w -X main.version=$(VERSION)
 LINT      := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 # A number of runs and not a time: at the end of a time go test sometimes calls
 # its own deadline a failure.
@@ -20,7 +19,7 @@ help: ## list the targets
 	@awk -F ':.*## ' '/^##@ / {printf "\n%s\n", substr($$0, 5)} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## bin/runner, a static binary
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/runner ./cmd/runner
+	cmd/runner/build.sh bin/runner '$(VERSION)'
 
 demo: build ## a real job on the simulator, on this machine alone
 	bin/runner demo

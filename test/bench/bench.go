@@ -145,8 +145,8 @@ func measure(ctx context.Context, o options, progress io.Writer) (t table, err e
 	return t, nil
 }
 
-// build builds the bare programs and the stopwatch, with the flags the runner
-// is built with.
+// build builds the bare programs and the stopwatch: static and without symbols,
+// as the runner is.
 func (b *bench) build(ctx context.Context, output io.Writer) error {
 	if err := os.Mkdir(b.bare, 0o755); err != nil {
 		return err

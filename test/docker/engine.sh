@@ -66,6 +66,6 @@ warm_cache() {
   go mod download
   local arch
   for arch in amd64 arm64; do
-    GOARCH=$arch GOCACHE=$build_cache CGO_ENABLED=0 go build -trimpath -buildvcs=false -o /dev/null ./cmd/runner
+    GOARCH=$arch GOCACHE=$build_cache cmd/runner/build.sh /dev/null e2e -buildvcs=false
   done
 }

@@ -226,7 +226,7 @@ image_size() {
   local size
   size=$(docker inspect -f '{{.Size}}' "$image")
   echo "figure: image $((size / 1024)) KiB, budget 28672"
-  ((size <= 29 << 20)) # the page and the notices have taken it over its budget; no further
+  ((size <= 28 << 20))
 }
 
 # The binary does not tell where or when it was built: that of the image is the
@@ -237,8 +237,7 @@ reproducible() {
   docker cp digest:/runner "$work/elsewhere/from-image"
   docker rm digest >/dev/null
   git ls-files -z | xargs -0 cp --parents -t "$work/elsewhere" 2>/dev/null || true # what is deleted here is not there either
-  (cd "$work/elsewhere" && GOCACHE=$build_cache CGO_ENABLED=0 go build -trimpath -buildvcs=false \
-    -ldflags '-s -w -X main.version=e2e' -o again ./cmd/runner)
+  (cd "$work/elsewhere" && GOCACHE=$build_cache cmd/runner/build.sh again e2e -buildvcs=false)
   cmp "$work/elsewhere/from-image" "$work/elsewhere/again"
   echo "figure: sha256 $(sha256sum <"$work/elsewhere/again")"
 }
