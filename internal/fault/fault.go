@@ -14,6 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -59,12 +60,16 @@ func Of(err error) Meaning {
 	said, speaks := errors.AsType[speaker](err)
 	c, isAuth := errors.AsType[*auth.Error](err)
 	e, isTransfer := errors.AsType[*transfer.Error](err)
+	fl, isFlows := errors.AsType[*flows.Error](err)
 	_, isLogin := errors.AsType[*login.Error](err)
 	_, isStore := errors.AsType[*login.StoreError](err)
 	l, isLedger := errors.AsType[*ledger.Error](err)
 	m := Meaning{Kind: Failed}
 	if isTransfer {
 		m.Code, m.RequestID = e.Code, e.RequestID
+	}
+	if isFlows {
+		m.Code, m.RequestID = fl.Code, fl.DebugID
 	}
 	if speaks {
 		own := said.Means()
@@ -86,6 +91,8 @@ func Of(err error) Meaning {
 		m.Kind = Usage
 	case isTransfer:
 		m.Kind = kindOf(e)
+	case isFlows:
+		m.Kind = kindOfFlows(fl)
 	case isAuth || OnTheWay(err) || Transient(err):
 		m.Kind = Temporary
 		if isAuth {
@@ -113,6 +120,17 @@ func kindOf(e *transfer.Error) Kind {
 	case e.Unauthenticated() || e.NeedsConsent() || e.NeedsSession():
 		return Credentials
 	case e.Temporary() || e.Backlog() || unwell(e):
+		return Temporary
+	}
+	return Refused
+}
+
+// kindOfFlows is the kind of an error of Globus Flows.
+func kindOfFlows(e *flows.Error) Kind {
+	switch {
+	case e.Unauthenticated() || e.MissingScope():
+		return Credentials
+	case e.Temporary():
 		return Temporary
 	}
 	return Refused

@@ -16,6 +16,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -145,6 +146,13 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 		"busy":      {&transfer.Error{Status: 503, Code: "ServiceUnavailable"}, fault.Temporary, "run again later"},
 		"backlog":   {&transfer.Error{Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs"}, fault.Temporary, "run again later"},
 		"other":     {&transfer.Error{Status: 400, Code: "BadRequest"}, fault.Refused, ""},
+
+		"not a starter":   {&flows.Error{Status: 403, Code: "FORBIDDEN"}, fault.Refused, "ask the flow's owner to add robot@x to its starters"},
+		"scope of a flow": {&flows.Error{Status: 403, Code: "MISSING_SCOPE"}, fault.Credentials, "Globus Flows does not accept the token of robot@x"},
+		"token at Flows":  {&flows.Error{Status: 401}, fault.Credentials, "Globus Flows does not accept the token of robot@x"},
+		"no flow":         {&flows.Error{Status: 404}, fault.Refused, "check the id of the flow, and whether robot@x may see it"},
+		"busy Flows":      {&flows.Error{Status: 429}, fault.Temporary, "run again later"},
+		"input of a flow": {&flows.Error{Status: 400, Code: "FLOW_INPUT_ERROR"}, fault.Refused, ""},
 
 		"refused login": {
 			&auth.Error{Status: 401, Code: "invalid_client", ClientID: "c1"}, fault.Credentials,

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -68,6 +69,9 @@ func Next(err error, who Identity) string {
 	if isTransfer {
 		return next(e, who)
 	}
+	if e, ok := errors.AsType[*flows.Error](err); ok {
+		return nextAtFlows(e, who)
+	}
 	if OnTheWay(err) {
 		return nextOnTheWay(err)
 	}
@@ -114,6 +118,23 @@ func next(e *transfer.Error, who Identity) string {
 	case e.Code == "GCDisconnectedException" || strings.HasSuffix(e.Code, ".GCDisconnected"):
 		return StartPersonal
 	case e.Temporary() || e.Backlog():
+		return RunAgain
+	}
+	return ""
+}
+
+// nextAtFlows is Next for an error of Globus Flows.
+func nextAtFlows(e *flows.Error, who Identity) string {
+	switch {
+	case e.NotStarter():
+		return "ask the flow's owner to add " + who.Name + " to its starters"
+	case e.MissingScope() && who.Login != nil:
+		return "log in again with the scope that the message names: runner login --scopes SCOPE"
+	case e.Unauthenticated() || e.MissingScope():
+		return "Globus Flows does not accept the token of " + who.Name
+	case e.NotFound():
+		return "check the id of the flow, and whether " + who.Name + " may see it"
+	case e.Temporary():
 		return RunAgain
 	}
 	return ""

@@ -1,0 +1,257 @@
+// Package flows is a client of Globus Flows: it starts runs of a flow, finds them
+// by their labels, looks at them and cancels them. Credentials and the retries of
+// single requests belong to the HTTP clients below it.
+package flows
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync/atomic"
+)
+
+const (
+	maxReply  = 8 << 20 // bytes read of a reply: a page of runs, each with its whole state
+	pageSize  = 10      // runs in a page
+	maxPages  = 1000    // in one list
+	maxMarker = 64 << 10
+)
+
+// ErrUnclear says that a start may have made a run although the reply is missing.
+// [Client.Runs] tells, once the list of the service has it.
+var ErrUnclear = errors.New("the flow may have been started")
+
+// A Client calls Globus Flows on behalf of one identity. Its methods may be called
+// concurrently.
+type Client struct {
+	http    *http.Client
+	starter Starter
+	base    *url.URL
+}
+
+// A Starter returns the client whose token may start a flow, and lets the flow act
+// on the data of mapped collections, by their ids. It must not repeat a POST by
+// itself: each one makes a run.
+type Starter func(flow string, dataAccess []string) *http.Client
+
+// An Option changes a Client that is being made.
+type Option func(*Client)
+
+// WithBaseURL sends requests below u instead of to the production service.
+func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.base = u } }
+
+// New returns a Client that looks at flows and runs through hc, and starts them
+// through starter.
+func New(hc *http.Client, starter Starter, opts ...Option) *Client {
+	c := &Client{http: hc, starter: starter, base: &url.URL{Scheme: "https", Host: "flows.automate.globus.org"}}
+	for _, opt := range opts {
+		opt(c)
+	}
+	return c
+}
+
+// ResourceServer and Scopes are what a token needs with which runs are looked at
+// and canceled.
+const ResourceServer = "flows.globus.org"
+
+const scopeBase = "https://auth.globus.org/scopes/"
+
+// Scopes returns the scopes of [ResourceServer] that a Client needs.
+func Scopes() []string {
+	const server = scopeBase + "eec9b274-0c81-4334-bdc2-54e90e689b9a/"
+	return []string{server + "view_flows", server + "run_status", server + "run_manage"}
+}
+
+// Scope returns the scope with which a flow is started. Its resource server is the
+// flow's id.
+func Scope(flow string) string {
+	return scopeBase + flow + "/flow_" + strings.ReplaceAll(flow, "-", "_") + "_user"
+}
+
+// A Form is the request for a run.
+type Form struct {
+	Body  map[string]any `json:"body"`  // the flow's input
+	Label string         `json:"label"` // 1 to MaxLabel characters
+	Tags  []string       `json:"tags,omitempty"`
+}
+
+// MaxLabel is how many characters the label of a run may have.
+const MaxLabel = 64
+
+// Start starts a flow. If the reply does not tell whether there is a run, the
+// error is [ErrUnclear]; any other error says that there is none, and is an
+// [*Error] if the service refused. API: POST /flows/<flow>/run.
+func (c *Client) Start(ctx context.Context, flow string, form []byte, dataAccess []string) (*Run, error) {
+	var sent atomic.Bool
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GotConn:      func(httptrace.GotConnInfo) { sent.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
+	})
+	r := request{http.MethodPost, []string{"flows", flow, "run"}, nil, form}
+	run, err := c.run(ctx, c.starter(flow, dataAccess), r)
+	if err == nil || !sent.Load() {
+		return run, err
+	}
+	if e, ok := errors.AsType[*Error](err); ok && !e.unclear() {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%w: %w", ErrUnclear, err)
+}
+
+// Validate asks whether [Client.Start] would be accepted, and starts nothing. The
+// error is an [*Error] if not. API: POST /flows/<flow>/validate_run.
+func (c *Client) Validate(ctx context.Context, flow string, form []byte, dataAccess []string) error {
+	_, err := c.do(ctx, c.starter(flow, dataAccess), request{http.MethodPost, []string{"flows", flow, "validate_run"}, nil, form})
+	return err
+}
+
+// Resume lets a run go on that waits for a consent which the token of the starter
+// has. API: POST /runs/<run>/resume.
+func (c *Client) Resume(ctx context.Context, run *Run, dataAccess []string) (*Run, error) {
+	return c.run(ctx, c.starter(run.Flow, dataAccess), request{http.MethodPost, []string{"runs", run.ID, "resume"}, nil, nil})
+}
+
+// Run returns a run. If there is none, the error is an [*Error] that is NotFound.
+// API: GET /runs/<run>.
+func (c *Client) Run(ctx context.Context, id string) (*Run, error) {
+	return c.run(ctx, c.http, request{http.MethodGet, []string{"runs", id}, nil, nil})
+}
+
+// Cancel ends a run, and returns it as it is then. One that has ended stays as it
+// is. API: POST /runs/<run>/cancel.
+func (c *Client) Cancel(ctx context.Context, id string) (*Run, error) {
+	return c.run(ctx, c.http, request{http.MethodPost, []string{"runs", id, "cancel"}, nil, nil})
+}
+
+// Runs yields the runs of a flow that bear a label, whole and in this case, the
+// newest first. An error is the last value. API: GET /runs.
+func (c *Client) Runs(ctx context.Context, flow, label string) iter.Seq2[*Run, error] {
+	return func(yield func(*Run, error) bool) {
+		r := request{http.MethodGet, []string{"runs"}, url.Values{
+			"filter_flow_id": {flow}, "filter_label": {label}, "filter_roles": {"run_owner"},
+			"per_page": {strconv.Itoa(pageSize)}, "orderby": {"start_time DESC"},
+		}, nil}
+		for range maxPages {
+			page, err := c.page(ctx, r)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, run := range page.Runs {
+				if run.Label == label && !yield(run, nil) {
+					return
+				}
+			}
+			if !page.HasNext || page.Marker == "" {
+				return
+			}
+			r.query = url.Values{"marker": {page.Marker}} // which carries the rest
+		}
+		yield(nil, r.unread(http.StatusOK, "the list of runs does not end"))
+	}
+}
+
+// A page is a part of a list of runs.
+type page struct {
+	Runs    []*Run `json:"runs"`
+	HasNext bool   `json:"has_next_page"`
+	Marker  string `json:"marker"` // absent or null at the end
+}
+
+func (c *Client) page(ctx context.Context, r request) (*page, error) {
+	doc, err := c.do(ctx, c.http, r)
+	if err != nil {
+		return nil, err
+	}
+	p := new(page)
+	switch err := json.Unmarshal(doc, p); {
+	case err != nil:
+		return nil, r.unread(http.StatusOK, "the reply is not what was expected: %v", err)
+	case p.Runs == nil: // to take this for an empty list could start a flow twice
+		return nil, r.unread(http.StatusOK, "the reply has no list of runs in it")
+	case len(p.Marker) > maxMarker:
+		return nil, r.unread(http.StatusOK, "the marker of the next page has %d bytes", len(p.Marker))
+	}
+	return p, nil
+}
+
+// run sends a request whose reply is a run.
+func (c *Client) run(ctx context.Context, hc *http.Client, r request) (*Run, error) {
+	doc, err := c.do(ctx, hc, r)
+	if err != nil {
+		return nil, err
+	}
+	run := new(Run)
+	if err := json.Unmarshal(doc, run); err != nil {
+		return nil, r.unread(http.StatusOK, "the reply is not what was expected: %v", err)
+	}
+	if run.ID == "" || run.Status == "" {
+		return nil, r.unread(http.StatusOK, "the reply has no run_id or no status")
+	}
+	return run, nil
+}
+
+// A request is one call of the service.
+type request struct {
+	method string
+	path   []string // elements, not escaped
+	query  url.Values
+	body   []byte // JSON; nil sends none
+}
+
+// escapedPath is the path of a request.
+func (r request) escapedPath() string {
+	var b strings.Builder
+	for _, elem := range r.path {
+		b.WriteString("/" + url.PathEscape(elem))
+	}
+	return b.String()
+}
+
+// do sends a request and returns the document of the reply.
+func (c *Client) do(ctx context.Context, hc *http.Client, r request) ([]byte, error) {
+	for _, elem := range r.path {
+		if elem == "" || elem == "." || elem == ".." {
+			return nil, fmt.Errorf("%s %s: %q is not an id", r.method, r.escapedPath(), elem)
+		}
+	}
+	u := *c.base
+	u.Path, u.RawPath = strings.TrimRight(c.base.Path, "/")+"/"+strings.Join(r.path, "/"), strings.TrimRight(c.base.EscapedPath(), "/")+r.escapedPath()
+	u.RawQuery = r.query.Encode()
+	var body io.Reader
+	if r.body != nil {
+		body = bytes.NewReader(r.body)
+	}
+	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	if r.body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := hc.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was only read
+	doc, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
+	switch {
+	case resp.StatusCode/100 != 2:
+		return nil, r.refused(resp, doc)
+	case len(doc) > maxReply:
+		return nil, r.unread(resp.StatusCode, "the reply is longer than %d MiB", maxReply>>20)
+	case err != nil:
+		return nil, fmt.Errorf("%w: %w", r.unread(resp.StatusCode, "the reply was cut off"), err)
+	}
+	return doc, nil
+}
