@@ -179,8 +179,13 @@ func (f *Fault) refuse(p *reply, r *http.Request) {
 	case f.Status >= http.StatusInternalServerError:
 		code = "ServerError"
 	}
+	e := &apiError{Status: f.Status, Code: cmp.Or(f.Code, code), Message: message}
+	if isFlows(r) {
+		writeFlowError(p, e)
+		return
+	}
 	p.Header().Set("X-Transfer-API-Version", transferVersion)
-	writeError(p, r, &apiError{Status: f.Status, Code: cmp.Or(f.Code, code), Message: message})
+	writeError(p, r, e)
 }
 
 // wait pauses for d. It reports false if ctx ended first.

@@ -167,6 +167,13 @@ func TestRunsAreListedByLabelAndPage(t *testing.T) {
 	})
 }
 
+func TestAFaultAtFlowsHasTheDocumentOfFlows(t *testing.T) {
+	inFlowLab(t, func(t *testing.T, l *lab) {
+		l.Fail(globussim.Fault{Path: "/runs", Status: http.StatusTooManyRequests, Code: "RATE_LIMIT"})
+		l.flows(http.MethodGet, "/runs", bearer(t, l.Server, flowsScope), nil).wantError(t, http.StatusTooManyRequests, "RATE_LIMIT")
+	})
+}
+
 func TestARunIsCanceledWithItsTask(t *testing.T) {
 	inFlowLab(t, func(t *testing.T, l *lab) {
 		all := bearer(t, l.Server, flowsScope)
@@ -234,6 +241,8 @@ func TestAFlowIsRunByItsStartersWithItsScopeAndInput(t *testing.T) {
 			l.flows(http.MethodPost, "/flows/"+closed+"/"+call, bearer(t, l.Server, runScope(closed)), good).wantError(t, http.StatusForbidden, "FORBIDDEN")
 			l.flows(http.MethodPost, "/flows/"+flow+"/"+call, token, doc{"body": doc{}}).wantError(t, http.StatusBadRequest, "FLOW_INPUT_ERROR")
 			l.flows(http.MethodPost, "/flows/"+flow+"/"+call, token, doc{}).wantError(t, http.StatusUnprocessableEntity, "UNPROCESSABLE_ENTITY")
+			long := doc{"body": l.flowInput("/f", "/f"), "label": strings.Repeat("é", 65)}
+			l.flows(http.MethodPost, "/flows/"+flow+"/"+call, token, long).wantError(t, http.StatusUnprocessableEntity, "UNPROCESSABLE_ENTITY")
 		}
 		l.flows(http.MethodPost, "/flows/"+flow+"/validate_run", token, good).want(t, doc{"message": "validation successful"})
 		l.flows(http.MethodGet, "/runs", token, nil).wantError(t, http.StatusForbidden, "MISSING_SCOPE")

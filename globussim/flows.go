@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/uuid"
 )
@@ -22,6 +23,9 @@ const (
 	flowsServer = "flows.globus.org"
 	flowsBase   = scopeBase + "eec9b274-0c81-4334-bdc2-54e90e689b9a/"
 )
+
+// maxFlowLabel is how many characters the label of a run may have.
+const maxFlowLabel = 64
 
 // flows is the Flows side of a [Server]: it runs what the configuration has.
 type flows struct {
@@ -215,6 +219,8 @@ func (fs *flows) parseRun(owner holder, flow string, body any) (*run, *apiError)
 	switch {
 	case form.Body == nil:
 		return nil, &apiError{Status: http.StatusUnprocessableEntity, Code: "UNPROCESSABLE_ENTITY", Message: "body is required"}
+	case utf8.RuneCountInString(form.Label) > maxFlowLabel:
+		return nil, &apiError{Status: http.StatusUnprocessableEntity, Code: "UNPROCESSABLE_ENTITY", Message: fmt.Sprintf("label has more than %d characters", maxFlowLabel)}
 	case f.Starters != nil && !slices.ContainsFunc(f.Starters, func(id string) bool { return strings.EqualFold(id, owner.identity) }):
 		return nil, &apiError{
 			Status: http.StatusForbidden, Code: "FORBIDDEN",
