@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -10,8 +11,9 @@ import (
 // Locate fills in the places of problems that were found in what [Parse] made
 // of the sources, and sorts by them. A problem needs its Field, such as
 // jobs.nightly.jitter, and its Msg. One whose field a job has from the defaults
-// is at the defaults; one whose field was not given is at the job's name; any
-// other field is about the whole file, if there is only one.
+// is at the defaults; one whose field was not given is at the job's name. The same
+// goes for channels, such as notify.ops. Any other field is about the whole file, if
+// there is only one.
 func Locate(problems []*Problem, sources ...Source) {
 	if len(problems) == 0 {
 		return // it costs a second look at the text
@@ -25,9 +27,11 @@ func Locate(problems []*Problem, sources ...Source) {
 
 // locate returns the problem with a field, in its place.
 func (p *parser) locate(field, msg string, read []*source) *Problem {
-	if name, ok := strings.CutPrefix(field, "notify."); ok && p.listed[name] != nil {
-		at := p.listed[name]
-		return at.src.note(position(at.key), 0, field, msg)
+	if rest, ok := strings.CutPrefix(field, "notify."); ok {
+		name, _, _ := strings.Cut(rest, ".")
+		if at := p.listed[name]; at != nil {
+			return at.src.note(position(cmp.Or(at.src.marks[field], at.key)), 0, field, msg)
+		}
 	}
 	rest, _ := strings.CutPrefix(field, "jobs.")
 	name, key, _ := strings.Cut(rest, ".")

@@ -9,6 +9,8 @@ import (
 type service struct {
 	Image, Source, Target scalar
 	Variables             []setting
+	Files                 []channelFile
+	Mail                  bool
 }
 
 // A setting is a variable that compose takes from its own environment.
@@ -26,8 +28,9 @@ func Compose(in Input, imageName string) (*Result, error) {
 	}
 	s := service{Image: literal(string(image(imageName))), Source: literal(source), Target: "/etc/runner/jobs.yaml"}
 	if in.folder() {
-		s.Target = "/etc/runner"
+		s.Target = jobsFolder
 	}
+	s.Files, s.Mail = in.given(), in.mails()
 	for _, name := range variables(in.File.Jobs, "CLIENT_ID", "RUNNER_JOBS", "RUNNER_LOG_FORMAT") {
 		s.Variables = append(s.Variables, setting{name, scalar("${" + string(name) + ":?templates of the jobs read it}")})
 	}

@@ -266,6 +266,86 @@ func TestManifestsAreRefusedWhereTheyWouldNotBe(t *testing.T) {
 	}
 }
 
+// channels is a jobs file whose channels read files, one of them two channels.
+const channels = `version: 1
+collections: {lab: 0b6c8f2e-0000-4000-8000-000000000001, vault: 94ef1c3a-0000-4000-8000-000000000002}
+notify:
+  ops: {webhook: {url_file: /run/secrets/hook, secret_file: /run/secrets/key}}
+  night: {webhook: {url_file: /run/secrets/hook}}
+  pi: {mail: {to: [pi@example.edu]}}
+defaults: {notify: {failed: [ops, night, pi]}}
+jobs:
+  nightly: {schedule: "@daily", transfer: {source: "lab:/data/", destination: "vault:/raw/"}}
+`
+
+func TestFilesOfChannelsAreMountedWhereTheJobsFileNamesThem(t *testing.T) {
+	in := parse(t, channels)
+	res, err := export.CronJobs(in, export.Kubernetes{Secret: "site"})
+	cronJob := at(t, documents(t, res, err)[1], "spec.jobTemplate.spec.template.spec")
+	res, err = export.Deployment(in, export.Kubernetes{Secret: "site"})
+	deployment := at(t, documents(t, res, err)[2], "spec.template.spec")
+	for kind, pod := range map[string]any{"CronJob": cronJob, "Deployment": deployment} {
+		var got []string
+		for _, m := range at(t, pod, "containers.0.volumeMounts").([]any) {
+			if at(t, m, "name") == "channels" {
+				got = append(got, fmt.Sprint(at(t, m, "subPath"), " ", at(t, m, "mountPath")))
+			}
+		}
+		want := []string{"notify.night.url_file /run/secrets/hook", "notify.ops.secret_file /run/secrets/key"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: mounts (-want +got):\n%s", kind, diff)
+		}
+		text := fmt.Sprint(pod)
+		for _, want := range []string{"RUNNER_SMTP_URL_FILE value:/run/secrets/globus/smtp_url", "key:smtp_url", "key:smtp_from name:site", "key:notify.ops.secret_file"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: there is no %q in\n%s", kind, want, text)
+			}
+		}
+	}
+	res, err = export.Compose(in, "")
+	compose := documents(t, res, err)[0]
+	if got := at(t, compose, "services.runner.environment.RUNNER_SMTP_URL_FILE"); got != "/run/secrets/smtp-url" {
+		t.Errorf("compose: got the mail server in %v", got)
+	}
+	if got := fmt.Sprint(at(t, compose, "services.runner.secrets")); got != "[client-secret smtp-url map[source:notify.night.url_file target:/run/secrets/hook] map[source:notify.ops.secret_file target:/run/secrets/key]]" {
+		t.Errorf("compose: got the secrets %s", got)
+	}
+	if got := at(t, compose, "secrets").(map[string]any)["notify.ops.secret_file"]; fmt.Sprint(got) != "map[file:./notify.ops.secret_file]" {
+		t.Errorf("compose: got the secret %v", got)
+	}
+}
+
+func TestFilesOfChannelsAreRefusedWhereTheyCannotBe(t *testing.T) {
+	for name, tt := range map[string]struct {
+		text   string
+		target string
+		want   []string // fields
+	}{
+		"beside the jobs":         {strings.ReplaceAll(channels, "/run/secrets/key", "key"), "cronjob", []string{"notify.ops.webhook.secret_file"}},
+		"among the credentials":   {strings.ReplaceAll(channels, "/run/secrets/key", "/run/secrets/globus/key"), "deployment", []string{"notify.ops.webhook.secret_file"}},
+		"a service of systemd":    {channels, "timers", []string{"notify.ops.webhook.secret_file", "notify.night.webhook.url_file"}},
+		"beside the jobs, mapped": {strings.ReplaceAll(channels, "/run/secrets/key", "key"), "compose", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, err := targets()[tt.target](parse(t, tt.text))
+			var got []string
+			for _, text := range refusals(t, res, err) {
+				field, _, _ := strings.Cut(text, ":")
+				got = append(got, field)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("refused (-want +got):\n%s", diff)
+			}
+		})
+	}
+	mails := strings.ReplaceAll(strings.ReplaceAll(channels, "{webhook: {url_file: /run/secrets/hook, secret_file: /run/secrets/key}}", "{mail: {to: [a@example.edu]}}"),
+		"{webhook: {url_file: /run/secrets/hook}}", "{mail: {to: [b@example.edu]}}")
+	res, err := export.Timers(parse(t, mails))
+	if err != nil || !strings.Contains(res.Files[0].Text, "LoadCredential=smtp-url:/etc/runner/smtp-url\nEnvironment=RUNNER_SMTP_URL_FILE=%d/smtp-url\n") {
+		t.Errorf("got %v, %v, want a service with the mail server", res, err)
+	}
+}
+
 func TestValuesOfVariablesAreNotWritten(t *testing.T) {
 	text := head + `  one: {transfer: {source: 'lab:/{{ env "SITE" }}/', destination: "vault:/raw/"}}` + "\n"
 	src := jobs.Source{Name: "jobs.yaml", Data: []byte(text)}

@@ -44,6 +44,8 @@ type pod struct {
 	Checksum      string
 	Folder        bool
 	Variables     []scalar // in the ConfigMap globus-runner-env
+	Files         []channelFile
+	Mail          bool
 }
 
 // A cronJob is what the template of a CronJob shows.
@@ -63,6 +65,8 @@ type cronJob struct {
 type manifest struct {
 	Namespace, Secret scalar
 	Variables         []scalar
+	Files             []channelFile
+	Mail              bool
 	Texts             []text
 	Jobs              []cronJob // or else a Deployment with
 	Pod               string
@@ -124,6 +128,7 @@ func (k *Kubernetes) manifest(r *report) *manifest {
 	m := &manifest{
 		Namespace: scalar(k.Namespace), Secret: k.secret(),
 		Variables: variables(r.input.File.Jobs, "CLIENT_ID"),
+		Files:     r.mounted(), Mail: r.input.mails(),
 	}
 	key := regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
 	size := 0
@@ -157,7 +162,7 @@ func (k *Kubernetes) pod(in *Input, job string, all []*jobs.Job) (string, error)
 	return render("pod.yaml", pod{
 		Job: scalar(job), Image: image(k.Image), Secret: k.secret(),
 		Checksum: in.checksum(), Folder: in.folder(),
-		Variables: variables(all, "CLIENT_ID"),
+		Variables: variables(all, "CLIENT_ID"), Files: in.channelFiles(), Mail: in.mails(),
 	})
 }
 

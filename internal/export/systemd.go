@@ -17,6 +17,7 @@ type unit struct {
 	Description string
 	Folder      bool
 	Variables   []string
+	Mail        bool
 	Timed       bool // started by a timer
 	Items       bool // looks for items, whichever instant it was due at
 
@@ -31,6 +32,7 @@ type unit struct {
 // /etc/runner. What cannot be expressed is an error as with [CronJobs].
 func Timers(in Input) (*Result, error) {
 	r := &report{input: in}
+	r.unread()
 	var units []unit
 	for _, j := range in.File.Jobs {
 		units = append(units, r.unit(j))
@@ -56,7 +58,7 @@ func Timers(in Input) (*Result, error) {
 // unit returns what the units of a job show.
 func (r *report) unit(j *jobs.Job) unit {
 	u := unit{
-		Job: j.Name, Description: j.Name, Folder: r.input.folder(), Variables: slices.Sorted(maps.Keys(j.Env)),
+		Job: j.Name, Description: j.Name, Folder: r.input.folder(), Variables: slices.Sorted(maps.Keys(j.Env)), Mail: r.input.mails(),
 		Timed: j.Schedule != nil, Items: j.ForEach != nil, Suspend: j.Suspend,
 	}
 	if j.Description != "" { // in brackets, since a \ at the end would go on in the next line
