@@ -84,7 +84,7 @@ func (a *app) channelChecks(described map[string]*jobs.Channel, needs []*doctor.
 
 // channelOptions are what the channels need to know besides the jobs file.
 func (a *app) channelOptions() channel.Options {
-	return channel.Options{Version: build().Version, SMTP: a.env.Mail.Server(), From: a.env.Mail.From}
+	return channel.Options{Version: build().Version, SMTP: a.env.Mail.Server(), From: a.env.Mail.From, PageLink: a.env.Page.Address.At}
 }
 
 // desk turns events into notices.

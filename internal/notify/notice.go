@@ -49,7 +49,7 @@ type Notice struct {
 	Lines []string  `json:"lines,omitempty"` // why, and what to do next
 	Error *Cause    `json:"error,omitempty"` // nil where nothing went wrong
 	Tasks []Task    `json:"tasks,omitempty"` // of the run, in the order of their submission
-	Link  string    `json:"link,omitempty"`  // to the run or job on the page; empty if the page's address is not known
+	Link  string    `json:"link,omitempty"`  // to the run or job on the page; set when it is sent, if the page's address is known
 	Files *int64    `json:"files,omitempty"` // that were copied; nil if that is not known
 	Bytes *int64    `json:"bytes,omitempty"` // that were copied; nil if that is not known
 }

@@ -1,8 +1,10 @@
 package settings
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/auth"
@@ -17,7 +19,34 @@ type Page struct {
 	ViewTokenFile  string      `env:"RUNNER_VIEW_TOKEN_FILE" desc:"file that holds it, instead of RUNNER_VIEW_TOKEN"`
 	AdminToken     auth.Secret `env:"RUNNER_ADMIN_TOKEN" desc:"lets people act on the page of serve: run now, pause, resume, retry, cancel; default: nobody can"`
 	AdminTokenFile string      `env:"RUNNER_ADMIN_TOKEN_FILE" desc:"file that holds it, instead of RUNNER_ADMIN_TOKEN"`
+	Address        PageURL     `env:"RUNNER_PAGE_URL" desc:"address at which people reach the page of serve, such as https://runner.example.org/: notices link to it; default: they do not"`
 	UserHeader     string      `env:"RUNNER_PROXY_USER_HEADER" desc:"header in which a proxy before the page names who is signed in, such as X-Forwarded-User: they may read; only if nobody can get past the proxy"`
+}
+
+// A PageURL is the address of the page, or nothing.
+type PageURL struct{ url *url.URL }
+
+// UnmarshalText reads an address. One that may hold a password is not shown.
+func (p *PageURL) UnmarshalText(text []byte) error {
+	const want = "want the address of the page, such as https://runner.example.org/"
+	u, err := url.Parse(string(text))
+	switch {
+	case bytes.ContainsAny(text, "@?#"):
+		return errors.New("there is an @, ? or # in it (it is not shown, since it may hold a password): " + want)
+	case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "":
+		return fmt.Errorf("%q: %s", text, want)
+	}
+	p.url = u
+	return nil
+}
+
+// At returns the address of what is at a path of the page, or "" if the address of
+// the page is not known.
+func (p PageURL) At(path ...string) string {
+	if p.url == nil {
+		return ""
+	}
+	return p.url.JoinPath(path...).String()
 }
 
 // View returns the token to read with, "" if there is none. A file is read each

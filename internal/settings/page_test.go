@@ -49,3 +49,26 @@ func TestTokensOfThePage(t *testing.T) {
 		})
 	}
 }
+
+func TestAddressOfThePage(t *testing.T) {
+	for value, want := range map[string]string{
+		"":                                      "",
+		"https://runner.example.org":            "https://runner.example.org/runs/7",
+		"http://lab7:8080/":                     "http://lab7:8080/runs/7",
+		"https://example.org/runner/":           "https://example.org/runner/runs/7",
+		"runner.example.org":                    "error",
+		"/runs":                                 "error",
+		"ftp://runner.example.org":              "error",
+		"https://":                              "error",
+		"https://me:CANARY@runner.example.org/": "error",
+	} {
+		env := settings.Read([]string{"RUNNER_PAGE_URL=" + value})
+		err := env.Check()
+		switch {
+		case want == "error" && (err == nil || !strings.HasPrefix(err.Error(), "RUNNER_PAGE_URL: ") || strings.Contains(err.Error(), "CANARY")):
+			t.Errorf("%q: got %v, want an error that names the variable", value, err)
+		case want != "error" && (err != nil || env.Page.Address.At("runs", "7") != want):
+			t.Errorf("%q: got %q, %v, want %q", value, env.Page.Address.At("runs", "7"), err, want)
+		}
+	}
+}

@@ -47,7 +47,7 @@ func tags(t reflect.Type, prefix string) iter.Seq[tag] {
 					name: prefix + name, field: f.Name,
 					fallback: f.Tag.Get("envDefault"), meaning: f.Tag.Get("desc"),
 					secret:  f.Type == reflect.TypeFor[auth.Secret](),
-					address: f.Type == reflect.TypeFor[ServiceURL]() || name == "RUNNER_STATE",
+					address: f.Type == reflect.TypeFor[ServiceURL]() || f.Type == reflect.TypeFor[PageURL]() || name == "RUNNER_STATE",
 				}
 				if !yield(v) {
 					return

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strconv"
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
@@ -35,6 +36,10 @@ type Options struct {
 	// beginning. It is called for each mail. Nil means that there is none.
 	SMTP func() (auth.Secret, error)
 	From string // the sender of mails, such as "Runner <runner@example.org>"
+
+	// PageLink returns the address of what is at a path of the page, such as
+	// /runs/17. Nil means that notices have no link.
+	PageLink func(path ...string) string
 
 	// Network is the way to receivers over HTTP. Nil means the real one, with the
 	// proxy that the environment names.
@@ -57,7 +62,31 @@ func Open(c jobs.Channel, o Options) (notify.Channel, error) {
 	if err != nil {
 		return nil, fmt.Errorf("channel %s: %w", c.Name, err)
 	}
-	return opened, nil
+	if o.PageLink == nil {
+		return opened, nil
+	}
+	return linking{opened, o.PageLink}, nil
+}
+
+// A linking channel gives each notice the link to what it is about. The ledger keeps
+// notices without it, so that they lead to where the page is when they are sent.
+type linking struct {
+	notify.Channel
+	page func(path ...string) string
+}
+
+// Send implements [notify.Channel].
+func (l linking) Send(ctx context.Context, n *notify.Notice) error {
+	linked := *n
+	switch {
+	case n.Run != 0:
+		linked.Link = l.page("runs", strconv.FormatInt(n.Run, 10))
+	case n.Job != "":
+		linked.Link = l.page("jobs", n.Job)
+	default:
+		linked.Link = l.page("/")
+	}
+	return l.Channel.Send(ctx, &linked)
 }
 
 // Reach opens the channel that c describes, and connects to its receiver without

@@ -368,3 +368,31 @@ func TestChannelsSendAtOnce(t *testing.T) {
 		}
 	}
 }
+
+func TestNoticesLinkToThePage(t *testing.T) {
+	page := func(path ...string) string {
+		return "https://page.example.org/" + strings.TrimPrefix(strings.Join(path, "/"), "/")
+	}
+	for want, n := range map[string]*notify.Notice{
+		"https://page.example.org/runs/17":      {Title: "x", Job: "nightly", Run: 17},
+		"https://page.example.org/jobs/nightly": {Title: "x", Job: "nightly"},
+		"https://page.example.org/":             {Title: "x"},
+	} {
+		for kind, c := range kinds(jobs.Hook{URL: "https://hooks.example.org/"}) {
+			var to receiver
+			if err := open(t, c, channel.Options{Network: &to, PageLink: page}).Send(t.Context(), n); err != nil {
+				t.Fatal(err)
+			}
+			if body := string(to.got[0].body); !strings.Contains(body, want) || strings.Contains(body, want+"/") || n.Link != "" {
+				t.Errorf("%s: got %s, want the link %s", kind, body, want)
+			}
+		}
+		server := newMailServer(t, how{})
+		if err := mailTo(t, "smtp://example.com", channel.Options{Dial: server.dial, PageLink: page}).Send(t.Context(), n); err != nil {
+			t.Fatal(err)
+		}
+		if _, body := readMail(t, server.deliveries()[0].text); !strings.Contains(body, "Open in runner: "+want+"\r\n") {
+			t.Errorf("got the mail %s, want the link %s", body, want)
+		}
+	}
+}
