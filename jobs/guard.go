@@ -20,8 +20,8 @@ type Guard struct {
 	// Look is how many folders are looked at on each side to find that out. 0
 	// means 2000.
 	Look int
-	// OverwritePruned lets files replace the only copies of others of their names,
-	// which a prune has deleted.
+	// OverwritePruned lets files replace the only copies of others, which a prune has
+	// deleted.
 	OverwritePruned bool
 }
 

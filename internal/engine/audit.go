@@ -233,33 +233,6 @@ func (q *inquest) addDocument(run int64, doc *transfer.Transfer) error {
 	return q.addTrees(open)
 }
 
-// AddPruned adds what the prunes of a ledger have deleted, whatever their jobs. A list of which
-// nobody knows whether it arrived counts as well: it is asked for files that are
-// gone.
-func AddPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) error {
-	for s, err := range l.Lists(ctx) {
-		if err != nil {
-			return err
-		}
-		if s.Status == statusRefused {
-			continue
-		}
-		doc, err := decode(s)
-		if err != nil {
-			return err
-		}
-		d, ok := doc.(*transfer.Delete)
-		if !ok || d.Recursive { // folders that were set aside
-			continue
-		}
-		at := evidence.Place{Collection: d.Endpoint, LocalUser: d.LocalUser}
-		for _, i := range d.Items {
-			to.Add(at, i.Path, s.Created)
-		}
-	}
-	return nil
-}
-
 // items are the items of a document as a receipt has them.
 func items(doc *transfer.Transfer) iter.Seq[proof.Item] {
 	return func(yield func(proof.Item) bool) {

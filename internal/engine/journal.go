@@ -171,7 +171,7 @@ func (j *journal) addSubmission(ctx context.Context, s ledger.Submission, doc tr
 	if err := j.ledger.Submit(ctx, j.holder, s); err != nil {
 		return unusable(fmt.Errorf("record the submission before it is sent: %w", err))
 	}
-	s.Document = nil // it would fill the memory
+	s.Document, s.Copies = nil, nil // they would fill the memory
 	j.sent[at] = s
 	j.run.Step, j.run.Attempt, j.run.Again = s.Step, s.Attempt, false
 	return nil

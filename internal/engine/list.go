@@ -134,7 +134,8 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 		}
 		part := p.newPart(id, l.source, paths)
 		part.deletes.Files = int64(len(paths))
-		return part, nil
+		part.shelves, err = l.shelved()
+		return part, err
 	})
 	if err != nil {
 		return err

@@ -29,6 +29,7 @@ type part struct {
 	guarded      bool      // the guard need not look at it
 	once         bool      // it is not sent again, whatever comes of it
 	open         bool      // an earlier start has recorded it, and may have sent it
+	shelves      []byte    // where the copies of what it deletes are, see [shelf]; nil if nobody knows
 	absentAt     time.Time // when Globus had no task of it; zero if it was not asked
 }
 
@@ -180,7 +181,7 @@ func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 
 // entry is what the ledger is told about the present attempt.
 func (p *part) entry() ledger.Submission {
-	s := ledger.Submission{ID: p.submissionID, Step: p.position.Step, Part: p.position.Part, Attempt: p.attempt, Tries: p.tries, Once: p.once}
+	s := ledger.Submission{ID: p.submissionID, Step: p.position.Step, Part: p.position.Part, Attempt: p.attempt, Tries: p.tries, Once: p.once, Copies: p.shelves}
 	if p.deletes != nil {
 		s.Deletes, s.DeletesAtLeast = &p.deletes.Files, p.deletes.AtLeast
 	}

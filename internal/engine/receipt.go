@@ -55,8 +55,6 @@ func (p *part) snapshot(ctx context.Context) error {
 	seen, err := p.run.engine.receipts.Snapshot(ctx, l, p.run.journal.holder, kept, doc, back.see, func(u account.Unlisted) error { return p.unreadable(doc, u) })
 	_, unreadable := errors.AsType[*unreadableError](err)
 	switch {
-	case errors.Is(err, ledger.ErrExists):
-		return nil // the snapshot of an earlier start stays
 	case errors.Is(err, ledger.ErrLost), unreadable:
 		return err
 	case err != nil && ctx.Err() != nil:
@@ -65,7 +63,10 @@ func (p *part) snapshot(ctx context.Context) error {
 	if err := back.guard(ctx); err != nil {
 		return err
 	}
-	if err != nil {
+	switch {
+	case errors.Is(err, ledger.ErrExists):
+		return nil // the snapshot of an earlier start stays
+	case err != nil:
 		p.run.log.Warn("the source could not be listed before the submission, so the receipt proves less", "err", err)
 		return nil
 	}

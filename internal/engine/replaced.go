@@ -3,9 +3,11 @@ package engine
 import (
 	"context"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
@@ -22,38 +24,97 @@ const (
 	receiptsOfReturned = 100
 )
 
-// Returned are files of a source that bear names of files that prunes have deleted
-// there. To copy them replaces the only copies of those.
+// Returned are files of a source that a transfer would copy over the only copies of
+// files that prunes have deleted.
 type returned struct {
-	part      *part
-	doc       *transfer.Transfer
-	at        evidence.Place
-	deletions *evidence.Deletions
-	now       map[string]proof.State
-	more      int // that are not in now
+	part     *part
+	from, to evidence.Place
+	lanes    map[string][]string // where items lead, by where they begin; without slashes at their ends
+	pruned   *evidence.Deletions // files, by where they were
+	copies   *evidence.Deletions // of them, by where they are
+	now      map[string]comeback // by the path of the copy
+	more     int                 // that are not in now
+}
+
+// A comeback is a file that would replace a copy.
+type comeback struct {
+	source string
+	state  proof.State
+	pruned time.Time // when the file was deleted whose copy it is
 }
 
 // returning looks for files that have returned. It finds none if the transfer
 // replaces no file.
 func (p *part) returning(ctx context.Context, doc *transfer.Transfer) (*returned, error) {
 	r := &returned{
-		part: p, doc: doc, at: evidence.Place{Collection: doc.SourceEndpoint, LocalUser: doc.SourceLocalUser},
-		deletions: evidence.NewDeletions(), now: map[string]proof.State{},
+		part: p, lanes: map[string][]string{}, now: map[string]comeback{},
+		from:   evidence.Place{Collection: doc.SourceEndpoint, LocalUser: doc.SourceLocalUser},
+		to:     evidence.Place{Collection: doc.DestinationEndpoint, LocalUser: doc.DestinationLocalUser},
+		pruned: evidence.NewDeletions(), copies: evidence.NewDeletions(),
 	}
 	if doc.SyncLevel != nil && *doc.SyncLevel == transfer.SyncExists {
 		return r, nil
 	}
-	return r, AddPruned(ctx, p.run.journal.ledger, r.deletions)
+	for _, i := range doc.Items {
+		from := strings.TrimSuffix(i.SourcePath, "/")
+		r.lanes[from] = append(r.lanes[from], strings.TrimSuffix(i.DestinationPath, "/"))
+	}
+	for l, err := range prunedLists(ctx, p.run.journal.ledger) {
+		if err != nil {
+			return nil, err
+		}
+		l.addTo(r.pruned)
+		r.addCopies(&l)
+	}
+	return r, nil
+}
+
+// addCopies adds the copies of the files of a list. If no one has written down
+// where they are, they are taken to be where the transfer would put the files.
+func (r *returned) addCopies(l *prunedList) {
+	for _, s := range l.shelves {
+		for _, path := range s.Paths {
+			r.copies.Add(anyUser(s.Collection), path, l.sent)
+		}
+	}
+	if l.shelves != nil || l.source != r.from {
+		return
+	}
+	for _, path := range l.paths {
+		for to := range r.destinations(path) {
+			r.copies.Add(anyUser(r.to.Collection), to, l.sent)
+		}
+	}
+}
+
+// anyUser is a collection, whoever sees it.
+func anyUser(collection string) evidence.Place {
+	return evidence.Place{Collection: strings.ToLower(collection)}
 }
 
 // see takes note of a file of the source.
 func (r *returned) see(f *proof.Found) {
-	switch {
-	case r.deletions.Last(r.at, f.Path).IsZero():
-	case len(r.now) == mostReturned:
-		r.more++
-	default:
-		r.now[f.Path] = proof.State{File: true, Size: f.Size, Modified: f.Modified}
+	for to := range r.destinations(f.Path) {
+		switch pruned := r.copies.Last(anyUser(r.to.Collection), to); {
+		case pruned.IsZero():
+		case len(r.now) == mostReturned:
+			r.more++
+		default:
+			r.now[to] = comeback{f.Path, proof.State{File: true, Size: f.Size, Modified: f.Modified}, pruned}
+		}
+	}
+}
+
+// destinations yields where a file of the source is copied.
+func (r *returned) destinations(path string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for end := len(path); end >= 0; end = strings.LastIndexByte(path[:end], '/') {
+			for _, to := range r.lanes[path[:end]] {
+				if !yield(to + path[end:]) {
+					return
+				}
+			}
+		}
 	}
 }
 
@@ -66,34 +127,40 @@ func (r *returned) guard(ctx context.Context) error {
 	if err := r.there(ctx); err != nil || len(r.now) == 0 {
 		return err
 	}
-	paths := slices.SortedFunc(maps.Keys(r.now), proof.ComparePaths)
-	m := mirror{first: paths[:min(len(paths), firstPaths)]}
-	n := int64(len(paths) + r.more)
+	copies := slices.SortedFunc(maps.Keys(r.now), proof.ComparePaths)
+	var m mirror
+	for _, to := range copies[:min(len(copies), firstPaths)] {
+		m.first = append(m.first, r.now[to].source+" over "+to)
+	}
+	n := int64(len(copies) + r.more)
 	run := r.part.run
 	if run.job.Guard.OverwritePruned {
-		run.log.Warn("new files replace the only copies of pruned files of the same names", "files", n, "first", paths[0])
+		run.log.Warn("files replace the only copies of pruned files", "files", n, "first", m.first[0])
 		run.journal.note(ctx, "replaced", fmt.Sprintf("only copies of pruned files that are replaced: %d (%s)", n, m.examples(n)))
 		return nil
 	}
-	return refuse("new files at the source that have the names of pruned files: %d (%s); copying them would replace the only copies of those; "+
-		"give them other names, or let them be replaced (guard: {overwrite_pruned: allow})", n, m.examples(n))
+	return refuse("files that would be copied over the only copies of pruned files: %d (%s); give them other names, copy them to another folder, "+
+		"or let the copies be replaced (guard: {overwrite_pruned: allow})", n, m.examples(n))
 }
 
-// known leaves out the files that were copied again since the prune, and those that
-// are what was copied before it.
+// known leaves out the copies that a run of the job has replaced since the prune,
+// and the files that are what was copied before it.
 func (r *returned) known(ctx context.Context) error {
 	if len(r.now) == 0 {
 		return nil
 	}
-	l, left := r.part.run.journal.ledger, maps.Clone(r.now)
+	l := r.part.run.journal.ledger
 	all, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: r.part.run.job.Name})
 	if err != nil {
 		return unusable(err)
 	}
-	for _, kept := range slices.Backward(all[max(0, len(all)-receiptsOfReturned):]) {
-		if len(left) == 0 {
-			return nil
+	unsettled := map[string][]string{} // copies of files that were pruned themselves, by these
+	for to, c := range r.now {
+		if r.pruned.Last(r.from, c.source).Equal(c.pruned) {
+			unsettled[c.source] = append(unsettled[c.source], to)
 		}
+	}
+	for _, kept := range slices.Backward(all[max(0, len(all)-receiptsOfReturned):]) {
 		in, err := account.Open(ctx, l, kept)
 		if err != nil {
 			return unusable(err)
@@ -102,49 +169,48 @@ func (r *returned) known(ctx context.Context) error {
 			switch {
 			case err != nil:
 				return unusable(fmt.Errorf("read the receipt of run %d: %w", kept.Run, err))
-			case row.Found == nil:
-				continue
+			case row.Copied != nil && strings.EqualFold(in.Receipt.Destination, r.to.Collection) && kept.Created.After(r.now[row.Copied.Destination].pruned):
+				delete(r.now, row.Copied.Destination)
+			case row.Found != nil && len(unsettled[row.Found.Path]) > 0:
+				unsettled[row.Found.Path] = r.same(row.Found, kept.Created, unsettled[row.Found.Path])
 			}
-			path := row.Found.Path
-			now, asked := left[path]
-			if !asked {
-				continue
-			}
-			delete(left, path)
-			if kept.Created.After(r.deletions.Last(r.at, path)) || now.Same(proof.State{File: true, Size: row.Found.Size, Modified: row.Found.Modified}) {
-				delete(r.now, path)
-			}
+		}
+		if len(r.now) == 0 {
+			break
 		}
 	}
 	return nil
+}
+
+// same leaves out a file that the source had in the same state when it was pruned,
+// which the newest receipt from before that tells. It returns of which copies no
+// receipt has told yet.
+func (r *returned) same(f *proof.Found, at time.Time, copies []string) (unsettled []string) {
+	for _, to := range copies {
+		switch c := r.now[to]; {
+		case at.After(c.pruned):
+			unsettled = append(unsettled, to)
+		case c.state.Same(proof.State{File: true, Size: f.Size, Modified: f.Modified}):
+			delete(r.now, to)
+		}
+	}
+	return unsettled
 }
 
 // there leaves out the files that have nothing in their places.
 func (r *returned) there(ctx context.Context) error {
-	to := evidence.Place{Collection: r.doc.DestinationEndpoint, LocalUser: r.doc.DestinationLocalUser}
 	views := newViews(r.part.run.globus)
-	for path := range r.now {
-		views.want(to, r.destination(path))
+	for to := range r.now {
+		views.want(r.to, to)
 	}
 	if err := views.look(ctx); err != nil {
 		return err
 	}
-	for path := range r.now {
-		folder, name := split(r.destination(path))
-		if v := views.folders[folderAt{to, folder}]; v.err == nil && v.states[name] == (proof.State{}) {
-			delete(r.now, path)
+	for to := range r.now {
+		folder, name := split(to)
+		if v := views.folders[folderAt{r.to, folder}]; v.err == nil && v.states[name] == (proof.State{}) {
+			delete(r.now, to)
 		}
 	}
 	return nil
-}
-
-// destination is where a file of the source is copied.
-func (r *returned) destination(path string) string {
-	for _, i := range r.doc.Items {
-		from := strings.TrimSuffix(i.SourcePath, "/")
-		if rest, ok := strings.CutPrefix(path, from); ok && (rest == "" || rest[0] == '/') {
-			return strings.TrimSuffix(i.DestinationPath, "/") + rest
-		}
-	}
-	return path
 }

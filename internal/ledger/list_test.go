@@ -18,7 +18,7 @@ func TestListsAreOfAllRunsInTheirOrder(t *testing.T) {
 			r := claim(t, l, fmt.Sprint("j", job), "1", "me", time.Hour)
 			ok(t, l.Submit(ctx, "me", ledger.Submission{ID: fmt.Sprint("copy", job), Run: r.ID, Attempt: 1, Document: []byte("{}")}))
 			for part := range 13 {
-				s := ledger.Submission{ID: fmt.Sprintf("%d-%02d", job, 99-part), Run: r.ID, Step: 2, Part: part + 1, Attempt: 1, Document: []byte("{}"), Once: true}
+				s := ledger.Submission{ID: fmt.Sprintf("%d-%02d", job, 99-part), Run: r.ID, Step: 2, Part: part + 1, Attempt: 1, Document: []byte("{}"), Once: true, Copies: fmt.Append(nil, part)}
 				ok(t, l.Submit(ctx, "me", s))
 				want = append(want, s.ID)
 			}
@@ -27,6 +27,9 @@ func TestListsAreOfAllRunsInTheirOrder(t *testing.T) {
 		for s, err := range l.Lists(ctx) {
 			ok(t, err)
 			got = append(got, s.ID)
+			if part := s.ID[2:]; fmt.Sprint(99-s.Part+1) != part || string(s.Copies) != fmt.Sprint(s.Part-1) {
+				t.Errorf("got part %d of %s with the copies %q", s.Part, s.ID, s.Copies)
+			}
 		}
 		if slices.Sort(want); len(got) != len(want) || !slices.Equal(slices.Sorted(slices.Values(got)), want) {
 			t.Errorf("got %q, want each of %q once", got, want)

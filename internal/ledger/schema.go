@@ -224,6 +224,8 @@ INSERT INTO days (day, job, runs, files, bytes)
 SELECT finished / 86400000000, job, count(*), sum(files), sum(bytes) FROM runs WHERE finished > 0 GROUP BY 1, 2;
 `, `
 ALTER TABLE watches ADD COLUMN wanted BIGINT NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE submissions ADD COLUMN copies @bytes;
 `}
 }
 

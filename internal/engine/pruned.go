@@ -1,0 +1,106 @@
+package engine
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A prunedList is a list of files that a prune has deleted, as the ledger keeps it.
+// A list of which nobody knows whether it arrived is one as well.
+type prunedList struct {
+	source  evidence.Place
+	paths   []string
+	shelves []shelf // nil if an older program recorded the list
+	sent    time.Time
+}
+
+// A shelf is the copies at one collection for which files of a list were deleted.
+type shelf struct {
+	Collection string   `json:"collection"`
+	Paths      []string `json:"paths"`
+}
+
+// prunedLists yields what the prunes of a ledger have deleted, whatever their
+// jobs. An error is the last pair.
+func prunedLists(ctx context.Context, l *ledger.Ledger) iter.Seq2[prunedList, error] {
+	return func(yield func(prunedList, error) bool) {
+		for s, err := range l.Lists(ctx) {
+			var doc transfer.Document
+			switch {
+			case err == nil && s.Status == statusRefused:
+				continue
+			case err == nil:
+				doc, err = decode(s)
+			}
+			d, ok := doc.(*transfer.Delete)
+			if err == nil && (!ok || d.Recursive) { // folders that were set aside
+				continue
+			}
+			var list prunedList
+			if err == nil {
+				list, err = newPrunedList(s, d)
+			}
+			if !yield(list, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+func newPrunedList(s ledger.Submission, doc *transfer.Delete) (prunedList, error) {
+	l := prunedList{source: evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, sent: s.Created}
+	for _, i := range doc.Items {
+		l.paths = append(l.paths, i.Path)
+	}
+	if s.Copies != nil {
+		if err := json.Unmarshal(s.Copies, &l.shelves); err != nil {
+			return l, fmt.Errorf("read where the copies of submission %s are: %w", s.ID, err)
+		}
+	}
+	return l, nil
+}
+
+// addTo adds the files of a list.
+func (l *prunedList) addTo(d *evidence.Deletions) {
+	for _, path := range l.paths {
+		d.Add(l.source, path, l.sent)
+	}
+}
+
+// AddPruned adds what the prunes of a ledger have deleted, whatever their jobs. A
+// list of which nobody knows whether it arrived counts as well: it is asked for
+// files that are gone.
+func AddPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) error {
+	for list, err := range prunedLists(ctx, l) {
+		if err != nil {
+			return err
+		}
+		list.addTo(to)
+	}
+	return nil
+}
+
+// shelved writes down where the copies are for which the files of a list are deleted.
+func (l *list) shelved() ([]byte, error) {
+	all := []shelf{}
+	at := map[string]int{}
+	for _, f := range l.files {
+		for _, c := range f.copies {
+			i, there := at[c.At.Collection]
+			if !there {
+				i = len(all)
+				at[c.At.Collection] = i
+				all = append(all, shelf{Collection: c.At.Collection})
+			}
+			all[i].Paths = append(all[i].Paths, c.Path)
+		}
+	}
+	return json.Marshal(all)
+}
