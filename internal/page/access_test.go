@@ -40,9 +40,9 @@ func TestWhoMayRead(t *testing.T) {
 			d := newDesk(t, someJobs, proxied)
 			d.from, d.host = tt.from, tt.host
 			d.want("the API", d.get("/api/v1/jobs", tt.header...), tt.status)
-			got := d.get("/jobs/nightly?x=1", tt.header...)
+			got := d.get("/runs?job=nightly", tt.header...)
 			d.want("the page", got, tt.status)
-			if tt.status == 401 && (!strings.Contains(got.text, `name="to" value="/jobs/nightly?x=1"`) || got.header.Get("WWW-Authenticate") == "") {
+			if tt.status == 401 && (!strings.Contains(got.text, `name="to" value="/runs?job=nightly"`) || got.header.Get("WWW-Authenticate") == "") {
 				t.Errorf("nobody is asked to sign in:\n%s", got.text)
 			}
 		})
@@ -236,7 +236,7 @@ func TestActionsAreDoneOrRefusedWithTheReason(t *testing.T) {
 		{"jobs/none/trigger", "", 404, "no such job"},
 		{"jobs/nightly/resume", "", 409, "it is not paused"},
 		{"jobs/nightly/pause", `{"until": "` + in(-time.Hour) + `"}`, 409, "would be over already"},
-		{"jobs/nightly/pause", `{"until": "tomorrow"}`, 400, "not JSON such as"},
+		{"jobs/nightly/pause", `{"until": "tomorrow"}`, 400, "neither a duration such as 8h"},
 		{"jobs/nightly/pause", `{"reason": "` + strings.Repeat("x", 1001) + `"}`, 400, "longer than 1000 bytes"},
 		{"jobs/nightly/pause", strings.Repeat(" ", 20000), 413, "too large"},
 		{"jobs/nightly/pause", `{"until": "` + in(time.Hour) + `"}`, 202, `"what":"pause"`},
@@ -309,5 +309,5 @@ func TestStaticFilesAreServedAndListedNowhere(t *testing.T) {
 	}
 	d.want("a list", d.get("/static/"), 404)
 	d.want("another file", d.get("/static/page.go"), 404)
-	d.want("a method", d.send(http.MethodDelete, "/", ""), 404)
+	d.want("a method", d.send(http.MethodDelete, "/", ""), 405)
 }

@@ -1,12 +1,16 @@
 package page
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -84,17 +88,14 @@ func (p *Page) routes() []route {
 		{method: "GET", path: apiPath + "jobs/{job}/actions", about: "what was asked of a job, newest first", reply: list[actionDocument]{}, do: p.getActions},
 		{
 			method: "GET", path: apiPath + "runs", about: "runs, newest first", reply: list[runDocument]{}, do: p.getRuns,
-			query: []parameter{
-				{"job", "only of this job"},
-				{"state", "only in this state"},
-				{"since", "claimed then or later, as in RFC 3339"},
-				{"cursor", "next of the answer before"},
-				{"limit", fmt.Sprintf("how many: %d, at most %d", fewRuns, mostRuns)},
-			},
+			query: runsQuery(),
 		},
 		{method: "GET", path: apiPath + "runs/{run}", about: "one run, with its tasks and events", reply: wholeRun{}, do: p.getRun},
 		{method: "GET", path: apiPath + "runs/{run}/receipt", about: "its receipts, as JSON lines", do: p.getReceipt},
-		{method: "GET", path: apiPath + "events", about: "server-sent events: a job of which something has changed", do: p.getEvents},
+		{
+			method: "GET", path: apiPath + "events", about: "server-sent events: a job of which something has changed", do: p.getEvents,
+			query: []parameter{{"rows", "1: each event has the HTML of the job's row, as the page shows it"}},
+		},
 		{method: "GET", path: apiPath + "openapi.json", about: "this description", reply: object{}, do: p.getOpenAPI},
 	}
 	for _, deed := range []struct {
@@ -125,12 +126,42 @@ func (p *Page) routes() []route {
 	return append(all, p.pages()...)
 }
 
+// runsQuery says which runs are listed.
+func runsQuery() []parameter {
+	return []parameter{
+		{"job", "only of this job"},
+		{"state", "only in this state"},
+		{"since", "claimed then or later, as in RFC 3339"},
+		{"cursor", "next of the answer before"},
+		{"limit", fmt.Sprintf("how many: %d, at most %d", fewRuns, mostRuns)},
+	}
+}
+
+// unknown refuses a query with a key that the route does not have: one that is
+// misspelled would be answered with something else than was asked for.
+func (r *route) unknown(query url.Values) error {
+	var names []string
+	for _, q := range r.query {
+		names = append(names, q.name)
+	}
+	for _, key := range slices.Sorted(maps.Keys(query)) {
+		switch {
+		case slices.Contains(names, key):
+		case len(names) == 0:
+			return &refusal{http.StatusBadRequest, fmt.Sprintf("unknown key %q in the query: there are none here", plain.Short(key, longestName))}
+		default:
+			return &refusal{http.StatusBadRequest, fmt.Sprintf("unknown key %q in the query; it can have %s", plain.Short(key, longestName), strings.Join(names, ", "))}
+		}
+	}
+	return nil
+}
+
 // answer serves a route to those who may use it.
 func (p *Page) answer(route route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		who, err := p.door.caller(r)
 		if err == nil {
-			err = p.allow(who, route)
+			err = cmp.Or(p.allow(who, route), route.unknown(r.URL.Query()))
 		}
 		var doc any
 		if err == nil {
@@ -467,10 +498,30 @@ func wished(r request) (wish, error) {
 	if err != nil || len(text) == 0 {
 		return w, err
 	}
-	if err := json.Unmarshal(text, &w); err != nil {
-		return w, &refusal{http.StatusBadRequest, `the body is not JSON such as {"reason": "the disk is replaced", "until": "2026-11-21T08:00:00Z"}`}
+	body := json.NewDecoder(bytes.NewReader(text))
+	body.DisallowUnknownFields() // a pause with a misspelled until would not end
+	if err := body.Decode(&w); err != nil || body.More() {
+		return w, &refusal{http.StatusBadRequest, `the body is not JSON such as {"reason": "the disk is replaced", "until": "8h"}, with no other key`}
 	}
 	return w, nil
+}
+
+// ends returns when a pause ends, or zero if it does not end by itself.
+func (w *wish) ends() (time.Time, error) {
+	if w.Until == "" {
+		return time.Time{}, nil
+	}
+	until, err := time.Parse(time.RFC3339, w.Until)
+	if length, short := jobs.ParseDuration(w.Until); short == nil {
+		until, err = now().Add(length).Truncate(time.Second), nil
+	}
+	switch {
+	case err != nil:
+		return until, &refusal{http.StatusBadRequest, "until is neither a duration such as 8h nor an instant such as 2026-11-21T08:00:00Z"}
+	case !until.After(now()):
+		return until, &refusal{http.StatusConflict, "the pause would be over already"}
+	}
+	return until.UTC(), nil
 }
 
 func (p *Page) askOfJob(r request, what ledger.Deed, w wish) (*actionDocument, error) {
@@ -484,9 +535,9 @@ func (p *Page) askOfJob(r request, what ledger.Deed, w wish) (*actionDocument, e
 		return nil, &refusal{http.StatusConflict, "the job has no schedule, so the scheduler does not look for its items"}
 	case what == ledger.DidTrigger && job.ForEach == nil:
 		a.Key = string(jobs.ManualKey())
-	case what == ledger.DidPause && w.Until != nil:
-		if a.Until = w.Until.UTC(); !a.Until.After(time.Now()) {
-			return nil, &refusal{http.StatusConflict, "the pause would be over already"}
+	case what == ledger.DidPause:
+		if a.Until, err = w.ends(); err != nil {
+			return nil, err
 		}
 	}
 	return p.ask(r, a, w.Reason)

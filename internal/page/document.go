@@ -138,8 +138,8 @@ type actionDocument struct {
 
 // A wish is what a request to act says.
 type wish struct {
-	Reason string     `json:"reason,omitempty"`
-	Until  *time.Time `json:"until,omitempty"` // of a pause
+	Reason string `json:"reason,omitempty"`
+	Until  string `json:"until,omitempty"` // of a pause: a duration such as 8h, or an instant
 }
 
 // A failure is the answer to a request that was refused.
@@ -211,14 +211,25 @@ func (s *scene) planned(job *jobs.Job, d *jobDocument) {
 		if !working {
 			d.State = "paused"
 		}
+		if !p.Until.IsZero() && !job.Suspend {
+			d.Next = s.nextStart(job, p.Until)
+		}
 	case job.Suspend:
 		if !working {
 			d.State = "suspended"
 		}
-	case job.Schedule != nil:
-		at := job.Schedule.Next(s.at)
-		d.Next = known(job.Due(jobs.ScheduledKey(at), at).UTC())
+	default:
+		d.Next = s.nextStart(job, s.at)
 	}
+}
+
+// nextStart is the first start of a job after an instant, or nil if nobody knows it.
+func (s *scene) nextStart(job *jobs.Job, after time.Time) *time.Time {
+	if job.Schedule == nil {
+		return nil
+	}
+	at := job.Schedule.Next(after)
+	return known(job.Due(jobs.ScheduledKey(at), at).UTC())
 }
 
 func describeRun(r *ledger.Run) runDocument {

@@ -23,10 +23,10 @@ const (
 // pages are the routes for people.
 func (p *Page) pages() []route {
 	return []route{
-		{method: "GET", path: "/{$}", do: p.showJobs},
+		{method: "GET", path: "/{$}", do: p.showJobs, query: []parameter{{"q", "only jobs with this in the name, description or state"}}},
 		{method: "GET", path: "/jobs/{job}", do: p.showJob},
 		{method: "GET", path: "/items/{job}", do: p.showItems},
-		{method: "GET", path: "/runs", do: p.showRuns},
+		{method: "GET", path: "/runs", do: p.showRuns, query: runsQuery()},
 		{method: "GET", path: "/runs/{run}", do: p.showRun},
 		{method: "POST", path: "/jobs/{job}/{deed}", act: true, do: p.postJob},
 		{method: "POST", path: "/runs/{run}/{deed}", act: true, do: p.postRun},
@@ -278,6 +278,7 @@ type jobView struct {
 	Row     rowView
 	Job     jobDocument
 	Labels  []string
+	Alarms  []string
 	Coming  []time.Time // in the zone of the schedule
 	Remarks []string
 	Runs    []runView
@@ -319,17 +320,11 @@ func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
 		v.Labels = append(v.Labels, plain.Line(key+" "+value))
 	}
 	slices.Sort(v.Labels)
+	for _, a := range v.Job.Alarms {
+		v.Alarms = append(v.Alarms, alarm(a))
+	}
 	if job.Schedule != nil {
-		v.Remarks = job.Schedule.Remarks()
-		at := s.at
-		for range comingShown {
-			if job.Suspend || v.Job.Paused != nil {
-				break
-			}
-			if at = job.Schedule.Next(at); !at.IsZero() {
-				v.Coming = append(v.Coming, job.Due(jobs.ScheduledKey(at), at).In(job.Schedule.Location()))
-			}
-		}
+		v.Remarks, v.Coming = job.Schedule.Remarks(), s.coming(job, v.Job.Paused)
 	}
 	runs, err := p.runs(r.Context(), ledger.Query{Job: job.Name, Limit: stripLength})
 	if err != nil {
@@ -346,6 +341,24 @@ func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
 	v.Chart = drawChart(days, s.at)
 	p.views.write(w, http.StatusOK, "job", v)
 	return nil, nil
+}
+
+// coming are the next starts of a job with a schedule, in its zone: after the pause, if
+// there is one that ends.
+func (s *scene) coming(job *jobs.Job, paused *pauseDocument) (starts []time.Time) {
+	at := s.at
+	if paused != nil && paused.Until != nil {
+		at = *paused.Until
+	}
+	if job.Suspend || paused != nil && paused.Until == nil {
+		return nil
+	}
+	for range comingShown {
+		if at = job.Schedule.Next(at); !at.IsZero() {
+			starts = append(starts, job.Due(jobs.ScheduledKey(at), at).In(job.Schedule.Location()))
+		}
+	}
+	return starts
 }
 
 // An itemsView is the page of the items of a job.
@@ -446,15 +459,7 @@ func (p *Page) postJob(w http.ResponseWriter, r request) (any, error) {
 	if what != ledger.DidPause && what != ledger.DidResume && what != ledger.DidTrigger {
 		return nil, notFound("there is no such page")
 	}
-	wish := wish{Reason: r.PostFormValue("reason")}
-	if text := r.PostFormValue("for"); text != "" && what == ledger.DidPause {
-		length, err := jobs.ParseDuration(text)
-		if err != nil {
-			return nil, &refusal{http.StatusBadRequest, "the length of the pause is not a duration such as 8h"}
-		}
-		wish.Until = known(now().Add(length).Truncate(time.Second))
-	}
-	done, err := p.askOfJob(r, what, wish)
+	done, err := p.askOfJob(r, what, wish{Reason: r.PostFormValue("reason"), Until: r.PostFormValue("for")})
 	if err != nil {
 		return nil, err
 	}

@@ -71,9 +71,11 @@ func (r *route) describe() (object, error) {
 	if err != nil {
 		return nil, err
 	}
-	operation := object{"summary": r.about, "responses": object{
-		strconv.Itoa(status): good, "default": object{"description": "refused, with the reason", "content": refused},
-	}}
+	responses := object{strconv.Itoa(status): good, "default": object{"description": "refused, with the reason", "content": refused}}
+	for status, about := range r.refusals() {
+		responses[strconv.Itoa(status)] = object{"description": about, "content": refused}
+	}
+	operation := object{"summary": r.about, "responses": responses}
 	if parameters := r.parameters(); parameters != nil {
 		operation["parameters"] = parameters
 	}
@@ -85,6 +87,26 @@ func (r *route) describe() (object, error) {
 		operation["requestBody"] = object{"content": body}
 	}
 	return operation, nil
+}
+
+// refusals says by which status a route refuses a request, and when.
+func (r *route) refusals() map[int]string {
+	all := map[int]string{
+		http.StatusBadRequest:         "the query has a key or a value that is not known here",
+		http.StatusUnauthorized:       "there is no token, or a wrong one",
+		http.StatusMethodNotAllowed:   "the path has other methods: Allow names them",
+		http.StatusTooManyRequests:    "too many wrong tokens came from the address: wait as long as Retry-After says",
+		http.StatusServiceUnavailable: "the ledger cannot be read now",
+	}
+	if strings.Contains(r.path, "{") {
+		all[http.StatusNotFound] = "there is none of this name or number"
+	}
+	if r.act {
+		all[http.StatusBadRequest] = "the query or the body has a key or a value that is not known here"
+		all[http.StatusForbidden] = "the token may read, and not act; or the request comes from another site"
+		all[http.StatusConflict] = "that is not possible now, and why"
+	}
+	return all
 }
 
 // described is the content of a kind; with its schema, unless it is not JSON.

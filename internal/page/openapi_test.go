@@ -144,6 +144,7 @@ func checkAnswer(t *testing.T, d *desk, method, real, path string, operation obj
 	responses := operation["responses"].(object)
 	answer, ok := responses[fmt.Sprint(got.status)].(object)
 	if !ok {
+		t.Errorf("%s %s: the status %d is not described", method, path, got.status)
 		answer = responses["default"].(object)
 	}
 	if got.status != 200 && got.status != 202 && got.status != 409 {
@@ -155,6 +156,55 @@ func checkAnswer(t *testing.T, d *desk, method, real, path string, operation obj
 	}
 	schema := answer["content"].(object)["application/json"].(object)["schema"].(object)
 	compare(t, strings.ToLower(method)+" "+path, "", schema, value, seen)
+}
+
+// TestRefusalsAreDescribed provokes each refusal of each route.
+func TestRefusalsAreDescribed(t *testing.T) {
+	d := newDesk(t, someJobs)
+	d.run("nightly", "1", ledger.Outcome{State: ledger.Succeeded})
+	description := decode[struct {
+		Paths map[string]map[string]struct{ Responses object }
+	}](t, d.get("/api/v1/openapi.json"))
+	d.from = "192.0.2.1:1" // another machine
+	admin, reader := "Bearer "+adminToken, "Bearer "+viewToken
+	for path, operations := range description.Paths {
+		there := "/api/v1" + strings.NewReplacer("{job}", "nightly", "{run}", "1").Replace(path)
+		gone := "/api/v1" + strings.NewReplacer("{job}", "none", "{run}", "99").Replace(path)
+		for method, operation := range operations {
+			method = strings.ToUpper(method)
+			type try struct {
+				status int
+				answer answer
+			}
+			tries := []try{
+				{400, d.send(method, there+"?nights=1", "", "Authorization", admin)},
+				{401, d.send(method, there, "")},
+				{405, d.send("DELETE", there, "", "Authorization", admin)},
+			}
+			if gone != there {
+				tries = append(tries, try{404, d.send(method, gone, "", "Authorization", admin)})
+			}
+			if method == "POST" {
+				tries = append(tries, try{400, d.send(method, there, `{"til": "8h"}`, "Authorization", admin)}, try{403, d.send(method, there, "", "Authorization", reader)})
+			}
+			if strings.HasPrefix(path, "/runs/") && method == "POST" {
+				tries = append(tries, try{409, d.send(method, there, "", "Authorization", admin)})
+			}
+			for _, try := range tries {
+				d.want(method+" "+there, try.answer, try.status, `{"error":"`)
+				if operation.Responses[fmt.Sprint(try.status)] == nil {
+					t.Errorf("%s %s: the status %d is not described", method, path, try.status)
+				}
+			}
+		}
+	}
+	for range 30 {
+		d.get("/api/v1/jobs", "Authorization", "Bearer wrong")
+	}
+	d.want("after many guesses", d.get("/api/v1/jobs", "Authorization", admin), 429, `{"error":"`)
+	if description.Paths["/jobs"]["get"].Responses["429"] == nil {
+		t.Error("the status 429 is not described")
+	}
 }
 
 // compare says where a value is not what a schema says.
@@ -211,7 +261,7 @@ func described(operation object) []string {
 	responses := operation["responses"].(object)
 	var keys []string
 	for status, answer := range responses {
-		if content, ok := answer.(object)["content"].(object)["application/json"].(object); ok && status != "default" {
+		if content, ok := answer.(object)["content"].(object)["application/json"].(object); ok && strings.HasPrefix(status, "2") {
 			keys = append(keys, keysOf("", content["schema"].(object))...)
 		}
 	}

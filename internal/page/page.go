@@ -57,9 +57,39 @@ func (p *Page) Handler() http.Handler {
 	mux.HandleFunc("GET /sign-in", p.showSignIn)
 	mux.HandleFunc("POST /sign-in", p.signIn)
 	mux.HandleFunc("POST /sign-out", p.signOut)
-	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { p.fail(w, r, notFound("there is no such page")) })
-	return secured(http.NewCrossOriginProtection(), mux, p.fail)
+	return secured(http.NewCrossOriginProtection(), p.known(mux), p.fail)
 }
+
+// known answers what the routes do not: a path that is not there, and one that is,
+// but not for the method.
+func (p *Page) known(mux *http.ServeMux) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		why, pattern := mux.Handler(r)
+		if pattern != "" {
+			mux.ServeHTTP(w, r)
+			return
+		}
+		said := httpReply{header: http.Header{}}
+		why.ServeHTTP(&said, r)
+		if said.status != http.StatusMethodNotAllowed {
+			p.fail(w, r, notFound("there is no such page"))
+			return
+		}
+		allowed := said.header.Get("Allow")
+		w.Header().Set("Allow", allowed)
+		p.fail(w, r, &refusal{http.StatusMethodNotAllowed, r.Method + " is not possible here: use " + allowed})
+	})
+}
+
+// An httpReply keeps the head of an answer.
+type httpReply struct {
+	header http.Header
+	status int
+}
+
+func (a *httpReply) Header() http.Header         { return a.header }
+func (a *httpReply) WriteHeader(status int)      { a.status = status }
+func (a *httpReply) Write(b []byte) (int, error) { return len(b), nil }
 
 // policy lets a page load nothing but what this server has, and run no script that
 // stands in it: a name that slips through as HTML can do nothing.

@@ -189,6 +189,7 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 	if err := d.ledger.Tell(t.Context(), "nightly", tell); err != nil {
 		t.Fatal(err)
 	}
+	d.want("the job", d.get("/jobs/nightly"), 200, `<p class="error">overdue since `, ": no success for 26h")
 	d.want("the jobs", d.get("/"), 200,
 		`<a href="/jobs/nightly">nightly</a> overdue since `, ": no success for 26h",
 		`<a href="/jobs/nightly">nightly</a>`, "30 1 * * * Europe/Zurich", "raw frames to the vault",
@@ -286,6 +287,52 @@ func TestRunsComeByPages(t *testing.T) {
 	}
 	d.want("since", d.get("/api/v1/runs?since="+time.Now().Add(time.Hour).UTC().Format(time.RFC3339)), 200, `{"data":[]}`)
 	d.want("older", d.get("/runs?job=nightly"), 200, `<option value="failed">failed</option>`)
+}
+
+func TestQueriesWithUnknownKeysAreRefused(t *testing.T) {
+	d := newDesk(t, someJobs)
+	d.want("misspelled", d.get("/api/v1/runs?jbo=nightly"), 400, `unknown key \"jbo\" in the query; it can have job, state, since, cursor, limit`)
+	d.want("none", d.get("/api/v1/jobs?limit=1"), 400, `unknown key \"limit\" in the query: there are none here`)
+	d.want("a page", d.get("/runs?jbo=nightly"), 400, "unknown key")
+	d.want("the jobs", d.get("/?q=nightly"), 200)
+}
+
+func TestOtherMethodsAreRefusedWithThoseThatThereAre(t *testing.T) {
+	d := newDesk(t, someJobs)
+	for path, want := range map[string]string{
+		"/api/v1/jobs": "GET, HEAD", "/api/v1/jobs/nightly/pause": "POST", "/": "GET, HEAD", "/runs/1": "GET, HEAD", "/sign-in": "GET, HEAD, POST",
+	} {
+		got := d.send("PUT", path, "", "Authorization", "Bearer "+adminToken)
+		d.want(path, got, 405, "PUT is not possible here: use "+want)
+		if allow := got.header.Get("Allow"); allow != want {
+			t.Errorf("%s: got Allow: %s, want %s", path, allow, want)
+		}
+	}
+	d.want("no such path", d.send("PUT", "/none", ""), 404)
+	if got := d.send("HEAD", "/api/v1/jobs", ""); got.status != 200 {
+		t.Errorf("HEAD: got status %d", got.status)
+	}
+}
+
+func TestAPauseEndsAfterADurationOrAtAnInstant(t *testing.T) {
+	d := newDesk(t, someJobs)
+	const path = "/api/v1/jobs/nightly/pause"
+	for _, until := range []string{"8h", "2d", "2100-01-01T00:00:00Z"} {
+		d.want(until, d.post(path, `{"until": "`+until+`"}`), 202, `"until":"2`)
+		d.post("/api/v1/jobs/nightly/resume", "")
+	}
+	d.want("no word for it", d.post(path, `{"until": "tomorrow"}`), 400, "until is neither a duration such as 8h nor an instant such as 2026-11-21T08:00:00Z")
+	d.want("over", d.post(path, `{"until": "2020-01-01T00:00:00Z"}`), 409, "over already")
+
+	// The next start is the first after the pause.
+	d.post(path, `{"until": "2100-01-01T00:00:00Z"}`)
+	d.want("the job", d.get("/api/v1/jobs/nightly"), 200, `"next":"2100-01-01T00:30:00Z"`)
+	d.want("its page", d.get("/jobs/nightly"), 200, "Fri 1 Jan 01:30:00 CET")
+	d.post("/api/v1/jobs/nightly/resume", "")
+	d.post(path, "")
+	if got := d.get("/api/v1/jobs/nightly"); strings.Contains(got.text, `"next"`) {
+		t.Errorf("a job that is paused until it is resumed has a next start: %s", got.text)
+	}
 }
 
 func TestItemsAreShownWithTheirReasons(t *testing.T) {
