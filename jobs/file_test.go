@@ -121,6 +121,19 @@ func TestParseReadsEveryKindOfStep(t *testing.T) {
 	listed.Items = []transfer.Item{{SourcePath: "/", DestinationPath: "/listed/"}}
 	want := []jobs.Step{
 		{Mkdir: &jobs.Mkdir{Collection: vaultID, Path: "/projects/lab7/inbox/{{ .Job }}/"}},
+		{Share: &jobs.Share{
+			Collection: vaultID, Path: "/projects/lab7/inbox/{{ .Job }}/", With: jobs.Principal{Kind: jobs.User, Name: "alice@example.edu"},
+			Permissions: "rw", Expires: jobs.Expiry{After: 90 * 24 * time.Hour}, Notify: "pi@example.edu", Message: "{{ .Job }} is there",
+		}},
+		{Share: &jobs.Share{
+			Collection: vaultID, Path: "/a/", With: jobs.Principal{Kind: jobs.Identity, Name: "0b6c8f2e-0000-4000-8000-000000000009"},
+			Permissions: "r", Expires: jobs.Expiry{At: time.Date(2027, 1, 31, 0, 0, 0, 0, time.UTC)},
+		}},
+		{Share: &jobs.Share{
+			Collection: vaultID, Path: "/a/", With: jobs.Principal{Kind: jobs.Group, Name: "0b6c8f2e-0000-4000-8000-000000000009"},
+			Permissions: "r", Expires: jobs.Expiry{At: time.Date(2027, 1, 31, 11, 0, 0, 0, time.UTC)},
+		}},
+		{Share: &jobs.Share{Collection: vaultID, Path: "/a/", With: jobs.Principal{Kind: jobs.Everybody}, Permissions: "r"}},
 		{Transfer: &items},
 		{Transfer: &listed, Manifest: "lists/{{ date .Time }}.txt", ItemsPerTask: 100},
 		{Unproven: true, Delete: &transfer.Delete{

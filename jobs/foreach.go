@@ -362,6 +362,8 @@ func (s *Step) names(what *regexp.Regexp) bool {
 		}
 	case s.Mkdir != nil:
 		paths = append(paths, s.Mkdir.Path)
+	case s.Share != nil:
+		paths = append(paths, s.Share.Path)
 	}
 	return slices.ContainsFunc(paths, what.MatchString)
 }

@@ -3,7 +3,6 @@ package jobs
 import (
 	"cmp"
 	"maps"
-	"net/mail"
 	"slices"
 	"strings"
 	"time"
@@ -224,8 +223,8 @@ func (s *source) people(to *[]string, least int) decoder {
 			if !ok {
 				continue
 			}
-			if at, err := mail.ParseAddress(text); err != nil || at.Address != text {
-				s.problem(n, element(field, i), "%q is not an address such as pi@example.edu", short(text))
+			if err := CheckMail(text); err != nil {
+				s.problem(n, element(field, i), "%v", err)
 				continue
 			}
 			*to = append(*to, text)

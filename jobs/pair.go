@@ -47,6 +47,8 @@ func (s *Step) Check() error {
 			return err
 		}
 		return checkNoWildcard(s.Mkdir.Path)
+	case s.Share != nil:
+		return s.Share.check()
 	}
 	return nil
 }

@@ -47,6 +47,8 @@ var sections = []struct{ title, pointer, about string }{
 	{"prune", "$defs/prune", ""},
 	{"audit", "$defs/audit", ""},
 	{"mkdir", "$defs/mkdir", ""},
+	{"share", "$defs/share", "See [sharing](sharing.md)."},
+	{"with", "$defs/with", "Exactly one of these keys."},
 }
 
 // An ordered is a JSON object with its keys in the order of the text.
@@ -190,6 +192,7 @@ func typeOf(t *testing.T, p *ordered) string {
 		return map[string]string{
 			"id": "UUID", "location": "location",
 			"transfer": "mapping: [transfer](#transfer)", "delete": "mapping: [delete](#delete)", "prune": "mapping: [prune](#prune)", "audit": "mapping: [audit](#audit)", "mkdir": "mapping: [mkdir](#mkdir)",
+			"share": "mapping: [share](#share)", "with": "mapping: [with](#with)",
 			"for_each": "mapping: [for_each](#for_each)", "ready": "mapping: [ready](#ready)",
 		}[name]
 	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "%"):

@@ -111,6 +111,9 @@ func (r *renderer) step(s *Step) Step {
 		step.Prune.Of, step.Prune.Jobs = slices.Clone(s.Prune.Of), slices.Clone(s.Prune.Jobs)
 	case s.Mkdir != nil:
 		step.Mkdir = &Mkdir{Collection: s.Mkdir.Collection, Path: r.text(s.Mkdir.Path), LocalUser: s.Mkdir.LocalUser}
+	case s.Share != nil:
+		step.Share = new(*s.Share)
+		step.Share.Path, step.Share.Message = ShareFolder(r.text(s.Share.Path)), r.text(s.Share.Message)
 	}
 	return step
 }

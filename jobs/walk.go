@@ -183,6 +183,7 @@ var otherNames = map[string]string{
 	"depends_on": "after", "needs": "after", "batch": "manifest", "exclude": "filter_rules", "include": "filter_rules",
 	"delete": "delete_destination_extra", "preserve_mtime": "preserve_timestamp", "encrypt": "encrypt_data",
 	"foreach": "for_each", "forEach": "for_each", "items": "for_each", "watch": "for_each", "uuid": "id", "name": "description", "path": "paths", "endpoint": "collection",
+	"principal": "with", "expiration_date": "expires", "notify_email": "notify", "notify_message": "message",
 }
 
 // has reports whether a field was given.

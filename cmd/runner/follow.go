@@ -148,7 +148,7 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 		told, desk = a.parting(r.channels)
 		opts = append(opts, desk)
 	}
-	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), signing)...)
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), globus.users(), signing)...)
 	w := &worker{app: a, engine: e, done: func() { told.send(ctx, nil) }}
 	if !r.wanted {
 		return w, nil
@@ -379,6 +379,11 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 					err = usageError{err}
 				case work.Mkdir != nil:
 					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
+				case work.Share != nil:
+					doc = struct {
+						DataType string `json:"DATA_TYPE"`
+						*plannedShare
+					}{"share", newPlannedShare(work.Share)}
 				case work.Audit != nil:
 					doc = struct {
 						DataType string `json:"DATA_TYPE"`

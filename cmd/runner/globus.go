@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -86,6 +87,18 @@ func (a *app) connect(w wiring) (*session, error) {
 			transfer.WithBaseURL(a.env.TransferURL()), transfer.WithConsent(account.Consent),
 		),
 	}, nil
+}
+
+// users lets an engine share folders with users.
+func (s *session) users() engine.Option { return engine.WithUsers(s.who.String(), s.user) }
+
+// user returns the id of the identity with a user name, or "" if there is none.
+func (s *session) user(ctx context.Context, name string) (string, error) {
+	who, err := s.account.Identity(ctx, name)
+	if err != nil || who == nil {
+		return "", err
+	}
+	return who.ID, nil
 }
 
 // authClient returns a client of Globus Auth that adds no credentials to what

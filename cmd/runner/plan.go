@@ -42,13 +42,14 @@ type plan struct {
 	Steps        []plannedStep     `json:"steps"`
 }
 
-// A plannedStep is one step of a plan; one of the first four is set.
+// A plannedStep is one step of a plan; one of the first six is set.
 type plannedStep struct {
 	Transfer *transfer.Transfer `json:"transfer,omitempty"`
 	Delete   *transfer.Delete   `json:"delete,omitempty"`
 	Prune    *plannedPrune      `json:"prune,omitempty"`
 	Audit    *plannedAudit      `json:"audit,omitempty"`
 	Mkdir    *plannedMkdir      `json:"mkdir,omitempty"`
+	Share    *plannedShare      `json:"share,omitempty"`
 	Unproven bool               `json:"unproven,omitempty"` // the delete asks for no proof
 	Manifest string             `json:"manifest,omitempty"` // file with the items of the transfer
 	Items    int                `json:"items,omitempty"`    // in the manifest
@@ -60,6 +61,24 @@ type plannedMkdir struct {
 	Collection string `json:"collection"`
 	Path       string `json:"path"`
 	LocalUser  string `json:"local_user,omitempty"`
+}
+
+type plannedShare struct {
+	Collection  string             `json:"collection"`
+	Path        string             `json:"path"`
+	With        jobs.PrincipalKind `json:"with"`
+	Name        string             `json:"name,omitempty"` // user name or id; empty for everybody
+	Permissions string             `json:"permissions"`
+	Expires     string             `json:"expires"` // never, a duration from the instant of the occurrence, or an instant
+	Notify      string             `json:"notify,omitempty"`
+	Message     string             `json:"message,omitempty"`
+}
+
+func newPlannedShare(sh *jobs.Share) *plannedShare {
+	return &plannedShare{
+		Collection: sh.Collection, Path: sh.Path, With: sh.With.Kind, Name: sh.With.Name,
+		Permissions: cmp.Or(sh.Permissions, "r"), Expires: sh.Expires.String(), Notify: sh.Notify, Message: sh.Message,
+	}
 }
 
 type plannedPrune struct {
@@ -80,8 +99,8 @@ func newPlannedPrune(p *jobs.Prune) *plannedPrune {
 }
 
 type plannedAudit struct {
-	Of     []string   `json:"of"` // jobs; empty for the job itself
-	Since  string     `json:"since"`
+	Of     []string        `json:"of"` // jobs; empty for the job itself
+	Since  string          `json:"since"`
 	Sample jobs.Percentage `json:"sample"` // of the folders
 }
 
@@ -207,6 +226,8 @@ func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 		step.Prune = newPlannedPrune(s.Prune)
 	case s.Mkdir != nil:
 		step.Mkdir = &plannedMkdir{s.Mkdir.Collection, s.Mkdir.Path, s.Mkdir.LocalUser}
+	case s.Share != nil:
+		step.Share = newPlannedShare(s.Share)
 	}
 	if s.Manifest == "" {
 		return step, nil
@@ -240,6 +261,8 @@ func (p *plan) show(w io.Writer) {
 			s.Audit.show(w)
 		case s.Mkdir != nil:
 			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
+		case s.Share != nil:
+			s.Share.show(w)
 		case s.Manifest != "":
 			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", plain.Count(s.Items, "item"), plain.Line(s.Manifest), plain.Count(s.Tasks, "task"))
 			s.details(w, s.Transfer)
@@ -282,6 +305,13 @@ func (s *plannedStep) details(w io.Writer, doc transfer.Document) {
 		return
 	}
 	printDocument(w, doc)
+}
+
+// show prints what a share would do.
+func (p *plannedShare) show(w io.Writer) {
+	with := jobs.Principal{Kind: p.With, Name: p.Name}
+	fmt.Fprintf(w, "share the folder %s on %s with %s\n", plain.Line(p.Path), p.Collection, plain.Line(with.String()))
+	properties(w, "Permissions:", p.Permissions, "Expires:", p.Expires, "E-mail to:", p.Notify, "Message:", plain.Line(p.Message))
 }
 
 // show prints what a prune would do.

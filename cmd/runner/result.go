@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/sharing"
 )
 
 // A resultDocument is the result of a run as it is printed. Its JSON form is
@@ -33,6 +34,7 @@ type resultDocument struct {
 
 	Pruned   *prunedDocument         `json:"pruned,omitempty"`  // by the prunes of this start
 	Audited  map[audit.Verdict]int64 `json:"audited,omitempty"` // files by verdict
+	Shared   []*sharing.Rule         `json:"shared,omitempty"`  // access rules, in the order of the steps
 	Started  time.Time               `json:"started"`
 	Finished time.Time               `json:"finished"`
 	Note     string                  `json:"note,omitempty"`
@@ -84,7 +86,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		Job: r.Job, Key: string(r.Key), State: r.State,
 		Attempt: r.Attempt, Adopted: r.Adopted, Tasks: []taskDocument{},
 		Started: r.Started.Truncate(time.Second), Finished: r.Finished.Truncate(time.Second),
-		Note: r.Note, totals: totals(r.Totals()), elapsed: r.Finished.Sub(r.Started),
+		Note: r.Note, Shared: r.Shared, totals: totals(r.Totals()), elapsed: r.Finished.Sub(r.Started),
 	}
 	for _, t := range r.Tasks {
 		row := taskDocument{TaskID: t.TaskID, SubmissionID: t.SubmissionID, Label: t.Label}
@@ -125,7 +127,7 @@ const tasksShown = 10
 // text prints the result for people. A run that has done nothing has nothing to
 // show but its error, which is shown elsewhere.
 func (d *resultDocument) text(w io.Writer) {
-	if len(d.Tasks) == 0 && d.Pruned == nil && d.Audited == nil {
+	if len(d.Tasks) == 0 && d.Pruned == nil && d.Audited == nil && len(d.Shared) == 0 {
 		if d.Note != "" && d.Error == nil {
 			fmt.Fprintln(w, plain.Line(d.Note))
 		}
@@ -153,6 +155,9 @@ func (d *resultDocument) text(w io.Writer) {
 	}
 	if d.Audited != nil {
 		pairs = append(pairs, "audited", d.verdicts())
+	}
+	for _, rule := range d.Shared {
+		pairs = append(pairs, "share", plain.Line(rule.String()))
 	}
 	pairs = append(pairs, "elapsed", seconds(d.elapsed).String())
 	properties(w, pairs...)

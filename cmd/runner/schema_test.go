@@ -48,6 +48,7 @@ jobs:
     steps:
       - mkdir: {collection: vault, path: /inbox/}
       - delete: {collection: vault, paths: [/old], ignore_missing: true}
+      - share: {collection: vault, path: /inbox/, with: {user: ada@sim.example}, expires: 90d, notify: ada@sim.example, message: look}
 `
 
 // TestPrintedDocumentsAreAsTheirSchemas runs the commands on a simulated Globus
@@ -70,8 +71,11 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 	write(filepath.Join(lab, "data", "draft.tmp"), "draft")
 	write(filepath.Join(lab, "move", "frame.h5"), "frame")
 	sim, err := globussim.New(globussim.Config{
-		Accounts:    []globussim.Account{{ID: simClientID(), Secret: canary}},
-		Collections: []globussim.Collection{{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}},
+		Accounts: []globussim.Account{{ID: simClientID(), Secret: canary}},
+		Persons:  []globussim.Person{{Username: "ada@sim.example"}},
+		Collections: []globussim.Collection{{Name: "lab", Dir: lab}, {
+			Name: "vault", Dir: vault, Roles: []globussim.Role{{Principal: simClientID(), Role: globussim.AccessManager}},
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -39,6 +40,7 @@ type Engine struct {
 	open     func(name string) (io.ReadCloser, error) // manifests
 	receipts *account.Keeper
 	clock    *arrival.Clock
+	sharer   *sharing.Sharer
 	every    time.Duration // between looks at a task; 0 lets them grow rarer
 
 	desk *notify.Desk          // nil: nobody hears of a run
@@ -62,6 +64,12 @@ func WithSigningKey(key ed25519.PrivateKey) Option {
 // service's clock. By default it is the machine's clock alone.
 func WithClock(c *arrival.Clock) Option {
 	return func(e *Engine) { e.clock = c }
+}
+
+// WithUsers lets jobs share folders with users by their names. The identity in use
+// is who, for messages; user is as in [sharing.Sharer].
+func WithUsers(who string, user func(ctx context.Context, name string) (id string, err error)) Option {
+	return func(e *Engine) { e.sharer.Who, e.sharer.User = who, user }
 }
 
 // WithPollInterval looks at a task every d, which is not 0. By default the looks grow
@@ -89,6 +97,7 @@ func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 		log:      log,
 		receipts: &account.Keeper{Globus: globus, Log: log},
 		clock:    arrival.NewClock(),
+		sharer:   &sharing.Sharer{Globus: globus},
 		open:     func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
 	}
 	for _, opt := range opts {

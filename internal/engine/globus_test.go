@@ -147,9 +147,14 @@ func (b *bench) clientOver(wire http.RoundTripper) *transfer.Client {
 		transfer.WithConsent(account.Consent))
 }
 
+// logger is the log of a process.
+func (b *bench) logger() *slog.Logger {
+	return slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
+}
+
 // engine returns the engine of a new process.
 func (b *bench) engine() *engine.Engine {
-	return engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})), engine.WithObserver(b))
+	return engine.New(b.client(), b.logger(), engine.WithObserver(b), engine.WithUsers("robot", b.user(b.wire)))
 }
 
 // run does an order in a new process.

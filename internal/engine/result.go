@@ -14,6 +14,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -34,6 +35,7 @@ type Result struct {
 
 	Pruned  *Pruned                 // what its prunes did together; nil if none has come to its end or deleted a file
 	Audited map[audit.Verdict]int64 // what its audits found together; nil if none has come to its end
+	Shared  []*sharing.Rule         // what its shares gave, in their order
 }
 
 // A Pruned counts what a prune did.

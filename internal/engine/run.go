@@ -118,25 +118,26 @@ func (r *run) doSteps(ctx context.Context) error {
 	return nil
 }
 
-// doWork makes a folder, prunes, audits, or brings a document to its end.
+// doWork makes or shares a folder, prunes, audits, or brings a document to its end.
 func (r *run) doWork(ctx context.Context, work Work) error {
 	switch {
+	case (work.Mkdir != nil || work.Share != nil) && r.journal.past(work.Position):
+		return nil
+	case work.Mkdir != nil:
+		return r.mkdir(ctx, work.Mkdir)
+	case work.Share != nil:
+		return r.share(ctx, work.Share)
 	case work.list != nil:
 		return r.followList(ctx, *work.list)
 	case work.Prune != nil:
 		return r.prune(ctx, work)
 	case work.Audit != nil:
 		return r.audit(ctx, work.Audit)
-	case work.Mkdir == nil:
-		if err := r.newPart(work).complete(ctx); err != nil {
-			return err
-		}
-		return r.verify(ctx, work)
 	}
-	if r.journal.past(work.Position) {
-		return nil
+	if err := r.newPart(work).complete(ctx); err != nil {
+		return err
 	}
-	return r.mkdir(ctx, work.Mkdir)
+	return r.verify(ctx, work)
 }
 
 // mkdir makes a folder, and those above it. One that is there is what was

@@ -10,11 +10,12 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Work is one thing to be done for an order: a folder to make, files to prune,
-// jobs to audit, or a document to submit.
+// A Work is one thing to be done for an order: a folder to make, a folder to
+// share, files to prune, jobs to audit, or a document to submit.
 type Work struct {
 	Position jobs.Position
 	Mkdir    *jobs.Mkdir
+	Share    *jobs.Share
 	Prune    *jobs.Prune
 	Audit    *jobs.Audit
 	Document transfer.Document // with its label, without submission id and deadline
@@ -61,6 +62,8 @@ func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error
 			yield(Work{Position: at, Prune: s.Prune}, nil)
 		case s.Mkdir != nil:
 			yield(Work{Position: at, Mkdir: s.Mkdir}, nil)
+		case s.Share != nil:
+			yield(Work{Position: at, Share: s.Share}, nil)
 		case s.Manifest == "":
 			yield(Work{Position: at, Document: s.Document(), Unproven: s.Unproven}, nil)
 		default:

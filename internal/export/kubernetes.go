@@ -243,7 +243,7 @@ func activeDeadline(j *jobs.Job) (limit int64, note string) {
 	}
 	tasks := int64(0)
 	for i := range j.Steps {
-		if j.Steps[i].Mkdir == nil {
+		if s := &j.Steps[i]; s.Mkdir == nil && s.Share == nil {
 			tasks++
 		}
 	}

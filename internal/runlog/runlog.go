@@ -99,7 +99,7 @@ func Next(r *ledger.Run, sent []ledger.Submission) string {
 	case ledger.Claimed, ledger.Submitted:
 		return fmt.Sprintf("runner runs cancel %d", r.ID)
 	case ledger.Failed, ledger.TimedOut:
-		if i := len(sent) - 1; i >= 0 && sent[i].TaskID != "" {
+		if i := len(sent) - 1; i >= 0 && sent[i].TaskID != "" && sent[i].Status != string(transfer.Succeeded) {
 			return fmt.Sprintf("runner task events %s, then runner runs retry %d", sent[i].TaskID, r.ID)
 		}
 	}

@@ -21,6 +21,8 @@ func Example() {
 	paths, more := runlog.Paths(sent)
 	fmt.Println(paths, more)
 	fmt.Println(runlog.Next(run, sent))
+	sent[0].Status = "SUCCEEDED" // a later step of the job was the reason
+	fmt.Println(runlog.Next(run, sent))
 	// Output:
 	// 02:00 claimed occurrence 2026-11-21T02:00:00Z
 	// 02:01 recorded submission s1, attempt 1: nightly 2026-11-21T02:00:00Z
@@ -29,4 +31,5 @@ func Example() {
 	// 02:09 ended failed
 	// [lab:/a -> vault:/b] 0
 	// runner task events t1, then runner runs retry 7
+	// runner runs retry 7
 }

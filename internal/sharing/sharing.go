@@ -1,0 +1,250 @@
+// Package sharing lets people into folders of guest collections, by access rules.
+// Whoever asks twice for the same rule gets one: Globus has no id by which it would
+// know a request that is repeated, so the rules are looked at before and after.
+package sharing
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// A Sharer gives access rules on behalf of one identity. Its methods may be called
+// concurrently.
+type Sharer struct {
+	Globus *transfer.Client
+	// User returns the id of the identity with a user name, or "" if there is none.
+	// Nil means that nobody can be asked.
+	User func(ctx context.Context, name string) (id string, err error)
+	Who  string // the identity, in messages
+}
+
+// An Action is what was done about a rule.
+type Action string
+
+// The actions.
+const (
+	Created Action = "created"
+	Updated Action = "updated" // its permissions, or when it ends
+	Kept    Action = "kept"    // it was there, and says what was wanted
+)
+
+// A Rule is one that is there because it was wanted.
+type Rule struct {
+	Action        Action    `json:"action"`
+	ID            string    `json:"access_id"`
+	Collection    string    `json:"collection"`
+	Path          string    `json:"path"`
+	PrincipalType string    `json:"principal_type"`
+	Principal     string    `json:"principal"`      // id; empty for everybody
+	User          string    `json:"user,omitempty"` // name, if that was given
+	Permissions   string    `json:"permissions"`
+	Expires       time.Time `json:"expires,omitzero"`
+}
+
+// String says in one line what was done.
+func (r *Rule) String() string {
+	with := r.PrincipalType + " " + r.Principal
+	switch {
+	case r.User != "":
+		with = r.User
+	case r.Principal == "":
+		with = "everybody who is logged in to Globus"
+	}
+	text := fmt.Sprintf("%s with %s, %s", r.Path, with, words(r.Permissions))
+	if !r.Expires.IsZero() {
+		text += ", until " + r.Expires.Format(time.RFC3339)
+	}
+	return text + ": " + map[Action]string{Created: "shared", Updated: "changed", Kept: "was shared already"}[r.Action]
+}
+
+// words says what permissions mean.
+func words(permissions string) string {
+	if permissions == "rw" {
+		return "read and write"
+	}
+	return "read only"
+}
+
+// A Refusal says why something is not shared, and what to do.
+type Refusal struct {
+	Message string
+	Err     error // the cause; may be nil
+}
+
+func (r *Refusal) Error() string {
+	if r.Err == nil {
+		return r.Message
+	}
+	return r.Message + ": " + r.Err.Error()
+}
+
+// Unwrap returns the cause.
+func (r *Refusal) Unwrap() error { return r.Err }
+
+// Means tells package fault what the Refusal means.
+func (r *Refusal) Means() fault.Meaning { return fault.Meaning{Kind: fault.Refused} }
+
+func refuse(format string, args ...any) *Refusal {
+	return &Refusal{Message: fmt.Sprintf(format, args...)}
+}
+
+// Give lets somebody into a folder. A duration after which the share ends is counted
+// from begin. A rule of the same principal and path is a success, and is changed if
+// its permissions or its end are others. The error is a [*Refusal] if it says what to
+// do, else that of a client.
+func (s *Sharer) Give(ctx context.Context, sh *jobs.Share, begin time.Time) (*Rule, error) {
+	want, err := s.wanted(ctx, sh, begin)
+	if err != nil {
+		return nil, err
+	}
+	return s.give(ctx, want, transfer.NewAccessRule{
+		PrincipalType: want.PrincipalType, Principal: want.Principal, Path: want.Path, Permissions: want.Permissions,
+		ExpirationDate: transfer.Time{Time: want.Expires}, NotifyEmail: sh.Notify, NotifyMessage: sh.Message,
+	})
+}
+
+// wanted returns the rule that a share asks for, if the collection can have it.
+func (s *Sharer) wanted(ctx context.Context, sh *jobs.Share, begin time.Time) (*Rule, error) {
+	end := sh.Expires.End(begin)
+	now := time.Now()
+	if !end.IsZero() && !end.After(now) {
+		return nil, refuse("share %s: the access would have ended on %s; give a later date or a longer duration in expires", sh.Path, end.Format(time.RFC3339))
+	}
+	want := &Rule{Collection: sh.Collection, Path: sh.Path, Permissions: cmp.Or(sh.Permissions, "r"), Expires: end}
+	if sh.With.Kind == jobs.User {
+		want.User = sh.With.Name
+	}
+	var err error
+	if want.PrincipalType, want.Principal, err = s.Principal(ctx, sh.With); err != nil {
+		return nil, err
+	}
+	doc, err := s.Globus.Endpoint(ctx, sh.Collection)
+	if err != nil {
+		return nil, fmt.Errorf("share %s: %w", sh.Path, err)
+	}
+	if !doc.IsGuest() {
+		return nil, refuse("share %s: the collection %s is not a guest collection, so it has no access rules; "+
+			"make a guest collection of the folder in the Globus web app, and share that", sh.Path, named(doc))
+	}
+	return want, checkEnd(sh, end, now, doc)
+}
+
+// Principal returns the type and the id that access rules have for a principal.
+func (s *Sharer) Principal(ctx context.Context, p jobs.Principal) (kind, id string, err error) {
+	if p.Kind != jobs.User {
+		return string(p.Kind), p.Name, nil
+	}
+	if s.User == nil {
+		return "", "", refuse("the user %s cannot be looked up here; give the id of the identity", p.Name)
+	}
+	switch id, err = s.User(ctx, p.Name); {
+	case err != nil && fault.Transient(err):
+		return "", "", err
+	case err != nil:
+		return "", "", fmt.Errorf("%w; the id of the identity needs no look-up", err)
+	case id == "":
+		return "", "", refuse("Globus knows no user %s: check the spelling; somebody who has never logged in to Globus does that once at https://app.globus.org", p.Name)
+	}
+	return string(jobs.Identity), id, nil
+}
+
+// checkEnd refuses what lives longer than the collection allows.
+func checkEnd(sh *jobs.Share, end, now time.Time, doc *transfer.Endpoint) error {
+	if doc.ACLMaxExpirationMins == nil || *doc.ACLMaxExpirationMins <= 0 {
+		return nil
+	}
+	const grain = time.Minute // of the bound; the clocks may differ by as much
+	life := time.Duration(*doc.ACLMaxExpirationMins) * time.Minute
+	if !end.IsZero() && end.Sub(now) <= life+grain {
+		return nil
+	}
+	wish := "without an end"
+	if !end.IsZero() {
+		wish = "until " + end.Format(time.RFC3339)
+	}
+	return refuse("share %s: the collection %s allows access for %s at most, not %s; write expires: %s",
+		sh.Path, named(doc), jobs.FormatDuration(life), wish, jobs.FormatDuration(life))
+}
+
+// named names a collection in a sentence.
+func named(doc *transfer.Endpoint) string { return fmt.Sprintf("%q (%s)", doc.DisplayName, doc.ID) }
+
+// give sees to it that there is a rule.
+func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRule) (*Rule, error) {
+	is, err := s.look(ctx, want)
+	if err != nil {
+		return nil, err
+	}
+	if is == nil {
+		made, err := s.Globus.CreateAccessRule(ctx, want.Collection, rule)
+		if err == nil {
+			return want.done(Created, made.AccessID), nil
+		}
+		// An earlier try of the same request, or of an earlier start, may have made it.
+		if is, _ = s.look(ctx, want); is == nil {
+			return nil, s.explain(want, err)
+		}
+	}
+	if want.met(is) {
+		return want.done(Kept, is.ID), nil
+	}
+	_, err = s.Globus.UpdateAccessRule(ctx, want.Collection, is.ID, want.Permissions, transfer.Time{Time: want.Expires})
+	switch now, wrong := s.look(ctx, want); {
+	case now != nil && want.met(now):
+		return want.done(Updated, now.ID), nil
+	case err == nil && wrong == nil:
+		return nil, refuse("share %s: Globus answers that it changed the access rule %s, but the rule is not what was asked for; "+
+			"look at it with runner endpoint permission list %s", want.Path, is.ID, want.Collection)
+	case err == nil:
+		err = wrong
+	}
+	return nil, s.explain(want, err)
+}
+
+// look returns the rule of the wanted principal and path, or nil.
+func (s *Sharer) look(ctx context.Context, want *Rule) (found *transfer.AccessRule, err error) {
+	for rule, err := range s.Globus.AccessRules(ctx, want.Collection) {
+		if err != nil {
+			return nil, s.explain(want, err)
+		}
+		if !rule.FromRole() && found == nil && want.about(rule) {
+			found = rule
+		}
+	}
+	return found, nil
+}
+
+// about reports whether a rule is for the same principal and path.
+func (r *Rule) about(rule *transfer.AccessRule) bool {
+	return rule.PrincipalType == r.PrincipalType && strings.EqualFold(rule.Principal, r.Principal) && rule.Path == r.Path
+}
+
+// met reports whether a rule says what is wanted.
+func (r *Rule) met(rule *transfer.AccessRule) bool {
+	return rule.Permissions == r.Permissions && rule.ExpirationDate.Truncate(time.Second).Equal(r.Expires)
+}
+
+// done is the rule once it is there.
+func (r *Rule) done(a Action, id string) *Rule {
+	r.Action, r.ID = a, id
+	return r
+}
+
+// explain says what an error means for a share.
+func (s *Sharer) explain(want *Rule, err error) error {
+	e, ok := errors.AsType[*transfer.Error](err)
+	if !ok || !e.PermissionDenied() {
+		return fmt.Errorf("share %s: %w", want.Path, err)
+	}
+	return &Refusal{Err: err, Message: fmt.Sprintf("share %s: %s may not manage who has access to the collection; "+
+		"ask an administrator of the collection to give it the role access manager, "+
+		"under Roles at https://app.globus.org/file-manager/collections/%s/overview", want.Path, cmp.Or(s.Who, "the identity"), want.Collection)}
+}
