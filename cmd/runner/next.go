@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -23,6 +25,7 @@ type nextDocument struct {
 	TimeZone     string    `json:"time_zone"`
 	Start        time.Time `json:"start"` // in UTC, with the job's jitter
 	Suspend      bool      `json:"suspend"`
+	Paused       bool      `json:"paused,omitempty"` // the job is paused by then, so it does not start
 	Note         string    `json:"note,omitempty"` // only if asked for, or if it is a look for items
 }
 
@@ -66,7 +69,8 @@ func (a *app) nextCommand() *cobra.Command {
 		Use:   "next [JOB...]",
 		Short: "Print when jobs are due next",
 		Long: `Print the next occurrences of all jobs, or of the named ones, in the order of
-time. For suspended jobs, only the name is printed.
+time. For suspended jobs, only the name is printed. What a pause keeps from
+starting is marked.
 
 LOCAL is the scheduled time in the job's zone, UTC is the same instant and the
 key of the occurrence, and START is when it may start, after the job's jitter.
@@ -74,7 +78,7 @@ At that time, a job with for_each looks for items; each item that is ready becom
 an occurrence.`,
 		Example: `  runner next nightly-archive --from 2026-03-07 --count 3 --explain`,
 		Args:    cobra.ArbitraryArgs,
-		RunE: func(_ *cobra.Command, names []string) error {
+		RunE: func(c *cobra.Command, names []string) error {
 			if count < 1 || count > maxNext {
 				return usageError{fmt.Errorf("--count %d: want a number from 1 to %d", count, maxNext)}
 			}
@@ -91,7 +95,9 @@ an occurrence.`,
 			if !from.IsZero() {
 				begin = from.Add(-1) // an occurrence at that very instant counts
 			}
-			doc := nextResult{list: newList(comingOccurrences(scheduled, begin, count, explain))}
+			coming := comingOccurrences(scheduled, begin, count, explain)
+			heedPauses(coming, a.pauses(c.Context()))
+			doc := nextResult{list: newList(coming)}
 			if explain {
 				doc.remark(scheduled)
 			}
@@ -148,6 +154,37 @@ func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int, explai
 		due[i] = scheduled[i].Schedule.Next(due[i])
 	}
 	return coming
+}
+
+// heedPauses marks the occurrences that a pause keeps from starting.
+func heedPauses(coming []nextDocument, paused map[string]ledger.Pause) {
+	for i := range coming {
+		d := &coming[i]
+		p, is := paused[d.Job]
+		if d.Paused = is && (p.Until.IsZero() || d.Start.Before(p.Until)); d.Paused {
+			d.Note = strings.TrimSuffix(describePause(paused, d.Job).text()+", does not start; "+d.Note, "; ")
+		}
+	}
+}
+
+// pauses returns which jobs are paused, as far as there is a ledger that says it.
+func (a *app) pauses(ctx context.Context) map[string]ledger.Pause {
+	url, err := a.stateURL()
+	if file, ok := strings.CutPrefix(url, "sqlite:"); err != nil || ok && !exists(file) {
+		return nil
+	}
+	l, err := a.openLedger(ctx)
+	if err == nil && l != nil {
+		defer l.Close() //nolint:errcheck // it was only read
+		var paused map[string]ledger.Pause
+		if paused, err = l.Pauses(ctx); err == nil {
+			return paused
+		}
+	}
+	if err != nil {
+		a.log.Warn("it is not known which jobs are paused", "err", err)
+	}
+	return nil
 }
 
 // earliest returns the index of the first of the earliest instants.
