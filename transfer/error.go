@@ -24,7 +24,7 @@ type Error struct {
 	Method, Path string        // the request; Path is below the base URL, without the query
 	Status       int           // HTTP status
 	Code         string        // the service's dotted code; empty if the body carried none
-	Message      string        // the service's text, or what came instead; one line
+	Message      string        // what the service says (see [Reason]), or what came instead; one line
 	Foreign      bool          // below 500, not of the service: a proxy or the login page of a network answered
 	RequestID    string        // to quote to Globus support; may be empty
 	RetryAfter   time.Duration // how long the service asks to wait; zero if it does not say
@@ -138,7 +138,7 @@ func refused(r request, resp *http.Response, body []byte) *Error {
 	doc, ok := object(body)
 	e.Code = clean(text(doc["code"]), maxQuote)
 	e.RequestID = clean(text(doc["request_id"]), maxQuote)
-	e.Message = clean(text(doc["message"]), maxMessage)
+	e.Message = clean(Reason(text(doc["message"])), maxMessage)
 	if e.Message == "" {
 		e.Message = cmp.Or(http.StatusText(resp.StatusCode), "unknown status")
 		if text := clean(string(quoted(body)), maxQuote); text != "" && e.Code == "" {

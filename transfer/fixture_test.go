@@ -192,7 +192,7 @@ func checkError(t *testing.T, err error, f fixture) {
 	}
 	if diff := cmp.Diff(&transfer.Error{
 		Method: f.Method, Path: f.Path, Status: f.Status,
-		Code: want.Code, Message: strings.Join(strings.Fields(want.Message), " "), RequestID: want.RequestID,
+		Code: want.Code, Message: strings.Join(strings.Fields(transfer.Reason(want.Message)), " "), RequestID: want.RequestID,
 	}, e); diff != "" {
 		t.Errorf("error (-want +got):\n%s", diff)
 	}

@@ -103,7 +103,7 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 				p.lab.EntityType = globussim.MappedCollection
 				p.check = func(g *doctor.Globus) { g.Fix = true }
 			},
-			[]string{"error source lab: /data/: EndpointPermissionDenied: Denied by endpoint, Error (list) Endpoint: lab (" + labID + ") File: /data Message: Path not allowed. (nightly) → ask the collection's owner (" + server + "@clients.auth.globus.org) to map " + robot + " to a local account that may read /data/ code EndpointPermissionDenied exit refused"},
+			[]string{"error source lab: /data/: EndpointPermissionDenied: /data on lab: Path not allowed (nightly) → ask the collection's owner (" + server + "@clients.auth.globus.org) to map " + robot + " to a local account that may read /data/ code EndpointPermissionDenied exit refused"},
 		},
 		"no mapping": {
 			func(p *patient) {

@@ -32,8 +32,7 @@ func TestAProbeTellsWhetherTheDestinationCanBeWritten(t *testing.T) {
 		"yes": {func(*patient) {}, nil, 0},
 		"read only": {
 			func(p *patient) { p.vault.Access = []globussim.AccessRule{{Principal: clientID, Permissions: "r"}} },
-			[]string{"error write_probe vault: /archive/: no folder could be made: EndpointPermissionDenied: Denied by endpoint, Error (mkdir) Endpoint: vault (" +
-				vaultID + ") File: * Message: Path not allowed. → ask the collection's owner (" + owner + ") to give " + robot + " " + writes + "EndpointPermissionDenied exit refused"},
+			[]string{"error write_probe vault: /archive/: no folder could be made: EndpointPermissionDenied: /archive/.runner-doctor-* on vault: Path not allowed → ask the collection's owner (" + owner + ") to give " + robot + " " + writes + "EndpointPermissionDenied exit refused"},
 			0,
 		},
 		"a rule for a folder that is not there": {

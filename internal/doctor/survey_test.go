@@ -56,14 +56,12 @@ func TestWhatIsFoundOfJobs(t *testing.T) {
 		},
 		"a path through a file": {
 			`a: {transfer: {source: "lab:/data/a.txt/b/", destination: "vault:/x/"}}`, nil,
-			[]string{"error source lab: /data/a.txt/b/: ExternalError.DirListingFailed.NotDirectory: Error (list) Endpoint: lab (" + labID +
-				") File: /data/a.txt/b Message: NotDirectory (a) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
+			[]string{"error source lab: /data/a.txt/b/: ExternalError.DirListingFailed.NotDirectory: /data/a.txt/b on lab: NotDirectory (a) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
 		},
 		"a file that another job takes for a folder": {
 			`a: {transfer: {source: "lab:/data/a.txt", destination: "vault:/x"}}` + "\n" +
 				`  b: {transfer: {source: "lab:/data/a.txt", destination: "vault:/y", recursive: true}}`, nil,
-			[]string{"error source lab: /data/a.txt: ExternalError.DirListingFailed.NotDirectory: Error (list) Endpoint: lab (" + labID +
-				") File: /data/a.txt Message: NotDirectory (b) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
+			[]string{"error source lab: /data/a.txt: ExternalError.DirListingFailed.NotDirectory: /data/a.txt on lab: NotDirectory (b) → a part of the path is a file there: correct the path, or move the file away code ExternalError.DirListingFailed.NotDirectory exit refused"},
 		},
 		"a file onto a folder": {
 			`a: {steps: [{transfer: {source: "lab:/data/", destination: "vault:/x/"}}, {transfer: {source: "lab:/data/a.txt", destination: "lab:/data"}}]}`, nil,

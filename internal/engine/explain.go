@@ -106,7 +106,7 @@ func (w *watcher) lastError(ctx context.Context) (last *transfer.Event, ended st
 
 // describe puts an error event into one line.
 func describe(e *transfer.Event) string {
-	return e.Code + ": " + oneLine(cmp.Or(e.Details, e.Description))
+	return e.Code + ": " + oneLine(cmp.Or(transfer.Reason(e.Details), e.Description))
 }
 
 // lineEnds replaces what stands for a line end in the details of an event.

@@ -65,7 +65,7 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 		},
 		"missing source": {
 			job: paths("/missing.txt", "/missing.txt"), state: ledger.Failed, kind: fault.Refused, code: "FILE_NOT_FOUND",
-			says: []string{"FILE_NOT_FOUND", "/missing.txt", "GridFTP-Error: file not found 550 End.", "check that the path exists"},
+			says: []string{"FILE_NOT_FOUND", "/missing.txt", " on lab: file not found", "check that the path exists"},
 		},
 		"no permission": {
 			state: ledger.Failed, kind: fault.Refused, code: "PERMISSION_DENIED",
