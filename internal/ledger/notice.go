@@ -48,6 +48,9 @@ type Alarm struct {
 	Count int       `json:"count"`           // how often it was seen
 	Why   string    `json:"why,omitempty"`   // what was seen last
 	Quiet bool      `json:"quiet,omitempty"` // nobody was told, so that its end need not be told either
+
+	// Unheard says that the notice of Told was given up on every channel.
+	Unheard bool `json:"unheard,omitempty"`
 }
 
 // A Standing is what is remembered of a job between its notices. That of the job
@@ -177,15 +180,41 @@ func (l *Ledger) TakeNotice(ctx context.Context, channel string, lease time.Dura
 	return n, err
 }
 
-// EndNotice notes that a notice was sent, or given up and why.
+// EndNotice notes that a notice was sent, or given up and why. If it was given up on
+// every channel, the alarm that it is about is [Alarm.Unheard].
 func (l *Ledger) EndNotice(ctx context.Context, id, channel string, state NoticeState, why string) error {
 	if state != NoticeSent && state != NoticeGivenUp {
 		return errors.New("end a notice: it is neither sent nor given up")
 	}
 	return l.write(ctx, "note that a notice is "+string(state), func(ctx context.Context, s session) error {
-		_, err := s.exec(ctx, `UPDATE notices SET state = $3, why = $4, ended = @now WHERE id = $1 AND channel = $2 AND ended = 0`,
-			id, channel, string(state), text(why))
+		return s.together(ctx, func() error {
+			_, err := s.exec(ctx, `UPDATE notices SET state = $3, why = $4, ended = @now WHERE id = $1 AND channel = $2 AND ended = 0`,
+				id, channel, string(state), text(why))
+			if err != nil || state == NoticeSent {
+				return err
+			}
+			return s.unheard(ctx, id)
+		})
+	})
+}
+
+// unheard notes that nobody has heard of an alarm, if the notice of it was given up
+// on every channel.
+func (s session) unheard(ctx context.Context, id string) error {
+	var job, event string
+	err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&job, &event) }, `
+		SELECT job, event FROM notices WHERE id = $1
+		GROUP BY job, event HAVING min(CASE WHEN state = 'given_up' THEN 1 ELSE 0 END) = 1`, id)
+	if err != nil || event == "" {
 		return err
+	}
+	return s.tell(ctx, job, func(now Standing) (Standing, []Notice) {
+		for i := range now.Alarms {
+			if now.Alarms[i].Kind == event {
+				now.Alarms[i].Unheard = true
+			}
+		}
+		return now, nil
 	})
 }
 
@@ -256,17 +285,29 @@ func (l *Ledger) Notices(ctx context.Context, waiting bool) iter.Seq2[*Notice, e
 func (l *Ledger) ForgetNotices(ctx context.Context, made, ended time.Time) ([]Notice, error) {
 	var given []Notice
 	err := l.write(ctx, "forget old notices", func(ctx context.Context, s session) error {
-		given = nil
-		err := s.query(ctx, func(rows *sql.Rows) error {
-			n, err := scanNotice(rows)
-			given = append(given, *n)
+		return s.together(ctx, func() error {
+			var err error
+			given, err = s.forgetNotices(ctx, made, ended)
 			return err
-		}, `UPDATE notices SET state = 'given_up', ended = @now WHERE ended = 0 AND created < $1 RETURNING `+noticeColumns, stamp(made))
-		if err != nil {
-			return err
-		}
-		_, err = s.exec(ctx, `DELETE FROM notices WHERE ended > 0 AND ended < $1`, stamp(ended))
-		return err
+		})
 	})
+	return given, err
+}
+
+func (s session) forgetNotices(ctx context.Context, made, ended time.Time) (given []Notice, err error) {
+	err = s.query(ctx, func(rows *sql.Rows) error {
+		n, err := scanNotice(rows)
+		given = append(given, *n)
+		return err
+	}, `UPDATE notices SET state = 'given_up', ended = @now WHERE ended = 0 AND created < $1 RETURNING `+noticeColumns, stamp(made))
+	if err != nil {
+		return nil, err
+	}
+	for i := range given {
+		if err := s.unheard(ctx, given[i].ID); err != nil {
+			return nil, err
+		}
+	}
+	_, err = s.exec(ctx, `DELETE FROM notices WHERE ended > 0 AND ended < $1`, stamp(ended))
 	return given, err
 }

@@ -197,3 +197,30 @@ func TestOldNoticesAreGivenUpAndForgotten(t *testing.T) {
 		}
 	})
 }
+
+func TestAnAlarmThatNoChannelTookIsUnheard(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l := open(t, url)
+		unheard := func(job string) bool {
+			t.Helper()
+			all, err := l.Standings(t.Context())
+			ok(t, err)
+			return len(all[job].Alarms) == 1 && all[job].Alarms[0].Unheard
+		}
+		for _, job := range []string{"a", "b", "c"} {
+			ok(t, l.Tell(t.Context(), job, telling(job+"1", job, "ops", "chat")))
+		}
+		ok(t, l.EndNotice(t.Context(), "a1", "ops", ledger.NoticeGivenUp, "it answers 404"))
+		if unheard("a") {
+			t.Error("it counts as unheard while another channel may take it")
+		}
+		ok(t, l.EndNotice(t.Context(), "a1", "chat", ledger.NoticeGivenUp, "it answers 404"))
+		ok(t, l.EndNotice(t.Context(), "b1", "chat", ledger.NoticeSent, ""))
+		ok(t, l.EndNotice(t.Context(), "b1", "ops", ledger.NoticeGivenUp, "it answers 404"))
+		_, err := l.ForgetNotices(t.Context(), time.Now().Add(time.Hour), time.Now().Add(-time.Hour))
+		ok(t, err)
+		if !unheard("a") || unheard("b") || !unheard("c") {
+			t.Errorf("unheard: a %v, b %v, c %v; want a, which was given up, and c, which was given up for its age", unheard("a"), unheard("b"), unheard("c"))
+		}
+	})
+}

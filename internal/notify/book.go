@@ -34,10 +34,19 @@ func (b *book) raise(event Event, why string) (alarm *ledger.Alarm, tell bool) {
 	alarm = &b.standing.Alarms[i]
 	alarm.Count++
 	alarm.Why = plain.Short(why, maxWhy)
-	if b.now.Sub(alarm.Told) >= b.repeat {
-		alarm.Told, alarm.Quiet, tell = b.now, false, true
+	if b.isDue(alarm) {
+		alarm.Told, alarm.Quiet, alarm.Unheard, tell = b.now, false, false, true
 	}
 	return alarm, tell
+}
+
+// unheardWait is how soon what is wrong is told again if no receiver took the notice.
+const unheardWait = 15 * time.Minute
+
+// isDue reports whether what goes on is to be told again.
+func (b *book) isDue(a *ledger.Alarm) bool {
+	ago := b.now.Sub(a.Told)
+	return ago >= b.repeat || a.Unheard && ago >= unheardWait
 }
 
 // maxWhy is how much is remembered of why something is wrong, in characters.

@@ -235,3 +235,20 @@ func TestARunThatGoesOnBeganOnce(t *testing.T) {
 		t.Errorf("got the ids %q, want one for both starts of the run, and another for the next attempt", ids)
 	}
 }
+
+func TestAFailureThatNobodyHeardOfIsToldAgain(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	d := &diary{t: t, begin: begin}
+	fail := func(after time.Duration) {
+		at := begin.Add(after)
+		d.tell(desk().Ended(notify.Run{Job: job(t), Key: at.Format(time.RFC3339), ID: 1, Since: at, Ended: at, Outcome: outcome(ledger.Failed, "failed", "no such path")}))
+	}
+	fail(0)
+	d.standing.Alarms[0].Unheard = true // its receiver answered 404
+	fail(time.Minute)
+	fail(time.Hour)
+	fail(2 * time.Hour)
+	if diff := cmp.Diff([]string{"0s ops: nightly failed", "1h0m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC"}, d.lines); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}

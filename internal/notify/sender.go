@@ -192,6 +192,16 @@ func IsLasting(err error) bool {
 	return ok && e.Lasting()
 }
 
+// isPartly reports whether a notice has reached somebody, and never will the others;
+// err is that of a [Channel].
+func isPartly(err error) bool {
+	e, ok := errors.AsType[interface {
+		error
+		Partly() bool
+	}](err)
+	return ok && e.Partly()
+}
+
 // end notes what came of a try, and reports whether the ledger could be told.
 func (s *Sender) end(ctx context.Context, row *ledger.Notice, err error) bool {
 	log := s.log.With("channel", row.Channel, "event", row.Event, "job", row.Job, "notice", row.ID)
@@ -201,6 +211,12 @@ func (s *Sender) end(ctx context.Context, row *ledger.Notice, err error) bool {
 		log.Debug("notice sent", "tries", row.Tries)
 		return s.note(ctx, func(ctx context.Context) error {
 			return s.ledger.EndNotice(ctx, row.ID, row.Channel, ledger.NoticeSent, "")
+		})
+	case IsLasting(err) && isPartly(err):
+		s.count(Count{Channel: row.Channel, State: ledger.NoticeSent})
+		log.Error("notice sent, but not to everybody", "tries", row.Tries, "err", err)
+		return s.note(ctx, func(ctx context.Context) error {
+			return s.ledger.EndNotice(ctx, row.ID, row.Channel, ledger.NoticeSent, err.Error())
 		})
 	case IsLasting(err):
 		s.count(Count{Channel: row.Channel, State: ledger.NoticeGivenUp})

@@ -192,6 +192,27 @@ func TestWhatAReceiverDoesNotWantIsGivenUpAtOnce(t *testing.T) {
 	})
 }
 
+type partly struct{ lasting }
+
+func (partly) Partly() bool { return true }
+
+func TestWhatSomebodyGotCountsAsSent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		mail := &receiver{answer: func(context.Context, int) error { return partly{lasting{errors.New("pi is refused")}} }}
+		o := newOffice(t, map[string]notify.Channel{"ops": mail})
+		o.put("a1", "a", "ops")
+		o.work(time.Minute)
+		for n, err := range o.ledger.Notices(t.Context(), false) {
+			if err != nil || n.State != ledger.NoticeSent || n.Why != "pi is refused" {
+				t.Errorf("got %+v, %v, want it sent, with the reason", n, err)
+			}
+		}
+		if o.counts["ops sent"] != 1 || o.counts["ops given_up"] != 0 || !strings.Contains(o.log.String(), "level=ERROR") {
+			t.Errorf("counts %v, log %s", o.counts, o.log.String())
+		}
+	})
+}
+
 func TestAReceiverMaySayWhenToComeBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		begin := time.Now()

@@ -172,7 +172,7 @@ func lateSince(job *jobs.Job, is ledger.Schedule, now time.Time) (at time.Time, 
 func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, lines ...string) {
 	for i := range b.standing.Alarms { // it is not counted: nothing happens
 		a := &b.standing.Alarms[i]
-		if a.Kind == string(event) && b.now.Sub(a.Told) < b.repeat {
+		if a.Kind == string(event) && !b.isDue(a) {
 			return
 		}
 	}

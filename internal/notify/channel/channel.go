@@ -134,6 +134,7 @@ type Error struct {
 	Reason error
 
 	lasting bool
+	partly  bool
 	after   time.Duration
 }
 
@@ -145,6 +146,9 @@ func (e *Error) Unwrap() error { return e.Reason }
 
 // Lasting reports whether sending again is of no use.
 func (e *Error) Lasting() bool { return e.lasting }
+
+// Partly reports whether others have got the notice.
+func (e *Error) Partly() bool { return e.partly }
 
 // RetryAfter returns how long the receiver wants to be left alone, or zero.
 func (e *Error) RetryAfter() time.Duration { return e.after }

@@ -112,6 +112,7 @@ func reply(status int, header http.Header, body string) *http.Response {
 type judged interface {
 	error
 	Lasting() bool
+	Partly() bool
 	RetryAfter() time.Duration
 }
 

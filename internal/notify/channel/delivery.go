@@ -3,6 +3,7 @@ package channel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
 	netmail "net/mail"
 	"net/textproto"
@@ -123,7 +124,7 @@ func (d *delivery) end(server *mailServer) error {
 	if len(d.taken) > 0 {
 		parts = append(parts, "it was sent to "+plain.Count(len(d.taken), "other recipient"))
 	}
-	return lasting("mail server %s: %s", server.host, strings.Join(parts, "; "))
+	return &Error{Reason: fmt.Errorf("mail server %s: %s", server.host, strings.Join(parts, "; ")), lasting: true, partly: len(d.taken) > 0}
 }
 
 // delivery returns what is known of the mail about a notice.

@@ -358,7 +358,7 @@ func TestEachRecipientGetsAMailOnce(t *testing.T) {
 	}{
 		"one does not exist": {
 			[]answers{{ops: 550}},
-			[]string{"lasting: mail server example.com: ops@example.edu is refused: 550 5.1.1 words of the server; it was sent to 1 other recipient"},
+			[]string{"partly: mail server example.com: ops@example.edu is refused: 550 5.1.1 words of the server; it was sent to 1 other recipient"},
 			[][]string{{pi}},
 		},
 		"one is to be tried again": {
@@ -368,7 +368,7 @@ func TestEachRecipientGetsAMailOnce(t *testing.T) {
 		},
 		"one does not exist, and the other is to be tried again": {
 			[]answers{{pi: 451, ops: 550}, {}},
-			[]string{"passing: mail server example.com: pi@example.edu: 451", "lasting: mail server example.com: ops@example.edu is refused: 550"},
+			[]string{"passing: mail server example.com: pi@example.edu: 451", "partly: mail server example.com: ops@example.edu is refused: 550"},
 			[][]string{{pi}},
 		},
 		"all are refused": {
@@ -410,6 +410,8 @@ func outcome(err error) string {
 	switch {
 	case err == nil:
 		return ""
+	case ok && e.Lasting() && e.Partly():
+		return "partly: " + err.Error()
 	case ok && e.Lasting():
 		return "lasting: " + err.Error()
 	}
