@@ -26,7 +26,7 @@ type nextDocument struct {
 	Start        time.Time `json:"start"` // in UTC, with the job's jitter
 	Suspend      bool      `json:"suspend"`
 	Paused       bool      `json:"paused,omitempty"` // the job is paused by then, so it does not start
-	Note         string    `json:"note,omitempty"` // only if asked for, or if it is a look for items
+	Note         string    `json:"note,omitempty"`   // only if asked for, or if it is a look for items
 }
 
 // A nextResult is the result of "runner next".

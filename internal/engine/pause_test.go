@@ -58,6 +58,42 @@ func TestPausedJobStartsNothingAndCatchesUpWithNothing(t *testing.T) {
 	}
 }
 
+// A pause that ends while no scheduler is there is followed by an outage like any
+// other: what fell due since then is caught up with, and nothing of the pause.
+func TestWhatIsMissedAfterAPauseIsCaughtUpWith(t *testing.T) {
+	for name, resume := range map[string]time.Duration{"until an instant": 0, "until it is resumed": 3*time.Hour + 30*time.Minute} {
+		for policy, want := range map[jobs.CatchUp]string{jobs.CatchUpAll: "04 05 06", jobs.CatchUpLatest: "05 06", jobs.CatchUpNone: "06"} {
+			t.Run(name+" "+string(policy), func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					held := b.job("held", "0 * * * *", func(j *jobs.Job) { j.CatchUp = policy })
+					one := b.process("one").serve(held)
+					until(90 * time.Minute)
+					pause := ledger.Action{What: ledger.DidPause, Job: "held"}
+					if resume == 0 {
+						pause.Until = time.Date(2000, 1, 1, 3, 30, 0, 0, time.UTC)
+					}
+					b.act(pause)
+					until(150 * time.Minute)
+					one.stop()
+					if resume > 0 {
+						until(resume)
+						b.act(ledger.Action{What: ledger.DidResume, Job: "held"})
+					}
+					until(5*time.Hour + 30*time.Minute)
+					two := b.process("two").serve(held)
+					until(6*time.Hour + 30*time.Minute)
+					two.stop()
+					runs := []string{"held 2000-01-01T01:00:00Z succeeded"}
+					for hour := range strings.FieldsSeq(want) {
+						runs = append(runs, "held 2000-01-01T"+hour+":00:00Z succeeded")
+					}
+					b.wantRuns(runs...)
+				})
+			})
+		}
+	}
+}
+
 func TestPausedJobFollowsNoOther(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		p := b.process("one").serve(b.job("first", "0 * * * *"), b.job("second", "", func(j *jobs.Job) { j.After = "first" }))

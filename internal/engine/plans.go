@@ -48,8 +48,9 @@ func (p *plan) goesOn(job *jobs.Job) bool {
 
 // cursors returns the instant after which each job begins, and the schedules
 // that have to be changed in the ledger, which has the known ones. If it has
-// none yet, a job begins after its latest run.
-func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, latest map[string]time.Time, now time.Time) (
+// none yet, a job begins after its latest run. One whose pause has ended begins
+// then, also if no scheduler was there to see it.
+func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, latest, pauseEnds map[string]time.Time, now time.Time) (
 	begin map[string]time.Time, changed []ledger.Schedule,
 ) {
 	begin = make(map[string]time.Time, len(all))
@@ -67,6 +68,8 @@ func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, late
 			if was.Cursor.Before(now.Add(onTime)) { // else the clock was wrong when it was written
 				is.Cursor = was.Cursor
 			}
+		case there && wasPaused(was, is, pauseEnds[job.Name]):
+			is.Cursor = pauseEnds[job.Name].UTC().Truncate(time.Second)
 		case len(known) == 0 && ran:
 			is.Cursor = last
 		}
@@ -81,6 +84,14 @@ func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, late
 		}
 	}
 	return begin, changed
+}
+
+// wasPaused reports whether a job differs from what the ledger has of it only in that
+// a pause has ended since.
+func wasPaused(was, is ledger.Schedule, end time.Time) bool {
+	free := was
+	free.Suspended = false
+	return was.Suspended && sameSchedule(free, is) && !end.Before(was.Cursor) && end.Before(is.Cursor)
 }
 
 // replace makes plans for a set of jobs, in place of those there were.
@@ -180,9 +191,13 @@ func (s *Scheduler) enforcePaused(ctx context.Context, given []*jobs.Job, paused
 			return err
 		}
 	}
+	pauseEnds, err := s.rec.Ledger.PausesEnded(ctx)
+	if err != nil {
+		return err
+	}
 	var begin map[string]time.Time
 	err = s.rec.Ledger.Reschedule(ctx, func(known map[string]ledger.Schedule) (changed []ledger.Schedule) {
-		begin, changed = s.plans.cursors(all, known, latest, now)
+		begin, changed = s.plans.cursors(all, known, latest, pauseEnds, now)
 		return changed
 	})
 	if err != nil {

@@ -146,6 +146,27 @@ func (l *Ledger) Pauses(ctx context.Context) (map[string]Pause, error) {
 	return all, err
 }
 
+// PausesEnded returns when the last pause of each job ended, by itself or because
+// somebody resumed the job, as far as actions are remembered.
+func (l *Ledger) PausesEnded(ctx context.Context) (map[string]time.Time, error) {
+	var all map[string]time.Time
+	err := l.read(ctx, "read which pauses have ended", func(ctx context.Context, s session) error {
+		all = map[string]time.Time{}
+		return s.query(ctx, func(rows *sql.Rows) error {
+			var job string
+			var end time.Time
+			err := rows.Scan(&job, instant{&end})
+			all[job] = end
+			return err
+		}, `
+			SELECT job, MAX(at) FROM (
+				SELECT job, until AS at FROM pauses WHERE until > 0 AND until <= @now
+				UNION ALL SELECT job, at FROM actions WHERE what = 'resume'
+			) AS ended GROUP BY job`)
+	})
+	return all, err
+}
+
 // Actions returns the newest actions on a job and its runs, the newest first.
 func (l *Ledger) Actions(ctx context.Context, job string, limit int) ([]Action, error) {
 	var all []Action

@@ -46,6 +46,12 @@ func TestJobsArePausedUntilTheyAreResumedOrThePauseEnds(t *testing.T) {
 			_, err := l.Act(t.Context(), ledger.Action{What: ledger.DidResume, Job: job, Who: "ada"})
 			wantError(t, "resume "+job, err, ledger.ErrState)
 		}
+		ended, err := l.PausesEnded(t.Context())
+		ok(t, err)
+		resumed, over := time.Since(ended["a"]), time.Since(ended["over"])
+		if len(ended) != 2 || resumed < -time.Minute || resumed > time.Minute || over < 59*time.Minute || over > 61*time.Minute {
+			t.Errorf("got the ends %v, want that of a now and that of over an hour ago", ended)
+		}
 	})
 }
 
