@@ -1,7 +1,6 @@
 package jobs
 
 import (
-	"errors"
 	"fmt"
 	"net/mail"
 	"path"
@@ -240,16 +239,4 @@ func (s *source) principal(to *Principal) decoder {
 		})
 		s.exactlyOne(n, field, string(User), string(Identity), string(Group), string(Everybody))
 	}
-}
-
-// CheckShare returns the first thing wrong with a share that is not from a jobs
-// file.
-func CheckShare(sh *Share) error {
-	switch {
-	case sh.With.Kind == "":
-		return errors.New("it is not said with whom to share")
-	case sh.Message != "" && sh.Notify == "":
-		return errors.New("a message goes to an e-mail address, and none is given")
-	}
-	return sh.check()
 }

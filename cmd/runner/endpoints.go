@@ -57,9 +57,9 @@ func (a *app) endpointShow() *cobra.Command {
 	})
 }
 
-// endpointPermissions lists the access rules of a guest collection.
+// endpointPermissions lists the access rules of a guest collection, and deletes them.
 func (a *app) endpointPermissions() *cobra.Command {
-	c := &cobra.Command{Use: "permission", Short: "Look at who may read and write a guest collection", Args: cobra.ArbitraryArgs, RunE: group}
+	c := &cobra.Command{Use: "permission", Short: "Who may read and write a guest collection", Args: cobra.ArbitraryArgs, RunE: group}
 	c.AddCommand(a.onEndpoint("list", "List the access rules of a guest collection", func(ctx context.Context, globus *transfer.Client, id string) error {
 		return globusList[*transfer.AccessRule]{
 			"access_list", "no rules",
@@ -68,7 +68,7 @@ func (a *app) endpointPermissions() *cobra.Command {
 				return r.Raw, []string{r.ID, r.Permissions, strings.TrimSpace(r.PrincipalType + " " + r.Principal), r.Path, when(r.ExpirationDate)}
 			},
 		}.show(a, globus.AccessRules(ctx, id))
-	}))
+	}), a.permissionDelete())
 	return c
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -178,11 +179,12 @@ func isConsent(err error) bool {
 func (a *app) sentence(err error) string {
 	text := err.Error()
 	_, isFailure := errors.AsType[*engine.Failure](err)
+	_, isRefusal := errors.AsType[*sharing.Refusal](err)
 	c, isAuth := errors.AsType[*auth.Error](err)
 	l, isLogin := errors.AsType[*login.Error](err)
 	s, isStore := errors.AsType[*login.StoreError](err)
 	switch { // whatever was to be done
-	case isFailure, isConsent(err):
+	case isFailure, isRefusal, isConsent(err):
 	case isLogin:
 		text = l.Error()
 	case isStore:

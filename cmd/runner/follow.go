@@ -380,10 +380,7 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 				case work.Mkdir != nil:
 					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
 				case work.Share != nil:
-					doc = struct {
-						DataType string `json:"DATA_TYPE"`
-						*plannedShare
-					}{"share", newPlannedShare(work.Share)}
+					doc = shareDocument(work.Share)
 				case work.Audit != nil:
 					doc = struct {
 						DataType string `json:"DATA_TYPE"`

@@ -14,6 +14,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/notify/channel"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/shape"
+	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -52,6 +53,7 @@ func documents() map[string]any {
 		"results":  resultsDocument{},
 		"run":      runDocument{},
 		"runs":     list[runDocument]{},
+		"share":    sharing.Rule{},
 		"sim":      simDocument{},
 		"validate": validation{},
 		"version":  buildInfo{},

@@ -112,6 +112,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"result", "run broken --timeout 200ms"},
 		{"result", "transfer " + id + ":/data/frame.h5 " + globussim.CollectionID("vault") + ":/f"},
 		{"results", "run tidy nightly"},
+		{"share", "share vault:/open/ --all-authenticated"},
 		{"action", "pause nightly --until 8h --reason x"},
 		{"jobs", "jobs"},
 		{"action", "resume nightly"},

@@ -149,7 +149,7 @@ func (s *Sharer) Principal(ctx context.Context, p jobs.Principal) (kind, id stri
 	case err != nil && fault.Transient(err):
 		return "", "", err
 	case err != nil:
-		return "", "", fmt.Errorf("%w; the id of the identity needs no look-up", err)
+		return "", "", &Refusal{Message: fmt.Sprintf("the user %s cannot be looked up (the id of the identity would need no look-up)", p.Name), Err: err}
 	case id == "":
 		return "", "", refuse("Globus knows no user %s: check the spelling; somebody who has never logged in to Globus does that once at https://app.globus.org", p.Name)
 	}
