@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"strings"
@@ -27,6 +28,8 @@ const asideMark = ".pruned-"
 type aside struct {
 	path, name string // where it was, and where it is; without a slash at the end
 	done       bool   // it has that name
+	// probe, unless nil, looks at the folder, which is made for it.
+	probe func(ctx context.Context) error
 }
 
 // asideOf returns the name by which this run sets a folder aside.
@@ -88,6 +91,7 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 			}
 			part := p.newPart(id, at, names)
 			part.doc.(*transfer.Delete).Recursive = true
+			part.awaited = all[0].probe != nil
 			if _, err := part.record(ctx); err != nil {
 				return nil, err
 			}
@@ -109,7 +113,7 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 	})
 	switch {
 	case err == nil:
-		p.sum.Folders += int64(len(all))
+		p.sum.Folders += int64(len(slices.DeleteFunc(all, func(a aside) bool { return a.probe != nil })))
 	case p.run.result.endsWith(err): // else a later start finds them
 		err = errors.Join(err, p.restore(ctx, at, all))
 	}
@@ -119,6 +123,9 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 // restore gives folders their names back that could not be deleted.
 func (p *pruning) restore(ctx context.Context, at evidence.Place, all []aside) error {
 	for _, a := range all {
+		if a.probe != nil {
+			continue // it has no other name
+		}
 		_, err := p.run.globus.Stat(ctx, at.Collection, a.name)
 		if err == nil {
 			err = p.putBack(ctx, at, a, "it could not be deleted")
@@ -136,15 +143,15 @@ func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) 
 	g := p.run.globus
 	for _, a := range all {
 		if !a.done {
-			if _, err := g.Rename(ctx, at.Collection, a.path, a.name); err != nil {
+			if err := p.bring(ctx, at, a); err != nil {
 				_, there := g.Stat(ctx, at.Collection, a.name)
 				switch {
 				case ctx.Err() != nil:
 					return nil, context.Cause(ctx)
-				case there != nil && !gone(there):
+				case there != nil && !gone(there) && a.probe == nil:
 					return nil, fmt.Errorf("see whether %s was renamed: %w", a.path, there)
 				case there != nil:
-					p.run.log.Warn("an empty folder stays, because it cannot be renamed", "path", a.path, "err", err)
+					a.cannot(p.run.log, err)
 					continue
 				}
 			}
@@ -160,10 +167,34 @@ func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) 
 				return nil, err
 			}
 		default:
+			if a.probe != nil {
+				if err := a.probe(ctx); err != nil {
+					return nil, err
+				}
+			}
 			still = append(still, a)
 		}
 	}
 	return still, nil
+}
+
+// bring gives a folder the name under which it is deleted, or makes it.
+func (p *pruning) bring(ctx context.Context, at evidence.Place, a aside) error {
+	if a.probe != nil {
+		_, err := p.run.globus.Mkdir(ctx, at.Collection, a.name)
+		return err
+	}
+	_, err := p.run.globus.Rename(ctx, at.Collection, a.path, a.name)
+	return err
+}
+
+// cannot says that a folder does not have the name under which it is deleted.
+func (a *aside) cannot(log *slog.Logger, err error) {
+	if a.probe != nil {
+		log.Warn("it cannot be seen whether both collections show the same disk, so one file is deleted first", "path", a.name, "err", err)
+		return
+	}
+	log.Warn("an empty folder stays, because it cannot be renamed", "path", a.path, "err", err)
 }
 
 // putBack gives a folder its name back, unless that is taken. It says why the

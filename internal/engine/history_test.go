@@ -59,7 +59,8 @@ type history struct {
 	lists    map[string]sending   // of deletes, by submission id
 	sent     map[string]bool      // paths in lists of this start
 	pruned   map[string]string    // contents that were deleted last, by disk and path
-	trial    string               // what this start deleted to see whether it was its own copy
+	unprobed bool                 // this start could not make a folder to see whether two collections show one disk
+	trial    string               // what it then deleted to see whether it was its own copy
 	removed  int                  // files that people took away since the job began
 	deleted  int                  // files
 	lag      time.Duration        // of lists of tasks, behind the tasks
@@ -154,7 +155,7 @@ func (h *history) do(o engine.Order) {
 			h.p = h.process(fmt.Sprint(o.Key, " ", n))
 		}
 		p := h.p
-		h.sent, h.trial = map[string]bool{}, ""
+		h.sent, h.trial, h.unprobed = map[string]bool{}, "", false
 		p.answer = h.answer(p, d) //nolint:bodyclose // who sends the request closes it
 		r, err := p.record(h.t.Context(), o)
 		died := p.dead.Load()
@@ -430,5 +431,5 @@ var everything = []string{
 	"a task that fails", "a task that takes its time", "lists of tasks that are behind", "a listing that is old",
 	"a file that is skipped", "a copy that is broken on the way", "a file that changes while it is copied",
 	"a new file with the time of the old one", "a file that is away for a while", "a copy that others change", "a copy that others delete",
-	"a list that does not arrive", "a list that is refused for now", "an audit",
+	"a list that does not arrive", "a list that is refused for now", "a folder that cannot be made", "an audit",
 }

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/evidence"
-	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/internal/tree"
@@ -45,7 +44,7 @@ type list struct {
 	files   []proven
 	folders int
 	last    string // folder
-	trial   bool   // it has one file, to see whether its copies stay
+	trial   bool   // it has one file, to see whether its copies stay, see [pruning.haveStayed]
 }
 
 // A proven file may be deleted, as long as it and its copies are as they were
@@ -73,43 +72,6 @@ func (l *list) add(f *evidence.File, copies []evidence.Copy) {
 		l.folders, l.last = l.folders+1, folder
 	}
 	l.files = append(l.files, proven{f.Path, f.State, copies})
-}
-
-// wantsTrial reports whether a file has to be deleted alone: where a task found
-// everything equal, and a copy looks just like the file, it may be the file
-// itself, because both collections show one disk.
-func (p *pruning) wantsTrial(f *evidence.File, copies []evidence.Copy) bool {
-	return slices.ContainsFunc(copies, func(c evidence.Copy) bool {
-		return !p.stayed[[2]evidence.Place{f.Source, c.At}] && c.By.Files == 0 && c.State.Same(f.State)
-	})
-}
-
-// haveStayed looks whether the copies of a file that was deleted alone are still
-// there.
-func (p *pruning) haveStayed(ctx context.Context, l list) error {
-	now, f := newViews(p.run.globus), l.files[0]
-	for _, c := range f.copies {
-		now.want(c.At, c.Path)
-	}
-	if err := now.look(ctx); err != nil {
-		return err
-	}
-	for _, c := range f.copies {
-		folder, name := split(c.Path)
-		w := now.folders[folderAt{c.At, folder}]
-		if w.err != nil {
-			return fmt.Errorf("see whether the copy %s is still there: %w", c.Path, w.err)
-		}
-		if is, there := w.states[name]; !there || !is.Same(*c.State) { // something may have come in its place
-			return &Failure{
-				Kind: fault.Guard, state: ledger.Failed,
-				Message: fmt.Sprintf("%s on collection %s vanished, or was replaced, after the prune deleted %s on collection %s: both seem to show the same disk, and the file had no copy; "+
-					"nothing more is deleted: restore this file from a backup, and remove the prune", c.Path, c.At.Collection, f.path, l.source.Collection),
-			}
-		}
-		p.stayed[[2]evidence.Place{l.source, c.At}] = true
-	}
-	return nil
 }
 
 // split returns the folder of a path, with a slash at its end, and the name in it.
@@ -187,7 +149,7 @@ func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, su
 			continue
 		case !done:
 			continue
-		case r.order.NoWait:
+		case r.order.NoWait && !part.awaited:
 			return errDetached
 		}
 		err = part.watch(ctx)

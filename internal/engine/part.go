@@ -29,6 +29,7 @@ type part struct {
 	guarded      bool      // the guard need not look at it
 	once         bool      // it is not sent again, whatever comes of it
 	open         bool      // an earlier start has recorded it, and may have sent it
+	awaited      bool      // the run waits for its end, whatever the order says
 	shelves      []byte    // where the copies of what it deletes are, see [shelf]; nil if nobody knows
 	absentAt     time.Time // when Globus had no task of it; zero if it was not asked
 }

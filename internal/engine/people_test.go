@@ -205,6 +205,11 @@ func (h *history) pass(p *process, r *http.Request, send http.RoundTripper) (*ht
 			h.trial = trial
 			h.Fail(globussim.Fault{Path: deletePath, Status: 409, Code: []string{"ClientError.Conflict.TooManyPendingJobs", "ClientError.Conflict"}[h.rand.IntN(2)]})
 		}
+	case strings.HasSuffix(r.URL.Path, "/mkdir") && h.rand.IntN(5) == 0:
+		h.note("no folder can be made")
+		h.meets(true, "a folder that cannot be made")
+		h.unprobed = true
+		h.Fail(globussim.Fault{Path: r.URL.Path, Status: 403, Code: "EndpointPermissionDenied"})
 	case is(r, "GET", listPath) && time.Since(h.settled) < h.lag:
 		blind := &process{}
 		blind.forgetful()
@@ -375,7 +380,7 @@ func (h *history) checkFile(step *jobs.Prune, doc *transfer.Delete, path string)
 	}
 	switch need := max(1, step.Copies); {
 	case looked && len(proven) >= need:
-	case looked && itself && len(doc.Items) == 1 && (h.trial == "" || h.trial == path): // a start may find out so
+	case h.unprobed && looked && itself && len(doc.Items) == 1 && (h.trial == "" || h.trial == path): // a start may find out so
 		if h.see(doc.Endpoint, path).there { // else somebody took it away since it was looked at
 			h.trial = path
 			h.meets(true, "a file that was its own copy, and is lost")

@@ -42,7 +42,8 @@ type pruning struct {
 	sum     Pruned
 	strange int                        // receipts that do not count, because nothing is copied now between their paths
 	emptied map[folderAt]bool          // folders of which files were deleted
-	stayed  map[[2]evidence.Place]bool // sources and places of copies, of which the copies stayed when a file was deleted
+	stayed  map[way]bool               // by which copies are not the files themselves
+	probed  map[way]bool               // that were looked at, whatever was seen
 	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
 	aside   map[evidence.Place][]aside // folders that an earlier start has set aside
 }
@@ -55,7 +56,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger with them: set RUNNER_STATE", r.job.Name),
 		}
 	}
-	p := &pruning{run: r, step: work.Prune, at: work.Position, sum: Pruned{Kept: map[proof.Reason]int64{}}, stayed: map[[2]evidence.Place]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
+	p := &pruning{run: r, step: work.Prune, at: work.Position, sum: Pruned{Kept: map[proof.Reason]int64{}}, stayed: map[way]bool{}, probed: map[way]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
 	p.heed(r.job, time.Now())
 	if err := p.followEarlier(ctx); err != nil || r.journal.past(p.at) {
 		return err
@@ -302,6 +303,9 @@ func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) er
 			continue
 		}
 		p.chosen++
+		if err := p.probe(ctx, f, copies); err != nil {
+			return err
+		}
 		if !l.hasRoomFor(f) || p.wantsTrial(f, copies) {
 			if err := p.delete(ctx, l); err != nil {
 				return err

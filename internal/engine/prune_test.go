@@ -62,6 +62,16 @@ func provable(to, collection string) *transfer.Transfer {
 	return doc
 }
 
+// ownTimes lets copies have times of their own, so that nobody takes one for its
+// file.
+func ownTimes(j *jobs.Job) {
+	for _, s := range j.Steps {
+		if s.Transfer != nil {
+			s.Transfer.PreserveTimestamp = false
+		}
+	}
+}
+
 // sow writes files of the lab, dated now, and lets an hour pass.
 func (b *bench) sow(names ...string) {
 	b.t.Helper()
@@ -144,7 +154,7 @@ func TestPruneDeletesWhatTheRunHasCopiedAndNothingElse(t *testing.T) {
 		}
 		r := p.wantRun(b.order(handsOver, func(j *jobs.Job) {
 			j.Steps[0].Transfer.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "*.tmp"}, {Method: "exclude", Name: "locked"}}
-		}), ledger.Succeeded)
+		}, ownTimes), ledger.Succeeded)
 		b.wantLeft("data/after the listing", "data/late", "data/link", "data/locked", "data/s/x.tmp")
 		p.wantPruned(r, "2 files deleted, 5 kept (1: changed while it was copied; 1: is a symbolic link; 2: is excluded by a filter rule; "+
 			"1: was not there before the copy); runner receipt prove 1 lists them")
@@ -466,7 +476,7 @@ func TestListThatHadToWaitIsLookedAtAnew(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.sow("data/a.txt", "data/b.txt")
 				p := b.process("one")
-				p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+				p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }, ownTimes), ledger.Succeeded)
 				sent := map[string][]string{}
 				p.watchDeletes(sent, func() {
 					if len(sent) == 1 { // while it waits
@@ -529,7 +539,7 @@ func (b *bench) circle(p *process, collection string) engine.Order {
 	back.SourceEndpoint, back.Items[0].SourcePath = globussim.CollectionID(collection), "/copy/"
 	var ways []*jobs.Job
 	for i, doc := range []*transfer.Transfer{there, back} {
-		doc.SyncLevel = new(transfer.SyncChecksum)
+		doc.SyncLevel, doc.PreserveTimestamp = new(transfer.SyncChecksum), false
 		o := b.order(accounted, named(fmt.Sprint("way-", i)), func(j *jobs.Job) { j.Steps = jobs.Single(doc) })
 		p.wantRun(o, ledger.Succeeded)
 		ways = append(ways, o.Job)
@@ -683,7 +693,7 @@ func TestKilledPruneSendsNoListASecondTime(t *testing.T) {
 			t.Run(name+how, func(t *testing.T) {
 				onBench(t, func(t *testing.T, b *bench) {
 					b.sow("data/a.txt", "data/b.txt")
-					o := b.order(handsOver)
+					o := b.order(handsOver, ownTimes)
 					one := b.process("one")
 					one.at(tt.cut)
 					if r, err := one.record(t.Context(), o); err == nil && r.State.Final() {
@@ -738,7 +748,7 @@ func TestPruneHasListsOfABoundedLength(t *testing.T) {
 		sent := map[string][]string{}
 		p := b.process("one")
 		p.watchDeletes(sent, func() {})
-		r := p.wantRun(b.order(handsOver), ledger.Succeeded)
+		r := p.wantRun(b.order(handsOver, ownTimes), ledger.Succeeded)
 		b.wantLeft()
 		var lengths []int
 		for _, paths := range sent {
@@ -893,13 +903,20 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 	same := func(cfg *globussim.Config) { // two collections show one disk
 		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "same", Dir: cfg.Collections[0].Dir})
 	}
-	move := func(preserve bool) func(*jobs.Job) {
+	move := func(preserve bool, edits ...func(*transfer.Transfer)) func(*jobs.Job) {
 		return func(j *jobs.Job) {
 			handsOver(j)
 			doc := provable("/data/", "same")
 			doc.SyncLevel, doc.PreserveTimestamp = new(transfer.SyncChecksum), preserve
+			for _, edit := range edits {
+				edit(doc)
+			}
 			j.Steps[0].Transfer = doc
 		}
+	}
+	all := func(doc *transfer.Transfer) { doc.SyncLevel = nil }
+	noFolder := func(b *bench) {
+		b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/mkdir", Times: -1, Status: 403, Code: "EndpointPermissionDenied"})
 	}
 	t.Run("times are not kept", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
@@ -910,18 +927,34 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			contains(t, p.pruned(r.Run), "0 files deleted, 3 kept (3: "+string(proof.MaybeSame)+")")
 		}, same)
 	})
-	t.Run("times are kept", func(t *testing.T) {
-		onBench(t, func(t *testing.T, b *bench) {
-			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
-			r := b.process("one").wantRun(b.order(move(true)), ledger.Failed)
-			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
-			contains(t, r.Err.Error(), "/data/a.txt on collection "+globussim.CollectionID("same")+" vanished, or was replaced, after the prune deleted /data/a.txt on collection "+globussim.CollectionID("lab"))
-		}, same)
-	})
+	for name, edits := range map[string][]func(*transfer.Transfer){"times are kept": nil, "times are kept, and all is copied": {all}} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+				r := b.process("one").wantRun(b.order(move(true, edits...)), ledger.Failed)
+				b.wantLeft("data/a.txt", "data/b.txt", "data/c.txt")
+				contains(t, failure(t, r, fault.Guard).Message,
+					"/data/a.txt on collection "+globussim.CollectionID("same")+" is /data/a.txt on collection "+globussim.CollectionID("lab")+" itself")
+				if got := b.folders(); len(got) != 1 {
+					t.Errorf("%v are left", got)
+				}
+			}, same)
+		})
+		t.Run(name+", and no folder can be made", func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+				noFolder(b)
+				r := b.process("one").wantRun(b.order(move(true, edits...)), ledger.Failed)
+				b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
+				contains(t, r.Err.Error(), "/data/a.txt on collection "+globussim.CollectionID("same")+" vanished, or was replaced, after the prune deleted /data/a.txt on collection "+globussim.CollectionID("lab"))
+			}, same)
+		})
+	}
 	t.Run("times are kept, and another file comes in its place", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
 			p := b.process("one")
+			noFolder(b)
 			deletes := 0
 			p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 				switch {
@@ -938,6 +971,37 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 				t.Errorf("%d lists were sent", deletes)
 			}
 		}, same)
+	})
+	t.Run("one of two ways leads to the file itself", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a/x", "data/b/x")
+			r := b.process("one").wantRun(b.order(move(true, func(doc *transfer.Transfer) {
+				doc.Items = []transfer.Item{{SourcePath: "/data/a/", DestinationPath: "/copy/"}, {SourcePath: "/data/b/", DestinationPath: "/data/b/"}}
+			})), ledger.Failed)
+			contains(t, failure(t, r, fault.Guard).Message, "/data/b/x on collection "+globussim.CollectionID("same")+" is /data/b/x")
+			if !slices.Contains(b.left(), "data/b/x") {
+				t.Error("the file is lost")
+			}
+		}, same)
+	})
+	t.Run("a folder that shows a part of the other collection", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a/x", "data/b/x")
+			r := b.process("one").wantRun(b.order(move(true, func(doc *transfer.Transfer) {
+				doc.DestinationEndpoint = globussim.CollectionID("part")
+				doc.Items = []transfer.Item{{SourcePath: "/data/a/", DestinationPath: "/copy/"}, {SourcePath: "/data/b/", DestinationPath: "/b/"}}
+			})), ledger.Failed)
+			contains(t, failure(t, r, fault.Guard).Message, "/b/x on collection "+globussim.CollectionID("part")+" is /data/b/x")
+			if !slices.Contains(b.left(), "data/b/x") {
+				t.Error("the file is lost")
+			}
+		}, func(cfg *globussim.Config) {
+			part := filepath.Join(cfg.Collections[0].Dir, "data")
+			if err := os.MkdirAll(part, 0o755); err != nil {
+				t.Fatal(err)
+			}
+			cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "part", Dir: part})
+		})
 	})
 	t.Run("it is another disk", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
