@@ -226,6 +226,8 @@ SELECT finished / 86400000000, job, count(*), sum(files), sum(bytes) FROM runs W
 ALTER TABLE watches ADD COLUMN wanted BIGINT NOT NULL DEFAULT 0;
 `, `
 ALTER TABLE submissions ADD COLUMN copies @bytes;
+`, `
+ALTER TABLE submissions ADD COLUMN flow TEXT NOT NULL DEFAULT '';
 `}
 }
 

@@ -31,6 +31,10 @@ type Submission struct {
 	Deletes        *int64
 	DeletesAtLeast bool
 
+	// Flow is the id of the flow that it starts; empty if it is for Globus Transfer.
+	// TaskID is then that of a run of the flow, and ID is one of our own.
+	Flow string
+
 	// Once says that no later start may send it again: it deletes what was seen
 	// to be elsewhere right before.
 	Once bool
@@ -39,7 +43,7 @@ type Submission struct {
 	Copies []byte
 }
 
-const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least, once, copies`
+const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least, once, copies, flow`
 
 func (s session) submissions(ctx context.Context, where string, args ...any) ([]Submission, error) {
 	return s.someSubmissions(ctx, where, `attempt, step, part`, args...)
@@ -50,7 +54,7 @@ func (s session) someSubmissions(ctx context.Context, where, order string, args 
 	err := s.query(ctx, func(rows *sql.Rows) error {
 		var m Submission
 		err := rows.Scan(&m.ID, &m.Run, &m.Step, &m.Part, &m.Attempt, &m.Tries, &m.Label, &m.Document,
-			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast, &m.Once, &m.Copies)
+			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast, &m.Once, &m.Copies, &m.Flow)
 		all = append(all, m)
 		return err
 	}, `SELECT `+submissionColumns+` FROM submissions WHERE `+where+` ORDER BY `+order, args...)
@@ -75,12 +79,12 @@ func (s session) submit(ctx context.Context, holder string, m Submission) error 
 	// The lock keeps a take-over from slipping in between the look at the
 	// holder and the insert.
 	n, err := s.exec(ctx, `
-		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created, deletes, deletes_at_least, once, copies)
+		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created, deletes, deletes_at_least, once, copies, flow)
 		SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT),
-			CAST($8 AS TEXT), CAST($9 AS @bytes), @now, CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS @bytes)
+			CAST($8 AS TEXT), CAST($9 AS @bytes), @now, CAST($10 AS BIGINT), CAST($11 AS BIGINT), CAST($12 AS BIGINT), CAST($13 AS @bytes), CAST($14 AS TEXT)
 		FROM runs WHERE `+fence+` @lock
 		ON CONFLICT DO NOTHING`, m.Run, holder, m.ID, m.Step, m.Part, m.Attempt, m.Tries, m.Label, m.Document,
-		m.Deletes, bit(m.DeletesAtLeast), bit(m.Once), m.Copies)
+		m.Deletes, bit(m.DeletesAtLeast), bit(m.Once), m.Copies, m.Flow)
 	if err != nil {
 		return err
 	}
