@@ -92,8 +92,9 @@ func (s *source) readJob(key, n ast.Node) {
 	decoders["for_each"] = s.skip // was read before all jobs
 	decoders["schedule"] = s.skip // wants the zone, which may come later
 	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }
-	delete(decoders, "mkdir") // alone it is not a job, nor is a share
+	delete(decoders, "mkdir") // alone it is not a job, nor is a share or a flow
 	delete(decoders, "share")
+	delete(decoders, "flow")
 	s.object(n, d.field, decoders)
 	if !mapping(n) {
 		return

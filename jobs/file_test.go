@@ -134,6 +134,10 @@ func TestParseReadsEveryKindOfStep(t *testing.T) {
 			Permissions: "r", Expires: jobs.Expiry{At: time.Date(2027, 1, 31, 11, 0, 0, 0, time.UTC)},
 		}},
 		{Share: &jobs.Share{Collection: vaultID, Path: "/a/", With: jobs.Principal{Kind: jobs.Everybody}, Permissions: "r"}},
+		{Flow: &jobs.Flow{
+			ID: "c2d5a3c2-0000-4000-8000-00000000000a", DataAccess: []string{labID, vaultID},
+			Body: map[string]any{"folder": "/{{ date .Time }}/", "n.$": []any{uint64(1), 2.5, true, nil, map[string]any{}}},
+		}},
 		{Transfer: &items},
 		{Transfer: &listed, Manifest: "lists/{{ date .Time }}.txt", ItemsPerTask: 100},
 		{Unproven: true, Delete: &transfer.Delete{

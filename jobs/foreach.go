@@ -364,6 +364,8 @@ func (s *Step) names(what *regexp.Regexp) bool {
 		paths = append(paths, s.Mkdir.Path)
 	case s.Share != nil:
 		paths = append(paths, s.Share.Path)
+	case s.Flow != nil:
+		texts(s.Flow.Body, func(text string) bool { paths = append(paths, text); return true })
 	}
 	return slices.ContainsFunc(paths, what.MatchString)
 }

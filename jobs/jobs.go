@@ -91,7 +91,7 @@ type Job struct {
 }
 
 // A Step is one thing that a job does. Exactly one of Transfer, Delete, Prune,
-// Audit, Mkdir and Share is set. Paths are templates; see [Job.Render].
+// Audit, Mkdir, Share and Flow is set. Paths are templates; see [Job.Render].
 type Step struct {
 	// The documents have neither submission id nor label nor deadline: each
 	// occurrence gets its own.
@@ -101,6 +101,7 @@ type Step struct {
 	Audit    *Audit
 	Mkdir    *Mkdir
 	Share    *Share
+	Flow     *Flow
 
 	// Unproven says that Delete may delete what nobody has proven to be
 	// elsewhere.

@@ -102,5 +102,19 @@ func Label(job string, key Key, at Position, n int) string {
 	return label
 }
 
+// maxRunLabel is how many characters Globus Flows takes for the label of a run.
+const maxRunLabel = 64
+
+// RunLabel is [Label] for a run of a flow. A longer one than Globus Flows takes is
+// shortened by a checksum.
+func RunLabel(job string, key Key, at Position, n int) string {
+	label := Label(job, key, at, n)
+	if len(label) > maxRunLabel { // it is ASCII
+		sum := sha256.Sum256([]byte(label))
+		label = label[:maxRunLabel-9] + "~" + hex.EncodeToString(sum[:4])
+	}
+	return label
+}
+
 // OfJob reports whether a task's label is one that [Label] gives to job.
 func OfJob(label, job string) bool { return strings.HasPrefix(label, job+" ") }

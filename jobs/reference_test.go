@@ -49,6 +49,7 @@ var sections = []struct{ title, pointer, about string }{
 	{"mkdir", "$defs/mkdir", ""},
 	{"share", "$defs/share", "See [sharing](sharing.md)."},
 	{"with", "$defs/with", "Exactly one of these keys."},
+	{"flow", "$defs/flow", "See [flows](flows.md)."},
 }
 
 // An ordered is a JSON object with its keys in the order of the text.
@@ -192,7 +193,7 @@ func typeOf(t *testing.T, p *ordered) string {
 		return map[string]string{
 			"id": "UUID", "location": "location",
 			"transfer": "mapping: [transfer](#transfer)", "delete": "mapping: [delete](#delete)", "prune": "mapping: [prune](#prune)", "audit": "mapping: [audit](#audit)", "mkdir": "mapping: [mkdir](#mkdir)",
-			"share": "mapping: [share](#share)", "with": "mapping: [with](#with)",
+			"share": "mapping: [share](#share)", "with": "mapping: [with](#with)", "flow": "mapping: [flow](#flow)",
 			"for_each": "mapping: [for_each](#for_each)", "ready": "mapping: [ready](#ready)",
 		}[name]
 	case p.values["anyOf"] != nil && strings.Contains(string(p.values["anyOf"]), "%"):

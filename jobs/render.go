@@ -114,6 +114,9 @@ func (r *renderer) step(s *Step) Step {
 	case s.Share != nil:
 		step.Share = new(*s.Share)
 		step.Share.Path, step.Share.Message = ShareFolder(r.text(s.Share.Path)), r.text(s.Share.Message)
+	case s.Flow != nil:
+		body, _ := r.value(s.Flow.Body).(map[string]any) // as it was one
+		step.Flow = &Flow{ID: s.Flow.ID, Body: body, DataAccess: slices.Clone(s.Flow.DataAccess)}
 	}
 	return step
 }

@@ -23,6 +23,7 @@ func (s *source) actions(d *draft) keys {
 		"audit":    func(n ast.Node, field string) { add(Step{Audit: s.audit(d, n, field)}) },
 		"mkdir":    func(n ast.Node, field string) { add(Step{Mkdir: s.mkdir(n, field)}) },
 		"share":    func(n ast.Node, field string) { add(Step{Share: s.share(n, field)}) },
+		"flow":     func(n ast.Node, field string) { add(Step{Flow: s.flow(n, field)}) },
 	}
 }
 
@@ -30,7 +31,7 @@ func (s *source) steps(d *draft, n ast.Node, field string) {
 	for i, n := range s.items(n, field, 1) {
 		at := element(field, i)
 		s.object(n, at, s.actions(d))
-		s.exactlyOne(n, at, "transfer", "delete", "prune", "audit", "mkdir", "share")
+		s.exactlyOne(n, at, "transfer", "delete", "prune", "audit", "mkdir", "share", "flow")
 	}
 }
 

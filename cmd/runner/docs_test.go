@@ -83,6 +83,7 @@ func runBlock(t *testing.T, script string) {
 		Collections: []globussim.Collection{
 			{Name: "lab", Dir: lab}, {Name: "vault", Dir: vault}, {Name: "mapped", Dir: lab, EntityType: globussim.MappedCollection},
 		},
+		Flows: []globussim.Flow{{Title: simFlow}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -105,6 +106,7 @@ func runBlock(t *testing.T, script string) {
 	cmd.Env = append(os.Environ(),
 		"CLIENT_ID="+simClientID(), "CLIENT_SECRET="+canary,
 		"GLOBUS_SDK_SERVICE_URL_AUTH="+server.URL, "GLOBUS_SDK_SERVICE_URL_TRANSFER="+server.URL, "GLOBUS_SDK_SERVICE_URL_TIMER="+server.URL,
+		"GLOBUS_SDK_SERVICE_URL_FLOWS="+server.URL, "FLOW="+globussim.FlowID(simFlow),
 		"HOME="+dir, "EXAMPLES="+examples,
 		"BROWSER=person", "APP="+simAppID(), "MAPPED="+globussim.CollectionID("mapped"),
 		"LAB="+globussim.CollectionID("lab"), "VAULT="+globussim.CollectionID("vault"),

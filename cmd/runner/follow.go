@@ -148,7 +148,7 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 		told, desk = a.parting(r.channels)
 		opts = append(opts, desk)
 	}
-	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), globus.users(), signing)...)
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing)...)
 	w := &worker{app: a, engine: e, done: func() { told.send(ctx, nil) }}
 	if !r.wanted {
 		return w, nil
@@ -381,6 +381,11 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
 				case work.Share != nil:
 					doc = shareDocument(work.Share)
+				case work.Flow != nil:
+					doc = struct {
+						DataType string `json:"DATA_TYPE"`
+						*plannedFlow
+					}{"flow", newPlannedFlow(work.Flow, jobs.RunLabel(o.Job.Name, o.Key, work.Position, 1))}
 				case work.Audit != nil:
 					doc = struct {
 						DataType string `json:"DATA_TYPE"`

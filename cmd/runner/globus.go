@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/retry"
@@ -33,6 +34,7 @@ type session struct {
 	who      *settings.Identity
 	account  settings.Account
 	transfer *transfer.Client
+	flows    *flows.Client
 	clock    *arrival.Clock    // hears what time Transfer has
 	network  http.RoundTripper // the way to the services, without credentials
 }
@@ -77,15 +79,26 @@ func (a *app) connect(w wiring) (*session, error) {
 		network, patient = v.below(network), v.above
 		w.meter = func(_ string, next http.RoundTripper) http.RoundTripper { return next }
 	}
-	account := id.Account(a.authClient(patient(retry.New(w.meter("auth", network), w.retry, a.log))), w.scopes)
+	authClient := a.authClient(patient(retry.New(w.meter("auth", network), w.retry, a.log)))
+	account := id.Account(authClient, w.scopes)
 	clock := arrival.NewClock()
 	limited := retry.Limit(engine.Hearing(clock, w.meter("transfer", network)), budgetRequests, budgetWindow)
+	atFlows := retry.Limit(w.meter("flows", network), budgetRequests, budgetWindow)
+	door := &flowDoor{
+		account: func(scopes []auth.Scope) settings.Account { return id.Account(authClient, scopes) },
+		client: func(account settings.Account, server string) *http.Client {
+			return client(patient(retry.New(id.Advise(account.Transport(server, atFlows)), retry.Policy{Retries: -1, AttemptTimeout: w.retry.AttemptTimeout}, a.log)))
+		},
+		clients: map[string]*http.Client{},
+	}
+	toLook := id.Account(authClient, scopesOf(flows.Scopes()...)).Transport(flows.ResourceServer, atFlows)
 	return &session{
 		who: id, account: account, clock: clock, network: network,
 		transfer: transfer.New(
 			client(patient(retry.New(id.Advise(account.Transport(auth.TransferServer, limited)), w.retry, a.log))),
 			transfer.WithBaseURL(a.env.TransferURL()), transfer.WithConsent(account.Consent),
 		),
+		flows: flows.New(client(patient(retry.New(id.Advise(toLook), w.retry, a.log))), door.open, flows.WithBaseURL(a.env.FlowsURL())),
 	}, nil
 }
 

@@ -50,6 +50,7 @@ type plannedStep struct {
 	Audit    *plannedAudit      `json:"audit,omitempty"`
 	Mkdir    *plannedMkdir      `json:"mkdir,omitempty"`
 	Share    *plannedShare      `json:"share,omitempty"`
+	Flow     *plannedFlow       `json:"flow,omitempty"`
 	Unproven bool               `json:"unproven,omitempty"` // the delete asks for no proof
 	Manifest string             `json:"manifest,omitempty"` // file with the items of the transfer
 	Items    int                `json:"items,omitempty"`    // in the manifest
@@ -79,6 +80,19 @@ func newPlannedShare(sh *jobs.Share) *plannedShare {
 		Collection: sh.Collection, Path: sh.Path, With: sh.With.Kind, Name: sh.With.Name,
 		Permissions: cmp.Or(sh.Permissions, "r"), Expires: sh.Expires.String(), Notify: sh.Notify, Message: sh.Message,
 	}
+}
+
+// A plannedFlow is a flow with what is sent to start it. Its only tag is made then.
+type plannedFlow struct {
+	ID         string         `json:"flow_id"`
+	Label      string         `json:"label"`
+	Body       map[string]any `json:"body"`
+	DataAccess []string       `json:"data_access,omitempty"` // collections
+}
+
+// newPlannedFlow returns what a flow step of a job would start.
+func newPlannedFlow(f *jobs.Flow, label string) *plannedFlow {
+	return &plannedFlow{ID: f.ID, Label: label, Body: f.Body, DataAccess: f.DataAccess}
 }
 
 type plannedPrune struct {
@@ -208,6 +222,9 @@ func (a *app) newPlan(o *engine.Order) (*plan, error) {
 		if s.Tasks > 1 {
 			position.Part = 1
 		}
+		if s.Flow != nil {
+			s.Flow.Label = jobs.RunLabel(j.Name, key, position, 1)
+		}
 		if doc := steps[i].Document(); doc != nil {
 			doc.Head().Label = jobs.Label(j.Name, key, position, 1)
 		}
@@ -228,6 +245,8 @@ func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 		step.Mkdir = &plannedMkdir{s.Mkdir.Collection, s.Mkdir.Path, s.Mkdir.LocalUser}
 	case s.Share != nil:
 		step.Share = newPlannedShare(s.Share)
+	case s.Flow != nil:
+		step.Flow = newPlannedFlow(s.Flow, "")
 	}
 	if s.Manifest == "" {
 		return step, nil
@@ -263,6 +282,8 @@ func (p *plan) show(w io.Writer) {
 			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
 		case s.Share != nil:
 			s.Share.show(w)
+		case s.Flow != nil:
+			s.Flow.show(w)
 		case s.Manifest != "":
 			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", plain.Count(s.Items, "item"), plain.Line(s.Manifest), plain.Count(s.Tasks, "task"))
 			s.details(w, s.Transfer)
@@ -333,6 +354,15 @@ func (p *plannedPrune) show(w io.Writer) {
 		most = "as many files as are proven"
 	}
 	properties(w, "Proven for:", age, "Copies:", fmt.Sprintf("at least %d, compared by %s", p.Copies, p.Accept), "Deletes:", most, "Empty folders:", folders)
+}
+
+// show prints what would be sent to start a flow.
+func (f *plannedFlow) show(w io.Writer) {
+	fmt.Fprintf(w, "start the flow %s and wait for its end\n", f.ID)
+	text, err := encode(f)
+	if err == nil {
+		_, _ = w.Write(text) // w is a buffer
+	}
 }
 
 // show prints what an audit would look at.

@@ -109,15 +109,15 @@ func (a *app) undone(ctx context.Context, o engine.Order, err error) *resultDocu
 	return a.document(ctx, r)
 }
 
-// report is the document as a report has it; page returns the address of a task.
-func (d *resultDocument) report(page func(id string) string) report.Run {
+// report is the document as a report has it; page returns the address of a task, or of a run of a flow.
+func (d *resultDocument) report(page func(id, flow string) string) report.Run {
 	r := report.Run{
 		Job: d.Job, Key: d.Key, State: string(d.State), ExitCode: d.ExitCode, Attempt: d.Attempt, Adopted: d.Adopted,
 		Files: d.Files, Bytes: d.Bytes, SkippedErrors: d.SkippedErrors, Faults: d.Faults,
 		Started: d.Started, Elapsed: d.elapsed, Note: d.Note,
 	}
 	for _, t := range d.Tasks {
-		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: page(t.TaskID)})
+		r.Tasks = append(r.Tasks, report.Task{ID: t.TaskID, URL: page(t.TaskID, t.Flow)})
 	}
 	if d.Error != nil && d.State != ledger.Skipped { // its note says why
 		r.Class, r.Error = string(d.Error.Class), d.Error.Message

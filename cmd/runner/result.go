@@ -75,9 +75,18 @@ type resultsDocument struct {
 // A taskDocument is one task of a result.
 type taskDocument struct {
 	TaskID       string `json:"task_id"`
+	Flow         string `json:"flow_id,omitempty"` // then task_id is that of a run of this flow
 	SubmissionID string `json:"submission_id,omitempty"`
 	Status       string `json:"status,omitempty"` // empty if it was not looked at
 	Label        string `json:"label"`
+}
+
+// kind says what it is for people.
+func (t *taskDocument) kind() string {
+	if t.Flow != "" {
+		return "flow run"
+	}
+	return "task"
 }
 
 // document makes the printed form of a result.
@@ -89,12 +98,15 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		Note: r.Note, Shared: r.Shared, totals: totals(r.Totals()), elapsed: r.Finished.Sub(r.Started),
 	}
 	for _, t := range r.Tasks {
-		row := taskDocument{TaskID: t.TaskID, SubmissionID: t.SubmissionID, Label: t.Label}
+		row := taskDocument{TaskID: t.TaskID, Flow: t.Flow, SubmissionID: t.SubmissionID, Label: t.Label}
 		if last := t.Last; last != nil {
 			row.Status = string(last.Status)
 			if last.Type != "DELETE" {
 				d.rate = last.EffectiveBytesPerSecond
 			}
+		}
+		if t.FlowRun != nil {
+			row.Status = string(t.FlowRun.Status)
 		}
 		d.Tasks = append(d.Tasks, row)
 	}
@@ -166,10 +178,10 @@ func (d *resultDocument) text(w io.Writer) {
 // tasks names the tasks for people.
 func (d *resultDocument) tasks() (pairs []string) {
 	if len(d.Tasks) == 1 {
-		return []string{"task", d.Tasks[0].TaskID, "submission", d.Tasks[0].SubmissionID}
+		return []string{d.Tasks[0].kind(), d.Tasks[0].TaskID, "submission", d.Tasks[0].SubmissionID}
 	}
 	for _, t := range d.Tasks[:min(len(d.Tasks), tasksShown)] {
-		pairs = append(pairs, "task", fmt.Sprintf("%s (%s)", t.TaskID, t.Label))
+		pairs = append(pairs, t.kind(), fmt.Sprintf("%s (%s)", t.TaskID, t.Label))
 	}
 	if more := len(d.Tasks) - tasksShown; more > 0 {
 		pairs = append(pairs, "task", fmt.Sprintf("and %d more: -F json prints all", more))

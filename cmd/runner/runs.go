@@ -51,7 +51,8 @@ type runDocument struct {
 type submissionDocument struct {
 	SubmissionID string          `json:"submission_id"`
 	TaskID       string          `json:"task_id,omitempty"`
-	URL          string          `json:"url,omitempty"` // the task's page
+	Flow         string          `json:"flow_id,omitempty"` // then task_id is that of a run of this flow
+	URL          string          `json:"url,omitempty"`     // the task's page
 	Status       string          `json:"status,omitempty"`
 	Label        string          `json:"label"`
 	Attempt      int             `json:"attempt"`
@@ -199,9 +200,9 @@ func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 	for _, s := range sent {
 		page := ""
 		if s.TaskID != "" {
-			page = a.env.TaskPage(s.TaskID)
+			page = a.env.TaskPage(s.TaskID, s.Flow)
 		}
-		doc.Submissions = append(doc.Submissions, submissionDocument{s.ID, s.TaskID, page, s.Status, s.Label, s.Attempt, s.Created, s.Document})
+		doc.Submissions = append(doc.Submissions, submissionDocument{s.ID, s.TaskID, s.Flow, page, s.Status, s.Label, s.Attempt, s.Created, s.Document})
 	}
 	notes, err := l.Notes(ctx, id)
 	if err != nil {
@@ -321,7 +322,7 @@ func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason 
 		a.log.Warn("if nobody works on the run, it is canceled by the next start of its job: this one cannot log in", "run", id, "err", err)
 		return a.changed(ctx, l, id, fmt.Sprintf("run %d will be canceled by the start that works on it, or by the next one", id))
 	}
-	res, err := engine.New(globus.transfer, a.log).Cancel(ctx, rec, run)
+	res, err := engine.New(globus.transfer, a.log, engine.WithFlows(globus.flows)).Cancel(ctx, rec, run)
 	taken, busy := errors.AsType[*engine.Taken](err)
 	switch {
 	case busy && taken.Run.State.Final():

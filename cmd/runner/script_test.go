@@ -57,6 +57,11 @@ func TestScript(t *testing.T) {
 		RequireExplicitExec: true,
 		UpdateScripts:       *update,
 		Setup: func(e *testscript.Env) error {
+			examples, err := filepath.Abs("../../examples")
+			if err != nil {
+				return err
+			}
+			e.Setenv("EXAMPLES", examples)
 			e.Setenv("HOME", e.WorkDir)
 			e.Setenv("RUNNER_HTTP_RETRIES", "3")
 			e.Values["sim"] = new(*globussim.Server)
@@ -96,6 +101,7 @@ func startSim(ts *testscript.TestScript, _ bool, args []string) {
 	cfg := globussim.Config{
 		Accounts: []globussim.Account{{ID: simClientID(), Secret: canary}, {ID: simAppID(), NativeApp: true}},
 		Persons:  []globussim.Person{{Username: simPerson}},
+		Flows:    []globussim.Flow{{Title: simFlow}},
 	}
 	for _, arg := range args {
 		if arg == "--rotate-refresh-tokens" {
@@ -125,6 +131,8 @@ func startSim(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Setenv("GLOBUS_SDK_SERVICE_URL_AUTH", server.URL)
 	ts.Setenv("GLOBUS_SDK_SERVICE_URL_TRANSFER", server.URL)
 	ts.Setenv("GLOBUS_SDK_SERVICE_URL_TIMER", server.URL)
+	ts.Setenv("GLOBUS_SDK_SERVICE_URL_FLOWS", server.URL)
+	ts.Setenv("flow", globussim.FlowID(simFlow))
 	ts.Setenv("CLIENT_ID", simClientID())
 	ts.Setenv("CLIENT_SECRET", canary)
 	ts.Setenv("NATIVE_APP", simAppID())

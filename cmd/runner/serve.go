@@ -125,7 +125,7 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	s.tellers = s.newTellers(l, file.File)
-	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), globus.users(), signing, engine.WithObserver(s),
+	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing, engine.WithObserver(s),
 		engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
 		Engine: e,

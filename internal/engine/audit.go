@@ -158,6 +158,9 @@ func (q *inquest) addRun(ctx context.Context, run *ledger.Run) error {
 		return err
 	}
 	for _, s := range sent {
+		if s.Flow != "" {
+			continue // what it copies is not known
+		}
 		doc, err := decode(s)
 		if err != nil {
 			return err

@@ -96,7 +96,7 @@ func (p *process) tellers(file *jobs.File, readers ...*reader) {
 // and compares what people hear with testdata/week.txt.
 func TestAWeekReadsLikeADiary(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		b.desk = &notify.Desk{TaskLink: func(string) string { return "" }, Next: func(error) string { return "" }}
+		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
 		hear := func(j *jobs.Job) {
 			j.Notify.To = map[string][]string{
 				"failed": {"ops"}, "recovered": {"ops"}, "needs_human": {"ops", "pi"}, "late": {"ops"}, "overdue": {"ops"},

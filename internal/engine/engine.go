@@ -23,6 +23,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/sharing"
@@ -34,6 +35,7 @@ import (
 // Its methods may be called concurrently.
 type Engine struct {
 	globus   *transfer.Client
+	flows    *flows.Client // nil: no flow can be started
 	poller   *poller
 	log      *slog.Logger
 	observer Observer                                 // may be nil
@@ -58,6 +60,11 @@ func WithManifests(open func(name string) (io.ReadCloser, error)) Option {
 // WithSigningKey signs receipts with key.
 func WithSigningKey(key ed25519.PrivateKey) Option {
 	return func(e *Engine) { e.receipts.Signing = key }
+}
+
+// WithFlows lets jobs start flows through c.
+func WithFlows(c *flows.Client) Option {
+	return func(e *Engine) { e.flows = c }
 }
 
 // WithClock measures for how long items stay unchanged by c, which hears the

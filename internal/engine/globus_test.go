@@ -81,6 +81,7 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench), edit ...func(*glob
 				{Name: "lab", Dir: b.lab}, {Name: "vault", Dir: b.vault}, {Name: "store", Dir: b.store},
 			},
 			Accounts:      []globussim.Account{{ID: clientID, Secret: secret}},
+			Flows:         []globussim.Flow{{Title: "Transfer"}},
 			FaultInterval: time.Minute,
 		}
 		for _, change := range edit {
@@ -154,7 +155,7 @@ func (b *bench) logger() *slog.Logger {
 
 // engine returns the engine of a new process.
 func (b *bench) engine() *engine.Engine {
-	return engine.New(b.client(), b.logger(), engine.WithObserver(b), engine.WithUsers("robot", b.user(b.wire)))
+	return engine.New(b.client(), b.logger(), engine.WithObserver(b), engine.WithUsers("robot", b.user(b.wire)), engine.WithFlows(b.flowsOver(b.wire)))
 }
 
 // run does an order in a new process.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -124,17 +125,11 @@ func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 			return cmp.Or(a.Step-b.Step, a.Part-b.Part)
 		})
 		for _, at := range positions {
-			if j.sent[at].Once {
-				if !yield(Work{Position: at, list: new(j.sent[at])}, nil) {
-					return
-				}
+			if !j.sent[at].Once && j.sent[at].Status == statusRefused {
 				continue
 			}
-			if j.sent[at].Status == statusRefused {
-				continue
-			}
-			doc, err := decode(j.sent[at])
-			if !yield(Work{Position: at, Document: doc}, err) || err != nil {
+			work, err := recordedWork(j.sent[at])
+			if !yield(work, err) || err != nil {
 				return
 			}
 		}
@@ -145,6 +140,40 @@ func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 			})
 		}
 	}
+}
+
+// recordedWork returns what a submission is to do.
+func recordedWork(s ledger.Submission) (Work, error) {
+	work, err := Work{Position: positionOf(s)}, error(nil)
+	switch {
+	case s.Once:
+		work.list = &s
+	case s.Flow != "":
+		var form flows.Form
+		err = json.Unmarshal(s.Document, &form)
+		work.Flow = &jobs.Flow{ID: s.Flow, Body: form.Body}
+		if err != nil {
+			err = fmt.Errorf("read the recorded submission %s: %w", s.ID, err)
+		}
+	default:
+		work.Document, err = decode(s)
+	}
+	return work, err
+}
+
+// asRecorded returns work, or what the run has submitted in its place if that is a
+// flow and work is not that flow, or the other way round: the jobs file has changed
+// since. What may be at Globus is brought to its end.
+func (j *journal) asRecorded(work Work) (Work, error) {
+	s, ok := j.newest(work.Position)
+	flow := ""
+	if work.Flow != nil {
+		flow = work.Flow.ID
+	}
+	if !ok || s.Flow == flow || s.Once || s.Status == statusRefused || work.list != nil {
+		return work, nil
+	}
+	return recordedWork(s)
 }
 
 // decode returns the document of a submission.
@@ -160,14 +189,23 @@ func decode(s ledger.Submission) (transfer.Document, error) {
 // Nothing may be sent before that, and the attempt counts from then on. One that
 // is repeated is there already.
 func (j *journal) addSubmission(ctx context.Context, s ledger.Submission, doc transfer.Document) (err error) {
+	if j == nil || j.sent[positionOf(s)].ID == s.ID {
+		return nil
+	}
+	s.Label = doc.Head().Label
+	if s.Document, err = json.Marshal(doc); err != nil {
+		return fmt.Errorf("encode the submission: %w", err)
+	}
+	return j.add(ctx, s)
+}
+
+// add is addSubmission for a submission that has its label and its document.
+func (j *journal) add(ctx context.Context, s ledger.Submission) error {
 	at := positionOf(s)
 	if j == nil || j.sent[at].ID == s.ID {
 		return nil
 	}
-	s.Run, s.Created, s.Label = j.run.ID, time.Now(), doc.Head().Label
-	if s.Document, err = json.Marshal(doc); err != nil {
-		return fmt.Errorf("encode the submission: %w", err)
-	}
+	s.Run, s.Created = j.run.ID, time.Now()
 	if err := j.ledger.Submit(ctx, j.holder, s); err != nil {
 		return unusable(fmt.Errorf("record the submission before it is sent: %w", err))
 	}

@@ -162,7 +162,7 @@ func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, su
 		case !ok || !f.again || p.tries >= r.job.BackoffLimit:
 			return err
 		}
-		if err := part.backOff(ctx, f); err != nil {
+		if err := r.backOff(ctx, f, part.attempt, part.tries); err != nil {
 			return err
 		}
 		p.tries++

@@ -68,9 +68,10 @@ func (p *part) complete(ctx context.Context) error {
 		if !ok || !f.again || p.tries >= r.job.BackoffLimit {
 			return err
 		}
-		if err := p.backOff(ctx, f); err != nil {
+		if err := r.backOff(ctx, f, p.attempt, p.tries); err != nil {
 			return err
 		}
+		p.nextAttempt()
 		found = false
 		if r.doubtful {
 			if found, err = p.adoptOwn(ctx); err != nil {
@@ -80,17 +81,16 @@ func (p *part) complete(ctx context.Context) error {
 	}
 }
 
-// backOff waits after an attempt that has failed, and moves on to the next one.
-func (p *part) backOff(ctx context.Context, f *Failure) error {
-	r := p.run
-	delay := r.job.Backoff << min(max(p.tries, 0), 10)
-	r.log.Warn("attempt failed, another one follows", "attempt", p.attempt, "task_id", f.TaskID, "delay", delay, "err", f)
-	r.journal.note(ctx, "attempt_failed", fmt.Sprintf("attempt %d: %v; another one follows after %v", p.attempt, f, delay))
+// backOff waits after an attempt that has failed, before the next one; tries attempts
+// had failed before it.
+func (r *run) backOff(ctx context.Context, f *Failure, attempt, tries int) error {
+	delay := r.job.Backoff << min(max(tries, 0), 10)
+	r.log.Warn("attempt failed, another one follows", "attempt", attempt, "task_id", f.TaskID, "delay", delay, "err", f)
+	r.journal.note(ctx, "attempt_failed", fmt.Sprintf("attempt %d: %v; another one follows after %v", attempt, f, delay))
 	r.result.State = ledger.Claimed
 	if sleep(ctx, delay) != nil {
-		return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", p.attempt))
+		return interrupted(ctx, "", fmt.Sprintf("attempt %d failed and the next one was not submitted", attempt))
 	}
-	p.nextAttempt()
 	return nil
 }
 

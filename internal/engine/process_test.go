@@ -60,7 +60,7 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 	clock := arrival.NewClock()
 	p.globus = b.clientOver(engine.Hearing(clock, p))
 	p.engine = engine.New(p.globus, log, engine.WithManifests(b.open), engine.WithObserver(b), engine.WithClock(clock),
-		engine.WithDesk(b.desk, nil), engine.WithUsers("robot", b.user(p)))
+		engine.WithDesk(b.desk, nil), engine.WithUsers("robot", b.user(p)), engine.WithFlows(b.flowsOver(p)))
 	p.config = engine.SchedulerConfig{
 		Engine: p.engine, Ledger: l, Holder: holder, Log: log.With("holder", holder),
 		Lease: 5 * time.Minute,

@@ -11,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -84,12 +85,15 @@ func (r *Result) addAudited(count map[audit.Verdict]int64) {
 	}
 }
 
-// A Task is one attempt as Globus knows it.
+// A Task is one attempt as Globus knows it: a task of Globus Transfer, or a run of a
+// flow, whose id is then TaskID.
 type Task struct {
 	TaskID       string
 	SubmissionID string // empty if another start submitted it
 	Label        string
 	Last         *transfer.Task // as it was seen last; nil if it was not looked at
+	Flow         string         // id of the flow of which it is a run; empty for a task of Globus Transfer
+	FlowRun      *flows.Run     // as it was seen last; nil if it was not looked at, or is not one
 	Deletes      *Deletes       // what it deletes as a mirror or by a prune; nil if it is neither, or that is not known
 }
 
@@ -179,7 +183,10 @@ func (r *Result) endsWith(err error) bool {
 
 // gone reports whether err says that a task or path does not exist.
 func gone(err error) bool {
-	e, ok := errors.AsType[*transfer.Error](err)
+	e, ok := errors.AsType[interface {
+		error
+		NotFound() bool
+	}](err)
 	return ok && e.NotFound()
 }
 

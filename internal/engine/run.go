@@ -118,9 +118,12 @@ func (r *run) doSteps(ctx context.Context) error {
 	return nil
 }
 
-// doWork makes or shares a folder, prunes, audits, or brings a document to its end.
+// doWork makes or shares a folder, prunes, audits, or brings a flow or a document to its end.
 func (r *run) doWork(ctx context.Context, work Work) error {
+	work, err := r.journal.asRecorded(work)
 	switch {
+	case err != nil:
+		return err
 	case (work.Mkdir != nil || work.Share != nil) && r.journal.past(work.Position):
 		return nil
 	case work.Mkdir != nil:
@@ -133,6 +136,10 @@ func (r *run) doWork(ctx context.Context, work Work) error {
 		return r.prune(ctx, work)
 	case work.Audit != nil:
 		return r.audit(ctx, work.Audit)
+	case work.Flow != nil && r.engine.flows == nil:
+		return &Failure{Kind: fault.Usage, state: ledger.Failed, Message: "job " + r.job.Name + " starts a flow, which this command cannot do"}
+	case work.Flow != nil:
+		return r.newFlowing(work).complete(ctx)
 	}
 	if err := r.newPart(work).complete(ctx); err != nil {
 		return err

@@ -230,14 +230,14 @@ func (p *part) unclear(cause error) *Failure {
 	r.result.Attempt = p.attempt
 	return &Failure{
 		Kind: fault.Unknown, Err: cause,
-		Message: fmt.Sprintf("the submission may have reached Globus but was not confirmed; repeat it with %s, it will not be done twice", p.repeat()),
+		Message: fmt.Sprintf("the submission may have reached Globus but was not confirmed; repeat it with %s, it will not be done twice", p.run.repeat(p.submissionID)),
 	}
 }
 
 // repeat says how to start again such that the same task is met.
-func (p *part) repeat() string {
-	if how := p.run.order.Repeat; how != "" {
-		return strings.NewReplacer(SubmissionIDHere, p.submissionID, KeyHere, string(p.run.order.Key)).Replace(how)
+func (r *run) repeat(submissionID string) string {
+	if how := r.order.Repeat; how != "" {
+		return strings.NewReplacer(SubmissionIDHere, submissionID, KeyHere, string(r.order.Key)).Replace(how)
 	}
-	return "the same occurrence (RUNNER_OCCURRENCE=" + string(p.run.order.Key) + ")"
+	return "the same occurrence (RUNNER_OCCURRENCE=" + string(r.order.Key) + ")"
 }

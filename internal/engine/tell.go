@@ -16,7 +16,7 @@ func (r *run) news() notify.Run {
 		Outcome: r.result.outcome(), Err: r.result.Err, Ended: r.result.Finished,
 	}
 	for _, t := range r.result.Tasks {
-		n.Tasks = append(n.Tasks, notify.Task{TaskID: t.TaskID, Label: t.Label})
+		n.Tasks = append(n.Tasks, notify.Task{TaskID: t.TaskID, Flow: t.Flow, Label: t.Label})
 	}
 	if r.journal != nil {
 		n.Since, n.Again = r.journal.run.Claimed, r.journal.run.Again
@@ -41,7 +41,7 @@ func (r *run) tellHeld(ctx context.Context, c Class, t Task, why string) {
 	if c == Needs {
 		event = notify.NeedsHuman
 	}
-	r.tell(ctx, r.engine.desk.Held(r.news(), event, time.Now().UTC(), notify.Task{TaskID: t.TaskID, Label: t.Label}, why))
+	r.tell(ctx, r.engine.desk.Held(r.news(), event, time.Now().UTC(), notify.Task{TaskID: t.TaskID, Flow: t.Flow, Label: t.Label}, why))
 }
 
 // ended is what is told of the run's end, or nil.

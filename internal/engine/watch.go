@@ -102,7 +102,7 @@ func (w *watcher) lost(err error) error {
 	}
 	return &Failure{
 		Kind: fault.Unknown, TaskID: w.task.TaskID, Err: err,
-		Message: fmt.Sprintf("task %s was submitted, but its outcome could not be determined; start again with %s to find out", w.task.TaskID, w.part.repeat()),
+		Message: fmt.Sprintf("task %s was submitted, but its outcome could not be determined; start again with %s to find out", w.task.TaskID, w.run.repeat(w.part.submissionID)),
 	}
 }
 
@@ -241,5 +241,5 @@ func (w *watcher) leftBehind(ctx context.Context, wait time.Duration) string {
 	if silent {
 		text += fmt.Sprintf("; Globus has not answered for %s: %s", since(w.seenAt), fault.CheckNetwork)
 	}
-	return advised(text, code) + fmt.Sprintf("; start again with %s to follow it, or end it with runner task cancel %s", w.part.repeat(), w.task.TaskID)
+	return advised(text, code) + fmt.Sprintf("; start again with %s to follow it, or end it with runner task cancel %s", w.run.repeat(w.part.submissionID), w.task.TaskID)
 }

@@ -10,14 +10,15 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Work is one thing to be done for an order: a folder to make, a folder to
-// share, files to prune, jobs to audit, or a document to submit.
+// A Work is one thing to be done for an order: a folder to make or to share, files
+// to prune, jobs to audit, a flow to start, or a document to submit.
 type Work struct {
 	Position jobs.Position
 	Mkdir    *jobs.Mkdir
 	Share    *jobs.Share
 	Prune    *jobs.Prune
 	Audit    *jobs.Audit
+	Flow     *jobs.Flow
 	Document transfer.Document // with its label, without submission id and deadline
 	Unproven bool              // the document deletes what nobody has proven to be elsewhere
 
@@ -64,6 +65,8 @@ func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error
 			yield(Work{Position: at, Mkdir: s.Mkdir}, nil)
 		case s.Share != nil:
 			yield(Work{Position: at, Share: s.Share}, nil)
+		case s.Flow != nil:
+			yield(Work{Position: at, Flow: s.Flow}, nil)
 		case s.Manifest == "":
 			yield(Work{Position: at, Document: s.Document(), Unproven: s.Unproven}, nil)
 		default:

@@ -71,10 +71,18 @@ func Scopes() []string {
 	return []string{server + "view_flows", server + "run_status", server + "run_manage"}
 }
 
-// Scope returns the scope with which a flow is started. Its resource server is the
-// flow's id.
-func Scope(flow string) string {
-	return scopeBase + flow + "/flow_" + strings.ReplaceAll(flow, "-", "_") + "_user"
+// Scope returns the scope with which a flow is started, and may use the data of
+// mapped collections, by their ids. Its resource server is the flow's id.
+func Scope(flow string, dataAccess []string) string {
+	scope := scopeBase + flow + "/flow_" + strings.ReplaceAll(flow, "-", "_") + "_user"
+	if len(dataAccess) == 0 {
+		return scope
+	}
+	var data []string
+	for _, id := range dataAccess {
+		data = append(data, "*"+scopeBase+id+"/data_access")
+	}
+	return scope + "[*urn:globus:auth:scope:transfer.api.globus.org:all[" + strings.Join(data, " ") + "]]"
 }
 
 // A Form is the request for a run.

@@ -61,7 +61,7 @@ func inLab(t *testing.T, test func(t *testing.T, l *lab), edit ...func(*globussi
 				clientcreds.WithClient(auth.New(sim.Client(), auth.WithLogger(slog.New(slog.DiscardHandler)))), clientcreds.WithScopes(all...))
 			return &http.Client{Transport: source.Transport(server, sim.Client().Transport)}
 		}
-		starter := func(flow string, _ []string) *http.Client { return account(flow, flows.Scope(flow)) }
+		starter := func(flow string, _ []string) *http.Client { return account(flow, flows.Scope(flow, nil)) }
 		test(t, &lab{sim, flows.New(account(flows.ResourceServer, flows.Scopes()...), starter), globussim.FlowID("Transfer")})
 	})
 }

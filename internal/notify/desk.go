@@ -17,8 +17,9 @@ import (
 // A Desk turns the events of runs into notices. It has no state of its own: what
 // was told before is in the ledger, so that any replica may tell what comes next.
 type Desk struct {
-	// TaskLink returns the address of a task's page.
-	TaskLink func(taskID string) string
+	// TaskLink returns the address of the page of a task, or of a run of a flow
+	// unless flow is empty.
+	TaskLink func(taskID, flow string) string
 	// Next says in one sentence what to do about an error. It is empty where the
 	// error says it itself.
 	Next func(err error) string
@@ -282,7 +283,7 @@ func digest(words ...string) string {
 func (d *Desk) linked(tasks []Task) []Task {
 	var all []Task
 	for _, t := range tasks {
-		all = append(all, Task{TaskID: plain.Line(t.TaskID), Label: plain.Line(t.Label), Link: d.TaskLink(t.TaskID)})
+		all = append(all, Task{TaskID: plain.Line(t.TaskID), Flow: t.Flow, Label: plain.Line(t.Label), Link: d.TaskLink(t.TaskID, t.Flow)})
 	}
 	return all
 }

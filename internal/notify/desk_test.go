@@ -18,7 +18,7 @@ import (
 // desk is one whose tasks have pages, and which knows what to do about nothing.
 func desk() *notify.Desk {
 	return &notify.Desk{
-		TaskLink: func(id string) string { return "https://app.globus.org/activity/" + id },
+		TaskLink: func(id, _ string) string { return "https://app.globus.org/activity/" + id },
 		Next:     func(error) string { return "" },
 	}
 }

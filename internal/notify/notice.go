@@ -66,6 +66,7 @@ type Cause struct {
 // A Task is a task of a run at Globus.
 type Task struct {
 	TaskID string `json:"task_id"`
+	Flow   string `json:"flow_id,omitempty"` // then task_id is that of a run of this flow
 	Label  string `json:"label,omitempty"`
 	Link   string `json:"link"` // at app.globus.org
 }

@@ -407,9 +407,9 @@ func (p *Page) run(ctx context.Context, id int64) (*wholeRun, error) {
 	}
 	d := &wholeRun{runDocument: describeRun(run), Events: runlog.Events(run, sent, notes), Next: runlog.Next(run, sent)}
 	for _, s := range sent {
-		t := taskDocument{TaskID: s.TaskID, SubmissionID: s.ID, Status: s.Status, Label: s.Label, Attempt: s.Attempt, Created: s.Created}
+		t := taskDocument{TaskID: s.TaskID, Flow: s.Flow, SubmissionID: s.ID, Status: s.Status, Label: s.Label, Attempt: s.Attempt, Created: s.Created}
 		if s.TaskID != "" {
-			t.URL = p.TaskPage(s.TaskID)
+			t.URL = p.TaskPage(s.TaskID, s.Flow)
 		}
 		d.Tasks = append(d.Tasks, t)
 	}

@@ -66,7 +66,7 @@ func large(b *testing.B) *desk {
 
 func (d *desk) newPage() *page.Page {
 	return page.New(page.Config{
-		Ledger: d.ledger, Jobs: func() *jobs.File { return d.file }, Log: slog.New(slog.DiscardHandler), TaskPage: func(string) string { return "" },
+		Ledger: d.ledger, Jobs: func() *jobs.File { return d.file }, Log: slog.New(slog.DiscardHandler), TaskPage: func(_, _ string) string { return "" },
 	})
 }
 

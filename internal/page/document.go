@@ -103,6 +103,7 @@ type errorDocument struct {
 // A taskDocument is a submission with the task that it became.
 type taskDocument struct {
 	TaskID       string    `json:"task_id,omitempty"`
+	Flow         string    `json:"flow_id,omitempty"` // then task_id is that of a run of this flow
 	SubmissionID string    `json:"submission_id"`
 	URL          string    `json:"url,omitempty"` // the task's page
 	Status       string    `json:"status,omitempty"`

@@ -20,8 +20,9 @@ import (
 type Config struct {
 	Ledger *ledger.Ledger
 	Jobs   func() *jobs.File // those in force
-	// TaskPage is where people look at a task, or "" if that is not known.
-	TaskPage func(id string) string
+	// TaskPage is where people look at a task, or at a run of a flow unless flow is
+	// empty; "" if that is not known.
+	TaskPage func(id, flow string) string
 	// Name stands in the head of each page, such as whose jobs they are.
 	Name   string
 	Access Access

@@ -94,7 +94,7 @@ func newDesk(t *testing.T, text string, edits ...func(*page.Config)) *desk {
 	t.Cleanup(func() { _ = d.ledger.Close() }) // it was only for the test
 	c := page.Config{
 		Ledger: d.ledger, Jobs: func() *jobs.File { return d.file }, Log: log, Name: "test",
-		TaskPage: func(id string) string { return "https://app.globus.org/activity/" + id },
+		TaskPage: func(id, _ string) string { return "https://app.globus.org/activity/" + id },
 		Access: page.Access{
 			View:  func() (string, error) { return viewToken, nil },
 			Admin: func() (string, error) { return adminToken, nil },

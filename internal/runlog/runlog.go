@@ -27,7 +27,11 @@ func Events(r *ledger.Run, sent []ledger.Submission, notes []ledger.Note) []Even
 	for _, s := range sent {
 		events = append(events, Event{s.Created, "recorded", fmt.Sprintf("submission %s, attempt %d: %s", s.ID, s.Attempt, s.Label)})
 		if !s.Accepted.IsZero() {
-			events = append(events, Event{s.Accepted, "submitted", "task " + s.TaskID})
+			what := "task "
+			if s.Flow != "" {
+				what = "run of flow " + s.Flow + ": "
+			}
+			events = append(events, Event{s.Accepted, "submitted", what + s.TaskID})
 		}
 	}
 	for _, n := range notes {
@@ -99,7 +103,7 @@ func Next(r *ledger.Run, sent []ledger.Submission) string {
 	case ledger.Claimed, ledger.Submitted:
 		return fmt.Sprintf("runner runs cancel %d", r.ID)
 	case ledger.Failed, ledger.TimedOut:
-		if i := len(sent) - 1; i >= 0 && sent[i].TaskID != "" && sent[i].Status != string(transfer.Succeeded) {
+		if i := len(sent) - 1; i >= 0 && sent[i].TaskID != "" && sent[i].Flow == "" && sent[i].Status != string(transfer.Succeeded) {
 			return fmt.Sprintf("runner task events %s, then runner runs retry %d", sent[i].TaskID, r.ID)
 		}
 	}

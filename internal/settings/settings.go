@@ -36,6 +36,7 @@ type Environment struct {
 	Transfer  ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_TRANSFER" desc:"address of Globus Transfer, instead of the environment's"`
 	Timer     ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_TIMER" desc:"address of Globus Timers, instead of the environment's"`
 	Timers    ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_TIMERS" desc:"the same, as the JavaScript SDK spells it"`
+	Flows     ServiceURL   `env:"GLOBUS_SDK_SERVICE_URL_FLOWS" desc:"address of Globus Flows, instead of the environment's"`
 	Timeout   Seconds      `env:"GLOBUS_SDK_HTTP_TIMEOUT" envDefault:"60" desc:"seconds that one try of a request may take; -1: no limit"`
 	VerifySSL Verification `env:"GLOBUS_SDK_VERIFY_SSL" envDefault:"true" desc:"check certificates: true, false, or the file of a CA bundle"`
 
@@ -229,24 +230,37 @@ func (e *Environment) Production() bool {
 	return strings.EqualFold(e.TransferURL().Host, "transfer.api.globus.org")
 }
 
-// TaskPage is where people look at a task, or "" if that is not known: Globus's
-// web app has only the tasks of its production service.
-func (e *Environment) TaskPage(id string) string {
-	if !e.Production() {
+// TaskPage is where people look at a task, or at a run of a flow unless flow is
+// empty. It is "" if that is not known: Globus's web app has only those of its
+// production service.
+func (e *Environment) TaskPage(id, flow string) string {
+	switch {
+	case !e.Production():
 		return ""
+	case flow != "":
+		return "https://app.globus.org/runs/" + url.PathEscape(id)
 	}
 	return "https://app.globus.org/activity/" + url.PathEscape(id)
 }
 
-// TimersURL is the address of Globus Timers, whose hosts are named after the
+// FlowsURL is the address of Globus Flows.
+func (e *Environment) FlowsURL() *url.URL { return e.Flows.or(e.automate("flows")) }
+
+// automate is the address of a service whose hosts are named after the
 // environments in another way.
-func (e *Environment) TimersURL() *url.URL {
-	host := "timer.automate.globus.org"
+func (e *Environment) automate(service string) string {
+	host := service + ".automate.globus.org"
 	if e.Service != "production" {
 		host = e.Service + "." + host
 	}
+	return "https://" + host + "/"
+}
+
+// TimersURL is the address of Globus Timers.
+func (e *Environment) TimersURL() *url.URL {
+	u := e.automate("timer")
 	if e.Timer.url == nil {
-		return e.Timers.or("https://" + host + "/")
+		return e.Timers.or(u)
 	}
 	return e.Timer.url
 }

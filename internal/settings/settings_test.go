@@ -15,7 +15,7 @@ func TestOnlyTasksOfTheRealServiceHaveAPage(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := Read(tt.environ).TaskPage("t/1"); got != tt.want {
+			if got := Read(tt.environ).TaskPage("t/1", ""); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

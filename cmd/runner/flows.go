@@ -1,0 +1,38 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/flows"
+	"github.com/globus-runner/globus-runner/internal/settings"
+)
+
+// A flowDoor makes the HTTP clients that start flows. Each flow has a resource
+// server of its own, so a service account has an account for each.
+type flowDoor struct {
+	account func(scopes []auth.Scope) settings.Account
+	client  func(account settings.Account, server string) *http.Client
+
+	mu      sync.Mutex
+	clients map[string]*http.Client // by scope
+}
+
+// open returns the client for a flow that may use the data of collections.
+func (d *flowDoor) open(flow string, dataAccess []string) *http.Client {
+	scope := flows.Scope(flow, dataAccess)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.clients[scope] == nil {
+		d.clients[scope] = d.client(d.account(scopesOf(scope)), flow)
+	}
+	return d.clients[scope]
+}
+
+// scopesOf reads scopes of our own making.
+func scopesOf(names ...string) []auth.Scope {
+	scopes, _ := auth.ParseScopes(strings.Join(names, " ")) // they parse
+	return scopes
+}

@@ -1,0 +1,241 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/flows"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A flowWatcher follows the run of a flow of an attempt.
+type flowWatcher struct {
+	*flowing
+	log      *slog.Logger
+	task     *Task
+	status   flows.Status // at the last look
+	began    time.Time
+	resumed  bool     // it was told once that it has the consent that it wanted
+	canceled *Failure // why the run was canceled by us; nil if it was not
+}
+
+// watch follows the run of the present attempt to its end. It returns nil if the run
+// succeeded.
+func (f *flowing) watch(ctx context.Context) error {
+	r := f.run
+	task := r.result.task()
+	w := &flowWatcher{flowing: f, log: r.log.With("flow", f.flow.ID, "flow_run", task.TaskID, "attempt", f.attempt), task: task, began: time.Now()}
+	wait := firstPoll
+	if r.result.Adopted {
+		wait = 0 // it may have ended long ago
+	}
+	for ; task.FlowRun == nil || !task.FlowRun.Status.Final(); wait = r.engine.nextLook(wait) {
+		if sleep(ctx, jitter(wait)) != nil {
+			return w.interrupt(ctx)
+		}
+		switch last, err := r.engine.flows.Run(ctx, task.TaskID); {
+		case err == nil:
+			task.FlowRun = last
+		case ctx.Err() != nil:
+			return w.interrupt(ctx)
+		case gone(err) && f.hadSucceeded():
+			return nil // so long ago that Globus has forgotten it
+		default:
+			return w.lost(err)
+		}
+		w.react(ctx)
+	}
+	return w.ended(ctx)
+}
+
+// hadSucceeded reports whether an earlier start saw the run succeed.
+func (f *flowing) hadSucceeded() bool {
+	s, ok := f.run.journal.newest(f.position)
+	return ok && s.ID == f.id && s.Status == string(flows.Succeeded)
+}
+
+// lost is what a look at the run means that did not work.
+func (w *flowWatcher) lost(err error) error {
+	if e, ok := errors.AsType[*flows.Error](err); ok && !e.Temporary() {
+		return fmt.Errorf("watch run %s of flow %s: %w", w.task.TaskID, w.flow.ID, err)
+	}
+	return &Failure{
+		Kind: fault.Unknown, TaskID: w.task.TaskID, Err: err,
+		Message: fmt.Sprintf("run %s of flow %s was started, but its outcome could not be determined; start again with %s to find out", w.task.TaskID, w.flow.ID, w.run.repeat(w.id)),
+	}
+}
+
+// react does what the job says about a run that waits for a person, and cancels one
+// that takes too long.
+func (w *flowWatcher) react(ctx context.Context) {
+	last := w.task.FlowRun
+	was := w.status
+	w.status = last.Status
+	if w.canceled != nil || last.Status.Final() {
+		return
+	}
+	if begin := last.Started(); !begin.IsZero() {
+		w.began = begin
+	}
+	if limit := w.run.job.ActiveDeadline; time.Since(w.began) >= limit {
+		w.cancelRun(ctx, &Failure{
+			Kind: fault.TimedOut, TaskID: last.ID, Code: "EXPIRED", state: ledger.TimedOut,
+			Message: fmt.Sprintf("run %s of flow %s did not end within %s (active_deadline) and was canceled%s", last.ID, w.flow.ID, jobs.FormatDuration(limit), w.plight()),
+		})
+		return
+	}
+	if last.Status == flows.Inactive && w.resume(ctx) {
+		return
+	}
+	switch {
+	case last.Status == was:
+	case last.Status == flows.Inactive:
+		w.needsHuman(ctx)
+	case was != "":
+		w.log.Info("run of a flow changed", "status", string(last.Status))
+	}
+}
+
+// resume lets a run go on that waits for a consent, if the job lets the flow use the
+// data of collections: the token for it records these consents. One that waits again
+// wants another one.
+func (w *flowWatcher) resume(ctx context.Context) bool {
+	if w.resumed || len(w.flow.DataAccess) == 0 || w.task.FlowRun.Details.RequiredScope == "" {
+		return false
+	}
+	w.resumed = true
+	last, err := w.run.engine.flows.Resume(ctx, w.task.FlowRun, w.flow.DataAccess)
+	if err != nil {
+		w.log.Warn("run of a flow could not be resumed", "err", err)
+		return false
+	}
+	w.log.Info("run of a flow resumed", "scope", w.scope())
+	w.task.FlowRun, w.status = last, last.Status
+	return true
+}
+
+// scope is the scope for which the run wants a consent, in one line.
+func (w *flowWatcher) scope() string {
+	const longest = 500
+	return plain.Short(string(w.task.FlowRun.Details.RequiredScope), longest)
+}
+
+// needsHuman does what the job says about a run that waits for a person.
+func (w *flowWatcher) needsHuman(ctx context.Context) {
+	r, id := w.run, w.task.TaskID
+	why := w.wants()
+	reaction := r.job.On.NeedsHuman
+	if reaction == jobs.Wait {
+		w.log.Info("run of a flow waits", "reason", why)
+		return
+	}
+	w.log.Warn("run of a flow waits for a person", "reason", why)
+	r.journal.note(ctx, string(Needs), why)
+	if reaction == jobs.Warn {
+		r.tellHeld(ctx, Needs, *w.task, why)
+		return
+	}
+	w.cancelRun(ctx, &Failure{
+		Kind: fault.NeedsHuman, TaskID: id, Code: w.code(), state: ledger.Canceled,
+		Message: fmt.Sprintf("run %s of flow %s was canceled because only a person can resume it: %s", id, w.flow.ID, why),
+	})
+}
+
+// code is the service's code for what the run is in.
+func (w *flowWatcher) code() string { return plain.Short(string(w.task.FlowRun.Details.Code), 80) }
+
+// wants says what a run that is INACTIVE waits for, and what to do.
+func (w *flowWatcher) wants() string {
+	why := "it is INACTIVE"
+	if reason := w.task.FlowRun.Details.Reason(); reason != "" {
+		why += " (" + reason + ")"
+	}
+	if scope := w.scope(); scope != "" {
+		return fmt.Sprintf("%s; it wants the consent of this account for the scope %s: if the flow may have that, name the collection in data_access of the step, "+
+			"and start again with %s", why, scope, w.run.repeat(w.id))
+	}
+	return why + "; its owner has to resume it: see https://app.globus.org/runs/" + w.task.TaskID
+}
+
+// plight says in what state the run was last seen, if that says anything.
+func (w *flowWatcher) plight() string {
+	if last := w.task.FlowRun; last != nil && last.Status == flows.Inactive {
+		return "; " + w.wants()
+	}
+	return ""
+}
+
+// cancelRun cancels the run, because of what f says. If that does not work, the next
+// look tries it again.
+func (w *flowWatcher) cancelRun(ctx context.Context, f *Failure) {
+	last, err := w.run.engine.flows.Cancel(ctx, w.task.TaskID)
+	if err != nil {
+		w.log.Warn("run of a flow could not be canceled", "err", err)
+		w.status = ""
+		return
+	}
+	w.canceled = f
+	w.task.FlowRun, w.status = last, last.Status
+}
+
+// ended says what the end of the run means.
+func (w *flowWatcher) ended(ctx context.Context) error {
+	last, id := w.task.FlowRun, w.task.TaskID
+	status := last.Status
+	if status != flows.Succeeded {
+		status = flows.Failed
+	}
+	w.run.journal.addEnd(ctx, w.id, string(status))
+	w.log.Info("run of a flow ended", "status", string(last.Status))
+	what := fmt.Sprintf("run %s of flow %s ", id, w.flow.ID)
+	switch {
+	case last.Status == flows.Succeeded:
+		return nil
+	case w.canceled != nil:
+		return w.canceled
+	case last.Details.Code == flows.Canceled:
+		return &Failure{Kind: fault.Canceled, TaskID: id, Code: "CANCELED", state: ledger.Canceled, Message: what + "was canceled by somebody else"}
+	case last.Status == flows.Failed:
+		what += "failed"
+	default:
+		what += "ended as " + string(last.Status) + ", which is not a success"
+	}
+	if reason := last.Details.Reason(); reason != "" {
+		what += ": " + reason
+	}
+	return &Failure{Kind: fault.Failed, TaskID: id, Code: w.code(), state: ledger.Failed, again: true, Message: what}
+}
+
+// interrupt ends the watch because ctx has ended.
+func (w *flowWatcher) interrupt(ctx context.Context) error {
+	r, id := w.run, w.task.TaskID
+	onRequest := errors.Is(context.Cause(ctx), errCanceled)
+	if !r.order.CancelOnInterrupt && !onRequest {
+		return interrupted(ctx, id, fmt.Sprintf("run %s of flow %s goes on at Globus%s; start again with %s to follow it, or end it with runner runs cancel", id, w.flow.ID, w.plight(), r.repeat(w.id)))
+	}
+	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
+	defer stop()
+	last, err := r.engine.flows.Cancel(detached, id)
+	if err != nil && !gone(err) {
+		f := interrupted(ctx, id, fmt.Sprintf("run %s of flow %s could not be canceled and goes on at Globus", id, w.flow.ID))
+		f.Err = err
+		if onRequest {
+			f.Kind, f.state = fault.Unknown, "" // a later start cancels it
+		}
+		return f
+	}
+	if last != nil && last.Status == flows.Succeeded {
+		w.task.FlowRun = last
+		return w.ended(detached) // it had ended by itself
+	}
+	r.journal.addEnd(detached, w.id, string(flows.Failed))
+	f := interrupted(ctx, id, fmt.Sprintf("run %s of flow %s was canceled", id, w.flow.ID))
+	f.state = ledger.Canceled
+	return f
+}
