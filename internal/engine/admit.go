@@ -161,13 +161,18 @@ func (r *run) requestCancel(ctx context.Context, other *ledger.Run) error {
 	return nil
 }
 
+// soon is how long a run that somebody has triggered is left to the scheduler, which takes
+// it up within 10 seconds if there is one.
+const soon = 15 * time.Second
+
 // takeUp ends an earlier run of the job that was left by its start, where no
 // scheduler does: what it has begun is followed to its end, and a scheduled
 // occurrence that was not begun is done. Nobody asks again for another key of
 // which nothing was submitted, so that is canceled, unless an operator has asked
 // for it; so is what the policy replaces. It reports whether the run is over.
 func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err error) {
-	if r.rec.Scheduled || time.Now().Before(other.LeaseUntil) {
+	wanted := other.Again && other.Claims == 0 && time.Since(other.Claimed) < soon
+	if r.rec.Scheduled || wanted || time.Now().Before(other.LeaseUntil) {
 		return false, nil
 	}
 	at, cancel := other.Due, r.job.Concurrency == jobs.Replace

@@ -117,6 +117,26 @@ func TestRunThatSomebodyWorksOnKeepsTheNextStartOut(t *testing.T) {
 	})
 }
 
+// A run that somebody has just asked for is the scheduler's. If there is none, the
+// next start does it.
+func TestTriggeredRunIsLeftToTheScheduler(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.act(ledger.Action{What: ledger.DidTrigger, Job: "nightly", Key: "manual:wanted"})
+		o := b.order()
+		o.Key = "manual:two"
+		if r, err := b.process("two").record(t.Context(), o); err != nil || r.State != ledger.Skipped {
+			t.Errorf("at once: got %+v, %v, want it skipped", r, err)
+		}
+		b.wantRuns("nightly manual:two skipped", "nightly manual:wanted claimed")
+		time.Sleep(time.Minute)
+		o.Key = "manual:three"
+		if r, err := b.process("three").record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
+			t.Errorf("later: got %+v, %v, want success", r, err)
+		}
+		b.wantRuns("nightly manual:three succeeded", "nightly manual:two skipped", "nightly manual:wanted succeeded")
+	})
+}
+
 // An operator's "runs retry" is somebody who asks for the run, although nothing
 // was submitted for it.
 func TestRunThatIsWantedAgainIsDoneByTheNextStart(t *testing.T) {

@@ -19,7 +19,7 @@ func (r *run) news() notify.Run {
 		n.Tasks = append(n.Tasks, notify.Task{TaskID: t.TaskID, Flow: t.Flow, Label: t.Label})
 	}
 	if r.journal != nil {
-		n.Since, n.Again = r.journal.run.Claimed, r.journal.run.Again
+		n.Since, n.Again, n.Attempt = r.journal.run.Claimed, r.journal.run.Again, r.journal.run.Attempt
 	}
 	return n
 }

@@ -31,8 +31,9 @@ type Run struct {
 	Key     string
 	ID      int64     // in the ledger; 0 without one
 	Since   time.Time // when it was claimed, or began
-	Again   bool      // somebody wanted another attempt
-	Tasks   []Task    // without links
+	Again   bool      // somebody wants another attempt, after so many:
+	Attempt int
+	Tasks   []Task // without links
 	Outcome ledger.Outcome
 	Err     error     // nil for success, and for what policy skipped
 	Ended   time.Time // zero if it has only begun
@@ -41,7 +42,11 @@ type Run struct {
 // Began says what follows from the begin of a run.
 func (d *Desk) Began(r Run) ledger.Telling {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
-		n := d.about(r, Started, r.Since, fmt.Sprint(r.Again))
+		which := "false"
+		if r.Again {
+			which = fmt.Sprintf("true, after attempt %d", r.Attempt)
+		}
+		n := d.about(r, Started, r.Since, which)
 		n.Title = r.Job.Name + " began"
 		n.Lines = d.whereabouts(r)
 		return now, n.to(channels(r.Job, jobs.RunsEvent))

@@ -252,3 +252,24 @@ func TestAFailureThatNobodyHeardOfIsToldAgain(t *testing.T) {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }
+
+// A start that goes on with a run says nothing new, and each attempt that somebody
+// asks for does.
+func TestEachAttemptThatIsAskedForBeginsOnce(t *testing.T) {
+	j := job(t, func(j *jobs.Job) { j.Notify.To[jobs.RunsEvent] = []string{"dog"} })
+	began := func(again bool, attempt int) string {
+		d := diary{t: t}
+		d.tell(desk().Began(notify.Run{Job: j, Key: "k", ID: 1, Since: time.Unix(0, 0), Again: again, Attempt: attempt}))
+		return d.notices[0].ID
+	}
+	if began(false, 1) != began(false, 2) {
+		t.Error("a start that goes on with a later attempt says once more that the run began")
+	}
+	first, restarted, second := began(true, 1), began(true, 1), began(true, 2)
+	if restarted != first {
+		t.Error("a start that goes on with a retry says once more that it began")
+	}
+	if first == second || first == began(false, 1) {
+		t.Error("a second retry does not say that it began")
+	}
+}
