@@ -79,6 +79,7 @@ func (p *parser) checkCopies() {
 		reading[m.from.clean()] = append(reading[m.from.clean()], i)
 		writing[m.to.clean()] = append(writing[m.to.clean()], i)
 	}
+	p.checkMixed(writing)
 	told := map[[2]string]bool{}
 	tell := func(a, b *move) {
 		pair := [2]string{a.draft.Name, b.draft.Name}
@@ -100,5 +101,19 @@ func (p *parser) checkCopies() {
 				tell(&p.moves[min(i, other)], &p.moves[max(i, other)])
 			}
 		}
+	}
+}
+
+// checkMixed warns of jobs that copy different sources to the same path: a file
+// replaces one of the same name. writing has the transfers by their destination.
+func (p *parser) checkMixed(writing map[spot][]int) {
+	for i := range p.moves {
+		m := &p.moves[i]
+		first := &p.moves[writing[m.to.clean()][0]]
+		if first.draft == m.draft || first.from.clean() == m.from.clean() {
+			continue
+		}
+		m.draft.src.warn(m.node, m.field, "the job %s copies to the same path, from another source: files of the same name replace each other; "+
+			"give each job a folder of its own, unless their names always differ", first.draft.Name)
 	}
 }

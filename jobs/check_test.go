@@ -59,6 +59,38 @@ func TestTransfersThatMeetThemselvesOrEachOther(t *testing.T) {
 	}
 }
 
+func TestTwoSourcesForOneFolderAreAWarning(t *testing.T) {
+	const mixed = "the job j1 copies to the same path, from another source"
+	for name, tt := range map[string]struct {
+		pairs []string
+		want  int
+	}{
+		"two sources":       {[]string{"lab:/a/", "vault:/x/", "lab:/b/", "vault:/x/"}, 1},
+		"three sources":     {[]string{"lab:/a/", "vault:/x/", "lab:/b/", "vault:/x/", "lab:/c/", "vault:/./x/"}, 2},
+		"one source":        {[]string{"lab:/a/", "vault:/x/", "lab:/a/", "vault:/x/"}, 0},
+		"two folders":       {[]string{"lab:/a/", "vault:/x/a/", "lab:/b/", "vault:/x/b/"}, 0},
+		"two collections":   {[]string{"lab:/a/", "vault:/x/", "lab:/b/", "lab:/x/"}, 0},
+		"folders by name":   {[]string{"lab:/a/", "vault:/{{.Job}}/", "lab:/b/", "vault:/{{.Job}}/"}, 0},
+		"the folder of day": {[]string{"lab:/a/", "vault:/{{date .Time}}/", "lab:/b/", "vault:/{{date .Time}}/"}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := parseText(copying(tt.pairs...))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, w := range file.Warnings {
+				if strings.Contains(w.Msg, mixed) {
+					n++
+				}
+			}
+			if n != tt.want {
+				t.Errorf("warnings %v, want %d of them", file.Warnings, tt.want)
+			}
+		})
+	}
+}
+
 func TestAMirrorMustNotHoldItsSource(t *testing.T) {
 	text := copying("lab:/a/b/", "lab:/a/")
 	_, err := parseText(strings.Replace(text, "{source", "{delete_destination_extra: true, source", 1))

@@ -262,6 +262,7 @@ func (p *parser) checkNotify() {
 	if len(names) > 0 {
 		p.checkHeard()
 	}
+	p.checkKept()
 	p.checkRepeated(len(pings) > 0)
 	for _, d := range p.order {
 		if _, given := d.Notify.To[RunsEvent]; !given && len(pings) > 0 {
@@ -289,6 +290,18 @@ func (p *parser) checkRepeated(pings bool) {
 			d.src.warn(at, field, "no channel is named, so nobody is told about the job; name one, such as notify: {failed: [ops]}")
 			return
 		}
+	}
+}
+
+// checkKept warns of jobs that cannot succeed as often as is expected.
+func (p *parser) checkKept() {
+	for _, d := range p.order {
+		every := d.Expect.SuccessEvery
+		if every == 0 || d.Schedule == nil || d.ForEach != nil || d.Schedule.GapBelow(every+1) > 0 {
+			continue
+		}
+		d.src.warn(d.key, "jobs."+d.Name+".expect.success_every", "it is %s, which is shorter than the time between two occurrences, so the job would always be overdue; "+
+			"allow for the interval and the length of a run", FormatDuration(every))
 	}
 }
 

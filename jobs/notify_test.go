@@ -1,6 +1,7 @@
 package jobs_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,33 @@ func TestExpectationsThatNobodyHearsOfAreAWarning(t *testing.T) {
 	}
 	if got := warned("", "", ", "+all); got != nil {
 		t.Errorf("without any channel: %q", got)
+	}
+}
+
+func TestASuccessThatCannotComeSoOftenIsAWarning(t *testing.T) {
+	for name, tt := range map[string]struct {
+		schedule, every string
+		want            bool
+	}{
+		"far too often":             {"@daily", "1m", true},
+		"just too often":            {"@daily", "20h", true},
+		"with time for the run":     {"@daily", "26h", false},
+		"every minute":              {"* * * * *", "2m", false},
+		"twice a day, at any times": {"0 2,14 * * *", "13h", false},
+		"a week":                    {"0 2 * * 1", "26h", true},
+		"an interval":               {"@every 30m", "20m", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(tellsOf("", "", ", expect: {success_every: "+tt.every+"}"), "@daily", tt.schedule, 1)
+			file, err := parseText(text)
+			if err != nil {
+				t.Fatal(err)
+			}
+			warned := slices.ContainsFunc(file.Warnings, func(w *jobs.Problem) bool { return strings.Contains(w.Msg, "always be overdue") })
+			if warned != tt.want {
+				t.Errorf("warnings %v, want one: %v", file.Warnings, tt.want)
+			}
+		})
 	}
 }
 

@@ -15,7 +15,7 @@ func (a *app) deleteCommand() *cobra.Command {
 	var f submitting
 	var doc transfer.Delete
 	c := &cobra.Command{
-		Use:   "delete COLLECTION[:PATH]",
+		Use: "delete COLLECTION[:PATH]", Aliases: []string{"rm"},
 		Short: "Delete files and folders, and wait for the end",
 		Long: `Delete a file, or a folder with --recursive, and wait for the end.
 

@@ -262,7 +262,7 @@ func (r *itemsResult) text(w io.Writer) {
 		}
 		rows = append(rows, []string{d.Name, words(d.State), modified, bytes, since, cmp.Or(why, "-")})
 	}
-	tableOr(w, "no such items", []string{"ITEM", "STATE", "MODIFIED", "SIZE", "SINCE", "WHY"}, rows)
+	tableOr(w, "no items", []string{"ITEM", "STATE", "MODIFIED", "SIZE", "SINCE", "WHY"}, rows)
 	if r.Look != nil {
 		fmt.Fprintln(w, r.Look.text())
 	}

@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -209,7 +210,7 @@ func (a *app) runAll(ctx context.Context, w *work, f following) ([]*resultDocume
 		}
 		doc := a.document(ctx, res)
 		docs, begun = append(docs, doc), append(begun, doc)
-		errs[i] = res.Err
+		errs[i] = ofJob(w.orders, i, res.Err)
 	}
 	printed := a.print(resultsDocument{begun}, func(w io.Writer) {
 		for _, d := range begun {
@@ -220,6 +221,15 @@ func (a *app) runAll(ctx context.Context, w *work, f following) ([]*resultDocume
 		}
 	})
 	return docs, worst(ctx, append(errs, looked, printed))
+}
+
+// ofJob says of which of several orders an error is.
+func ofJob(orders []engine.Order, i int, err error) error {
+	name := orders[i].Job.Name
+	if err == nil || len(orders) == 1 || strings.Contains(err.Error(), "job "+name) {
+		return err
+	}
+	return fmt.Errorf("job %s: %w", name, err)
 }
 
 // worst returns the error with the gravest exit status, as a whole list.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -121,7 +122,11 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.adopt(ctx, l, file.from); err != nil {
 		return err
 	}
-	if err := a.greet(file); err != nil {
+	listener, err := a.listen(ctx)
+	if err != nil {
+		return err
+	}
+	if err := a.greet(file, listener); err != nil {
 		return err
 	}
 	s.tellers = s.newTellers(l, file.File)
@@ -131,7 +136,20 @@ func (s *server) serve(ctx context.Context) error {
 		Engine: e,
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,
 		CancelOnInterrupt: s.cancelTasks,
-	}), l)
+	}), l, listener)
+}
+
+// listen listens where RUNNER_LISTEN says; the listener is nil if that is nowhere.
+func (a *app) listen(ctx context.Context) (net.Listener, error) {
+	address := a.env.ListenAddress()
+	if address == "" {
+		return nil, nil
+	}
+	l, err := status.Listen(ctx, address)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("RUNNER_LISTEN: %w", err)}
+	}
+	return l, nil
 }
 
 // logIn gets a token, unless the service is out of reach, and refuses one with
@@ -177,7 +195,7 @@ func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 }
 
 // schedule runs the scheduler beside what feeds it.
-func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine, scheduler *engine.Scheduler, l *ledger.Ledger) error {
+func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine, scheduler *engine.Scheduler, l *ledger.Ledger, listener net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	s.remember(ctx, l, file.Jobs)
@@ -186,11 +204,11 @@ func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine,
 	beside.Go(func() { s.prune(ctx, l, file.History) })
 	beside.Go(func() { s.completeReceipts(ctx, e, l) })
 	beside.Go(func() { s.tellers.run(ctx) })
-	if address := s.app.env.ListenAddress(); address != "" {
+	if listener != nil {
 		beside.Go(func() { s.status.Watch(ctx) })
 		beside.Go(func() {
-			if err := s.status.Serve(ctx, address); err != nil {
-				stop(usageError{fmt.Errorf("RUNNER_LISTEN: %w", err)})
+			if err := s.status.Serve(ctx, listener); err != nil {
+				stop(fmt.Errorf("RUNNER_LISTEN: %w", err))
 			}
 		})
 	}

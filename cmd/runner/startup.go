@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net"
 	"strings"
 	"time"
 
@@ -38,16 +39,19 @@ func (a *app) describeStart(file *jobsFile, now time.Time) (*startUp, error) {
 	}
 	return &startUp{
 		version: build().Version, from: file.from.String(), jobs: len(file.Jobs), scheduled: len(scheduled),
-		ledger: ledger, address: a.env.ListenAddress(), next: comingOccurrences(scheduled, now, mostStarts, false),
+		ledger: ledger, next: comingOccurrences(scheduled, now, mostStarts, false),
 	}, nil
 }
 
 // greet describes a start of serve: to somebody in front of a terminal as a block,
-// else as one line of the log.
-func (a *app) greet(file *jobsFile) error {
+// else as one line of the log. The listener is nil if serve has no address.
+func (a *app) greet(file *jobsFile, listener net.Listener) error {
 	start, err := a.describeStart(file, time.Now())
 	if err != nil {
 		return err
+	}
+	if listener != nil {
+		start.address = listener.Addr().String()
 	}
 	if a.stderr.terminal && a.env.LogFormat != settings.LogJSON {
 		start.text(a.stderr)

@@ -73,6 +73,10 @@ func (e *Engine) takeByHand(ctx context.Context, rec Recording, job *jobs.Job, r
 	case files == 0:
 		return emptyItem(row.Name)
 	}
+	if row.State != ledger.ItemReady && row.State != ledger.ItemTaken {
+		e.log.Warn("the item is not ready, and is done as it is now because somebody asks for it; with again: never, what is added later is not copied",
+			"job", job.Name, "item", row.Name, "state", row.State, "why", row.Why)
+	}
 	row.Fingerprint, row.Unchanged, row.Looked, row.Clock = now, 0, begin.Time, begin.Clock
 	if err := rec.Ledger.KeepItems(ctx, job.Name, []ledger.Item{*row}); err != nil {
 		return unusable(err)

@@ -25,9 +25,9 @@ type Held struct {
 
 func (h *Held) Error() string {
 	if h.PID == 0 {
-		return fmt.Sprintf("%s is served by another process", h.File)
+		return fmt.Sprintf("%s is served by another process: stop that one first, or give this one another ledger", h.File)
 	}
-	return fmt.Sprintf("%s is served by process %d on %s since %s (%s)",
+	return fmt.Sprintf("%s is served by process %d on %s since %s (%s): stop that one first, or give this one another ledger",
 		h.File, h.PID, h.Host, h.Since.Format(time.RFC3339), h.Holder)
 }
 

@@ -103,6 +103,9 @@ func Next(r *ledger.Run, sent []ledger.Submission) string {
 	case ledger.Claimed, ledger.Submitted:
 		return fmt.Sprintf("runner runs cancel %d", r.ID)
 	case ledger.Failed, ledger.TimedOut:
+		if r.Class == "guard" {
+			return fmt.Sprintf("runner plan %s --diff; when that is as it should be, runner runs retry %d", r.Job, r.ID)
+		}
 		if i := len(sent) - 1; i >= 0 && sent[i].TaskID != "" && sent[i].Flow == "" && sent[i].Status != string(transfer.Succeeded) {
 			return fmt.Sprintf("runner task events %s, then runner runs retry %d", sent[i].TaskID, r.ID)
 		}

@@ -41,7 +41,7 @@ func TestSlowClientsKeepNobodyOutAndTakeNoMemory(t *testing.T) {
 	l := listen(t, "127.0.0.1")
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- full().ServeListener(ctx, l) }()
+	go func() { ended <- full().Serve(ctx, l) }()
 	healthy := func() {
 		t.Helper()
 		if code, err := get(t.Context(), "http://"+l.Addr().String()+"/healthz"); err != nil || code != http.StatusOK {
@@ -79,7 +79,7 @@ func TestSlowClientsKeepNobodyOutAndTakeNoMemory(t *testing.T) {
 // are places at a time.
 func TestClientsWhoLeftTakeNoPlace(t *testing.T) {
 	l := listen(t, "127.0.0.1")
-	go full().ServeListener(t.Context(), l) //nolint:errcheck // it ends with the test
+	go full().Serve(t.Context(), l) //nolint:errcheck // it ends with the test
 	for n := range 600 {
 		c := dial(t, l.Addr().String(), "GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 		if got := heard(t, c); got != "HTTP/1.1 200 OK" {
@@ -99,7 +99,7 @@ func TestOneMoreClientTurnsAwayWhoWaitsLongest(t *testing.T) {
 		return nil
 	}}})
 	l := listen(t, "127.0.0.1")
-	go s.ServeListener(t.Context(), l) //nolint:errcheck // it ends with the test
+	go s.Serve(t.Context(), l) //nolint:errcheck // it ends with the test
 	busy := dial(t, l.Addr().String(), "GET /readyz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
 	<-checking
 	var idle []net.Conn
@@ -145,7 +145,7 @@ func TestThereIsRoomForSoManyClientsAndNoMore(t *testing.T) {
 		served := make(chan struct{})
 		go func() {
 			defer close(served)
-			_ = full().ServeListener(ctx, l) // it was asked to end
+			_ = full().Serve(ctx, l) // it was asked to end
 		}()
 		connect := func() net.Conn {
 			ours, theirs := net.Pipe()

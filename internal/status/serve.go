@@ -8,33 +8,33 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 )
 
 // grace is what requests get to end when the server stops.
 const grace = 500 * time.Millisecond
 
-// Serve listens on addr, a host and a port, and serves [Status.Handler] until
-// ctx ends; it returns nil then, within a second. An addr without a host, such
-// as ":9090", is loopback; 0.0.0.0 has to be asked for.
-func (s *Status) Serve(ctx context.Context, addr string) error {
+// Listen listens on addr, a host and a port, for [Status.Serve]. An addr without a
+// host, such as ":9090", is loopback; 0.0.0.0 has to be asked for.
+func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil {
-		return fmt.Errorf("serve the status: %w", err)
+		return nil, err
 	}
 	if host == "" {
 		addr = net.JoinHostPort("127.0.0.1", port)
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return fmt.Errorf("serve the status: %w", err)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("another program listens on %s: stop that one, or choose another port", addr)
 	}
-	return s.ServeListener(ctx, l)
+	return l, err
 }
 
-// ServeListener is [Status.Serve] on a listener, which it closes, for callers
-// that want to know the port that was free.
-func (s *Status) ServeListener(ctx context.Context, l net.Listener) error {
+// Serve serves [Status.Handler] on l, which it closes, until ctx ends; it returns
+// nil then, within a second.
+func (s *Status) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           attended(s.Handler()),
 		ReadHeaderTimeout: 5 * time.Second,
