@@ -76,7 +76,7 @@ func TestEveryModelExists(t *testing.T) {
 			all.Write(text)
 		}
 	}
-	for name := range strings.SplitSeq(models, "|") {
+	for name := range strings.SplitSeq(models+"|"+stories, "|") {
 		if !strings.Contains(all.String(), "func "+name+"(t *testing.T)") {
 			t.Errorf("%v have no %s", modeled, name)
 		}
