@@ -326,7 +326,7 @@ func TestFilesThatWereCopiedAreListedInPages(t *testing.T) {
 
 func TestAsManyItemsAsFitAreOneTask(t *testing.T) {
 	inLab(t, func(t *testing.T, l *lab) {
-		n, files := long.Or(100_000, 20_000), 100
+		n, files := long.Or(100_000, 5_000), 100
 		plant(t, l.lab, map[string]string{"f": "1"})
 		items := make([]doc, n)
 		for i := range items {

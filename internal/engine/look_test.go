@@ -8,12 +8,13 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 // A look asks for the folder, and for what is below the items that are new.
 func TestALookAtManyItemsAsksForWhatIsNew(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		const many, fresh = 10_000, 10
+		many, fresh := long.Or(10_000, 2_000), 10
 		var known []ledger.Item
 		for i := range many {
 			name := fmt.Sprintf("run_%05d", i)

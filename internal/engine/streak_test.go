@@ -41,7 +41,7 @@ func TestAJobThatKeepsFailingIsSummarized(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Label: "often*", Times: 150})
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Label: "nightly*", Times: 5})
-		p := b.process("one").serve(b.job("often", "* 1-3 * * *"), b.job("nightly", "30 1 * * *"))
+		p := b.process("one").serve(b.job("often", "* 1-3 1 1 *"), b.job("nightly", "30 1 * * *"))
 		until(3*time.Hour + 32*time.Minute + 30*time.Second)
 		ends, lines := b.loud(t, "often")
 		want := []string{

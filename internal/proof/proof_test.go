@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/test/long"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -339,7 +340,7 @@ func TestMemoryDoesNotGrowWithTheRows(t *testing.T) {
 	if testing.Short() {
 		t.Skip("200 000 rows")
 	}
-	const files, most = 200_000, 8 << 20 // bytes
+	files, most := long.Or(200_000, 100_000), int64(8<<20) // bytes
 	pr, pw := io.Pipe()
 	go func() {
 		w, err := proof.NewWriter(pw, head)

@@ -71,7 +71,7 @@ func given(name string) (found bool) {
 
 // mostShort is the number of rounds of the tests that have most of them, in
 // the short form.
-const mostShort = 12
+const mostShort = 8
 
 // inLength reports whether this is the long form.
 func inLength() bool { return *rounds > 0 }
