@@ -28,8 +28,8 @@ type proofDocument struct {
 	Proven    int64            `json:"proven"`
 	Pruned    int64            `json:"pruned"`     // files that a prune has deleted, and whose copies are there
 	NotProven map[string]int64 `json:"not_proven"` // by reason
-	NotJudged map[string]int64 `json:"not_judged"` // what is not a file, by reason
-	Paths     []provenPath     `json:"paths"`      // those that are not proven, up to --limit
+	NotJudged map[string]int64 `json:"not_judged"` // what is not a file, or was not to be copied, by reason
+	Paths     []provenPath     `json:"paths"`      // those that are not proven or not judged, up to --limit
 }
 
 type provenPath struct {
@@ -78,7 +78,7 @@ file is gone.`,
 		},
 	}
 	c.Flags().StringVar(&task, "task", "", "the receipt of this task, if the run has several")
-	c.Flags().IntVar(&limit, "limit", 20, "how many files that are not proven to print")
+	c.Flags().IntVar(&limit, "limit", 20, "how many paths that are not proven to print")
 	return c
 }
 
@@ -96,20 +96,26 @@ func (a *app) prove(ctx context.Context, globus *transfer.Client, l *ledger.Ledg
 		Run: k.Run, Job: k.Job, TaskID: k.task,
 		NotProven: map[string]int64{}, NotJudged: map[string]int64{}, Paths: []provenPath{},
 	}
-	not := int64(0)
+	not, listed := int64(0), int64(0)
 	for f, err := range found.Files(ctx, globus) {
 		if err != nil {
 			return fmt.Errorf("compare the receipt of run %d with what is there: %w", k.Run, err)
 		}
-		if reason := doc.take(f); reason != "" {
+		reason, judged := doc.take(f)
+		if reason == "" {
+			continue
+		}
+		if listed++; judged {
 			not++
 			doc.NotProven[reason]++
-			if len(doc.Paths) < limit {
-				doc.Paths = append(doc.Paths, provenPath{f.Path, reason})
-			}
+		} else {
+			doc.NotJudged[reason]++
+		}
+		if len(doc.Paths) < limit {
+			doc.Paths = append(doc.Paths, provenPath{f.Path, reason})
 		}
 	}
-	if err := a.print(doc, func(w io.Writer) { doc.text(w, not) }); err != nil {
+	if err := a.print(doc, func(w io.Writer) { doc.text(w, not, listed) }); err != nil {
 		return err
 	}
 	if not == 0 {
@@ -118,31 +124,29 @@ func (a *app) prove(ctx context.Context, globus *transfer.Client, l *ledger.Ledg
 	return statusError{fmt.Errorf("%s of run %d %s not proven to be at the destination", plain.Count(not, "file"), k.Run, are(not)), exitIncomplete}
 }
 
-// take counts a file that is proven, or that nobody wants to be proven. Of any
-// other it returns why it is not.
-func (d *proofDocument) take(f *evidence.File) string {
-	reason := f.Reason()
-	switch {
+// take counts a file that is proven. Of any other it returns why it is not, and
+// whether anybody wants it to be.
+func (d *proofDocument) take(f *evidence.File) (reason string, judged bool) {
+	switch why := f.Reason(); {
 	case f.Pruned:
 		verdict, why := audit.OfPruned(&f.Copies[0])
 		if verdict == audit.Pruned {
 			d.Pruned++
 		}
-		return why
-	case reason == "":
+		return why, true
+	case why == "":
 		d.Proven++
-	case reason == evidence.Linked, reason == evidence.Special:
-		d.NotJudged[string(reason)]++
-	case reason == evidence.Excluded, reason == evidence.Vanished: // nobody wanted it to be copied, or its files are not there now
+		return "", true
+	case why == evidence.Vanished: // its files are not there now
+		return "", false
 	default:
-		return string(reason)
+		return string(why), why != evidence.Linked && why != evidence.Special && why != evidence.Excluded
 	}
-	return ""
 }
 
 // text prints the numbers and the first paths for people; not is how many files
-// are not proven.
-func (d *proofDocument) text(w io.Writer, not int64) {
+// are not proven, and listed how many paths there are.
+func (d *proofDocument) text(w io.Writer, not, listed int64) {
 	switch {
 	case d.Proven > 0 || not > 0:
 		fmt.Fprintf(w, "%s at the source %s proven to be at the destination, %d %s not\n", plain.Count(d.Proven, "file"), are(d.Proven), not, are(not))
@@ -158,7 +162,7 @@ func (d *proofDocument) text(w io.Writer, not int64) {
 		fmt.Fprintf(w, "%d files were pruned after they were proven, and their copies are there\n", d.Pruned)
 	}
 	if len(d.NotJudged) > 0 {
-		fmt.Fprintln(w, "not judged, because only files are:")
+		fmt.Fprintln(w, "not judged:")
 		counts(w, d.NotJudged)
 	}
 	var rows [][]string
@@ -169,8 +173,8 @@ func (d *proofDocument) text(w io.Writer, not int64) {
 		return
 	}
 	table(w, []string{"PATH", "WHY IT IS NOT PROVEN"}, rows)
-	if more := not - int64(len(rows)); more > 0 {
-		fmt.Fprintf(w, "and %d more: --limit %d prints them\n", more, not)
+	if more := listed - int64(len(rows)); more > 0 {
+		fmt.Fprintf(w, "and %d more: --limit %d prints them\n", more, listed)
 	}
 }
 

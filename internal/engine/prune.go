@@ -29,13 +29,14 @@ const (
 // A pruning is a prune step that is being done. It deletes in lists: each is
 // looked at once more right before it is sent, and sent once.
 type pruning struct {
-	run    *run
-	step   *jobs.Prune
-	at     jobs.Position
-	newest *ledger.Receipt // of those that count; nil if there is none
-	lanes  jobs.Lanes      // what is copied now, and to where: nothing else is deleted
-	by     time.Time       // when a copy must have been proven; zero if that does not count
-	tries  int             // lists whose task has failed, one after the other
+	run      *run
+	step     *jobs.Prune
+	at       jobs.Position
+	newest   *ledger.Receipt // of those that count; nil if there is none
+	receipts int             // that count
+	lanes    jobs.Lanes      // what is copied now, and to where: nothing else is deleted
+	by       time.Time       // when a copy must have been proven; zero if that does not count
+	tries    int             // lists whose task has failed, one after the other
 
 	looked  int64 // files when they were counted for max_delete
 	chosen  int64 // files for lists
@@ -95,10 +96,11 @@ func (p *pruning) heed(job *jobs.Job, now time.Time) {
 
 // gather reads which trees the receipts that count are about.
 func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
-	kept, err := p.receipts(ctx)
+	kept, err := p.counting(ctx)
 	if err != nil {
 		return nil, err
 	}
+	p.receipts = len(kept)
 	for _, k := range kept {
 		if p.newest == nil || k.ID > p.newest.ID {
 			p.newest = k
@@ -144,8 +146,8 @@ func end(at evidence.Place, path string) jobs.End {
 	return jobs.End{Collection: at.Collection, LocalUser: at.LocalUser, Path: path}
 }
 
-// receipts returns the receipts that count.
-func (p *pruning) receipts(ctx context.Context) ([]*ledger.Receipt, error) {
+// counting returns the receipts that count.
+func (p *pruning) counting(ctx context.Context) ([]*ledger.Receipt, error) {
 	if len(p.step.Of) == 0 {
 		return p.ownReceipts(ctx)
 	}
@@ -335,7 +337,18 @@ func (p *pruning) String() string {
 		parts = append(parts, fmt.Sprintf("receipts that do not count, because %s copies between other paths now: %d", of, p.strange))
 	}
 	if len(p.sum.Kept) > 0 && p.newest != nil {
-		parts = append(parts, fmt.Sprintf("runner receipt prove %d lists them", p.newest.Run))
+		parts = append(parts, p.lister())
 	}
 	return strings.Join(parts, "; ")
+}
+
+// lister names the command that lists the files that are kept.
+func (p *pruning) lister() string {
+	switch {
+	case len(p.step.Of) > 0:
+		return fmt.Sprintf("runner plan %s --diff --list lists them", p.run.job.Name)
+	case p.receipts > 1:
+		return fmt.Sprintf("runner receipt prove %d --task ID lists them, task by task", p.newest.Run)
+	}
+	return fmt.Sprintf("runner receipt prove %d lists them", p.newest.Run)
 }

@@ -165,6 +165,20 @@ func TestPruneDeletesWhatTheRunHasCopiedAndNothingElse(t *testing.T) {
 	})
 }
 
+func TestPruneSaysWhatListsTheFilesThatItKeepsOfSeveralTasks(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/b")
+		p := b.process("one")
+		r := p.wantRun(b.order(handsOver, func(j *jobs.Job) {
+			second := provable("/copy/", "store")
+			second.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "b"}}
+			j.Steps = []jobs.Step{j.Steps[0], {Transfer: second}, {Prune: &jobs.Prune{Copies: 2}}}
+		}), ledger.Succeeded)
+		b.wantLeft("data/b")
+		contains(t, p.pruned(r.Run), "1 file deleted, 1 kept (1: is proven at 1 of 2 collections); runner receipt prove 1 --task ID lists them, task by task")
+	})
+}
+
 func TestPruneOfWhatIsThereNow(t *testing.T) {
 	lab := func(b *bench, name string) string { return filepath.Join(b.lab, name) }
 	vault := func(b *bench, name string) string { return filepath.Join(b.vault, "copy", name) }
@@ -216,7 +230,7 @@ func TestPruneOfWhatIsThereNow(t *testing.T) {
 					return
 				}
 				b.wantLeft("data/a.txt")
-				p.wantPruned(r, "0 files deleted, 1 kept (1: "+tt.kept+"); runner receipt prove 1 lists them")
+				p.wantPruned(r, "0 files deleted, 1 kept (1: "+tt.kept+"); runner plan expire --diff --list lists them")
 				if n := b.requests("POST /v0.10/delete"); n != 0 {
 					t.Errorf("%d deletes were sent", n)
 				}
