@@ -16,6 +16,7 @@ type collection struct {
 	id     string
 	name   string
 	uses   []*use
+	shares []*sharedFolder
 
 	doc *transfer.Endpoint // set by the first check
 }
@@ -34,6 +35,9 @@ func (c *collection) checks(identity, tasks *Check) []*Check {
 	all := []*Check{open, access, pause, entry}
 	for _, u := range c.uses {
 		all = append(all, check(string(u.role), func(ctx context.Context) []Finding { return c.look(ctx, u) }, entry))
+	}
+	for _, f := range c.shares {
+		all = append(all, check("share", func(ctx context.Context) []Finding { return c.shared(ctx, f) }, open, identity))
 	}
 	if c.globus.Write {
 		for _, dir := range c.targets() {

@@ -23,6 +23,7 @@ type Account interface {
 	Token(ctx context.Context, resourceServer string) (auth.Token, error)
 	Consent(ctx context.Context, scopes []string) error
 	Userinfo(ctx context.Context) (*auth.Userinfo, error)
+	Identity(ctx context.Context, username string) (*auth.Identity, error) // nil if there is none
 }
 
 // A Globus is the two services as one identity sees them, and what may be done

@@ -83,6 +83,9 @@ func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collec
 		}
 		for i := range steps {
 			s.step(j, &j.Steps[i], &steps[i])
+			if sh := steps[i].Share; sh != nil {
+				s.share(j, j.Steps[i].Share, sh, at)
+			}
 		}
 	}
 	for _, j := range list {

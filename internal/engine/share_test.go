@@ -236,7 +236,7 @@ func TestWhatCannotBeSharedEndsTheRun(t *testing.T) {
 	}{
 		"unknown user": {
 			edit: func(s *jobs.Share) { s.With.Name = "bob@example.edu" },
-			want: "Globus knows no user bob@example.edu: check the spelling; somebody who has never logged in to Globus does that once at https://app.globus.org",
+			want: "Globus knows no user bob@example.edu; check the spelling; if it is right, the person has to log in once at https://app.globus.org",
 		},
 		"no guest collection": {
 			config: func(c *globussim.Config) { c.Collections[1].EntityType = globussim.MappedCollection },

@@ -76,14 +76,16 @@ func words(permissions string) string {
 // A Refusal says why something is not shared, and what to do.
 type Refusal struct {
 	Message string
+	Advice  string
 	Err     error // the cause; may be nil
 }
 
 func (r *Refusal) Error() string {
-	if r.Err == nil {
-		return r.Message
+	text := r.Message + "; " + r.Advice
+	if r.Err != nil {
+		text += ": " + r.Err.Error()
 	}
-	return r.Message + ": " + r.Err.Error()
+	return text
 }
 
 // Unwrap returns the cause.
@@ -92,8 +94,8 @@ func (r *Refusal) Unwrap() error { return r.Err }
 // Means tells package fault what the Refusal means.
 func (r *Refusal) Means() fault.Meaning { return fault.Meaning{Kind: fault.Refused} }
 
-func refuse(format string, args ...any) *Refusal {
-	return &Refusal{Message: fmt.Sprintf(format, args...)}
+func refuse(advice, format string, args ...any) *Refusal {
+	return &Refusal{Message: fmt.Sprintf(format, args...), Advice: advice}
 }
 
 // Give lets somebody into a folder. A duration after which the share ends is counted
@@ -111,12 +113,23 @@ func (s *Sharer) Give(ctx context.Context, sh *jobs.Share, begin time.Time) (*Ru
 	})
 }
 
+// Look returns the rule that [Sharer.Give] would see to, and the one that is there for
+// the same principal and path, or nil. It changes nothing. Its errors are those of
+// Give.
+func (s *Sharer) Look(ctx context.Context, sh *jobs.Share, begin time.Time) (want *Rule, is *transfer.AccessRule, err error) {
+	if want, err = s.wanted(ctx, sh, begin); err != nil {
+		return nil, nil, err
+	}
+	is, err = s.look(ctx, want)
+	return want, is, err
+}
+
 // wanted returns the rule that a share asks for, if the collection can have it.
 func (s *Sharer) wanted(ctx context.Context, sh *jobs.Share, begin time.Time) (*Rule, error) {
 	end := sh.Expires.End(begin)
 	now := time.Now()
 	if !end.IsZero() && !end.After(now) {
-		return nil, refuse("share %s: the access would have ended on %s; give a later date or a longer duration in expires", sh.Path, end.Format(time.RFC3339))
+		return nil, refuse("give a later date or a longer duration in expires", "share %s: the access would have ended on %s", sh.Path, end.Format(time.RFC3339))
 	}
 	want := &Rule{Collection: sh.Collection, Path: sh.Path, Permissions: cmp.Or(sh.Permissions, "r"), Expires: end}
 	if sh.With.Kind == jobs.User {
@@ -131,8 +144,8 @@ func (s *Sharer) wanted(ctx context.Context, sh *jobs.Share, begin time.Time) (*
 		return nil, fmt.Errorf("share %s: %w", sh.Path, err)
 	}
 	if !doc.IsGuest() {
-		return nil, refuse("share %s: the collection %s is not a guest collection, so it has no access rules; "+
-			"make a guest collection of the folder in the Globus web app, and share that", sh.Path, named(doc))
+		return nil, refuse("make a guest collection of the folder in the Globus web app, and share that",
+			"share %s: the collection %s is not a guest collection, so it has no access rules", sh.Path, named(doc))
 	}
 	return want, checkEnd(sh, end, now, doc)
 }
@@ -143,15 +156,15 @@ func (s *Sharer) Principal(ctx context.Context, p jobs.Principal) (kind, id stri
 		return string(p.Kind), p.Name, nil
 	}
 	if s.User == nil {
-		return "", "", refuse("the user %s cannot be looked up here; give the id of the identity", p.Name)
+		return "", "", refuse("give the id of the identity", "the user %s cannot be looked up here", p.Name)
 	}
 	switch id, err = s.User(ctx, p.Name); {
 	case err != nil && fault.Transient(err):
 		return "", "", err
 	case err != nil:
-		return "", "", &Refusal{Message: fmt.Sprintf("the user %s cannot be looked up (the id of the identity would need no look-up)", p.Name), Err: err}
+		return "", "", &Refusal{fmt.Sprintf("the user %s cannot be looked up", p.Name), "the id of the identity would need no look-up", err}
 	case id == "":
-		return "", "", refuse("Globus knows no user %s: check the spelling; somebody who has never logged in to Globus does that once at https://app.globus.org", p.Name)
+		return "", "", refuse("check the spelling; if it is right, the person has to log in once at https://app.globus.org", "Globus knows no user %s", p.Name)
 	}
 	return string(jobs.Identity), id, nil
 }
@@ -170,8 +183,8 @@ func checkEnd(sh *jobs.Share, end, now time.Time, doc *transfer.Endpoint) error 
 	if !end.IsZero() {
 		wish = "until " + end.Format(time.RFC3339)
 	}
-	return refuse("share %s: the collection %s allows access for %s at most, not %s; write expires: %s",
-		sh.Path, named(doc), jobs.FormatDuration(life), wish, jobs.FormatDuration(life))
+	return refuse("write expires: "+jobs.FormatDuration(life), "share %s: the collection %s allows access for %s at most, not %s",
+		sh.Path, named(doc), jobs.FormatDuration(life), wish)
 }
 
 // named names a collection in a sentence.
@@ -201,8 +214,8 @@ func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRu
 	case now != nil && want.met(now):
 		return want.done(Updated, now.ID), nil
 	case err == nil && wrong == nil:
-		return nil, refuse("share %s: Globus answers that it changed the access rule %s, but the rule is not what was asked for; "+
-			"look at it with runner endpoint permission list %s", want.Path, is.ID, want.Collection)
+		return nil, refuse("look at it with runner endpoint permission list "+want.Collection,
+			"share %s: Globus answers that it changed the access rule %s, but the rule is not what was asked for", want.Path, is.ID)
 	case err == nil:
 		err = wrong
 	}
@@ -244,7 +257,9 @@ func (s *Sharer) explain(want *Rule, err error) error {
 	if !ok || !e.PermissionDenied() {
 		return fmt.Errorf("share %s: %w", want.Path, err)
 	}
-	return &Refusal{Err: err, Message: fmt.Sprintf("share %s: %s may not manage who has access to the collection; "+
-		"ask an administrator of the collection to give it the role access manager, "+
-		"under Roles at https://app.globus.org/file-manager/collections/%s/overview", want.Path, cmp.Or(s.Who, "the identity"), want.Collection)}
+	return &Refusal{
+		fmt.Sprintf("share %s: %s may not manage who has access to the collection", want.Path, cmp.Or(s.Who, "the identity")),
+		"ask an administrator of the collection to give it the role access manager, " +
+			"under Roles at https://app.globus.org/file-manager/collections/" + want.Collection + "/overview", err,
+	}
 }

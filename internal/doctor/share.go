@@ -1,0 +1,89 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/sharing"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// endsSoon is how long before its end an access is worth a word.
+const endsSoon = 14 * 24 * time.Hour
+
+// A sharedFolder is what a step of a job shares.
+type sharedFolder struct {
+	share *jobs.Share // of the next occurrence
+	job   string
+	next  time.Time // when the job runs again; zero if nobody knows
+	fixed bool      // each occurrence shares the same folder
+}
+
+// share collects what a step shares.
+func (s *surveyor) share(j *jobs.Job, raw, share *jobs.Share, next time.Time) {
+	c := s.collection(share.Collection)
+	if j.Schedule == nil {
+		next = time.Time{}
+	}
+	c.shares = append(c.shares, &sharedFolder{share, j.Name, next, j.Literal || !strings.Contains(raw.Path, "{{")})
+}
+
+// shared finds out whether the folder can be shared, and when the access to it ends.
+func (c *collection) shared(ctx context.Context, f *sharedFolder) []Finding {
+	g := c.globus
+	s := sharing.Sharer{Globus: g.Client, User: g.user, Who: g.Who.Name}
+	now := time.Now()
+	want, is, err := s.Look(ctx, f.share, now)
+	switch r, ok := errors.AsType[*sharing.Refusal](err); {
+	case ok:
+		m := fault.Of(err)
+		finding := Bad(m.Kind, fmt.Sprintf("%s (%s)", r.Message, f.job), r.Advice)
+		finding.Code = m.Code
+		return []Finding{finding}
+	case err != nil:
+		return []Finding{g.failed(err)}
+	}
+	access := fmt.Sprintf("the access of %s to %s", f.share.With, want.Path)
+	if is == nil || !f.fixed {
+		return []Finding{Good(want.Path + " can be shared with " + f.share.With.String())}
+	}
+	return []Finding{f.ending(access, is, now)}
+}
+
+// ending says when an access ends.
+func (f *sharedFolder) ending(access string, is *transfer.AccessRule, now time.Time) Finding {
+	end := is.ExpirationDate.Time
+	longer := "give a later date in expires"
+	if f.share.Expires.At.IsZero() {
+		longer = "runner run " + f.job + " gives it anew"
+	}
+	switch day := end.UTC().Format(time.DateOnly); {
+	case end.IsZero():
+		return Good(access + " does not end")
+	case !end.After(now):
+		return Doubt(fmt.Sprintf("%s ended on %s (%s)", access, day, f.job), longer)
+	case end.Sub(now) < endsSoon && !f.prolonged(end):
+		return Doubt(fmt.Sprintf("%s ends on %s (%s)", access, day, f.job), longer)
+	default:
+		return Good(access + " ends on " + day)
+	}
+}
+
+// prolonged reports whether the job gives a later end before that one.
+func (f *sharedFolder) prolonged(end time.Time) bool {
+	return f.share.Expires.At.IsZero() && !f.next.IsZero() && f.next.Before(end)
+}
+
+// user returns the id of the identity with a user name, or "" if there is none.
+func (g *Globus) user(ctx context.Context, name string) (string, error) {
+	who, err := g.Account.Identity(ctx, name)
+	if err != nil || who == nil {
+		return "", err
+	}
+	return who.ID, nil
+}
