@@ -94,6 +94,34 @@ func TestViewersHearOfWhatHasChanged(t *testing.T) {
 	})
 }
 
+// However many pages are open, and whenever each was opened, the ledger is polled at
+// most once a second: every poll makes a scene of its own.
+func TestManyOpenPagesPollTheLedgerOnceASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, someJobs)
+		defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+		const pages, length, step = 200, 10 * time.Second, 5 * time.Millisecond
+		for range pages {
+			_, leave := d.watch("?rows=1")
+			defer leave()
+			time.Sleep(time.Second / pages) // they are opened one after the other
+		}
+		polls := map[any]bool{}
+		for range length / step {
+			s, err := d.page.Known(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			polls[s] = true
+			time.Sleep(step)
+			synctest.Wait()
+		}
+		if n := time.Duration(len(polls)); n < length/time.Second-1 || n > length/time.Second+1 {
+			t.Errorf("the ledger was polled %d times in %s, want once a second", n, length)
+		}
+	})
+}
+
 func TestManyViewersAskTheLedgerOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, someJobs)

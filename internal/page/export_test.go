@@ -8,3 +8,14 @@ func (p *Page) Scene(ctx context.Context) (any, error) { return p.board.look(ctx
 
 // MaxViewers is how many have the events open at the same time.
 const MaxViewers = maxViewers
+
+// Known returns what the page knew at its last look, without looking.
+func (p *Page) Known(ctx context.Context) (any, error) {
+	select {
+	case p.board.busy <- struct{}{}:
+		defer func() { <-p.board.busy }()
+		return p.board.scene, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
