@@ -208,7 +208,7 @@ func (a *app) introduce(g *doctor.Globus) (*session, error) {
 	}
 	policy.MaxRetryAfter = 2 * time.Second
 	g.Who, g.Account = globus.who.Fault(), globus.account
-	g.Person = globus.who.Person()
+	g.Person, g.Flows = globus.who.Person(), globus.flows
 	g.Web = client(retry.New(globus.network, policy, a.log))
 	limited := retry.Limit(globus.network, budgetRequests, budgetWindow)
 	g.Client = transfer.New(client(retry.New(globus.account.Transport(auth.TransferServer, limited), policy, a.log)),

@@ -9,6 +9,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -34,6 +35,12 @@ func describe(err error) string {
 		return strings.TrimSuffix(e.Error(), "; "+e.Advice())
 	}
 	if e, ok := errors.AsType[*transfer.Error](err); ok {
+		if e.Code == "" {
+			return fmt.Sprintf("HTTP %d: %s", e.Status, e.Message)
+		}
+		return e.Code + ": " + e.Message
+	}
+	if e, ok := errors.AsType[*flows.Error](err); ok {
 		if e.Code == "" {
 			return fmt.Sprintf("HTTP %d: %s", e.Status, e.Message)
 		}

@@ -26,13 +26,19 @@ type Account interface {
 	Identity(ctx context.Context, username string) (*auth.Identity, error) // nil if there is none
 }
 
-// A Globus is the two services as one identity sees them, and what may be done
+// A FlowValidator says whether a flow may be started, see [flows.Client].
+type FlowValidator interface {
+	Validate(ctx context.Context, flow string, form []byte, dataAccess []string) error
+}
+
+// A Globus is the services as one identity sees them, and what may be done
 // there.
 type Globus struct {
 	AuthURL *url.URL
 	Web     *http.Client // without credentials
 	Account Account
 	Client  *transfer.Client // gives no consents by itself
+	Flows   FlowValidator    // nil: flows are not looked at
 
 	Who    fault.Identity
 	Fix    bool // give consents that are missing
@@ -46,6 +52,7 @@ type Globus struct {
 const (
 	authGroup     = "Globus Auth"
 	transferGroup = "Globus Transfer"
+	flowsGroup    = "Globus Flows"
 	jobsGroup     = "jobs"
 )
 
@@ -70,6 +77,7 @@ func (g *Globus) Checks(list []*jobs.Job, names map[string]string, now time.Time
 		opened[c.id] = more[0]
 		checks = append(checks, more...)
 	}
+	checks = append(checks, g.flowChecks(list, now, login)...)
 	checks = append(checks, nextRuns(list, now)...)
 	checks = append(checks, broken...)
 	return append(checks, subscriptions(list, docs, opened)...)
