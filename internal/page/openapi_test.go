@@ -97,7 +97,7 @@ func fill(t *testing.T, d *desk) {
 	steps := []func() error{
 		func() error { return err },
 		func() error {
-			return d.ledger.Submit(ctx, "me", ledger.Submission{ID: "s", Run: r.ID, Attempt: 1, Label: "l", Document: []byte("{}")})
+			return d.ledger.Submit(ctx, "me", ledger.Submission{ID: "s", Run: r.ID, Attempt: 1, Label: "l", Flow: "f", Document: []byte("{}")})
 		},
 		func() error { return d.ledger.Accepted(ctx, "s", "t") },
 		func() error { return d.ledger.Ended(ctx, "s", "FAILED") },

@@ -94,7 +94,12 @@ func newDesk(t *testing.T, text string, edits ...func(*page.Config)) *desk {
 	t.Cleanup(func() { _ = d.ledger.Close() }) // it was only for the test
 	c := page.Config{
 		Ledger: d.ledger, Jobs: func() *jobs.File { return d.file }, Log: log, Name: "test",
-		TaskPage: func(id, _ string) string { return "https://app.globus.org/activity/" + id },
+		TaskPage: func(id, flow string) string {
+			if flow != "" {
+				return "https://app.globus.org/runs/" + id
+			}
+			return "https://app.globus.org/activity/" + id
+		},
 		Access: page.Access{
 			View:  func() (string, error) { return viewToken, nil },
 			Admin: func() (string, error) { return adminToken, nil },
@@ -239,18 +244,24 @@ func TestRunIsShownWithItsTasksAndEvents(t *testing.T) {
 		err = d.ledger.Accepted(t.Context(), "s1", "t1")
 	}
 	if err == nil {
+		err = d.ledger.Submit(t.Context(), "me", ledger.Submission{ID: "s2", Run: r.ID, Step: 2, Attempt: 1, Label: "nightly k s2", Flow: "f1", Document: []byte("{}")})
+	}
+	if err == nil {
+		err = d.ledger.Accepted(t.Context(), "s2", "r1")
+	}
+	if err == nil {
 		err = d.ledger.Note(t.Context(), r.ID, time.Now(), "stalled", "no progress for 30m")
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	d.want("run", d.get("/runs/1"), 200, "<b>running</b>", `<a href="https://app.globus.org/activity/t1">t1</a>`, "no progress for 30m", "runner runs cancel 1")
+	d.want("run", d.get("/runs/1"), 200, "<b>running</b>", `<a href="https://app.globus.org/activity/t1">t1</a>`, `<a href="https://app.globus.org/runs/r1">r1</a>`, "no progress for 30m", "runner runs cancel 1")
 	doc := decode[struct {
 		State, Holder, Next string
 		Tasks               []struct{ URL string }
 		Events              []struct{ Kind string }
 	}](t, d.get("/api/v1/runs/1"))
-	if doc.State != "submitted" || doc.Holder != "me" || len(doc.Tasks) != 1 || len(doc.Events) != 4 || doc.Next != "runner runs cancel 1" {
+	if doc.State != "submitted" || doc.Holder != "me" || len(doc.Tasks) != 2 || len(doc.Events) != 6 || doc.Next != "runner runs cancel 1" {
 		t.Errorf("got %+v", doc)
 	}
 	for _, path := range []string{"/runs/99", "/runs/x", "/runs/-1", "/api/v1/runs/99", "/api/v1/runs/0/receipt", "/api/v1/runs/1/receipt", "/jobs/none", "/api/v1/jobs/none", "/items/nightly", "/api/v1/none", "/none"} {
