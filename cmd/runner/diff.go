@@ -20,6 +20,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A differ asks what an occurrence would do about each file, as both sides are
@@ -48,8 +49,10 @@ type diffDocument struct {
 	First  []changeDocument       `json:"first"` // of each action but same
 	// Kept counts what a prune keeps, by reason.
 	Kept map[string]int64 `json:"kept,omitempty"`
-	// Refused says that the prune would be refused, and why.
+	// Refused says that the step would be refused, and why.
 	Refused string `json:"refused,omitempty"`
+	// Replaced says which only copies of pruned files the job lets be replaced.
+	Replaced string `json:"replaced,omitempty"`
 }
 
 // A tally counts files, or what is counted like them.
@@ -130,7 +133,7 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 		case work.Prune != nil:
 			changes = d.pruned(ctx, a, e, work.Prune, to)
 		default:
-			changes = audit.Diff(ctx, globus.transfer, work.Document)
+			changes = d.copied(ctx, a, globus.transfer, e, o.Job, work.Document, to)
 		}
 		if err := d.step(a, changes, step, to, out); err != nil {
 			return fmt.Errorf("compare both sides of step %d: %w", step, err)
@@ -145,6 +148,49 @@ func newDiff() *diffDocument {
 		d.Counts[action] = tally{}
 	}
 	return d
+}
+
+// copied yields what a document would do, and says whether it would replace the only
+// copies of pruned files.
+func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e *engine.Engine, job *jobs.Job, doc transfer.Document, to *diffDocument) iter.Seq2[audit.Change, error] {
+	changes := audit.Diff(ctx, globus, doc)
+	t, ok := doc.(*transfer.Transfer)
+	if !ok || !job.Receipts {
+		return changes
+	}
+	return func(yield func(audit.Change, error) bool) {
+		l, err := a.openLedger(ctx)
+		if err != nil {
+			yield(audit.Change{}, err)
+			return
+		}
+		if l == nil {
+			changes(yield)
+			return
+		}
+		defer l.Close() //nolint:errcheck // it was only read
+		copies, err := e.ReplacedCopies(ctx, l, job, t)
+		if err != nil {
+			yield(audit.Change{}, err)
+			return
+		}
+		for c, err := range changes {
+			if c.Action == audit.Replace || c.Action == audit.Compare {
+				copies.See(c.Source, c.Size, c.Modified)
+			}
+			if !yield(c, err) || err != nil {
+				return
+			}
+		}
+		switch text, refused, err := copies.Say(ctx); {
+		case err != nil:
+			yield(audit.Change{}, err)
+		case refused:
+			to.Refused = text
+		case text != "":
+			to.Replaced = text
+		}
+	}
 }
 
 // pruned yields what a prune would do.
@@ -240,6 +286,9 @@ func (d *diffDocument) show(w io.Writer) {
 	}
 	for _, reason := range slices.Sorted(maps.Keys(d.Kept)) {
 		fmt.Fprintf(w, "  kept: %d: %s\n", d.Kept[reason], plain.Line(reason))
+	}
+	if d.Replaced != "" {
+		fmt.Fprintf(w, "  %s\n", plain.Line(d.Replaced))
 	}
 	if d.Refused != "" {
 		fmt.Fprintf(w, "  refused: %s\n", plain.Line(d.Refused))

@@ -7,6 +7,7 @@ import (
 	"iter"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -41,10 +42,11 @@ func Actions() []Action {
 // A Change is what a task would do about one path.
 type Change struct {
 	Action      Action
-	Source      string // whole path; empty for what is deleted
-	Destination string // whole path; empty where there is none
-	Size        int64  // bytes of the file; 0 if it is none
-	Why         error  // of Keep, Block, Absent and Unlisted
+	Source      string    // whole path; empty for what is deleted
+	Destination string    // whole path; empty where there is none
+	Size        int64     // bytes of the file; 0 if it is none
+	Modified    time.Time // of the file that is copied, at the source; zero for all else
+	Why         error     // of Keep, Block, Absent and Unlisted
 }
 
 // Diff yields what a task would do if doc was submitted now. An error, which is
@@ -166,7 +168,7 @@ func (d *differ) copied(p tree.Pair, c Change) Change {
 			return Change{Action: LeaveLink, Source: c.Source}
 		}
 	case tree.File:
-		c.Action, c.Size = d.file(s, p.Destination), s.Size
+		c.Action, c.Size, c.Modified = d.file(s, p.Destination), s.Size, s.Modified
 	}
 	switch {
 	case d.isBlocked(p.Path) && c.Action != "":

@@ -48,7 +48,7 @@ func (p *part) snapshot(ctx context.Context) error {
 	if err != nil {
 		return unusable(err)
 	}
-	back, err := p.returning(ctx, doc)
+	back, err := p.run.engine.returning(ctx, l, p.run.job, doc)
 	if err != nil {
 		return unusable(err)
 	}
@@ -60,7 +60,7 @@ func (p *part) snapshot(ctx context.Context) error {
 	case err != nil && ctx.Err() != nil:
 		return err
 	}
-	if err := back.guard(ctx); err != nil {
+	if err := p.guardCopies(ctx, back); err != nil {
 		return err
 	}
 	switch {

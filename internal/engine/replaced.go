@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -27,7 +28,9 @@ const (
 // Returned are files of a source that a transfer would copy over the only copies of
 // files that prunes have deleted.
 type returned struct {
-	part     *part
+	job      *jobs.Job
+	ledger   *ledger.Ledger
+	globus   *transfer.Client
 	from, to evidence.Place
 	lanes    map[string][]string // where items lead, by where they begin; without slashes at their ends
 	pruned   *evidence.Deletions // files, by where they were
@@ -45,9 +48,9 @@ type comeback struct {
 
 // returning looks for files that have returned. It finds none if the transfer
 // replaces no file.
-func (p *part) returning(ctx context.Context, doc *transfer.Transfer) (*returned, error) {
+func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc *transfer.Transfer) (*returned, error) {
 	r := &returned{
-		part: p, lanes: map[string][]string{}, now: map[string]comeback{},
+		job: job, ledger: l, globus: e.globus, lanes: map[string][]string{}, now: map[string]comeback{},
 		from:   evidence.Place{Collection: doc.SourceEndpoint, LocalUser: doc.SourceLocalUser},
 		to:     evidence.Place{Collection: doc.DestinationEndpoint, LocalUser: doc.DestinationLocalUser},
 		pruned: evidence.NewDeletions(), copies: evidence.NewDeletions(),
@@ -59,12 +62,12 @@ func (p *part) returning(ctx context.Context, doc *transfer.Transfer) (*returned
 		from := strings.TrimSuffix(i.SourcePath, "/")
 		r.lanes[from] = append(r.lanes[from], strings.TrimSuffix(i.DestinationPath, "/"))
 	}
-	for l, err := range prunedLists(ctx, p.run.journal.ledger) {
+	for list, err := range prunedLists(ctx, l) {
 		if err != nil {
 			return nil, err
 		}
-		l.addTo(r.pruned)
-		r.addCopies(&l)
+		list.addTo(r.pruned)
+		r.addCopies(&list)
 	}
 	return r, nil
 }
@@ -118,14 +121,13 @@ func (r *returned) destinations(path string) iter.Seq[string] {
 	}
 }
 
-// guard refuses the transfer if it would replace the only copy of a file, unless
-// the job allows that.
-func (r *returned) guard(ctx context.Context) error {
+// threatened says which only copies the transfer would replace; empty for none.
+func (r *returned) threatened(ctx context.Context) (string, error) {
 	if err := r.known(ctx); err != nil {
-		return err
+		return "", err
 	}
 	if err := r.there(ctx); err != nil || len(r.now) == 0 {
-		return err
+		return "", err
 	}
 	copies := slices.SortedFunc(maps.Keys(r.now), proof.ComparePaths)
 	var m mirror
@@ -133,14 +135,56 @@ func (r *returned) guard(ctx context.Context) error {
 		m.first = append(m.first, r.now[to].source+" over "+to)
 	}
 	n := int64(len(copies) + r.more)
-	run := r.part.run
-	if run.job.Guard.OverwritePruned {
-		run.log.Warn("files replace the only copies of pruned files", "files", n, "first", m.first[0])
-		run.journal.note(ctx, "replaced", fmt.Sprintf("only copies of pruned files that are replaced: %d (%s)", n, m.examples(n)))
+	return fmt.Sprintf("%d (%s)", n, m.examples(n)), nil
+}
+
+// guardCopies refuses the transfer if it would replace the only copy of a file,
+// unless the job allows that.
+func (p *part) guardCopies(ctx context.Context, back *returned) error {
+	which, err := back.threatened(ctx)
+	switch {
+	case err != nil || which == "":
+		return err
+	case p.run.job.Guard.OverwritePruned:
+		p.run.log.Warn("files replace the only copies of pruned files", "files", which)
+		p.run.journal.note(ctx, "replaced", "only copies of pruned files that are replaced: "+which)
 		return nil
 	}
-	return refuse("files that would be copied over the only copies of pruned files: %d (%s); give them other names, copy them to another folder, "+
-		"or let the copies be replaced (guard: {overwrite_pruned: allow})", n, m.examples(n))
+	return refuse("%s", refusesCopies(which))
+}
+
+func refusesCopies(which string) string {
+	return fmt.Sprintf("files that would be copied over the only copies of pruned files: %s; give them other names, copy them to another folder, "+
+		"or let the copies be replaced (guard: {overwrite_pruned: allow})", which)
+}
+
+// ReplacedCopies says whether a transfer of a job that keeps receipts would replace
+// the only copies of files that prunes have deleted, and so be refused. It is shown
+// the files that would be copied.
+type ReplacedCopies struct{ back *returned }
+
+// ReplacedCopies returns what has seen no file yet.
+func (e *Engine) ReplacedCopies(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc *transfer.Transfer) (*ReplacedCopies, error) {
+	back, err := e.returning(ctx, l, job, doc)
+	return &ReplacedCopies{back}, err
+}
+
+// See takes note of a file of the source that would be copied.
+func (c *ReplacedCopies) See(path string, size int64, modified time.Time) {
+	c.back.see(&proof.Found{Path: path, Size: size, Modified: modified})
+}
+
+// Say says what a run would say; refused is false if the job allows it. Both are
+// empty if no copy would be replaced.
+func (c *ReplacedCopies) Say(ctx context.Context) (text string, refused bool, err error) {
+	which, err := c.back.threatened(ctx)
+	switch {
+	case err != nil || which == "":
+		return "", false, err
+	case c.back.job.Guard.OverwritePruned:
+		return "only copies of pruned files that are replaced: " + which, false, nil
+	}
+	return refusesCopies(which), true, nil
 }
 
 // known leaves out the copies that a run of the job has replaced since the prune,
@@ -149,8 +193,8 @@ func (r *returned) known(ctx context.Context) error {
 	if len(r.now) == 0 {
 		return nil
 	}
-	l := r.part.run.journal.ledger
-	all, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: r.part.run.job.Name})
+	l := r.ledger
+	all, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: r.job.Name})
 	if err != nil {
 		return unusable(err)
 	}
@@ -199,7 +243,7 @@ func (r *returned) same(f *proof.Found, at time.Time, copies []string) (unsettle
 
 // there leaves out the files that have nothing in their places.
 func (r *returned) there(ctx context.Context) error {
-	views := newViews(r.part.run.globus)
+	views := newViews(r.globus)
 	for to := range r.now {
 		views.want(r.to, to)
 	}
