@@ -142,7 +142,7 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	case each != nil && !each.wrong && each.isFile(r.from.ID, src.text):
 		s.fileEnds(field, src.text, dst.text)
 	case folder && !into:
-		s.warn(to, field+".destination", "the source is a folder and ends in /, the destination does not")
+		s.warn(to, field+".destination", "the source ends in /, so it is a folder, and the destination does not: write %s/", short(dst.text))
 	case into && !folder && item.Recursive == nil && item.ExternalChecksum == "" && !listed:
 		s.warn(to, field+".destination", "the destination ends in /, the source does not: a file would not be copied, write %s for it; for a folder write %s/",
 			short(dst.text+path.Base(src.text)), short(src.text))

@@ -238,7 +238,7 @@ func TestWarningsDoNotStopAFile(t *testing.T) {
 	want := []string{
 		"jobs.yaml:5:3: collections.spare: no job uses the collection spare",
 		"jobs.yaml:6:7: env[0]: SITE is not set here; a job that uses it cannot start",
-		"jobs.yaml:7:55: jobs.a.transfer.destination: the source is a folder and ends in /, the destination does not",
+		"jobs.yaml:7:55: jobs.a.transfer.destination: the source ends in /, so it is a folder, and the destination does not: write /b/",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)

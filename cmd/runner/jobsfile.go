@@ -173,7 +173,7 @@ func (f *jobsFile) logDoubts(log *slog.Logger, all []*jobs.Job) {
 		name, key, _ := strings.Cut(about, ".")
 		named := slices.ContainsFunc(all, func(j *jobs.Job) bool { return j.Name == name })
 		if ofJob && named && !slices.Contains(when, key) || w.File == "" && !slices.Contains(when, w.Field) {
-			log.Warn("the job may not do what was meant", "warning", w.Error())
+			log.Warn("this may be a mistake", "warning", w.Error())
 		}
 	}
 }

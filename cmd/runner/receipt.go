@@ -147,7 +147,7 @@ func receiptsOf(ctx context.Context, l *ledger.Ledger, run int64) ([]keptReceipt
 	case !copied:
 		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: it has copied nothing; runner runs show %d says what it did", run, r.Job, run)}
 	}
-	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: only transfers of jobs with receipts: true have one", run, r.Job)}
+	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: only the transfers of a job with receipts: true, or whose files a prune may delete, have one", run, r.Job)}
 }
 
 // hasCopied reports whether a run has submitted a transfer.
@@ -304,10 +304,10 @@ func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocumen
 	if file != "-" {
 		f, err := os.Open(file)
 		if run, number := parseRun(file); number == nil && errors.Is(err, fs.ErrNotExist) {
-			return nil, fmt.Errorf("%w; verify wants the file of a receipt: runner receipt %d --as jsonl >run-%d.jsonl writes that of run %d", err, run, run, run)
+			return nil, usageError{fmt.Errorf("%w; verify wants the file of a receipt: runner receipt %d --as jsonl >run-%d.jsonl writes that of run %d", err, run, run, run)}
 		}
 		if err != nil {
-			return nil, err
+			return nil, usageError{err}
 		}
 		defer f.Close() //nolint:errcheck // it was only read
 		in, name = f, file

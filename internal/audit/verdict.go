@@ -56,7 +56,7 @@ func Sentence(count map[Verdict]int64, jobs string) string {
 		one     string
 		many    string
 	}{
-		{Lost, "1 file was copied and is gone at the destination", "%d files were copied and are gone at the destination"},
+		{Lost, "1 file was copied, but the copy is gone or changed", "%d files were copied, but the copies are gone or changed"},
 		{Missing, "1 file is not at the destination", "%d files are not at the destination"},
 		{Vanished, "1 folder of the source does not exist any more", "%d folders of the source do not exist any more"},
 		{Unseen, "1 folder cannot be listed", "%d folders cannot be listed"},

@@ -70,7 +70,7 @@ func (s *Scheduler) heedPauses(ctx context.Context, now time.Time) {
 	}
 	if err != nil {
 		if ctx.Err() == nil {
-			s.log.Error("which jobs are paused could not be put in force, it is tried again", "err", err)
+			s.log.Error("the pauses could not be read; they are read again within a second", "err", err)
 		}
 		return
 	}

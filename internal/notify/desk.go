@@ -177,7 +177,7 @@ func (d *Desk) recover(book *book, r Run, over []ledger.Alarm) {
 		return
 	}
 	n := d.about(r, Recovered, r.Ended, "")
-	n.Title = r.Job.Name + " is well again"
+	n.Title = r.Job.Name + " has recovered"
 	n.Lines = slices.Concat(lines, d.whereabouts(r))
 	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
 	n.Tasks = d.linked(r.Tasks)

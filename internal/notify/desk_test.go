@@ -95,7 +95,7 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 		"success says nothing": {nil, []end{{0, good}, {time.Hour, good}}, nil},
 		"a failure, once, and its end": {nil, []end{{0, failed}, {time.Hour, failed}, {2 * time.Hour, good}, {3 * time.Hour, good}}, []string{
 			"0s ops: nightly failed",
-			"2h0m0s ops: nightly is well again",
+			"2h0m0s ops: nightly has recovered",
 		}},
 		"a failure that goes on is told once a day": {nil, []end{{0, failed}, {12 * time.Hour, failed}, {24 * time.Hour, failed}, {36 * time.Hour, failed}}, []string{
 			"0s ops: nightly failed",
@@ -107,7 +107,7 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 			"47h40m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC",
 		}},
 		"another failure after a recovery": {nil, []end{{0, failed}, {1, good}, {2, failed}}, []string{
-			"0s ops: nightly failed", "1ns ops: nightly is well again", "2ns ops: nightly failed",
+			"0s ops: nightly failed", "1ns ops: nightly has recovered", "2ns ops: nightly failed",
 		}},
 		"how it ended": {nil, []end{
 			{0, outcome(ledger.Canceled, "canceled", "")},
@@ -120,21 +120,21 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 			{7, good},
 			{8, outcome(ledger.Failed, "missing", "")},
 		}, []string{
-			"0s ops: nightly was canceled", "1ns ops: nightly is well again",
-			"2ns ops: nightly timed out", "3ns ops: nightly is well again",
-			"4ns ops: nightly succeeded without some of its files", "5ns ops: nightly is well again",
-			"6ns ops: nightly was refused by a guard", "7ns ops: nightly is well again",
+			"0s ops: nightly was canceled", "1ns ops: nightly has recovered",
+			"2ns ops: nightly timed out", "3ns ops: nightly has recovered",
+			"4ns ops: nightly succeeded without some of its files", "5ns ops: nightly has recovered",
+			"6ns ops: nightly was refused by a guard", "7ns ops: nightly has recovered",
 			"8ns ops: nightly found files without a copy",
 		}},
 		"skipped runs are told once, and their end is not": {nil, []end{
 			{0, outcome(ledger.Skipped, "", "the run before it goes on")}, {1, outcome(ledger.Skipped, "", "the run before it goes on")}, {2, good},
 		}, []string{"0s ops: nightly was skipped"}},
 		"a skipped run ends no failure": {nil, []end{{0, failed}, {1, outcome(ledger.Skipped, "", "")}, {2, good}}, []string{
-			"0s ops: nightly failed", "1ns ops: nightly was skipped", "2ns ops: nightly is well again",
+			"0s ops: nightly failed", "1ns ops: nightly was skipped", "2ns ops: nightly has recovered",
 		}},
 		"too few files": {func(j *jobs.Job) { j.Expect.Files = 4 }, []end{{0, failed}, {1, few}, {2, few}}, []string{
 			"0s ops: nightly failed",
-			"1ns ops: nightly is well again",
+			"1ns ops: nightly has recovered",
 			"1ns ops: nightly succeeded, but copied less than expected",
 		}},
 		"enough files": {func(j *jobs.Job) { j.Expect.Files = 3 }, []end{{0, few}}, nil},
@@ -187,7 +187,7 @@ func TestAHeldTaskIsToldOnceForARun(t *testing.T) {
 	}
 	run.Ended, run.Outcome = d.begin.Add(time.Hour), outcome(ledger.Succeeded, "", "")
 	d.tell(desk().Ended(run))
-	if diff := cmp.Diff([]string{"0s ops: nightly waits: a person has to act", "1h0m0s ops: nightly is well again"}, d.lines); diff != "" {
+	if diff := cmp.Diff([]string{"0s ops: nightly waits: a person has to act", "1h0m0s ops: nightly has recovered"}, d.lines); diff != "" {
 		t.Errorf("notices (-want +got):\n%s", diff)
 	}
 	want := notify.Notice{

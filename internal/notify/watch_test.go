@@ -128,7 +128,7 @@ func TestNoSuccessForLongIsToldByOneReplica(t *testing.T) {
 		l.want(told...)
 		l.ran(j, succeeded)
 		l.watch(91*time.Minute, 3)
-		l.want(append(told, "01 09:01 ops: nightly is well again")...)
+		l.want(append(told, "01 09:01 ops: nightly has recovered")...)
 	})
 }
 
@@ -142,7 +142,7 @@ func TestWhatIsDueAndDoesNotBeginIsLate(t *testing.T) {
 		l.want("01 01:21 ops: nightly is late")
 		l.moveCursor(j, time.Now())
 		l.ran(j, succeeded)
-		l.want("01 01:21 ops: nightly is late", "01 02:07 ops: nightly is well again")
+		l.want("01 01:21 ops: nightly is late", "01 02:07 ops: nightly has recovered")
 	})
 }
 

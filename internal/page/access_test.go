@@ -263,7 +263,7 @@ func TestActionsAreDoneOrRefusedWithTheReason(t *testing.T) {
 			t.Errorf("%s was asked for by %q", a.What, a.Who)
 		}
 	}
-	if !strings.Contains(d.log.String(), "somebody has acted") || strings.Contains(d.log.String(), adminToken) {
+	if !strings.Contains(d.log.String(), "an action was taken") || strings.Contains(d.log.String(), adminToken) {
 		t.Errorf("the log:\n%s", d.log)
 	}
 }

@@ -565,6 +565,6 @@ func (p *Page) ask(r request, a ledger.Action, reason string) (*actionDocument, 
 		return nil, absent(err)
 	}
 	p.board.forget(r.Context())
-	p.Log.Info("somebody has acted", "what", string(done.What), "job", done.Job, "run", done.Run, "who", done.Who, "why", done.Why)
+	p.Log.Info("an action was taken", "what", string(done.What), "job", done.Job, "run", done.Run, "who", done.Who, "why", done.Why)
 	return new(describeAction(done)), nil
 }

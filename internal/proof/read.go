@@ -76,7 +76,7 @@ func (r *Reader) next() ([]byte, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 			long = append(long, part...)
 		case errors.Is(err, io.EOF):
-			return nil, fmt.Errorf("the receipt ends in line %d, before its last line: %w", r.n, io.ErrUnexpectedEOF)
+			return nil, fmt.Errorf("the receipt ends in line %d, and the rest of it is missing: %w", r.n, io.ErrUnexpectedEOF)
 		default:
 			return nil, err
 		}
