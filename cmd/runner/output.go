@@ -77,17 +77,21 @@ func literals(expr string) string {
 // programs if that was asked for, or else what text writes.
 func (a *app) print(doc any, text func(io.Writer)) (err error) {
 	a.stderr.clear()
-	if a.out.query.expr != nil {
-		if doc, err = a.out.query.search(doc); err != nil {
+	query := &a.out.query
+	if query.expr != nil || a.out.format == formatUnix {
+		if doc, err = decoded(doc, query.expr == nil); err != nil {
+			return err
+		}
+	}
+	if query.expr != nil {
+		if doc, err = query.search(doc); err != nil {
 			return err
 		}
 	}
 	var buf bytes.Buffer
 	switch {
 	case a.out.format == formatUnix:
-		if err := writeUnix(&buf, doc); err != nil {
-			return err
-		}
+		writeUnix(&buf, doc)
 	case a.out.structured():
 		doc, err := encode(doc)
 		if err != nil {
@@ -132,16 +136,25 @@ func encode(doc any) ([]byte, error) {
 	return plain.JSON(buf.Bytes()), nil
 }
 
-// search applies the expression to doc as it would be printed.
-func (q *query) search(doc any) (any, error) {
+// decoded returns a result as programs read it: maps, lists and words. Its
+// numbers are float64, or exact and of type json.Number.
+func decoded(doc any, exact bool) (v any, err error) {
 	raw, err := json.Marshal(doc)
 	if err != nil {
 		return nil, fmt.Errorf("encode the result: %w", err)
 	}
-	var printed any
-	if err := json.Unmarshal(raw, &printed); err != nil {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	if exact {
+		dec.UseNumber()
+	}
+	if err := dec.Decode(&v); err != nil {
 		return nil, fmt.Errorf("decode the result: %w", err)
 	}
+	return v, nil
+}
+
+// search applies the expression to a decoded result.
+func (q *query) search(printed any) (any, error) {
 	found, err := q.expr.Search(printed)
 	switch {
 	case err != nil:

@@ -1,37 +1,23 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// writeUnix writes a result as globus-cli's "-F unix" does, for programs that take
+// writeUnix writes a decoded result as globus-cli's "-F unix" does, for programs that take
 // words apart: a value by itself, the values of a list of values between tabs, one
 // line for each object, whose keys are sorted. What is nested in an object follows
 // on lines of its own, each of which begins with the key in capitals.
 //
 // No value, true and false are None, True and False, as in globus-cli.
-func writeUnix(w io.Writer, doc any) error {
-	raw, err := json.Marshal(doc)
-	if err != nil {
-		return fmt.Errorf("encode the result: %w", err)
-	}
-	dec := json.NewDecoder(strings.NewReader(string(raw)))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return fmt.Errorf("decode the result: %w", err)
-	}
-	u := unixWriter{w}
-	u.value("", nil, v)
-	return nil
-}
+func writeUnix(w io.Writer, v any) { unixWriter{w}.value("", nil, v) }
 
 // A unixWriter writes to a buffer, which takes everything.
 type unixWriter struct{ w io.Writer }
@@ -156,6 +142,8 @@ func word(v any) string {
 			return "True"
 		}
 		return "False"
+	case float64:
+		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
 	return fmt.Sprint(v)
 }

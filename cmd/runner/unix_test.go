@@ -25,7 +25,8 @@ func TestWriteUnix(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			var out strings.Builder
-			if err := writeUnix(&out, json.RawMessage(tt.doc)); err != nil || out.String() != tt.want {
+			v, err := decoded(json.RawMessage(tt.doc), true)
+			if writeUnix(&out, v); err != nil || out.String() != tt.want {
 				t.Errorf("got %q, %v, want %q", out.String(), err, tt.want)
 			}
 		})
@@ -53,9 +54,11 @@ func FuzzWriteUnix(f *testing.F) {
 			return
 		}
 		var out strings.Builder
-		if err := writeUnix(&out, json.RawMessage(doc)); err != nil {
+		v, err := decoded(json.RawMessage(doc), true)
+		if err != nil {
 			t.Skip(err) // a number that no type holds, for one
 		}
+		writeUnix(&out, v)
 		if s := out.String(); s != "" && !strings.HasSuffix(s, "\n") {
 			t.Errorf("got %q, whose last line has no end", s)
 		}
