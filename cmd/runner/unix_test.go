@@ -33,6 +33,25 @@ func TestWriteUnix(t *testing.T) {
 	}
 }
 
+func TestNumbersThatAQueryFindsHaveNoExponent(t *testing.T) {
+	var q query
+	if err := q.Set("bytes"); err != nil {
+		t.Fatal(err)
+	}
+	doc, err := decoded(map[string]int64{"bytes": 73_400_320_123}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, err := q.search(doc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	if writeUnix(&out, found); out.String() != "73400320123\n" {
+		t.Errorf("got %q", out.String())
+	}
+}
+
 func TestWordsBetweenBackticksNeedNoQuotes(t *testing.T) {
 	for expr, want := range map[string]string{
 		"DATA[?status==`ACTIVE`].task_id":      "DATA[?status==`\"ACTIVE\"`].task_id",
