@@ -110,6 +110,7 @@ func TestFlowIsStartedOnceWhateverHappensToTheRequests(t *testing.T) {
 		"half an answer":          {globussim.Fault{Cut: 20}, 1, 0},
 		"no answer in a minute":   {globussim.Fault{Delay: time.Hour}, 1, time.Minute},
 		"too many requests":       {globussim.Fault{Status: 429, RetryAfter: "90", Times: 2}, 3, 180 * time.Second},
+		"too many, but a run":     {globussim.Fault{Status: 429, AfterEffect: true}, 1, 0},
 		"unavailable":             {globussim.Fault{Status: 503, Times: 2}, 3, 60 * time.Second},
 		"token request dropped":   {globussim.Fault{Path: tokenPath, Drop: globussim.DropAfter}, 1, 0},
 		"look-up dropped":         {globussim.Fault{Method: "GET", Path: runsPath, Drop: globussim.DropAfter}, 1, 0},
@@ -154,9 +155,7 @@ func TestRunThatIsListedLateIsNotStartedTwice(t *testing.T) {
 				_ = resp.Body.Close() // the answer gets lost
 				return nil, errors.New("the answer is lost")
 			case is(r, "GET", runsPath) && time.Since(started) < 25*time.Second:
-				return &http.Response{
-					StatusCode: http.StatusOK, Request: r, Body: io.NopCloser(strings.NewReader(`{"runs": [], "has_next_page": false}`)),
-				}, nil
+				return noRuns(r), nil
 			}
 			return nil, nil
 		}
@@ -166,6 +165,38 @@ func TestRunThatIsListedLateIsNotStartedTwice(t *testing.T) {
 		}
 		b.wantFlowRuns("SUCCEEDED nightly 2026-11-21T02:00:00Z")
 	})
+}
+
+// Somebody may give a run another label.
+func TestKnownRunOfAFlowIsFollowedByItsID(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		one := b.process("one")
+		if r, err := one.record(b.signaled(time.Minute), b.order(flowJob)); err != nil || r.State != ledger.Submitted {
+			t.Fatalf("got %+v, %v", r, err)
+		}
+		one.kill()
+		b.releaseAfter(2 * time.Minute)
+		time.Sleep(time.Minute)
+		two := b.process("two")
+		two.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if is(r, "GET", runsPath) {
+				return noRuns(r), nil
+			}
+			return nil, nil
+		}
+		if r, err := two.record(t.Context(), b.order(flowJob)); err != nil || r.State != ledger.Succeeded || !r.Adopted {
+			t.Errorf("got %+v, %v, want the run adopted", r, err)
+		}
+		b.wantFlowRuns("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
+}
+
+// noRuns is an answer without runs.
+func noRuns(r *http.Request) *http.Response {
+	return &http.Response{
+		StatusCode: http.StatusOK, Request: r, Body: io.NopCloser(strings.NewReader(`{"runs": [], "has_next_page": false}`)),
+	}
 }
 
 func TestKilledStartOfAFlowIsTakenOverAndHasOneRun(t *testing.T) {
