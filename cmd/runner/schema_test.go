@@ -269,14 +269,14 @@ func TestSeveralDocumentsOfADryRunAreOneList(t *testing.T) {
 	if err := os.WriteFile(file, fmt.Appendf(nil, schemaJobs, globussim.CollectionID("lab"), globussim.CollectionID("vault")), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	for _, args := range [][]string{{"run", "nightly", "broken"}, {"run", "tidy"}, {"run", "tidy", "--jmespath", "@"}} {
+	for args, want := range map[string]int{"run nightly broken": 2, "run tidy": 3, "run tidy --jmespath @": 3} {
 		var out, said bytes.Buffer
-		if status := run(t.Context(), append(args, "--dry-run", "--jobs", file), nil, nil, &out, &said); status != 0 {
-			t.Fatalf("%v: got status %d\n%s", args, status, said.String())
+		if status := run(t.Context(), append(strings.Fields(args), "--dry-run", "--jobs", file), nil, nil, &out, &said); status != 0 {
+			t.Fatalf("%s: got status %d\n%s", args, status, said.String())
 		}
 		var got struct{ Data []map[string]any }
-		if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Data) != 2 {
-			t.Errorf("%v: got %s (%v), want a list of two documents", args, out.String(), err)
+		if err := json.Unmarshal(out.Bytes(), &got); err != nil || len(got.Data) != want {
+			t.Errorf("%s: got %s (%v), want a list of %d documents", args, out.String(), err, want)
 		}
 	}
 }
