@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -72,47 +74,62 @@ func metricsOf(t *testing.T, environ []string) string {
 	globus := httptest.NewServer(sim)
 	defer sim.Close() //nolint:errcheck // it returns nil
 	defer globus.Close()
-	free, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	must(t, err)
-	address := free.Addr().String()
-	must(t, free.Close())
 
 	ctx, stop := context.WithCancel(t.Context())
-	ended := make(chan int)
+	log, lines := io.Pipe()
 	var said strings.Builder
+	ended := make(chan int, 1)
 	go func() {
 		ended <- run(ctx, []string{"serve"}, append(environ,
-			"CLIENT_ID="+simClientID(), "CLIENT_SECRET="+canary, "RUNNER_LISTEN="+address,
+			"CLIENT_ID="+simClientID(), "CLIENT_SECRET="+canary, "RUNNER_LISTEN=127.0.0.1:0",
 			"GLOBUS_SDK_SERVICE_URL_AUTH="+globus.URL, "GLOBUS_SDK_SERVICE_URL_TRANSFER="+globus.URL,
-		), strings.NewReader(""), io.Discard, &said)
+		), strings.NewReader(""), io.Discard, lines)
+		_ = lines.Close() // it returns nil
 	}()
-	page, err := get(ctx, ended, "http://"+address+"/metrics")
+	read := bufio.NewReader(io.TeeReader(log, &said))
+	address, started := startedAt(read)
+	drained := make(chan error, 1)
+	go func() {
+		_, err := io.Copy(io.Discard, read) // the log must not stop the program
+		drained <- err
+	}()
+	page, err := get(ctx, "http://"+address+"/metrics")
 	stop()
+	must(t, <-drained)
 	<-ended
+	err = cmp.Or(started, err)
 	if err != nil {
 		t.Fatalf("%v\n%s", err, said.String())
 	}
 	return page
 }
 
-// get asks until somebody listens, or the program has ended.
-func get(ctx context.Context, ended chan int, address string) (string, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+// startedAt reads the log of serve until it says where it listens.
+func startedAt(log *bufio.Reader) (address string, err error) {
 	for {
-		r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+		line, err := log.ReadString('\n')
 		if err != nil {
-			return "", err
+			return "", fmt.Errorf("serve has not started: %w", err)
 		}
-		if resp, err := client.Do(r); err == nil {
-			defer resp.Body.Close() //nolint:errcheck // it was only read
-			text, err := io.ReadAll(resp.Body)
-			return string(text), err
-		}
-		select {
-		case status := <-ended:
-			go func() { ended <- status }()
-			return "", fmt.Errorf("serve has ended with status %d", status)
-		case <-time.After(5 * time.Millisecond): // it gives no other sign
+		var start struct{ Msg, Address string }
+		if json.Unmarshal([]byte(line), &start) == nil && start.Msg == "serve started" {
+			return start.Address, nil
 		}
 	}
+}
+
+// get returns what an address answers.
+func get(ctx context.Context, address string) (string, error) {
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address, http.NoBody)
+	if err != nil {
+		return "", err
+	}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(r)
+	if err != nil {
+		return "", err
+	}
+	defer resp.Body.Close() //nolint:errcheck // it was only read
+	text, err := io.ReadAll(resp.Body)
+	return string(text), err
 }
