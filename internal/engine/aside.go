@@ -124,7 +124,8 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 func (p *pruning) restore(ctx context.Context, at evidence.Place, all []aside) error {
 	for _, a := range all {
 		if a.probe != nil {
-			continue // it has no other name
+			p.run.log.Warn("an empty folder that the prune has made stays, because it could not be deleted: delete it", "path", a.name)
+			continue
 		}
 		_, err := p.run.globus.Stat(ctx, at.Collection, a.name)
 		if err == nil {

@@ -192,7 +192,8 @@ func (h *history) do(o engine.Order) {
 func (h *history) end() {
 	h.settle()
 	for _, folder := range h.aside() { // something came into it, and there was another one in its place
-		if entries, err := os.ReadDir(folder); !h.strayed[folder] && (err != nil || len(entries) == 0) {
+		probe := strings.HasSuffix(folder, "-probe") && h.met["a task that fails"]
+		if entries, err := os.ReadDir(folder); !probe && !h.strayed[folder] && (err != nil || len(entries) == 0) {
 			h.fail("%s is left: %v", folder, err)
 		}
 		h.strayed[folder] = true // from now on it is a folder like any other
