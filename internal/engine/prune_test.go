@@ -157,7 +157,7 @@ func TestPruneDeletesWhatTheRunHasCopiedAndNothingElse(t *testing.T) {
 		}, ownTimes), ledger.Succeeded)
 		b.wantLeft("data/after the listing", "data/late", "data/link", "data/locked", "data/s/x.tmp")
 		p.wantPruned(r, "2 files deleted, 5 kept (1: changed while it was copied; 1: is a symbolic link; 2: is excluded by a filter rule; "+
-			"1: was not there before the copy); runner receipt prove 1 lists them")
+			"1: was not seen before the copy); runner receipt prove 1 lists them")
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z s1", "SUCCEEDED nightly 2026-11-21T02:00:00Z s2 p1")
 		if r.Deleted().Files != 2 || b.runs()[0].FilesDeleted != 2 {
 			t.Errorf("got %v and %+v, want 2 files deleted", r.Deleted(), b.runs()[0])

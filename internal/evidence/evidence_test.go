@@ -221,7 +221,7 @@ func TestEachFileHasItsReason(t *testing.T) {
 	want(
 		t, files(t, d, evidence.Options{}, r),
 		"lab:/out/a | vault 12:01", "lab:/out/b | vault changed since it was copied", "lab:/out/link | vault is a symbolic link",
-		"lab:/out/new | vault was not there before the copy", "lab:/out/pipe | vault is not a regular file",
+		"lab:/out/new | vault was not seen before the copy", "lab:/out/pipe | vault is not a regular file",
 		"lab:/out/tmp | vault is excluded by a filter rule", "lab:/out/x.tmp | vault is excluded by a filter rule", "lab:/out/s/c | vault 12:01", "lab:/out/s/d | vault is gone at the destination",
 	)
 	if slices.Contains(d.listed, "lab:/out/tmp/") {
@@ -435,7 +435,7 @@ func TestOnlySomeTreesAreLookedAt(t *testing.T) {
 	trees := []proof.Open{blank("/out/", "/in/"), blank("/third/", "/third/")}
 	want(
 		t, files(t, d, evidence.Options{Trees: trees}, receipts...),
-		"lab:/out/a | vault 12:01", "lab:/out/b | vault was not there before the copy", "lab:/third/a | vault was not there before the copy",
+		"lab:/out/a | vault 12:01", "lab:/out/b | vault was not seen before the copy", "lab:/third/a | vault was not seen before the copy",
 	)
 	if slices.Contains(d.listed, "lab:/other/") {
 		t.Error("a tree of a receipt that nobody asked for was listed")
@@ -465,5 +465,5 @@ func TestASampleIsJudgedAlone(t *testing.T) {
 	}
 	d.put("lab:/out/s/new", 5, 5)
 	sample := evidence.Options{Sample: func(path string) bool { return path == "/out/s/" || path == "/two" }}
-	want(t, files(t, d, sample, receipts...), "lab:/two | vault 12:03", "lab:/out/s/b | vault 12:01", "lab:/out/s/new | vault was not there before the copy")
+	want(t, files(t, d, sample, receipts...), "lab:/two | vault 12:03", "lab:/out/s/b | vault 12:01", "lab:/out/s/new | vault was not seen before the copy")
 }

@@ -74,7 +74,7 @@ func TestADeletedFileOfWhichOnlyANewerReceiptTellsIsGoneWithItsCopy(t *testing.T
 	d.put("vault:/in/b", 5, 0)
 	want(
 		t, files(t, d, evidence.Options{Deletions: d.pruned("/out/a", "/out/b")}, later),
-		"lab:/out/a | vault is gone at the destination", "lab:/out/b | vault was not there before the copy",
+		"lab:/out/a | vault is gone at the destination", "lab:/out/b | vault was not seen before the copy",
 	)
 }
 
