@@ -48,6 +48,8 @@ jobs:
     steps:
       - mkdir: {collection: vault, path: /inbox/}
       - delete: {collection: vault, paths: [/old], ignore_missing: true}
+  hand-out:
+    steps:
       - share: {collection: vault, path: /inbox/, with: {user: ada@sim.example}, expires: 90d, notify: ada@sim.example, message: look}
 `
 
@@ -112,6 +114,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"result", "run broken --timeout 200ms"},
 		{"result", "transfer " + id + ":/data/frame.h5 " + globussim.CollectionID("vault") + ":/f"},
 		{"results", "run tidy nightly"},
+		{"plan", "plan hand-out"},
 		{"share", "share vault:/open/ --all-authenticated"},
 		{"action", "pause nightly --until 8h --reason x"},
 		{"jobs", "jobs"},
@@ -133,6 +136,7 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 		{"items", "items arrivals --look"},
 		{"why", "why arrivals"},
 		{"why", "why broken"},
+		{"result", "run hand-out"},
 		{"doctor", "doctor"},
 		{"whoami", "whoami"},
 		{"logout", "logout"},
