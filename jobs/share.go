@@ -83,6 +83,10 @@ type Expiry struct {
 	At    time.Time
 }
 
+// firstYear is the first one in which a share may end: that of the zero Time means
+// never.
+const firstYear = 1970
+
 // shortestShare is the shortest life of a share.
 const shortestShare = time.Minute
 
@@ -90,7 +94,7 @@ const shortestShare = time.Minute
 // meant, or an instant.
 func ParseExpiry(text string) (Expiry, error) {
 	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(layout, text); err == nil {
+		if at, err := time.Parse(layout, text); err == nil && at.Year() >= firstYear {
 			return Expiry{At: at.UTC()}, nil
 		}
 	}

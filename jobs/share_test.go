@@ -125,3 +125,22 @@ func TestShareEndsSomeTimeAfterItsOccurrence(t *testing.T) {
 		}
 	}
 }
+
+// What is taken is written as it is read.
+func FuzzParseExpiry(f *testing.F) {
+	for _, text := range []string{"90d", "1h30m", "2027-01-31", "2027-01-31T12:00:00+01:00", "0001-01-01", "9999d", "-1d"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := jobs.ParseExpiry(text)
+		if err != nil {
+			return
+		}
+		if e == (jobs.Expiry{}) {
+			t.Fatalf("%q is read as never", text)
+		}
+		if again, err := jobs.ParseExpiry(e.String()); err != nil || again.End(time.Unix(0, 0)) != e.End(time.Unix(0, 0)) {
+			t.Errorf("%q is written %q, which is read as %v, %v", text, e, again, err)
+		}
+	})
+}

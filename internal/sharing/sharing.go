@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -187,8 +188,14 @@ func checkEnd(sh *jobs.Share, end, now time.Time, doc *transfer.Endpoint) error 
 		sh.Path, named(doc), jobs.FormatDuration(life), wish)
 }
 
+// maxNamed is the length of the longest name of the service in a message, in
+// characters.
+const maxNamed = 80
+
 // named names a collection in a sentence.
-func named(doc *transfer.Endpoint) string { return fmt.Sprintf("%q (%s)", doc.DisplayName, doc.ID) }
+func named(doc *transfer.Endpoint) string {
+	return fmt.Sprintf("%q (%s)", plain.Short(doc.DisplayName, maxNamed), plain.Short(doc.ID, maxNamed))
+}
 
 // give sees to it that there is a rule.
 func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRule) (*Rule, error) {
@@ -247,7 +254,7 @@ func (r *Rule) met(rule *transfer.AccessRule) bool {
 
 // done is the rule once it is there.
 func (r *Rule) done(a Action, id string) *Rule {
-	r.Action, r.ID = a, id
+	r.Action, r.ID = a, plain.Short(id, maxNamed)
 	return r
 }
 
