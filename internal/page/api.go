@@ -512,12 +512,15 @@ func (w *wish) ends() (time.Time, error) {
 		return time.Time{}, nil
 	}
 	until, err := time.Parse(time.RFC3339, w.Until)
+	if err != nil {
+		until, err = time.Parse(time.DateOnly, w.Until)
+	}
 	if length, short := jobs.ParseDuration(w.Until); short == nil {
 		until, err = now().Add(length).Truncate(time.Second), nil
 	}
 	switch {
 	case err != nil:
-		return until, &refusal{http.StatusBadRequest, "until is neither a duration such as 8h nor an instant such as 2026-11-21T08:00:00Z"}
+		return until, &refusal{http.StatusBadRequest, "until is neither a duration such as 8h nor an instant such as 2026-11-21T08:00:00Z or 2026-11-21"}
 	case !until.After(now()):
 		return until, &refusal{http.StatusConflict, "the pause would be over already"}
 	}

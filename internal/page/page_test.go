@@ -328,7 +328,7 @@ func TestOtherMethodsAreRefusedWithThoseThatThereAre(t *testing.T) {
 func TestAPauseEndsAfterADurationOrAtAnInstant(t *testing.T) {
 	d := newDesk(t, someJobs)
 	const path = "/api/v1/jobs/nightly/pause"
-	for _, until := range []string{"8h", "2d", "2100-01-01T00:00:00Z"} {
+	for _, until := range []string{"8h", "2d", "2100-01-01T00:00:00Z", "2100-01-01"} {
 		d.want(until, d.post(path, `{"until": "`+until+`"}`), 202, `"until":"2`)
 		d.post("/api/v1/jobs/nightly/resume", "")
 	}
