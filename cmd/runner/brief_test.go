@@ -15,6 +15,8 @@ func TestWhyBeginsWithTheCause(t *testing.T) {
 		want          string
 	}{
 		"a code in the message":  {"PERMISSION_DENIED", task + "failed, its last error was PERMISSION_DENIED: /data is closed", "PERMISSION_DENIED: /data is closed"},
+		"a code in parentheses":  {"GONE", task + "was canceled (GONE: /a (b) on lab: not there); check it", "GONE: /a (b) on lab: not there; check it"},
+		"the same at the end":    {"GONE", task + "was canceled (GONE: /a (b))", "GONE: /a (b)"},
 		"a code beside it":       {"CANCELED", task + "was canceled by somebody else", "CANCELED: canceled by somebody else"},
 		"no code":                {"", "skipped: occurrence x of this job is not over (run 3)", "skipped: occurrence x of this job is not over (run 3)"},
 		"another task":           {"", "skipped: " + task + "is still at work on the same paths", "skipped: task 0b6c8f2e… is still at work on the same paths"},

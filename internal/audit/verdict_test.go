@@ -240,7 +240,7 @@ func TestAFolderWithALongerNameIsNotInFlight(t *testing.T) {
 func TestSentence(t *testing.T) {
 	for want, count := range map[string]map[audit.Verdict]int64{
 		"": {audit.Delivered: 3, audit.Changed: 2},
-		"audit of nightly: 1 file was copied, but the copy is gone or changed, 1 file is not at the destination, 1 folder cannot be listed":       {audit.Lost: 1, audit.Missing: 1, audit.Unseen: 1},
+		"audit of nightly: 1 file was copied, but the copy is gone or changed, 1 file is not at the destination, 1 folder cannot be listed":         {audit.Lost: 1, audit.Missing: 1, audit.Unseen: 1},
 		"audit of nightly: 2 files were copied, but the copies are gone or changed, 3 files are not at the destination, 4 folders cannot be listed": {audit.Lost: 2, audit.Missing: 3, audit.Unseen: 4},
 	} {
 		if got := audit.Sentence(count, "nightly"); got != want {

@@ -122,6 +122,7 @@ func TestEveryVerdictIsWhatTheDisksSay(t *testing.T) {
 				flying := r.IntN(4) == 0
 				source, there := look(b.t, filepath.Join(b.lab, "data")), look(b.t, filepath.Join(b.vault, "in"))
 				if flying && len(source) > 0 {
+					time.Sleep(time.Minute) // else it may be due in the second of the run before it
 					b.stall()
 					b.do(l, j, time.Now(), true)
 				} else {

@@ -17,7 +17,7 @@ type Reason string
 
 // The reasons, in the order in which they are looked for.
 const (
-	NotBefore   Reason = "was not seen before the copy"      // or the folder could not be listed
+	NotBefore   Reason = "was not seen before the copy"       // or the folder could not be listed
 	NoTime      Reason = "has no time"                        // at the source
 	NotCopied   Reason = "was not copied"                     // excluded, skipped, a link, or equal before
 	Missed      Reason = "may have been away during the copy" // the task saw fewer files than there were

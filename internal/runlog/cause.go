@@ -27,9 +27,14 @@ var (
 func Cause(r *ledger.Run, most int) string {
 	text := taskName().ReplaceAllString(r.Message, "")
 	if r.Code != "" {
-		_, cause, found := strings.Cut(text, r.Code+": ")
-		if !found {
+		before, cause, found := strings.Cut(text, r.Code+": ")
+		switch {
+		case !found:
 			cause = text
+		case strings.HasSuffix(before, "("): // the end of the parenthesis goes as well
+			if i := strings.LastIndex(cause+";", ");"); i >= 0 {
+				cause = cause[:i] + cause[i+1:]
+			}
 		}
 		text = strings.TrimSuffix(r.Code+": "+cause, ": ")
 	}
