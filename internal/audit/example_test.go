@@ -12,6 +12,6 @@ func ExampleSentence() {
 	fmt.Println(audit.Sentence(counts, "nightly"))
 	fmt.Printf("%q\n", audit.Sentence(map[audit.Verdict]int64{audit.Delivered: 1200}, "nightly"))
 	// Output:
-	// audit of nightly: 2 files were copied and are gone at the destination
+	// audit of nightly: 2 files were copied, but the copies are gone or changed
 	// ""
 }
