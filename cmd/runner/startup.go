@@ -24,7 +24,7 @@ type startUp struct {
 }
 
 // describeStart describes a start of serve at the instant now.
-func (a *app) describeStart(file *jobsFile, now time.Time) (*startUp, error) {
+func (a *app) describeStart(file *jobsFile, address string, now time.Time) (*startUp, error) {
 	scheduled, err := file.scheduled(nil)
 	if err != nil {
 		return nil, err
@@ -39,19 +39,20 @@ func (a *app) describeStart(file *jobsFile, now time.Time) (*startUp, error) {
 	}
 	return &startUp{
 		version: build().Version, from: file.from.String(), jobs: len(file.Jobs), scheduled: len(scheduled),
-		ledger: ledger, next: comingOccurrences(scheduled, now, mostStarts, false),
+		ledger: ledger, address: address, next: comingOccurrences(scheduled, now, mostStarts, false),
 	}, nil
 }
 
 // greet describes a start of serve: to somebody in front of a terminal as a block,
 // else as one line of the log. The listener is nil if serve has no address.
 func (a *app) greet(file *jobsFile, listener net.Listener) error {
-	start, err := a.describeStart(file, time.Now())
+	address := ""
+	if listener != nil {
+		address = listener.Addr().String()
+	}
+	start, err := a.describeStart(file, address, time.Now())
 	if err != nil {
 		return err
-	}
-	if listener != nil {
-		start.address = listener.Addr().String()
 	}
 	if a.stderr.terminal && a.env.LogFormat != settings.LogJSON {
 		start.text(a.stderr)

@@ -23,10 +23,10 @@ jobs:
   by-hand: {transfer: {source: "lab:/d/", destination: "vault:/d/"}}
 `)
 	must(t, os.WriteFile(file, []byte(text), 0o644))
-	a := newApp([]string{"RUNNER_JOBS=" + file, "RUNNER_STATE=postgres://runner:hush@db.example.org/runs", "RUNNER_LISTEN=8080"}, nil, io.Discard, io.Discard)
+	a := newApp([]string{"RUNNER_JOBS=" + file, "RUNNER_STATE=postgres://runner:hush@db.example.org/runs"}, nil, io.Discard, io.Discard)
 	jobs, err := jobsSource{env: a.env}.load()
 	must(t, err)
-	s, err := a.describeStart(jobs, time.Date(2026, 11, 21, 6, 0, 0, 0, time.UTC))
+	s, err := a.describeStart(jobs, "127.0.0.1:8080", time.Date(2026, 11, 21, 6, 0, 0, 0, time.UTC))
 	must(t, err)
 	s.version = "v1.2.3"
 	var out strings.Builder
