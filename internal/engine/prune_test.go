@@ -876,12 +876,18 @@ func TestKilledPruneLeavesNoFolderAside(t *testing.T) {
 				b.sow("data/e/x", "data/f/y")
 				o := b.order(removes)
 				one := b.process("one")
-				since := -1 // requests since the first folder was set aside
-				one.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+				var mu sync.Mutex // some requests are sent at the same time
+				since := -1       // requests since the first folder was set aside
+				reached := func(r *http.Request) bool {
+					mu.Lock()
+					defer mu.Unlock()
 					if since >= 0 || is(r, "POST", "/v0.10/operation/*") {
 						since++
 					}
-					if since != n {
+					return since == n
+				}
+				one.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+					if !reached(r) {
 						return nil, nil
 					}
 					if after {
