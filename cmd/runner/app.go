@@ -200,5 +200,8 @@ func lines(err error, text string) string {
 	for i, err := range joined.Unwrap() {
 		inner[i] = lines(err, inner[i])
 	}
+	if said, own := strings.CutSuffix(before, "\n"); own { // they begin below what is said of them
+		return plain.Line(said) + "\n" + strings.Join(inner, "\n") + plain.Line(after)
+	}
 	return plain.Line(before) + strings.Join(inner, "\n") + plain.Line(after)
 }
