@@ -141,7 +141,7 @@ func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet boo
 		s.Since = time.Time{} // it begins anew when it is resumed
 		return s, nil
 	}
-	if s.Since.IsZero() {
+	if s.Since.IsZero() && job.Expect.SuccessEvery > 0 {
 		s.Since = now
 	}
 	book := open(s, job, now)
