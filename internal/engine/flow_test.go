@@ -214,17 +214,7 @@ func TestKilledStartOfAFlowIsTakenOverAndHasOneRun(t *testing.T) {
 				b.stall()
 				b.releaseAfter(90 * time.Minute)
 				job := b.job("ingest", "0 1 * * *", flowJob)
-				one := b.process("one")
-				one.at(c)
-				one.serve(job)
-				until(time.Hour + time.Minute)
-				if !one.dead.Load() {
-					t.Fatal("the process lives")
-				}
-				one.kill()
-				two := b.process("two").serve(job)
-				until(2 * time.Hour)
-				two.stop()
+				b.cutOff(job, c, time.Hour)
 				b.wantRuns("ingest 2000-01-01T01:00:00Z succeeded")
 				b.wantFlowRuns("SUCCEEDED ingest 2000-01-01T01:00:00Z")
 				s := b.submissions(1)

@@ -142,6 +142,23 @@ func (p *process) kill() {
 	p.group.Wait()
 }
 
+// cutOff cuts a process off in an occurrence of a job that is due then, and lets
+// another one go on with it.
+func (b *bench) cutOff(job *jobs.Job, c cut, due time.Duration) {
+	b.t.Helper()
+	one := b.process("one")
+	one.at(c)
+	one.serve(job)
+	until(due + time.Minute)
+	if !one.dead.Load() {
+		b.t.Fatal("the process lives")
+	}
+	one.kill()
+	two := b.process("two").serve(job)
+	until(due + time.Hour)
+	two.stop()
+}
+
 // record does an order with the ledger, without a scheduler.
 func (p *process) record(ctx context.Context, o engine.Order) (*engine.Result, error) {
 	return p.engine.Record(ctx, engine.Recording{

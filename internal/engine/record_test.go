@@ -94,17 +94,7 @@ func TestKilledRunIsTakenOverAndHasOneTask(t *testing.T) {
 				b.disturb(globussim.Disturbance{Action: globussim.StallTask})
 				b.releaseAfter(90 * time.Minute)
 				job := b.job("nightly", "0 1 * * *")
-				one := b.process("one")
-				one.at(c)
-				one.serve(job)
-				until(time.Hour + time.Minute)
-				if !one.dead.Load() {
-					t.Fatal("the process lives")
-				}
-				one.kill()
-				two := b.process("two").serve(job)
-				until(2 * time.Hour)
-				two.stop()
+				b.cutOff(job, c, time.Hour)
 				b.wantRuns("nightly 2000-01-01T01:00:00Z succeeded")
 				b.wantTasks("SUCCEEDED nightly 2000-01-01T01:00:00Z")
 				if r := b.runs()[0]; r.Holder != "two" || r.Files != 1 || r.Bytes != 10 {

@@ -107,17 +107,7 @@ func TestShareIsGivenOnceWhereverTheRunIsCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				job := b.job("nightly", "0 2 * * *", handOut())
-				one := b.process("one")
-				one.at(cut)
-				one.serve(job)
-				until(2*time.Hour + time.Minute)
-				if !one.dead.Load() {
-					t.Fatal("the process lives")
-				}
-				one.kill()
-				two := b.process("two").serve(job)
-				until(3 * time.Hour)
-				two.stop()
+				b.cutOff(job, cut, 2*time.Hour)
 				b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded")
 				b.wantRules("identity alice /inbox/ r 2000-03-31T02:00:00Z")
 				b.wantTasks("SUCCEEDED nightly 2000-01-01T02:00:00Z s1")

@@ -107,17 +107,7 @@ func TestStepsGoOnWhereTheyWereCutOff(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				job := b.job("nightly", "0 2 * * *", handOver("/inbox/"))
-				one := b.process("one")
-				one.at(tt.cut)
-				one.serve(job)
-				until(2*time.Hour + time.Minute)
-				if !one.dead.Load() {
-					t.Fatal("the process lives")
-				}
-				one.kill()
-				two := b.process("two").serve(job)
-				until(3 * time.Hour)
-				two.stop()
+				b.cutOff(job, tt.cut, 2*time.Hour)
 				b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded")
 				b.wantTasks("SUCCEEDED nightly 2000-01-01T02:00:00Z s2", "SUCCEEDED nightly 2000-01-01T02:00:00Z s3")
 				if n := b.requests("POST /v0.10/operation/endpoint/{id}/mkdir"); n != tt.mkdirs {
