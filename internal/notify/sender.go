@@ -205,31 +205,27 @@ func isPartly(err error) bool {
 // end notes what came of a try, and reports whether the ledger could be told.
 func (s *Sender) end(ctx context.Context, row *ledger.Notice, err error) bool {
 	log := s.log.With("channel", row.Channel, "event", row.Event, "job", row.Job, "notice", row.ID)
+	state, why := ledger.NoticeSent, ""
 	switch {
 	case err == nil:
-		s.count(Count{Channel: row.Channel, State: ledger.NoticeSent})
 		log.Debug("notice sent", "tries", row.Tries)
-		return s.note(ctx, func(ctx context.Context) error {
-			return s.ledger.EndNotice(ctx, row.ID, row.Channel, ledger.NoticeSent, "")
-		})
-	case IsLasting(err) && isPartly(err):
-		s.count(Count{Channel: row.Channel, State: ledger.NoticeSent})
+	case !IsLasting(err):
+		wait := pause(row.Tries, err)
+		if row.Tries == 1 { // the next ones would say the same
+			log.Warn("notice could not be sent, it is tried again for a day", "err", err, "wait", wait.Round(time.Second))
+		}
+		return s.postpone(ctx, row, wait, err)
+	case isPartly(err):
+		why = err.Error()
 		log.Error("notice sent, but not to everybody", "tries", row.Tries, "err", err)
-		return s.note(ctx, func(ctx context.Context) error {
-			return s.ledger.EndNotice(ctx, row.ID, row.Channel, ledger.NoticeSent, err.Error())
-		})
-	case IsLasting(err):
-		s.count(Count{Channel: row.Channel, State: ledger.NoticeGivenUp})
+	default:
+		state, why = ledger.NoticeGivenUp, err.Error()
 		log.Error("notice given up: the receiver does not want it", "tries", row.Tries, "err", err)
-		return s.note(ctx, func(ctx context.Context) error {
-			return s.ledger.EndNotice(ctx, row.ID, row.Channel, ledger.NoticeGivenUp, err.Error())
-		})
 	}
-	wait := pause(row.Tries, err)
-	if row.Tries == 1 { // the next ones would say the same
-		log.Warn("notice could not be sent, it is tried again for a day", "err", err, "wait", wait.Round(time.Second))
-	}
-	return s.postpone(ctx, row, wait, err)
+	s.count(Count{Channel: row.Channel, State: state})
+	return s.note(ctx, func(ctx context.Context) error {
+		return s.ledger.EndNotice(ctx, row.ID, row.Channel, state, why)
+	})
 }
 
 func (s *Sender) postpone(ctx context.Context, row *ledger.Notice, wait time.Duration, why error) bool {
