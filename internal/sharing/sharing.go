@@ -52,12 +52,9 @@ type Rule struct {
 
 // String says in one line what was done.
 func (r *Rule) String() string {
-	with := r.PrincipalType + " " + r.Principal
-	switch {
-	case r.User != "":
-		with = r.User
-	case r.Principal == "":
-		with = "everybody who is logged in to Globus"
+	with := r.User
+	if with == "" {
+		with = jobs.Principal{Kind: jobs.PrincipalKind(r.PrincipalType), Name: r.Principal}.String()
 	}
 	text := fmt.Sprintf("%s with %s, %s", r.Path, with, words(r.Permissions))
 	if !r.Expires.IsZero() {
