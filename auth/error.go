@@ -60,6 +60,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
+// BadScope reports whether a scope was refused, such as one that Globus Auth does not
+// know.
+func (e *Error) BadScope() bool { return strings.Contains(e.Code, "scope") }
+
 // Advice says what to check if the application was refused; else it is empty.
 func (e *Error) Advice() string {
 	switch {

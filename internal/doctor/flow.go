@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
@@ -51,7 +50,7 @@ func (g *Globus) mayStart(ctx context.Context, f *jobs.Flow) []Finding {
 	if err == nil {
 		return []Finding{Good("flow " + f.ID + " may be started with this input")}
 	}
-	if e, ok := errors.AsType[*auth.Error](err); ok && strings.Contains(e.Code, "scope") {
+	if e, ok := errors.AsType[*auth.Error](err); ok && e.BadScope() {
 		return []Finding{Bad(fault.Refused, "flow "+f.ID+" is not known to Globus Auth", "check the id of the flow")}
 	}
 	found := g.failed(err)

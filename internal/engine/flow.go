@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -20,7 +19,7 @@ import (
 
 const (
 	// listLag is how long after a start the list of runs may not have it yet. Until
-	// then, that there is no run with the label says nothing.
+	// then, a list without the run proves nothing.
 	listLag = 30 * time.Second
 	// flowStarts is how often a flow is started at most, for one attempt, before the
 	// rest is left to a later start.
@@ -239,8 +238,8 @@ func (f *flowing) record(ctx context.Context) (err error) {
 	})
 }
 
-// start starts the flow, and waits where the service asks for it. It is started
-// again only if there is no run of the start before.
+// start starts the flow, and waits where the service asks for it. It does so again
+// only after it has found no run of its earlier request.
 func (f *flowing) start(ctx context.Context) error {
 	r := f.run
 	if err := f.allowed(ctx); err != nil {
@@ -305,7 +304,7 @@ func (f *flowing) overcome(ctx context.Context, cause error, n int) (done bool, 
 		}
 	}
 	f.run.journal.addRefusal(ctx, f.position)
-	if e, ok := errors.AsType[*auth.Error](cause); ok && strings.Contains(e.Code, "scope") {
+	if e, ok := errors.AsType[*auth.Error](cause); ok && e.BadScope() {
 		return true, &Failure{
 			Kind: fault.Refused, Code: e.Code, state: ledger.Failed,
 			Message: fmt.Sprintf("flow %s could not be started, because Globus Auth does not know its scope (%s); "+

@@ -111,7 +111,7 @@ func denied(e *auth.Error) bool {
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden, e.Refused(), e.GrantRefused():
 		return true
 	}
-	return e.Code == "invalid_client" || e.Code == "unauthorized_client" || strings.Contains(e.Code, "scope")
+	return e.Code == "invalid_client" || e.Code == "unauthorized_client" || e.BadScope()
 }
 
 // kindOf is the kind of an error of Globus Transfer.
