@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 )
@@ -35,6 +36,18 @@ type Identity struct {
 	Username string `json:"username"`
 	Name     string `json:"name"`   // empty if nobody has used it yet
 	Status   string `json:"status"` // used, or unused
+}
+
+// IDOf returns a function that looks up the id alone of the identity with a username:
+// "" if there is none.
+func IDOf(lookUp func(ctx context.Context, username string) (*Identity, error)) func(ctx context.Context, username string) (id string, err error) {
+	return func(ctx context.Context, username string) (string, error) {
+		who, err := lookUp(ctx, username)
+		if err != nil || who == nil {
+			return "", err
+		}
+		return who.ID, nil
+	}
 }
 
 // An Introspection is what Globus Auth knows of a token. Of a token that is

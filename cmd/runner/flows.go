@@ -7,14 +7,12 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/flows"
-	"github.com/globus-runner/globus-runner/internal/settings"
 )
 
 // A flowDoor makes the HTTP clients that start flows. Each flow has a resource
 // server of its own, so a service account has an account for each.
 type flowDoor struct {
-	account func(scopes []auth.Scope) settings.Account
-	client  func(account settings.Account, server string) *http.Client
+	client func(scope, flow string) *http.Client
 
 	mu      sync.Mutex
 	clients map[string]*http.Client // by scope
@@ -26,7 +24,7 @@ func (d *flowDoor) open(flow string, dataAccess []string) *http.Client {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.clients[scope] == nil {
-		d.clients[scope] = d.client(d.account(scopesOf(scope)), flow)
+		d.clients[scope] = d.client(scope, flow)
 	}
 	return d.clients[scope]
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -84,34 +83,32 @@ func (a *app) connect(w wiring) (*session, error) {
 	clock := arrival.NewClock()
 	limited := retry.Limit(engine.Hearing(clock, w.meter("transfer", network)), budgetRequests, budgetWindow)
 	atFlows := retry.Limit(w.meter("flows", network), budgetRequests, budgetWindow)
+	as := func(account settings.Account, server string, way http.RoundTripper, policy retry.Policy) *http.Client {
+		return client(patient(retry.New(id.Advise(account.Transport(server, way)), policy, a.log)))
+	}
+	once := retry.Policy{Retries: -1, AttemptTimeout: w.retry.AttemptTimeout}
 	door := &flowDoor{
-		account: func(scopes []auth.Scope) settings.Account { return id.Account(authClient, scopes) },
-		client: func(account settings.Account, server string) *http.Client {
-			return client(patient(retry.New(id.Advise(account.Transport(server, atFlows)), retry.Policy{Retries: -1, AttemptTimeout: w.retry.AttemptTimeout}, a.log)))
+		client: func(scope, flow string) *http.Client {
+			return as(id.Account(authClient, scopesOf(scope)), flow, atFlows, once)
 		},
 		clients: map[string]*http.Client{},
 	}
-	toLook := id.Account(authClient, scopesOf(flows.Scopes()...)).Transport(flows.ResourceServer, atFlows)
 	return &session{
 		who: id, account: account, clock: clock, network: network,
 		transfer: transfer.New(
-			client(patient(retry.New(id.Advise(account.Transport(auth.TransferServer, limited)), w.retry, a.log))),
+			as(account, auth.TransferServer, limited, w.retry),
 			transfer.WithBaseURL(a.env.TransferURL()), transfer.WithConsent(account.Consent),
 		),
-		flows: flows.New(client(patient(retry.New(id.Advise(toLook), w.retry, a.log))), door.open, flows.WithBaseURL(a.env.FlowsURL())),
+		flows: flows.New(
+			as(id.Account(authClient, scopesOf(flows.Scopes()...)), flows.ResourceServer, atFlows, w.retry),
+			door.open, flows.WithBaseURL(a.env.FlowsURL()),
+		),
 	}, nil
 }
 
 // users lets an engine share folders with users.
-func (s *session) users() engine.Option { return engine.WithUsers(s.who.String(), s.user) }
-
-// user returns the id of the identity with a user name, or "" if there is none.
-func (s *session) user(ctx context.Context, name string) (string, error) {
-	who, err := s.account.Identity(ctx, name)
-	if err != nil || who == nil {
-		return "", err
-	}
-	return who.ID, nil
+func (s *session) users() engine.Option {
+	return engine.WithUsers(s.who.String(), auth.IDOf(s.account.Identity))
 }
 
 // authClient returns a client of Globus Auth that adds no credentials to what

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -134,7 +135,7 @@ func (call *shareCall) do(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	s := sharing.Sharer{Globus: globus.transfer, User: globus.user, Who: globus.who.String()}
+	s := sharing.Sharer{Globus: globus.transfer, User: auth.IDOf(globus.account.Identity), Who: globus.who.String()}
 	rule, err := s.Give(ctx, &call.share, time.Now())
 	if err != nil {
 		return err

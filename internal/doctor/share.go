@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -36,7 +37,7 @@ func (s *surveyor) share(j *jobs.Job, raw, share *jobs.Share, next time.Time) {
 // shared finds out whether the folder can be shared, and when the access to it ends.
 func (c *collection) shared(ctx context.Context, f *sharedFolder) []Finding {
 	g := c.globus
-	s := sharing.Sharer{Globus: g.Client, User: g.user, Who: g.Who.Name}
+	s := sharing.Sharer{Globus: g.Client, User: auth.IDOf(g.Account.Identity), Who: g.Who.Name}
 	now := time.Now()
 	want, is, err := s.Look(ctx, f.share, now)
 	switch r, ok := errors.AsType[*sharing.Refusal](err); {
@@ -77,13 +78,4 @@ func (f *sharedFolder) ending(access string, is *transfer.AccessRule, now time.T
 // prolonged reports whether the job gives a later end before that one.
 func (f *sharedFolder) prolonged(end time.Time) bool {
 	return f.share.Expires.At.IsZero() && !f.next.IsZero() && f.next.Before(end)
-}
-
-// user returns the id of the identity with a user name, or "" if there is none.
-func (g *Globus) user(ctx context.Context, name string) (string, error) {
-	who, err := g.Account.Identity(ctx, name)
-	if err != nil || who == nil {
-		return "", err
-	}
-	return who.ID, nil
 }
