@@ -142,20 +142,25 @@ func (r *returned) threatened(ctx context.Context) (string, error) {
 // unless the job allows that.
 func (p *part) guardCopies(ctx context.Context, back *returned) error {
 	which, err := back.threatened(ctx)
-	switch {
-	case err != nil || which == "":
+	if err != nil || which == "" {
 		return err
-	case p.run.job.Guard.OverwritePruned:
-		p.run.log.Warn("files replace the only copies of pruned files", "files", which)
-		p.run.journal.note(ctx, "replaced", "only copies of pruned files that are replaced: "+which)
-		return nil
 	}
-	return refuse("%s", refusesCopies(which))
+	text, refused := back.sentence(which)
+	if refused {
+		return refuse("%s", text)
+	}
+	p.run.log.Warn("files replace the only copies of pruned files", "files", which)
+	p.run.journal.note(ctx, "replaced", text)
+	return nil
 }
 
-func refusesCopies(which string) string {
+// sentence says what becomes of a transfer that would replace these copies.
+func (r *returned) sentence(which string) (text string, refused bool) {
+	if r.job.Guard.OverwritePruned {
+		return "only copies of pruned files that are replaced: " + which, false
+	}
 	return fmt.Sprintf("files that would be copied over the only copies of pruned files: %s; give them other names, copy them to another folder, "+
-		"or let the copies be replaced (guard: {overwrite_pruned: allow})", which)
+		"or let the copies be replaced (guard: {overwrite_pruned: allow})", which), true
 }
 
 // ReplacedCopies says whether a transfer of a job that keeps receipts would replace
@@ -178,13 +183,11 @@ func (c *ReplacedCopies) See(path string, size int64, modified time.Time) {
 // empty if no copy would be replaced.
 func (c *ReplacedCopies) Say(ctx context.Context) (text string, refused bool, err error) {
 	which, err := c.back.threatened(ctx)
-	switch {
-	case err != nil || which == "":
+	if err != nil || which == "" {
 		return "", false, err
-	case c.back.job.Guard.OverwritePruned:
-		return "only copies of pruned files that are replaced: " + which, false, nil
 	}
-	return refusesCopies(which), true, nil
+	text, refused = c.back.sentence(which)
+	return text, refused, nil
 }
 
 // known leaves out the copies that a run of the job has replaced since the prune,
