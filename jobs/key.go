@@ -46,6 +46,15 @@ func ManualKey() Key {
 	return Key("manual:" + strings.ToLower(rand.Text()[:12]))
 }
 
+// TriggerKey returns the key of the run that starts when somebody asks for the job:
+// empty for a job that looks for items then.
+func (j *Job) TriggerKey() Key {
+	if j.ForEach != nil {
+		return ""
+	}
+	return ManualKey()
+}
+
 // ParseKey checks a key that somebody chose.
 func ParseKey(s string) (Key, error) {
 	switch {

@@ -75,10 +75,7 @@ func (a *app) triggerCommand() *cobra.Command {
 			if job.ForEach != nil && job.Schedule == nil {
 				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s has no schedule, so no runner serve looks for its items; runner run %[1]s looks at the folder now, and does the items that are ready", job.Name)}
 			}
-			if job.ForEach != nil {
-				return ledger.Action{What: ledger.DidTrigger, Job: job.Name}, nil
-			}
-			return ledger.Action{What: ledger.DidTrigger, Job: job.Name, Key: string(jobs.ManualKey())}, nil
+			return ledger.Action{What: ledger.DidTrigger, Job: job.Name, Key: string(job.TriggerKey())}, nil
 		},
 		func(done ledger.Action) string {
 			if done.Run == 0 {

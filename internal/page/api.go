@@ -536,8 +536,8 @@ func (p *Page) askOfJob(r request, what ledger.Deed, w wish) (*actionDocument, e
 	switch {
 	case what == ledger.DidTrigger && job.ForEach != nil && job.Schedule == nil:
 		return nil, &refusal{http.StatusConflict, "the job has no schedule, so the scheduler does not look for its items"}
-	case what == ledger.DidTrigger && job.ForEach == nil:
-		a.Key = string(jobs.ManualKey())
+	case what == ledger.DidTrigger:
+		a.Key = string(job.TriggerKey())
 	case what == ledger.DidPause:
 		if a.Until, err = w.ends(); err != nil {
 			return nil, err
