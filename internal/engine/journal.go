@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"iter"
 	"log/slog"
@@ -39,6 +40,7 @@ type journal struct {
 	log    *slog.Logger
 	first  bool                                // the ledger knows no earlier run of the job
 	sent   map[jobs.Position]ledger.Submission // the newest of each position
+	owed   []func(context.Context) error       // what could not be written yet about tasks, in its order
 }
 
 // openJournal reads what earlier starts of the run have submitted.
@@ -206,7 +208,11 @@ func (j *journal) add(ctx context.Context, s ledger.Submission) error {
 		return nil
 	}
 	s.Run, s.Created = j.run.ID, time.Now()
-	if err := j.ledger.Submit(ctx, j.holder, s); err != nil {
+	err := j.pay(ctx)
+	if err == nil {
+		err = j.ledger.Submit(ctx, j.holder, s)
+	}
+	if err != nil {
 		return unusable(fmt.Errorf("record the submission before it is sent: %w", err))
 	}
 	s.Document, s.Copies = nil, nil // they would fill the memory
@@ -218,16 +224,36 @@ func (j *journal) add(ctx context.Context, s ledger.Submission) error {
 // addTask writes down the task of a submission. If that does not succeed, nothing
 // is lost: the submission is sent again, and gives the same task.
 func (j *journal) addTask(ctx context.Context, submissionID, taskID string) {
-	if submissionID != "" {
-		j.write(ctx, func(ctx context.Context) error { return j.ledger.Accepted(ctx, submissionID, taskID) })
-	}
+	j.owe(ctx, submissionID, func(ctx context.Context) error { return j.ledger.Accepted(ctx, submissionID, taskID) })
 }
 
 // addEnd writes down how the task of a submission ended.
 func (j *journal) addEnd(ctx context.Context, submissionID, status string) {
-	if submissionID != "" {
-		j.write(ctx, func(ctx context.Context) error { return j.ledger.Ended(ctx, submissionID, status) })
+	j.owe(ctx, submissionID, func(ctx context.Context) error { return j.ledger.Ended(ctx, submissionID, status) })
+}
+
+// owe writes what the ledger has to know about a submission before the run goes on
+// to another one, or ends. If that does not succeed now, it is written then.
+func (j *journal) owe(ctx context.Context, submissionID string, to func(context.Context) error) {
+	if j == nil || submissionID == "" {
+		return
 	}
+	j.owed = append(j.owed, to)
+	j.write(ctx, j.pay)
+}
+
+// pay writes what is owed. What the ledger does not accept is left out: it holds
+// another task of that submission, or was replaced by one that does not know it.
+func (j *journal) pay(ctx context.Context) error {
+	for ; len(j.owed) > 0; j.owed = j.owed[1:] {
+		switch err := j.owed[0](ctx); {
+		case errors.Is(err, ledger.ErrExists), errors.Is(err, ledger.ErrNone):
+			j.log.Error("the ledger contradicts what became of a submission", "err", err)
+		case err != nil:
+			return err
+		}
+	}
+	return nil
 }
 
 // addRefusal writes down that Globus did not take a submission. Another start need
@@ -239,7 +265,7 @@ func (j *journal) addRefusal(ctx context.Context, at jobs.Position) {
 // addStatus writes down what became of a submission that has no task.
 func (j *journal) addStatus(ctx context.Context, at jobs.Position, status string) {
 	if s, ok := j.newest(at); ok && s.Status != status {
-		j.addEnd(ctx, s.ID, status)
+		j.owe(ctx, s.ID, func(ctx context.Context) error { return j.ledger.Mark(ctx, s.ID, status) })
 		s.Status = status
 		j.sent[at] = s
 	}
@@ -252,7 +278,11 @@ func (j *journal) reopen(ctx context.Context, at jobs.Position) error {
 	if !ok || s.Status != statusRefused {
 		return nil
 	}
-	if err := j.ledger.Ended(ctx, s.ID, ""); err != nil {
+	err := j.pay(ctx)
+	if err == nil {
+		err = j.ledger.Mark(ctx, s.ID, "")
+	}
+	if err != nil {
 		return unusable(fmt.Errorf("record that the submission is sent again: %w", err))
 	}
 	s.Status = ""
@@ -281,6 +311,9 @@ func (j *journal) write(ctx context.Context, to func(context.Context) error) {
 func (j *journal) addOutcome(ctx context.Context, o ledger.Outcome, t ledger.Telling) error {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()
+	if err := j.pay(ctx); err != nil {
+		return err
+	}
 	if t == nil {
 		return j.ledger.Finish(ctx, j.run.ID, j.holder, o)
 	}

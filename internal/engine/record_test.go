@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -271,21 +272,33 @@ func TestHolderThatWasAwayTooLongSubmitsNothingMore(t *testing.T) {
 	})
 }
 
+// lockLedger keeps the ledger from being written, by a folder in the place of its
+// rollback journal.
+func (b *bench) lockLedger() {
+	journal := filepath.Join(b.state, "runner.db-journal")
+	_ = os.Remove(journal) // Mkdir tells
+	if err := os.Mkdir(journal, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
+		b.t.Error(err)
+	}
+}
+
+func (b *bench) unlockLedger() {
+	if err := os.Remove(filepath.Join(b.state, "runner.db-journal")); err != nil {
+		b.t.Error(err)
+	}
+}
+
 func TestNothingIsSubmittedWithoutARecord(t *testing.T) {
 	tests := map[string]struct {
-		ruin func(b *bench, file string)
+		ruin func(b *bench, p *process)
 		says string
 	}{
-		"read-only": {func(b *bench, file string) {
-			// A folder in the place of the rollback journal keeps it from being written.
-			if err := os.Remove(file + "-journal"); err != nil && !errors.Is(err, os.ErrNotExist) {
-				b.t.Fatal(err)
+		"read-only": {func(b *bench, _ *process) { b.lockLedger() }, "runner.db"},
+		"closed": {func(b *bench, p *process) {
+			if err := p.ledger.Close(); err != nil {
+				b.t.Error(err)
 			}
-			if err := os.Mkdir(file+"-journal", 0o700); err != nil {
-				b.t.Fatal(err)
-			}
-		}, "runner.db"},
-		"closed": {func(b *bench, _ string) {}, "closed"},
+		}, "closed"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -293,12 +306,7 @@ func TestNothingIsSubmittedWithoutARecord(t *testing.T) {
 				p := b.process("one")
 				p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 					if is(r, "GET", idPath) { // the claim has worked
-						if name == "closed" {
-							if err := p.ledger.Close(); err != nil {
-								t.Error(err)
-							}
-						}
-						tt.ruin(b, filepath.Join(b.state, "runner.db"))
+						tt.ruin(b, p)
 					}
 					return nil, nil
 				}
@@ -384,13 +392,9 @@ func TestGuardDoesNotLoseATaskThatExists(t *testing.T) {
 func TestOutcomeThatCannotBeWrittenIsAnErrorAndWrittenLater(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		p := b.process("one")
-		journal := filepath.Join(b.state, "runner.db-journal")
 		p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
 			if is(r, "GET", "/v0.10/task/*") {
-				_ = os.Remove(journal) // Mkdir tells
-				if err := os.Mkdir(journal, 0o700); err != nil && !errors.Is(err, os.ErrExist) {
-					t.Error(err)
-				}
+				b.lockLedger()
 			}
 			return nil, nil
 		}
@@ -399,14 +403,78 @@ func TestOutcomeThatCannotBeWrittenIsAnErrorAndWrittenLater(t *testing.T) {
 			t.Fatalf("got %+v, %v, want what Globus did, and an error", r, err)
 		}
 		contains(t, err.Error(), "record that run 1 has succeeded")
-		if err := os.Remove(journal); err != nil {
-			t.Fatal(err)
-		}
+		b.unlockLedger()
 		p.answer = nil
 		if r, err = p.record(context.WithoutCancel(t.Context()), b.order()); err != nil || r.State != ledger.Succeeded {
 			t.Errorf("got %+v, %v, want success", r, err)
 		}
 		b.wantRuns("nightly 2026-11-21T02:00:00Z succeeded")
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
+}
+
+func TestEndThatCouldNotBeWrittenIsWrittenBeforeTheNextAttempt(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
+		p := b.process("one")
+		var once sync.Once
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if is(r, "GET", "/v0.10/task/*") {
+				once.Do(func() { b.lockLedger(); b.after(5*time.Second, b.unlockLedger) })
+			}
+			if is(r, "POST", transferPath) {
+				if s := b.submissions(1); len(s) == 2 && s[0].Status != "FAILED" {
+					t.Errorf("the next attempt is sent while the ledger has %q of the one before", s[0].Status)
+				}
+			}
+			return nil, nil
+		}
+		o := b.order()
+		o.Job.BackoffLimit, o.Job.Backoff = 1, 10*time.Second
+		r, err := p.record(t.Context(), o)
+		if err != nil || r.State != ledger.Succeeded {
+			t.Fatalf("got %+v, %v, want success at the second attempt", r, err)
+		}
+		if n := len(b.log.values(t, "the ledger could not be written", "err")); n == 0 {
+			t.Error("the ledger could be written all the time")
+		}
+		s := b.submissions(r.Run)
+		if len(s) != 2 || s[0].Status != "FAILED" || s[1].Status != "SUCCEEDED" {
+			t.Errorf("got the submissions %+v, want one that has failed and one that has succeeded", s)
+		}
+	})
+}
+
+// A start that was frozen goes on with what it knew before.
+func TestStartThatWasOvertakenLeavesTheRecordAsItIs(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs"})
+		one, two := b.process("one"), b.process("two").ledger
+		one.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+			switch {
+			case len(b.submissions(1)) == 0:
+				return nil, nil
+			case is(r, "POST", transferPath) && b.submissions(1)[0].TaskID != "":
+				one.die()
+				return nil, errKilled
+			case !is(r, "GET", "/v0.10/task_list"):
+				return nil, nil
+			}
+			resp, err := send.RoundTrip(r)
+			if _, err := two.TakeOver(t.Context(), "two", time.Hour, 1); err != nil {
+				t.Error(err)
+			}
+			id := b.submissions(1)[0].ID
+			if err := errors.Join(two.Accepted(t.Context(), id, "task of two"), two.Ended(t.Context(), id, "FAILED")); err != nil {
+				t.Error(err)
+			}
+			return resp, err
+		}
+		if r, err := one.record(t.Context(), b.order()); err != nil || !r.Resumable() {
+			t.Errorf("got %+v, %v, want no outcome", r, err)
+		}
+		if s := b.submissions(1); len(s) != 1 || s[0].TaskID != "task of two" || s[0].Status != "FAILED" {
+			t.Errorf("got the submissions %+v, want what two has recorded", s)
+		}
 	})
 }

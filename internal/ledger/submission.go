@@ -162,11 +162,25 @@ func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) erro
 	})
 }
 
-// Ended records the status with which the task of a submission ended, or that
-// Globus did not take the submission. [Ledger.Accepted] makes the latter undone.
+// Ended records the status with which the task of a submission ended. ErrNone if
+// there is no such submission.
 func (l *Ledger) Ended(ctx context.Context, submissionID, status string) error {
+	return l.setStatus(ctx, submissionID, status, `TRUE`)
+}
+
+// Mark records what became of a submission that has no task: a word for that Globus
+// did not take it, or none when it is about to be sent again. [Ledger.Accepted] makes
+// it undone, and of a submission that has a task, nothing is changed: whoever marks it
+// then has been overtaken. ErrNone if there is no such submission.
+func (l *Ledger) Mark(ctx context.Context, submissionID, status string) error {
+	return l.setStatus(ctx, submissionID, status, `task_id = ''`)
+}
+
+func (l *Ledger) setStatus(ctx context.Context, submissionID, status, where string) error {
 	return l.write(ctx, "record the end of submission "+submissionID, func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `UPDATE submissions SET status = $2 WHERE id = $1`, submissionID, text(status))
+		n, err := s.exec(ctx, `
+			UPDATE submissions SET status = CASE WHEN `+where+` THEN $2 ELSE status END
+			WHERE id = $1`, submissionID, text(status))
 		if err == nil && n == 0 {
 			return ErrNone
 		}

@@ -125,6 +125,7 @@ func TestASubmissionBecomesOneTask(t *testing.T) {
 		}
 		wantError(t, "Accepted of none", l.Accepted(ctx, "s9", "t1"), ledger.ErrNone)
 		wantError(t, "Ended of none", l.Ended(ctx, "s9", "FAILED"), ledger.ErrNone)
+		wantError(t, "Mark of none", l.Mark(ctx, "s9", "REFUSED"), ledger.ErrNone)
 	})
 }
 
@@ -136,7 +137,7 @@ func TestTaskUndoesThatASubmissionWasRefused(t *testing.T) {
 		ctx := t.Context()
 		r := claim(t, l, "j", "1", "me", time.Hour)
 		ok(t, l.Submit(ctx, "me", ledger.Submission{ID: "s1", Run: r.ID}))
-		ok(t, l.Ended(ctx, "s1", "REFUSED"))
+		ok(t, l.Mark(ctx, "s1", "REFUSED"))
 		ok(t, l.Accepted(ctx, "s1", "t1"))
 		status := func(want string) {
 			t.Helper()
@@ -147,6 +148,9 @@ func TestTaskUndoesThatASubmissionWasRefused(t *testing.T) {
 		status("")
 		ok(t, l.Ended(ctx, "s1", "SUCCEEDED"))
 		ok(t, l.Accepted(ctx, "s1", "t1"))
+		status("SUCCEEDED")
+		ok(t, l.Mark(ctx, "s1", ""))
+		ok(t, l.Mark(ctx, "s1", "REFUSED"))
 		status("SUCCEEDED")
 	})
 }
