@@ -58,8 +58,8 @@ fuzz: ## every fuzz test, FUZZTIME runs each
 	    echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $$p; \
 	  done; done
 
-crash: ## kill the program some hundred times, and count the tasks
-	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -timeout 1h
+crash: ## kill the program some hundred times, and count the tasks: ROUNDS from SEED on, or from a new seed
+	$(GO) test -count=1 ./test/crash -v -crash.rounds=$(ROUNDS) -crash.seed=$(SEED) -timeout 1h
 
 histories: ## random histories of files, receipts, prunes, audits and notices: HISTORIES from SEED on
 	GOGC=400 $(GO) test -count=1 ./internal/engine -v -run NotElsewhere -engine.histories=$(HISTORIES) -engine.seed=$(SEED) -timeout 12h

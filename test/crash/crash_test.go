@@ -2,8 +2,9 @@
 // the real binary against the simulator, kills it at every request and at
 // random moments between them, lets replies get lost, and counts the tasks.
 //
-// All chance comes from a seed, which each round has in its name. To repeat a
-// round: go test ./test/crash -run <test> -crash.seed=<seed> -crash.rounds=1
+// All chance comes from a seed, which each round has in its name: the same seeds
+// each time, so that what fails can be tried again, and others in make crash. To
+// repeat a round: go test ./test/crash -run <test> -crash.seed=<seed> -crash.rounds=1
 // (the moments of a kill between two requests vary with the machine). With
 // -artifacts the logs of all processes of a round that fails are kept.
 package crash_test
@@ -28,7 +29,7 @@ import (
 
 var (
 	rounds = flag.Int("crash.rounds", long.Or(100, 0), "rounds of the first test, the others in proportion; 0: as many as fit in half a minute")
-	seed   = flag.Uint64("crash.seed", 0, "seed of the first round, the next ones count up; 0: another one each time")
+	seed   = flag.Uint64("crash.seed", 1, "seed of the first round, the next ones count up; 0: another one each time")
 )
 
 // binary is the program under test.
