@@ -64,6 +64,7 @@ func TestParseReadsAnAudit(t *testing.T) {
 func TestWhatCannotBeAuditedIsAProblem(t *testing.T) {
 	tests := map[string]string{
 		`audit: {of: [archiv]}`:                  `there is no job "archiv", did you mean archive?`,
+		`audit: {of: archive}`:                   `got "archive", want a list, such as ["archive"]`,
 		`audit: {of: [archive, archive]}`:        "archive is in the list already",
 		`audit: {of: [tidy]}`:                    "the job tidy copies nothing, so there is nothing to audit; name a job that has a transfer",
 		`audit: {}`:                              "no transfer comes before it, so there is nothing to audit; name the jobs, such as of: [nightly-archive]",

@@ -209,7 +209,11 @@ func (s *source) require(n ast.Node, field, key, want string) {
 func (s *source) items(n ast.Node, field string, least int) iter.Seq2[int, ast.Node] {
 	list, ok := n.(*ast.SequenceNode)
 	if !ok {
-		s.wrongType(n, field, "a list")
+		want := "a list"
+		if text, ok := n.(*ast.StringNode); ok {
+			want += ", such as [" + strconv.Quote(short(text.Value)) + "]"
+		}
+		s.wrongType(n, field, want)
 		return func(func(int, ast.Node) bool) {}
 	}
 	if len(list.Values) < least {
