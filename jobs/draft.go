@@ -92,9 +92,7 @@ func (s *source) readJob(key, n ast.Node) {
 	decoders["for_each"] = s.skip // was read before all jobs
 	decoders["schedule"] = s.skip // wants the zone, which may come later
 	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }
-	delete(decoders, "mkdir") // alone it is not a job, nor is a share or a flow
-	delete(decoders, "share")
-	delete(decoders, "flow")
+	decoders["mkdir"], decoders["share"], decoders["flow"] = nil, nil, nil // alone they are not a job
 	s.object(n, d.field, decoders)
 	if !mapping(n) {
 		return

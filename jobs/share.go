@@ -226,6 +226,10 @@ func (s *source) sharePath(sh *Share, on *declared, field string) {
 // principal reads with whom something is shared.
 func (s *source) principal(to *Principal) decoder {
 	return func(n ast.Node, field string) {
+		if !mapping(n) {
+			s.wrongType(n, field, "a mapping such as {user: alice@example.edu} or {group: UUID}")
+			return
+		}
 		by := func(kind PrincipalKind) decoder {
 			return parsed(s, to, "text, "+article(kind)+" in quotes", func(text string) (Principal, error) { return ParsePrincipal(kind, text) })
 		}

@@ -28,13 +28,14 @@ func TestWhatCannotBeSharedIsAProblem(t *testing.T) {
 			`got "w", want r or rw`, `"forever" is neither a duration such as 90d nor a date such as 2027-01-31`,
 			`"alice" is not an address such as pi@example.edu`,
 		},
-		to + ", expires: 5s":                     {"5s is too short, want at least 1m"},
-		to + ", expires: 9999d":                  {"9999d is too long, at most 3650d are possible"},
-		to + ", expires: 2027-02-30":             {`"2027-02-30" is neither a duration`},
-		to + ", message: look":                   {"the message goes to the address in notify; give one, or leave the message out"},
-		to + ", message: '{{ .Jb }}'":            {"hand-out.steps[0].share.message: "},
-		to + ", expiration_date: 1d":             {"did you mean expires?"},
-		"collection: vault, path: /a/, with: {}": {"want exactly one of user, identity, group and all_authenticated_users"},
+		to + ", expires: 5s":                          {"5s is too short, want at least 1m"},
+		to + ", expires: 9999d":                       {"9999d is too long, at most 3650d are possible"},
+		to + ", expires: 2027-02-30":                  {`"2027-02-30" is neither a duration`},
+		to + ", message: look":                        {"the message goes to the address in notify; give one, or leave the message out"},
+		to + ", message: '{{ .Jb }}'":                 {"hand-out.steps[0].share.message: "},
+		to + ", expiration_date: 1d":                  {"did you mean expires?"},
+		"collection: vault, path: /a/, with: {}":      {"want exactly one of user, identity, group and all_authenticated_users"},
+		"collection: vault, path: /a/, with: a@b.edu": {`got "a@b.edu", want a mapping such as {user: alice@example.edu}`},
 		"collection: vault, path: /a/, with: {user: alice@example.edu, group: " + aliceID + "}": {"there is user already"},
 		"collection: vault, path: /a/, with: {user: alice}":                                     {`"alice" is not a user name such as alice@example.edu`},
 		"collection: vault, path: /a/, with: {user: 'a@b.edu,c@d.edu'}":                         {`"a@b.edu,c@d.edu" is not a user name`},
@@ -59,8 +60,9 @@ func TestWhatCannotBeSharedIsAProblem(t *testing.T) {
 
 func TestAJobIsNotOnlyAShare(t *testing.T) {
 	_, err := parseText(head + "jobs:\n  hand-out: {share: {collection: vault, path: /a/, with: {user: a@b.edu}}}\n")
-	if want := `unknown key "share"`; err == nil || !strings.Contains(err.Error(), want) {
-		t.Errorf("got %v, want %s", err, want)
+	want := "jobs.hand-out.share: share is a step; write steps: [{share: …}]"
+	if err == nil || !strings.HasSuffix(err.Error(), want) || strings.Contains(err.Error(), "\n") {
+		t.Errorf("got %v, want %s alone", err, want)
 	}
 }
 

@@ -44,8 +44,19 @@ func newSource(p *parser, src Source) *source {
 // A decoder reads the value of a field and reports what is wrong with it.
 type decoder func(n ast.Node, field string)
 
-// keys are the decoders of a mapping by key.
+// keys are the decoders of a mapping by key. A key that would have to stand in the
+// list "steps" of the mapping has none.
 type keys map[string]decoder
+
+// names returns the keys that are possible.
+func (k keys) names() (all []string) {
+	for _, name := range slices.Sorted(maps.Keys(k)) {
+		if k[name] != nil {
+			all = append(all, name)
+		}
+	}
+	return all
+}
 
 // problem reports what is wrong at n; the message says what would be right.
 func (s *source) problem(n ast.Node, field, format string, args ...any) {
@@ -151,9 +162,14 @@ func (s *source) object(n ast.Node, field string, decoders keys) {
 	for key, value := range s.pairs(n, field) {
 		name := key.GetToken().Value
 		at := join(field, name)
-		decode, ok := decoders[name]
-		if !ok {
-			help := "possible are " + strings.Join(slices.Sorted(maps.Keys(decoders)), ", ")
+		decode, known := decoders[name]
+		if known && decode == nil {
+			s.problem(key, at, "%s is a step; write steps: [{%s: …}]", name, name)
+			s.meant[join(field, "steps")] = true
+			continue
+		}
+		if !known {
+			help := "possible are " + strings.Join(decoders.names(), ", ")
 			if other := nearest(name, decoders); other != "" {
 				help = "did you mean " + other + "?"
 				s.meant[join(field, other)] = true
@@ -171,7 +187,7 @@ func nearest(name string, decoders keys) string {
 	if other := otherNames[name]; decoders[other] != nil {
 		return other
 	}
-	return spelling.Nearest(name, slices.Sorted(maps.Keys(decoders)))
+	return spelling.Nearest(name, decoders.names())
 }
 
 // otherNames are names that other programs have for the same thing.
