@@ -6,8 +6,10 @@
 package auth
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -18,7 +20,7 @@ import (
 	"time"
 )
 
-const maxReply = 128 << 10 // bytes; a token document has a few thousand
+const maxReply = 1 << 20 // bytes; a token document has a few thousand, a list of identities more
 
 // Names of resource servers. Tokens are kept by them.
 const (
@@ -84,6 +86,9 @@ func (c *Client) Logger() *slog.Logger { return c.log }
 func (c *Client) Grant(ctx context.Context, app Application, grant url.Values) (map[string]Token, error) {
 	body, err := c.post(ctx, app, "v2/oauth2/token", grant)
 	if err != nil {
+		if e, ok := errors.AsType[*Error](err); ok {
+			e.Login = true
+		}
 		return nil, err
 	}
 	tokens, err := parseTokens(body, time.Now())
@@ -122,70 +127,79 @@ func (c *Client) Revoke(ctx context.Context, app Application, token Secret) erro
 // fields of that name. The error is an [*Error] if Globus Auth refuses.
 // API: GET /v2/oauth2/userinfo.
 func (c *Client) Userinfo(ctx context.Context, tokens *Source) (*Userinfo, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.URL("v2/oauth2/userinfo").String(), http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	hc := *c.http
-	hc.Transport = tokens.Transport(Server, hc.Transport)
-	body, err := do(&hc, req, tokens.reveal)
+	body, err := c.call(ctx, tokens, http.MethodGet, "v2/oauth2/userinfo", nil, nil)
 	if err != nil {
 		return nil, fmt.Errorf("get the identity: %w", err)
 	}
 	return decode[Userinfo](body)
 }
 
-// Identity returns the identity with a username, or nil if there is none. The
-// application asks, which has a secret. The error is an [*Error] if Globus Auth
-// refuses. API: GET /v2/api/identities.
-func (c *Client) Identity(ctx context.Context, app Application, username string) (*Identity, error) {
+// Identities looks identities up. The application asks, which has a secret. The
+// error is an [*Error] if Globus Auth refuses. API: GET /v2/api/identities.
+func (c *Client) Identities(ctx context.Context, app Application, q IdentityQuery) ([]*Identity, error) {
 	basic := basicOf(app)
-	body, err := c.identities(ctx, c.http, username, "Basic "+basic, func() []string { return []string{app.Secret.Reveal(), basic} })
+	found, err := q.ask(func(query url.Values) ([]byte, error) {
+		req, err := c.request(ctx, http.MethodGet, identitiesPath, query, nil)
+		if err != nil {
+			return nil, err
+		}
+		req.Header.Set("Authorization", "Basic "+basic)
+		return do(c.http, req, func() []string { return []string{app.Secret.Reveal(), basic} })
+	})
 	if e, ok := errors.AsType[*Error](err); ok {
 		e.ClientID = app.ID
 	}
-	return pick(body, username, err)
+	return found, err
 }
 
-// IdentityFor is [Client.Identity] for whom the tokens are, of which there must be
-// one for [Server].
-func (c *Client) IdentityFor(ctx context.Context, tokens *Source, username string) (*Identity, error) {
-	hc := *c.http
-	hc.Transport = tokens.Transport(Server, hc.Transport)
-	body, err := c.identities(ctx, &hc, username, "", tokens.reveal)
-	return pick(body, username, err)
+// IdentitiesFor is [Client.Identities] for whom the tokens are, of which there must
+// be one for [Server].
+func (c *Client) IdentitiesFor(ctx context.Context, tokens *Source, q IdentityQuery) ([]*Identity, error) {
+	return q.ask(func(query url.Values) ([]byte, error) {
+		return c.call(ctx, tokens, http.MethodGet, identitiesPath, query, nil)
+	})
 }
 
-// identities asks through hc for identities by a username; authorization is a
-// header, unless hc adds it.
-func (c *Client) identities(ctx context.Context, hc *http.Client, username, authorization string, hidden func() []string) ([]byte, error) {
-	at := c.URL("v2/api/identities")
-	at.RawQuery = url.Values{"usernames": {username}, "provision": {"false"}}.Encode()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, at.String(), http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	if authorization != "" {
-		req.Header.Set("Authorization", authorization)
-	}
-	return do(hc, req, hidden)
-}
-
-// pick returns the identity with a username of a reply, or nil.
-func pick(body []byte, username string, err error) (*Identity, error) {
-	if err != nil {
-		return nil, fmt.Errorf("look up the user %s: %w", username, err)
-	}
-	found, err := decode[struct{ Identities []*Identity }](body)
-	if err != nil {
-		return nil, err
-	}
-	for _, who := range found.Identities {
-		if who != nil && strings.EqualFold(who.Username, username) && who.ID != "" {
-			return who, nil
+// Call sends a request for which this package has no method, and returns the reply
+// as it came. The path is escaped, such as /v2/api/identities; body is JSON, and is
+// sent unless it is nil. There must be a token for [Server]. The error is an [*Error]
+// if Globus Auth refuses.
+func (c *Client) Call(ctx context.Context, tokens *Source, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error) {
+	for elem := range strings.SplitSeq(path, "/") {
+		if plain, err := url.PathUnescape(elem); err != nil || plain == "." || plain == ".." {
+			return nil, fmt.Errorf("the path %q has an element %q, which no path has", path, elem)
 		}
 	}
-	return nil, nil
+	doc, err := c.call(ctx, tokens, method, path, query, body)
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: %w", method, path, err)
+	}
+	return doc, nil
+}
+
+// call sends a request with the token for [Server].
+func (c *Client) call(ctx context.Context, tokens *Source, method, path string, query url.Values, body []byte) ([]byte, error) {
+	req, err := c.request(ctx, method, path, query, body)
+	if err != nil {
+		return nil, err
+	}
+	hc := *c.http
+	hc.Transport = tokens.Transport(Server, hc.Transport)
+	return do(&hc, req, tokens.reveal)
+}
+
+// request makes a request with a JSON document, or with none.
+func (c *Client) request(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Request, error) {
+	at := c.URL(path)
+	at.RawQuery = query.Encode()
+	if body == nil {
+		return http.NewRequestWithContext(ctx, method, at.String(), http.NoBody)
+	}
+	req, err := http.NewRequestWithContext(ctx, method, at.String(), bytes.NewReader(body))
+	if err == nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	return req, err
 }
 
 // basicOf is what the Basic header of an application has in it.

@@ -27,6 +27,7 @@ type Error struct {
 	Details     []Detail      // the service's own list of errors; may be empty
 	ClientID    string        // of the application that asked; empty if a token did
 	Native      bool          // the application is a native app, without a secret
+	Login       bool          // a token was asked for, which is how an identity logs in
 	RetryAfter  time.Duration // zero if the reply named none
 	// Foreign says what answered in place of Globus Auth: the page of a proxy,
 	// or a redirect to the login of a network. It is empty if the reply has the

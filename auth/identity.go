@@ -4,6 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
 )
 
 // A Userinfo says whose tokens they are. What the service leaves out or
@@ -30,23 +34,91 @@ type LinkedIdentity struct {
 	IdentityProviderDisplayName string `json:"identity_provider_display_name"`
 }
 
-// An Identity is one that Globus Auth knows by its username.
+// An Identity is one that Globus Auth knows. What the service leaves out or gives
+// as null is empty.
 type Identity struct {
-	ID       string `json:"id"`
-	Username string `json:"username"`
-	Name     string `json:"name"`   // empty if nobody has used it yet
-	Status   string `json:"status"` // used, or unused
+	ID           string `json:"id"`
+	Username     string `json:"username"`
+	Name         string `json:"name"` // empty if nobody has used it yet
+	Organization string `json:"organization"`
+	Email        string `json:"email"`
+	Status       string `json:"status"` // used, or unused
+
+	Raw json.RawMessage `json:"-"` // as the service describes it
+}
+
+// UnmarshalJSON reads the identity and keeps the document in Raw.
+func (i *Identity) UnmarshalJSON(doc []byte) error {
+	type fields Identity
+	if err := json.Unmarshal(doc, (*fields)(i)); err != nil {
+		return err
+	}
+	i.Raw = slices.Clone(doc)
+	return nil
+}
+
+// An IdentityQuery says which identities to look up. Whom Globus Auth does not know
+// is left out of the answer, whose order is that of the service.
+type IdentityQuery struct {
+	IDs, Usernames []string
+	Provision      bool // make an identity of each username that has none
+}
+
+const (
+	identitiesPath = "v2/api/identities"
+	maxAsked       = 100 // identities in one request, as the official clients ask
+)
+
+// ask sends the requests of a query, each with either ids or usernames, by send.
+func (q IdentityQuery) ask(send func(url.Values) ([]byte, error)) ([]*Identity, error) {
+	var all []*Identity
+	for _, by := range []struct {
+		field string
+		names []string
+		more  url.Values
+	}{
+		{"ids", q.IDs, url.Values{}},
+		{"usernames", q.Usernames, url.Values{"provision": {strconv.FormatBool(q.Provision)}}},
+	} {
+		for names := range slices.Chunk(by.names, maxAsked) {
+			by.more.Set(by.field, strings.Join(names, ","))
+			body, err := send(by.more)
+			if err != nil {
+				return nil, fmt.Errorf("look up %s: %w", q, err)
+			}
+			found, err := decode[struct{ Identities []*Identity }](body)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, found.Identities...)
+		}
+	}
+	return slices.DeleteFunc(all, func(i *Identity) bool { return i == nil || i.ID == "" }), nil
+}
+
+// String says whom a query is for.
+func (q IdentityQuery) String() string {
+	switch names := slices.Concat(q.Usernames, q.IDs); {
+	case len(names) != 1:
+		return fmt.Sprintf("%d identities", len(names))
+	case len(q.IDs) == 1:
+		return "the identity " + names[0]
+	default:
+		return "the user " + names[0]
+	}
 }
 
 // IDOf returns a function that looks up the id alone of the identity with a username:
 // "" if there is none.
-func IDOf(lookUp func(ctx context.Context, username string) (*Identity, error)) func(ctx context.Context, username string) (id string, err error) {
+func IDOf(lookUp func(ctx context.Context, q IdentityQuery) ([]*Identity, error)) func(ctx context.Context, username string) (id string, err error) {
 	return func(ctx context.Context, username string) (string, error) {
-		who, err := lookUp(ctx, username)
-		if err != nil || who == nil {
-			return "", err
+		found, err := lookUp(ctx, IdentityQuery{Usernames: []string{username}})
+		for _, who := range found {
+			if strings.EqualFold(who.Username, username) {
+				return who.ID, nil
+			}
 		}
-		return who.ID, nil
+		return "", err
 	}
 }
 

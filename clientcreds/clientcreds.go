@@ -4,6 +4,7 @@ package clientcreds
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -89,11 +90,16 @@ func (s *Source) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return s.client.Userinfo(ctx, s.Source)
 }
 
-// Identity is [auth.Client.Identity] by the service account.
-func (s *Source) Identity(ctx context.Context, username string) (*auth.Identity, error) {
-	return retried(ctx, s, func(app auth.Application) (*auth.Identity, error) {
-		return s.client.Identity(ctx, app, username)
+// Identities is [auth.Client.Identities] by the service account.
+func (s *Source) Identities(ctx context.Context, q auth.IdentityQuery) ([]*auth.Identity, error) {
+	return retried(ctx, s, func(app auth.Application) ([]*auth.Identity, error) {
+		return s.client.Identities(ctx, app, q)
 	})
+}
+
+// Call is [auth.Client.Call] of the service account.
+func (s *Source) Call(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error) {
+	return s.client.Call(ctx, s.Source, method, path, query, body)
 }
 
 // Introspect is [auth.Client.Introspect] by the service account.

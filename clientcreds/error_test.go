@@ -79,7 +79,7 @@ func TestErrorFromReply(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				got, err := refusal(t, &tt.reply)
-				tt.want.Status, tt.want.ClientID = tt.reply.status, clientID
+				tt.want.Status, tt.want.ClientID, tt.want.Login = tt.reply.status, clientID, true
 				if diff := cmp.Diff(&tt.want, got); diff != "" {
 					t.Errorf("error (-want +got):\n%s", diff)
 				}

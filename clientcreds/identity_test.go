@@ -5,7 +5,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -60,17 +62,13 @@ func TestUserinfoWithoutOpenidNamesTheScopes(t *testing.T) {
 	}
 }
 
-func TestIdentityIsFoundByItsWholeName(t *testing.T) {
-	const known = `{"identities": [{"id": "i2", "username": "malice@x.edu"}, {"id": "i1", "username": "Alice@x.edu", "name": "Alice", "status": "used"}]}`
-	tests := map[string]struct {
-		reply string
-		want  *auth.Identity
-	}{
-		"known":   {known, &auth.Identity{ID: "i1", Username: "Alice@x.edu", Name: "Alice", Status: "used"}},
-		"unknown": {`{"identities": []}`, nil},
-		"unused":  {`{"identities": [{"id": "i1", "username": "alice@x.edu", "name": null, "status": "unused"}]}`, &auth.Identity{ID: "i1", Username: "alice@x.edu", Status: "unused"}},
-	}
-	for name, tt := range tests {
+func TestTheIDOfAUserIsFoundByTheWholeName(t *testing.T) {
+	const known = `{"identities": [null, {"id": "i2", "username": "malice@x.edu"}, {"id": "i1", "username": "Alice@x.edu"}]}`
+	for name, tt := range map[string]struct{ reply, want string }{
+		"known":   {known, "i1"},
+		"unknown": {`{"identities": []}`, ""},
+		"no id":   {`{"identities": [{"username": "alice@x.edu"}]}`, ""},
+	} {
 		t.Run(name, func(t *testing.T) {
 			basic := "Basic " + base64.StdEncoding.EncodeToString([]byte(clientID+":"+canary))
 			fake := &fakeAuth{reply: func(req *http.Request) *raw {
@@ -82,25 +80,69 @@ func TestIdentityIsFoundByItsWholeName(t *testing.T) {
 				}
 				return &raw{status: 200, body: tt.reply}
 			}}
-			got, err := newSource(t, fake).Identity(t.Context(), "alice@x.edu")
-			if err != nil {
-				t.Fatal(err)
-			}
-			if diff := cmp.Diff(tt.want, got); diff != "" {
-				t.Errorf("identity (-want +got):\n%s", diff)
+			got, err := auth.IDOf(newSource(t, fake).Identities)(t.Context(), "alice@x.edu")
+			if err != nil || got != tt.want {
+				t.Errorf("got %q and %v, want %q", got, err, tt.want)
 			}
 		})
 	}
 }
 
-func TestIdentityErrorHasNoSecret(t *testing.T) {
+func TestIdentitiesAreAskedForByIDsOrByUsernames(t *testing.T) {
+	var asked []string
+	fake := &fakeAuth{reply: func(req *http.Request) *raw {
+		asked = append(asked, req.URL.RawQuery)
+		return &raw{status: 200, body: `{"identities": [{"id": "i` + fmt.Sprint(len(asked)) + `", "username": "a@x.edu", "name": null, "new": 1}]}`}
+	}}
+	ids := make([]string, 101)
+	for i := range ids {
+		ids[i] = fmt.Sprint(i)
+	}
+	got, err := newSource(t, fake).Identities(t.Context(), auth.IdentityQuery{IDs: ids, Usernames: []string{"a@x.edu", "b@x.edu"}, Provision: true})
+	if err != nil || len(got) != 3 {
+		t.Fatalf("got %v and %v, want an identity of each of 3 requests", got, err)
+	}
+	if want := `{"id": "i3", "username": "a@x.edu", "name": null, "new": 1}`; string(got[2].Raw) != want {
+		t.Errorf("got the document %s, want %s", got[2].Raw, want)
+	}
+	want := []string{"ids=" + strings.Join(ids[:100], "%2C"), "ids=100", "provision=true&usernames=a%40x.edu%2Cb%40x.edu"}
+	if diff := cmp.Diff(want, asked); diff != "" {
+		t.Errorf("requests (-want +got):\n%s", diff)
+	}
+}
+
+func TestIdentitiesErrorHasNoSecret(t *testing.T) {
 	fake := &fakeAuth{reply: func(req *http.Request) *raw {
 		return &raw{status: 401, body: `{"error": "invalid_client", "error_description": "for ` + req.Header.Get("Authorization") + `"}`}
 	}}
-	_, err := newSource(t, fake).Identity(t.Context(), "alice@x.edu")
+	_, err := newSource(t, fake).Identities(t.Context(), auth.IdentityQuery{Usernames: []string{"alice@x.edu"}})
 	e, ok := errors.AsType[*auth.Error](err)
-	if !ok || !e.Refused() || !strings.Contains(err.Error(), "look up the user alice@x.edu") || !strings.Contains(err.Error(), "for Basic [secret]") {
+	if !ok || !e.Refused() || e.Login || !strings.Contains(err.Error(), "look up the user alice@x.edu") || !strings.Contains(err.Error(), "for Basic [secret]") {
 		t.Errorf("got %v, want a refusal without the secret", err)
+	}
+}
+
+func TestCallReturnsTheReplyAsItCame(t *testing.T) {
+	fake := &fakeAuth{reply: func(req *http.Request) *raw {
+		if req.URL.Path != "/v2/api/projects/ä" {
+			return nil
+		}
+		body, _ := io.ReadAll(req.Body)
+		got := strings.Join([]string{req.Method, req.URL.RequestURI(), req.Header.Get("Authorization"), req.Header.Get("Content-Type"), string(body)}, " ")
+		if want := `PUT /v2/api/projects/%C3%A4?a=b Bearer auth.globus.org-1 application/json {"x": 1}`; got != want {
+			t.Errorf("got the request %s, want %s", got, want)
+		}
+		return &raw{status: 200, body: `{"n": 1.0}`}
+	}}
+	source := newSource(t, fake, openid...)
+	got, err := source.Call(t.Context(), http.MethodPut, "/v2/api/projects/%C3%A4", url.Values{"a": {"b"}}, []byte(`{"x": 1}`))
+	if err != nil || string(got) != `{"n": 1.0}` {
+		t.Errorf("got %s and %v", got, err)
+	}
+	for _, path := range []string{"/v2/../x", "/v2/%2e%2E/x", "/v2/%zz"} {
+		if got, err := source.Call(t.Context(), http.MethodGet, path, nil, nil); err == nil || !strings.Contains(err.Error(), "no path has") {
+			t.Errorf("%s: got %s and %v, want a refusal", path, got, err)
+		}
 	}
 }
 

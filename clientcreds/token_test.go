@@ -237,7 +237,7 @@ func TestBrokenTokenDocuments(t *testing.T) {
 		"no resource server": {`{"access_token": "canary"}`, "lacks access_token or resource_server"},
 		"broken other":       {`{"access_token": "a", "resource_server": "b", "other_tokens": [{}]}`, "lacks access_token"},
 		"wrong type":         {`{"access_token": {"canary": 1}}`, "read the token document"},
-		"too long":           {`{"access_token": "` + strings.Repeat("x", 1<<20), "longer than 131072 bytes"},
+		"too long":           {`{"access_token": "` + strings.Repeat("x", 1<<20), "longer than 1048576 bytes"},
 		"empty":              {``, "read the token document"},
 		"line end":           {`{"access_token": "canary\r\nX-Evil: 1", "resource_server": "transfer.api.globus.org"}`, "has a character in it that no token has"},
 		"no ASCII":           {`{"access_token": "canary\u009b", "resource_server": "transfer.api.globus.org"}`, "has a character in it that no token has"},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,38 +12,63 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/spelling"
+	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/retry"
 )
 
-const aboutAPI = `Send any request to Globus Transfer, with the credentials, rate limit and retries of
+const aboutAPI = `Send any request to %s, with the credentials, rate limit and retries of
 all commands, and print the reply.
 
 A POST or PATCH is sent only once, because it may not be safe to repeat.`
 
 func (a *app) apiCommand() *cobra.Command {
 	c := &cobra.Command{Use: "api", Short: "Send any request to a Globus service", Args: cobra.ArbitraryArgs, RunE: group}
-	var call apiCall
-	t := &cobra.Command{
-		Use:   "transfer METHOD PATH",
-		Short: "Send any request to Globus Transfer",
-		Long:  aboutAPI,
-		Example: `  runner api transfer GET /endpoint/$VAULT/role_list
-  runner api transfer GET /endpoint_manager/task_list -Q filter_status=ACTIVE --jmespath 'DATA[].task_id' -F unix`,
-		Args: arguments(2, 2),
-		RunE: func(c *cobra.Command, args []string) error { return call.do(a, c, args[0], args[1]) },
+	c.AddCommand(
+		a.apiOf(&apiCall{
+			name: "transfer", service: "Globus Transfer", send: func(s *session) sender { return s.transfer.Call },
+			scopes: auth.Scopes{{Name: auth.TransferAll}},
+		}, `  runner api transfer GET /endpoint/$VAULT/role_list
+  runner api transfer GET /endpoint_manager/task_list -Q filter_status=ACTIVE --jmespath 'DATA[].task_id' -F unix`),
+		a.apiOf(&apiCall{
+			name: "auth", service: "Globus Auth", send: func(s *session) sender { return s.account.Call },
+			scopes: login.DefaultScopes(),
+		}, `  runner api auth GET /v2/oauth2/userinfo
+  runner api auth GET /v2/api/identities -Q usernames=ada@example.edu --jmespath 'identities[].id' -F unix`),
+	)
+	return c
+}
+
+// apiOf makes the command of a service.
+func (a *app) apiOf(call *apiCall, example string) *cobra.Command {
+	c := &cobra.Command{
+		Use:     call.name + " METHOD PATH",
+		Short:   "Send any request to " + call.service,
+		Long:    fmt.Sprintf(aboutAPI, call.service),
+		Example: example,
+		Args:    arguments(2, 2),
+		RunE:    func(c *cobra.Command, args []string) error { return call.do(a, c, args[0], args[1]) },
 	}
-	flags := t.Flags()
+	flags := c.Flags()
 	flags.StringArrayVarP(&call.query, "query-param", "Q", nil, "a query parameter, as KEY=VALUE; several are possible")
 	flags.StringVar(&call.body, "body", "", "JSON to send")
 	flags.StringVar(&call.bodyFile, "body-file", "", "file with the JSON to send, or - for the standard input")
 	flags.BoolVar(&call.noRetry, "no-retry", false, "send the request only once, even if it fails")
-	c.AddCommand(t)
+	flags.Var(&call.more, "scope-string", "scopes that the token of a service account has besides the usual ones")
 	return c
 }
 
-// An apiCall is the flags of "runner api".
+// A sender sends a request to a service and returns the reply.
+type sender func(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error)
+
+// An apiCall is a request to a service, and the flags that say what is sent.
 type apiCall struct {
+	name, service string
+	send          func(*session) sender
+	scopes        auth.Scopes // of the token
+
+	more           scopeList
 	query          []string
 	body, bodyFile string
 	noRetry        bool
@@ -64,7 +90,7 @@ func (call *apiCall) do(a *app, c *cobra.Command, method, path string) error {
 	if err != nil {
 		return err
 	}
-	w := wiring{acts: method != http.MethodGet}
+	w := wiring{acts: method != http.MethodGet, scopes: call.scopes.Merge(call.more.Scopes...)}
 	if call.noRetry || method == http.MethodPost || method == http.MethodPatch {
 		w.retry = retry.Policy{Retries: -1}
 	}
@@ -72,7 +98,10 @@ func (call *apiCall) do(a *app, c *cobra.Command, method, path string) error {
 	if err != nil {
 		return err
 	}
-	doc, err := globus.transfer.Call(c.Context(), method, path, query, body)
+	if len(call.more.Scopes) > 0 && globus.who.Person() {
+		return usageError{errors.New("--scope-string is for service accounts: the scopes of a person are those of the login; see runner login --scopes")}
+	}
+	doc, err := call.send(globus)(c.Context(), method, path, query, body)
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,7 @@ func (a *app) command() *cobra.Command {
 	add("Running jobs:", a.serveCommand(), a.runCommand(), a.runsCommand(), a.pauseCommand(), a.resumeCommand(), a.triggerCommand(), a.itemsCommand(), a.whyCommand(), a.receiptCommand(), a.auditCommand(), a.notifyCommand(), a.doctorCommand(), a.healthCommand())
 	add("The jobs file:", a.validateCommand(), a.planCommand(), a.nextCommand(), a.jobsCommand(), a.schemaCommand(), a.importCommand(), a.exportCommand())
 	add("Globus by hand:", a.transferCommand(), a.deleteCommand(), a.taskCommand(), a.lsCommand(), a.statCommand(),
-		a.mkdirCommand(), a.renameCommand(), a.shareCommand(), a.endpointsCommand(), a.endpointCommand(), a.bookmarkCommand(), a.timerCommand(), a.apiCommand(), a.whoamiCommand())
+		a.mkdirCommand(), a.renameCommand(), a.shareCommand(), a.endpointsCommand(), a.endpointCommand(), a.bookmarkCommand(), a.timerCommand(), a.apiCommand(), a.identitiesCommand(), a.whoamiCommand())
 	add("As yourself:", a.loginCommand(), a.logoutCommand())
 	add("Trying it out:", a.demoCommand(), a.simCommand())
 	root.AddCommand(a.envCommand(), a.versionCommand())

@@ -189,7 +189,7 @@ func (a *app) sentence(err error) string {
 		text = l.Error()
 	case isStore:
 		text = s.Error()
-	case isAuth:
+	case isAuth && c.Login:
 		text = "log in: " + c.Error()
 	}
 	who, _ := a.env.Identity() // where it is not known, the step does not depend on it

@@ -108,7 +108,7 @@ func (a *app) connect(w wiring) (*session, error) {
 
 // users lets an engine share folders with users.
 func (s *session) users() engine.Option {
-	return engine.WithUsers(s.who.String(), auth.IDOf(s.account.Identity))
+	return engine.WithUsers(s.who.String(), auth.IDOf(s.account.Identities))
 }
 
 // authClient returns a client of Globus Auth that adds no credentials to what

@@ -135,7 +135,7 @@ func (call *shareCall) do(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	s := sharing.Sharer{Globus: globus.transfer, User: auth.IDOf(globus.account.Identity), Who: globus.who.String()}
+	s := sharing.Sharer{Globus: globus.transfer, User: auth.IDOf(globus.account.Identities), Who: globus.who.String()}
 	rule, err := s.Give(ctx, &call.share, time.Now())
 	if err != nil {
 		return err

@@ -23,7 +23,7 @@ type Account interface {
 	Token(ctx context.Context, resourceServer string) (auth.Token, error)
 	Consent(ctx context.Context, scopes []string) error
 	Userinfo(ctx context.Context) (*auth.Userinfo, error)
-	Identity(ctx context.Context, username string) (*auth.Identity, error) // nil if there is none
+	Identities(ctx context.Context, q auth.IdentityQuery) ([]*auth.Identity, error)
 }
 
 // A FlowValidator says whether a flow may be started, see [flows.Client].

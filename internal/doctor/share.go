@@ -37,7 +37,7 @@ func (s *surveyor) share(j *jobs.Job, raw, share *jobs.Share, next time.Time) {
 // shared finds out whether the folder can be shared, and when the access to it ends.
 func (c *collection) shared(ctx context.Context, f *sharedFolder) []Finding {
 	g := c.globus
-	s := sharing.Sharer{Globus: g.Client, User: auth.IDOf(g.Account.Identity), Who: g.Who.Name}
+	s := sharing.Sharer{Globus: g.Client, User: auth.IDOf(g.Account.Identities), Who: g.Who.Name}
 	now := time.Now()
 	want, is, err := s.Look(ctx, f.share, now)
 	switch r, ok := errors.AsType[*sharing.Refusal](err); {

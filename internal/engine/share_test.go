@@ -30,7 +30,7 @@ func ofVault(what string) string { return "/v0.10/endpoint/" + globussim.Collect
 func (b *bench) user(wire http.RoundTripper) func(context.Context, string) (string, error) {
 	account := clientcreds.New(clientID, secret, clientcreds.WithClient(
 		auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, b.logger())})))
-	return auth.IDOf(account.Identity)
+	return auth.IDOf(account.Identities)
 }
 
 // sharing makes the vault a guest collection whose access the service account

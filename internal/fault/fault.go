@@ -93,6 +93,8 @@ func Of(err error) Meaning {
 		m.Kind = kindOf(e)
 	case isFlows:
 		m.Kind = kindOfFlows(fl)
+	case isAuth && !c.Login && !c.Temporary():
+		m.Kind, m.Code = Refused, c.Code
 	case isAuth || OnTheWay(err) || Transient(err):
 		m.Kind = Temporary
 		if isAuth {

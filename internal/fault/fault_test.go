@@ -160,6 +160,8 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 		},
 		"busy login":    {&auth.Error{Status: 503}, fault.Temporary, "run again later"},
 		"no such scope": {&auth.Error{Status: 400, Code: "unknown_scope_error"}, fault.Credentials, ""},
+		"no such page":  {&auth.Error{Status: 404}, fault.Refused, ""},
+		"no such login": {&auth.Error{Status: 404, Login: true}, fault.Temporary, "check GLOBUS_SDK_SERVICE_URL_AUTH: the service does not understand the request"},
 
 		"network":     {network(errors.New("connection refused")), fault.Temporary, "check the network, the proxy and the address, or run again later"},
 		"proxy":       {network(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), fault.Temporary, "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"},

@@ -87,6 +87,8 @@ func nextAtAuth(e *auth.Error) string {
 		return e.Advice()
 	case e.Temporary():
 		return RunAgain
+	case !e.Login:
+		return ""
 	}
 	return "check GLOBUS_SDK_SERVICE_URL_AUTH: the service does not understand the request"
 }

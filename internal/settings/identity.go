@@ -2,8 +2,10 @@ package settings
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"slices"
 	"time"
@@ -23,7 +25,9 @@ type Account interface {
 	Transport(resourceServer string, base http.RoundTripper) http.RoundTripper
 	Consent(ctx context.Context, scopes []string) error
 	Userinfo(ctx context.Context) (*auth.Userinfo, error)
-	Identity(ctx context.Context, username string) (*auth.Identity, error) // nil if there is none
+	Identities(ctx context.Context, q auth.IdentityQuery) ([]*auth.Identity, error)
+	// Call sends a request to Globus Auth for which there is no method.
+	Call(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error)
 }
 
 // A Kind is a way to have an identity.

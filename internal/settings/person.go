@@ -2,9 +2,11 @@ package settings
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -37,9 +39,14 @@ func (p *person) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return p.client.Userinfo(ctx, p.Source)
 }
 
-// Identity is [auth.Client.IdentityFor] the person.
-func (p *person) Identity(ctx context.Context, username string) (*auth.Identity, error) {
-	return p.client.IdentityFor(ctx, p.Source, username)
+// Identities is [auth.Client.IdentitiesFor] the person.
+func (p *person) Identities(ctx context.Context, q auth.IdentityQuery) ([]*auth.Identity, error) {
+	return p.client.IdentitiesFor(ctx, p.Source, q)
+}
+
+// Call is [auth.Client.Call] of the person.
+func (p *person) Call(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error) {
+	return p.client.Call(ctx, p.Source, method, path, query, body)
 }
 
 // Advise returns next as the way to a service. If the person has to log in
