@@ -376,7 +376,6 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 				var doc any
 				switch {
 				case err != nil:
-					err = usageError{err}
 				case work.Mkdir != nil:
 					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
 				case work.Share != nil:

@@ -233,6 +233,9 @@ func TestManifestThatIsNoGoodSubmitsNothing(t *testing.T) {
 					t.Fatalf("got %+v, %v, want a failed run", r, err)
 				}
 				contains(t, r.Err.Error(), tt.says)
+				if kind := fault.Of(r.Err).Kind; kind != fault.Usage {
+					t.Errorf("got an error of kind %q, want %q", kind, fault.Usage)
+				}
 				b.wantTasks()
 				b.wantRuns("nightly 2026-11-21T02:00:00Z failed")
 			})

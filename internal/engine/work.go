@@ -5,6 +5,7 @@ import (
 	"io"
 	"iter"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -25,6 +26,21 @@ type Work struct {
 	list *ledger.Submission // of a prune, to be followed; the job is not known
 }
 
+// A mistake is an error of a job or of a manifest that shows only when the work of
+// an occurrence is made.
+type mistake struct{ error }
+
+func (m mistake) Unwrap() error { return m.error }
+
+// Means tells package fault what it means: somebody has to correct a file, unless
+// it could not be opened for a reason that may pass.
+func (m mistake) Means() fault.Meaning {
+	if fault.Transient(m.error) {
+		return fault.Meaning{Kind: fault.Temporary}
+	}
+	return fault.Meaning{Kind: fault.Usage}
+}
+
 // Works returns what Run would do for an order: the steps of the job, one after
 // the other, with their templates resolved, and a manifest in parts. It makes no
 // request. An error is the last pair.
@@ -32,7 +48,7 @@ func (e *Engine) Works(o Order) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		steps, err := o.Job.Render(o.Key, o.At, o.Item)
 		if err != nil {
-			yield(Work{}, err)
+			yield(Work{}, mistake{err})
 			return
 		}
 		for i := range steps {
@@ -72,7 +88,7 @@ func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error
 		default:
 			for doc, err := range e.manifest(s) {
 				if err != nil {
-					yield(Work{}, fmt.Errorf("manifest %s: %w", s.Manifest, err))
+					yield(Work{}, mistake{fmt.Errorf("manifest %s: %w", s.Manifest, err)})
 					return
 				}
 				at.Part++
