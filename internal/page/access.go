@@ -61,7 +61,7 @@ type door struct {
 func newDoor(a Access) *door { return &door{a, newGuesses()} }
 
 // caller finds out who makes a request. A token that is shown and wrong is a
-// [*refusal], as is any token from where too many wrong ones came.
+// [*refusal].
 func (d *door) caller(r *http.Request) (caller, error) {
 	who := d.session(r)
 	if token, shown := bearer(r); shown {
@@ -82,12 +82,10 @@ func (d *door) caller(r *http.Request) (caller, error) {
 	return who, nil
 }
 
-// check returns what a token is for.
+// check returns what a token is for. The right one is let in wherever it comes from,
+// because a proxy or a gateway makes one address of many people. Wrong ones are
+// counted by their address, and those that are too many are answered late.
 func (d *door) check(r *http.Request, token string) (role, error) {
-	place, now := address(r), time.Now()
-	if wait := d.guesses.wait(place, now); wait > 0 {
-		return nobody, &refusal{http.StatusTooManyRequests, "too many wrong tokens came from your address: wait a minute, then try again"}
-	}
 	for _, is := range []role{admin, reader} {
 		want, err := d.token(is)
 		if err != nil {
@@ -97,8 +95,11 @@ func (d *door) check(r *http.Request, token string) (role, error) {
 			return is, nil
 		}
 	}
-	d.guesses.wrong(place, now)
-	return nobody, &refusal{http.StatusUnauthorized, "the token is wrong"}
+	if d.guesses.wrong(address(r), time.Now()) {
+		return nobody, &refusal{http.StatusUnauthorized, "the token is wrong"}
+	}
+	d.guesses.delay(r.Context())
+	return nobody, &refusal{http.StatusTooManyRequests, "the token is wrong, and too many wrong ones came from your address: wait a minute before you try another one"}
 }
 
 // token returns the token of a role, "" if there is none.

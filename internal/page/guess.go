@@ -1,20 +1,26 @@
 package page
 
 import (
+	"context"
 	"sync"
 	"time"
 )
 
 const (
-	freeGuesses = 10               // wrong tokens of a place until it has to wait
+	freeGuesses = 10               // wrong tokens of a place until it is answered late
 	guessEvery  = 10 * time.Second // what gives back one
 	allGuesses  = 200              // the same of all places together
 	allEvery    = 500 * time.Millisecond
-	mostPlaces  = 4096 // of which guesses are kept
+	mostPlaces  = 4096        // of which guesses are kept
+	lateBy      = time.Second // how late
+	mostLate    = 64          // answers at the same time; others are given at once
 )
 
-// guesses bound how fast tokens can be guessed.
+// guesses slow down whoever guesses tokens. What keeps a token from being guessed is
+// its length.
 type guesses struct {
+	late chan struct{} // holds one for each answer that waits
+
 	mu     sync.Mutex
 	places map[string]bucket
 	all    bucket
@@ -22,34 +28,51 @@ type guesses struct {
 
 // A bucket fills with wrong tokens and leaks.
 type bucket struct {
-	full time.Time // when it will be empty
+	empty time.Time // when it will be
 }
 
-func newGuesses() *guesses { return &guesses{places: map[string]bucket{}} }
-
-// wait is how long a place has to wait until it may show a token.
-func (g *guesses) wait(place string, now time.Time) time.Duration {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return max(g.places[place].wait(now, freeGuesses, guessEvery), g.all.wait(now, allGuesses, allEvery))
+func newGuesses() *guesses {
+	return &guesses{late: make(chan struct{}, mostLate), places: map[string]bucket{}}
 }
 
-// wrong notes that a place has shown a wrong token.
-func (g *guesses) wrong(place string, now time.Time) {
+// wrong notes that a place has shown a wrong token, and reports whether it may go on:
+// too many are not noted.
+func (g *guesses) wrong(place string, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.places[place].full(now, freeGuesses, guessEvery) || g.all.full(now, allGuesses, allEvery) {
+		return false
+	}
 	g.all = g.all.add(now, allEvery)
 	if _, known := g.places[place]; !known && len(g.places) >= mostPlaces {
 		g.forget(now)
 	}
 	g.places[place] = g.places[place].add(now, guessEvery)
+	return true
+}
+
+// delay waits as long as an answer to one wrong token too many is late, or until ctx
+// ends.
+func (g *guesses) delay(ctx context.Context) {
+	select {
+	case g.late <- struct{}{}:
+		defer func() { <-g.late }()
+	default:
+		return
+	}
+	timer := time.NewTimer(lateBy)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 // forget makes room: first by those whose guesses are long past, else by all, for
 // whom the bound of all places together is left.
 func (g *guesses) forget(now time.Time) {
 	for place, b := range g.places {
-		if !b.full.After(now) {
+		if !b.empty.After(now) {
 			delete(g.places, place)
 		}
 	}
@@ -58,13 +81,13 @@ func (g *guesses) forget(now time.Time) {
 	}
 }
 
-func (b bucket) wait(now time.Time, size int, every time.Duration) time.Duration {
-	return max(0, max(0, b.full.Sub(now))-time.Duration(size-1)*every)
+func (b bucket) full(now time.Time, size int, every time.Duration) bool {
+	return b.empty.Sub(now) > time.Duration(size-1)*every
 }
 
 func (b bucket) add(now time.Time, every time.Duration) bucket {
-	if b.full.Before(now) {
-		b.full = now
+	if b.empty.Before(now) {
+		b.empty = now
 	}
-	return bucket{b.full.Add(every)}
+	return bucket{b.empty.Add(every)}
 }
