@@ -256,11 +256,16 @@ func (i instant) Scan(v any) error {
 	if !ok {
 		return fmt.Errorf("%T is not an instant", v)
 	}
-	*i.Time = time.Time{}
-	if us != 0 {
-		*i.Time = time.UnixMicro(us).UTC()
-	}
+	*i.Time = unstamp(us)
 	return nil
+}
+
+// unstamp returns the instant of which stamp returned us.
+func unstamp(us int64) time.Time {
+	if us == 0 {
+		return time.Time{}
+	}
+	return time.UnixMicro(us).UTC()
 }
 
 // text returns s as every engine can keep it.

@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
+	"slices"
 	"time"
 )
 
@@ -47,27 +50,51 @@ func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[st
 	}
 	err = l.read(ctx, "read the newest runs", func(ctx context.Context, s session) error {
 		clear(strips)
-		err := s.query(ctx, func(rows *sql.Rows) error {
-			var job string
-			var b Bar
-			err := rows.Scan(&job, &b.ID, &b.State, instant{&b.Claimed}, instant{&b.Finished})
-			strip := strips[job]
-			strip.Bars = append(strip.Bars, b)
-			strips[job] = strip
-			return err
-		}, `SELECT runs.job, runs.id, runs.state, runs.claimed, runs.finished`+newestOf+` ORDER BY runs.job, runs.id`, string(doc), length-1)
+		bars, err := s.bars(ctx, string(doc), length)
 		if err != nil {
 			return err
 		}
 		last, err := s.runs(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT runs.id`+newestOf+`)`, string(doc), 0)
 		for _, r := range last {
-			strip := strips[r.Job]
-			strip.Last = r
-			strips[r.Job] = strip
+			strips[r.Job] = Strip{Bars: bars[r.Job], Last: r}
 		}
 		return err
 	})
 	return strips, err
+}
+
+// bars returns up to so many of the newest runs of each job of a JSON object. They are
+// so many that it shows how they are read: as the driver has them, without a conversion
+// of each value, and sorted here.
+func (s session) bars(ctx context.Context, names string, length int) (map[string][]Bar, error) {
+	all := map[string][]Bar{}
+	var job string
+	var some []Bar // of job
+	var cells [5]any
+	err := s.query(ctx, func(rows *sql.Rows) error {
+		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4]); err != nil {
+			return err
+		}
+		name, is0 := cells[0].(string)
+		id, is1 := cells[1].(int64)
+		state, is2 := cells[2].(string)
+		claimed, is3 := cells[3].(int64)
+		finished, is4 := cells[4].(int64)
+		if !is0 || !is1 || !is2 || !is3 || !is4 {
+			return fmt.Errorf("a run is read as %T", cells)
+		}
+		if name != job { // rows of a job stand together as a rule
+			all[job] = some
+			job, some = name, all[name]
+		}
+		some = append(some, Bar{id, State(state), unstamp(claimed), unstamp(finished)})
+		return nil
+	}, `SELECT runs.job, runs.id, runs.state, runs.claimed, runs.finished`+newestOf, names, length-1)
+	all[job] = some
+	for _, some := range all {
+		slices.SortFunc(some, func(a, b Bar) int { return cmp.Compare(a.ID, b.ID) })
+	}
+	return all, err
 }
 
 // A Sign tells whether a run has changed: another look that gives an equal one has

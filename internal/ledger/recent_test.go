@@ -18,10 +18,11 @@ func TestStripsHaveTheNewestRunsOfEachJob(t *testing.T) {
 			if i < 4 {
 				ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.Failed, Message: "m"}))
 			}
+			claim(t, l, "between", fmt.Sprint(i), "me", time.Hour)
 		}
 		claim(t, l, "one", "1", "me", time.Hour)
 		claim(t, l, "not asked", "1", "me", time.Hour)
-		strips, err := l.Strips(ctx, []string{"many", "one", "none", `"odd'`}, 3)
+		strips, err := l.Strips(ctx, []string{"many", "between", "one", "none", `"odd'`}, 3)
 		ok(t, err)
 		got := map[string]string{}
 		for job, s := range strips {
@@ -32,7 +33,9 @@ func TestStripsHaveTheNewestRunsOfEachJob(t *testing.T) {
 				t.Errorf("the newest run of %s is %+v, want run %d, not finished", job, s.Last, last.ID)
 			}
 		}
-		if diff := cmp.Diff(map[string]string{"many": "3 failed, 4 failed, 5 claimed, ", "one": "6 claimed, "}, got); diff != "" {
+		if diff := cmp.Diff(map[string]string{
+			"many": "5 failed, 7 failed, 9 claimed, ", "between": "6 claimed, 8 claimed, 10 claimed, ", "one": "11 claimed, ",
+		}, got); diff != "" {
 			t.Errorf("strips (-want +got):\n%s", diff)
 		}
 	})

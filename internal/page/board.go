@@ -106,7 +106,7 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 		for _, job := range file.Jobs {
 			names, next.byName[job.Name] = append(names, job.Name), job
 		}
-		b.signs = nil
+		b.signs, b.newest = nil, time.Time{}
 	} else {
 		next.byName = b.scene.byName
 	}

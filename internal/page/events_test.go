@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -160,6 +161,26 @@ func TestManyViewersAskTheLedgerOnceASecond(t *testing.T) {
 		} else {
 			leave()
 		}
+	})
+}
+
+func TestRunsThatEndedWhileNobodyLookedAreNotFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, someJobs)
+		defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+		d.run("nightly", "1", ledger.Outcome{State: ledger.Succeeded})
+		d.get("/")
+		for i := range 20 { // a week, for a page with many jobs
+			time.Sleep(time.Minute)
+			d.run("nightly", fmt.Sprintf("later %d", i), ledger.Outcome{State: ledger.Succeeded})
+		}
+		d.want("after that", d.get("/"), 200, "last 21 runs: 21 succeeded")
+		if n, err := d.page.Signs(t.Context()); err != nil || n > 2 {
+			t.Errorf("the page follows %d runs (%v), want those of the last minute", n, err)
+		}
+		d.run("nightly", "now", ledger.Outcome{State: ledger.Failed})
+		time.Sleep(2 * time.Second)
+		d.want("then", d.get("/"), 200, "last 22 runs: 1 failed, 21 succeeded")
 	})
 }
 
