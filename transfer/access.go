@@ -8,14 +8,28 @@ import (
 	"net/url"
 )
 
+// An ID names an access rule or a role. The service writes a UUID, or a number; both
+// are read as text, and null as "".
+type ID string
+
+// UnmarshalJSON reads a text, a number or null.
+func (i *ID) UnmarshalJSON(doc []byte) error {
+	var number json.Number
+	if json.Unmarshal(doc, &number) == nil && doc[0] != '"' {
+		*i = ID(number)
+		return nil
+	}
+	return json.Unmarshal(doc, (*string)(i))
+}
+
 // An AccessRule lets somebody into a folder of a guest collection.
 type AccessRule struct {
-	ID             string `json:"id"`
+	ID             ID     `json:"id"`
 	PrincipalType  string `json:"principal_type"` // identity, group, all_authenticated_users or anonymous
 	Principal      string `json:"principal"`      // id; empty for everybody
 	Path           string `json:"path"`           // ends in a slash
 	Permissions    string `json:"permissions"`    // r or rw
-	RoleID         string `json:"role_id"`        // of the role that brings the rule; empty if it was given by hand
+	RoleID         ID     `json:"role_id"`        // of the role that brings the rule; empty if it was given by hand
 	RoleType       string `json:"role_type"`
 	CreateTime     Time   `json:"create_time"`
 	ExpirationDate Time   `json:"expiration_date"` // zero if it does not expire
@@ -43,7 +57,7 @@ type NewAccessRule struct {
 
 // An AccessResult says that an access rule was given.
 type AccessResult struct {
-	AccessID string `json:"access_id"` // of the rule
+	AccessID ID     `json:"access_id"` // of the rule
 	Code     string `json:"code"`      // Created
 	Message  string `json:"message"`
 
@@ -51,11 +65,11 @@ type AccessResult struct {
 }
 
 func (r *AccessResult) keep(doc json.RawMessage) { r.Raw = doc }
-func (r *AccessResult) missing() string          { return require("access_id", r.AccessID) }
+func (r *AccessResult) missing() string          { return require("access_id", string(r.AccessID)) }
 
 // A Role lets an identity or a group manage an endpoint.
 type Role struct {
-	ID            string `json:"id"`
+	ID            ID     `json:"id"`
 	PrincipalType string `json:"principal_type"` // identity or group
 	Principal     string `json:"principal"`      // id
 	Role          string `json:"role"`           // administrator, access_manager, activity_manager or activity_monitor
@@ -97,8 +111,8 @@ func (c *Client) CreateAccessRule(ctx context.Context, collection string, rule N
 // UpdateAccessRule changes what a rule permits, and when it ends; the zero Time
 // means never. Its errors are those of [Client.CreateAccessRule], and one whose
 // NotFound is true if there is no such rule. API: PUT /endpoint/<id>/access/<rule>.
-func (c *Client) UpdateAccessRule(ctx context.Context, collection, rule, permissions string, ends Time) (*Result, error) {
-	r := request{method: http.MethodPut, path: []string{"endpoint", collection, "access", rule}}
+func (c *Client) UpdateAccessRule(ctx context.Context, collection string, rule ID, permissions string, ends Time) (*Result, error) {
+	r := request{method: http.MethodPut, path: []string{"endpoint", collection, "access", string(rule)}}
 	r.body = struct {
 		DataType       string `json:"DATA_TYPE"`
 		Permissions    string `json:"permissions"`
@@ -109,8 +123,8 @@ func (c *Client) UpdateAccessRule(ctx context.Context, collection, rule, permiss
 
 // DeleteAccessRule takes a rule back. Its errors are those of
 // [Client.UpdateAccessRule]. API: DELETE /endpoint/<id>/access/<rule>.
-func (c *Client) DeleteAccessRule(ctx context.Context, collection, rule string) (*Result, error) {
-	r := request{method: http.MethodDelete, path: []string{"endpoint", collection, "access", rule}}
+func (c *Client) DeleteAccessRule(ctx context.Context, collection string, rule ID) (*Result, error) {
+	r := request{method: http.MethodDelete, path: []string{"endpoint", collection, "access", string(rule)}}
 	return call[Result](ctx, c, r)
 }
 

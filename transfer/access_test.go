@@ -43,7 +43,7 @@ func TestAccessRuleIsGivenChangedAndTakenBack(t *testing.T) {
 				if err != nil {
 					return "", err
 				}
-				return r.Code + " " + r.AccessID, nil
+				return r.Code + " " + string(r.AccessID), nil
 			},
 			"POST /v0.10/endpoint/c1/access",
 			`{"DATA_TYPE":"access","principal_type":"identity","principal":"i1","path":"/outbox/lab7/","permissions":"r",` +
@@ -56,7 +56,7 @@ func TestAccessRuleIsGivenChangedAndTakenBack(t *testing.T) {
 				if err != nil {
 					return "", err
 				}
-				return r.Code + " " + r.AccessID, nil
+				return r.Code + " " + string(r.AccessID), nil
 			},
 			"POST /v0.10/endpoint/c1/access",
 			`{"DATA_TYPE":"access","principal_type":"all_authenticated_users","principal":"","path":"/","permissions":"r"}`,
@@ -105,6 +105,45 @@ func codeOf(r *transfer.Result, err error) (string, error) {
 		return "", err
 	}
 	return r.Code, nil
+}
+
+func TestIDsMayBeNumbers(t *testing.T) {
+	tests := map[string]struct {
+		id   string // as the service writes it
+		want transfer.ID
+		bad  bool
+	}{
+		"text":   {`"r1"`, "r1", false},
+		"digits": {`"12345"`, "12345", false},
+		"number": {`12345`, "12345", false},
+		"null":   {`null`, "", false},
+		"list":   {`[]`, "", true},
+		"bool":   {`true`, "", true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			c := serve(reply(http.StatusOK, `{"DATA": [{"id": `+tt.id+`, "path": "/"}]}`))
+			rules, err := collect(c.AccessRules(t.Context(), "c1"))
+			roles, err2 := collect(c.Roles(t.Context(), "c1"))
+			if (err != nil || err2 != nil) != tt.bad {
+				t.Fatalf("got %v and %v, want an error: %t", err, err2, tt.bad)
+			}
+			if tt.bad {
+				return
+			}
+			rule, role := rules[0].(*transfer.AccessRule), roles[0].(*transfer.Role)
+			if rule.ID != tt.want || role.ID != tt.want {
+				t.Errorf("got %q and %q, want %q", rule.ID, role.ID, tt.want)
+			}
+			if tt.want == "" {
+				return
+			}
+			made, err := serve(reply(http.StatusOK, `{"code": "Created", "access_id": `+tt.id+`}`)).CreateAccessRule(t.Context(), "c1", transfer.NewAccessRule{})
+			if err != nil || made.AccessID != tt.want {
+				t.Errorf("got %v and %v, want the id %q", made, err, tt.want)
+			}
+		})
+	}
 }
 
 func TestRefusedAccessRuleSaysWhy(t *testing.T) {

@@ -65,7 +65,7 @@ func (a *app) endpointPermissions() *cobra.Command {
 			"access_list", "no rules",
 			[]string{"RULE ID", "PERMISSIONS", "SHARED WITH", "PATH", "EXPIRES"},
 			func(r *transfer.AccessRule) (json.RawMessage, []string) {
-				return r.Raw, []string{r.ID, r.Permissions, strings.TrimSpace(r.PrincipalType + " " + r.Principal), r.Path, when(r.ExpirationDate)}
+				return r.Raw, []string{string(r.ID), r.Permissions, strings.TrimSpace(r.PrincipalType + " " + r.Principal), r.Path, when(r.ExpirationDate)}
 			},
 		}.show(a, globus.AccessRules(ctx, id))
 	}), a.permissionDelete())
@@ -80,7 +80,7 @@ func (a *app) endpointRoles() *cobra.Command {
 			"role_list", "no roles",
 			[]string{"ROLE ID", "ROLE", "PRINCIPAL"},
 			func(r *transfer.Role) (json.RawMessage, []string) {
-				return r.Raw, []string{r.ID, r.Role, strings.TrimSpace(r.PrincipalType + " " + r.Principal)}
+				return r.Raw, []string{string(r.ID), r.Role, strings.TrimSpace(r.PrincipalType + " " + r.Principal)}
 			},
 		}.show(a, globus.Roles(ctx, id))
 	}))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -143,6 +144,15 @@ func (call *shareCall) do(ctx context.Context, a *app) error {
 	return a.print(rule, func(w io.Writer) { fmt.Fprintln(w, plain.Line(rule.String())) })
 }
 
+// parseRuleID reads the id of an access rule, which may be a number.
+func parseRuleID(text string) (transfer.ID, error) {
+	if _, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return transfer.ID(text), nil
+	}
+	id, err := parseUUID("rule id", text)
+	return transfer.ID(id), err
+}
+
 // permissionDelete takes an access rule back.
 func (a *app) permissionDelete() *cobra.Command {
 	return &cobra.Command{
@@ -154,7 +164,7 @@ func (a *app) permissionDelete() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			rule, err := parseUUID("rule id", args[1])
+			rule, err := parseRuleID(args[1])
 			if err != nil {
 				return err
 			}

@@ -250,8 +250,8 @@ func (r *Rule) met(rule *transfer.AccessRule) bool {
 }
 
 // done is the rule once it is there.
-func (r *Rule) done(a Action, id string) *Rule {
-	r.Action, r.ID = a, plain.Short(id, maxNamed)
+func (r *Rule) done(a Action, id transfer.ID) *Rule {
+	r.Action, r.ID = a, plain.Short(string(id), maxNamed)
 	return r
 }
 
