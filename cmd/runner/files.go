@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -41,6 +42,7 @@ func (a *app) lsCommand() *cobra.Command {
 			if f.query.OrderBy, err = orderBy(f.orders); err != nil {
 				return err
 			}
+			f.name, _, _ = strings.Cut(args[0], ":")
 			rows, err := f.walk(c.Context(), globus.transfer, at, "", f.depth())
 			if err != nil {
 				return err
@@ -61,12 +63,36 @@ func (a *app) lsCommand() *cobra.Command {
 
 // A listing is the flags of "runner ls".
 type listing struct {
+	name                 string // of the collection, as it was given
 	query                transfer.LsQuery
 	all, long, recursive bool
 	filter               string
 	orders               []string
 	limit                int
 }
+
+// An undoneError says what was not done on which collection and path, before why.
+type undoneError struct {
+	what string
+	err  error
+}
+
+// undone makes an error of err, unless that is nil.
+func undone(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &undoneError{what, err}
+}
+
+func (u *undoneError) Error() string {
+	if e, ok := errors.AsType[*transfer.Error](u.err); ok && u.err == error(e) {
+		return u.what + ": " + e.Reply() // the request would say the same again
+	}
+	return u.what + ": " + u.err.Error()
+}
+
+func (u *undoneError) Unwrap() error { return u.err }
 
 // localUser adds the flag that chooses a local account of a mapped collection.
 func localUser(flags *pflag.FlagSet, to *string) {
@@ -123,7 +149,7 @@ func (f *listing) walk(ctx context.Context, globus *transfer.Client, at settings
 	var rows []listed
 	for entry, err := range globus.Ls(ctx, at.Collection, q) {
 		if err != nil {
-			return nil, err
+			return nil, undone("list "+f.name+":"+cmp.Or(at.Path, "/~/"), err)
 		}
 		path := prefix + entry.Name
 		rows = append(rows, listed{entry, path})
@@ -201,7 +227,7 @@ func (a *app) statCommand() *cobra.Command {
 			}
 			e, err := globus.transfer.Stat(c.Context(), at.Collection, at.Path, transfer.AsLocalUser(as))
 			if err != nil {
-				return err
+				return undone("look at "+args[0], err)
 			}
 			return a.print(e.Raw, func(w io.Writer) {
 				properties(w, "name", e.Name, "type", e.Type, "size", fmt.Sprint(e.Size), "last modified", listed{e, ""}.modified(),
@@ -229,7 +255,8 @@ func (a *app) mkdirCommand() *cobra.Command {
 				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
-				return globus.Mkdir(ctx, at.Collection, at.Path, transfer.AsLocalUser(as))
+				made, err := globus.Mkdir(ctx, at.Collection, at.Path, transfer.AsLocalUser(as))
+				return made, undone("make "+args[0], err)
 			})
 		},
 	}
@@ -254,7 +281,8 @@ func (a *app) renameCommand() *cobra.Command {
 				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
-				return globus.Rename(ctx, on.ID, from, to, transfer.AsLocalUser(as))
+				renamed, err := globus.Rename(ctx, on.ID, from, to, transfer.AsLocalUser(as))
+				return renamed, undone("rename "+args[0]+":"+from+" to "+to, err)
 			})
 		},
 	}
