@@ -39,13 +39,8 @@ type Error struct {
 // Error returns one line: the request, the status, the code, the message, the
 // request id.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s %s: %s", e.Method, e.Path, e.Reply())
-}
-
-// Reply is Error without the request.
-func (e *Error) Reply() string {
 	var b strings.Builder
-	fmt.Fprint(&b, e.Status)
+	fmt.Fprintf(&b, "%s %s: %d", e.Method, e.Path, e.Status)
 	if e.Code != "" {
 		b.WriteString(" " + e.Code)
 	}

@@ -86,10 +86,11 @@ func undone(what string, err error) error {
 }
 
 func (u *undoneError) Error() string {
-	if e, ok := errors.AsType[*transfer.Error](u.err); ok && u.err == error(e) {
-		return u.what + ": " + e.Reply() // the request would say the same again
+	text := u.err.Error()
+	if e, ok := errors.AsType[*transfer.Error](u.err); ok {
+		text = strings.TrimPrefix(text, e.Method+" "+e.Path+": ") // which would say the same again
 	}
-	return u.what + ": " + u.err.Error()
+	return u.what + ": " + text
 }
 
 func (u *undoneError) Unwrap() error { return u.err }
