@@ -48,8 +48,8 @@ Nothing is changed.
               if the job preserves times, the same time, otherwise not older
   in_flight   a run that has not ended will copy it
   changed     it has changed since it was copied
-  missing     it is not at the destination
-  lost        it was copied, and the copy is gone from the destination
+  missing     it is not at the destination, or another job has replaced its copy
+  lost        it was copied, and the copy is gone, or somebody unknown has replaced it
   pruned      a prune has deleted it after it was copied, and the copy is there
   excluded    a filter rule leaves it out; an excluded folder counts once
   vanished    a folder of a source is gone, although no prune has deleted its files

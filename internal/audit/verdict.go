@@ -18,8 +18,8 @@ type Verdict string
 
 // The verdicts on files, and what is counted beside them.
 const (
-	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination; also if a prune has deleted it at the source
-	Missing   Verdict = "missing"   // nobody has it
+	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination, or something that no receipt tells of is there; also if a prune has deleted it at the source
+	Missing   Verdict = "missing"   // nobody has it, or another task has replaced its copy
 	Changed   Verdict = "changed"   // since its receipt
 	InFlight  Verdict = "in_flight" // a run that has not ended is to copy it
 	Delivered Verdict = "delivered" // a receipt proves it
@@ -95,6 +95,9 @@ type Flight struct {
 type Inquiry struct {
 	Found   *evidence.Evidence
 	Flights []Flight
+	// Later, unless nil, tells who has written a copy that is not what its receipt
+	// says.
+	Later Later
 }
 
 // Files lists both sides and yields the verdict on each file of the sources. Of
@@ -103,23 +106,29 @@ type Inquiry struct {
 // collection does not answer.
 func (q *Inquiry) Files(ctx context.Context, globus tree.Globus) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
+		h := holder{inquiry: q}
 		for f, err := range q.Found.Files(ctx, globus) {
-			var found Finding
 			if err == nil {
-				found, err = q.judge(f)
+				err = h.take(f)
 			}
-			if !yield(found, err) || err != nil {
+			if err != nil {
+				yield(Finding{}, err)
+				return
+			}
+			if h.full() && !h.release(ctx, yield) {
 				return
 			}
 		}
+		h.release(ctx, yield)
 	}
 }
 
 // judge returns the gravest finding about the copies of a file.
-func (q *Inquiry) judge(f *evidence.File) (worst Finding, err error) {
+func (q *Inquiry) judge(f *evidence.File, doubts map[*evidence.Copy]*doubt) (worst Finding, err error) {
 	grave := Verdicts()
 	for i := range f.Copies {
-		found, err := q.copied(f, &f.Copies[i])
+		c := &f.Copies[i]
+		found, err := q.copied(f, c, doubts[c])
 		if err != nil {
 			return Finding{}, err
 		}
@@ -130,8 +139,9 @@ func (q *Inquiry) judge(f *evidence.File) (worst Finding, err error) {
 	return worst, nil
 }
 
-// copied returns what there is to say about a copy of a file.
-func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
+// copied returns what there is to say about a copy of a file. Doubts about it, unless
+// nil, are settled.
+func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy, d *doubt) (Finding, error) {
 	found := Finding{Source: f.Path, Destination: c.Path, Size: f.State.Size}
 	if f.Folder {
 		found.Size = 0
@@ -163,6 +173,7 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy) (Finding, error) {
 	case Delivered, Changed, Lost, Pruned:
 		found.Run = c.By.Run
 	}
+	d.resolve(&found)
 	if found.Verdict == Missing || found.Verdict == Changed {
 		if run := q.inFlight(f, c); run != 0 {
 			found.Verdict, found.Run, found.Why = InFlight, run, fmt.Sprintf("is to be copied by run %d, which has not ended", run)

@@ -267,12 +267,18 @@ func record(t testing.TB, landed int, o proof.Options, more ...proof.Row) proof.
 			t.Fatal(err)
 		}
 	}
+	return receiptOf(t, head, rows.Rows())
+}
+
+// receiptOf is a receipt of rows, which are in order.
+func receiptOf(t testing.TB, head proof.Receipt, rows iter.Seq2[proof.Row, error]) proof.Open {
+	t.Helper()
 	var text strings.Builder
 	w, err := proof.NewWriter(&text, head)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for r, err := range rows.Rows() {
+	for r, err := range rows {
 		if err = errors.Join(err, w.Write(r)); err != nil {
 			t.Fatal(err)
 		}

@@ -27,7 +27,7 @@ import (
 // count. A nil ledger knows no runs. Sample, unless nil, chooses the folders and
 // single files by their paths.
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
-	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}, deletions: evidence.NewDeletions()}
+	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}, begun: map[int64]time.Time{}, deletions: evidence.NewDeletions()}
 	if l != nil {
 		if err := AddPruned(ctx, l, q.deletions); err != nil {
 			return nil, err
@@ -46,7 +46,7 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 	if err != nil {
 		return nil, fmt.Errorf("read the receipts of job %s: %w", job.Name, err)
 	}
-	return &audit.Inquiry{Found: found, Flights: q.flights}, nil
+	return &audit.Inquiry{Found: found, Flights: q.flights, Later: q.later}, nil
 }
 
 // audit does an audit step. The run fails if files are missing or lost, or if
@@ -130,6 +130,7 @@ type inquest struct {
 	trees   map[string]bool // of the documents that were added
 	blanks  []proof.Open
 	kept    []proof.Open
+	begun   map[int64]time.Time // when the first receipt of a run was begun
 	flights []audit.Flight
 
 	deletions *evidence.Deletions
@@ -257,6 +258,9 @@ func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 	for _, kept := range all {
 		open := func() (*proof.Reader, error) { return account.Open(ctx, q.ledger, kept) }
 		q.kept = append(q.kept, open)
+		if q.begun[kept.Run].IsZero() {
+			q.begun[kept.Run] = kept.Created
+		}
 		if kept.Created.Before(since) {
 			continue
 		}
@@ -265,6 +269,29 @@ func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 		}
 	}
 	return nil
+}
+
+// later opens the receipts of all jobs that were sealed after the first receipt of a
+// run of this one was begun, the newest first.
+func (q *inquest) later(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
+	return func(yield func(*proof.Reader, error) bool) {
+		since := time.Now()
+		for other, at := range q.begun { // a later run may have begun before it
+			if other >= run && at.Before(since) {
+				since = at
+			}
+		}
+		all, err := q.ledger.Receipts(ctx, ledger.ReceiptQuery{Since: since})
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for in, err := range newest(ctx, q.ledger, all) {
+			if !yield(in.Reader, err) || err != nil {
+				return
+			}
+		}
+	}
 }
 
 // addTrees adds the trees of a receipt, unless it has them already.

@@ -28,19 +28,28 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// verdicts audits a job and returns the verdict on each path.
-func (b *bench) verdicts(l *ledger.Ledger, j *jobs.Job, since time.Duration) map[string]audit.Verdict {
+// findings audits a job.
+func (b *bench) findings(l *ledger.Ledger, j *jobs.Job, since time.Duration) (all []audit.Finding) {
 	b.t.Helper()
 	e := engine.New(b.client(), slog.New(slog.NewJSONHandler(b.log, nil)), engine.WithManifests(b.open))
 	inquiry, err := e.Inquire(b.t.Context(), l, j, time.Now().Add(-since), time.Now(), nil)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	all := map[string]audit.Verdict{}
 	for f, err := range inquiry.Files(b.t.Context(), b.client()) {
 		if err != nil {
 			b.t.Fatal(err)
 		}
+		all = append(all, f)
+	}
+	return all
+}
+
+// verdicts audits a job and returns the verdict on each path.
+func (b *bench) verdicts(l *ledger.Ledger, j *jobs.Job, since time.Duration) map[string]audit.Verdict {
+	b.t.Helper()
+	all := map[string]audit.Verdict{}
+	for _, f := range b.findings(l, j, since) {
 		if was, twice := all[f.Source]; twice {
 			b.t.Errorf("%s is %s, and %s again", f.Source, was, f.Verdict)
 		}

@@ -499,8 +499,10 @@ func (h *history) wrong(f *audit.Finding, source, copied seen, collection string
 
 // wronglyPruned is wrong for a file that the source does not have.
 func (h *history) wronglyPruned(f *audit.Finding, copied seen) string {
-	_, pruned := h.pruned[h.disk("lab")+f.Source]
+	content, pruned := h.pruned[h.disk("lab")+f.Source]
 	switch {
+	case f.Verdict == audit.Lost && copied.there && copied.content == content:
+		return "the copy has what was pruned"
 	case !pruned && !h.met["a crash"]: // a list may have been recorded and not sent
 		return "no prune has deleted it"
 	case f.Verdict == audit.Pruned && !copied.there:

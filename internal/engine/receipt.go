@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -140,4 +143,26 @@ func (p *part) receipt(ctx context.Context) {
 // all jobs.
 func (e *Engine) SealPending(ctx context.Context, l *ledger.Ledger, job string) (sealed int, err error) {
 	return e.receipts.SealPending(ctx, l, job)
+}
+
+// An openReceipt is one of the ledger, which is read.
+type openReceipt struct {
+	kept *ledger.Receipt
+	*proof.Reader
+}
+
+// newest opens receipts one after the other, the newest first. An error is the last
+// pair.
+func newest(ctx context.Context, l *ledger.Ledger, all []*ledger.Receipt) iter.Seq2[openReceipt, error] {
+	return func(yield func(openReceipt, error) bool) {
+		for _, kept := range slices.Backward(all) {
+			in, err := account.Open(ctx, l, kept)
+			if err != nil {
+				err = fmt.Errorf("read the receipt of run %d: %w", kept.Run, err)
+			}
+			if !yield(openReceipt{kept, in}, err) || err != nil {
+				return
+			}
+		}
+	}
 }

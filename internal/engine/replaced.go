@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
@@ -207,19 +206,18 @@ func (r *returned) known(ctx context.Context) error {
 			unsettled[c.source] = append(unsettled[c.source], to)
 		}
 	}
-	for _, kept := range slices.Backward(all[max(0, len(all)-receiptsOfReturned):]) {
-		in, err := account.Open(ctx, l, kept)
+	for in, err := range newest(ctx, l, all[max(0, len(all)-receiptsOfReturned):]) {
 		if err != nil {
 			return unusable(err)
 		}
 		for row, err := range in.Rows() {
 			switch {
 			case err != nil:
-				return unusable(fmt.Errorf("read the receipt of run %d: %w", kept.Run, err))
-			case row.Copied != nil && strings.EqualFold(in.Receipt.Destination, r.to.Collection) && kept.Created.After(r.now[row.Copied.Destination].pruned):
+				return unusable(fmt.Errorf("read the receipt of run %d: %w", in.kept.Run, err))
+			case row.Copied != nil && strings.EqualFold(in.Receipt.Destination, r.to.Collection) && in.kept.Created.After(r.now[row.Copied.Destination].pruned):
 				delete(r.now, row.Copied.Destination)
 			case row.Found != nil && len(unsettled[row.Found.Path]) > 0:
-				unsettled[row.Found.Path] = r.same(row.Found, kept.Created, unsettled[row.Found.Path])
+				unsettled[row.Found.Path] = r.same(row.Found, in.kept.Created, unsettled[row.Found.Path])
 			}
 		}
 		if len(r.now) == 0 {

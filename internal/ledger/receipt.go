@@ -163,8 +163,9 @@ type ReceiptQuery struct {
 	// Pending lists those that are not sealed although the task has succeeded,
 	// instead of those that are sealed.
 	Pending bool
-	After   int64 // with a greater id
-	Limit   int   // this many at most; 0 is all
+	Since   time.Time // sealed then or later; zero is any
+	After   int64     // with a greater id
+	Limit   int       // this many at most; 0 is all
 }
 
 // Receipts lists receipts by their ids.
@@ -193,8 +194,8 @@ func (l *Ledger) receiptPage(ctx context.Context, q ReceiptQuery) ([]*Receipt, e
 	var all []*Receipt
 	err := l.read(ctx, "list receipts", func(ctx context.Context, s session) (err error) {
 		all, err = s.receipts(ctx, `
-			WHERE id > $1 AND ($2 = 0 OR run = $2) AND ($3 = '' OR job = $3) AND `+which+`
-			ORDER BY id LIMIT $4`, q.After, q.Run, q.Job, q.Limit)
+			WHERE id > $1 AND ($2 = 0 OR run = $2) AND ($3 = '' OR job = $3) AND sealed >= $4 AND `+which+`
+			ORDER BY id LIMIT $5`, q.After, q.Run, q.Job, stamp(q.Since), q.Limit)
 		return err
 	})
 	return all, err

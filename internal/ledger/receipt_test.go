@@ -219,6 +219,10 @@ func TestReceiptsHaveARetentionOfTheirOwn(t *testing.T) {
 		if err != nil || len(page) != 20 || len(rest) != 5 {
 			t.Errorf("got %d and %d receipts, %v, want all 25", len(page), len(rest), err)
 		}
+		late, err := l.Receipts(ctx, ledger.ReceiptQuery{Since: rest[2].Sealed})
+		if err != nil || len(late) != 3 || late[0].ID != rest[2].ID {
+			t.Errorf("got %d receipts since the third but last was sealed, %v", len(late), err)
+		}
 		if n, err := l.PruneReceipts(ctx, time.Now().Add(-time.Hour)); err != nil || n != 0 {
 			t.Errorf("pruned %d young receipts, %v", n, err)
 		}

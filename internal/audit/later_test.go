@@ -1,0 +1,174 @@
+package audit_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/proof"
+)
+
+// A deed is a file that a task has copied, with what both sides showed of it.
+type deed struct {
+	source, destination string
+	size                int64
+	before, landed      int // minutes after noon
+	checksum            string
+}
+
+// toldOf is the receipt of a task of a job that copied from a folder to /d/, and ended some minutes after noon.
+func toldOf(t testing.TB, run int64, from string, ended int, deeds ...deed) proof.Open {
+	t.Helper()
+	at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+	h := proof.Receipt{
+		Run: run, Job: fmt.Sprint("job-", run), TaskID: fmt.Sprint(run), Source: "lab", Destination: "vault", Files: int64(len(deeds)),
+		Options: proof.Options{VerifyChecksum: true}, Listed: at(ended - 2), Requested: at(ended - 1), Completed: at(ended),
+	}
+	return receiptOf(t, h, func(yield func(proof.Row, error) bool) {
+		yield(proof.Row{Item: &proof.Item{Source: from, Destination: "/d/"}}, nil)
+		for _, d := range deeds {
+			yield(proof.Row{Copied: &proof.Copied{Source: d.source, Destination: d.destination, Size: d.size, Checksum: d.checksum, Algorithm: "MD5"}}, nil)
+		}
+		for _, d := range deeds {
+			yield(proof.Row{Found: &proof.Found{Path: d.source, Size: d.size, Modified: at(d.before)}}, nil)
+		}
+		for _, d := range deeds {
+			yield(proof.Row{Landed: &proof.Landed{Source: d.source, Destination: d.destination, Size: d.size, Modified: at(d.landed)}}, nil)
+		}
+	})
+}
+
+// later opens receipts as an inquiry asks for them.
+func later(all ...proof.Open) audit.Later {
+	return func(context.Context, int64) iter.Seq2[*proof.Reader, error] {
+		return func(yield func(*proof.Reader, error) bool) {
+			for _, open := range all {
+				if in, err := open(); !yield(in, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
+}
+
+func TestWhatALaterReceiptExplains(t *testing.T) {
+	const size = 5
+	own := deed{"/s/f", "/d/f", size, 0, 2, "x"}
+	other := func(edit func(*deed)) deed {
+		d := deed{"/o/f", "/d/f", size, -60, 9, "x"}
+		edit(&d)
+		return d
+	}
+	const lost = "lost /s/f 1"
+	tests := map[string]struct {
+		there string // at the destination now
+		deed  deed
+		ended int
+		want  string
+	}{
+		"the same content":               {"5 -9", other(func(d *deed) { d.landed = -9 }), 20, "present /s/f 2"},
+		"another content":                {"5 -9", other(func(d *deed) { d.landed, d.checksum = -9, "y" }), 20, "missing /s/f 2"},
+		"without a checksum":             {"5 -9", other(func(d *deed) { d.landed, d.checksum = -9, "" }), 20, "missing /s/f 2"},
+		"another size":                   {"6 9", other(func(d *deed) { d.size = 6 }), 20, "missing /s/f 2"},
+		"the same second":                {"6 9", other(func(d *deed) { d.size = 6 }), 2, "missing /s/f 2"},
+		"an earlier task":                {"6 9", other(func(d *deed) { d.size = 6 }), 1, lost},
+		"something else is there":        {"6 8", other(func(d *deed) { d.size = 6 }), 20, lost},
+		"another size is there":          {"7 9", other(func(d *deed) { d.size = 6 }), 20, lost},
+		"to another path":                {"6 9", other(func(d *deed) { d.size, d.destination = 6, "/d/g" }), 20, lost},
+		"the file as it is":              {"5 -9", deed{"/s/f", "/d/f", size, 0, -9, ""}, 20, "present /s/f 2"},
+		"the file as it was before that": {"5 -9", deed{"/s/f", "/d/f", size, -1, -9, ""}, 20, "missing /s/f 2"},
+		"a folder is there":              {"/", other(func(d *deed) { d.size = 6 }), 20, lost},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var d disks
+			d.put("lab:/s/", "f 5 0")
+			d.put("vault:/d/")
+			if tt.there == "/" {
+				d.put("vault:/d/", "f/")
+			} else {
+				d.put("vault:/d/", "f "+tt.there)
+			}
+			mine := toldOf(t, 1, "/s/", 2, own)
+			got := audited(t, &d, later(toldOf(t, 2, "/o/", tt.ended, tt.deed), mine), mine)
+			if !slices.Equal(got, []string{tt.want}) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// audited writes each finding as a line.
+func audited(t *testing.T, d *disks, l audit.Later, told ...proof.Open) (lines []string) {
+	t.Helper()
+	found, err := evidence.Gather(told, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, err := range (&audit.Inquiry{Found: found, Later: l}).Files(t.Context(), d) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprint(f.Verdict, " ", f.Source, " ", f.Run))
+	}
+	return lines
+}
+
+func TestLaterReceiptsAreReadOnceForManyFiles(t *testing.T) {
+	var d disks
+	var own, other []deed
+	d.put("vault:/d/")
+	const files = 10_500
+	for n := range files {
+		name := fmt.Sprintf("%05d", n)
+		own = append(own, deed{"/s/" + name, "/d/" + name, 5, 0, 2, "x"})
+		other = append(other, deed{"/o/" + name, "/d/" + name, 5, 0, -9, "x"})
+		d.put("lab:/s/", name+" 5 0")
+		d.put("vault:/d/", name+" 5 -9")
+	}
+	mine := toldOf(t, 1, "/s/", 2, own...)
+	asked := 0
+	all := later(toldOf(t, 2, "/o/", 20, other...), mine)
+	got := audited(t, &d, func(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
+		if asked++; run != 1 {
+			t.Errorf("asked from run %d on, want 1", run)
+		}
+		return all(ctx, run)
+	}, mine)
+	if len(got) != files || asked != 2 {
+		t.Fatalf("got %d findings, and asked %d times, want %d and 2", len(got), asked, files)
+	}
+	for n, line := range got {
+		if want := fmt.Sprintf("present /s/%05d 2", n); line != want {
+			t.Fatalf("got %s, want %s", line, want)
+		}
+	}
+}
+
+func TestAReceiptThatCannotBeReadEndsAnAudit(t *testing.T) {
+	var d disks
+	d.put("lab:/s/", "f 5 0")
+	d.put("vault:/d/", "f 6 0")
+	mine := toldOf(t, 1, "/s/", 2, deed{"/s/f", "/d/f", 5, 0, 2, "x"})
+	found, err := evidence.Gather([]proof.Open{mine}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("broken")
+	q := audit.Inquiry{Found: found, Later: later(func() (*proof.Reader, error) { return nil, broken })}
+	n := 0
+	for _, err := range q.Files(t.Context(), &d) {
+		if n++; !errors.Is(err, broken) {
+			t.Errorf("got %v", err)
+		}
+	}
+	if n != 1 {
+		t.Errorf("got %d findings", n)
+	}
+}
