@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -103,14 +102,17 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 			if err != nil {
 				return err
 			}
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
-				action.Who, action.Why = a.user(), reason
-				done, err := l.Act(ctx, action)
-				if err != nil {
-					return notPossible(err)
-				}
-				return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(done))) })
-			})
+			l, err := a.needLedger(c.Context())
+			if err != nil {
+				return err
+			}
+			defer l.Close() //nolint:errcheck // every write was checked
+			action.Who, action.Why = a.user(), reason
+			done, err := l.Act(c.Context(), action)
+			if err != nil {
+				return notPossible(err)
+			}
+			return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(done))) })
 		},
 	}
 	source.flags(c.Flags())

@@ -126,7 +126,7 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	if err != nil {
 		return err
 	}
-	l, err := d.app.openLedger(ctx)
+	l, err := d.app.anyLedger(ctx)
 	if err != nil {
 		return err
 	}

@@ -159,7 +159,7 @@ func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e 
 		return changes
 	}
 	return func(yield func(audit.Change, error) bool) {
-		l, err := a.openLedger(ctx)
+		l, err := a.anyLedger(ctx)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return
@@ -196,7 +196,7 @@ func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e 
 // pruned yields what a prune would do.
 func (d *differ) pruned(ctx context.Context, a *app, e *engine.Engine, step *jobs.Prune, to *diffDocument) iter.Seq2[audit.Change, error] {
 	return func(yield func(audit.Change, error) bool) {
-		l, err := a.needLedger(ctx)
+		l, err := a.needRecords(ctx)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return

@@ -84,7 +84,11 @@ func (a *app) itemsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := a.openLedger(c.Context())
+			open := a.readLedger
+			if look {
+				open = a.anyLedger
+			}
+			l, err := open(c.Context())
 			if err != nil {
 				return err
 			}

@@ -88,7 +88,7 @@ func (a *app) jobsCommand() *cobra.Command {
 // latest returns the newest runs of the jobs and which are paused, or none if there
 // is no ledger.
 func (a *app) latest(ctx context.Context) (runs map[string]*ledger.Run, paused map[string]ledger.Pause, err error) {
-	l, err := a.openLedger(ctx)
+	l, err := a.anyLedger(ctx)
 	if err != nil || l == nil {
 		return nil, nil, err
 	}

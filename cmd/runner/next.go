@@ -169,11 +169,10 @@ func heedPauses(coming []nextDocument, paused map[string]ledger.Pause) {
 
 // pauses returns which jobs are paused, as far as there is a ledger that says it.
 func (a *app) pauses(ctx context.Context) map[string]ledger.Pause {
-	url, err := a.stateURL()
-	if file, ok := strings.CutPrefix(url, "sqlite:"); err != nil || ok && !exists(file) {
-		return nil
+	if _, err := a.stateURL(); err != nil {
+		return nil // there is no folder for a ledger
 	}
-	l, err := a.openLedger(ctx)
+	l, err := a.anyLedger(ctx)
 	if err == nil && l != nil {
 		defer l.Close() //nolint:errcheck // it was only read
 		var paused map[string]ledger.Pause

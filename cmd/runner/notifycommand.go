@@ -107,7 +107,7 @@ func (a *app) notifyListCommand() *cobra.Command {
 		Short: "List the notices of the last week, the newest first",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := a.needLedger(c.Context())
+			l, err := a.needRecords(c.Context())
 			if err != nil {
 				return err
 			}

@@ -57,7 +57,7 @@ file is gone.`,
 			if err != nil {
 				return err
 			}
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
+			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
 				kept, err := receiptsOf(ctx, l, run)
 				if err != nil {
 					return err

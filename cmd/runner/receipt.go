@@ -69,7 +69,7 @@ destination that contains all copies.`,
 			if err != nil {
 				return err
 			}
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
+			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
 				kept, err := receiptsOf(ctx, l, run)
 				if err != nil {
 					return err

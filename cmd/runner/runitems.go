@@ -56,7 +56,7 @@ func (a *app) findItem(ctx context.Context, file *jobsFile, o *engine.Order, nam
 	if err != nil {
 		return err
 	}
-	l, err := a.openLedger(ctx)
+	l, err := a.anyLedger(ctx)
 	if err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (a *app) runsCommand() *cobra.Command {
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
 			q.Since = since.Time.Time
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.listRuns(ctx, l, q) })
+			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.listRuns(ctx, l, q) })
 		},
 	}
 	c.Flags().StringVar(&q.Job, "job", "", "only this job")
@@ -169,9 +169,9 @@ func (a *app) knownJob(ctx context.Context, l *ledger.Ledger, name string) error
 	return usageError{fmt.Errorf("--job: neither the ledger nor the jobs file has a job %q%s", name, hint)}
 }
 
-// onLedger opens the ledger for as long as do takes.
-func (a *app) onLedger(ctx context.Context, do func(context.Context, *ledger.Ledger) error) error {
-	l, err := a.needLedger(ctx)
+// onRecords opens the ledger, which must be there, for as long as do takes.
+func (a *app) onRecords(ctx context.Context, do func(context.Context, *ledger.Ledger) error) error {
+	l, err := a.needRecords(ctx)
 	if err != nil {
 		return err
 	}
@@ -264,7 +264,7 @@ func (a *app) onRun(name, short string, do func(ctx context.Context, l *ledger.L
 			if err != nil {
 				return err
 			}
-			return a.onLedger(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return noRun(id, do(ctx, l, id)) })
+			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return noRun(id, do(ctx, l, id)) })
 		},
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -107,7 +108,7 @@ func writable(dir string) bool {
 // openLedger opens the ledger, or returns nil if there is to be none.
 func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 	url, err := a.stateURL()
-	if err != nil || url == stateNone {
+	if err != nil {
 		return nil, err
 	}
 	if file, ok := strings.CutPrefix(url, "sqlite:"); ok && a.env.State == "" {
@@ -115,7 +116,40 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 			return nil, usageError{fmt.Errorf("make the state folder: %w; name another place for the ledger with RUNNER_STATE", err)}
 		}
 	}
-	l, err := ledger.Open(ctx, url, a.log)
+	return a.openBy(ctx, ledger.Open)
+}
+
+// readLedger is openLedger for a command that only reads. One that RUNNER_STATE names
+// must be there: nobody looks for records in a ledger that was never used, so the name
+// is misspelled.
+func (a *app) readLedger(ctx context.Context) (*ledger.Ledger, error) {
+	if a.env.State == "" {
+		return a.openLedger(ctx)
+	}
+	l, err := a.openBy(ctx, ledger.OpenExisting)
+	if errors.Is(err, ledger.ErrAbsent) {
+		err = fmt.Errorf("%w; name the one that runner serve or runner run uses", err)
+	}
+	return l, err
+}
+
+// anyLedger is readLedger for a command that has something to say without a ledger:
+// it returns nil if there is none.
+func (a *app) anyLedger(ctx context.Context) (*ledger.Ledger, error) {
+	l, err := a.openBy(ctx, ledger.OpenExisting)
+	if errors.Is(err, ledger.ErrAbsent) {
+		return nil, nil
+	}
+	return l, err
+}
+
+// openBy opens the ledger by one of the functions of package ledger.
+func (a *app) openBy(ctx context.Context, open func(context.Context, string, *slog.Logger) (*ledger.Ledger, error)) (*ledger.Ledger, error) {
+	url, err := a.stateURL()
+	if err != nil || url == stateNone {
+		return nil, err
+	}
+	l, err := open(ctx, url, a.log)
 	if err != nil {
 		return nil, unusableLedger(err)
 	}
@@ -133,7 +167,15 @@ func unusableLedger(err error) error {
 
 // needLedger opens the ledger for a command that is of no use without one.
 func (a *app) needLedger(ctx context.Context) (*ledger.Ledger, error) {
-	l, err := a.openLedger(ctx)
+	return needed(a.openLedger(ctx))
+}
+
+// needRecords is needLedger for a command that only reads.
+func (a *app) needRecords(ctx context.Context) (*ledger.Ledger, error) {
+	return needed(a.readLedger(ctx))
+}
+
+func needed(l *ledger.Ledger, err error) (*ledger.Ledger, error) {
 	if err == nil && l == nil {
 		err = usageError{errors.New("RUNNER_STATE=none: without a ledger there are no records of runs; runner task list shows what Globus knows")}
 	}

@@ -7,13 +7,13 @@ import (
 
 // OpenVersion is Open as the program did it when the schema had that version.
 func OpenVersion(ctx context.Context, url string, log *slog.Logger, version int) (*Ledger, error) {
-	return open(ctx, url, log, schema()[:version])
+	return open(ctx, url, log, schema()[:version], true)
 }
 
 // Migrate takes the ledger to the version after the newest one by a further
 // migration.
 func (l *Ledger) Migrate(ctx context.Context, migration string) error {
-	return l.upgrade(ctx, append(schema(), migration))
+	return l.upgrade(ctx, append(schema(), migration), true)
 }
 
 // Exec changes the ledger by statements of its own.

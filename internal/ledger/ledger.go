@@ -29,6 +29,8 @@ var (
 	ErrExists = errors.New("submitted already")
 	// ErrState says that the run's state does not allow what was asked.
 	ErrState = errors.New("not possible in this state")
+	// ErrAbsent says that there is no ledger to be opened by [OpenExisting].
+	ErrAbsent = errors.New("there is no ledger")
 )
 
 // A Ledger is an open ledger. Its methods may be called concurrently, and
@@ -57,6 +59,7 @@ type store interface {
 	exclusive(ctx context.Context, f func(context.Context, session) error) error
 	serve(holder string) (release func(), err error)
 	attend(holder string, bury func(dead string) error) (release func(), err error)
+	name() string // for messages
 	close() error
 }
 
@@ -72,10 +75,17 @@ type store interface {
 // cannot be used makes the error of every method an [*Error]. No error and no
 // log holds the url's password.
 func Open(ctx context.Context, url string, log *slog.Logger) (*Ledger, error) {
-	return open(ctx, url, log, schema())
+	return open(ctx, url, log, schema(), true)
 }
 
-func open(ctx context.Context, url string, log *slog.Logger, migrations []string) (*Ledger, error) {
+// OpenExisting is [Open] for those who only read: where there is no ledger, it makes
+// none, and the error is [ErrAbsent].
+func OpenExisting(ctx context.Context, url string, log *slog.Logger) (*Ledger, error) {
+	return open(ctx, url, log, schema(), false)
+}
+
+// open opens a ledger, and makes it if there is none and it may.
+func open(ctx context.Context, url string, log *slog.Logger, migrations []string, may bool) (*Ledger, error) {
 	var (
 		s   store
 		err error
@@ -83,7 +93,7 @@ func open(ctx context.Context, url string, log *slog.Logger, migrations []string
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch scheme {
 	case "sqlite":
-		s, err = openSQLite(rest)
+		s, err = openSQLite(rest, may)
 	case "postgres", "postgresql":
 		s, err = openPostgres(url)
 	default:
@@ -94,7 +104,7 @@ func open(ctx context.Context, url string, log *slog.Logger, migrations []string
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	l := &Ledger{store: s, log: log}
-	if err := l.upgrade(ctx, migrations); err != nil {
+	if err := l.upgrade(ctx, migrations, may); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
 	return l, nil

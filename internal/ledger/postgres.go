@@ -121,6 +121,8 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 	return config, nil
 }
 
+func (l *postgresStore) name() string { return l.database }
+
 func (l *postgresStore) close() error { return l.db.Close() }
 
 func (l *postgresStore) dialect() dialect {

@@ -231,8 +231,9 @@ ALTER TABLE submissions ADD COLUMN flow TEXT NOT NULL DEFAULT '';
 `}
 }
 
-// upgrade brings the schema to the version that the migrations lead to.
-func (l *Ledger) upgrade(ctx context.Context, migrations []string) error {
+// upgrade brings the schema to the version that the migrations lead to. If there is
+// none, it makes one if it may.
+func (l *Ledger) upgrade(ctx context.Context, migrations []string, may bool) error {
 	have, want := 0, len(migrations)
 	err := l.store.read(ctx, func(ctx context.Context, s session) (err error) {
 		have, err = s.version(ctx, want)
@@ -240,6 +241,9 @@ func (l *Ledger) upgrade(ctx context.Context, migrations []string) error {
 	})
 	if err != nil || have == want {
 		return err
+	}
+	if have == 0 && !may {
+		return fmt.Errorf("%w in %s", ErrAbsent, l.store.name())
 	}
 	return l.store.exclusive(ctx, func(ctx context.Context, s session) error {
 		have, err := s.version(ctx, want) // another process may have been faster

@@ -43,13 +43,17 @@ type change struct {
 	done chan error // gets its outcome, which waits there
 }
 
-func openSQLite(file string) (*sqliteStore, error) {
+// openSQLite opens a file. If there is none, it makes one if it may.
+func openSQLite(file string, may bool) (*sqliteStore, error) {
 	if file == "" {
 		return nil, errors.New(`the URL names no file: "sqlite:<file>"`)
 	}
 	file, err := filepath.Abs(file)
 	if err != nil {
 		return nil, err
+	}
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && !may {
+		return nil, fmt.Errorf("%w at %s", ErrAbsent, file)
 	}
 	if err := create(file); err != nil {
 		return nil, ofSystem(err)
@@ -92,6 +96,8 @@ func create(file string) error {
 	}
 	return f.Close()
 }
+
+func (l *sqliteStore) name() string { return l.file }
 
 func (l *sqliteStore) close() error {
 	l.turn <- struct{}{}
