@@ -190,7 +190,7 @@ func OfPruned(c *evidence.Copy) (v Verdict, why string) {
 		return Unseen, c.Err.Error()
 	case c.State == nil:
 		return Lost, "was deleted by a prune, and its copy is gone"
-	case c.Reason == proof.OtherThere || !c.State.File:
+	case c.Reason == proof.OtherThere || c.Reason == proof.Replaced || !c.State.File:
 		return Lost, "was deleted by a prune, and its copy is not the same any more"
 	}
 	return Pruned, ""
@@ -217,6 +217,8 @@ func verdictOf(source proof.State, c *evidence.Copy) (v Verdict, why string) {
 			return Lost, string(c.Reason)
 		}
 		return Present, ""
+	case proof.Replaced:
+		return Lost, string(c.Reason)
 	case proof.NotVerified, proof.Ambiguous, proof.Gone, proof.NeverThere, proof.OtherThere:
 		if there == nil || !equal(source, *there, preserved) {
 			return Lost, string(c.Reason)

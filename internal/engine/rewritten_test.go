@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -119,6 +120,44 @@ func TestAuditKnowsWhoHasWrittenACopySince(t *testing.T) {
 				if f := all[0]; f.Verdict != tt.want || f.Run != tt.run || f.Why != tt.why {
 					t.Errorf("got %s, run %d, %q, want %s, run %d, %q", f.Verdict, f.Run, f.Why, tt.want, tt.run, tt.why)
 				}
+			})
+		})
+	}
+}
+
+func TestOneCopyDoesNotProveTwoFiles(t *testing.T) {
+	const first, second = "1234", "5678" // of one size
+	tests := map[string]struct {
+		names   [2]string // below all
+		content [2]string
+		want    []string // left
+	}{
+		"another file of one size and time came in its place": {[2]string{"x", "x"}, [2]string{first, second}, []string{"data/1/x"}},
+		"the copies have two names":                           {[2]string{"x", "y"}, [2]string{first, second}, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.remove("data/a.txt")
+				p := b.process("one")
+				var of []*jobs.Job
+				for i, job := range []string{"nightly", "weekly"} {
+					from := []string{"/data/1/", "/data/2/"}[i]
+					b.plant(from+tt.names[i], tt.content[i])
+					o := b.order(named(job), flat(from), func(j *jobs.Job) { j.Steps = j.Steps[:1] })
+					of = append(of, o.Job)
+				}
+				for _, job := range of {
+					time.Sleep(time.Hour)
+					p.wantRun(engine.Order{Job: job, Key: jobs.ScheduledKey(time.Now()), At: time.Now()}, ledger.Succeeded)
+				}
+				time.Sleep(time.Hour)
+				for _, job := range []string{"weekly", "nightly"} { // what proves nothing any more comes last
+					o := b.order(expires(func(prune *jobs.Prune) { prune.Of, prune.Jobs = []string{job}, of }))
+					o.Key = jobs.Key("manual:" + job)
+					p.wantRun(o, ledger.Succeeded)
+				}
+				b.wantLeft(tt.want...)
 			})
 		})
 	}

@@ -129,6 +129,9 @@ type Options struct {
 	// About, unless nil, chooses receipts by their items: one counts if one of its
 	// items is chosen.
 	About func(from, to Place, item *proof.Item) bool
+	// Others are receipts that prove nothing here. They tell which copies were replaced
+	// by a task of another job.
+	Others []proof.Open
 	// Deletions, unless nil, are the files that prunes have deleted. Those of which
 	// a receipt tells are looked at as well.
 	Deletions *Deletions
@@ -153,6 +156,7 @@ type Evidence struct {
 	groups  []*group                  // by source, then by the first path
 	tops    map[Place]map[string]bool // folders that tasks were told to copy, or to copy from; nil if there are too many
 	allTops int
+	contest *contest
 }
 
 // mostTops bounds how many folders are remembered that tasks were told to copy.
@@ -164,10 +168,19 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	if o.Least == 0 {
 		o.Least = transfer.SyncChecksum
 	}
-	e := &Evidence{options: o, tops: map[Place]map[string]bool{}}
+	e := &Evidence{options: o, tops: map[Place]map[string]bool{}, contest: newContest()}
 	byTrees := map[string]*group{}
+	for _, open := range o.Others {
+		if _, err := begin(open, nil, e.contest); err != nil {
+			return nil, err
+		}
+	}
 	for i, open := range slices.Concat(o.Trees, receipts) {
-		r, err := begin(open, o.About)
+		entered := e.contest
+		if i < len(o.Trees) {
+			entered = nil // it may be of a task that there is not
+		}
+		r, err := begin(open, o.About, entered)
 		if err != nil {
 			return nil, err
 		}
@@ -180,7 +193,7 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 			continue
 		}
 		if g == nil {
-			g = &group{first: r.first, source: r.source(), destination: r.destination()}
+			g = &group{first: r.first, source: r.source(), destination: r.destination(), contest: e.contest}
 			byTrees[r.trees] = g
 			e.groups = append(e.groups, g)
 			e.addTops(g.source, r.tops)
@@ -188,6 +201,7 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 		r.tops = nil // those of a group are the same
 		g.receipts = append(g.receipts, r)
 	}
+	e.contest.close()
 	for _, g := range e.groups {
 		e.Unread += g.choose(o)
 	}
@@ -236,6 +250,10 @@ func (e *Evidence) Inside(at Place, folder string) bool {
 // pair: ctx has ended, or a receipt cannot be read or was changed.
 func (e *Evidence) Files(ctx context.Context, globus tree.Globus) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
+		if err := e.contest.survey(); err != nil {
+			yield(nil, err)
+			return
+		}
 		for rest := e.groups; len(rest) > 0; {
 			n := 1
 			for n < len(rest) && rest[n].source == rest[0].source {

@@ -24,13 +24,17 @@ type receipt struct {
 	about bool     // one of its items is chosen
 }
 
-// begin reads the head and the items of a receipt.
-func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool) (*receipt, error) {
+// begin reads the head and the items of a receipt, and adds it to a contest unless
+// that is nil.
+func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool, c *contest) (*receipt, error) {
 	in, err := open()
 	if err != nil {
 		return nil, err
 	}
 	r := &receipt{head: &in.Receipt, open: open, about: about == nil}
+	if c != nil {
+		c.add(r)
+	}
 	sum := sha256.New()
 	text := json.NewEncoder(sum)
 	h := r.head
@@ -48,6 +52,9 @@ func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool) (
 		if low := lowest(item); r.first == "" || proof.ComparePaths(low, r.first) < 0 {
 			r.first = low
 		}
+		if c != nil {
+			c.addLane(r, item)
+		}
 		for _, top := range topsOf(item) {
 			if len(r.tops) == 0 || r.tops[len(r.tops)-1] != top {
 				r.tops = append(r.tops, top)
@@ -61,7 +68,7 @@ func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool) (
 // TreesOf names the trees that a receipt is about: receipts of the same trees have
 // the same name.
 func TreesOf(open proof.Open) (string, error) {
-	r, err := begin(open, nil)
+	r, err := begin(open, nil, nil)
 	if err != nil {
 		return "", err
 	}
@@ -131,6 +138,7 @@ type group struct {
 	source, destination Place
 	first               string     // the lowest path that they may be about
 	receipts            []*receipt // the newest first
+	contest             *contest
 }
 
 // choose leaves as many receipts as are judged in step, and returns how many that
@@ -219,6 +227,9 @@ func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
 			return err
 		}
 		by := g.receipts[i].head
+		if reason == "" && g.contest.replaced(g.source, s.Path, by.Destination, s.Destination, by.Requested) {
+			reason = proof.Replaced
+		}
 		if reason == "" {
 			c.Since = by.Completed // the next one is older
 		}

@@ -32,7 +32,8 @@ const (
 	NotOurs     Reason = "has a time at the destination that is not that of the copy" // or clocks differ
 	OtherThere  Reason = "is not the same at the destination any more"
 	MaybeSame   Reason = "has the same time at the destination although nothing was copied: it may be the same file, on a disk that both collections show"
-	LookedTwice Reason = "was looked at twice" // its items overlap
+	LookedTwice Reason = "was looked at twice"                                          // its items overlap
+	Replaced    Reason = "was copied to a place to which another file was copied since" // of one size and time
 	ListCut     Reason = "was copied by a task whose list of files is not complete"
 	NotFinished Reason = "was copied by a task whose end is not known"
 )
@@ -185,9 +186,10 @@ func (j *Judge) survey(open Open) error {
 }
 
 // hash is the same for paths that some disks take for the same.
-func (j *Judge) hash(path string) uint64 {
-	return maphash.String(j.seed, strings.ToLower(norm.NFKD.String(strings.ToUpper(path))))
-}
+func (j *Judge) hash(path string) uint64 { return maphash.String(j.seed, Fold(path)) }
+
+// Fold returns what is the same for paths that some disks take for the same.
+func Fold(path string) string { return strings.ToLower(norm.NFKD.String(strings.ToUpper(path))) }
 
 // File returns why a file is not proven; an empty Reason says that it is. Files
 // are asked for in the order of [ComparePaths].

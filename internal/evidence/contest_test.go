@@ -1,0 +1,88 @@
+package evidence_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/proof"
+)
+
+// keeping is a task that keeps times, and was at work during some minutes after noon.
+func keeping(from, to string, requested, completed int) task {
+	return task{from: from, to: to, minutes: -60, edit: func(r *proof.Receipt) {
+		at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+		r.Options.PreserveTimestamp = true
+		r.Listed, r.Requested, r.Completed, r.Run = at(requested), at(requested), at(completed), int64(completed)
+	}}
+}
+
+func TestACopyProvesTheFileThatWasCopiedLast(t *testing.T) {
+	const replaced = "was copied to a place to which another file was copied since"
+	tests := map[string]struct {
+		first, second task
+		want          [2]string // of /a/x or what is copied first, and of /b/x
+	}{
+		"to one folder":                          {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/", "vault:/in/", 20, 21), [2]string{replaced, "12:21"}},
+		"in the other order":                     {keeping("/a/", "vault:/in/", 20, 21), keeping("/b/", "vault:/in/", 10, 11), [2]string{"12:21", replaced}},
+		"at the same time":                       {keeping("/a/", "vault:/in/", 10, 21), keeping("/b/", "vault:/in/", 20, 22), [2]string{replaced, replaced}},
+		"the one when the other has ended":       {keeping("/a/", "vault:/in/", 10, 20), keeping("/b/", "vault:/in/", 20, 22), [2]string{replaced, replaced}},
+		"to two folders":                         {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/", "vault:/in2/", 20, 21), [2]string{"12:11", "12:21"}},
+		"to two collections":                     {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/", "store:/in/", 20, 21), [2]string{"12:11", "12:21"}},
+		"as a single file":                       {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/x", "vault:/in/x", 20, 21), [2]string{replaced, "12:21"}},
+		"as a single file of another name":       {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/x", "vault:/in/y", 20, 21), [2]string{"12:11", "12:21"}},
+		"to a folder in the other one":           {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/", "vault:/in/b/", 20, 21), [2]string{"12:11", "12:21"}},
+		"names that some disks take for one":     {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/", "vault:/IN/", 20, 21), [2]string{replaced, "12:21"}},
+		"a collection with another spelling":     {keeping("/a/", "vault:/in/", 10, 11), keeping("/b/", "VAULT:/in/", 20, 21), [2]string{replaced, "12:21"}},
+		"the same folder, and one that it is in": {keeping("/a/", "vault:/in/a/", 10, 11), keeping("/", "vault:/in/", 20, 21), [2]string{"12:11", "12:21"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := newDisks()
+			d.put("lab:/a/x", 5, -60)
+			d.put("lab:/b/x", 5, -60)
+			first, second := d.copies(t, tt.first), d.copies(t, tt.second)
+			d.put("vault:/in/x", 5, -60) // on a disk that takes /IN/ for /in/
+			reasons := func(o evidence.Options, all ...proof.Open) map[string]string {
+				got := map[string]string{}
+				for _, line := range files(t, d, o, all...) {
+					path, copied, _ := strings.Cut(line, " | ")
+					_, got[path], _ = strings.Cut(copied, " ")
+				}
+				return got
+			}
+			if got := reasons(evidence.Options{Others: []proof.Open{second}}, first)["lab:/a/x"]; got != tt.want[0] {
+				t.Errorf("the first: got %q, want %q", got, tt.want[0])
+			}
+			if got := reasons(evidence.Options{Others: []proof.Open{first}}, second)["lab:/b/x"]; got != tt.want[1] {
+				t.Errorf("the second: got %q, want %q", got, tt.want[1])
+			}
+			if got := reasons(evidence.Options{}, first, second)["lab:/a/x"]; got != tt.want[0] {
+				t.Errorf("the first of both: got %q, want %q", got, tt.want[0])
+			}
+		})
+	}
+}
+
+func TestTheSameFileMayBeCopiedToOnePlaceByManyTasks(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/a/s/x", 5, -60)
+	var all []proof.Open
+	for _, c := range []task{
+		keeping("/a/", "vault:/in/", 10, 11), keeping("/a/s/", "vault:/in/s/", 12, 13), keeping("/a/s/x", "vault:/in/s/x", 14, 15), keeping("/a/", "vault:/in/", 16, 17),
+	} {
+		all = append(all, d.copies(t, c))
+	}
+	opened := map[int]int{}
+	var others []proof.Open
+	for i, open := range all[1:] {
+		others = append(others, func() (*proof.Reader, error) { opened[i]++; return open() })
+	}
+	want(t, files(t, d, evidence.Options{Others: others}, all[0]), "lab:/a/s/x | vault 12:11")
+	for i, n := range opened {
+		if n != 1 {
+			t.Errorf("other receipt %d was opened %d times: nothing is contested", i, n)
+		}
+	}
+}
