@@ -23,11 +23,23 @@ func (s *server) openPage(l *ledger.Ledger) error {
 		host = "" // it is only shown
 	}
 	s.page = page.New(page.Config{
-		Ledger: l, Jobs: s.inForce.Load, TaskPage: a.env.TaskPage, Name: host, Log: a.log,
+		Ledger: l, Jobs: s.inForce.Load, Pending: s.pending, TaskPage: a.env.TaskPage, Name: host, Log: a.log,
 		Access: page.Access{View: access.View, Admin: access.Admin, UserHeader: access.UserHeader},
 	})
 	s.status.Mount(s.page.Handler())
 	return nil
+}
+
+// pending returns the newest jobs file if it is not in force.
+func (s *server) pending() *page.Pending {
+	if s.reloader == nil {
+		return nil
+	}
+	since, why := s.reloader.refusal()
+	if why == nil {
+		return nil
+	}
+	return &page.Pending{Since: since, Why: why}
 }
 
 // showProgress has the page show how far a task has come.

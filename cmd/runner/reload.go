@@ -52,7 +52,9 @@ type reloader struct {
 	seen  [sha256.Size]byte // the jobs file that was read last, be it good or bad
 
 	mu      sync.Mutex
-	problem error // with the newest jobs file
+	problem error     // with the newest jobs file
+	refused error     // why it is not in force, in full; nil while it is put in force for the first time
+	since   time.Time // when the first one was refused after the one in force
 }
 
 // check returns why the newest jobs file is not in force, or nil if it is.
@@ -66,6 +68,23 @@ func (r *reloader) setProblem(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.problem = err
+}
+
+// refusal returns since when the jobs file in force is not the newest, and why; nil if
+// it is.
+func (r *reloader) refusal() (since time.Time, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.since, r.refused
+}
+
+func (r *reloader) refuse(why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if why == nil || r.refused == nil {
+		r.since = time.Now()
+	}
+	r.refused = why
 }
 
 // watch reloads the jobs file when it has changed, or when it is asked to,
@@ -107,6 +126,7 @@ func (r *reloader) reload(ctx context.Context, now look) (done bool) {
 	}
 	if err != nil {
 		r.setProblem(errors.New("the jobs file has mistakes, an older one is in force"))
+		r.refuse(err)
 		r.log.Error("the jobs file has mistakes, the old one stays in force", "err", err)
 		return true
 	}
@@ -114,11 +134,13 @@ func (r *reloader) reload(ctx context.Context, now look) (done bool) {
 	if err := r.force(ctx, file); err != nil {
 		if ctx.Err() == nil {
 			r.setProblem(fmt.Errorf("the new jobs are not in force yet: %w", err))
+			r.refuse(errors.New("the ledger cannot be used, as the log of the scheduler says; it is tried again"))
 			r.log.Error("the new jobs are not in force yet, the old ones stay until the ledger can be used", "err", err)
 		}
 		return false
 	}
 	r.setProblem(nil)
+	r.refuse(nil)
 	r.log.Info("jobs file reloaded", "jobs", len(file.Jobs),
 		"history_keep", file.History.Keep, "history_max_runs", file.History.MaxRuns)
 	return true

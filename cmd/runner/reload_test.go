@@ -102,6 +102,15 @@ func (w *watched) wantInForce(t *testing.T, want ...string) {
 	}
 }
 
+// wantRefusal checks what people are told about the newest jobs file, and since when.
+func (w *watched) wantRefusal(t *testing.T, want string, since time.Duration) {
+	t.Helper()
+	at, why := w.refusal()
+	if got := fmt.Sprint(why); !strings.Contains(got, want) || why != nil && at.Sub(w.begun) != since {
+		t.Errorf("got the refusal %q after %v, want %q after %v", got, at.Sub(w.begun), want, since)
+	}
+}
+
 func (w *watched) wantProblem(t *testing.T, want string) {
 	t.Helper()
 	if got := fmt.Sprint(w.check()); !strings.Contains(got, want) {
@@ -151,13 +160,18 @@ func TestJobsFileIsReloadedWhenItHasChanged(t *testing.T) {
 			w.after(time.Hour)
 			w.wantInForce(t)
 			w.wantProblem(t, "the jobs file has mistakes")
-			if got := strings.Count(w.log.String(), "line 1 is bad"); got != 1 {
-				t.Errorf("the reason is logged %d times, want once", got)
+			w.wantRefusal(t, "line 1 is bad", 7*time.Second)
+			w.text = "bad again"
+			w.after(time.Hour)
+			w.wantRefusal(t, "line 1 is bad", 7*time.Second)
+			if got := strings.Count(w.log.String(), "line 1 is bad"); got != 2 {
+				t.Errorf("the reason is logged %d times, want once for each file", got)
 			}
 			w.text = "a"
 			w.after(time.Minute)
-			w.wantInForce(t, "1h0m4s: a")
+			w.wantInForce(t, "2h0m6s: a")
 			w.wantProblem(t, "<nil>")
+			w.wantRefusal(t, "<nil>", 0)
 		},
 		"missing for a moment": func(t *testing.T, w *watched) {
 			w.after(4 * time.Second)
@@ -179,6 +193,7 @@ func TestJobsFileIsReloadedWhenItHasChanged(t *testing.T) {
 			w.after(time.Minute)
 			w.wantInForce(t)
 			w.wantProblem(t, "the new jobs are not in force yet")
+			w.wantRefusal(t, "the ledger cannot be used", 7*time.Second)
 			w.outage = false
 			w.after(time.Hour)
 			w.wantInForce(t, "1m2s: a b")

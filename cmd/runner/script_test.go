@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -13,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,6 +49,7 @@ const canary = "canary+/=Xq7Zt0"
 //	signals SIG STATUS runner ARG...   the same, with a signal once a task exists
 //	fault JSON, disturb JSON           order trouble
 //	order PATH JSON                    the same, on the control path /_sim/PATH
+//	shows LOG PATH TEXT...             wait until a path of the serve that writes LOG has each text
 //	receive STATUS FILE                take notices at $HOOK, and write them into a file
 //	revoke, expire                     end all tokens
 //	tasks N                            want so many tasks at Globus
@@ -70,6 +73,7 @@ func TestScript(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim":     startSim,
 			"receive": receive,
+			"shows":   shows,
 			"exits":   exits,
 			"signals": signals,
 			"fault": func(ts *testscript.TestScript, _ bool, args []string) {
@@ -163,6 +167,31 @@ func receive(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Check(file.Close())
 	})
 	ts.Setenv("HOOK", server.URL)
+}
+
+// shows waits until a path of the serve that writes a log answers with each text.
+func shows(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 3 {
+		ts.Fatalf("want the log of serve, a path and texts")
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	text := ""
+	for ctx.Err() == nil {
+		log, err := os.Open(ts.MkAbs(args[0]))
+		if err == nil {
+			var address string
+			if address, err = startedAt(bufio.NewReader(log)); err == nil {
+				text, err = get(ctx, "http://"+address+args[1])
+			}
+			_ = log.Close() // it was only read
+		}
+		if err == nil && !slices.ContainsFunc(args[2:], func(want string) bool { return !strings.Contains(text, want) }) {
+			return
+		}
+		time.Sleep(50 * time.Millisecond) // the program is another process
+	}
+	ts.Fatalf("%s does not show all of %q:\n%s", args[1], args[2:], text)
 }
 
 func sim(ts *testscript.TestScript) *globussim.Server {

@@ -82,7 +82,7 @@ type parameter struct{ name, about string }
 
 func (p *Page) routes() []route {
 	all := []route{
-		{method: "GET", path: apiPath + "jobs", about: "the jobs, by name", reply: list[jobDocument]{}, do: p.getJobs},
+		{method: "GET", path: apiPath + "jobs", about: "the jobs, by name", reply: jobsDocument{}, do: p.getJobs},
 		{method: "GET", path: apiPath + "jobs/{job}", about: "one job", reply: jobDocument{}, do: p.getJob},
 		{method: "GET", path: apiPath + "jobs/{job}/items", about: "the items of a job with for_each, by name", reply: list[itemDocument]{}, do: p.getItems},
 		{method: "GET", path: apiPath + "jobs/{job}/actions", about: "what was asked of a job, newest first", reply: list[actionDocument]{}, do: p.getActions},
@@ -242,7 +242,7 @@ func (p *Page) getJobs(_ http.ResponseWriter, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	doc := list[jobDocument]{Data: make([]jobDocument, len(s.file.Jobs))}
+	doc := jobsDocument{list[jobDocument]{Data: make([]jobDocument, len(s.file.Jobs))}, s.pending}
 	for i, job := range s.file.Jobs {
 		doc.Data[i] = s.job(job)
 	}

@@ -28,6 +28,7 @@ const (
 type board struct {
 	ledger   *ledger.Ledger
 	inForce  func() *jobs.File
+	pending  func() *Pending // may be nil
 	progress *progress
 	busy     chan struct{} // holds the one that may change what follows
 
@@ -38,14 +39,15 @@ type board struct {
 	scene  *scene    // as of the last look; nil before the first
 }
 
-func newBoard(l *ledger.Ledger, inForce func() *jobs.File, progress *progress) *board {
-	return &board{ledger: l, inForce: inForce, progress: progress, busy: make(chan struct{}, 1)}
+func newBoard(c Config, progress *progress) *board {
+	return &board{ledger: c.Ledger, inForce: c.Jobs, pending: c.Pending, progress: progress, busy: make(chan struct{}, 1)}
 }
 
 // A scene is a board at an instant. It does not change.
 type scene struct {
 	at       time.Time
 	file     *jobs.File
+	pending  *pendingDocument // nil if file is the newest
 	byName   map[string]*jobs.Job
 	strips   map[string]ledger.Strip
 	pauses   map[string]ledger.Pause
@@ -98,6 +100,9 @@ func (b *board) forget(ctx context.Context) {
 // next reads the next scene.
 func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*scene, error) {
 	next := &scene{at: begin.UTC(), file: file, progress: b.progress.all()}
+	if b.pending != nil {
+		next.pending = describePending(b.pending())
+	}
 	age := begin.Sub(b.whole)
 	whole := b.scene == nil || file != b.scene.file || age < 0 || age >= wholeAge
 	var names []string // of the jobs that are read
@@ -186,7 +191,7 @@ func (b *board) compare(next *scene) {
 			news = append(news, name)
 		}
 	}
-	if len(news) == 0 && len(before.byName) == len(next.byName) {
+	if len(news) == 0 && len(before.byName) == len(next.byName) && before.pending.same(next.pending) {
 		return
 	}
 	next.turn++

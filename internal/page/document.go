@@ -1,10 +1,12 @@
 package page
 
 import (
+	"slices"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -14,6 +16,35 @@ import (
 type list[T any] struct {
 	Data []T    `json:"data"`
 	Next string `json:"next,omitempty"`
+}
+
+// A jobsDocument has all jobs.
+type jobsDocument struct {
+	list[jobDocument]
+	Pending *pendingDocument `json:"pending,omitempty"` // the newest jobs file, if another one is in force
+}
+
+// A pendingDocument is a jobs file that is not in force, and why.
+type pendingDocument struct {
+	Since    time.Time         `json:"since"`
+	Problems []problemDocument `json:"problems"`
+	More     int               `json:"more,omitempty"` // problems beside these
+}
+
+// A problemDocument is a mistake in a jobs file, or why it is not in force.
+type problemDocument struct {
+	File    string `json:"file,omitempty"`
+	Line    int    `json:"line,omitempty"`
+	Field   string `json:"field,omitempty"`
+	Message string `json:"message"`
+}
+
+// same reports whether two documents say the same.
+func (d *pendingDocument) same(other *pendingDocument) bool {
+	if d == nil || other == nil {
+		return d == other
+	}
+	return d.Since.Equal(other.Since) && d.More == other.More && slices.Equal(d.Problems, other.Problems)
 }
 
 // A jobDocument is a job with its newest runs.
@@ -196,6 +227,26 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 		d.Alarms = append(d.Alarms, alarmDocument{a.Kind, a.Since, a.Why})
 	}
 	s.planned(job, &d)
+	return d
+}
+
+// describePending describes a jobs file that is not in force, if there is one. What a
+// line of it holds is left to its file.
+func describePending(p *Pending) *pendingDocument {
+	if p == nil {
+		return nil
+	}
+	d := &pendingDocument{Since: p.Since.UTC()}
+	for _, is := range jobs.Problems(p.Why) {
+		d.Problems = append(d.Problems, problemDocument{plain.Line(is.File), is.Line, plain.Line(is.Field), plain.Line(is.Msg)})
+	}
+	if d.Problems == nil {
+		d.Problems = []problemDocument{{Message: plain.Line(p.Why.Error())}}
+	}
+	if d.More = len(d.Problems) - mostProblems; d.More > 0 {
+		d.Problems = d.Problems[:mostProblems]
+	}
+	d.More = max(d.More, 0)
 	return d
 }
 

@@ -2,10 +2,12 @@ package page_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -91,6 +93,26 @@ func TestViewersHearOfWhatHasChanged(t *testing.T) {
 		synctest.Wait()
 		if got := program.String(); strings.Count(got, "event: job") != 6 {
 			t.Errorf("what has not changed was told again: %q", got)
+		}
+	})
+}
+
+func TestViewersHearOfAJobsFileThatIsNotInForce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var pending atomic.Pointer[page.Pending]
+		d := newDesk(t, someJobs, func(c *page.Config) { c.Pending = pending.Load })
+		defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+		person, leave := d.watch("?rows=1")
+		defer leave()
+		for _, now := range []*page.Pending{{Since: time.Now(), Why: errors.New("line 1 is bad")}, nil} {
+			pending.Store(now)
+			before := len(person.String())
+			time.Sleep(4 * time.Second)
+			synctest.Wait()
+			got := person.String()[before:]
+			if strings.Count(got, "event: ") != 1 || !strings.Contains(got, "event: top\n") || strings.Contains(got, "line 1 is bad") != (now != nil) {
+				t.Errorf("got %q, want one event, with the mistake: %t", got, now != nil)
+			}
 		}
 	})
 }

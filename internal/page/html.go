@@ -19,7 +19,9 @@ const (
 	chartDays   = 30
 	comingShown = 5
 	mostAlarms  = 5
-	longestWhy  = 140 // of a row, in characters
+	// mostProblems bounds what is shown of a jobs file that is not in force.
+	mostProblems = 5
+	longestWhy   = 140 // of a row, in characters
 )
 
 // pages are the routes for people.
@@ -65,6 +67,7 @@ type jobsView struct {
 
 // A topView is what needs somebody, and the sums of all jobs.
 type topView struct {
+	Pending          *pendingDocument
 	Alarms           []alarmView
 	More             int
 	Running, Failing int
@@ -206,7 +209,7 @@ func plainCount(n int64, what string) string {
 
 // top sums up the jobs.
 func (s *scene) top() topView {
-	v := topView{Chart: drawChart(s.days, s.at)}
+	v := topView{Pending: s.pending, Chart: drawChart(s.days, s.at)}
 	for _, d := range s.days {
 		if d.Day.Equal(s.at.Truncate(24 * time.Hour)) {
 			v.Bytes, v.Files = d.Bytes, d.Files

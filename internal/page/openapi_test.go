@@ -3,6 +3,7 @@ package page_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/page"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 var update = flag.Bool("update", false, "rewrite docs/openapi.json")
@@ -24,7 +26,13 @@ type object = map[string]any
 // comes with docs/openapi.json: every key of an answer is described there, and every
 // key that is described is in some answer.
 func TestDescriptionOfTheAPIHoldsForItsAnswers(t *testing.T) {
-	d := newDesk(t, someJobs)
+	d := newDesk(t, someJobs, func(c *page.Config) {
+		var mistakes []error
+		for line := range 6 {
+			mistakes = append(mistakes, &jobs.Problem{File: "jobs.yaml", Line: line + 1, Field: "jobs.nightly", Msg: "unknown key"})
+		}
+		c.Pending = func() *page.Pending { return &page.Pending{Since: time.Now(), Why: errors.Join(mistakes...)} }
+	})
 	var description object
 	if err := json.Unmarshal([]byte(d.get("/api/v1/openapi.json").text), &description); err != nil {
 		t.Fatal(err)

@@ -20,6 +20,9 @@ import (
 type Config struct {
 	Ledger *ledger.Ledger
 	Jobs   func() *jobs.File // those in force
+	// Pending returns the newest jobs file, if that is another one than the one in
+	// force; nil if it is not, or if the function is nil.
+	Pending func() *Pending
 	// TaskPage is where people look at a task, or at a run of a flow unless flow is
 	// empty; "" if that is not known.
 	TaskPage func(id, flow string) string
@@ -27,6 +30,12 @@ type Config struct {
 	Name   string
 	Access Access
 	Log    *slog.Logger
+}
+
+// A Pending is a jobs file that is not in force.
+type Pending struct {
+	Since time.Time // when the one in force was not the newest any more
+	Why   error     // of [jobs.Parse], or any other
 }
 
 // A Page serves pages and their API. Its methods may be called concurrently.
@@ -43,7 +52,7 @@ type Page struct {
 func New(c Config) *Page {
 	p := &Page{Config: c, door: newDoor(c.Access), views: newViews()}
 	p.progress = newProgress()
-	p.board = newBoard(c.Ledger, c.Jobs, p.progress)
+	p.board = newBoard(c, p.progress)
 	return p
 }
 

@@ -2,6 +2,7 @@ package page_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -216,6 +217,34 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 	if want := "each claimed 0 true, held suspended 0 false, nightly succeeded 0 true, second failed 2 false, "; got.String() != want {
 		t.Errorf("got %s\nwant %s", &got, want)
 	}
+}
+
+func TestAJobsFileThatIsNotInForceIsShown(t *testing.T) {
+	_, mistakes := jobs.Parse(nil, jobs.Source{Name: "/etc/jobs<i>.yaml", Data: []byte("version: 1\njobs:\n  nightly:\n    schedule: \"30 25 * * *\"\n    steps: []\n")})
+	since := time.Date(2026, 11, 28, 2, 0, 0, 0, time.UTC)
+	var pending *page.Pending
+	d := newDesk(t, someJobs, func(c *page.Config) { c.Pending = func() *page.Pending { return pending } })
+	if got := d.get("/"); strings.Contains(got.text, "not in force") {
+		t.Errorf("the newest jobs file is in force, but: %s", got.text)
+	}
+	show := func(p *page.Pending) (html, api answer) {
+		pending = p
+		d.post("/api/v1/jobs/nightly/pause", "") // the page looks again
+		return d.get("/"), d.get("/api/v1/jobs")
+	}
+	html, api := show(&page.Pending{Since: since, Why: mistakes})
+	d.want("the page", html, 200, "The newest jobs file is not in force</b> since Sat 28 Nov 02:00:00 UTC",
+		"<code>/etc/jobs&lt;i&gt;.yaml:4</code> jobs.nightly.schedule: ", `href="/jobs/nightly"`)
+	d.want("the API", api, 200, `"pending":{"since":"2026-11-28T02:00:00Z","problems":[{"file":"/etc/jobs`, `"line":4,"field":"jobs.nightly.schedule","message":"`)
+	var many []error
+	for i := range 8 {
+		many = append(many, &jobs.Problem{Msg: fmt.Sprint("mistake ", i)})
+	}
+	html, api = show(&page.Pending{Since: since, Why: errors.Join(many...)})
+	d.want("many mistakes", html, 200, "<p>mistake 4</p>", "and 3 more: <code>runner validate</code>")
+	d.want("many mistakes", api, 200, `{"message":"mistake 4"}],"more":3}`)
+	html, _ = show(&page.Pending{Since: since, Why: errors.New("there is no file")})
+	d.want("no file", html, 200, "<p>there is no file</p>")
 }
 
 func TestPageWithoutJobsSaysSo(t *testing.T) {
