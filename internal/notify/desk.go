@@ -138,10 +138,10 @@ func (d *Desk) toMachines(book *book, r Run, event Event) {
 	if event == Skipped {
 		return
 	}
-	if event == Nothing || event == Missing || event == Refused {
-		event = Failed
+	n := d.ended(r, event) // what it says is what people hear
+	if event != Succeeded {
+		n.Event = Failed
 	}
-	n := d.ended(r, event)
 	n.ID = identity(r, "runs", r.Ended, "")
 	book.notices = append(book.notices, n.to(channels(r.Job, jobs.RunsEvent))...)
 }

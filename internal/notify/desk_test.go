@@ -145,7 +145,7 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 		"each run, for machines": {func(j *jobs.Job) { j.Notify.To = map[string][]string{"runs": {"dog"}} }, []end{
 			{0, good}, {1, failed}, {2, failed}, {3, outcome(ledger.Skipped, "", "")}, {4, outcome(ledger.Failed, "guard", "")},
 		}, []string{
-			"0s dog: nightly succeeded", "1ns dog: nightly failed", "2ns dog: nightly failed", "4ns dog: nightly failed",
+			"0s dog: nightly succeeded", "1ns dog: nightly failed", "2ns dog: nightly failed", "4ns dog: nightly was refused by a guard",
 		}},
 	}
 	for name, tt := range tests {
@@ -217,6 +217,20 @@ func TestANoticeSaysWhyAndWhatToDo(t *testing.T) {
 	want := &notify.Cause{Class: "refused", Code: "ENOENT", Message: `no such\npath \u202e/a`, RequestID: "r1", Next: "ask the owner"}
 	if diff := cmp.Diff(want, n.Error); diff != "" {
 		t.Errorf("cause (-want +got):\n%s", diff)
+	}
+}
+
+func TestMachinesHearThatARunCopiedLessThanExpected(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	j := job(t, func(j *jobs.Job) {
+		j.Expect.Files, j.Notify.To = 4, map[string][]string{"runs": {"dog"}}
+	})
+	run := notify.Run{Job: j, Key: "1", ID: 1, Since: d.begin, Ended: d.begin, Outcome: outcome(ledger.Succeeded, "", "")}
+	run.Outcome.Files = 3
+	d.tell(desk().Ended(run))
+	n := d.notices[0]
+	if n.Event != notify.Failed || n.Title != "nightly succeeded, but copied less than expected" || n.Lines[0] != "3 files copied, and at least 4 expected" {
+		t.Errorf("got the event %s, %q and %q, want that it failed, with what was expected and what came", n.Event, n.Title, n.Lines)
 	}
 }
 
