@@ -17,6 +17,7 @@ type jobInfo struct {
 	Description string            `json:"description,omitempty"`
 	Labels      map[string]string `json:"labels,omitempty"` // as written, with templates
 	Schedule    string            `json:"schedule,omitempty"`
+	InWords     string            `json:"in_words,omitempty"` // the schedule, where its form is common
 	TimeZone    string            `json:"time_zone,omitempty"`
 	After       string            `json:"after,omitempty"`
 	ForEach     string            `json:"for_each,omitempty"` // the folder of the items
@@ -121,7 +122,7 @@ func describeJob(j *jobs.Job, now time.Time) jobInfo {
 	if j.Schedule == nil {
 		return info
 	}
-	info.Schedule, info.TimeZone = j.Schedule.String(), j.Schedule.Location().String()
+	info.Schedule, info.InWords, info.TimeZone = j.Schedule.String(), j.Schedule.Words(), j.Schedule.Location().String()
 	if !j.Suspend {
 		info.next = j.Schedule.Next(now).In(j.Schedule.Location())
 		info.Next = info.next.UTC().Format(time.RFC3339)

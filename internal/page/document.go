@@ -54,6 +54,7 @@ type jobDocument struct {
 	Labels      map[string]string `json:"labels,omitempty"`
 	State       string            `json:"state"` // of the newest run, or paused, suspended or new
 	Schedule    string            `json:"schedule,omitempty"`
+	InWords     string            `json:"in_words,omitempty"` // the schedule, where its form is common
 	TimeZone    string            `json:"time_zone,omitempty"`
 	After       string            `json:"after,omitempty"`
 	ForEach     string            `json:"for_each,omitempty"` // the folder of the items
@@ -254,7 +255,7 @@ func describePending(p *Pending) *pendingDocument {
 func (s *scene) planned(job *jobs.Job, d *jobDocument) {
 	working := d.LastRun != nil && d.LastRun.Finished == nil
 	if job.Schedule != nil {
-		d.Schedule, d.TimeZone = job.Schedule.String(), job.Schedule.Location().String()
+		d.Schedule, d.InWords, d.TimeZone = job.Schedule.String(), job.Schedule.Words(), job.Schedule.Location().String()
 	}
 	p, paused := s.pauses[job.Name]
 	switch {

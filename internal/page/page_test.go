@@ -195,7 +195,7 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 	if err := d.ledger.Tell(t.Context(), "nightly", tell); err != nil {
 		t.Fatal(err)
 	}
-	d.want("the job", d.get("/jobs/nightly"), 200, `<p class="error">overdue since `, ": no success for 26h")
+	d.want("the job", d.get("/jobs/nightly"), 200, `<span class="when">every day at 01:30 · 30 1 * * * Europe/Zurich</span>`, `<p class="error">overdue since `, ": no success for 26h")
 	d.want("the jobs", d.get("/"), 200,
 		`<a href="/jobs/nightly">nightly</a> overdue since `, ": no success for 26h",
 		`<a href="/jobs/nightly">nightly</a>`, "30 1 * * * Europe/Zurich", "raw frames to the vault",
