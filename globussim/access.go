@@ -214,6 +214,27 @@ func (f accessForm) expiry() (time.Time, *apiError) {
 	return at, nil
 }
 
+// maxAccess is how many minutes an access rule may live, null if it need not end.
+func (p *place) maxAccess() any {
+	if p.MaxAccess == 0 {
+		return nil
+	}
+	return int64(p.MaxAccess / time.Minute)
+}
+
+// allowedEnd is when a rule ends for which this end is asked. The code of the
+// refusal is not confirmed, and neither is that it is refused.
+func (sv *service) allowedEnd(p *place, end time.Time) (time.Time, *apiError) {
+	last := sv.server.now().Add(p.MaxAccess).Truncate(time.Second)
+	switch {
+	case p.MaxAccess == 0 || !end.IsZero() && !end.After(last):
+		return end, nil
+	case sv.server.answers.Load().CutAccess:
+		return last, nil
+	}
+	return end, badRequest(fmt.Sprintf("expiration_date must be at most %v minutes from now", p.maxAccess()))
+}
+
 // checkFolder refuses what cannot be the path of an access rule. The code is not
 // confirmed.
 func checkFolder(folder string) *apiError {
@@ -240,6 +261,9 @@ func (sv *service) createAccessRule(q *request) (int, any, *apiError) {
 	}
 	rule, e := form.rule()
 	if e != nil {
+		return 0, nil, e
+	}
+	if rule.Expires, e = sv.allowedEnd(p, rule.Expires); e != nil {
 		return 0, nil, e
 	}
 	rule.id, rule.created = uuid.NewString(), sv.server.now()
@@ -290,8 +314,14 @@ func (sv *service) updateAccessRule(q *request) (int, any, *apiError) {
 			}
 		}
 		if _, ok := given["expiration_date"]; ok {
-			var e *apiError
-			if rules[i].Expires, e = form.expiry(); e != nil {
+			end, e := form.expiry()
+			if end.IsZero() && sv.server.answers.Load().KeepEnd {
+				end = rules[i].Expires
+			}
+			if e == nil {
+				rules[i].Expires, e = sv.allowedEnd(p, end)
+			}
+			if e != nil {
 				return nil, e
 			}
 		}

@@ -24,7 +24,38 @@ type Answers struct {
 	// PastDeadline accepts a submission whose deadline has passed, and its task
 	// ends EXPIRED; by default it is refused.
 	PastDeadline bool `json:"past_deadline,omitempty"`
+	// Listed is the status of a listing of what is not a folder: 502 (the default)
+	// or 400.
+	Listed int `json:"listed,omitempty"`
+	// CancelLater answers the cancel of a task with CancelAccepted, and the task
+	// goes on for a second; by default it ends at once.
+	CancelLater bool `json:"cancel_later,omitempty"`
+	// NoFatalError leaves the fatal_error of a canceled task null; by default its
+	// code is CANCELED.
+	NoFatalError bool `json:"no_fatal_error,omitempty"`
+	// AuthErrors is the form of the errors of the token endpoint: AuthBoth (the
+	// default), AuthOAuth or AuthList.
+	AuthErrors AuthForm `json:"auth_errors,omitempty"`
+	// CutAccess ends an access rule when the collection allows, if a later end is
+	// asked for; by default such a rule is refused. See [Collection].MaxAccess.
+	CutAccess bool `json:"cut_access,omitempty"`
+	// KeepEnd leaves the end of an access rule as it is if the change of the rule
+	// sets it to null; by default the rule does not end then.
+	KeepEnd bool `json:"keep_end,omitempty"`
+	// RunsListed is after how many seconds a new run of a flow is in the list of
+	// runs; by default it is there at once.
+	RunsListed int `json:"runs_listed,omitempty"`
 }
+
+// An AuthForm is a form of errors of Globus Auth.
+type AuthForm string
+
+// The forms.
+const (
+	AuthBoth  AuthForm = "both"
+	AuthOAuth AuthForm = "oauth" // with error and error_description
+	AuthList  AuthForm = "list"  // with a list of errors
+)
 
 // complete fills in the defaults. The error names an answer that there is not.
 func (a Answers) complete() (Answers, error) {
@@ -37,11 +68,19 @@ func (a Answers) complete() (Answers, error) {
 		{"made", &a.Made, []int{http.StatusAccepted, http.StatusOK}},
 		{"paused", &a.Paused, []int{http.StatusConflict, http.StatusForbidden}},
 		{"throttled", &a.Throttled, []int{http.StatusTooManyRequests, http.StatusServiceUnavailable}},
+		{"listed", &a.Listed, []int{http.StatusBadGateway, http.StatusBadRequest}},
 	} {
 		*choice.status = cmp.Or(*choice.status, choice.possible[0])
 		if !slices.Contains(choice.possible, *choice.status) {
 			return a, fmt.Errorf("answers: %s is %d, and must be one of %v", choice.name, *choice.status, choice.possible)
 		}
+	}
+	a.AuthErrors = cmp.Or(a.AuthErrors, AuthBoth)
+	if forms := []AuthForm{AuthBoth, AuthOAuth, AuthList}; !slices.Contains(forms, a.AuthErrors) {
+		return a, fmt.Errorf("answers: auth_errors is %q, and must be one of %v", a.AuthErrors, forms)
+	}
+	if a.RunsListed < 0 {
+		return a, fmt.Errorf("answers: runs_listed is %d, and must not be negative", a.RunsListed)
 	}
 	return a, nil
 }

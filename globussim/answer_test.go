@@ -10,18 +10,16 @@ import (
 
 func TestAnswersThatNobodyHasConfirmedCanBeChosen(t *testing.T) {
 	for name, tt := range map[string]struct {
-		order                          string
-		accepted, made, paused, passed int
+		order                                  string
+		accepted, made, paused, passed, listed int
 	}{
-		"by default": {`{}`, 202, 202, 409, 400},
-		"the others": {`{"accepted": 200, "made": 200, "paused": 403, "past_deadline": true}`, 200, 200, 403, 200},
+		"by default": {`{}`, 202, 202, 409, 400, 502},
+		"the others": {`{"accepted": 200, "made": 200, "paused": 403, "past_deadline": true, "listed": 400}`, 200, 200, 403, 200, 400},
 	} {
 		t.Run(name, func(t *testing.T) {
 			inLab(t, func(t *testing.T, l *lab) {
 				plant(t, l.lab, map[string]string{"f": "1"})
-				if a := ask(t, l.Client(), http.MethodPost, transferBase+"/_sim/answers", "", "", tt.order); a.status != http.StatusOK {
-					t.Fatalf("the order answers %d %s", a.status, a.body)
-				}
+				l.order("answers", tt.order)
 				check := func(what string, a answer, want int) {
 					t.Helper()
 					if a.status != want {
@@ -42,10 +40,94 @@ func TestAnswersThatNobodyHasConfirmedCanBeChosen(t *testing.T) {
 				if _, err := l.Pause(globussim.PauseRule{Collection: l.labID, Mkdir: true}); err != nil {
 					t.Fatal(err)
 				}
+				check("a listing of a file", l.call(http.MethodGet, "/operation/endpoint/"+l.labID+"/ls?path=/f", nil), tt.listed)
 				check("what is paused", l.call(http.MethodPost, operation, doc{"DATA_TYPE": "mkdir", "path": "/e"}), tt.paused)
 			})
 		})
 	}
+}
+
+// order gives an order to the control path.
+func (l *lab) order(what, body string) {
+	l.t.Helper()
+	if a := ask(l.t, l.Client(), http.MethodPost, transferBase+"/_sim/"+what, "", "", body); a.status/100 != 2 {
+		l.t.Fatalf("the order %s of %s answers %d %s", body, what, a.status, a.body)
+	}
+}
+
+func TestTheEndOfACanceledTaskCanBeChosen(t *testing.T) {
+	for name, tt := range map[string]struct {
+		order, code, fatal string
+		ended              bool // at once
+	}{
+		"by default":     {`{}`, "Canceled", "CANCELED", true},
+		"later":          {`{"cancel_later": true}`, "CancelAccepted", "CANCELED", false},
+		"without a word": {`{"no_fatal_error": true}`, "Canceled", "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inLab(t, func(t *testing.T, l *lab) {
+				plant(t, l.lab, map[string]string{"f": "1"})
+				l.order("answers", tt.order)
+				l.order("tasks", `{"action": "stall"}`)
+				id := l.call(http.MethodPost, "/transfer", l.transfer("/f", "/f")).text("task_id")
+				for range 2 { // a second cancel changes nothing
+					if got := l.call(http.MethodPost, "/task/"+id+"/cancel", nil).text("code"); got != tt.code && got != "TaskComplete" {
+						t.Errorf("the cancel answers %s, want %s", got, tt.code)
+					}
+				}
+				if got := l.task(id).text("status") == "FAILED"; got != tt.ended {
+					t.Errorf("the task has ended: %t, want %t", got, tt.ended)
+				}
+				time.Sleep(2 * time.Second)
+				if a := l.task(id); a.text("status") != "FAILED" || a.fatal() != tt.fatal {
+					t.Errorf("the task is %s, want one that failed with the code %q", a.body, tt.fatal)
+				}
+			})
+		})
+	}
+}
+
+func TestTheFormOfErrorsOfLoginsCanBeChosen(t *testing.T) {
+	s := startWorld(t)
+	for form, want := range map[globussim.AuthForm][2]bool{
+		globussim.AuthBoth: {true, true}, globussim.AuthOAuth: {true, false}, globussim.AuthList: {false, true},
+	} {
+		if err := s.Answer(globussim.Answers{AuthErrors: form}); err != nil {
+			t.Fatal(err)
+		}
+		a := ask(t, s.Client(), http.MethodPost, authBase+"/v2/oauth2/token", basic(other, "wrong"), formType, "grant_type=client_credentials")
+		if got := [2]bool{a.doc["error"] != nil, a.doc["errors"] != nil}; a.status != http.StatusUnauthorized || got != want {
+			t.Errorf("%s: the token endpoint answers %d %s", form, a.status, a.body)
+		}
+	}
+}
+
+func TestARuleThatWouldLiveTooLongIsRefusedOrCut(t *testing.T) {
+	limited := func(cfg *globussim.Config) { cfg.Collections[0].MaxAccess = 24 * time.Hour }
+	inLab(t, func(t *testing.T, l *lab) {
+		l.call(http.MethodGet, "/endpoint/"+l.labID, nil).want(t, doc{"acl_max_expiration_period_mins": 1440})
+		const day, month = "2000-01-02T00:00:00+00:00", "2000-02-01T00:00:00+00:00"
+		l.owner("POST", "/access", rule(), http.StatusBadRequest, "ClientError.BadRequest")
+		l.owner("POST", "/access", rule(doc{"expiration_date": month}), http.StatusBadRequest, "ClientError.BadRequest")
+		at := "/access/" + l.owner("POST", "/access", rule(doc{"expiration_date": day}), http.StatusCreated, "Created").text("access_id")
+		l.owner("PUT", at, doc{"expiration_date": month}, http.StatusBadRequest, "ClientError.BadRequest")
+
+		l.order("answers", `{"cut_access": true}`)
+		l.owner("PUT", at, doc{"expiration_date": month}, http.StatusOK, "Updated")
+		l.call(http.MethodGet, "/endpoint/"+l.labID+at, nil).want(t, doc{"expiration_date": day})
+		cut := l.owner("POST", "/access", rule(doc{"path": "/x/"}), http.StatusCreated, "Created").text("access_id")
+		l.call(http.MethodGet, "/endpoint/"+l.labID+"/access/"+cut, nil).want(t, doc{"expiration_date": day})
+	}, owned, limited)
+	inLab(t, func(t *testing.T, l *lab) {
+		const end = "2000-02-01T00:00:00+00:00"
+		at := "/access/" + l.owner("POST", "/access", rule(doc{"expiration_date": end}), http.StatusCreated, "Created").text("access_id")
+		l.order("answers", `{"keep_end": true}`)
+		l.owner("PUT", at, doc{"expiration_date": nil}, http.StatusOK, "Updated")
+		l.call(http.MethodGet, "/endpoint/"+l.labID+at, nil).want(t, doc{"expiration_date": end})
+		l.order("answers", `{}`)
+		l.owner("PUT", at, doc{"expiration_date": nil}, http.StatusOK, "Updated")
+		l.call(http.MethodGet, "/endpoint/"+l.labID+at, nil).want(t, doc{"expiration_date": nil})
+	}, owned)
 }
 
 func TestTooManyRequestsMayBeAnsweredInTwoWays(t *testing.T) {
@@ -67,7 +149,7 @@ func TestTooManyRequestsMayBeAnsweredInTwoWays(t *testing.T) {
 
 func TestAnAnswerThatThereIsNotIsRefused(t *testing.T) {
 	s := startWorld(t)
-	for _, order := range []string{`{"accepted": 500}`, `{"paused": 1}`, `{"x": 1}`, `{`} {
+	for _, order := range []string{`{"accepted": 500}`, `{"paused": 1}`, `{"listed": 404}`, `{"auth_errors": "xml"}`, `{"runs_listed": -1}`, `{"x": 1}`, `{`} {
 		if a := ask(t, s.Client(), http.MethodPost, transferBase+"/_sim/answers", "", "", order); a.status != http.StatusBadRequest {
 			t.Errorf("%s answers %d %s, want 400", order, a.status, a.body)
 		}

@@ -16,6 +16,7 @@ import (
 // An authority is Globus Auth: it knows the accounts, issues tokens and keeps
 // consents.
 type authority struct {
+	errorForm   func() AuthForm // of the token endpoint
 	lifetime    time.Duration
 	rotate      bool // refresh tokens are good once
 	persons     []Person

@@ -47,7 +47,10 @@ func errForbidden() *authError {
 	return newAuthError(http.StatusForbidden, "FORBIDDEN", "Call must be authenticated")
 }
 
-func writeAuthError(w http.ResponseWriter, e *authError) {
+func writeAuthError(w http.ResponseWriter, e *authError) { writeAuthErrorAs(w, e, AuthBoth) }
+
+// writeAuthErrorAs writes an error in a form.
+func writeAuthErrorAs(w http.ResponseWriter, e *authError, form AuthForm) {
 	if e.status == http.StatusUnauthorized {
 		scheme := "Bearer"
 		if e.oauth == "invalid_client" {
@@ -55,8 +58,11 @@ func writeAuthError(w http.ResponseWriter, e *authError) {
 		}
 		w.Header().Set("WWW-Authenticate", scheme+` realm="Globus Auth"`)
 	}
-	doc := map[string]any{"error": e.oauth, "error_description": e.description}
-	if e.code != "" {
+	doc := map[string]any{}
+	if form != AuthList {
+		doc["error"], doc["error_description"] = e.oauth, e.description
+	}
+	if e.code != "" && form != AuthOAuth {
 		doc["errors"] = []map[string]string{{
 			"id":     uuid.NewString(),
 			"status": strconv.Itoa(e.status),

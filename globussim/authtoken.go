@@ -30,6 +30,7 @@ type grantDocument struct {
 // serveToken answers POST /v2/oauth2/token.
 func (a *authority) serveToken(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Cache-Control", "no-store")
+	writeAuthError := func(w http.ResponseWriter, e *authError) { writeAuthErrorAs(w, e, a.errorForm()) }
 	if err := r.ParseForm(); err != nil {
 		writeAuthError(w, oauthError(http.StatusBadRequest, "invalid_request", "The body is not a form"))
 		return

@@ -56,6 +56,9 @@ type Collection struct {
 	Roles []Role
 	// NonFunctional is a collection whose server does not work.
 	NonFunctional bool
+	// MaxAccess is how long an access rule may live, in whole minutes; 0 means
+	// that it need not end.
+	MaxAccess time.Duration
 	// SubscriptionID is the subscription that pays for it; empty means none.
 	SubscriptionID string
 	// MFARequired asks every caller for a second factor.

@@ -35,7 +35,7 @@ func (sv *service) endpointDoc(q *request, p *place) map[string]any {
 		"non_functional": p.NonFunctional, "non_functional_endpoint_id": nil, "non_functional_endpoint_display_name": nil,
 		"gcp_connected": nil, "gcp_paused": nil, "gcs_version": nil, "gcs_manager_url": nil,
 		"https_server": nil, "tlsftp_server": nil,
-		"acl_available": p.guest(), "acl_editable": false, "acl_max_expiration_period_mins": nil,
+		"acl_available": p.guest(), "acl_editable": false, "acl_max_expiration_period_mins": p.maxAccess(),
 		"local_user_info_available": nil, "preserve_modtime": nil,
 		"auto_delete_timeout": nil, "skip_auto_delete": nil, "guest_collection_activity_notification_policy": nil,
 		"activated": false, "expires_in": -1, "expire_time": nil, "in_use": false,

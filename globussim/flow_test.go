@@ -167,6 +167,20 @@ func TestRunsAreListedByLabelAndPage(t *testing.T) {
 	})
 }
 
+func TestARunMayBeListedLater(t *testing.T) {
+	inFlowLab(t, func(t *testing.T, l *lab) {
+		l.order("answers", `{"runs_listed": 20}`)
+		l.runFlow("x", "/f", "/g")
+		all := bearer(t, l.Server, flowsScope)
+		for _, want := range []int{0, 1} {
+			if a := l.flows(http.MethodGet, "/runs", all, nil); len(a.doc["runs"].([]any)) != want {
+				t.Errorf("the list is %s, want %d runs", a.body, want)
+			}
+			time.Sleep(20 * time.Second)
+		}
+	})
+}
+
 func TestAFaultAtFlowsHasTheDocumentOfFlows(t *testing.T) {
 	inFlowLab(t, func(t *testing.T, l *lab) {
 		l.Fail(globussim.Fault{Path: "/runs", Status: http.StatusTooManyRequests, Code: "RATE_LIMIT"})

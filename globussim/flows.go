@@ -433,9 +433,10 @@ func (fs *flows) listRuns(r *http.Request, owner holder) (int, any, *apiError) {
 		span := spans[name]
 		return query.Get(name) == "" || !at.IsZero() && !at.Before(span[0]) && (span[1].IsZero() || at.Before(span[1]))
 	}
+	lag := time.Duration(fs.server.answers.Load().RunsListed) * time.Second
 	var found []map[string]any
 	for _, of := range slices.Backward(fs.runs) {
-		if of.identity == owner.identity && !of.released &&
+		if of.identity == owner.identity && !of.released && !fs.server.now().Before(of.started.Add(lag)) &&
 			has("filter_flow_id", of.flow.ID) && has("filter_status", of.status) && has("filter_roles", "run_owner") &&
 			contains("filter_label", of.label) && contains("filter_flow_title", of.flow.Title) &&
 			in("filter_start_time", of.started) && in("filter_completion_time", of.completed) {

@@ -69,6 +69,7 @@ func New(cfg Config) (*Server, error) {
 		meter: meter{rate: cfg.RequestRate},
 	}
 	s.answers.Store(&cfg.Answers)
+	s.auth.errorForm = func() AuthForm { return s.answers.Load().AuthErrors }
 	if s.transfer, err = newService(s, cfg); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,9 @@ func (sv *service) ls(q *request) (int, any, *apiError) {
 	}
 	docs, e := listFolder(p, q.owner, abs)
 	if e != nil {
+		if strings.HasSuffix(e.Code, ".NotDirectory") {
+			e.Status = sv.server.answers.Load().Listed
+		}
 		return 0, nil, e
 	}
 	docs = slices.DeleteFunc(docs, func(d fileDoc) bool { return !takes(d) })

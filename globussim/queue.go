@@ -84,7 +84,9 @@ func (sv *service) finish(t *task, code, details string) {
 	}
 	if code != "" {
 		d.Status = failed
-		d.FatalError = &fatalError{Code: code, Description: describe(code)}
+		if code != codeCanceled || !sv.server.answers.Load().NoFatalError {
+			d.FatalError = &fatalError{Code: code, Description: describe(code)}
+		}
 		t.note(code, details, true)
 	}
 	d.SubtasksPending, d.SubtasksRetrying = 0, 0

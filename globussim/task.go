@@ -36,6 +36,7 @@ type task struct {
 	// Guarded by the lock.
 	submissions int     // how often the document was posted
 	doc         taskDoc // but for what is computed when it is asked for
+	canceling   bool    // its end is near
 	ownDeadline bool    // the submission named none
 	started     bool
 	reported    time.Time // when the last PROGRESS event was written, or the start
@@ -285,8 +286,29 @@ func (sv *service) cancelTask(q *request) (int, any, *apiError) {
 		return http.StatusOK, q.result("result", "TaskComplete",
 			"The task completed before the cancel request was processed."), nil
 	}
+	if sv.server.answers.Load().CancelLater {
+		if !t.canceling {
+			t.canceling = true
+			sv.work.Go(func() { sv.cancelLater(t) })
+		}
+		return http.StatusOK, q.result("result", "CancelAccepted", "The cancel request is being processed."), nil
+	}
 	sv.finish(t, codeCanceled, "Canceled by the task owner")
 	return http.StatusOK, q.result("result", "Canceled", "The task has been cancelled successfully."), nil
+}
+
+// cancelLater ends a task a second after its cancel was accepted.
+func (sv *service) cancelLater(t *task) {
+	select {
+	case <-t.over:
+		return
+	case <-time.After(time.Second):
+	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	if !sv.closed {
+		sv.finish(t, codeCanceled, "Canceled by the task owner")
+	}
 }
 
 // removeTask answers POST /task/<id>/remove: the task is no longer listed. The

@@ -36,6 +36,7 @@ A collection is NAME=FOLDER with options after commas:
   home=/path/       the default directory
   access=r|none     read only, or no access; default: read and write
   quota=10MiB       how much it may hold
+  max-access=90d    how long an access rule may live
   offline, paused   a personal computer that is switched off, or has paused
   broken            its server does not work
   policy=ID, mfa    needs a session, which only a person can have
@@ -270,6 +271,12 @@ func collectionOption(c *globussim.Collection, key, value string) error {
 			return err
 		}
 		c.Quota = int64(n)
+	case "max-access":
+		life, err := jobs.ParseDuration(value)
+		if err != nil || life < time.Minute {
+			return fmt.Errorf("max-access %q is not a duration of a minute or more, such as 90d", value)
+		}
+		c.MaxAccess = life
 	case "owner":
 		if value != somebody {
 			return fmt.Errorf("owner %q is not %s", value, somebody)

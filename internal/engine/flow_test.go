@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"errors"
 	"io"
 	"log/slog"
 	"net/http"
@@ -142,29 +141,13 @@ func TestFlowIsStartedOnceWhateverHappensToTheRequests(t *testing.T) {
 // The list of runs may have a new one only after a while.
 func TestRunThatIsListedLateIsNotStartedTwice(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		p := b.process("one")
-		var started time.Time
-		p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
-			switch {
-			case r.Method == http.MethodPost && strings.HasSuffix(r.URL.Path, "/run"):
-				started = time.Now()
-				resp, err := send.RoundTrip(r)
-				if err != nil {
-					return nil, err
-				}
-				_ = resp.Body.Close() // the answer gets lost
-				return nil, errors.New("the answer is lost")
-			case is(r, "GET", runsPath) && time.Since(started) < 25*time.Second:
-				return noRuns(r), nil
-			}
-			return nil, nil
-		}
-		r, err := p.record(t.Context(), b.order(flowJob))
+		b.Fail(globussim.Fault{Method: "POST", Path: startPath, Drop: globussim.DropAfter})
+		r, err := b.process("one").record(t.Context(), b.order(flowJob))
 		if err != nil || r.State != ledger.Succeeded || !r.Adopted {
 			t.Errorf("got %+v, %v, want the run adopted", r, err)
 		}
 		b.wantFlowRuns("SUCCEEDED nightly 2026-11-21T02:00:00Z")
-	})
+	}, func(c *globussim.Config) { c.Answers.RunsListed = 25 })
 }
 
 // Somebody may give a run another label.
