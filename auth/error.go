@@ -63,7 +63,7 @@ func (e *Error) Error() string {
 
 // BadScope reports whether a scope was refused, such as one that Globus Auth does not
 // know.
-func (e *Error) BadScope() bool { return strings.Contains(e.Code, "scope") }
+func (e *Error) BadScope() bool { return strings.Contains(strings.ToLower(e.Code), "scope") }
 
 // Advice says what to check if the application was refused; else it is empty.
 func (e *Error) Advice() string {
@@ -72,7 +72,7 @@ func (e *Error) Advice() string {
 		return ""
 	case e.Native:
 		return fmt.Sprintf("client %s was refused: check that the id is of a native app that is registered on %s", e.ClientID, Developers)
-	case e.Code == "unauthorized_client":
+	case e.is("unauthorized_client"):
 		return fmt.Sprintf("client %s was refused: its id is of a native app or another kind that cannot log in by itself; "+
 			"register a service account on %s and use its id and secret", e.ClientID, Developers)
 	}
@@ -80,6 +80,10 @@ func (e *Error) Advice() string {
 		"that the id is of a service account and not of a native app, "+
 		"and that the secret was not deleted on %s", e.ClientID, Developers)
 }
+
+// is reports whether the error has a code of OAuth, which the service's own list has
+// in capital letters.
+func (e *Error) is(code string) bool { return strings.EqualFold(e.Code, code) }
 
 // texts returns what the service said, each text once.
 func (e *Error) texts() []string {
@@ -104,12 +108,12 @@ func (e *Error) texts() []string {
 // Refused reports whether the application's id or secret was not accepted.
 func (e *Error) Refused() bool {
 	return e.ClientID != "" && e.Foreign == "" && !e.GrantRefused() && (e.Status == http.StatusUnauthorized ||
-		e.Code == "invalid_client" || e.Code == "unauthorized_client")
+		e.is("invalid_client") || e.is("unauthorized_client"))
 }
 
 // GrantRefused reports whether the code or refresh token of a grant was not
 // accepted: it was used, revoked or is too old.
-func (e *Error) GrantRefused() bool { return strings.EqualFold(e.Code, "invalid_grant") }
+func (e *Error) GrantRefused() bool { return e.is("invalid_grant") }
 
 // A strangeReply is one of status 2xx without the document that it should be.
 type strangeReply struct{ err error }

@@ -113,7 +113,7 @@ func denied(e *auth.Error) bool {
 	case e.Status == http.StatusUnauthorized, e.Status == http.StatusForbidden, e.Refused(), e.GrantRefused():
 		return true
 	}
-	return e.Code == "invalid_client" || e.Code == "unauthorized_client" || e.BadScope()
+	return e.BadScope()
 }
 
 // kindOf is the kind of an error of Globus Transfer.
