@@ -212,6 +212,11 @@ func TestShareSurvivesAnswersThatAreLost(t *testing.T) {
 }
 
 func TestWhatCannotBeSharedEndsTheRun(t *testing.T) {
+	forAMonth := func(c *globussim.Config) { c.Collections[1].MaxAccess = 30 * 24 * time.Hour }
+	silent := globussim.Fault{
+		Method: "GET", Path: ofVault(""), Times: -1,
+		Body: `{"id": "v", "display_name": "vault", "entity_type": "GCSv5_guest_collection", "acl_max_expiration_period_mins": null}`,
+	}
 	tests := map[string]struct {
 		config func(*globussim.Config)
 		fault  globussim.Fault // none if it has no path
@@ -236,17 +241,35 @@ func TestWhatCannotBeSharedEndsTheRun(t *testing.T) {
 			want:  "give it the role access manager",
 		},
 		"for longer than the collection allows": {
-			fault: globussim.Fault{Method: "GET", Path: ofVault(""), Body: `{"id": "v", "display_name": "vault", "entity_type": "GCSv5_guest_collection", "acl_max_expiration_period_mins": 43200}`},
-			want:  `the collection "vault" (v) allows access for 30d at most, not until 2027-02-19T02:00:00Z; write expires: 30d`,
+			config: forAMonth,
+			want:   `the collection "vault" (` + globussim.CollectionID("vault") + `) allows access for 30d at most, not until 2027-02-19T02:00:00Z; write expires: 30d`,
 		},
 		"without an end, which the collection does not allow": {
-			fault: globussim.Fault{Method: "GET", Path: ofVault(""), Body: `{"id": "v", "display_name": "vault", "entity_type": "GCSv5_guest_collection", "acl_max_expiration_period_mins": 43200}`},
-			edit:  func(s *jobs.Share) { s.Expires = jobs.Expiry{} },
-			want:  `not without an end; write expires: 30d`,
+			config: forAMonth,
+			edit:   func(s *jobs.Share) { s.Expires = jobs.Expiry{} },
+			want:   `not without an end; write expires: 30d`,
+		},
+		"for longer than the collection allows, as only the answer says": {
+			config: forAMonth, fault: silent,
+			want: "ClientError.BadRequest: expiration_date must be at most 43200 minutes from now",
+		},
+		"for longer than the collection allows, which cuts it": {
+			config: func(c *globussim.Config) { forAMonth(c); c.Answers.CutAccess = true }, fault: silent,
+			want: "so that it lasts until 2000-01-31T00:00:00Z, not until 2027-02-19T02:00:00Z; write an end in expires that the collection allows",
 		},
 		"until yesterday": {
 			edit: func(s *jobs.Share) { s.Expires = jobs.Expiry{At: time.Date(1999, 12, 31, 0, 0, 0, 0, time.UTC)} },
 			want: "share /inbox/: the access would have ended on 1999-12-31T00:00:00Z; give a later date or a longer duration in expires",
+		},
+		"without an end, which the rule keeps": {
+			config: func(c *globussim.Config) {
+				c.Answers.KeepEnd = true
+				c.Collections[1].Access = append(c.Collections[1].Access, globussim.AccessRule{
+					Principal: globussim.PersonID(alice), Path: "/inbox/", Permissions: "r", Expires: time.Date(2999, 1, 31, 0, 0, 0, 0, time.UTC),
+				})
+			},
+			edit: func(s *jobs.Share) { s.Expires = jobs.Expiry{} },
+			want: "so that it lasts until 2999-01-31T00:00:00Z, not without an end; write an end in expires that the collection allows",
 		},
 		"change that is not made": {
 			config: func(c *globussim.Config) {

@@ -177,12 +177,8 @@ func checkEnd(sh *jobs.Share, end, now time.Time, doc *transfer.Endpoint) error 
 	if !end.IsZero() && end.Sub(now) <= life+grain {
 		return nil
 	}
-	wish := "without an end"
-	if !end.IsZero() {
-		wish = "until " + end.Format(time.RFC3339)
-	}
 	return refuse("write expires: "+jobs.FormatDuration(life), "share %s: the collection %s allows access for %s at most, not %s",
-		sh.Path, named(doc), jobs.FormatDuration(life), wish)
+		sh.Path, named(doc), jobs.FormatDuration(life), ends(end))
 }
 
 // maxNamed is the length of the longest name of the service in a message, in
@@ -203,7 +199,7 @@ func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRu
 	if is == nil {
 		made, err := s.Globus.CreateAccessRule(ctx, want.Collection, rule)
 		if err == nil {
-			return want.done(Created, made.AccessID), nil
+			return s.created(ctx, want, made.AccessID)
 		}
 		// An earlier try of the same request, or of an earlier start, may have made it.
 		if is, _ = s.look(ctx, want); is == nil {
@@ -218,12 +214,41 @@ func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRu
 	case now != nil && want.met(now):
 		return want.done(Updated, now.ID), nil
 	case err == nil && wrong == nil:
-		return nil, refuse("look at it with runner endpoint permission list "+want.Collection,
-			"share %s: Globus answers that it changed the access rule %s, but the rule is not what was asked for", want.Path, is.ID)
+		return nil, other(want, cmp.Or(now, is), "changed")
 	case err == nil:
 		err = wrong
 	}
 	return nil, s.explain(want, err)
+}
+
+// created is give once Globus has said that it made the rule. What it made may be
+// another one, such as one that ends earlier.
+func (s *Sharer) created(ctx context.Context, want *Rule, id transfer.ID) (*Rule, error) {
+	is, err := s.look(ctx, want)
+	if err == nil && is != nil && !want.met(is) {
+		return nil, other(want, is, "made")
+	}
+	return want.done(Created, id), nil
+}
+
+// other is the refusal of a rule that is not the wanted one although Globus says that
+// it has been made or changed.
+func other(want *Rule, is *transfer.AccessRule, done string) *Refusal {
+	id := plain.Short(string(is.ID), maxNamed)
+	if end := is.ExpirationDate.Time; !end.IsZero() && (want.Expires.IsZero() || end.Before(want.Expires)) {
+		return refuse("write an end in expires that the collection allows",
+			"share %s: Globus %s the access rule %s so that it lasts %s, not %s", want.Path, done, id, ends(end), ends(want.Expires))
+	}
+	return refuse("look at it with runner endpoint permission list "+want.Collection,
+		"share %s: Globus answers that it %s the access rule %s, but the rule is not what was asked for", want.Path, done, id)
+}
+
+// ends says until when an access lasts.
+func ends(at time.Time) string {
+	if at.IsZero() {
+		return "without an end"
+	}
+	return "until " + at.UTC().Format(time.RFC3339)
 }
 
 // look returns the rule of the wanted principal and path, or nil.
