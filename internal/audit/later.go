@@ -1,6 +1,7 @@
 package audit
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
@@ -65,7 +66,9 @@ func (h *holder) take(f *evidence.File) error {
 }
 
 // full reports whether no more files need be held.
-func (h *holder) full() bool { return len(h.doubts) == 0 || len(h.files) == mostHeld }
+func (h *holder) full() bool {
+	return len(h.doubts) == 0 || len(h.files) == cmp.Or(h.inquiry.most, mostHeld)
+}
 
 // release yields the findings on the files that were held. It reports whether more
 // are wanted.

@@ -98,6 +98,8 @@ type Inquiry struct {
 	// Later, unless nil, tells who has written a copy that is not what its receipt
 	// says.
 	Later Later
+
+	most int // files that are held; 0 is mostHeld
 }
 
 // Files lists both sides and yields the verdict on each file of the sources. Of
