@@ -44,6 +44,7 @@ type history struct {
 	ahead  map[string]time.Duration // how far the clocks of collections are, by name
 	old    time.Duration            // how old a listing may be when it arrives
 	twin   bool                     // the collection twin shows the disk of the lab
+	flat   bool                     // the lab has a folder for each night, and all are copied to one, see [history.liveFlat]
 
 	mu       sync.Mutex // guards the rest
 	log      []string
@@ -59,6 +60,10 @@ type history struct {
 	lists    map[string]sending   // of deletes, by submission id
 	sent     map[string]bool      // paths in lists of this start
 	pruned   map[string]string    // contents that were deleted last, by disk and path
+	nights   int                  // folders of a flat history
+	kept     map[string]string    // where contents were that prunes have deleted
+	spoiled  map[string]bool      // contents that people have destroyed
+	touched  map[string]bool      // names that people have written since the job began
 	unprobed bool                 // this start could not make a folder to see whether two collections show one disk
 	trial    string               // what it then deleted to see whether it was its own copy
 	removed  int                  // files that people took away since the job began
@@ -81,11 +86,13 @@ func newHistory(t *testing.T, seed uint64, ledger []byte, play func(h *history))
 		rand: rand.New(rand.NewPCG(seed, 0)), met: map[string]bool{}, ahead: map[string]time.Duration{},
 		had: map[string]bool{}, strayed: map[string]bool{}, arrived: map[string]time.Time{}, copied: map[string]bool{},
 		looks: map[string]string{}, lists: map[string]sending{}, sent: map[string]bool{}, pruned: map[string]string{},
+		kept: map[string]string{}, spoiled: map[string]bool{}, touched: map[string]bool{},
 	}
 	one := func(all ...time.Duration) time.Duration { return all[h.rand.IntN(len(all))] }
 	h.globus = one(0, 0, 0, 0, -90*time.Second, 45*time.Second, time.Hour)
 	h.old = one(0, 0, 2*time.Second, 8*time.Second)
-	h.twin = h.rand.IntN(6) == 0
+	h.flat = seed%6 == 5
+	h.twin = h.rand.IntN(6) == 0 && !h.flat
 	h.ahead["lab"] = one(0, 0, 0, 0, -2*time.Hour, time.Hour, 1750*time.Millisecond)
 	for _, name := range []string{"vault", "store"} {
 		h.ahead[name] = one(0, 0, 0, 0, 0, 0, -1500*time.Millisecond, -10*time.Minute, 500*time.Millisecond, time.Hour)
@@ -140,8 +147,8 @@ func (h *history) disk(collection string) string {
 }
 
 // do does an order until it is over, by one process after the other.
-func (h *history) do(o engine.Order) {
-	h.job, h.removed = o.Job, 0
+func (h *history) do(o engine.Order) *engine.Result {
+	h.job, h.removed, h.touched = o.Job, 0, map[string]bool{}
 	h.note("job %s begins: %+v", o.Job.Name, describe(o.Job))
 	for n := 0; ; n++ {
 		var d death
@@ -173,12 +180,12 @@ func (h *history) do(o engine.Order) {
 		if over && !died {
 			h.end()
 			h.mu.Unlock()
-			return
+			return r
 		}
 		if n > 12 {
 			h.fail("it does not end: %+v, %v", r, err)
 			h.mu.Unlock()
-			return
+			return r
 		}
 		for range h.rand.IntN(3) {
 			h.outside()
@@ -221,6 +228,7 @@ func (h *history) crashed() {
 	}
 	h.note("the ledger is lost")
 	h.meets(true, "a lost ledger")
+	h.kept = map[string]string{}
 	for _, name := range []string{"runner.db", "runner.db-journal"} {
 		_ = os.Remove(filepath.Join(h.state, name)) // there may be no journal
 	}
@@ -247,8 +255,8 @@ func describe(j *jobs.Job) (steps []string) {
 	return steps
 }
 
-// copies is a job that copies the lab to another collection.
-func (h *history) copies(name, collection string) *jobs.Job {
+// copier is a job that copies the lab to another collection.
+func (h *history) copier(name, collection string) *jobs.Job {
 	to := "/copy/"
 	if collection == "twin" && h.rand.IntN(2) == 0 {
 		to = "/data/"
@@ -309,13 +317,13 @@ func (h *history) next(first bool) *jobs.Job {
 	n := h.rand.IntN(10)
 	switch {
 	case first && h.twin && n < 6:
-		return h.copies("mirror", "twin")
+		return h.copier("mirror", "twin")
 	case n < 3:
-		return h.copies("nightly", "vault")
+		return h.copier("nightly", "vault")
 	case n < 5:
-		return h.copies("weekly", "store")
+		return h.copier("weekly", "store")
 	case n < 7 || first:
-		return h.prunes("hand-over", h.copies("", "vault").Steps[0])
+		return h.prunes("hand-over", h.copier("", "vault").Steps[0])
 	}
 	return h.prunes("expire")
 }
@@ -352,11 +360,11 @@ func (h *history) live() {
 
 // trouble orders what Globus does wrong during the next job.
 func (h *history) trouble() {
-	switch h.rand.IntN(12) {
-	case 0:
+	switch n := h.rand.IntN(12); {
+	case n == 0 && !h.flat: // it would have copied files of which no receipt tells
 		h.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		h.meets(true, "a task that fails")
-	case 1, 2:
+	case n == 1, n == 2:
 		h.disturb(globussim.Disturbance{Action: globussim.StallTask, AfterFiles: h.rand.IntN(3)})
 		h.releaseAfter(time.Duration(10+h.rand.IntN(50)) * time.Second)
 		h.meets(true, "a task that takes its time")
@@ -407,7 +415,11 @@ func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
 				t.Parallel()
 				for seed := worker; seed < uint64(*histories) && !t.Failed(); seed += workers {
 					newHistory(t, *firstHistory+seed, ledger, func(h *history) {
-						h.live()
+						if h.flat {
+							h.liveFlat()
+						} else {
+							h.live()
+						}
 						sum.add(h)
 					})
 				}
@@ -440,5 +452,6 @@ var everything = []string{
 	"a task that fails", "a task that takes its time", "lists of tasks that are behind", "a listing that is old",
 	"a file that is skipped", "a copy that is broken on the way", "a file that changes while it is copied",
 	"a new file with the time of the old one", "a file that is away for a while", "a copy that others change", "a copy that others delete",
+	"nights that are copied to one folder", "two files of one name, size and time", "an only copy that would be replaced", "an only copy that is replaced, as its job may",
 	"a list that does not arrive", "a list that is refused for now", "a folder that cannot be made", "an audit",
 }

@@ -28,23 +28,43 @@ func state(name string, size int64, at time.Time) string { return fmt.Sprint(nam
 func (h *history) write(collection, folder, name string) {
 	file := filepath.Join(h.disk(collection), folder, name)
 	size := 6 + h.rand.IntN(2)
-	if away, err := os.Stat(h.away(name)); err == nil { // who moves it back then replaces one of another size
+	if h.flat {
+		size = 6
+	}
+	if away, err := os.Stat(h.away(folder, name)); err == nil { // who moves it back then replaces one of another size
 		size = 13 - int(away.Size())
 	}
 	content := h.fresh(size)
 	at := time.Now().Add(h.ahead[collection])
+	whole := folder + "/" + name
 	if old, err := os.Stat(file); err == nil {
-		h.had[state(name, old.Size(), old.ModTime())] = true
-		if h.rand.IntN(3) == 0 && !h.had[state(name, int64(len(content)), old.ModTime())] {
+		h.had[state(whole, old.Size(), old.ModTime())] = true
+		if h.rand.IntN(3) == 0 && !h.had[state(whole, int64(len(content)), old.ModTime())] {
 			at = old.ModTime()
 			h.meets(true, "a new file with the time of the old one")
 		}
+	} else if h.flat && folder != "all" && h.rand.IntN(3) > 0 {
+		at = h.timeOfAnother(whole, name, len(content), at)
 	}
-	h.had[state(name, int64(len(content)), at)] = true
+	h.had[state(whole, int64(len(content)), at)] = true
+	h.spoils(file)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, []byte(content), 0o644), os.Chtimes(file, at, at)); err != nil {
 		h.t.Fatal(err)
 	}
 	h.note("somebody writes %s: %s, time %s", file[len(h.lab)-1:], content, at.Format("15:04:05"))
+}
+
+// timeOfAnother is the time of a file of this name and size in another night, if there
+// is one and this one never had its time: two instruments write in one second.
+func (h *history) timeOfAnother(whole, name string, size int, otherwise time.Time) time.Time {
+	others, _ := filepath.Glob(filepath.Join(h.lab, "data", "*", name)) // the pattern is right
+	for _, other := range others {
+		if info, err := os.Stat(other); err == nil && int(info.Size()) == size && !h.had[state(whole, int64(size), info.ModTime())] {
+			h.meets(true, "two files of one name, size and time")
+			return info.ModTime()
+		}
+	}
+	return otherwise
 }
 
 // fresh is a content that was never there.
@@ -55,33 +75,39 @@ func (h *history) fresh(size int) string {
 
 // outside is what people do.
 func (h *history) outside() {
-	name := historyNames[h.rand.IntN(len(historyNames))]
+	name, folder := historyNames[h.rand.IntN(len(historyNames))], h.data()
 	switch h.rand.IntN(8) {
 	case 0, 1, 2:
 		h.meets(h.copying, "a file that changes while it is copied")
-		h.write("lab", "data", name)
+		h.touched[name] = true
+		h.write("lab", folder, name)
 	case 3:
-		if os.Remove(filepath.Join(h.lab, "data", name)) == nil {
-			h.note("somebody deletes %s", name)
+		h.spoils(filepath.Join(h.lab, folder, name))
+		if os.Remove(filepath.Join(h.lab, folder, name)) == nil {
+			h.note("somebody deletes %s of %s", name, folder)
 			h.removed++
 		}
 	case 4, 5:
-		h.move(name)
+		h.touched[name] = true
+		h.move(folder, name)
 	default:
 		h.meddle(name)
 	}
 }
 
 // away is where a file is while it is not there.
-func (h *history) away(name string) string { return filepath.Join(h.lab, "away", filepath.Base(name)) }
+func (h *history) away(folder, name string) string {
+	return filepath.Join(h.lab, "away", folder, filepath.Base(name))
+}
 
 // move puts a file away for a while, or back.
-func (h *history) move(name string) {
-	here, away := filepath.Join(h.lab, "data", name), h.away(name)
+func (h *history) move(folder, name string) {
+	here, away := filepath.Join(h.lab, folder, name), h.away(folder, name)
 	_, err := os.Stat(here)
 	if err == nil {
 		here, away = away, here
 	}
+	h.spoils(here)
 	if os.MkdirAll(filepath.Dir(here), 0o755) == nil && os.Rename(away, here) == nil {
 		h.note("somebody moves %s, away: %t", name, err == nil)
 		h.meets(err != nil, "a file that is away for a while")
@@ -102,16 +128,17 @@ func (h *history) meddle(name string) {
 	if h.copying || time.Since(h.settled) < 2*time.Second {
 		return
 	}
-	copied := filepath.Join(h.disk(collection), "copy", name)
+	copied := filepath.Join(h.disk(collection), h.copies(), name)
 	if _, err := os.Stat(copied); err != nil {
 		return
 	}
 	if h.rand.IntN(2) == 0 {
 		h.meets(true, "a copy that others change")
-		h.write(collection, "copy", name)
+		h.write(collection, h.copies(), name)
 		return
 	}
 	h.meets(true, "a copy that others delete")
+	h.spoils(copied)
 	h.note("somebody deletes the copy of %s at %s", name, collection)
 	_ = os.Remove(copied) // it was there
 }
@@ -286,11 +313,11 @@ func (h *history) settle() {
 	h.copying, h.settled = false, time.Now()
 	for _, collection := range []string{"vault", "store", "twin"} {
 		for _, name := range historyNames {
-			if content, err := os.ReadFile(filepath.Join(h.disk(collection), "copy", name)); err == nil {
+			if content, err := os.ReadFile(filepath.Join(h.disk(collection), h.copies(), name)); err == nil {
 				if at := collection + ":" + string(content); h.arrived[at].IsZero() {
 					h.arrived[at] = h.began
 				}
-				h.copied[collection+":/copy/"+name] = true
+				h.copied[collection+":/"+h.copies()+"/"+name] = true
 			}
 		}
 	}
@@ -362,6 +389,7 @@ func (h *history) check(p *process, r *http.Request) {
 func (h *history) checkFile(step *jobs.Prune, doc *transfer.Delete, path string) {
 	content, looked := h.looks[doc.Endpoint+":"+path]
 	h.pruned[h.disk(doc.Endpoint)+path] = content
+	h.kept[content] = path
 	h.note("deleted: %s, content %s", path, content)
 	var itself bool // a copy is the file
 	proven := map[string]bool{}
@@ -445,7 +473,7 @@ func (h *history) audit(job *jobs.Job) {
 	}
 	for _, path := range h.left() {
 		folder := "/" + filepath.Dir(path)
-		if verdicts["/"+path] == "" && verdicts[folder] != audit.Excluded {
+		if !h.flat && verdicts["/"+path] == "" && verdicts[folder] != audit.Excluded {
 			h.fail("audit of %s: nothing is said of %s", job.Name, path)
 		}
 	}
