@@ -36,8 +36,9 @@ var conditions = []string{
 // A site has instruments that write items, and schedulers that copy them.
 type site struct {
 	*fleet
-	database *postgres.Server
+	database *postgres.Server // nil: the ledger is a file, which has one scheduler
 	schema   string
+	at       []*child     // the schedulers, by their doors
 	writing  atomic.Int32 // instruments that have not written all of their items
 
 	mu    sync.Mutex
@@ -45,14 +46,19 @@ type site struct {
 	torn  map[string]bool              // those of which a pause was too long, as the machine was busy
 }
 
-// newSite prepares a jobs file, and a ledger that replicas can share.
+// newSite prepares a jobs file, and a ledger: one that replicas can share, or a file.
 func newSite(w *world) *site {
 	w.t.Helper()
-	pg := startedDatabase(w.t)
-	schema, url, err := pg.Schema(w.t.Context())
-	if err != nil {
-		w.t.Fatal(err)
+	s := &site{at: make([]*child, 1), items: map[string]map[string]string{}, torn: map[string]bool{}}
+	url := "sqlite:" + filepath.Join(w.dir, "runner.db")
+	if !inLength() || !w.chance(3) {
+		var err error
+		s.database, s.at = startedDatabase(w.t), make([]*child, replicas)
+		if s.schema, url, err = s.database.Schema(w.t.Context()); err != nil {
+			w.t.Fatal(err)
+		}
 	}
+	w.t.Logf("schedulers: %d", len(s.at))
 	w.hasLedger, w.crowd = true, 10
 	w.likely = []call{other, other, other, lookUp} // looks, mostly
 	w.env = append(w.env, "RUNNER_STATE="+url)
@@ -70,8 +76,8 @@ func newSite(w *world) *site {
 `, instrument(n), conditions[n%len(conditions)], end)
 		w.write("lab", instrument(n), nil)
 	}
-	f := &fleet{world: w, ledger: w.openLedger(url), url: url, file: w.jobsFile(text.String())}
-	return &site{fleet: f, database: pg, schema: schema, items: map[string]map[string]string{}, torn: map[string]bool{}}
+	s.fleet = &fleet{world: w, ledger: w.openLedger(url), url: url, file: w.jobsFile(text.String())}
+	return s
 }
 
 // instrument is the name of an instrument, of its folder and of its job.
@@ -193,9 +199,8 @@ func contents(t *testing.T, dir, item string) map[string]string {
 func TestEachFinishedItemIsCopiedOnce(t *testing.T) {
 	inRounds(t, 1, func(w *world) {
 		s := newSite(w)
-		var at [replicas]*child
-		for door := range at {
-			at[door] = s.begin(door)
+		for door := range s.at {
+			s.at[door] = s.begin(door)
 		}
 		items := 2
 		if inLength() {
@@ -205,26 +210,27 @@ func TestEachFinishedItemIsCopiedOnce(t *testing.T) {
 			s.open(n, items)
 		}
 		for s.writing.Load() > 0 && s.ctx.Err() == nil {
-			door := w.rng.IntN(replicas)
+			door := w.rng.IntN(len(s.at))
 			if w.chance(2) {
 				w.trouble()
 			}
-			if inLength() && w.chance(5) {
-				s.stun(at[door], false) // others take over its looks and its runs
+			if inLength() && s.database != nil && w.chance(5) {
+				s.stun(s.at[door], false) // others take over its looks and its runs
 				continue
 			}
-			at[door] = s.strikeAt(at[door])
+			s.at[door] = s.strikeAt(s.at[door])
 		}
 		w.calm()
-		for tries := 0; !s.settledAll(at[0]); tries++ {
+		for tries := 0; !s.settledAll(s.at[0]); tries++ {
 			if tries == 20 || s.ctx.Err() != nil {
 				w.t.Error("not every item was brought to its end")
 				break
 			}
-			s.dismiss(at[tries%replicas])
-			at[tries%replicas] = s.begin(tries % replicas)
+			door := tries % len(s.at)
+			s.dismiss(s.at[door])
+			s.at[door] = s.begin(door)
 		}
-		for _, c := range at {
+		for _, c := range s.at {
 			s.dismiss(c)
 		}
 		s.check()
@@ -261,6 +267,9 @@ func (s *site) strikeAt(c *child) *child {
 		c.strike(kill)
 	}
 	s.checkEnd(c)
+	if s.database == nil { // its leases end with its lock
+		return s.begin(c.door)
+	}
 	s.lapse(s.ledger, c)
 	free := fmt.Sprintf("UPDATE %s.watches SET lease_until = 0 WHERE holder LIKE '%%:%d:%%'", s.schema, c.cmd.Process.Pid)
 	if err := s.database.Exec(s.ctx, free); err != nil {
