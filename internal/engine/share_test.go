@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -63,7 +64,7 @@ func (b *bench) wantRules(want ...string) {
 }
 
 // wantRulesOf compares the access rules of a collection, but for that of the service
-// account, with what is wanted.
+// account, with what is wanted, in any order.
 func (b *bench) wantRulesOf(collection string, want ...string) {
 	b.t.Helper()
 	var got []string
@@ -81,6 +82,8 @@ func (b *bench) wantRulesOf(collection string, want ...string) {
 		}
 		got = append(got, strings.Join([]string{who, rule.Path, rule.Permissions, ends}, " "))
 	}
+	slices.Sort(want)
+	slices.Sort(got)
 	if d := cmp.Diff(want, got); d != "" {
 		b.t.Errorf("access rules (-want +got):\n%s", d)
 	}
@@ -133,6 +136,58 @@ func TestTheExampleOfSharingShares(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Each item has a rule of its own.
+func TestShareOfEachItemIsGivenOnce(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("runs/run_1/f", "1")
+		b.plant("runs/run_2/f", "2")
+		job := b.itemJob(func(j *jobs.Job) {
+			j.Steps = append(j.Steps, jobs.Step{Share: &jobs.Share{
+				Collection: globussim.CollectionID("vault"), Path: "/raw/{{ .Item.Name }}/",
+				With: jobs.Principal{Kind: jobs.User, Name: alice}, Permissions: "r",
+			}})
+		})
+		b.Fail(globussim.Fault{Method: "POST", Path: ofVault("/access"), Drop: globussim.DropAfter})
+		one := b.process("one").serve(job)
+		until(10 * time.Minute)
+		one.stop()
+		two := b.process("two").serve(job)
+		until(20 * time.Minute)
+		two.stop()
+		b.wantCopies("run_1", "run_2")
+		b.wantRules("identity alice /raw/run_1/ r never", "identity alice /raw/run_2/ r never")
+	}, sharing)
+}
+
+// What was taken back by hand is not given again by the same occurrence, but by the
+// next one.
+func TestShareThatWasTakenBackIsGivenByTheNextOccurrence(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("nightly", "0 2 * * *", handOut())
+		p := b.process("one").serve(job)
+		until(3 * time.Hour)
+		b.wantRules("identity alice /inbox/ r 2000-03-31T02:00:00Z")
+		for rule, err := range b.client().AccessRules(t.Context(), globussim.CollectionID("vault")) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rule.Path == "/inbox/" {
+				if _, err := b.client().DeleteAccessRule(t.Context(), globussim.CollectionID("vault"), rule.ID); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		p.stop()
+		p = b.process("two").serve(job)
+		until(4 * time.Hour)
+		b.wantRules()
+		until(27 * time.Hour)
+		p.stop()
+		b.wantRules("identity alice /inbox/ r 2000-04-01T02:00:00Z")
+		b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded", "nightly 2000-01-02T02:00:00Z succeeded")
+	}, sharing)
 }
 
 // Without a ledger the next start does the same again.
