@@ -19,10 +19,13 @@ func why(r *ledger.Run) string { return runlog.Cause(r, maxBrief) }
 // started says when a run began: how long ago if its key names no instant, as
 // of a run by hand or of CI, since nothing else in its line tells it.
 func started(r *ledger.Run, now time.Time) string {
-	if !jobs.Key(r.Key).Due().IsZero() {
-		return r.Claimed.Format(time.RFC3339)
+	switch {
+	case r.Began.IsZero():
+		return "" // it waits
+	case !jobs.Key(r.Key).Due().IsZero():
+		return r.Began.Format(time.RFC3339)
 	}
-	return ago(now.Sub(r.Claimed))
+	return ago(now.Sub(r.Began))
 }
 
 // ago is a time in the past, in its largest unit.

@@ -52,7 +52,7 @@ func TestARunByHandSaysHowLongAgoItBegan(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := started(&ledger.Run{Key: tt.key, Claimed: begin}, begin.Add(tt.since)); got != tt.want {
+			if got := started(&ledger.Run{Key: tt.key, Began: begin}, begin.Add(tt.since)); got != tt.want {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})

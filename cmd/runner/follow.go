@@ -265,7 +265,7 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 func earlier(r *ledger.Run, note string) *engine.Result {
 	res := &engine.Result{
 		Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: r.State, Attempt: r.Attempt, Adopted: true,
-		Started: r.Claimed, Finished: r.Finished, Note: note,
+		Started: r.Began, Finished: r.Finished, Note: note,
 	}
 	if k := kindOf(r.Outcome); k != "" { // no second task would change that
 		res.Note = fmt.Sprintf("run %d of an earlier start: %s", r.ID, r.Message)

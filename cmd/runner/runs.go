@@ -33,7 +33,8 @@ type runDocument struct {
 	Attempt  int    `json:"attempt"`
 	Holder   string `json:"holder,omitempty"` // who is at it
 
-	Claimed  time.Time  `json:"claimed"`
+	Claimed  time.Time  `json:"claimed"`         // or asked for, by a person
+	Began    *time.Time `json:"began,omitempty"` // absent while it waits for somebody
 	Finished *time.Time `json:"finished,omitempty"`
 
 	totals
@@ -63,7 +64,7 @@ type submissionDocument struct {
 func describeRun(r *ledger.Run) runDocument {
 	d := runDocument{
 		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), ExitCode: statusOf(kindOf(r.Outcome)), Attempt: r.Attempt,
-		Claimed: r.Claimed, totals: totals(r.Totals), FilesDeleted: r.FilesDeleted,
+		Claimed: r.Claimed, Began: known(r.Began), totals: totals(r.Totals), FilesDeleted: r.FilesDeleted,
 	}
 	if r.State.Final() {
 		d.Finished = &r.Finished
@@ -115,7 +116,7 @@ func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) er
 		docs = append(docs, describeRun(r))
 		took := ""
 		if r.State.Final() {
-			took = seconds(r.Finished.Sub(r.Claimed)).String()
+			took = seconds(r.Finished.Sub(r.Began)).String()
 		}
 		rows = append(rows, []string{
 			strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r, time.Now()), took,
@@ -223,7 +224,13 @@ func (d *runDocument) text(w io.Writer) {
 	if d.Error != nil {
 		pairs = append(pairs, "why", plain.Line(d.Error.Message))
 	}
-	pairs = append(pairs, "next", d.Next, "held by", d.Holder, "started", d.Claimed.Format(time.RFC3339))
+	pairs = append(pairs, "next", d.Next, "held by", d.Holder)
+	if d.Began == nil || d.Began.Sub(d.Claimed) >= time.Second { // it waited
+		pairs = append(pairs, "asked for", d.Claimed.Format(time.RFC3339))
+	}
+	if d.Began != nil {
+		pairs = append(pairs, "started", d.Began.Format(time.RFC3339))
+	}
 	if d.Finished != nil {
 		pairs = append(pairs, "finished", d.Finished.Format(time.RFC3339))
 	}

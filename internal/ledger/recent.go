@@ -14,7 +14,7 @@ import (
 type Bar struct {
 	ID       int64
 	State    State
-	Claimed  time.Time
+	Began    time.Time // or when it was asked for, if nobody has begun it
 	Finished time.Time // zero until the state is final
 }
 
@@ -78,7 +78,7 @@ func (s session) bars(ctx context.Context, names string, length int) (map[string
 		name, is0 := cells[0].(string)
 		id, is1 := cells[1].(int64)
 		state, is2 := cells[2].(string)
-		claimed, is3 := cells[3].(int64)
+		began, is3 := cells[3].(int64)
 		finished, is4 := cells[4].(int64)
 		if !is0 || !is1 || !is2 || !is3 || !is4 {
 			return fmt.Errorf("a run is read as %T", cells)
@@ -87,9 +87,9 @@ func (s session) bars(ctx context.Context, names string, length int) (map[string
 			all[job] = some
 			job, some = name, all[name]
 		}
-		some = append(some, Bar{id, State(state), unstamp(claimed), unstamp(finished)})
+		some = append(some, Bar{id, State(state), unstamp(began), unstamp(finished)})
 		return nil
-	}, `SELECT runs.job, runs.id, runs.state, runs.claimed, runs.finished`+newestOf, names, length-1)
+	}, `SELECT runs.job, runs.id, runs.state, CASE WHEN runs.began = 0 OR runs.finished = 0 AND runs.holder = '' THEN runs.claimed ELSE runs.began END, runs.finished`+newestOf, names, length-1)
 	all[job] = some
 	for _, some := range all {
 		slices.SortFunc(some, func(a, b Bar) int { return cmp.Compare(a.ID, b.ID) })

@@ -79,3 +79,54 @@ func TestRunsBelowARun(t *testing.T) {
 		t.Error(diff)
 	}
 }
+
+func TestARunBeginsWhenSomebodyTakesItUp(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		asked, err := l.Act(ctx, ledger.Action{What: ledger.DidTrigger, Job: "a", Key: "manual:1"})
+		ok(t, err)
+		// bars are as long as the run; that of one that waits begins when it was asked for.
+		wants := func(what string, began time.Time) {
+			t.Helper()
+			r, bar := get(t, l, asked.Run), began
+			if began.IsZero() {
+				bar = r.Claimed
+			}
+			strips, err := l.Strips(ctx, []string{"a"}, 9)
+			ok(t, err)
+			if got := strips["a"].Bars[0].Began; !r.Began.Equal(began) || !got.Equal(bar) {
+				t.Errorf("%s: the run began at %s and its bar at %s, want %s and %s", what, r.Began, got, began, bar)
+			}
+		}
+		take := func(holder string) *ledger.Run {
+			t.Helper()
+			ok(t, l.Exec(ctx, `UPDATE runs SET claimed = claimed - 3600000000, began = CASE WHEN began = 0 THEN 0 ELSE began - 3600000000 END`))
+			runs, err := l.TakeOver(ctx, holder, time.Hour, 9)
+			if err != nil || len(runs) != 1 {
+				t.Fatalf("got %v, %v, want the run", runs, err)
+			}
+			return runs[0]
+		}
+		wants("asked for", time.Time{})
+		first := take("me")
+		if waited := first.Began.Sub(first.Claimed); waited < time.Hour {
+			t.Errorf("it began %v after it was asked for, want an hour", waited)
+		}
+		wants("taken up", first.Began)
+		ok(t, l.Release(ctx, "me"))
+		wants("taken over", take("you").Began)
+		wants("as it began", first.Began.Add(-time.Hour))
+
+		ok(t, l.Finish(ctx, asked.Run, "you", ledger.Outcome{State: ledger.Failed}))
+		wants("ended", first.Began.Add(-time.Hour))
+		ok(t, l.Retry(ctx, asked.Run))
+		wants("asked for again", time.Time{})
+		again, mine, err := l.Claim(ctx, ledger.Claim{Job: "a", Key: "manual:1", Holder: "me", Lease: time.Hour})
+		if err != nil || !mine || again.Began.Before(first.Began) {
+			t.Fatalf("got %+v, %t, %v, want a run that began anew", again, mine, err)
+		}
+		wants("begun again", again.Began)
+		ok(t, l.Exec(ctx, `UPDATE runs SET began = 0`))
+		wants("of an older program", again.Claimed)
+	})
+}

@@ -50,7 +50,8 @@ type Run struct {
 	LeaseUntil      time.Time // when others may take it over; zero if anybody may
 	CancelRequested bool
 	Claims          int       // how often it was given to somebody; 1 for one that is new
-	Claimed         time.Time // the first time
+	Claimed         time.Time // the first time, or when an operator asked for it
+	Began           time.Time // when somebody took it up who found it new or asked for; zero until then
 	Finished        time.Time // zero until the state is final
 
 	// First and Alone are what only [Ledger.Claim] tells, and only of a run
@@ -75,7 +76,7 @@ type Totals struct {
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
 }
 
-const runColumns = `id, job, key, due, step, attempt, again, holder, lease_until, cancel_requested, claims, claimed, finished,
+const runColumns = `id, job, key, due, step, attempt, again, holder, lease_until, cancel_requested, claims, claimed, began, finished,
 	state, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults, files_deleted`
 
 // scanRun reads the columns of a run, and those that a statement has besides.
@@ -88,10 +89,17 @@ func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
 		instant{&r.LeaseUntil},
 		&r.CancelRequested, &r.Claims,
 		instant{&r.Claimed},
+		instant{&r.Began},
 		instant{&r.Finished},
 		&r.State, &r.Class, &r.Code, &r.Message, &r.RequestID,
 		&r.Files, &r.FilesSkipped, &r.Bytes, &r.SkippedErrors, &r.Faults, &r.FilesDeleted,
 	}, more...)...)
+	switch {
+	case r.Holder == "" && !r.State.Final(): // asked for, maybe once more
+		r.Began = time.Time{}
+	case r.Began.IsZero(): // of an older program
+		r.Began = r.Claimed
+	}
 	return r, err
 }
 
@@ -167,9 +175,10 @@ func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
 		}
 		return err
 	}, `
-		INSERT INTO runs (job, key, due, holder, lease_until, claimed)
-		VALUES ($1, $2, $3, $4, @now + $5, @now)
-		ON CONFLICT (job, key) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until, claims = runs.claims + 1
+		INSERT INTO runs (job, key, due, holder, lease_until, claimed, began)
+		VALUES ($1, $2, $3, $4, @now + $5, @now, @now)
+		ON CONFLICT (job, key) DO UPDATE SET holder = excluded.holder, lease_until = excluded.lease_until, claims = runs.claims + 1,
+			began = CASE WHEN runs.holder = '' THEN excluded.began ELSE runs.began END
 		WHERE runs.finished = 0 AND (runs.holder = excluded.holder OR runs.lease_until <= @now)
 		RETURNING `+runColumns+`,
 			EXISTS (SELECT 1 FROM runs AS earlier WHERE earlier.job = runs.job AND earlier.id < runs.id),
@@ -228,7 +237,8 @@ func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duratio
 			WITH free AS (
 				SELECT id FROM runs WHERE finished = 0 AND lease_until <= @now ORDER BY claimed, id LIMIT $3 @skip
 			)
-			UPDATE runs SET holder = $1, lease_until = @now + $2, claims = claims + 1 WHERE id IN (SELECT id FROM free)
+			UPDATE runs SET holder = $1, lease_until = @now + $2, claims = claims + 1, began = CASE WHEN holder = '' THEN @now ELSE began END
+			WHERE id IN (SELECT id FROM free)
 			RETURNING `+runColumns, holder, lease.Microseconds(), limit)
 		if err == nil {
 			err = s.shorten(ctx, holder, lease)

@@ -56,10 +56,10 @@ func TestClaimMakesARun(t *testing.T) {
 			Job: "nightly", Key: "k1", Due: due, Attempt: 1, Holder: "me", First: true, Alone: true,
 			Outcome: ledger.Outcome{State: ledger.Claimed},
 		}
-		if d := cmp.Diff(want, r, cmpopts.IgnoreFields(ledger.Run{}, "ID", "Claims", "Claimed", "LeaseUntil")); d != "" {
+		if d := cmp.Diff(want, r, cmpopts.IgnoreFields(ledger.Run{}, "ID", "Claims", "Claimed", "Began", "LeaseUntil")); d != "" {
 			t.Error(d)
 		}
-		if r.ID == 0 || r.Claimed.Before(begin) || r.LeaseUntil.Sub(r.Claimed).Round(time.Second) != time.Minute {
+		if r.ID == 0 || r.Claimed.Before(begin) || !r.Began.Equal(r.Claimed) || r.LeaseUntil.Sub(r.Claimed).Round(time.Second) != time.Minute {
 			t.Errorf("got id %d, claimed %v, lease until %v", r.ID, r.Claimed, r.LeaseUntil)
 		}
 		r.First, r.Alone = false, false // nothing but Claim tells
@@ -208,7 +208,7 @@ func TestFinishIsForEver(t *testing.T) {
 		ok(t, l.Finish(ctx, r.ID, "me", o))
 		got := get(t, l, r.ID)
 		o.Message = "no\nway \uFFFD\uFFFD" // as every engine can keep it
-		want := &ledger.Run{ID: r.ID, Job: "j", Key: "1", Due: due, Step: 1, Attempt: 2, Holder: "me", Claimed: r.Claimed, Finished: got.Finished, Outcome: o}
+		want := &ledger.Run{ID: r.ID, Job: "j", Key: "1", Due: due, Step: 1, Attempt: 2, Holder: "me", Claimed: r.Claimed, Began: r.Began, Finished: got.Finished, Outcome: o}
 		if d := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Run{}, "Claims")); d != "" {
 			t.Error(d)
 		}

@@ -88,7 +88,7 @@ type pauseDocument struct {
 type barDocument struct {
 	Run      int64      `json:"run"`
 	State    string     `json:"state"`
-	Claimed  time.Time  `json:"claimed"`
+	Began    time.Time  `json:"began"` // or when it was asked for, if nobody has begun it
 	Finished *time.Time `json:"finished,omitempty"`
 }
 
@@ -101,7 +101,8 @@ type runDocument struct {
 	Attempt int    `json:"attempt"`
 	Holder  string `json:"holder,omitempty"` // who is at it
 
-	Claimed  time.Time  `json:"claimed"`
+	Claimed  time.Time  `json:"claimed"`         // or asked for, by a person
+	Began    *time.Time `json:"began,omitempty"` // absent while it waits for somebody
 	Finished *time.Time `json:"finished,omitempty"`
 
 	Files         int64 `json:"files_transferred"`
@@ -209,7 +210,7 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 		d.ForEach = job.ForEach.Folder
 	}
 	for i, b := range strip.Bars {
-		d.Runs[i] = barDocument{b.ID, string(b.State), b.Claimed, known(b.Finished)}
+		d.Runs[i] = barDocument{b.ID, string(b.State), b.Began, known(b.Finished)}
 		switch {
 		case b.State == ledger.Succeeded:
 			d.LastSuccess, d.FailingFor = known(b.Finished), 0
@@ -287,7 +288,7 @@ func (s *scene) nextStart(job *jobs.Job, after time.Time) *time.Time {
 
 func describeRun(r *ledger.Run) runDocument {
 	d := runDocument{
-		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), Attempt: r.Attempt, Claimed: r.Claimed, Finished: known(r.Finished),
+		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), Attempt: r.Attempt, Claimed: r.Claimed, Began: known(r.Began), Finished: known(r.Finished),
 		Files: r.Files, FilesSkipped: r.FilesSkipped, Bytes: r.Bytes, SkippedErrors: r.SkippedErrors, Faults: r.Faults, FilesDeleted: r.FilesDeleted,
 	}
 	if !r.State.Final() {
@@ -299,6 +300,9 @@ func describeRun(r *ledger.Run) runDocument {
 	}
 	return d
 }
+
+// took is how long a run that has ended was at work.
+func (d *runDocument) took() time.Duration { return d.Finished.Sub(*d.Began) }
 
 func describeAction(a ledger.Action) actionDocument {
 	return actionDocument{a.At, string(a.What), a.Job, a.Run, a.Who, a.Why, known(a.Until)}

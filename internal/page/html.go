@@ -173,10 +173,10 @@ func pauseText(p *pauseDocument) string {
 func told(r *runDocument, failing int) (state, class2, text string) {
 	state, class2 = words(r.State), class(r.State)
 	switch {
-	case r.Finished == nil && r.Holder == "":
+	case r.Began == nil:
 		return "waiting", "run", "until a scheduler takes it up"
 	case r.Finished == nil:
-		return "running", "run", "since " + moment(r.Claimed)
+		return "running", "run", "since " + moment(*r.Began)
 	case r.Error != nil && r.Error.Class == "guard":
 		state, class2 = "refused", "warn"
 	}
@@ -197,7 +197,7 @@ func told(r *runDocument, failing int) (state, class2, text string) {
 	if r.FilesDeleted > 0 {
 		parts = append(parts, plainCount(r.FilesDeleted, "file")+" deleted")
 	}
-	return state, class2, strings.Join(parts, ", ") + " in " + took(r.Finished.Sub(r.Claimed))
+	return state, class2, strings.Join(parts, ", ") + " in " + took(r.took())
 }
 
 func plainCount(n int64, what string) string {
@@ -296,13 +296,14 @@ type jobView struct {
 type runView struct {
 	runDocument
 	Word, Class, Text, Took string
+	Waited                  bool // from when it was asked for until it began
 }
 
 func viewRun(d runDocument) runView {
-	v := runView{runDocument: d}
+	v := runView{runDocument: d, Waited: d.Began == nil || d.Began.Sub(d.Claimed) >= time.Second}
 	v.Word, v.Class, v.Text = told(&d, 0)
 	if d.Finished != nil {
-		v.Took = took(d.Finished.Sub(d.Claimed))
+		v.Took = took(d.took())
 	}
 	return v
 }
@@ -555,9 +556,9 @@ func drawStrip(runs []barDocument, at time.Time) strip {
 	long := time.Second
 	length := func(r barDocument) time.Duration {
 		if r.Finished == nil {
-			return at.Sub(r.Claimed)
+			return at.Sub(r.Began)
 		}
-		return r.Finished.Sub(r.Claimed)
+		return r.Finished.Sub(r.Began)
 	}
 	for _, r := range runs {
 		long = max(long, length(r))

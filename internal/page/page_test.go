@@ -298,6 +298,22 @@ func TestRunIsShownWithItsTasksAndEvents(t *testing.T) {
 	}
 }
 
+func TestARunThatWaitsHasNotStarted(t *testing.T) {
+	d := newDesk(t, someJobs)
+	d.want("trigger", d.post("/api/v1/jobs/nightly/trigger", ""), 202)
+	waits := d.get("/runs/1")
+	d.want("the run", waits, 200, "<b>waiting</b>", "<dt>asked for</dt>")
+	if strings.Contains(waits.text, "<dt>started</dt>") {
+		t.Errorf("a run that waits has started: %s", waits.text)
+	}
+	d.want("the runs", d.get("/runs"), 200, "<b>waiting</b></td><td></td><td></td>")
+	if _, err := d.ledger.TakeOver(t.Context(), "me", time.Hour, 1); err != nil {
+		t.Fatal(err)
+	}
+	d.want("begun", d.get("/runs/1"), 200, "<b>running</b>", "<dt>started</dt>")
+	d.want("begun", d.get("/api/v1/runs/1"), 200, `"began":"`)
+}
+
 func TestRunsComeByPages(t *testing.T) {
 	d := newDesk(t, someJobs)
 	for i := range 5 {
