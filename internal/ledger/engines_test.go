@@ -70,7 +70,7 @@ var server struct {
 // schema returns the URL of a schema of its own.
 func schema(t testing.TB) string {
 	t.Helper()
-	server.Do(func() { server.Server, server.err = postgres.Start(postgresPassword) })
+	server.Do(func() { server.Server, server.err = postgres.Start(postgresPassword, "fsync=off") })
 	if errors.Is(server.err, postgres.ErrMissing) {
 		t.Skip("skipped: ", server.err)
 	}

@@ -177,7 +177,7 @@ func TestAServerThatVanishesIsLeft(t *testing.T) {
 
 func TestThePrimaryAmongSeveralServersIsFound(t *testing.T) {
 	p := newProxy(t, socketOf(t))
-	standby, err := postgres.Start(postgresPassword, "default_transaction_read_only=on")
+	standby, err := postgres.Start(postgresPassword, "fsync=off", "default_transaction_read_only=on")
 	ok(t, err)
 	defer func() { ok(t, standby.Close()) }()
 	u, err := url.Parse(standby.URL(nil))
