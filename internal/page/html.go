@@ -28,6 +28,7 @@ const (
 func (p *Page) pages() []route {
 	return []route{
 		{method: "GET", path: "/{$}", do: p.showJobs, query: []parameter{{"q", "only jobs with this in the name, description or state"}}},
+		{method: "GET", path: "/alarms", do: p.showAlarms},
 		{method: "GET", path: "/jobs/{job}", do: p.showJob},
 		{method: "GET", path: "/items/{job}", do: p.showItems},
 		{method: "GET", path: "/runs", do: p.showRuns, query: runsQuery()},
@@ -225,27 +226,65 @@ func (s *scene) top() topView {
 		}
 		if d.FailingFor > 0 {
 			v.Failing++
-			v.Alarms = append(v.Alarms, alarmView{d.Name, failing(&d)})
-		}
-		for _, a := range d.Alarms {
-			if a.Kind != "failed" { // it says the same as above
-				v.Alarms = append(v.Alarms, alarmView{d.Name, alarm(a)})
-			}
 		}
 	}
+	v.Alarms = s.attention()
 	if v.More = len(v.Alarms) - mostAlarms; v.More > 0 {
 		v.Alarms = v.Alarms[:mostAlarms]
 	}
 	return v
 }
 
+// attention lists the jobs that need somebody, by name.
+func (s *scene) attention() (all []alarmView) {
+	for _, job := range s.file.Jobs {
+		d := s.job(job)
+		if d.FailingFor > 0 {
+			all = append(all, alarmView{d.Name, failing(&d)})
+		}
+		for _, a := range d.Alarms {
+			if a.Kind != "failed" { // it says the same as above
+				all = append(all, alarmView{d.Name, alarm(a)})
+			}
+		}
+	}
+	return all
+}
+
 // alarm says what has not happened, or what else needs somebody.
 func alarm(a alarmDocument) string {
-	text := words(a.Kind) + " since " + moment(a.Since)
+	text := trouble(a.Kind) + " since " + moment(a.Since)
 	if a.Why != "" {
 		text += ": " + plain.Short(a.Why, longestWhy)
 	}
 	return text
+}
+
+// trouble says what an alarm of a kind is about, after the name of the job.
+func trouble(kind string) string {
+	switch kind {
+	case "failed":
+		return "has failed"
+	case "refused":
+		return "is refused by a guard"
+	case "missing":
+		return "has files without a copy"
+	case "nothing":
+		return "copies less than expected"
+	case "needs_human":
+		return "waits for a person"
+	case "stalled":
+		return "has a task without progress"
+	case "late":
+		return "is late"
+	case "overdue":
+		return "is overdue"
+	case "skipped":
+		return "is skipped"
+	case "access":
+		return "has an access that ends"
+	}
+	return words(kind)
 }
 
 // failing says how often a job has failed, and why.
@@ -274,6 +313,21 @@ func (p *Page) showJobs(w http.ResponseWriter, r request) (any, error) {
 		}
 	}
 	p.views.write(w, http.StatusOK, "jobs", v)
+	return nil, nil
+}
+
+// An alarmsView is the page of all that needs somebody.
+type alarmsView struct {
+	frame
+	Alarms []alarmView
+}
+
+func (p *Page) showAlarms(w http.ResponseWriter, r request) (any, error) {
+	s, err := p.board.look(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	p.views.write(w, http.StatusOK, "alarms", alarmsView{frame: p.frame("Alarms", r.who), Alarms: s.attention()})
 	return nil, nil
 }
 

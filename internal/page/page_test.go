@@ -195,9 +195,9 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 	if err := d.ledger.Tell(t.Context(), "nightly", tell); err != nil {
 		t.Fatal(err)
 	}
-	d.want("the job", d.get("/jobs/nightly"), 200, `<span class="when">every day at 01:30 · 30 1 * * * Europe/Zurich</span>`, `<p class="error">overdue since `, ": no success for 26h")
+	d.want("the job", d.get("/jobs/nightly"), 200, `<span class="when">every day at 01:30 · 30 1 * * * Europe/Zurich</span>`, `<p class="error">This job is overdue since `, ": no success for 26h")
 	d.want("the jobs", d.get("/"), 200,
-		`<a href="/jobs/nightly">nightly</a> overdue since `, ": no success for 26h",
+		`<a href="/jobs/nightly">nightly</a> is overdue since `, ": no success for 26h",
 		`<a href="/jobs/nightly">nightly</a>`, "30 1 * * * Europe/Zurich", "raw frames to the vault",
 		"<b>succeeded</b> 38\u202f214 files, 4.1\u202fTB in", `aria-label="last 1 runs: 1 succeeded"`,
 		`<a href="/jobs/second">second</a> has failed 2 times: no write access to lab:/c/`, "starts after nightly",
@@ -216,6 +216,30 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 	}
 	if want := "each claimed 0 true, held suspended 0 false, nightly succeeded 0 true, second failed 2 false, "; got.String() != want {
 		t.Errorf("got %s\nwant %s", &got, want)
+	}
+}
+
+func TestAllAlarmsAreOnAPageOfTheirOwn(t *testing.T) {
+	d := newDesk(t, someJobs)
+	d.want("without alarms", d.get("/alarms"), 200, "Nothing needs attention.")
+	kinds := []string{"nothing", "missing", "refused", "needs_human", "stalled", "late", "failed"}
+	err := d.ledger.Tell(t.Context(), "nightly", func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		for _, kind := range kinds {
+			now.Alarms = append(now.Alarms, ledger.Alarm{Kind: kind, Since: time.Now(), Why: "why " + kind})
+		}
+		return now, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.post("/api/v1/jobs/nightly/pause", "") // the page looks again
+	first := d.get("/")
+	d.want("the first page", first, 200, "nightly</a> copies less than expected since ", `<a href="/alarms">and 1 more</a>`)
+	all := d.get("/alarms")
+	d.want("all alarms", all, 200, "copies less than expected since", "has files without a copy since", "is refused by a guard since",
+		"waits for a person since", "has a task without progress since", "is late since", ": why late")
+	if strings.Contains(first.text, "why late") || strings.Count(all.text, `href="/jobs/nightly"`) != len(kinds)-1 {
+		t.Errorf("the first page has more than five alarms, or the page of all not each once: %s", all.text)
 	}
 }
 

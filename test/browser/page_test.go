@@ -270,7 +270,7 @@ func TestPagesAreReadable(t *testing.T) {
 	for _, l := range looks() {
 		b.as(l)
 		for name, path := range map[string]string{
-			"jobs": "/", "job": "/jobs/nightly-archive", "failing": "/jobs/hand-over", "runs": "/runs", "run": "/runs/3", "items": "/items/archive-runs",
+			"jobs": "/", "alarms": "/alarms", "job": "/jobs/nightly-archive", "failing": "/jobs/hand-over", "runs": "/runs", "run": "/runs/3", "items": "/items/archive-runs",
 			"sign-in": "/sign-in", "missing": "/none", "found": "/?q=figures",
 		} {
 			about := name + " " + l.name
