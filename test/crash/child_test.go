@@ -27,7 +27,7 @@ func (w *world) start(door int, args ...string) *child {
 	w.t.Helper()
 	c := &child{w: w, door: door, cmd: exec.CommandContext(w.ctx, binary, args...), done: make(chan struct{})}
 	c.cmd.Dir = w.dir
-	c.cmd.Env = slices.Concat(w.env, []string{"GLOBUS_SDK_SERVICE_URL_AUTH=" + w.urls[door], "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + w.urls[door]})
+	c.cmd.Env = slices.Concat(w.env, []string{"GLOBUS_SDK_SERVICE_URL_AUTH=" + w.urls[door], "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + w.urls[door], "GLOBUS_SDK_SERVICE_URL_FLOWS=" + w.urls[door]})
 	c.cmd.Stdout, c.cmd.Stderr = &c.stdout, &c.stderr
 	if err := c.cmd.Start(); err != nil {
 		w.t.Fatal(err)

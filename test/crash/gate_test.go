@@ -24,6 +24,9 @@ const (
 	post         call = "submission"
 	poll         call = "poll"
 	other        call = "other"
+
+	// every is what a snare waits for that takes whatever comes.
+	every call = "every request"
 )
 
 // kind tells of what kind a request is.
@@ -115,7 +118,7 @@ func (g *gate) enter(door int, r *http.Request) *snare {
 		g.posts++
 	}
 	for s := range g.snares {
-		if s.door != door || s.call != what {
+		if s.door != door || s.call != what && s.call != every {
 			continue
 		}
 		if s.skip--; s.skip < 0 {

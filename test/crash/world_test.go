@@ -24,6 +24,8 @@ const (
 	clientID = "5b0e5a8e-0000-4000-8000-000000000001"
 	canary   = "canary+/=Xq7Zt0" // the secret
 
+	colleague = "ada@example.edu" // somebody to share with
+
 	doors = 3 // as many processes at once
 
 	// roundTime bounds a round.
@@ -62,7 +64,10 @@ func newWorld(t *testing.T, rng *rand.Rand) *world {
 	ctx, cancel := context.WithTimeout(t.Context(), roundTime)
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, rng: rng, begin: time.Now(), dir: t.TempDir(), crowd: 2, blows: map[blow]int{}}
-	cfg := globussim.Config{Accounts: []globussim.Account{{ID: clientID, Secret: canary}}, MaxActive: 20}
+	cfg := globussim.Config{
+		Accounts: []globussim.Account{{ID: clientID, Secret: canary}}, MaxActive: 20,
+		Persons: []globussim.Person{{Username: colleague}}, Flows: []globussim.Flow{{Title: "Transfer"}},
+	}
 	for _, name := range []string{"lab", "vault"} {
 		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: name, Dir: filepath.Join(w.dir, name)})
 		w.write(name, "", nil)
