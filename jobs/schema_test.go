@@ -83,7 +83,7 @@ func TestSchemaAndParserAgreeOnEveryValue(t *testing.T) {
 	if err := parse(t, doc); err != nil {
 		t.Fatalf("the parser refuses testdata/full.yaml: %v", err)
 	}
-	every, turn := long.Or(1, 8), 0 // in the short form each place has some of the values
+	every, turn := long.Or(1, 12), 0 // in the short form each place has some of the values
 	next := func() bool { turn++; return turn%every == 0 }
 	slots("", doc, func(path string, old any, set func(any)) {
 		defer set(old)

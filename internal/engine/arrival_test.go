@@ -210,7 +210,7 @@ func (in *instruments) offline(off bool) {
 
 func TestEachFinishedItemIsCopiedOnceWhateverDies(t *testing.T) {
 	const items = 8
-	for seed := range long.Or(60, 3) {
+	for seed := range long.Or(60, 2) {
 		onBench(t, func(t *testing.T, b *bench) {
 			in := &instruments{
 				bench: b, rand: rand.New(rand.NewPCG(uint64(seed), 0)), marker: seed%2 == 1,

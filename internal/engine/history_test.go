@@ -23,7 +23,7 @@ import (
 )
 
 var (
-	histories    = flag.Int("engine.histories", long.Or(2000, 80), "random histories of files, receipts, prunes and audits")
+	histories    = flag.Int("engine.histories", long.Or(2000, 50), "random histories of files, receipts, prunes and audits")
 	firstHistory = flag.Uint64("engine.seed", 0, "seed of the first history, the next ones count up")
 )
 
