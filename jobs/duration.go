@@ -39,6 +39,19 @@ func ParseDuration(text string) (time.Duration, error) {
 	return sum, nil
 }
 
+// ParseInstant reads an instant such as 2026-11-21T08:00:00Z, or a date, whose first
+// moment in UTC is meant.
+func ParseInstant(text string) (time.Time, error) {
+	at, err := time.Parse(time.DateOnly, text)
+	if err != nil {
+		at, err = time.Parse(time.RFC3339, text)
+	}
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is not an instant such as 2026-11-21T08:00:00Z or 2026-11-21", short(text))
+	}
+	return at.UTC(), nil
+}
+
 // FormatDuration writes a duration as [ParseDuration] reads it, in whole seconds:
 // 30d, 24h or 1h30m.
 func FormatDuration(d time.Duration) string {

@@ -21,3 +21,21 @@ func TestFormatDurationWritesWhatParseDurationReads(t *testing.T) {
 		t.Errorf("a part of a second is written: %q", got)
 	}
 }
+
+func TestParseInstantReadsDatesAndInstants(t *testing.T) {
+	tests := map[string]string{ // "" is an error
+		"2026-11-21":                "2026-11-21T00:00:00Z",
+		"2026-11-21T08:00:00Z":      "2026-11-21T08:00:00Z",
+		"2026-11-21T08:00:00+02:00": "2026-11-21T06:00:00Z",
+		"2026-11-21T08:00:00":       "",
+		"2026-02-30":                "",
+		"8h":                        "",
+		"":                          "",
+	}
+	for text, want := range tests {
+		at, err := jobs.ParseInstant(text)
+		if got := at.Format(time.RFC3339); err == nil && got != want || (err != nil) != (want == "") {
+			t.Errorf("ParseInstant(%q) = %s, %v, want %q", text, got, err, want)
+		}
+	}
+}

@@ -93,10 +93,8 @@ const shortestShare = time.Minute
 // ParseExpiry reads a duration such as 90d, a date, whose first moment in UTC is
 // meant, or an instant.
 func ParseExpiry(text string) (Expiry, error) {
-	for _, layout := range []string{time.DateOnly, time.RFC3339} {
-		if at, err := time.Parse(layout, text); err == nil && at.Year() >= firstYear {
-			return Expiry{At: at.UTC()}, nil
-		}
+	if at, err := ParseInstant(text); err == nil && at.Year() >= firstYear {
+		return Expiry{At: at}, nil
 	}
 	after, err := ParseDuration(text)
 	switch {

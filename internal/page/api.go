@@ -511,10 +511,7 @@ func (w *wish) ends() (time.Time, error) {
 	if w.Until == "" {
 		return time.Time{}, nil
 	}
-	until, err := time.Parse(time.RFC3339, w.Until)
-	if err != nil {
-		until, err = time.Parse(time.DateOnly, w.Until)
-	}
+	until, err := jobs.ParseInstant(w.Until)
 	if length, short := jobs.ParseDuration(w.Until); short == nil {
 		until, err = now().Add(length).Truncate(time.Second), nil
 	}
@@ -524,7 +521,7 @@ func (w *wish) ends() (time.Time, error) {
 	case !until.After(now()):
 		return until, &refusal{http.StatusConflict, "the pause would be over already"}
 	}
-	return until.UTC(), nil
+	return until, nil
 }
 
 func (p *Page) askOfJob(r request, what ledger.Deed, w wish) (*actionDocument, error) {
