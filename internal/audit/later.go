@@ -36,7 +36,7 @@ type writing struct {
 
 // doubtful reports whether later receipts are asked about a copy.
 func doubtful(v Verdict, c *evidence.Copy) bool {
-	return (v == Lost || v == Changed) && c.State != nil && c.State.File
+	return (v == Lost || v == Changed) && c.State != nil
 }
 
 // A holder holds files back while there are doubts about copies of them.

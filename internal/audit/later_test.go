@@ -20,26 +20,45 @@ type deed struct {
 	size                int64
 	before, landed      int // minutes after noon
 	checksum            string
+	unlike              bool // what landed has another size than what was copied
+	stayed              bool // it was there, and was not copied
 }
 
 // toldOf is the receipt of a task of a job that copied from a folder to /d/, and ended some minutes after noon.
 func toldOf(t testing.TB, run int64, from string, ended int, deeds ...deed) proof.Open {
 	t.Helper()
-	at := func(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
-	h := proof.Receipt{
-		Run: run, Job: fmt.Sprint("job-", run), TaskID: fmt.Sprint(run), Source: "lab", Destination: "vault", Files: int64(len(deeds)),
+	return headed(t, headOf(run, ended, len(deeds)), from, deeds...)
+}
+
+func at(minutes int) time.Time { return noon.Add(time.Duration(minutes) * time.Minute) }
+
+// headOf is the head of a receipt.
+func headOf(run int64, ended, files int) proof.Receipt {
+	return proof.Receipt{
+		Run: run, Job: fmt.Sprint("job-", run), TaskID: fmt.Sprint(run), Source: "lab", Destination: "vault", Files: int64(files),
 		Options: proof.Options{VerifyChecksum: true}, Listed: at(ended - 2), Requested: at(ended - 1), Completed: at(ended),
 	}
+}
+
+// headed is a receipt with a head.
+func headed(t testing.TB, h proof.Receipt, from string, deeds ...deed) proof.Open {
+	t.Helper()
 	return receiptOf(t, h, func(yield func(proof.Row, error) bool) {
 		yield(proof.Row{Item: &proof.Item{Source: from, Destination: "/d/"}}, nil)
 		for _, d := range deeds {
-			yield(proof.Row{Copied: &proof.Copied{Source: d.source, Destination: d.destination, Size: d.size, Checksum: d.checksum, Algorithm: "MD5"}}, nil)
+			if !d.stayed {
+				yield(proof.Row{Copied: &proof.Copied{Source: d.source, Destination: d.destination, Size: d.size, Checksum: d.checksum, Algorithm: "MD5"}}, nil)
+			}
 		}
 		for _, d := range deeds {
 			yield(proof.Row{Found: &proof.Found{Path: d.source, Size: d.size, Modified: at(d.before)}}, nil)
 		}
 		for _, d := range deeds {
-			yield(proof.Row{Landed: &proof.Landed{Source: d.source, Destination: d.destination, Size: d.size, Modified: at(d.landed)}}, nil)
+			size := d.size
+			if d.unlike {
+				size++
+			}
+			yield(proof.Row{Landed: &proof.Landed{Source: d.source, Destination: d.destination, Size: size, Modified: at(d.landed)}}, nil)
 		}
 	})
 }
@@ -59,9 +78,9 @@ func later(all ...proof.Open) audit.Later {
 
 func TestWhatALaterReceiptExplains(t *testing.T) {
 	const size = 5
-	own := deed{"/s/f", "/d/f", size, 0, 2, "x"}
+	own := deed{source: "/s/f", destination: "/d/f", size: size, landed: 2, checksum: "x"}
 	other := func(edit func(*deed)) deed {
-		d := deed{"/o/f", "/d/f", size, -60, 9, "x"}
+		d := deed{source: "/o/f", destination: "/d/f", size: size, before: -60, landed: 9, checksum: "x"}
 		edit(&d)
 		return d
 	}
@@ -81,8 +100,8 @@ func TestWhatALaterReceiptExplains(t *testing.T) {
 		"something else is there":        {"6 8", other(func(d *deed) { d.size = 6 }), 20, lost},
 		"another size is there":          {"7 9", other(func(d *deed) { d.size = 6 }), 20, lost},
 		"to another path":                {"6 9", other(func(d *deed) { d.size, d.destination = 6, "/d/g" }), 20, lost},
-		"the file as it is":              {"5 -9", deed{"/s/f", "/d/f", size, 0, -9, ""}, 20, "present /s/f 2"},
-		"the file as it was before that": {"5 -9", deed{"/s/f", "/d/f", size, -1, -9, ""}, 20, "missing /s/f 2"},
+		"the file as it is":              {"5 -9", deed{source: "/s/f", destination: "/d/f", size: size, landed: -9}, 20, "present /s/f 2"},
+		"the file as it was before that": {"5 -9", deed{source: "/s/f", destination: "/d/f", size: size, before: -1, landed: -9}, 20, "missing /s/f 2"},
 		"a folder is there":              {"/", other(func(d *deed) { d.size = 6 }), 20, lost},
 	}
 	for name, tt := range tests {
@@ -132,8 +151,8 @@ func TestLaterReceiptsAreReadOnceForManyFiles(t *testing.T) {
 	const files = held + 5
 	for n := range files {
 		name := fmt.Sprintf("%02d", n)
-		own = append(own, deed{"/s/" + name, "/d/" + name, 5, 0, 2, "x"})
-		other = append(other, deed{"/o/" + name, "/d/" + name, 5, 0, -9, "x"})
+		own = append(own, deed{source: "/s/" + name, destination: "/d/" + name, size: 5, landed: 2, checksum: "x"})
+		other = append(other, deed{source: "/o/" + name, destination: "/d/" + name, size: 5, landed: -9, checksum: "x"})
 		d.put("lab:/s/", name+" 5 0")
 		d.put("vault:/d/", name+" 5 -9")
 	}
@@ -160,7 +179,7 @@ func TestAReceiptThatCannotBeReadEndsAnAudit(t *testing.T) {
 	var d disks
 	d.put("lab:/s/", "f 5 0")
 	d.put("vault:/d/", "f 6 0")
-	mine := toldOf(t, 1, "/s/", 2, deed{"/s/f", "/d/f", 5, 0, 2, "x"})
+	mine := toldOf(t, 1, "/s/", 2, deed{source: "/s/f", destination: "/d/f", size: 5, landed: 2, checksum: "x"})
 	found, err := evidence.Gather([]proof.Open{mine}, evidence.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -175,5 +194,67 @@ func TestAReceiptThatCannotBeReadEndsAnAudit(t *testing.T) {
 	}
 	if n != 1 {
 		t.Errorf("got %d findings", n)
+	}
+}
+
+func TestALaterReceiptMustBeAboutTheCopy(t *testing.T) {
+	own := deed{source: "/s/f", destination: "/d/f", size: 5, landed: 2}
+	other := deed{source: "/o/f", destination: "/d/f", size: 5, landed: -9}
+	itself := deed{source: "/s/f", destination: "/d/f", size: 5, landed: -9}
+	head := func(edit func(*proof.Receipt)) proof.Receipt {
+		h := headOf(2, 20, 1)
+		edit(&h)
+		return h
+	}
+	tests := map[string]struct {
+		later []proof.Open // the newest first
+		want  string
+	}{
+		"to another collection":      {[]proof.Open{headed(t, head(func(h *proof.Receipt) { h.Destination = "store" }), "/o/", other)}, "lost /s/f 1"},
+		"from another collection":    {[]proof.Open{headed(t, head(func(h *proof.Receipt) { h.Source = "desk" }), "/s/", itself)}, "missing /s/f 2"},
+		"of another task of the run": {[]proof.Open{headed(t, head(func(h *proof.Receipt) { h.Run = 1 }), "/o/", other)}, "missing /s/f 1"},
+		"of a task that copied the file elsewhere": {
+			[]proof.Open{toldOf(t, 2, "/", 20, other, deed{source: "/s/f", destination: "/e/f", size: 5, landed: -9})}, "missing /s/f 2",
+		},
+		"of a task that only found it there": {[]proof.Open{toldOf(t, 2, "/o/", 20, deed{source: "/o/f", destination: "/d/f", size: 5, landed: -9, stayed: true})}, "lost /s/f 1"},
+		"of one that found what another one had replaced": {[]proof.Open{
+			toldOf(t, 3, "/o/", 30, deed{source: "/o/f", destination: "/d/f", size: 5, landed: 9}),
+			toldOf(t, 2, "/o/", 20, deed{source: "/o/f", destination: "/d/f", size: 5, landed: -9, stayed: true}),
+		}, "lost /s/f 1"},
+		"of two, and the newest counts": {[]proof.Open{toldOf(t, 3, "/o/", 30, other), toldOf(t, 2, "/o/", 20, other)}, "missing /s/f 3"},
+		"of another size than what is there": {
+			[]proof.Open{toldOf(t, 2, "/o/", 20, deed{source: "/o/f", destination: "/d/f", size: 4, landed: -9, unlike: true})}, "lost /s/f 1",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var d disks
+			d.put("lab:/s/", "f 5 0")
+			d.put("vault:/d/", "f 5 -9")
+			mine := toldOf(t, 1, "/s/", 2, own)
+			if got := audited(t, &d, later(append(tt.later, mine)...), mine); !slices.Equal(got, []string{tt.want}) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestReceiptsAreReadFromTheOldestOneInDoubt(t *testing.T) {
+	var d disks
+	var own []proof.Open
+	for run := range int64(9) {
+		folder := fmt.Sprintf("/s/%d/", run)
+		name := fmt.Sprint("f", run)
+		own = append(own, toldOf(t, 9-run, folder, 2, deed{source: folder + name, destination: "/d/" + name, size: 5, landed: 2}))
+		d.put("lab:"+folder, name+" 5 0")
+		d.put("vault:/d/", name+" 4 0")
+	}
+	var from []int64
+	audited(t, &d, func(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
+		from = append(from, run)
+		return later(own...)(ctx, run)
+	}, own...)
+	if !slices.Equal(from, []int64{1}) {
+		t.Errorf("read from the receipts of the runs %v, want once from run 1", from)
 	}
 }

@@ -95,6 +95,16 @@ func TestAuditKnowsWhoHasWrittenACopySince(t *testing.T) {
 			b.plant("other/a.txt", "data/a.txt")
 			b.rewrites(p, "/other/", unverified)
 		}, audit.Lost, 2, "was deleted by a prune, and its copy " + replaced},
+		"a pruned file that came again, and another job has copied that": {func(*jobs.Job) {}, func(b *bench, p *process) {
+			b.plant("data/a.txt", "anew")
+			b.rewrites(p, "/data/")
+			b.remove("data/a.txt")
+		}, audit.Pruned, 2, ""},
+		"a pruned file that came again, and another job has copied that without verification": {func(*jobs.Job) {}, func(b *bench, p *process) {
+			b.plant("data/a.txt", "anew")
+			b.rewrites(p, "/data/", unverified)
+			b.remove("data/a.txt")
+		}, audit.Lost, 2, "was deleted by a prune, and its copy " + replaced},
 		"a pruned file whose copy is replaced": {func(*jobs.Job) {}, func(b *bench, p *process) {
 			b.plant("other/a.txt", "other/a.tx")
 			b.rewrites(p, "/other/")
