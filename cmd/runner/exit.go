@@ -11,6 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -186,14 +187,16 @@ func (a *app) sentence(err error) string {
 	switch { // whatever was to be done
 	case isFailure, isRefusal, isConsent(err):
 	case isLogin:
-		text = l.Error()
+		_, advice, _ := strings.Cut(text, l.Error())
+		text = l.Error() + advice
 	case isStore:
 		text = s.Error()
 	case isAuth && c.Login:
 		text = "log in: " + c.Error()
 	}
 	who, _ := a.env.Identity() // where it is not known, the step does not depend on it
-	if step := fault.Next(err, who.Fault()); step != "" && !strings.Contains(text, step) {
+	said := isLogin && strings.Contains(text, settings.LogInAgain)
+	if step := fault.Next(err, who.Fault()); step != "" && !said && !strings.Contains(text, step) {
 		text += "; " + step
 	}
 	return text

@@ -83,13 +83,15 @@ func (a *app) connect(w wiring) (*session, error) {
 	clock := arrival.NewClock()
 	limited := retry.Limit(engine.Hearing(clock, w.meter("transfer", network)), budgetRequests, budgetWindow)
 	atFlows := retry.Limit(w.meter("flows", network), budgetRequests, budgetWindow)
-	as := func(account settings.Account, server string, way http.RoundTripper, policy retry.Policy) *http.Client {
-		return client(patient(retry.New(id.Advise(account.Transport(server, way)), policy, a.log)))
+	as := func(account settings.Account, server string, way http.RoundTripper, policy retry.Policy, scopes ...auth.Scope) *http.Client {
+		return client(patient(retry.New(id.Advise(account.Transport(server, way), scopes...), policy, a.log)))
 	}
+	look := scopesOf(flows.Scopes()...)
 	once := retry.Policy{Retries: -1, AttemptTimeout: w.retry.AttemptTimeout}
 	door := &flowDoor{
 		client: func(scope, flow string) *http.Client {
-			return as(id.Account(authClient, scopesOf(scope)), flow, atFlows, once)
+			start := scopesOf(scope)
+			return as(id.Account(authClient, start), flow, atFlows, once, start...)
 		},
 		clients: map[string]*http.Client{},
 	}
@@ -100,7 +102,7 @@ func (a *app) connect(w wiring) (*session, error) {
 			transfer.WithBaseURL(a.env.TransferURL()), transfer.WithConsent(account.Consent),
 		),
 		flows: flows.New(
-			as(id.Account(authClient, scopesOf(flows.Scopes()...)), flows.ResourceServer, atFlows, w.retry),
+			as(id.Account(authClient, look), flows.ResourceServer, atFlows, w.retry, look...),
 			door.open, flows.WithBaseURL(a.env.FlowsURL()),
 		),
 	}, nil

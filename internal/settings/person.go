@@ -49,22 +49,29 @@ func (p *person) Call(ctx context.Context, method, path string, query url.Values
 	return p.client.Call(ctx, p.Source, method, path, query, body)
 }
 
-// Advise returns next as the way to a service. If the person has to log in
-// again its error says how, also where only a log takes it.
-func (id *Identity) Advise(next http.RoundTripper) http.RoundTripper { return advised{next, id} }
+// Advise returns next as the way to a service, for which these scopes are needed
+// besides the usual ones. If the person has to log in again its error says how, also
+// where only a log takes it.
+func (id *Identity) Advise(next http.RoundTripper, scopes ...auth.Scope) http.RoundTripper {
+	return advised{next, id, scopes}
+}
 
 type advised struct {
 	http.RoundTripper
-	id *Identity
+	id     *Identity
+	scopes []auth.Scope
 }
 
 func (a advised) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := a.RoundTripper.RoundTrip(r)
 	if _, ok := errors.AsType[*login.Error](err); ok {
-		err = fmt.Errorf("%w; %s", err, a.id.again())
+		err = fmt.Errorf("%w; %s", err, a.id.again(a.scopes...))
 	}
 	return resp, err
 }
+
+// LogInAgain begins the advice of how a person logs in again.
+const LogInAgain = "log in again: "
 
 // again says how the person gets new tokens, which allow these scopes too.
 func (id *Identity) again(scopes ...auth.Scope) string { return id.loginWith("", scopes...) }
@@ -81,9 +88,9 @@ func (id *Identity) loginWith(flags string, scopes ...auth.Scope) string {
 	}
 	command += flags
 	if id.Kind == RefreshToken {
-		return "log in again: " + command + " --refresh-token-file FILE, and give the new token in " + id.From
+		return LogInAgain + command + " --refresh-token-file FILE, and give the new token in " + id.From
 	}
-	return "log in again: " + command
+	return LogInAgain + command
 }
 
 // Person reports whether it is one who can log in again.
