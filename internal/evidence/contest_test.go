@@ -86,3 +86,35 @@ func TestTheSameFileMayBeCopiedToOnePlaceByManyTasks(t *testing.T) {
 		}
 	}
 }
+
+func TestTheSamePathOfAnotherCollectionIsAnotherFile(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/a/x", 5, -60)
+	d.put("desk:/a/x", 5, -60)
+	first, second := keeping("/a/", "vault:/in/", 10, 11), keeping("/a/", "vault:/in/", 20, 21)
+	edit := second.edit
+	second.edit = func(r *proof.Receipt) {
+		edit(r)
+		r.Source = "desk"
+	}
+	one, other := d.copies(t, first), d.copies(t, second)
+	want(
+		t, files(t, d, evidence.Options{Others: []proof.Open{other}}, one),
+		"lab:/a/x | vault was copied to a place to which another file was copied since",
+	)
+}
+
+func TestTheLastCopyOfAnotherFileCounts(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/a/x", 5, -60)
+	d.put("lab:/b/x", 5, -60)
+	one := d.copies(t, keeping("/a/", "vault:/in/", 15, 16))
+	before, after := d.copies(t, keeping("/b/", "vault:/in/", 10, 11)), d.copies(t, keeping("/b/", "vault:/in/", 20, 21))
+	for _, others := range [][]proof.Open{{before, after}, {after, before}} {
+		want(
+			t, files(t, d, evidence.Options{Others: others}, one),
+			"lab:/a/x | vault was copied to a place to which another file was copied since",
+		)
+	}
+	want(t, files(t, d, evidence.Options{Others: []proof.Open{before}}, one), "lab:/a/x | vault 12:16")
+}
