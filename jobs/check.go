@@ -80,6 +80,7 @@ func (p *parser) checkCopies() {
 		writing[m.to.clean()] = append(writing[m.to.clean()], i)
 	}
 	p.checkMixed(writing)
+	p.checkSwept(writing)
 	told := map[[2]string]bool{}
 	tell := func(a, b *move) {
 		pair := [2]string{a.draft.Name, b.draft.Name}
@@ -110,10 +111,38 @@ func (p *parser) checkMixed(writing map[spot][]int) {
 	for i := range p.moves {
 		m := &p.moves[i]
 		first := &p.moves[writing[m.to.clean()][0]]
-		if first.draft == m.draft || first.from.clean() == m.from.clean() {
+		if first.draft == m.draft || first.from.clean() == m.from.clean() || first.mirror || m.mirror {
 			continue
 		}
 		m.draft.src.warn(m.node, m.field, "the job %s copies to the same path, from another source: files of the same name replace each other; "+
 			"give each job a folder of its own, unless their names always differ", first.draft.Name)
 	}
+}
+
+// checkSwept warns of mirrors that delete what other jobs copy to, or below, their
+// destinations. writing has the transfers by their destination.
+func (p *parser) checkSwept(writing map[spot][]int) {
+	told := map[[2]string]bool{}
+	for i := range p.moves {
+		m := &p.moves[i]
+		for folder := range m.to.folders() {
+			for _, k := range writing[folder] {
+				mirror := &p.moves[k]
+				pair := [2]string{min(mirror.draft.Name, m.draft.Name), max(mirror.draft.Name, m.draft.Name)}
+				if !mirror.mirror || mirror.draft == m.draft || mirror.leads(m) || told[pair] {
+					continue
+				}
+				told[pair] = true
+				mirror.draft.src.warn(mirror.node, mirror.field, "it is a mirror, and deletes at its destination what its source does not have: "+
+					"also what the job %s copies to %s; give each job a folder of its own", m.draft.Name, short(m.to.path))
+			}
+		}
+	}
+}
+
+// leads reports whether m copies the source of another move to where that one does.
+func (m *move) leads(other *move) bool {
+	rest, below := strings.CutPrefix(other.to.clean().path, strings.TrimSuffix(m.to.clean().path, "/"))
+	source := spot{m.from.collection, m.from.path + "/" + rest}
+	return below && source.clean() == other.from.clean()
 }

@@ -91,6 +91,38 @@ func TestTwoSourcesForOneFolderAreAWarning(t *testing.T) {
 	}
 }
 
+func TestAMirrorThatDeletesWhatAnotherJobCopiesIsAWarning(t *testing.T) {
+	for name, tt := range map[string]struct {
+		pairs []string // the first is the mirror
+		want  int
+	}{
+		"below it":             {[]string{"lab:/a/", "vault:/x/", "lab:/b/", "vault:/x/b/"}, 1},
+		"to the same folder":   {[]string{"lab:/a/", "vault:/x/", "lab:/b/", "vault:/x/"}, 1},
+		"deep below it":        {[]string{"lab:/a/", "vault:/", "lab:/b/", "vault:/x/b/{{date .Time}}/"}, 1},
+		"what it has too":      {[]string{"lab:/a/", "vault:/x/", "lab:/a/b/", "vault:/x/b/"}, 0},
+		"that to another name": {[]string{"lab:/a/", "vault:/x/", "lab:/a/b/", "vault:/x/c/"}, 1},
+		"above it":             {[]string{"lab:/a/", "vault:/x/", "lab:/b/", "vault:/"}, 0},
+		"beside it":            {[]string{"lab:/a/", "vault:/x/", "lab:/b/", "vault:/xy/"}, 0},
+		"another collection":   {[]string{"lab:/a/", "vault:/x/", "vault:/b/", "lab:/x/b/"}, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := parseText(strings.Replace(copying(tt.pairs...), "{source", "{delete_destination_extra: true, source", 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			n := 0
+			for _, w := range file.Warnings {
+				if strings.Contains(w.Msg, "also what the job j2 copies to /") {
+					n++
+				}
+			}
+			if n != tt.want || len(file.Warnings) != tt.want {
+				t.Errorf("warnings %v, want %d", file.Warnings, tt.want)
+			}
+		})
+	}
+}
+
 func TestAMirrorMustNotHoldItsSource(t *testing.T) {
 	text := copying("lab:/a/b/", "lab:/a/")
 	_, err := parseText(strings.Replace(text, "{source", "{delete_destination_extra: true, source", 1))

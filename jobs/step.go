@@ -2,6 +2,7 @@ package jobs
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
@@ -43,6 +44,12 @@ func (s *source) header(h *transfer.Header) keys {
 		"notify_on_inactive":   s.flag(&h.NotifyOnInactive),
 		"store_base_path_info": s.flag(&h.StoreBasePathInfo),
 	}
+}
+
+// ofTransfer reports whether a key is one of a transfer, which people put beside it.
+func (s *source) ofTransfer(name string) bool {
+	_, ok := s.transferOptions(new(transfer.Transfer))[name]
+	return ok || slices.Contains([]string{"source", "destination", "recursive", "manifest", "items_per_task"}, name)
 }
 
 // transferOptions are the keys of a transfer that the defaults have as well.

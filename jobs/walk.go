@@ -170,7 +170,9 @@ func (s *source) object(n ast.Node, field string, decoders keys) {
 		}
 		if !known {
 			help := "possible are " + strings.Join(decoders.names(), ", ")
-			if other := nearest(name, decoders); other != "" {
+			if other := nearest(name, decoders); decoders["transfer"] != nil && s.ofTransfer(name) {
+				help = "it belongs in transfer"
+			} else if other != "" {
 				help = "did you mean " + other + "?"
 				s.meant[join(field, other)] = true
 			}

@@ -54,6 +54,7 @@ func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
 		"huge number":         {job("backoff_limit: 99999999999999999999999"), "want a number from 0 to 1000"},
 		"list for mapping":    {job("on: [stalled]"), "8:9: jobs.a.on: got a list, want a mapping of keys and values"},
 		"odd word":            {job("catch_up: newest"), `got "newest", want none, latest or all`},
+		"key of a transfer":   {job("delete_destination_extra: true"), `unknown key "delete_destination_extra", it belongs in transfer`},
 		"number for duration": {job("jitter: 90"), "got 90, want a duration such as 90s, 30m, 12h or 7d"},
 		"odd duration":        {job("jitter: 1.5h"), `"1.5h" is not a duration such as 90s`},
 		"endless duration":    {job("jitter: 99999999999999999999d"), "is too long, at most 3650d"},
