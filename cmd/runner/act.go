@@ -102,7 +102,7 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 			if err != nil {
 				return err
 			}
-			l, err := a.needLedger(c.Context())
+			l, err := a.schedulersLedger(c.Context())
 			if err != nil {
 				return err
 			}

@@ -175,6 +175,20 @@ func (a *app) needRecords(ctx context.Context) (*ledger.Ledger, error) {
 	return needed(a.readLedger(ctx))
 }
 
+// schedulersLedger is needLedger for a command that tells a scheduler something. It may
+// be told before it is started for the first time, but a name that is misspelled looks
+// the same.
+func (a *app) schedulersLedger(ctx context.Context) (*ledger.Ledger, error) {
+	l, err := a.anyLedger(ctx)
+	if l != nil || err != nil {
+		return l, err
+	}
+	if l, err = a.needLedger(ctx); err == nil {
+		a.log.Warn("the ledger is new, and no runner serve has used it; one that is running hears of this only if RUNNER_STATE names its ledger here")
+	}
+	return l, err
+}
+
 func needed(l *ledger.Ledger, err error) (*ledger.Ledger, error) {
 	if err == nil && l == nil {
 		err = usageError{errors.New("RUNNER_STATE=none: without a ledger there are no records of runs; runner task list shows what Globus knows")}
