@@ -1,7 +1,6 @@
 package page
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
@@ -108,7 +107,7 @@ func (p *Page) routes() []route {
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "jobs/{job}/" + string(deed.what), about: deed.about, act: true,
-			body: wish{}, reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnJob(deed.what),
+			body: wishOf(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnJob(deed.what),
 		})
 	}
 	for _, deed := range []struct {
@@ -120,7 +119,7 @@ func (p *Page) routes() []route {
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "runs/{run}/" + string(deed.what), about: deed.about, act: true,
-			body: wish{}, reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnRun(deed.what),
+			body: wishOf(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnRun(deed.what),
 		})
 	}
 	return append(all, p.pages()...)
@@ -472,7 +471,7 @@ func (p patient) Write(b []byte) (int, error) {
 // actOnJob does something with a job, for a program.
 func (p *Page) actOnJob(what ledger.Deed) func(http.ResponseWriter, request) (any, error) {
 	return func(_ http.ResponseWriter, r request) (any, error) {
-		why, err := wished(r)
+		why, err := wished(r, what)
 		if err != nil {
 			return nil, err
 		}
@@ -483,7 +482,7 @@ func (p *Page) actOnJob(what ledger.Deed) func(http.ResponseWriter, request) (an
 // actOnRun does something with a run, for a program.
 func (p *Page) actOnRun(what ledger.Deed) func(http.ResponseWriter, request) (any, error) {
 	return func(_ http.ResponseWriter, r request) (any, error) {
-		why, err := wished(r)
+		why, err := wished(r, what)
 		if err != nil {
 			return nil, err
 		}
@@ -491,19 +490,46 @@ func (p *Page) actOnRun(what ledger.Deed) func(http.ResponseWriter, request) (an
 	}
 }
 
-// wished reads what a request to act says; nothing is a wish without a reason.
-func wished(r request) (wish, error) {
+// wishOf returns the keys that a request to act may have, as a struct.
+func wishOf(what ledger.Deed) any {
+	if what == ledger.DidPause {
+		return wish{}
+	}
+	return motive{}
+}
+
+// wished reads what a request to act says; nothing is a wish without a reason. A key
+// that the act does not have is refused: a pause with a misspelled until would not end.
+func wished(r request, what ledger.Deed) (wish, error) {
 	var w wish
 	text, err := io.ReadAll(r.Body)
 	if err != nil || len(text) == 0 {
 		return w, err
 	}
-	body := json.NewDecoder(bytes.NewReader(text))
-	body.DisallowUnknownFields() // a pause with a misspelled until would not end
-	if err := body.Decode(&w); err != nil || body.More() {
-		return w, &refusal{http.StatusBadRequest, `the body is not JSON such as {"reason": "the disk is replaced", "until": "8h"}, with no other key`}
+	var keys map[string]json.RawMessage
+	if err := json.Unmarshal(text, &keys); err != nil {
+		return w, badBody(`it is not a JSON object such as {"reason": "the disk is replaced"}`)
+	}
+	known := map[string]*string{"reason": &w.Reason}
+	if what == ledger.DidPause {
+		known["until"] = &w.Until
+	}
+	for _, key := range slices.Sorted(maps.Keys(keys)) {
+		value := known[key]
+		if value == nil {
+			return w, badBody(fmt.Sprintf("unknown key %q; a request to %s can have %s",
+				plain.Short(key, longestName), what, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+		}
+		if err := json.Unmarshal(keys[key], value); err != nil {
+			return w, badBody(fmt.Sprintf("%s is not a string", key))
+		}
 	}
 	return w, nil
+}
+
+// badBody refuses a request because of its body.
+func badBody(why string) error {
+	return &refusal{http.StatusBadRequest, "the body cannot be used: " + why}
 }
 
 // ends returns when a pause ends, or zero if it does not end by itself.

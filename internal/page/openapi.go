@@ -84,6 +84,7 @@ func (r *route) describe() (object, error) {
 		if err != nil {
 			return nil, err
 		}
+		body["application/json"].(object)["schema"].(object)["additionalProperties"] = false //nolint:forcetypeassert // made by described
 		operation["requestBody"] = object{"content": body}
 	}
 	return operation, nil
