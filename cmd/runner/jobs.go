@@ -133,17 +133,20 @@ func describeJob(j *jobs.Job, now time.Time) jobInfo {
 // row is the line of a table, as it is at the instant now. Of a last run whose
 // key names no instant it says how long ago that began.
 func (i *jobInfo) row(now time.Time) []string {
-	when, next := i.Schedule, ""
+	when := i.Schedule
 	switch {
 	case i.After != "":
 		when = "after " + i.After
 	case i.Schedule == "":
 		when = "by hand"
+	}
+	next := ""
+	switch {
 	case i.Suspend:
 		next = "suspended"
 	case i.Paused != nil:
 		next = i.Paused.text()
-	default:
+	case !i.next.IsZero():
 		next = i.next.Format("2006-01-02 15:04:05 MST")
 	}
 	if i.ForEach != "" {
