@@ -242,7 +242,7 @@ func someOf(words []string) string {
 func readJobs(path string) ([]jobs.Source, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("there is no jobs file %s; name one with --jobs or RUNNER_JOBS", path)
+		return nil, absentError{path}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("jobs file: %w", err)
@@ -262,6 +262,13 @@ func readJobs(path string) ([]jobs.Source, error) {
 		sources = append(sources, jobs.Source{Name: name, Data: data})
 	}
 	return sources, nil
+}
+
+// An absentError says that there is no jobs file.
+type absentError struct{ path string }
+
+func (e absentError) Error() string {
+	return fmt.Sprintf("there is no jobs file %s; name one with --jobs or RUNNER_JOBS", e.path)
 }
 
 // jobsFiles lists the jobs files of a folder by name. Hidden ones, as

@@ -42,6 +42,18 @@ func lookAt(path string) look {
 	return look{sources, err, [sha256.Size]byte(h.Sum(nil))}
 }
 
+// fault says what is wrong with a jobs file that cannot be put in force.
+func (l *look) fault() string {
+	_, absent := errors.AsType[absentError](l.err)
+	switch {
+	case absent:
+		return "the jobs file is not there"
+	case l.err != nil:
+		return "the jobs file cannot be read"
+	}
+	return "the jobs file has mistakes"
+}
+
 // A reloader puts the jobs file in force whenever it has changed: all of it or
 // nothing, and again and again until it succeeds.
 type reloader struct {
@@ -125,9 +137,10 @@ func (r *reloader) reload(ctx context.Context, now look) (done bool) {
 		file, err = r.parse(now.sources)
 	}
 	if err != nil {
-		r.setProblem(errors.New("the jobs file has mistakes, an older one is in force"))
+		what := now.fault()
+		r.setProblem(errors.New(what + ", an older one is in force"))
 		r.refuse(err)
-		r.log.Error("the jobs file has mistakes, the old one stays in force", "err", err)
+		r.log.Error("the newest jobs file is not in force, the old one stays", "reason", what, "err", err)
 		return true
 	}
 	r.setProblem(errors.New("the new jobs are not in force yet"))

@@ -28,7 +28,7 @@ type watched struct {
 	*reloader
 	mu       sync.Mutex // of all below
 	text     string
-	missing  bool
+	missing  error // why it cannot be read
 	outage   bool
 	asked    chan os.Signal
 	log      bytes.Buffer
@@ -44,8 +44,8 @@ func watch(t *testing.T, text string) *watched {
 		look: func() look {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			if w.missing {
-				return look{err: errors.New("there is none")}
+			if w.missing != nil {
+				return look{err: w.missing}
 			}
 			return look{sources: []jobs.Source{{Data: []byte(w.text)}}, sum: sha256.Sum256([]byte(w.text))}
 		},
@@ -175,17 +175,25 @@ func TestJobsFileIsReloadedWhenItHasChanged(t *testing.T) {
 		},
 		"missing for a moment": func(t *testing.T, w *watched) {
 			w.after(4 * time.Second)
-			w.missing = true
+			w.missing = absentError{"jobs.yaml"}
 			w.after(2 * time.Second)
-			w.missing = false
+			w.missing = nil
 			w.after(time.Hour)
 			w.wantInForce(t)
 			w.wantProblem(t, "<nil>")
 		},
 		"missing": func(t *testing.T, w *watched) {
-			w.missing = true
+			w.missing = absentError{"jobs.yaml"}
 			w.after(time.Minute)
-			w.wantProblem(t, "the jobs file has mistakes")
+			w.wantProblem(t, "the jobs file is not there, an older one is in force")
+			if got := w.log.String(); !strings.Contains(got, `the old one stays" reason="the jobs file is not there" err=`) {
+				t.Errorf("the log does not say that it is not there: %s", got)
+			}
+		},
+		"closed to the program": func(t *testing.T, w *watched) {
+			w.missing = os.ErrPermission
+			w.after(time.Minute)
+			w.wantProblem(t, "the jobs file cannot be read, an older one is in force")
 		},
 		"during an outage of the ledger": func(t *testing.T, w *watched) {
 			w.outage = true
