@@ -14,9 +14,16 @@ var strftimeLayouts = map[byte]string{
 	'F': "2006-01-02", 'T': "15:04:05", 'R': "15:04", 'z': "-0700", 'Z': "MST",
 }
 
+// commonConversions are those that messages name.
+const commonConversions = "common are %Y %m %d %H %M %S %j %F %V"
+
 // strftime writes t as the function of C does in the C locale. A conversion
-// that it does not know is an error.
+// that it does not know is an error, and so is a format that has none: it was
+// written for another program.
 func strftime(format string, t time.Time) (string, error) {
+	if !strings.Contains(format, "%") {
+		return "", fmt.Errorf("strftime %q has nothing of the time in it; %s", short(format), commonConversions)
+	}
 	var b strings.Builder
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' {
@@ -44,7 +51,7 @@ func strftime(format string, t time.Time) (string, error) {
 		default:
 			layout, ok := strftimeLayouts[c]
 			if !ok {
-				return "", fmt.Errorf("strftime does not know %%%c; common are %%Y %%m %%d %%H %%M %%S %%j %%F %%V", c)
+				return "", fmt.Errorf("strftime does not know %%%c; %s", c, commonConversions)
 			}
 			b.WriteString(t.Format(layout))
 		}

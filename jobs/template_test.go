@@ -59,6 +59,7 @@ func TestTemplateMistakesAreProblems(t *testing.T) {
 		`/{{ .Time.Year }}`:                  "template: .Time has no parts, use strftime",
 		`/{{ now }}`:                         "there is no function now; possible are",
 		`/{{ .Time | strtime "%Y" }}`:        "there is no function strtime, did you mean strftime?",
+		`/{{ .Time | strftime "YYYY" }}/`:    `strftime "YYYY" has nothing of the time in it; common are %Y`,
 		`/{{ .Time | strftime "%Q" }}`:       "strftime does not know %Q",
 		`/{{ .Time | strftime "%" }}`:        "ends in %",
 		`/{{ .Job | date }}`:                 "template: ",
