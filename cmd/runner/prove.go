@@ -15,7 +15,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
-	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -87,8 +86,12 @@ func (a *app) prove(ctx context.Context, globus *transfer.Client, l *ledger.Ledg
 	if err := engine.AddPruned(ctx, l, deletions); err != nil {
 		return err
 	}
-	open := func() (*proof.Reader, error) { return account.Open(ctx, l, k.Receipt) }
-	found, err := evidence.Gather([]proof.Open{open}, evidence.Options{Deletions: deletions})
+	kept := []*ledger.Receipt{k.Receipt}
+	others, err := account.Others(ctx, l, kept)
+	if err != nil {
+		return err
+	}
+	found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{Deletions: deletions, Others: others})
 	if err != nil {
 		return fmt.Errorf("read the receipt of run %d: %w", k.Run, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -96,6 +97,32 @@ func Open(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (*proof.R
 		return nil, err
 	}
 	return proof.NewReader(text)
+}
+
+// Opens are the openings of sealed receipts of a ledger, by [Open].
+func Opens(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (all []proof.Open) {
+	for _, k := range kept {
+		all = append(all, func() (*proof.Reader, error) { return Open(ctx, l, k) })
+	}
+	return all
+}
+
+// Others are the openings of the receipts of all jobs that were sealed after the first
+// of some was begun, but those: their tasks may have replaced what some tell of.
+func Others(ctx context.Context, l *ledger.Ledger, some []*ledger.Receipt) ([]proof.Open, error) {
+	if len(some) == 0 {
+		return nil, nil
+	}
+	begun := some[0].Created
+	known := map[int64]bool{}
+	for _, k := range some {
+		known[k.ID] = true
+		if k.Created.Before(begun) {
+			begun = k.Created
+		}
+	}
+	all, err := l.Receipts(ctx, ledger.ReceiptQuery{Since: begun})
+	return Opens(ctx, l, slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return known[k.ID] })), err
 }
 
 // Text returns the text of a sealed receipt of a ledger.

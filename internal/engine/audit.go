@@ -42,7 +42,11 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 	if err := q.addNewest(now); err != nil {
 		return nil, err
 	}
-	found, err := evidence.Gather(q.kept, evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions})
+	others, err := account.Others(ctx, l, q.kept)
+	if err != nil {
+		return nil, err
+	}
+	found, err := evidence.Gather(account.Opens(ctx, l, q.kept), evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions, Others: others})
 	if err != nil {
 		return nil, fmt.Errorf("read the receipts of job %s: %w", job.Name, err)
 	}
@@ -129,7 +133,7 @@ type inquest struct {
 
 	trees   map[string]bool // of the documents that were added
 	blanks  []proof.Open
-	kept    []proof.Open
+	kept    []*ledger.Receipt
 	begun   map[int64]time.Time // when the first receipt of a run was begun
 	flights []audit.Flight
 
@@ -255,9 +259,9 @@ func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 	if err != nil {
 		return err
 	}
+	q.kept = all
 	for _, kept := range all {
 		open := func() (*proof.Reader, error) { return account.Open(ctx, q.ledger, kept) }
-		q.kept = append(q.kept, open)
 		if q.begun[kept.Run].IsZero() {
 			q.begun[kept.Run] = kept.Created
 		}

@@ -126,39 +126,15 @@ func (p *pruning) warn(log *slog.Logger, found *evidence.Evidence) {
 
 // read reads the beginnings of receipts.
 func (p *pruning) read(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (*evidence.Evidence, error) {
-	others, err := sealedSince(ctx, l, kept)
+	others, err := account.Others(ctx, l, kept)
 	if err != nil {
 		return nil, err
 	}
-	opens := func(kept []*ledger.Receipt) (all []proof.Open) {
-		for _, k := range kept {
-			all = append(all, func() (*proof.Reader, error) { return account.Open(ctx, l, k) })
-		}
-		return all
-	}
-	found, err := evidence.Gather(opens(kept), evidence.Options{Least: p.least(), Until: p.by, About: p.about, Others: opens(others)})
+	found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{Least: p.least(), Until: p.by, About: p.about, Others: others})
 	if err == nil {
 		p.strange = found.Strangers
 	}
 	return found, err
-}
-
-// sealedSince returns the receipts of all jobs that were sealed after the first of some was
-// begun, but those.
-func sealedSince(ctx context.Context, l *ledger.Ledger, some []*ledger.Receipt) ([]*ledger.Receipt, error) {
-	if len(some) == 0 {
-		return nil, nil
-	}
-	begun := some[0].Created
-	known := map[int64]bool{}
-	for _, k := range some {
-		known[k.ID] = true
-		if k.Created.Before(begun) {
-			begun = k.Created
-		}
-	}
-	all, err := l.Receipts(ctx, ledger.ReceiptQuery{Since: begun})
-	return slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return known[k.ID] }), err
 }
 
 // about reports whether something is copied now between the paths of an item.

@@ -40,6 +40,18 @@ func (b *bench) meddle(text string) {
 	dated(b.t, file)
 }
 
+// sameTime gives a file of the lab the time of another one.
+func (b *bench) sameTime(name, other string) {
+	b.t.Helper()
+	info, err := os.Stat(filepath.Join(b.lab, other))
+	if err == nil {
+		err = os.Chtimes(filepath.Join(b.lab, name), time.Time{}, info.ModTime())
+	}
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
 func TestAuditKnowsWhoHasWrittenACopySince(t *testing.T) {
 	replaced := "was replaced by job weekly in run 2"
 	ownTime := func(doc *transfer.Transfer) { doc.PreserveTimestamp = false }
@@ -65,6 +77,11 @@ func TestAuditKnowsWhoHasWrittenACopySince(t *testing.T) {
 		}, audit.Present, 2, ""},
 		"another content": {kept, func(b *bench, p *process) {
 			b.plant("other/a.txt", "other/a.tx")
+			b.rewrites(p, "/other/")
+		}, audit.Missing, 2, replaced + " at the destination"},
+		"another content of the same size and time": {kept, func(b *bench, p *process) {
+			b.plant("other/a.txt", "other/a.tx")
+			b.sameTime("other/a.txt", "data/a.txt")
 			b.rewrites(p, "/other/")
 		}, audit.Missing, 2, replaced + " at the destination"},
 		"another job, and then somebody unknown": {kept, func(b *bench, p *process) {
