@@ -148,7 +148,11 @@ func (d *Desk) toMachines(book *book, r Run, event Event) {
 
 // raise makes notices of a run that did not end well, unless there was one lately.
 func (d *Desk) raise(book *book, r Run, event Event) {
-	alarm, tell := book.raise(event, r.Outcome.Message)
+	kind := event
+	if event == Failed && r.Outcome.State == ledger.Canceled {
+		kind = canceled
+	}
+	alarm, tell := book.raise(kind, r.Outcome.Message)
 	if !tell {
 		return
 	}
@@ -168,7 +172,7 @@ func sinceWhen(job *jobs.Job, a *ledger.Alarm) string {
 func (d *Desk) recover(book *book, r Run, over []ledger.Alarm) {
 	var lines []string
 	for _, a := range over {
-		if Event(a.Kind) == Skipped || a.Quiet {
+		if Event(a.Kind) == Skipped || Event(a.Kind) == canceled || a.Quiet {
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s from %s on%s", inWords(Event(a.Kind)), clock(r.Job, a.Since), times(a.Count)))
@@ -324,7 +328,7 @@ func clock(job *jobs.Job, t time.Time) string {
 
 // troubles are the events that go on until a run has succeeded.
 func troubles() []Event {
-	return []Event{Failed, Refused, Missing, Nothing, NeedsHuman, Stalled, Late, Overdue, Skipped}
+	return []Event{Failed, Refused, Missing, Nothing, NeedsHuman, Stalled, Late, Overdue, Skipped, canceled}
 }
 
 func without(events []Event, not Event) []Event {

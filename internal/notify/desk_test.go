@@ -85,6 +85,7 @@ func outcome(state ledger.State, class, message string) ledger.Outcome {
 func TestWhatIsToldOfRuns(t *testing.T) {
 	good := outcome(ledger.Succeeded, "", "")
 	failed := outcome(ledger.Failed, "failed", "no such path")
+	canceled := outcome(ledger.Canceled, "canceled", "canceled on request")
 	few := good
 	few.Files = 3
 	tests := map[string]struct {
@@ -110,7 +111,7 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 			"0s ops: nightly failed", "1ns ops: nightly has recovered", "2ns ops: nightly failed",
 		}},
 		"how it ended": {nil, []end{
-			{0, outcome(ledger.Canceled, "canceled", "")},
+			{0, canceled},
 			{1, good},
 			{2, outcome(ledger.TimedOut, "timed_out", "")},
 			{3, good},
@@ -120,7 +121,7 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 			{7, good},
 			{8, outcome(ledger.Failed, "missing", "")},
 		}, []string{
-			"0s ops: nightly was canceled", "1ns ops: nightly has recovered",
+			"0s ops: nightly was canceled",
 			"2ns ops: nightly timed out", "3ns ops: nightly has recovered",
 			"4ns ops: nightly succeeded without some of its files", "5ns ops: nightly has recovered",
 			"6ns ops: nightly was refused by a guard", "7ns ops: nightly has recovered",
@@ -129,6 +130,16 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 		"skipped runs are told once, and their end is not": {nil, []end{
 			{0, outcome(ledger.Skipped, "", "the run before it goes on")}, {1, outcome(ledger.Skipped, "", "the run before it goes on")}, {2, good},
 		}, []string{"0s ops: nightly was skipped"}},
+		"a canceled run is told, and nothing recovers from it": {nil, []end{{0, canceled}, {time.Hour, canceled}, {2 * time.Hour, good}, {3 * time.Hour, canceled}}, []string{
+			"0s ops: nightly was canceled",
+			"3h0m0s ops: nightly was canceled",
+		}},
+		"a canceled run hides no failure": {nil, []end{{0, canceled}, {1, failed}, {2, good}}, []string{
+			"0s ops: nightly was canceled", "1ns ops: nightly failed", "2ns ops: nightly has recovered",
+		}},
+		"a canceled run ends no failure": {nil, []end{{0, failed}, {1, canceled}, {2, good}}, []string{
+			"0s ops: nightly failed", "1ns ops: nightly was canceled", "2ns ops: nightly has recovered",
+		}},
 		"a skipped run ends no failure": {nil, []end{{0, failed}, {1, outcome(ledger.Skipped, "", "")}, {2, good}}, []string{
 			"0s ops: nightly failed", "1ns ops: nightly was skipped", "2ns ops: nightly has recovered",
 		}},

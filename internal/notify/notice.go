@@ -33,6 +33,10 @@ const (
 
 	// Test is the event of a notice that somebody sends to try a channel.
 	Test Event = "test"
+
+	// canceled is the kind of the alarm about runs that were canceled, whose notices are
+	// those of Failed: nothing was wrong, so it hides no failure and recovers from none.
+	canceled Event = "canceled"
 )
 
 // A Notice is one message to people or machines about an event of a run or a job.

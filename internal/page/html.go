@@ -243,7 +243,7 @@ func (s *scene) attention() (all []alarmView) {
 			all = append(all, alarmView{d.Name, failing(&d)})
 		}
 		for _, a := range d.Alarms {
-			if a.Kind != "failed" { // it says the same as above
+			if a.Kind != "failed" && a.Kind != "canceled" { // they say the same as above
 				all = append(all, alarmView{d.Name, alarm(a)})
 			}
 		}
@@ -265,6 +265,8 @@ func trouble(kind string) string {
 	switch kind {
 	case "failed":
 		return "has failed"
+	case "canceled":
+		return "was canceled"
 	case "refused":
 		return "is refused by a guard"
 	case "missing":

@@ -222,7 +222,7 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 func TestAllAlarmsAreOnAPageOfTheirOwn(t *testing.T) {
 	d := newDesk(t, someJobs)
 	d.want("without alarms", d.get("/alarms"), 200, "Nothing needs attention.")
-	kinds := []string{"nothing", "missing", "refused", "needs_human", "stalled", "late", "failed"}
+	kinds := []string{"nothing", "missing", "refused", "needs_human", "stalled", "late", "failed", "canceled"}
 	err := d.ledger.Tell(t.Context(), "nightly", func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		for _, kind := range kinds {
 			now.Alarms = append(now.Alarms, ledger.Alarm{Kind: kind, Since: time.Now(), Why: "why " + kind})
@@ -238,7 +238,8 @@ func TestAllAlarmsAreOnAPageOfTheirOwn(t *testing.T) {
 	all := d.get("/alarms")
 	d.want("all alarms", all, 200, "copies less than expected since", "has files without a copy since", "is refused by a guard since",
 		"waits for a person since", "has a task without progress since", "is late since", ": why late")
-	if strings.Contains(first.text, "why late") || strings.Count(all.text, `href="/jobs/nightly"`) != len(kinds)-1 {
+	d.want("the job", d.get("/jobs/nightly"), 200, "was canceled since")
+	if strings.Contains(first.text, "why late") || strings.Count(all.text, `href="/jobs/nightly"`) != len(kinds)-2 { // failed and canceled are said by the runs
 		t.Errorf("the first page has more than five alarms, or the page of all not each once: %s", all.text)
 	}
 }
