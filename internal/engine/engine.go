@@ -23,6 +23,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
@@ -187,8 +188,15 @@ func (e *Engine) Wait(ctx context.Context, taskID string, o Order) *Result {
 	p := r.newPart(Work{})
 	p.setTask(Task{TaskID: taskID}, true)
 	err := p.watch(ctx)
-	if err == nil {
+	switch {
+	case err == nil:
 		r.result.State = ledger.Succeeded
+	case gone(err) && r.result.task().Last == nil: // so nobody has submitted it for this account
+		r.result.Tasks, r.result.Adopted = nil, false
+		err = &Failure{
+			Kind: fault.Refused, TaskID: taskID, Code: fault.Of(err).Code, Err: err, state: ledger.Failed,
+			Message: fmt.Sprintf("there is no task %s, or this account may not see it (runner task list shows its tasks)", taskID),
+		}
 	}
 	r.result.conclude(err)
 	return r.result

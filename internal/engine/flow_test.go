@@ -155,9 +155,11 @@ func TestKnownRunOfAFlowIsFollowedByItsID(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.stall()
 		one := b.process("one")
-		if r, err := one.record(b.signaled(time.Minute), b.order(flowJob)); err != nil || r.State != ledger.Submitted {
+		r, err := one.record(b.signaled(time.Minute), b.order(flowJob))
+		if err != nil || r.State != ledger.Submitted {
 			t.Fatalf("got %+v, %v", r, err)
 		}
+		contains(t, failure(t, r, fault.Interrupted).Message, ", or end it with runner runs cancel 1")
 		one.kill()
 		b.releaseAfter(2 * time.Minute)
 		time.Sleep(time.Minute)
@@ -311,7 +313,7 @@ func TestInterruptedFlowGoesOnOrIsCanceled(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.stall()
 		r := b.run(b.signaled(time.Minute), b.order(flowJob))
-		contains(t, failure(t, r, fault.Interrupted).Message, "goes on at Globus")
+		contains(t, failure(t, r, fault.Interrupted).Message, "goes on at Globus", ", or cancel it at app.globus.org")
 		b.wantFlowRuns("ACTIVE nightly 2026-11-21T02:00:00Z")
 
 		o := b.order(flowJob)

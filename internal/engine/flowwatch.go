@@ -217,7 +217,7 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 	r, id := w.run, w.task.TaskID
 	onRequest := errors.Is(context.Cause(ctx), errCanceled)
 	if !r.order.CancelOnInterrupt && !onRequest {
-		return interrupted(ctx, id, fmt.Sprintf("run %s of flow %s goes on at Globus%s; start again with %s to follow it, or end it with runner runs cancel", id, w.flow.ID, w.plight(), r.repeat(w.id)))
+		return interrupted(ctx, id, fmt.Sprintf("run %s of flow %s goes on at Globus%s; start again with %s to follow it, or %s", id, w.flow.ID, w.plight(), r.repeat(w.id), r.toEnd()))
 	}
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
@@ -238,4 +238,12 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 	f := interrupted(ctx, id, fmt.Sprintf("run %s of flow %s was canceled", id, w.flow.ID))
 	f.state = ledger.Canceled
 	return f
+}
+
+// toEnd says how somebody ends what the run has begun at Globus.
+func (r *run) toEnd() string {
+	if r.journal == nil {
+		return "cancel it at app.globus.org"
+	}
+	return fmt.Sprintf("end it with runner runs cancel %d", r.journal.run.ID)
 }
