@@ -267,14 +267,21 @@ func (s *source) collections(n ast.Node, field string) {
 	}
 }
 
+// aCollectionID is what the id of a collection is.
+const aCollectionID = "a collection id (a UUID such as 0b6c8f2e-0000-4000-8000-000000000001)"
+
 func (s *source) collectionID(p *declared) decoder {
 	return func(n ast.Node, field string) {
+		if number(n) {
+			s.wrongType(n, field, aCollectionID)
+			return
+		}
 		id, ok := s.text(n, field)
 		if !ok {
 			return
 		}
 		if p.ID = strings.ToLower(id); !uuidPattern().MatchString(p.ID) {
-			s.problem(n, field, "%q is not a collection id (a UUID such as 0b6c8f2e-0000-4000-8000-000000000001)", id)
+			s.problem(n, field, "%q is not %s", id, aCollectionID)
 			return
 		}
 		p.valid = true

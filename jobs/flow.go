@@ -35,11 +35,18 @@ func (s *source) flow(n ast.Node, field string) *Flow {
 	return &f
 }
 
+// aFlowID is what the id of a flow is.
+const aFlowID = "the id of a flow (a UUID; it stands in the address of the flow's page at app.globus.org)"
+
 func (s *source) flowID(to *string) decoder {
 	return func(n ast.Node, field string) {
+		if number(n) {
+			s.wrongType(n, field, aFlowID)
+			return
+		}
 		id, ok := s.text(n, field)
 		if *to = strings.ToLower(id); ok && !uuidPattern().MatchString(*to) {
-			s.problem(n, field, "%q is not the id of a flow (a UUID; it stands in the address of the flow's page at app.globus.org)", short(id))
+			s.problem(n, field, "%q is not %s", short(id), aFlowID)
 		}
 	}
 }

@@ -60,6 +60,7 @@ func TestParseReportsWhatIsWrongWithAFlow(t *testing.T) {
 	for name, tt := range map[string]struct{ step, want string }{
 		"no id":         {`{body: {}}`, `the key "id" is missing, give the flow's UUID`},
 		"id":            {`{id: nightly}`, `"nightly" is not the id of a flow`},
+		"number as id":  {`{id: 123}`, `got 123, want the id of a flow (a UUID; `},
 		"body":          {`{id: ` + flowID + `, body: [1]}`, `jobs.ingest.steps[1].flow.body: got a list, want a mapping`},
 		"key":           {`{id: ` + flowID + `, label: x}`, `unknown key "label"`},
 		"twice":         {`{id: ` + flowID + `, body: {a: 1, a: 2}}`, `the key "a" is in line`},

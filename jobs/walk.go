@@ -274,6 +274,16 @@ func (s *source) wrongType(n ast.Node, field, want string) {
 	s.problem(n, field, "got %s, want %s", got, want)
 }
 
+// number reports whether a value is a number, which text in quotes would not mend where
+// an id belongs.
+func number(n ast.Node) bool {
+	switch n.(type) {
+	case *ast.IntegerNode, *ast.FloatNode:
+		return true
+	}
+	return false
+}
+
 // short cuts a text for a message.
 func short(text string) string {
 	const most = 80

@@ -44,6 +44,7 @@ func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
 		"misspelt key":        {job("time-zone: UTC"), `unknown key "time-zone", did you mean time_zone?`},
 		"strange key":         {head + "jobs: {a: {delete: {collection: lab, paths: [/x], qqqqqqqqqqqq: 1}}}", "possible are collection, ignore_missing"},
 		"number for text":     {job("description: 7"), "8:18: jobs.a.description: got 7, want text, in quotes if you mean it"},
+		"number for an id":    {"version: 1\ncollections: {lab: 7}\njobs: {}\n", "2:20: collections.lab: got 7, want a collection id (a UUID such as "},
 		"nothing for text":    {job("description:"), "jobs.a.description: got nothing, want text"},
 		"empty text":          {job("description: ''"), "8:18: jobs.a.description: the text is empty"},
 		"two lines":           {job("description: |\n      a\n      b"), "8:18: jobs.a.description: the text has a line end in it"},
