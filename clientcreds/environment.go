@@ -124,7 +124,7 @@ func (e Environment) pairs() (pairs []pair, warnings []string, err error) {
 		}
 		text, warning, err := auth.ReadSecret(e.ClientSecretFile)
 		if err != nil {
-			return nil, nil, fmt.Errorf("CLIENT_SECRET_FILE: %w", err)
+			return nil, nil, fmt.Errorf("CLIENT_SECRET_FILE: %w; name a readable file that holds only the secret", err)
 		}
 		if warning != "" {
 			warnings = append(warnings, "CLIENT_SECRET_FILE: "+warning)

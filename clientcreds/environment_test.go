@@ -141,7 +141,7 @@ func TestSecretFile(t *testing.T) {
 		"readable by all":     {secretFile(t, canary, 0o644), "", "mode 0644"},
 		"link":                {link, "", "mode 0644"},
 		"empty":               {secretFile(t, "\n", 0o600), "is empty", ""},
-		"missing":             {filepath.Join(t.TempDir(), "none"), "no such file", ""},
+		"missing":             {filepath.Join(t.TempDir(), "none"), "no such file or directory; name a readable file that holds only the secret", ""},
 		"folder":              {t.TempDir(), "is a directory", ""},
 		"two lines":           {secretFile(t, canary+"\nmore", 0o600), "has a line end", ""},
 		"too long":            {secretFile(t, strings.Repeat("x", 64<<10+1), 0o600), "is longer than 65536 bytes", ""},

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -158,8 +159,12 @@ func (call *apiCall) document(a *app) (json.RawMessage, error) {
 }
 
 func (call *apiCall) valid(from string, text []byte) (json.RawMessage, error) {
-	if !json.Valid(text) {
-		return nil, usageError{fmt.Errorf("%s is not JSON", from)}
+	var doc json.RawMessage
+	err := json.Unmarshal(text, &doc)
+	if e, ok := errors.AsType[*json.SyntaxError](err); ok {
+		read := text[:e.Offset]
+		line := 1 + bytes.Count(read, []byte("\n"))
+		return nil, usageError{fmt.Errorf("%s is not JSON: line %d, byte %d: %w", from, line, len(read)-(1+bytes.LastIndexByte(read, '\n')), err)}
 	}
-	return text, nil
+	return doc, err
 }

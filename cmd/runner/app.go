@@ -156,13 +156,18 @@ func group(c *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q for %q%s; see %s --help", args[0], c.CommandPath(), commandHint(c, args[0]), c.CommandPath())}
 }
 
-// arguments checks that a command got its arguments, which usage names.
+// arguments checks that a command got its arguments, which its
+// usage names first and in their order.
 func arguments(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) >= least && len(args) <= most {
 			return nil
 		}
-		return usageError{fmt.Errorf("got %d arguments; usage: %s", len(args), c.UseLine())}
+		if len(args) > most {
+			return usageError{fmt.Errorf("the argument %q is too much; usage: %s", args[most], c.UseLine())}
+		}
+		missing := strings.Fields(strings.ReplaceAll(c.Use, "…", ""))[1+len(args) : 1+least]
+		return usageError{fmt.Errorf("%s %s missing; usage: %s", strings.Join(missing, " and "), are(int64(len(missing))), c.UseLine())}
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,7 +27,8 @@ type auditDocument struct {
 	// First are the first of each verdict that somebody may want to look at.
 	First []findingDocument `json:"first"`
 	// ReceiptsLeftOut are not read because there are too many of the same folders.
-	ReceiptsLeftOut int `json:"receipts_left_out"`
+	ReceiptsLeftOut int  `json:"receipts_left_out"`
+	once            bool // the job copies its items once, even if they change
 }
 
 // A findingDocument is the verdict on one file.
@@ -136,7 +138,7 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	e := engine.New(globus.transfer, d.app.log, engine.WithManifests(d.app.lists.open))
 	var docs []auditDocument
 	for _, job := range chosen {
-		doc := auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}}
+		doc := auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}, once: job.Items != nil && job.Items.Again == jobs.AgainNever}
 		for _, v := range audit.Verdicts() {
 			doc.Verdicts[v] = tally{}
 		}
@@ -160,7 +162,7 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	if err := d.print(docs); err != nil {
 		return err
 	}
-	return alarm(docs)
+	return d.alarm(docs)
 }
 
 // take counts or prints a finding.
@@ -233,12 +235,16 @@ func (doc *auditDocument) show(w io.Writer) {
 		if more := doc.Verdicts[v].Files - shown; more > 0 && shown > 0 {
 			fmt.Fprintf(w, "%s: and %d more of job %s; --list prints all\n", v, more, doc.Job)
 		}
+		if v == audit.Missing && shown > 0 && doc.once {
+			fmt.Fprintf(w, "an item that is done is not copied again: if files come later, write again: changed in the for_each of job %s\n", doc.Job)
+		}
 	}
 }
 
 // alarm returns the error of an audit that has found something.
-func alarm(docs []auditDocument) error {
+func (d *auditor) alarm(docs []auditDocument) error {
 	var where []string
+	named := true // each of them was printed
 	total := map[audit.Verdict]int64{}
 	for _, doc := range docs {
 		n := int64(0)
@@ -246,6 +252,7 @@ func alarm(docs []auditDocument) error {
 			if v.Alarms() {
 				n += doc.Verdicts[v].Files
 				total[v] += doc.Verdicts[v].Files
+				named = named && (d.list || doc.Verdicts[v].Files <= int64(d.limit))
 			}
 		}
 		if n > 0 {
@@ -255,7 +262,11 @@ func alarm(docs []auditDocument) error {
 	if len(where) == 0 {
 		return nil
 	}
-	return statusError{fmt.Errorf("%s; runner audit %s --list names them", audit.Sentence(total, someOf(where)), strings.Join(where[:min(len(where), 3)], " ")), exitIncomplete}
+	sentence := audit.Sentence(total, someOf(where))
+	if !named {
+		sentence += fmt.Sprintf("; runner audit %s --list names them", strings.Join(where[:min(len(where), 3)], " "))
+	}
+	return statusError{errors.New(sentence), exitIncomplete}
 }
 
 // A since is the instant from which on something is looked at: a duration before

@@ -77,6 +77,13 @@ func usage(err error) error {
 
 func (e usageError) Unwrap() error { return e.error }
 
+// isUsage reports whether err is a mistake on the command line or in the
+// environment.
+func isUsage(err error) bool {
+	_, ok := errors.AsType[usageError](err)
+	return ok
+}
+
 // Means tells package fault what it means.
 func (usageError) Means() fault.Meaning { return fault.Meaning{Kind: fault.Usage} }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/internal/notify/channel"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -91,7 +93,10 @@ func (a *app) tryChannel(ctx context.Context, name, job string, to notify.Channe
 	n.Job = job
 	if err := to.Send(ctx, n); err != nil {
 		status := exitTemporary
-		if notify.IsLasting(err) {
+		switch {
+		case errors.Is(err, channel.ErrNoJob):
+			status = exitUsage
+		case notify.IsLasting(err):
 			status = exitRefused
 		}
 		return statusError{fmt.Errorf("send a notice on channel %s: %w", name, err), status}

@@ -29,6 +29,7 @@ type proofDocument struct {
 	NotProven map[string]int64 `json:"not_proven"` // by reason
 	NotJudged map[string]int64 `json:"not_judged"` // what is not a file, or was not to be copied, by reason
 	Paths     []provenPath     `json:"paths"`      // those that are not proven or not judged, up to --limit
+	lost      int64            // pruned files whose copies are not proven now; NotProven has them too
 }
 
 type provenPath struct {
@@ -135,6 +136,8 @@ func (d *proofDocument) take(f *evidence.File) (reason string, judged bool) {
 		verdict, why := audit.OfPruned(&f.Copies[0])
 		if verdict == audit.Pruned {
 			d.Pruned++
+		} else {
+			d.lost++
 		}
 		return why, true
 	case why == "":
@@ -150,11 +153,19 @@ func (d *proofDocument) take(f *evidence.File) (reason string, judged bool) {
 // text prints the numbers and the first paths for people; not is how many files
 // are not proven, and listed how many paths there are.
 func (d *proofDocument) text(w io.Writer, not, listed int64) {
+	there := not - d.lost
 	switch {
-	case d.Proven > 0 || not > 0:
-		fmt.Fprintf(w, "%s at the source %s proven to be at the destination, %d %s not\n", plain.Count(d.Proven, "file"), are(d.Proven), not, are(not))
-	case d.Pruned == 0:
+	case d.Proven > 0 || there > 0:
+		fmt.Fprintf(w, "%s at the source %s proven to be at the destination, %d %s not\n", plain.Count(d.Proven, "file"), are(d.Proven), there, are(there))
+	case d.Pruned == 0 && d.lost == 0:
 		fmt.Fprintln(w, "the source has no files now that could be proven")
+	}
+	switch d.lost {
+	case 0:
+	case 1:
+		fmt.Fprintln(w, "1 file was pruned after it was proven, but its copy is not proven now")
+	default:
+		fmt.Fprintf(w, "%d files were pruned after they were proven, but their copies are not proven now\n", d.lost)
 	}
 	counts(w, d.NotProven)
 	switch d.Pruned {

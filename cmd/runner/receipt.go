@@ -289,10 +289,13 @@ receipts are given, those with consecutive numbers must follow each other.`,
 						d.File, d.Seal.Number, d.Job, d.Run, d.TaskID, d.Seal.Counts, d.Signature)
 				}
 			})
-			if len(problems) > 0 {
+			switch {
+			case len(problems) == 0:
+				return err
+			case slices.ContainsFunc(problems, func(p error) bool { return !isUsage(p) }):
 				return statusError{errors.Join(append(problems, err)...), exitFailed}
 			}
-			return err
+			return usageError{errors.Join(append(problems, err)...)}
 		},
 	}
 	c.Flags().StringVar(&keyFile, "key", "", "file of the public key (PEM) by which every receipt must be signed")

@@ -315,12 +315,16 @@ func noRetry(ctx context.Context, l *ledger.Ledger, id int64) error {
 // cancelRun asks whoever works on a run to cancel it, and does so itself if
 // nobody does.
 func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
-	if _, err := l.Act(ctx, ledger.Action{What: ledger.DidCancel, Run: id, Who: a.user(), Why: reason}); err != nil {
-		return err
+	_, refused := l.Act(ctx, ledger.Action{What: ledger.DidCancel, Run: id, Who: a.user(), Why: reason})
+	if refused != nil && !errors.Is(refused, ledger.ErrState) {
+		return refused
 	}
 	run, err := l.Run(ctx, id)
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
+	case refused != nil:
+		return usageError{fmt.Errorf("run %d cannot be canceled: %s", id, ended(run.State))}
 	}
 	rec, leave := a.attend(ctx, l)
 	defer leave()
@@ -346,6 +350,15 @@ func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason 
 	return a.changed(ctx, l, id, fmt.Sprintf("run %d could not be canceled any more: it has %s", id, res.State))
 }
 
+// ended says how a run has ended that somebody wants to change.
+func ended(state ledger.State) string {
+	switch state {
+	case ledger.Canceled, ledger.Skipped:
+		return "it was " + string(state) + " already"
+	}
+	return "it has " + string(state) + " already"
+}
+
 // changed prints a run after a change; said says what will come of it.
 func (a *app) changed(ctx context.Context, l *ledger.Ledger, id int64, said string) error {
 	run, err := l.Run(ctx, id)
@@ -357,11 +370,8 @@ func (a *app) changed(ctx context.Context, l *ledger.Ledger, id int64, said stri
 
 // noRun puts what the ledger says about a run into words.
 func noRun(id int64, err error) error {
-	switch {
-	case errors.Is(err, ledger.ErrNone):
+	if errors.Is(err, ledger.ErrNone) {
 		return usageError{fmt.Errorf("there is no run %d; runner runs lists them", id)}
-	case errors.Is(err, ledger.ErrState):
-		return usageError{fmt.Errorf("run %d: %w", id, err)}
 	}
 	return err
 }

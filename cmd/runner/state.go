@@ -162,6 +162,9 @@ func unusableLedger(err error) error {
 	if fault.Transient(err) {
 		return fmt.Errorf("RUNNER_STATE: %w; nothing was done: start the same command again when the ledger can be used", err)
 	}
+	if errors.Is(err, ledger.ErrURL) {
+		err = fmt.Errorf(`%w nor "none", which keeps no records`, err)
+	}
 	return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
 }
 

@@ -111,8 +111,14 @@ func next(e *transfer.Error, who Identity) string {
 		return "the service does not accept the token of " + who.Name
 	case e.NotFound() && strings.HasPrefix(e.Code, "Endpoint"):
 		return "check the collection id: runner endpoints finds collections by name"
+	case strings.HasSuffix(e.Code, "MkdirFailed.NotFound"):
+		return "the folder above it is missing, and only one folder is made at a time: make that one first"
 	case e.NotFound():
 		return "check the id and the path"
+	case strings.HasSuffix(e.Code, "MkdirFailed.Exists"):
+		return "it is there already; runner stat shows whether it is a folder"
+	case strings.HasSuffix(e.Code, "NotDirectory"):
+		return "the path leads to a file, or through one; runner stat shows a file"
 	case strings.HasSuffix(e.Code, "LoginFailed"):
 		return Ask("", "map "+who.Name+" to a local account")
 	case e.PermissionDenied():

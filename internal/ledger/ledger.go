@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -27,6 +28,8 @@ var (
 	ErrLost = errors.New("not ours")
 	// ErrExists says that another submission stands in that place of the run.
 	ErrExists = errors.New("submitted already")
+	// ErrURL says that a URL does not name a ledger.
+	ErrURL = errors.New(`neither "sqlite:<file>" nor "postgres://user@host/database"`)
 	// ErrState says that the run's state does not allow what was asked.
 	ErrState = errors.New("not possible in this state")
 	// ErrAbsent says that there is no ledger to be opened by [OpenExisting].
@@ -97,8 +100,7 @@ func open(ctx context.Context, url string, log *slog.Logger, migrations []string
 	case "postgres", "postgresql":
 		s, err = openPostgres(url)
 	default:
-		// The scheme is not shown: it may be the beginning of a secret.
-		return nil, errors.New(`open ledger: its URL is neither "sqlite:<file>" nor "postgres://user@host/database"`)
+		return nil, fmt.Errorf("open ledger: %s is %w", shown(url), ErrURL)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open ledger: %w", err)
@@ -108,6 +110,15 @@ func open(ctx context.Context, url string, log *slog.Logger, migrations []string
 		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
 	return l, nil
+}
+
+// shown is a URL of no known kind as a message may have it: one that may hold a
+// password is not shown.
+func shown(url string) string {
+	if strings.ContainsAny(url, "@=") || strings.Contains(url, "://") {
+		return "its URL"
+	}
+	return strconv.Quote(url)
 }
 
 // Close ends the use of the ledger. Leases stay as they are, see [Ledger.Release].

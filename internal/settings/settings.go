@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/caarlos0/env/v11"
@@ -103,6 +104,7 @@ func Read(environ []string) *Environment {
 		problems = append(problems, parseProblems(err)...)
 	}
 	problems = append(problems, e.Mail.check()...)
+	problems = append(problems, e.checkListen()...)
 	if _, ok := services[e.Service]; !ok && e.Service != "" {
 		problems = append(problems, fmt.Errorf("GLOBUS_SDK_ENVIRONMENT: there is no environment %q%s", e.Service,
 			spelling.Hint(e.Service, slices.Sorted(maps.Keys(services))...)))
@@ -134,6 +136,17 @@ func (e *Environment) ListenAddress() string {
 		return e.Listen
 	}
 	return net.JoinHostPort("127.0.0.1", e.Listen)
+}
+
+func (e *Environment) checkListen() []error {
+	if e.Listen == "" {
+		return nil
+	}
+	_, _, err := net.SplitHostPort(e.ListenAddress())
+	if _, wrong := strconv.ParseUint(e.Listen, 10, 16); err == nil && (wrong == nil || strings.Contains(e.Listen, ":")) {
+		return nil
+	}
+	return []error{fmt.Errorf("RUNNER_LISTEN: %q is not HOST:PORT, such as :8080", e.Listen)}
 }
 
 // parseProblems are the errors of caarlos0/env, by variable.

@@ -2,6 +2,7 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -14,6 +15,9 @@ import (
 // maxPing is how many bytes a ping says at most.
 const maxPing = 10_000
 
+// ErrNoJob says that a notice about no job has no address to go to.
+var ErrNoJob = errors.New("its address is another one for each job: add --job JOB")
+
 // A ping tells a service that waits for a sign of life that a run has begun, and how
 // it ended. What it is sent are the addresses of https://healthchecks.io.
 type ping struct{ *poster }
@@ -25,7 +29,7 @@ func (p *ping) Send(ctx context.Context, n *notify.Notice) error {
 		return err
 	}
 	if n.Job == "" && strings.Contains(to.Path, "{{") {
-		return lasting("its address is another one for each job: add --job JOB")
+		return lasting("%w", ErrNoJob)
 	}
 	if signal := signalOf(n.Event); signal != "" {
 		to = to.JoinPath(signal)
