@@ -22,18 +22,28 @@ func (t *Taken) Error() string {
 	return fmt.Sprintf("occurrence %s of job %s is being done by %s: run %d", t.Run.Key, t.Run.Job, t.Run.Holder, t.Run.ID)
 }
 
-// A waitingError says that a run waits for its turn, see Order.InTurn: it is
-// claimed, and nothing was submitted for it.
-type waitingError struct{ other *ledger.Run }
+// A waitingError says that a run waits for another one: it is claimed, and nothing was
+// submitted for it. It waits for its turn, see Order.InTurn, or until one that leaves is
+// over.
+type waitingError struct {
+	other  *ledger.Run
+	leaves bool // other is to be canceled, and nothing was submitted for it
+}
 
 func (w *waitingError) Error() string {
 	return fmt.Sprintf("run %d of job %s, occurrence %s, has to end first", w.other.ID, w.other.Job, w.other.Key)
 }
 
-// isWaiting reports whether err is that of a run that waits for its turn.
+// isWaiting reports whether err is that of a run that waits.
 func isWaiting(err error) bool {
 	_, ok := errors.AsType[*waitingError](err)
 	return ok
+}
+
+// isInTurn reports whether err is that of a run that waits for its turn.
+func isInTurn(err error) bool {
+	w, ok := errors.AsType[*waitingError](err)
+	return ok && !w.leaves
 }
 
 // An unusableError says that the ledger could not be read or written, or that a
@@ -84,7 +94,7 @@ func (r *run) awaitRoom(ctx context.Context) error {
 			continue
 		}
 		if earlier++; earlier >= each.MaxActive {
-			return &waitingError{other}
+			return &waitingError{other: other}
 		}
 	}
 	return nil
@@ -118,6 +128,7 @@ func (r *run) expired() *Failure {
 // at work as well.
 func (r *run) giveWay(ctx context.Context) error {
 	j := r.journal
+	var first *ledger.Run // the one that others are skipped for
 	if r.job.Concurrency == jobs.Allow || j.run.Alone {
 		return nil
 	}
@@ -127,6 +138,12 @@ func (r *run) giveWay(ctx context.Context) error {
 		}
 		later := other.ID > j.run.ID
 		if other.ID == j.run.ID || later && (!j.run.Again || other.State != ledger.Submitted) {
+			continue
+		}
+		if first != nil { // one in the way is enough: it only matters which is named
+			if r.precedes(other, first) {
+				first = other
+			}
 			continue
 		}
 		over, err := r.takeUp(ctx, other)
@@ -140,17 +157,30 @@ func (r *run) giveWay(ctx context.Context) error {
 			return skipped("", fmt.Sprintf("occurrence %s of this job is at work (run %d)", other.Key, other.ID))
 		}
 		if r.caughtUp() || r.order.InTurn && late(r.job, other) {
-			return &waitingError{other}
+			return &waitingError{other: other}
 		}
 		if r.job.Concurrency == jobs.Forbid {
-			return skipped("", fmt.Sprintf("occurrence %s of this job is not over (run %d)", other.Key, other.ID))
+			first = other
+			continue
 		}
 		r.log.Warn("an earlier run of this job is replaced", "other_run", other.ID, "other_occurrence", other.Key)
 		if err := r.requestCancel(ctx, other); err != nil {
 			return err
 		}
 	}
-	return nil
+	switch {
+	case first == nil:
+		return nil
+	case r.rec.Scheduled && first.State == ledger.Claimed && first.CancelRequested:
+		return &waitingError{other: first, leaves: true}
+	}
+	return skipped("", fmt.Sprintf("occurrence %s of this job is not over (run %d)", first.Key, first.ID))
+}
+
+// precedes reports whether a run is skipped for other, and not for the newer run first:
+// other is at work, or neither is and the scheduler starts the oldest.
+func (r *run) precedes(other, first *ledger.Run) bool {
+	return other.State == ledger.Submitted || r.rec.Scheduled && first.State != ledger.Submitted
 }
 
 // requestCancel asks whoever works on another run to cancel it, unless it is over.

@@ -1,6 +1,9 @@
 package engine_test
 
 import (
+	"context"
+	"errors"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +55,132 @@ func TestOverlapWaitsWhereItIsAllowed(t *testing.T) {
 		}
 		b.wantTasks("SUCCEEDED of-somebody-else 2026-11-20T02:00:00Z", "SUCCEEDED nightly 2026-11-21T02:00:00Z")
 	})
+}
+
+// asked triggers runs of the job nightly before a scheduler runs.
+func (b *bench) asked(keys ...string) {
+	for _, key := range keys {
+		b.act(ledger.Action{What: ledger.DidTrigger, Job: "nightly", Key: key})
+	}
+}
+
+// submitted has a run of the holder two have a task.
+func submitted(ctx context.Context, l *ledger.Ledger, run int64) error {
+	return errors.Join(l.Submit(ctx, "two", ledger.Submission{ID: "s", Run: run, Attempt: 1}), l.Accepted(ctx, "s", "t"))
+}
+
+// wantSkippedFor checks that a run was skipped for another one.
+func (b *bench) wantSkippedFor(run int, other string) {
+	b.t.Helper()
+	if r := b.runs()[run-1]; r.State != ledger.Skipped || !strings.Contains(r.Message, "occurrence "+other+" of this job is not over") {
+		b.t.Errorf("run %d is %s: %q, want it skipped for %s", run, r.State, r.Message, other)
+	}
+}
+
+func TestRunsAreSkippedForTheOneThatIsAtWork(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		b.asked("manual:1", "manual:2", "manual:3")
+		p := b.process("one").serve(b.job("nightly", ""))
+		until(time.Hour)
+		b.wantSkippedFor(2, "manual:1")
+		b.wantSkippedFor(3, "manual:1")
+		b.releaseAfter(0)
+		until(2 * time.Hour)
+		p.stop()
+		b.wantTasks("SUCCEEDED nightly manual:1")
+	})
+}
+
+// Another replica has claimed two runs and decided neither, or is at work on the second.
+func TestRunIsNotSkippedForOneThatIsToBeSkipped(t *testing.T) {
+	for name, tt := range map[string]struct {
+		sent string // the run with a task
+		want string
+	}{
+		"both were claimed":        {"", "manual:1"},
+		"the second is at work":    {"manual:2", "manual:2"},
+		"the first one is at work": {"manual:1", "manual:1"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				l := b.ledger()
+				defer l.Close() //nolint:errcheck // every write was checked
+				for _, key := range []string{"manual:1", "manual:2"} {
+					run, _, err := l.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: key, Holder: "two", Lease: time.Hour})
+					if err == nil && key == tt.sent {
+						err = submitted(t.Context(), l, run.ID)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				b.asked("manual:3")
+				p := b.process("one").serve(b.job("nightly", ""))
+				until(time.Minute)
+				p.stop()
+				b.wantSkippedFor(3, tt.want)
+			})
+		})
+	}
+}
+
+func TestRunThatIsCanceledBeforeItBeginsIsInNobodysWay(t *testing.T) {
+	for name, schedule := range map[string]string{"by hand": "", "scheduled": "0 0 * * *"} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.stall()
+				b.asked("manual:1", "manual:2", "manual:3")
+				b.act(ledger.Action{What: ledger.DidCancel, Run: 1})
+				p := b.process("one").serve(b.job("nightly", schedule))
+				until(time.Minute)
+				b.wantSkippedFor(3, "manual:2")
+				b.releaseAfter(0)
+				until(2 * time.Hour)
+				p.stop()
+				b.wantRuns("nightly manual:1 canceled", "nightly manual:2 succeeded", "nightly manual:3 skipped")
+				b.wantTasks("SUCCEEDED nightly manual:2")
+			})
+		})
+	}
+}
+
+// Whoever has the run that is to be canceled may not have heard of it yet, and submit.
+func TestRunWaitsUntilOneThatIsToBeCanceledIsOver(t *testing.T) {
+	for name, submits := range map[string]bool{"it is canceled": false, "it is submitted all the same": true} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				l := b.ledger()
+				defer l.Close() //nolint:errcheck // every write was checked
+				_, _, err := l.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: "manual:1", Holder: "two", Lease: time.Hour})
+				if err != nil {
+					t.Fatal(err)
+				}
+				b.act(ledger.Action{What: ledger.DidCancel, Run: 1})
+				b.asked("manual:2")
+				p := b.process("one").serve(b.job("nightly", "0 0 * * *"))
+				until(time.Minute)
+				b.wantRuns("nightly manual:1 claimed", "nightly manual:2 claimed")
+				b.wantTasks()
+				if submits {
+					err = submitted(t.Context(), l, 1)
+				} else {
+					err = l.Finish(t.Context(), 1, "two", ledger.Outcome{State: ledger.Canceled})
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				until(2 * time.Minute)
+				p.stop()
+				if submits {
+					b.wantSkippedFor(2, "manual:1")
+					b.wantTasks()
+				} else {
+					b.wantRuns("nightly manual:1 canceled", "nightly manual:2 succeeded")
+				}
+			})
+		})
+	}
 }
 
 func TestInterruptEndsTheWaitForAnotherTask(t *testing.T) {

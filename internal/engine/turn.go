@@ -13,6 +13,10 @@ import (
 // again; the first is a lease, and each further one twice as long.
 const lastRetry = 5 * time.Minute
 
+// leavePause is how soon a run is tried again that waits for one that leaves; after each
+// try it is twice as long, up to a lease.
+const leavePause = time.Second
+
 // inTurn reports whether missed occurrences of the job are started one after
 // the other: all at once, its policy would skip or replace them.
 func inTurn(job *jobs.Job) bool {
@@ -28,7 +32,7 @@ func (s *Scheduler) tried(ctx context.Context, t *ticket) {
 	}
 	p := s.plans.byJob[t.job.Name]
 	items := p != nil && p.job.ForEach != nil
-	if p != nil && !items && p.awaits == "" && isWaiting(t.err) {
+	if p != nil && !items && p.awaits == "" && isInTurn(t.err) {
 		p.awaits = t.occurrence.key // what falls due meanwhile queues behind it
 	}
 	awaited := p != nil && p.awaits == t.occurrence.key
@@ -74,6 +78,9 @@ func (s *Scheduler) retryLater(t *ticket, awaited bool) {
 	_, taken := errors.AsType[*Taken](t.err)
 	pause := s.rec.Lease
 	switch {
+	case isWaiting(t.err) && !isInTurn(t.err):
+		pause = min(leavePause<<min(t.tries, 10), pause)
+		t.tries++
 	case awaited && (taken || isWaiting(t.err)):
 		pause /= 6
 	case !isWaiting(t.err):
@@ -98,7 +105,7 @@ func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
 		if t.retryAt.IsZero() || t.job.Name != p.job.Name { // one that is at work has no time to be tried again
 			continue
 		}
-		if isWaiting(t.err) && (oldest == nil || t.at.Before(oldest.at)) {
+		if isInTurn(t.err) && (oldest == nil || t.at.Before(oldest.at)) {
 			oldest = t
 		}
 	}
