@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"fmt"
 	"io"
 	"os"
@@ -102,17 +103,14 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 			if err != nil {
 				return err
 			}
-			l, err := a.schedulersLedger(c.Context())
-			if err != nil {
-				return err
-			}
-			defer l.Close() //nolint:errcheck // every write was checked
-			action.Who, action.Why = a.user(), reason
-			done, err := l.Act(c.Context(), action)
-			if err != nil {
-				return notPossible(err)
-			}
-			return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(done))) })
+			return onLedger(c.Context(), a.schedulersLedger, func(ctx context.Context, l *ledger.Ledger) error {
+				action.Who, action.Why = a.user(), reason
+				done, err := l.Act(ctx, action)
+				if err != nil {
+					return notPossible(err)
+				}
+				return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(done))) })
+			})
 		},
 	}
 	source.flags(c.Flags())

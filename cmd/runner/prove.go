@@ -150,6 +150,17 @@ func (d *proofDocument) take(f *evidence.File) (reason string, judged bool) {
 	}
 }
 
+// counted prints a number and what it is the number of, unless it is 0.
+func counted(w io.Writer, n int64, one, many string) {
+	switch n {
+	case 0:
+	case 1:
+		fmt.Fprintln(w, n, one)
+	default:
+		fmt.Fprintln(w, n, many)
+	}
+}
+
 // text prints the numbers and the first paths for people; not is how many files
 // are not proven, and listed how many paths there are.
 func (d *proofDocument) text(w io.Writer, not, listed int64) {
@@ -160,21 +171,11 @@ func (d *proofDocument) text(w io.Writer, not, listed int64) {
 	case d.Pruned == 0 && d.lost == 0:
 		fmt.Fprintln(w, "the source has no files now that could be proven")
 	}
-	switch d.lost {
-	case 0:
-	case 1:
-		fmt.Fprintln(w, "1 file was pruned after it was proven, but its copy is not proven now")
-	default:
-		fmt.Fprintf(w, "%d files were pruned after they were proven, but their copies are not proven now\n", d.lost)
-	}
+	counted(w, d.lost, "file was pruned after it was proven, but its copy is not proven now",
+		"files were pruned after they were proven, but their copies are not proven now")
 	counts(w, d.NotProven)
-	switch d.Pruned {
-	case 0:
-	case 1:
-		fmt.Fprintln(w, "1 file was pruned after it was proven, and its copy is there")
-	default:
-		fmt.Fprintf(w, "%d files were pruned after they were proven, and their copies are there\n", d.Pruned)
-	}
+	counted(w, d.Pruned, "file was pruned after it was proven, and its copy is there",
+		"files were pruned after they were proven, and their copies are there")
 	if len(d.NotJudged) > 0 {
 		fmt.Fprintln(w, "not judged:")
 		counts(w, d.NotJudged)

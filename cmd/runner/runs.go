@@ -172,7 +172,12 @@ func (a *app) knownJob(ctx context.Context, l *ledger.Ledger, name string) error
 
 // onRecords opens the ledger, which must be there, for as long as do takes.
 func (a *app) onRecords(ctx context.Context, do func(context.Context, *ledger.Ledger) error) error {
-	l, err := a.needRecords(ctx)
+	return onLedger(ctx, a.needRecords, do)
+}
+
+// onLedger opens a ledger for as long as do takes.
+func onLedger(ctx context.Context, open func(context.Context) (*ledger.Ledger, error), do func(context.Context, *ledger.Ledger) error) error {
+	l, err := open(ctx)
 	if err != nil {
 		return err
 	}

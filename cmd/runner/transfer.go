@@ -120,7 +120,7 @@ func (s *submitting) open(a *app) (r io.ReadCloser, err error) {
 
 // unusable is the error about a batch that was opened.
 func (s *submitting) unusable(err error) error {
-	if _, ok := errors.AsType[usageError](err); ok {
+	if isUsage(err) {
 		return err
 	}
 	return usageError{fmt.Errorf("--batch %s: %w", s.batch, err)}
