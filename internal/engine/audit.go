@@ -27,7 +27,7 @@ import (
 // count. A nil ledger knows no runs. Sample, unless nil, chooses the folders and
 // single files by their paths.
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
-	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}, begun: map[int64]time.Time{}, deletions: evidence.NewDeletions()}
+	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}, deletions: evidence.NewDeletions()}
 	if l != nil {
 		if err := AddPruned(ctx, l, q.deletions); err != nil {
 			return nil, err
@@ -134,7 +134,6 @@ type inquest struct {
 	trees   map[string]bool // of the documents that were added
 	blanks  []proof.Open
 	kept    []*ledger.Receipt
-	begun   map[int64]time.Time // when the first receipt of a run was begun
 	flights []audit.Flight
 
 	deletions *evidence.Deletions
@@ -262,9 +261,6 @@ func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 	q.kept = all
 	for _, kept := range all {
 		open := func() (*proof.Reader, error) { return account.Open(ctx, q.ledger, kept) }
-		if q.begun[kept.Run].IsZero() {
-			q.begun[kept.Run] = kept.Created
-		}
 		if kept.Created.Before(since) {
 			continue
 		}
@@ -280,9 +276,9 @@ func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 func (q *inquest) later(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
 	return func(yield func(*proof.Reader, error) bool) {
 		since := time.Now()
-		for other, at := range q.begun { // a later run may have begun before it
-			if other >= run && at.Before(since) {
-				since = at
+		for _, kept := range q.kept { // a later run may have begun before it
+			if kept.Run >= run && kept.Created.Before(since) {
+				since = kept.Created
 			}
 		}
 		all, err := q.ledger.Receipts(ctx, ledger.ReceiptQuery{Since: since})
