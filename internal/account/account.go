@@ -108,7 +108,7 @@ func Opens(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (all [
 }
 
 // Others are the openings of the receipts of all jobs that were sealed after the first
-// of some was begun, but those: their tasks may have replaced what some tell of.
+// of some was begun, except those: their tasks may have replaced copies that some list.
 func Others(ctx context.Context, l *ledger.Ledger, some []*ledger.Receipt) ([]proof.Open, error) {
 	if len(some) == 0 {
 		return nil, nil

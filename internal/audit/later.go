@@ -154,7 +154,7 @@ func (d *doubt) copiedBy(w *writing) bool {
 }
 
 // lands heeds what a task has left where the copy is. The newest receipt that
-// tells of what is there now is the one that counts.
+// lists what is there now is the one that counts.
 func (d *doubt) lands(by *proof.Receipt, row *proof.Landed) {
 	is := proof.State{File: true, Size: row.Size, Modified: row.Modified}
 	if d.by == nil && d.latest.by == by && d.latest.copied.Size == row.Size && is.Same(*d.copied.State) {

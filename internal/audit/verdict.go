@@ -18,7 +18,7 @@ type Verdict string
 
 // The verdicts on files, and what is counted beside them.
 const (
-	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination, or something that no receipt tells of is there; also if a prune has deleted it at the source
+	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination, or something is there that no receipt lists; also if a prune has deleted it at the source
 	Missing   Verdict = "missing"   // nobody has it, or another task has replaced its copy
 	Changed   Verdict = "changed"   // since its receipt
 	InFlight  Verdict = "in_flight" // a run that has not ended is to copy it

@@ -29,7 +29,7 @@ const (
 	every call = "every request"
 )
 
-// kind tells of what kind a request is.
+// kind returns what kind of request it is.
 func kind(r *http.Request) call {
 	path := r.URL.Path
 	switch {
