@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 )
@@ -22,6 +23,7 @@ type Flow struct {
 	Starters []string
 
 	machine machine
+	made    time.Time
 }
 
 // transferDefinition is what a flow does that names nothing.

@@ -261,6 +261,15 @@ func TestAFlowIsRunByItsStartersWithItsScopeAndInput(t *testing.T) {
 		l.flows(http.MethodPost, "/flows/"+flow+"/validate_run", token, good).want(t, doc{"message": "validation successful"})
 		l.flows(http.MethodGet, "/runs", token, nil).wantError(t, http.StatusForbidden, "MISSING_SCOPE")
 		l.flows(http.MethodGet, "/flows/"+flow, all, nil).want(t, doc{"id": flow, "title": "Transfer", "globus_auth_scope": runScope(flow)})
+		described := l.flows(http.MethodGet, "/flows/"+flow, all, nil)
+		for _, key := range []string{
+			"created_at", "updated_at", "created_by", "flow_owner", "flow_url", "action_url", "principal_urn", "globus_auth_username",
+			"visible_to", "runnable_by", "administered_by", "run_managers", "run_monitors", "types", "synchronous", "log_supported",
+		} {
+			if described.doc[key] == nil {
+				t.Errorf("the flow does not have %q: %s", key, described.body)
+			}
+		}
 		l.flows(http.MethodGet, "/flows/"+robot, all, nil).wantError(t, http.StatusNotFound, "NOT_FOUND")
 		if flows := l.flows(http.MethodGet, "/flows", all, nil).doc["flows"].([]any); len(flows) != 2 {
 			t.Errorf("there are %d flows, want 2", len(flows))

@@ -37,7 +37,7 @@ type flows struct {
 }
 
 func isFlows(r *http.Request) bool {
-	for _, list := range []string{"/flows", "/runs"} {
+	for _, list := range []string{"/flows", "/runs", "/registered_apis", "/web_inputs"} {
 		if r.URL.Path == list || strings.HasPrefix(r.URL.Path, list+"/") {
 			return true
 		}
@@ -87,6 +87,7 @@ func (fs *flows) routes(mux *router) {
 		writeFlowError(w, &apiError{Status: http.StatusNotFound, Code: "NOT_FOUND", Message: "There is no such resource"})
 	}
 	mux.HandleFunc("/flows/", nothing)
+	mux.HandleFunc("/runs", nothing)
 	mux.HandleFunc("/runs/", nothing)
 }
 
@@ -187,11 +188,16 @@ func (f *Flow) document() map[string]any {
 			starters = append(starters, identityURN(id))
 		}
 	}
+	address, none := "https://"+flowsServer+"/flows/"+f.ID, []string{}
 	return map[string]any{
-		"id": f.ID, "title": f.Title, "subtitle": "", "description": "", "keywords": []string{},
+		"id": f.ID, "title": f.Title, "subtitle": "", "description": "", "keywords": none, "types": []string{"Action"},
 		"definition": f.Definition, "input_schema": map[string]any{}, "globus_auth_scope": flowScope(f.ID),
-		"flow_owner": identityURN(nobody), "flow_starters": starters, "flow_viewers": []string{"public"}, "flow_administrators": []string{},
-		"user_role": "flow_starter", "subscription_id": nil, "api_version": "1.0",
+		"principal_urn": identityURN(f.ID), "globus_auth_username": f.ID + "@clients.auth.globus.org",
+		"flow_owner": identityURN(nobody), "flow_starters": starters, "flow_viewers": []string{"public"}, "flow_administrators": none,
+		"created_by": identityURN(nobody), "runnable_by": starters, "visible_to": []string{"public"}, "administered_by": none,
+		"run_managers": none, "run_monitors": none, "user_role": "flow_starter", "subscription_id": nil,
+		"created_at": flowTime(f.made), "updated_at": flowTime(f.made), "flow_url": address, "action_url": address,
+		"synchronous": false, "log_supported": true, "api_version": "1.0",
 	}
 }
 
@@ -304,7 +310,7 @@ func (fs *flows) document(r *run) map[string]any {
 // document describes a run. The caller holds mu.
 func (r *run) document() map[string]any {
 	doc := map[string]any{
-		"run_id": r.id, "action_id": r.id, "flow_id": r.flow.ID, "flow_title": r.flow.Title, "flow_last_updated": flowTime(r.started),
+		"run_id": r.id, "action_id": r.id, "flow_id": r.flow.ID, "flow_title": r.flow.Title, "flow_last_updated": flowTime(r.flow.made),
 		"start_time": flowTime(r.started), "status": r.status, "display_status": r.status, "details": r.details,
 		"label": r.label, "tags": append([]string{}, r.tags...), "run_owner": identityURN(r.identity), "created_by": identityURN(r.identity),
 		"run_managers": append([]string{}, r.managers...), "run_monitors": append([]string{}, r.monitors...),

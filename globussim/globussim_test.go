@@ -163,7 +163,9 @@ func TestUnknownURLsAndMethodsAreRefusedInJSONAndNeverRedirected(t *testing.T) {
 		code            string
 	}{
 		"unknown":               {"GET", transferBase + "/v0.10/nothing", 404, "ClientError.NotFound"},
-		"another service":       {"GET", transferBase + "/v2/groups/my_groups", 404, "ClientError.NotFound"},
+		"not simulated":         {"GET", transferBase + "/v2/groups/my_groups", 501, "NotImplemented"},
+		"flows, method":         {"POST", flowsAddress + "/flows", 501, "NOT_IMPLEMENTED"},
+		"runs, method":          {"POST", flowsAddress + "/runs", 404, "NOT_FOUND"},
 		"root":                  {"GET", transferBase + "/", 404, "ClientError.NotFound"},
 		"trailing slash":        {"GET", transferBase + "/v0.10/task_list/", 404, "ClientError.NotFound"},
 		"two slashes":           {"POST", transferBase + "/v0.10//transfer", 404, "ClientError.NotFound"},
@@ -184,6 +186,9 @@ func TestUnknownURLsAndMethodsAreRefusedInJSONAndNeverRedirected(t *testing.T) {
 			code := a.text("code")
 			if errs, ok := a.doc["errors"].([]any); ok {
 				code, _ = errs[0].(map[string]any)["code"].(string)
+			}
+			if e, ok := a.doc["error"].(map[string]any); ok {
+				code, _ = e["code"].(string)
 			}
 			if a.status != tt.status || code != tt.code {
 				t.Errorf("got %d %q, want %d %q", a.status, code, tt.status, tt.code)

@@ -50,24 +50,6 @@ func (sv *service) resourceRoutes(mux *router) {
 	} {
 		mux.HandleFunc(pattern, sv.serve(h))
 	}
-	for _, prefix := range []string{"/v2/tunnels", "/v2/stream_access_points"} {
-		mux.HandleFunc(prefix, notSimulated("Tunnels"))
-		mux.HandleFunc(prefix+"/{rest...}", notSimulated("Tunnels"))
-	}
-	mux.HandleFunc("/api/{rest...}", notSimulated("the GCS Manager of a server"))
-	for _, call := range []string{"subscription", "subscription_admin_verified"} {
-		mux.HandleFunc("/v0.10/endpoint/{id}/"+call, notSimulated("subscriptions"))
-	}
-}
-
-// notSimulated answers what a service has and the simulator does not.
-func notSimulated(what string) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		writeError(w, r, &apiError{
-			Status: http.StatusNotImplemented, Code: "NotImplemented",
-			Message: "The simulator does not have " + what,
-		})
-	}
 }
 
 // isResource reports whether a path is one of the newer API.

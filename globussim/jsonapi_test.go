@@ -2,7 +2,6 @@ package globussim_test
 
 import (
 	"net/http"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -47,23 +46,5 @@ func TestBookmarksAreTheSameInBothAPIs(t *testing.T) {
 	problems, _ := gone.doc["errors"].([]any)
 	if gone.status != http.StatusNotFound || len(problems) != 1 || problems[0].(map[string]any)["code"] != "BookmarkNotFound" {
 		t.Errorf("a bookmark that is gone answers %d %s", gone.status, gone.body)
-	}
-}
-
-func TestWhatIsNotSimulatedSaysSo(t *testing.T) {
-	l := newLab(t)
-	manager := l.call(http.MethodGet, "/endpoint/"+l.labID, nil).text("gcs_manager_url")
-	for address, what := range map[string]string{
-		transferBase + "/v2/tunnels":                                                 "Tunnels",
-		transferBase + "/v2/tunnels/x/events":                                        "Tunnels",
-		transferBase + "/v2/stream_access_points":                                    "Tunnels",
-		transferBase + "/v0.10/endpoint/" + l.labID + "/subscription":                "subscriptions",
-		transferBase + "/v0.10/endpoint/" + l.labID + "/subscription_admin_verified": "subscriptions",
-		manager + "/api/collections":                                                 "the GCS Manager of a server",
-	} {
-		a := ask(t, l.Client(), http.MethodPut, address, l.token, "application/json", "{}")
-		if a.status != http.StatusNotImplemented || a.text("code") != "NotImplemented" || !strings.HasSuffix(a.text("message"), what) {
-			t.Errorf("%s answers %d %s", address, a.status, a.body)
-		}
 	}
 }
