@@ -50,6 +50,7 @@ func (a *app) command() *cobra.Command {
 		Use:               "runner",
 		Short:             "Moves research data with Globus, with nobody at the keyboard",
 		Long:              about,
+		Version:           build().String(),
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		Args:              cobra.ArbitraryArgs, // group tells about an unknown command
@@ -59,6 +60,8 @@ func (a *app) command() *cobra.Command {
 	root.SetIn(a.lists.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
+	root.Flags().Bool("version", false, "print the version")
+	root.SetVersionTemplate("runner {{.Version}}\n")
 	root.SetFlagErrorFunc(flagError)
 	a.commonFlags(root.PersistentFlags())
 

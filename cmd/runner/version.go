@@ -40,6 +40,11 @@ var build = sync.OnceValue(func() buildInfo {
 	return b
 })
 
+// String is the line that the version command prints, after the program's name.
+func (b buildInfo) String() string {
+	return fmt.Sprintf("%s (%s, %s)", b.Version, b.Go, b.Platform)
+}
+
 func (a *app) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:               "version",
@@ -49,7 +54,7 @@ func (a *app) versionCommand() *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			b := build()
 			return a.print(b, func(w io.Writer) {
-				fmt.Fprintf(w, "runner %s (%s, %s)\n", b.Version, b.Go, b.Platform)
+				fmt.Fprintln(w, "runner", b)
 			})
 		},
 	}
