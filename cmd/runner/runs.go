@@ -91,8 +91,7 @@ func (a *app) runsCommand() *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&q.Job, "job", "", "only this job")
-	states := []ledger.State{ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped}
-	c.Flags().Var(oneOf(&q.State, "STATE", states...), "state", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
+	c.Flags().Var(oneOf(&q.State, "STATE", ledger.States()...), "state", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
 	c.Flags().Var(&since, "since", "started then or later (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(

@@ -23,6 +23,11 @@ const (
 	Skipped   State = "skipped" // by policy
 )
 
+// States returns all states of a run.
+func States() []State {
+	return []State{Claimed, Submitted, Succeeded, Failed, Canceled, TimedOut, Skipped}
+}
+
 // Final reports whether a run in this state has ended.
 func (s State) Final() bool {
 	switch s {
