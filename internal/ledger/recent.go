@@ -7,6 +7,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,15 +25,6 @@ type Strip struct {
 	Bars []Bar // the newest last
 	Last *Run  // the newest
 }
-
-// newestOf selects the newest runs of each job of a list of names: one jump in
-// the index for each job, and its rows. Beside a limit it takes the names as the
-// keys of a JSON object.
-const newestOf = `
-	FROM json_each($1) AS names
-	JOIN runs ON runs.job = names.key AND runs.id >= COALESCE(
-		(SELECT id FROM runs AS r WHERE r.job = names.key ORDER BY id DESC LIMIT 1 OFFSET $2),
-		(SELECT min(id) FROM runs AS r WHERE r.job = names.key))`
 
 // Strips returns up to so many of the newest runs of each of these jobs. A job
 // without runs has none.
@@ -54,7 +47,8 @@ func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[st
 		if err != nil {
 			return err
 		}
-		last, err := s.runs(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (SELECT runs.id`+newestOf+`)`, string(doc), 0)
+		last, err := s.runs(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (
+			SELECT (SELECT max(id) FROM runs AS of_job WHERE of_job.job = names.key) FROM json_each($1) AS names)`, string(doc))
 		for _, r := range last {
 			strips[r.Job] = Strip{Bars: bars[r.Job], Last: r}
 		}
@@ -63,38 +57,58 @@ func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[st
 	return strips, err
 }
 
-// bars returns up to so many of the newest runs of each job of a JSON object. They are
-// so many that it shows how they are read: as the driver has them, without a conversion
-// of each value, and sorted here.
+// bars returns up to so many of the newest runs of each job of a JSON object: one
+// jump in the index for each job, and its rows. They may be so many that it shows how
+// they are read: all of a job are one text, because each cell of a result takes longer
+// than what is in it.
 func (s session) bars(ctx context.Context, names string, length int) (map[string][]Bar, error) {
 	all := map[string][]Bar{}
-	var job string
-	var some []Bar // of job
-	var cells [5]any
 	err := s.query(ctx, func(rows *sql.Rows) error {
-		if err := rows.Scan(&cells[0], &cells[1], &cells[2], &cells[3], &cells[4]); err != nil {
-			return err
+		var job string
+		var text sql.NullString // null if the job has no runs
+		err := rows.Scan(&job, &text)
+		if err == nil && text.Valid {
+			all[job], err = readBars(text.String)
 		}
-		name, is0 := cells[0].(string)
-		id, is1 := cells[1].(int64)
-		state, is2 := cells[2].(string)
-		began, is3 := cells[3].(int64)
-		finished, is4 := cells[4].(int64)
-		if !is0 || !is1 || !is2 || !is3 || !is4 {
-			return fmt.Errorf("a run is read as %T", cells)
-		}
-		if name != job { // rows of a job stand together as a rule
-			all[job] = some
-			job, some = name, all[name]
-		}
-		some = append(some, Bar{id, State(state), unstamp(began), unstamp(finished)})
-		return nil
-	}, `SELECT runs.job, runs.id, runs.state, CASE WHEN runs.began = 0 OR runs.finished = 0 AND runs.holder = '' THEN runs.claimed ELSE runs.began END, runs.finished`+newestOf, names, length-1)
-	all[job] = some
-	for _, some := range all {
-		slices.SortFunc(some, func(a, b Bar) int { return cmp.Compare(a.ID, b.ID) })
-	}
+		return err
+	}, `
+		SELECT names.key, (
+			SELECT string_agg(concat_ws(' ', id, state, CASE WHEN began = 0 OR finished = 0 AND holder = '' THEN claimed ELSE began END, finished), ' ')
+			FROM runs WHERE job = names.key AND id >= COALESCE(
+				(SELECT id FROM runs AS r WHERE r.job = names.key ORDER BY id DESC LIMIT 1 OFFSET $2),
+				(SELECT min(id) FROM runs AS r WHERE r.job = names.key)))
+		FROM json_each($1) AS names`, names, length-1)
 	return all, err
+}
+
+// readBars reads the text of the bars of a job, and sorts them.
+func readBars(text string) ([]Bar, error) {
+	const words = 4 // of a bar
+	bars := make([]Bar, 0, strings.Count(text, " ")/words+1)
+	next := func() (word string) {
+		word, text, _ = strings.Cut(text, " ")
+		return word
+	}
+	for text != "" {
+		id, err0 := strconv.ParseInt(next(), 10, 64)
+		state := stateOf(next())
+		began, err1 := strconv.ParseInt(next(), 10, 64)
+		finished, err2 := strconv.ParseInt(next(), 10, 64)
+		if err := cmp.Or(err0, err1, err2); err != nil {
+			return nil, fmt.Errorf("read run %d: %w", id, err)
+		}
+		bars = append(bars, Bar{id, state, unstamp(began), unstamp(finished)})
+	}
+	slices.SortFunc(bars, func(a, b Bar) int { return cmp.Compare(a.ID, b.ID) })
+	return bars, nil
+}
+
+// stateOf is the state of a name. It does not keep the text that the name is in.
+func stateOf(name string) State {
+	if i := slices.Index(States(), State(name)); i >= 0 {
+		return States()[i]
+	}
+	return State(strings.Clone(name))
 }
 
 // A Sign tells whether a run has changed: another look that gives an equal one has
