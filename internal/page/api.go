@@ -243,7 +243,7 @@ func (p *Page) getJobs(_ http.ResponseWriter, r request) (any, error) {
 	}
 	doc := jobsDocument{list[jobDocument]{Data: make([]jobDocument, len(s.file.Jobs))}, s.pending}
 	for i, job := range s.file.Jobs {
-		doc.Data[i] = s.job(job)
+		doc.Data[i] = s.document(job)
 	}
 	return doc, nil
 }
@@ -266,7 +266,7 @@ func (p *Page) getJob(_ http.ResponseWriter, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return s.job(job), nil
+	return s.document(job), nil
 }
 
 func (p *Page) getItems(_ http.ResponseWriter, r request) (any, error) {

@@ -64,7 +64,7 @@ type jobDocument struct {
 	LastSuccess *time.Time        `json:"last_success,omitempty"` // among the runs below
 	FailingFor  int               `json:"failing_for,omitempty"`  // how many of the newest runs did not succeed, one after the other
 	LastRun     *runDocument      `json:"last_run,omitempty"`
-	Runs        []barDocument     `json:"runs"` // the newest last
+	Runs        []barDocument     `json:"runs"` // the newest last; see [scene.document]
 	Progress    *Progress         `json:"progress,omitempty"`
 	Alarms      []alarmDocument   `json:"alarms,omitempty"` // for what the job expects and notifies of
 }
@@ -86,10 +86,10 @@ type pauseDocument struct {
 
 // A barDocument is a run among many.
 type barDocument struct {
-	Run      int64      `json:"run"`
-	State    string     `json:"state"`
-	Began    time.Time  `json:"began"` // or when it was asked for, if nobody has begun it
-	Finished *time.Time `json:"finished,omitempty"`
+	Run      int64     `json:"run"`
+	State    string    `json:"state"`
+	Began    time.Time `json:"began"` // or when it was asked for, if nobody has begun it
+	Finished time.Time `json:"finished,omitzero"`
 }
 
 // A runDocument is a run.
@@ -194,7 +194,8 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// job describes a job of the scene. All are described together, once for all who look.
+// job describes a job of the scene, without its newest runs. All are described
+// together, once for all who look.
 func (s *scene) job(job *jobs.Job) jobDocument {
 	s.described.Do(func() {
 		s.docs = make(map[string]jobDocument, len(s.byName))
@@ -205,17 +206,26 @@ func (s *scene) job(job *jobs.Job) jobDocument {
 	return s.docs[job.Name]
 }
 
+// document describes a job of the scene with its newest runs, for programs.
+func (s *scene) document(job *jobs.Job) jobDocument {
+	d, bars := s.job(job), s.strips[job.Name].Bars
+	d.Runs = make([]barDocument, len(bars))
+	for i, b := range bars {
+		d.Runs[i] = barDocument{b.ID, string(b.State), b.Began, b.Finished}
+	}
+	return d
+}
+
 func (s *scene) describe(job *jobs.Job) jobDocument {
 	strip := s.strips[job.Name]
 	d := jobDocument{
 		Name: job.Name, Description: job.Description, Labels: job.Labels, After: job.After, Suspend: job.Suspend,
-		State: "new", Runs: make([]barDocument, len(strip.Bars)),
+		State: "new",
 	}
 	if job.ForEach != nil {
 		d.ForEach = job.ForEach.Folder
 	}
-	for i, b := range strip.Bars {
-		d.Runs[i] = barDocument{b.ID, string(b.State), b.Began, known(b.Finished)}
+	for _, b := range strip.Bars {
 		switch {
 		case b.State == ledger.Succeeded:
 			d.LastSuccess, d.FailingFor = known(b.Finished), 0

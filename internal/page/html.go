@@ -88,10 +88,12 @@ type rowView struct {
 	State, Last      string // what became of the newest run
 	Progress         *Progress
 	Strip            strip
-	Next             string     // why it does not start, or how
-	At               *time.Time // when it starts
-	Zone             *time.Location
+	Next             string // why it does not start, or how
+	At               *startView
 }
+
+// A startView is when a job starts.
+type startView struct{ At, Local string } // for programs, and in its time zone
 
 // class is how a state is colored.
 func class(state string) string {
@@ -111,17 +113,13 @@ func class(state string) string {
 // row is what the list shows of a job.
 func (s *scene) row(job *jobs.Job) rowView {
 	d := s.job(job)
-	v := rowView{Name: d.Name, What: what(job), When: when(job), Class: class(d.State), State: d.State, Strip: drawStrip(d.Runs, s.at), Progress: d.Progress, Zone: time.UTC}
+	v := rowView{Name: d.Name, What: what(job), When: when(job), Class: class(d.State), State: d.State, Strip: drawStrip(s.strips[job.Name].Bars, s.at), Progress: d.Progress}
 	if r := d.LastRun; r != nil {
 		v.State, v.Class, v.Last = told(r, d.FailingFor)
 	}
-	if job.Schedule != nil {
-		v.Zone = job.Schedule.Location()
-	}
-	v.At = d.Next
 	switch {
 	case d.Paused != nil:
-		v.Next, v.At = pauseText(d.Paused), nil
+		v.Next = pauseText(d.Paused)
 		if d.State == "paused" {
 			v.Class = "mute"
 		}
@@ -131,6 +129,8 @@ func (s *scene) row(job *jobs.Job) rowView {
 		v.Next = "starts after " + job.After
 	case job.Schedule == nil:
 		v.Next = "starts by hand"
+	case d.Next != nil:
+		v.At = &startView{d.Next.Format(time.RFC3339), d.Next.In(job.Schedule.Location()).Format("Mon 2 Jan 15:04")}
 	}
 	return v
 }
@@ -474,7 +474,7 @@ func (p *Page) showRuns(w http.ResponseWriter, r request) (any, error) {
 	}
 	v := runsView{
 		frame: p.frame("Runs", r.who), Job: plain.Line(q.Job), State: string(q.State), Runs: viewRuns(runs.Data),
-		States: []ledger.State{ledger.Claimed, ledger.Submitted, ledger.Succeeded, ledger.Failed, ledger.Canceled, ledger.TimedOut, ledger.Skipped},
+		States: ledger.States(),
 	}
 	v.Here = "runs"
 	if runs.Next != "" {
@@ -591,14 +591,8 @@ func drawChart(days []ledger.Day, at time.Time) chart {
 
 // A strip has a bar for each of the newest runs, as high as the run was long.
 type strip struct {
-	Paths []stripPath
+	Bars  template.HTML // a path for each color
 	Label string
-}
-
-// A stripPath is the bars of one color. Path is an attribute made of numbers.
-type stripPath struct {
-	Class string
-	Path  template.HTMLAttr
 }
 
 const (
@@ -608,33 +602,35 @@ const (
 )
 
 // drawStrip draws runs, the newest at the right.
-func drawStrip(runs []barDocument, at time.Time) strip {
+func drawStrip(runs []ledger.Bar, at time.Time) strip {
 	long := time.Second
-	length := func(r barDocument) time.Duration {
-		if r.Finished == nil {
+	length := func(r *ledger.Bar) time.Duration {
+		if r.Finished.IsZero() {
 			return at.Sub(r.Began)
 		}
 		return r.Finished.Sub(r.Began)
 	}
-	for _, r := range runs {
-		long = max(long, length(r))
+	for i := range runs {
+		long = max(long, length(&runs[i]))
 	}
-	paths, counts := map[string][]byte{}, map[string]int{}
-	for i, r := range runs {
+	colors := [...]string{"ok", "run", "bad", "mute"}
+	var paths [len(colors)][]byte
+	counts := map[ledger.State]int{}
+	for i := range runs {
+		r := &runs[i]
 		x := (stripLength - len(runs) + i) * stripStep
 		h := leastHeight + int(int64(stripHeight-leastHeight)*int64(max(length(r), 0)/time.Millisecond)/int64(max(long/time.Millisecond, 1)))
-		c := class(r.State)
-		counts[words(r.State)]++
+		counts[r.State]++
+		c := slices.Index(colors[:], class(string(r.State)))
 		paths[c] = appendBar(paths[c], x, h)
 	}
-	var s strip
-	for _, c := range []string{"ok", "run", "bad", "mute"} {
-		if paths[c] != nil {
-			s.Paths = append(s.Paths, stripPath{c, template.HTMLAttr(`d="` + string(paths[c]) + `"`)}) //nolint:gosec // it is made of numbers
+	var svg []byte
+	for c, path := range paths {
+		if path != nil {
+			svg = append(append(append(append(append(svg, `<path class="`...), colors[c]...), `" d="`...), path...), `"/>`...)
 		}
 	}
-	s.Label = stripLabel(counts, len(runs))
-	return s
+	return strip{template.HTML(svg), stripLabel(counts, len(runs))} //nolint:gosec // it is made of numbers
 }
 
 // appendBar appends a bar to a path.
@@ -647,14 +643,14 @@ func appendBar(path []byte, x, height int) []byte {
 }
 
 // stripLabel says what a strip shows, for those who do not see it.
-func stripLabel(counts map[string]int, all int) string {
+func stripLabel(counts map[ledger.State]int, all int) string {
 	if all == 0 {
 		return "no runs yet"
 	}
 	var parts []string
 	for state, n := range counts {
-		parts = append(parts, fmt.Sprintf("%d %s", n, state))
+		parts = append(parts, strconv.Itoa(n)+" "+words(string(state)))
 	}
 	slices.Sort(parts)
-	return fmt.Sprintf("last %d runs: %s", all, strings.Join(parts, ", "))
+	return "last " + strconv.Itoa(all) + " runs: " + strings.Join(parts, ", ")
 }
