@@ -63,9 +63,9 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int6
 	if err := errors.Join(out.Chmod(mode), out.Close()); err != nil {
 		return 0, u.atDestination(t, codeOf(err))
 	}
-	done := success{src: u.rawSource(), dst: u.rawDestination(), size: size}
+	done := success{Source: u.rawSource(), Destination: u.rawDestination(), Size: size}
 	if sum != nil {
-		done.checksum, done.algorithm = hex.EncodeToString(sum.Sum(nil)), algorithm
+		done.Checksum, done.Algorithm = hex.EncodeToString(sum.Sum(nil)), algorithm
 		if err := w.verify(ctx, u, part, done); err != nil {
 			return 0, err
 		}
@@ -135,7 +135,7 @@ func (w *worker) stream(ctx context.Context, u unit, in io.Reader, out io.Writer
 // of what the source holds now: it may have changed under the copy.
 func (w *worker) verify(ctx context.Context, u unit, part string, done success) error {
 	t := w.task
-	if u.item.checksum != "" && u.item.checksum != done.checksum {
+	if u.item.checksum != "" && u.item.checksum != done.Checksum {
 		f := u.atSource(t, codeExternal)
 		f.fatal = true
 		return f
@@ -143,16 +143,16 @@ func (w *worker) verify(ctx context.Context, u unit, part string, done success) 
 	if !t.spec.VerifyChecksum {
 		return nil
 	}
-	written, n, err := w.checksum(ctx, t.dst, part, done.algorithm)
+	written, n, err := w.checksum(ctx, t.dst, part, done.Algorithm)
 	if err != nil {
 		return either(ctx, u.atDestination(t, codeOf(err)))
 	}
-	there, _, err := w.checksum(ctx, t.src, inRoot(u.src), done.algorithm)
+	there, _, err := w.checksum(ctx, t.src, inRoot(u.src), done.Algorithm)
 	if err != nil {
 		return either(ctx, u.atSource(t, codeOf(err)))
 	}
 	w.update(func(d *taskDoc) { d.BytesChecksummed += n })
-	if written != done.checksum || there != done.checksum {
+	if written != done.Checksum || there != done.Checksum {
 		return u.atDestination(t, codeChecksum)
 	}
 	return nil

@@ -229,20 +229,23 @@ func parseOrder[Row any](s string, fields map[string]func(a, b Row) int) (func(a
 
 // A success is a file that was copied.
 type success struct {
-	src, dst            string
-	size                int64
-	checksum, algorithm string // empty if none was computed
+	Source      string `json:"source"` // as submitted, with what is below it
+	Destination string `json:"destination"`
+	Size        int64  `json:"size"`
+	Checksum    string `json:"checksum,omitempty"` // empty if none was computed, like Algorithm
+	Algorithm   string `json:"algorithm,omitempty"`
 }
 
 // A skip is a source path that was left out because of an error.
 type skip struct {
-	src, dst  string
-	code      string
-	details   string
-	at        time.Time
-	directory bool
-	checksum  string
-	algorithm string
+	Source      string    `json:"source"` // as submitted, with what is below it
+	Destination string    `json:"destination"`
+	Code        string    `json:"code"`
+	Details     string    `json:"details"`
+	At          time.Time `json:"at"`
+	Directory   bool      `json:"directory,omitempty"`
+	Checksum    string    `json:"checksum,omitempty"`
+	Algorithm   string    `json:"algorithm,omitempty"`
 }
 
 // successfulTransfers answers GET /task/<id>/successful_transfers.
@@ -250,8 +253,8 @@ func (sv *service) successfulTransfers(q *request) (int, any, *apiError) {
 	return sv.marked(q, "successful_transfers", func(t *task, from, to int) (rows []any, more bool) {
 		for _, s := range t.successes[min(from, len(t.successes)):min(to, len(t.successes))] {
 			rows = append(rows, map[string]any{
-				"DATA_TYPE": "successful_transfer", "source_path": wirePath(s.src), "destination_path": wirePath(s.dst),
-				"size": s.size, "checksum": optional(s.checksum), "checksum_algorithm": optional(s.algorithm), "dynamic": false,
+				"DATA_TYPE": "successful_transfer", "source_path": wirePath(s.Source), "destination_path": wirePath(s.Destination),
+				"size": s.Size, "checksum": optional(s.Checksum), "checksum_algorithm": optional(s.Algorithm), "dynamic": false,
 			})
 		}
 		return rows, to < len(t.successes)
@@ -263,10 +266,10 @@ func (sv *service) skippedErrors(q *request) (int, any, *apiError) {
 	return sv.marked(q, "skipped_errors", func(t *task, from, to int) (rows []any, more bool) {
 		for _, s := range t.skips[min(from, len(t.skips)):min(to, len(t.skips))] {
 			rows = append(rows, map[string]any{
-				"DATA_TYPE": "skipped_error", "source_path": wirePath(s.src), "destination_path": wirePath(s.dst),
-				"error_code": s.code, "error_details": s.details, "error_time": stamp{s.at},
-				"is_directory": s.directory, "is_symlink": false, "is_delete_destination_extra": false,
-				"external_checksum": optional(s.checksum), "checksum_algorithm": optional(s.algorithm),
+				"DATA_TYPE": "skipped_error", "source_path": wirePath(s.Source), "destination_path": wirePath(s.Destination),
+				"error_code": s.Code, "error_details": s.Details, "error_time": stamp{s.At},
+				"is_directory": s.Directory, "is_symlink": false, "is_delete_destination_extra": false,
+				"external_checksum": optional(s.Checksum), "checksum_algorithm": optional(s.Algorithm),
 			})
 		}
 		return rows, to < len(t.skips)

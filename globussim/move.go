@@ -68,10 +68,10 @@ func (w *worker) skips(u unit, f *failure) bool {
 		d.SubtasksPending--
 		d.SubtasksSkippedErrors++
 		w.task.skips = append(w.task.skips, skip{
-			src: u.rawSource(), dst: u.rawDestination(), code: f.code, at: w.server.now(),
-			details:   strings.ReplaceAll(f.details(), `\r\n`, "%0D%0A"),
-			directory: u.item.recursive != nil && *u.item.recursive,
-			checksum:  u.item.checksum, algorithm: u.item.algorithm,
+			Source: u.rawSource(), Destination: u.rawDestination(), Code: f.code, At: w.server.now(),
+			Details:   strings.ReplaceAll(f.details(), `\r\n`, "%0D%0A"),
+			Directory: u.item.recursive != nil && *u.item.recursive,
+			Checksum:  u.item.checksum, Algorithm: u.item.algorithm,
 		})
 	})
 	return true
