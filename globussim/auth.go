@@ -24,6 +24,8 @@ type authority struct {
 	scopes      map[string]string     // resource servers by scope
 	key         func() (*rsa.PrivateKey, error)
 
+	keeper *keeper // nil: nothing outlives the process
+
 	mu          sync.Mutex
 	accounts    map[string]Account        // by client id
 	tokens      map[string]*token         // by value

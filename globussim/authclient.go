@@ -72,6 +72,7 @@ func (a *authority) serveNewClient(w http.ResponseWriter, r *http.Request) {
 	full := len(a.accounts) >= maxClients
 	if !full {
 		a.accounts[account.ID] = account
+		a.changed()
 	}
 	a.mu.Unlock()
 	if full {
@@ -100,6 +101,7 @@ func (a *authority) serveDeleteClient(w http.ResponseWriter, r *http.Request) {
 	}
 	a.mu.Lock()
 	delete(a.accounts, account.ID)
+	a.changed()
 	a.mu.Unlock()
 	a.discard(func(_ string, t *token) bool { return t.client == account.ID })
 	a.discardRefreshes(func(_ string, t *refreshToken) bool { return t.client == account.ID })

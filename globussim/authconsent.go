@@ -27,6 +27,7 @@ type consent struct {
 func (a *authority) consent(p party, scopes []*scope, now time.Time) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.changed()
 	for path := range paths(scopes, nil) {
 		names := make([]string, len(path))
 		for i, sc := range path {
@@ -75,6 +76,7 @@ func (s *Server) consented(p party, via, collection string) bool {
 func (s *Server) RescindConsents(client string) {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
+	s.auth.changed()
 	maps.DeleteFunc(s.auth.consents, func(p party, _ []*consent) bool { return p.client == client })
 }
 

@@ -155,6 +155,7 @@ func (a *authority) identityByName(name string, provision bool) (identity, bool)
 		IdentityType:     "login",
 	}
 	a.provisioned[name] = who
+	a.changed()
 	return who, true
 }
 

@@ -66,6 +66,7 @@ func (sv *service) addBookmark(owner string, b bookmark) (bookmark, *apiError) {
 	b.DataType, b.EndpointID = "bookmark", p.ID
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
+	sv.changedBookmarks()
 	kept := b
 	sv.bookmarks[owner] = append(sv.bookmarks[owner], &kept)
 	return b, nil
@@ -123,6 +124,7 @@ func (sv *service) deleteBookmark(q *request) (int, any, *apiError) {
 	if e != nil {
 		return 0, nil, e
 	}
+	sv.changedBookmarks()
 	sv.bookmarks[q.owner] = slices.DeleteFunc(sv.bookmarks[q.owner], func(other *bookmark) bool { return other == b })
 	return http.StatusOK, q.result("result", "Deleted", "Bookmark '"+b.ID+"' deleted successfully"), nil
 }

@@ -69,6 +69,7 @@ func (sv *service) changeCondition(p *place, change func(*Condition) error) (Con
 	}
 	c.Access, c.Roles = slices.Clone(c.Access), slices.Clone(c.Roles) // the caller's from now on
 	p.now.Store(&c)
+	sv.changedPlace(p)
 	return c, nil
 }
 

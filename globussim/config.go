@@ -43,6 +43,16 @@ type Config struct {
 	// limit.
 	RequestRate int
 
+	// State is a file in which the simulator keeps what the services have
+	// acknowledged, so that another process can go on after this one: tasks with
+	// their events and files, what was changed about collections, pause rules,
+	// bookmarks, consents, clients and identities that were made, timers and runs
+	// of flows. Tokens and logins end with the process, and so do the orders and
+	// counts of the control path but for what they have done already. An
+	// unfinished task goes on behind the last file that it has copied. Empty
+	// means that everything ends with the process.
+	State string
+
 	// Answers choose between answers that nobody has confirmed.
 	Answers Answers
 

@@ -80,6 +80,9 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int6
 	if err := t.dst.root.Chtimes(part, at, at); err != nil {
 		return 0, u.atDestination(t, codeOf(err))
 	}
+	if err := w.keepFile(done, at); err != nil {
+		return 0, u.atDestination(t, codeEndpoint)
+	}
 	if err := t.dst.root.Rename(part, inRoot(u.dst)); err != nil {
 		return 0, u.atDestination(t, codeOf(err))
 	}

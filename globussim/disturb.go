@@ -100,6 +100,7 @@ func (sv *service) obey(t *task) {
 
 func (sv *service) arm(t *task, d *Disturbance) {
 	t.armed = append(t.armed, d)
+	t.changed()
 	if t.started {
 		sv.trigger(t)
 	}
@@ -123,6 +124,7 @@ func (sv *service) disturb(t *task, d *Disturbance) {
 	if t.final() {
 		return
 	}
+	t.changed()
 	switch d.Action {
 	case FailTask:
 		t.doc.Faults++
@@ -179,6 +181,7 @@ func (sv *service) hold(t *task) {
 
 // postpone moves a deadline that the submission did not name.
 func (sv *service) postpone(t *task, by time.Duration) {
+	t.changed()
 	t.doc.Deadline = stamp{sv.server.now().Add(by)}
 	t.expiry.Reset(by)
 }

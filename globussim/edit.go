@@ -76,6 +76,7 @@ func (sv *service) updateEndpoint(q *request) (int, any, *apiError) {
 	maps.Copy(changed, p.changes())
 	maps.Copy(changed, given)
 	p.edits.Store(&changed)
+	sv.changedPlace(p)
 	return http.StatusOK, q.result("result", "Updated", "Endpoint updated successfully"), nil
 }
 
@@ -113,6 +114,7 @@ func (sv *service) deleteEndpoint(q *request) (int, any, *apiError) {
 		return 0, nil, e
 	}
 	p.deleted.Store(true)
+	sv.changedPlace(p)
 	return http.StatusOK, q.result("result", "Deleted", "Endpoint deleted successfully"), nil
 }
 

@@ -27,18 +27,23 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 	info, err := root.Lstat(inRoot(u.src))
 	if errors.Is(err, fs.ErrNotExist) && u.above == nil && t.spec.InterpretGlobs {
 		if found := w.expand(u); len(found) > 0 {
+			if w.keepFound(u) != nil {
+				return nil, refuse(codeEndpoint, false)
+			}
 			return found, nil
 		}
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		// Below an item somebody else was faster.
-		if t.spec.IgnoreMissing || u.above != nil {
+		if t.spec.IgnoreMissing || u.above != nil || u.item.found {
 			return nil, nil
 		}
 		return nil, refuse(codeNotFound, true)
 	case err != nil:
 		return nil, refuse(codeOf(err), false)
+	case w.keepFound(u) != nil:
+		return nil, refuse(codeEndpoint, false)
 	case info.IsDir():
 		w.found(u, func(d *taskDoc) { d.Directories++ })
 	case info.Mode()&fs.ModeSymlink != 0:

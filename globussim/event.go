@@ -33,6 +33,8 @@ func (t *task) note(code, details string, isError bool) {
 		DataType: "event", Code: code, Description: describe(code),
 		Details: details, IsError: isError, Time: stamp{time.Now()},
 	})
+	t.untold++
+	t.changed()
 }
 
 // reportProgress adds the event that tells how far a transfer is.

@@ -49,6 +49,7 @@ func (r *run) final() bool { return r.status == succeeded || r.status == failed 
 
 // note adds an entry to the log. The caller holds mu.
 func (fs *flows) note(r *run, code, description string, details map[string]any) {
+	fs.changed(r)
 	r.entries = append(r.entries, logEntry{flowTime(fs.server.now()), code, description, details})
 }
 
@@ -56,6 +57,7 @@ func (fs *flows) note(r *run, code, description string, details map[string]any) 
 func (fs *flows) launch(r *run) {
 	ctx, stop := context.WithCancel(context.Background())
 	r.status, r.stop = active, stop
+	fs.changed(r)
 	r.details = map[string]any{"code": "FlowStarting", "description": "The Flow is starting execution", "details": map[string]any{"input": r.input}}
 	fs.work.Go(func() {
 		defer stop()
@@ -83,7 +85,7 @@ func (fs *flows) step(ctx context.Context, r *run) bool {
 	var result any
 	if s.Type == "Action" {
 		var e *apiError
-		result, e = fs.act(ctx, r, s, parameters)
+		result, e = fs.act(ctx, r, name, parameters)
 		switch {
 		case ctx.Err() != nil:
 			return false // canceled, or the simulator is closed
@@ -110,7 +112,8 @@ func (fs *flows) step(ctx context.Context, r *run) bool {
 }
 
 // act does the action of a state and waits for its end.
-func (fs *flows) act(ctx context.Context, r *run, s state, parameters any) (any, *apiError) {
+func (fs *flows) act(ctx context.Context, r *run, name string, parameters any) (any, *apiError) {
+	s := r.flow.machine.States[name]
 	doc, _ := parameters.(map[string]any)
 	if doc == nil {
 		doc = map[string]any{}
@@ -123,7 +126,7 @@ func (fs *flows) act(ctx context.Context, r *run, s state, parameters any) (any,
 		return nil, badRequest("the action " + s.ActionURL + " is not simulated")
 	}
 	sv := fs.server.transfer
-	id, _, e := sv.submitFor(ctx, r.holder, flowScope(r.flow.ID), kind, doc)
+	id, _, e := sv.submitFor(ctx, r.holder, flowScope(r.flow.ID), kind, keptID(r.id, name), doc)
 	if e != nil {
 		return nil, e
 	}
@@ -135,7 +138,7 @@ func (fs *flows) act(ctx context.Context, r *run, s state, parameters any) (any,
 		}
 	}
 	action := sv.action(r.holder, id)
-	action["state_name"] = r.at
+	action["state_name"] = name
 	return action, nil
 }
 

@@ -239,24 +239,29 @@ func (fs *flows) parseRun(owner holder, flow string, body any) (*run, *apiError)
 		}
 	}
 	return &run{
-		holder: owner, id: uuid.NewString(), flow: f, input: form.Body, output: deepCopy(form.Body), at: f.machine.StartAt,
+		holder: owner, flow: f, input: form.Body, output: deepCopy(form.Body), at: f.machine.StartAt,
 		label: form.Label, tags: form.Tags, managers: form.Managers, monitors: form.Monitors, started: fs.server.now(),
 	}, nil
 }
 
-// startFor starts a run in the name of a holder.
-func (fs *flows) startFor(owner holder, flow string, body any) (*run, *apiError) {
+// startFor starts a run with an id of its own in the name of a holder, or returns
+// the one that has the id.
+func (fs *flows) startFor(owner holder, id, flow string, body any) (*run, *apiError) {
 	fs.mu.Lock()
 	defer fs.mu.Unlock()
-	return fs.begin(owner, flow, body)
+	if i := slices.IndexFunc(fs.runs, func(r *run) bool { return r.id == id }); i >= 0 {
+		return fs.runs[i], nil
+	}
+	return fs.add(owner, id, flow, body)
 }
 
-// begin is startFor for a caller who holds mu.
-func (fs *flows) begin(owner holder, flow string, body any) (*run, *apiError) {
+// add starts a run. The caller holds mu.
+func (fs *flows) add(owner holder, id, flow string, body any) (*run, *apiError) {
 	r, e := fs.parseRun(owner, flow, body)
 	if e != nil {
 		return nil, e
 	}
+	r.id = id
 	fs.runs = append(fs.runs, r)
 	fs.note(r, "FlowStarted", "The Flow Instance started execution", map[string]any{"input": r.input})
 	fs.launch(r)
@@ -270,7 +275,7 @@ func (fs *flows) start(r *http.Request, owner holder) (int, any, *apiError) {
 	if e != nil {
 		return 0, nil, e
 	}
-	started, e := fs.begin(owner, r.PathValue("flow"), body)
+	started, e := fs.add(owner, uuid.NewString(), r.PathValue("flow"), body)
 	if e != nil {
 		return 0, nil, e
 	}
@@ -361,6 +366,7 @@ func (fs *flows) update(r *http.Request, of *run) (int, any, *apiError) {
 	if err := json.NewDecoder(r.Body).Decode(&form); err != nil {
 		return 0, nil, &apiError{Status: http.StatusUnprocessableEntity, Code: "UNPROCESSABLE_ENTITY", Message: "The body is not a run"}
 	}
+	fs.changed(of)
 	if form.Label != nil {
 		of.label = *form.Label
 	}
@@ -393,6 +399,7 @@ func (fs *flows) release(_ *http.Request, of *run) (int, any, *apiError) {
 		return 0, nil, wrongState(of, "'ENDED', 'SUCCEEDED', 'FAILED'")
 	}
 	of.released = true
+	fs.changed(of)
 	return http.StatusOK, of.document(), nil
 }
 

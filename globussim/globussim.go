@@ -43,6 +43,7 @@ type Server struct {
 	answers  atomic.Pointer[Answers]
 	faults   faultList
 	journal  journal
+	keeper   *keeper // nil: nothing outlives the process
 	meter    meter
 
 	authRoutes, transferRoutes, timerRoutes, flowRoutes, controlRoutes router
@@ -52,7 +53,8 @@ type Server struct {
 
 // New returns a simulated Globus that has nothing in it but cfg's collections
 // and accounts. The error names every fault of cfg: names or ids that occur
-// twice or are not UUIDs, folders that do not exist, no account at all.
+// twice or are not UUIDs, folders that do not exist, no account at all, a state
+// that cannot be read.
 //
 // The caller closes the Server when it is done. A Server that is used inside a
 // testing/synctest bubble must be created there too.
@@ -87,18 +89,26 @@ func New(cfg Config) (*Server, error) {
 	s.transfer.controlRoutes(&s.controlRoutes)
 	s.fileRoutes(&s.controlRoutes)
 	s.answerRoutes(&s.controlRoutes)
+	if cfg.State != "" {
+		if err := s.resume(cfg.State); err != nil {
+			s.transfer.close()
+			return nil, err
+		}
+	}
 	return s, nil
 }
 
 // Close ends all tasks, as a service that is shut down would leave them, and all
-// file plans, and returns when none of them works any more.
-func (s *Server) Close() error {
+// file plans, and returns when none of them works any more. The error is that of
+// Config.State, if something could not be written to it.
+func (s *Server) Close() (err error) {
 	s.closing.Do(func() {
 		s.timers.close()
 		s.flows.close()
 		s.transfer.close()
+		err = s.keeper.close()
 	})
-	return nil
+	return err
 }
 
 // ServeHTTP answers a request to either service, whatever its host, or to the
@@ -111,7 +121,13 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if isControl(r) {
-		s.dispatch(&s.controlRoutes, w, r)
+		var answer reply
+		s.dispatch(&s.controlRoutes, &answer, r)
+		if s.keep(r) != nil {
+			drop(w)
+			return
+		}
+		answer.send(w)
 		return
 	}
 	if r.Method == http.MethodOptions {
@@ -123,8 +139,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	mux := s.routesOf(r)
 	fault := s.faults.take(r)
 	entry := s.journal.begin(r, route(mux, r))
-	answer := fault.apply(r, func(w http.ResponseWriter) { s.dispatch(mux, w, r) })
-	if answer == nil {
+	var lost error
+	answer := fault.apply(r, func(w http.ResponseWriter) {
+		s.dispatch(mux, w, r)
+		lost = s.keep(r)
+	})
+	if answer == nil || lost != nil {
 		s.log.DebugContext(r.Context(), "connection dropped", "method", r.Method, "path", r.URL.Path, "elapsed", time.Since(begin))
 		drop(w)
 		return
@@ -132,6 +152,16 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.journal.end(entry, answer.status)
 	s.log.DebugContext(r.Context(), "request", "method", r.Method, "path", r.URL.Path, "status", answer.status, "elapsed", time.Since(begin))
 	answer.send(w)
+}
+
+// keep writes down what the answer to a request may tell. Without that, there
+// must not be an answer.
+func (s *Server) keep(r *http.Request) error {
+	err := s.keeper.flush()
+	if err != nil {
+		s.log.ErrorContext(r.Context(), "the state cannot be written, so requests stay without an answer; make room, or fix the file", "file", s.cfg.State, "err", err)
+	}
+	return err
 }
 
 // routesOf returns the routes of the service that owns the request's path.

@@ -95,6 +95,10 @@ func (w *worker) visit(ctx context.Context, u *unit) ([]unit, error) {
 	if err := w.reach(*u); err != nil {
 		return nil, err
 	}
+	if t.done[pair{u.rawSource(), u.rawDestination()}] {
+		w.found(u, func(d *taskDoc) { d.Files++ })
+		return nil, nil
+	}
 	if !t.src.allows(t.owner, u.src, "r") {
 		return nil, u.atSource(t, codeDenied)
 	}

@@ -53,6 +53,7 @@ func (s *Server) Pause(rule PauseRule) (id string, err error) {
 		EndpointDisplayName: p.Name, StartTime: stamp{s.now()},
 	}
 	sv.pauses = append(sv.pauses, added)
+	sv.changedPauses()
 	sv.holdAll()
 	return added.ID, nil
 }
@@ -66,6 +67,7 @@ func (s *Server) Resume(id string) bool {
 	before := len(sv.pauses)
 	id = strings.ToLower(id)
 	sv.pauses = slices.DeleteFunc(sv.pauses, func(p *pause) bool { return p.ID == id || p.Collection == id })
+	sv.changedPauses()
 	sv.holdAll()
 	return len(sv.pauses) < before
 }

@@ -42,10 +42,12 @@ func (sv *service) startNext(q *queue) {
 			t.doc.SubtasksTotal++
 			t.doc.SubtasksSucceeded++
 		}
-		if t.ownDeadline && !t.doc.IsPaused {
+		if t.ownDeadline && !t.doc.IsPaused && !t.resumed {
 			sv.postpone(t, defaultDeadline)
 		}
-		t.note("STARTED", startedDetails(t), false)
+		if !t.resumed {
+			t.note("STARTED", startedDetails(t), false)
+		}
 		sv.trigger(t)
 		w := &worker{service: sv, task: t, items: t.items}
 		t.items = nil

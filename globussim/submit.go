@@ -59,6 +59,7 @@ func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiErro
 	defer sv.mu.Unlock()
 	if first := sv.submissions[key]; first != nil { // posted twice at once
 		first.submissions++
+		first.changed()
 		return q.duplicate(first, dataType)
 	}
 	if e := sv.accept(t, key); e != nil {
@@ -76,6 +77,7 @@ func (sv *service) seen(key submissionKey) *task {
 	first := sv.submissions[key]
 	if first != nil {
 		first.submissions++
+		first.changed()
 	}
 	return first
 }
@@ -127,9 +129,19 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 		}
 	}
 
+	t := sv.build(q.owner, kind, doc, places)
+	if e := t.resolve(doc); e != nil {
+		return nil, e
+	}
+	sv.remembered(t, q)
+	return t, nil
+}
+
+// build makes a new task of a document, without its items.
+func (sv *service) build(owner, kind string, doc *submission, places []*place) *task {
 	now := sv.server.now()
 	t := &task{
-		owner:        q.owner,
+		owner:        owner,
 		submissionID: doc.SubmissionID,
 		submissions:  1,
 		over:         make(chan struct{}),
@@ -137,23 +149,28 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 		src:          places[0],
 		dst:          places[len(places)-1],
 		ownDeadline:  doc.deadline.IsZero(),
-		doc:          newTaskDoc(q.owner, kind, doc, places, now),
+		doc:          newTaskDoc(owner, kind, doc, places, now),
 	}
 	if t.ownDeadline {
 		t.doc.Deadline = stamp{now.Add(defaultDeadline)}
 	}
 	if kind == kindTransfer {
-		t.paths = overlap{q.owner, doc.paths()}
+		t.paths = overlap{owner, doc.paths()}
 	}
+	return t
+}
+
+// resolve gives a task the items of its document, and takes them from there, since
+// they may be many.
+func (t *task) resolve(doc *submission) (e *apiError) {
 	t.items = make([]item, len(doc.Items))
 	for i := range doc.Items {
-		var e *apiError
 		if t.items[i], e = t.newItem(&doc.Items[i]); e != nil {
-			return nil, e
+			return e
 		}
 	}
-	doc.Items = nil // they may be many
-	return t, nil
+	doc.Items = nil
+	return nil
 }
 
 // newItem resolves the paths of one item.
@@ -256,6 +273,7 @@ func (sv *service) accept(t *task, key submissionKey) *apiError {
 	sv.tasks[t.doc.TaskID] = t
 	sv.byOwner[t.owner] = append(sv.byOwner[t.owner], t)
 	sv.submitted = append(sv.submitted, t)
+	t.changed()
 
 	t.stop = func() {}
 	t.expiry = time.AfterFunc(time.Until(t.doc.Deadline.Time), func() { sv.expire(t) })

@@ -31,6 +31,8 @@ type task struct {
 	paths        overlap
 	stop         context.CancelFunc // ends the goroutine that works on it
 	over         chan struct{}      // closed when it has ended
+	changed      func()             // has the keeper write it down before the next answer
+	done         map[pair]bool      // what another process has copied; nil: nothing
 	expiry       *time.Timer
 
 	// Guarded by the lock.
@@ -41,7 +43,10 @@ type task struct {
 	started     bool
 	reported    time.Time // when the last PROGRESS event was written, or the start
 	removed     bool
-	events      []event // oldest first
+	resumed     bool            // another process has begun with it
+	posted      json.RawMessage // the submission, until it is written down; nil without a keeper
+	untold      int             // how many events have come since it was last written down
+	events      []event         // oldest first
 	successes   []success
 	skips       []skip
 
@@ -58,6 +63,7 @@ type item struct {
 	rawSrc, rawDst      string // as submitted
 	recursive           *bool
 	checksum, algorithm string // what the file must have; usually empty
+	found               bool   // the path of a delete was there when another process began
 }
 
 // A taskDoc is a task document.
@@ -240,6 +246,7 @@ func (sv *service) updateTask(q *request) (int, any, *apiError) {
 			Message: "The task is complete and can no longer be changed",
 		}
 	}
+	t.changed()
 	if doc.Label.given {
 		t.doc.Label = doc.Label.text
 	}
@@ -289,6 +296,7 @@ func (sv *service) cancelTask(q *request) (int, any, *apiError) {
 	if sv.server.answers.Load().CancelLater {
 		if !t.canceling {
 			t.canceling = true
+			t.changed()
 			sv.work.Go(func() { sv.cancelLater(t) })
 		}
 		return http.StatusOK, q.result("result", "CancelAccepted", "The cancel request is being processed."), nil
@@ -328,6 +336,7 @@ func (sv *service) removeTask(q *request) (int, any, *apiError) {
 		}
 	}
 	t.removed = true
+	t.changed()
 	delete(sv.tasks, t.doc.TaskID)
 	sv.byOwner[t.owner] = slices.DeleteFunc(sv.byOwner[t.owner], func(other *task) bool { return other == t })
 	return http.StatusOK, q.result("result", "Deleted", "The task has been removed successfully"), nil

@@ -112,6 +112,7 @@ func (ts *timers) create(r *http.Request, owner holder) (int, any) {
 	ts.kept = append(ts.kept, t)
 	t.next = t.schedule.first(t.next, now)
 	ts.arm(t)
+	ts.changed(t)
 	return http.StatusCreated, map[string]any{"timer": ts.created(t)}
 }
 
@@ -221,6 +222,7 @@ func (ts *timers) rename(r *http.Request, t *timer) (int, any) {
 	}
 	if change.Name != nil {
 		t.name = *change.Name
+		ts.changed(t)
 	}
 	return http.StatusOK, ts.job(t)
 }
@@ -228,6 +230,7 @@ func (ts *timers) rename(r *http.Request, t *timer) (int, any) {
 func (ts *timers) remove(_ *http.Request, t *timer) (int, any) {
 	t.removed = true
 	t.disarm()
+	ts.changed(t)
 	ts.kept = slices.DeleteFunc(ts.kept, func(other *timer) bool { return other == t })
 	return http.StatusOK, ts.job(t)
 }
@@ -235,6 +238,7 @@ func (ts *timers) remove(_ *http.Request, t *timer) (int, any) {
 func (ts *timers) pause(_ *http.Request, t *timer) (int, any) {
 	t.paused = true
 	t.disarm()
+	ts.changed(t)
 	return http.StatusOK, map[string]any{"message": "Successfully paused job " + t.id + "."}
 }
 
@@ -242,5 +246,6 @@ func (ts *timers) resume(_ *http.Request, t *timer) (int, any) {
 	t.paused, t.inactive = false, nil
 	t.next = t.schedule.first(t.next, ts.server.now())
 	ts.arm(t)
+	ts.changed(t)
 	return http.StatusOK, map[string]any{"message": "Successfully resumed job " + t.id + "."}
 }

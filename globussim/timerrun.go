@@ -9,8 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"time"
-
-	"github.com/google/uuid"
 )
 
 // maxResults is how many runs of a timer are remembered.
@@ -88,6 +86,7 @@ func (ts *timers) tick(t *timer) {
 	if !ts.busy(t) {
 		ts.start(t, now)
 	}
+	ts.changed(t) // after what it has started, so that it is not said to have without it
 	if t.schedule.Type == recurring {
 		t.next = t.schedule.first(t.next, now.Add(time.Nanosecond))
 	}
@@ -111,12 +110,13 @@ func (ts *timers) busy(t *timer) bool {
 // inactive, and the run does not count.
 func (ts *timers) start(t *timer, now time.Time) {
 	result := timerRun{at: now}
+	id := keptID(t.id, t.next.Format(time.RFC3339Nano))
 	var e *apiError
 	if t.kind == "flow" {
-		result.flow, e = ts.server.flows.startFor(t.holder, t.flow, t.body)
+		result.flow, e = ts.server.flows.startFor(t.holder, id, t.flow, t.body)
 		result.status = http.StatusCreated
 	} else {
-		result.task, result.status, e = ts.server.transfer.submitFor(context.Background(), t.holder, timerScope, "transfer", t.submission())
+		result.task, result.status, e = ts.server.transfer.submitFor(context.Background(), t.holder, timerScope, "transfer", id, t.submission())
 	}
 	if e != nil && e.AuthorizationParameters != nil {
 		t.paused = true
@@ -142,11 +142,11 @@ func (t *timer) submission() map[string]any {
 	return doc
 }
 
-// submitFor submits a transfer or delete in the name of a party, with what it has
-// let the service of the scope do.
-func (sv *service) submitFor(ctx context.Context, h holder, via, kind string, doc map[string]any) (task string, status int, e *apiError) {
+// submitFor submits a transfer or delete, with this submission id, in the name of a
+// party, with what it has let the service of the scope do.
+func (sv *service) submitFor(ctx context.Context, h holder, via, kind, id string, doc map[string]any) (task string, status int, e *apiError) {
 	doc = maps.Clone(doc)
-	doc["DATA_TYPE"], doc["submission_id"] = kind, uuid.NewString()
+	doc["DATA_TYPE"], doc["submission_id"] = kind, id
 	data, err := json.Marshal(doc)
 	if err != nil {
 		return "", 0, badRequest(err.Error())

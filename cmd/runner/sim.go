@@ -45,6 +45,10 @@ A collection is NAME=FOLDER with options after commas:
   owner=person      it belongs to the person who can log in; default: to the
                     service account, unless access is restricted
 
+With --state FILE, the simulator can be killed, and the next one with the same
+file goes on after it. Tokens end with the process. Give both a fixed --listen
+address and the same --client-secret.
+
 POST /_sim/faults orders faults, and GET /_sim/state shows what happened.`
 
 func (a *app) simCommand() *cobra.Command {
@@ -54,6 +58,7 @@ func (a *app) simCommand() *cobra.Command {
 	var account globussim.Account
 	var lifetime time.Duration
 	var rotate bool
+	var state string
 	c := &cobra.Command{
 		Use:   "sim",
 		Short: "Serve a simulated Globus over local folders",
@@ -68,11 +73,14 @@ func (a *app) simCommand() *cobra.Command {
 				}
 				cfg.Collections = append(cfg.Collections, collection)
 			}
+			if state != "" && account.Secret == "" {
+				return usageError{errors.New("--state needs --client-secret: with a new secret at each start, nobody who used the simulator before could log in")}
+			}
 			account.Secret = cmp.Or(account.Secret, rand.Text())
 			cfg.Accounts = []globussim.Account{account, {ID: simAppID(), Name: "globus-runner", NativeApp: true}}
 			cfg.Persons = []globussim.Person{{Username: simPerson, Name: "Ada Lovelace"}}
 			cfg.Flows = []globussim.Flow{{Title: simFlow}}
-			cfg.RotateRefreshTokens, cfg.Hosts = rotate, hosts
+			cfg.RotateRefreshTokens, cfg.Hosts, cfg.State = rotate, hosts, state
 			own(cfg.Collections, account.ID)
 			return a.serveSim(c.Context(), listen, cfg)
 		},
@@ -84,6 +92,7 @@ func (a *app) simCommand() *cobra.Command {
 	flags.DurationVar(&lifetime, "token-lifetime", 48*time.Hour, "how long a token is valid")
 	flags.StringSliceVar(&hosts, "host", nil, "a name by which other machines reach the simulator; other names are refused, to keep web pages out")
 	flags.BoolVar(&rotate, "rotate-refresh-tokens", false, "let a refresh token be used only once; each refresh brings a new one")
+	flags.StringVar(&state, "state", "", "file in which it keeps what it has acknowledged, so that it can be killed and started again; needs --client-secret")
 	flags.StringVar(&account.ID, "client-id", simClientID(), "client id of the service account")
 	flags.StringVar(&account.Secret, "client-secret", "", "its secret, simulated too; default: a new one")
 	return c
@@ -141,7 +150,7 @@ func newSimulation(ctx context.Context, listen string, cfg globussim.Config) (*s
 	}
 	l, err := new(net.ListenConfig).Listen(ctx, "tcp", listen)
 	if err != nil {
-		_ = sim.Close() // it returns nil
+		_ = sim.Close() // nobody has used it
 		return nil, usageError{fmt.Errorf("--listen: %w", err)}
 	}
 	return &simulation{sim, l}, nil
@@ -153,11 +162,14 @@ func (s *simulation) url() string { return "http://" + s.listener.Addr().String(
 
 // serve answers until ctx ends.
 func (s *simulation) serve(ctx context.Context) error {
-	defer s.Close() //nolint:errcheck // it returns nil
 	server := &http.Server{Handler: s, ReadHeaderTimeout: 30 * time.Second}
 	stop := context.AfterFunc(ctx, func() { _ = server.Close() }) // Serve returns what there is to say
 	defer stop()
-	if err := server.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+	err := server.Serve(s.listener)
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	if err := errors.Join(err, s.Close()); err != nil {
 		return fmt.Errorf("serve the simulator: %w", err)
 	}
 	return nil
