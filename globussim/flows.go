@@ -196,7 +196,7 @@ func (f *Flow) document() map[string]any {
 		"flow_owner": identityURN(nobody), "flow_starters": starters, "flow_viewers": []string{"public"}, "flow_administrators": none,
 		"created_by": identityURN(nobody), "runnable_by": starters, "visible_to": []string{"public"}, "administered_by": none,
 		"run_managers": none, "run_monitors": none, "user_role": "flow_starter", "subscription_id": nil,
-		"created_at": flowTime(f.made), "updated_at": flowTime(f.made), "flow_url": address, "action_url": address,
+		"created_at": flowTime(flowMade()), "updated_at": flowTime(flowMade()), "flow_url": address, "action_url": address,
 		"synchronous": false, "log_supported": true, "api_version": "1.0",
 	}
 }
@@ -315,7 +315,7 @@ func (fs *flows) document(r *run) map[string]any {
 // document describes a run. The caller holds mu.
 func (r *run) document() map[string]any {
 	doc := map[string]any{
-		"run_id": r.id, "action_id": r.id, "flow_id": r.flow.ID, "flow_title": r.flow.Title, "flow_last_updated": flowTime(r.flow.made),
+		"run_id": r.id, "action_id": r.id, "flow_id": r.flow.ID, "flow_title": r.flow.Title, "flow_last_updated": flowTime(flowMade()),
 		"start_time": flowTime(r.started), "status": r.status, "display_status": r.status, "details": r.details,
 		"label": r.label, "tags": append([]string{}, r.tags...), "run_owner": identityURN(r.identity), "created_by": identityURN(r.identity),
 		"run_managers": append([]string{}, r.managers...), "run_monitors": append([]string{}, r.monitors...),

@@ -80,9 +80,6 @@ func New(cfg Config) (*Server, error) {
 	s.timers.server = s
 	s.timers.routes(&s.timerRoutes)
 	s.flows.server = s
-	for i := range s.cfg.Flows {
-		s.cfg.Flows[i].made = s.now()
-	}
 	s.flows.routes(&s.flowRoutes)
 	s.absentRoutes()
 	s.control(&s.controlRoutes)
