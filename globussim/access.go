@@ -276,7 +276,7 @@ func (sv *service) createAccessRule(q *request) (int, any, *apiError) {
 			}
 		case len(rules) >= maxRules: // the code is not confirmed
 			return nil, &apiError{
-				Status: http.StatusConflict, Code: "LimitExceeded",
+				Status: http.StatusConflict, Code: sv.server.answers.Load().RulesFull,
 				Message: fmt.Sprintf("The collection has %d access rules, and may not have more", maxRules),
 			}
 		}

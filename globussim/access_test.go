@@ -197,6 +197,8 @@ func TestAThousandAccessRulesAreTheMost(t *testing.T) {
 		}
 	})
 	l.owner("POST", "/access", rule(), http.StatusConflict, "LimitExceeded")
+	l.order("answers", `{"rules_full": "TooManyRules"}`)
+	l.owner("POST", "/access", rule(), http.StatusConflict, "TooManyRules")
 	page := l.call(http.MethodGet, "/endpoint/"+l.labID+"/access_list?limit=2&offset=998", nil)
 	if diff := cmp.Diff([]string{"/998/", "/999/"}, page.column("path")); diff != "" {
 		t.Errorf("the last page (-want +got):\n%s", diff)

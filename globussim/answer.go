@@ -45,6 +45,27 @@ type Answers struct {
 	// RunsListed is after how many seconds a new run of a flow is in the list of
 	// runs; by default it is there at once.
 	RunsListed int `json:"runs_listed,omitempty"`
+	// EndCanceledRuns gives a canceled run of a flow the status ENDED; by default
+	// it has FAILED.
+	EndCanceledRuns bool `json:"end_canceled_runs,omitempty"`
+	// LowerLevels copies a file also if the test of a lower sync level finds it
+	// different; by default each level applies its own test alone.
+	LowerLevels bool `json:"lower_levels,omitempty"`
+	// RenameReplaces lets a rename replace what has the new name, but for a folder
+	// with entries; by default it is refused.
+	RenameReplaces bool `json:"rename_replaces,omitempty"`
+	// RefuseOtherDocument refuses a submission id that was used with another
+	// document; by default it is a duplicate, and the document is not looked at.
+	RefuseOtherDocument bool `json:"refuse_other_document,omitempty"`
+	// RefuseDeletes refuses the list of the successful transfers of a delete; by
+	// default it is empty.
+	RefuseDeletes bool `json:"refuse_deletes,omitempty"`
+	// PageLength is how many tasks or events a page has if the request does not
+	// say it: 10 by default.
+	PageLength int `json:"page_length,omitempty"`
+	// RulesFull is the code of the refusal of an access rule above the limit, with
+	// the status 409: LimitExceeded by default.
+	RulesFull string `json:"rules_full,omitempty"`
 }
 
 // An AuthForm is a form of errors of Globus Auth.
@@ -82,6 +103,11 @@ func (a Answers) complete() (Answers, error) {
 	if a.RunsListed < 0 {
 		return a, fmt.Errorf("answers: runs_listed is %d, and must not be negative", a.RunsListed)
 	}
+	a.PageLength = cmp.Or(a.PageLength, 10)
+	if a.PageLength < 1 || a.PageLength > maxRows {
+		return a, fmt.Errorf("answers: page_length is %d, and must be between 1 and %d", a.PageLength, maxRows)
+	}
+	a.RulesFull = cmp.Or(a.RulesFull, "LimitExceeded")
 	return a, nil
 }
 

@@ -2,6 +2,10 @@ package globussim_test
 
 import (
 	"net/http"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -149,7 +153,7 @@ func TestTooManyRequestsMayBeAnsweredInTwoWays(t *testing.T) {
 
 func TestAnAnswerThatThereIsNotIsRefused(t *testing.T) {
 	s := startWorld(t)
-	for _, order := range []string{`{"accepted": 500}`, `{"paused": 1}`, `{"listed": 404}`, `{"auth_errors": "xml"}`, `{"runs_listed": -1}`, `{"x": 1}`, `{`} {
+	for _, order := range []string{`{"accepted": 500}`, `{"paused": 1}`, `{"listed": 404}`, `{"auth_errors": "xml"}`, `{"runs_listed": -1}`, `{"page_length": -1}`, `{"page_length": 1001}`, `{"x": 1}`, `{`} {
 		if a := ask(t, s.Client(), http.MethodPost, transferBase+"/_sim/answers", "", "", order); a.status != http.StatusBadRequest {
 			t.Errorf("%s answers %d %s, want 400", order, a.status, a.body)
 		}
@@ -159,5 +163,122 @@ func TestAnAnswerThatThereIsNotIsRefused(t *testing.T) {
 	cfg.Answers.Made = 500
 	if _, err := globussim.New(cfg); err == nil {
 		t.Error("a configuration with an answer that there is not is taken")
+	}
+}
+
+func TestARenameOntoANameIsRefusedOrReplacesIt(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		plant(t, l.lab, map[string]string{"a": "new", "b": "old", "full/c": "1"})
+		rename := func(from, to string) answer {
+			return l.call(http.MethodPost, "/operation/endpoint/"+l.labID+"/rename", doc{"DATA_TYPE": "rename", "old_path": from, "new_path": to})
+		}
+		rename("/a", "/b").want(t, doc{"code": "ExternalError.RenameFailed.Exists"})
+		l.order("answers", `{"rename_replaces": true}`)
+		rename("/a", "/b").want(t, doc{"code": "FileRenamed"})
+		if got, err := os.ReadFile(l.lab + "/b"); string(got) != "new" {
+			t.Errorf("/b has %q (%v), want what /a had", got, err)
+		}
+		if a := rename("/b", "/full"); a.status/100 == 2 {
+			t.Errorf("a folder with entries is replaced: %s", a.body)
+		}
+	})
+}
+
+func TestASyncLevelAppliesItsOwnTestOrTheLowerOnesAsWell(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lower bool
+		want  []float64 // how many of the three files each level copies, from 1
+	}{
+		"alone":   {false, []float64{1, 1, 2}},
+		"as well": {true, []float64{1, 2, 3}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for level, want := range tt.want {
+				inLab(t, func(t *testing.T, l *lab) {
+					plant(t, l.lab, map[string]string{"d/size": "longer", "d/newer": "same", "d/content": "abc"})
+					plant(t, l.vault, map[string]string{"d/size": "short", "d/newer": "same", "d/content": "xyz"})
+					day := time.Now().Add(-24 * time.Hour)
+					for _, old := range []string{l.lab + "/d/size", l.lab + "/d/content", l.vault + "/d/newer"} {
+						if err := os.Chtimes(old, day, day); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if tt.lower {
+						l.order("answers", `{"lower_levels": true}`)
+					}
+					task := l.do(l.transfer("/d/", "/d/", doc{"sync_level": level + 1}))
+					if got := task.doc["files_transferred"]; got != want {
+						t.Errorf("level %d copies %v files, want %v", level+1, got, want)
+					}
+				})
+			}
+		})
+	}
+}
+
+func TestASubmissionIDWithAnotherDocumentIsADuplicateOrRefused(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		plant(t, l.lab, map[string]string{"f": "1"})
+		first := l.transfer("/f", "/f")
+		other := l.transfer("/f", "/g", doc{"submission_id": first["submission_id"]})
+		l.call(http.MethodPost, "/transfer", first).want(t, doc{"code": "Accepted"})
+		l.call(http.MethodPost, "/transfer", other).want(t, doc{"code": "Duplicate"})
+		l.order("answers", `{"refuse_other_document": true}`)
+		l.call(http.MethodPost, "/transfer", other).want(t, doc{"code": "ClientError.BadRequest"})
+		l.call(http.MethodPost, "/transfer", first).want(t, doc{"code": "Duplicate"})
+	})
+}
+
+func TestTheSuccessfulTransfersOfADeleteAreEmptyOrRefused(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		plant(t, l.lab, map[string]string{"f": "1"})
+		list := "/task/" + l.do(l.deletion("/f")).text("task_id") + "/successful_transfers"
+		l.call(http.MethodGet, list, nil).want(t, doc{"DATA_TYPE": "successful_transfers", "next_marker": nil})
+		l.order("answers", `{"refuse_deletes": true}`)
+		if a := l.call(http.MethodGet, list, nil); a.status != http.StatusBadRequest {
+			t.Errorf("the list answers %d %s, want 400", a.status, a.body)
+		}
+	})
+}
+
+func TestTheLengthOfAPageCanBeChosen(t *testing.T) {
+	inLab(t, func(t *testing.T, l *lab) {
+		plant(t, l.lab, map[string]string{"f": "1"})
+		l.do(l.transfer("/f", "/f"))
+		id := l.do(l.transfer("/f", "/f")).text("task_id")
+		for list, rows := range map[string]int{"/task_list": 2, "/task/" + id + "/event_list": 3} {
+			l.order("answers", `{}`)
+			l.call(http.MethodGet, list, nil).want(t, doc{"limit": 10, "length": rows})
+			l.order("answers", `{"page_length": 1}`)
+			l.call(http.MethodGet, list, nil).want(t, doc{"limit": 1, "length": 1})
+			l.call(http.MethodGet, list+"?limit=5", nil).want(t, doc{"limit": 5, "length": rows})
+		}
+	})
+}
+
+func TestACanceledRunHasFailedOrEnded(t *testing.T) {
+	for order, want := range map[string]string{`{}`: "FAILED", `{"end_canceled_runs": true}`: "ENDED"} {
+		inFlowLab(t, func(t *testing.T, l *lab) {
+			l.order("answers", order)
+			me := bearer(t, l.Server, flowsScope)
+			run := l.runFlow("x", "/missing", "/f")
+			l.flows(http.MethodPost, run+"/cancel", me, nil).want(t, doc{"status": want})
+			if a := l.flows(http.MethodPost, run+"/release", me, nil); a.status != http.StatusOK {
+				t.Errorf("the release of a run that is %s answers %d %s", want, a.status, a.body)
+			}
+		})
+	}
+}
+
+func TestThePageOfTheSimulatorHasEachAnswerThatCanBeChosen(t *testing.T) {
+	page, err := os.ReadFile("../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for field := range reflect.TypeFor[globussim.Answers]().Fields() {
+		key, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		if !regexp.MustCompile("(?m)^\\| `" + key + "` \\|").Match(page) {
+			t.Errorf("docs/simulator.md does not have the answer %q", key)
+		}
 	}
 }

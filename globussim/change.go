@@ -97,7 +97,9 @@ func (sv *service) rename(q *request) (int, any, *apiError) {
 				return err
 			}
 			if _, err := p.root.Lstat(inRoot(to)); err == nil {
-				return fs.ErrExist
+				if !sv.server.answers.Load().RenameReplaces {
+					return fs.ErrExist
+				}
 			} else if !errors.Is(err, fs.ErrNotExist) {
 				return err
 			}

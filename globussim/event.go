@@ -54,7 +54,7 @@ func describe(code string) string {
 
 // eventList answers GET /task/<id>/event_list.
 func (sv *service) eventList(q *request) (int, any, *apiError) {
-	page, e := q.page(10, 1000)
+	page, e := q.page(sv.server.answers.Load().PageLength, maxRows)
 	if e != nil {
 		return 0, nil, e
 	}

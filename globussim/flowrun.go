@@ -15,6 +15,9 @@ const (
 	flowCanceled  = "FlowCanceled"
 )
 
+// flowEnded is the status of a run that has neither succeeded nor failed.
+const flowEnded = "ENDED"
+
 // A run is one execution of a flow. Its fields below are guarded by the mu of
 // flows.
 type run struct {
@@ -45,7 +48,9 @@ type logEntry struct {
 	Details     map[string]any `json:"details"`
 }
 
-func (r *run) final() bool { return r.status == succeeded || r.status == failed }
+func (r *run) final() bool {
+	return r.status == succeeded || r.status == failed || r.status == flowEnded
+}
 
 // note adds an entry to the log. The caller holds mu.
 func (fs *flows) note(r *run, code, description string, details map[string]any) {

@@ -380,7 +380,11 @@ func (fs *flows) update(r *http.Request, of *run) (int, any, *apiError) {
 
 // cancel answers POST /runs/<run>/cancel.
 func (fs *flows) cancel(_ *http.Request, of *run) (int, any, *apiError) {
-	fs.end(of, failed, flowCanceled, "The Flow Instance was canceled by the user")
+	status := failed
+	if fs.server.answers.Load().EndCanceledRuns {
+		status = flowEnded
+	}
+	fs.end(of, status, flowCanceled, "The Flow Instance was canceled by the user")
 	of.stop()
 	return http.StatusAccepted, of.document(), nil
 }

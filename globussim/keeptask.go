@@ -161,7 +161,7 @@ func (sv *service) recall(values []json.RawMessage) (*task, error) {
 	if e := t.resolve(&doc); e != nil {
 		return nil, errors.New(e.Message)
 	}
-	t.doc = last.Doc
+	t.doc, t.digest = last.Doc, digestOf(posted)
 	t.doc.RequestTime, t.doc.CompletionTime, t.doc.Deadline = stamp{last.Requested}, stamp{last.Completed}, stamp{last.Deadline}
 	t.submissions, t.ownDeadline, t.canceling, t.removed = last.Submissions, last.OwnDeadline, last.Canceling, last.Removed
 	t.stalled, t.pausedBy, t.rate, t.armed, t.skips = last.Stalled, last.PausedBy, last.Rate, last.Armed, last.Skips

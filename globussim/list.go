@@ -66,7 +66,7 @@ type taskFilter func(t *task) bool
 // taskList answers GET /task_list: the caller's own tasks, by default the
 // newest first.
 func (sv *service) taskList(q *request) (int, any, *apiError) {
-	page, e := q.page(10, maxRows)
+	page, e := q.page(sv.server.answers.Load().PageLength, maxRows)
 	if e != nil {
 		return 0, nil, e
 	}
@@ -292,6 +292,9 @@ func (sv *service) marked(q *request, dataType string, rows func(t *task, from, 
 	t, e := sv.visible(q)
 	if e != nil {
 		return 0, nil, e
+	}
+	if t.doc.Type == kindDelete && dataType == "successful_transfers" && sv.server.answers.Load().RefuseDeletes {
+		return 0, nil, badRequest("the task is not a transfer")
 	}
 	data, more := rows(t, marker, marker+markerRows)
 	doc := map[string]any{"DATA_TYPE": dataType, "DATA": append([]any{}, data...), "marker": marker, "next_marker": nil}

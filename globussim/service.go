@@ -193,11 +193,10 @@ func (q *request) param(name string) string {
 
 // body decodes the JSON document that came with the request.
 func (q *request) body(doc any) *apiError {
-	data, err := io.ReadAll(q.Body)
-	if err != nil {
-		return badRequest("the request body could not be read")
+	data, e := q.posted()
+	if e != nil {
+		return e
 	}
-	q.Body = io.NopCloser(bytes.NewReader(data)) // it may be decoded once more
 	if len(data) == 0 {
 		return &apiError{Status: http.StatusBadRequest, Code: "BadRequest", Message: "a JSON document is required"}
 	}
@@ -208,6 +207,16 @@ func (q *request) body(doc any) *apiError {
 		return badRequest("the request body is not valid JSON")
 	}
 	return nil
+}
+
+// posted is the body of a request, which can be read again.
+func (q *request) posted() ([]byte, *apiError) {
+	data, err := io.ReadAll(q.Body)
+	if err != nil {
+		return nil, badRequest("the request body could not be read")
+	}
+	q.Body = io.NopCloser(bytes.NewReader(data))
+	return data, nil
 }
 
 // result is the answer to a call that changed something.

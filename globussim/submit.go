@@ -1,7 +1,9 @@
 package globussim
 
 import (
+	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -44,7 +46,15 @@ func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiErro
 		return 0, nil, e
 	}
 	key := submissionKey{q.owner, strings.ToLower(doc.SubmissionID)}
+	posted, e := q.posted()
+	if e != nil {
+		return 0, nil, e
+	}
+	digest := digestOf(posted)
 	if first := sv.seen(key); first != nil {
+		if first.digest != digest && sv.server.answers.Load().RefuseOtherDocument {
+			return 0, nil, badRequest("the submission_id was used with another document")
+		}
 		return q.duplicate(first, dataType)
 	}
 	if !doc.deadline.IsZero() && !doc.deadline.After(time.Now()) && !sv.server.answers.Load().PastDeadline {
@@ -57,6 +67,7 @@ func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiErro
 	}
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
+	t.digest = digest
 	if first := sv.submissions[key]; first != nil { // posted twice at once
 		first.submissions++
 		first.changed()
@@ -68,6 +79,15 @@ func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiErro
 	// Clients take any 2xx and look at the code.
 	return sv.server.answers.Load().Accepted, q.accepted(t, dataType, "Accepted",
 		"The "+dataType+" has been accepted and a task has been created and queued for execution"), nil
+}
+
+// digestOf tells documents apart, however they are spaced.
+func digestOf(document []byte) [sha256.Size]byte {
+	var buf bytes.Buffer
+	if err := json.Compact(&buf, document); err != nil {
+		return sha256.Sum256(document)
+	}
+	return sha256.Sum256(buf.Bytes())
 }
 
 // seen returns the task of a submission id, and counts the repetition.

@@ -6,20 +6,21 @@ import (
 )
 
 // differs tells whether a file that exists at the destination is copied again,
-// and counts it if not. Each level applies its own test alone; whether the
-// service applies those of the lower levels as well is not confirmed.
+// and counts it if not. That each level applies its own test alone is not
+// confirmed.
 func (w *worker) differs(ctx context.Context, u *unit, info, old fs.FileInfo) (bool, error) {
 	t := w.task
 	if t.spec.SyncLevel == nil {
 		return true, nil
 	}
-	var differs bool
-	switch *t.spec.SyncLevel {
-	case 1:
-		differs = info.Size() != old.Size()
-	case 2: // documents and servers know whole seconds
-		differs = info.ModTime().Unix() > old.ModTime().Unix()
-	case 3:
+	level := *t.spec.SyncLevel
+	size := info.Size() != old.Size()
+	newer := info.ModTime().Unix() > old.ModTime().Unix() // documents and servers know whole seconds
+	differs := level == 1 && size || level == 2 && newer
+	if w.server.answers.Load().LowerLevels {
+		differs = level >= 1 && size || level >= 2 && newer
+	}
+	if level == 3 && !differs {
 		here, n, err := w.checksum(ctx, t.src, inRoot(u.src), "")
 		if err != nil {
 			return false, either(ctx, u.atSource(t, codeOf(err)))

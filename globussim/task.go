@@ -2,6 +2,7 @@ package globussim
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"net/http"
 	"slices"
@@ -24,7 +25,8 @@ const (
 // lock of the service, but for what never changes after it was accepted.
 type task struct {
 	owner        string
-	submissionID string // as the client wrote it
+	submissionID string            // as the client wrote it
+	digest       [sha256.Size]byte // of the document that was posted
 	spec         *submission
 	src, dst     *place // the same for a delete
 	items        []item
