@@ -1,8 +1,13 @@
 package engine_test
 
 import (
+	"net/http"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -60,5 +65,47 @@ func TestACanceledTaskIsUnderstoodWhateverGlobusAnswers(t *testing.T) {
 				onBench(t, test, func(c *globussim.Config) { c.Answers = answer })
 			})
 		}
+	}
+}
+
+// TestAJobIsDoneWhateverGlobusAnswers makes a folder, copies, prunes and removes
+// what it has emptied, with each answer that nobody has confirmed.
+func TestAJobIsDoneWhateverGlobusAnswers(t *testing.T) {
+	slow := func(c *globussim.Config) { c.RequestRate = 1 }
+	for name, answers := range map[string]globussim.Answers{
+		"by default":            {}, // any document an id
+		"200 for a submission":  {Accepted: http.StatusOK},
+		"200 for a folder":      {Made: http.StatusOK},
+		"503 for too many":      {Throttled: http.StatusServiceUnavailable},
+		"400 for a listing":     {Listed: http.StatusBadRequest},
+		"lower sync levels":     {LowerLevels: true},
+		"no list of a delete":   {RefuseDeletes: true},
+		"a page of one":         {PageLength: 1},
+		"a rename that deletes": {RenameReplaces: true},
+		"errors as in OAuth":    {AuthErrors: globussim.AuthOAuth},
+		"errors in a list":      {AuthErrors: globussim.AuthList},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/sub/b")
+				b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Drop: globussim.DropAfter})
+				p := b.process("one")
+				r := p.wantRun(b.order(removes, func(j *jobs.Job) {
+					made := jobs.Step{Mkdir: &jobs.Mkdir{Collection: globussim.CollectionID("vault"), Path: "/made/"}}
+					j.Steps = append([]jobs.Step{made}, j.Steps...)
+				}), ledger.Succeeded)
+				b.wantLeft()
+				if d := cmp.Diff([]string{"data"}, b.folders()); d != "" {
+					t.Errorf("folders (-want +got):\n%s", d)
+				}
+				contains(t, p.pruned(r.Run), "2 files deleted, 1 empty folder removed")
+				if info, err := os.Stat(filepath.Join(b.vault, "made")); err != nil || !info.IsDir() {
+					t.Errorf("the folder was not made: %v", err)
+				}
+				if n := b.requests("POST " + transferPath); n != 2 {
+					t.Errorf("the transfer was sent %d times, want 2", n)
+				}
+			}, slow, func(c *globussim.Config) { c.Answers = answers })
+		})
 	}
 }

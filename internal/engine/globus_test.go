@@ -83,6 +83,7 @@ func onBench(t *testing.T, test func(t *testing.T, b *bench), edit ...func(*glob
 			Accounts:      []globussim.Account{{ID: clientID, Secret: secret}},
 			Flows:         []globussim.Flow{{Title: "Transfer"}},
 			FaultInterval: time.Minute,
+			Answers:       globussim.Answers{RefuseOtherDocument: true}, // what is sent again is what was sent
 		}
 		for _, change := range edit {
 			change(&cfg)

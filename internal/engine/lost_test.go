@@ -225,3 +225,62 @@ func TestCancelOfATaskThatHasSucceededIsASuccess(t *testing.T) {
 		b.wantRuns("first 2000-01-01T02:00:00Z succeeded", "second 2000-01-01T02:00:00Z succeeded")
 	})
 }
+
+// A document never changes under its id, so what has waited is given its time when
+// Globus has it.
+func TestTaskOfADocumentThatHasWaitedHasTheWholeTimeOfItsJob(t *testing.T) {
+	tests := map[string]struct {
+		meet  func(b *bench, one *process)
+		wait  time.Duration // until the second process
+		limit time.Duration // active_deadline
+	}{
+		"for a place": {func(b *bench, _ *process) {
+			b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs", Times: 30})
+		}, 0, 2 * time.Hour},
+		"for the next start":   {func(_ *bench, one *process) { one.at(cut{method: "POST", path: transferPath}) }, time.Hour, 2 * time.Hour},
+		"longer than its time": {func(_ *bench, one *process) { one.at(cut{method: "POST", path: transferPath}) }, 3 * time.Hour, 2 * time.Hour},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				o := b.order(func(j *jobs.Job) { j.ActiveDeadline = tt.limit })
+				one := b.process("one")
+				b.stall()
+				b.releaseAfter(tt.wait + 50*time.Minute)
+				tt.meet(b, one)
+				if tt.wait > 0 {
+					_, _ = one.record(t.Context(), o) // it dies
+					one.kill()
+					time.Sleep(tt.wait)
+					one = b.process("two")
+				}
+				r := one.wantRun(o, ledger.Succeeded)
+				task, err := b.client().Task(t.Context(), r.Tasks[0].TaskID)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got := task.Deadline.Sub(task.RequestTime.Time); (got - tt.limit).Abs() > time.Minute {
+					t.Errorf("the task has %v, want %v", got, tt.limit)
+				}
+				b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+			})
+		})
+	}
+}
+
+func TestDocumentThatHasWaitedIsTheSameForTheNextStart(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Method: "POST", Path: transferPath, Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs", Times: 30})
+		one := b.process("one")
+		one.at(cut{method: "POST", path: transferPath, skip: 30, after: true})
+		b.stall()
+		_, _ = one.record(t.Context(), b.order()) // it dies
+		one.kill()
+		time.Sleep(time.Hour)
+		b.releaseAfter(time.Minute)
+		two := b.process("two")
+		two.forgetful()
+		two.wantRun(b.order(), ledger.Succeeded)
+		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
+}

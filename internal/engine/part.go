@@ -19,8 +19,9 @@ type part struct {
 	run      *run
 	position jobs.Position
 	doc      transfer.Document
-	unproven bool // doc deletes what nobody has proven to be elsewhere
-	tries    int  // attempts that failed before the present one, of those that count
+	ends     transfer.Time // when Globus is to end a task, if the job says when
+	unproven bool          // doc deletes what nobody has proven to be elsewhere
+	tries    int           // attempts that failed before the present one, of those that count
 
 	// Of the present attempt:
 	attempt      int       // its number, from 1
@@ -37,6 +38,9 @@ type part struct {
 // newPart returns the part that does work.
 func (r *run) newPart(work Work) *part {
 	p := &part{run: r, position: work.Position, doc: work.Document, unproven: work.Unproven, attempt: 1}
+	if p.doc != nil {
+		p.ends = p.doc.Head().Deadline
+	}
 	if len(r.result.Tasks) == 0 {
 		p.submissionID = r.order.SubmissionID
 	}

@@ -90,16 +90,8 @@ func (p *part) reconfirm(ctx context.Context, s ledger.Submission) (found bool, 
 	case task != nil:
 		return true, p.adopt(confirming, task)
 	}
-	doc, err := decode(s)
-	if err != nil {
-		return false, err
-	}
-	doc.Head().Deadline = transfer.Time{}
-	if p.run.job.Steps != nil {
-		doc.Head().Deadline = p.doc.Head().Deadline
-	}
-	p.doc = doc // as it may have been sent
-	return false, nil
+	p.doc, err = decode(s) // as it may have been sent
+	return false, err
 }
 
 // send submits the present attempt. One that an earlier start may have sent is

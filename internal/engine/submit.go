@@ -23,6 +23,8 @@ const (
 	// attempt has no task. If something slow came between, Globus is asked
 	// again right before the submission.
 	absentFor = 2 * time.Second
+	// waited is how much of its time a document may lose while it waits.
+	waited = 5 * time.Minute
 )
 
 // Obstacles are what has kept a submission from being accepted.
@@ -54,7 +56,10 @@ func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 	}
 	doc := clone(p.doc)
 	head := doc.Head()
-	head.Label, head.SubmissionID, head.Deadline = p.label(), p.submissionID, p.deadline()
+	head.Label, head.SubmissionID = p.label(), p.submissionID
+	if !p.open || !time.Now().Before(head.Deadline.Time) {
+		head.Deadline = p.deadline()
+	}
 	if p.unproven {
 		p.run.log.Warn("deletes without proof", "submission_id", p.submissionID)
 	}
@@ -89,21 +94,28 @@ func (p *part) submit(ctx context.Context) error {
 		}
 		sent, err := p.post(ctx, doc)
 		if err == nil {
-			return p.accepted(ctx, sent)
+			if err := p.accepted(ctx, sent); err != nil {
+				return err
+			}
+			p.prolong(ctx, sent, doc.Head().Deadline)
+			return nil
 		}
 		if done, err := p.overcome(ctx, err, &met); done || err != nil {
 			return err
 		}
-		doc.Head().Deadline = p.deadline() // it has waited
+		if !time.Now().Before(doc.Head().Deadline.Time) {
+			doc.Head().Deadline = p.deadline()
+		}
 	}
 	return ctx.Err()
 }
 
-// deadline is when Globus ends the task: what the document says, or else as
-// long from now as the job allows.
+// deadline is when Globus ends a task that it gets now: as the job says, or as long
+// from now as it allows. A document that may have reached Globus keeps its deadline
+// while that lies ahead, so that it is the same for one submission id.
 func (p *part) deadline() transfer.Time {
-	if d := p.doc.Head().Deadline; !d.IsZero() {
-		return d
+	if !p.ends.IsZero() {
+		return p.ends
 	}
 	return transfer.Time{Time: time.Now().Add(p.run.job.ActiveDeadline).Truncate(time.Second)}
 }
@@ -138,6 +150,18 @@ func (p *part) accepted(ctx context.Context, sent *transfer.Submitted) error {
 		return p.cancelLate(ctx, sent.TaskID)
 	}
 	return nil
+}
+
+// prolong gives a new task the time that the job allows, if its document has
+// waited.
+func (p *part) prolong(ctx context.Context, sent *transfer.Submitted, deadline transfer.Time) {
+	u := transfer.TaskUpdate{Deadline: p.deadline()}
+	if sent.Duplicate() || u.Deadline.Sub(deadline.Time) <= waited {
+		return
+	}
+	if _, err := p.run.globus.UpdateTask(ctx, sent.TaskID, u); err != nil {
+		p.run.log.Warn("the task has less time than its job allows, because it has waited", "task_id", sent.TaskID, "deadline", deadline.Time, "err", err)
+	}
 }
 
 // cancelLate cancels the task that a submission has just become, if that was

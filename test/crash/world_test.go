@@ -67,6 +67,7 @@ func newWorld(t *testing.T, rng *rand.Rand) *world {
 	cfg := globussim.Config{
 		Accounts: []globussim.Account{{ID: clientID, Secret: canary}}, MaxActive: 20,
 		Persons: []globussim.Person{{Username: colleague}}, Flows: []globussim.Flow{{Title: "Transfer"}},
+		Answers: globussim.Answers{RefuseOtherDocument: true}, // what is sent again is what was sent
 	}
 	for _, name := range []string{"lab", "vault"} {
 		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: name, Dir: filepath.Join(w.dir, name)})
