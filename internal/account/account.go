@@ -14,6 +14,7 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -78,6 +79,9 @@ func (k *Keeper) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCl
 			if found.Unlisted++; found.Unlisted == 1 {
 				found.First = fmt.Errorf("list %s: %w", f.source, f.entry.Err)
 			}
+			if err := proof.Append(to, unlisted(f)); err != nil {
+				return nil, err
+			}
 		case f.entry.Kind == tree.File:
 			found.Files++
 			row := &proof.Found{Path: f.source, Size: f.entry.Size, Modified: f.entry.Modified}
@@ -107,11 +111,12 @@ func Opens(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (all [
 	return all
 }
 
-// Others are the openings of the receipts of all jobs that were sealed after the first
-// of some was begun, except those: their tasks may have replaced copies that some list.
-func Others(ctx context.Context, l *ledger.Ledger, some []*ledger.Receipt) ([]proof.Open, error) {
+// Others are the tasks of all jobs that may have replaced copies which some receipts
+// list: the openings of the receipts that were sealed after the first of these was
+// begun, except those, and the tasks without a receipt that may have been at work then.
+func Others(ctx context.Context, l *ledger.Ledger, some []*ledger.Receipt) (sealed []proof.Open, unsealed iter.Seq2[*proof.Unsealed, error], err error) {
 	if len(some) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	begun := some[0].Created
 	known := map[int64]bool{}
@@ -122,7 +127,8 @@ func Others(ctx context.Context, l *ledger.Ledger, some []*ledger.Receipt) ([]pr
 		}
 	}
 	all, err := l.Receipts(ctx, ledger.ReceiptQuery{Since: begun})
-	return Opens(ctx, l, slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return known[k.ID] })), err
+	all = slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return known[k.ID] })
+	return Opens(ctx, l, all), unsealedSince(ctx, l, begun), err
 }
 
 // Text returns the text of a sealed receipt of a ledger.

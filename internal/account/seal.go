@@ -115,7 +115,7 @@ func (k *Keeper) rows(ctx context.Context, l *ledger.Ledger, kept *ledger.Receip
 			return
 		}
 		for row, err := range proof.Lines(l.ReadText(ctx, kept.ID, kept.Snapshot)) {
-			if !yield(row, err) {
+			if (err != nil || row.Found != nil) && !yield(row, err) {
 				return
 			}
 		}

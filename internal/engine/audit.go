@@ -42,11 +42,11 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 	if err := q.addNewest(now); err != nil {
 		return nil, err
 	}
-	others, err := account.Others(ctx, l, q.kept)
+	others, unsealed, err := account.Others(ctx, l, q.kept)
 	if err != nil {
 		return nil, err
 	}
-	found, err := evidence.Gather(account.Opens(ctx, l, q.kept), evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions, Others: others})
+	found, err := evidence.Gather(account.Opens(ctx, l, q.kept), evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions, Others: others, Unsealed: unsealed})
 	if err != nil {
 		return nil, fmt.Errorf("read the receipts of job %s: %w", job.Name, err)
 	}
@@ -233,22 +233,11 @@ func (q *inquest) addOccurrence(at time.Time, also func(*transfer.Transfer)) err
 
 // addDocument adds the trees of a document.
 func (q *inquest) addDocument(run int64, doc *transfer.Transfer) error {
-	open, err := proof.Blank(account.Head(&ledger.Receipt{Run: run, Job: q.job.Name}, doc, &transfer.Task{}), items(doc))
+	open, err := proof.Blank(account.Head(&ledger.Receipt{Run: run, Job: q.job.Name}, doc, &transfer.Task{}), account.Items(doc))
 	if err != nil {
 		return err
 	}
 	return q.addTrees(open)
-}
-
-// items are the items of a document as a receipt has them.
-func items(doc *transfer.Transfer) iter.Seq[proof.Item] {
-	return func(yield func(proof.Item) bool) {
-		for _, i := range doc.Items {
-			if !yield(proof.Item{Source: i.SourcePath, Destination: i.DestinationPath, Recursive: i.Recursive}) {
-				return
-			}
-		}
-	}
 }
 
 // addReceipts adds the receipts of the job. Those of runs that were forgotten tell

@@ -361,11 +361,11 @@ func (h *history) live() {
 // trouble orders what Globus does wrong during the next job.
 func (h *history) trouble() {
 	switch n := h.rand.IntN(12); {
-	case h.flat: // a task that fails may have copied files of which no receipt tells
-	case n == 0:
-		h.disturb(globussim.Disturbance{Action: globussim.FailTask})
+	case n == 0, n < 4 && h.flat:
+		h.disturb(globussim.Disturbance{Action: globussim.FailTask, AfterFiles: h.rand.IntN(4), Times: 1 + h.rand.IntN(2)})
 		h.meets(true, "a task that fails")
-	case n == 1, n == 2:
+		h.meets(h.flat, "a night whose task fails")
+	case n == 10, n == 11:
 		h.disturb(globussim.Disturbance{Action: globussim.StallTask, AfterFiles: h.rand.IntN(3)})
 		h.releaseAfter(time.Duration(10+h.rand.IntN(50)) * time.Second)
 		h.meets(true, "a task that takes its time")
@@ -453,6 +453,6 @@ var everything = []string{
 	"a task that fails", "a task that takes its time", "lists of tasks that are behind", "a listing that is old",
 	"a file that is skipped", "a copy that is broken on the way", "a file that changes while it is copied",
 	"a new file with the time of the old one", "a file that is away for a while", "a copy that others change", "a copy that others delete",
-	"nights that are copied to one folder", namesakes, "an only copy that would be replaced", "an only copy that is replaced, as its job may",
+	"nights that are copied to one folder", "a night whose task fails", namesakes, "an only copy that would be replaced", "an only copy that is replaced, as its job may",
 	"a list that does not arrive", "a list that is refused for now", "a folder that cannot be made", "an audit",
 }

@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"cmp"
+	"fmt"
 	"hash/maphash"
 	"iter"
 	"slices"
@@ -19,12 +20,16 @@ type contest struct {
 	lanes     map[spot][]lane
 	many      int
 	open      []entrant
-	contested map[spot]bool // files and folders to which two sources lead
-	all       bool          // there are too many lanes to tell
+	unsealed  iter.Seq2[*proof.Unsealed, error] // nil for none
+	contested map[spot]bool                     // files and folders to which two sources lead
+	all       bool                              // there are too many lanes to tell
 
 	seed    maphash.Seed
-	writers []writer // by place and source, once they are sorted
-	sorted  int      // how many are
+	writers []writer                    // by place and source, once they are sorted
+	sorted  int                         // how many are
+	blind   map[spot]map[lane]time.Time // tasks that may have copied anything along a lane, and until when
+	blinds  int
+	allTo   time.Time // until when tasks may have copied anything to anywhere; zero for none
 	read    bool
 }
 
@@ -52,11 +57,18 @@ type entrant struct {
 // the last task that did so had ended.
 type writer struct {
 	place, source uint64
-	ended         int64 // nanoseconds since 1970
+	ended         int64 // nanoseconds since 1970, by the clock of Globus or, without a receipt, by ours
+	// unsealed says that the task has no receipt, and may not have copied the file. State
+	// is then the hash of the file's, if its copy looks the same; else 0.
+	unsealed bool
+	state    uint64
 }
 
-func newContest() *contest {
-	return &contest{lanes: map[spot][]lane{}, contested: map[spot]bool{}, seed: maphash.MakeSeed()}
+// forever is when a task ends of which the end is not known.
+func forever() time.Time { return time.Unix(1<<33, 0) }
+
+func newContest(unsealed iter.Seq2[*proof.Unsealed, error]) *contest {
+	return &contest{lanes: map[spot][]lane{}, contested: map[spot]bool{}, seed: maphash.MakeSeed(), unsealed: unsealed, blind: map[spot]map[lane]time.Time{}}
 }
 
 // add adds a receipt.
@@ -64,13 +76,33 @@ func (c *contest) add(r *receipt) {
 	c.open = append(c.open, entrant{strings.ToLower(r.head.Destination), r.open})
 }
 
+// addUnsealed adds the tasks without a receipt.
+func (c *contest) addUnsealed() error {
+	if c.unsealed == nil {
+		return nil
+	}
+	for u, err := range c.unsealed {
+		if err != nil {
+			return err
+		}
+		for i := range u.Items {
+			c.addLane(&u.Receipt, &i)
+		}
+	}
+	return nil
+}
+
+func laneOf(h *proof.Receipt, source, destination string) lane {
+	return lane{sourceOf(h), strings.TrimSuffix(source, "/"), strings.TrimSuffix(destination, "/")}
+}
+
 // addLane adds an item of a receipt.
-func (c *contest) addLane(r *receipt, i *proof.Item) {
+func (c *contest) addLane(h *proof.Receipt, i *proof.Item) {
 	if c.all {
 		return
 	}
-	l := lane{r.source(), strings.TrimSuffix(i.Source, "/"), strings.TrimSuffix(i.Destination, "/")}
-	at := spotOf(r.head.Destination, l.destination)
+	l := laneOf(h, i.Source, i.Destination)
+	at := spotOf(h.Destination, l.destination)
 	if slices.Contains(c.lanes[at], l) {
 		return
 	}
@@ -141,6 +173,16 @@ func (c *contest) survey() error {
 			return err
 		}
 	}
+	if c.unsealed != nil {
+		for u, err := range c.unsealed {
+			if err == nil && (c.all || collections[strings.ToLower(u.Destination)]) {
+				err = c.readUnsealed(u)
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
 	c.sort()
 	c.read, c.open = true, nil
 	return nil
@@ -152,41 +194,151 @@ func (c *contest) readWriters(open proof.Open) error {
 		return err
 	}
 	h := &in.Receipt
-	from := Place{h.Source, h.Options.SourceLocalUser}
 	for row, err := range in.Rows() {
 		if err != nil {
 			return err
 		}
 		if r := row.Copied; r != nil && c.has(h.Destination, r.Destination) {
-			c.writers = append(c.writers, writer{c.place(h.Destination, r.Destination), c.source(from, r.Source), h.Completed.UnixNano()})
-			if len(c.writers) > 2*c.sorted+1000 {
-				c.sort()
+			c.addWriter(writer{place: c.place(h.Destination, r.Destination), source: c.source(sourceOf(h), r.Source), ended: h.Completed.UnixNano()})
+		}
+	}
+	return nil
+}
+
+// readUnsealed reads what a task without a receipt may have copied: the files that the
+// source had. If these are not known, it is anything.
+func (c *contest) readUnsealed(u *proof.Unsealed) error {
+	until := u.Until
+	if until.IsZero() {
+		until = forever()
+	}
+	to := map[string][]string{} // destinations of the items by their sources
+	for i := range u.Items {
+		l := laneOf(&u.Receipt, i.Source, i.Destination)
+		to[l.source] = append(to[l.source], l.destination)
+		if u.Found == nil {
+			c.addBlind(u.Destination, l, until)
+		}
+	}
+	if u.Found == nil {
+		return nil
+	}
+	for row, err := range u.Found {
+		switch {
+		case err != nil:
+			return fmt.Errorf("read what the source of run %d had: %w", u.Run, err)
+		case row.Skipped != nil:
+			c.addBlind(u.Destination, laneOf(&u.Receipt, row.Skipped.Source, row.Skipped.Destination), until)
+		case row.Found != nil:
+			for top, rest := range above(row.Found.Path) {
+				for _, destination := range to[top] {
+					c.addUnsealedWriter(u, row.Found, destination+rest, until)
+				}
 			}
 		}
 	}
 	return nil
 }
 
+// addUnsealedWriter adds a file that a task without a receipt may have copied.
+func (c *contest) addUnsealedWriter(u *proof.Unsealed, f *proof.Found, destination string, until time.Time) {
+	if !c.has(u.Destination, destination) {
+		return
+	}
+	w := writer{place: c.place(u.Destination, destination), source: c.source(sourceOf(&u.Receipt), f.Path), ended: until.UnixNano(), unsealed: true}
+	if u.Options.PreserveTimestamp {
+		w.state = c.state(&proof.State{File: true, Size: f.Size, Modified: f.Modified})
+	}
+	c.addWriter(w)
+}
+
+func (c *contest) addWriter(w writer) {
+	if c.writers = append(c.writers, w); len(c.writers) > 2*c.sorted+1000 {
+		c.sort()
+	}
+}
+
+// addBlind adds a lane along which a task may have copied anything.
+func (c *contest) addBlind(collection string, l lane, until time.Time) {
+	at := spotOf(collection, l.destination)
+	if c.blind[at] == nil {
+		c.blind[at] = map[lane]time.Time{}
+	}
+	before, there := c.blind[at][l]
+	if !there {
+		if c.blinds++; c.blinds > mostTops {
+			c.allTo = later(c.allTo, until)
+			return
+		}
+	}
+	c.blind[at][l] = later(before, until)
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
 // sort leaves the last writing of each source to each place.
 func (c *contest) sort() {
-	slices.SortFunc(c.writers, func(a, b writer) int {
-		return cmp.Or(cmp.Compare(a.place, b.place), cmp.Compare(a.source, b.source), cmp.Compare(b.ended, a.ended))
-	})
-	c.writers = slices.CompactFunc(c.writers, func(a, b writer) bool { return a.place == b.place && a.source == b.source })
+	same := func(a, b writer) int {
+		unsealed := 0
+		if a.unsealed != b.unsealed {
+			if unsealed = 1; b.unsealed {
+				unsealed = -1
+			}
+		}
+		return cmp.Or(cmp.Compare(a.place, b.place), unsealed, cmp.Compare(a.source, b.source), cmp.Compare(a.state, b.state))
+	}
+	slices.SortFunc(c.writers, func(a, b writer) int { return cmp.Or(same(a, b), cmp.Compare(b.ended, a.ended)) })
+	c.writers = slices.CompactFunc(c.writers, func(a, b writer) bool { return same(a, b) == 0 })
 	c.sorted = len(c.writers)
 }
 
-// replaced reports whether a task that ended after an instant may have copied another
-// file to the place of a copy.
-func (c *contest) replaced(from Place, path, collection, copied string, after time.Time) bool {
-	place, source := c.place(collection, copied), c.source(from, path)
+// replaced returns why a copy that a receipt proves may be that of another file; it is
+// empty if no task may have copied one to its place since.
+func (c *contest) replaced(from Place, s *proof.Sight, by *proof.Receipt) proof.Reason {
+	place, source, state := c.place(by.Destination, s.Destination), c.source(from, s.Path), c.state(s.Copy)
 	i, _ := slices.BinarySearchFunc(c.writers, place, func(w writer, place uint64) int { return cmp.Compare(w.place, place) })
 	for ; i < len(c.writers) && c.writers[i].place == place; i++ {
-		if c.writers[i].source != source && c.writers[i].ended >= after.UnixNano() {
-			return true
+		switch w := &c.writers[i]; {
+		case w.source == source:
+		case !w.unsealed && w.ended >= by.Requested.UnixNano():
+			return proof.Replaced
+		case w.unsealed && w.ended >= by.Listed.UnixNano() && (w.state == 0 || w.state == state):
+			return proof.Overwritten
+		}
+	}
+	if c.overwritten(from, s, by) {
+		return proof.Overwritten
+	}
+	return ""
+}
+
+// overwritten reports whether a task of which it is not known what its source had may
+// have copied another file to the place of a copy.
+func (c *contest) overwritten(from Place, s *proof.Sight, by *proof.Receipt) bool {
+	if len(c.blind) == 0 {
+		return false
+	}
+	if !c.allTo.Before(by.Listed) {
+		return true
+	}
+	for top, rest := range above(s.Destination) {
+		for l, until := range c.blind[spotOf(by.Destination, top)] {
+			if (l.from != from || l.source+rest != s.Path) && !until.Before(by.Listed) {
+				return true
+			}
 		}
 	}
 	return false
+}
+
+// state is the hash of what a listing shows of a file, in whole seconds.
+func (c *contest) state(s *proof.State) uint64 {
+	return maphash.Comparable(c.seed, struct{ size, modified int64 }{s.Size, s.Modified.Unix()})
 }
 
 func (c *contest) place(collection, path string) uint64 {

@@ -132,6 +132,9 @@ type Options struct {
 	// Others are receipts that prove nothing here. They tell which copies were replaced
 	// by a task of another job.
 	Others []proof.Open
+	// Unsealed, unless nil, are the tasks without a receipt, which may have replaced
+	// copies. It is asked more than once.
+	Unsealed iter.Seq2[*proof.Unsealed, error]
 	// Deletions, unless nil, are the files that prunes have deleted. Those of which
 	// a receipt tells are looked at as well.
 	Deletions *Deletions
@@ -168,7 +171,7 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	if o.Least == 0 {
 		o.Least = transfer.SyncChecksum
 	}
-	e := &Evidence{options: o, tops: map[Place]map[string]bool{}, contest: newContest()}
+	e := &Evidence{options: o, tops: map[Place]map[string]bool{}, contest: newContest(o.Unsealed)}
 	byTrees := map[string]*group{}
 	for _, open := range o.Others {
 		if _, err := begin(open, nil, e.contest); err != nil {
@@ -200,6 +203,9 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 		}
 		r.tops = nil // those of a group are the same
 		g.receipts = append(g.receipts, r)
+	}
+	if err := e.contest.addUnsealed(); err != nil {
+		return nil, err
 	}
 	e.contest.close()
 	for _, g := range e.groups {

@@ -53,7 +53,7 @@ func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool, c
 			r.first = low
 		}
 		if c != nil {
-			c.addLane(r, item)
+			c.addLane(r.head, item)
 		}
 		for _, top := range topsOf(item) {
 			if len(r.tops) == 0 || r.tops[len(r.tops)-1] != top {
@@ -118,9 +118,9 @@ func isFolder(i *proof.Item) (folder, known bool) {
 	return true, strings.HasSuffix(i.Source, "/")
 }
 
-func (r *receipt) source() Place {
-	return Place{r.head.Source, r.head.Options.SourceLocalUser}
-}
+func (r *receipt) source() Place { return sourceOf(r.head) }
+
+func sourceOf(h *proof.Receipt) Place { return Place{h.Source, h.Options.SourceLocalUser} }
 
 func (r *receipt) destination() Place {
 	return Place{r.head.Destination, r.head.Options.DestinationLocalUser}
@@ -227,8 +227,8 @@ func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
 			return err
 		}
 		by := g.receipts[i].head
-		if reason == "" && g.contest.replaced(g.source, s.Path, by.Destination, s.Destination, by.Requested) {
-			reason = proof.Replaced
+		if reason == "" {
+			reason = g.contest.replaced(g.source, &s.Sight, by)
 		}
 		if reason == "" {
 			c.Since = by.Completed // the next one is older

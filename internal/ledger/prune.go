@@ -177,6 +177,12 @@ func (s session) forget(ctx context.Context, query string, args ...any) (int, er
 		WHERE runs.id IN `+forgotten+` AND items.job = runs.job AND items.key = runs.key`, string(doc)); err != nil {
 		return 0, err
 	}
+	// What their tasks may have copied still matters, see [Ledger.Unsealed].
+	if _, err := s.exec(ctx, `
+		UPDATE receipts SET document = s.document, ended = CASE WHEN s.status = '' THEN 0 ELSE runs.finished END FROM submissions s, runs
+		WHERE receipts.run IN `+forgotten+` AND receipts.sealed = 0 AND runs.id = receipts.run AND `+ofReceipt+` AND `+maySent, string(doc)); err != nil {
+		return 0, err
+	}
 	return s.exec(ctx, `DELETE FROM runs WHERE id IN `+forgotten, string(doc))
 }
 

@@ -206,13 +206,16 @@ func (l *Ledger) receiptPage(ctx context.Context, q ReceiptQuery) ([]*Receipt, e
 const batchOfReceipts = 10
 
 // PruneReceipts deletes the receipts that were begun before an instant, and
-// returns how many.
+// returns how many. One that is not sealed stays for a while longer: as long as there
+// are receipts that its task may contradict.
 func (l *Ledger) PruneReceipts(ctx context.Context, before time.Time) (total int, err error) {
 	for {
 		n := 0
 		err := l.write(ctx, "prune receipts", func(ctx context.Context, s session) (err error) {
-			n, err = s.exec(ctx, `DELETE FROM receipts WHERE id IN (SELECT id FROM receipts WHERE created < $1 ORDER BY created LIMIT $2)`,
-				stamp(before), batchOfReceipts)
+			n, err = s.exec(ctx, `
+				DELETE FROM receipts WHERE id IN (
+					SELECT id FROM receipts WHERE created < $1 AND (sealed > 0 OR created < $2) ORDER BY created LIMIT $3)`,
+				stamp(before), stamp(before.Add(-overtime)), batchOfReceipts)
 			return err
 		})
 		if total += n; err != nil || n < batchOfReceipts {

@@ -230,6 +230,10 @@ ALTER TABLE submissions ADD COLUMN copies @bytes;
 ALTER TABLE submissions ADD COLUMN flow TEXT NOT NULL DEFAULT '';
 `, `
 ALTER TABLE runs ADD COLUMN began BIGINT NOT NULL DEFAULT 0;
+`, `
+ALTER TABLE receipts ADD COLUMN document @bytes;
+ALTER TABLE receipts ADD COLUMN ended BIGINT NOT NULL DEFAULT 0;
+CREATE INDEX receipts_orphaned ON receipts (id) WHERE document IS NOT NULL;
 `}
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"iter"
 	"slices"
+	"time"
 )
 
 // Blank returns a receipt that says what a task was told to copy, and proves
@@ -39,4 +40,19 @@ func Blank(head Receipt, items iter.Seq[Item]) (Open, error) {
 	}
 	text.Write(end)
 	return func() (*Reader, error) { return NewReader(bytes.NewReader(text.Bytes())) }, nil
+}
+
+// An Unsealed task has no receipt, or none yet: it did not succeed, it is at work, or
+// its job keeps none. It may have copied some of its files.
+type Unsealed struct {
+	// Receipt is the head. Listed says that the files of the source are known.
+	Receipt
+	Items iter.Seq[Item]
+	// Found yields the files that the source had right before the task, and as Skipped
+	// what could not be listed then. It is nil if they are not known. An error is the
+	// last pair.
+	Found iter.Seq2[Row, error]
+	// Until is when the task had ended, by the clock of Listed; zero if it may be at
+	// work.
+	Until time.Time
 }

@@ -34,6 +34,7 @@ const (
 	MaybeSame   Reason = "has the same time at the destination although nothing was copied: it may be the same file, on a disk that both collections show"
 	LookedTwice Reason = "was looked at twice"                                          // its items overlap
 	Replaced    Reason = "was copied to a place to which another file was copied since" // of one size and time
+	Overwritten Reason = "was copied to a place where a task without a receipt may have copied another file since"
 	ListCut     Reason = "was copied by a task whose list of files is not complete"
 	NotFinished Reason = "was copied by a task whose end is not known"
 )

@@ -1,0 +1,162 @@
+package evidence_test
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/proof"
+)
+
+// unsealed yields tasks that copied /b/ to the folder where the copy is, and had ended
+// half an hour after noon, but for what an edit says.
+func unsealed(edits ...func(*proof.Unsealed)) iter.Seq2[*proof.Unsealed, error] {
+	return func(yield func(*proof.Unsealed, error) bool) {
+		for _, edit := range edits {
+			u := &proof.Unsealed{
+				Receipt: proof.Receipt{Source: "lab", Destination: "vault", Options: proof.Options{PreserveTimestamp: true}},
+				Items:   itemsOf("/b/", "/in/"),
+				Until:   noon.Add(30 * time.Minute),
+			}
+			edit(u)
+			if !yield(u, nil) {
+				return
+			}
+		}
+	}
+}
+
+func itemsOf(from, to string) iter.Seq[proof.Item] {
+	return slices.Values([]proof.Item{{Source: from, Destination: to}})
+}
+
+// had lets the source of a task have had rows.
+func had(rows ...proof.Row) func(*proof.Unsealed) {
+	return func(u *proof.Unsealed) {
+		u.Found = func(yield func(proof.Row, error) bool) {
+			for _, r := range rows {
+				if !yield(r, nil) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// foundAt is a file of the source, modified some minutes after noon.
+func foundAt(path string, size int64, minutes int) proof.Row {
+	return proof.Row{Found: &proof.Found{Path: path, Size: size, Modified: noon.Add(time.Duration(minutes) * time.Minute)}}
+}
+
+func TestATaskWithoutAReceiptMayHaveReplacedACopy(t *testing.T) {
+	const proven, kept = "12:21", "was copied to a place where a task without a receipt may have copied another file since"
+	anything := func(*proof.Unsealed) {}
+	until := func(minutes int) func(*proof.Unsealed) {
+		return func(u *proof.Unsealed) { u.Until = noon.Add(time.Duration(minutes) * time.Minute) }
+	}
+	from := func(path, to string) func(*proof.Unsealed) {
+		return func(u *proof.Unsealed) { u.Items = itemsOf(path, to) }
+	}
+	both := func(edits ...func(*proof.Unsealed)) func(*proof.Unsealed) {
+		return func(u *proof.Unsealed) {
+			for _, edit := range edits {
+				edit(u)
+			}
+		}
+	}
+	ownTime := func(u *proof.Unsealed) { u.Options.PreserveTimestamp = false }
+	tests := map[string]struct {
+		tasks []func(*proof.Unsealed)
+		want  string
+	}{
+		"none":                                     {nil, proven},
+		"of which nothing is known":                {[]func(*proof.Unsealed){anything}, kept},
+		"it ended when the source was listed":      {[]func(*proof.Unsealed){until(20)}, kept},
+		"it ended before":                          {[]func(*proof.Unsealed){until(19)}, proven},
+		"one ended before, one after":              {[]func(*proof.Unsealed){anything, until(19)}, kept},
+		"one of another folder ended before":       {[]func(*proof.Unsealed){until(19), both(from("/c/", "/in/"), until(21))}, kept},
+		"it may be at work":                        {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Until = time.Time{} }}, kept},
+		"it copied the same folder":                {[]func(*proof.Unsealed){from("/a/", "/in/")}, proven},
+		"it copied the folder above, to one above": {[]func(*proof.Unsealed){from("/", "/")}, kept}, // of /in/s/x there
+		"it copied the same file":                  {[]func(*proof.Unsealed){from("/a/s/x", "/in/s/x")}, proven},
+		"it copied another file to its place":      {[]func(*proof.Unsealed){from("/b/y", "/in/s/x")}, kept},
+		"it copied another file beside it":         {[]func(*proof.Unsealed){from("/b/y", "/in/s/y")}, proven},
+		"it copied to a folder beside it":          {[]func(*proof.Unsealed){from("/b/", "/in/t/")}, proven},
+		"it copied to its folder":                  {[]func(*proof.Unsealed){from("/b/", "/in/s/")}, kept},
+		"to a name that some disks take for it":    {[]func(*proof.Unsealed){from("/b/", "/IN/")}, kept},
+		"to another collection":                    {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Destination = "store" }}, proven},
+		"to the collection in another spelling":    {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Destination = "VAULT" }}, kept},
+		"from another collection":                  {[]func(*proof.Unsealed){both(from("/a/", "/in/"), func(u *proof.Unsealed) { u.Source = "desk" })}, kept},
+		"its source had a file like it":            {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -60))}, kept},
+		"its source had one, and it ended before":  {[]func(*proof.Unsealed){both(until(19), had(foundAt("/b/s/x", 5, -60)))}, proven},
+		"its source had one, and it ended then":    {[]func(*proof.Unsealed){both(until(20), had(foundAt("/b/s/x", 5, -60)))}, kept},
+		"its source had one of another size":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 6, -60))}, proven},
+		"its source had one of another time":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -61))}, proven},
+		"its copy got a time of its own":           {[]func(*proof.Unsealed){both(ownTime, had(foundAt("/b/s/x", 6, -61)))}, kept},
+		"its source had others":                    {[]func(*proof.Unsealed){had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60))}, proven},
+		"its source had none":                      {[]func(*proof.Unsealed){had()}, proven},
+		"it is the same source":                    {[]func(*proof.Unsealed){both(from("/a/", "/in/"), had(foundAt("/a/s/x", 5, -60)))}, proven},
+		"a part of its source was not listed": {[]func(*proof.Unsealed){
+			had(proof.Row{Skipped: &proof.Skipped{Source: "/b/s/", Destination: "/in/s/", Folder: true}}),
+		}, kept},
+		"another part of its source was not listed": {[]func(*proof.Unsealed){
+			had(proof.Row{Skipped: &proof.Skipped{Source: "/b/t/", Destination: "/in/t/", Folder: true}}),
+		}, proven},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := newDisks()
+			d.put("lab:/a/s/x", 5, -60)
+			open := d.copies(t, keeping("/a/", "vault:/in/", 20, 21))
+			d.put("vault:/in/s/x", 5, -60)
+			want(t, files(t, d, evidence.Options{Unsealed: unsealed(tt.tasks...)}, open), "lab:/a/s/x | vault "+tt.want)
+		})
+	}
+}
+
+func TestMoreTasksWithoutReceiptsThanAreRememberedCountForAllCopies(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/a/x", 5, -60)
+	open := d.copies(t, keeping("/a/", "vault:/in/", 20, 21))
+	d.put("vault:/in/x", 5, -60)
+	many := unsealed(func(u *proof.Unsealed) {
+		u.Items = func(yield func(proof.Item) bool) {
+			for n := range 100_000 {
+				if !yield(proof.Item{Source: fmt.Sprint("/c/", n), Destination: fmt.Sprint("/d/", n)}) {
+					return
+				}
+			}
+			yield(proof.Item{Source: "/b/", Destination: "/in/"})
+		}
+	})
+	want(
+		t, files(t, d, evidence.Options{Unsealed: many}, open),
+		"lab:/a/x | vault was copied to a place where a task without a receipt may have copied another file since",
+	)
+}
+
+func TestWhatTasksWithoutReceiptsHadMustBeKnown(t *testing.T) {
+	broken := errors.New("broken")
+	d := newDisks()
+	d.put("lab:/a/x", 5, -60)
+	open := d.copies(t, keeping("/a/", "vault:/in/", 20, 21))
+	_, err := evidence.Gather([]proof.Open{open}, evidence.Options{Unsealed: func(yield func(*proof.Unsealed, error) bool) { yield(nil, broken) }})
+	if !errors.Is(err, broken) {
+		t.Errorf("got %v, want that the tasks cannot be read", err)
+	}
+	all, err := evidence.Gather([]proof.Open{open}, evidence.Options{Unsealed: unsealed(func(u *proof.Unsealed) {
+		u.Found = func(yield func(proof.Row, error) bool) { yield(proof.Row{}, broken) }
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f, err := range all.Files(t.Context(), d) {
+		if !errors.Is(err, broken) {
+			t.Errorf("got %+v, %v, want that a snapshot cannot be read", f, err)
+		}
+	}
+}
