@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/spelling"
@@ -282,7 +283,7 @@ func (a *app) renameCommand() *cobra.Command {
 				return usageError{err}
 			}
 			return a.change(c.Context(), func(ctx context.Context, globus *transfer.Client) (*transfer.Result, error) {
-				renamed, err := globus.Rename(ctx, on.ID, from, to, transfer.AsLocalUser(as))
+				renamed, err := rename(ctx, globus, on.ID, from, to, transfer.AsLocalUser(as))
 				return renamed, undone("rename "+args[0]+":"+from+" to "+to, err)
 			})
 		},
@@ -290,6 +291,30 @@ func (a *app) renameCommand() *cobra.Command {
 	localUser(c.Flags(), &as)
 	return c
 }
+
+// rename looks first whether the new name is taken: nobody has confirmed that Globus
+// refuses such a rename, and what it replaces would be lost.
+func rename(ctx context.Context, globus *transfer.Client, collection, from, to string, as transfer.FileOption) (*transfer.Result, error) {
+	if !strings.EqualFold(from, to) { // where case does not count, the same file has both names
+		there, err := globus.Stat(ctx, collection, to, as)
+		if err == nil {
+			return nil, takenError{to, there.Type}
+		}
+		if e, ok := errors.AsType[*transfer.Error](err); !ok || !e.NotFound() {
+			return nil, err
+		}
+	}
+	return globus.Rename(ctx, collection, from, to, as)
+}
+
+// A takenError says that there is something at the path where something else was to go.
+type takenError struct{ path, kind string }
+
+func (e takenError) Error() string {
+	return fmt.Sprintf("%s is there already (%s), and could be lost; choose another name, or rename or delete it first", e.path, e.kind)
+}
+
+func (takenError) Means() fault.Meaning { return fault.Meaning{Kind: fault.Refused} }
 
 // change does something that the service answers with a result document.
 func (a *app) change(ctx context.Context, do func(context.Context, *transfer.Client) (*transfer.Result, error)) error {
