@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -159,7 +160,11 @@ func (p *part) prolong(ctx context.Context, sent *transfer.Submitted, deadline t
 	if sent.Duplicate() || u.Deadline.Sub(deadline.Time) <= waited {
 		return
 	}
-	if _, err := p.run.globus.UpdateTask(ctx, sent.TaskID, u); err != nil {
+	_, err := p.run.globus.UpdateTask(ctx, sent.TaskID, u)
+	if e, ok := errors.AsType[*transfer.Error](err); ok && e.Status == http.StatusConflict {
+		return // the task has ended already
+	}
+	if err != nil {
 		p.run.log.Warn("the task has less time than its job allows, because it has waited", "task_id", sent.TaskID, "deadline", deadline.Time, "err", err)
 	}
 }
