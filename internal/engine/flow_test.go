@@ -259,8 +259,8 @@ func TestRunThatWantsAConsentNeedsAHuman(t *testing.T) {
 		r := b.run(t.Context(), b.order(flowJob, func(j *jobs.Job) { j.On.NeedsHuman = jobs.Cancel }))
 		f := failure(t, r, fault.NeedsHuman)
 		contains(t, f.Message, "ConsentRequired", scope, "data_access of the step")
-		if r.State != ledger.Canceled || f.Code != "ConsentRequired" {
-			t.Errorf("got %+v with %+v, want it canceled for ConsentRequired", r, f)
+		if r.State != ledger.Failed || f.Code != "ConsentRequired" {
+			t.Errorf("got %+v with %+v, want a failure for ConsentRequired", r, f)
 		}
 		b.wantFlowRuns("FAILED nightly 2026-11-21T02:00:00Z")
 	}, mapped)

@@ -142,7 +142,7 @@ func (w *flowWatcher) needsHuman(ctx context.Context) {
 		return
 	}
 	w.cancelRun(ctx, &Failure{
-		Kind: fault.NeedsHuman, TaskID: id, Code: w.code(), state: ledger.Canceled,
+		Kind: fault.NeedsHuman, TaskID: id, Code: w.code(), state: ledger.Failed,
 		Message: fmt.Sprintf("run %s of flow %s was canceled because only a person can resume it: %s", id, w.flow.ID, why),
 	})
 }
@@ -235,9 +235,7 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 		return w.ended(detached) // it had ended by itself
 	}
 	r.journal.addEnd(detached, w.id, string(flows.Failed))
-	f := interrupted(ctx, id, fmt.Sprintf("run %s of flow %s was canceled", id, w.flow.ID))
-	f.state = ledger.Canceled
-	return f
+	return stopped(ctx, id, fmt.Sprintf("run %s of flow %s was canceled", id, w.flow.ID))
 }
 
 // toEnd says how somebody ends what the run has begun at Globus.

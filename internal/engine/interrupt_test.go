@@ -97,6 +97,23 @@ func TestInterruptedWaitDetachesOrCancels(t *testing.T) {
 	}
 }
 
+// Nobody wanted the run to end before its work was done, so it counts as a failure.
+func TestARunThatIsCanceledForItsTimeTimedOut(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		o := b.order()
+		o.CancelOnInterrupt = true
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		r := b.run(ctx, o)
+		contains(t, failure(t, r, fault.TimedOut).Message, "was canceled")
+		if r.State != ledger.TimedOut {
+			t.Errorf("got state %s, want %s", r.State, ledger.TimedOut)
+		}
+		b.wantTasks("FAILED nightly 2026-11-21T02:00:00Z")
+	})
+}
+
 func TestTaskThatEndedBeforeTheCancelIsNotCalledCanceled(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.stall()

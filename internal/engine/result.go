@@ -248,3 +248,15 @@ func interrupted(ctx context.Context, taskID, what string) *Failure {
 	}
 	return &Failure{Kind: fault.Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what)}
 }
+
+// stopped is the failure of a run whose ctx has ended, and whose task was canceled
+// because of that. Only what a person or a signal wanted is called canceled: the end of
+// the time is a failure.
+func stopped(ctx context.Context, taskID, what string) *Failure {
+	f := interrupted(ctx, taskID, what)
+	f.state = ledger.Canceled
+	if f.Kind == fault.TimedOut {
+		f.state = ledger.TimedOut
+	}
+	return f
+}

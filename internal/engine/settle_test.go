@@ -151,13 +151,13 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 		"paused": {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.PauseTask, Message: "new disks\nuntil noon"},
-			state:   ledger.Canceled, kind: fault.NeedsHuman, code: "PAUSED",
+			state:   ledger.Failed, kind: fault.NeedsHuman, code: "PAUSED",
 			says: []string{"only a person", "new disks until noon"},
 		},
 		"suspended": {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.SuspendTask},
-			state:   ledger.Canceled, kind: fault.NeedsHuman, code: "INACTIVE",
+			state:   ledger.Failed, kind: fault.NeedsHuman, code: "INACTIVE",
 			says: []string{"only a person", "suspended by Globus"},
 		},
 	}

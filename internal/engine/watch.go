@@ -179,7 +179,7 @@ func (w *watcher) cancelTask(ctx context.Context, code string) {
 	why := "it could not succeed"
 	switch w.class {
 	case Needs:
-		f.Kind, f.state, why = fault.NeedsHuman, ledger.Canceled, "only a person can resume it"
+		f.Kind, why = fault.NeedsHuman, "only a person can resume it"
 	case Stalled:
 		f.Kind, f.state, why = fault.TimedOut, ledger.TimedOut, "it stalled"
 	}
@@ -217,9 +217,7 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 		return w.ended(detached) // it had ended by itself
 	}
 	w.run.journal.addEnd(detached, w.part.submissionID, string(transfer.Failed))
-	f := interrupted(ctx, id, fmt.Sprintf("task %s was canceled", id))
-	f.state = ledger.Canceled
-	return f
+	return stopped(ctx, id, fmt.Sprintf("task %s was canceled", id))
 }
 
 // leftBehind says in what state the task is left, how it is followed, and how it
