@@ -62,7 +62,7 @@ type jobDocument struct {
 	Paused      *pauseDocument    `json:"paused,omitempty"`
 	Next        *time.Time        `json:"next,omitempty"`         // the next start, with its jitter
 	LastSuccess *time.Time        `json:"last_success,omitempty"` // among the runs below
-	FailingFor  int               `json:"failing_for,omitempty"`  // how many of the newest runs did not succeed, one after the other
+	FailingFor  int               `json:"failing_for,omitempty"`  // how many of the newest runs failed, one after the other
 	LastRun     *runDocument      `json:"last_run,omitempty"`
 	Runs        []barDocument     `json:"runs"` // the newest last; see [scene.document]
 	Progress    *Progress         `json:"progress,omitempty"`
@@ -229,7 +229,7 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 		switch {
 		case b.State == ledger.Succeeded:
 			d.LastSuccess, d.FailingFor = known(b.Finished), 0
-		case b.State.Final() && b.State != ledger.Skipped && b.State != ledger.Canceled:
+		case failed(b.State):
 			d.FailingFor++
 		}
 	}
@@ -315,6 +315,10 @@ func describeRun(r *ledger.Run) runDocument {
 	}
 	return d
 }
+
+// failed reports whether a run ended as nobody wanted it to. What people cancel, and
+// what policy skips, is neither a failure nor the end of one.
+func failed(s ledger.State) bool { return s == ledger.Failed || s == ledger.TimedOut }
 
 // took is how long a run that has ended was at work.
 func (d *runDocument) took() time.Duration { return d.Finished.Sub(*d.Began) }

@@ -183,7 +183,7 @@ func told(r *runDocument, failing int) (state, class2, text string) {
 	}
 	if r.State != string(ledger.Succeeded) {
 		text = r.cause
-		if failing > 1 {
+		if failing > 1 && failed(ledger.State(r.State)) {
 			text = strings.TrimPrefix(text+fmt.Sprintf(" · %d runs in a row", failing), " · ")
 		}
 		return state, class2, text
@@ -243,9 +243,10 @@ func (s *scene) attention() (all []alarmView) {
 			all = append(all, alarmView{d.Name, failing(&d)})
 		}
 		for _, a := range d.Alarms {
-			if a.Kind != "failed" && a.Kind != "canceled" { // they say the same as above
-				all = append(all, alarmView{d.Name, alarm(a)})
+			if a.Kind == "canceled" || a.Kind == "failed" && d.FailingFor > 0 { // it is nobody's task, or is said above
+				continue
 			}
+			all = append(all, alarmView{d.Name, alarm(a)})
 		}
 	}
 	return all
@@ -295,7 +296,7 @@ func failing(d *jobDocument) string {
 	if d.FailingFor > 1 {
 		text += fmt.Sprintf(" %d times", d.FailingFor)
 	}
-	if r := d.LastRun; r != nil && r.Error != nil {
+	if r := d.LastRun; r != nil && r.Error != nil && failed(ledger.State(r.State)) {
 		text += ": " + r.cause
 	}
 	return text

@@ -219,6 +219,22 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 	}
 }
 
+func TestACanceledRunIsNeitherAFailureNorTheEndOfOne(t *testing.T) {
+	d := newDesk(t, someJobs)
+	canceled := ledger.Outcome{State: ledger.Canceled, Class: "canceled", Message: "canceled on request"}
+	d.run("nightly", "1", canceled)
+	for _, key := range []string{"1", "2"} {
+		d.run("second", key, ledger.Outcome{State: ledger.Failed, Class: "refused", Message: "no write access to lab:/c/"})
+	}
+	d.run("second", "3", canceled)
+	list := d.get("/")
+	d.want("the jobs", list, 200, `<dt>failing</dt><dd class="bad">1</dd>`, `<a href="/jobs/second">second</a> has failed 2 times</p>`, "<b>canceled</b> canceled on request</p>")
+	d.want("the alarms", d.get("/alarms"), 200, `<a href="/jobs/second">second</a> has failed 2 times</p>`)
+	if strings.Contains(list.text, `<a href="/jobs/nightly">nightly</a> has failed`) || strings.Contains(list.text, "in a row") {
+		t.Errorf("a canceled run counts as a failure: %s", list.text)
+	}
+}
+
 func TestAllAlarmsAreOnAPageOfTheirOwn(t *testing.T) {
 	d := newDesk(t, someJobs)
 	d.want("without alarms", d.get("/alarms"), 200, "Nothing needs attention.")
@@ -234,12 +250,12 @@ func TestAllAlarmsAreOnAPageOfTheirOwn(t *testing.T) {
 	}
 	d.post("/api/v1/jobs/nightly/pause", "") // the page looks again
 	first := d.get("/")
-	d.want("the first page", first, 200, "nightly</a> copies less than expected since ", `<a href="/alarms">and 1 more</a>`)
+	d.want("the first page", first, 200, "nightly</a> copies less than expected since ", `<a href="/alarms">and 2 more</a>`)
 	all := d.get("/alarms")
 	d.want("all alarms", all, 200, "copies less than expected since", "has files without a copy since", "is refused by a guard since",
-		"waits for a person since", "has a task without progress since", "is late since", ": why late")
+		"waits for a person since", "has a task without progress since", "is late since", ": why late", "has failed since")
 	d.want("the job", d.get("/jobs/nightly"), 200, "was canceled since")
-	if strings.Contains(first.text, "why late") || strings.Count(all.text, `href="/jobs/nightly"`) != len(kinds)-2 { // failed and canceled are said by the runs
+	if strings.Contains(first.text, "why late") || strings.Count(all.text, `href="/jobs/nightly"`) != len(kinds)-1 { // that a run was canceled needs nobody
 		t.Errorf("the first page has more than five alarms, or the page of all not each once: %s", all.text)
 	}
 }
