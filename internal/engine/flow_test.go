@@ -335,14 +335,54 @@ func TestInterruptedFlowGoesOnOrIsCanceled(t *testing.T) {
 	})
 }
 
+// A cancel that is accepted may come too late: what the run did is what counts.
+func TestRunEndsAsItsFlowDidWhenItsCancelIsSlow(t *testing.T) {
+	accepted := globussim.Fault{Method: "POST", Path: runPath + "/cancel", Status: http.StatusAccepted, Body: `{"run_id": "r", "status": "ACTIVE"}`}
+	refused := globussim.Fault{Method: "POST", Path: runPath + "/cancel", Status: http.StatusConflict, Code: "STATE_CONFLICT"}
+	tests := map[string]struct {
+		answer globussim.Fault
+		after  func(b *bench) // half a second after the cancel was accepted
+		state  ledger.State
+		says   string // empty: no error
+		run    string
+	}{
+		"it is canceled then": {accepted, func(b *bench) { b.cancelFlow() }, ledger.Canceled, "was canceled", "FAILED"},
+		"it succeeds":         {accepted, func(b *bench) { b.releaseAfter(0) }, ledger.Succeeded, "", "SUCCEEDED"},
+		"it goes on":          {accepted, func(*bench) {}, ledger.Submitted, "had not ended 10s later", "ACTIVE"},
+		"it is refused":       {refused, func(*bench) {}, ledger.Submitted, "goes on at Globus", "ACTIVE"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.stall()
+				b.Fail(tt.answer)
+				b.after(time.Hour+500*time.Millisecond, func() { tt.after(b) })
+				o := b.order(flowJob)
+				o.CancelOnInterrupt = true
+				r := b.run(b.signaled(time.Hour), o)
+				if r.State != tt.state || (r.Err == nil) != (tt.says == "") {
+					t.Errorf("got %+v, want state %s", r, tt.state)
+				}
+				if tt.says != "" {
+					contains(t, failure(t, r, fault.Interrupted).Message, "SIGTERM", tt.says)
+				}
+				b.wantFlowRuns(tt.run + " nightly 2026-11-21T02:00:00Z")
+			})
+		})
+	}
+}
+
+// cancelFlow cancels the run of the flow behind the back of the program.
+func (b *bench) cancelFlow() {
+	if _, err := b.flowsOver(b.Client().Transport).Cancel(b.t.Context(), b.allRuns()[0].ID); err != nil {
+		b.t.Error(err)
+	}
+}
+
 func TestRunOfAFlowThatSomebodyElseCanceled(t *testing.T) {
 	withCanceledRuns(t, func(t *testing.T, b *bench, canceled string) {
 		b.stall()
-		b.after(time.Minute, func() {
-			if _, err := b.flowsOver(b.Client().Transport).Cancel(b.t.Context(), b.allRuns()[0].ID); err != nil {
-				t.Error(err)
-			}
-		})
+		b.after(time.Minute, b.cancelFlow)
 		r := b.run(t.Context(), b.order(flowJob, func(j *jobs.Job) { j.BackoffLimit = 3 }))
 		contains(t, failure(t, r, fault.Canceled).Message, "was canceled by somebody else")
 		b.wantFlowRuns(canceled + " nightly 2026-11-21T02:00:00Z")

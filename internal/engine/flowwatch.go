@@ -221,21 +221,39 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 	}
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
+	what := fmt.Sprintf("run %s of flow %s", id, w.flow.ID)
 	last, err := r.engine.flows.Cancel(detached, id)
-	if err != nil && !gone(err) {
-		f := interrupted(ctx, id, fmt.Sprintf("run %s of flow %s could not be canceled and goes on at Globus", id, w.flow.ID))
-		f.Err = err
-		if onRequest {
-			f.Kind, f.state = fault.Unknown, "" // a later start cancels it
-		}
-		return f
-	}
-	if last != nil && last.Status == flows.Succeeded {
+	switch {
+	case err == nil:
 		w.task.FlowRun = last
-		return w.ended(detached) // it had ended by itself
+	case gone(err) && w.hadSucceeded():
+		return nil
+	case gone(err):
+		return fmt.Errorf("cancel %s: %w", what, err)
+	case !w.overNow(detached): // one that has ended cannot be canceled
+		return r.uncanceled(ctx, id, what+" could not be canceled and goes on at Globus", err)
+	default:
+		return w.ended(detached)
+	}
+	switch {
+	case !w.task.FlowRun.Status.Final() && !untilOver(detached, w.overNow):
+		return r.uncanceled(ctx, id, fmt.Sprintf("%s is to be canceled, but had not ended %v later; start again with %s to follow it", what, cancelTime, r.repeat(w.id)), nil)
+	case w.task.FlowRun.Status == flows.Succeeded:
+		return w.ended(detached) // the cancel came too late
 	}
 	r.journal.addEnd(detached, w.id, string(flows.Failed))
-	return stopped(ctx, id, fmt.Sprintf("run %s of flow %s was canceled", id, w.flow.ID))
+	return stopped(ctx, id, what+" was canceled")
+}
+
+// overNow looks at the run once more, and reports whether it has ended.
+func (w *flowWatcher) overNow(ctx context.Context) bool {
+	last, err := w.run.engine.flows.Run(ctx, w.task.TaskID)
+	if err != nil {
+		w.log.Warn("canceled run of a flow could not be looked at", "err", err)
+		return false
+	}
+	w.task.FlowRun = last
+	return last.Status.Final()
 }
 
 // toEnd says how somebody ends what the run has begun at Globus.

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"testing"
 	"time"
 
@@ -124,6 +125,45 @@ func TestTaskThatEndedBeforeTheCancelIsNotCalledCanceled(t *testing.T) {
 			t.Errorf("got %+v, want success", r)
 		}
 	})
+}
+
+// A cancel that is accepted may come too late: what the task did is what counts.
+func TestRunEndsAsItsTaskDidWhenItsCancelIsSlow(t *testing.T) {
+	later := func(c *globussim.Config) { c.Answers.CancelLater = true }
+	tests := map[string]struct {
+		act   func(b *bench)
+		state ledger.State
+		says  string // empty: no error
+		task  string
+	}{
+		"it is canceled a second later": {func(*bench) {}, ledger.Canceled, "was canceled", "FAILED"},
+		"it succeeds in that second":    {func(b *bench) { b.releaseAfter(time.Hour + 500*time.Millisecond) }, ledger.Succeeded, "", "SUCCEEDED"},
+		"nobody can see what it did": {func(b *bench) {
+			unseen := globussim.Fault{Method: "GET", Path: taskPath, Status: http.StatusForbidden, Code: "PermissionDenied", Times: -1}
+			b.after(time.Hour+500*time.Millisecond, func() { b.Fail(unseen) })
+		}, ledger.Submitted, "had not ended 10s later", "FAILED"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.stall()
+				tt.act(b)
+				o := b.order()
+				o.CancelOnInterrupt = true
+				r := b.run(b.signaled(time.Hour), o)
+				if r.State != tt.state || (r.Err == nil) != (tt.says == "") {
+					t.Errorf("got %+v, want state %s", r, tt.state)
+				}
+				if tt.says != "" {
+					contains(t, failure(t, r, fault.Interrupted).Message, "SIGTERM", tt.says)
+				}
+				if took := r.Finished.Sub(r.Started) - time.Hour; took > 10*time.Second {
+					t.Errorf("it took %v after the signal, want at most 10s", took)
+				}
+				b.wantTasks(tt.task + " nightly 2026-11-21T02:00:00Z")
+			}, later)
+		})
+	}
 }
 
 func TestCancelThatFailsIsToldAndBounded(t *testing.T) {

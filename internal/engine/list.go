@@ -208,7 +208,8 @@ func (p *part) sendOnce(ctx context.Context, met *obstacles) (done bool, err err
 	sent, err := p.post(sending, doc)
 	switch {
 	case err == nil:
-		return true, p.accepted(ctx, sent)
+		p.accepted(ctx, sent)
+		return true, nil
 	case !errors.Is(err, transfer.ErrUnclear):
 		return p.overcome(ctx, err, met)
 	}

@@ -360,6 +360,55 @@ func TestCancelThatGlobusCouldNotTakeIsRepeated(t *testing.T) {
 	})
 }
 
+// A cancel that Globus has accepted, and whose effect nobody has seen, is looked for later.
+func TestRunWhoseCancelIsNotSeenIsLeftToALaterTry(t *testing.T) {
+	for status, want := range map[string]string{"FAILED": "canceled", "SUCCEEDED": "succeeded"} {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.stall()
+			p := b.process("one").serve(b.job("nightly", "0 1 * * *"))
+			until(time.Hour + 10*time.Minute)
+			accepted := `{"code": "CancelAccepted", "message": "The cancel request is being processed."}`
+			b.Fail(globussim.Fault{Method: "POST", Path: "/v0.10/task/*/cancel", Status: 200, Body: accepted, Times: -1})
+			if err := p.ledger.RequestCancel(t.Context(), 1); err != nil {
+				t.Fatal(err)
+			}
+			until(time.Hour + 20*time.Minute)
+			b.wantRuns("nightly 2000-01-01T01:00:00Z submitted")
+			if status == "SUCCEEDED" {
+				b.releaseAfter(0)
+			}
+			b.ClearFaults()
+			until(3 * time.Hour)
+			p.stop()
+			b.wantRuns("nightly 2000-01-01T01:00:00Z " + want)
+			b.wantTasks(status + " nightly 2000-01-01T01:00:00Z")
+		})
+	}
+}
+
+// A task that is canceled because it begins too late may still succeed.
+func TestTaskThatBeginsTooLateAndSucceedsIsASuccess(t *testing.T) {
+	later := func(c *globussim.Config) { c.Answers.CancelLater = true }
+	for stalled, want := range map[bool]string{true: "timed_out", false: "succeeded"} {
+		onBench(t, func(t *testing.T, b *bench) {
+			job := b.job("nightly", "0 1 * * *", func(j *jobs.Job) { j.StartingDeadline = time.Hour })
+			if stalled {
+				b.stall()
+			}
+			one := b.process("one")
+			one.at(cut{method: "POST", path: transferPath})
+			one.serve(job)
+			until(time.Hour + time.Minute)
+			one.kill()
+			until(3 * time.Hour)
+			two := b.process("two").serve(job)
+			until(4 * time.Hour)
+			two.stop()
+			b.wantRuns("nightly 2000-01-01T01:00:00Z " + want)
+		}, later)
+	}
+}
+
 // What was refused is not unconfirmed: the starting deadline ends it without
 // another try. But a try of which nobody knows the outcome is, whatever was
 // answered before.

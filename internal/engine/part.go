@@ -32,6 +32,7 @@ type part struct {
 	open         bool      // an earlier start has recorded it, and may have sent it
 	awaited      bool      // the run waits for its end, whatever the order says
 	shelves      []byte    // where the copies of what it deletes are, see [shelf]; nil if nobody knows
+	late         *Failure  // why its task was canceled as soon as it was there; nil if it was not
 	absentAt     time.Time // when Globus had no task of it; zero if it was not asked
 }
 
@@ -64,7 +65,7 @@ func (p *part) complete(ctx context.Context) error {
 				return err
 			}
 		}
-		if last := r.result.task().Last; r.order.NoWait && (last == nil || !last.Status.Final()) {
+		if last := r.result.task().Last; r.order.NoWait && p.late == nil && (last == nil || !last.Status.Final()) {
 			return errDetached
 		}
 		err := p.watch(ctx)
@@ -101,7 +102,7 @@ func (r *run) backOff(ctx context.Context, f *Failure, attempt, tries int) error
 func (p *part) nextAttempt() {
 	p.attempt++
 	p.submissionID, p.open, p.absentAt = "", false, time.Time{}
-	p.deletes, p.guarded = nil, false
+	p.deletes, p.guarded, p.late = nil, false, nil
 }
 
 // lookUp adopts the task of an earlier start of this occurrence, if there is

@@ -95,9 +95,7 @@ func (p *part) submit(ctx context.Context) error {
 		}
 		sent, err := p.post(ctx, doc)
 		if err == nil {
-			if err := p.accepted(ctx, sent); err != nil {
-				return err
-			}
+			p.accepted(ctx, sent)
 			p.prolong(ctx, sent, doc.Head().Deadline)
 			return nil
 		}
@@ -141,23 +139,22 @@ func (p *part) reconsider(ctx context.Context) (found bool, err error) {
 }
 
 // accepted goes on with the task of the present attempt.
-func (p *part) accepted(ctx context.Context, sent *transfer.Submitted) error {
+func (p *part) accepted(ctx context.Context, sent *transfer.Submitted) {
 	r := p.run
 	r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", p.attempt, "submission_id", p.submissionID, "code", sent.Code)
 	r.held = ""
 	p.setTask(Task{TaskID: sent.TaskID, SubmissionID: p.submissionID, Label: p.label(), Deletes: p.deletes}, false)
 	r.journal.addTask(ctx, p.submissionID, sent.TaskID)
 	if p.open && !sent.Duplicate() {
-		return p.cancelLate(ctx, sent.TaskID)
+		p.cancelLate(ctx, sent.TaskID)
 	}
-	return nil
 }
 
 // prolong gives a new task the time that the job allows, if its document has
 // waited.
 func (p *part) prolong(ctx context.Context, sent *transfer.Submitted, deadline transfer.Time) {
 	u := transfer.TaskUpdate{Deadline: p.deadline()}
-	if sent.Duplicate() || u.Deadline.Sub(deadline.Time) <= waited {
+	if p.late != nil || sent.Duplicate() || u.Deadline.Sub(deadline.Time) <= waited {
 		return
 	}
 	_, err := p.run.globus.UpdateTask(ctx, sent.TaskID, u)
@@ -171,25 +168,20 @@ func (p *part) prolong(ctx context.Context, sent *transfer.Submitted, deadline t
 
 // cancelLate cancels the task that a submission has just become, if that was
 // recorded before the starting deadline and reached Globus only after it.
-func (p *part) cancelLate(ctx context.Context, id string) error {
+func (p *part) cancelLate(ctx context.Context, id string) {
 	r := p.run
 	if r.journal.hasOthers(p.position) || !r.overdue() || r.journal.run.CancelRequested {
-		return nil
+		return
 	}
 	ctx, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
-	switch res, err := r.globus.CancelTask(ctx, id); {
-	case err != nil:
+	if _, err := r.globus.CancelTask(ctx, id); err != nil {
 		r.log.Warn("the task begins after the starting deadline, but could not be canceled, and is followed", "task_id", id, "err", err)
-		return nil
-	case res.Code == "TaskComplete":
-		return nil // it has ended already
+		return
 	}
-	r.journal.addEnd(ctx, p.submissionID, string(transfer.Failed))
-	f := r.expired()
-	f.TaskID = id
-	f.Message += fmt.Sprintf("; task %s, which Globus received only now, was canceled", id)
-	return f
+	p.late = r.expired()
+	p.late.TaskID = id
+	p.late.Message += fmt.Sprintf("; task %s, which Globus received only now, was canceled", id)
 }
 
 // overcome deals with the error of a submission. It waits until the submission

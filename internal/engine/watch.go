@@ -57,7 +57,7 @@ func (p *part) watch(ctx context.Context) error {
 	task := r.result.task()
 	w := &watcher{
 		part: p, run: r, log: r.log.With("task_id", task.TaskID, "attempt", p.attempt),
-		task: task, course: course{stalledAfter: r.job.StalledAfter},
+		task: task, course: course{stalledAfter: r.job.StalledAfter}, canceled: p.late,
 	}
 	if task.Last != nil && task.Last.Status.Final() {
 		return w.ended(ctx)
@@ -203,21 +203,31 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
 	res, err := w.run.globus.CancelTask(detached, id)
-	if err != nil && !gone(err) {
-		f := interrupted(ctx, id, fmt.Sprintf("task %s could not be canceled and goes on at Globus", id))
-		f.Err = err
-		if onRequest {
-			f.Kind, f.state = fault.Unknown, "" // a later start cancels it
-		}
-		return f
-	}
-	if t, err := w.run.globus.Task(detached, id); err != nil {
-		w.log.Warn("canceled task could not be looked at", "err", err)
-	} else if w.task.Last = t; res != nil && res.Code == "TaskComplete" && t.Status.Final() {
-		return w.ended(detached) // it had ended by itself
+	switch {
+	case gone(err) && w.part.hadSucceeded():
+		return nil
+	case gone(err):
+		return fmt.Errorf("cancel task %s: %w", id, err)
+	case err != nil:
+		return w.run.uncanceled(ctx, id, fmt.Sprintf("task %s could not be canceled and goes on at Globus", id), err)
+	case !untilOver(detached, w.overNow):
+		return w.run.uncanceled(ctx, id, fmt.Sprintf("task %s is to be canceled, but had not ended %v later; start again with %s to follow it", id, cancelTime, w.run.repeat(w.part.submissionID)), nil)
+	case res.Code == "TaskComplete", w.task.Last.Status == transfer.Succeeded:
+		return w.ended(detached) // the cancel came too late
 	}
 	w.run.journal.addEnd(detached, w.part.submissionID, string(transfer.Failed))
 	return stopped(ctx, id, fmt.Sprintf("task %s was canceled", id))
+}
+
+// overNow looks at the task once more, and reports whether it has ended.
+func (w *watcher) overNow(ctx context.Context) bool {
+	t, err := w.run.globus.Task(ctx, w.task.TaskID)
+	if err != nil {
+		w.log.Warn("canceled task could not be looked at", "err", err)
+		return false
+	}
+	w.task.Last = t
+	return t.Status.Final()
 }
 
 // leftBehind says in what state the task is left, how it is followed, and how it
