@@ -94,7 +94,7 @@ func inDashboard(value any, at string, exprs map[string]string) {
 // the labels that they select by.
 func TestQueriesNameWhatIsServed(t *testing.T) {
 	types, labels := map[string]string{}, map[string][]string{}
-	text := string(page(t, full(), ""))
+	text := string(page(t, full()))
 	for _, m := range regexp.MustCompile(`(?m)^# TYPE (\w+) (\w+)$`).FindAllStringSubmatch(text, -1) {
 		types[m[1]] = m[2]
 	}

@@ -2,10 +2,11 @@ package status
 
 import (
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/globus-runner/globus-runner/internal/metric"
 )
 
 // outcomes are the values of that label; the last stands for all others, so
@@ -26,14 +27,11 @@ func outcome(name string) int {
 }
 
 // jobs collects the metrics that are kept by job. They are built at each
-// scrape: a vector for each of them would take several times the memory, most
-// of it for jobs that are idle.
+// scrape: each of them by itself would take several times the memory, most of it
+// for jobs that are idle.
 type jobs struct {
 	mu    sync.Mutex
 	byJob map[string]*job // nil: the job was removed
-
-	runs, bytes, files, filesSkipped, skippedErrors, faults *prometheus.Desc
-	lastSuccess, lastRun, nextRun                           *prometheus.Desc
 }
 
 // A job is what is counted about one.
@@ -43,23 +41,7 @@ type job struct {
 	lastSuccess, lastRun, nextRun                     time.Time // zero: none
 }
 
-func newJobs() *jobs {
-	desc := func(name, help string, labels ...string) *prometheus.Desc {
-		return prometheus.NewDesc(namespace+"_"+name, help, append([]string{"job"}, labels...), nil)
-	}
-	return &jobs{
-		byJob:         map[string]*job{},
-		runs:          desc("runs_total", "Runs that ended.", "outcome"),
-		bytes:         desc("run_bytes_total", "Bytes transferred."),
-		files:         desc("run_files_total", "Files transferred or deleted."),
-		filesSkipped:  desc("run_files_skipped_total", "Files not transferred because they were there."),
-		skippedErrors: desc("run_skipped_errors_total", "Files left out because of errors."),
-		faults:        desc("run_faults_total", "Errors that Globus met and retried."),
-		lastSuccess:   desc("last_success_timestamp_seconds", "When the last run that succeeded ended."),
-		lastRun:       desc("last_run_timestamp_seconds", "When the last run ended, whatever its outcome."),
-		nextRun:       desc("next_run_timestamp_seconds", "When the next run is due."),
-	}
-}
+func newJobs() *jobs { return &jobs{byJob: map[string]*job{}} }
 
 func (j *jobs) finished(r Run) {
 	j.mu.Lock()
@@ -120,55 +102,59 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Describe implements [prometheus.Collector].
-func (j *jobs) Describe(to chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{
-		j.runs, j.bytes, j.files, j.filesSkipped, j.skippedErrors, j.faults, j.lastSuccess, j.lastRun, j.nextRun,
-	} {
-		to <- d
+// Collect implements [metric.Collector].
+func (j *jobs) Collect(to *metric.Writer) {
+	all := j.snapshot()
+	to.Family(metric.Family{Name: prefix + "runs_total", Kind: metric.Counter, Help: "Runs that ended."})
+	for _, one := range all {
+		for i, n := range one.runs {
+			if i != other || n > 0 {
+				to.Sample(float64(n), "job", one.name, "outcome", outcomes[i])
+			}
+		}
 	}
+	count := func(name, help string, of func(*job) int64) {
+		to.Family(metric.Family{Name: prefix + name, Kind: metric.Counter, Help: help})
+		for _, one := range all {
+			to.Sample(float64(of(&one.job)), "job", one.name)
+		}
+	}
+	count("run_bytes_total", "Bytes transferred.", func(j *job) int64 { return j.bytes })
+	count("run_files_total", "Files transferred or deleted.", func(j *job) int64 { return j.files })
+	count("run_files_skipped_total", "Files not transferred because they were there.", func(j *job) int64 { return j.filesSkipped })
+	count("run_skipped_errors_total", "Files left out because of errors.", func(j *job) int64 { return j.skippedErrors })
+	count("run_faults_total", "Errors that Globus met and retried.", func(j *job) int64 { return j.faults })
+
+	instant := func(name, help string, of func(*job) time.Time) {
+		to.Family(metric.Family{Name: prefix + name, Kind: metric.Gauge, Help: help})
+		for _, one := range all {
+			if t := of(&one.job); !t.IsZero() {
+				to.Sample(seconds(t), "job", one.name)
+			}
+		}
+	}
+	instant("last_success_timestamp_seconds", "When the last run that succeeded ended.", func(j *job) time.Time { return j.lastSuccess })
+	instant("last_run_timestamp_seconds", "When the last run ended, whatever its outcome.", func(j *job) time.Time { return j.lastRun })
+	instant("next_run_timestamp_seconds", "When the next run is due.", func(j *job) time.Time { return j.nextRun })
 }
 
-// Collect implements [prometheus.Collector].
-func (j *jobs) Collect(to chan<- prometheus.Metric) {
-	for name, now := range j.snapshot() {
-		j.collect(to, name, now)
-	}
+// A namedJob is a job at the instant of a scrape.
+type namedJob struct {
+	name string
+	job
 }
 
-// snapshot copies the jobs, so that a slow scrape holds up no run.
-func (j *jobs) snapshot() map[string]job {
+// snapshot copies the jobs in the order of their names, so that a slow scrape holds
+// up no run.
+func (j *jobs) snapshot() []namedJob {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	all := make(map[string]job, len(j.byJob))
+	all := make([]namedJob, 0, len(j.byJob))
 	for name, now := range j.byJob {
 		if now != nil {
-			all[name] = *now
+			all = append(all, namedJob{name: name, job: *now})
 		}
 	}
+	slices.SortFunc(all, func(a, b namedJob) int { return strings.Compare(a.name, b.name) })
 	return all
-}
-
-func (j *jobs) collect(to chan<- prometheus.Metric, name string, now job) {
-	count := func(d *prometheus.Desc, n int64, labels ...string) {
-		to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(n), append([]string{name}, labels...)...)
-	}
-	instant := func(d *prometheus.Desc, t time.Time) {
-		if !t.IsZero() {
-			to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, seconds(t), name)
-		}
-	}
-	for i, n := range now.runs {
-		if i != other || n > 0 {
-			count(j.runs, n, outcomes[i])
-		}
-	}
-	count(j.bytes, now.bytes)
-	count(j.files, now.files)
-	count(j.filesSkipped, now.filesSkipped)
-	count(j.skippedErrors, now.skippedErrors)
-	count(j.faults, now.faults)
-	instant(j.lastSuccess, now.lastSuccess)
-	instant(j.lastRun, now.lastRun)
-	instant(j.nextRun, now.nextRun)
 }

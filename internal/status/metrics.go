@@ -1,102 +1,69 @@
 package status
 
 import (
-	"net/http"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/globus-runner/globus-runner/internal/metric"
 )
 
-const namespace = "globus_runner"
+// prefix begins the name of each metric of ours.
+const prefix = "globus_runner_"
 
-// maxScrapes bounds how many scrapes are answered at once, and with it their
-// memory: each takes some 5 KiB a job.
+// maxScrapes bounds how many scrapes are answered at once.
 const maxScrapes = 4
 
-// metrics are the numbers of a Status, in a registry of its own. Those that
-// belong to one job are in jobs.
+// metrics are the numbers of a Status, in a set of its own. Those that belong to
+// one job are in jobs.
 type metrics struct {
-	registry *prometheus.Registry
-	jobs     *jobs
+	set  metric.Set
+	jobs *jobs
 
-	duration    *prometheus.HistogramVec // by outcome
-	lateness    prometheus.Histogram
-	waiting     prometheus.Gauge
-	oldest      *prometheus.GaugeVec // without a label: of one series, or none
-	active      prometheus.Gauge
-	items       *prometheus.GaugeVec     // by job and state
-	requests    *prometheus.CounterVec   // by service and code
-	requestTime *prometheus.HistogramVec // by service
-	expiry      *prometheus.GaugeVec     // by resource server
+	duration *metric.Histogram // by outcome
+	lateness *metric.Histogram
+	waiting  *metric.Values
+	oldest   *metric.Values
+	active   *metric.Values
+	items    *metric.Values // by job and state
 
-	noticesSent    *prometheus.CounterVec // by channel
-	noticesGivenUp *prometheus.CounterVec // by channel
-	noticesWaiting *prometheus.GaugeVec   // by channel
+	requests    *metric.Values    // by code and service
+	requestTime *metric.Histogram // by service
+	expiry      *metric.Values    // by resource server
+
+	noticesSent    *metric.Values // by channel
+	noticesGivenUp *metric.Values // by channel
+	noticesWaiting *metric.Values // by channel
 }
 
 func newMetrics(c Config) *metrics {
-	m := &metrics{registry: prometheus.NewRegistry(), jobs: newJobs()}
-	m.duration = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: namespace, Name: "run_duration_seconds",
-		Help:    "Time from the start of a run to its end.",
-		Buckets: []float64{1, 5, 15, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600},
-	}, []string{"outcome"})
-	m.lateness = prometheus.NewHistogram(prometheus.HistogramOpts{
-		Namespace: namespace, Name: "run_lateness_seconds",
-		Help:    "Time from when a run was due to its start.",
-		Buckets: []float64{.01, .05, .25, 1, 5, 15, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600},
-	})
-	m.waiting = prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "queue_waiting", Help: "Runs that are due and wait for their turn.",
-	})
-	m.oldest = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "queue_oldest_timestamp_seconds", Help: "When the run was due that waits longest for its turn.",
-	}, nil)
-	m.active = prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "queue_active", Help: "Runs that have begun and not ended.",
-	})
-	m.items = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "items", Help: "Items of a job with for_each at its last look.",
-	}, []string{"job", "state"})
-	m.requests = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Name: "http_requests_total",
-		Help: "Requests sent, by the status of the reply, or error where none came.",
-	}, []string{"service", "code"})
-	m.requestTime = prometheus.NewHistogramVec(prometheus.HistogramOpts{
-		Namespace: namespace, Name: "http_request_duration_seconds",
-		Help:    "Time from sending a request to the header of its reply, or to its failure.",
-		Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
-	}, []string{"service"})
-	m.expiry = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "token_expiry_timestamp_seconds", Help: "When the access token in use ends.",
-	}, []string{"resource_server"})
-	m.noticesSent = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Name: "notices_sent_total", Help: "Notices that their receiver has taken.",
-	}, []string{"channel"})
-	m.noticesGivenUp = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Namespace: namespace, Name: "notices_given_up_total", Help: "Notices that nobody gets: their receiver does not want them, or has not answered for a day.",
-	}, []string{"channel"})
-	m.noticesWaiting = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "notices_waiting", Help: "Notices that are not sent yet.",
-	}, []string{"channel"})
-	build := prometheus.NewGauge(prometheus.GaugeOpts{
-		Namespace: namespace, Name: "build_info", Help: "The program; always 1.",
-		ConstLabels: prometheus.Labels{"version": c.Version, "commit": c.Commit, "goversion": c.GoVersion},
-	})
-	build.Set(1)
-	m.registry.MustRegister(m.jobs, m.duration, m.lateness, m.waiting, m.oldest, m.active, m.items, m.requests, m.requestTime, m.expiry,
-		m.noticesSent, m.noticesGivenUp, m.noticesWaiting, build,
-		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	m := &metrics{jobs: newJobs()}
+	counter := func(name, help string, labels ...string) *metric.Values {
+		return m.set.Values(metric.Family{Name: prefix + name, Kind: metric.Counter, Help: help}, labels...)
+	}
+	gauge := func(name, help string, labels ...string) *metric.Values {
+		return m.set.Values(metric.Family{Name: prefix + name, Kind: metric.Gauge, Help: help}, labels...)
+	}
+	gauge("build_info", "The program; always 1.", "commit", "goversion", "version").Set(1, c.Commit, c.GoVersion, c.Version)
+	m.set.Add(m.jobs)
+	m.duration = m.set.Histogram(prefix+"run_duration_seconds", "Time from the start of a run to its end.",
+		[]float64{1, 5, 15, 60, 300, 900, 1800, 3600, 3 * 3600, 6 * 3600, 12 * 3600, 24 * 3600}, "outcome")
+	m.lateness = m.set.Histogram(prefix+"run_lateness_seconds", "Time from when a run was due to its start.",
+		[]float64{.01, .05, .25, 1, 5, 15, 60, 300, 1800, 3600, 6 * 3600, 24 * 3600})
+	m.waiting = gauge("queue_waiting", "Runs that are due and wait for their turn.")
+	m.oldest = gauge("queue_oldest_timestamp_seconds", "When the run was due that waits longest for its turn.")
+	m.active = gauge("queue_active", "Runs that have begun and not ended.")
+	m.items = gauge("items", "Items of a job with for_each at its last look.", "job", "state")
+	m.requests = counter("http_requests_total", "Requests sent, by the status of the reply, or error where none came.", "code", "service")
+	m.requestTime = m.set.Histogram(prefix+"http_request_duration_seconds", "Time from sending a request to the header of its reply, or to its failure.",
+		[]float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}, "service")
+	m.expiry = gauge("token_expiry_timestamp_seconds", "When the access token in use ends.", "resource_server")
+	m.noticesSent = counter("notices_sent_total", "Notices that their receiver has taken.", "channel")
+	m.noticesGivenUp = counter("notices_given_up_total",
+		"Notices that nobody gets: their receiver does not want them, or has not answered for a day.", "channel")
+	m.noticesWaiting = gauge("notices_waiting", "Notices that are not sent yet.", "channel")
+	m.waiting.Set(0)
+	m.active.Set(0)
+	m.set.AddProcess()
 	return m
-}
-
-func (m *metrics) handler() http.Handler {
-	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{
-		EnableOpenMetrics:   true,
-		MaxRequestsInFlight: maxScrapes,
-	})
 }
 
 // A Run is one that has ended. Negative numbers count as 0.
@@ -121,7 +88,7 @@ func (s *Status) Finished(r Run) {
 	if r.Started.IsZero() {
 		return
 	}
-	s.metrics.duration.WithLabelValues(outcomes[outcome(r.Outcome)]).Observe(max(0, r.Finished.Sub(r.Started)).Seconds())
+	s.metrics.duration.Observe(max(0, r.Finished.Sub(r.Started)).Seconds(), outcomes[outcome(r.Outcome)])
 	s.metrics.lateness.Observe(max(0, r.Lateness).Seconds())
 }
 
@@ -140,15 +107,15 @@ func (s *Status) Remember(job string, last, success time.Time) {
 // when its last run ends, only with [Status.Plan].
 func (s *Status) Forget(job string) {
 	s.metrics.jobs.forget(job)
-	s.metrics.items.DeletePartialMatch(prometheus.Labels{"job": job})
+	s.metrics.items.Delete(job)
 }
 
 // Items says how many items of a job are in each state. A state that is not named
 // has none.
 func (s *Status) Items(job string, states map[string]int) {
-	s.metrics.items.DeletePartialMatch(prometheus.Labels{"job": job})
+	s.metrics.items.Delete(job)
 	for state, n := range states {
-		s.metrics.items.WithLabelValues(job, state).Set(float64(n))
+		s.metrics.items.Set(float64(n), job, state)
 	}
 }
 
@@ -157,9 +124,9 @@ func (s *Status) Items(job string, states map[string]int) {
 func (s *Status) Queue(waiting int, oldest time.Time, active int) {
 	s.metrics.waiting.Set(float64(waiting))
 	if oldest.IsZero() {
-		s.metrics.oldest.Reset()
+		s.metrics.oldest.Delete()
 	} else {
-		s.metrics.oldest.WithLabelValues().Set(seconds(oldest))
+		s.metrics.oldest.Set(seconds(oldest))
 	}
 	s.metrics.active.Set(float64(active))
 }
@@ -167,29 +134,29 @@ func (s *Status) Queue(waiting int, oldest time.Time, active int) {
 // NoticesWait says how many notices of a channel are not sent yet. Its counters
 // begin at 0 here, so that the first failure is seen as an increase.
 func (s *Status) NoticesWait(channel string, n int) {
-	s.metrics.noticesSent.WithLabelValues(channel)
-	s.metrics.noticesGivenUp.WithLabelValues(channel)
-	s.metrics.noticesWaiting.WithLabelValues(channel).Set(float64(n))
+	s.metrics.noticesSent.Add(0, channel)
+	s.metrics.noticesGivenUp.Add(0, channel)
+	s.metrics.noticesWaiting.Set(float64(n), channel)
 }
 
 // NoticeSent counts a notice that was sent.
 func (s *Status) NoticeSent(channel string) {
-	s.metrics.noticesSent.WithLabelValues(channel).Inc()
+	s.metrics.noticesSent.Add(1, channel)
 }
 
 // NoticeGivenUp counts a notice that nobody gets.
 func (s *Status) NoticeGivenUp(channel string) {
-	s.metrics.noticesGivenUp.WithLabelValues(channel).Inc()
+	s.metrics.noticesGivenUp.Add(1, channel)
 }
 
 // Token says when the token for a resource server ends; the zero time means
 // that there is none any more.
 func (s *Status) Token(resourceServer string, expires time.Time) {
 	if expires.IsZero() {
-		s.metrics.expiry.DeleteLabelValues(resourceServer)
+		s.metrics.expiry.Delete(resourceServer)
 		return
 	}
-	s.metrics.expiry.WithLabelValues(resourceServer).Set(seconds(expires))
+	s.metrics.expiry.Set(seconds(expires), resourceServer)
 }
 
 // seconds returns t as metrics have it, since 1970.

@@ -161,8 +161,7 @@ func (s *Status) loop(context.Context) error {
 //     five minutes, else 503; a process that answers 503 is better restarted
 //   - GET /readyz: 200 if every check passes, else 503, with the checks by
 //     name; they run side by side, and their results are kept for 1 s
-//   - GET /metrics: the text format of Prometheus, or OpenMetrics where the
-//     request accepts that; 503 to more than four at once
+//   - GET /metrics: the text format of Prometheus; 503 to more than four at once
 //
 // Other methods (but HEAD) get 405, and other paths 404 unless something is mounted
 // there. All answers but /metrics are JSON with at least the boolean ok, and error if it is false.
@@ -170,7 +169,7 @@ func (s *Status) Handler() http.Handler {
 	pages := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(s.serveHealth),
 		"/readyz":  http.HandlerFunc(s.ready.serve),
-		"/metrics": s.metrics.handler(),
+		"/metrics": s.metrics.set.Handler(maxScrapes),
 	}
 	// A ServeMux would redirect from paths that are not clean and answer in
 	// plain text.

@@ -27,7 +27,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err == nil {
 		code = strconv.Itoa(resp.StatusCode)
 	}
-	t.metrics.requests.WithLabelValues(t.service, code).Inc()
-	t.metrics.requestTime.WithLabelValues(t.service).Observe(time.Since(begin).Seconds())
+	t.metrics.requests.Add(1, code, t.service)
+	t.metrics.requestTime.Observe(time.Since(begin).Seconds(), t.service)
 	return resp, err
 }

@@ -1,0 +1,60 @@
+package metric
+
+import (
+	"compress/gzip"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+)
+
+// contentType is that of the text format.
+const contentType = "text/plain; version=0.0.4; charset=utf-8"
+
+// Handler returns what answers a scrape, compressed where the request accepts that.
+// It answers so many at once, and 503 to one more: each keeps a core busy.
+func (s *Set) Handler(atOnce int) http.Handler {
+	free := make(chan struct{}, atOnce)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case free <- struct{}{}:
+			defer func() { <-free }()
+		default:
+			http.Error(w, "too many scrapes at once", http.StatusServiceUnavailable)
+			return
+		}
+		w.Header().Set("Content-Type", contentType)
+		w.Header().Set("Vary", "Accept-Encoding")
+		if !acceptsGzip(r) {
+			_ = s.write(w) // who asked has gone
+			return
+		}
+		w.Header().Set("Content-Encoding", "gzip")
+		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // a level that exists
+		if err := s.write(z); err == nil {
+			_ = z.Close() // who asked has gone
+		}
+	})
+}
+
+// write writes everything.
+func (s *Set) write(to io.Writer) error {
+	w := newWriter(to)
+	for _, c := range s.collectors {
+		c.Collect(w)
+	}
+	return w.flush()
+}
+
+// acceptsGzip reports whether a request names gzip and does not rule it out (RFC
+// 9110, section 12.5.3).
+func acceptsGzip(r *http.Request) bool {
+	for part := range strings.SplitSeq(r.Header.Get("Accept-Encoding"), ",") {
+		coding, weight, _ := strings.Cut(part, ";")
+		if strings.TrimSpace(coding) == "gzip" {
+			q, err := strconv.ParseFloat(strings.TrimPrefix(strings.TrimSpace(weight), "q="), 64)
+			return err != nil || q > 0
+		}
+	}
+	return false
+}
