@@ -88,11 +88,7 @@ func (a *app) prove(ctx context.Context, globus *transfer.Client, l *ledger.Ledg
 		return err
 	}
 	kept := []*ledger.Receipt{k.Receipt}
-	others, unsealed, err := account.Others(ctx, l, kept)
-	if err != nil {
-		return err
-	}
-	found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{Deletions: deletions, Others: others, Unsealed: unsealed})
+	found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{Deletions: deletions, Others: account.Others(ctx, l, kept)})
 	if err != nil {
 		return fmt.Errorf("read the receipt of run %d: %w", k.Run, err)
 	}

@@ -14,7 +14,6 @@ import (
 	"crypto/rand"
 	"fmt"
 	"io"
-	"iter"
 	"log/slog"
 	"slices"
 	"time"
@@ -111,24 +110,25 @@ func Opens(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (all [
 	return all
 }
 
-// Others are the tasks of all jobs that may have replaced copies which some receipts
-// list: the openings of the receipts that were sealed after the first of these was
-// begun, except those, and the tasks without a receipt that may have been at work then.
-func Others(ctx context.Context, l *ledger.Ledger, some []*ledger.Receipt) (sealed []proof.Open, unsealed iter.Seq2[*proof.Unsealed, error], err error) {
-	if len(some) == 0 {
-		return nil, nil, nil
-	}
-	begun := some[0].Created
-	known := map[int64]bool{}
-	for _, k := range some {
-		known[k.ID] = true
-		if k.Created.Before(begun) {
-			begun = k.Created
+// Others finds the tasks of all jobs that may have replaced copies of which some of the
+// receipts tell, those at the given places: by the receipts that were sealed after the
+// first of these was begun, except the given ones, and by the submissions without a
+// receipt that may have been at work then.
+func Others(ctx context.Context, l *ledger.Ledger, receipts []*ledger.Receipt) func(some []int) (*proof.Others, error) {
+	return func(some []int) (*proof.Others, error) {
+		begun := slices.MinFunc(some, func(a, b int) int { return receipts[a].Created.Compare(receipts[b].Created) })
+		since := receipts[begun].Created
+		all, err := l.Receipts(ctx, ledger.ReceiptQuery{Since: since})
+		if err != nil {
+			return nil, err
 		}
+		known := map[int64]bool{}
+		for _, k := range receipts {
+			known[k.ID] = true
+		}
+		all = slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return known[k.ID] })
+		return &proof.Others{Sealed: Opens(ctx, l, all), Unsealed: unsealedSince(ctx, l, since)}, nil
 	}
-	all, err := l.Receipts(ctx, ledger.ReceiptQuery{Since: begun})
-	all = slices.DeleteFunc(all, func(k *ledger.Receipt) bool { return known[k.ID] })
-	return Opens(ctx, l, all), unsealedSince(ctx, l, begun), err
 }
 
 // Text returns the text of a sealed receipt of a ledger.

@@ -105,12 +105,6 @@ func (f *field) ls(w *bytes.Buffer, path string) {
 // returns by how much the heap has grown at most while that was done.
 func measure(t testing.TB, folders int) (grown int64) {
 	var before int64
-	heap := func() int64 {
-		var m runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&m)
-		return int64(m.HeapAlloc)
-	}
 	look := func() { grown = max(grown, heap()-before) }
 	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "runner.db"), slog.New(slog.DiscardHandler))
 	must(t, err)
@@ -149,6 +143,14 @@ func measure(t testing.TB, folders int) (grown int64) {
 	defer j.Close()
 	look()
 	return grown
+}
+
+// heap is how much memory is in use, in bytes.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
 
 func must(t testing.TB, err error) {

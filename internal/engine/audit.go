@@ -42,11 +42,7 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 	if err := q.addNewest(now); err != nil {
 		return nil, err
 	}
-	others, unsealed, err := account.Others(ctx, l, q.kept)
-	if err != nil {
-		return nil, err
-	}
-	found, err := evidence.Gather(account.Opens(ctx, l, q.kept), evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions, Others: others, Unsealed: unsealed})
+	found, err := evidence.Gather(account.Opens(ctx, l, q.kept), evidence.Options{Trees: q.blanks, Sample: sample, Deletions: q.deletions, Others: account.Others(ctx, l, q.kept)})
 	if err != nil {
 		return nil, fmt.Errorf("read the receipts of job %s: %w", job.Name, err)
 	}

@@ -126,11 +126,7 @@ func (p *pruning) warn(log *slog.Logger, found *evidence.Evidence) {
 
 // read reads the beginnings of receipts.
 func (p *pruning) read(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (*evidence.Evidence, error) {
-	others, unsealed, err := account.Others(ctx, l, kept)
-	if err != nil {
-		return nil, err
-	}
-	found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{Least: p.least(), Until: p.by, About: p.about, Others: others, Unsealed: unsealed})
+	found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{Least: p.least(), Until: p.by, About: p.about, Others: account.Others(ctx, l, kept)})
 	if err == nil {
 		p.strange = found.Strangers
 	}

@@ -67,8 +67,8 @@ type writer struct {
 // forever is when a task ends of which the end is not known.
 func forever() time.Time { return time.Unix(1<<33, 0) }
 
-func newContest(unsealed iter.Seq2[*proof.Unsealed, error]) *contest {
-	return &contest{lanes: map[spot][]lane{}, contested: map[spot]bool{}, seed: maphash.MakeSeed(), unsealed: unsealed, blind: map[spot]map[lane]time.Time{}}
+func newContest() *contest {
+	return &contest{lanes: map[spot][]lane{}, contested: map[spot]bool{}, seed: maphash.MakeSeed(), blind: map[spot]map[lane]time.Time{}}
 }
 
 // add adds a receipt.
@@ -76,9 +76,14 @@ func (c *contest) add(r *receipt) {
 	c.open = append(c.open, entrant{strings.ToLower(r.head.Destination), r.open})
 }
 
-// addUnsealed adds the tasks without a receipt.
-func (c *contest) addUnsealed() error {
-	if c.unsealed == nil {
+// addOthers adds tasks that prove nothing.
+func (c *contest) addOthers(o *proof.Others) error {
+	for _, open := range o.Sealed {
+		if _, err := begin(open, nil, c); err != nil {
+			return err
+		}
+	}
+	if c.unsealed = o.Unsealed; c.unsealed == nil {
 		return nil
 	}
 	for u, err := range c.unsealed {

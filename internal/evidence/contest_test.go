@@ -1,6 +1,8 @@
 package evidence_test
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -8,6 +10,11 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/proof"
 )
+
+// others are receipts that prove nothing, whatever is judged.
+func others(sealed ...proof.Open) func([]int) (*proof.Others, error) {
+	return func([]int) (*proof.Others, error) { return &proof.Others{Sealed: sealed}, nil }
+}
 
 // keeping is a task that keeps times, and was at work during some minutes after noon.
 func keeping(from, to string, requested, completed int) task {
@@ -52,10 +59,10 @@ func TestACopyProvesTheFileThatWasCopiedLast(t *testing.T) {
 				}
 				return got
 			}
-			if got := reasons(evidence.Options{Others: []proof.Open{second}}, first)["lab:/a/x"]; got != tt.want[0] {
+			if got := reasons(evidence.Options{Others: others(second)}, first)["lab:/a/x"]; got != tt.want[0] {
 				t.Errorf("the first: got %q, want %q", got, tt.want[0])
 			}
-			if got := reasons(evidence.Options{Others: []proof.Open{first}}, second)["lab:/b/x"]; got != tt.want[1] {
+			if got := reasons(evidence.Options{Others: others(first)}, second)["lab:/b/x"]; got != tt.want[1] {
 				t.Errorf("the second: got %q, want %q", got, tt.want[1])
 			}
 			if got := reasons(evidence.Options{}, first, second)["lab:/a/x"]; got != tt.want[0] {
@@ -75,11 +82,11 @@ func TestTheSameFileMayBeCopiedToOnePlaceByManyTasks(t *testing.T) {
 		all = append(all, d.copies(t, c))
 	}
 	opened := map[int]int{}
-	var others []proof.Open
+	var later []proof.Open
 	for i, open := range all[1:] {
-		others = append(others, func() (*proof.Reader, error) { opened[i]++; return open() })
+		later = append(later, func() (*proof.Reader, error) { opened[i]++; return open() })
 	}
-	want(t, files(t, d, evidence.Options{Others: others}, all[0]), "lab:/a/s/x | vault 12:11")
+	want(t, files(t, d, evidence.Options{Others: others(later...)}, all[0]), "lab:/a/s/x | vault 12:11")
 	for i, n := range opened {
 		if n != 1 {
 			t.Errorf("other receipt %d was opened %d times: nothing is contested", i, n)
@@ -99,7 +106,7 @@ func TestTheSamePathOfAnotherCollectionIsAnotherFile(t *testing.T) {
 	}
 	one, other := d.copies(t, first), d.copies(t, second)
 	want(
-		t, files(t, d, evidence.Options{Others: []proof.Open{other}}, one),
+		t, files(t, d, evidence.Options{Others: others(other)}, one),
 		"lab:/a/x | vault was copied to a place to which another file was copied since",
 	)
 }
@@ -110,11 +117,39 @@ func TestTheLastCopyOfAnotherFileCounts(t *testing.T) {
 	d.put("lab:/b/x", 5, -60)
 	one := d.copies(t, keeping("/a/", "vault:/in/", 15, 16))
 	before, after := d.copies(t, keeping("/b/", "vault:/in/", 10, 11)), d.copies(t, keeping("/b/", "vault:/in/", 20, 21))
-	for _, others := range [][]proof.Open{{before, after}, {after, before}} {
+	for _, both := range [][]proof.Open{{before, after}, {after, before}} {
 		want(
-			t, files(t, d, evidence.Options{Others: others}, one),
+			t, files(t, d, evidence.Options{Others: others(both...)}, one),
 			"lab:/a/x | vault was copied to a place to which another file was copied since",
 		)
 	}
-	want(t, files(t, d, evidence.Options{Others: []proof.Open{before}}, one), "lab:/a/x | vault 12:16")
+	want(t, files(t, d, evidence.Options{Others: others(before)}, one), "lab:/a/x | vault 12:16")
+}
+
+func TestWhatMayHaveReplacedCopiesIsAskedAboutTheReceiptsThatAreJudged(t *testing.T) {
+	d := newDisks()
+	for _, name := range []string{"a/x", "b/x", "c/x"} {
+		d.put("lab:/"+name, 5, -60)
+	}
+	receipts := []proof.Open{d.copies(t, keeping("/a/", "vault:/a/", 1, 2)), d.copies(t, keeping("/c/", "vault:/c/", 3, 4))}
+	for i := range 20 {
+		receipts = append(receipts, d.copies(t, keeping("/b/", "vault:/b/", 30-i, 31-i)))
+	}
+	var judged []int
+	broken := errors.New("broken")
+	o := evidence.Options{
+		Trees:  []proof.Open{receipts[1], receipts[2]},
+		Others: func(some []int) (*proof.Others, error) { judged = some; return nil, broken },
+	}
+	if _, err := evidence.Gather(receipts, o); !errors.Is(err, broken) {
+		t.Errorf("got %v, want the error of what was asked", err)
+	}
+	slices.Sort(judged)
+	if want := []int{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17}; !slices.Equal(judged, want) {
+		t.Errorf("asked about %v, want %v: the only one of /c/ and the newest 16 of /b/", judged, want)
+	}
+	o.Trees = []proof.Open{d.copies(t, keeping("/d/", "vault:/d/", 1, 2))} // of which there is no receipt
+	if all, err := evidence.Gather(receipts, o); err != nil || all.Unread != 0 {
+		t.Errorf("got %v, %v, want that nothing is asked", all, err)
+	}
 }

@@ -129,12 +129,9 @@ type Options struct {
 	// About, unless nil, chooses receipts by their items: one counts if one of its
 	// items is chosen.
 	About func(from, to Place, item *proof.Item) bool
-	// Others are receipts that prove nothing here. They tell which copies were replaced
-	// by a task of another job.
-	Others []proof.Open
-	// Unsealed, unless nil, are the tasks without a receipt, which may have replaced
-	// copies. It is asked more than once.
-	Unsealed iter.Seq2[*proof.Unsealed, error]
+	// Others, unless nil, finds what may have replaced copies since. It is asked once,
+	// about the receipts that are judged, by their places among those of [Gather].
+	Others func(judged []int) (*proof.Others, error)
 	// Deletions, unless nil, are the files that prunes have deleted. Those of which
 	// a receipt tells are looked at as well.
 	Deletions *Deletions
@@ -171,50 +168,80 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	if o.Least == 0 {
 		o.Least = transfer.SyncChecksum
 	}
-	e := &Evidence{options: o, tops: map[Place]map[string]bool{}, contest: newContest(o.Unsealed)}
+	e := &Evidence{options: o, tops: map[Place]map[string]bool{}, contest: newContest()}
 	byTrees := map[string]*group{}
-	for _, open := range o.Others {
-		if _, err := begin(open, nil, e.contest); err != nil {
-			return nil, err
-		}
-	}
 	for i, open := range slices.Concat(o.Trees, receipts) {
-		entered := e.contest
-		if i < len(o.Trees) {
-			entered = nil // it may be of a task that there is not
-		}
-		r, err := begin(open, o.About, entered)
-		if err != nil {
+		i -= len(o.Trees)
+		if err := e.add(i, open, byTrees); err != nil {
 			return nil, err
 		}
-		if r.first != "" && !r.about {
-			e.Strangers++
-			continue
-		}
-		g := byTrees[r.trees]
-		if r.first == "" || g == nil && o.Trees != nil && i >= len(o.Trees) {
-			continue
-		}
-		if g == nil {
-			g = &group{first: r.first, source: r.source(), destination: r.destination(), contest: e.contest}
-			byTrees[r.trees] = g
-			e.groups = append(e.groups, g)
-			e.addTops(g.source, r.tops)
-		}
-		r.tops = nil // those of a group are the same
-		g.receipts = append(g.receipts, r)
 	}
-	if err := e.contest.addUnsealed(); err != nil {
-		return nil, err
-	}
-	e.contest.close()
 	for _, g := range e.groups {
 		e.Unread += g.choose(o)
+	}
+	if err := e.contend(); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(e.groups, func(a, b *group) int {
 		return cmp.Or(a.source.compare(b.source), proof.ComparePaths(a.first, b.first), a.destination.compare(b.destination))
 	})
 	return e, nil
+}
+
+// add adds a receipt to its group. Its place is negative for one of [Options.Trees].
+func (e *Evidence) add(place int, open proof.Open, byTrees map[string]*group) error {
+	ofTrees, entered := place < 0, e.contest
+	if ofTrees {
+		entered = nil // it may be of a task that there is not
+	}
+	r, err := begin(open, e.options.About, entered)
+	switch {
+	case err != nil:
+		return err
+	case r.first == "":
+		return nil
+	case !r.about:
+		e.Strangers++
+		return nil
+	}
+	g := byTrees[r.trees]
+	switch {
+	case g == nil && e.options.Trees != nil && !ofTrees:
+		return nil
+	case g == nil:
+		g = &group{first: r.first, source: r.source(), destination: r.destination(), contest: e.contest}
+		byTrees[r.trees] = g
+		e.groups = append(e.groups, g)
+		e.addTops(g.source, r.tops)
+	case !ofTrees && g.receipts[0].place < 0:
+		g.receipts = nil // it has told the trees, and may be the same receipt
+	}
+	r.place, r.tops = place, nil // the tops of a group are the same
+	g.receipts = append(g.receipts, r)
+	return nil
+}
+
+// contend adds what may have replaced copies.
+func (e *Evidence) contend() error {
+	var judged []int
+	for _, g := range e.groups {
+		for _, r := range g.receipts {
+			if r.place >= 0 {
+				judged = append(judged, r.place)
+			}
+		}
+	}
+	if e.options.Others != nil && len(judged) > 0 {
+		others, err := e.options.Others(judged)
+		if err == nil {
+			err = e.contest.addOthers(others)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	e.contest.close()
+	return nil
 }
 
 func (e *Evidence) addTops(at Place, tops []string) {

@@ -18,6 +18,7 @@ import (
 type receipt struct {
 	head  *proof.Receipt
 	open  proof.Open
+	place int      // among the receipts that are gathered; negative for one that only tells trees
 	trees string   // the same for receipts of the same trees
 	first string   // the lowest path that it may be about; empty if it has no items
 	tops  []string // the folders that it is about, or from which it copied files

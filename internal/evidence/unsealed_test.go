@@ -14,8 +14,8 @@ import (
 
 // unsealed yields tasks that copied /b/ to the folder where the copy is, and had ended
 // half an hour after noon, but for what an edit says.
-func unsealed(edits ...func(*proof.Unsealed)) iter.Seq2[*proof.Unsealed, error] {
-	return func(yield func(*proof.Unsealed, error) bool) {
+func unsealed(edits ...func(*proof.Unsealed)) func([]int) (*proof.Others, error) {
+	return without(func(yield func(*proof.Unsealed, error) bool) {
 		for _, edit := range edits {
 			u := &proof.Unsealed{
 				Receipt: proof.Receipt{Source: "lab", Destination: "vault", Options: proof.Options{PreserveTimestamp: true}},
@@ -27,7 +27,12 @@ func unsealed(edits ...func(*proof.Unsealed)) iter.Seq2[*proof.Unsealed, error] 
 				return
 			}
 		}
-	}
+	})
+}
+
+// without are tasks without receipts.
+func without(tasks iter.Seq2[*proof.Unsealed, error]) func([]int) (*proof.Others, error) {
+	return func([]int) (*proof.Others, error) { return &proof.Others{Unsealed: tasks}, nil }
 }
 
 func itemsOf(from, to string) iter.Seq[proof.Item] {
@@ -113,7 +118,7 @@ func TestATaskWithoutAReceiptMayHaveReplacedACopy(t *testing.T) {
 			d.put("lab:/a/s/x", 5, -60)
 			open := d.copies(t, keeping("/a/", "vault:/in/", 20, 21))
 			d.put("vault:/in/s/x", 5, -60)
-			want(t, files(t, d, evidence.Options{Unsealed: unsealed(tt.tasks...)}, open), "lab:/a/s/x | vault "+tt.want)
+			want(t, files(t, d, evidence.Options{Others: unsealed(tt.tasks...)}, open), "lab:/a/s/x | vault "+tt.want)
 		})
 	}
 }
@@ -134,7 +139,7 @@ func TestMoreTasksWithoutReceiptsThanAreRememberedCountForAllCopies(t *testing.T
 		}
 	})
 	want(
-		t, files(t, d, evidence.Options{Unsealed: many}, open),
+		t, files(t, d, evidence.Options{Others: many}, open),
 		"lab:/a/x | vault was copied to a place where a task without a receipt may have copied another file since",
 	)
 }
@@ -144,11 +149,11 @@ func TestWhatTasksWithoutReceiptsHadMustBeKnown(t *testing.T) {
 	d := newDisks()
 	d.put("lab:/a/x", 5, -60)
 	open := d.copies(t, keeping("/a/", "vault:/in/", 20, 21))
-	_, err := evidence.Gather([]proof.Open{open}, evidence.Options{Unsealed: func(yield func(*proof.Unsealed, error) bool) { yield(nil, broken) }})
+	_, err := evidence.Gather([]proof.Open{open}, evidence.Options{Others: without(func(yield func(*proof.Unsealed, error) bool) { yield(nil, broken) })})
 	if !errors.Is(err, broken) {
 		t.Errorf("got %v, want that the tasks cannot be read", err)
 	}
-	all, err := evidence.Gather([]proof.Open{open}, evidence.Options{Unsealed: unsealed(func(u *proof.Unsealed) {
+	all, err := evidence.Gather([]proof.Open{open}, evidence.Options{Others: unsealed(func(u *proof.Unsealed) {
 		u.Found = func(yield func(proof.Row, error) bool) { yield(proof.Row{}, broken) }
 	})})
 	if err != nil {

@@ -56,3 +56,11 @@ type Unsealed struct {
 	// work.
 	Until time.Time
 }
+
+// Others are tasks that may have replaced the copies of which a receipt tells.
+type Others struct {
+	Sealed []Open // their receipts
+	// Unsealed, unless nil, yields the tasks without a receipt. It is read more than
+	// once. An error is the last pair.
+	Unsealed iter.Seq2[*Unsealed, error]
+}
