@@ -396,7 +396,7 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 						*plannedPrune
 					}{"prune", newPlannedPrune(work.Prune)}
 				default:
-					if head := work.Document.Head(); head.Deadline.IsZero() {
+					if head := work.Document.Head(); head.Deadline.IsZero() && o.SubmissionID == "" {
 						head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
 					}
 					doc = work.Document

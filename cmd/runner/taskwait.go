@@ -40,7 +40,7 @@ func (w *taskWait) do(ctx context.Context, a *app, globus *session, id string) e
 			On:   jobs.Reactions{Stalled: jobs.Warn, NeedsHuman: jobs.Warn, Hopeless: jobs.Warn},
 		},
 		Key:    jobs.Key(id),
-		Repeat: "runner task wait " + id,
+		Follow: "runner task wait " + id,
 	}
 	if err := o.Job.Check(); err != nil {
 		return err

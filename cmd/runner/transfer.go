@@ -45,7 +45,7 @@ func (s *submitting) flags(flags *pflag.FlagSet) {
 	s.following.flags(flags)
 	flags.StringVar(&s.label, "label", "", "label of the task")
 	flags.StringVar(&s.deadline, "deadline", "", "when Globus ends an unfinished task, such as 2026-11-22 or 2026-11-22T06:00:00Z (UTC); default: after 24 hours")
-	flags.StringVar(&s.submissionID, "submission-id", "", "submission id of an earlier try, to repeat it safely")
+	flags.StringVar(&s.submissionID, "submission-id", "", "submission id of an earlier try, to repeat it safely; the other flags must be the same")
 	flags.StringVar(&s.notify, "notify", "off", "mail to the owner: on, off, or some of succeeded, failed, inactive")
 	flags.StringVar(&s.batch, "batch", "", "read the paths from this file, or - for the standard input")
 }
@@ -78,10 +78,22 @@ func (s *submitting) order(name string, doc transfer.Document, now time.Time) (e
 	if err := job.Check(); err != nil {
 		return engine.Order{}, err
 	}
-	return engine.Order{
+	o := engine.Order{
 		Job: job, Key: jobs.ManualKey(), Fresh: true, Label: s.label, SubmissionID: s.submissionID,
 		Repeat: "--submission-id " + engine.SubmissionIDHere,
-	}, nil
+		Follow: "runner task wait " + engine.TaskIDHere,
+	}
+	if s.submissionID != "" {
+		o.Key = jobs.Key("manual:" + s.submissionID) // the same label at each start
+		return o, nil
+	}
+	if s.label == "" {
+		o.Repeat += fmt.Sprintf(" --label %q", jobs.Label(name, o.Key, jobs.Position{}, 1))
+	}
+	if s.deadline == "" {
+		o.Repeat += " --deadline " + engine.DeadlineHere
+	}
+	return o, nil
 }
 
 // setMails sets the mails that the owner gets.

@@ -142,13 +142,18 @@ type Order struct {
 	// job's policy does with others. Only [Engine.Record] heeds it.
 	InTurn bool
 	// SubmissionID replaces a new submission id of the first task, to repeat
-	// a submission whose outcome is not known.
+	// a submission whose outcome is not known. So that its document is the same
+	// at each start, that has no deadline but one of the job's own. A new task is
+	// given one.
 	SubmissionID string
 
 	// Repeat, unless empty, says in messages how to start again such that the
-	// same task is met. [SubmissionIDHere] and [KeyHere] in it are replaced. The
-	// default names the occurrence.
+	// same task is met. [SubmissionIDHere], [DeadlineHere] and [KeyHere] in it are
+	// replaced. The default names the occurrence.
 	Repeat string
+	// Follow, unless empty, is said instead of Repeat if the task is known.
+	// [TaskIDHere] in it is replaced.
+	Follow string
 
 	NoWait bool // end when the first task exists
 	// CancelOnInterrupt cancels the task when the context ends. Otherwise it
@@ -156,11 +161,13 @@ type Order struct {
 	CancelOnInterrupt bool
 }
 
-// What stands in [Order.Repeat] for the submission id, and for the key of the
-// occurrence.
+// What stands in [Order.Repeat] and [Order.Follow] for the submission id, the
+// deadline of its document, the key of the occurrence and the id of the task.
 const (
 	SubmissionIDHere = "{submission_id}"
+	DeadlineHere     = "{deadline}"
 	KeyHere          = "{key}"
+	TaskIDHere       = "{task_id}"
 )
 
 // Run does one occurrence: for each of its tasks in turn it adopts the one of

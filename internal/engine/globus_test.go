@@ -131,6 +131,19 @@ func (b *bench) remove(name string) {
 	}
 }
 
+// taskOf returns the only task of a run, as it is now.
+func (b *bench) taskOf(r *engine.Result) *transfer.Task {
+	b.t.Helper()
+	if len(r.Tasks) != 1 {
+		b.t.Fatalf("got %+v, want a run with one task", r)
+	}
+	task, err := b.client().Task(b.t.Context(), r.Tasks[0].TaskID)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return task
+}
+
 // client returns a client with tokens of its own, as a new process has.
 func (b *bench) client() *transfer.Client {
 	b.t.Helper()

@@ -152,6 +152,27 @@ func TestLabelOfSomebodysChoiceIsNoProofOfATask(t *testing.T) {
 	})
 }
 
+func TestSubmissionIDOfSomebodysChoiceHasOneDocument(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		o := b.order(func(j *jobs.Job) { j.ActiveDeadline = 2 * time.Hour })
+		o.Fresh, o.NoWait, o.Label, o.SubmissionID = true, true, "my files", "7d1f6d2a-0000-4000-8000-00000000000a"
+		b.stall()
+		first := b.run(t.Context(), o)
+		task := b.taskOf(first)
+		if got := task.Deadline.Sub(task.RequestTime.Time); (got - o.Job.ActiveDeadline).Abs() > time.Minute {
+			t.Errorf("the task has %v, want %v", got, o.Job.ActiveDeadline)
+		}
+		time.Sleep(time.Hour)
+		again := b.run(t.Context(), o) // the simulator refuses another document
+		if len(again.Tasks) != 1 || again.Tasks[0].TaskID != task.TaskID {
+			t.Errorf("an hour later: %+v, want task %s", again, task.TaskID)
+		}
+		if later := b.taskOf(again); later.Deadline != task.Deadline {
+			t.Errorf("the second start moves the deadline from %v to %v", task.Deadline, later.Deadline)
+		}
+	})
+}
+
 func TestSecondRunContinuesWhatTheFirstBegan(t *testing.T) {
 	tests := map[string]struct {
 		first   globussim.Disturbance

@@ -24,16 +24,17 @@ type part struct {
 	tries    int           // attempts that failed before the present one, of those that count
 
 	// Of the present attempt:
-	attempt      int       // its number, from 1
-	submissionID string    // empty until it has one
-	deletes      *Deletes  // nil if it is not a mirror, or not known
-	guarded      bool      // the guard need not look at it
-	once         bool      // it is not sent again, whatever comes of it
-	open         bool      // an earlier start has recorded it, and may have sent it
-	awaited      bool      // the run waits for its end, whatever the order says
-	shelves      []byte    // where the copies of what it deletes are, see [shelf]; nil if nobody knows
-	late         *Failure  // why its task was canceled as soon as it was there; nil if it was not
-	absentAt     time.Time // when Globus had no task of it; zero if it was not asked
+	attempt      int           // its number, from 1
+	submissionID string        // empty until it has one
+	sent         transfer.Time // the deadline of its document, once that was made
+	deletes      *Deletes      // nil if it is not a mirror, or not known
+	guarded      bool          // the guard need not look at it
+	once         bool          // it is not sent again, whatever comes of it
+	open         bool          // an earlier start has recorded it, and may have sent it
+	awaited      bool          // the run waits for its end, whatever the order says
+	shelves      []byte        // where the copies of what it deletes are, see [shelf]; nil if nobody knows
+	late         *Failure      // why its task was canceled as soon as it was there; nil if it was not
+	absentAt     time.Time     // when Globus had no task of it; zero if it was not asked
 }
 
 // newPart returns the part that does work.

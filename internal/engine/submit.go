@@ -58,9 +58,10 @@ func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 	doc := clone(p.doc)
 	head := doc.Head()
 	head.Label, head.SubmissionID = p.label(), p.submissionID
-	if !p.open || !time.Now().Before(head.Deadline.Time) {
-		head.Deadline = p.deadline()
+	if !p.open {
+		head.Deadline = transfer.Time{}
 	}
+	p.date(head)
 	if p.unproven {
 		p.run.log.Warn("deletes without proof", "submission_id", p.submissionID)
 	}
@@ -102,16 +103,24 @@ func (p *part) submit(ctx context.Context) error {
 		if done, err := p.overcome(ctx, err, &met); done || err != nil {
 			return err
 		}
-		if !time.Now().Before(doc.Head().Deadline.Time) {
-			doc.Head().Deadline = p.deadline()
-		}
+		p.date(doc.Head())
 	}
 	return ctx.Err()
 }
 
+// date gives a document its deadline. One that may have reached Globus keeps it while
+// it lies ahead, and one with an id that the order gave has none, so that the
+// document is the same for one submission id.
+func (p *part) date(head *transfer.Header) {
+	given := p.submissionID == p.run.order.SubmissionID && p.ends.IsZero()
+	if !given && !time.Now().Before(head.Deadline.Time) {
+		head.Deadline = p.deadline()
+	}
+	p.sent = head.Deadline
+}
+
 // deadline is when Globus ends a task that it gets now: as the job says, or as long
-// from now as it allows. A document that may have reached Globus keeps its deadline
-// while that lies ahead, so that it is the same for one submission id.
+// from now as it allows.
 func (p *part) deadline() transfer.Time {
 	if !p.ends.IsZero() {
 		return p.ends
@@ -251,8 +260,13 @@ func (p *part) unclear(cause error) *Failure {
 	r.result.Attempt = p.attempt
 	return &Failure{
 		Kind: fault.Unknown, Err: cause,
-		Message: fmt.Sprintf("the submission may have reached Globus but was not confirmed; repeat it with %s, it will not be done twice", p.run.repeat(p.submissionID)),
+		Message: fmt.Sprintf("the submission may have reached Globus but was not confirmed; repeat it with %s, it will not be done twice", p.repeat()),
 	}
+}
+
+// repeat says how to start again such that the same document is sent.
+func (p *part) repeat() string {
+	return strings.ReplaceAll(p.run.repeat(p.submissionID), DeadlineHere, p.sent.Format(time.RFC3339))
 }
 
 // repeat says how to start again such that the same task is met.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -102,8 +103,16 @@ func (w *watcher) lost(err error) error {
 	}
 	return &Failure{
 		Kind: fault.Unknown, TaskID: w.task.TaskID, Err: err,
-		Message: fmt.Sprintf("task %s was submitted, but its outcome could not be determined; start again with %s to find out", w.task.TaskID, w.run.repeat(w.part.submissionID)),
+		Message: fmt.Sprintf("task %s was submitted, but its outcome could not be determined; start again with %s to find out", w.task.TaskID, w.again()),
 	}
+}
+
+// again says how to start again to follow the task.
+func (w *watcher) again() string {
+	if how := w.run.order.Follow; how != "" {
+		return strings.ReplaceAll(how, TaskIDHere, w.task.TaskID)
+	}
+	return w.part.repeat()
 }
 
 // react classifies the task and does what the job's policy says about a change.
@@ -249,5 +258,5 @@ func (w *watcher) leftBehind(ctx context.Context, wait time.Duration) string {
 	if silent {
 		text += fmt.Sprintf("; Globus has not answered for %s: %s", since(w.seenAt), fault.CheckNetwork)
 	}
-	return advised(text, code) + fmt.Sprintf("; start again with %s to follow it, or end it with runner task cancel %s", w.run.repeat(w.part.submissionID), w.task.TaskID)
+	return advised(text, code) + fmt.Sprintf("; start again with %s to follow it, or end it with runner task cancel %s", w.again(), w.task.TaskID)
 }
