@@ -24,6 +24,10 @@ const (
 	calmFor = 4 * time.Second
 )
 
+// betweenFalls is how long Globus lives at least. A token ends with it, and a request that
+// waits for its turn is repeated with another one once.
+const betweenFalls = 3 * time.Second
+
 // conditions are how the instruments make known that an item is complete.
 var conditions = []string{
 	"ready: {marker: done}",
@@ -36,6 +40,8 @@ var conditions = []string{
 // A site has instruments that write items, and schedulers that copy them.
 type site struct {
 	*fleet
+	mortal   *mortal
+	toppled  time.Time        // when Globus was killed last
 	database *postgres.Server // nil: the ledger is a file, which has one scheduler
 	schema   string
 	at       []*child     // the schedulers, by their doors
@@ -49,7 +55,7 @@ type site struct {
 // newSite prepares a jobs file, and a ledger: one that replicas can share, or a file.
 func newSite(w *world) *site {
 	w.t.Helper()
-	s := &site{at: make([]*child, 1), items: map[string]map[string]string{}, torn: map[string]bool{}}
+	s := &site{mortal: w.becomeMortal(), at: make([]*child, 1), items: map[string]map[string]string{}, torn: map[string]bool{}}
 	url := "sqlite:" + filepath.Join(w.dir, "runner.db")
 	if !inLength() || !w.chance(3) {
 		var err error
@@ -214,11 +220,18 @@ func TestEachFinishedItemIsCopiedOnce(t *testing.T) {
 			if w.chance(2) {
 				w.trouble()
 			}
+			if time.Since(s.toppled) > betweenFalls {
+				s.topple()
+			}
 			if inLength() && s.database != nil && w.chance(5) {
 				s.stun(s.at[door], false) // others take over its looks and its runs
 				continue
 			}
 			s.at[door] = s.strikeAt(s.at[door])
+		}
+		w.gate.clear(anyDoor)
+		if s.mortal.fallen() == 0 {
+			s.mortal.fall(s.ctx, 0)
 		}
 		w.calm()
 		for tries := 0; !s.settledAll(s.at[0]); tries++ {
@@ -253,6 +266,23 @@ func (s *site) begin(door int) *child {
 		s.t.Fatal(err)
 	}
 	return s.serveUp(door)
+}
+
+// topple kills Globus: at a request of any scheduler, or at any moment.
+func (s *site) topple() {
+	s.toppled = time.Now()
+	dead, delay := s.upTo(time.Second), s.upTo(time.Second)
+	fall := func() { s.wg.Go(func() { s.mortal.fall(s.ctx, dead) }) }
+	if s.chance(2) {
+		s.wg.Go(func() { pause(s.ctx, delay); fall() })
+		return
+	}
+	call, moment := s.boundary()
+	if moment == late {
+		moment = passing
+	}
+	s.t.Logf("Globus is killed %s, %s", moment, call)
+	s.gate.set(&snare{door: anyDoor, call: call, moment: moment, spring: fall})
 }
 
 // strikeAt kills a scheduler, now or at a request, and starts another one. Nobody has

@@ -36,6 +36,12 @@ var (
 var binary string
 
 func TestMain(m *testing.M) {
+	if dir := os.Getenv(mortalDir); dir != "" {
+		if err := serveMortal(dir); err != nil {
+			log.Fatal(err)
+		}
+		return
+	}
 	flag.Parse()
 	if *seed == 0 {
 		*seed = rand.Uint64N(1e9) + 1
@@ -103,7 +109,7 @@ func inRounds(t *testing.T, short int, play func(*world)) {
 type tally struct {
 	mu                                                 sync.Mutex
 	starts, kills, terms, stops, troubles, occurrences int
-	posts, duplicates, tasks                           int
+	posts, duplicates, tasks, falls                    int           // falls of Globus
 	took                                               time.Duration // the longest round
 }
 
@@ -121,10 +127,13 @@ func (s *tally) add(w *world) {
 		s.tasks++
 		s.duplicates += task.Submissions - 1
 	}
+	if m, ok := w.globus.(*mortal); ok {
+		s.falls += m.fallen()
+	}
 	s.took = max(s.took, time.Since(w.begin))
 }
 
 func (s *tally) String() string {
-	return fmt.Sprintf("%d occurrences, %d starts, %d SIGKILL, %d SIGTERM, %d SIGSTOP, %d troubles; %d posts, %d answered Duplicate, %d tasks; longest round %v",
-		s.occurrences, s.starts, s.kills, s.terms, s.stops, s.troubles, s.posts, s.duplicates, s.tasks, s.took.Round(100*time.Millisecond))
+	return fmt.Sprintf("%d occurrences, %d starts, %d SIGKILL, %d SIGTERM, %d SIGSTOP, %d troubles, %d SIGKILL of Globus; %d posts, %d answered Duplicate, %d tasks; longest round %v",
+		s.occurrences, s.starts, s.kills, s.terms, s.stops, s.troubles, s.falls, s.posts, s.duplicates, s.tasks, s.took.Round(100*time.Millisecond))
 }

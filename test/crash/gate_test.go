@@ -60,9 +60,12 @@ const (
 	passing  moment = "while it is on its way" // nothing is lost
 )
 
+// anyDoor is in place of a door if a snare waits for a request of whichever process.
+const anyDoor = -1
+
 // A snare waits for a request.
 type snare struct {
-	door   int // through which it must come
+	door   int // through which it must come, or anyDoor
 	call   call
 	skip   int // how many of them go through first
 	moment moment
@@ -118,7 +121,7 @@ func (g *gate) enter(door int, r *http.Request) *snare {
 		g.posts++
 	}
 	for s := range g.snares {
-		if s.door != door || s.call != what && s.call != every {
+		if s.door != door && s.door != anyDoor || s.call != what && s.call != every {
 			continue
 		}
 		if s.skip--; s.skip < 0 {

@@ -46,7 +46,7 @@ type world struct {
 	crowd     int    // how many requests of a kind one process may send
 	expired   bool   // tokens were made to expire already
 
-	globus *globussim.Server
+	globus globus
 	gate   *gate
 	urls   [doors]string
 	close  []func()
@@ -64,17 +64,11 @@ func newWorld(t *testing.T, rng *rand.Rand) *world {
 	ctx, cancel := context.WithTimeout(t.Context(), roundTime)
 	t.Cleanup(cancel)
 	w := &world{t: t, ctx: ctx, rng: rng, begin: time.Now(), dir: t.TempDir(), crowd: 2, blows: map[blow]int{}}
-	cfg := globussim.Config{
-		Accounts: []globussim.Account{{ID: clientID, Secret: canary}}, MaxActive: 20,
-		Persons: []globussim.Person{{Username: colleague}}, Flows: []globussim.Flow{{Title: "Transfer"}},
-		Answers: globussim.Answers{RefuseOtherDocument: true}, // what is sent again is what was sent
-	}
 	for _, name := range []string{"lab", "vault"} {
-		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: name, Dir: filepath.Join(w.dir, name)})
 		w.write(name, "", nil)
 	}
 	var err error
-	if w.globus, err = globussim.New(cfg); err != nil {
+	if w.globus, err = globussim.New(simulated(w.dir)); err != nil {
 		t.Fatal(err)
 	}
 	w.gate = &gate{globus: w.globus, snares: map[*snare]struct{}{}, deletes: map[string]bool{}, secrets: map[string]bool{
@@ -90,6 +84,18 @@ func newWorld(t *testing.T, rng *rand.Rand) *world {
 		"RUNNER_LOG_LEVEL=debug", "RUNNER_LOG_FORMAT=text",
 	}
 	return w
+}
+
+// becomeMortal puts a simulator that can be killed in the place of the one in this
+// process, before anything has used that.
+func (w *world) becomeMortal() *mortal {
+	w.t.Helper()
+	if err := w.globus.Close(); err != nil {
+		w.t.Fatal(err)
+	}
+	m := newMortal(w.t, w.dir)
+	w.globus, w.gate.globus = m, m
+	return m
 }
 
 // end waits until nothing goes on any more, and looks for secrets.
