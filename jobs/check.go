@@ -81,6 +81,7 @@ func (p *parser) checkCopies() {
 	}
 	p.checkMixed(writing)
 	p.checkSwept(writing)
+	p.checkShared(writing)
 	told := map[[2]string]bool{}
 	tell := func(a, b *move) {
 		pair := [2]string{a.draft.Name, b.draft.Name}
@@ -138,6 +139,40 @@ func (p *parser) checkSwept(writing map[spot][]int) {
 			}
 		}
 	}
+}
+
+// checkShared warns of jobs that copy a part of what another job copies, to the same
+// place: both may be at work on one file, as Globus refuses a second task only where
+// its paths are the very same. writing has the transfers by their destination.
+func (p *parser) checkShared(writing map[spot][]int) {
+	told := map[[2]string]bool{}
+	for i := range p.moves {
+		m := &p.moves[i]
+		for folder := range m.to.folders() {
+			for _, k := range writing[folder] {
+				whole := &p.moves[k]
+				pair := [2]string{whole.draft.Name, m.draft.Name}
+				if folder == m.to.clean() || whole.filtered || told[pair] || !whole.leads(m) || p.comesAfter(whole.draft, m.draft) || p.comesAfter(m.draft, whole.draft) {
+					continue
+				}
+				told[pair] = true
+				m.draft.src.warn(m.node, m.field, "the job %s copies this as well, and to the same place: two tasks may write one file at once, because Globus refuses "+
+					"a second task only if its paths are the same; leave it out there with filter_rules, or let one job come after the other", whole.draft.Name)
+			}
+		}
+	}
+}
+
+// comesAfter reports whether a job comes after another, or after one that does. A job
+// comes after itself.
+func (p *parser) comesAfter(d, other *draft) bool {
+	for range p.order { // a circle is reported elsewhere
+		if d == nil || d == other {
+			break
+		}
+		d = p.drafts[d.After]
+	}
+	return d == other
 }
 
 // leads reports whether m copies the source of another move to where that one does.

@@ -17,6 +17,7 @@ type move struct {
 	reads    reach // where the source may be, whatever the templates say
 	writes   reach // the same for the destination
 	mirror   bool  // deletes what is extra
+	filtered bool  // leaves something out
 	listed   bool  // the ends are those of a manifest, whose lines say what is copied
 }
 
@@ -156,7 +157,7 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 		s.problem(to, field+".destination", "%v", err)
 	}
 	s.moves = append(s.moves, move{
-		passage: passage{d, len(d.Steps), field, to}, mirror: doc.DeleteDestinationExtra, listed: listed,
+		passage: passage{d, len(d.Steps), field, to}, mirror: doc.DeleteDestinationExtra, filtered: len(doc.FilterRules) > 0, listed: listed,
 		from: spot{r.from.ID, src.sample}, reads: newReach(r.from.ID, src.text, false),
 		to: spot{r.to.ID, dst.sample}, writes: newReach(r.to.ID, dst.text, false),
 	})
