@@ -327,13 +327,15 @@ func TestFoldersInsideWhatWasCopied(t *testing.T) {
 	all, err := evidence.Gather([]proof.Open{
 		d.copies(t, task{to: "vault:/in/", from: "/out/a/"}), d.copies(t, task{to: "tape:/c/", from: "/out/a/c/"}),
 		d.copies(t, task{to: "tape:/one", from: "/out/one/file"}),
+		receiptOf(t, nil, "item /p/file /in/p f", "item /q/sub/ /in/q/", "item /r/any /in/r"),
 	}, evidence.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for folder, want := range map[string]bool{
 		"/": false, "/out/": false, "/out/a/": false, "/out/a/b/": true, "/out/a/b/d/": true, "/out/a/c/": false, "/out/a/c/d/": true,
-		"/out/ab/": false, "/out/one/": false, "/out/two/": false,
+		"/out/ab/": false, "/out/one/": false, "/out/two/": false, "/out/one/sub/": true,
+		"/p/": false, "/p/sub/": true, "/q/": false, "/q/sub/": false, "/q/sub/a/": true, "/r/": false, "/r/any/": false, "/r/a/": true,
 	} {
 		if got := all.Inside(evidence.Place{Collection: "lab"}, folder); got != want {
 			t.Errorf("%s: got %t, want %t", folder, got, want)

@@ -221,7 +221,6 @@ func (g *group) judge(judges []*proof.Judge, s *sight) (*File, error) {
 
 // ask lets each judge say what its receipt proves of a copy.
 func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
-	proven := false
 	for i, j := range judges {
 		reason, err := j.File(s.Sight)
 		if err != nil {
@@ -234,10 +233,9 @@ func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
 		if reason == "" {
 			c.Since = by.Completed // the next one is older
 		}
-		if first := i == 0; first || !proven && weight(reason) < weight(c.Reason) {
+		if i == 0 || weight(reason) < weight(c.Reason) {
 			c.By, c.Reason = by, reason
 		}
-		proven = proven || reason == ""
 	}
 	if s.Pruned && c.Reason == proof.NotBefore && s.Copy == nil && !s.Blind {
 		c.Reason = proof.Gone // its own receipt is not read any more

@@ -63,7 +63,7 @@ func merge(ctx context.Context, globus tree.Globus, groups []*group, o Options) 
 					return
 				}
 			}
-			if last != "" && proof.ComparePaths(low, last) <= 0 {
+			if proof.ComparePaths(low, last) <= 0 {
 				all.refute(proof.LookedTwice) // trees overlap
 			} else {
 				last = low

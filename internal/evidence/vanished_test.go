@@ -111,6 +111,88 @@ func TestAFolderThatIsGoneWithFilesIsSaid(t *testing.T) {
 	}
 }
 
+func TestTheNewestReceiptThatTellsSaysWhetherAFolderHadFiles(t *testing.T) {
+	const item, file, gone = "item /out/ /in/", "found /out/a", "lab:/out/ | vault does not exist, although a receipt says that it had files"
+	unlisted := func(r *proof.Receipt) {
+		run(3)(r)
+		r.Listed = time.Time{}
+	}
+	tests := map[string]struct {
+		receipts []proof.Open
+		want     []string
+	}{
+		"it had some":                       {[]proof.Open{receiptOf(t, run(1), item), receiptOf(t, run(2), item, file)}, []string{gone}},
+		"it had none any more":              {[]proof.Open{receiptOf(t, run(1), item, file), receiptOf(t, run(2), item)}, nil},
+		"the newest does not tell":          {[]proof.Open{receiptOf(t, run(1), item, file), receiptOf(t, unlisted, item)}, []string{gone}},
+		"none tells":                        {[]proof.Open{receiptOf(t, unlisted, item)}, nil},
+		"other folders come before":         {[]proof.Open{receiptOf(t, run(1), "item /a/ /in/", item, "found /a/x", "found /a/y", file)}, []string{"lab:/a/z | vault was not seen before the copy", gone}},
+		"a folder that it had files beside": {[]proof.Open{receiptOf(t, run(1), "item /a/ /in/", item, "found /outer/x", "found /a/x")}, []string{"lab:/a/z | vault was not seen before the copy"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := newDisks()
+			d.broken["lab:/out/"] = missing
+			d.put("vault:/in/x", 5, 0)
+			d.put("lab:/a/z", 5, 0)
+			want(t, files(t, d, evidence.Options{Deletions: d.pruned("/none")}, tt.receipts...), tt.want...)
+		})
+	}
+}
+
+func TestDeletedFilesOfSeveralReceiptsComeInOrder(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/out/m", 5, -60)
+	d.put("vault:/in/b", 5, 0)
+	d.put("vault:/in/m", 5, 0)
+	const item = "item /out/ /in/"
+	newer := receiptOf(t, run(2), item, "copied /out/b /in/b", "copied /out/y /in/y", "copied /out/m /in/m")
+	older := receiptOf(t, run(1), item, "copied /out/a /in/a", "copied /out/b /in/b", "copied /out/z /in/z", "copied /out/s/t /in/s/t")
+	want(
+		t, files(t, d, evidence.Options{Deletions: d.pruned("/out/a", "/out/b", "/out/y", "/out/z", "/out/s/t")}, newer, older),
+		"lab:/out/a | vault is gone at the destination", "lab:/out/b | vault 12:01", "lab:/out/m | vault 12:02",
+		"lab:/out/y | vault is gone at the destination", "lab:/out/z | vault is gone at the destination", "lab:/out/s/t | vault is gone at the destination",
+	)
+}
+
+func TestDeletedFilesBelongToTheirItems(t *testing.T) {
+	const gone, unseen = " | vault is gone at the destination", " | vault was not seen before the copy"
+	again := func(d *disks) { d.put("lab:/c", 5, 0) }
+	only := func(chosen string) func(string) bool {
+		return func(path string) bool { return path == chosen }
+	}
+	tests := map[string]struct {
+		rows   []string
+		pruned []string
+		edit   func(*disks)
+		sample func(string) bool
+		want   []string
+	}{
+		"a file that is there again, of an item after a folder": {[]string{"item /b /in/b r", "item /c /in/c f", "landed /c /in/c"}, []string{"/c"}, again, nil, []string{"lab:/c | vault was looked at twice"}},
+		"a file that no item is about":                          {[]string{"item /b/ /in/b/", "landed /z/x /in/x"}, []string{"/z/x"}, nil, nil, []string{"lab:/z/x" + gone}},
+		"files of a sample":                                     {[]string{"item /c /in/c f", "item /d /in/d f", "landed /c /in/c", "landed /d /in/d"}, []string{"/c", "/d"}, nil, only("/d"), []string{"lab:/d" + gone}},
+		"files of a folder of a sample":                         {[]string{"item /b/ /in/b/", "landed /b/x /in/b/x", "landed /b/s/x /in/b/s/x"}, []string{"/b/x", "/b/s/x"}, nil, only("/b/s/"), []string{"lab:/b/s/x" + gone}},
+		"of items whose names begin alike":                      {[]string{"item /c /in/c", "item /cd /in/cd", "landed /c /in/c", "landed /cd /in/cd"}, []string{"/c", "/cd"}, again, nil, []string{"lab:/c" + unseen, "lab:/cd" + gone}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := newDisks()
+			d.put("vault:/in/b/other", 5, 0)
+			d.put("lab:/b/t/other", 5, 0)
+			o := evidence.Options{Deletions: d.pruned(tt.pruned...), Sample: tt.sample}
+			if tt.edit != nil {
+				tt.edit(d)
+			}
+			var got []string
+			for _, line := range files(t, d, o, receiptOf(t, nil, tt.rows...)) {
+				if !strings.HasPrefix(line, "lab:/b/t/") {
+					got = append(got, line)
+				}
+			}
+			want(t, got, tt.want...)
+		})
+	}
+}
+
 func TestEachFolderOfAReceiptIsAskedFor(t *testing.T) {
 	d := newDisks()
 	rows := proof.NewSorter(nil)
