@@ -68,7 +68,7 @@ func TestParseReadsEveryPolicy(t *testing.T) {
 		On: jobs.Reactions{Stalled: jobs.Wait, NeedsHuman: jobs.Cancel, Hopeless: jobs.Warn},
 		Notify: jobs.Notify{Repeat: time.Hour, To: map[string][]string{
 			"failed": {"chat"}, "recovered": {}, "skipped": {}, "needs_human": {}, "stalled": {}, "refused": {}, "late": {},
-			"overdue": {}, "nothing": {}, "missing": {}, "digest": {}, "runs": {"watchdog", "other-dog"},
+			"overdue": {}, "nothing": {}, "missing": {}, "access": {}, "digest": {}, "runs": {"watchdog", "other-dog"},
 		}},
 		Expect: jobs.Expect{SuccessEvery: 24 * time.Hour, StartWithin: 5 * time.Minute},
 		Steps: []jobs.Step{{Transfer: &transfer.Transfer{

@@ -24,7 +24,7 @@ const digestEvent = "digest"
 // notifyEvents are the words for events that a job may name channels for.
 func notifyEvents() []string {
 	return []string{
-		digestEvent, "failed", "late", "missing", "needs_human", "nothing", "overdue", "recovered", "refused", RunsEvent, "skipped", "stalled",
+		"access", digestEvent, "failed", "late", "missing", "needs_human", "nothing", "overdue", "recovered", "refused", RunsEvent, "skipped", "stalled",
 	}
 }
 

@@ -158,12 +158,19 @@ func findWorkload(from jobsSource, names []string) (*workload, error) {
 		good = "job " + file.Jobs[0].Name + ", described by RUNNER_JOB_*"
 	}
 	w.findings = append(w.findings, doctor.Good(good))
-	for _, name := range slices.Backward(slices.Sorted(maps.Keys(file.Collections))) {
-		w.names[file.Collections[name].ID] = name
-	}
+	w.names = collectionNames(file.File)
 	w.channels = file.Channels
 	w.jobs, err = file.named(names)
 	return w, err
+}
+
+// collectionNames are the short names of the collections of a jobs file, by id.
+func collectionNames(file *jobs.File) map[string]string {
+	names := make(map[string]string, len(file.Collections))
+	for _, name := range slices.Backward(slices.Sorted(maps.Keys(file.Collections))) {
+		names[file.Collections[name].ID] = name
+	}
+	return names
 }
 
 // jobsProblems are the findings of jobs that cannot be used.

@@ -76,7 +76,10 @@ func (a *app) channelChecks(described map[string]*jobs.Channel, needs []*doctor.
 			if err != nil {
 				return []doctor.Finding{doctor.Doubt(err.Error(), "until this is mended, nobody hears of anything on this channel; runner notify test "+name+" sends a notice")}
 			}
-			return []doctor.Finding{doctor.Good(answer)}
+			if answer.EndsSoon(time.Now()) {
+				return []doctor.Finding{doctor.Doubt(answer.Host+" answers, and "+certificateEnds(answer), renewCertificate(name))}
+			}
+			return []doctor.Finding{doctor.Good(answer.Host + " answers")}
 		}})
 	}
 	return checks
@@ -145,11 +148,13 @@ func (p *parting) send(ctx context.Context, l *ledger.Ledger) {
 type tellers struct {
 	sender *notify.Sender
 	watch  *notify.Watch
+	access *notify.AccessWatch
 }
 
-func (s *server) newTellers(l *ledger.Ledger, file *jobs.File) *tellers {
+func (s *server) newTellers(l *ledger.Ledger, file *jobs.File, globus *session) *tellers {
 	t := &tellers{sender: notify.NewSender(l, s.app.log, s.countNotice)}
 	t.watch = &notify.Watch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake}
+	t.access = &notify.AccessWatch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake, Find: s.app.endings(globus)}
 	s.useChannels(t, file)
 	return t
 }
@@ -166,10 +171,11 @@ func (s *server) useChannels(t *tellers, file *jobs.File) {
 
 // run tells people what happens, and what does not, until ctx ends.
 func (t *tellers) run(ctx context.Context) {
-	var both sync.WaitGroup
-	both.Go(func() { t.sender.Run(ctx) })
-	both.Go(func() { t.watch.Run(ctx) })
-	both.Wait()
+	var all sync.WaitGroup
+	all.Go(func() { t.sender.Run(ctx) })
+	all.Go(func() { t.watch.Run(ctx) })
+	all.Go(func() { t.access.Run(ctx) })
+	all.Wait()
 }
 
 // countNotice tells the metrics what the sender does.

@@ -129,7 +129,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.greet(file, listener); err != nil {
 		return err
 	}
-	s.tellers = s.newTellers(l, file.File)
+	s.tellers = s.newTellers(l, file.File, globus)
 	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing, engine.WithObserver(s),
 		engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{

@@ -35,7 +35,9 @@ func (c *collection) access(ctx context.Context) []Finding {
 	var may []string
 	for rule, err := range g.Client.AccessRules(ctx, c.id) {
 		if err != nil {
-			return []Finding{Good(what + ", but its access rules cannot be seen: " + describe(err))}
+			f := Good(what + ", but its access rules cannot be seen: " + describe(err))
+			f.Unseen = err
+			return []Finding{f}
 		}
 		if g.concerns(rule) {
 			rules = append(rules, rule)
@@ -85,7 +87,9 @@ func (g *Globus) permission(u *use, rules []*transfer.AccessRule, owner string) 
 	case expires.IsZero():
 		return []Finding{Doubt(fmt.Sprintf("no access rule lets it %s %s (%s)", verb, u.path, strings.Join(u.jobs, ", ")), fault.Ask(owner, favour))}
 	case time.Until(expires) < 30*24*time.Hour:
-		return []Finding{Doubt(fmt.Sprintf("the access rule for %s ends on %s", u.path, expires.UTC().Format(time.DateOnly)), fault.Ask(owner, favour+" for longer"))}
+		f := Doubt(fmt.Sprintf("the access rule for %s ends on %s", u.path, expires.UTC().Format(time.DateOnly)), fault.Ask(owner, favour+" for longer"))
+		f.Ends, f.Jobs = expires, u.jobs
+		return []Finding{f}
 	}
 	return nil
 }

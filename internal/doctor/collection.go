@@ -25,26 +25,33 @@ func (c *collection) group() string { return "collection " + c.name }
 
 // checks are the checks of a collection; the first one opens it.
 func (c *collection) checks(identity, tasks *Check) []*Check {
-	check := func(name string, look func(context.Context) []Finding, needs ...*Check) *Check {
-		return &Check{Group: c.group(), Name: name, Subject: c.name, Needs: needs, Look: look}
-	}
-	open := check("collection", c.open, tasks)
-	pause := check("pause_rules", c.pauseRules, open)
-	access := check("access", c.access, open, identity)
-	entry := check("consent", c.entry, open)
+	open := c.check("collection", c.open, tasks)
+	pause := c.check("pause_rules", c.pauseRules, open)
+	access := c.check("access", c.access, open, identity)
+	entry := c.check("consent", c.entry, open)
 	all := []*Check{open, access, pause, entry}
 	for _, u := range c.uses {
-		all = append(all, check(string(u.role), func(ctx context.Context) []Finding { return c.look(ctx, u) }, entry))
+		all = append(all, c.check(string(u.role), func(ctx context.Context) []Finding { return c.look(ctx, u) }, entry))
 	}
-	for _, f := range c.shares {
-		all = append(all, check("share", func(ctx context.Context) []Finding { return c.shared(ctx, f) }, open, identity))
-	}
+	all = append(all, c.sharings(open, identity)...)
 	if c.globus.Write {
 		for _, dir := range c.targets() {
-			probe := check("write_probe", func(ctx context.Context) []Finding { return c.probe(ctx, dir) }, entry)
+			probe := c.check("write_probe", func(ctx context.Context) []Finding { return c.probe(ctx, dir) }, entry)
 			probe.Slow, probe.Grace = slowProbe, cleanUp
 			all = append(all, probe)
 		}
+	}
+	return all
+}
+
+func (c *collection) check(name string, look func(context.Context) []Finding, needs ...*Check) *Check {
+	return &Check{Group: c.group(), Name: name, Subject: c.name, Needs: needs, Look: look}
+}
+
+// sharings are the checks of what jobs share.
+func (c *collection) sharings(needs ...*Check) (all []*Check) {
+	for _, f := range c.shares {
+		all = append(all, c.check("share", func(ctx context.Context) []Finding { return c.shared(ctx, f) }, needs...))
 	}
 	return all
 }

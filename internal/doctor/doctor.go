@@ -36,6 +36,12 @@ type Finding struct {
 	// the same group, or other groups.
 	NotChecked []string `json:"not_checked,omitempty"`
 
+	// Ends is when an access ends that these jobs need; see [Globus.Ending].
+	Ends time.Time `json:"-"`
+	Jobs []string  `json:"-"`
+	// Unseen is why it is not known whether an access ends; nil if it is.
+	Unseen error `json:"-"`
+
 	Kind fault.Kind `json:"-"` // of an Error
 	// Stop says that whatever needs the check is not worth looking at.
 	Stop bool `json:"-"`

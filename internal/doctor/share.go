@@ -63,16 +63,18 @@ func (f *sharedFolder) ending(access string, is *transfer.AccessRule, now time.T
 	if f.share.Expires.At.IsZero() {
 		longer = "runner run " + f.job + " gives it anew"
 	}
-	switch day := end.UTC().Format(time.DateOnly); {
+	verb, day := "ends", end.UTC().Format(time.DateOnly)
+	switch {
 	case end.IsZero():
 		return Good(access + " does not end")
 	case !end.After(now):
-		return Doubt(fmt.Sprintf("%s ended on %s (%s)", access, day, f.job), longer)
-	case end.Sub(now) < endsSoon && !f.prolonged(end):
-		return Doubt(fmt.Sprintf("%s ends on %s (%s)", access, day, f.job), longer)
-	default:
+		verb = "ended"
+	case end.Sub(now) >= endsSoon || f.prolonged(end):
 		return Good(access + " ends on " + day)
 	}
+	doubt := Doubt(fmt.Sprintf("%s %s on %s (%s)", access, verb, day, f.job), longer)
+	doubt.Ends, doubt.Jobs = end, []string{f.job}
+	return doubt
 }
 
 // prolonged reports whether the job gives a later end before that one.

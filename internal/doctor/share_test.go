@@ -1,7 +1,10 @@
 package doctor_test
 
 import (
+	"fmt"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -71,6 +74,49 @@ func TestWhatIsFoundOfShares(t *testing.T) {
 			if diff := cmp.Diff(tt.want, got); diff != "" {
 				t.Errorf("findings (-want +got):\n%s", diff)
 			}
+		})
+	}
+}
+
+// What a doctor doubts because it ends is what serve tells of, with the jobs that need it.
+func TestEndingFindsWhatEndsAndSaysWhatIsNotSeen(t *testing.T) {
+	const rules = "/v0.10/endpoint/" + vaultID + "/access_list"
+	const needs = `{"DATA": [{"principal_type": "identity", "principal": "` + clientID + `", "path": "/", "permissions": "rw", "expiration_date": "2000-01-11T00:00:00+00:00"}]}`
+	tests := map[string]struct {
+		fault  globussim.Fault
+		want   []string
+		unseen bool
+	}{
+		"it ends": {globussim.Fault{Path: rules, Body: needs}, []string{
+			"vault: the access rule for /archive/ ends on 2000-01-11 [nightly other]",
+		}, false},
+		"without end":               {globussim.Fault{Path: rules, Body: strings.ReplaceAll(needs, `"2000-01-11T00:00:00+00:00"`, "null")}, nil, false},
+		"the rules are not shown":   {globussim.Fault{Path: rules, Status: 500, Times: -1}, nil, true},
+		"the collection is away":    {globussim.Fault{Path: "/v0.10/endpoint/" + vaultID, Status: 500, Times: -1}, nil, true},
+		"the collection is no more": {globussim.Fault{Path: "/v0.10/endpoint/" + vaultID, Status: 404, Code: "EndpointNotFound", Times: -1}, nil, false},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				p := newPatient(t)
+				p.jobs = `
+  nightly: {transfer: {source: "lab:/data/", destination: "vault:/archive/"}}
+  other: {transfer: {source: "lab:/data/", destination: "vault:/archive/"}}`
+				p.vault.Roles = []globussim.Role{{Principal: clientID, Role: globussim.AccessManager}}
+				p.ill = func(_ *testing.T, s *globussim.Server) { s.Fail(tt.fault) }
+				list, g, now := p.admit(t)
+				found, err := g.Ending(t.Context(), list, map[string]string{vaultID: "vault"}, now, time.Minute)
+				var got []string
+				for _, f := range found {
+					got = append(got, fmt.Sprintf("%s: %s %v", f.Subject, f.Seen, f.Jobs))
+					if f.Ends.Format(time.DateOnly) != "2000-01-11" {
+						t.Errorf("it ends at %s", f.Ends)
+					}
+				}
+				if diff := cmp.Diff(tt.want, got); diff != "" || (err != nil) != tt.unseen {
+					t.Errorf("ending (-want +got), and %v; want an error: %t\n%s", err, tt.unseen, diff)
+				}
+			})
 		})
 	}
 }

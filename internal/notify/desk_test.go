@@ -29,7 +29,7 @@ func job(t *testing.T, edits ...func(*jobs.Job)) *jobs.Job {
 	j := &jobs.Job{Name: "nightly", Steps: []jobs.Step{{}}, Notify: jobs.Notify{To: map[string][]string{}}}
 	for _, event := range []notify.Event{
 		notify.Failed, notify.Recovered, notify.Skipped, notify.NeedsHuman, notify.Stalled, notify.Refused,
-		notify.Late, notify.Overdue, notify.Nothing, notify.Missing,
+		notify.Late, notify.Overdue, notify.Nothing, notify.Missing, notify.Access,
 	} {
 		j.Notify.To[string(event)] = []string{"ops"}
 	}

@@ -56,21 +56,28 @@ func (later) RetryAfter() time.Duration { return time.Hour }
 type office struct {
 	*notify.Sender
 	t      *testing.T
+	file   string
 	ledger *ledger.Ledger
 	log    strings.Builder
 	counts map[string]int
 	mu     sync.Mutex
 }
 
+// open opens the ledger, as each start does.
+func (o *office) open() {
+	o.t.Helper()
+	var err error
+	if o.ledger, err = ledger.Open(o.t.Context(), "sqlite:"+o.file, slog.New(slog.DiscardHandler)); err != nil {
+		o.t.Fatal(err)
+	}
+}
+
 func newOffice(t *testing.T, channels map[string]notify.Channel) *office {
 	t.Helper()
-	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "runner.db"), slog.New(slog.DiscardHandler))
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = l.Close() })
-	o := &office{t: t, ledger: l, counts: map[string]int{}}
-	o.Sender = notify.NewSender(l, slog.New(slog.NewTextHandler(&o.log, nil)), func(c notify.Count) {
+	o := &office{t: t, file: filepath.Join(t.TempDir(), "runner.db"), counts: map[string]int{}}
+	o.open()
+	t.Cleanup(func() { _ = o.ledger.Close() })
+	o.Sender = notify.NewSender(o.ledger, slog.New(slog.NewTextHandler(&o.log, nil)), func(c notify.Count) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		if c.State != ledger.NoticeWaiting {

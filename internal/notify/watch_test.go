@@ -26,6 +26,15 @@ type lookout struct {
 	runs int
 }
 
+// restart closes the ledger and opens it again: what only a process knew is gone.
+func (l *lookout) restart() {
+	l.t.Helper()
+	if err := l.ledger.Close(); err != nil {
+		l.t.Fatal(err)
+	}
+	l.open()
+}
+
 func newLookout(t *testing.T, all ...*jobs.Job) *lookout {
 	t.Helper()
 	l := &lookout{office: newOffice(t, nil), file: &jobs.File{Jobs: all, Channels: map[string]*jobs.Channel{"ops": {Name: "ops"}, "pi": {Name: "pi"}}}}
@@ -113,6 +122,72 @@ func hourly(t *testing.T, edits ...func(*jobs.Job)) *jobs.Job {
 }
 
 var succeeded = ledger.Outcome{State: ledger.Succeeded}
+
+// Whatever goes on is told once, however often it is seen and a start ends; and once
+// more when it is told for so long.
+func TestEachEventIsToldOnceOverRestarts(t *testing.T) {
+	ends := func(how ledger.Outcome) func(*lookout) {
+		return func(l *lookout) { l.ran(l.file.Jobs[0], how) }
+	}
+	held := func(event notify.Event) func(*lookout) {
+		return func(l *lookout) {
+			j := l.file.Jobs[0]
+			run := notify.Run{Job: j, Key: "1", ID: 1, Since: time.Now()}
+			if err := l.ledger.Tell(l.t.Context(), j.Name, desk().Held(run, event, time.Now().UTC(), notify.Task{TaskID: "t1"}, "why")); err != nil {
+				l.t.Fatal(err)
+			}
+		}
+	}
+	watched := func(l *lookout) { l.watch(time.Minute, 2) }
+	events := map[notify.Event]func(*lookout){
+		notify.Failed:     ends(outcome(ledger.Failed, "failed", "no such path")),
+		notify.Refused:    ends(outcome(ledger.Failed, "guard", "the source is empty")),
+		notify.Missing:    ends(outcome(ledger.Failed, "missing", "2 files")),
+		notify.Skipped:    ends(outcome(ledger.Skipped, "", "the run before it goes on")),
+		notify.Nothing:    ends(succeeded),
+		notify.NeedsHuman: held(notify.NeedsHuman),
+		notify.Stalled:    held(notify.Stalled),
+		notify.Late:       watched,
+		notify.Overdue:    watched,
+		notify.Access: func(l *lookout) {
+			l.access(time.Minute, 2, notify.Ending{Job: "nightly", What: "it ends", Next: "renew it", At: time.Date(2000, 1, 3, 0, 0, 0, 0, time.UTC)})
+		},
+	}
+	for event, seen := range events {
+		t.Run(string(event), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := hourly(t, func(j *jobs.Job) {
+					j.Notify.Repeat, j.Expect.Files = 24*time.Hour, 1
+					j.Notify.To = map[string][]string{string(event): j.Notify.To[string(event)]}
+				})
+				l := newLookout(t, j)
+				told := func() (n int) {
+					for row, err := range l.ledger.Notices(t.Context(), true) {
+						if err != nil || row.Event != string(event) {
+							t.Fatalf("got %+v, %v, want a notice of %s", row, err, event)
+						}
+						n++
+					}
+					return n
+				}
+				l.watch(3*time.Hour, 1)
+				for range 10 {
+					seen(l)
+					l.restart()
+					if n := told(); n != 1 {
+						t.Fatalf("within a day it was told %d times, want once", n)
+					}
+					l.watch(time.Hour, 1)
+				}
+				l.watch(14*time.Hour+time.Minute, 1)
+				seen(l)
+				if n := told(); n != 2 {
+					t.Errorf("after a day it was told %d times, want twice", n)
+				}
+			})
+		})
+	}
+}
 
 func TestNoSuccessForLongIsToldByOneReplica(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -10,6 +10,7 @@ package channel
 
 import (
 	"context"
+	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -89,16 +90,39 @@ func (l linking) Send(ctx context.Context, n *notify.Notice) error {
 	return l.Channel.Send(ctx, &linked)
 }
 
+// An Answer is what there is at the other end of a channel.
+type Answer struct {
+	Host string    // such as "hooks.example.org", or "mail server mail.example.org"
+	Ends time.Time // when its certificate ends; zero if it has shown none
+
+	begins time.Time
+}
+
+// EndsSoon reports whether the certificate ends within two weeks, and should have been
+// renewed by now: one that is made for a few days is renewed later.
+func (a Answer) EndsSoon(now time.Time) bool {
+	left := a.Ends.Sub(now)
+	return !a.Ends.IsZero() && left < 14*24*time.Hour && left < a.Ends.Sub(a.begins)/5
+}
+
+// certified is the answer of a host over a connection.
+func certified(host string, state tls.ConnectionState) Answer {
+	a := Answer{Host: host}
+	if len(state.PeerCertificates) > 0 {
+		a.begins, a.Ends = state.PeerCertificates[0].NotBefore, state.PeerCertificates[0].NotAfter
+	}
+	return a
+}
+
 // Reach opens the channel that c describes, and connects to its receiver without
-// sending a notice. It returns what there is at the other end, such as
-// "hooks.example.org answers". A mail server sees the password of the channel.
-func Reach(ctx context.Context, c jobs.Channel, o Options) (string, error) {
+// sending a notice. A mail server sees the password of the channel.
+func Reach(ctx context.Context, c jobs.Channel, o Options) (Answer, error) {
 	opened, err := open(c, o)
 	if err == nil {
 		err = opened.check()
 	}
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	ctx, cancel := bounded(ctx)
 	defer cancel()
@@ -109,7 +133,7 @@ func Reach(ctx context.Context, c jobs.Channel, o Options) (string, error) {
 type checked interface {
 	notify.Channel
 	check() error
-	reach(ctx context.Context) (string, error)
+	reach(ctx context.Context) (Answer, error)
 }
 
 func open(c jobs.Channel, o Options) (checked, error) {

@@ -88,17 +88,18 @@ func (m *mailbox) Send(ctx context.Context, n *notify.Notice) error {
 }
 
 // reach signs in at the server, and leaves.
-func (m *mailbox) reach(ctx context.Context) (string, error) {
+func (m *mailbox) reach(ctx context.Context) (Answer, error) {
 	server, err := m.server()
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	conn, err := m.connect(ctx, server)
 	if err != nil {
-		return "", server.failed(ctx, err)
+		return Answer{}, server.failed(ctx, err)
 	}
-	quit(conn)
-	return "mail server " + server.host + " answers", nil
+	defer quit(conn)
+	state, _ := conn.TLSConnectionState() // without TLS there is no certificate
+	return certified("mail server "+server.host, state), nil
 }
 
 // failed returns the error for err, without a secret in it. It may pass: even a

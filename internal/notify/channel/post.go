@@ -62,25 +62,29 @@ func (p *poster) check() error {
 }
 
 // reach connects to the service, or to the proxy that leads there.
-func (p *poster) reach(ctx context.Context) (string, error) {
+func (p *poster) reach(ctx context.Context) (Answer, error) {
 	to, err := p.address("job")
 	if err != nil {
-		return "", err
+		return Answer{}, err
 	}
 	answering, way := to, ""
 	switch proxy, err := http.ProxyFromEnvironment(&http.Request{URL: to}); {
 	case err != nil:
-		return "", passing("the address of the proxy cannot be read")
+		return Answer{}, passing("the address of the proxy cannot be read")
 	case proxy != nil:
 		answering, way = proxy, ", the proxy that leads to "+to.Host
 	}
 	port := cmp.Or(answering.Port(), map[string]string{"http": "80", "https": "443"}[answering.Scheme], "1080")
 	conn, err := p.dialer.to(ctx, answering.Hostname(), port, answering.Scheme == "https")
 	if err != nil {
-		return "", passing("%s%s: %s", answering.Host, way, said(unanswered(ctx, err).Error(), secrets(to)...))
+		return Answer{}, passing("%s%s: %s", answering.Host, way, said(unanswered(ctx, err).Error(), secrets(to)...))
 	}
-	_ = conn.Close() // it was only to see whether it answers
-	return answering.Host + way + " answers", nil
+	defer conn.Close() //nolint:errcheck // it was only to see whether it answers
+	var state tls.ConnectionState
+	if encrypted, is := conn.(*tls.Conn); is {
+		state = encrypted.ConnectionState()
+	}
+	return certified(answering.Host+way, state), nil
 }
 
 // address reads the address. In that of a ping the name of the job stands for each

@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/notify/channel"
@@ -20,7 +21,8 @@ import (
 // reached is what Reach says, be it an error.
 func reached(t *testing.T, c jobs.Channel, o channel.Options) string {
 	t.Helper()
-	text, err := channel.Reach(t.Context(), c, o)
+	answer, err := channel.Reach(t.Context(), c, o)
+	text := answer.Host + " answers"
 	if err != nil {
 		text = "error: " + err.Error()
 	}
@@ -82,5 +84,48 @@ func TestReachSignsInAtAMailServer(t *testing.T) {
 	}
 	if n := len(server.deliveries()); n > 0 {
 		t.Errorf("%d mails were sent", n)
+	}
+}
+
+func TestAnAnswerSaysWhenItsCertificateEnds(t *testing.T) {
+	server := httptest.NewTLSServer(http.NotFoundHandler())
+	defer server.Close()
+	o := channel.Options{Roots: x509.NewCertPool(), Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, server.Listener.Addr().String())
+	}}
+	o.Roots.AddCert(server.Certificate())
+	mail := newMailServer(t, how{starttls: true})
+	sent := channel.Options{Roots: mail.roots, Dial: mail.dial, From: "runner@facility.example"}
+	sent.SMTP = func() (auth.Secret, error) {
+		return auth.NewSecret("smtp://runner:" + mailPassword + "@example.com"), nil
+	}
+	plain := sent
+	plainServer := newMailServer(t, how{})
+	plain.Dial = plainServer.dial
+	plain.SMTP = func() (auth.Secret, error) { return auth.NewSecret("smtp://localhost"), nil }
+	end := server.Certificate().NotAfter
+	for name, tt := range map[string]struct {
+		c    jobs.Channel
+		o    channel.Options
+		ends bool
+	}{
+		"https":       {jobs.Channel{Slack: &jobs.Hook{URL: "https://example.com/"}}, o, true},
+		"mail":        {jobs.Channel{Mail: &jobs.Mail{To: []string{"pi@example.edu"}}}, sent, true},
+		"without TLS": {jobs.Channel{Mail: &jobs.Mail{To: []string{"pi@example.edu"}}}, plain, false},
+	} {
+		a, err := channel.Reach(t.Context(), tt.c, tt.o)
+		if err != nil || a.Ends.IsZero() == tt.ends {
+			t.Errorf("%s: got %+v, %v, want the end of the certificate: %t", name, a, err, tt.ends)
+		}
+	}
+	a, err := channel.Reach(t.Context(), jobs.Channel{Slack: &jobs.Hook{URL: "https://example.com/"}}, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const day = 24 * time.Hour
+	for before, want := range map[time.Duration]bool{15 * day: false, 13 * day: true, -day: true} {
+		if got := a.EndsSoon(end.Add(-before)); got != want {
+			t.Errorf("%s before its end: got %t, want %t", before, got, want)
+		}
 	}
 }

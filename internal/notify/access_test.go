@@ -1,0 +1,159 @@
+package notify_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// access watches for some time what ends, as so many replicas. It returns how often
+// Globus was asked.
+func (l *lookout) access(d time.Duration, replicas int, ends ...notify.Ending) int {
+	return l.accessOf(d, replicas, func() ([]notify.Ending, error) { return ends, nil })
+}
+
+func (l *lookout) accessOf(d time.Duration, replicas int, find func() ([]notify.Ending, error)) int {
+	ctx, cancel := context.WithTimeout(l.t.Context(), d)
+	defer cancel()
+	var all sync.WaitGroup
+	var asked atomic.Int32
+	for range replicas {
+		w := &notify.AccessWatch{
+			Ledger: l.ledger, Log: slog.New(slog.NewTextHandler(l.t.Output(), nil)), Jobs: func() *jobs.File { return l.file },
+			Find: func(context.Context, *jobs.File, []*jobs.Job) ([]notify.Ending, error) {
+				asked.Add(1)
+				return find()
+			},
+		}
+		all.Go(func() { w.Run(ctx) })
+	}
+	all.Wait()
+	return int(asked.Load())
+}
+
+// day is an hour past the beginning of a day of January.
+func day(n int) time.Time { return time.Date(2000, 1, n, 1, 0, 0, 0, time.UTC) }
+
+const days = 24 * time.Hour
+
+func rule(end int) notify.Ending {
+	return notify.Ending{Job: "nightly", What: "vault: the access rule for /in/ ends on " + day(end).Format(time.DateOnly), Next: "ask its owner", At: day(end)}
+}
+
+func TestAnAccessThatEndsIsToldInTimeAndInItsLastDays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLookout(t, job(t))
+		if n := l.access(5*days+time.Minute, 3, rule(20)); n != 6 {
+			t.Errorf("Globus was asked %d times in five days and a minute, want once a day", n)
+		}
+		l.want() // it ends in more than two weeks
+		l.restart()
+		l.access(3*days-time.Minute, 3, rule(20))
+		const first = "07 00:01 ops: nightly: an access ends on 2000-01-20"
+		l.want(first)
+		l.access(8*days-time.Minute, 1, rule(20))
+		l.want(first)
+		l.access(3*days-time.Minute, 2, rule(20))
+		l.want(first, "17 23:59 ops: nightly: an access ends on 2000-01-20", "18 23:59 ops: nightly: an access ends on 2000-01-20")
+	})
+}
+
+func TestAnotherEndIsToldAndOneThatWasPutOffIsNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLookout(t, job(t))
+		l.access(time.Minute, 1, rule(10))
+		time.Sleep(days)
+		l.access(time.Minute, 1, rule(10), rule(8))
+		time.Sleep(days)
+		l.access(time.Minute, 1) // both were prolonged
+		time.Sleep(days)
+		l.access(time.Minute, 1, rule(12))
+		l.want(
+			"01 00:00 ops: nightly: an access ends on 2000-01-10",
+			"02 00:01 ops: nightly: an access ends on 2000-01-08",
+			"04 00:03 ops: nightly: an access ends on 2000-01-12",
+		)
+	})
+}
+
+func TestWhatEndsForAllJobsIsToldOnEachChannelOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		other := job(t, func(j *jobs.Job) { j.Name, j.Notify.To = "other", map[string][]string{"access": {"pi", "ops"}} })
+		l := newLookout(t, job(t), other)
+		l.access(3*days, 2, notify.Ending{What: "the certificate of hooks.example.org ends on 2000-01-10", Next: "have it renewed", At: day(10)})
+		l.want(
+			"01 00:00 ops: the certificate of hooks.example.org ends on 2000-01-10",
+			"01 00:00 pi: the certificate of hooks.example.org ends on 2000-01-10",
+		)
+	})
+}
+
+func TestNobodyIsAskedForWhomNobodyWantsToHear(t *testing.T) {
+	tests := map[string]func(*lookout){
+		"no channel": func(l *lookout) { delete(l.file.Jobs[0].Notify.To, "access") },
+		"suspended":  func(l *lookout) { l.file.Jobs[0].Suspend = true },
+		"paused": func(l *lookout) {
+			if _, err := l.ledger.Act(l.t.Context(), ledger.Action{What: ledger.DidPause, Job: "nightly", Who: "me"}); err != nil {
+				l.t.Fatal(err)
+			}
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				l := newLookout(t, job(t))
+				change(l)
+				if n := l.access(2*days, 1, rule(10)); n != 0 {
+					t.Errorf("Globus was asked %d times", n)
+				}
+				l.want()
+			})
+		})
+	}
+}
+
+// What cannot be seen is not over: it is tried again in an hour, and told once.
+func TestAnAccessThatCannotBeSeenIsLookedAtSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLookout(t, job(t))
+		l.access(time.Minute, 1, rule(10))
+		time.Sleep(days)
+		if n := l.accessOf(3*time.Hour-time.Minute, 2, func() ([]notify.Ending, error) { return nil, errors.New("502") }); n != 3 {
+			t.Errorf("Globus was asked %d times in three hours, want each hour", n)
+		}
+		l.access(2*time.Hour, 1, rule(10))
+		l.want("01 00:00 ops: nightly: an access ends on 2000-01-10")
+	})
+}
+
+func TestAnAlarmOfAnAccessEndsWithItsChannel(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := job(t)
+		l := newLookout(t, j)
+		l.access(time.Minute, 1, rule(10))
+		alarms := func() int {
+			all, err := l.ledger.Standings(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return len(all["nightly"].Alarms)
+		}
+		if n := alarms(); n != 1 {
+			t.Errorf("there are %d alarms, want that of the access", n)
+		}
+		delete(j.Notify.To, "access")
+		l.watch(time.Minute, 1)
+		if n := alarms(); n != 0 {
+			t.Errorf("there are %d alarms, but nobody looks at the access any more", n)
+		}
+	})
+}
