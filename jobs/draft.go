@@ -101,6 +101,7 @@ func (s *source) readJob(key, n ast.Node) {
 	s.schedule(d)
 	d.wrong = len(s.problems) > before
 	s.forItems(d, s.moves[first:])
+	s.checkGuard(d)
 	if d.wrong = len(s.problems) > before || s.each[j.Name] != nil && s.each[j.Name].wrong; d.wrong {
 		return
 	}

@@ -2,10 +2,13 @@ package jobs
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml/ast"
+
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A Guard says what must be true before a transfer is submitted: a mirror, which
@@ -78,6 +81,25 @@ func (s *source) guard(g *Guard) decoder {
 			"max_delete":       s.maxDelete(&g.MaxDelete),
 			"look":             s.count(&g.Look, 1, 1_000_000),
 		})
+	}
+}
+
+// checkGuard warns of guards of mirrors in a job that is none.
+func (s *source) checkGuard(d *draft) {
+	if slices.ContainsFunc(transfersOf(d.Steps), func(t *transfer.Transfer) bool { return t.DeleteDestinationExtra }) {
+		return
+	}
+	for _, key := range []string{"empty_source", "max_delete", "look"} {
+		at := d.field + ".guard." + key
+		n := s.marks[at]
+		if n == nil {
+			continue
+		}
+		instead := "remove it"
+		if key == "max_delete" && slices.ContainsFunc(d.Steps, func(step Step) bool { return step.Prune != nil }) {
+			instead = "to bound the prune, write max_delete below prune"
+		}
+		s.warn(n, at, "it has no effect, because no transfer of this job has delete_destination_extra: true; %s", instead)
 	}
 }
 

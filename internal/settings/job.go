@@ -116,7 +116,7 @@ func newDescription(e *Job) *description {
 			d.problem(JobPrefix+f.Tag.Get("env"), "the text is not UTF-8")
 			continue
 		}
-		if key := f.Tag.Get("key"); key != "" && text != "" {
+		if key := f.Tag.Get("key"); key != "" && text != "" && (key != "guard.max_delete" || text != string(jobs.DefaultMaxDelete)) {
 			d.set(key, d.value(f.Type, key, text))
 		}
 	}

@@ -73,6 +73,24 @@ jobs:
 	}
 }
 
+func TestAGuardOfAMirrorIsWarnedOfWhereThereIsNone(t *testing.T) {
+	for guard, want := range map[string]string{"GUARD_MAX_DELETE=20%": "RUNNER_JOB_GUARD_MAX_DELETE", "ALLOW_EMPTY_SOURCE=true": "RUNNER_JOB_ALLOW_EMPTY_SOURCE", "NAME=a": ""} {
+		for mirror, n := range map[string]int{"true": 0, "false": len(want)} {
+			file, err := describe(t, guard, "DELETE_DESTINATION_EXTRA="+mirror)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var fields string
+			for _, w := range file.Warnings {
+				fields += w.Field
+			}
+			if fields != want[:n] {
+				t.Errorf("%s, and a mirror: %s: got warnings of %q, want %q", guard, mirror, fields, want[:n])
+			}
+		}
+	}
+}
+
 func TestTheNameOfAJobWithoutANameIsTheSameInEachStart(t *testing.T) {
 	names := map[string]bool{}
 	for range 3 {
