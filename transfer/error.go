@@ -87,10 +87,14 @@ func (e *Error) NeedsConsent() bool {
 // the request can succeed. A service account cannot meet that.
 func (e *Error) NeedsSession() bool { return e.Authorization.session() }
 
+// Paused reports whether a manager of the collection has paused the operation. The
+// Message has what the manager says about it.
+func (e *Error) Paused() bool { return e.Code == "OperationPaused" }
+
 // PermissionDenied reports whether the identity lacks a role, an access rule or
 // a file permission.
 func (e *Error) PermissionDenied() bool {
-	return !e.NeedsConsent() && !e.NeedsSession() && !e.Unauthenticated() &&
+	return !e.NeedsConsent() && !e.NeedsSession() && !e.Unauthenticated() && !e.Paused() &&
 		(e.Status == http.StatusForbidden && !e.Foreign || strings.HasSuffix(e.Code, "PermissionDenied"))
 }
 

@@ -20,7 +20,7 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 	}
 	e, refused := errors.AsType[*transfer.Error](err)
 	switch {
-	case refused && e.Code == "OperationPaused":
+	case refused && e.Paused():
 		f := Doubt(u.text("cannot be looked at: "+e.Message), "")
 		f.Code = e.Code
 		return []Finding{f}

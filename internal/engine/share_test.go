@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -272,6 +273,15 @@ func TestWhatCannotBeSharedEndsTheRun(t *testing.T) {
 		Method: "GET", Path: ofVault(""), Times: -1,
 		Body: `{"id": "v", "display_name": "vault", "entity_type": "GCSv5_guest_collection", "acl_max_expiration_period_mins": null}`,
 	}
+	full := func(code string) func(*globussim.Config) {
+		return func(c *globussim.Config) {
+			c.Answers.RulesFull = code
+			for i := range 999 { // and that of the service account
+				c.Collections[1].Access = append(c.Collections[1].Access, globussim.AccessRule{Principal: globussim.PersonID(alice), Path: fmt.Sprintf("/%d/", i), Permissions: "r"})
+			}
+		}
+	}
+	const tooMany = "share /inbox/: Globus makes no further access rule; if the collection has 1000 of them, which is the most, delete what nobody needs (runner endpoint permission list "
 	tests := map[string]struct {
 		config func(*globussim.Config)
 		fault  globussim.Fault // none if it has no path
@@ -326,6 +336,8 @@ func TestWhatCannotBeSharedEndsTheRun(t *testing.T) {
 			edit: func(s *jobs.Share) { s.Expires = jobs.Expiry{} },
 			want: "so that it lasts until 2999-01-31T00:00:00Z, not without an end; write an end in expires that the collection allows",
 		},
+		"more rules than there may be":                  {config: full("LimitExceeded"), want: tooMany},
+		"more rules than there may be, by another word": {config: full("Exists"), want: tooMany},
 		"change that is not made": {
 			config: func(c *globussim.Config) {
 				c.Collections[1].Access = append(c.Collections[1].Access, globussim.AccessRule{Principal: globussim.PersonID(alice), Path: "/inbox/", Permissions: "r"})

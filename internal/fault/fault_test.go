@@ -139,6 +139,7 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 		"path":      {&transfer.Error{Status: 404, Code: "ClientError.NotFound"}, fault.Refused, "check the id and the path"},
 		"listing":   {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.NotFound"}, fault.Refused, "check the id and the path"},
 		"mapping":   {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.LoginFailed"}, fault.Refused, "ask the collection's owner to map robot@x to a local account"},
+		"paused":    {&transfer.Error{Status: 403, Code: "OperationPaused"}, fault.Refused, "ask the collection's manager when the pause ends, and run again then"},
 		"denied":    {&transfer.Error{Status: 403, Code: "PermissionDenied"}, fault.Refused, "ask the collection's owner to give robot@x access"},
 		"offline":   {&transfer.Error{Status: 409, Code: "GCDisconnectedException"}, fault.Temporary, "start Globus Connect Personal on that computer, or ask its owner to"},
 		"listing 2": {&transfer.Error{Status: 502, Code: "ExternalError.DirListingFailed.GCDisconnected"}, fault.Temporary, "start Globus Connect Personal on that computer, or ask its owner to"},

@@ -121,6 +121,8 @@ func next(e *transfer.Error, who Identity) string {
 		return "the path leads to a file, or through one; runner stat shows a file"
 	case strings.HasSuffix(e.Code, "LoginFailed"):
 		return Ask("", "map "+who.Name+" to a local account")
+	case e.Paused():
+		return "ask the collection's manager when the pause ends, and run again then"
 	case e.PermissionDenied():
 		return Ask("", "give "+who.Name+" access")
 	case e.Code == "GCDisconnectedException" || strings.HasSuffix(e.Code, ".GCDisconnected"):

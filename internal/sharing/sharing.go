@@ -8,6 +8,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -283,7 +284,13 @@ func (r *Rule) done(a Action, id transfer.ID) *Rule {
 // explain says what an error means for a share.
 func (s *Sharer) explain(want *Rule, err error) error {
 	e, ok := errors.AsType[*transfer.Error](err)
-	if !ok || !e.PermissionDenied() {
+	switch {
+	case ok && e.Status == http.StatusConflict && !e.Paused(): // and there is no rule that could exist
+		return &Refusal{
+			fmt.Sprintf("share %s: Globus makes no further access rule", want.Path),
+			"if the collection has 1000 of them, which is the most, delete what nobody needs (runner endpoint permission list " + want.Collection + ")", err,
+		}
+	case !ok || !e.PermissionDenied():
 		return fmt.Errorf("share %s: %w", want.Path, err)
 	}
 	return &Refusal{
