@@ -15,6 +15,9 @@ func (r *run) share(ctx context.Context, sh *jobs.Share) error {
 		return err
 	}
 	r.log.Info("folder shared", "path", rule.Path, "with", sh.With.String(), "permissions", rule.Permissions, "access_id", rule.ID, "action", string(rule.Action))
+	if rule.Missing {
+		r.log.Warn("the folder that is shared does not exist yet: check its path", "path", rule.Path, "collection", rule.Collection)
+	}
 	r.result.Shared = append(r.result.Shared, rule)
 	r.journal.note(ctx, "shared", rule.String()+" (access rule "+rule.ID+")")
 	return nil

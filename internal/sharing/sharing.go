@@ -49,6 +49,7 @@ type Rule struct {
 	User          string    `json:"user,omitempty"` // name, if that was given
 	Permissions   string    `json:"permissions"`
 	Expires       time.Time `json:"expires,omitzero"`
+	Missing       bool      `json:"missing,omitempty"` // there is no such folder yet
 }
 
 // String says in one line what was done.
@@ -61,7 +62,11 @@ func (r *Rule) String() string {
 	if !r.Expires.IsZero() {
 		text += ", until " + r.Expires.Format(time.RFC3339)
 	}
-	return text + ": " + map[Action]string{Created: "shared", Updated: "changed", Kept: "was shared already"}[r.Action]
+	text += ": " + map[Action]string{Created: "shared", Updated: "changed", Kept: "was shared already"}[r.Action]
+	if r.Missing {
+		text += ", but there is no such folder yet"
+	}
+	return text
 }
 
 // words says what permissions mean.
@@ -106,10 +111,22 @@ func (s *Sharer) Give(ctx context.Context, sh *jobs.Share, begin time.Time) (*Ru
 	if err != nil {
 		return nil, err
 	}
-	return s.give(ctx, want, transfer.NewAccessRule{
+	rule, err := s.give(ctx, want, transfer.NewAccessRule{
 		PrincipalType: want.PrincipalType, Principal: want.Principal, Path: want.Path, Permissions: want.Permissions,
 		ExpirationDate: transfer.Time{Time: want.Expires}, NotifyEmail: sh.Notify, NotifyMessage: sh.Message,
 	})
+	if err == nil {
+		rule.Missing = s.missing(ctx, sh)
+	}
+	return rule, err
+}
+
+// missing reports whether a folder is known not to be there. Globus gives access to it
+// all the same.
+func (s *Sharer) missing(ctx context.Context, sh *jobs.Share) bool {
+	_, err := s.Globus.Stat(ctx, sh.Collection, sh.Path)
+	e, ok := errors.AsType[*transfer.Error](err)
+	return ok && e.NotFound()
 }
 
 // Look returns the rule that [Sharer.Give] would see to, and the one that is there for
