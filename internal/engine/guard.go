@@ -41,15 +41,18 @@ func (p *part) guard(ctx context.Context) error {
 	var all mirror
 	for _, item := range doc.Items {
 		folder, err := p.isFolder(ctx, doc, item)
-		if err != nil {
-			return fmt.Errorf("look into the source of a mirror: %w", err)
-		}
-		if !folder {
+		if err == nil && !folder {
 			continue
 		}
-		m, err := p.compare(ctx, doc, item, max(1, allow.Look-all.folders))
+		var m *mirror
+		if err == nil {
+			m, err = p.compare(ctx, doc, item, max(1, allow.Look-all.folders))
+		}
+		if f := noSource(doc, item.SourcePath, err); f != nil {
+			return f
+		}
 		if err != nil {
-			return err
+			return fmt.Errorf("compare both sides of a mirror: %w", err)
 		}
 		empty := m.found == 0 && !m.cut
 		switch {
@@ -84,7 +87,7 @@ func (p *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transf
 	}
 	entry, err := p.run.globus.Stat(ctx, doc.SourceEndpoint, item.SourcePath, transfer.AsLocalUser(doc.SourceLocalUser))
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("look at the source %s: %w", item.SourcePath, err)
 	}
 	return entry.Type == "dir", nil
 }
@@ -100,7 +103,7 @@ func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfe
 			err = m.see(p)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("compare both sides of a mirror: %w", err)
+			return nil, err
 		}
 		if m.found > 0 && m.fresh {
 			break // there is nothing to delete

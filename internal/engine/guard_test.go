@@ -1,9 +1,11 @@
 package engine_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -252,6 +254,35 @@ func TestMirrorLooksAtTheUpperLevelsOfManyFolders(t *testing.T) {
 		contains(t, b.log.String(), "a part of the mirror was not compared", `"look":3`)
 		if n := b.requests("GET /v0.10/operation/endpoint/{id}/ls"); n > 6 {
 			t.Errorf("%d folders were listed", n)
+		}
+	})
+}
+
+func TestMirrorOfASourceThatDoesNotExistSaysSo(t *testing.T) {
+	for name, edit := range map[string]func(*jobs.Job){
+		"a folder":            mirrors("/none/", "/copy/"),
+		"one by its flag":     mirrors("/none", "/copy", recursively),
+		"one that may be any": mirrors("/none", "/copy"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.plantVault("a.txt")
+				o := b.order(edit)
+				r := b.run(t.Context(), o)
+				want := fmt.Sprintf("the source %s does not exist on collection %s, and nothing was submitted; check that the path exists",
+					o.Job.Steps[0].Transfer.Items[0].SourcePath, globussim.CollectionID("lab"))
+				if f, ok := errors.AsType[*engine.Failure](r.Err); !ok || f.Kind != fault.Refused || r.State != ledger.Failed || !strings.HasPrefix(f.Error(), want) {
+					t.Errorf("got %+v, want %q", r, want)
+				}
+				b.wantTasks()
+			})
+		})
+	}
+	onBench(t, func(t *testing.T, b *bench) { // the collection itself
+		o := b.order(mirrors("/data/", "/copy/"))
+		o.Job.Steps[0].Transfer.SourceEndpoint = "11111111-2222-4333-8444-555555555555"
+		if r := b.run(t.Context(), o); r.Err == nil || strings.Contains(r.Err.Error(), "does not exist on collection") {
+			t.Errorf("got %v, want that the collection does not exist", r.Err)
 		}
 	})
 }

@@ -107,18 +107,29 @@ func (e *unreadableError) Unwrap() error { return e.error }
 // be left out, or the job waits for it.
 func (p *part) unreadable(doc *transfer.Transfer, u account.Unlisted) error {
 	err := u.Err
-	e, ok := errors.AsType[*transfer.Error](err)
+	_, ok := errors.AsType[*transfer.Error](err)
 	switch kind := fault.Of(err).Kind; {
 	case kind == fault.Credentials: // all else would be refused as well
 	case kind != fault.Refused || !ok || !u.Item || doc.SkipSourceErrors || p.run.job.On.Hopeless != jobs.Cancel:
 		return nil
-	case e.NotFound() && !strings.HasPrefix(e.Code, "Endpoint"):
-		return &unreadableError{&Failure{
-			Kind: fault.Refused, Code: e.Code, state: ledger.Failed,
-			Message: advised(fmt.Sprintf("the source %s does not exist on collection %s, and nothing was submitted", u.Path, doc.SourceEndpoint), "FILE_NOT_FOUND"),
-		}}
+	}
+	if f := noSource(doc, u.Path, err); f != nil {
+		return &unreadableError{f}
 	}
 	return &unreadableError{fmt.Errorf("list the source %s: %w", u.Path, err)}
+}
+
+// noSource returns the failure of a transfer whose source does not exist, if err says
+// that; else nil.
+func noSource(doc *transfer.Transfer, path string, err error) *Failure {
+	e, ok := errors.AsType[*transfer.Error](err)
+	if !ok || !e.NotFound() || strings.HasPrefix(e.Code, "Endpoint") {
+		return nil
+	}
+	return &Failure{
+		Kind: fault.Refused, Code: e.Code, state: ledger.Failed,
+		Message: advised(fmt.Sprintf("the source %s does not exist on collection %s, and nothing was submitted", path, doc.SourceEndpoint), "FILE_NOT_FOUND"),
+	}
 }
 
 // receipt keeps what the task of the present attempt has copied, which has
