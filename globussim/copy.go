@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/md5"
-	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
 	"crypto/sha512"
@@ -24,6 +23,7 @@ const partPrefix = ".globussim-part-"
 
 // write copies a file to a temporary name and renames it when it is complete
 // and verified, so that a task that is killed leaves nothing that looks whole.
+// The temporary name is the same each time: what a process has left is overwritten.
 // It returns the number of bytes.
 func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int64, err error) {
 	t := w.task
@@ -36,7 +36,8 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int6
 	if info.Mode()&0o111 != 0 {
 		mode = 0o755
 	}
-	part := inRoot(join(path.Dir(u.dst), partPrefix+rand.Text()))
+	part := inRoot(join(path.Dir(u.dst), partPrefix+keptID(t.doc.TaskID, u.dst)))
+	_ = t.dst.root.Remove(part) // that of a process which died; if it stays, the next call says so
 	out, err := t.dst.root.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
 	if err != nil {
 		return 0, u.atDestination(t, codeOf(err))

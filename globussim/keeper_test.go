@@ -51,12 +51,20 @@ func (l *keptLab) kept() []byte {
 	return data
 }
 
-// die ends the simulator and starts another one, with what a file held.
+// die ends the simulator and starts another one, with what a file held. What was only
+// partly copied is left where it is.
 func (l *keptLab) die(kept []byte) {
 	l.t.Helper()
+	parts := map[string]string{}
+	for name, text := range tree(l.t, l.vault) {
+		if strings.Contains(name, ".globussim-part-") {
+			parts[name] = text
+		}
+	}
 	if err := l.Close(); err != nil {
 		l.t.Fatal(err)
 	}
+	plant(l.t, l.vault, parts)
 	l.state = filepath.Join(l.t.TempDir(), "state")
 	if err := os.WriteFile(l.state, kept, 0o600); err != nil {
 		l.t.Fatal(err)
