@@ -24,9 +24,9 @@ const (
 	calmFor = 4 * time.Second
 )
 
-// betweenFalls is how long Globus lives at least. A token ends with it, and a request that
-// waits for its turn is repeated with another one once.
-const betweenFalls = 3 * time.Second
+// betweenFalls is how long Globus lives at least. Tokens end with it, and a request is
+// repeated with a new token only once.
+const betweenFalls = 5 * time.Second
 
 // conditions are how the instruments make known that an item is complete.
 var conditions = []string{
@@ -41,7 +41,6 @@ var conditions = []string{
 type site struct {
 	*fleet
 	mortal   *mortal
-	toppled  time.Time        // when Globus was killed last
 	database *postgres.Server // nil: the ledger is a file, which has one scheduler
 	schema   string
 	at       []*child     // the schedulers, by their doors
@@ -65,8 +64,8 @@ func newSite(w *world) *site {
 		}
 	}
 	w.t.Logf("schedulers: %d", len(s.at))
-	w.hasLedger, w.crowd = true, 10
-	w.likely = []call{other, other, other, lookUp} // looks, mostly
+	w.hasLedger, w.crowd, w.expired = true, 10, true // tokens end with Globus
+	w.likely = []call{other, other, other, lookUp}   // looks, mostly
 	w.env = append(w.env, "RUNNER_STATE="+url)
 	var text strings.Builder
 	for n := range instruments {
@@ -220,7 +219,7 @@ func TestEachFinishedItemIsCopiedOnce(t *testing.T) {
 			if w.chance(2) {
 				w.trouble()
 			}
-			if time.Since(s.toppled) > betweenFalls {
+			if w.chance(3) {
 				s.topple()
 			}
 			if inLength() && s.database != nil && w.chance(5) {
@@ -270,9 +269,9 @@ func (s *site) begin(door int) *child {
 
 // topple kills Globus: at a request of any scheduler, or at any moment.
 func (s *site) topple() {
-	s.toppled = time.Now()
 	dead, delay := s.upTo(time.Second), s.upTo(time.Second)
 	fall := func() { s.wg.Go(func() { s.mortal.fall(s.ctx, dead) }) }
+	s.gate.clear(anyDoor)
 	if s.chance(2) {
 		s.wg.Go(func() { pause(s.ctx, delay); fall() })
 		return

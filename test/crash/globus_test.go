@@ -97,6 +97,7 @@ type mortal struct {
 	process *exec.Cmd
 	input   io.Closer
 	kills   int
+	fell    time.Time       // when it was killed last
 	last    globussim.State // once it is closed
 	closed  bool
 }
@@ -142,13 +143,15 @@ func (m *mortal) start() error {
 	return nil
 }
 
-// fall kills the simulator, and starts it again after a while.
+// fall kills the simulator, and starts it again after a while; not if it has been killed a
+// moment ago.
 func (m *mortal) fall(ctx context.Context, dead time.Duration) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.closed {
+	if m.closed || time.Since(m.fell) < betweenFalls {
 		return
 	}
+	defer func() { m.fell = time.Now() }()
 	m.kills++
 	_ = m.process.Process.Kill() // if it has ended by itself, the start below fails or the tasks are gone
 	_ = m.process.Wait()         // the signal
