@@ -8,6 +8,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/globus-runner/globus-runner/internal/glob"
 	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
@@ -258,6 +259,8 @@ func (s *source) namePattern(n ast.Node, field, prefix string) string {
 		s.problem(n, field, "%q has a / in it, but this is about the names in one folder", short(text))
 	case rest == "":
 		s.problem(n, field, "%q leaves out nothing; write a pattern behind it, such as !*_test", text)
+	case glob.Open(text):
+		s.problem(n, field, "%q has a [ without a ]; close it, or write \\[ for a name with a [ in it", short(text))
 	case strings.Contains(text, "{{"):
 		s.problem(n, field, "%q is a template, and this is a pattern of names, with * for any characters", short(text))
 	}

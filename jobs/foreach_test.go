@@ -110,6 +110,7 @@ func TestMistakesOfAForEach(t *testing.T) {
 		"an empty match":             {`for_each: {folder: "lab:/runs/", match: [], ready: {marker: x}}, ` + move, "a.for_each.match", "the list is empty"},
 		"a match that is a path":     {`for_each: {folder: "lab:/runs/", match: [x, a/*], ready: {marker: x}}, ` + move, "a.for_each.match[1]", "has a / in it"},
 		"a match of nothing":         {`for_each: {folder: "lab:/runs/", match: "!", ready: {marker: x}}, ` + move, "a.for_each.match", "leaves out nothing"},
+		"a bracket that is open":     {`for_each: {folder: "lab:/runs/", match: "run_[0-9", ready: {marker: x}}, ` + move, "a.for_each.match", `"run_[0-9" has a [ without a ]`},
 		"a match that is a template": {`for_each: {folder: "lab:/runs/", match: "{{ .Job }}*", ready: {marker: x}}, ` + move, "a.for_each.match", "is a template"},
 		"a bad expression":           {`for_each: {folder: "lab:/runs/", match: {pattern: "(a"}, ready: {marker: x}}, ` + move, "a.for_each.match.pattern", "\"(a\" is not a regular expression: missing closing ): `(a`"},
 		"an expression as a pattern": {`for_each: {folder: "lab:/runs/", match: 'run_(?P<p>[0-9]+)', ready: {marker: x}}, transfer: {source: "lab:{{ .Item.Path }}/", destination: "vault:/{{ .Item.p }}/"}`, "a.for_each.match", "write {pattern: 'run_(?P<p>[0-9]+)'}"},

@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -150,6 +151,10 @@ func (a *app) openBy(ctx context.Context, open func(context.Context, string, *sl
 		return nil, err
 	}
 	l, err := open(ctx, url, a.log)
+	if errors.Is(err, ledger.ErrURL) {
+		kind, _, _ := strings.Cut(url, ":")
+		err = fmt.Errorf(`%w nor "none", which keeps no records%s`, err, spelling.Hint(kind, stateNone, "sqlite", "postgres"))
+	}
 	if err != nil {
 		return nil, unusableLedger(err)
 	}
@@ -161,9 +166,6 @@ func (a *app) openBy(ctx context.Context, open func(context.Context, string, *sl
 func unusableLedger(err error) error {
 	if fault.Transient(err) {
 		return fmt.Errorf("RUNNER_STATE: %w; nothing was done: start the same command again when the ledger can be used", err)
-	}
-	if errors.Is(err, ledger.ErrURL) {
-		err = fmt.Errorf(`%w nor "none", which keeps no records`, err)
 	}
 	return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
 }

@@ -52,7 +52,7 @@ const (
 	IsUnmarked   State = "no_marker"  // there is no marker
 	IsLocked     State = "locked"     // there is a marker that must not be there
 	IsYoung      State = "young"      // it was modified too short a time ago
-	IsEmpty      State = "empty"      // it has no files
+	IsEmpty      State = "empty"      // it has no files, or only empty ones and no marker
 	IsUnreadable State = "unreadable" // it could not be listed in whole
 	IsRefused    State = "refused"    // Globus could not copy a thing of that name
 	IsOld        State = "old"        // it is history

@@ -86,6 +86,65 @@ func TestWhatKeepsAnItemFromBeingReady(t *testing.T) {
 	}
 }
 
+// Many instruments make a file first and fill it later. Only a marker says that it is to
+// have nothing in it.
+func TestAnItemWithoutBytesIsReadyOnlyWithAMarker(t *testing.T) {
+	const file, folder = "it has no bytes yet; one that stays so needs a marker", "its files have no bytes yet; one that stays so needs a marker"
+	quiet := jobs.Readiness{OlderThan: 10 * time.Minute, UnchangedFor: 10 * time.Minute}
+	for name, tt := range map[string]struct {
+		kind  jobs.ItemKind
+		ready jobs.Readiness
+		state arrival.State
+		why   string
+	}{
+		"a file":               {jobs.FileItems, quiet, arrival.IsEmpty, file},
+		"a folder":             {jobs.FolderItems, quiet, arrival.IsEmpty, folder},
+		"a file, and no lock":  {jobs.FileItems, jobs.Readiness{OlderThan: time.Minute, NoMarker: "*.part"}, arrival.IsEmpty, file},
+		"a file with a marker": {jobs.FileItems, jobs.Readiness{Marker: "*.done"}, arrival.IsReady, ""},
+		"a folder with one":    {jobs.FolderItems, jobs.Readiness{Marker: "x.done"}, arrival.IsReady, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				k := newKeeper(t, func(e *jobs.ForEach) { e.Kind, e.Ready = tt.kind, tt.ready })
+				dir := "/runs/"
+				if tt.kind == jobs.FolderItems {
+					dir += "x/"
+				}
+				k.disk.write(dir+"x", 0)
+				k.disk.write(dir+"x.done", 0)
+				k.look()
+				time.Sleep(time.Hour)
+				if tt.state == arrival.IsEmpty {
+					k.want("x", tt.state, tt.why)
+					k.disk.write(dir+"x", 1)
+					k.look()
+					time.Sleep(time.Hour)
+				}
+				if f := k.known["x"]; f.State != arrival.IsReady && f.Stage != arrival.Queued {
+					k.want("x", arrival.IsReady, "")
+				}
+			})
+		})
+	}
+}
+
+// A marker that is there at one look and not at the next counts for that one alone.
+func TestAMarkerThatComesAndGoes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, func(e *jobs.ForEach) { e.Ready = jobs.Readiness{Marker: "DONE", UnchangedFor: 10 * time.Minute} })
+		k.disk.write("/runs/x/f", 1)
+		k.disk.write("/runs/x/DONE", 0)
+		k.want("x", arrival.IsWaiting, "unchanged for 0s of 10m")
+		k.disk.remove("/runs/x/DONE")
+		time.Sleep(10 * time.Minute)
+		k.want("x", arrival.IsUnmarked, "there is no DONE in it")
+		k.disk.write("/runs/x/DONE", 0)
+		k.want("x", arrival.IsWaiting, "unchanged for 0s of 10m")
+		time.Sleep(10 * time.Minute)
+		k.want("x", arrival.IsReady, "")
+	})
+}
+
 func TestFilesHaveTheirMarkersBesideThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKeeper(t, func(e *jobs.ForEach) {

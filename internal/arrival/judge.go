@@ -53,6 +53,10 @@ func (l *look) condition(f *Finding, s sight) (State, string) {
 		return IsUnmarked, fmt.Sprintf("there is no %s in it", r.Marker)
 	case s.files == 0:
 		return IsEmpty, "it has no files"
+	case s.size == 0 && r.Marker == "" && l.each.Kind == jobs.FileItems:
+		return IsEmpty, "it has no bytes yet; one that stays so needs a marker"
+	case s.size == 0 && r.Marker == "":
+		return IsEmpty, "its files have no bytes yet; one that stays so needs a marker"
 	case r.OlderThan > 0 && age < 0:
 		return IsYoung, fmt.Sprintf("its time of modification is %s in the future", span(-age))
 	case r.OlderThan > 0 && !s.newest.IsZero() && age < r.OlderThan:

@@ -52,6 +52,25 @@ func Parse(pattern string) Pattern {
 	return all
 }
 
+// Open reports whether a bracket of a pattern is never closed, and so stands for itself.
+func Open(pattern string) bool {
+	for pattern != "" {
+		switch {
+		case pattern[0] == '\\' && len(pattern) > 1:
+			pattern = pattern[2:]
+		case pattern[0] == '[':
+			_, rest, closed := parseClass(pattern)
+			if !closed {
+				return true
+			}
+			pattern = rest
+		default:
+			pattern = pattern[1:]
+		}
+	}
+	return false
+}
+
 // parseClass reads what is in brackets, if they are closed. A closing bracket
 // that comes first stands for itself.
 func parseClass(pattern string) (c component, rest string, closed bool) {

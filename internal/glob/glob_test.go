@@ -8,6 +8,16 @@ import (
 	"github.com/globus-runner/globus-runner/internal/glob"
 )
 
+func TestOpen(t *testing.T) {
+	for pattern, want := range map[string]bool{
+		"": false, "a*": false, "[": true, "a[bc": true, "a[bc]": false, "a[]": true, "a[]]": false, `a\[b`: false, `a\\[b`: true, "[a][b": true, `[a\]`: true,
+	} {
+		if got := glob.Open(pattern); got != want {
+			t.Errorf("%q: got %t, want %t", pattern, got, want)
+		}
+	}
+}
+
 func ExampleParse() {
 	p := glob.Parse("run_[0-9]*")
 	fmt.Println(p.Match("run_7"), p.Match("run_7_test"), p.Match("old_run_7"))
