@@ -132,13 +132,14 @@ func TestAnItemWithoutBytesIsReadyOnlyWithAMarker(t *testing.T) {
 func TestAMarkerThatComesAndGoes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		k := newKeeper(t, func(e *jobs.ForEach) { e.Ready = jobs.Readiness{Marker: "DONE", UnchangedFor: 10 * time.Minute} })
-		k.disk.write("/runs/x/f", 1)
-		k.disk.write("/runs/x/DONE", 0)
+		at := time.Now()
+		k.disk.put("/runs/x/f", 1, at)
+		k.disk.put("/runs/x/DONE", 0, at)
 		k.want("x", arrival.IsWaiting, "unchanged for 0s of 10m")
 		k.disk.remove("/runs/x/DONE")
 		time.Sleep(10 * time.Minute)
 		k.want("x", arrival.IsUnmarked, "there is no DONE in it")
-		k.disk.write("/runs/x/DONE", 0)
+		k.disk.put("/runs/x/DONE", 0, at)
 		k.want("x", arrival.IsWaiting, "unchanged for 0s of 10m")
 		time.Sleep(10 * time.Minute)
 		k.want("x", arrival.IsReady, "")
