@@ -6,7 +6,6 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/runlog"
-	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // maxBrief is how long a sentence in a table is, in characters; "show" and -F json
@@ -16,16 +15,12 @@ const maxBrief = 60
 // why says why a run ended as it did, with the cause first.
 func why(r *ledger.Run) string { return runlog.Cause(r, maxBrief) }
 
-// started says when a run began: how long ago if its key names no instant, as
-// of a run by hand or of CI, since nothing else in its line tells it.
-func started(r *ledger.Run, now time.Time) string {
-	switch {
-	case r.Began.IsZero():
-		return "" // it waits
-	case !jobs.Key(r.Key).Due().IsZero():
-		return r.Began.Format(time.RFC3339)
+// started says when a run began; nothing while it waits.
+func started(r *ledger.Run) string {
+	if r.Began.IsZero() {
+		return ""
 	}
-	return ago(now.Sub(r.Began))
+	return r.Began.Format(time.RFC3339)
 }
 
 // ago is a time in the past, in its largest unit.

@@ -118,7 +118,7 @@ func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) er
 			took = seconds(r.Finished.Sub(r.Began)).String()
 		}
 		rows = append(rows, []string{
-			strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r, time.Now()), took,
+			strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r), took,
 			strconv.FormatInt(r.Files, 10), size(r.Bytes), why(r),
 		})
 		deleted = append(deleted, strconv.FormatInt(r.FilesDeleted, 10))
