@@ -50,7 +50,7 @@ func (w *world) boundary() (call, moment) {
 	calls := append([]call{token, submissionID, post, post, post, poll, poll}, w.likely...)
 	moments := []moment{before, after, answered, answered}
 	c := calls[w.rng.IntN(len(calls))]
-	if c == post && w.hasLedger {
+	if (c == post || c == rule || c == begin) && w.hasLedger {
 		// Without a ledger the next start may come before the effect, and
 		// nothing can tell it that there will be one.
 		moments = append(moments, late)

@@ -23,6 +23,10 @@ const (
 	mkdir        call = "mkdir"
 	post         call = "submission"
 	poll         call = "poll"
+	rules        call = "look at access rules"
+	rule         call = "access rule"
+	begin        call = "start of a flow"
+	runs         call = "look-up of runs of flows"
 	other        call = "other"
 
 	// every is what a snare waits for that takes whatever comes.
@@ -45,6 +49,14 @@ func kind(r *http.Request) call {
 		return post
 	case strings.HasSuffix(path, "/mkdir"):
 		return mkdir
+	case strings.HasSuffix(path, "/access_list"):
+		return rules
+	case strings.HasSuffix(path, "/access"):
+		return rule
+	case strings.HasSuffix(path, "/run"):
+		return begin
+	case path == "/runs":
+		return runs
 	}
 	return other
 }

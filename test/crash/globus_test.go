@@ -38,7 +38,7 @@ func simulated(dir string) globussim.Config {
 	cfg := globussim.Config{
 		Accounts: []globussim.Account{{ID: clientID, Secret: canary}}, MaxActive: 20,
 		Persons: []globussim.Person{{Username: colleague}}, Flows: []globussim.Flow{{Title: "Transfer"}},
-		Answers: globussim.Answers{RefuseOtherDocument: true}, // what is sent again is what was sent
+		Answers: globussim.Answers{RefuseOtherDocument: true, RunsListed: 2}, // what is sent again is what was sent, and a list of runs lags
 	}
 	for _, name := range []string{"lab", "vault"} {
 		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: name, Dir: filepath.Join(dir, name)})
