@@ -58,6 +58,10 @@ type scene struct {
 	described sync.Once
 	docs      map[string]jobDocument // by job, once they were described
 
+	// kept is what pages have read of the ledger for this scene, by what they show.
+	kept map[string]any
+	slot chan struct{} // holds the one that may change kept
+
 	// turn counts the scenes in which something was new, and turns says in which
 	// one something of a job was new last.
 	turn  int64
@@ -86,6 +90,28 @@ func (b *board) look(ctx context.Context) (*scene, error) {
 	return next, nil
 }
 
+// mostKept bounds how many pages a scene keeps what they have read for.
+const mostKept = 32
+
+// once returns what read returns, and asks it once for all who look at the same page of
+// a scene: however many do, the ledger is asked once a second for each page.
+func once[T any](ctx context.Context, s *scene, what string, read func() (T, error)) (T, error) {
+	select {
+	case s.slot <- struct{}{}:
+		defer func() { <-s.slot }()
+	case <-ctx.Done():
+		return *new(T), context.Cause(ctx)
+	}
+	if known, is := s.kept[what].(T); is {
+		return known, nil
+	}
+	fresh, err := read()
+	if err == nil && len(s.kept) < mostKept {
+		s.kept[what] = fresh
+	}
+	return fresh, err
+}
+
 // forget has the next look ask the ledger, however soon that is: whoever has acted
 // wants to see it.
 func (b *board) forget(ctx context.Context) {
@@ -99,7 +125,7 @@ func (b *board) forget(ctx context.Context) {
 
 // next reads the next scene.
 func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*scene, error) {
-	next := &scene{at: begin.UTC(), file: file, progress: b.progress.all()}
+	next := &scene{at: begin.UTC(), file: file, progress: b.progress.all(), kept: map[string]any{}, slot: make(chan struct{}, 1)}
 	if b.pending != nil {
 		next.pending = describePending(b.pending())
 	}

@@ -145,6 +145,59 @@ func TestManyOpenPagesPollTheLedgerOnceASecond(t *testing.T) {
 	})
 }
 
+// However many people have the same page open, what it shows is read once a second: all
+// of them see the same, although the ledger changes before each of them looks.
+func TestManyWhoSeeAPageAskTheLedgerOnceASecond(t *testing.T) {
+	for _, path := range []string{"/runs", "/runs/1", "/jobs/each", "/items/each", "/alarms"} {
+		t.Run(path, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				d := newDesk(t, someJobs)
+				defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+				run := d.run("each", "item:a", ledger.Outcome{})
+				const length, step = 4 * time.Second, 50 * time.Millisecond
+				seen := map[string]bool{}
+				for i := range int(length / step) {
+					name := fmt.Sprint(i)
+					d.run("nightly", name, ledger.Outcome{State: ledger.Failed})
+					d.run("each", "item:"+name, ledger.Outcome{State: ledger.Succeeded})
+					if err := errors.Join(
+						d.ledger.Note(t.Context(), run, time.Now(), "stalled", name),
+						d.ledger.KeepItems(t.Context(), "each", []ledger.Item{{Name: name, Key: "item:" + name, State: "waiting"}}),
+					); err != nil {
+						t.Fatal(err)
+					}
+					a := d.get(path)
+					if a.status != http.StatusOK {
+						t.Fatalf("got status %d", a.status)
+					}
+					seen[a.text] = true
+					time.Sleep(step)
+				}
+				if n := time.Duration(len(seen)); n < 2 || n > length/time.Second+1 {
+					t.Errorf("in %s, the page had %d contents, want one each second", length, n)
+				}
+			})
+		})
+	}
+}
+
+func TestAPageThatIsOpenSaysOfWhichJobsItIs(t *testing.T) {
+	d := newDesk(t, someJobs)
+	for range 2 {
+		d.run("nightly", fmt.Sprint(time.Now().UnixNano()), ledger.Outcome{State: ledger.Succeeded})
+	}
+	for path, want := range map[string]string{
+		"/alarms": `<div id="live" data-job="">`, "/runs": `<div id="live" data-job="">`, "/runs?job=nightly": `<div id="live" data-job="nightly">`,
+		"/jobs/nightly": `<div id="live" data-job="nightly">`, "/runs/1": `<div id="live" data-job="nightly">`, "/items/each": `<div id="live" data-job="each">`,
+		"/": `<div id="jobs" data-live="rows">`,
+	} {
+		d.want(path, d.get(path), 200, want)
+	}
+	if got := d.get("/runs?cursor=2"); got.status != 200 || strings.Contains(got.text, `id="live"`) {
+		t.Errorf("older runs do not stay where they are: %s", got.text)
+	}
+}
+
 func TestManyViewersAskTheLedgerOnceASecond(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t, someJobs)

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"context"
 	"fmt"
 	"html/template"
 	"net/http"
@@ -389,21 +390,34 @@ func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
 	if job.Schedule != nil {
 		v.Remarks, v.Coming = job.Schedule.Remarks(), s.coming(job, v.Job.Paused)
 	}
-	runs, err := p.runs(r.Context(), ledger.Query{Job: job.Name, Limit: stripLength})
+	past, err := once(r.Context(), s, "job "+job.Name, func() (jobHistory, error) { return p.history(r.Context(), s, job) })
 	if err != nil {
 		return nil, err
 	}
-	v.Runs = viewRuns(runs.Data)
-	if v.Actions, err = p.actions(r.Context(), job.Name); err != nil {
-		return nil, err
-	}
-	days, err := p.Ledger.Days(r.Context(), job.Name, s.at.AddDate(0, 0, 1-chartDays))
-	if err != nil {
-		return nil, err
-	}
-	v.Chart = drawChart(days, s.at)
+	v.Runs, v.Actions, v.Chart = past.runs, past.actions, past.chart
 	p.views.write(w, http.StatusOK, "job", v)
 	return nil, nil
+}
+
+// A jobHistory is what a ledger has of a job.
+type jobHistory struct {
+	runs    []runView
+	actions []actionDocument
+	chart   chart
+}
+
+func (p *Page) history(ctx context.Context, s *scene, job *jobs.Job) (h jobHistory, err error) {
+	runs, err := p.runs(ctx, ledger.Query{Job: job.Name, Limit: stripLength})
+	if err != nil {
+		return h, err
+	}
+	h.runs = viewRuns(runs.Data)
+	if h.actions, err = p.actions(ctx, job.Name); err != nil {
+		return h, err
+	}
+	days, err := p.Ledger.Days(ctx, job.Name, s.at.AddDate(0, 0, 1-chartDays))
+	h.chart = drawChart(days, s.at)
+	return h, err
 }
 
 // coming are the next starts of a job with a schedule, in its zone: after the pause, if
@@ -434,11 +448,11 @@ type itemsView struct {
 }
 
 func (p *Page) showItems(w http.ResponseWriter, r request) (any, error) {
-	_, job, err := p.named(r)
+	s, job, err := p.named(r)
 	if err != nil {
 		return nil, err
 	}
-	all, err := p.items(r.Context(), job)
+	all, err := once(r.Context(), s, "items "+job.Name, func() ([]itemDocument, error) { return p.items(r.Context(), job) })
 	if err != nil {
 		return nil, err
 	}
@@ -462,6 +476,7 @@ type runsView struct {
 	States     []ledger.State
 	Runs       []runView
 	Older      string // the address of the next page
+	Live       bool   // it has the newest runs
 }
 
 func (p *Page) showRuns(w http.ResponseWriter, r request) (any, error) {
@@ -469,13 +484,17 @@ func (p *Page) showRuns(w http.ResponseWriter, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	runs, err := p.runs(r.Context(), q)
+	s, err := p.board.look(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	runs, err := once(r.Context(), s, fmt.Sprintf("runs %+v", q), func() (list[runDocument], error) { return p.runs(r.Context(), q) })
 	if err != nil {
 		return nil, err
 	}
 	v := runsView{
 		frame: p.frame("Runs", r.who), Job: plain.Line(q.Job), State: string(q.State), Runs: viewRuns(runs.Data),
-		States: ledger.States(),
+		States: ledger.States(), Live: q.Below == 0,
 	}
 	v.Here = "runs"
 	if runs.Next != "" {
@@ -501,19 +520,35 @@ func (p *Page) showRun(w http.ResponseWriter, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := p.run(r.Context(), id)
+	s, err := p.board.look(r.Context())
 	if err != nil {
 		return nil, err
 	}
-	kept, err := p.Ledger.Receipts(r.Context(), ledger.ReceiptQuery{Run: id})
+	known, err := once(r.Context(), s, fmt.Sprintf("run %d", id), func() (runHistory, error) { return p.whole(r.Context(), id) })
 	if err != nil {
 		return nil, err
 	}
-	v := runPage{frame: p.frame(fmt.Sprintf("Run %d of %s", d.Run, d.Job), r.who), Run: viewRun(d.runDocument), Whole: d, Receipt: len(kept) > 0}
+	d := known.run
+	v := runPage{frame: p.frame(fmt.Sprintf("Run %d of %s", d.Run, d.Job), r.who), Run: viewRun(d.runDocument), Whole: d, Receipt: known.receipt}
 	v.MayEnd = d.Finished == nil
 	v.MayRetry = d.Finished != nil && d.State != string(ledger.Succeeded)
 	p.views.write(w, http.StatusOK, "run", v)
 	return nil, nil
+}
+
+// A runHistory is what a ledger has of a run.
+type runHistory struct {
+	run     *wholeRun
+	receipt bool
+}
+
+func (p *Page) whole(ctx context.Context, id int64) (h runHistory, err error) {
+	if h.run, err = p.run(ctx, id); err != nil {
+		return h, err
+	}
+	kept, err := p.Ledger.Receipts(ctx, ledger.ReceiptQuery{Run: id})
+	h.receipt = len(kept) > 0
+	return h, err
 }
 
 // postJob does something with a job, for a person.

@@ -351,6 +351,7 @@ func TestARunThatWaitsHasNotStarted(t *testing.T) {
 	if _, err := d.ledger.TakeOver(t.Context(), "me", time.Hour, 1); err != nil {
 		t.Fatal(err)
 	}
+	d.post("/api/v1/jobs/second/pause", "") // the page looks again
 	d.want("begun", d.get("/runs/1"), 200, "<b>running</b>", "<dt>started</dt>")
 	d.want("begun", d.get("/api/v1/runs/1"), 200, `"began":"`)
 }

@@ -311,6 +311,18 @@ func TestPageFollowsWhatHappens(t *testing.T) {
 	f.run("trigger", "hand-over")
 	b.waitFor("document.querySelector('.alarms')?.textContent.includes('hand-over has failed')")
 	b.waitFor("document.getElementById('said').textContent === 'hand-over has failed'")
+	for _, page := range []struct{ path, comes string }{
+		{"/runs", "[...document.querySelectorAll('tbody tr')].filter((r) => r.className === 'bad').length === 2"},
+		{"/alarms", "document.querySelector('.alarms').textContent.includes('hand-over has failed 3 times')"},
+	} {
+		b.open(f.address + page.path)
+		b.eval("window.same = true")
+		f.run("trigger", "hand-over")
+		b.waitFor(page.comes)
+		if b.eval("window.same") != "true" {
+			t.Errorf("%s was loaded again", page.path)
+		}
+	}
 	if messages := b.log(); len(messages) > 0 {
 		t.Errorf("the browser complains: %q", messages)
 	}

@@ -1,5 +1,6 @@
-// Live updates: rows of jobs are replaced as they change, and a page about one job
-// is read again. Without this script a page shows what was known when it was loaded.
+// Live updates: rows of jobs are replaced as they change, and any other page is read
+// again when a job that it is about changes. Without this script a page shows what was
+// known when it was loaded.
 'use strict';
 
 const byId = (id) => document.getElementById(id);
@@ -14,22 +15,37 @@ function relative() {
   }
 }
 
-// replace puts another element in place of one, and keeps the focus on the same link.
+// replace puts another element in place of one, and keeps the focus on the same link or
+// table, and how far tables are scrolled.
 function replace(old, html) {
   const fresh = document.createElement('template');
   fresh.innerHTML = html;
-  const focused = old.contains(document.activeElement) ? document.activeElement.getAttribute('href') : null;
+  const mark = (e) => e.getAttribute('href') ?? e.getAttribute('aria-label');
+  const focused = old.contains(document.activeElement) ? mark(document.activeElement) : null;
+  const scrolled = [...old.querySelectorAll('.wide')].map((e) => e.scrollLeft);
   const now = fresh.content.firstElementChild;
   old.replaceWith(now);
-  if (focused) [...now.querySelectorAll('a')].find((a) => a.getAttribute('href') === focused)?.focus();
+  now.querySelectorAll('.wide').forEach((e, i) => { e.scrollLeft = scrolled[i] ?? 0; });
+  if (focused) [...now.querySelectorAll('a, .wide')].find((e) => mark(e) === focused)?.focus({preventScroll: true});
   relative();
 }
 
-// again reads the page again, and replaces one part of it.
-let reading = false;
+// again reads the page again, and replaces one part of it. What is told while it reads
+// is read after a while, so that a busy scheduler does not keep a browser busy.
+let reading = false, missed = false;
 async function again(id) {
+  missed = reading;
   if (reading) return;
   reading = true;
+  do {
+    missed = false;
+    await read(id);
+    await new Promise((done) => setTimeout(done, 2000));
+  } while (missed);
+  reading = false;
+}
+
+async function read(id) {
   try {
     const answer = await fetch(location.href);
     if (!answer.ok) return;
@@ -37,8 +53,6 @@ async function again(id) {
     if (part && byId(id)) replace(byId(id), part.outerHTML);
   } catch {
     // the next event tries again
-  } finally {
-    reading = false;
   }
 }
 
@@ -46,19 +60,15 @@ function start() {
   relative();
   setInterval(relative, 30000);
   const rows = byId('jobs')?.dataset.live === 'rows';
-  const job = byId('live')?.dataset.job;
-  if (!rows && !job) return;
+  const job = byId('live')?.dataset.job; // empty: the page is about all jobs
+  if (!rows && job === undefined) return;
   const events = new EventSource('/api/v1/events' + (rows ? '?rows=1' : ''));
-  let opened = false;
   const told = new Set();
-  events.addEventListener('open', () => {
-    if (opened) again(rows ? 'jobs' : 'live'); // something may have been missed
-    opened = true;
-  });
+  events.addEventListener('open', () => again(rows ? 'jobs' : 'live')); // something may have been missed
   events.addEventListener('job', (e) => {
     const news = JSON.parse(e.data);
-    if (job) {
-      if (news.job === job) again('live');
+    if (!rows) {
+      if (!job || news.job === job) again('live');
       return;
     }
     const row = byId('job-' + news.job);
