@@ -219,9 +219,7 @@ func TestEachFinishedItemIsCopiedOnce(t *testing.T) {
 			if w.chance(2) {
 				w.trouble()
 			}
-			if w.chance(3) {
-				s.topple()
-			}
+			s.topple()
 			if inLength() && s.database != nil && w.chance(5) {
 				s.stun(s.at[door], false) // others take over its looks and its runs
 				continue
