@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/account"
@@ -44,6 +45,7 @@ type Engine struct {
 	receipts *account.Keeper
 	clock    *arrival.Clock
 	sharer   *sharing.Sharer
+	refused  sync.Map      // how many items the last look refused, by job
 	every    time.Duration // between looks at a task; 0 lets them grow rarer
 
 	desk *notify.Desk          // nil: nobody hears of a run

@@ -174,6 +174,26 @@ func TestARestartDoesNotBeginToWaitAnew(t *testing.T) {
 	})
 }
 
+// A name that Globus cannot copy is told once, and again when there are more of them.
+func TestItemsThatCannotBeCopiedAreTold(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		for _, name := range []string{"run_1", "run_*"} {
+			b.plant("runs/"+name+"/done", "")
+		}
+		p := b.process("one").serve(b.itemJob(marked))
+		until(10 * time.Minute)
+		b.plant("runs/run_?/done", "")
+		until(20 * time.Minute)
+		p.stop()
+		b.wantRuns("runs item:run_1 succeeded")
+		const msg = "items are not copied because of their names: rename them"
+		contains(t, b.log.String(), `"items":1,"item":"run_*"`, `"items":2,"item":"run_*"`)
+		if got := b.log.values(t, msg, "item"); !slices.Equal(got, []string{"run_*", "run_*"}) {
+			t.Errorf("got the items %q, want the first", got)
+		}
+	})
+}
+
 func TestAnItemThatChangesWhileItIsCopiedIsCopiedAgain(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.begin(

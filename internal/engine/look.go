@@ -57,9 +57,11 @@ func (e *Engine) survey(ctx context.Context, rec Recording, job *jobs.Job, ready
 	notes := &lookNotes{rec: rec, job: job.Name, known: map[string]*ledger.Item{}, ready: ready, kept: begin}
 	survey := &Survey{States: map[arrival.State]int{}}
 	known := knownItems(rec.Ledger.Items(ctx, job.Name), notes.remember)
+	var refused refusals
 	for f, err := range arrival.Look(ctx, e.globus, job.ForEach, known, e.clock) {
 		if err == nil {
 			survey.States[f.State]++
+			refused.add(&f)
 			err = notes.add(ctx, &f)
 		}
 		if err != nil {
@@ -67,6 +69,7 @@ func (e *Engine) survey(ctx context.Context, rec Recording, job *jobs.Job, ready
 		}
 	}
 	survey.Elapsed = time.Since(begin)
+	e.warnOfRefused(job.Name, &refused)
 	return survey, notes.keep(ctx)
 }
 

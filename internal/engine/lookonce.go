@@ -56,14 +56,17 @@ func (e *Engine) OrdersWithoutLedger(ctx context.Context, job *jobs.Job, limit i
 		return nil, err
 	}
 	var ready []jobs.Item
+	var refused refusals
 	for f, err := range e.FindingsWithoutLedger(ctx, job) {
 		if err != nil {
 			return nil, err
 		}
+		refused.add(&f)
 		if f.State == arrival.IsReady {
 			ready = append(ready, f.Item)
 		}
 	}
+	e.warnOfRefused(job.Name, &refused)
 	slices.SortStableFunc(ready, compareItems(job.ForEach.Order))
 	if limit > 0 {
 		ready = ready[:min(limit, len(ready))]
