@@ -279,7 +279,7 @@ func (fs *flows) start(r *http.Request, owner holder) (int, any, *apiError) {
 	if e != nil {
 		return 0, nil, e
 	}
-	return http.StatusCreated, started.document(), nil
+	return http.StatusCreated, started.changed(), nil
 }
 
 // validate answers POST /flows/<flow>/validate_run.
@@ -324,6 +324,14 @@ func (r *run) document() map[string]any {
 	if !r.completed.IsZero() {
 		doc["completion_time"] = flowTime(r.completed)
 	}
+	return doc
+}
+
+// changed describes a run that was started or changed, with the task that writes it
+// to the service's index. The caller holds mu.
+func (r *run) changed() map[string]any {
+	doc := r.document()
+	doc["search"] = map[string]any{"task_id": nameID("search " + r.id)}
 	return doc
 }
 
@@ -375,7 +383,7 @@ func (fs *flows) update(r *http.Request, of *run) (int, any, *apiError) {
 			*to = *from
 		}
 	}
-	return http.StatusOK, of.document(), nil
+	return http.StatusOK, of.changed(), nil
 }
 
 // cancel answers POST /runs/<run>/cancel.
@@ -386,7 +394,7 @@ func (fs *flows) cancel(_ *http.Request, of *run) (int, any, *apiError) {
 	}
 	fs.end(of, status, flowCanceled, "The Flow Instance was canceled by the user")
 	of.stop()
-	return http.StatusAccepted, of.document(), nil
+	return http.StatusAccepted, of.changed(), nil
 }
 
 // wrongState refuses what a run's status does not allow.
@@ -404,7 +412,7 @@ func (fs *flows) release(_ *http.Request, of *run) (int, any, *apiError) {
 	}
 	of.released = true
 	fs.changed(of)
-	return http.StatusOK, of.document(), nil
+	return http.StatusOK, of.changed(), nil
 }
 
 // resume answers POST /runs/<run>/resume.
@@ -413,7 +421,7 @@ func (fs *flows) resume(_ *http.Request, of *run) (int, any, *apiError) {
 		return 0, nil, wrongState(of, "'INACTIVE'")
 	}
 	fs.launch(of)
-	return http.StatusOK, of.document(), nil
+	return http.StatusOK, of.changed(), nil
 }
 
 // log answers GET /runs/<run>/log.
