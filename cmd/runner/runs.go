@@ -328,7 +328,7 @@ func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason 
 	case err != nil:
 		return err
 	case refused != nil:
-		return usageError{fmt.Errorf("run %d cannot be canceled: %s", id, ended(run.State))}
+		return usageError{fmt.Errorf("run %d cannot be canceled: it %s already", id, run.State.Ending())}
 	}
 	rec, leave := a.attend(ctx, l)
 	defer leave()
@@ -352,15 +352,6 @@ func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason 
 		return a.changed(ctx, l, id, fmt.Sprintf("run %d: %v", id, res.Err))
 	}
 	return a.changed(ctx, l, id, fmt.Sprintf("run %d could not be canceled any more: it has %s", id, res.State))
-}
-
-// ended says how a run has ended that somebody wants to change.
-func ended(state ledger.State) string {
-	switch state {
-	case ledger.Canceled, ledger.Skipped:
-		return "it was " + string(state) + " already"
-	}
-	return "it has " + string(state) + " already"
 }
 
 // changed prints a run after a change; said says what will come of it.

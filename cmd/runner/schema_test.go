@@ -168,7 +168,9 @@ func TestPrintedDocumentsAreAsTheirSchemas(t *testing.T) {
 	made("sim", describeSim(server.URL, globussim.Config{Accounts: []globussim.Account{{}}, Collections: []globussim.Collection{{Name: "lab"}}}))
 	made("login", describeLogin(login.Login{ClientID: id, Tokens: map[string]auth.Token{"x": {Scope: "y"}}}, login.NewStore(filepath.Join(dir, "login.json"))))
 	made("logout", newList([]logoutDocument{{ClientID: id}}))
-	made("webhook", channel.NewMessage(&notify.Notice{Event: notify.Failed, Error: &notify.Cause{}, Tasks: []notify.Task{{}}, Files: new(int64(1))}))
+	for _, event := range notify.Events() {
+		made("webhook", channel.NewMessage(&notify.Notice{Event: event, Error: &notify.Cause{}, Tasks: []notify.Task{{}}, Files: new(int64(1))}))
+	}
 
 	for _, name := range slices.Sorted(maps.Keys(documents())) {
 		text, err := shape.Of(name, documents()[name])
@@ -219,6 +221,9 @@ func mismatches(at string, schema map[string]any, value any) []string {
 	case string:
 		if _, err := time.Parse(time.RFC3339, value); err != nil && schema["format"] == "date-time" {
 			found = append(found, at+" is not a time: "+value)
+		}
+		if words, few := schema["enum"].([]any); few && !slices.Contains(words, any(value)) {
+			found = append(found, at+" is none of the words that are described: "+value)
 		}
 	case []any:
 		items, _ := schema["items"].(map[string]any)

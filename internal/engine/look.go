@@ -150,7 +150,7 @@ func ItemState(row *ledger.Item, now time.Time) (state, why string) {
 		state = string(arrival.IsGone)
 	}
 	if row.RunState != "" {
-		why = fmt.Sprintf("run %d has %s", row.Run, row.RunState)
+		why = fmt.Sprintf("run %d %s", row.Run, row.RunState.Ending())
 		switch {
 		case row.RunState.Final():
 		case now.Before(row.RunLease):

@@ -37,6 +37,20 @@ func (s State) Final() bool {
 	return false
 }
 
+// Ending says how a run in this state has ended, such as "has succeeded" or "was
+// canceled".
+func (s State) Ending() string {
+	switch s {
+	case Canceled, Skipped:
+		return "was " + string(s)
+	case TimedOut:
+		return "has timed out"
+	case Succeeded, Failed:
+		return "has " + string(s)
+	}
+	return "has not ended"
+}
+
 // A Run is what was done about an occurrence.
 type Run struct {
 	ID  int64
@@ -325,7 +339,7 @@ func (s session) notInState(ctx context.Context, id int64) error {
 	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: it is %s", ErrState, r.State)
+	return fmt.Errorf("%w: run %d %s", ErrState, id, r.State.Ending())
 }
 
 // RequestCancel asks whoever holds a run to cancel it, see

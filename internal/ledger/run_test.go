@@ -297,3 +297,15 @@ func TestCancelRequestsReachTheHolder(t *testing.T) {
 		wantError(t, "of none", l.RequestCancel(ctx, 99), ledger.ErrNone)
 	})
 }
+
+func TestHowARunEndedIsSaidInWords(t *testing.T) {
+	want := map[ledger.State]string{
+		ledger.Claimed: "has not ended", ledger.Submitted: "has not ended", ledger.Succeeded: "has succeeded", ledger.Failed: "has failed",
+		ledger.Canceled: "was canceled", ledger.TimedOut: "has timed out", ledger.Skipped: "was skipped",
+	}
+	for _, s := range ledger.States() {
+		if got := s.Ending(); got != want[s] {
+			t.Errorf("%s: got %q, want %q", s, got, want[s])
+		}
+	}
+}

@@ -39,6 +39,22 @@ const (
 	canceled Event = "canceled"
 )
 
+// Events returns all events.
+func Events() []Event {
+	return []Event{
+		Failed, Recovered, Skipped, NeedsHuman, Stalled, Refused, Late, Overdue, Nothing, Missing, Digest, Access, Started, Succeeded, Test,
+	}
+}
+
+// Words returns the words for all events.
+func (Event) Words() []string {
+	var all []string
+	for _, e := range Events() {
+		all = append(all, string(e))
+	}
+	return all
+}
+
 // A Notice is one message to people or machines about an event of a run or a job.
 // Its texts are clean, but not escaped: a channel escapes them as its format wants.
 // None of them can hold a secret.

@@ -291,10 +291,10 @@ func TestActionsAreDoneOrRefusedWithTheReason(t *testing.T) {
 		{"jobs/nightly/pause", strings.Repeat(" ", 20000), 413, "too large"},
 		{"jobs/nightly/pause", `{"until": "` + in(time.Hour) + `"}`, 202, `"what":"pause"`},
 		{"jobs/nightly/resume", "", 202, `"what":"resume"`},
-		{fmt.Sprintf("runs/%d/retry", done), "", 409, "it is succeeded"},
+		{fmt.Sprintf("runs/%d/retry", done), "", 409, "not possible in this state: run 1 has succeeded"},
 		{fmt.Sprintf("runs/%d/retry", failed), "", 202, `"job":"nightly"`},
 		{fmt.Sprintf("runs/%d/cancel", working), `{"reason": "wrong day"}`, 202, `"what":"cancel"`},
-		{fmt.Sprintf("runs/%d/cancel", done), "", 409, "it is succeeded"},
+		{fmt.Sprintf("runs/%d/cancel", done), "", 409, "not possible in this state: run 1 has succeeded"},
 		{"runs/99/cancel", "", 404, "no such run"},
 		{"runs/x/retry", "", 404, "no such run"},
 		{"jobs/nightly/dance", "", 404, "no such page"},
@@ -303,7 +303,7 @@ func TestActionsAreDoneOrRefusedWithTheReason(t *testing.T) {
 	}
 	d.want("of a person", d.post("/jobs/nightly/dance", ""), 404)
 	d.want("of a person", d.post("/runs/1/dance", ""), 404)
-	d.want("of a person", d.post("/runs/1/retry", ""), 409, "it is succeeded")
+	d.want("of a person", d.post("/runs/1/retry", ""), 409, "run 1 has succeeded")
 	all, err := d.ledger.Actions(t.Context(), "nightly", 99)
 	if err != nil || len(all) != 6 {
 		t.Errorf("%d actions were kept, %v, want 6", len(all), err)

@@ -16,15 +16,20 @@ type schema struct {
 	Title      string             `json:"title,omitempty"`
 	Type       any                `json:"type,omitempty"` // a word, or several
 	Format     string             `json:"format,omitempty"`
+	Enum       []string           `json:"enum,omitempty"`
 	Properties map[string]*schema `json:"properties,omitempty"`
 	Required   []string           `json:"required,omitempty"`
 	Items      *schema            `json:"items,omitempty"`
 	Values     *schema            `json:"additionalProperties,omitempty"` // of a map
 }
 
+// An enumerated is a text that is one of a few words.
+type enumerated interface{ Words() []string }
+
 // Of returns the JSON Schema (draft 2020-12) of documents of the type of v. A
 // field that may be left out is not required; what encodes itself may be
-// anything. There may always be more keys than are described.
+// anything, and a text with a method Words is one of those. There may always be more keys
+// than are described.
 func Of(title string, v any) ([]byte, error) {
 	s := of(reflect.TypeOf(v))
 	s.Schema, s.Title = "https://json-schema.org/draft/2020-12/schema", title
@@ -45,7 +50,11 @@ func of(t reflect.Type) *schema {
 	case reflect.Bool:
 		return &schema{Type: "boolean"}
 	case reflect.String:
-		return &schema{Type: "string"}
+		s := &schema{Type: "string"}
+		if few, is := reflect.TypeAssert[enumerated](reflect.Zero(t)); is {
+			s.Enum = few.Words()
+		}
+		return s
 	case reflect.Float32, reflect.Float64:
 		return &schema{Type: "number"}
 	case reflect.Pointer:

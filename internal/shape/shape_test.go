@@ -9,6 +9,10 @@ import (
 	"github.com/globus-runner/globus-runner/internal/shape"
 )
 
+type color string
+
+func (color) Words() []string { return []string{"red", "blue"} }
+
 func TestASchemaIsThatOfTheEncodedType(t *testing.T) {
 	type inner struct {
 		At time.Time `json:"at,omitzero"`
@@ -22,6 +26,7 @@ func TestASchemaIsThatOfTheEncodedType(t *testing.T) {
 		None   *string           `json:"none"`
 		Labels map[string]string `json:"labels"`
 		Raw    json.RawMessage   `json:"raw"`
+		Color  color             `json:"color"`
 		Hidden string            `json:"-"`
 		secret string
 	}
@@ -34,14 +39,15 @@ func TestASchemaIsThatOfTheEncodedType(t *testing.T) {
 	if err := json.Unmarshal(got, &s); err != nil {
 		t.Fatal(err)
 	}
-	required := []any{"name", "count", "ok", "rows", "none", "labels", "raw"}
+	required := []any{"name", "count", "ok", "rows", "none", "labels", "raw", "color"}
 	if g, w := encoded(t, s["required"]), encoded(t, required); g != w {
 		t.Errorf("got the required keys %s, want %s", g, w)
 	}
 	want := map[string]string{
 		"name": `{"type":"string"}`, "count": `{"type":"integer"}`, "ok": `{"type":"boolean"}`, "maybe": `{"type":"integer"}`,
 		"none": `{"type":["string","null"]}`, "labels": `{"additionalProperties":{"type":"string"},"type":"object"}`, "raw": `{}`,
-		"rows": `{"items":{"properties":{"at":{"format":"date-time","type":"string"}},"type":"object"},"type":"array"}`,
+		"color": `{"enum":["red","blue"],"type":"string"}`,
+		"rows":  `{"items":{"properties":{"at":{"format":"date-time","type":"string"}},"type":"object"},"type":"array"}`,
 	}
 	properties := s["properties"].(map[string]any)
 	for name, w := range want {

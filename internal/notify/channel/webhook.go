@@ -23,14 +23,28 @@ const leastKey = 24
 
 // A Message is the body of a webhook's request.
 type Message struct {
-	Type      string        `json:"type"`      // such as run.failed
+	Type      MessageType   `json:"type"`
 	Timestamp time.Time     `json:"timestamp"` // of the event
 	Data      notify.Notice `json:"data"`
 }
 
+// A MessageType is what a message is about and what has happened, such as run.failed.
+type MessageType string
+
+// Words returns the words for all types.
+func (MessageType) Words() []string {
+	var all []string
+	for _, e := range notify.Events() {
+		all = append(all, string(typeOf(e)))
+	}
+	return all
+}
+
+func typeOf(e notify.Event) MessageType { return MessageType(subject(e) + "." + string(e)) }
+
 // NewMessage returns the message about a notice.
 func NewMessage(n *notify.Notice) Message {
-	return Message{Type: subject(n.Event) + "." + string(n.Event), Timestamp: n.Time.UTC(), Data: *n}
+	return Message{Type: typeOf(n.Event), Timestamp: n.Time.UTC(), Data: *n}
 }
 
 // subject is what an event is about.

@@ -145,7 +145,7 @@ func TestTheBodyOfAWebhookIsTheNotice(t *testing.T) {
 }
 
 func TestTypesSayWhatAnEventIsAbout(t *testing.T) {
-	for event, want := range map[notify.Event]string{
+	for event, want := range map[notify.Event]channel.MessageType{
 		notify.Refused: "run.refused", notify.NeedsHuman: "run.needs_human", notify.Missing: "run.missing", notify.Succeeded: "run.succeeded",
 		notify.Late: "job.late", notify.Overdue: "job.overdue", notify.Recovered: "job.recovered",
 		notify.Digest: "runner.digest", notify.Access: "runner.access", notify.Test: "runner.test",
