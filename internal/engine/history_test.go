@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -390,6 +391,9 @@ func emptyLedger(t *testing.T) []byte {
 
 // A table counts the histories in which something happened.
 type table struct {
+	begun  time.Time
+	played atomic.Int64
+
 	mu    sync.Mutex
 	count map[string]int
 	files int // that were deleted
@@ -407,7 +411,7 @@ func (c *table) add(h *history) {
 // TestPruneDeletesNothingThatIsNotElsewhere plays random histories. As many as
 // wanted: go test ./internal/engine -run NotElsewhere -v -engine.histories=100000.
 func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
-	ledger, sum := emptyLedger(t), &table{count: map[string]int{}}
+	ledger, sum := emptyLedger(t), &table{begun: time.Now(), count: map[string]int{}}
 	t.Logf("seeds %d to %d", *firstHistory, *firstHistory+uint64(*histories)-1)
 	t.Run("all", func(t *testing.T) { // which waits for those below
 		workers := uint64(runtime.GOMAXPROCS(0))
@@ -415,14 +419,7 @@ func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
 				for seed := worker; seed < uint64(*histories) && !t.Failed(); seed += workers {
-					newHistory(t, *firstHistory+seed, ledger, func(h *history) {
-						if h.flat {
-							h.liveFlat()
-						} else {
-							h.live()
-						}
-						sum.add(h)
-					})
+					playHistory(t, *firstHistory+seed, ledger, sum)
 				}
 			})
 		}
@@ -444,6 +441,31 @@ func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
 		}
 	}
 }
+
+// playHistory plays one of many histories.
+func playHistory(t *testing.T, seed uint64, ledger []byte, sum *table) {
+	whole := false
+	defer func() { // also after a panic
+		if !whole || t.Failed() {
+			t.Logf("history %d has failed: play it alone with -engine.histories=1 -engine.seed=%d", seed, seed)
+		}
+	}()
+	newHistory(t, seed, ledger, func(h *history) {
+		if h.flat {
+			h.liveFlat()
+		} else {
+			h.live()
+		}
+		sum.add(h)
+	})
+	whole = true
+	if n := sum.played.Add(1); n%milestone == 0 {
+		t.Logf("%d of %d histories after %v", n, *histories, time.Since(sum.begun).Round(time.Second))
+	}
+}
+
+// milestone is after how many histories their number is told.
+const milestone = 500
 
 // everything is what must happen in some of many histories.
 var everything = []string{
