@@ -95,7 +95,7 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 			paths = append(paths, f.path)
 		}
 		part := p.newPart(id, l.source, paths)
-		part.deletes.Files = int64(len(paths))
+		part.deletes.Files, part.awaited = int64(len(paths)), l.trial
 		part.shelves, err = l.shelved()
 		return part, err
 	})

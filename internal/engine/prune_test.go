@@ -1038,6 +1038,59 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 	})
 }
 
+// A start that does not wait for its lists waits for what tells whether a copy is the
+// file itself.
+func TestPruneThatDoesNotWaitStillSeesWhetherACopyIsTheFileItself(t *testing.T) {
+	tests := map[string]struct {
+		collection, to string
+		noFolder       bool
+		failed         bool
+		left           []string
+	}{
+		"it is":                                {"same", "/data/", false, true, []string{"data/a.txt", "data/b.txt", "data/c.txt"}},
+		"it is, and no folder can be made":     {"same", "/data/", true, true, []string{"data/b.txt", "data/c.txt"}}, // one had to go to find out
+		"it is not":                            {"vault", "/copy/", false, false, nil},
+		"it is not, and no folder can be made": {"vault", "/copy/", true, false, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+				if tt.noFolder {
+					b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/mkdir", Times: -1, Status: 403, Code: "EndpointPermissionDenied"})
+				}
+				p := b.process("one")
+				doc := provable(tt.to, tt.collection)
+				doc.PreserveTimestamp, doc.SyncLevel = true, new(transfer.SyncChecksum)
+				p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(doc) }), ledger.Succeeded)
+				o := b.order(expires(func(p *jobs.Prune) { p.Jobs = copying(tt.to, tt.collection) }))
+				o.NoWait = true
+				r, err := p.record(t.Context(), o)
+				switch {
+				case tt.failed && err == nil:
+					failure(t, r, fault.Guard)
+				case err != nil || r.State != ledger.Submitted:
+					t.Errorf("got %+v, %v, want a run that is submitted", r, err)
+				}
+				for starts := 1; !r.State.Final(); starts++ {
+					if time.Sleep(time.Hour); starts > 4 {
+						t.Fatalf("it does not end: %+v", r)
+					}
+					if r, err = p.record(t.Context(), o); err != nil {
+						t.Fatal(err)
+					}
+				}
+				b.wantLeft(tt.left...)
+				if got := b.folders(); len(got) != 1 {
+					t.Errorf("%v are left", got)
+				}
+			}, func(cfg *globussim.Config) {
+				cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "same", Dir: cfg.Collections[0].Dir})
+			})
+		})
+	}
+}
+
 func TestPruneDeletesNoMoreThanItsBoundOfWhatComesWhileItLooks(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.sow("data/a.txt", "data/b", "data/c")
