@@ -70,13 +70,13 @@ type route struct {
 	about        string
 	act          bool // only who may act
 	query        []parameter
-	body         any // of the request; nil: none
-	reply        any // of the answer; nil: not JSON
-	status       int // of the answer; 0 means 200
+	body         []parameter // keys of the request's JSON object, each a text; nil: none
+	reply        any         // of the answer; nil: not JSON
+	status       int         // of the answer; 0 means 200
 	do           func(w http.ResponseWriter, r request) (any, error)
 }
 
-// A parameter is one of a query.
+// A parameter is one of a query or a body.
 type parameter struct{ name, about string }
 
 func (p *Page) routes() []route {
@@ -107,7 +107,7 @@ func (p *Page) routes() []route {
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "jobs/{job}/" + string(deed.what), about: deed.about, act: true,
-			body: wishOf(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnJob(deed.what),
+			body: wishKeys(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnJob(deed.what),
 		})
 	}
 	for _, deed := range []struct {
@@ -119,7 +119,7 @@ func (p *Page) routes() []route {
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "runs/{run}/" + string(deed.what), about: deed.about, act: true,
-			body: wishOf(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnRun(deed.what),
+			body: wishKeys(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnRun(deed.what),
 		})
 	}
 	return append(all, p.pages()...)
@@ -139,20 +139,24 @@ func runsQuery() []parameter {
 // unknown refuses a query with a key that the route does not have: one that is
 // misspelled would be answered with something else than was asked for.
 func (r *route) unknown(query url.Values) error {
-	var names []string
-	for _, q := range r.query {
-		names = append(names, q.name)
-	}
+	known := names(r.query)
 	for _, key := range slices.Sorted(maps.Keys(query)) {
 		switch {
-		case slices.Contains(names, key):
-		case len(names) == 0:
+		case slices.Contains(known, key):
+		case len(known) == 0:
 			return &refusal{http.StatusBadRequest, fmt.Sprintf("unknown key %q in the query: there are none here", plain.Short(key, longestName))}
 		default:
-			return &refusal{http.StatusBadRequest, fmt.Sprintf("unknown key %q in the query; it can have %s", plain.Short(key, longestName), strings.Join(names, ", "))}
+			return &refusal{http.StatusBadRequest, fmt.Sprintf("unknown key %q in the query; it can have %s", plain.Short(key, longestName), strings.Join(known, ", "))}
 		}
 	}
 	return nil
+}
+
+func names(all []parameter) (names []string) {
+	for _, p := range all {
+		names = append(names, p.name)
+	}
+	return names
 }
 
 // answer serves a route to those who may use it.
@@ -490,41 +494,45 @@ func (p *Page) actOnRun(what ledger.Deed) func(http.ResponseWriter, request) (an
 	}
 }
 
-// wishOf returns the keys that a request to act may have, as a struct.
-func wishOf(what ledger.Deed) any {
+// A wish is what a request to act says.
+type wish struct {
+	Reason string
+	Until  string // of a pause: a duration such as 8h, or an instant
+}
+
+// wishKeys are the keys that a request to act may have.
+func wishKeys(what ledger.Deed) []parameter {
+	keys := []parameter{{"reason", "why, for those who read it later"}}
 	if what == ledger.DidPause {
-		return wish{}
+		keys = append(keys, parameter{"until", "when the pause ends: a duration such as 8h, or an instant"})
 	}
-	return motive{}
+	return keys
 }
 
 // wished reads what a request to act says; nothing is a wish without a reason. A key
 // that the act does not have is refused: a pause with a misspelled until would not end.
 func wished(r request, what ledger.Deed) (wish, error) {
-	var w wish
 	text, err := io.ReadAll(r.Body)
 	if err != nil || len(text) == 0 {
-		return w, err
+		return wish{}, err
 	}
-	var keys map[string]json.RawMessage
-	if err := json.Unmarshal(text, &keys); err != nil {
-		return w, badBody(`it is not a JSON object such as {"reason": "the disk is replaced"}`)
+	var values map[string]json.RawMessage
+	if err := json.Unmarshal(text, &values); err != nil {
+		return wish{}, badBody(`it is not a JSON object such as {"reason": "the disk is replaced"}`)
 	}
-	known := map[string]*string{"reason": &w.Reason}
-	if what == ledger.DidPause {
-		known["until"] = &w.Until
-	}
-	for _, key := range slices.Sorted(maps.Keys(keys)) {
-		value := known[key]
-		if value == nil {
-			return w, badBody(fmt.Sprintf("unknown key %q; a request to %s can have %s",
-				plain.Short(key, longestName), what, strings.Join(slices.Sorted(maps.Keys(known)), ", ")))
+	known := names(wishKeys(what))
+	said := map[string]string{}
+	for _, key := range slices.Sorted(maps.Keys(values)) {
+		if !slices.Contains(known, key) {
+			return wish{}, badBody(fmt.Sprintf("unknown key %q; a request to %s can have %s", plain.Short(key, longestName), what, strings.Join(known, ", ")))
 		}
-		if err := json.Unmarshal(keys[key], value); err != nil {
-			return w, badBody(fmt.Sprintf("%s is not a string", key))
+		var value string
+		if err := json.Unmarshal(values[key], &value); err != nil {
+			return wish{}, badBody(key + " is not a string")
 		}
+		said[key] = value
 	}
-	return w, nil
+	return wish{said["reason"], said["until"]}, nil
 }
 
 // badBody refuses a request because of its body.

@@ -170,17 +170,6 @@ type actionDocument struct {
 	Until *time.Time `json:"until,omitempty"`
 }
 
-// A motive is what a request to act says, except one to pause.
-type motive struct {
-	Reason string `json:"reason,omitempty"`
-}
-
-// A wish is what a request to pause says.
-type wish struct {
-	Reason string `json:"reason,omitempty"`
-	Until  string `json:"until,omitempty"` // a duration such as 8h, or an instant
-}
-
 // A failure is the answer to a request that was refused.
 type failure struct {
 	Error string `json:"error"`

@@ -80,12 +80,12 @@ func (r *route) describe() (object, error) {
 		operation["parameters"] = parameters
 	}
 	if r.body != nil {
-		body, err := described("application/json", r.body)
-		if err != nil {
-			return nil, err
+		keys := object{}
+		for _, k := range r.body {
+			keys[k.name] = object{"type": "string", "description": k.about}
 		}
-		body["application/json"].(object)["schema"].(object)["additionalProperties"] = false //nolint:forcetypeassert // made by described
-		operation["requestBody"] = object{"content": body}
+		schema := object{"type": "object", "properties": keys, "additionalProperties": false}
+		operation["requestBody"] = object{"content": object{"application/json": object{"schema": schema}}}
 	}
 	return operation, nil
 }
