@@ -1,0 +1,94 @@
+package page
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+)
+
+// An alarmView is a job that needs somebody.
+type alarmView struct{ Job, Text string }
+
+// attention lists the jobs that need somebody, by name.
+func (s *scene) attention() (all []alarmView) {
+	for _, job := range s.file.Jobs {
+		d := s.job(job)
+		if d.FailingFor > 0 {
+			all = append(all, alarmView{d.Name, failing(&d)})
+		}
+		for _, a := range d.Alarms {
+			if a.Kind == "canceled" || a.Kind == "failed" && d.FailingFor > 0 { // it is nobody's task, or is said above
+				continue
+			}
+			all = append(all, alarmView{d.Name, alarm(a)})
+		}
+	}
+	return all
+}
+
+// alarm says what has not happened, or what else needs somebody.
+func alarm(a alarmDocument) string {
+	text := trouble(a.Kind) + " since " + moment(a.Since)
+	if a.Why != "" {
+		text += ": " + plain.Short(a.Why, longestWhy)
+	}
+	return text
+}
+
+// trouble says what an alarm of a kind is about, after the name of the job.
+func trouble(kind string) string {
+	switch kind {
+	case "failed":
+		return "has failed"
+	case "canceled":
+		return "was canceled"
+	case "refused":
+		return "is refused by a guard"
+	case "missing":
+		return "has files without a copy"
+	case "nothing":
+		return "copies less than expected"
+	case "needs_human":
+		return "waits for a person"
+	case "stalled":
+		return "has a task without progress"
+	case "late":
+		return "is late"
+	case "overdue":
+		return "is overdue"
+	case "skipped":
+		return "is skipped"
+	case "access":
+		return "has an access that ends"
+	}
+	return words(kind)
+}
+
+// failing says how often a job has failed, and why.
+func failing(d *jobDocument) string {
+	text := "has failed"
+	if d.FailingFor > 1 {
+		text += fmt.Sprintf(" %d times", d.FailingFor)
+	}
+	if r := d.LastRun; r != nil && r.Error != nil && failed(ledger.State(r.State)) {
+		text += ": " + r.cause
+	}
+	return text
+}
+
+// An alarmsView is the page of all that needs somebody.
+type alarmsView struct {
+	frame
+	Alarms []alarmView
+}
+
+func (p *Page) showAlarms(w http.ResponseWriter, r request) (any, error) {
+	s, err := p.board.look(r.Context())
+	if err != nil {
+		return nil, err
+	}
+	p.views.write(w, http.StatusOK, "alarms", alarmsView{frame: p.frame("Alarms", r.who), Alarms: s.attention()})
+	return nil, nil
+}
