@@ -2,6 +2,7 @@ package globussim_test
 
 import (
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -37,5 +38,9 @@ func TestWhatIsNotSimulatedSaysSo(t *testing.T) {
 		if a.status != http.StatusNotImplemented || !strings.Contains(string(a.body), "The simulator does not have "+what+`"`) {
 			t.Errorf("%s %s answers %d %s", method, address, a.status, a.body)
 		}
+	}
+	form := url.Values{"grant_type": {"urn:globus:auth:grant_type:dependent_token"}, "token": {"x"}}
+	if a := post(t, l.Server, "/v2/oauth2/token", form); a.status != http.StatusNotImplemented || !strings.Contains(string(a.body), "does not have dependent tokens") {
+		t.Errorf("the grant of dependent tokens answers %d %s", a.status, a.body)
 	}
 }

@@ -50,6 +50,8 @@ func (a *authority) serveToken(w http.ResponseWriter, r *http.Request) {
 		doc, e = a.refresh(account, r.PostForm.Get("refresh_token"), time.Now().UTC())
 	case "":
 		e = oauthError(http.StatusBadRequest, "invalid_request", "grant_type is missing")
+	case "urn:globus:auth:grant_type:dependent_token":
+		e = newAuthError(http.StatusNotImplemented, "NOT_IMPLEMENTED", "The simulator does not have dependent tokens: no client of it is a service")
 	default:
 		e = oauthError(http.StatusBadRequest, "unsupported_grant_type", "This grant_type is not supported")
 	}

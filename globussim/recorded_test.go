@@ -226,5 +226,6 @@ func (p *playback) timersOf() {
 	p.compare("PATCH /jobs/{id}", p.timers(http.MethodPatch, at, token, `{"name": "x"}`))
 	p.compare("POST /jobs/{id}/pause", p.timers(http.MethodPost, at+"/pause", token, ""))
 	p.compare("POST /jobs/{id}/resume", p.timers(http.MethodPost, at+"/resume", token, ""))
+	p.compare("POST /jobs/", p.timers(http.MethodPost, "/jobs/", token, p.jobRequest("")))
 	p.compare("DELETE /jobs/{id}", p.timers(http.MethodDelete, at, token, ""))
 }

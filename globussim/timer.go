@@ -54,6 +54,7 @@ func isTimers(r *http.Request) bool {
 func (ts *timers) routes(mux *router) {
 	for pattern, h := range map[string]timerHandler{
 		"POST /v2/timer":         ts.create,
+		"POST /jobs/{$}":         ts.createJob,
 		"GET /jobs/{$}":          ts.list,
 		"GET /jobs":              ts.list, // the JavaScript SDK leaves the slash out
 		"GET /jobs/{id}":         ts.one(ts.get),
@@ -102,18 +103,34 @@ func (ts *timers) nothing(r *http.Request, _ holder) (int, any) {
 
 // create answers POST /v2/timer.
 func (ts *timers) create(r *http.Request, owner holder) (int, any) {
-	now := ts.server.now()
 	data, _ := io.ReadAll(r.Body) // it is in memory
-	t, invalid := parseTimer(data, now)
+	t, invalid := parseTimer(data, ts.server.now())
 	if len(invalid) > 0 {
 		return http.StatusUnprocessableEntity, map[string]any{"detail": invalid}
 	}
+	ts.add(t, owner)
+	return http.StatusCreated, map[string]any{"timer": ts.created(t)}
+}
+
+// createJob answers POST /jobs/, with which older clients make a timer.
+func (ts *timers) createJob(r *http.Request, owner holder) (int, any) {
+	data, _ := io.ReadAll(r.Body) // it is in memory
+	t, invalid := parseJob(data, ts.server.now())
+	if len(invalid) > 0 {
+		return http.StatusUnprocessableEntity, map[string]any{"detail": invalid}
+	}
+	ts.add(t, owner)
+	return http.StatusCreated, ts.job(t)
+}
+
+// add keeps a new timer, and starts it when it is due.
+func (ts *timers) add(t *timer, owner holder) {
+	now := ts.server.now()
 	t.holder, t.id, t.submitted = owner, uuid.NewString(), now.Truncate(time.Second)
 	ts.kept = append(ts.kept, t)
 	t.next = t.schedule.first(t.next, now)
 	ts.arm(t)
 	ts.changed(t)
-	return http.StatusCreated, map[string]any{"timer": ts.created(t)}
 }
 
 // created is a new timer. One that runs a flow has the keys of a job but for the

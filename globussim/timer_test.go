@@ -24,6 +24,12 @@ func (l *lab) timerRequest(schedule, more string) string {
 	"DATA": [{"DATA_TYPE": "transfer_item", "source_path": "/a/", "destination_path": "/b/"}]%s}}}`, schedule, l.labID, l.vaultID, more)
 }
 
+// jobRequest asks for the same in the form that older clients send.
+func (l *lab) jobRequest(more string) string {
+	return fmt.Sprintf(`{"name": "nightly", "start": "2000-03-01T02:00:00Z", "interval": 86400, "callback_url": "https://actions.automate.globus.org/transfer/transfer/run",
+	"callback_body": {"body": {"label": "x", "source_endpoint_id": %q, "destination_endpoint_id": %q, "transfer_items": [{"source_path": "/f", "destination_path": "/g", "recursive": false}]}}%s}`, l.labID, l.vaultID, more)
+}
+
 // timers calls the Timers service.
 func (l *lab) timers(method, path, authorization, body string) answer {
 	l.t.Helper()
@@ -64,6 +70,34 @@ func TestATimerIsKeptAndListed(t *testing.T) {
 			}
 			if diff := cmp.Diff(map[string]any{"condition": "iterations", "count": 2.0}, row.doc["schedule"].(map[string]any)["end"]); diff != "" {
 				t.Errorf("end (-want +got):\n%s", diff)
+			}
+		}
+	})
+}
+
+func TestATimerOfAnOlderClientTransfers(t *testing.T) {
+	inFlowLab(t, func(t *testing.T, l *lab) {
+		token := bearer(t, l.Server, timerScope)
+		made := l.timers(http.MethodPost, "/jobs/", token, l.jobRequest(`, "stop_after": {"n_runs": 1}`))
+		made.want(t, doc{"name": "nightly", "status": "new", "next_run": "2000-03-01T02:00:00+00:00", "n_runs": 0})
+		if diff := cmp.Diff(jobKeys, slices.Sorted(maps.Keys(made.doc))); made.status != http.StatusCreated || diff != "" {
+			t.Errorf("the answer is %d; its keys (-want +got):\n%s", made.status, diff)
+		}
+		time.Sleep(90 * 24 * time.Hour)
+		token = bearer(t, l.Server, timerScope)
+		l.timers(http.MethodGet, "/jobs/"+made.text("job_id"), token, "").want(t, doc{"status": "ended", "n_runs": 1, "n_errors": 0})
+		if got := tree(t, l.vault); got["g"] != "1" {
+			t.Errorf("the vault has %v, want the file g", got)
+		}
+		for body, loc := range map[string]string{
+			`{`:  `["body"]`,
+			`{}`: `["body","start"]`,
+			`{"start": "2000-06-01", "callback_url": "https://x.example/email/run"}`: `["body","callback_url"]`,
+			l.jobRequest(`, "interval": 5`):                                          "interval_seconds",
+		} {
+			a := l.timers(http.MethodPost, "/jobs/", token, body)
+			if a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), `"`+loc+`"]`) {
+				t.Errorf("%s answers %d %s, want 422 about %s", body, a.status, a.body, loc)
 			}
 		}
 	})
@@ -168,7 +202,7 @@ func TestTimersHaveOnlyTheirOwnPaths(t *testing.T) {
 	l := newLab(t)
 	token := bearer(t, l.Server, timerScope)
 	for call, want := range map[string]int{
-		"POST /jobs/":        http.StatusMethodNotAllowed,
+		"PUT /jobs/":         http.StatusMethodNotAllowed,
 		"PUT /v2/timer":      http.StatusMethodNotAllowed,
 		"GET /jobs/x/y/z":    http.StatusNotFound,
 		"GET /jobs//":        http.StatusNotFound,
