@@ -93,10 +93,10 @@ func TestATimerOfAnOlderClientTransfers(t *testing.T) {
 			`{`:  `["body"]`,
 			`{}`: `["body","start"]`,
 			`{"start": "2000-06-01", "callback_url": "https://x.example/email/run"}`: `["body","callback_url"]`,
-			l.jobRequest(`, "interval": 5`):                                          "interval_seconds",
+			l.jobRequest(`, "interval": 5`):                                          `["body","interval_seconds"]`,
 		} {
 			a := l.timers(http.MethodPost, "/jobs/", token, body)
-			if a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), `"`+loc+`"]`) {
+			if a.status != http.StatusUnprocessableEntity || !strings.Contains(string(a.body), loc) {
 				t.Errorf("%s answers %d %s, want 422 about %s", body, a.status, a.body, loc)
 			}
 		}
