@@ -1068,7 +1068,7 @@ func TestPruneThatDoesNotWaitStillSeesWhetherACopyIsTheFileItself(t *testing.T) 
 				r, err := p.record(t.Context(), o)
 				switch {
 				case tt.failed && err == nil:
-					failure(t, r, fault.Guard)
+					contains(t, failure(t, r, fault.Guard).Message, "show the same disk")
 				case err != nil || r.State != ledger.Submitted:
 					t.Errorf("got %+v, %v, want a run that is submitted", r, err)
 				}

@@ -152,25 +152,41 @@ func (d *disks) copies(t testing.TB, c task) proof.Open {
 
 func write(t testing.TB, h proof.Receipt, rows *proof.Sorter) proof.Open {
 	t.Helper()
-	var b strings.Builder
-	w, err := proof.NewWriter(&b, h)
+	open, err := sealed(h, rows.Rows())
 	if err != nil {
 		t.Fatal(err)
 	}
-	for r, err := range rows.Rows() {
+	return open
+}
+
+// kept is a receipt with some rows, in order.
+func kept(h proof.Receipt, rows ...proof.Row) (proof.Open, error) {
+	return sealed(h, func(yield func(proof.Row, error) bool) {
+		for _, r := range rows {
+			if !yield(r, nil) {
+				return
+			}
+		}
+	})
+}
+
+func sealed(h proof.Receipt, rows iter.Seq2[proof.Row, error]) (proof.Open, error) {
+	var b strings.Builder
+	w, err := proof.NewWriter(&b, h)
+	if err != nil {
+		return nil, err
+	}
+	for r, err := range rows {
 		if err = errors.Join(err, w.Write(r)); err != nil {
-			t.Fatal(err)
+			return nil, err
 		}
 	}
 	counts, content := w.Sum()
 	seal := proof.NewSeal(counts, content, 1, "", nil)
 	end, err := seal.Line()
-	if err != nil {
-		t.Fatal(err)
-	}
 	b.Write(end)
 	text := b.String()
-	return func() (*proof.Reader, error) { return proof.NewReader(strings.NewReader(text)) }
+	return func() (*proof.Reader, error) { return proof.NewReader(strings.NewReader(text)) }, err
 }
 
 // files returns what is said of each file, a line for each.
@@ -317,6 +333,41 @@ func TestAFileThatChangesBetweenTwoLooksIsNotProven(t *testing.T) {
 		}
 	}
 	want(t, files(t, d, evidence.Options{}, receipts...), "lab:/out/a | tape changed since it was copied | vault changed since it was copied")
+}
+
+func TestAFileHasTheReasonOfTheCopyThatTellsMost(t *testing.T) {
+	at := func(minutes int, reasons ...proof.Reason) (f evidence.File) {
+		for i, r := range reasons {
+			c := evidence.Copy{At: evidence.Place{Collection: fmt.Sprint(i)}, Reason: r}
+			if r == "" {
+				c.Since = noon.Add(time.Duration(minutes-i) * time.Minute)
+			}
+			f.Copies = append(f.Copies, c)
+		}
+		return f
+	}
+	for _, tt := range []struct {
+		file   evidence.File
+		reason proof.Reason
+		proven string // collections
+	}{
+		{at(9), "", ""},
+		{at(9, ""), "", "0"},
+		{at(9, "", "", ""), "", "210"},
+		{at(9, proof.Since, "", proof.NotBefore), "", "1"},
+		{at(9, proof.NotBefore, proof.NotCopied), proof.NotCopied, ""},
+		{at(9, proof.NotCopied, proof.NotBefore), proof.NotCopied, ""},
+		{at(9, proof.NotBefore, proof.Gone), proof.Gone, ""},
+		{at(9, proof.Since, proof.Gone), proof.Since, ""},
+	} {
+		var proven string
+		for _, c := range tt.file.Proven() {
+			proven += c.At.Collection
+		}
+		if got := tt.file.Reason(); got != tt.reason || proven != tt.proven {
+			t.Errorf("%v: got %q, proven at %q; want %q, %q", tt.file.Copies, got, proven, tt.reason, tt.proven)
+		}
+	}
 }
 
 func TestFoldersInsideWhatWasCopied(t *testing.T) {
