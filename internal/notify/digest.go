@@ -18,43 +18,62 @@ import (
 // everyMorning is when a channel gets its digest unless it says when.
 const everyMorning = "0 7 * * *"
 
-// digests tells the channels whose hour has come what happened since the last time.
-func (w *Watch) digests(ctx context.Context, file *jobs.File, before ledger.Standing, now time.Time) error {
+// digests tells the channels whose hour has come what happened since the last time. It
+// returns when it is to be called again at the latest.
+func (w *Watch) digests(ctx context.Context, file *jobs.File, now time.Time) (next time.Time, err error) {
+	next = now.Add(watchEvery)
 	readers := map[string][]*jobs.Job{} // jobs by channel
 	for _, job := range file.Jobs {
 		for _, name := range channels(job, string(Digest)) {
 			readers[name] = append(readers[name], job)
 		}
 	}
+	if len(readers) == 0 {
+		return next, nil
+	}
+	standings, err := w.Ledger.Standings(ctx)
+	if err != nil {
+		return next, err
+	}
 	for _, name := range slices.Sorted(maps.Keys(readers)) {
-		if c := file.Channels[name]; c != nil {
-			if err := w.digest(ctx, c, readers[name], before, now); err != nil {
-				return err
+		c := file.Channels[name]
+		if c == nil {
+			continue
+		}
+		hours := c.Digest
+		if hours == nil {
+			hours, _ = schedule.Parse(everyMorning, cmp.Or(readers[name][0].Zone, time.UTC)) // it is a constant
+		}
+		last, begun := told(standings[""], digestOf(c))
+		at := hours.Next(last)
+		if !begun || !at.IsZero() && !at.After(now) {
+			if err := w.digest(ctx, c, readers[name], last, now); err != nil {
+				return next, err
 			}
+			at = hours.Next(now)
+		}
+		if !at.IsZero() && at.Before(next) {
+			next = at
 		}
 	}
-	return nil
+	return next, nil
 }
 
-// digest tells one channel, if its hour has come.
-func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, before ledger.Standing, now time.Time) (err error) {
-	hours := c.Digest
-	if hours == nil {
-		hours, _ = schedule.Parse(everyMorning, cmp.Or(its[0].Zone, time.UTC)) // it is a constant
-	}
-	kind := string(Digest) + ":" + c.Name
-	last, begun := told(before, kind)
-	if next := hours.Next(last); begun && (next.IsZero() || next.After(now)) {
-		return nil
-	}
+// digestOf is the kind of the alarm, of the scheduler itself, that says when a channel
+// got its digest last.
+func digestOf(c *jobs.Channel) string { return string(Digest) + ":" + c.Name }
+
+// digest tells one channel what happened since the last time; at first, that is nothing.
+func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, last, now time.Time) (err error) {
 	var n *Notice
-	if begun {
+	if !last.IsZero() {
 		if n, err = w.compose(ctx, its, last, now); err != nil {
 			return err
 		}
 		n.ID = digest(c.Name, string(Digest), fmt.Sprint(last.UnixMicro(), now.UnixMicro()))
 	}
 	return w.tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		kind := digestOf(c)
 		if at, _ := told(s, kind); !at.Equal(last) { // another replica was faster
 			return s, nil
 		}

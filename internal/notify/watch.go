@@ -41,13 +41,19 @@ func (w *Watch) Run(ctx context.Context) {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	for {
-		if err := w.look(ctx, time.Now().UTC()); err != nil && ctx.Err() == nil {
+		now := time.Now().UTC()
+		if err := w.look(ctx, now); err != nil && ctx.Err() == nil {
 			w.Log.Error("what is late or overdue could not be seen", "err", err)
+		}
+		next, err := w.digests(ctx, w.Jobs(), now)
+		if err != nil && ctx.Err() == nil {
+			w.Log.Error("a digest could not be written", "err", err)
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
+		case <-time.After(next.Sub(now)):
 		}
 	}
 }
@@ -82,12 +88,10 @@ func (w *Watch) look(ctx context.Context, now time.Time) error {
 			late = append(late, job)
 		}
 	}
-	if len(late) > 0 {
-		if err := w.tell(ctx, "", summary(late, last, now)); err != nil {
-			return err
-		}
+	if len(late) == 0 {
+		return nil
 	}
-	return w.digests(ctx, file, facts.standings[""], now)
+	return w.tell(ctx, "", summary(late, last, now))
 }
 
 // facts are what the ledger knows of all jobs.

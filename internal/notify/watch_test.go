@@ -303,7 +303,7 @@ func TestADigestSaysWhatHappened(t *testing.T) {
 		l.watch(time.Minute, 1)
 		time.Sleep(-time.Minute + time.Second)
 		day(6)
-		ops := []string{"01 06:02 ops: 0 of 0 runs succeeded since 2000-01-01 01:00 CET"}
+		ops := []string{"01 06:00 ops: 0 of 0 runs succeeded since 2000-01-01 01:00 CET"}
 		l.want(ops...)
 		day(6)
 		files := succeeded
@@ -312,9 +312,9 @@ func TestADigestSaysWhatHappened(t *testing.T) {
 		l.ran(a, ledger.Outcome{State: ledger.TimedOut, Class: "timed_out"})
 		day(6)
 		l.want(append(ops,
-			"02 06:02 ops: 0 of 0 runs succeeded since 2000-01-01 07:02 CET",
-			"03 06:02 ops: 1 of 2 runs succeeded since 2000-01-02 07:02 CET",
-			"03 06:02 pi: 1 of 2 runs succeeded since 2000-01-01 01:00 CET",
+			"02 06:00 ops: 0 of 0 runs succeeded since 2000-01-01 07:00 CET",
+			"03 06:00 ops: 1 of 2 runs succeeded since 2000-01-02 07:00 CET",
+			"03 06:00 pi: 1 of 2 runs succeeded since 2000-01-01 01:00 CET",
 		)...)
 		var n notify.Notice
 		for row, err := range l.ledger.Notices(t.Context(), true) {
