@@ -1023,6 +1023,15 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "part", Dir: part})
 		})
 	})
+	t.Run("it was copied to another name on the same disk", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt")
+			b.process("one").wantRun(b.order(move(true, all, func(doc *transfer.Transfer) {
+				doc.Items = []transfer.Item{{SourcePath: "/data/a.txt", DestinationPath: "/data/z.txt"}}
+			})), ledger.Succeeded)
+			b.wantLeft("data/z.txt")
+		}, same)
+	})
 	t.Run("it is another disk", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
