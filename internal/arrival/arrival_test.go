@@ -190,14 +190,14 @@ func TestWhatIsNotAnItem(t *testing.T) {
 			e.Ready, e.Match, e.NewerThan = jobs.Readiness{Marker: "x"}, jobs.MatchGlobs("!*_test"), 24*time.Hour
 		})
 		long := strings.Repeat("x", 5000)
-		for _, name := range []string{"new", "a_test", "a\uFFFDb", "a\nb", "a*b", "a\u007Fb", long} {
+		for _, name := range []string{"new", "a_test", "a\uFFFDb", "a\nb", "a*b", "a\u007Fb", ".pruned-7-new", long} {
 			k.disk.write("/runs/"+name+"/f", 1)
 		}
 		k.disk.write("/runs/file", 1)
 		k.disk.put("/runs/old/f", 1, time.Now().Add(-25*time.Hour))
 		k.disk.put("/runs/timeless/f", 1, time.Time{})
 		want := map[string]arrival.State{
-			"new": arrival.IsUnmarked, "a_test": arrival.IsIgnored, "file": arrival.IsIgnored, "old": arrival.IsOld, "timeless": arrival.IsUnmarked,
+			"new": arrival.IsUnmarked, "a_test": arrival.IsIgnored, ".pruned-7-new": arrival.IsIgnored, "file": arrival.IsIgnored, "old": arrival.IsOld, "timeless": arrival.IsUnmarked,
 			"a\uFFFDb": arrival.IsRefused, "a\nb": arrival.IsRefused, "a*b": arrival.IsRefused, "a\u007Fb": arrival.IsRefused, long: arrival.IsRefused,
 		}
 		got := map[string]arrival.State{}

@@ -234,11 +234,16 @@ func (l *look) again(e *tree.Entry, k *Known) bool {
 	return l.each.Again == jobs.AgainChanged
 }
 
+// SetAside begins the names of folders that a prune is about to delete.
+const SetAside = ".pruned-"
+
 // passes says which entries are not items at all.
 func (l *look) passes(e *tree.Entry) (State, string) {
 	switch {
 	case e.Kind != l.wanted():
 		return IsIgnored, "it is a " + kinds[e.Kind] + ", and items are " + kinds[l.wanted()] + "s"
+	case strings.HasPrefix(e.Path, SetAside):
+		return IsIgnored, "a prune has set it aside"
 	case l.each.Kind == jobs.FileItems && l.markers.are(e.Path):
 		return IsIgnored, "it is the marker of another file"
 	}

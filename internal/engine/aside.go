@@ -10,7 +10,9 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -22,7 +24,7 @@ import (
 // not.
 
 // asideMark begins the names of folders that are set aside.
-const asideMark = ".pruned-"
+const asideMark = arrival.SetAside
 
 // An aside is a folder that is set aside, or will be.
 type aside struct {
@@ -42,7 +44,8 @@ func (p *pruning) asideOf(path string) aside {
 // removeEmptied removes the folders from which files were deleted and that have
 // nothing in them now, the deepest first.
 func (p *pruning) removeEmptied(ctx context.Context, found *evidence.Evidence) error {
-	maps.DeleteFunc(p.emptied, func(f folderAt, _ bool) bool { return !found.Inside(f.place, f.path) })
+	p.addItems()
+	maps.DeleteFunc(p.emptied, func(f folderAt, _ bool) bool { return !found.Inside(f.place, f.path) && !p.isItem(f) })
 	depth := func(f folderAt) int { return strings.Count(f.path, "/") }
 	left := slices.SortedFunc(maps.Keys(p.emptied), func(a, b folderAt) int {
 		return cmp.Or(depth(b)-depth(a), cmp.Compare(a.place.Collection, b.place.Collection), cmp.Compare(a.path, b.path))
@@ -68,6 +71,32 @@ func (p *pruning) removeEmptied(ctx context.Context, found *evidence.Evidence) e
 		left = left[level:]
 	}
 	return nil
+}
+
+// addItems adds the folders around those that were emptied, up to the items that they
+// are in: an item is moved as a whole.
+func (p *pruning) addItems() {
+	for _, f := range slices.Collect(maps.Keys(p.emptied)) {
+		for _, each := range p.watched {
+			below, ok := strings.CutPrefix(f.path, each.Folder)
+			if !ok || !strings.EqualFold(each.Collection, f.place.Collection) {
+				continue
+			}
+			for i, c := range below {
+				if c == '/' {
+					p.emptied[folderAt{f.place, each.Folder + below[:i+1]}] = true
+				}
+			}
+		}
+	}
+}
+
+// isItem reports whether a folder is an item, which nobody needs once it is empty.
+func (p *pruning) isItem(f folderAt) bool {
+	above, _ := split(strings.TrimSuffix(f.path, "/"))
+	return slices.ContainsFunc(p.watched, func(e *jobs.ForEach) bool {
+		return e.Folder == above && strings.EqualFold(e.Collection, f.place.Collection)
+	})
 }
 
 // entries returns 0 if a folder is empty.

@@ -68,7 +68,11 @@ func TestTheBeamlineOfTheExample(t *testing.T) {
 		f.wantFiles(b, "home", map[string]int{
 			"proposals/12345/scan-1/frames/a": 6000, "proposals/12345/scan-1/log/b": 5, "proposals/67890/scan-1/frames/a": 7,
 		})
-		f.wantFiles(b, "beamline", map[string]int{"data/runs/calibration/c": 5}) // the prune left nothing else
+		f.wantFiles(b, "beamline", map[string]int{"data/runs/calibration/c": 5})
+		left, err := filepath.Glob(filepath.Join(f.dirs["beamline"], runs, "*"))
+		if err != nil || len(left) != 1 || filepath.Base(left[0]) != "calibration" {
+			t.Errorf("the beamline has the folders %v, %v, want calibration alone", left, err)
+		}
 		b.wantRuns("archive-runs item:12345_scan-1 succeeded", "archive-runs item:67890_scan-1 succeeded",
 			"hand-out item:12345_scan-1 succeeded", "hand-out item:67890_scan-1 succeeded")
 		for i, want := range []time.Duration{75 * time.Minute, 115 * time.Minute} {

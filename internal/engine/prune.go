@@ -43,6 +43,7 @@ type pruning struct {
 	sum     Pruned
 	strange int                        // receipts that do not count, because nothing is copied now between their paths
 	emptied map[folderAt]bool          // folders of which files were deleted
+	watched []*jobs.ForEach            // of which items were copied that are folders
 	stayed  map[way]bool               // by which copies are not the files themselves
 	probed  map[way]bool               // that were looked at, whatever was seen
 	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
@@ -88,10 +89,13 @@ func (p *pruning) heed(job *jobs.Job, now time.Time) {
 	}
 	if len(p.step.Of) == 0 {
 		p.lanes.Add(job, p.at.Step-1)
+		p.watched = append(p.watched, job.Items)
 	}
 	for _, of := range p.step.Jobs {
 		p.lanes.Add(of, len(of.Steps))
+		p.watched = append(p.watched, of.Items)
 	}
+	p.watched = slices.DeleteFunc(p.watched, func(e *jobs.ForEach) bool { return e == nil || e.Kind == jobs.FileItems })
 }
 
 // gather reads which trees the receipts that count are about.

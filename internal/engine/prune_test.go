@@ -833,6 +833,64 @@ func TestPruneRemovesTheFoldersThatItHasEmptied(t *testing.T) {
 	})
 }
 
+// An item is moved as a whole: nothing of it is left, unless there is something in it.
+func TestPruneRemovesItemsThatItHasEmptied(t *testing.T) {
+	remove := jobs.Step{Prune: &jobs.Prune{EmptyFolders: true}}
+	tests := map[string]struct {
+		prune func(b *bench, move *jobs.Job) []*jobs.Job
+		runs  []string // before those of the items
+	}{
+		"in a step of its own": {func(_ *bench, move *jobs.Job) []*jobs.Job {
+			move.Steps = append(move.Steps, remove)
+			return []*jobs.Job{move}
+		}, nil},
+		"later": {func(b *bench, move *jobs.Job) []*jobs.Job {
+			later := b.job("later", "30 1 * * *")
+			later.Steps = []jobs.Step{{Prune: &jobs.Prune{Of: []string{"runs"}, Jobs: []*jobs.Job{move}, EmptyFolders: true}}}
+			return []*jobs.Job{move, later}
+		}, []string{"later 2000-01-01T01:30:00Z succeeded"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/runs/run_1/a/b/c/x", "data/runs/run_1/y", "data/runs/run_2/x", "data/runs/run_2/left.tmp", "data/runs/run_3/a/x", "data/runs/run_4/x")
+				if err := os.MkdirAll(filepath.Join(b.lab, "data/runs/run_3/was empty"), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				move := b.itemJob(func(j *jobs.Job) {
+					j.ForEach.Folder, j.Receipts = "/data/runs/", true
+					j.Steps[0].Transfer.Items[0].SourcePath = "/data/runs/{{ .Item.Name }}/"
+					j.Steps[0].Transfer.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "*.tmp"}}
+					j.Steps[0].Transfer.VerifyChecksum = true
+				})
+				p, came := b.process("one"), false
+				p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+					if !strings.HasSuffix(r.URL.Path, "/rename") {
+						return nil, nil
+					}
+					resp, err := send.RoundTrip(r)
+					aside, _ := filepath.Glob(filepath.Join(b.lab, "data/runs/.pruned-*-run_4"))
+					if len(aside) == 1 && !came { // by who had the folder open
+						came = true
+						b.plant(strings.TrimPrefix(aside[0], b.lab+"/")+"/late", "x")
+					}
+					return resp, err
+				}
+				p.serve(tt.prune(b, move)...)
+				until(100 * time.Minute)
+				p.stop()
+				items := []string{"runs item:run_1 succeeded", "runs item:run_2 succeeded", "runs item:run_3 succeeded", "runs item:run_4 succeeded"}
+				b.wantRuns(append(tt.runs, items...)...)
+				want := []string{"data", "data/runs", "data/runs/run_2", "data/runs/run_3", "data/runs/run_3/was empty", "data/runs/run_4"}
+				if d := cmp.Diff(want, b.folders()); d != "" {
+					t.Errorf("folders (-want +got):\n%s", d)
+				}
+				b.wantLeft("data/a.txt", "data/runs/run_2/left.tmp", "data/runs/run_4/late")
+			})
+		})
+	}
+}
+
 func TestFolderThatCannotBeDeletedGetsItsNameBack(t *testing.T) {
 	fail := func(f globussim.Fault) func(*bench) {
 		f.Path, f.Times = deletePath, -1
