@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A Taken error says that the occurrence has a run already: one that has
@@ -23,11 +26,11 @@ func (t *Taken) Error() string {
 }
 
 // A waitingError says that a run waits for another one: it is claimed, and nothing was
-// submitted for it. It waits for its turn, see Order.InTurn, or until one that leaves is
+// submitted for it. It waits for its turn, see takesTurns, or until one that leaves is
 // over.
 type waitingError struct {
 	other  *ledger.Run
-	leaves bool // other is to be canceled, and nothing was submitted for it
+	leaves bool // other has nothing at work any more, and is about to end
 }
 
 func (w *waitingError) Error() string {
@@ -156,7 +159,7 @@ func (r *run) giveWay(ctx context.Context) error {
 		if later {
 			return skipped("", fmt.Sprintf("occurrence %s of this job is at work (run %d)", other.Key, other.ID))
 		}
-		if r.caughtUp() || r.order.InTurn && late(r.job, other) {
+		if r.caughtUp() || r.rec.Scheduled && inTurn(r.job) && late(r.job, other) {
 			return &waitingError{other: other}
 		}
 		if r.job.Concurrency == jobs.Forbid {
@@ -168,11 +171,13 @@ func (r *run) giveWay(ctx context.Context) error {
 			return err
 		}
 	}
-	switch {
+	switch leaves, err := r.leaves(ctx, first); {
+	case err != nil:
+		return err
+	case leaves:
+		return &waitingError{other: first, leaves: true}
 	case first == nil:
 		return nil
-	case r.rec.Scheduled && first.State == ledger.Claimed && first.CancelRequested:
-		return &waitingError{other: first, leaves: true}
 	}
 	return skipped("", fmt.Sprintf("occurrence %s of this job is not over (run %d)", first.Key, first.ID))
 }
@@ -237,7 +242,50 @@ func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err err
 // caughtUp reports whether the run is of a missed occurrence that has to wait for
 // its turn.
 func (r *run) caughtUp() bool {
-	return r.order.InTurn && r.journal != nil && late(r.job, r.journal.run)
+	return r.rec.Scheduled && takesTurns(r.job) && r.journal != nil && late(r.job, r.journal.run)
+}
+
+// leaves reports whether another run of the job, which may be nil, is about to end by
+// itself. Nothing is skipped for it: such a run may have been left by a start that was
+// cut off, and its task have ended long ago.
+func (r *run) leaves(ctx context.Context, other *ledger.Run) (bool, error) {
+	switch {
+	case other == nil || !r.rec.Scheduled:
+		return false, nil
+	case other.State == ledger.Claimed:
+		return other.CancelRequested, nil
+	}
+	sent, err := r.rec.Ledger.Submissions(ctx, other.ID)
+	if err != nil {
+		return false, unusable(fmt.Errorf("read what run %d has submitted: %w", other.ID, err))
+	}
+	for _, s := range sent {
+		if s.Status == "" && s.TaskID != "" && !r.hasEnded(ctx, s) {
+			return false, ctx.Err()
+		}
+	}
+	// One without a task is being confirmed; after a failure the next attempt may be
+	// hours away.
+	return len(sent) > 0 && slices.Contains([]string{"", string(transfer.Succeeded)}, sent[len(sent)-1].Status), nil
+}
+
+// hasEnded asks Globus whether what was submitted has ended.
+func (r *run) hasEnded(ctx context.Context, s ledger.Submission) bool {
+	var final bool
+	var err error
+	if s.Flow != "" {
+		var last *flows.Run
+		if last, err = r.engine.flows.Run(ctx, s.TaskID); err == nil {
+			final = last.Status.Final()
+		}
+	} else {
+		defer r.engine.poller.join(ctx)()
+		var task *transfer.Task
+		if task, err = r.engine.poller.look(ctx, s.TaskID, 0); err == nil {
+			final = task.Status.Final()
+		}
+	}
+	return final || gone(err)
 }
 
 // late reports whether a run was claimed to catch up with a missed occurrence.

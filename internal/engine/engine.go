@@ -139,10 +139,6 @@ type Order struct {
 	// StartBy, unless zero, is until when the first task may be submitted. Only
 	// [Engine.Record] heeds it.
 	StartBy time.Time
-	// InTurn says that missed occurrences of the job run one after the other:
-	// one that is late, or meets one that is late, waits for it, whatever the
-	// job's policy does with others. Only [Engine.Record] heeds it.
-	InTurn bool
 	// SubmissionID replaces a new submission id of the first task, to repeat
 	// a submission whose outcome is not known. So that its document is the same
 	// at each start, that has no deadline but one of the job's own. A new task is
@@ -228,8 +224,8 @@ type Recording struct {
 // An order for an item that no look has found, or that is not ready and holds
 // nothing, is refused before anything is recorded: see [*UnknownItem].
 //
-// The result is nil if the error is a [*Taken], such a refusal, that of a run that waits for its
-// turn (see [Order].InTurn), that of a ledger that could not be used, or
+// The result is nil if the error is a [*Taken], such a refusal, that of a run that waits for
+// another one, that of a ledger that could not be used, or
 // [ledger.ErrLost] if somebody else had taken the run over when it ended. There are
 // both a result and an error if the run has ended and the ledger could not be told:
 // the result is what Globus did, and a later start meets the same.

@@ -1,7 +1,6 @@
 package engine_test
 
 import (
-	"context"
 	"errors"
 	"strings"
 	"testing"
@@ -66,9 +65,11 @@ func (b *bench) asked(keys ...string) {
 	}
 }
 
-// submitted has a run of the holder two have a task.
-func submitted(ctx context.Context, l *ledger.Ledger, run int64) error {
-	return errors.Join(l.Submit(ctx, "two", ledger.Submission{ID: "s", Run: run, Attempt: 1}), l.Accepted(ctx, "s", "t"))
+// submitted has a run of the holder two have a task, which is at work.
+func (b *bench) submitted(l *ledger.Ledger, run int64) error {
+	task := b.start(b.another(named("of-two"), paths("/data/", "/of-two/")))
+	ctx := b.t.Context()
+	return errors.Join(l.Submit(ctx, "two", ledger.Submission{ID: "s", Run: run, Attempt: 1}), l.Accepted(ctx, "s", task))
 }
 
 // wantSkippedFor checks that a run was skipped for another one.
@@ -111,7 +112,7 @@ func TestRunIsNotSkippedForOneThatIsToBeSkipped(t *testing.T) {
 				for _, key := range []string{"manual:1", "manual:2"} {
 					run, _, err := l.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: key, Holder: "two", Lease: time.Hour})
 					if err == nil && key == tt.sent {
-						err = submitted(t.Context(), l, run.ID)
+						err = b.submitted(l, run.ID)
 					}
 					if err != nil {
 						t.Fatal(err)
@@ -165,7 +166,7 @@ func TestRunWaitsUntilOneThatIsToBeCanceledIsOver(t *testing.T) {
 				b.wantRuns("nightly manual:1 claimed", "nightly manual:2 claimed")
 				b.wantTasks()
 				if submits {
-					err = submitted(t.Context(), l, 1)
+					err = b.submitted(l, 1)
 				} else {
 					err = l.Finish(t.Context(), 1, "two", ledger.Outcome{State: ledger.Canceled})
 				}
@@ -176,7 +177,7 @@ func TestRunWaitsUntilOneThatIsToBeCanceledIsOver(t *testing.T) {
 				p.stop()
 				if submits {
 					b.wantSkippedFor(2, "manual:1")
-					b.wantTasks()
+					b.wantTasks("ACTIVE of-two 2026-11-20T02:00:00Z")
 				} else {
 					b.wantRuns("nightly manual:1 canceled", "nightly manual:2 succeeded")
 				}

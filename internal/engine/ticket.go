@@ -103,7 +103,7 @@ func (s *Scheduler) claim(ctx context.Context, t *ticket) error {
 // order is what is to be done for the occurrence.
 func (t *ticket) order(cancelOnInterrupt bool) Order {
 	o := Order{
-		Job: t.job, Key: t.occurrence.key, At: t.at, CancelOnInterrupt: cancelOnInterrupt, Known: t.known, InTurn: inTurn(t.job),
+		Job: t.job, Key: t.occurrence.key, At: t.at, CancelOnInterrupt: cancelOnInterrupt, Known: t.known,
 	}
 	if due := o.Key.Due(); t.job.Schedule != nil && t.job.StartingDeadline > 0 && !due.IsZero() {
 		o.StartBy = t.job.Due(o.Key, due).Add(t.job.StartingDeadline)

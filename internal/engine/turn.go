@@ -19,8 +19,12 @@ const leavePause = time.Second
 
 // inTurn reports whether missed occurrences of the job are started one after
 // the other: all at once, its policy would skip or replace them.
-func inTurn(job *jobs.Job) bool {
-	return job.CatchUp == jobs.CatchUpAll && job.Concurrency != jobs.Allow && job.ForEach == nil
+func inTurn(job *jobs.Job) bool { return job.CatchUp == jobs.CatchUpAll && takesTurns(job) }
+
+// takesTurns reports whether a missed occurrence of the job waits for the runs that are
+// at work when it is caught up with. Its policy is about those that are on time.
+func takesTurns(job *jobs.Job) bool {
+	return job.CatchUp != jobs.CatchUpNone && job.Concurrency != jobs.Allow && job.ForEach == nil
 }
 
 // tried takes note of a try that has ended: the occurrence is done, or is

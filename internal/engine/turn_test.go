@@ -171,6 +171,72 @@ func TestWhatIsCaughtUpWithWaitsForATaskOfItsJob(t *testing.T) {
 	}
 }
 
+// A crash costs no occurrence but those that nobody wants to catch up with.
+func TestNothingIsSkippedForARunThatACrashHasLeft(t *testing.T) {
+	tests := map[string]struct {
+		play func(b *bench, job *jobs.Job)
+		want []string
+	}{
+		"its task ended meanwhile, the next one is on time": {
+			func(b *bench, job *jobs.Job) {
+				b.releaseAfter(15 * time.Minute) // 01:45
+				until(2*time.Hour + 10*time.Second)
+				two := b.process("two").serve(job)
+				until(2*time.Hour + 30*time.Minute)
+				two.stop()
+			},
+			succeeded("01", "02"),
+		},
+		"its task ended meanwhile, and Globus is away at the start": {
+			func(b *bench, job *jobs.Job) {
+				b.releaseAfter(15 * time.Minute)
+				until(2*time.Hour + 10*time.Second)
+				b.Fail(globussim.Fault{Path: "/v0.10/", Status: 503, Times: -1})
+				two := b.process("two").serve(job)
+				until(2*time.Hour + 30*time.Minute)
+				b.ClearFaults()
+				until(2*time.Hour + 50*time.Minute)
+				two.stop()
+			},
+			succeeded("01", "02"),
+		},
+		"its task is at work, and an older one was missed": {
+			func(b *bench, job *jobs.Job) {
+				until(3*time.Hour + 30*time.Minute)
+				two := b.process("two").serve(job)
+				b.releaseAfter(40 * time.Minute) // 04:10
+				until(4*time.Hour + 30*time.Minute)
+				two.stop()
+			},
+			succeeded("01", "03", "04"),
+		},
+		"its task is at work, the next one is on time": {
+			func(b *bench, job *jobs.Job) {
+				until(2*time.Hour + 10*time.Second)
+				two := b.process("two").serve(job)
+				until(2*time.Hour + 30*time.Minute)
+				b.releaseAfter(0)
+				until(2*time.Hour + 40*time.Minute)
+				two.stop()
+			},
+			append(succeeded("01"), "hourly 2000-01-01T02:00:00Z skipped"),
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				job := b.job("hourly", "0 * * * *")
+				b.stall()
+				one := b.process("one").serve(job)
+				until(90 * time.Minute)
+				one.kill()
+				tt.play(b, job)
+				b.wantRuns(tt.want...)
+			})
+		})
+	}
+}
+
 func TestWhatIsOnTimeIsStillSkippedOrReplaces(t *testing.T) {
 	tests := map[jobs.Concurrency][]string{
 		jobs.Forbid:  {"hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T02:00:00Z skipped", "hourly 2000-01-01T03:00:00Z succeeded"},
