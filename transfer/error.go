@@ -103,6 +103,10 @@ func (e *Error) NotFound() bool {
 	return e.Status == http.StatusNotFound && !e.Foreign || strings.HasSuffix(e.Code, "NotFound")
 }
 
+// NoCollection reports whether the collection does not exist, or was deleted. NotFound
+// reports that as well, but nothing is known about the path then.
+func (e *Error) NoCollection() bool { return e.NotFound() && strings.HasPrefix(e.Code, "Endpoint") }
+
 // Overlap reports whether a submission was refused because an unfinished task
 // has the same collections and paths. If the submission was sent before, that
 // task may be its own. A conflict that another request meets, or that has another

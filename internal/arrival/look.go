@@ -2,6 +2,7 @@ package arrival
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -12,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 const (
@@ -91,10 +93,18 @@ func (l *look) list() ([]tree.Entry, error) {
 	case err == nil:
 	case l.ctx.Err() != nil:
 		err = context.Cause(l.ctx)
+	case noCollection(err):
+		err = fmt.Errorf("collection %s does not exist, or was deleted; correct folder in for_each: %w", l.each.Collection, err)
 	case tree.Gone(err):
 		err = fmt.Errorf("there is no folder %s on collection %s; make it, or correct folder in for_each: %w", l.each.Folder, l.each.Collection, err)
 	}
 	return entries, err
+}
+
+// noCollection reports whether err says that the collection does not exist.
+func noCollection(err error) bool {
+	e, ok := errors.AsType[*transfer.Error](err)
+	return ok && e.NoCollection()
 }
 
 func (l *look) folder(path string) tree.Folder {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/evidence"
+	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -160,7 +161,7 @@ func (p *pruning) restore(ctx context.Context, at evidence.Place, all []aside) e
 		if err == nil {
 			err = p.putBack(ctx, at, a, "it could not be deleted")
 		}
-		if err != nil && !gone(err) {
+		if err != nil && !tree.Gone(err) {
 			return err
 		}
 	}
@@ -178,7 +179,7 @@ func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) 
 				switch {
 				case ctx.Err() != nil:
 					return nil, context.Cause(ctx)
-				case there != nil && !gone(there) && a.probe == nil:
+				case there != nil && !tree.Gone(there) && a.probe == nil:
 					return nil, fmt.Errorf("see whether %s was renamed: %w", a.path, there)
 				case there != nil:
 					a.cannot(p.run.log, err)
@@ -191,7 +192,7 @@ func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) 
 		switch {
 		case ctx.Err() != nil:
 			return nil, context.Cause(ctx)
-		case gone(err): // deleted by an earlier start, or never renamed
+		case tree.Gone(err): // deleted by an earlier start, or never renamed
 		case err != nil || n > 0:
 			if err := p.putBack(ctx, at, a, "something came into it"); err != nil {
 				return nil, err
@@ -232,7 +233,7 @@ func (a *aside) cannot(log *slog.Logger, err error) {
 func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside, why string) error {
 	g := p.run.globus
 	_, err := g.Stat(ctx, at.Collection, a.path)
-	if gone(err) {
+	if tree.Gone(err) {
 		if _, err = g.Rename(ctx, at.Collection, a.name, a.path); err == nil {
 			p.run.log.Info("a folder stays", "path", a.path, "reason", why)
 			return nil

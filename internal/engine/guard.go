@@ -153,7 +153,7 @@ func (m *mirror) see(p tree.Pair) error {
 	d := p.Destination
 	switch {
 	case d == nil:
-	case d.Err != nil && gone(d.Err):
+	case d.Err != nil && tree.Gone(d.Err):
 		m.fresh = p.Path == ""
 	case d.Err != nil:
 		if err := m.miss(m.item.DestinationPath, p.Path, d.Err, &m.unlisted); err != nil {
@@ -184,7 +184,7 @@ func listed(e *tree.Entry) bool {
 // pass.
 func (m *mirror) miss(top, path string, err error, why *error) error {
 	switch {
-	case gone(err):
+	case tree.Gone(err):
 		return nil // it has gone meanwhile
 	case errors.Is(err, tree.ErrCut), errors.Is(err, tree.ErrTooMany):
 		m.cut = m.cut || why == &m.hidden

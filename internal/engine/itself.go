@@ -9,6 +9,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -98,7 +99,7 @@ func (p *pruning) shows(ctx context.Context, c *evidence.Copy, made string) (boo
 	folder, _ := split(c.Path)
 	_, name := split(made)
 	_, err := p.run.globus.Stat(ctx, c.At.Collection, folder+name, transfer.AsLocalUser(c.At.LocalUser))
-	if gone(err) {
+	if tree.Gone(err) {
 		return false, nil
 	}
 	return err == nil, err

@@ -401,7 +401,7 @@ func (w *view) look(ctx context.Context, globus *transfer.Client, at folderAt) {
 			switch e, err := globus.Stat(ctx, at.place.Collection, at.path+name, as); {
 			case err == nil:
 				see(name, tree.EntryOf(e))
-			case !gone(err):
+			case !tree.Gone(err):
 				w.err = err
 			}
 		}
@@ -412,7 +412,7 @@ func (w *view) look(ctx context.Context, globus *transfer.Client, at folderAt) {
 		switch {
 		case err != nil:
 			w.err = err
-		case e.Path == "" && e.Err != nil && !gone(e.Err):
+		case e.Path == "" && e.Err != nil && !tree.Gone(e.Err):
 			w.err = e.Err
 		case w.wanted[e.Path]:
 			see(e.Path, e)

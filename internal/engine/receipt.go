@@ -7,13 +7,13 @@ import (
 	"iter"
 	"log/slog"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -123,7 +123,7 @@ func (p *part) unreadable(doc *transfer.Transfer, u account.Unlisted) error {
 // that; else nil.
 func noSource(doc *transfer.Transfer, path string, err error) *Failure {
 	e, ok := errors.AsType[*transfer.Error](err)
-	if !ok || !e.NotFound() || strings.HasPrefix(e.Code, "Endpoint") {
+	if !ok || !tree.Gone(e) {
 		return nil
 	}
 	return &Failure{

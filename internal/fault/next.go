@@ -109,7 +109,7 @@ func next(e *transfer.Error, who Identity) string {
 		return fmt.Sprintf("%s is a service account and has no session, so it can never meet this: ask the collection's owner to exempt it, or to share a guest collection with it", who.Name)
 	case e.Unauthenticated():
 		return "the service does not accept the token of " + who.Name
-	case e.NotFound() && strings.HasPrefix(e.Code, "Endpoint"):
+	case e.NoCollection():
 		return "check the collection id: runner endpoints finds collections by name"
 	case strings.HasSuffix(e.Code, "MkdirFailed.NotFound"):
 		return "the folder above it is missing, and only one folder is made at a time: make that one first"

@@ -335,3 +335,11 @@ func TestMemoryDoesNotGrowWithTheNumberOfFiles(t *testing.T) {
 		t.Errorf("got %d files", files)
 	}
 }
+
+func TestNothingIsGoneWithItsCollection(t *testing.T) {
+	for code, want := range map[string]bool{"ClientError.NotFound": true, "EndpointNotFound": false, "EndpointDeleted": false} {
+		if got := tree.Gone(&transfer.Error{Status: http.StatusNotFound, Code: code}); got != want {
+			t.Errorf("%s: got %t, want %t", code, got, want)
+		}
+	}
+}

@@ -357,8 +357,9 @@ func order(a, b []row) int {
 // twice reports whether a listing has a file and a folder of its first name.
 func twice(rows []row) bool { return len(rows) > 1 && rows[0].name == rows[1].name }
 
-// Gone reports whether err says that a path does not exist.
+// Gone reports whether err says that a path does not exist. Where the collection does
+// not, nothing is known about its paths.
 func Gone(err error) bool {
 	e, ok := errors.AsType[*transfer.Error](err)
-	return ok && e.NotFound()
+	return ok && e.NotFound() && !e.NoCollection()
 }
