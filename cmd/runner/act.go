@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/user"
 	"strconv"
 	"time"
 
@@ -120,12 +121,23 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 
 // user is who started the program, as the ledger keeps it.
 func (a *app) user() string {
-	name := cmp.Or(a.env.Lookup("USER"), a.env.Lookup("LOGNAME"), "user "+strconv.Itoa(os.Getuid()))
+	name := cmp.Or(a.env.Lookup("USER"), a.env.Lookup("LOGNAME"), userName())
 	host, err := os.Hostname()
 	if err != nil {
 		return name
 	}
 	return name + "@" + host
+}
+
+// userName is the name of the user of this process, or the number of one without a
+// name, as in many containers.
+func userName() string {
+	id := strconv.Itoa(os.Getuid())
+	u, err := user.LookupId(id)
+	if err != nil {
+		return "uid " + id
+	}
+	return u.Username
 }
 
 // An ending is the instant until which something holds: a duration from now, or an

@@ -148,7 +148,7 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 		told, desk = a.parting(r.channels)
 		opts = append(opts, desk)
 	}
-	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing)...)
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), engine.WithAdvice(a.desk().Next), signing)...)
 	w := &worker{app: a, engine: e, done: func() { told.send(ctx, nil) }}
 	if !r.wanted {
 		return w, nil

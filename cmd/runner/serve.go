@@ -131,7 +131,7 @@ func (s *server) serve(ctx context.Context) error {
 	}
 	s.tellers = s.newTellers(l, file.File, globus)
 	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing, engine.WithObserver(s),
-		engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
+		engine.WithAdvice(a.desk().Next), engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
 		Engine: e,
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,

@@ -11,6 +11,8 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -82,6 +84,11 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 		if p := describePause(paused, job.Name); p != nil {
 			docs[0].State, docs[0].Why = "paused", p.text()
 		}
+		standings, err := l.Standings(ctx)
+		if err != nil {
+			return nil, err
+		}
+		docs[0].Why += whatIsAmiss(standings[job.Name])
 	}
 	about := map[string]bool{} // keys of items
 	if job.ForEach != nil {
@@ -104,30 +111,48 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 		if err != nil {
 			return nil, err
 		}
-		d := whyDocument{Job: job.Name, Key: run.Key, State: string(run.State), Why: run.Message, Run: run.ID}
+		d := whyDocument{Job: job.Name, Key: run.Key, State: string(run.State), Why: runlog.Advice(run), Run: run.ID}
 		if i := slices.IndexFunc(docs, func(d whyDocument) bool { return about[run.Key] && d.Run == run.ID }); i >= 0 {
-			if run.Message != "" {
-				docs[i].Why = run.Message
+			if d.Why != "" {
+				docs[i].Why = d.Why
 			}
 			continue
 		}
 		if d.Why == "" && !run.State.Final() {
-			d.Why = whyUnfinished(run, time.Now())
+			notes, err := l.Notes(ctx, run.ID)
+			if err != nil {
+				return nil, err
+			}
+			d.Why = whyUnfinished(run, notes, time.Now())
 		}
 		docs = append(docs, d)
 	}
 	return docs, nil
 }
 
-// whyUnfinished says why a run has not ended.
-func whyUnfinished(run *ledger.Run, now time.Time) string {
+// whatIsAmiss says since when a job is late or overdue.
+func whatIsAmiss(s ledger.Standing) (text string) {
+	for _, a := range s.Alarms {
+		if event := notify.Event(a.Kind); event == notify.Late || event == notify.Overdue {
+			text += fmt.Sprintf("; %s since %s: %s", a.Kind, a.Since.UTC().Format(time.RFC3339), a.Why)
+		}
+	}
+	return text
+}
+
+// whyUnfinished says why a run has not ended, and what holds it.
+func whyUnfinished(run *ledger.Run, notes []ledger.Note, now time.Time) string {
+	held := runlog.Held(run, notes)
+	if held != "" {
+		held = "; " + held
+	}
 	switch {
 	case run.Holder == "":
 		return "somebody has asked for it; it waits for runner serve to start it"
 	case now.After(run.LeaseUntil):
-		return "nobody works on it; runner serve, or the next start of the job, will"
+		return "nobody works on it; runner serve, or the next start of the job, will" + held
 	default:
-		return run.Holder + " works on it"
+		return run.Holder + " works on it" + held
 	}
 }
 

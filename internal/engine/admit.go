@@ -123,6 +123,7 @@ func (r *run) expired() *Failure {
 	return &Failure{
 		Kind: fault.TimedOut, state: ledger.TimedOut,
 		Message: "timed out: nothing could be submitted by " + r.order.StartBy.UTC().Format(time.RFC3339) + ", the starting deadline of this occurrence",
+		Err:     r.order.Left,
 	}
 }
 

@@ -48,8 +48,9 @@ type Engine struct {
 	refused  sync.Map      // how many items the last look refused, by job
 	every    time.Duration // between looks at a task; 0 lets them grow rarer
 
-	desk *notify.Desk          // nil: nobody hears of a run
-	news func([]ledger.Notice) // those of runs without a ledger
+	desk   *notify.Desk          // nil: nobody hears of a run
+	advice func(error) string    // the next step after an error; may return nothing
+	news   func([]ledger.Notice) // those of runs without a ledger
 }
 
 // An Option changes an Engine that is being made.
@@ -99,6 +100,10 @@ func WithDesk(d *notify.Desk, news func([]ledger.Notice)) Option {
 	return func(e *Engine) { e.desk, e.news = d, news }
 }
 
+// WithAdvice has the ledger keep the next step with each error: what next says, which
+// may be empty.
+func WithAdvice(next func(error) string) Option { return func(e *Engine) { e.advice = next } }
+
 // New returns an Engine that works through globus.
 func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 	e := &Engine{
@@ -108,6 +113,7 @@ func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 		receipts: &account.Keeper{Globus: globus, Log: log},
 		clock:    arrival.NewClock(),
 		sharer:   &sharing.Sharer{Globus: globus},
+		advice:   func(error) string { return "" },
 		open:     func(string) (io.ReadCloser, error) { return nil, errors.ErrUnsupported },
 	}
 	for _, opt := range opts {
@@ -139,6 +145,9 @@ type Order struct {
 	// StartBy, unless zero, is until when the first task may be submitted. Only
 	// [Engine.Record] heeds it.
 	StartBy time.Time
+	// Left is why an earlier try of this process has left the occurrence; nil if there
+	// was none.
+	Left error
 	// SubmissionID replaces a new submission id of the first task, to repeat
 	// a submission whose outcome is not known. So that its document is the same
 	// at each start, that has no deadline but one of the job's own. A new task is

@@ -199,15 +199,6 @@ func (r *run) compareItem(ctx context.Context, when string) error {
 	return nil
 }
 
-// outlast returns err so that a later start goes on with a run of an item whose
-// collection is offline, for one. No other occurrence would do the item.
-func (r *run) outlast(err error) error {
-	if _, ended := errors.AsType[*Failure](err); ended || !r.order.Key.IsItem() || fault.Of(err).Kind != fault.Temporary {
-		return err
-	}
-	return unusable(err)
-}
-
 // postpone has the item wait to be ready once more, and ends this run of it.
 func (r *run) postpone(ctx context.Context, why string) error {
 	next := *r.item

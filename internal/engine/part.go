@@ -62,7 +62,7 @@ func (p *part) complete(ctx context.Context) error {
 	}
 	for ; ; p.tries++ {
 		if !found {
-			if err := p.send(ctx); err != nil {
+			if err := p.sendPatiently(ctx); err != nil {
 				return err
 			}
 		}

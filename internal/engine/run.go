@@ -110,7 +110,7 @@ func (r *run) doSteps(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			return r.meaning(ctx, r.outlast(err))
+			return r.meaning(ctx, r.outlast(ctx, err))
 		}
 		r.result.State = ledger.Claimed // of the next step nothing was submitted
 	}
@@ -219,7 +219,7 @@ func (r *run) settle(ctx context.Context, err error) bool {
 	}
 	r.result.State = reached
 	if !errors.Is(err, ledger.ErrLost) {
-		r.journal.note(ctx, "left", err.Error())
+		r.journal.note(ctx, "left", r.engine.inWords(err))
 	}
 	return false
 }
@@ -228,7 +228,7 @@ func (r *run) settle(ctx context.Context, err error) bool {
 // It returns what [Engine.Record] does.
 func (r *run) finish(ctx context.Context, err error) (*Result, error) {
 	if err == nil {
-		err = r.journal.addOutcome(ctx, r.result.outcome(), r.ended())
+		err = r.journal.addOutcome(ctx, r.engine.explained(r.result), r.ended())
 	}
 	if err == nil {
 		r.engine.observe(Told{})

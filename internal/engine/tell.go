@@ -2,8 +2,12 @@ package engine
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"time"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -64,4 +68,29 @@ func (r *run) tell(ctx context.Context, t ledger.Telling) {
 	}
 	r.journal.write(ctx, func(ctx context.Context) error { return r.journal.ledger.Tell(ctx, r.job.Name, t) })
 	r.engine.observe(Told{})
+}
+
+// explained is what the ledger keeps of a result: for people, who see the error there
+// and nowhere else.
+func (e *Engine) explained(r *Result) ledger.Outcome {
+	o := r.outcome()
+	if r.Err != nil {
+		o.Message = e.inWords(r.Err)
+	}
+	return o
+}
+
+// inWords is err with the next step. A client that is refused goes before the request
+// that met that.
+func (e *Engine) inWords(err error) string {
+	text := err.Error()
+	c, refused := errors.AsType[*auth.Error](err)
+	_, isFailure := errors.AsType[*Failure](err)
+	if refused && !isFailure && c.Advice() != "" {
+		text = fmt.Sprintf("%s (Globus Auth: HTTP %d %s)", c.Advice(), c.Status, c.Code)
+	}
+	if next := e.advice(err); next != "" && !strings.Contains(text, next) {
+		text += "; " + next
+	}
+	return text
 }

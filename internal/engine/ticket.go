@@ -43,6 +43,7 @@ type ticket struct {
 
 	tries   int
 	retryAt time.Time // when it is tried again; zero unless it was left
+	left    error     // why the last try that began has left it; nil if none has
 
 	// What came of the last try: nothing if there was nothing to do.
 	result *Result
@@ -103,7 +104,7 @@ func (s *Scheduler) claim(ctx context.Context, t *ticket) error {
 // order is what is to be done for the occurrence.
 func (t *ticket) order(cancelOnInterrupt bool) Order {
 	o := Order{
-		Job: t.job, Key: t.occurrence.key, At: t.at, CancelOnInterrupt: cancelOnInterrupt, Known: t.known,
+		Job: t.job, Key: t.occurrence.key, At: t.at, CancelOnInterrupt: cancelOnInterrupt, Known: t.known, Left: t.left,
 	}
 	if due := o.Key.Due(); t.job.Schedule != nil && t.job.StartingDeadline > 0 && !due.IsZero() {
 		o.StartBy = t.job.Due(o.Key, due).Add(t.job.StartingDeadline)

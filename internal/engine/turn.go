@@ -79,6 +79,9 @@ func (t *ticket) unfinished(awaited bool) bool {
 // up beside other replicas pays that for each of its occurrences.
 func (s *Scheduler) retryLater(t *ticket, awaited bool) {
 	t.run = nil
+	if t.result != nil {
+		t.left = t.result.Err
+	}
 	_, taken := errors.AsType[*Taken](t.err)
 	pause := s.rec.Lease
 	switch {

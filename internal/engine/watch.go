@@ -46,6 +46,7 @@ type watcher struct {
 	seenAt time.Time
 	reason string    // what held the task when its class changed last; empty if that was not asked
 	said   time.Time // when the task was logged last
+	noted  bool      // the ledger knows of what holds the task
 
 	canceled    *Failure  // why the task was canceled by us; nil if it was not
 	retryCancel time.Time // when to try a cancel again that did not work; zero if there is none
@@ -121,6 +122,7 @@ func (w *watcher) react(ctx context.Context) {
 	w.seen, w.seenAt = w.task.Last, now
 	class := w.course.classify(w.task.Last, now)
 	w.run.engine.observe(Looked{w.run.result.Job, w.task.Last, class, w.run.result.Started})
+	w.noteTrouble(ctx, class, now)
 	if class == w.class && (w.retryCancel.IsZero() || now.Before(w.retryCancel)) {
 		w.beat(ctx, now)
 		return
@@ -138,11 +140,26 @@ func (w *watcher) react(ctx context.Context) {
 	w.reason = reason
 	w.say(ctx, slog.LevelWarn, "task changed", "reason", reason)
 	w.run.journal.note(ctx, string(class), reason)
+	w.noted = true
 	if reaction == jobs.Warn {
 		w.run.tellHeld(ctx, class, *w.task, reason)
 	}
 	if reaction == jobs.Cancel && w.canceled == nil {
 		w.cancelTask(ctx, code)
+	}
+}
+
+// noteTrouble has the ledger know of an error that Globus has not overcome for a while,
+// and of the end of what held the task.
+func (w *watcher) noteTrouble(ctx context.Context, class Class, now time.Time) {
+	switch {
+	case class == Progressing && w.noted:
+		w.run.journal.note(ctx, string(class), "the task makes progress again")
+		w.noted = false
+	case class == Retrying && !w.noted && now.Sub(w.course.troubled) >= lastPoll && w.run.journal != nil:
+		reason, _ := w.explain(ctx)
+		w.run.journal.note(ctx, string(class), reason)
+		w.noted = true
 	}
 }
 
@@ -192,7 +209,12 @@ func (w *watcher) cancelTask(ctx context.Context, code string) {
 	case Stalled:
 		f.Kind, f.state, why = fault.TimedOut, ledger.TimedOut, "it stalled"
 	}
-	f.Message = advised(fmt.Sprintf("task %s was canceled because %s (%s)", f.TaskID, why, w.reason), code)
+	f.Message = fmt.Sprintf("task %s was canceled because %s (%s)", f.TaskID, why, w.reason)
+	if code == "PAUSED" {
+		f.Message += "; ask the collection's manager to end the pause" // it cannot be resumed any more
+	} else {
+		f.Message = advised(f.Message, code)
+	}
 	if _, err := w.run.globus.CancelTask(ctx, w.task.TaskID); err != nil {
 		w.log.Warn("task could not be canceled", "err", err)
 		w.retryCancel = time.Now().Add(heartbeat)

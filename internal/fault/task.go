@@ -23,7 +23,7 @@ func OfTask(code string) Trouble {
 	case "FILE_NOT_FOUND":
 		return lasting("check that the path exists, and that it is spelled as on the collection")
 	case "PERMISSION_DENIED":
-		return lasting("ask the collection's owner for access to the path; runner doctor has the sentence to send")
+		return lasting("ask the collection's owner for access to the path for this account, whose name runner whoami shows")
 	case "AMBIGUOUS_PATH":
 		return lasting("rename one of the two files or folders that have this name on the collection")
 	case "NO_SPACE_LEFT":

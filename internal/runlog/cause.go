@@ -1,7 +1,9 @@
 package runlog
 
 import (
+	"fmt"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -43,4 +45,41 @@ func Cause(r *ledger.Run, most int) string {
 		text, _, _ = strings.Cut(text, "; ") // what to do about it is no use in half
 	}
 	return plain.Short(text, most)
+}
+
+// longest is how long a sentence about a run may be, in characters.
+const longest = 1000
+
+// Advice says why a run did not succeed, with the cause first, and how it is done
+// again. It is empty for a run that succeeded or has not ended.
+func Advice(r *ledger.Run) string {
+	if !r.State.Final() || r.Message == "" {
+		return ""
+	}
+	text := Cause(r, longest)
+	if r.State == ledger.Succeeded || strings.Contains(text, "runner runs retry") {
+		return text
+	}
+	return fmt.Sprintf("%s, then runner runs retry %d", text, r.ID)
+}
+
+// Held says what holds a run that has not ended, and since when, as its newest note
+// has it. It is empty if nothing does.
+func Held(r *ledger.Run, notes []ledger.Note) string {
+	held := ""
+	for _, n := range notes {
+		since := n.At.UTC().Format(time.RFC3339)
+		switch n.Kind {
+		case "left", "waiting":
+			held = "nothing could be submitted at " + since + ", and it is tried again: " + n.Text
+			if r.State == ledger.Submitted {
+				held = "it was left at " + since + ": " + n.Text
+			}
+		case "retrying", "stalled", "needs_human", "hopeless":
+			held = strings.ReplaceAll(n.Kind, "_", " ") + " since " + since + ": " + n.Text
+		case "resumed", "progressing":
+			held = ""
+		}
+	}
+	return Unescaped(held)
 }

@@ -1,0 +1,70 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+)
+
+// mayPass reports whether err, of a run whose ctx has not ended, may pass by itself:
+// the service is out of reach, or a collection is away.
+func mayPass(ctx context.Context, err error) bool {
+	_, ended := errors.AsType[*Failure](err)
+	return err != nil && !ended && ctx.Err() == nil && fault.Of(err).Kind == fault.Temporary
+}
+
+// outlast returns err such that a later start goes on with the run, if err may pass.
+// Nothing is lost by that: what was refused has no task, and what may have one is
+// looked for.
+func (r *run) outlast(ctx context.Context, err error) error {
+	if r.journal == nil || !mayPass(ctx, err) || r.rec.Scheduled && !r.order.Key.IsItem() && !r.patient(time.Now()) {
+		return err
+	}
+	return unusable(err)
+}
+
+// patient reports whether a scheduler is to try the run again: until its starting
+// deadline, or else until the next occurrence, which would be skipped because of it.
+// An item has no other occurrence that would do it.
+func (r *run) patient(now time.Time) bool {
+	if !r.order.StartBy.IsZero() {
+		return now.Before(r.order.StartBy)
+	}
+	due := r.journal.run.Due
+	if due.IsZero() {
+		due = r.journal.run.Claimed
+	}
+	end := due.Add(catchUpWindow)
+	if s := r.job.Schedule; s != nil {
+		if next := s.Next(due); !next.IsZero() && next.Before(end) {
+			end = next
+		}
+	}
+	return now.Add(lastRetry).Before(end)
+}
+
+// sendPatiently sends the present attempt, and sends it again while a collection is
+// away, as often as the job allows attempts. A scheduler leaves the run for that time
+// instead, so that it holds no place.
+func (p *part) sendPatiently(ctx context.Context) error {
+	r := p.run
+	err := p.send(ctx)
+	for n := 0; n < r.job.BackoffLimit && !r.rec.Scheduled && mayPass(ctx, err) && !fault.Transient(err); n++ {
+		delay := jitter(r.job.Backoff << min(n, 10))
+		r.held = err.Error()
+		r.log.Warn("nothing could be submitted, it is tried again", "delay", delay, "err", err)
+		r.journal.note(ctx, "waiting", r.engine.inWords(err))
+		if err := sleep(ctx, delay); err != nil {
+			return err
+		}
+		if r.journal != nil && r.journal.unsent() {
+			if err := r.withdrawn(); err != nil {
+				return err
+			}
+		}
+		err = p.send(ctx)
+	}
+	return err
+}

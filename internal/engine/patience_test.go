@@ -1,0 +1,190 @@
+package engine_test
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// offline has the lab's computer be off from then on, or be on again.
+func (b *bench) offline(off bool) {
+	b.t.Helper()
+	if err := b.ChangeCollection(globussim.CollectionID("lab"), func(c *globussim.Condition) { c.Offline = off }); err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// A computer that is off for a while does not cost the night: neither the
+// submission nor what is listed before it.
+func TestARunWaitsForACollectionThatIsOffline(t *testing.T) {
+	tests := map[string]func(*jobs.Job){
+		"its submission": func(j *jobs.Job) { j.BackoffLimit = 2 },
+		"its guard":      func(j *jobs.Job) { mirrors("/data/", "/nightly/")(j) },
+		"its receipt":    func(j *jobs.Job) { j.Receipts = true },
+	}
+	for name, edit := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				other := b.job("other", "5 2 * * *")
+				other.Steps[0].Transfer.SourceEndpoint = globussim.CollectionID("vault")
+				other.Steps[0].Transfer.Items[0].SourcePath = "/old/"
+				b.plantVault("../old/a")
+				p := b.process("one", func(c *engine.SchedulerConfig) { c.Places = 1 }).
+					serve(b.job("nightly", "0 2 * * *", edit), other)
+				b.offline(true)
+				until(2*time.Hour + 20*time.Minute)
+				b.wantRuns("nightly 2000-01-01T02:00:00Z claimed", "other 2000-01-01T02:05:00Z succeeded") // it holds no place
+				b.offline(false)
+				until(2*time.Hour + 30*time.Minute)
+				p.stop()
+				b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded", "other 2000-01-01T02:05:00Z succeeded")
+				if n := len(b.labels()); n != 2 {
+					t.Errorf("%d tasks, want one for each job", n)
+				}
+				if notes := b.notes(b.runs()[0].ID, "left"); len(notes) == 0 || !strings.Contains(notes[0], "GCDisconnected") {
+					t.Errorf("got the notes %q, want that the collection is not connected", notes)
+				}
+			})
+		})
+	}
+}
+
+// notes returns the notes of a kind on a run.
+func (b *bench) notes(run int64, kind string) (texts []string) {
+	b.t.Helper()
+	l := b.ledger()
+	defer l.Close() //nolint:errcheck // it was only read
+	notes, err := l.Notes(b.t.Context(), run)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for _, n := range notes {
+		if n.Kind == kind {
+			texts = append(texts, n.Text)
+		}
+	}
+	return texts
+}
+
+func TestARunWaitsForACollectionNoLongerThanUntilTheNextOne(t *testing.T) {
+	tests := map[string]struct {
+		deadline time.Duration
+		first    string // how the first run ends
+		second   string // which has until two in the third night
+	}{
+		"until the next one":          {0, "failed", "succeeded"},
+		"until the starting deadline": {58 * time.Minute, "timed_out", "timed_out"},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				p := b.process("one").serve(b.job("nightly", "0 2 * * *", func(j *jobs.Job) { j.StartingDeadline = c.deadline }))
+				b.offline(true)
+				until(4 * time.Hour)
+				if got := b.runs()[0].State.Final(); got != (c.deadline != 0) {
+					t.Errorf("two hours later the run is over: %t", got)
+				}
+				until(49 * time.Hour)
+				b.offline(false)
+				until(51 * time.Hour) // the third occurrence
+				p.stop()
+				b.wantRuns("nightly 2000-01-01T02:00:00Z "+c.first, "nightly 2000-01-02T02:00:00Z "+c.second, "nightly 2000-01-03T02:00:00Z succeeded")
+				contains(t, b.runs()[0].Message, "GCDisconnectedException")
+			})
+		})
+	}
+}
+
+func TestTheNextStartGoesOnWithARunThatWaitsForACollection(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		job := b.job("nightly", "0 2 * * *")
+		p := b.process("one").serve(job)
+		b.offline(true)
+		until(2*time.Hour + 10*time.Minute)
+		p.stop()
+		b.offline(false)
+		p = b.process("two").serve(job)
+		until(2*time.Hour + 20*time.Minute)
+		p.stop()
+		b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded")
+		if n := len(b.labels()); n != 1 {
+			t.Errorf("%d tasks, want 1", n)
+		}
+	})
+}
+
+// Of a start without a scheduler, the attempts are the patience; the next start of
+// the occurrence goes on.
+func TestAStartTriesAgainWhileACollectionIsOffline(t *testing.T) {
+	tests := map[string]struct {
+		limit   int
+		refused int // how often
+		state   ledger.State
+	}{
+		"no attempts":       {0, 1, ledger.Claimed},
+		"back in time":      {2, 2, ledger.Succeeded},
+		"back too late":     {2, 3, ledger.Claimed},
+		"away for a second": {1, 1, ledger.Succeeded},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				p, refused := b.process("one"), 0
+				p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+					if !is(r, "POST", transferPath) || refused == c.refused {
+						return nil, nil
+					}
+					refused++
+					return &http.Response{
+						StatusCode: http.StatusConflict, Header: http.Header{"Content-Type": {"application/json"}}, Request: r,
+						Body: io.NopCloser(strings.NewReader(`{"code": "GCDisconnectedException", "message": "not connected"}`)),
+					}, nil
+				}
+				o := b.order(func(j *jobs.Job) { j.BackoffLimit = c.limit })
+				res, err := p.record(t.Context(), o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if res.State != c.state || res.State == ledger.Claimed && fault.Of(res.Err).Kind != fault.Temporary {
+					t.Errorf("got %s and %v, want %s, or that it may pass", res.State, res.Err, c.state)
+				}
+				if c.state == ledger.Claimed {
+					until(time.Hour) // the lease has ended
+					if res, err = p.record(t.Context(), o); err != nil || res.State != ledger.Succeeded {
+						t.Errorf("the next start: got %v, %v", res, err)
+					}
+				}
+				if n := len(b.labels()); n != 1 || refused != c.refused {
+					t.Errorf("%d tasks after %d refusals, want 1 after %d", n, refused, c.refused)
+				}
+			})
+		})
+	}
+}
+
+func TestTheLedgerKnowsOfAnErrorThatGlobusDoesNotOvercome(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		p := b.process("one").serve(b.job("nightly", "0 2 * * *"))
+		until(2*time.Hour + time.Minute)
+		b.offline(true)
+		b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask})
+		until(2*time.Hour + 3*time.Minute)
+		notes := b.notes(b.runs()[0].ID, "retrying")
+		if len(notes) != 1 || !strings.Contains(notes[0], "GC_NOT_CONNECTED") {
+			t.Errorf("got the notes %q, want one of the error", notes)
+		}
+		b.offline(false)
+		until(3 * time.Hour)
+		p.stop()
+		b.wantRuns("nightly 2000-01-01T02:00:00Z succeeded")
+	})
+}

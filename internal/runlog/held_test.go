@@ -1,0 +1,56 @@
+package runlog_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/runlog"
+)
+
+func TestWhatHoldsARunIsItsNewestNote(t *testing.T) {
+	at := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	note := func(kind, text string) ledger.Note { return ledger.Note{At: at, Kind: kind, Text: text} }
+	tests := map[string]struct {
+		state ledger.State
+		notes []ledger.Note
+		want  string
+	}{
+		"nothing":           {ledger.Submitted, nil, ""},
+		"not submitted":     {ledger.Claimed, []ledger.Note{note("left", "offline")}, "nothing could be submitted at 2026-11-21T02:00:00Z, and it is tried again: offline"},
+		"tried again":       {ledger.Claimed, []ledger.Note{note("waiting", "offline")}, "nothing could be submitted at 2026-11-21T02:00:00Z, and it is tried again: offline"},
+		"left with a task":  {ledger.Submitted, []ledger.Note{note("left", "SIGTERM")}, "it was left at 2026-11-21T02:00:00Z: SIGTERM"},
+		"an error":          {ledger.Submitted, []ledger.Note{note("retrying", "QUOTA_EXCEEDED: full")}, "retrying since 2026-11-21T02:00:00Z: QUOTA_EXCEEDED: full"},
+		"a person":          {ledger.Submitted, []ledger.Note{note("left", "x"), note("needs_human", "paused")}, "needs human since 2026-11-21T02:00:00Z: paused"},
+		"progress":          {ledger.Submitted, []ledger.Note{note("stalled", "x"), note("progressing", "y")}, ""},
+		"somebody resumed":  {ledger.Submitted, []ledger.Note{note("left", "x"), note("resumed", "by y")}, ""},
+		"what says nothing": {ledger.Submitted, []ledger.Note{note("compared", "x")}, ""},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := runlog.Held(&ledger.Run{Outcome: ledger.Outcome{State: c.state}}, c.notes); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestAdviceSaysHowToDoItAgainOnce(t *testing.T) {
+	tests := map[string]struct {
+		state   ledger.State
+		message string
+		want    string
+	}{
+		"succeeded":      {ledger.Succeeded, "fine", "fine"},
+		"not over":       {ledger.Submitted, "", ""},
+		"failed":         {ledger.Failed, "it is off; switch it on", "it is off; switch it on, then runner runs retry 4"},
+		"says it itself": {ledger.Skipped, "later: runner runs retry 4", "later: runner runs retry 4"},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := runlog.Advice(&ledger.Run{ID: 4, Outcome: ledger.Outcome{State: c.state, Message: c.message}}); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
