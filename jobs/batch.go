@@ -118,30 +118,69 @@ func DeleteItems(r io.Reader, folder string, globs bool) iter.Seq2[transfer.Dele
 	})
 }
 
-// eachLine yields what item makes of each line of a batch.
+// eachLine yields what item makes of each line of a batch. After the first fault it
+// yields nothing more, but reads on for others, so that one error names them all.
 func eachLine[T any](r io.Reader, fields int, item func(*BatchLine) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
+		var wrong LineFaults
 		empty := true
-		for line, err := range Batch(r, fields) {
-			if err != nil {
-				yield(none, err)
-				return
+		for line, err := range batchLines(r, fields) {
+			var made T
+			if err == nil {
+				if made, err = item(&line); err != nil {
+					err = lineFault{line.Line, err}
+				}
 			}
-			made, err := item(&line)
 			if err != nil {
-				yield(none, fmt.Errorf("line %d: %w", line.Line, err))
-				return
+				if wrong = append(wrong, err); len(wrong) == mostLineFaults {
+					break
+				}
+				continue
 			}
-			if empty = false; !yield(made, nil) {
+			if empty = false; len(wrong) == 0 && !yield(made, nil) {
 				return
 			}
 		}
-		if empty {
+		switch {
+		case len(wrong) > 0:
+			yield(none, wrong)
+		case empty:
 			yield(none, errors.New("there is no line with paths in it"))
 		}
 	}
 }
+
+// mostLineFaults is how many faults of a batch are told at once.
+const mostLineFaults = 10
+
+// LineFaults are what is wrong with the lines of a batch, in their order: at most
+// ten.
+type LineFaults []error
+
+// Error returns all of them on one line.
+func (f LineFaults) Error() string {
+	var all []string
+	for _, err := range f {
+		all = append(all, err.Error())
+	}
+	if len(f) == mostLineFaults {
+		all = append(all, "and perhaps more")
+	}
+	return strings.Join(all, "; ")
+}
+
+// Unwrap returns the faults.
+func (f LineFaults) Unwrap() []error { return f }
+
+// A lineFault is what is wrong with one line.
+type lineFault struct {
+	line int
+	err  error
+}
+
+func (f lineFault) Error() string { return fmt.Sprintf("line %d: %v", f.line, f.err) }
+func (f lineFault) Unwrap() error { return f.err }
 
 // Batch reads lines of the form
 //
@@ -153,6 +192,17 @@ func eachLine[T any](r io.Reader, fields int, item func(*BatchLine) (T, error)) 
 // its line and is the last pair.
 func Batch(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 	return func(yield func(BatchLine, error) bool) {
+		for line, err := range batchLines(r, fields) {
+			if !yield(line, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// batchLines is Batch, but goes on behind a line that is wrong.
+func batchLines(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
+	return func(yield func(BatchLine, error) bool) {
 		lines := bufio.NewScanner(decoded(r))
 		lines.Buffer(nil, maxBatchLine)
 		lines.Split(scanLine)
@@ -161,14 +211,13 @@ func Batch(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 			n++
 			line, err := parseBatchLine(lines.Text(), fields)
 			if err != nil {
-				yield(BatchLine{}, fmt.Errorf("line %d: %w", n, err))
-				return
+				err = lineFault{n, err}
 			}
-			if line.Source == "" {
+			if line.Source == "" && err == nil {
 				continue
 			}
 			line.Line = n
-			if !yield(line, nil) {
+			if !yield(line, err) {
 				return
 			}
 		}
@@ -176,7 +225,7 @@ func Batch(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 		case errors.Is(err, bufio.ErrTooLong):
 			yield(BatchLine{}, fmt.Errorf("line %d has more than %d bytes, but a line is one pair of paths; see whether the file is a list at all", n+1, maxBatchLine))
 		case err != nil:
-			yield(BatchLine{}, fmt.Errorf("line %d: %w", n+1, err))
+			yield(BatchLine{}, lineFault{n + 1, err})
 		}
 	}
 }

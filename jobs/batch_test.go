@@ -2,6 +2,7 @@ package jobs_test
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"path"
@@ -325,4 +326,28 @@ func BenchmarkCheckItems(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/100_000, "ns/line")
+}
+
+func TestAllBadLinesOfABatchAreTold(t *testing.T) {
+	doc := &transfer.Transfer{Items: []transfer.Item{{SourcePath: "/x/", DestinationPath: "/y/"}}}
+	check := func(text string) (int, error) {
+		return jobs.CheckItems(func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(text)), nil }, doc)
+	}
+	_, err := check("a b\nc\n'd e\nf b\n")
+	wrong, ok := errors.AsType[jobs.LineFaults](err)
+	if !ok || len(wrong) != 2 || !strings.Contains(err.Error(), "line 2: the destination is missing") || !strings.Contains(err.Error(), "; line 3: the quote") {
+		t.Errorf("got %v, want the lines 2 and 3", err)
+	}
+	if _, err := check(strings.Repeat("c\n", 1000)); strings.Count(err.Error(), "line ") != 10 || !strings.HasSuffix(err.Error(), "; and perhaps more") {
+		t.Errorf("got %v, want ten lines", err)
+	}
+	given := 0
+	for _, err := range jobs.Items(strings.NewReader("a b\nc\nd e\n"), doc) {
+		if given++; (err != nil) != (given == 2) {
+			t.Errorf("got %v as number %d", err, given)
+		}
+	}
+	if given != 2 {
+		t.Errorf("got %d, want one item and the error", given)
+	}
 }

@@ -135,6 +135,13 @@ func (s *submitting) unusable(err error) error {
 	if isUsage(err) {
 		return err
 	}
+	if lines, ok := errors.AsType[jobs.LineFaults](err); ok { // each on a line of its own
+		var all []error
+		for _, line := range lines {
+			all = append(all, fmt.Errorf("--batch %s: %w", s.batch, line))
+		}
+		return usageError{errors.Join(all...)}
+	}
 	return usageError{fmt.Errorf("--batch %s: %w", s.batch, err)}
 }
 
