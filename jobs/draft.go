@@ -73,7 +73,7 @@ func (s *source) readJob(key, n ast.Node) {
 	before, first := len(s.problems), len(s.moves)
 	d := &draft{Job: &j, src: s, key: key, field: "jobs." + j.Name}
 	if !namePattern().MatchString(j.Name) {
-		s.problem(key, d.field, "job name %q: want lower-case letters, digits and inner dashes, as Kubernetes does", short(j.Name))
+		s.problem(key, d.field, "job name %q: want lower-case letters, digits and inner dashes, as Kubernetes does%s", short(j.Name), similarName(j.Name))
 	}
 	if len(j.Name) > MaxName {
 		s.problem(key, d.field, "the name has %d characters, at most %d are possible, so that the job can be a Kubernetes CronJob", len(j.Name), MaxName)

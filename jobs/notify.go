@@ -99,7 +99,7 @@ func (s *source) channels() {
 		c := &Channel{Name: key.GetToken().Value}
 		field := "notify." + c.Name
 		if !namePattern().MatchString(c.Name) || len(c.Name) > MaxName {
-			s.problem(key, field, "channel name %q: want at most %d lower-case letters, digits and inner dashes", short(c.Name), MaxName)
+			s.problem(key, field, "channel name %q: want at most %d lower-case letters, digits and inner dashes%s", short(c.Name), MaxName, similarName(c.Name))
 		}
 		if other, ok := s.listed[c.Name]; ok {
 			s.problem(key, field, "%s has a channel %s already", other.src.name, c.Name)

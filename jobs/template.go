@@ -149,8 +149,20 @@ func (e *templateError) Error() string { return e.msg }
 var templatePrefix = pattern.Lazy(`^template: [^:]*:\d+(:\d+)?: (executing "[^"]*" at )?(<.*>: error calling [a-z]+: )?`)
 
 func templateFault(err error, offset int) *templateError {
-	return &templateError{offset, "template: " + templatePrefix().ReplaceAllString(err.Error(), "")}
+	msg := templatePrefix().ReplaceAllString(err.Error(), "")
+	if m := singleQuotes().FindStringSubmatch(msg); m != nil {
+		msg = fmt.Sprintf("text in a template stands in double quotes: write %q there, and put the whole value into single quotes", m[1])
+	} else if notClosed().MatchString(msg) {
+		msg = "it is not closed: write }} at its end"
+	}
+	return &templateError{offset, "template: " + msg}
 }
+
+// What package text/template says of mistakes that are told in other words.
+var (
+	singleQuotes = pattern.Lazy(`^malformed character constant: '(.*)'$`)
+	notClosed    = pattern.Lazy(`^unexpected "}" in (operand|command)|^unclosed action`)
+)
 
 // parseTemplate parses a template.
 func parseTemplate(text string) (*parse.Tree, error) {

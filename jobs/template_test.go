@@ -75,7 +75,9 @@ func TestTemplateMistakesAreProblems(t *testing.T) {
 		`/{{ template "x" }}`:                "no conditions and loops",
 		`/{{ . }}`:                           "template: . is not possible",
 		`/{{ 7 }}`:                           "template: 7 is not possible",
-		`/{{ .Job`:                           "template: unclosed action",
+		`/{{ .Job`:                           "template: it is not closed: write }} at its end",
+		`/{{ .Time | date }/x`:               "template: it is not closed: write }} at its end",
+		`/{{ .Time | add ''-1d'' }}`:         `text in a template stands in double quotes: write "-1d" there, and put the whole value into single quotes`,
 		`/{{ .Job }}/../x`:                   "has .. in it",
 		`{{ .Job }}`:                         "is not absolute",
 	}

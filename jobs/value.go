@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
@@ -164,4 +165,16 @@ func (s *source) duration(to *time.Duration, least time.Duration) decoder {
 		}
 		return d, err
 	})
+}
+
+// notOfName is what no name has.
+var notOfName = pattern.Lazy(`[^a-z0-9]+`)
+
+// similarName asks for the name that may be meant by one that is not possible.
+func similarName(name string) string {
+	name = strings.Trim(notOfName().ReplaceAllString(strings.ToLower(name), "-"), "-")
+	if !namePattern().MatchString(name) || len(name) > MaxName {
+		return ""
+	}
+	return ", did you mean " + name + "?"
 }

@@ -220,12 +220,21 @@ func (s *source) syntax(err error) {
 	switch {
 	case strings.Contains(begin, "\t"), strings.Contains(msg, "'\t'"):
 		msg = "a tab in the indentation, want blanks"
+	case strings.Contains(msg, "flow mapping end token '}'"):
+		msg = "the { in this line is not closed"
+	case strings.Contains(msg, "sequence end token ']'"):
+		msg = "the [ in this line is not closed"
 	case unquotedTemplate().MatchString(p.Snippet):
 		msg = "a text that begins with {{ needs quotes"
 	case strings.Contains(msg, "is a reserved character"):
 		msg += "; a text that begins with it needs quotes"
 		if text := s.unquoted(at); text != "" {
 			msg += fmt.Sprintf(": write %q", text)
+		}
+	}
+	if strings.Contains(msg, "not allowed in this context") {
+		if line, why := misplaced(s.lines); why != "" {
+			at, msg = line, why
 		}
 	}
 	s.problemAt(at, 0, "", "%s", msg)
