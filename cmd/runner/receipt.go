@@ -285,8 +285,8 @@ receipts are given, those with consecutive numbers must follow each other.`,
 			problems = append(problems, checkChain(docs)...)
 			err = a.print(newList(docs), func(w io.Writer) {
 				for _, d := range docs {
-					fmt.Fprintf(w, "%s: ok: receipt %d, job %s, run %d, task %s: %s; signature: %s\n",
-						d.File, d.Seal.Number, d.Job, d.Run, d.TaskID, d.Seal.Counts, d.Signature)
+					fmt.Fprintf(w, "%s: ok: receipt %d, job %s, run %d, task %s: %s; %s\n",
+						d.File, d.Seal.Number, d.Job, d.Run, d.TaskID, d.Seal.Counts, signatureText(d.Signature))
 				}
 			})
 			switch {
@@ -317,21 +317,37 @@ func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocumen
 	}
 	head, seal, err := proof.Verify(in, key)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		err = fmt.Errorf("%s: %w", name, err)
+		if errors.Is(err, proof.ErrNotReceipt) {
+			err = usageError{err}
+		}
+		return nil, err
 	}
 	return &receiptDocument{
 		File: name, Run: head.Run, Job: head.Job, Key: head.Key, TaskID: head.TaskID, Seal: seal, Signature: signatureState(seal, key),
 	}, nil
 }
 
+// The states of a signature.
+const (
+	unsigned  = "none"
+	unchecked = "not checked"
+	checked   = "checked"
+)
+
 func signatureState(s *proof.Seal, key ed25519.PublicKey) string {
 	switch {
 	case s.Signature == "":
-		return "none"
+		return unsigned
 	case key == nil:
-		return "not checked"
+		return unchecked
 	}
-	return "checked"
+	return checked
+}
+
+// signatureText says in words what state a signature is in.
+func signatureText(state string) string {
+	return map[string]string{unsigned: "not signed", unchecked: "signed, not checked (--key)", checked: "signed by the key"}[state]
 }
 
 // checkChain returns an error for each receipt that does not follow the one

@@ -12,6 +12,8 @@ import (
 	"hash"
 	"io"
 	"iter"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // maxLine bounds a line of a receipt, in bytes.
@@ -23,9 +25,14 @@ var (
 	ErrChanged = errors.New("the receipt was changed after it was written")
 	// ErrSignature says that the signature is not by the key.
 	ErrSignature = errors.New("the signature is not by this key")
+	// ErrNotReceipt says that a text is something else, or a receipt of another format.
+	ErrNotReceipt = errors.New("this is not a receipt")
 	// ErrUnsigned says that there is no signature to check.
 	ErrUnsigned = errors.New("the receipt is not signed")
 )
+
+// errRewritten says that a line means something, but is not written as it was.
+var errRewritten = errors.New("the receipt is not as it was written")
 
 // A Reader reads a receipt. It holds one line at a time.
 type Reader struct {
@@ -48,11 +55,16 @@ func NewReader(r io.Reader) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := in.decode(text, &in.Receipt); err != nil {
-		return nil, errors.New("line 1 is not the head of a receipt")
+	err = in.decode(text, &in.Receipt)
+	switch as := in.Receipt.Format; {
+	case as == format && (err == nil || errors.Is(err, errRewritten)):
+	case as > format:
+		return nil, fmt.Errorf("%w that can be read: it has format %d, and this program knows format %d", ErrNotReceipt, as, format)
+	default:
+		return nil, fmt.Errorf("%w: line 1 is not the head of one", ErrNotReceipt)
 	}
-	if in.Receipt.Format != format {
-		return nil, fmt.Errorf("line 1: the receipt has format %d, and this program knows format %d", in.Receipt.Format, format)
+	if err != nil {
+		return nil, err
 	}
 	in.hash.Write(text)
 	return in, nil
@@ -75,6 +87,10 @@ func (r *Reader) next() ([]byte, error) {
 			return append(long, part...), nil
 		case errors.Is(err, bufio.ErrBufferFull):
 			long = append(long, part...)
+		case errors.Is(err, io.EOF) && len(long)+len(part) == 0 && r.n == 1:
+			return nil, fmt.Errorf("%w: it is empty", ErrNotReceipt)
+		case errors.Is(err, io.EOF) && len(long)+len(part) == 0:
+			return nil, fmt.Errorf("the receipt ends after line %d, and the rest of it is missing: %w", r.n-1, io.ErrUnexpectedEOF)
 		case errors.Is(err, io.EOF):
 			return nil, fmt.Errorf("the receipt ends in line %d, and the rest of it is missing: %w", r.n, io.ErrUnexpectedEOF)
 		default:
@@ -94,10 +110,13 @@ func (r *Reader) decode(text []byte, to any) error {
 	if err != nil {
 		return fmt.Errorf("line %d: %w", r.n, err)
 	}
-	if !bytes.Equal(again, text) { // there is one way to write a receipt
-		return fmt.Errorf("line %d is not as this program writes it", r.n)
+	switch { // there is one way to write a receipt
+	case bytes.Equal(again, text):
+		return nil
+	case bytes.HasSuffix(text, []byte("\r\n")):
+		return fmt.Errorf("%w: its lines end with CR LF, as an editor or a mail program leaves them; export it again", errRewritten)
 	}
-	return nil
+	return fmt.Errorf("%w: line %d is not as this program writes it", errRewritten, r.n)
 }
 
 // Rows yields the rows, once. An error, which is the last pair, says that the
@@ -167,7 +186,7 @@ func (r *Reader) end(s *Seal) error {
 
 // String counts the rows in words.
 func (c Counts) String() string {
-	return fmt.Sprintf("%d copied, %d found before, %d there after and %d skipped files for %d items", c.Copied, c.Found, c.Landed, c.Skipped, c.Items)
+	return fmt.Sprintf("%d copied, %d found before, %d there after and %d skipped files for %s", c.Copied, c.Found, c.Landed, c.Skipped, plain.Count(c.Items, "item"))
 }
 
 // Verify reads a receipt to its end. A nil key checks no signature. Otherwise
