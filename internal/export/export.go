@@ -93,7 +93,7 @@ func (r *report) warn(j *jobs.Job, field, format string, args ...any) {
 }
 
 func problem(j *jobs.Job, field, format string, args ...any) *jobs.Problem {
-	return &jobs.Problem{Field: "jobs." + j.Name + "." + field, Msg: fmt.Sprintf(format, args...)}
+	return &jobs.Problem{Field: strings.TrimSuffix("jobs."+j.Name+"."+field, "."), Msg: fmt.Sprintf(format, args...)}
 }
 
 // manifests refuses jobs that read a file which would not be there.
@@ -103,7 +103,7 @@ func (r *report) manifests(where string) {
 			if j.Steps[i].Manifest == "" {
 				continue
 			}
-			r.refuse(j, stepField(j, i, "transfer.manifest"), "the file would not be in %s; name the files in items, or export systemd-timers", where)
+			r.refuse(j, stepField(j, i, "transfer.manifest"), "the file would not be in %s; name the files in items; if the list changes, export systemd-timers, or let runner serve do it on a host that has the file", where)
 		}
 	}
 }
@@ -127,7 +127,12 @@ func (r *report) noLedger(j *jobs.Job, where, instead string) {
 		prunes = true
 		r.refuse(j, stepField(j, i, "prune"), "the receipts by which it deletes are in the ledger, which %s does not have; %s", where, instead)
 	}
-	if j.Receipts && !prunes {
+	pruner := r.pruner(j)
+	switch {
+	case prunes || !j.Receipts:
+	case pruner != "":
+		r.refuse(j, "", "it keeps receipts, because %s prunes by them, and they are in the ledger, which %s does not have; %s", pruner, where, instead)
+	default:
 		r.refuse(j, "receipts", "the receipts of the job are in the ledger, which %s does not have; %s", where, instead)
 	}
 	if j.ForEach == nil {
@@ -139,6 +144,19 @@ func (r *report) noLedger(j *jobs.Job, where, instead string) {
 	if j.ForEach.Again == jobs.AgainChanged {
 		r.refuse(j, "for_each.again", "as what an item was copied is in the ledger, which %s does not have; leave again out, or %s", where, instead)
 	}
+}
+
+// pruner returns the name of a job that prunes by the receipts of another one; nothing
+// if there is none.
+func (r *report) pruner(of *jobs.Job) string {
+	for _, j := range r.input.File.Jobs {
+		for i := range j.Steps {
+			if p := j.Steps[i].Prune; p != nil && slices.Contains(p.Of, of.Name) {
+				return j.Name
+			}
+		}
+	}
+	return ""
 }
 
 // result returns the files, or every refusal.

@@ -215,6 +215,23 @@ func TestAPruneIsRefusedAtItsStep(t *testing.T) {
 	}
 }
 
+// A job whose receipts another one prunes by keeps them without saying so either.
+func TestTheJobOfAPruneIsRefusedByName(t *testing.T) {
+	text := head + `  copy:
+    schedule: "@daily"
+    transfer: {source: "lab:/data/", destination: "vault:/raw/"}
+  tidy:
+    schedule: "@daily"
+    prune: {of: [copy]}
+`
+	_, err := export.CronJobs(parse(t, text), export.Kubernetes{})
+	got := refusals(t, nil, err)
+	want := "jobs.copy: it keeps receipts, because tidy prunes by them, and they are in the ledger, which a CronJob does not have; use --kind deployment"
+	if len(got) != 2 || !strings.Contains(strings.Join(got, "\n"), want) {
+		t.Errorf("got %q, want %s", got, want)
+	}
+}
+
 func TestEveryRefusalIsToldAtOnceWithItsLine(t *testing.T) {
 	text := head + `  nightly:
     schedule: "30 2 * * *"

@@ -64,6 +64,7 @@ type cronJob struct {
 // A manifest is what the templates of Kubernetes show.
 type manifest struct {
 	Namespace, Secret scalar
+	LocalImage        string // has to be on the nodes; empty if a registry is named
 	Variables         []scalar
 	Files             []channelFile
 	Mail              bool
@@ -129,6 +130,9 @@ func (k *Kubernetes) manifest(r *report) *manifest {
 		Namespace: scalar(k.Namespace), Secret: k.secret(),
 		Variables: variables(r.input.File.Jobs, "CLIENT_ID"),
 		Files:     r.mounted(), Mail: r.input.mails(),
+	}
+	if cmp.Or(k.Image, defaultImage) == defaultImage {
+		m.LocalImage = defaultImage
 	}
 	key := regexp.MustCompile(`^[-._a-zA-Z0-9]{1,253}$`)
 	size := 0
