@@ -29,7 +29,7 @@ func (tab *crontab) run(e entry) {
 	err := c.commands(e.command, 0)
 	switch {
 	case err != nil && c.calls == 0 && !tab.callsGlobus(e.command):
-		tab.note(e.where, "left out, it does not call globus: %s", short(e.command))
+		tab.leftOut(e)
 		return
 	case err != nil && e.cut:
 		tab.problem(e.where, "%v; cron ends a command at a %% without a backslash", err)
@@ -52,8 +52,13 @@ func (tab *crontab) leaveOut(e entry) {
 	case tab.callsGlobus(e.command):
 		tab.problem(e.where, "globus is called through another command: %s", short(e.command))
 	default:
-		tab.note(e.where, "left out, it does not call globus: %s", short(e.command))
+		tab.leftOut(e)
 	}
+}
+
+// leftOut notes a line that does not call globus itself.
+func (tab *crontab) leftOut(e entry) {
+	tab.note(e.where, "left out, the line does not call globus itself: %s; scripts are not read, and if this is one that calls globus, see docs/globus-cli.md", short(e.command))
 }
 
 var (
@@ -373,7 +378,7 @@ func (c *commandLine) finish() {
 	if len(c.dropped) > 0 {
 		instead := ""
 		if slices.ContainsFunc(c.dropped, func(text string) bool { return strings.HasPrefix(text, "||") }) {
-			instead = "; that a job failed is in the log, runner runs and the metrics"
+			instead = "; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)"
 		}
 		c.tab.note(c.entry.where, "left out, it does not change what is moved: %s%s", strings.Join(c.dropped, ", "), instead)
 	}

@@ -38,8 +38,12 @@ func Crontab(r io.Reader, cron Cron, o Options) (Result, error) {
 	lines := bufio.NewScanner(limited)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		tab.line++
-		tab.read(strings.TrimSpace(lines.Text()))
+		text := strings.TrimSpace(lines.Text())
+		if tab.line++; tab.line == 1 && strings.HasPrefix(text, "#!") {
+			tab.problem(tab.here(), "this is a script (%s), not a crontab: write the calls of globus in it into a crontab, one a line behind a schedule, or see docs/globus-cli.md to run it as it is", short(text))
+			return tab.result(), nil
+		}
+		tab.read(text)
 	}
 	switch err := lines.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
@@ -51,6 +55,9 @@ func Crontab(r io.Reader, cron Cron, o Options) (Result, error) {
 	}
 	if tab.unzoned {
 		tab.note(o.Name, "the schedules are taken as UTC, but cron's are in the zone of its machine: name it with --time-zone, such as America/Chicago")
+	}
+	if to := tab.vars["MAILTO"]; to != "" && len(tab.jobs) > 0 {
+		tab.note(tab.Name, "MAILTO is left out: to mail %s when a job fails, name a mail channel in notify: {failed: […]} (docs/notices.md)", short(to))
 	}
 	if len(tab.jobs) == 0 && len(tab.problems) == 0 {
 		tab.problem(o.Name, "no line calls globus transfer, delete, rm, mkdir or timer create transfer")

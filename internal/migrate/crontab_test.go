@@ -234,11 +234,11 @@ func TestWhatAJobDoesNotDoIsNamed(t *testing.T) {
 	tests := map[string]string{
 		"[ -f /x/ready ] && " + call:                                "left out, but it decides whether the line does anything: [ -f /x/ready ]" + why,
 		"test -d /x && " + call:                                     "left out, but it decides whether the line does anything: test -d /x" + why,
-		call + " || mail -s bad me":                                 "left out, it does not change what is moved: || mail -s bad me; that a job failed is in the log, runner runs and the metrics",
-		call + " || echo bad | mail me":                             "left out, it does not change what is moved: || echo bad, mail me; that a job failed is in the log, runner runs and the metrics",
-		call + " || { echo bad | mail me; exit 1; }":                "left out, it does not change what is moved: || echo bad mail me exit 1; that a job failed is in the log, runner runs and the metrics",
+		call + " || mail -s bad me":                                 "left out, it does not change what is moved: || mail -s bad me; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
+		call + " || echo bad | mail me":                             "left out, it does not change what is moved: || echo bad, mail me; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
+		call + " || { echo bad | mail me; exit 1; }":                "left out, it does not change what is moved: || echo bad mail me exit 1; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
 		call + " || exit 1":                                         "",
-		"API_TOKEN=hush " + call + " || curl -d PASSWORD=hush here": "left out, it does not change what is moved: || curl -d PASSWORD=*** here; that a job failed is in the log, runner runs and the metrics",
+		"API_TOKEN=hush " + call + " || curl -d PASSWORD=hush here": "left out, it does not change what is moved: || curl -d PASSWORD=*** here; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
 	}
 	for line, want := range tests {
 		t.Run(line, func(t *testing.T) {
@@ -295,11 +295,11 @@ func TestWhatDoesNotChangeTheTransferIsLeftOutWithANote(t *testing.T) {
 0 4 * * * cd /opt/gitlab-runner && for i in 1 2; do ./x; done
 `, migrate.Options{Zone: "Europe/Zurich"})
 	want := []string{
-		"tab:5: left out, it does not call globus: /usr/local/bin/other.sh",
-		"tab:6: left out, it does not call globus: /usr/local/bin/boot",
+		"tab:5: left out, the line does not call globus itself: /usr/local/bin/other.sh; scripts are not read, and if this is one that calls globus, see docs/globus-cli.md",
+		"tab:6: left out, the line does not call globus itself: /usr/local/bin/boot; scripts are not read, and if this is one that calls globus, see docs/globus-cli.md",
 		"tab:7: left out, it does not change what is moved: --format, --jq, >> /var/log/x, curl https://example.org/ping",
 		"tab:8: left out, it does not change what is moved: globus transfer, which moves nothing",
-		"tab:9: left out, it does not call globus: cd /opt/gitlab-runner && for i in 1 2; do ./x; done",
+		"tab:9: left out, the line does not call globus itself: cd /opt/gitlab-runner && for i in 1 2; do ./x; done; scripts are not read, and if this is one that calls globus, see docs/globus-cli.md",
 	}
 	if diff := cmp.Diff(want, lines(r.Notes)); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)

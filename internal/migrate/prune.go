@@ -45,8 +45,12 @@ func (j *job) prove(im *importer, of *job, own bool) {
 		copied = j.steps[:first]
 	}
 	days, same := later(ends(copied, "transfer"), ends(j.steps, "delete"))
-	if !same {
-		j.unprove(im)
+	switch {
+	case !same && of == j:
+		j.unprove(im, "the line copies from there or to there itself")
+		return
+	case !same:
+		j.unprove(im, of.where+" copies from there or to there")
 		return
 	}
 	var prune []field
@@ -62,10 +66,15 @@ func (j *job) prove(im *importer, of *job, own bool) {
 	j.deletes = slices.Clone(j.steps)
 	j.steps[first] = field{"prune", prune}
 	j.steps = slices.DeleteFunc(j.steps, func(s field) bool { return s.key == "delete" })
-	im.note(j.where, "%s", becamePrune)
+	scope := ""
+	if slices.ContainsFunc(ends(j.deletes, "delete"), func(e end) bool { return strings.Contains(e.path, "{{") }) {
+		scope = ": not in the folder of one day alone, but in all that are old enough"
+	}
+	im.note(j.where, "%s%s; what was copied before runner did it has no receipt, and is kept: delete that by hand", becamePrune, scope)
 }
 
-const becamePrune = "the delete of what is copied became a prune, which deletes only the files that are proven to be at the destination"
+// becamePrune is how a note of a prune begins.
+const becamePrune = "the delete of what is copied became a prune, which deletes all files that are proven to be at the destination, and no others"
 
 // unprove changes prunes back into deletes if package jobs refuses them, as it
 // does where a mirror would delete the copies. If none of the problems is about a
@@ -78,20 +87,22 @@ func (im *importer) unprove(names []string, problems []*jobs.Problem) (done bool
 		}
 		j := im.jobs[i]
 		j.steps, j.deletes, done = j.deletes, nil, true
-		im.notes = slices.DeleteFunc(im.notes, func(note Problem) bool { return note.Where == j.where && note.Msg == becamePrune })
-		j.unprove(im)
+		im.notes = slices.DeleteFunc(im.notes, func(note Problem) bool { return note.Where == j.where && strings.HasPrefix(note.Msg, becamePrune) })
+		why, _, _ := strings.Cut(p.Msg, ";")
+		j.unprove(im, why)
 	}
 	return done
 }
 
-// unprove lets the deletes of a job ask for no proof.
-func (j *job) unprove(im *importer) {
+// unprove lets the deletes of a job ask for no proof, and notes why no prune
+// would do.
+func (j *job) unprove(im *importer, why string) {
 	for i, s := range j.steps {
 		if s.key == "delete" {
 			j.steps[i].value = append(slices.Clone(s.value.([]field)), field{"unproven", true})
 		}
 	}
-	im.note(j.where, "it deletes files that may exist nowhere else, because a transfer copies from there or a prune depends on it (unproven: true); check whether a prune would do")
+	im.note(j.where, "it deletes files that may exist nowhere else, because %s (unproven: true); check whether a prune would do", why)
 }
 
 // An end is what a transfer copies, or a delete deletes.

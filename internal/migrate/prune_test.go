@@ -90,3 +90,47 @@ func TestAPruneOfARefusedJobIsADelete(t *testing.T) {
 		t.Errorf("got %v for\n%s", err, r.File)
 	}
 }
+
+// A prune is not the delete that it was made of, and the note says in what.
+func TestTheNoteOfAPruneSaysWhatIsDifferent(t *testing.T) {
+	const copies = "0 2 * * * globus transfer $LAB:/in/$(date +\\%F)/ $VAULT:/in/$(date +\\%F)/ -r\n"
+	tests := map[string]struct {
+		crontab string
+		want    []string
+		not     string
+	}{
+		"dated": {
+			copies + "0 5 * * * globus delete $LAB:/in/$(date -d '30 days ago' +\\%F)/ -r",
+			[]string{"not in the folder of one day alone, but in all that are old enough", "what was copied before runner did it has no receipt, and is kept"},
+			"",
+		},
+		"not dated": {
+			"0 2 * * * globus transfer $LAB:/in/ $VAULT:/in/ -r\n0 5 * * * globus delete $LAB:/in/ -r",
+			[]string{"what was copied before runner did it has no receipt, and is kept"},
+			"of one day alone",
+		},
+		"another line": {copies + "0 5 * * * globus delete $LAB:/in/ -r", []string{":4 copies from there or to there (unproven: true)"}, "prune,"},
+		"a mirror": {
+			"0 2 * * * globus transfer $LAB:/in/ $VAULT:/in/ -r --delete-destination-extra\n0 5 * * * globus delete $LAB:/in -r",
+			[]string{"because the job transfer-in mirrors to", "(unproven: true)"},
+			"became",
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := read(t, tt.crontab, migrate.Options{})
+			notes := strings.Join(lines(r.Notes), "\n")
+			for _, want := range tt.want {
+				if !strings.Contains(notes, want) {
+					t.Errorf("got %q, want %q", notes, want)
+				}
+				if _, msg, _ := strings.Cut(want, ":4 "); !strings.Contains(string(r.File), msg) {
+					t.Errorf("the file does not say %q:\n%s", msg, r.File)
+				}
+			}
+			if tt.not != "" && strings.Contains(notes, tt.not) {
+				t.Errorf("got %q, want nothing of %q", notes, tt.not)
+			}
+		})
+	}
+}
