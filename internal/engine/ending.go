@@ -6,6 +6,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -90,7 +91,11 @@ func advised(message, code string) string {
 func (w *watcher) withoutSome(ctx context.Context) error {
 	t := w.task.Last
 	f := &Failure{Kind: fault.SkippedErrors, TaskID: t.TaskID, state: ledger.Succeeded}
-	f.Message = fmt.Sprintf("task %s succeeded, but %d paths were skipped because of errors", t.TaskID, t.SubtasksSkippedErrors)
+	skipped := plain.Count(t.SubtasksSkippedErrors, "path") + " were skipped"
+	if t.SubtasksSkippedErrors == 1 {
+		skipped = "1 path was skipped"
+	}
+	f.Message = fmt.Sprintf("task %s succeeded, but %s because of errors", t.TaskID, skipped)
 	for s, err := range w.run.globus.SkippedErrors(ctx, t.TaskID) {
 		if err == nil {
 			f.Code = s.ErrorCode

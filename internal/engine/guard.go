@@ -8,6 +8,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -26,6 +27,15 @@ func (d Deletes) String() string {
 		return fmt.Sprintf("at least %d", d.Files)
 	}
 	return fmt.Sprint(d.Files)
+}
+
+// words says how many files that are.
+func (d Deletes) words() string {
+	text := plain.Count(d.Files, "file")
+	if d.AtLeast {
+		text = "at least " + text
+	}
+	return text
 }
 
 // guard compares both sides of a mirror before it is submitted. It refuses a
@@ -248,7 +258,7 @@ func (m *mirror) refuseEmpty() *Failure {
 	}
 	gone := ""
 	if m.deletes.Files > 0 {
-		gone = fmt.Sprintf(", %v files (%s)", m.deletes, m.examples(m.deletes.Files))
+		gone = fmt.Sprintf(", %s (%s)", m.deletes.words(), m.examples(m.deletes.Files))
 	}
 	return refuse("the source %s %s, and mirroring it would delete everything below %s%s; fill it, or allow an empty source (guard: {empty_source: allow}, or --allow-empty-source)",
 		m.item.SourcePath, what, m.item.DestinationPath, gone)

@@ -41,7 +41,7 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 		"succeeded": {state: ledger.Succeeded},
 		"skipped source errors": {
 			job: skipping(false), state: ledger.Succeeded, kind: fault.SkippedErrors, code: "FILE_NOT_FOUND",
-			says: []string{"1 paths were skipped", "/missing.txt", "runner task skipped"},
+			says: []string{"1 path was skipped", "/missing.txt", "runner task skipped"},
 		},
 		"skipped source errors that are allowed": {job: skipping(true), state: ledger.Succeeded},
 		"failed": {
