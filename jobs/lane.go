@@ -30,6 +30,7 @@ type lane struct {
 	from, to     End // without a path
 	reads        reach
 	writes       reach
+	series       *Series        // of where it begins; nil if that does not depend on the occurrence
 	begins, ends *regexp.Regexp // match whole paths, without a slash at their ends
 	single       bool           // the item is a file
 	anywhere     bool           // lines of a manifest say what goes where below the ends
@@ -48,6 +49,7 @@ func (ls *Lanes) Add(j *Job, steps int) {
 				to:       End{Collection: strings.ToLower(s.Transfer.DestinationEndpoint), LocalUser: s.Transfer.DestinationLocalUser},
 				reads:    newReach("", item.SourcePath, false),
 				writes:   newReach("", item.DestinationPath, false),
+				series:   newSeries(j.marked(item.SourcePath)),
 				begins:   j.occurrences(item.SourcePath),
 				ends:     j.occurrences(item.DestinationPath),
 				single:   item.Recursive != nil && !*item.Recursive,
@@ -132,16 +134,25 @@ const (
 // occurrences matches the paths that a path of the job may become. What does not
 // depend on the occurrence is resolved; digits stand for other digits, and words
 // for other words.
-func (j *Job) occurrences(text string) *regexp.Regexp {
-	if tree, err := parseTemplate(text); err == nil && !j.Literal {
-		var b strings.Builder
-		for _, n := range tree.Root.Nodes {
-			b.WriteString(j.occurrencesOf(n))
-		}
-		text = b.String()
+func (j *Job) occurrences(text string) *regexp.Regexp { return whole(path.Clean(j.marked(text))) }
+
+// marked is a path of the job with a mark for each part that depends on the
+// occurrence.
+func (j *Job) marked(text string) string {
+	tree, err := parseTemplate(text)
+	if err != nil || j.Literal {
+		return text
 	}
-	expr := regexp.QuoteMeta(path.Clean(text))
-	expr = strings.NewReplacer(anyDigits, `[0-9]+`, anySign, `[-+]`, anyName, `[^/]+`, anyText, `.+`).Replace(expr)
+	var b strings.Builder
+	for _, n := range tree.Root.Nodes {
+		b.WriteString(j.occurrencesOf(n))
+	}
+	return b.String()
+}
+
+// whole matches a text with marks.
+func whole(marked string) *regexp.Regexp {
+	expr := strings.NewReplacer(anyDigits, `[0-9]+`, anySign, `[-+]`, anyName, `[^/]+`, anyText, `.+`).Replace(regexp.QuoteMeta(marked))
 	return regexp.MustCompile(`^(?s:` + expr + `)$`)
 }
 

@@ -27,8 +27,13 @@ type auditDocument struct {
 	// First are the first of each verdict that somebody may want to look at.
 	First []findingDocument `json:"first"`
 	// ReceiptsLeftOut are not read because there are too many of the same folders.
-	ReceiptsLeftOut int  `json:"receipts_left_out"`
-	once            bool // the job copies its items once, even if they change
+	ReceiptsLeftOut int `json:"receipts_left_out"`
+	// FoldersWithoutReceipt are those of all occurrences; at most that of the newest
+	// one is audited.
+	FoldersWithoutReceipt int `json:"folders_without_receipt"`
+
+	firstWithout string // the first of them
+	once         bool   // the job copies its items once, even if they change
 }
 
 // A findingDocument is the verdict on one file.
@@ -157,6 +162,14 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 				return fmt.Errorf("audit job %s: %w", job.Name, err)
 			}
 		}
+		for folder, err := range e.Unaccounted(ctx, l, job) {
+			if err != nil {
+				return fmt.Errorf("audit job %s: %w", job.Name, err)
+			}
+			if doc.FoldersWithoutReceipt++; doc.FoldersWithoutReceipt == 1 {
+				doc.firstWithout = folder
+			}
+		}
 		docs = append(docs, doc)
 	}
 	if err := d.print(docs); err != nil {
@@ -209,6 +222,7 @@ func (d *auditor) print(docs []auditDocument) error {
 		tableOr(w, "no jobs", head, rows)
 		for _, doc := range docs {
 			doc.show(w)
+			doc.showFolders(w)
 		}
 	})
 }
@@ -238,6 +252,13 @@ func (doc *auditDocument) show(w io.Writer) {
 		if v == audit.Missing && shown > 0 && doc.once {
 			fmt.Fprintf(w, "an item that is done is not copied again: if files come later, write again: changed in the for_each of job %s\n", doc.Job)
 		}
+	}
+}
+
+// showFolders counts the folders that have no receipt.
+func (doc *auditDocument) showFolders(w io.Writer) {
+	if n := doc.FoldersWithoutReceipt; n > 0 {
+		fmt.Fprintf(w, "without a receipt: %s of job %s, such as %s; of them, only that of the newest occurrence is audited\n", plain.Count(n, "folder"), doc.Job, plain.Line(doc.firstWithout))
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -18,6 +19,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -49,6 +51,8 @@ type diffDocument struct {
 	First  []changeDocument       `json:"first"` // of each action but same
 	// Kept counts what a prune keeps, by reason.
 	Kept map[string]int64 `json:"kept,omitempty"`
+	// Note says why a prune deletes nothing yet.
+	Note string `json:"note,omitempty"`
 	// Refused says that the step would be refused, and why.
 	Refused string `json:"refused,omitempty"`
 	// Replaced says which only copies of pruned files the job lets be replaced.
@@ -155,6 +159,9 @@ func newDiff() *diffDocument {
 func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e *engine.Engine, job *jobs.Job, doc transfer.Document, to *diffDocument) iter.Seq2[audit.Change, error] {
 	changes := audit.Diff(ctx, globus, doc)
 	t, ok := doc.(*transfer.Transfer)
+	if ok && t.DeleteDestinationExtra {
+		changes = guarded(changes, t, &job.Guard, to)
+	}
 	if !ok || !job.Receipts {
 		return changes
 	}
@@ -196,12 +203,18 @@ func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e 
 // pruned yields what a prune would do.
 func (d *differ) pruned(ctx context.Context, a *app, e *engine.Engine, step *jobs.Prune, to *diffDocument) iter.Seq2[audit.Change, error] {
 	return func(yield func(audit.Change, error) bool) {
-		l, err := a.needRecords(ctx)
+		l, err := a.perhapsRecords(ctx)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return
 		}
-		defer l.Close() //nolint:errcheck // it was only read
+		if l != nil {
+			defer l.Close() //nolint:errcheck // it was only read
+		}
+		if to.Note, err = noReceipts(ctx, l, step); err != nil {
+			yield(audit.Change{}, err)
+			return
+		}
 		to.Kept = map[string]int64{}
 		var gone, files int64
 		for f, err := range e.Prospects(ctx, l, step, time.Now()) {
@@ -223,6 +236,24 @@ func (d *differ) pruned(ctx context.Context, a *app, e *engine.Engine, step *job
 			to.Refused = fmt.Sprintf("%d of %d files are more than max_delete allows (%s)", gone, files, most)
 		}
 	}
+}
+
+// noReceipts says that no job of a prune has a receipt; it returns nothing if one has.
+// The ledger is nil if there is none yet.
+func noReceipts(ctx context.Context, l *ledger.Ledger, step *jobs.Prune) (string, error) {
+	what := "there are no receipts of %s yet"
+	if l == nil {
+		what = "there is no ledger yet, and so no receipt of %s"
+	}
+	for _, job := range step.Of {
+		if l == nil {
+			break
+		}
+		if all, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job}); err != nil || len(all) > 0 {
+			return "", err
+		}
+	}
+	return fmt.Sprintf(what+": a prune deletes nothing before", strings.Join(step.Of, ", ")), nil
 }
 
 // step counts or prints what a step would do.
@@ -287,13 +318,16 @@ func (d *diffDocument) show(w io.Writer) {
 	for _, reason := range slices.Sorted(maps.Keys(d.Kept)) {
 		fmt.Fprintf(w, "  kept: %d: %s\n", d.Kept[reason], plain.Line(reason))
 	}
+	if d.Note != "" {
+		fmt.Fprintf(w, "  %s\n", plain.Line(d.Note))
+	}
 	if d.Replaced != "" {
 		fmt.Fprintf(w, "  %s\n", plain.Line(d.Replaced))
 	}
 	if d.Refused != "" {
 		fmt.Fprintf(w, "  refused: %s\n", plain.Line(d.Refused))
 	}
-	if nothing {
+	if nothing && d.Note == "" {
 		fmt.Fprintln(w, "  nothing to do")
 	}
 }

@@ -180,6 +180,19 @@ func (a *app) needRecords(ctx context.Context) (*ledger.Ledger, error) {
 	return needed(a.readLedger(ctx))
 }
 
+// perhapsRecords is needRecords for a command that has an answer before the first run:
+// it returns nil if there is no ledger yet.
+func (a *app) perhapsRecords(ctx context.Context) (*ledger.Ledger, error) {
+	l, err := a.anyLedger(ctx)
+	if l != nil || err != nil {
+		return l, err
+	}
+	if url, err := a.stateURL(); err != nil || url != stateNone {
+		return nil, err
+	}
+	return needed(nil, nil)
+}
+
 // schedulersLedger is needLedger for a command that tells a scheduler something. It may
 // be told before it is started for the first time, but a name that is misspelled looks
 // the same.

@@ -23,8 +23,8 @@ type Prospect struct {
 }
 
 // Prospects yields what a prune of the receipts of other jobs would do if it began
-// now. Nothing is changed: what it could ask Globus for meanwhile does not count.
-// An error is the last pair.
+// now. Nothing is changed: what it could ask Globus for meanwhile does not count. A nil
+// ledger has no receipts. An error is the last pair.
 func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Prune, now time.Time) iter.Seq2[Prospect, error] {
 	return func(yield func(Prospect, error) bool) {
 		p := pruning{step: step}
@@ -45,6 +45,11 @@ func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Pru
 				return
 			}
 		}
+		for folder := range p.unaccounted(ctx, e.globus, found) {
+			if !yield(Prospect{Path: folder, Folder: true, Kept: unaccounted}, nil) {
+				return
+			}
+		}
 	}
 }
 
@@ -52,6 +57,9 @@ func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Pru
 func (p *pruning) foresee(ctx context.Context, l *ledger.Ledger) (*evidence.Evidence, error) {
 	var all []*ledger.Receipt
 	for _, job := range p.step.Of {
+		if l == nil {
+			break
+		}
 		some, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job})
 		if err != nil {
 			return nil, unusable(err)

@@ -76,6 +76,11 @@ func (r *run) prune(ctx context.Context, work Work) error {
 	if err = p.deleteProven(ctx, found); err == nil {
 		err = p.removeEmptied(ctx, found)
 	}
+	if err == nil {
+		for range p.unaccounted(ctx, p.run.globus, found) {
+			p.sum.Kept[unaccounted]++
+		}
+	}
 	if err == nil || p.sum.Files > 0 {
 		p.report(ctx)
 	}
@@ -331,12 +336,12 @@ func (p *pruning) String() string {
 	parts := []string{p.sum.String()}
 	of := cmp.Or(strings.Join(p.step.Of, ", "), "this job")
 	if p.newest == nil && len(p.step.Of) > 0 {
-		parts[0] += ": there are no receipts of " + of + " yet"
+		parts[0] += "; there are no receipts of " + of + " yet"
 	}
 	if p.strange > 0 {
 		parts = append(parts, fmt.Sprintf("receipts that do not count, because %s copies between other paths now: %d", of, p.strange))
 	}
-	if len(p.sum.Kept) > 0 && p.newest != nil {
+	if len(p.sum.Kept) > 0 {
 		parts = append(parts, p.lister())
 	}
 	return strings.Join(parts, "; ")

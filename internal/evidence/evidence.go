@@ -278,6 +278,13 @@ func (e *Evidence) Inside(at Place, folder string) bool {
 	}
 }
 
+// Tells reports whether a receipt tells of a folder, with a slash at its end: of one
+// that its task was told to copy, or below it. It is true where there are too many to
+// tell.
+func (e *Evidence) Tells(at Place, folder string) bool {
+	return e.tops == nil || e.tops[at][folder] || e.Inside(at, folder)
+}
+
 // Files lists both sides of all trees and yields each file of the sources: one
 // source after the other, ordered by [proof.ComparePaths]. An error is the last
 // pair: ctx has ended, or a receipt cannot be read or was changed.
