@@ -24,6 +24,14 @@ func oneOf[T ~string](to *T, kind string, words ...T) *choice[T] { return &choic
 func (c *choice[T]) String() string { return string(*c.to) }
 func (c *choice[T]) Type() string   { return c.kind }
 
+// possible are the words, for a shell that completes them.
+func (c *choice[T]) possible() (words []string) {
+	for _, w := range c.words {
+		words = append(words, string(w))
+	}
+	return words
+}
+
 // Set takes a word.
 func (c *choice[T]) Set(s string) (err error) {
 	*c.to, err = spelling.OneOf(s, c.words...)

@@ -7,8 +7,11 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	_ "time/tzdata" // the image has no database of time zones
+
+	"github.com/spf13/cobra"
 )
 
 func main() {
@@ -43,6 +46,9 @@ func (c caught) status() int { return 128 + int(c.signal) }
 func run(ctx context.Context, args, environ []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := newApp(environ, stdin, stdout, stderr)
 	root := a.command()
+	if len(args) > 0 && strings.HasPrefix(args[0], cobra.ShellCompRequestCmd) {
+		completer{a}.addTo(root) //nolint:contextcheck // cobra hands the context over
+	}
 	if c, _, err := root.Find(args); err != nil || c.Name() != "serve" {
 		signal.Reset(syscall.SIGHUP)
 	}
