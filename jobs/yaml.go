@@ -200,6 +200,9 @@ func (s *source) unquoted(at *token.Position) string {
 
 var unquotedTemplate = pattern.Lazy(`(^|[:\-,\[]\s+)\{\{`)
 
+// colonInText is a key with a text that looks as if it had a key as well.
+var colonInText = pattern.Lazy(`^\s*(- )?[\w-]+:\s+[^"'{\[|>#][^#]*:\s`)
+
 // syntax reports an error of the YAML parser.
 func (s *source) syntax(err error) {
 	var at *token.Position
@@ -224,6 +227,10 @@ func (s *source) syntax(err error) {
 		msg = "the { in this line is not closed"
 	case strings.Contains(msg, "sequence end token ']'"):
 		msg = "the [ in this line is not closed"
+	case msg == "',' or '}' must be specified":
+		msg = "a comma or } is missing before this, or the { above is not closed"
+	case msg == "',' or ']' must be specified":
+		msg = "a comma or ] is missing before this, or the [ above is not closed"
 	case unquotedTemplate().MatchString(p.Snippet):
 		msg = "a text that begins with {{ needs quotes"
 	case strings.Contains(msg, "is a reserved character"):
@@ -235,6 +242,8 @@ func (s *source) syntax(err error) {
 	if strings.Contains(msg, "not allowed in this context") {
 		if line, why := misplaced(s.lines); why != "" {
 			at, msg = line, why
+		} else if colonInText().MatchString(p.Snippet) {
+			msg = "a text with a colon and a blank in it needs quotes"
 		}
 	}
 	s.problemAt(at, 0, "", "%s", msg)
