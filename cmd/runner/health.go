@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/status"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -93,6 +94,8 @@ func (s *server) Observe(e engine.Event) {
 			states[string(state)] = n
 		}
 		s.status.Items(e.Job, states)
+	case engine.LooksFail:
+		s.status.LooksFail(e.Job, e.Since)
 	case engine.Told:
 		s.tellers.sender.Wake()
 	case engine.Removed:
@@ -116,8 +119,15 @@ func (s *server) remember(ctx context.Context, l *ledger.Ledger, all []*jobs.Job
 		s.app.log.Warn("metrics begin without the last runs, the ledger could not be read", "err", err)
 		return
 	}
+	standings, err := l.Standings(ctx)
+	if err != nil {
+		s.app.log.Warn("metrics begin without the looks that fail, the ledger could not be read", "err", err)
+	}
 	for _, job := range all {
 		s.status.Remember(job.Name, ends[job.Name].Last, ends[job.Name].Success)
+		if job.ForEach != nil {
+			s.status.LooksFail(job.Name, notify.LooksFailSince(standings[job.Name]))
+		}
 	}
 }
 

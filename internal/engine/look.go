@@ -41,14 +41,21 @@ func (e *Engine) Look(ctx context.Context, rec Recording, job *jobs.Job, ready f
 	}
 	defer done()
 	survey, err := e.survey(ctx, rec, job, ready)
-	failure := ""
-	if err != nil {
-		failure = err.Error()
-	}
 	if ctx.Err() == nil { // else somebody else looks, or nobody wants to know
-		err = errors.Join(err, rec.Ledger.EndLook(ctx, job.Name, failure))
+		err = errors.Join(err, e.endLook(ctx, rec, job, err))
 	}
 	return survey, err
+}
+
+// endLook tells and writes down how a look has ended. If it is cut off between the two,
+// the next look does both.
+func (e *Engine) endLook(ctx context.Context, rec Recording, job *jobs.Job, failed error) error {
+	err := e.tellLook(ctx, rec, job, failed)
+	why := ""
+	if failed != nil {
+		why = failed.Error()
+	}
+	return errors.Join(err, rec.Ledger.EndLook(ctx, job.Name, why))
 }
 
 // survey is a look by the one that watches the folder.
@@ -288,6 +295,7 @@ func (s *Scheduler) look(ctx context.Context, job *jobs.Job, ready func()) (ende
 	switch found, err := s.engine.Look(ctx, s.rec, job, ready); {
 	case errors.Is(err, ErrWatched):
 		log.Debug("another replica looks at the folder")
+		s.engine.observe(LooksFail{Job: job.Name})
 		return false
 	case err != nil && ctx.Err() == nil:
 		log.Error("the folder of the items could not be looked at; the next look comes as scheduled", "path", job.ForEach.Folder, "err", err)

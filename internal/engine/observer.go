@@ -45,6 +45,12 @@ type (
 		States map[arrival.State]int
 	}
 
+	// LooksFail says since when the folder of a job cannot be looked at.
+	LooksFail struct {
+		Job   string
+		Since time.Time // zero if it can, or if another replica looks
+	}
+
 	// Removed is a job that is no longer there.
 	Removed struct{ Job string }
 
@@ -65,6 +71,7 @@ func (Looked) event()      {}
 func (Ended) event()       {}
 func (Planned) event()     {}
 func (ItemsLooked) event() {}
+func (LooksFail) event()   {}
 func (Removed) event()     {}
 func (Queued) event()      {}
 func (Told) event()        {}

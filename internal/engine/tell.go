@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -93,4 +94,33 @@ func (e *Engine) inWords(err error) string {
 		text += "; " + next
 	}
 	return text
+}
+
+// tellLook tells of a look that has failed, and of the first one after it that has not.
+func (e *Engine) tellLook(ctx context.Context, rec Recording, job *jobs.Job, failed error) error {
+	if e.desk == nil {
+		return nil
+	}
+	if failed == nil {
+		if last, err := rec.Ledger.LastLook(ctx, job.Name); err != nil || last.Failed.IsZero() {
+			return err
+		}
+	}
+	look := notify.Look{Job: job, Ended: time.Now().UTC(), Err: failed}
+	if failed != nil {
+		kind := fault.Of(failed).Kind
+		look.Passes, look.Person = kind == fault.Temporary, kind == fault.Credentials
+	}
+	var since time.Time
+	telling := e.desk.Looked(look)
+	err := rec.Ledger.Tell(ctx, job.Name, func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		after, notices := telling(now)
+		since = notify.LooksFailSince(after)
+		return after, notices
+	})
+	if err == nil {
+		e.observe(LooksFail{job.Name, since})
+		e.observe(Told{})
+	}
+	return err
 }

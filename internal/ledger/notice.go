@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"encoding/json"
@@ -44,11 +45,13 @@ type Notice struct {
 type Alarm struct {
 	Kind  string    `json:"kind"` // a job has one of each kind at most
 	Since time.Time `json:"since"`
-	Told  time.Time `json:"told"`            // when a notice was made of it last
+	Told  time.Time `json:"told"`            // when a notice was made of it last; zero while it may pass by itself
 	Count int       `json:"count"`           // how often it was seen
 	Why   string    `json:"why,omitempty"`   // what was seen last
 	Quiet bool      `json:"quiet,omitempty"` // nobody was told, so that its end need not be told either
 
+	// Event is that of its notices, if that is not the kind.
+	Event string `json:"event,omitempty"`
 	// Unheard says that the notice of Told was given up on every channel.
 	Unheard bool `json:"unheard,omitempty"`
 }
@@ -210,7 +213,7 @@ func (s session) unheard(ctx context.Context, id string) error {
 	}
 	return s.tell(ctx, job, func(now Standing) (Standing, []Notice) {
 		for i := range now.Alarms {
-			if now.Alarms[i].Kind == event {
+			if cmp.Or(now.Alarms[i].Event, now.Alarms[i].Kind) == event {
 				now.Alarms[i].Unheard = true
 			}
 		}

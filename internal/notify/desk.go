@@ -259,6 +259,8 @@ func inWords(e Event) string {
 		return "it was late"
 	case Overdue:
 		return "it was overdue"
+	case LooksFail:
+		return "its folder could not be looked at"
 	}
 	return string(e)
 }

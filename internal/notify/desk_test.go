@@ -298,3 +298,43 @@ func TestEachAttemptThatIsAskedForBeginsOnce(t *testing.T) {
 		t.Error("a second retry does not say that it began")
 	}
 }
+
+func TestALookThatFailsIsToldByItsKind(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	watching := func(j *jobs.Job) {
+		j.ForEach = &jobs.ForEach{Collection: "00000000-0000-4000-8000-000000000001", Folder: "/runs/", Ready: jobs.Readiness{Marker: "done"}}
+	}
+	j := job(t, watching)
+	j.Notify.To["needs_human"] = []string{"pi"}
+	alone := job(t, watching)
+	delete(alone.Notify.To, "needs_human")
+	gone := errors.New("404")
+	tests := map[string]struct {
+		look notify.Look
+		want string
+	}{
+		"what is missing":                        {notify.Look{Job: j, Err: gone}, "ops failed"},
+		"who is not let in":                      {notify.Look{Job: j, Err: gone, Person: true}, "pi needs_human"},
+		"who is not let in, and nobody is named": {notify.Look{Job: alone, Err: gone, Person: true}, "ops failed"},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			tt.look.Ended = begin
+			standing, notices := desk().Looked(tt.look)(ledger.Standing{Job: "nightly"})
+			if len(notices) != 1 || notices[0].Channel+" "+notices[0].Event != tt.want {
+				t.Errorf("got %+v, want %s", notices, tt.want)
+			}
+			if a := standing.Alarms; len(a) != 1 || a[0].Kind != string(notify.LooksFail) || a[0].Event != notices[0].Event {
+				t.Errorf("got the alarms %+v", a)
+			}
+		})
+	}
+	t.Run("a run that succeeds does not end it", func(t *testing.T) {
+		standing, _ := desk().Looked(notify.Look{Job: j, Ended: begin, Err: gone})(ledger.Standing{Job: "nightly"})
+		run := notify.Run{Job: j, Key: "item:a", ID: 1, Since: begin, Ended: begin.Add(time.Minute), Outcome: outcome(ledger.Succeeded, "", "")}
+		after, notices := desk().Ended(run)(standing)
+		if len(after.Alarms) != 1 || len(notices) > 0 {
+			t.Errorf("got the alarms %+v and the notices %+v", after.Alarms, notices)
+		}
+	})
+}

@@ -152,6 +152,9 @@ func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet boo
 	if len(channels(job, string(Access))) == 0 { // nobody looks at it any more
 		book.close(Access)
 	}
+	if job.ForEach == nil { // no look will say that the folder is seen again
+		book.close(LooksFail)
+	}
 	if at, is := lateSince(job, f.schedules[job.Name], now); is {
 		book.absent(job, Late, quiet, job.Name+" is late",
 			fmt.Sprintf("The occurrence of %s was due at %s and has not begun", at.Format(time.RFC3339), clock(job, at)),

@@ -62,6 +62,8 @@ func trouble(kind string) string {
 		return "is skipped"
 	case "access":
 		return "has an access that ends"
+	case "look":
+		return "cannot look for items"
 	}
 	return words(kind)
 }

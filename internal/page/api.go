@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -31,7 +32,7 @@ func (p *Page) routes() []route {
 	all := []route{
 		{method: "GET", path: apiPath + "jobs", about: "the jobs, by name", reply: jobsDocument{}, do: p.getJobs},
 		{method: "GET", path: apiPath + "jobs/{job}", about: "one job", reply: jobDocument{}, do: p.getJob},
-		{method: "GET", path: apiPath + "jobs/{job}/items", about: "the items of a job with for_each, by name", reply: list[itemDocument]{}, do: p.getItems},
+		{method: "GET", path: apiPath + "jobs/{job}/items", about: "the items of a job with for_each, by name", reply: itemsDocument{}, do: p.getItems},
 		{method: "GET", path: apiPath + "jobs/{job}/actions", about: "what was asked of a job, newest first", reply: list[actionDocument]{}, do: p.getActions},
 		{
 			method: "GET", path: apiPath + "runs", about: "runs, newest first", reply: list[runDocument]{}, do: p.getRuns,
@@ -111,27 +112,33 @@ func (p *Page) getItems(_ http.ResponseWriter, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := p.items(r.Context(), job)
-	return list[itemDocument]{Data: all}, err
+	return p.items(r.Context(), job)
 }
 
 // items returns the items of a job, and which place those that are queued have.
-func (p *Page) items(ctx context.Context, job *jobs.Job) ([]itemDocument, error) {
+func (p *Page) items(ctx context.Context, job *jobs.Job) (all itemsDocument, err error) {
 	if job.ForEach == nil {
-		return nil, notFound("the job has no for_each, so it has no items")
+		return all, notFound("the job has no for_each, so it has no items")
+	}
+	last, err := p.Ledger.LastLook(ctx, job.Name)
+	if err != nil {
+		return all, err
+	}
+	if last != (ledger.LastLook{}) {
+		all.Look = &lookDocument{known(last.Looked), known(last.Failed), plain.Line(last.Why)}
 	}
 	queue, err := engine.Queue(ctx, p.Ledger, job)
 	if err != nil {
-		return nil, err
+		return all, err
 	}
-	all := []itemDocument{}
+	all.Data = []itemDocument{}
 	for row, err := range p.Ledger.Items(ctx, job.Name) {
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		d := describeItem(row)
 		d.Position = slices.Index(queue, jobs.Key(row.Key)) + 1
-		if all = append(all, d); len(all) == mostItems {
+		if all.Data = append(all.Data, d); len(all.Data) == mostItems {
 			break
 		}
 	}

@@ -159,6 +159,19 @@ type itemDocument struct {
 	Run        int64      `json:"run,omitempty"`
 }
 
+// An itemsDocument has the items of a job, and says how the looks at their folder go.
+type itemsDocument struct {
+	list[itemDocument]
+	Look *lookDocument `json:"look,omitempty"` // nil before the first
+}
+
+// A lookDocument is how the last looks at the folder of a job have ended.
+type lookDocument struct {
+	Looked *time.Time `json:"looked,omitempty"` // when the last one that saw the folder ended
+	Failed *time.Time `json:"failed,omitempty"` // when the last one ended early; nil if it did not
+	Why    string     `json:"why,omitempty"`    // it ended early
+}
+
 // An actionDocument is what somebody asked for.
 type actionDocument struct {
 	At    time.Time  `json:"at"`
@@ -230,6 +243,9 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 		}
 	}
 	for _, a := range s.alarms[job.Name].Alarms {
+		if a.Quiet && a.Told.IsZero() { // it may pass by itself
+			continue
+		}
 		d.Alarms = append(d.Alarms, alarmDocument{a.Kind, a.Since, a.Why})
 	}
 	s.planned(job, &d)

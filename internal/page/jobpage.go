@@ -95,6 +95,7 @@ type itemsView struct {
 	frame
 	Job   string
 	Items []itemDocument
+	Look  *lookDocument
 	Sums  []string
 	More  bool
 }
@@ -104,13 +105,13 @@ func (p *Page) showItems(w http.ResponseWriter, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	all, err := once(r.Context(), s, "items "+job.Name, func() ([]itemDocument, error) { return p.items(r.Context(), job) })
+	all, err := once(r.Context(), s, "items "+job.Name, func() (itemsDocument, error) { return p.items(r.Context(), job) })
 	if err != nil {
 		return nil, err
 	}
-	v := itemsView{frame: p.frame("Items of "+job.Name, r.who), Job: job.Name, Items: all, More: len(all) == mostItems}
+	v := itemsView{frame: p.frame("Items of "+job.Name, r.who), Job: job.Name, Items: all.Data, Look: all.Look, More: len(all.Data) == mostItems}
 	sums := map[string]int64{}
-	for _, i := range all {
+	for _, i := range all.Data {
 		sums[i.State]++
 	}
 	for state, n := range sums {

@@ -119,6 +119,12 @@ func fill(t *testing.T, d *desk) {
 			})
 		},
 	}
+	for _, why := range []string{"", "w"} {
+		steps = append(steps, func() error {
+			_, err := d.ledger.Watch(ctx, "each", "me", time.Hour)
+			return err
+		}, func() error { return d.ledger.EndLook(ctx, "each", why) })
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			t.Fatal(err)

@@ -446,3 +446,29 @@ func TestItemsAreShownWithTheirReasons(t *testing.T) {
 	d.want("items", d.get("/api/v1/jobs/each/items"), 200, `"name":"run_1"`, `"position":1`)
 	d.want("the job", d.get("/jobs/each"), 200, `href="/items/each"`)
 }
+
+func TestALookThatFailsIsShown(t *testing.T) {
+	d := newDesk(t, someJobs)
+	const why = "403 PermissionDenied"
+	failed := func(told time.Time) {
+		_, err := d.ledger.Watch(t.Context(), "each", "me", time.Hour)
+		err = errors.Join(err, d.ledger.EndLook(t.Context(), "each", ""), d.ledger.EndLook(t.Context(), "each", why),
+			d.ledger.Tell(t.Context(), "each", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
+				s.Alarms = []ledger.Alarm{{Kind: "look", Since: time.Now(), Told: told, Why: why, Quiet: told.IsZero()}}
+				return s, nil
+			}))
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	failed(time.Time{})
+	d.want("what may pass", d.get("/alarms"), 200, "Nothing needs attention")
+	d.want("items", d.get("/items/each"), 200, "The last look failed at", why, "The last one that saw the folder was at")
+
+	d = newDesk(t, someJobs)
+	failed(time.Now())
+	d.want("alarms", d.get("/alarms"), 200, "each</a> cannot look for items since", why)
+	d.want("the list", d.get("/"), 200, "cannot look")
+	d.want("the job", d.get("/jobs/each"), 200, "This job cannot look for items since")
+	d.want("the API", d.get("/api/v1/jobs/each"), 200, `"kind":"look"`)
+}

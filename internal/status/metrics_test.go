@@ -73,6 +73,9 @@ func full() *status.Status {
 	s.Queue(3, noon.Add(-time.Hour), 2)
 	s.Items("nightly", map[string]int{"waiting": 4, "ready": 9})
 	s.Items("nightly", map[string]int{"waiting": 7, "done": 40})
+	s.LooksFail("nightly", noon.Add(-time.Hour))
+	s.LooksFail("arrivals", noon)
+	s.LooksFail("arrivals", time.Time{})
 	s.NoticesWait("ops", 2)
 	s.NoticeSent("ops")
 	s.NoticeSent("ops")
@@ -103,6 +106,7 @@ func TestEveryNumberIsShown(t *testing.T) {
 		`run_lateness_seconds_count`:                                                "1",
 		`items{job="nightly",state="waiting"}`:                                      "7",
 		`items{job="nightly",state="done"}`:                                         "40",
+		`look_failing_timestamp_seconds{job="nightly"}`:                             "1.79595e+09",
 		`notices_sent_total{channel="ops"}`:                                         "2",
 		`notices_given_up_total{channel="ops"}`:                                     "1",
 		`notices_waiting{channel="ops"}`:                                            "2",

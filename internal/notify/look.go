@@ -1,0 +1,108 @@
+package notify
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+const (
+	// LooksFail is the kind of the alarm about a folder whose items cannot be seen. Runs
+	// neither raise nor end it. Its notices are those of [Failed] or [NeedsHuman].
+	LooksFail Event = "look"
+
+	// passing is how long an outage goes on, and passingLooks how many looks it has
+	// stopped, when somebody is told of it.
+	passing      = 15 * time.Minute
+	passingLooks = 3
+)
+
+// A Look is a look at the folder of a job that has ended.
+type Look struct {
+	Job   *jobs.Job
+	Ended time.Time
+	Err   error // why it did not see the folder; nil if it did
+	// Passes says that Err may be over by itself: it is told only when it goes on.
+	Passes bool
+	// Person says that somebody has to renew what lets the account in.
+	Person bool
+}
+
+// Looked says what follows from a look at the folder of a job.
+func (d *Desk) Looked(l Look) ledger.Telling {
+	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		book := open(now, l.Job, l.Ended)
+		if l.Err == nil {
+			d.sees(book, l)
+		} else {
+			d.blind(book, l)
+		}
+		return book.standing, book.notices
+	}
+}
+
+// LooksFailSince returns since when the looks at the folder of a job fail, or the zero
+// time if they do not.
+func LooksFailSince(s ledger.Standing) (since time.Time) {
+	for _, a := range s.Alarms {
+		if a.Kind == string(LooksFail) {
+			since = a.Since
+		}
+	}
+	return since
+}
+
+// blind tells of a look that did not see its folder: once, and then from time to time.
+func (d *Desk) blind(book *book, l Look) {
+	before, raised := told(book.standing, string(LooksFail))
+	alarm, tell := book.raise(LooksFail, l.Err.Error())
+	unheard := !raised || before.IsZero()
+	if unheard && l.Passes && (alarm.Count < passingLooks || book.now.Sub(alarm.Since) < passing) {
+		alarm.Told, alarm.Quiet = time.Time{}, true
+		return
+	}
+	if !tell {
+		return
+	}
+	event := Failed
+	if l.Person && len(channels(l.Job, string(NeedsHuman))) > 0 {
+		event = NeedsHuman
+	}
+	alarm.Event = string(event)
+	n := d.ofLook(l, event)
+	n.Title = l.Job.Name + " cannot look for items"
+	if alarm.Count > 1 {
+		n.Title += ", " + sinceWhen(l.Job, alarm)
+	}
+	n.Lines = append(n.Lines, plain.Line(fmt.Sprintf("The folder %s could not be looked at, so nothing new is copied: %v", l.Job.ForEach.Folder, l.Err)))
+	next := d.Next(l.Err)
+	if next == "" {
+		next = "runner items " + l.Job.Name + " --look"
+	}
+	n.Lines = append(n.Lines, "Next step: "+plain.Line(next))
+	book.notices = append(book.notices, n.to(channels(l.Job, string(event)))...)
+}
+
+// sees tells that a folder is seen again, if somebody was told that it was not.
+func (d *Desk) sees(book *book, l Look) {
+	for _, a := range book.close(LooksFail) {
+		if a.Quiet {
+			continue
+		}
+		n := d.ofLook(l, Recovered)
+		n.Title = l.Job.Name + " has recovered"
+		n.Lines = []string{fmt.Sprintf("%s from %s on%s", inWords(LooksFail), clock(l.Job, a.Since), times(a.Count))}
+		book.notices = append(book.notices, n.to(channels(l.Job, string(Recovered)))...)
+	}
+}
+
+// ofLook begins a notice of a look.
+func (d *Desk) ofLook(l Look, event Event) *Notice {
+	return &Notice{
+		ID:    digest(l.Job.Name, string(LooksFail), string(event), fmt.Sprint(l.Ended.UnixMicro())),
+		Event: event, Job: l.Job.Name, Time: l.Ended.UTC(),
+	}
+}
