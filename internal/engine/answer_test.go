@@ -41,7 +41,7 @@ func TestACanceledTaskIsUnderstoodWhateverGlobusAnswers(t *testing.T) {
 				}
 			})
 			r := b.run(t.Context(), b.order())
-			contains(t, failure(t, r, fault.Canceled).Message, "was canceled by somebody else")
+			contains(t, failure(t, r, fault.Canceled).Message, "was canceled by another command or person")
 			b.wantTasks("FAILED " + nightly)
 		},
 		"by policy": func(t *testing.T, b *bench) {

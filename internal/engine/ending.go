@@ -43,7 +43,7 @@ func (w *watcher) failed(ctx context.Context) *Failure {
 	}
 	switch {
 	case ended == "CANCELED" || code == "CANCELED" || t.SubtasksCanceled > 0 || t.CanceledByAdmin != "":
-		what := fmt.Sprintf("task %s was canceled by somebody else", t.TaskID)
+		what := fmt.Sprintf("task %s was canceled by another command or person", t.TaskID)
 		if t.CanceledByAdmin != "" {
 			what = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, oneLine(t.CanceledByAdminMessage))
 		}

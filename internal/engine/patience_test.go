@@ -26,7 +26,7 @@ func (b *bench) offline(off bool) {
 // submission nor what is listed before it.
 func TestARunWaitsForACollectionThatIsOffline(t *testing.T) {
 	tests := map[string]func(*jobs.Job){
-		"its submission": func(j *jobs.Job) { j.BackoffLimit = 2 },
+		"its submission": func(j *jobs.Job) { j.BackoffLimit, j.Backoff = 2, time.Hour },
 		"its guard":      func(j *jobs.Job) { mirrors("/data/", "/nightly/")(j) },
 		"its receipt":    func(j *jobs.Job) { j.Receipts = true },
 	}
