@@ -250,6 +250,8 @@ func signals(ts *testscript.TestScript, _ bool, args []string) {
 	defer cancel()
 	path := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], args[2])
 	cmd := exec.CommandContext(ctx, path, append([]string{"--verbose"}, args[3:]...)...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGQUIT) } // it says where it hangs
+	cmd.WaitDelay = 10 * time.Second
 	cmd.Dir = ts.MkAbs(".")
 	for _, name := range []string{"PATH", "HOME", "CLIENT_ID", "CLIENT_SECRET", "GLOBUS_SDK_SERVICE_URL_AUTH", "GLOBUS_SDK_SERVICE_URL_TRANSFER", "RUNNER_HTTP_RETRIES", "RUNNER_OCCURRENCE", "RUNNER_JOB_NAME", "RUNNER_JOB_SOURCE", "RUNNER_JOB_DESTINATION", "RUNNER_JOBS", "RUNNER_STATE", "RUNNER_LISTEN"} {
 		if value := ts.Getenv(name); value != "" {

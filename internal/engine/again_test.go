@@ -1,13 +1,17 @@
 package engine_test
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // retry does what "runs retry" does.
@@ -57,5 +61,36 @@ func TestRunThatIsWantedAgainGivesWayToALaterOneAtWork(t *testing.T) {
 			t.Errorf("got %s: %q, want it skipped because of run 3", run.State, run.Message)
 		}
 		p.stop()
+	})
+}
+
+// A run has not succeeded if a step of it was not begun, and what is begun again is the
+// task that left files out.
+func TestAStepThatWasNotBegunIsTold(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		doc := copyOf("/data/", "/copy/")
+		doc.Items = append(doc.Items, transfer.Item{SourcePath: "/missing.txt", DestinationPath: "/copy/missing.txt"})
+		doc.SkipSourceErrors = true
+		p := b.process("one").serve(b.job("hourly", "0 * * * *", func(j *jobs.Job) {
+			j.Steps = []jobs.Step{
+				{Transfer: copyOf("/data/", "/before/")}, {Transfer: doc},
+				{Mkdir: &jobs.Mkdir{Collection: globussim.CollectionID("vault"), Path: "/done/"}},
+			}
+		}))
+		until(90 * time.Minute)
+		run := b.runs()[0]
+		if run.State != ledger.Failed || run.Class != string(fault.SkippedErrors) || !strings.Contains(run.Message, "1 path was skipped") ||
+			!strings.Contains(run.Message, "; step 3 was not begun") {
+			t.Errorf("got %s, %s: %q, want it failed because of the skipped path, with what was not begun", run.State, run.Class, run.Message)
+		}
+		b.plant("missing.txt", "here")
+		p.retry(1)
+		until(100 * time.Minute)
+		p.stop()
+		b.wantRuns("hourly 2000-01-01T01:00:00Z succeeded")
+		b.wantTasks("SUCCEEDED hourly 2000-01-01T01:00:00Z s1", "SUCCEEDED hourly 2000-01-01T01:00:00Z s2", "SUCCEEDED hourly 2000-01-01T01:00:00Z s2 #2")
+		if _, err := os.Stat(filepath.Join(b.vault, "done")); err != nil {
+			t.Error(err)
+		}
 	})
 }

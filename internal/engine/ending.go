@@ -7,6 +7,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -19,7 +20,7 @@ func (w *watcher) ended(ctx context.Context) error {
 		w.part.receipt(ctx)
 	}
 	switch {
-	case t.Status == transfer.Succeeded && t.SubtasksSkippedErrors > 0 && !w.run.job.AllowSkipped:
+	case w.run.leftOut(t):
 		return w.withoutSome(ctx)
 	case t.Status == transfer.Succeeded:
 		return nil
@@ -87,6 +88,12 @@ func advised(message, code string) string {
 	return message
 }
 
+// leftOut reports whether a task succeeded without files that the job does not allow to
+// be missing.
+func (r *run) leftOut(t *transfer.Task) bool {
+	return t.Status == transfer.Succeeded && t.SubtasksSkippedErrors > 0 && !r.job.AllowSkipped
+}
+
 // withoutSome is the failure of a task that succeeded without some of its files.
 func (w *watcher) withoutSome(ctx context.Context) error {
 	t := w.task.Last
@@ -105,4 +112,15 @@ func (w *watcher) withoutSome(ctx context.Context) error {
 	}
 	f.Message += fmt.Sprintf("; runner task skipped %s lists them", t.TaskID)
 	return f
+}
+
+// cutShort says that a task which succeeded without some of its files was not the last
+// one: what comes next is not begun, so the run has not succeeded.
+func (f *Failure) cutShort(next jobs.Position) {
+	f.state = ledger.Failed
+	what := fmt.Sprintf("step %d", next.Step)
+	if next.Part > 1 {
+		what = fmt.Sprintf("part %d", next.Part)
+	}
+	f.Message += "; " + what + " was not begun"
 }

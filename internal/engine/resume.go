@@ -53,23 +53,26 @@ func (p *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 }
 
 // spent reports whether the task of a submission is of no use to an operator
-// who wants another attempt: it has failed, or Globus does not know it any more.
+// who wants another attempt: it has failed, it has left out files that the job does not
+// allow to be missing, or Globus does not know it any more.
 func (p *part) spent(ctx context.Context, s ledger.Submission, again bool) (bool, error) {
 	switch {
 	case !again || s.TaskID == "":
 		return false, nil
-	case s.Status != "":
+	case s.Status == string(transfer.Succeeded) && p.run.job.AllowSkipped:
+		return false, nil
+	case s.Status != "" && s.Status != string(transfer.Succeeded):
 		return s.Status == string(transfer.Failed), nil
 	}
-	task, err := p.run.engine.poller.look(ctx, s.TaskID, 0) // its end was not written down
+	task, err := p.run.engine.poller.look(ctx, s.TaskID, 0) // its end was not written down, or not how
 	if gone(err) {
-		return true, nil
+		return s.Status == "", nil
 	}
 	if err != nil {
 		return false, fmt.Errorf("look at the task of the attempt before: %w", err)
 	}
 	if task.Status != transfer.Failed {
-		return false, nil
+		return p.run.leftOut(task), nil
 	}
 	p.run.journal.addEnd(ctx, s.ID, string(task.Status))
 	return true, nil

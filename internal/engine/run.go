@@ -102,17 +102,29 @@ func (r *run) doSteps(ctx context.Context) error {
 	if r.journal != nil && r.job.Steps == nil {
 		works = r.journal.recordedWorks()
 	}
+	var incomplete *Failure // of the last task, which succeeded without some of its files
 	for work, err := range works {
+		if incomplete != nil {
+			incomplete.cutShort(work.Position)
+			break
+		}
 		if err == nil {
 			err = r.doWork(ctx, work)
 		}
 		if errors.Is(err, errDetached) {
 			return nil
 		}
+		if f, ok := errors.AsType[*Failure](err); ok && f.Kind == fault.SkippedErrors {
+			incomplete = f
+			continue
+		}
 		if err != nil {
 			return r.meaning(ctx, r.outlast(ctx, err))
 		}
 		r.result.State = ledger.Claimed // of the next step nothing was submitted
+	}
+	if incomplete != nil {
+		return incomplete
 	}
 	r.result.State = ledger.Succeeded
 	return nil
