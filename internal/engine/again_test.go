@@ -73,7 +73,8 @@ func TestAStepThatWasNotBegunIsTold(t *testing.T) {
 		doc.SkipSourceErrors = true
 		p := b.process("one").serve(b.job("hourly", "0 * * * *", func(j *jobs.Job) {
 			j.Steps = []jobs.Step{
-				{Transfer: copyOf("/data/", "/before/")}, {Transfer: doc},
+				{Transfer: copyOf("/data/", "/before/")},
+				{Transfer: doc},
 				{Mkdir: &jobs.Mkdir{Collection: globussim.CollectionID("vault"), Path: "/done/"}},
 			}
 		}))
