@@ -360,12 +360,12 @@ func TestAFileHasTheReasonOfTheCopyThatTellsMost(t *testing.T) {
 		{at(9, proof.NotBefore, proof.Gone), proof.Gone, ""},
 		{at(9, proof.Since, proof.Gone), proof.Since, ""},
 	} {
-		var proven string
+		var proven strings.Builder
 		for _, c := range tt.file.Proven() {
-			proven += c.At.Collection
+			proven.WriteString(c.At.Collection)
 		}
-		if got := tt.file.Reason(); got != tt.reason || proven != tt.proven {
-			t.Errorf("%v: got %q, proven at %q; want %q, %q", tt.file.Copies, got, proven, tt.reason, tt.proven)
+		if got := tt.file.Reason(); got != tt.reason || proven.String() != tt.proven {
+			t.Errorf("%v: got %q, proven at %q; want %q, %q", tt.file.Copies, got, proven.String(), tt.reason, tt.proven)
 		}
 	}
 }

@@ -80,12 +80,12 @@ func TestAGuardOfAMirrorIsWarnedOfWhereThereIsNone(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			var fields string
+			var fields strings.Builder
 			for _, w := range file.Warnings {
-				fields += w.Field
+				fields.WriteString(w.Field)
 			}
-			if fields != want[:n] {
-				t.Errorf("%s, and a mirror: %s: got warnings of %q, want %q", guard, mirror, fields, want[:n])
+			if fields.String() != want[:n] {
+				t.Errorf("%s, and a mirror: %s: got warnings of %q, want %q", guard, mirror, fields.String(), want[:n])
 			}
 		}
 	}
