@@ -47,6 +47,7 @@ func share() *jobs.Share {
 func Example() {
 	globus := service{
 		"GET c1":          `{"id": "c1", "display_name": "shared", "entity_type": "GCSv5_guest_collection"}`,
+		"GET stat":        `{"type": "dir", "name": "out"}`,
 		"GET access_list": `{"DATA": [{"id": "r1", "principal_type": "identity", "principal": "i1", "path": "/out/", "permissions": "r", "expiration_date": "2999-01-31T00:00:00+00:00"}]}`,
 	}
 	rule, err := globus.sharer().Give(context.Background(), share(), time.Now())
