@@ -78,7 +78,7 @@ func TestWhatIsFoundOfShares(t *testing.T) {
 	}
 }
 
-// What a doctor doubts because it ends is what serve tells of, with the jobs that need it.
+// Doctor warns of the same ends that serve sends notices about, with the jobs that need them.
 func TestEndingFindsWhatEndsAndSaysWhatIsNotSeen(t *testing.T) {
 	const rules = "/v0.10/endpoint/" + vaultID + "/access_list"
 	const needs = `{"DATA": [{"principal_type": "identity", "principal": "` + clientID + `", "path": "/", "permissions": "rw", "expiration_date": "2000-01-11T00:00:00+00:00"}]}`

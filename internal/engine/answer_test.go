@@ -151,7 +151,7 @@ func doesAll(t *testing.T, b *bench) {
 	}
 }
 
-// A pause rule stops a step that is no task, and the run says so.
+// A pause rule also stops steps that have no task, such as mkdir, and the run says why.
 func TestAPausedFolderIsToldWhateverGlobusAnswers(t *testing.T) {
 	for _, status := range []int{http.StatusConflict, http.StatusForbidden} {
 		t.Run(strconv.Itoa(status), func(t *testing.T) {

@@ -96,7 +96,7 @@ func (e *Engine) inWords(err error) string {
 	return text
 }
 
-// tellLook tells of a look that has failed, and of the first one after it that has not.
+// tellLook reports to the desk that a look has failed, or that the first one since then has succeeded.
 func (e *Engine) tellLook(ctx context.Context, rec Recording, job *jobs.Job, failed error) error {
 	if e.desk == nil {
 		return nil

@@ -278,9 +278,9 @@ func (e *Evidence) Inside(at Place, folder string) bool {
 	}
 }
 
-// Tells reports whether a receipt tells of a folder, with a slash at its end: of one
-// that its task was told to copy, or below it. It is true where there are too many to
-// tell.
+// Tells reports whether a receipt covers a folder, with a slash at its end: its task was
+// told to copy that folder or one above it. It is true where there are too many folders
+// to remember.
 func (e *Evidence) Tells(at Place, folder string) bool {
 	return e.tops == nil || e.tops[at][folder] || e.Inside(at, folder)
 }

@@ -92,8 +92,8 @@ func (w *AccessWatch) look(ctx context.Context, now time.Time) error {
 	return unseen
 }
 
-// tell tells of each job what ends soon. If not all was seen, what is not found any more
-// may still be so.
+// tell records for each job which accesses end soon. Unless all of them could be looked
+// at, an alarm whose cause was not found again stays.
 func (w *AccessWatch) tell(ctx context.Context, of []*jobs.Job, found []Ending, all bool, now time.Time) error {
 	byJob := map[string][]Ending{}
 	for _, e := range found {

@@ -55,7 +55,7 @@ func LooksFailSince(s ledger.Standing) (since time.Time) {
 	return since
 }
 
-// blind tells of a look that did not see its folder: once, and then from time to time.
+// blind raises the alarm of a look that could not list its folder, and repeats its notice.
 func (d *Desk) blind(book *book, l Look) {
 	before, raised := told(book.standing, string(LooksFail))
 	alarm, tell := book.raise(LooksFail, l.Err.Error())
