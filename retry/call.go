@@ -23,6 +23,7 @@ type call struct {
 	method string
 
 	tries   int
+	refused int    // tries that a 401 answered
 	reply   *reply // of the last try; nil if it brought none
 	err     error  // of the last try
 	reason  error  // why it is to be repeated; nil if it is not
@@ -100,6 +101,10 @@ func (c *call) why(ctx context.Context, resp *http.Response) error {
 			return nil
 		}
 	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+	case http.StatusUnauthorized:
+		if c.refused++; c.refused > c.policy.Unauthorized {
+			return nil
+		}
 	default:
 		return nil
 	}

@@ -29,6 +29,10 @@ type Policy struct {
 	Cap            time.Duration // bound of every wait of ours; 0 means 20 s
 	MaxRetryAfter  time.Duration // bound of a wait that the service asks for; 0 means 15 min
 	AttemptTimeout time.Duration // for one try and its whole reply, without queueing in Limit; 0 means 60 s, negative none
+	// Unauthorized is how many of the tries may follow a 401; 0 means none. It is for
+	// where a layer below gets a new token for each try: a service that refuses a token
+	// which is seconds old is in trouble itself, or the account has no access to it.
+	Unauthorized int
 }
 
 func (p Policy) withDefaults() Policy {
@@ -38,6 +42,7 @@ func (p Policy) withDefaults() Policy {
 		Cap:            cmp.Or(p.Cap, 20*time.Second),
 		MaxRetryAfter:  cmp.Or(p.MaxRetryAfter, 15*time.Minute),
 		AttemptTimeout: cmp.Or(p.AttemptTimeout, 60*time.Second),
+		Unauthorized:   p.Unauthorized,
 	}
 }
 
@@ -47,8 +52,8 @@ func (p Policy) withDefaults() Policy {
 //
 // Repeated are network errors and timeouts of one try; the statuses 429 and
 // 503; 500, 502 and 504, unless the code in the reply passes on a collection's
-// own error (ExternalError, EndpointError); and a 2xx reply that is cut short
-// or is not JSON. The wait between tries is random below a growing bound, and
+// own error (ExternalError, EndpointError); a 2xx reply that is cut short or is
+// not JSON; and a 401, if the policy says so. The wait between tries is random below a growing bound, and
 // at least what Retry-After asks for. A wait that would outlast the deadline
 // of the request's context is not begun.
 //

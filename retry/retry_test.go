@@ -76,6 +76,36 @@ func TestWhatIsRepeated(t *testing.T) {
 	}
 }
 
+// A token that is new may be refused while the service recovers; one that is refused
+// again and again will be.
+func TestARefusedTokenIsTriedAgainAsOftenAsThePolicySays(t *testing.T) {
+	refused := reply(401, `{}`)
+	tests := map[string]struct {
+		policy retry.Policy
+		steps  []step
+		tries  int
+		status int
+	}{
+		"by default":          {retry.Policy{}, []step{refused, good}, 1, 401},
+		"in time":             {retry.Policy{Unauthorized: 2}, []step{refused, refused, good}, 3, 200},
+		"too late":            {retry.Policy{Unauthorized: 2}, []step{refused, refused, refused, good}, 3, 401},
+		"among other trouble": {retry.Policy{Unauthorized: 1}, []step{reply(503, `{}`), refused, reply(503, `{}`), good}, 4, 200},
+		"within the retries":  {retry.Policy{Unauthorized: 2, Retries: 1}, []step{refused, refused, good}, 2, 401},
+		"without retries":     {retry.Policy{Unauthorized: 2, Retries: -1}, []step{refused, good}, 1, 401},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := serve(tt.steps...)
+				status, _, err := send(t.Context(), quiet(s, tt.policy), "POST")
+				if status != tt.status || len(s.times) != tt.tries || err != nil {
+					t.Errorf("got %d after %d tries and %v, want %d after %d", status, len(s.times), err, tt.status, tt.tries)
+				}
+			})
+		})
+	}
+}
+
 type finalError struct{}
 
 func (finalError) Error() string { return "refused" }

@@ -26,6 +26,9 @@ import (
 const (
 	budgetRequests = 200
 	budgetWindow   = 10 * time.Second
+	// newTokens is how often a new token is tried after one that was refused although
+	// Globus Auth had just issued it: with the waits, some seconds.
+	newTokens = 4
 )
 
 // A session is what a command has of Globus: who it is there, and the clients.
@@ -84,6 +87,7 @@ func (a *app) connect(w wiring) (*session, error) {
 	limited := retry.Limit(engine.Hearing(clock, w.meter("transfer", network)), budgetRequests, budgetWindow)
 	atFlows := retry.Limit(w.meter("flows", network), budgetRequests, budgetWindow)
 	as := func(account settings.Account, server string, way http.RoundTripper, policy retry.Policy, scopes ...auth.Scope) *http.Client {
+		policy.Unauthorized = newTokens
 		return client(patient(retry.New(id.Advise(account.Transport(server, way), scopes...), policy, a.log)))
 	}
 	look := scopesOf(flows.Scopes()...)

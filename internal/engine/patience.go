@@ -9,10 +9,10 @@ import (
 )
 
 // mayPass reports whether err, of a run whose ctx has not ended, may pass by itself:
-// the service is out of reach, or a collection is away.
+// the service is out of reach or refuses new tokens, or a collection is away.
 func mayPass(ctx context.Context, err error) bool {
 	_, ended := errors.AsType[*Failure](err)
-	return err != nil && !ended && ctx.Err() == nil && fault.Of(err).Kind == fault.Temporary
+	return err != nil && !ended && ctx.Err() == nil && (fault.Of(err).Kind == fault.Temporary || fault.TokenRefused(err))
 }
 
 // outlast returns err such that a later start goes on with the run, if err may pass.

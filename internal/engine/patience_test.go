@@ -57,6 +57,45 @@ func TestARunWaitsForACollectionThatIsOffline(t *testing.T) {
 	}
 }
 
+// Globus Transfer may refuse tokens that Globus Auth has just issued while it
+// recovers. A secret that Auth itself refuses ends the run.
+func TestARunWaitsForAServiceThatRefusesNewTokens(t *testing.T) {
+	refusal := globussim.Fault{Path: "/v0.10/...", Status: 401, Code: "AuthenticationFailed"}
+	times := func(n int) globussim.Fault { f := refusal; f.Times = n; return f }
+	tests := map[string]struct {
+		fault globussim.Fault
+		waits bool
+		ended bool // before the next occurrence
+		state ledger.State
+	}{
+		"for some time":       {times(30), true, true, ledger.Succeeded},
+		"for good":            {times(-1), true, false, ledger.Failed},
+		"by Auth":             {globussim.Fault{Path: tokenPath, Status: 401, Code: "invalid_client"}, false, true, ledger.Failed},
+		"a consent is needed": {globussim.Fault{Path: "/v0.10/...", Status: 403, Code: "ConsentRequired"}, false, true, ledger.Failed},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.Fail(c.fault)
+				p := b.process("one").serve(b.job("nightly", "0 2 * * *"))
+				until(25 * time.Hour)
+				if ended := b.runs()[0].State.Final(); ended != c.ended {
+					t.Errorf("an hour before the next occurrence the run has ended: %t, want %t", ended, c.ended)
+				}
+				until(27 * time.Hour)
+				p.stop()
+				run := b.runs()[0]
+				if notes := b.notes(run.ID, "left"); len(notes) > 0 != c.waits || run.State != c.state {
+					t.Errorf("got %s after the notes %q, want %s; it waits: %t", run.State, notes, c.state, c.waits)
+				}
+				if want := string(fault.Credentials); run.State == ledger.Failed && run.Class != want {
+					t.Errorf("got class %q, want %q", run.Class, want)
+				}
+			})
+		})
+	}
+}
+
 // notes returns the notes of a kind on a run.
 func (b *bench) notes(run int64, kind string) (texts []string) {
 	b.t.Helper()

@@ -152,6 +152,16 @@ func unwell(e *transfer.Error) bool {
 	return true
 }
 
+// TokenRefused reports whether a service does not accept a token that Globus Auth has
+// issued for it. The identity was let in by Auth, so the service may be in trouble.
+func TokenRefused(err error) bool {
+	if e, ok := errors.AsType[*transfer.Error](err); ok {
+		return e.Unauthenticated() && !e.NeedsConsent() && !e.NeedsSession()
+	}
+	e, ok := errors.AsType[*flows.Error](err)
+	return ok && e.Unauthenticated()
+}
+
 // OnTheWay reports whether err is of a request that got no reply.
 func OnTheWay(err error) bool {
 	_, ok := errors.AsType[*url.Error](err)

@@ -122,6 +122,28 @@ func TestWhoIsLoggedInLogsInAgain(t *testing.T) {
 	}
 }
 
+func TestARefusedTokenIsNotARefusedIdentity(t *testing.T) {
+	session := &transfer.AuthorizationParameters{SessionRequiredMFA: new(true)}
+	tests := map[string]struct {
+		err  error
+		want bool
+	}{
+		"Transfer":           {&transfer.Error{Status: 401, Code: "AuthenticationFailed"}, true},
+		"Flows":              {&flows.Error{Status: 401}, true},
+		"a consent":          {&transfer.Error{Status: 401, RequiredScopes: []string{"x"}, Code: "ConsentRequired"}, false},
+		"a session":          {&transfer.Error{Status: 401, Authorization: session}, false},
+		"a missing scope":    {&flows.Error{Status: 403, Code: "MISSING_SCOPE"}, false},
+		"a page of somebody": {&transfer.Error{Status: 401, Foreign: true}, false},
+		"the secret":         {&auth.Error{Status: 401, Code: "invalid_client"}, false},
+		"something else":     {errors.New("no"), false},
+	}
+	for name, c := range tests {
+		if got := fault.TokenRefused(fmt.Errorf("list: %w", c.err)); got != c.want {
+			t.Errorf("%s: got %t, want %t", name, got, c.want)
+		}
+	}
+}
+
 func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 	network := func(err error) error {
 		return fmt.Errorf("list: %w", &url.Error{Op: "Get", URL: "https://globus.test/?x", Err: err})
