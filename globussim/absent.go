@@ -9,6 +9,8 @@ func absent() map[string][]string {
 		"Tunnels":                     {"/v2/tunnels", "/v2/tunnels/{rest...}", "/v2/stream_access_points", "/v2/stream_access_points/{rest...}"},
 		"the GCS Manager of a server": {"/api/{rest...}"},
 		"subscriptions":               {"/v0.10/endpoint/{id}/subscription", "/v0.10/endpoint/{id}/subscription_admin_verified"},
+		"activation":                  {"/v0.10/endpoint/{id}/activate", "/v0.10/endpoint/{id}/deactivate", "/v0.10/endpoint/{id}/activation_requirements"},
+		"a way to change servers":     {"/v0.10/endpoint/{id}/server", "/v0.10/endpoint/{id}/server/{server}"},
 		"a way to create endpoints":   {"/v0.10/endpoint", "/v0.10/shared_endpoint"},
 		"Globus Groups":               {"/v2/groups", "/v2/groups/{rest...}", "/v2/subscription_info/{id}"},
 		"Globus Search":               {"/v1/{rest...}"},

@@ -61,7 +61,7 @@ func (a *authority) serveNewClient(w http.ResponseWriter, r *http.Request) {
 	template, ok := a.account(doc.Client.Template)
 	switch {
 	case doc.Client.Template == "":
-		writeAuthError(w, newAuthError(http.StatusNotImplemented, "NOT_IMPLEMENTED", "The simulator makes clients from native apps alone: template_id is missing"))
+		writeAuthError(w, newAuthError(http.StatusNotImplemented, "NOT_IMPLEMENTED", "The simulator does not have a registration of clients, but from native apps: template_id is missing"))
 		return
 	case !ok || !template.NativeApp:
 		writeAuthError(w, newAuthError(http.StatusBadRequest, "INVALID_PARAMETERS", "template_id is not a native app"))
@@ -88,10 +88,13 @@ func (a *authority) serveNewClient(w http.ResponseWriter, r *http.Request) {
 }
 
 // serveDeleteClient answers DELETE /v2/api/clients/<id>: a client that was made on
-// request takes itself away.
+// request takes itself away. Nobody else can do that with a token of their own.
 func (a *authority) serveDeleteClient(w http.ResponseWriter, r *http.Request) {
 	account, e := a.client(r)
 	switch {
+	case bearer(r) != "":
+		writeAuthError(w, newAuthError(http.StatusNotImplemented, "NOT_IMPLEMENTED", "The simulator does not have a registration of clients"))
+		return
 	case e != nil:
 		writeAuthError(w, errUnauthenticated())
 		return

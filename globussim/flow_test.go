@@ -100,7 +100,7 @@ func TestARunOfAFlowReallyTransfers(t *testing.T) {
 		output := answer{doc: entries[2].(map[string]any)}.details().doc["output"].(map[string]any)
 		task := l.call(http.MethodGet, "/task/"+output["action_id"].(string), nil)
 		task.want(t, doc{"status": "SUCCEEDED", "files_transferred": 1})
-		first := l.flows(http.MethodGet, run+"/log?limit=1&reverse_order=true", all, nil)
+		first := l.flows(http.MethodGet, run+"/log?limit=1&reverse_order=True", all, nil)
 		if entry := first.doc["entries"].([]any)[0].(map[string]any); entry["code"] != "FlowSucceeded" || first.doc["has_next_page"] != true {
 			t.Errorf("the last entry: %s", first.body)
 		}

@@ -14,7 +14,7 @@ import (
 // log answers GET /runs/<run>/log.
 func (fs *flows) log(r *http.Request, of *run) (int, any, *apiError) {
 	entries := slices.Clone(of.entries)
-	if r.URL.Query().Get("reverse_order") == "true" {
+	if flowFlag(r, "reverse_order") {
 		slices.Reverse(entries)
 	}
 	return flowPage(r, "entries", entries, "limit", 10)
@@ -76,6 +76,12 @@ func runOrders() map[string]func(a, b map[string]any) int {
 		}
 	}
 	return orders
+}
+
+// flowFlag reports whether a parameter is true, as each client writes that.
+func flowFlag(r *http.Request, name string) bool {
+	set, err := strconv.ParseBool(r.URL.Query().Get(name))
+	return err == nil && set
 }
 
 // flowQuery returns the query of a list: a marker carries all of it.

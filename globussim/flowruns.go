@@ -65,8 +65,13 @@ func (fs *flows) one(h func(r *http.Request, of *run) (int, any, *apiError)) flo
 	}
 }
 
-func (fs *flows) get(_ *http.Request, of *run) (int, any, *apiError) {
-	return http.StatusOK, of.document(), nil
+// get answers GET /runs/<run>.
+func (fs *flows) get(r *http.Request, of *run) (int, any, *apiError) {
+	doc := of.document()
+	if flowFlag(r, "include_flow_description") {
+		doc["flow_description"] = of.flow.description()
+	}
+	return http.StatusOK, doc, nil
 }
 
 func (fs *flows) definition(_ *http.Request, of *run) (int, any, *apiError) {

@@ -185,8 +185,17 @@ func (f *Flow) document() map[string]any {
 		"principal_urn": identityURN(f.ID), "globus_auth_username": f.ID + "@clients.auth.globus.org",
 		"flow_owner": identityURN(nobody), "flow_starters": starters, "flow_viewers": []string{"public"}, "flow_administrators": none,
 		"created_by": identityURN(nobody), "runnable_by": starters, "visible_to": []string{"public"}, "administered_by": none,
-		"run_managers": none, "run_monitors": none, "user_role": "flow_starter", "subscription_id": nil,
+		"run_managers": none, "run_monitors": none, "user_role": "flow_starter", "subscription_id": nil, "authentication_policy_id": nil,
 		"created_at": flowTime(flowMade()), "updated_at": flowTime(flowMade()), "flow_url": address, "action_url": address,
 		"synchronous": false, "log_supported": true, "api_version": "1.0",
 	}
+}
+
+// description is what a run tells of its flow on request.
+func (f *Flow) description() map[string]any {
+	all, doc := f.document(), make(map[string]any)
+	for _, key := range []string{"id", "title", "subtitle", "description", "keywords", "globus_auth_scope", "flow_owner", "created_by", "created_at", "updated_at"} {
+		doc[key] = all[key]
+	}
+	return doc
 }
