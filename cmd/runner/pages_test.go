@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -100,6 +101,41 @@ func TestGlobusCLIPageIsTrue(t *testing.T) {
 	}
 	if seen < 50 {
 		t.Errorf("only %d words of commands were found in the table", seen)
+	}
+}
+
+// TestGlobusCLIPageIsComplete looks for every command of globus-cli in the first
+// column of docs/globus-cli.md, where a group stands for its commands. It also looks
+// for commands there that globus-cli does not have.
+func TestGlobusCLIPageIsComplete(t *testing.T) {
+	page, err := os.ReadFile("../../docs/globus-cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	requests, err := os.ReadFile("../../globussim/testdata/globus-cli.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile("(?m)^[a-z].*$").FindAllString(string(requests), -1)
+	if len(commands) < 130 {
+		t.Errorf("only %d commands of globus-cli are listed", len(commands))
+	}
+	var rows []string
+	for _, row := range regexp.MustCompile("(?m)^\\| (`[^|]*`) \\|").FindAllStringSubmatch(string(page), -1) {
+		for _, code := range regexp.MustCompile("`([^`]*)`").FindAllStringSubmatch(row[1], -1) {
+			rows = append(rows, code[1])
+		}
+	}
+	covers := func(row, command string) bool { return row == command || strings.HasPrefix(command, row+" ") }
+	for _, command := range commands {
+		if !slices.ContainsFunc(rows, func(row string) bool { return covers(row, command) }) {
+			t.Errorf("docs/globus-cli.md does not have globus %s", command)
+		}
+	}
+	for _, row := range rows {
+		if !slices.ContainsFunc(commands, func(command string) bool { return covers(row, command) }) {
+			t.Errorf("docs/globus-cli.md has %s, which is not a command of globus-cli", row)
+		}
 	}
 }
 
