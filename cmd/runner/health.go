@@ -133,7 +133,7 @@ func (s *server) remember(ctx context.Context, l *ledger.Ledger, all []*jobs.Job
 
 // ended tells the metrics of a run.
 func (s *server) ended(e engine.Ended) {
-	res, sum := e.Result, e.Result.Totals()
+	res, sum := e.Result, e.Result.Added()
 	s.status.Finished(status.Run{
 		Job: e.Job.Name, Outcome: string(res.State), Started: res.Started, Finished: res.Finished, Lateness: e.Lateness,
 		Files: sum.Files, FilesSkipped: sum.FilesSkipped, Bytes: sum.Bytes, SkippedErrors: sum.SkippedErrors, Faults: sum.Faults,

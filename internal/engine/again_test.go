@@ -95,3 +95,48 @@ func TestAStepThatWasNotBegunIsTold(t *testing.T) {
 		}
 	})
 }
+
+// What Globus moved was moved: a run has done what the tasks of all its attempts have,
+// each of them counted once, and what it did on a day does not become less.
+func TestARunHasDoneWhatAllItsAttemptsHave(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("data/more.txt", "67890")
+		order := b.order(func(j *jobs.Job) {
+			j.Steps = []jobs.Step{{Transfer: copyOf("/data/", "/first/")}, {Transfer: copyOf("/data/", "/second/")}}
+		})
+		p := b.process("one")
+		day := func() (files, bytes int64) {
+			days, err := p.ledger.Days(t.Context(), "", time.Time{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, d := range days {
+				files, bytes = files+d.Files, bytes+d.Bytes
+			}
+			return files, bytes
+		}
+		want := func(when string, files int64, has *ledger.Run) {
+			t.Helper()
+			if f, bytes := day(); has.Files != files || f != files || bytes != has.Bytes {
+				t.Errorf("%s, run 1 has %d files and %d bytes, and its day %d and %d; want %d files in both, and as many bytes", when, has.Files, has.Bytes, f, bytes, files)
+			}
+		}
+		b.disturb(globussim.Disturbance{Action: globussim.FailTask, AfterFiles: 1, Label: "* s2"})
+		first, err := p.record(t.Context(), order)
+		if err != nil || first.State != ledger.Failed {
+			t.Fatalf("got %+v, %v, want a failure", first, err)
+		}
+		want("after the first attempt", 3, b.runs()[0])
+		p.retry(1)
+		want("when it is to be retried", 3, b.runs()[0])
+		again, err := p.record(t.Context(), order)
+		if err != nil || again.State != ledger.Succeeded {
+			t.Fatalf("got %+v, %v, want success", again, err)
+		}
+		want("after the second attempt", 5, b.runs()[0])
+		if first.Added().Files != 3 || again.Added().Files != 2 || again.Totals() != b.runs()[0].Totals {
+			t.Errorf("the starts have added %d and %d files, and the second one tells of %+v; want 3, 2 and %+v",
+				first.Added().Files, again.Added().Files, again.Totals(), b.runs()[0].Totals)
+		}
+	})
+}

@@ -356,11 +356,11 @@ func TestOnlyWhatIsUnderWayIsInFlight(t *testing.T) {
 			}
 		}
 		check("of a run that began long ago", time.Hour, audit.InFlight)
-		if err := l.Ended(t.Context(), "s", "FAILED"); err != nil {
+		if err := l.Ended(t.Context(), "s", "FAILED", ledger.Totals{}); err != nil {
 			t.Fatal(err)
 		}
 		check("after its task", time.Hour, audit.Missing)
-		if err := l.Ended(t.Context(), "s", ""); err != nil {
+		if err := l.Ended(t.Context(), "s", "", ledger.Totals{}); err != nil {
 			t.Fatal(err)
 		}
 		if err := l.Finish(t.Context(), run.ID, "h", ledger.Outcome{State: ledger.TimedOut}); err != nil {

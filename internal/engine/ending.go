@@ -14,7 +14,7 @@ import (
 // ended says what the end of the task means.
 func (w *watcher) ended(ctx context.Context) error {
 	t := w.task.Last
-	w.run.journal.addEnd(ctx, w.part.submissionID, string(t.Status))
+	w.run.journal.addEnd(ctx, w.part.submissionID, string(t.Status), w.task.totals())
 	w.run.engine.observe(Looked{w.run.result.Job, t, Progressing, w.run.result.Started})
 	if t.Status == transfer.Succeeded {
 		w.part.receipt(ctx)

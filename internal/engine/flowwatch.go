@@ -191,7 +191,7 @@ func (w *flowWatcher) ended(ctx context.Context) error {
 	if status != flows.Succeeded {
 		status = flows.Failed
 	}
-	w.run.journal.addEnd(ctx, w.id, string(status))
+	w.run.journal.addEnd(ctx, w.id, string(status), ledger.Totals{})
 	w.log.Info("run of a flow ended", "status", string(last.Status))
 	what := fmt.Sprintf("run %s of flow %s ", id, w.flow.ID)
 	switch {
@@ -241,7 +241,7 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 	case w.task.FlowRun.Status == flows.Succeeded:
 		return w.ended(detached) // the cancel came too late
 	}
-	r.journal.addEnd(detached, w.id, string(flows.Failed))
+	r.journal.addEnd(detached, w.id, string(flows.Failed), ledger.Totals{})
 	return stopped(ctx, id, what+" was canceled")
 }
 

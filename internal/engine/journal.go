@@ -40,6 +40,7 @@ type journal struct {
 	log    *slog.Logger
 	first  bool                                // the ledger knows no earlier run of the job
 	sent   map[jobs.Position]ledger.Submission // the newest of each position
+	ended  []Task                              // what earlier starts have seen the end of
 	owed   []func(context.Context) error       // what could not be written yet about tasks, in its order
 }
 
@@ -54,6 +55,9 @@ func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.
 		}
 	}
 	for _, s := range all {
+		if t, ok := endedTask(s); ok {
+			j.ended = append(j.ended, t)
+		}
 		if at := positionOf(s); s.Attempt >= j.sent[at].Attempt {
 			j.sent[at] = s
 		}
@@ -69,6 +73,22 @@ func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.
 		j.first = j.first && other.ID >= run.ID
 	}
 	return j, nil
+}
+
+// endedTask returns the task of a submission as it was when it ended.
+func endedTask(s ledger.Submission) (t Task, ok bool) {
+	if s.TaskID == "" || s.Status == "" {
+		return t, false
+	}
+	t = Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label, Flow: s.Flow, Last: &transfer.Task{
+		TaskID: s.TaskID, Label: s.Label, Status: transfer.Status(s.Status),
+		FilesTransferred: s.Files, FilesSkipped: s.FilesSkipped, BytesTransferred: s.Bytes,
+		SubtasksSkippedErrors: s.SkippedErrors, Faults: s.Faults,
+	}}
+	if s.Deletes != nil {
+		t.Deletes = &Deletes{Files: *s.Deletes, AtLeast: s.DeletesAtLeast}
+	}
+	return t, true
 }
 
 func positionOf(s ledger.Submission) jobs.Position { return jobs.Position{Step: s.Step, Part: s.Part} }
@@ -227,9 +247,9 @@ func (j *journal) addTask(ctx context.Context, submissionID, taskID string) {
 	j.owe(ctx, submissionID, func(ctx context.Context) error { return j.ledger.Accepted(ctx, submissionID, taskID) })
 }
 
-// addEnd writes down how the task of a submission ended.
-func (j *journal) addEnd(ctx context.Context, submissionID, status string) {
-	j.owe(ctx, submissionID, func(ctx context.Context) error { return j.ledger.Ended(ctx, submissionID, status) })
+// addEnd writes down how the task of a submission ended, and what it did.
+func (j *journal) addEnd(ctx context.Context, submissionID, status string, did ledger.Totals) {
+	j.owe(ctx, submissionID, func(ctx context.Context) error { return j.ledger.Ended(ctx, submissionID, status, did) })
 }
 
 // owe writes what the ledger has to know about a submission before the run goes on

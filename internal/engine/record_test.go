@@ -465,7 +465,7 @@ func TestStartThatWasOvertakenLeavesTheRecordAsItIs(t *testing.T) {
 				t.Error(err)
 			}
 			id := b.submissions(1)[0].ID
-			if err := errors.Join(two.Accepted(t.Context(), id, "task of two"), two.Ended(t.Context(), id, "FAILED")); err != nil {
+			if err := errors.Join(two.Accepted(t.Context(), id, "task of two"), two.Ended(t.Context(), id, "FAILED", ledger.Totals{})); err != nil {
 				t.Error(err)
 			}
 			return resp, err

@@ -37,6 +37,8 @@ type Result struct {
 	Pruned  *Pruned                 // what its prunes did together; nil if none has come to its end or deleted a file
 	Audited map[audit.Verdict]int64 // what its audits found together; nil if none has come to its end
 	Shared  []*sharing.Rule         // what its shares gave, in their order
+
+	earlier []Task // of the run, whose end earlier starts have seen
 }
 
 // A Pruned counts what a prune did.
@@ -97,11 +99,22 @@ type Task struct {
 	Deletes      *Deletes       // what it deletes as a mirror or by a prune; nil if it is neither, or that is not known
 }
 
-// Deleted returns what the mirrors and prunes among the tasks of r have deleted, or
-// nil if that is not known for any of them. A mirror that skipped source errors has
-// deleted nothing. For a mirror that did not succeed it is not known.
-func (r *Result) Deleted() (sum *Deletes) {
-	for _, t := range r.Tasks {
+// totals are what the task did, as it was last seen.
+func (t *Task) totals() ledger.Totals {
+	last := t.Last
+	if last == nil {
+		return ledger.Totals{}
+	}
+	return ledger.Totals{
+		Files: last.FilesTransferred, FilesSkipped: last.FilesSkipped, Bytes: last.BytesTransferred,
+		SkippedErrors: last.SubtasksSkippedErrors, Faults: last.Faults,
+	}
+}
+
+// deleted returns what the mirrors and prunes among some tasks have deleted, or nil if
+// that is not known for any of them.
+func deleted(tasks []Task) (sum *Deletes) {
+	for _, t := range tasks {
 		if t.Deletes == nil || t.Last == nil || t.Last.Status != transfer.Succeeded {
 			continue
 		}
@@ -116,26 +129,54 @@ func (r *Result) Deleted() (sum *Deletes) {
 	return sum
 }
 
-// filesDeleted is how many files r is known to have deleted.
+// Deleted returns what the mirrors and prunes of the run have deleted, or nil if that is
+// not known for any of them. A mirror that skipped source errors has deleted nothing. For
+// a mirror that did not succeed it is not known.
+func (r *Result) Deleted() *Deletes { return deleted(r.allTasks()) }
+
+// filesDeleted is how many files the tasks of r are known to have deleted.
 func (r *Result) filesDeleted() int64 {
-	if deleted := r.Deleted(); deleted != nil {
-		return deleted.Files
+	if sum := deleted(r.Tasks); sum != nil {
+		return sum.Files
 	}
 	return 0
 }
 
-// Totals returns what all tasks of r did, as they were last seen.
-func (r *Result) Totals() (sum ledger.Totals) {
-	for _, t := range r.Tasks {
-		if last := t.Last; last != nil {
-			sum.Files += last.FilesTransferred
-			sum.FilesSkipped += last.FilesSkipped
-			sum.Bytes += last.BytesTransferred
-			sum.SkippedErrors += last.SubtasksSkippedErrors
-			sum.Faults += last.Faults
+// allTasks returns the tasks of r, and those of earlier starts of the run that had ended.
+func (r *Result) allTasks() []Task {
+	all := slices.Clone(r.Tasks)
+	for _, t := range r.earlier {
+		if !slices.ContainsFunc(r.Tasks, func(its Task) bool { return its.TaskID == t.TaskID && its.Last != nil }) {
+			all = append(all, t)
 		}
 	}
-	return sum
+	return all
+}
+
+// Totals returns what all tasks of the run did, in every attempt, as they were last seen.
+func (r *Result) Totals() ledger.Totals { return addUp(r.allTasks()) }
+
+// Added returns what the tasks of the run did beyond what earlier starts have seen the
+// end of.
+func (r *Result) Added() ledger.Totals {
+	all, before := r.Totals(), addUp(r.earlier)
+	return ledger.Totals{
+		Files: all.Files - before.Files, FilesSkipped: all.FilesSkipped - before.FilesSkipped, Bytes: all.Bytes - before.Bytes,
+		SkippedErrors: all.SkippedErrors - before.SkippedErrors, Faults: all.Faults - before.Faults,
+	}
+}
+
+// addUp adds up what tasks did.
+func addUp(tasks []Task) (all ledger.Totals) {
+	for _, t := range tasks {
+		did := t.totals()
+		all.Files += did.Files
+		all.FilesSkipped += did.FilesSkipped
+		all.Bytes += did.Bytes
+		all.SkippedErrors += did.SkippedErrors
+		all.Faults += did.Faults
+	}
+	return all
 }
 
 // task returns the task of the present attempt, or nil.
@@ -148,7 +189,10 @@ func (r *Result) task() *Task {
 
 // outcome is what the ledger keeps of r.
 func (r *Result) outcome() ledger.Outcome {
-	o := ledger.Outcome{State: r.State, Message: r.Note, Totals: r.Totals(), FilesDeleted: r.filesDeleted()}
+	o := ledger.Outcome{State: r.State, Message: r.Note, Totals: r.Totals()}
+	if all := r.Deleted(); all != nil {
+		o.FilesDeleted = all.Files
+	}
 	if r.Err != nil {
 		m := fault.Of(r.Err)
 		o.Class, o.Code, o.RequestID, o.Message = string(m.Kind), m.Code, m.RequestID, r.Err.Error()

@@ -74,7 +74,7 @@ func (p *part) spent(ctx context.Context, s ledger.Submission, again bool) (bool
 	if task.Status != transfer.Failed {
 		return p.run.leftOut(task), nil
 	}
-	p.run.journal.addEnd(ctx, s.ID, string(task.Status))
+	p.run.journal.addEnd(ctx, s.ID, string(task.Status), (&Task{Last: task}).totals())
 	return true, nil
 }
 

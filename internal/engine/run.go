@@ -57,6 +57,7 @@ func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o
 	if r.journal, err = openJournal(ctx, rec, run, r.log); err != nil {
 		return nil, err
 	}
+	r.result.earlier = r.journal.ended
 	// The ledger may be new, restored from a backup, or failed over without its
 	// last commits.
 	r.doubtful = !o.Fresh && (r.journal.first || !o.Known)

@@ -246,7 +246,7 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	case res.Code == "TaskComplete", w.task.Last.Status == transfer.Succeeded:
 		return w.ended(detached) // the cancel came too late
 	}
-	w.run.journal.addEnd(detached, w.part.submissionID, string(transfer.Failed))
+	w.run.journal.addEnd(detached, w.part.submissionID, string(transfer.Failed), w.task.totals())
 	return stopped(ctx, id, fmt.Sprintf("task %s was canceled", id))
 }
 

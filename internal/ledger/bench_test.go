@@ -44,7 +44,7 @@ func wholeRun(b *testing.B, l *ledger.Ledger, key string) {
 		err = l.Accepted(b.Context(), key, key)
 	}
 	if err == nil {
-		err = l.Ended(b.Context(), key, "SUCCEEDED")
+		err = l.Ended(b.Context(), key, "SUCCEEDED", ledger.Totals{})
 	}
 	if err == nil {
 		err = l.Finish(b.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded})

@@ -7,7 +7,8 @@ import (
 	"time"
 )
 
-// A Day is what the runs that ended on a day (UTC) have done.
+// A Day is what was done on a day (UTC): how many runs ended, and what these have done
+// since they ended before, if they did.
 type Day struct {
 	Day                time.Time // its beginning
 	Runs, Files, Bytes int64
@@ -38,13 +39,22 @@ func (l *Ledger) Days(ctx context.Context, job string, since time.Time) ([]Day, 
 	return all, err
 }
 
-// count adds a run that has ended to its day, or takes away one that can be done
-// again (-1). The sums stay when the run is forgotten.
-func (s session) count(ctx context.Context, run int64, sign int) error {
+// addToDay adds to this day a run of the holder that is about to end, and what it has
+// done since it ended before, if it did. The sums stay when the run is forgotten.
+func (s session) addToDay(ctx context.Context, run int64, holder string, all Totals) error {
 	_, err := s.exec(ctx, fmt.Sprintf(`
 		INSERT INTO days (day, job, runs, files, bytes)
-		SELECT finished / %d, job, $2, CAST($2 AS BIGINT) * files, CAST($2 AS BIGINT) * bytes FROM runs WHERE id = $1 AND finished > 0 AND ($2 > 0 OR state <> 'succeeded')
-		ON CONFLICT (day, job) DO UPDATE SET runs = days.runs + excluded.runs, files = days.files + excluded.files, bytes = days.bytes + excluded.bytes`, day),
-		run, sign)
+		SELECT @now / %d, job, 1, CAST($3 AS BIGINT) - files, CAST($4 AS BIGINT) - bytes FROM runs WHERE `+fence+`
+		ON CONFLICT (day, job) DO UPDATE SET runs = days.runs + 1, files = days.files + excluded.files, bytes = days.bytes + excluded.bytes`, day),
+		run, holder, all.Files, all.Bytes)
+	return err
+}
+
+// reopenDay takes a run that is to be retried away from the runs that ended on its day.
+// What it did on that day stays.
+func (s session) reopenDay(ctx context.Context, run int64) error {
+	_, err := s.exec(ctx, fmt.Sprintf(`
+		UPDATE days SET runs = days.runs - 1 FROM runs
+		WHERE runs.id = $1 AND runs.finished > 0 AND runs.state <> 'succeeded' AND days.job = runs.job AND days.day = runs.finished / %d`, day), run)
 	return err
 }

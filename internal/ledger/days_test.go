@@ -42,7 +42,7 @@ func TestDaysAddUpWhatRunsHaveDone(t *testing.T) {
 
 		ok(t, l.Retry(ctx, failed))
 		wantError(t, "retry of a run at work", l.Retry(ctx, failed), ledger.ErrState)
-		want("a", begin, ledger.Day{Day: today, Runs: 1, Files: 1, Bytes: 10})
+		want("a", begin, ledger.Day{Day: today, Runs: 1, Files: 2, Bytes: 15}) // what was done was done
 		claim(t, l, "a", "2", "me", time.Hour)
 		ok(t, l.Finish(ctx, failed, "me", ledger.Outcome{State: ledger.Succeeded, Totals: ledger.Totals{Files: 2, Bytes: 20}}))
 		wantError(t, "retry of a success", l.Retry(ctx, failed), ledger.ErrState)

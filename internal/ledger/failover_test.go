@@ -125,7 +125,7 @@ func wholeLife(t *testing.T, l *ledger.Ledger, key string) {
 	r := claim(t, l, "j", key, "me", time.Hour)
 	ok(t, l.Submit(t.Context(), "me", ledger.Submission{ID: "s" + key, Run: r.ID, Attempt: 1, Document: []byte("{}")}))
 	ok(t, l.Accepted(t.Context(), "s"+key, "task "+key))
-	ok(t, l.Ended(t.Context(), "s"+key, "SUCCEEDED"))
+	ok(t, l.Ended(t.Context(), "s"+key, "SUCCEEDED", ledger.Totals{}))
 	ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
 }
 

@@ -151,6 +151,25 @@ func TestAnAttemptThatAnOlderProgramWasAskedForIsStillWanted(t *testing.T) {
 	})
 }
 
+func TestWhatAnOlderProgramSawARunDoIsOfItsNewestAttempt(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		old, err := ledger.OpenVersion(t.Context(), url, logger(t), 21)
+		ok(t, err)
+		ok(t, old.Exec(t.Context(), `
+			INSERT INTO runs (id, job, key, due, holder, lease_until, claimed, finished, state, files, bytes) VALUES
+				(1, 'j', 'failed', 0, '', 0, 1, 2, 'failed', 3, 30), (2, 'j', 'succeeded', 0, '', 0, 1, 2, 'succeeded', 4, 40);
+			INSERT INTO submissions (id, run, step, part, attempt, label, document, task_id, status, created)
+				SELECT 's' || id || n, id, 0, 0, n, '', '', 't' || id || n, 'FAILED', 1 FROM runs, (SELECT 1 AS n UNION ALL SELECT 2) AS attempts`))
+		ok(t, old.Close())
+
+		all, err := open(t, url).Submissions(t.Context(), 1)
+		ok(t, err)
+		if len(all) != 2 || all[0].Totals != (ledger.Totals{}) || all[1].Totals != (ledger.Totals{Files: 3, Bytes: 30}) {
+			t.Errorf("got %+v, want all that the run did with its second attempt", all)
+		}
+	})
+}
+
 func TestAMigrationThatFailsChangesNothing(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)

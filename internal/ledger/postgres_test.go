@@ -114,7 +114,7 @@ func TestConnectionsThatBreakInTheMiddleLoseNothing(t *testing.T) {
 		r := claim(t, l, "j", id, "me", time.Hour)
 		ok(t, l.Submit(t.Context(), "me", ledger.Submission{ID: id, Run: r.ID, Attempt: 1, Document: []byte("{}")}))
 		ok(t, l.Accepted(t.Context(), id, "task "+id))
-		ok(t, l.Ended(t.Context(), id, "SUCCEEDED"))
+		ok(t, l.Ended(t.Context(), id, "SUCCEEDED", ledger.Totals{}))
 		ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
 	}
 	close(stop)

@@ -184,7 +184,7 @@ func TestPendingReceiptsAreThoseOfTasksThatSucceeded(t *testing.T) {
 		for _, status := range []string{"SUCCEEDED", "FAILED", ""} {
 			run, r := receiptOf(t, l, "x"+status)
 			ok(t, l.Submit(ctx, "me", ledger.Submission{ID: "s" + status, Run: run.ID, Step: 1, Part: 2, Attempt: 1}))
-			ok(t, l.Ended(ctx, "s"+status, status))
+			ok(t, l.Ended(ctx, "s"+status, status, ledger.Totals{}))
 			if status == "SUCCEEDED" {
 				want = r.ID
 			}

@@ -90,7 +90,8 @@ type Outcome struct {
 	FilesDeleted int64 // by mirrors, as far as that is known
 }
 
-// Totals are sums over the tasks of a run.
+// Totals are what a task has done, or sums over the tasks of a run, those of all its
+// attempts.
 type Totals struct {
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
 }
@@ -296,20 +297,19 @@ func (l *Ledger) finish(ctx context.Context, run int64, holder string, o Outcome
 }
 
 func (s session) finish(ctx context.Context, run int64, holder string, o Outcome, then func(context.Context, session) error) error {
+	if err := s.addToDay(ctx, run, holder, o.Totals); err != nil {
+		return err
+	}
 	n, err := s.exec(ctx, `
 		UPDATE runs SET finished = @now, lease_until = 0, state = $3, class = $4, code = $5, message = $6,
 			request_id = $7, files = $8, files_skipped = $9, bytes = $10, skipped_errors = $11, faults = $12, files_deleted = $13
 		WHERE `+fence,
 		run, holder, string(o.State), o.Class, o.Code, o.Message,
 		o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults, o.FilesDeleted)
-	if err == nil && n > 0 {
-		err = s.count(ctx, run, 1)
-		if err == nil && then != nil {
-			err = then(ctx, s)
-		}
-		return err
+	if err == nil && n > 0 && then != nil {
+		return then(ctx, s)
 	}
-	if err != nil {
+	if err != nil || n > 0 {
 		return err
 	}
 	r, err := s.lost(ctx, run)
@@ -373,7 +373,7 @@ func (l *Ledger) CancelRequests(ctx context.Context, holder string) ([]int64, er
 
 // Retry makes a run that ended without success claimable again, and notes that
 // another attempt is wanted at the step it had reached. The next [Ledger.Submit]
-// fulfills the wish. If the run succeeded or has not ended, the error is ErrState.
+// fulfills the wish. What the run has done so far stays. If the run succeeded or has not ended, the error is ErrState.
 func (l *Ledger) Retry(ctx context.Context, run int64) error {
 	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
 		return s.together(ctx, func() error { return s.retry(ctx, run) })
@@ -381,13 +381,12 @@ func (l *Ledger) Retry(ctx context.Context, run int64) error {
 }
 
 func (s session) retry(ctx context.Context, run int64) error {
-	if err := s.count(ctx, run, -1); err != nil {
+	if err := s.reopenDay(ctx, run); err != nil {
 		return err
 	}
 	n, err := s.exec(ctx, `
 		UPDATE runs SET state = 'claimed', again = 1, holder = '', lease_until = 0, cancel_requested = 0,
-			finished = 0, class = '', code = '', message = '', request_id = '',
-			files = 0, files_skipped = 0, bytes = 0, skipped_errors = 0, faults = 0, files_deleted = 0
+			finished = 0, class = '', code = '', message = '', request_id = ''
 		WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)
 	if err != nil || n > 0 {
 		return err

@@ -256,7 +256,7 @@ func TestRetryMakesARunClaimable(t *testing.T) {
 			ok(t, l.Retry(ctx, r.ID))
 			want := &ledger.Run{
 				ID: r.ID, Job: "j", Key: string(state), Due: due, Step: 1, Attempt: 2, Again: true, Claimed: r.Claimed,
-				Outcome: ledger.Outcome{State: ledger.Claimed},
+				Outcome: ledger.Outcome{State: ledger.Claimed, Totals: ledger.Totals{Files: 3}},
 			}
 			if d := cmp.Diff(want, get(t, l, r.ID), cmpopts.IgnoreFields(ledger.Run{}, "Claims")); d != "" {
 				t.Error(d)

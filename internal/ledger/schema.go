@@ -234,6 +234,16 @@ ALTER TABLE runs ADD COLUMN began BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE receipts ADD COLUMN document @bytes;
 ALTER TABLE receipts ADD COLUMN ended BIGINT NOT NULL DEFAULT 0;
 CREATE INDEX receipts_orphaned ON receipts (id) WHERE document IS NOT NULL;
+`, `
+ALTER TABLE submissions ADD COLUMN files BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE submissions ADD COLUMN files_skipped BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE submissions ADD COLUMN bytes BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE submissions ADD COLUMN skipped_errors BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE submissions ADD COLUMN faults BIGINT NOT NULL DEFAULT 0;
+UPDATE submissions SET files = runs.files, files_skipped = runs.files_skipped, bytes = runs.bytes,
+	skipped_errors = runs.skipped_errors, faults = runs.faults FROM runs
+WHERE runs.finished > 0 AND runs.state <> 'succeeded' AND submissions.id = (
+	SELECT s.id FROM submissions s WHERE s.run = runs.id ORDER BY s.attempt DESC, s.step DESC, s.part DESC LIMIT 1);
 `}
 }
 

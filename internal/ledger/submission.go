@@ -23,6 +23,7 @@ type Submission struct {
 	Document []byte    // as it is sent
 	TaskID   string    // empty until Accepted
 	Status   string    // of the task when it ended; empty until then
+	Totals             // what the task did; zero until it ended
 	Created  time.Time // set by Submit
 	Accepted time.Time // zero if Globus did not confirm it yet
 
@@ -43,7 +44,8 @@ type Submission struct {
 	Copies []byte
 }
 
-const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least, once, copies, flow`
+const submissionColumns = `id, run, step, part, attempt, tries, label, document, task_id, status, created, accepted, deletes, deletes_at_least, once, copies, flow,
+	files, files_skipped, bytes, skipped_errors, faults`
 
 func (s session) submissions(ctx context.Context, where string, args ...any) ([]Submission, error) {
 	return s.someSubmissions(ctx, where, `attempt, step, part`, args...)
@@ -54,7 +56,8 @@ func (s session) someSubmissions(ctx context.Context, where, order string, args 
 	err := s.query(ctx, func(rows *sql.Rows) error {
 		var m Submission
 		err := rows.Scan(&m.ID, &m.Run, &m.Step, &m.Part, &m.Attempt, &m.Tries, &m.Label, &m.Document,
-			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast, &m.Once, &m.Copies, &m.Flow)
+			&m.TaskID, &m.Status, instant{&m.Created}, instant{&m.Accepted}, &m.Deletes, &m.DeletesAtLeast, &m.Once, &m.Copies, &m.Flow,
+			&m.Files, &m.FilesSkipped, &m.Bytes, &m.SkippedErrors, &m.Faults)
 		all = append(all, m)
 		return err
 	}, `SELECT `+submissionColumns+` FROM submissions WHERE `+where+` ORDER BY `+order, args...)
@@ -64,7 +67,7 @@ func (s session) someSubmissions(ctx context.Context, where, order string, args 
 // Submit records a submission before it is sent, and with it that the run has
 // reached this step and attempt. After an error it must not be sent: ErrLost if the run is not the holder's, ErrExists if another
 // submission has the same place or the same id. That the same one is recorded
-// already is none. TaskID, Status and the instants of m are ignored.
+// already is none. TaskID, Status, Totals and the instants of m are ignored.
 func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error {
 	if m.ID == "" {
 		return fmt.Errorf("record a submission of run %d: it has no submission id", m.Run)
@@ -162,10 +165,12 @@ func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) erro
 	})
 }
 
-// Ended records the status with which the task of a submission ended. ErrNone if
-// there is no such submission.
-func (l *Ledger) Ended(ctx context.Context, submissionID, status string) error {
-	return l.setStatus(ctx, submissionID, status, `TRUE`)
+// Ended records the status with which the task of a submission ended, and what it
+// did. ErrNone if there is no such submission.
+func (l *Ledger) Ended(ctx context.Context, submissionID, status string, did Totals) error {
+	return l.ofSubmission(ctx, submissionID, `
+		UPDATE submissions SET status = $2, files = $3, files_skipped = $4, bytes = $5, skipped_errors = $6, faults = $7
+		WHERE id = $1`, text(status), did.Files, did.FilesSkipped, did.Bytes, did.SkippedErrors, did.Faults)
 }
 
 // Mark records what became of a submission that has no task: a word for that Globus
@@ -173,14 +178,13 @@ func (l *Ledger) Ended(ctx context.Context, submissionID, status string) error {
 // it undone, and of a submission that has a task, nothing is changed: whoever marks it
 // then has been overtaken. ErrNone if there is no such submission.
 func (l *Ledger) Mark(ctx context.Context, submissionID, status string) error {
-	return l.setStatus(ctx, submissionID, status, `task_id = ''`)
+	return l.ofSubmission(ctx, submissionID, `UPDATE submissions SET status = CASE WHEN task_id = '' THEN $2 ELSE status END WHERE id = $1`, text(status))
 }
 
-func (l *Ledger) setStatus(ctx context.Context, submissionID, status, where string) error {
-	return l.write(ctx, "record the end of submission "+submissionID, func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `
-			UPDATE submissions SET status = CASE WHEN `+where+` THEN $2 ELSE status END
-			WHERE id = $1`, submissionID, text(status))
+// ofSubmission makes a change that says what became of the submission $1.
+func (l *Ledger) ofSubmission(ctx context.Context, id, change string, args ...any) error {
+	return l.write(ctx, "record the end of submission "+id, func(ctx context.Context, s session) error {
+		n, err := s.exec(ctx, change, append([]any{id}, args...)...)
 		if err == nil && n == 0 {
 			return ErrNone
 		}

@@ -23,7 +23,7 @@ func TestSubmissionsAreKept(t *testing.T) {
 			ok(t, l.Submit(ctx, "me", s))
 		}
 		ok(t, l.Accepted(ctx, "s1", "t1"))
-		ok(t, l.Ended(ctx, "s1", "SUCCEEDED"))
+		ok(t, l.Ended(ctx, "s1", "SUCCEEDED", ledger.Totals{}))
 
 		got, err := l.Submissions(ctx, r.ID)
 		ok(t, err)
@@ -124,7 +124,7 @@ func TestASubmissionBecomesOneTask(t *testing.T) {
 			t.Error(d)
 		}
 		wantError(t, "Accepted of none", l.Accepted(ctx, "s9", "t1"), ledger.ErrNone)
-		wantError(t, "Ended of none", l.Ended(ctx, "s9", "FAILED"), ledger.ErrNone)
+		wantError(t, "Ended of none", l.Ended(ctx, "s9", "FAILED", ledger.Totals{}), ledger.ErrNone)
 		wantError(t, "Mark of none", l.Mark(ctx, "s9", "REFUSED"), ledger.ErrNone)
 	})
 }
@@ -146,9 +146,13 @@ func TestTaskUndoesThatASubmissionWasRefused(t *testing.T) {
 			}
 		}
 		status("")
-		ok(t, l.Ended(ctx, "s1", "SUCCEEDED"))
+		did := ledger.Totals{Files: 1, FilesSkipped: 2, Bytes: 1 << 60, SkippedErrors: 4, Faults: 5}
+		ok(t, l.Ended(ctx, "s1", "SUCCEEDED", did))
 		ok(t, l.Accepted(ctx, "s1", "t1"))
 		status("SUCCEEDED")
+		if s, err := l.Submissions(ctx, r.ID); err != nil || s[0].Totals != did {
+			t.Errorf("got %+v, %v, want what its task did: %+v", s, err, did)
+		}
 		ok(t, l.Mark(ctx, "s1", ""))
 		ok(t, l.Mark(ctx, "s1", "REFUSED"))
 		status("SUCCEEDED")

@@ -51,7 +51,7 @@ func TestUnsealedIsWhatHasNoReceipt(t *testing.T) {
 				ok(t, l.Mark(ctx, id, status))
 			} else {
 				ok(t, l.Accepted(ctx, id, "task of "+id))
-				ok(t, l.Ended(ctx, id, status))
+				ok(t, l.Ended(ctx, id, status, ledger.Totals{}))
 			}
 			ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.Failed}))
 		}

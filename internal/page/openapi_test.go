@@ -108,7 +108,7 @@ func fill(t *testing.T, d *desk) {
 			return d.ledger.Submit(ctx, "me", ledger.Submission{ID: "s", Run: r.ID, Attempt: 1, Label: "l", Flow: "f", Document: []byte("{}")})
 		},
 		func() error { return d.ledger.Accepted(ctx, "s", "t") },
-		func() error { return d.ledger.Ended(ctx, "s", "FAILED") },
+		func() error { return d.ledger.Ended(ctx, "s", "FAILED", ledger.Totals{}) },
 		func() error {
 			return d.ledger.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.Failed, Class: "refused", Code: "C", Message: "m", RequestID: "q"})
 		},

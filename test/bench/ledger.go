@@ -115,7 +115,7 @@ func recordRun(ctx context.Context, l *ledger.Ledger, key string) error {
 	if err := l.Accepted(ctx, key, "task "+key); err != nil {
 		return err
 	}
-	if err := l.Ended(ctx, key, "SUCCEEDED"); err != nil {
+	if err := l.Ended(ctx, key, "SUCCEEDED", ledger.Totals{}); err != nil {
 		return err
 	}
 	return l.Finish(ctx, run.ID, holder, ledger.Outcome{State: ledger.Succeeded})
