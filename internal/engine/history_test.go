@@ -82,7 +82,7 @@ type sending struct {
 var historyNames = []string{"a", "b", "d/c", "d/e"}
 
 // newHistory makes the world of a seed and calls play in its bubble.
-func newHistory(t *testing.T, seed uint64, ledger []byte, play func(h *history)) {
+func newHistory(t *testing.T, seed uint64, play func(h *history)) {
 	h := &history{
 		rand: rand.New(rand.NewPCG(seed, 0)), met: map[string]bool{}, ahead: map[string]time.Duration{},
 		had: map[string]bool{}, strayed: map[string]bool{}, arrived: map[string]time.Time{}, copied: map[string]bool{},
@@ -100,9 +100,6 @@ func newHistory(t *testing.T, seed uint64, ledger []byte, play func(h *history))
 	}
 	onBench(t, func(t *testing.T, b *bench) {
 		h.bench = b
-		if err := os.WriteFile(filepath.Join(b.state, "runner.db"), ledger, 0o600); err != nil {
-			t.Fatal(err)
-		}
 		b.remove("data/a.txt")
 		h.note("seed %d: clocks %v, Globus %v, listings up to %v old, twin: %t", seed, h.ahead, h.globus, h.old, h.twin)
 		h.meets(h.globus != 0, "the clock of Globus is wrong")
@@ -375,20 +372,6 @@ func (h *history) trouble() {
 	h.meets(h.lag > 0, "lists of tasks that are behind")
 }
 
-// emptyLedger is the file of a new ledger.
-func emptyLedger(t *testing.T) []byte {
-	t.Helper()
-	b := &bench{t: t, state: t.TempDir()}
-	if err := b.ledger().Close(); err != nil {
-		t.Fatal(err)
-	}
-	file, err := os.ReadFile(filepath.Join(b.state, "runner.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 // A table counts the histories in which something happened.
 type table struct {
 	begun  time.Time
@@ -411,7 +394,7 @@ func (c *table) add(h *history) {
 // TestPruneDeletesNothingThatIsNotElsewhere plays random histories. As many as
 // wanted: go test ./internal/engine -run NotElsewhere -v -engine.histories=100000.
 func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
-	ledger, sum := emptyLedger(t), &table{begun: time.Now(), count: map[string]int{}}
+	sum := &table{begun: time.Now(), count: map[string]int{}}
 	t.Logf("seeds %d to %d", *firstHistory, *firstHistory+uint64(*histories)-1)
 	t.Run("all", func(t *testing.T) { // which waits for those below
 		workers := uint64(runtime.GOMAXPROCS(0))
@@ -419,7 +402,7 @@ func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
 			t.Run(fmt.Sprint(worker), func(t *testing.T) {
 				t.Parallel()
 				for seed := worker; seed < uint64(*histories) && !t.Failed(); seed += workers {
-					playHistory(t, *firstHistory+seed, ledger, sum)
+					playHistory(t, *firstHistory+seed, sum)
 				}
 			})
 		}
@@ -443,14 +426,14 @@ func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
 }
 
 // playHistory plays one of many histories.
-func playHistory(t *testing.T, seed uint64, ledger []byte, sum *table) {
+func playHistory(t *testing.T, seed uint64, sum *table) {
 	whole := false
 	defer func() { // also after a panic
 		if !whole || t.Failed() {
 			t.Logf("history %d has failed: play it alone with -engine.histories=1 -engine.seed=%d", seed, seed)
 		}
 	}()
-	newHistory(t, seed, ledger, func(h *history) {
+	newHistory(t, seed, func(h *history) {
 		if h.flat {
 			h.liveFlat()
 		} else {

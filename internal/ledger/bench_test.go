@@ -99,6 +99,12 @@ func BenchmarkRuns(b *testing.B) {
 						ok(b, err)
 					}
 				})
+				b.Run("take-over", func(b *testing.B) { // of nothing, as every second
+					for b.Loop() {
+						_, err := l.TakeOver(b.Context(), "nobody", time.Hour, 100)
+						ok(b, err)
+					}
+				})
 			})
 		}
 	}

@@ -113,10 +113,13 @@ func (l *sqliteStore) close() error {
 	return errors.Join(err, l.db.Close())
 }
 
+// dialect makes each bound LIMIT a sum: for a plain parameter SQLite plans the whole
+// statement anew whenever a value is bound, as the plan might depend on the value.
 func (l *sqliteStore) dialect() dialect {
 	return dialect{
 		tables: `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`,
-		words:  strings.NewReplacer("@lock", "", "@skip", "", "@bytes", "BLOB", "@bytewise", "", "@id", "INTEGER PRIMARY KEY AUTOINCREMENT"),
+		words: strings.NewReplacer("@lock", "", "@skip", "", "@bytes", "BLOB", "@bytewise", "",
+			"@id", "INTEGER PRIMARY KEY AUTOINCREMENT", "LIMIT $", "LIMIT 0 + $"),
 		args: func(args []any) []any {
 			return append(args, sql.Named("now", time.Now().UnixMicro()))
 		},
