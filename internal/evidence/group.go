@@ -169,11 +169,6 @@ func (g *group) choose(o Options) (left int) {
 func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		var judges []*proof.Judge
-		defer func() {
-			for _, j := range judges {
-				j.Close()
-			}
-		}()
 		for _, r := range g.receipts {
 			j, err := proof.NewJudge(r.open, o.Least)
 			if err != nil {

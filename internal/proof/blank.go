@@ -13,15 +13,14 @@ import (
 func Blank(head Receipt, items iter.Seq[Item]) (Open, error) {
 	var lines []*line
 	for item := range items {
-		row := Row{Item: &item}
-		text, err := encode(row)
+		l, err := newLine(Row{Item: &item})
 		if err != nil {
 			return nil, err
 		}
-		lines = append(lines, &line{row, text})
+		lines = append(lines, l)
 	}
 	slices.SortFunc(lines, compareLines)
-	lines = slices.CompactFunc(lines, func(a, b *line) bool { return bytes.Equal(a.text, b.text) })
+	lines = slices.CompactFunc(lines, func(a, b *line) bool { return a.text == b.text })
 	var text bytes.Buffer
 	w, err := NewWriter(&text, head)
 	if err != nil {

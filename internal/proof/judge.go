@@ -2,7 +2,6 @@ package proof
 
 import (
 	"hash/maphash"
-	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -94,8 +93,7 @@ type Judge struct {
 	begun   bool
 }
 
-// NewJudge returns a Judge by a receipt, which is read to its end first. [Judge.Close]
-// must be called.
+// NewJudge returns a Judge by a receipt, which is read to its end first.
 //
 // Least is the lowest sync level by which Globus must have compared a copy with
 // its source. With [transfer.SyncChecksum], the copy was verified, or the task
@@ -111,21 +109,11 @@ func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
 	} {
 		r, err := open()
 		if err != nil {
-			j.Close()
 			return nil, err
 		}
 		*to = newRowsInOrder(r, section)
 	}
 	return j, nil
-}
-
-// Close ends the reading.
-func (j *Judge) Close() {
-	for _, r := range []*rowsInOrder{j.found, j.copied, j.landed} {
-		if r != nil {
-			r.stop()
-		}
-	}
 }
 
 // survey reads a receipt to its end, so that nothing is proven by one that was
@@ -141,7 +129,6 @@ func (j *Judge) survey(open Open) error {
 		return err
 	}
 	copied := newRowsInOrder(again, ofCopied)
-	defer copied.stop()
 	var sources, destinations []uint64 // each path once
 	var files, equal int64
 	var last Row
@@ -302,22 +289,23 @@ func (j *Judge) isThere(s Sight, landed *Landed) Reason {
 
 // rowsInOrder are the rows of one kind of a receipt, by path.
 type rowsInOrder struct {
-	next func() (Row, error, bool)
-	stop func()
-	kind int // the section
-	now  Row
-	at   string
-	more bool // there is a row in now
-	end  bool
+	receipt *Reader
+	kind    int // the section
+	now     Row
+	at      string
+	more    bool // there is a row in now
+	end     bool
+	found   []Row
 }
 
 func newRowsInOrder(r *Reader, section int) *rowsInOrder {
-	next, stop := iter.Pull2(r.Rows())
-	return &rowsInOrder{next: next, stop: stop, kind: section}
+	return &rowsInOrder{receipt: r, kind: section}
 }
 
-// rows returns the rows of a path, which is not before that of the last call.
-func (r *rowsInOrder) rows(path string) (found []Row, err error) {
+// rows returns the rows of a path, which is not before that of the last call. They are
+// valid until the next call.
+func (r *rowsInOrder) rows(path string) ([]Row, error) {
+	r.found = r.found[:0]
 	for {
 		if !r.more && !r.end {
 			if err := r.advance(); err != nil {
@@ -325,13 +313,13 @@ func (r *rowsInOrder) rows(path string) (found []Row, err error) {
 			}
 		}
 		if !r.more {
-			return found, nil
+			return r.found, nil
 		}
 		switch c := ComparePaths(r.at, path); {
 		case c > 0:
-			return found, nil
+			return r.found, nil
 		case c == 0:
-			found = append(found, r.now)
+			r.found = append(r.found, r.now)
 		}
 		r.more = false
 	}
@@ -340,12 +328,12 @@ func (r *rowsInOrder) rows(path string) (found []Row, err error) {
 // advance reads up to the next row of the kind.
 func (r *rowsInOrder) advance() error {
 	for {
-		row, err, ok := r.next()
+		row, more, err := r.receipt.row()
 		if err != nil {
 			return err
 		}
 		switch section := row.section(); {
-		case !ok || section > r.kind:
+		case !more || section > r.kind:
 			r.end = true
 			return nil
 		case section == r.kind:

@@ -191,7 +191,6 @@ func TestJudgeAcceptsWhatWasComparedLess(t *testing.T) {
 				if got, err := j.File(s); err != nil || got != tt.least[i] {
 					t.Errorf("%v: got %q, %v, want %q", level, got, err, tt.least[i])
 				}
-				j.Close()
 			}
 		})
 	}
@@ -210,7 +209,6 @@ func judge(t testing.TB, open proof.Open, sights ...proof.Sight) (reasons []proo
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer j.Close()
 	for _, s := range sights {
 		reason, err := j.File(s)
 		if err != nil {

@@ -9,7 +9,6 @@
 package proof
 
 import (
-	"bytes"
 	"strings"
 	"time"
 
@@ -148,29 +147,6 @@ func (r *Row) paths() (first, second string) {
 		return r.Skipped.Source, r.Skipped.Destination
 	}
 	return "", ""
-}
-
-// A line is a row with its text.
-type line struct {
-	row  Row
-	text []byte // with its line feed
-}
-
-// compareLines orders the lines of rows: by kind, by paths, and what has the
-// same paths by text.
-func compareLines(a, b *line) int {
-	if c := a.row.section() - b.row.section(); c != 0 {
-		return c
-	}
-	a1, a2 := a.row.paths()
-	b1, b2 := b.row.paths()
-	if c := ComparePaths(a1, b1); c != 0 {
-		return c
-	}
-	if c := ComparePaths(a2, b2); c != 0 {
-		return c
-	}
-	return bytes.Compare(a.text, b.text)
 }
 
 // ComparePaths orders paths of files as a listing of package tree has them: the

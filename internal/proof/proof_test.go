@@ -3,10 +3,12 @@ package proof_test
 import (
 	"bytes"
 	"crypto/ed25519"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -203,6 +205,8 @@ func TestWriterRefusesWhatCouldNotBeRead(t *testing.T) {
 		"nothing":          {{}},
 		"two kinds":        {{Found: found("/a", 1).Found, Item: &proof.Item{}}},
 		"longer than read": {found("/"+strings.Repeat("x", 1<<20), 1)},
+		"a late year":      {{Found: &proof.Found{Path: "/a", Modified: noon.AddDate(10_000, 0, 0)}}},
+		"an early year":    {{Found: &proof.Found{Path: "/a", Modified: noon.AddDate(-3000, 0, 0)}}},
 	}
 	for name, rows := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -305,6 +309,102 @@ func TestComparePathsIsTheOrderOfListings(t *testing.T) {
 	}
 }
 
+func TestRowsAreReadInOneFormOnly(t *testing.T) {
+	text, _ := write(t, nil, 1, "", nil)
+	head, _, _ := strings.Cut(text, "\n")
+	const good = `{"landed":{"source":"/a","destination":"/b","size":10,"modified":"2026-11-20T12:00:00Z"}}`
+	for what, line := range map[string]string{
+		"as written":           good,
+		"a space at the end":   good + " ",
+		"a leading zero":       strings.Replace(good, "10", "010", 1),
+		"no size":              strings.Replace(good, "10", "", 1),
+		"an exponent":          strings.Replace(good, "10", "1e1", 1),
+		"a large size":         strings.Replace(good, "10", "99999999999999999999", 1),
+		"a zone":               strings.Replace(good, "Z", "+00:00", 1),
+		"a fraction":           strings.Replace(good, ":00Z", ":00.0Z", 1),
+		"a short hour":         strings.Replace(good, "T12", "T1", 1),
+		"no such day":          strings.Replace(good, "-20T", "-32T", 1),
+		"the zero time":        strings.Replace(good, "2026-11-20T12", "0001-01-01T00", 1),
+		"no time":              strings.Replace(good, "2026-11-20T12:00:00Z", "", 1),
+		"no destination":       strings.Replace(good, `"destination":"/b",`, "", 1),
+		"an escape":            strings.Replace(good, "/b", `/\u0062`, 1),
+		"a separator of lines": strings.Replace(good, "/b", "/\u2028", 1),
+		"a tab":                strings.Replace(good, "/b", "/\t", 1),
+		"a broken letter":      strings.Replace(good, "/b", "/\xff", 1),
+		"an empty checksum":    `{"copied":{"source":"/a","destination":"/b","size":10,"checksum":""}}`,
+		"an open checksum":     `{"copied":{"source":"/a","destination":"/b","size":10,"checksum":"00}}`,
+	} {
+		r, err := proof.NewReader(strings.NewReader(head + "\n" + line + "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		read := false
+		for row, err := range r.Rows() {
+			read = read || err == nil && row.Landed != nil || row.Copied != nil
+		}
+		if read != (line == good) {
+			t.Errorf("%s: a row is read: %t, of %s", what, read, line)
+		}
+	}
+}
+
+// jsonLine is the line of a row as package json writes it.
+func jsonLine(t testing.TB, row proof.Row) string {
+	t.Helper()
+	var text strings.Builder
+	e := json.NewEncoder(&text)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(row); err != nil {
+		t.Fatal(err)
+	}
+	return text.String()
+}
+
+// Rows are written and read as by package json, whatever is in them.
+func FuzzRow(f *testing.F) {
+	at := noon.Unix()
+	for _, path := range []string{"", "/out/é <b>", "/\u2028", "/\u2029", "/\ufffd", "/\xff", "/\"", "/\\", "/\n", "/\x7f", "/\t", "/\x1f"} {
+		f.Add(path, "/in/a", int64(3), "00ff", "SHA256", at, int64(0), true)
+		f.Add("/out/a", path, int64(0), path, path, at, int64(0), true)
+	}
+	f.Add("/out/a", "/in/a", int64(-1), "", "", at, int64(1), true)
+	f.Add("/out/a", "/in/a", int64(1), "", "", at, int64(0), false)
+	f.Add("/out/a", "/in/a", int64(1<<62), "", "MD5", int64(-62135596800), int64(0), true) // the zero time
+	f.Add("/out/a", "/in/a", int64(10), "f", "", int64(253402300799), int64(0), true)      // the last year
+	f.Fuzz(func(t *testing.T, source, destination string, size int64, checksum, algorithm string, seconds, nanoseconds int64, utc bool) {
+		modified := time.Unix(seconds, nanoseconds)
+		if modified = modified.UTC(); !utc {
+			modified = modified.In(time.FixedZone("", 3600))
+		}
+		if y := modified.Year(); y < 0 || y > 9998 {
+			modified = time.Time{}
+		}
+		for _, row := range []proof.Row{
+			{Copied: &proof.Copied{Source: source, Destination: destination, Size: size, Checksum: checksum, Algorithm: algorithm}},
+			{Found: &proof.Found{Path: source, Size: size, Modified: modified}},
+			{Landed: &proof.Landed{Source: source, Destination: destination, Size: size, Modified: modified}},
+		} {
+			var text strings.Builder
+			if err := proof.Append(&text, row); err != nil {
+				t.Fatal(err)
+			}
+			want := jsonLine(t, row)
+			if text.String() != want {
+				t.Errorf("got %q, want %q", text.String(), want)
+			}
+			var wantRow proof.Row // of bytes that are not UTF-8 it has something else
+			if err := json.Unmarshal([]byte(want), &wantRow); err != nil {
+				t.Fatal(err)
+			}
+			for again, err := range proof.Lines(strings.NewReader(want)) {
+				if err != nil || !reflect.DeepEqual(again, wantRow) {
+					t.Errorf("got %s and %v, want %s", jsonLine(t, again), err, want)
+				}
+			}
+		}
+	})
+}
+
 func FuzzReader(f *testing.F) {
 	text, _ := write(f, some(), 1, "", key)
 	f.Add([]byte(text))
@@ -321,9 +421,14 @@ func FuzzReader(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		_, rest, _ := bytes.Cut(text, []byte("\n"))
 		for row, err := range r.Rows() {
 			if err != nil {
 				return
+			}
+			var same bool
+			if rest, same = bytes.CutPrefix(rest, []byte(jsonLine(t, row))); !same {
+				t.Fatalf("got the row %s of the text %q", jsonLine(t, row), rest)
 			}
 			if err := w.Write(row); err != nil {
 				t.Fatalf("%v was read and cannot be written: %v", row, err)

@@ -45,7 +45,7 @@ type Reader struct {
 	n      int // lines that were read
 	hash   hash.Hash
 	counts Counts
-	last   line
+	last   *line // nil before the first row
 }
 
 // NewReader reads the head of a receipt.
@@ -142,28 +142,33 @@ func (r *Reader) row() (row Row, more bool, err error) {
 	if err != nil {
 		return Row{}, false, err
 	}
-	var read struct {
-		Row
-		End *Seal `json:"end,omitempty"`
+	now := &line{text: string(text)}
+	if plain, ok := plainRow(now.text); ok {
+		now.row = plain
+	} else {
+		var read struct {
+			Row
+			End *Seal `json:"end,omitempty"`
+		}
+		if err := r.decode(text, &read); err != nil {
+			return Row{}, false, err
+		}
+		section := read.section()
+		switch {
+		case read.End != nil && section == 0:
+			return Row{}, false, r.end(read.End)
+		case read.End != nil || section == 0:
+			return Row{}, false, fmt.Errorf("line %d is neither a row nor the end of a receipt", r.n)
+		}
+		now.row = read.Row
 	}
-	if err := r.decode(text, &read); err != nil {
-		return Row{}, false, err
-	}
-	section := read.section()
-	switch {
-	case read.End != nil && section == 0:
-		return Row{}, false, r.end(read.End)
-	case read.End != nil || section == 0:
-		return Row{}, false, fmt.Errorf("line %d is neither a row nor the end of a receipt", r.n)
-	}
-	now := line{read.Row, bytes.Clone(text)}
-	if r.last.text != nil && compareLines(&r.last, &now) >= 0 {
+	if r.last != nil && compareLines(r.last, now) >= 0 {
 		return Row{}, false, fmt.Errorf("%w: line %d is not in its place", ErrChanged, r.n)
 	}
-	r.counts.add(section)
+	r.counts.add(now.row.section())
 	r.hash.Write(text)
 	r.last = now
-	return read.Row, true, nil
+	return now.row, true, nil
 }
 
 // end checks the last line.

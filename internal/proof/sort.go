@@ -2,10 +2,8 @@ package proof
 
 import (
 	"bufio"
-	"bytes"
 	"cmp"
 	"container/heap"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -49,14 +47,11 @@ func NewSorter(scratch Scratch) *Sorter { return &Sorter{scratch: scratch, most:
 
 // Add takes a row, in any order.
 func (s *Sorter) Add(r Row) error {
-	if r.section() == 0 {
-		return fmt.Errorf("a row of a receipt must be of one kind")
-	}
-	text, err := encode(r)
+	added, err := newLine(r)
 	if err != nil {
 		return err
 	}
-	l := heldLine{&line{r, text}, s.text}
+	l := heldLine{added, s.text}
 	if s.last != nil && compareLines(l.line, s.last) < 0 {
 		l.text++
 	}
@@ -81,11 +76,11 @@ func (s *Sorter) putAway(l heldLine) error {
 		}
 		s.out, s.text = out, l.text
 	}
-	if s.last != nil && bytes.Equal(s.last.text, l.line.text) {
+	if s.last != nil && s.last.text == l.line.text {
 		return nil
 	}
 	s.last = l.line
-	_, err := s.out.Write(l.line.text)
+	_, err := io.WriteString(s.out, l.line.text)
 	return err
 }
 
@@ -136,7 +131,7 @@ func (s *Sorter) join() error {
 		return err
 	}
 	err = s.merge(&source{}, some, func(l *line) (bool, error) {
-		_, err := out.Write(l.text)
+		_, err := io.WriteString(out, l.text)
 		return true, err
 	})
 	return errors.Join(err, out.Close())
@@ -168,10 +163,10 @@ func (s *Sorter) merge(held *source, texts []int, yield func(*line) (bool, error
 		}
 	}
 	heap.Init(&left)
-	var last []byte
+	last := ""
 	for len(left) > 0 {
 		first := left[0]
-		if l := first.now; !bytes.Equal(l.text, last) {
+		if l := first.now; l.text != last {
 			if more, err := yield(l); !more || err != nil {
 				return err
 			}
@@ -249,28 +244,26 @@ func (s *source) next() error {
 		}
 		return nil
 	}
-	text, err := s.lines.ReadBytes('\n')
-	if errors.Is(err, io.EOF) && len(text) == 0 {
+	text, err := s.lines.ReadString('\n')
+	if errors.Is(err, io.EOF) && text == "" {
 		return nil
+	}
+	if err == nil {
+		s.now, err = readLine(text)
 	}
 	if err != nil {
 		return fmt.Errorf("read sorted rows again: %w", err)
 	}
-	l := &line{text: text}
-	if err := json.Unmarshal(text, &l.row); err != nil {
-		return fmt.Errorf("read sorted rows again: %w", err)
-	}
-	s.now = l
 	return nil
 }
 
 // Append writes a row as a line by itself, for [Lines].
 func Append(w io.Writer, r Row) error {
-	text, err := encode(r)
+	l, err := newLine(r)
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(text)
+	_, err = io.WriteString(w, l.text)
 	return err
 }
 

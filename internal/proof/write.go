@@ -7,7 +7,6 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -96,7 +95,7 @@ type Writer struct {
 	w      io.Writer
 	hash   hash.Hash
 	counts Counts
-	last   line
+	last   *line // nil before the first row
 }
 
 // NewWriter writes the head of a receipt to w.
@@ -119,21 +118,16 @@ func (w *Writer) put(text []byte) error {
 // Write writes a row. Rows come in the order that [Sorter] gives them, each
 // once.
 func (w *Writer) Write(r Row) error {
-	text, err := encode(r)
+	next, err := newLine(r)
 	if err != nil {
 		return err
 	}
-	next := line{r, text}
-	section := r.section()
-	switch {
-	case section == 0:
-		return errors.New("a row of a receipt must be of one kind")
-	case w.last.text != nil && compareLines(&w.last, &next) >= 0:
-		return fmt.Errorf("rows of a receipt are not in order: %.200s comes after %.200s", text, w.last.text)
+	if w.last != nil && compareLines(w.last, next) >= 0 {
+		return fmt.Errorf("rows of a receipt are not in order: %.200s comes after %.200s", next.text, w.last.text)
 	}
-	w.counts.add(section)
+	w.counts.add(r.section())
 	w.last = next
-	return w.put(text)
+	return w.put([]byte(next.text))
 }
 
 // Sum returns what [NewSeal] needs of the rows that were written.
