@@ -1,15 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/test/long"
 )
 
 // ends runs a command and wants its exit status. It returns what was printed.
@@ -92,4 +96,34 @@ func TestALedgerThatSomebodyHasToMendIsAMistake(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Whoever supervises serve starts it anew when it has ended.
+func TestServeEndsWhenItsLedgerStaysAway(t *testing.T) {
+	if !long.Wanted() {
+		t.Skip("it takes more than a minute")
+	}
+	t.Parallel()
+	cmd, _ := programFor(t, 3*time.Minute, "serve")
+	cmd.Env = append(cmd.Env, "RUNNER_JOB_SCHEDULE=0 0 1 1 *", "RUNNER_LISTEN=127.0.0.1:0")
+	lines, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	var said strings.Builder
+	read := bufio.NewReader(io.TeeReader(lines, &said))
+	address, err := startedAt(read)
+	must(t, err)
+	until(t, func() bool { // its loop turns
+		answer, err := get(t.Context(), "http://"+address+"/readyz")
+		return err == nil && strings.HasPrefix(answer, `{"ok":true`)
+	})
+	file := filepath.Join(cmd.Dir, "runner.db")
+	must(t, os.Remove(file))
+	_, err = io.Copy(io.Discard, read)
+	must(t, err)
+	_ = cmd.Wait() // its status is looked at
+	if got := cmd.ProcessState.ExitCode(); got != exitTemporary {
+		t.Errorf("serve ended with %d, want %d", got, exitTemporary)
+	}
+	wantParts(t, said.String(), "runner: the scheduler ends because its ledger has been missing for a minute: "+file+": it was deleted or moved away")
 }

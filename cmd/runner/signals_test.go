@@ -23,6 +23,12 @@ import (
 // simulator that it works with. Its job lab moves /x.txt from lab to vault.
 func program(t *testing.T, args ...string) (*exec.Cmd, *globussim.Server) {
 	t.Helper()
+	return programFor(t, time.Minute, args...)
+}
+
+// programFor is program for a command that is killed after that time.
+func programFor(t *testing.T, limit time.Duration, args ...string) (*exec.Cmd, *globussim.Server) {
+	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"lab", "vault"} {
 		must(t, os.Mkdir(filepath.Join(dir, name), 0o755))
@@ -43,7 +49,7 @@ func program(t *testing.T, args ...string) (*exec.Cmd, *globussim.Server) {
 	})
 	exe, err := os.Executable()
 	must(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	t.Cleanup(cancel)
 	cmd := exec.CommandContext(ctx, exe, args...)
 	cmd.Args[0] = "runner" // TestMain then is the program

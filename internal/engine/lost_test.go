@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -279,5 +281,65 @@ func TestDocumentThatHasWaitedIsTheSameForTheNextStart(t *testing.T) {
 		two.forgetful()
 		two.wantRun(b.order(), ledger.Succeeded)
 		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
+}
+
+// A scheduler whose ledger is gone can do nothing, and says so to whoever starts it
+// anew. One whose ledger is soon back goes on.
+func TestSchedulerEndsWhenItsLedgerStaysAway(t *testing.T) {
+	file := func(b *bench) string { return filepath.Join(b.state, "runner.db") }
+	away := func(b *bench) {
+		if err := os.Rename(file(b), file(b)+".away"); err != nil {
+			b.t.Error(err)
+		}
+	}
+	back := func(b *bench) {
+		if err := os.Rename(file(b)+".away", file(b)); err != nil {
+			b.t.Error(err)
+		}
+	}
+	lease := func(c *engine.SchedulerConfig) { c.Lease = 30 * time.Second }
+
+	t.Run("back in time, twice", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			p := b.process("one", lease).serve(b.job("nightly", "0 1 * * *"))
+			for range 2 {
+				until(time.Minute)
+				away(b)
+				time.Sleep(50 * time.Second)
+				back(b)
+				time.Sleep(15 * time.Second)
+			}
+			until(2 * time.Hour)
+			p.stop()
+			b.wantRuns("nightly 2000-01-01T01:00:00Z succeeded")
+		})
+	})
+	t.Run("too late", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.stall()
+			job := b.job("nightly", "0 1 * * *")
+			one := b.process("one", lease).serve(job)
+			until(90 * time.Minute)
+			away(b)
+			begin := time.Now()
+			one.group.Wait()
+			if took := time.Since(begin); took < time.Minute || took > 90*time.Second {
+				t.Errorf("it ended after %v, want that after a minute", took)
+			}
+			if err := one.err; !errors.Is(err, ledger.ErrGone) || fault.Of(err).Kind != fault.Temporary ||
+				!strings.Contains(err.Error(), "missing for a minute: "+file(b)+": it was deleted or moved away") || strings.Count(err.Error(), file(b)) != 1 {
+				t.Errorf("it ended with %v, want that its ledger is gone, once", err)
+			}
+			one.kill()
+			b.wantTasks("ACTIVE nightly 2000-01-01T01:00:00Z")
+			back(b)
+			b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask})
+			two := b.process("two", lease).serve(job)
+			until(3 * time.Hour)
+			two.stop()
+			b.wantRuns("nightly 2000-01-01T01:00:00Z succeeded")
+			b.wantTasks("SUCCEEDED nightly 2000-01-01T01:00:00Z")
+		})
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
@@ -19,6 +20,9 @@ const (
 	turn = time.Minute
 	// claimPause is how long a ledger that could not be used is left alone.
 	claimPause = 5 * time.Second
+	// goneTime is how long the ledger's file may be missing before the scheduler ends:
+	// somebody may put it back.
+	goneTime = time.Minute
 )
 
 // A SchedulerConfig says how a [Scheduler] works.
@@ -59,6 +63,7 @@ type Scheduler struct {
 	next    time.Time              // when something is to be started
 	pause   time.Time              // until when nothing can be claimed
 	sound   time.Time              // since when the ledger has been in use without a fault
+	missed  time.Time              // since when the ledger's file has been missing; zero if it is there
 	given   []*jobs.Job            // as the jobs file has them
 	pauses  pauses
 
@@ -109,8 +114,11 @@ func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) error {
 }
 
 // Run schedules all until ctx ends, and then returns as soon as every run has
-// been left in a state from which the next start goes on.
+// been left in a state from which the next start goes on. It ends with an error as
+// well when the ledger's file has been missing for a minute, see [ledger.ErrGone].
 func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	s.sound = time.Now()
 	err := s.enforce(ctx, all)
 	if err == nil {
@@ -120,7 +128,8 @@ func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 		return err
 	}
 	if err == nil { // else it was stopped before it had begun
-		s.loop(ctx)
+		err = s.loop(ctx)
+		stop(err)
 	}
 	go func() {
 		s.working.Wait()
@@ -128,13 +137,16 @@ func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 	}()
 	for range s.done { // what has ended meanwhile is in the ledger
 	}
+	if errors.Is(err, ledger.ErrGone) {
+		return err
+	}
 	release, cancel := beyond(ctx, recordTime)
 	defer cancel()
 	return errors.Join(s.saveCursors(release), s.rec.Ledger.Release(release, s.rec.Holder))
 }
 
-// loop starts what falls due until ctx ends.
-func (s *Scheduler) loop(ctx context.Context) {
+// loop starts what falls due until ctx ends, or the ledger is given up.
+func (s *Scheduler) loop(ctx context.Context) error {
 	renew := time.NewTicker(s.rec.Lease / 3)
 	defer renew.Stop()
 	for {
@@ -146,7 +158,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			timer.Stop()
-			return
+			return nil
 		case <-timer.C:
 			s.heedPauses(ctx, time.Now())
 			s.startDue(ctx, time.Now())
@@ -163,12 +175,35 @@ func (s *Scheduler) loop(ctx context.Context) {
 			if err == nil {
 				err = s.startWanted(ctx)
 			}
+			if lost := s.lost(err); lost != nil {
+				timer.Stop()
+				return lost
+			}
 			if err != nil && ctx.Err() == nil {
 				s.log.Error("the ledger could not be used", "err", err)
 			}
 		}
 		timer.Stop()
 	}
+}
+
+// lost takes what came of the latest use of the ledger. It returns an error if the file
+// has been missing for so long that only a new start helps.
+func (s *Scheduler) lost(err error) error {
+	if !errors.Is(err, ledger.ErrGone) {
+		s.missed = time.Time{}
+		return nil
+	}
+	if s.missed.IsZero() {
+		s.missed = time.Now()
+	}
+	if time.Since(s.missed) < goneTime {
+		return nil
+	}
+	if e, ok := errors.AsType[*ledger.Error](err); ok {
+		err = e // what it was used for does not matter
+	}
+	return fmt.Errorf("the scheduler ends because its ledger has been missing for a minute: %w", err)
 }
 
 // startDue has what is due wait for a place, the oldest first.

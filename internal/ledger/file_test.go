@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -240,6 +241,9 @@ func TestAFileThatIsLostWhileItIsInUseIsNoticed(t *testing.T) {
 				wantText(t, err, append(tt.parts, file)...)
 				if got := isTemporary(t, err); got != tt.temporary {
 					t.Errorf("%v, temporary: %t, want %t", err, got, tt.temporary)
+				}
+				if got := errors.Is(err, ledger.ErrGone); got != tt.temporary { // it is damaged otherwise
+					t.Errorf("%v is ErrGone: %t, want %t", err, got, tt.temporary)
 				}
 			}
 		})

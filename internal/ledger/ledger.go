@@ -34,6 +34,9 @@ var (
 	ErrState = errors.New("not possible in this state")
 	// ErrAbsent says that there is no ledger to be opened by [OpenExisting].
 	ErrAbsent = errors.New("there is no ledger")
+	// ErrGone says that the ledger's file was deleted, moved away or replaced while it
+	// was open. It can be used again when that file is back.
+	ErrGone = errors.New("not the file that was opened")
 )
 
 // A Ledger is an open ledger. Its methods may be called concurrently, and

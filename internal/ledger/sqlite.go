@@ -192,12 +192,18 @@ func (l *sqliteStore) same() error {
 	case err == nil && os.SameFile(l.used, now):
 		return nil
 	case err == nil:
-		err = fmt.Errorf("%s: another file was put in its place while it was in use; start the program again to use that one", l.file)
+		err = gone(l.file + ": another file was put in its place while it was in use; start the program again to use that one")
 	case errors.Is(err, fs.ErrNotExist):
-		err = fmt.Errorf("%s: it was deleted or moved away while it was in use; put it back, or start the program again with a new ledger", l.file)
+		err = gone(l.file + ": it was deleted or moved away while it was in use; put it back, or start the program again with a new ledger")
 	}
 	return &Error{err, true}
 }
+
+// gone is an [ErrGone] that says more.
+type gone string
+
+func (g gone) Error() string        { return string(g) }
+func (g gone) Is(target error) bool { return target == ErrGone }
 
 func (l *sqliteStore) write(ctx context.Context, f func(context.Context, session) error) error {
 	if ctx.Err() != nil {
