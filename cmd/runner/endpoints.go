@@ -65,7 +65,7 @@ func (a *app) endpointPermissions() *cobra.Command {
 			"access_list", "no rules",
 			[]string{"RULE ID", "PERMISSIONS", "SHARED WITH", "PATH", "EXPIRES"},
 			func(r *transfer.AccessRule) (json.RawMessage, []string) {
-				return r.Raw, []string{string(r.ID), r.Permissions, strings.TrimSpace(r.PrincipalType + " " + r.Principal), r.Path, when(r.ExpirationDate)}
+				return r.Raw, []string{string(r.ID), r.Permissions, strings.TrimSpace(r.PrincipalType + " " + r.Principal), r.Path, when(r.ExpirationDate.Time)}
 			},
 		}.show(a, globus.AccessRules(ctx, id))
 	}), a.permissionDelete())

@@ -17,6 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/settings"
+	"github.com/globus-runner/globus-runner/internal/timers"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/retry"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -37,6 +38,7 @@ type session struct {
 	account  settings.Account
 	transfer *transfer.Client
 	flows    *flows.Client
+	timers   *timers.Client
 	clock    *arrival.Clock    // hears what time Transfer has
 	network  http.RoundTripper // the way to the services, without credentials
 }
@@ -91,6 +93,7 @@ func (a *app) connect(w wiring) (*session, error) {
 		return client(patient(retry.New(id.Advise(account.Transport(server, way), scopes...), policy, a.log)))
 	}
 	look := scopesOf(flows.Scopes()...)
+	atTimers := scopesOf(timers.Scope)
 	once := retry.Policy{Retries: -1, AttemptTimeout: w.retry.AttemptTimeout}
 	door := &flowDoor{
 		client: func(scope, flow string) *http.Client {
@@ -109,6 +112,7 @@ func (a *app) connect(w wiring) (*session, error) {
 			as(id.Account(authClient, look), flows.ResourceServer, atFlows, w.retry, look...),
 			door.open, flows.WithBaseURL(a.env.FlowsURL()),
 		),
+		timers: timers.New(as(id.Account(authClient, atTimers), timers.ResourceServer, network, w.retry, atTimers...), a.env.TimersURL()),
 	}, nil
 }
 

@@ -162,11 +162,11 @@ func showTask(w io.Writer, t *transfer.Task) {
 		"files", fmt.Sprintf("%d transferred, %d skipped because they were there, %d found", t.FilesTransferred, t.FilesSkipped, t.Files),
 		"bytes", fmt.Sprintf("%s (%s/s)", size(t.BytesTransferred), size(t.EffectiveBytesPerSecond)),
 		"skipped errors", fmt.Sprint(t.SubtasksSkippedErrors), "faults", fmt.Sprint(t.Faults),
-		"requested", when(t.RequestTime), "completed", when(t.CompletionTime), "deadline", when(t.Deadline),
+		"requested", when(t.RequestTime.Time), "completed", when(t.CompletionTime.Time), "deadline", when(t.Deadline.Time),
 	)
 }
 
-func when(t transfer.Time) string {
+func when(t time.Time) string {
 	if t.IsZero() {
 		return ""
 	}
@@ -188,7 +188,7 @@ func (a *app) taskEventsCommand() *cobra.Command {
 			"event_list", "no events",
 			[]string{"TIME", "CODE", "ERROR", "DETAILS"},
 			func(e *transfer.Event) (json.RawMessage, []string) {
-				return e.Raw, []string{when(e.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(runlog.Unescaped(e.Details)), " ")}
+				return e.Raw, []string{when(e.Time.Time), e.Code, fmt.Sprint(e.IsError), strings.Join(strings.Fields(runlog.Unescaped(e.Details)), " ")}
 			},
 		}.show(a, globus.transfer.Events(ctx, id, q))
 	})
@@ -236,7 +236,7 @@ func (a *app) taskPauseInfoCommand() *cobra.Command {
 			}
 			properties(w, "source", info.SourcePauseMessage, "destination", info.DestinationPauseMessage)
 			for _, rule := range info.PauseRules {
-				properties(w, "collection", rule.EndpointDisplayName+" "+rule.EndpointID, "since", when(rule.StartTime), "message", rule.Message)
+				properties(w, "collection", rule.EndpointDisplayName+" "+rule.EndpointID, "since", when(rule.StartTime.Time), "message", rule.Message)
 			}
 		})
 	})

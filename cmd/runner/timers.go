@@ -1,7 +1,6 @@
 package main
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,11 +22,11 @@ func (a *app) importTimersCommand() *cobra.Command {
 			if err := f.prepare("timers"); err != nil {
 				return err
 			}
-			globus, timers, err := a.connectTimers(false)
+			globus, client, err := a.connectTimers(false)
 			if err != nil {
 				return err
 			}
-			list, err := timers.call(c.Context(), http.MethodGet, "/jobs/")
+			list, err := client.List(c.Context())
 			if err != nil {
 				return err
 			}
@@ -39,7 +38,7 @@ func (a *app) importTimersCommand() *cobra.Command {
 				}
 				return e.DisplayName
 			}
-			result, err := migrate.Timers(list, time.Now(), f.Options)
+			result, err := migrate.Timers(list.Raw, time.Now(), f.Options)
 			if err != nil {
 				return err
 			}

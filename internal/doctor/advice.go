@@ -8,8 +8,8 @@ import (
 	"strings"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/fault"
-	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -40,7 +40,7 @@ func describe(err error) string {
 		}
 		return e.Code + ": " + e.Message
 	}
-	if e, ok := errors.AsType[*flows.Error](err); ok {
+	if e, ok := errors.AsType[*automate.Error](err); ok {
 		if e.Code == "" {
 			return fmt.Sprintf("HTTP %d: %s", e.Status, e.Message)
 		}

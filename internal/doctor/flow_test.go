@@ -9,9 +9,9 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
-	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -35,8 +35,8 @@ func TestWhatIsFoundOfAFlow(t *testing.T) {
 		want string
 	}{
 		"good":          {nil, "", "flow " + id + " may be started with this input"},
-		"not a starter": {&flows.Error{Status: 403, Code: "FORBIDDEN", Message: "Missing permissions: RUN."}, fault.Refused, "FORBIDDEN: Missing permissions: RUN. → ask the flow's owner to add robot to its starters"},
-		"input":         {&flows.Error{Status: 400, Code: "FLOW_INPUT_ERROR", Message: "'x' is not a number"}, fault.Refused, "FLOW_INPUT_ERROR: 'x' is not a number"},
+		"not a starter": {&automate.Error{Service: automate.Flows, Status: 403, Code: "FORBIDDEN", Message: "Missing permissions: RUN."}, fault.Refused, "FORBIDDEN: Missing permissions: RUN. → ask the flow's owner to add robot to its starters"},
+		"input":         {&automate.Error{Service: automate.Flows, Status: 400, Code: "FLOW_INPUT_ERROR", Message: "'x' is not a number"}, fault.Refused, "FLOW_INPUT_ERROR: 'x' is not a number"},
 		"no such flow":  {&auth.Error{Status: 400, Code: "invalid_scope"}, fault.Refused, "is not known to Globus Auth → check the id of the flow"},
 		"out of reach":  {errors.New("no route"), fault.Credentials, "no route"},
 	} {

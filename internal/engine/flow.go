@@ -10,6 +10,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -315,7 +316,7 @@ func (f *flowing) overcome(ctx context.Context, cause error, n int) (done bool, 
 		return true, fmt.Errorf("start flow %s: %w", f.flow.ID, cause)
 	}
 	pause := min(firstPoll<<n, longestPause)
-	if e, ok := errors.AsType[*flows.Error](cause); ok {
+	if e, ok := errors.AsType[*automate.Error](cause); ok {
 		pause = max(pause, min(e.RetryAfter, mostAsked))
 	}
 	f.run.log.Debug("flow is started again", "flow", f.flow.ID, "delay", pause, "err", cause)

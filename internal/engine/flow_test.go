@@ -379,12 +379,12 @@ func (b *bench) cancelFlow() {
 	}
 }
 
-func TestRunOfAFlowThatSomebodyElseCanceled(t *testing.T) {
+func TestRunOfAFlowThatWasCanceledElsewhere(t *testing.T) {
 	withCanceledRuns(t, func(t *testing.T, b *bench, canceled string) {
 		b.stall()
 		b.after(time.Minute, b.cancelFlow)
 		r := b.run(t.Context(), b.order(flowJob, func(j *jobs.Job) { j.BackoffLimit = 3 }))
-		contains(t, failure(t, r, fault.Canceled).Message, "was canceled by somebody else")
+		contains(t, failure(t, r, fault.Canceled).Message, "was canceled by another command or person")
 		b.wantFlowRuns(canceled + " nightly 2026-11-21T02:00:00Z")
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -62,7 +63,7 @@ func (f *flowing) hadSucceeded() bool {
 
 // lost is what a look at the run means that did not work.
 func (w *flowWatcher) lost(err error) error {
-	if e, ok := errors.AsType[*flows.Error](err); ok && !e.Temporary() {
+	if e, ok := errors.AsType[*automate.Error](err); ok && !e.Temporary() {
 		return fmt.Errorf("watch run %s of flow %s: %w", w.task.TaskID, w.flow.ID, err)
 	}
 	return &Failure{
@@ -157,7 +158,7 @@ func (w *flowWatcher) wants() string {
 		why += " (" + reason + ")"
 	}
 	if scope := w.scope(); scope != "" {
-		return fmt.Sprintf("%s; it wants the consent of this account for the scope %s: if the flow may have that, name the collection in data_access of the step, "+
+		return fmt.Sprintf("%s; it wants a consent for the scope %s: if the flow may have that, name the collection in data_access of the step, "+
 			"and start again with %s", why, scope, w.run.repeat(w.id))
 	}
 	return why + "; its owner has to resume it: see https://app.globus.org/runs/" + w.task.TaskID
@@ -200,7 +201,7 @@ func (w *flowWatcher) ended(ctx context.Context) error {
 	case w.canceled != nil:
 		return w.canceled
 	case last.Details.Code == flows.Canceled:
-		return &Failure{Kind: fault.Canceled, TaskID: id, Code: "CANCELED", state: ledger.Canceled, Message: what + "was canceled by somebody else"}
+		return &Failure{Kind: fault.Canceled, TaskID: id, Code: "CANCELED", state: ledger.Canceled, Message: what + "was canceled by another command or person"}
 	case last.Status == flows.Failed:
 		what += "failed"
 	default:

@@ -14,7 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
-	"github.com/globus-runner/globus-runner/internal/flows"
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -60,7 +60,7 @@ func Of(err error) Meaning {
 	said, speaks := errors.AsType[speaker](err)
 	c, isAuth := errors.AsType[*auth.Error](err)
 	e, isTransfer := errors.AsType[*transfer.Error](err)
-	fl, isFlows := errors.AsType[*flows.Error](err)
+	au, isAutomate := errors.AsType[*automate.Error](err)
 	_, isLogin := errors.AsType[*login.Error](err)
 	_, isStore := errors.AsType[*login.StoreError](err)
 	l, isLedger := errors.AsType[*ledger.Error](err)
@@ -68,8 +68,8 @@ func Of(err error) Meaning {
 	if isTransfer {
 		m.Code, m.RequestID = e.Code, e.RequestID
 	}
-	if isFlows {
-		m.Code, m.RequestID = fl.Code, fl.DebugID
+	if isAutomate {
+		m.Code, m.RequestID = au.Code, au.DebugID
 	}
 	if speaks {
 		own := said.Means()
@@ -91,8 +91,8 @@ func Of(err error) Meaning {
 		m.Kind = Usage
 	case isTransfer:
 		m.Kind = kindOf(e)
-	case isFlows:
-		m.Kind = kindOfFlows(fl)
+	case isAutomate:
+		m.Kind = kindOfAutomate(au)
 	case isAuth && !c.Login && !c.Temporary():
 		m.Kind, m.Code = Refused, c.Code
 	case isAuth || OnTheWay(err) || Transient(err):
@@ -127,8 +127,8 @@ func kindOf(e *transfer.Error) Kind {
 	return Refused
 }
 
-// kindOfFlows is the kind of an error of Globus Flows.
-func kindOfFlows(e *flows.Error) Kind {
+// kindOfAutomate is the kind of an error of Globus Flows or Globus Timers.
+func kindOfAutomate(e *automate.Error) Kind {
 	switch {
 	case e.Unauthenticated() || e.MissingScope():
 		return Credentials
@@ -158,7 +158,7 @@ func TokenRefused(err error) bool {
 	if e, ok := errors.AsType[*transfer.Error](err); ok {
 		return e.Unauthenticated() && !e.NeedsConsent() && !e.NeedsSession()
 	}
-	e, ok := errors.AsType[*flows.Error](err)
+	e, ok := errors.AsType[*automate.Error](err)
 	return ok && e.Unauthenticated()
 }
 

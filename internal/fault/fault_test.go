@@ -11,12 +11,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/fault"
-	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -122,6 +123,21 @@ func TestWhoIsLoggedInLogsInAgain(t *testing.T) {
 	}
 }
 
+func TestWhoIsLoggedInGetsTheScopeThatIsMissing(t *testing.T) {
+	who := fault.Identity{Login: func(wanted *transfer.AuthorizationParameters) string {
+		return "scopes " + strings.Join(wanted.RequiredScopes, " ")
+	}}
+	for message, want := range map[string]string{
+		"This action requires the following scope: https://auth.globus.org/scopes/f/flow_f_user": "scopes https://auth.globus.org/scopes/f/flow_f_user",
+		"Missing 'urn:globus:auth:scope:x:all'":                                                  "scopes urn:globus:auth:scope:x:all",
+		"Not allowed":                                                                            "scopes ",
+	} {
+		if got := fault.Next(&automate.Error{Service: automate.Flows, Status: 403, Code: "MISSING_SCOPE", Message: message}, who); got != want {
+			t.Errorf("%s: got %q, want %q", message, got, want)
+		}
+	}
+}
+
 func TestARefusedTokenIsNotARefusedIdentity(t *testing.T) {
 	session := &transfer.AuthorizationParameters{SessionRequiredMFA: new(true)}
 	tests := map[string]struct {
@@ -129,10 +145,11 @@ func TestARefusedTokenIsNotARefusedIdentity(t *testing.T) {
 		want bool
 	}{
 		"Transfer":           {&transfer.Error{Status: 401, Code: "AuthenticationFailed"}, true},
-		"Flows":              {&flows.Error{Status: 401}, true},
+		"Flows":              {&automate.Error{Service: automate.Flows, Status: 401}, true},
 		"a consent":          {&transfer.Error{Status: 401, RequiredScopes: []string{"x"}, Code: "ConsentRequired"}, false},
 		"a session":          {&transfer.Error{Status: 401, Authorization: session}, false},
-		"a missing scope":    {&flows.Error{Status: 403, Code: "MISSING_SCOPE"}, false},
+		"a missing scope":    {&automate.Error{Service: automate.Flows, Status: 403, Code: "MISSING_SCOPE"}, false},
+		"Timers":             {&automate.Error{Service: automate.Timers, Status: 401}, true},
 		"a page of somebody": {&transfer.Error{Status: 401, Foreign: true}, false},
 		"the secret":         {&auth.Error{Status: 401, Code: "invalid_client"}, false},
 		"something else":     {errors.New("no"), false},
@@ -170,12 +187,14 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 		"backlog":   {&transfer.Error{Status: 409, Code: "ClientError.Conflict.TooManyPendingJobs"}, fault.Temporary, "run again later"},
 		"other":     {&transfer.Error{Status: 400, Code: "BadRequest"}, fault.Refused, ""},
 
-		"not a starter":   {&flows.Error{Status: 403, Code: "FORBIDDEN"}, fault.Refused, "ask the flow's owner to add robot@x to its starters"},
-		"scope of a flow": {&flows.Error{Status: 403, Code: "MISSING_SCOPE"}, fault.Credentials, "Globus Flows does not accept the token of robot@x"},
-		"token at Flows":  {&flows.Error{Status: 401}, fault.Credentials, "Globus Flows does not accept the token of robot@x"},
-		"no flow":         {&flows.Error{Status: 404}, fault.Refused, "check the id of the flow, and whether robot@x may see it"},
-		"busy Flows":      {&flows.Error{Status: 429}, fault.Temporary, "run again later"},
-		"input of a flow": {&flows.Error{Status: 400, Code: "FLOW_INPUT_ERROR"}, fault.Refused, ""},
+		"not a starter":   {&automate.Error{Service: automate.Flows, Status: 403, Code: "FORBIDDEN"}, fault.Refused, "ask the flow's owner to add robot@x to its starters"},
+		"scope of a flow": {&automate.Error{Service: automate.Flows, Status: 403, Code: "MISSING_SCOPE"}, fault.Credentials, "Globus Flows does not accept the token of robot@x"},
+		"token at Flows":  {&automate.Error{Service: automate.Flows, Status: 401}, fault.Credentials, "Globus Flows does not accept the token of robot@x"},
+		"no flow":         {&automate.Error{Service: automate.Flows, Status: 404}, fault.Refused, "check the id of the flow, and whether robot@x may see it"},
+		"busy Flows":      {&automate.Error{Service: automate.Flows, Status: 429}, fault.Temporary, "run again later"},
+		"no timer":        {&automate.Error{Service: automate.Timers, Status: 404}, fault.Refused, "check the id of the timer: runner timer list shows the timers of robot@x"},
+		"token at Timers": {&automate.Error{Service: automate.Timers, Status: 401}, fault.Credentials, "Globus Timers does not accept the token of robot@x"},
+		"input of a flow": {&automate.Error{Service: automate.Flows, Status: 400, Code: "FLOW_INPUT_ERROR"}, fault.Refused, ""},
 
 		"refused login": {
 			&auth.Error{Status: 401, Code: "invalid_client", ClientID: "c1"}, fault.Credentials,

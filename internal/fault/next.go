@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/globus-runner/globus-runner/auth"
-	"github.com/globus-runner/globus-runner/internal/flows"
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/login"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -20,7 +20,7 @@ type Identity struct {
 	// Name is <client id>@clients.auth.globus.org for a service account, or
 	// words for who it is.
 	Name string
-	// Login says how a person logs in again, with a session that meets what
+	// Login says how a person logs in again, with a session and the scopes that
 	// the service demands unless that is nil. It is nil for a service account,
 	// and where nobody was logged in.
 	Login func(session *transfer.AuthorizationParameters) string
@@ -69,8 +69,8 @@ func Next(err error, who Identity) string {
 	if isTransfer {
 		return next(e, who)
 	}
-	if e, ok := errors.AsType[*flows.Error](err); ok {
-		return nextAtFlows(e, who)
+	if e, ok := errors.AsType[*automate.Error](err); ok {
+		return nextAtAutomate(e, who)
 	}
 	if OnTheWay(err) {
 		return nextOnTheWay(err)
@@ -133,15 +133,21 @@ func next(e *transfer.Error, who Identity) string {
 	return ""
 }
 
-// nextAtFlows is Next for an error of Globus Flows.
-func nextAtFlows(e *flows.Error, who Identity) string {
+// nextAtAutomate is Next for an error of Globus Flows or Globus Timers.
+func nextAtAutomate(e *automate.Error, who Identity) string {
 	switch {
 	case e.NotStarter():
 		return "ask the flow's owner to add " + who.Name + " to its starters"
 	case e.MissingScope() && who.Login != nil:
-		return "log in again with the scope that the message names: runner login --scopes SCOPE"
+		wanted := &transfer.AuthorizationParameters{}
+		if scope := e.Scope(); scope != "" {
+			wanted.RequiredScopes = []string{scope}
+		}
+		return who.Login(wanted)
 	case e.Unauthenticated() || e.MissingScope():
-		return "Globus Flows does not accept the token of " + who.Name
+		return e.Service + " does not accept the token of " + who.Name
+	case e.NotFound() && e.Service == automate.Timers:
+		return "check the id of the timer: runner timer list shows the timers of " + who.Name
 	case e.NotFound():
 		return "check the id of the flow, and whether " + who.Name + " may see it"
 	case e.Temporary():

@@ -4,12 +4,10 @@
 package flows
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"iter"
 	"net/http"
 	"net/http/httptrace"
@@ -17,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"sync/atomic"
+
+	"github.com/globus-runner/globus-runner/internal/automate"
 )
 
 const (
@@ -35,7 +35,7 @@ var ErrUnclear = errors.New("the flow may have been started")
 type Client struct {
 	http    *http.Client
 	starter Starter
-	base    *url.URL
+	service automate.Service
 }
 
 // A Starter returns the client whose token may start a flow, and lets the flow act
@@ -47,12 +47,13 @@ type Starter func(flow string, dataAccess []string) *http.Client
 type Option func(*Client)
 
 // WithBaseURL sends requests below u instead of to the production service.
-func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.base = u } }
+func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.service.Base = u } }
 
 // New returns a Client that looks at flows and runs through hc, and starts them
 // through starter.
 func New(hc *http.Client, starter Starter, opts ...Option) *Client {
-	c := &Client{http: hc, starter: starter, base: &url.URL{Scheme: "https", Host: "flows.automate.globus.org"}}
+	production := &url.URL{Scheme: "https", Host: "flows.automate.globus.org"}
+	c := &Client{http: hc, starter: starter, service: automate.Service{Name: automate.Flows, Base: production, MaxReply: maxReply}}
 	for _, opt := range opts {
 		opt(c)
 	}
@@ -97,57 +98,65 @@ const MaxLabel = 64
 
 // Start starts a flow. If the reply does not tell whether there is a run, the
 // error is [ErrUnclear]; any other error says that there is none, and is an
-// [*Error] if the service refused. API: POST /flows/<flow>/run.
+// [*automate.Error] if the service refused. API: POST /flows/<flow>/run.
 func (c *Client) Start(ctx context.Context, flow string, form []byte, dataAccess []string) (*Run, error) {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotConn:      func(httptrace.GotConnInfo) { sent.Store(true) },
 		WroteRequest: func(httptrace.WroteRequestInfo) { sent.Store(true) },
 	})
-	r := request{http.MethodPost, []string{"flows", flow, "run"}, nil, form}
+	r := automate.Request{Method: http.MethodPost, Path: []string{"flows", flow, "run"}, Body: form}
 	run, err := c.run(ctx, c.starter(flow, dataAccess), r)
 	if err == nil || !sent.Load() {
 		return run, err
 	}
-	if e, ok := errors.AsType[*Error](err); ok && !e.unclear() {
+	if e, ok := errors.AsType[*automate.Error](err); ok && !unclear(e) {
 		return nil, err
 	}
 	return nil, fmt.Errorf("%w: %w", ErrUnclear, err)
 }
 
+// unclear reports whether a start may have taken effect although e says otherwise.
+// There is no key by which a repetition could be told, so only what the service has
+// refused for certain has not.
+func unclear(e *automate.Error) bool {
+	return e.Temporary() && e.Status != http.StatusTooManyRequests
+}
+
 // Validate asks whether [Client.Start] would be accepted, and starts nothing. The
-// error is an [*Error] if not. API: POST /flows/<flow>/validate_run.
+// error is an [*automate.Error] if not. API: POST /flows/<flow>/validate_run.
 func (c *Client) Validate(ctx context.Context, flow string, form []byte, dataAccess []string) error {
-	_, err := c.do(ctx, c.starter(flow, dataAccess), request{http.MethodPost, []string{"flows", flow, "validate_run"}, nil, form})
+	r := automate.Request{Method: http.MethodPost, Path: []string{"flows", flow, "validate_run"}, Body: form}
+	_, err := c.service.Do(ctx, c.starter(flow, dataAccess), r)
 	return err
 }
 
 // Resume lets a run go on that waits for a consent which the token of the starter
 // has. API: POST /runs/<run>/resume.
 func (c *Client) Resume(ctx context.Context, run *Run, dataAccess []string) (*Run, error) {
-	return c.run(ctx, c.starter(run.Flow, dataAccess), request{http.MethodPost, []string{"runs", run.ID, "resume"}, nil, nil})
+	return c.run(ctx, c.starter(run.Flow, dataAccess), automate.Request{Method: http.MethodPost, Path: []string{"runs", run.ID, "resume"}})
 }
 
-// Run returns a run. If there is none, the error is an [*Error] that is NotFound.
+// Run returns a run. If there is none, the error is an [*automate.Error] that is NotFound.
 // API: GET /runs/<run>.
 func (c *Client) Run(ctx context.Context, id string) (*Run, error) {
-	return c.run(ctx, c.http, request{http.MethodGet, []string{"runs", id}, nil, nil})
+	return c.run(ctx, c.http, automate.Request{Method: http.MethodGet, Path: []string{"runs", id}})
 }
 
 // Cancel ends a run, and returns it as it is then. One that has ended stays as it
 // is. API: POST /runs/<run>/cancel.
 func (c *Client) Cancel(ctx context.Context, id string) (*Run, error) {
-	return c.run(ctx, c.http, request{http.MethodPost, []string{"runs", id, "cancel"}, nil, nil})
+	return c.run(ctx, c.http, automate.Request{Method: http.MethodPost, Path: []string{"runs", id, "cancel"}})
 }
 
 // Runs yields the runs of a flow that bear a label, whole and in this case, the
 // newest first. An error is the last value. API: GET /runs.
 func (c *Client) Runs(ctx context.Context, flow, label string) iter.Seq2[*Run, error] {
 	return func(yield func(*Run, error) bool) {
-		r := request{http.MethodGet, []string{"runs"}, url.Values{
+		r := automate.Request{Method: http.MethodGet, Path: []string{"runs"}, Query: url.Values{
 			"filter_flow_id": {flow}, "filter_label": {label}, "filter_roles": {"run_owner"},
 			"per_page": {strconv.Itoa(pageSize)}, "orderby": {"start_time DESC"},
-		}, nil}
+		}}
 		for range maxPages {
 			page, err := c.page(ctx, r)
 			if err != nil {
@@ -162,9 +171,9 @@ func (c *Client) Runs(ctx context.Context, flow, label string) iter.Seq2[*Run, e
 			if !page.HasNext || page.Marker == "" {
 				return
 			}
-			r.query = url.Values{"marker": {page.Marker}} // which carries the rest
+			r.Query = url.Values{"marker": {page.Marker}} // which carries the rest
 		}
-		yield(nil, r.unread(http.StatusOK, "the list of runs does not end"))
+		yield(nil, c.service.Unread(r, http.StatusOK, "the list of runs does not end"))
 	}
 }
 
@@ -175,91 +184,35 @@ type page struct {
 	Marker  string `json:"marker"` // absent or null at the end
 }
 
-func (c *Client) page(ctx context.Context, r request) (*page, error) {
-	doc, err := c.do(ctx, c.http, r)
+func (c *Client) page(ctx context.Context, r automate.Request) (*page, error) {
+	doc, err := c.service.Do(ctx, c.http, r)
 	if err != nil {
 		return nil, err
 	}
 	p := new(page)
 	switch err := json.Unmarshal(doc, p); {
 	case err != nil:
-		return nil, r.unread(http.StatusOK, "the reply is not what was expected: %v", err)
+		return nil, c.service.Unread(r, http.StatusOK, "the reply is not what was expected: %v", err)
 	case p.Runs == nil: // to take this for an empty list could start a flow twice
-		return nil, r.unread(http.StatusOK, "the reply has no list of runs in it")
+		return nil, c.service.Unread(r, http.StatusOK, "the reply has no list of runs in it")
 	case len(p.Marker) > maxMarker:
-		return nil, r.unread(http.StatusOK, "the marker of the next page has %d bytes", len(p.Marker))
+		return nil, c.service.Unread(r, http.StatusOK, "the marker of the next page has %d bytes", len(p.Marker))
 	}
 	return p, nil
 }
 
 // run sends a request whose reply is a run.
-func (c *Client) run(ctx context.Context, hc *http.Client, r request) (*Run, error) {
-	doc, err := c.do(ctx, hc, r)
+func (c *Client) run(ctx context.Context, hc *http.Client, r automate.Request) (*Run, error) {
+	doc, err := c.service.Do(ctx, hc, r)
 	if err != nil {
 		return nil, err
 	}
 	run := new(Run)
 	if err := json.Unmarshal(doc, run); err != nil {
-		return nil, r.unread(http.StatusOK, "the reply is not what was expected: %v", err)
+		return nil, c.service.Unread(r, http.StatusOK, "the reply is not what was expected: %v", err)
 	}
 	if run.ID == "" || run.Status == "" {
-		return nil, r.unread(http.StatusOK, "the reply has no run_id or no status")
+		return nil, c.service.Unread(r, http.StatusOK, "the reply has no run_id or no status")
 	}
 	return run, nil
-}
-
-// A request is one call of the service.
-type request struct {
-	method string
-	path   []string // elements, not escaped
-	query  url.Values
-	body   []byte // JSON; nil sends none
-}
-
-// escapedPath is the path of a request.
-func (r request) escapedPath() string {
-	var b strings.Builder
-	for _, elem := range r.path {
-		b.WriteString("/" + url.PathEscape(elem))
-	}
-	return b.String()
-}
-
-// do sends a request and returns the document of the reply.
-func (c *Client) do(ctx context.Context, hc *http.Client, r request) ([]byte, error) {
-	for _, elem := range r.path {
-		if elem == "" || elem == "." || elem == ".." {
-			return nil, fmt.Errorf("%s %s: %q is not an id", r.method, r.escapedPath(), elem)
-		}
-	}
-	u := *c.base
-	u.Path, u.RawPath = strings.TrimRight(c.base.Path, "/")+"/"+strings.Join(r.path, "/"), strings.TrimRight(c.base.EscapedPath(), "/")+r.escapedPath()
-	u.RawQuery = r.query.Encode()
-	var body io.Reader
-	if r.body != nil {
-		body = bytes.NewReader(r.body)
-	}
-	req, err := http.NewRequestWithContext(ctx, r.method, u.String(), body)
-	if err != nil {
-		return nil, err
-	}
-	req.Header.Set("Accept", "application/json")
-	if r.body != nil {
-		req.Header.Set("Content-Type", "application/json")
-	}
-	resp, err := hc.Do(req)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // it was only read
-	doc, err := io.ReadAll(io.LimitReader(resp.Body, maxReply+1))
-	switch {
-	case resp.StatusCode/100 != 2:
-		return nil, r.refused(resp, doc)
-	case len(doc) > maxReply:
-		return nil, r.unread(resp.StatusCode, "the reply is longer than %d MiB", maxReply>>20)
-	case err != nil:
-		return nil, fmt.Errorf("%w: %w", r.unread(resp.StatusCode, "the reply was cut off"), err)
-	}
-	return doc, nil
 }

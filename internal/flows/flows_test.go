@@ -18,6 +18,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/globussim"
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/flows"
 )
 
@@ -160,7 +161,7 @@ func TestStartThatMayHaveTakenEffectIsUnclear(t *testing.T) {
 				if run != nil || err == nil || errors.Is(err, flows.ErrUnclear) != tt.unclear {
 					t.Errorf("got %+v, %v, want unclear: %t", run, err, tt.unclear)
 				}
-				if e, ok := errors.AsType[*flows.Error](err); tt.fault.RetryAfter != "" && (!ok || e.RetryAfter != 7*time.Second || !e.Temporary()) {
+				if e, ok := errors.AsType[*automate.Error](err); tt.fault.RetryAfter != "" && (!ok || e.RetryAfter != 7*time.Second || !e.Temporary()) {
 					t.Errorf("got %#v, want an *Error that is temporary, in 7 s", err)
 				}
 			})
@@ -181,15 +182,15 @@ func TestStartWithoutATokenIsClear(t *testing.T) {
 func TestErrorsTellWhatIsWrong(t *testing.T) {
 	inLab(t, func(t *testing.T, l *lab) {
 		_, err := l.Start(t.Context(), globussim.FlowID("Closed"), form("x"), nil)
-		if e, ok := errors.AsType[*flows.Error](err); !ok || !e.NotStarter() || e.Temporary() {
+		if e, ok := errors.AsType[*automate.Error](err); !ok || !e.NotStarter() || e.Temporary() {
 			t.Errorf("another's flow: got %v", err)
 		}
 		_, err = l.Start(t.Context(), l.flow, []byte(`{"body": {}, "label": "x"}`), nil)
-		if e, ok := errors.AsType[*flows.Error](err); !ok || e.Code != "FLOW_INPUT_ERROR" {
+		if e, ok := errors.AsType[*automate.Error](err); !ok || e.Code != "FLOW_INPUT_ERROR" {
 			t.Errorf("a wrong input: got %v", err)
 		}
 		_, err = l.Run(t.Context(), robot)
-		if e, ok := errors.AsType[*flows.Error](err); !ok || !e.NotFound() {
+		if e, ok := errors.AsType[*automate.Error](err); !ok || !e.NotFound() {
 			t.Errorf("no run: got %v", err)
 		}
 		if _, err = l.Run(t.Context(), ".."); err == nil || !strings.Contains(err.Error(), "is not an id") {
@@ -240,7 +241,7 @@ func TestListThatIsNoneIsAnError(t *testing.T) {
 		for _, err := range answering(200, body).Runs(context.Background(), "f", "x") {
 			got = err
 		}
-		if _, ok := errors.AsType[*flows.Error](got); !ok {
+		if _, ok := errors.AsType[*automate.Error](got); !ok {
 			t.Errorf("%.40q: got %v, want an *Error", body, got)
 		}
 	}

@@ -1,20 +1,20 @@
 package flows
 
 import (
-	"encoding/json"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // A Run is one execution of a flow.
 type Run struct {
-	ID      string  `json:"run_id"`
-	Flow    string  `json:"flow_id"`
-	Label   string  `json:"label"`
-	Status  Status  `json:"status"`
-	Start   instant `json:"start_time"`
-	Details Details `json:"details"` // zero if the service does not say them
+	ID      string           `json:"run_id"`
+	Flow    string           `json:"flow_id"`
+	Label   string           `json:"label"`
+	Status  Status           `json:"status"`
+	Start   automate.Instant `json:"start_time"`
+	Details Details          `json:"details"` // zero if the service does not say them
 }
 
 // Started is when the run began; zero if the service does not say it.
@@ -40,15 +40,15 @@ const Canceled = "FlowCanceled"
 
 // Details are what the service says about the status of a run.
 type Details struct {
-	Code          text `json:"code"`
-	Description   text `json:"description"`
-	RequiredScope text `json:"required_scope"` // for which it wants a consent; may be empty
+	Code          automate.Text `json:"code"`
+	Description   automate.Text `json:"description"`
+	RequiredScope automate.Text `json:"required_scope"` // for which it wants a consent; may be empty
 }
 
 // Reason says in one line why a run is in its status, bounded and without control
 // characters; empty if the service does not say it.
 func (d Details) Reason() string {
-	code, why := plain.Short(string(d.Code), maxCode), plain.Short(string(d.Description), maxMessage)
+	code, why := plain.Short(string(d.Code), automate.MaxCode), plain.Short(string(d.Description), automate.MaxMessage)
 	switch {
 	case code == "":
 		return why
@@ -56,28 +56,4 @@ func (d Details) Reason() string {
 		return code
 	}
 	return code + ": " + why
-}
-
-// A text is one that the service may leave out, or give in another type.
-type text string
-
-// UnmarshalJSON leaves t empty if the document is not a text.
-func (t *text) UnmarshalJSON(doc []byte) error {
-	var s string
-	if json.Unmarshal(doc, &s) == nil {
-		*t = text(s)
-	}
-	return nil
-}
-
-// An instant is one that the service may leave out, or write in another way.
-type instant struct{ time.Time }
-
-// UnmarshalJSON leaves i zero if the document is not an instant of RFC 3339.
-func (i *instant) UnmarshalJSON(doc []byte) error {
-	var at time.Time
-	if json.Unmarshal(doc, &at) == nil {
-		i.Time = at.UTC()
-	}
-	return nil
 }

@@ -96,7 +96,7 @@ func (id *Identity) loginWith(flags string, scopes ...auth.Scope) string {
 // Person reports whether it is one who can log in again.
 func (id *Identity) Person() bool { return id != nil && id.Kind != ServiceAccount }
 
-// session says how the person gets a session as the service demands it.
+// session says how the person gets the session and the scopes that a service demands.
 func (id *Identity) session(wanted *transfer.AuthorizationParameters) string {
 	var flags strings.Builder
 	for _, flag := range []struct {
@@ -114,7 +114,8 @@ func (id *Identity) session(wanted *transfer.AuthorizationParameters) string {
 	if wanted.SessionRequiredMFA != nil && *wanted.SessionRequiredMFA {
 		flags.WriteString(" --session-required-mfa")
 	}
-	return id.loginWith(flags.String())
+	scopes, _ := auth.ParseScopes(strings.Join(wanted.RequiredScopes, " ")) // what is none cannot be asked for
+	return id.loginWith(flags.String(), scopes...)
 }
 
 // besides returns the scopes that are more than the usual ones.

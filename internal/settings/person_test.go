@@ -8,6 +8,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/login"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 func TestALogSaysWhatToDoWhenThereIsNoTokenAnyMore(t *testing.T) {
@@ -25,6 +26,15 @@ func TestALogSaysWhatToDoWhenThereIsNoTokenAnyMore(t *testing.T) {
 	want := "get a token: revoked; log in again: runner login --client-id " + someID + " --refresh-token-file FILE, and give the new token in RUNNER_REFRESH_TOKEN"
 	if !errors.Is(err, gone) || err.Error() != want {
 		t.Errorf("got %v\nwant %s", err, want)
+	}
+}
+
+func TestALoginIsForTheSessionAndTheScopesThatAreDemanded(t *testing.T) {
+	id := &Identity{Kind: StoredLogin, ClientID: someID, Username: "ada@x"}
+	got := id.Fault().Login(&transfer.AuthorizationParameters{RequiredScopes: []string{"https://auth.globus.org/scopes/f/flow_f_user"}, SessionRequiredMFA: new(true)})
+	want := "log in again: runner login --client-id " + someID + " --scopes 'https://auth.globus.org/scopes/f/flow_f_user' --session-required-mfa"
+	if got != want {
+		t.Errorf("got %s\nwant %s", got, want)
 	}
 }
 

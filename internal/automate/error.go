@@ -1,4 +1,4 @@
-package flows
+package automate
 
 import (
 	"cmp"
@@ -14,12 +14,13 @@ import (
 
 // Bounds of what is kept of a reply, in characters.
 const (
-	maxCode    = 80
-	maxMessage = 500
+	MaxCode    = 80
+	MaxMessage = 500
 )
 
-// An Error is a reply of Globus Flows outside 2xx, or one that cannot be read.
+// An Error is a reply of a service outside 2xx, or one that cannot be read.
 type Error struct {
+	Service      string        // Flows or Timers
 	Method, Path string        // the request; Path is below the base URL, without the query
 	Status       int           // HTTP status
 	Code         string        // the service's code, such as FORBIDDEN; empty if the body carried none
@@ -30,7 +31,7 @@ type Error struct {
 
 func (e *Error) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "Globus Flows: %s %s: %d", e.Method, e.Path, e.Status)
+	fmt.Fprintf(&b, "%s: %s %s: %d", e.Service, e.Method, e.Path, e.Status)
 	if e.Code != "" {
 		b.WriteString(" " + e.Code)
 	}
@@ -51,52 +52,60 @@ func (e *Error) Temporary() bool {
 // Unauthenticated reports whether the service does not accept the token.
 func (e *Error) Unauthenticated() bool { return e.Status == http.StatusUnauthorized }
 
-// NotFound reports whether there is no such flow or run, or the identity may not
-// see it.
+// NotFound reports whether there is no such thing, or the identity may not see it.
 func (e *Error) NotFound() bool { return e.Status == http.StatusNotFound }
 
 // NotStarter reports whether the identity may not start the flow.
-func (e *Error) NotStarter() bool { return e.Code == "FORBIDDEN" }
+func (e *Error) NotStarter() bool { return e.Service == Flows && e.Code == "FORBIDDEN" }
 
 // MissingScope reports whether the token lacks a scope.
 func (e *Error) MissingScope() bool { return e.Code == "MISSING_SCOPE" }
 
-// unclear reports whether the request may have taken effect all the same. There is
-// no key by which a repetition could be told, so only what the service has refused
-// for certain has not.
-func (e *Error) unclear() bool { return e.Temporary() && e.Status != http.StatusTooManyRequests }
+// Scope returns the scope that the message names; empty if it names none.
+func (e *Error) Scope() string {
+	for word := range strings.FieldsSeq(e.Message) {
+		word = strings.Trim(word, `'"`)
+		if strings.HasPrefix(word, "https://auth.globus.org/scopes/") || strings.HasPrefix(word, "urn:globus:auth:scope:") {
+			return word
+		}
+	}
+	return ""
+}
 
 // refused makes the error of a reply outside 2xx.
-func (r request) refused(resp *http.Response, doc []byte) *Error {
+func (s Service) refused(r Request, resp *http.Response, doc []byte) *Error {
 	var body struct {
 		Error struct {
-			Code    text            `json:"code"`
-			Message text            `json:"message"`
+			Code    Text            `json:"code"`
+			Message Text            `json:"message"`
 			Detail  json.RawMessage `json:"detail"` // a text, or a list of {loc, msg, type}
 		} `json:"error"`
-		Code    text `json:"code"` // of what Globus Auth demands
-		DebugID text `json:"debug_id"`
+		Code    Text            `json:"code"`   // of what Globus Auth demands
+		Detail  json.RawMessage `json:"detail"` // of Timers, for what is wrong with a request
+		DebugID Text            `json:"debug_id"`
 	}
 	_ = json.Unmarshal(doc, &body) // what cannot be read says nothing
 	return &Error{
-		Method: r.method, Path: r.escapedPath(), Status: resp.StatusCode,
-		Code:       plain.Short(cmp.Or(string(body.Error.Code), string(body.Code)), maxCode),
-		Message:    plain.Short(cmp.Or(detail(body.Error.Detail), string(body.Error.Message), http.StatusText(resp.StatusCode)), maxMessage),
-		DebugID:    plain.Short(string(body.DebugID), maxCode),
+		Service: s.Name, Method: r.Method, Path: r.escapedPath(), Status: resp.StatusCode,
+		Code: plain.Short(cmp.Or(string(body.Error.Code), string(body.Code)), MaxCode),
+		Message: plain.Short(cmp.Or(
+			detail(body.Error.Detail), detail(body.Detail), string(body.Error.Message), http.StatusText(resp.StatusCode),
+		), MaxMessage),
+		DebugID:    plain.Short(string(body.DebugID), MaxCode),
 		RetryAfter: delay.Of(resp.Header, time.Now()),
 	}
 }
 
 // detail puts the detail of an error into one text.
 func detail(doc json.RawMessage) string {
-	var whole text
+	var whole Text
 	_ = whole.UnmarshalJSON(doc)
 	if whole != "" {
 		return string(whole)
 	}
 	var list []struct {
 		Loc []any `json:"loc"`
-		Msg text  `json:"msg"`
+		Msg Text  `json:"msg"`
 	}
 	if json.Unmarshal(doc, &list) != nil {
 		return ""
@@ -112,7 +121,34 @@ func detail(doc json.RawMessage) string {
 	return strings.Join(parts, "; ")
 }
 
-// unread is the error of a reply that does not say what it should.
-func (r request) unread(status int, format string, args ...any) *Error {
-	return &Error{Method: r.method, Path: r.escapedPath(), Status: status, Message: plain.Short(fmt.Sprintf(format, args...), maxMessage)}
+// Unread is the error of a reply that does not say what it should.
+func (s Service) Unread(r Request, status int, format string, args ...any) *Error {
+	return &Error{
+		Service: s.Name, Method: r.Method, Path: r.escapedPath(), Status: status,
+		Message: plain.Short(fmt.Sprintf(format, args...), MaxMessage),
+	}
+}
+
+// A Text is one that a service may leave out, or give in another type.
+type Text string
+
+// UnmarshalJSON leaves t empty if the document is not a text.
+func (t *Text) UnmarshalJSON(doc []byte) error {
+	var s string
+	if json.Unmarshal(doc, &s) == nil {
+		*t = Text(s)
+	}
+	return nil
+}
+
+// An Instant is one that a service may leave out, or write in another way.
+type Instant struct{ time.Time }
+
+// UnmarshalJSON leaves i zero if the document is not an instant of RFC 3339.
+func (i *Instant) UnmarshalJSON(doc []byte) error {
+	var at time.Time
+	if json.Unmarshal(doc, &at) == nil {
+		i.Time = at.UTC()
+	}
+	return nil
 }
