@@ -109,7 +109,7 @@ func list[T any, P reply[T]](ctx context.Context, c *Client, r request, limit in
 					yield(nil, a.tooLong("there are more than %d rows in a page, or one of more than %d KiB", maxRows, maxDocument>>10))
 					return
 				}
-				row, err := decode[T, P](a, bytes.Clone(doc)) // so that the page may be forgotten
+				row, err := readRow[T, P](a, bytes.Clone(doc)) // so that the page may be forgotten
 				if !yield(row, err) || err != nil {
 					return
 				}
@@ -133,6 +133,19 @@ func list[T any, P reply[T]](ctx context.Context, c *Client, r request, limit in
 			}
 		}
 	}
+}
+
+// readRow decodes a row of a list that is valid JSON.
+func readRow[T any, P reply[T]](a *answer, doc []byte) (*T, error) {
+	v := new(T)
+	if e, ok := any(v).(*Entry); ok && doc[0] == '{' {
+		if plain, ok := plainEntry(string(doc)); ok {
+			*e = plain
+			P(v).keep(doc)
+			return v, nil
+		}
+	}
+	return decode[T, P](a, doc)
 }
 
 func (c *Client) page(ctx context.Context, r request) (*answer, *page, error) {

@@ -22,14 +22,12 @@ func (t *Time) UnmarshalText(text []byte) error {
 		return nil
 	}
 	s := string(text)
-	for _, layout := range []string{
-		time.RFC3339,
-		"2006-01-02 15:04:05Z07:00",
-		"2006-01-02T15:04:05",
-		time.DateTime,
-		time.DateOnly,
-	} {
-		if at, err := time.Parse(layout, s); err == nil {
+	iso := s
+	if len(s) > len(time.DateOnly) && s[len(time.DateOnly)] == ' ' {
+		iso = s[:len(time.DateOnly)] + "T" + s[len(time.DateOnly)+1:]
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", time.DateOnly} {
+		if at, err := time.Parse(layout, iso); err == nil {
 			*t = Time{at.UTC()}
 			return nil
 		}
