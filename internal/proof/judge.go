@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -177,7 +178,14 @@ func (j *Judge) survey(open Open) error {
 func (j *Judge) hash(path string) uint64 { return maphash.String(j.seed, Fold(path)) }
 
 // Fold returns what is the same for paths that some disks take for the same.
-func Fold(path string) string { return strings.ToLower(norm.NFKD.String(strings.ToUpper(path))) }
+func Fold(path string) string {
+	for i := range len(path) {
+		if path[i] >= utf8.RuneSelf {
+			return strings.ToLower(norm.NFKD.String(strings.ToUpper(path)))
+		}
+	}
+	return strings.ToLower(path)
+}
 
 // File returns why a file is not proven; an empty Reason says that it is. Files
 // are asked for in the order of [ComparePaths].

@@ -152,19 +152,19 @@ func (r *Row) paths() (first, second string) {
 // ComparePaths orders paths of files as a listing of package tree has them: the
 // files of a folder by name, then what is in its subfolders, folder by folder.
 func ComparePaths(a, b string) int {
-	for {
-		nameA, restA, deeperA := strings.Cut(a, "/")
-		nameB, restB, deeperB := strings.Cut(b, "/")
-		switch {
-		case deeperA != deeperB && deeperA:
-			return 1
-		case deeperA != deeperB:
-			return -1
-		case nameA != nameB:
-			return strings.Compare(nameA, nameB)
-		case !deeperA:
-			return 0
+	same, folder := 0, 0 // how much of both is the same, and which part of that is folders
+	for same < len(a) && same < len(b) && a[same] == b[same] {
+		if same++; a[same-1] == '/' {
+			folder = same
 		}
-		a, b = restA, restB
 	}
+	nameA, _, deeperA := strings.Cut(a[folder:], "/")
+	nameB, _, deeperB := strings.Cut(b[folder:], "/")
+	switch {
+	case deeperA == deeperB:
+		return strings.Compare(nameA, nameB)
+	case deeperA:
+		return 1
+	}
+	return -1
 }
