@@ -108,11 +108,11 @@ func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
 	for to, section := range map[**rowsInOrder]int{
 		&j.found: ofFound, &j.copied: ofCopied, &j.landed: ofLanded,
 	} {
-		r, err := open()
+		r, err := rowsOf(open, section)
 		if err != nil {
 			return nil, err
 		}
-		*to = newRowsInOrder(r, section)
+		*to = r
 	}
 	return j, nil
 }
@@ -125,11 +125,10 @@ func (j *Judge) survey(open Open) error {
 		return err
 	}
 	j.receipt = r.Receipt
-	again, err := open()
+	copied, err := rowsOf(open, ofCopied)
 	if err != nil {
 		return err
 	}
-	copied := newRowsInOrder(again, ofCopied)
 	var sources, destinations []uint64 // each path once
 	var files, equal int64
 	var last Row
@@ -306,8 +305,13 @@ type rowsInOrder struct {
 	found   []Row
 }
 
-func newRowsInOrder(r *Reader, section int) *rowsInOrder {
-	return &rowsInOrder{receipt: r, kind: section}
+// rowsOf opens a section of a receipt that is also read as a whole, and so checked.
+func rowsOf(open Open, section int) (*rowsInOrder, error) {
+	r, err := open()
+	if err != nil {
+		return nil, err
+	}
+	return &rowsInOrder{receipt: r, kind: section}, r.skim(section)
 }
 
 // rows returns the rows of a path, which is not before that of the last call. They are
