@@ -124,7 +124,7 @@ func (k *call) add(step field) error {
 	chained := (k.chained || k.waited) && len(k.jobs) > 0 && !k.timer.recurs()
 	k.chained, k.waited = true, false
 	if !chained {
-		j := &job{where: k.entry.where, name: k.label, description: k.label, steps: []field{step}, policies: k.policies}
+		j := &job{where: k.entry.where, name: k.label, description: k.label, steps: []field{step}, policies: k.policies, mail: k.entry.mail}
 		j.nameByStep()
 		k.jobs = append(k.jobs, j)
 		return k.scheduleTimer(j)

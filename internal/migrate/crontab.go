@@ -56,9 +56,7 @@ func Crontab(r io.Reader, cron Cron, o Options) (Result, error) {
 	if tab.unzoned {
 		tab.note(o.Name, "the schedules are taken as UTC, but cron's are in the zone of its machine: name it with --time-zone, such as America/Chicago")
 	}
-	if to := tab.vars["MAILTO"]; to != "" && len(tab.jobs) > 0 {
-		tab.note(tab.Name, "MAILTO is left out: to mail %s when a job fails, name a mail channel in notify: {failed: […]} (docs/notices.md)", short(to))
-	}
+	tab.noteMail()
 	if len(tab.jobs) == 0 && len(tab.problems) == 0 {
 		tab.problem(o.Name, "no line calls globus transfer, delete, rm, mkdir or timer create transfer")
 	}
@@ -74,6 +72,8 @@ type crontab struct {
 	client  identity // of the calls so far
 	unzoned bool     // a schedule is in a zone that nobody has named
 	lost    bool     // the zone of the next schedules does not exist
+	mail    []string // whom cron mails what the next lines print
+	locals  []string // who was named there without an address
 }
 
 // An identity is the service account of a call, and where it was first met.
@@ -88,6 +88,7 @@ type entry struct {
 	cut      bool   // a per cent sign has ended the command
 	zone     string // of the schedule; empty if it is not known
 	clock    string // the zone of date in the command; empty if it is not known
+	mail     []string
 }
 
 var setting = pattern.Lazy(`^(?:([A-Za-z_][A-Za-z0-9_]*)|"([^"]*)"|'([^']*)')\s*=\s*(.*)$`)
@@ -108,7 +109,7 @@ func (tab *crontab) read(text string) {
 	if tab.lost {
 		return
 	}
-	e := entry{where: tab.here()}
+	e := entry{where: tab.here(), mail: tab.mail}
 	columns := len("MHDMW")
 	if strings.HasPrefix(text, "@") {
 		columns = 1
@@ -138,6 +139,9 @@ func (tab *crontab) set(name, value string) {
 			tab.problem(tab.here(), "CRON_TZ: %v; what is below it is left out", err)
 			tab.lost = true
 		}
+	}
+	if name == "MAILTO" {
+		tab.setMail(value)
 	}
 	tab.vars[name] = value
 	tab.nameCollection(name, value)

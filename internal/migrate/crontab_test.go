@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/globus-runner/globus-runner/internal/migrate"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -457,5 +458,47 @@ func TestCrontabWithoutEndIsRefused(t *testing.T) {
 	_, err = migrate.Crontab(strings.NewReader("\n"+strings.Repeat("x", 1<<20)), migrate.Cron{Flags: flags}, migrate.Options{Name: "tab"})
 	if err == nil || err.Error() != "tab:2: the line is longer than 16 KiB" {
 		t.Errorf("got %v", err)
+	}
+}
+
+func TestWhoGetsTheMailOfCronIsToldWhenAJobFails(t *testing.T) {
+	const one, two = "0 1 * * * globus transfer $LAB:/a $VAULT:/b\n", "0 2 * * * globus transfer $LAB:/c $VAULT:/d\n"
+	for name, tt := range map[string]struct {
+		tab   string
+		want  map[string][]string // the channels of each job for failed
+		to    map[string][]string // the people of each channel
+		notes int
+	}{
+		"one for all":    {"MAILTO=\"ops@x.org, pi@x.org\"\n" + one + two, map[string][]string{"transfer-a": {"mail"}, "transfer-c": {"mail"}}, map[string][]string{"mail": {"ops@x.org", "pi@x.org"}}, 1},
+		"another below":  {"MAILTO=ops@x.org\n" + one + "MAILTO=pi@x.org\n" + two, map[string][]string{"transfer-a": {"mail"}, "transfer-c": {"mail-2"}}, map[string][]string{"mail": {"ops@x.org"}, "mail-2": {"pi@x.org"}}, 1},
+		"nobody below":   {"MAILTO=ops@x.org\n" + one + "MAILTO=\"\"\n" + two, map[string][]string{"transfer-a": {"mail"}, "transfer-c": nil}, map[string][]string{"mail": {"ops@x.org"}}, 1},
+		"nobody above":   {one + "MAILTO=ops@x.org\n" + two, map[string][]string{"transfer-a": nil, "transfer-c": {"mail"}}, map[string][]string{"mail": {"ops@x.org"}}, 1},
+		"a user":         {"MAILTO=root,ops@x.org\n" + one, map[string][]string{"transfer-a": {"mail"}}, map[string][]string{"mail": {"ops@x.org"}}, 2},
+		"users alone":    {"MAILTO=root\n" + one, map[string][]string{"transfer-a": nil}, map[string][]string{}, 1},
+		"for other work": {one + "MAILTO=ops@x.org\n0 1 * * * /usr/bin/true\n", map[string][]string{"transfer-a": nil}, map[string][]string{}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := read(t, tt.tab, migrate.Options{Zone: "Europe/Zurich"})
+			file, err := jobs.Parse(nil, jobs.Source{Name: "jobs.yaml", Data: r.File})
+			if err != nil {
+				t.Fatalf("%v\n%s", err, r.File)
+			}
+			got, to := map[string][]string{}, map[string][]string{}
+			for _, j := range file.Jobs {
+				got[j.Name] = j.Notify.To["failed"]
+			}
+			for name, c := range file.Channels {
+				to[name] = c.Mail.To
+			}
+			if diff := cmp.Diff(tt.want, got, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("channels of the jobs (-want +got):\n%s\n%s", diff, r.File)
+			}
+			if diff := cmp.Diff(tt.to, to); diff != "" {
+				t.Errorf("channels (-want +got):\n%s", diff)
+			}
+			if len(r.Notes) != tt.notes {
+				t.Errorf("got the notes %v, want %d", r.Notes, tt.notes)
+			}
+		})
 	}
 }

@@ -74,8 +74,9 @@ type job struct {
 	zone        string
 	suspend     bool
 	policies    []field
-	steps       []field // transfer, delete, prune or mkdir, in this order
-	deletes     []field // the steps as they were before a delete became a prune; or nil
+	mail        []string // who is told when it fails
+	steps       []field  // transfer, delete, prune or mkdir, in this order
+	deletes     []field  // the steps as they were before a delete became a prune; or nil
 }
 
 // An importer collects what an import finds.

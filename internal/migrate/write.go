@@ -25,7 +25,8 @@ func (im *importer) write(names []string) []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "# Made from %s by runner import.\n", plain.Line(im.Name))
 	short := im.nameCollections()
-	zone, jobs := im.commonZone(), []field{}
+	zone, mails, jobs := im.commonZone(), im.mailing(), []field{}
+	common := im.commonMail()
 	comments := map[string][]string{} // where a job was, and what was left out of it
 	for i, j := range im.jobs {
 		comments[names[i]] = []string{j.where}
@@ -34,12 +35,26 @@ func (im *importer) write(names []string) []byte {
 				comments[names[i]] = append(comments[names[i]], note.Msg)
 			}
 		}
-		jobs = append(jobs, field{names[i], j.fields(zone, func(fields []field) []field { return im.resolve(fields, short, names) })})
+		fields := j.fields(zone, func(fields []field) []field { return im.resolve(fields, short, names) })
+		if common == nil && len(j.mail) > 0 {
+			fields = append(fields, mails.failed(j.mail))
+		}
+		jobs = append(jobs, field{names[i], fields})
 	}
 	b.WriteString("version: 1\n")
 	writeFields(&b, []field{{"collections", collections(short)}}, 0)
+	if len(mails) > 0 {
+		writeFields(&b, []field{{"notify", mails.channels()}}, 0)
+	}
+	var defaults []field
 	if zone != "" {
-		writeFields(&b, []field{{"defaults", []field{{"time_zone", zone}}}}, 0)
+		defaults = append(defaults, field{"time_zone", zone})
+	}
+	if common != nil {
+		defaults = append(defaults, mails.failed(common))
+	}
+	if len(defaults) > 0 {
+		writeFields(&b, []field{{"defaults", defaults}}, 0)
 	}
 	b.WriteString("jobs:\n")
 	for _, f := range jobs {
