@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -54,6 +55,8 @@ const canary = "canary+/=Xq7Zt0"
 //	revoke, expire                     end all tokens
 //	tasks N                            want so many tasks at Globus
 //	posts N                            want so many requests that submit
+//
+// The condition [hangup] holds unless SIGHUP is ignored, as under nohup.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -69,6 +72,12 @@ func TestScript(t *testing.T) {
 			e.Setenv("RUNNER_HTTP_RETRIES", "3")
 			e.Values["sim"] = new(*globussim.Server)
 			return nil
+		},
+		Condition: func(cond string) (bool, error) {
+			if cond != "hangup" {
+				return false, fmt.Errorf("there is no condition %s", cond)
+			}
+			return !signal.Ignored(syscall.SIGHUP), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"sim":     startSim,
