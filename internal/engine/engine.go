@@ -39,6 +39,7 @@ type Engine struct {
 	globus   *transfer.Client
 	flows    *flows.Client // nil: no flow can be started
 	poller   *poller
+	finder   *finder
 	log      *slog.Logger
 	observer Observer                                 // may be nil
 	open     func(name string) (io.ReadCloser, error) // manifests
@@ -109,6 +110,7 @@ func New(globus *transfer.Client, log *slog.Logger, opts ...Option) *Engine {
 	e := &Engine{
 		globus:   globus,
 		poller:   newPoller(globus),
+		finder:   newFinder(globus),
 		log:      log,
 		receipts: &account.Keeper{Globus: globus, Log: log},
 		clock:    arrival.NewClock(),

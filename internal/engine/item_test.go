@@ -422,7 +422,7 @@ func TestALookAsksForNoMoreThanNewFolders(t *testing.T) {
 	})
 }
 
-// The account's budget of requests is left aside: a hundred items take four hundred
+// The account's budget of requests is left aside: a hundred items take three hundred
 // until they are submitted, and one more each when they are copied.
 func TestItemsAreSubmittedAsSoonAsTheyAreFoundReady(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
@@ -448,7 +448,7 @@ func TestItemsAreSubmittedAsSoonAsTheyAreFoundReady(t *testing.T) {
 		// An item is listed by the look and once more when it is copied.
 		for route, most := range map[string]int{
 			"GET /v0.10/operation/endpoint/{id}/ls": 2*items + 1, "GET /v0.10/submission_id": items, "POST " + transferPath: items,
-			"GET " + listPath: items + items/10, // one for the label of each, and a few for all tasks together
+			"GET " + listPath: items / 3, // a few for the labels of many, and a few for all tasks together
 		} {
 			if n := b.requests(route); n > most {
 				t.Errorf("%d requests %s for %d items, want at most %d", n, route, items, most)

@@ -135,16 +135,12 @@ func (p *part) lookUp(ctx context.Context) (found bool, err error) {
 
 // labeled asks Globus for the task that bears the label of the present attempt:
 // one that has not failed if there are several, nil if there is none.
-func (p *part) labeled(ctx context.Context) (found *transfer.Task, err error) {
-	for task, err := range p.run.globus.Tasks(ctx, transfer.TaskQuery{Labels: []string{p.label()}}) {
-		if err != nil {
-			return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
-		}
-		if found = task; task.Status != transfer.Failed {
-			break
-		}
+func (p *part) labeled(ctx context.Context) (*transfer.Task, error) {
+	task, err := p.run.engine.finder.find(ctx, p.label())
+	if err != nil {
+		return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
 	}
-	return found, nil
+	return task, nil
 }
 
 // adoptOwn adopts the task of the present attempt, whatever has become of it, if
@@ -202,6 +198,7 @@ func (p *part) setTask(t Task, adopted bool) {
 	res.Attempt = p.attempt
 	res.Adopted = adopted
 	res.Tasks = append(res.Tasks, t)
+	p.run.engine.finder.know(t.Label)
 }
 
 // collections names the collections of a document, in lower case.

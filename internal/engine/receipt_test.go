@@ -294,8 +294,8 @@ func TestSourceThatCannotBeReadEndsTheRunBeforeTheSubmission(t *testing.T) {
 		"no credentials": {
 			accounted, globussim.Fault{Path: tokenPath, Status: 401, Body: `{"error": "invalid_client"}`, Times: -1}, fault.Credentials, []string{"list the source /data/: ", "invalid_client"},
 		},
-		"no credentials any more": {
-			accounted, globussim.Fault{Path: lsPath, Skip: 1, Status: 401, Code: "AuthenticationFailed", Times: -1}, fault.Credentials, []string{"list the source /data/sub: ", "AuthenticationFailed"},
+		"no consent any more": {
+			accounted, globussim.Fault{Path: lsPath, Skip: 1, Status: 403, Code: "ConsentRequired", Times: -1}, fault.Credentials, []string{"list the source /data/sub: ", "ConsentRequired"},
 		},
 		"no permission": {
 			accounted, globussim.Fault{Path: lsPath, Status: 403, Code: "EndpointPermissionDenied"}, fault.Refused, []string{"list the source /data/: ", "EndpointPermissionDenied"},
