@@ -52,7 +52,7 @@ func (l *look) condition(f *Finding, s sight) (State, string) {
 	case r.Marker != "" && !s.marker:
 		return IsUnmarked, fmt.Sprintf("there is no %s in it", r.Marker)
 	case s.files == 0:
-		return IsEmpty, "it has no files"
+		return IsEmpty, "it has no files yet; remove it if none will come"
 	case s.size == 0 && r.Marker == "" && l.each.Kind == jobs.FileItems:
 		return IsEmpty, "it has no bytes yet; one that stays so needs a marker"
 	case s.size == 0 && r.Marker == "":

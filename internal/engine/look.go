@@ -53,7 +53,7 @@ func (e *Engine) endLook(ctx context.Context, rec Recording, job *jobs.Job, fail
 	err := e.tellLook(ctx, rec, job, failed)
 	why := ""
 	if failed != nil {
-		why = failed.Error()
+		why = e.inWords(failed)
 	}
 	return errors.Join(err, rec.Ledger.EndLook(ctx, job.Name, why))
 }
@@ -298,13 +298,19 @@ func (s *Scheduler) look(ctx context.Context, job *jobs.Job, ready func()) (ende
 		s.engine.observe(LooksFail{Job: job.Name})
 		return false
 	case err != nil && ctx.Err() == nil:
-		log.Error("the folder of the items could not be looked at; the next look comes as scheduled", "path", job.ForEach.Folder, "err", err)
+		if before, loud := s.streaks.failed(lookStreak(job.Name), err, time.Now()); loud {
+			log.Error("the folder of the items could not be looked at; the next look comes as scheduled", append(before, "path", job.ForEach.Folder, "err", err)...)
+		}
 	case err == nil:
-		log.Info("looked for items", "ready", found.States[arrival.IsReady], "waiting", found.States[arrival.IsWaiting], "elapsed", found.Elapsed.Round(time.Millisecond))
+		log.Info("looked for items", append(s.streaks.over(lookStreak(job.Name)),
+			"ready", found.States[arrival.IsReady], "waiting", found.States[arrival.IsWaiting], "elapsed", found.Elapsed.Round(time.Millisecond))...)
 		s.engine.observe(ItemsLooked{Job: job.Name, States: found.States})
 	}
 	return ctx.Err() == nil
 }
+
+// lookStreak is the name of the looks of a job among the streaks. No job has it.
+func lookStreak(job string) string { return job + " look" }
 
 // issueItems has items that are ready wait for a place, as many as may be at work.
 func (s *Scheduler) issueItems(ctx context.Context) {

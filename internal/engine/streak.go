@@ -18,11 +18,11 @@ const (
 	quietTime = time.Hour - 30*time.Second
 )
 
-// streaks are the failures in a row of each job. A job that runs every minute, and
+// streaks are the failures in a row of each job, and of its looks for items. A job that runs every minute, and
 // fails each time, must not bury all else in the log: the ledger has its runs.
 type streaks struct {
 	mu    sync.Mutex
-	byJob map[string]*streak // only of jobs whose last run failed
+	byJob map[string]*streak // only of those that failed last
 }
 
 // A streak is some failures of a job in a row.

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/globus-runner/globus-runner/globussim"
 )
 
@@ -65,6 +67,37 @@ func TestAJobThatKeepsFailingIsSummarized(t *testing.T) {
 		ends, _ = b.loud(t, "nightly") // its failures are too rare to be left out
 		if got := strings.Join(ends, "\n"); strings.Count(got, "ERROR") != 5 || !strings.Contains(got, "05 01:30 ERROR failed 5 0 0") {
 			t.Errorf("got\n%s\nwant each of 5 failures", got)
+		}
+	})
+}
+
+// A folder that cannot be looked at for days is told of as a job that keeps failing is.
+func TestLooksThatKeepFailingAreSummarized(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		begin := time.Now()
+		p := b.process("one").serve(b.itemJob()) // it looks every minute, and the folder is not there
+		until(2*time.Hour + 30*time.Minute + 30*time.Second)
+		b.plant("runs/run_1/a", "x")
+		until(2*time.Hour + 32*time.Minute + 30*time.Second)
+		p.stop()
+		var got []string
+		for line := range strings.Lines(b.log.String()) {
+			var l struct {
+				Time       time.Time
+				Level, Msg string
+				InARow     int `json:"failures_in_a_row"`
+				Before     int `json:"failures_before"`
+			}
+			if err := json.Unmarshal([]byte(line), &l); err != nil {
+				t.Fatal(err)
+			}
+			if strings.HasPrefix(l.Msg, "the folder of the items") || l.Msg == "looked for items" {
+				got = append(got, fmt.Sprintf("%v %s %d %d", l.Time.Sub(begin).Truncate(time.Minute), l.Level, l.InARow, l.Before))
+			}
+		}
+		want := []string{"1m0s ERROR 0 0", "2m0s ERROR 2 0", "3m0s ERROR 3 0", "1h3m0s ERROR 63 0", "2h3m0s ERROR 123 0", "2h31m0s INFO 0 150", "2h32m0s INFO 0 0"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("lines (-want +got):\n%s", diff)
 		}
 	})
 }

@@ -108,6 +108,7 @@ func (e *Engine) tellLook(ctx context.Context, rec Recording, job *jobs.Job, fai
 	}
 	look := notify.Look{Job: job, Ended: time.Now().UTC(), Err: failed}
 	if failed != nil {
+		look.Why = e.inWords(failed)
 		kind := fault.Of(failed).Kind
 		look.Passes, look.Person = kind == fault.Temporary, kind == fault.Credentials
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"time"
 )
@@ -31,15 +32,33 @@ func (l *Ledger) Note(ctx context.Context, run int64, at time.Time, kind, messag
 // Notes returns the notes on a run by their instants. A run that does not
 // exist has none.
 func (l *Ledger) Notes(ctx context.Context, run int64) ([]Note, error) {
-	var notes []Note
-	err := l.read(ctx, fmt.Sprintf("notes on run %d", run), func(ctx context.Context, s session) error {
-		notes = nil
+	all, err := l.NotesOn(ctx, run)
+	return all[run], err
+}
+
+// NotesOn is Notes for some runs.
+func (l *Ledger) NotesOn(ctx context.Context, runs ...int64) (map[int64][]Note, error) {
+	all := make(map[int64][]Note, len(runs))
+	if len(runs) == 0 {
+		return all, nil
+	}
+	asked := make(map[int64]int, len(runs))
+	for _, id := range runs {
+		asked[id] = 1
+	}
+	doc, err := json.Marshal(asked)
+	if err != nil {
+		return nil, err
+	}
+	err = l.read(ctx, "read notes on runs", func(ctx context.Context, s session) error {
+		clear(all)
 		return s.query(ctx, func(rows *sql.Rows) error {
+			var run int64
 			var n Note
-			err := rows.Scan(instant{&n.At}, &n.Kind, &n.Text)
-			notes = append(notes, n)
+			err := rows.Scan(&run, instant{&n.At}, &n.Kind, &n.Text)
+			all[run] = append(all[run], n)
 			return err
-		}, `SELECT at, kind, message FROM notes WHERE run = $1 ORDER BY at, id`, run)
+		}, `SELECT run, at, kind, message FROM notes WHERE run IN (SELECT CAST(key AS BIGINT) FROM json_each($1)) ORDER BY at, id`, string(doc))
 	})
-	return notes, err
+	return all, err
 }

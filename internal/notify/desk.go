@@ -156,6 +156,9 @@ func (d *Desk) raise(book *book, r Run, event Event) {
 	if !tell {
 		return
 	}
+	if kind != event {
+		alarm.Event = string(event)
+	}
 	n := d.ended(r, event)
 	if alarm.Count > 1 {
 		n.Title += ", " + sinceWhen(r.Job, alarm)

@@ -278,6 +278,16 @@ func TestAFailureThatNobodyHeardOfIsToldAgain(t *testing.T) {
 	}
 }
 
+// What a canceled run makes known is a failure, and its alarm is of another kind.
+func TestTheAlarmOfACanceledRunNamesTheEventOfItsNotice(t *testing.T) {
+	at := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
+	run := notify.Run{Job: job(t), Key: "1", ID: 1, Since: at, Ended: at, Outcome: outcome(ledger.Canceled, "canceled", "canceled on request")}
+	standing, notices := desk().Ended(run)(ledger.Standing{Job: "nightly"})
+	if len(notices) != 1 || len(standing.Alarms) != 1 || standing.Alarms[0].Kind != "canceled" || standing.Alarms[0].Event != notices[0].Event {
+		t.Errorf("got the alarms %+v and the notices %+v, want one of each, of the same event", standing.Alarms, notices)
+	}
+}
+
 // A start that goes on with a run says nothing new, and each attempt that somebody
 // asks for does.
 func TestEachAttemptThatIsAskedForBeginsOnce(t *testing.T) {
@@ -313,9 +323,9 @@ func TestALookThatFailsIsToldByItsKind(t *testing.T) {
 		look notify.Look
 		want string
 	}{
-		"what is missing":                        {notify.Look{Job: j, Err: gone}, "ops failed"},
-		"who is not let in":                      {notify.Look{Job: j, Err: gone, Person: true}, "pi needs_human"},
-		"who is not let in, and nobody is named": {notify.Look{Job: alone, Err: gone, Person: true}, "ops failed"},
+		"what is missing":                        {notify.Look{Job: j, Err: gone, Why: "404; look at the path"}, "ops failed"},
+		"who is not let in":                      {notify.Look{Job: j, Err: gone, Why: "404; look at the path", Person: true}, "pi needs_human"},
+		"who is not let in, and nobody is named": {notify.Look{Job: alone, Err: gone, Why: "404; look at the path", Person: true}, "ops failed"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -324,7 +334,7 @@ func TestALookThatFailsIsToldByItsKind(t *testing.T) {
 			if len(notices) != 1 || notices[0].Channel+" "+notices[0].Event != tt.want {
 				t.Errorf("got %+v, want %s", notices, tt.want)
 			}
-			if a := standing.Alarms; len(a) != 1 || a[0].Kind != string(notify.LooksFail) || a[0].Event != notices[0].Event {
+			if a := standing.Alarms; len(a) != 1 || a[0].Kind != string(notify.LooksFail) || a[0].Event != notices[0].Event || a[0].Why != tt.look.Why {
 				t.Errorf("got the alarms %+v", a)
 			}
 		})

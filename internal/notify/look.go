@@ -24,7 +24,8 @@ const (
 type Look struct {
 	Job   *jobs.Job
 	Ended time.Time
-	Err   error // why it did not see the folder; nil if it did
+	Err   error  // why it did not see the folder; nil if it did
+	Why   string // Err with the next step, as the alarm keeps it
 	// Passes says that Err may be over by itself: it is told only when it goes on.
 	Passes bool
 	// Person says that somebody has to renew what lets the account in.
@@ -58,7 +59,7 @@ func LooksFailSince(s ledger.Standing) (since time.Time) {
 // blind raises the alarm of a look that could not list its folder, and repeats its notice.
 func (d *Desk) blind(book *book, l Look) {
 	before, raised := told(book.standing, string(LooksFail))
-	alarm, tell := book.raise(LooksFail, l.Err.Error())
+	alarm, tell := book.raise(LooksFail, l.Why)
 	unheard := !raised || before.IsZero()
 	if unheard && l.Passes && (alarm.Count < passingLooks || book.now.Sub(alarm.Since) < passing) {
 		alarm.Told, alarm.Quiet = time.Time{}, true

@@ -72,11 +72,11 @@ func (w *Watch) look(ctx context.Context, now time.Time) error {
 	if err != nil || !mine {
 		return err
 	}
-	facts, err := w.facts(ctx)
+	file := w.Jobs()
+	facts, err := w.facts(ctx, file)
 	if err != nil {
 		return err
 	}
-	file := w.Jobs()
 	quiet := !last.IsZero() && now.Sub(last) > outage
 	var late []*jobs.Job
 	for _, job := range file.Jobs {
@@ -99,16 +99,22 @@ type facts struct {
 	schedules map[string]ledger.Schedule
 	pauses    map[string]ledger.Pause
 	standings map[string]ledger.Standing
+	ends      map[string]ledger.Ends // of the runs that are remembered
 }
 
-func (w *Watch) facts(ctx context.Context) (f facts, err error) {
+func (w *Watch) facts(ctx context.Context, file *jobs.File) (f facts, err error) {
 	if f.schedules, err = w.Ledger.Schedules(ctx); err != nil {
 		return f, err
 	}
 	if f.pauses, err = w.Ledger.Pauses(ctx); err != nil {
 		return f, err
 	}
-	f.standings, err = w.Ledger.Standings(ctx)
+	if f.standings, err = w.Ledger.Standings(ctx); err != nil {
+		return f, err
+	}
+	if slices.ContainsFunc(file.Jobs, func(j *jobs.Job) bool { return j.Expect.SuccessEvery > 0 }) {
+		f.ends, err = w.Ledger.Ends(ctx)
+	}
 	return f, err
 }
 
@@ -162,10 +168,19 @@ func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet boo
 	}
 	if every := job.Expect.SuccessEvery; every > 0 && now.Sub(s.Since) > every {
 		book.absent(job, Overdue, quiet, job.Name+" is overdue",
-			fmt.Sprintf("No run has succeeded since %s, and one is expected every %s", clock(job, s.Since), span(every)),
+			fmt.Sprintf("%s, and one is expected every %s", noSuccess(job, s.Since, f.ends[job.Name].Success), span(every)),
 			"Next step: runner why "+job.Name)
 	}
 	return book.standing, book.notices
+}
+
+// noSuccess says since when no run of a job has succeeded; the last success is zero if
+// none is remembered.
+func noSuccess(job *jobs.Job, watched, last time.Time) string {
+	if last.IsZero() {
+		return fmt.Sprintf("No run has succeeded yet (the job has been watched since %s)", clock(job, watched))
+	}
+	return "No run has succeeded since " + clock(job, watched)
 }
 
 // lateSince returns the instant of the occurrence that should have begun by now and

@@ -189,6 +189,36 @@ func TestEachEventIsToldOnceOverRestarts(t *testing.T) {
 	}
 }
 
+func TestThatNoRunHasEverSucceededIsSaidSo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Schedule = nil })
+		l := newLookout(t, j)
+		why := func() string {
+			all, err := l.ledger.Standings(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range all[j.Name].Alarms {
+				if a.Kind == string(notify.Overdue) {
+					return a.Why
+				}
+			}
+			return ""
+		}
+		l.watch(time.Minute, 1)
+		l.ran(j, outcome(ledger.Failed, "failed", "no such path"))
+		l.watch(3*time.Hour, 1)
+		if got, want := why(), "No run has succeeded yet (the job has been watched since 2000-01-01 00:00 UTC), and one is expected every 2h"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		l.ran(j, succeeded) // at 03:01
+		l.watch(3*time.Hour, 1)
+		if got, want := why(), "No run has succeeded since 2000-01-01 03:01 UTC, and one is expected every 2h"; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	})
+}
+
 func TestNoSuccessForLongIsToldByOneReplica(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := hourly(t, func(j *jobs.Job) { j.Schedule = nil })

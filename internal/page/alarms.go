@@ -19,7 +19,7 @@ func (s *scene) attention() (all []alarmView) {
 			all = append(all, alarmView{d.Name, failing(&d)})
 		}
 		for _, a := range d.Alarms {
-			if a.Kind == "canceled" || a.Kind == "failed" && d.FailingFor > 0 { // it is nobody's task, or is said above
+			if a.Kind == "canceled" || d.FailingFor > 0 && (a.Kind == "failed" || a.Kind == reason(&d)) { // it is nobody's task, or is said above
 				continue
 			}
 			all = append(all, alarmView{d.Name, alarm(a)})
@@ -68,9 +68,22 @@ func trouble(kind string) string {
 	return words(kind)
 }
 
+// reason is the kind of the alarm that the newest run of a job has raised by its failure.
+func reason(d *jobDocument) string {
+	if r := d.LastRun; r != nil && r.Error != nil && failed(ledger.State(r.State)) {
+		switch r.Error.Class {
+		case "guard":
+			return "refused"
+		case "missing":
+			return "missing"
+		}
+	}
+	return "failed"
+}
+
 // failing says how often a job has failed, and why.
 func failing(d *jobDocument) string {
-	text := "has failed"
+	text := trouble(reason(d))
 	if d.FailingFor > 1 {
 		text += fmt.Sprintf(" %d times", d.FailingFor)
 	}

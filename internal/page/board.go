@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -54,6 +55,7 @@ type scene struct {
 	progress map[string]Progress
 	days     []ledger.Day
 	alarms   map[string]ledger.Standing
+	held     map[string]string // why the newest run of a job makes no progress, if it has not ended
 
 	described sync.Once
 	docs      map[string]jobDocument // by job, once they were described
@@ -163,6 +165,9 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 	if next.alarms, err = b.ledger.Standings(ctx); err != nil {
 		return nil, err
 	}
+	if next.held, err = b.held(ctx, next.strips); err != nil {
+		return nil, err
+	}
 	if len(names) > 0 {
 		if next.days, err = b.ledger.Days(ctx, "", next.at.AddDate(0, 0, 1-chartDays)); err != nil {
 			return nil, err
@@ -173,6 +178,27 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 		b.whole = begin
 	}
 	return next, nil
+}
+
+// held says of the newest runs that have not ended what holds them.
+func (b *board) held(ctx context.Context, strips map[string]ledger.Strip) (map[string]string, error) {
+	var unfinished []int64
+	for _, strip := range strips {
+		if strip.Last != nil && !strip.Last.State.Final() {
+			unfinished = append(unfinished, strip.Last.ID)
+		}
+	}
+	notes, err := b.ledger.NotesOn(ctx, unfinished...)
+	held := map[string]string{}
+	for job, strip := range strips {
+		if strip.Last == nil || strip.Last.State.Final() {
+			continue
+		}
+		if why := runlog.Held(strip.Last, notes[strip.Last.ID]); why != "" {
+			held[job] = why
+		}
+	}
+	return held, err
 }
 
 // moved finds out of which jobs runs have changed.
@@ -213,7 +239,7 @@ func (b *board) compare(next *scene) {
 	var news []string
 	for name, job := range next.byName {
 		if before.byName[name] != job || !sameStrip(before.strips[name], next.strips[name]) ||
-			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] || !slices.Equal(before.alarms[name].Alarms, next.alarms[name].Alarms) {
+			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] || before.held[name] != next.held[name] || !slices.Equal(before.alarms[name].Alarms, next.alarms[name].Alarms) {
 			news = append(news, name)
 		}
 	}

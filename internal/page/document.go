@@ -66,6 +66,7 @@ type jobDocument struct {
 	LastRun     *runDocument      `json:"last_run,omitempty"`
 	Runs        []barDocument     `json:"runs"` // the newest last; see [scene.document]
 	Progress    *Progress         `json:"progress,omitempty"`
+	Held        string            `json:"held,omitempty"`   // what holds the newest run, if it makes no progress
 	Alarms      []alarmDocument   `json:"alarms,omitempty"` // for what the job expects and notifies of
 }
 
@@ -238,6 +239,7 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 	if strip.Last != nil {
 		d.LastRun = new(describeRun(strip.Last))
 		d.State = string(strip.Last.State)
+		d.Held = s.held[job.Name]
 		if p, is := s.progress[job.Name]; is && !strip.Last.State.Final() {
 			d.Progress = &p
 		}

@@ -64,6 +64,12 @@ func TestViewersHearOfWhatHasChanged(t *testing.T) {
 		if got := news(program); got != "event: job\ndata: {\"job\":\"nightly\",\"state\":\"claimed\",\"run\":1}\n\n" {
 			t.Errorf("after a start: %q", got)
 		}
+		if err := d.ledger.Note(t.Context(), 1, time.Now(), "waiting", "lab is offline"); err != nil {
+			t.Fatal(err)
+		}
+		if got := news(person); !strings.Contains(got, "lab is offline") {
+			t.Errorf("what holds a run: %q", got)
+		}
 		d.run("nightly", "1", ledger.Outcome{State: ledger.Failed, Message: "no such path"})
 		if got := news(person); strings.Count(got, "event: job\n") != 1 || !strings.Contains(got, `\u003carticle id=\"job-nightly\"`) || !strings.Contains(got, "no such path") || !strings.Contains(got, "event: top\n") {
 			t.Errorf("after a failure: %q", got)
@@ -91,7 +97,7 @@ func TestViewersHearOfWhatHasChanged(t *testing.T) {
 		}
 		time.Sleep(11 * time.Minute) // everything is read once more
 		synctest.Wait()
-		if got := program.String(); strings.Count(got, "event: job") != 6 {
+		if got := program.String(); strings.Count(got, "event: job") != 7 {
 			t.Errorf("what has not changed was told again: %q", got)
 		}
 	})

@@ -130,7 +130,9 @@ func fill(t *testing.T, d *desk) {
 			t.Fatal(err)
 		}
 	}
-	d.run("each", "item:b", ledger.Outcome{})
+	if err := d.ledger.Note(ctx, d.run("each", "item:b", ledger.Outcome{}), time.Now(), "stalled", "w"); err != nil {
+		t.Fatal(err)
+	}
 	d.run("second", "1", ledger.Outcome{State: ledger.Succeeded})
 	d.run("second", "2", ledger.Outcome{State: ledger.Failed, Message: "m", Class: "c", Code: "C", RequestID: "q"})
 	tell := func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {

@@ -356,6 +356,61 @@ func TestARunThatWaitsHasNotStarted(t *testing.T) {
 	d.want("begun", d.get("/api/v1/runs/1"), 200, `"began":"`)
 }
 
+func TestWhatHoldsARunIsSaidWhereItsJobStands(t *testing.T) {
+	d := newDesk(t, someJobs)
+	run := d.run("nightly", "1", ledger.Outcome{})
+	d.want("nothing", d.get("/"), 200, "<b>running</b> since ")
+	note := func(kind, text string) {
+		if err := d.ledger.Note(t.Context(), run, time.Now(), kind, text); err != nil {
+			t.Fatal(err)
+		}
+		d.post("/api/v1/jobs/second/pause", "") // the page looks again
+	}
+	note("waiting", "collection <lab> is offline")
+	const why = "; nothing could be submitted at "
+	for _, path := range []string{"/", "/jobs/nightly"} {
+		d.want(path, d.get(path), 200, why, "tried again: collection &lt;lab&gt; is offline")
+	}
+	d.want("the API", d.get("/api/v1/jobs/nightly"), 200, `"held":"nothing could be submitted at `)
+	note("resumed", "by me")
+	if got := d.get("/"); strings.Contains(got.text, why) {
+		t.Errorf("it goes on, and the page says %s", got.text)
+	}
+}
+
+func TestARefusalOfAGuardNeedsAttentionOnce(t *testing.T) {
+	d := newDesk(t, someJobs)
+	alarm := func(kinds ...string) {
+		err := d.ledger.Tell(t.Context(), "second", func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+			for _, kind := range kinds {
+				now.Alarms = append(now.Alarms, ledger.Alarm{Kind: kind, Since: time.Now(), Why: "why " + kind})
+			}
+			return now, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for class, tt := range map[string]struct{ kind, text string }{
+		"guard":   {"refused", "is refused by a guard 2 times: "},
+		"missing": {"missing", "has files without a copy 2 times: "},
+		"refused": {"failed", "has failed 2 times: "},
+	} {
+		t.Run(class, func(t *testing.T) {
+			d = newDesk(t, someJobs)
+			for _, key := range []string{"1", "2"} {
+				d.run("second", key, ledger.Outcome{State: ledger.Failed, Class: class, Message: "it is <empty>"})
+			}
+			alarm(tt.kind, "stalled")
+			got := d.get("/alarms")
+			d.want(class, got, 200, "second</a> "+tt.text+"it is &lt;empty&gt;", "has a task without progress")
+			if strings.Count(got.text, `href="/jobs/second"`) != 2 || strings.Contains(got.text, "why "+tt.kind) {
+				t.Errorf("it is not said once: %s", got.text)
+			}
+		})
+	}
+}
+
 func TestRunsComeByPages(t *testing.T) {
 	d := newDesk(t, someJobs)
 	for i := range 5 {

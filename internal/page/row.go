@@ -46,6 +46,9 @@ func (s *scene) row(job *jobs.Job) rowView {
 	v := rowView{Name: d.Name, What: what(job), When: when(job), Class: class(d.State), State: d.State, Strip: drawStrip(s.strips[job.Name].Bars, s.at), Progress: d.Progress}
 	if r := d.LastRun; r != nil {
 		v.State, v.Class, v.Last = told(r, d.FailingFor)
+		if d.Held != "" {
+			v.Last += "; " + plain.Short(d.Held, longestWhy)
+		}
 	}
 	if i := slices.IndexFunc(d.Alarms, func(a alarmDocument) bool { return a.Kind == "look" }); i >= 0 && d.Paused == nil && !job.Suspend {
 		v.State, v.Class, v.Last = "cannot look", "bad", plain.Short(d.Alarms[i].Why, longestWhy)
