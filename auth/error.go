@@ -7,9 +7,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
 	"github.com/globus-runner/globus-runner/internal/delay"
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 const maxErrorText = 300 // characters of each text of the service
@@ -181,15 +181,5 @@ func tidy(hide *strings.Replacer, v any) string {
 	case float64:
 		text = strconv.FormatFloat(v, 'f', -1, 64)
 	}
-	text = strings.Map(func(r rune) rune {
-		if !unicode.IsPrint(r) {
-			return ' '
-		}
-		return r
-	}, text)
-	text = strings.Join(strings.Fields(text), " ")
-	if runes := []rune(text); len(runes) > maxErrorText {
-		text = string(runes[:maxErrorText]) + "…"
-	}
-	return text
+	return plain.Short(text, maxErrorText)
 }

@@ -3,6 +3,8 @@ package transfer
 import (
 	"encoding/json"
 	"strings"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // AuthorizationParameters say what the service wants of the caller's session or
@@ -34,12 +36,12 @@ func authorization(doc json.RawMessage) *AuthorizationParameters {
 		return nil
 	}
 	p := &AuthorizationParameters{
-		SessionMessage:              clean(text(f["session_message"]), maxMessage),
+		SessionMessage:              plain.Short(text(f["session_message"]), maxMessage),
 		SessionRequiredIdentities:   words(f["session_required_identities"]),
 		SessionRequiredSingleDomain: words(f["session_required_single_domain"]),
 		SessionRequiredPolicies:     words(f["session_required_policies"]),
 		RequiredScopes:              texts(f["required_scopes"]),
-		Prompt:                      clean(text(f["prompt"]), maxQuote),
+		Prompt:                      plain.Short(text(f["prompt"]), maxQuote),
 	}
 	var mfa *bool
 	if json.Unmarshal(f["session_required_mfa"], &mfa) == nil {

@@ -7,15 +7,14 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
 	"github.com/globus-runner/globus-runner/internal/delay"
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 const (
-	maxQuote   = 200  // bytes quoted of a reply that is not understood
-	maxMessage = 2000 // bytes kept of a message
+	maxQuote   = 200  // characters quoted of a reply that is not understood
+	maxMessage = 2000 // characters kept of a message
 )
 
 // An Error is a reply of the Transfer service outside 2xx, or one within 2xx
@@ -144,12 +143,12 @@ func refused(r request, resp *http.Response, body []byte) *Error {
 	e := r.newError(resp.StatusCode)
 	e.RetryAfter = delay.Of(resp.Header, time.Now())
 	doc, ok := object(body)
-	e.Code = clean(text(doc["code"]), maxQuote)
-	e.RequestID = clean(text(doc["request_id"]), maxQuote)
-	e.Message = clean(Reason(text(doc["message"])), maxMessage)
+	e.Code = plain.Short(text(doc["code"]), maxQuote)
+	e.RequestID = plain.Short(text(doc["request_id"]), maxQuote)
+	e.Message = plain.Short(Reason(text(doc["message"])), maxMessage)
 	if e.Message == "" {
 		e.Message = cmp.Or(http.StatusText(resp.StatusCode), "unknown status")
-		if text := clean(string(quoted(body)), maxQuote); text != "" && e.Code == "" {
+		if text := plain.Short(string(quoted(body)), maxQuote); text != "" && e.Code == "" {
 			e.Message += ": " + text
 		}
 	}
@@ -168,27 +167,6 @@ func refused(r request, resp *http.Response, body []byte) *Error {
 func (r request) newError(status int) *Error {
 	path, _ := r.escapedPath() // cannot fail: r was sent
 	return &Error{Method: r.method, Path: path, Status: status}
-}
-
-// clean returns the words of s on one line of at most limit bytes, without
-// control and other invisible characters.
-func clean(s string, limit int) string {
-	s = s[:min(len(s), 4*limit)] // more cannot matter
-	s = strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsSpace(r):
-			return ' '
-		case r == utf8.RuneError, !unicode.IsPrint(r):
-			return -1
-		}
-		return r
-	}, s)
-	s = strings.Join(strings.Fields(s), " ")
-	for len(s) > limit {
-		_, size := utf8.DecodeLastRuneInString(s)
-		s = s[:len(s)-size]
-	}
-	return strings.TrimSpace(s)
 }
 
 // distinct returns list without repetitions, in its order.

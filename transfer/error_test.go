@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -145,8 +146,8 @@ func TestErrorFromReply(t *testing.T) {
 		},
 		"page of a proxy": {
 			502, "<html>\r\n<head><title>502 Bad\x1b[31m Gateway</title></head>" + strings.Repeat("\n<p>x", 1000),
-			transfer.Error{Message: "Bad Gateway: <html> <head><title>502 Bad[31m Gateway</title></head>" + strings.Repeat(" <p>x", 29)},
-			"GET /v0.10/task/t1: 502: Bad Gateway: <html> <head><title>502 Bad[31m Gateway</title></head>" + strings.Repeat(" <p>x", 29),
+			transfer.Error{Message: `Bad Gateway: <html> <head><title>502 Bad\u001b[31m Gateway</title></head>` + strings.Repeat(" <p>x", 27) + " <p>…"},
+			`GET /v0.10/task/t1: 502: Bad Gateway: <html> <head><title>502 Bad\u001b[31m Gateway</title></head>` + strings.Repeat(" <p>x", 27) + " <p>…",
 		},
 		"no body":        {504, "", transfer.Error{Message: "Gateway Timeout"}, "GET /v0.10/task/t1: 504: Gateway Timeout"},
 		"unknown status": {599, "", transfer.Error{Message: "unknown status"}, "GET /v0.10/task/t1: 599: unknown status"},
@@ -259,11 +260,23 @@ func TestRepliesThatAreNotUnderstoodAreTemporaryErrors(t *testing.T) {
 	}
 }
 
+func TestAReplyAboutAnotherTaskIsNoAnswer(t *testing.T) {
+	c := serve(reply(200, `{"task_id": "t2", "status": "SUCCEEDED"}`))
+	got, err := c.Task(t.Context(), "t1")
+	e, ok := errors.AsType[*transfer.Error](err)
+	if got != nil || !ok || !e.Temporary() || !strings.Contains(e.Message, "about another task, t2") {
+		t.Errorf("got %v, %v, want a temporary *transfer.Error that names task t2", got, err)
+	}
+	if _, err := c.Task(t.Context(), "T2"); err != nil {
+		t.Errorf("its own id in capital letters: %v", err)
+	}
+}
+
 func TestWhatIsQuotedOfAReplyIsShort(t *testing.T) {
 	_, err := serve(reply(200, strings.Repeat("é", 500)+"\x00\u202e")).Task(t.Context(), "t1")
 	e, ok := errors.AsType[*transfer.Error](err)
-	if !ok || len(e.Message) < 190 || len(e.Message) > 200 {
-		t.Errorf("got %v, want a message of 200 bytes", err)
+	if n := utf8.RuneCountInString(e.Message); !ok || n != 200 || !strings.HasSuffix(e.Message, "…") {
+		t.Errorf("got %d characters, %v, want 200, the last of them …", n, err)
 	}
 }
 
@@ -329,7 +342,7 @@ func FuzzErrorBody(f *testing.F) {
 		if !ok || e.Status != status {
 			t.Fatalf("got %#v, want a *transfer.Error with status %d", err, status)
 		}
-		if i := strings.IndexFunc(e.Error(), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 || len(e.Error()) > 3000 {
+		if i := strings.IndexFunc(e.Error(), func(r rune) bool { return !unicode.IsPrint(r) }); i >= 0 || utf8.RuneCountInString(e.Error()) > 3000 {
 			t.Errorf("text is not one short line: %q", e.Error())
 		}
 		if e.Temporary() && e.NeedsSession() {

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // An answer is a 2xx reply to a request.
@@ -23,21 +25,27 @@ type reply[T any] interface {
 
 // call sends r and decodes the reply.
 func call[T any, P reply[T]](ctx context.Context, c *Client, r request) (*T, error) {
+	_, v, err := ask[T, P](ctx, c, r)
+	return v, err
+}
+
+// ask is call for who has to look at the reply once more.
+func ask[T any, P reply[T]](ctx context.Context, c *Client, r request) (*answer, *T, error) {
 	a, err := c.do(ctx, r)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if len(a.doc) > maxDocument {
-		return nil, a.tooLong("the reply is longer than %d KiB", maxDocument>>10)
+		return nil, nil, a.tooLong("the reply is longer than %d KiB", maxDocument>>10)
 	}
 	v, err := decode[T, P](a, a.doc)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if v, ok := any(v).(interface{ missing() string }); ok && v.missing() != "" {
-		return nil, a.unread("the reply has no %s: %s", v.missing(), quoted(a.doc))
+		return nil, nil, a.unread("the reply has no %s: %s", v.missing(), quoted(a.doc))
 	}
-	return v, nil
+	return a, v, nil
 }
 
 // require returns name if the field of that name has no value.
@@ -86,7 +94,7 @@ func (a *answer) tooLong(format string, args ...any) error {
 // unread returns the error that a is, as it says 2xx but not what it should.
 func (a *answer) unread(format string, args ...any) *Error {
 	e := a.newError(a.status)
-	e.Message = clean(fmt.Sprintf(format, args...), maxQuote)
+	e.Message = plain.Short(fmt.Sprintf(format, args...), maxQuote)
 	return e
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 // A Status is the state of a task.
@@ -112,7 +113,11 @@ type FatalError struct {
 // Task returns the task id. If there is none, the error is an [*Error] whose
 // NotFound is true. API: GET /task/<id>.
 func (c *Client) Task(ctx context.Context, id string) (*Task, error) {
-	return call[Task](ctx, c, request{method: http.MethodGet, path: []string{"task", id}})
+	a, t, err := ask[Task](ctx, c, request{method: http.MethodGet, path: []string{"task", id}})
+	if err == nil && !strings.EqualFold(t.TaskID, id) {
+		return nil, a.unread("the reply is about another task, %s", t.TaskID) // what that has done says nothing about this one
+	}
+	return t, err
 }
 
 // A Result is the service's answer to a change.

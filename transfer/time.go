@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // A Time is an instant as the service writes it. It is read from RFC 3339, also
@@ -32,7 +34,7 @@ func (t *Time) UnmarshalText(text []byte) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("%q is not a time such as 2026-03-01T04:05:06Z", clean(s, maxQuote))
+	return fmt.Errorf("%q is not a time such as 2026-03-01T04:05:06Z", plain.Short(s, maxQuote))
 }
 
 // UnmarshalJSON reads an instant from a string, and the zero Time from null.
