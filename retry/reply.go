@@ -13,7 +13,6 @@ const (
 	maxReply      = 8 << 20   // bytes, decompressed
 	maxErrorReply = 256 << 10 // bytes of a reply outside 2xx
 	smallReply    = 4 << 10   // bytes that a reply about one thing fits into
-	listReply     = 64 << 10  // bytes that nearly every reply fits into
 )
 
 // A tooLongError is what a reply beyond the bound gives instead of its body.
@@ -46,17 +45,14 @@ func readReply(body io.ReadCloser, limit int) *reply {
 	return r
 }
 
-// read returns what body has. Its buffer grows twice: to grow bit by bit would
-// take several times the memory, while what is not written to takes none.
+// read returns what body has. Its buffer grows in few steps, because to grow bit by
+// bit would take several times the memory, but not at once to the limit: while folders
+// are listed, many replies of some hundred KiB are read.
 func read(body io.Reader, limit int) ([]byte, error) {
 	data := make([]byte, 0, smallReply)
 	for {
-		switch {
-		case len(data) < cap(data):
-		case cap(data) < listReply:
-			data = append(make([]byte, 0, listReply), data...)
-		default:
-			data = append(make([]byte, 0, limit+1), data...)
+		if len(data) == cap(data) {
+			data = append(make([]byte, 0, min(4*cap(data), limit+1)), data...)
 		}
 		n, err := body.Read(data[len(data):cap(data)])
 		data = data[:len(data)+n]

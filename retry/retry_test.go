@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -184,6 +185,25 @@ func TestTooLongReplyIsAnErrorAndNotRepeated(t *testing.T) {
 				t.Errorf("%d: got %d bytes, %v, after %d tries", status, len(body), err, len(s.times))
 			}
 		})
+	}
+}
+
+func TestAReplyTakesMemoryByItsLength(t *testing.T) {
+	for _, length := range []int{1 << 10, 100 << 10, 1 << 20} {
+		client := quiet(serve(reply(200, strings.Repeat("1", length))), retry.Policy{})
+		const times = 10
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		for range times {
+			if _, _, err := send(t.Context(), client, http.MethodGet); err != nil {
+				t.Fatal(err)
+			}
+		}
+		runtime.ReadMemStats(&after)
+		took := int64(after.TotalAlloc-before.TotalAlloc) / times
+		if most := int64(16*length + 64<<10); took > most {
+			t.Errorf("a reply of %d bytes takes %d bytes, at most %d are expected", length, took, most)
+		}
 	}
 }
 
