@@ -44,6 +44,7 @@ type simulation struct {
 	*globussim.Server
 	url  *url.URL
 	env  []string
+	dir  string // of its collections
 	stop func()
 }
 
@@ -71,7 +72,7 @@ func (b *bench) simulate(ctx context.Context) (*simulation, error) {
 	if err != nil {
 		return nil, errors.Join(err, sim.Close())
 	}
-	return &simulation{sim, base, access(base), func() {
+	return &simulation{sim, base, access(base), dir, func() {
 		stop()
 		_ = sim.Close() // it returns nil
 	}}, nil
