@@ -361,3 +361,33 @@ func TestADigestSaysWhatHappened(t *testing.T) {
 		}
 	})
 }
+
+// Two replicas may both see that a digest is due. The one that is slower tells nothing.
+func TestADigestIsWrittenByOneReplica(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := job(t, func(j *jobs.Job) { j.Notify.To = map[string][]string{"digest": {"ops"}} })
+		l := newLookout(t, j)
+		ops := l.file.Channels["ops"]
+		first := time.Now().UTC()
+		second := first.Add(24 * time.Hour)
+		w := &notify.Watch{Ledger: l.ledger}
+		for _, at := range []struct{ last, now time.Time }{
+			{time.Time{}, first},
+			{time.Time{}, first.Add(time.Millisecond)},
+			{first, second},
+			{first, second.Add(time.Millisecond)},
+		} {
+			if err := w.DigestSince(t.Context(), ops, []*jobs.Job{j}, at.last, at.now); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.want("02 00:00 ops: 0 of 0 runs succeeded since 2000-01-01 00:00 UTC")
+		all, err := l.ledger.Standings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a := all[""].Alarms; len(a) != 1 || !a[0].Told.Equal(second) {
+			t.Errorf("got %+v, want that the last one was written at %v", a, second)
+		}
+	})
+}
