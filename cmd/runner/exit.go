@@ -11,6 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/sharing"
 	"github.com/globus-runner/globus-runner/login"
@@ -57,12 +58,7 @@ func statusOf(k fault.Kind) int {
 
 // kindOf is the kind of error that a recorded run ended with; empty if it did
 // all that was asked for.
-func kindOf(o ledger.Outcome) fault.Kind {
-	if o.State == ledger.Skipped {
-		return fault.Skipped
-	}
-	return fault.Kind(o.Class)
-}
+func kindOf(o ledger.Outcome) fault.Kind { return fault.Kind(runlog.Class(o)) }
 
 // A usageError is a mistake on the command line or in the environment.
 type usageError struct{ error }

@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/sharing"
 )
 
@@ -28,7 +29,7 @@ type resultDocument struct {
 	TaskID   string         `json:"task_id,omitempty"` // of the only task
 	Tasks    []taskDocument `json:"tasks"`
 
-	totals
+	runlog.Totals
 	FilesDeleted        *int64 `json:"files_deleted,omitempty"`          // of mirrors, if it is known
 	FilesDeletedAtLeast bool   `json:"files_deleted_at_least,omitempty"` // there may be more
 
@@ -44,17 +45,8 @@ type resultDocument struct {
 	rate    int64 // of the last transfer, in bytes per second
 }
 
-// totals are sums over the tasks of a run.
-type totals struct {
-	Files         int64 `json:"files_transferred"`
-	FilesSkipped  int64 `json:"files_skipped"`
-	Bytes         int64 `json:"bytes_transferred"`
-	SkippedErrors int64 `json:"skipped_errors"`
-	Faults        int64 `json:"faults"`
-}
-
-// files says what became of files.
-func (t totals) files() string {
+// filesText says what became of files.
+func filesText(t runlog.Totals) string {
 	return fmt.Sprintf("%d transferred, %d skipped because they were there", t.Files, t.FilesSkipped)
 }
 
@@ -95,7 +87,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		Job: r.Job, Key: string(r.Key), State: r.State,
 		Attempt: r.Attempt, Adopted: r.Adopted, Tasks: []taskDocument{},
 		Started: r.Started.Truncate(time.Second), Finished: r.Finished.Truncate(time.Second),
-		Note: r.Note, Shared: r.Shared, totals: totals(r.Totals()), elapsed: r.Finished.Sub(r.Started),
+		Note: r.Note, Shared: r.Shared, Totals: runlog.Totals(r.Totals()), elapsed: r.Finished.Sub(r.Started),
 	}
 	for _, t := range r.Tasks {
 		row := taskDocument{TaskID: t.TaskID, Flow: t.Flow, SubmissionID: t.SubmissionID, Label: t.Label}
@@ -153,7 +145,7 @@ func (d *resultDocument) text(w io.Writer) {
 	}
 	if n := len(d.Tasks); n > 0 && d.Tasks[n-1].Status != "" {
 		pairs = append(pairs,
-			"files", d.files(),
+			"files", filesText(d.Totals),
 			"bytes", fmt.Sprintf("%s (%s/s)", size(d.Bytes), size(d.rate)),
 			"skipped errors", fmt.Sprint(d.SkippedErrors),
 			"faults", fmt.Sprint(d.Faults),

@@ -25,22 +25,8 @@ import (
 
 // A runDocument is a run of the ledger as it is printed.
 type runDocument struct {
-	Run      int64  `json:"run"`
-	Job      string `json:"job"`
-	Key      string `json:"key"`
-	State    string `json:"state"`
-	ExitCode int    `json:"exit_code"`
-	Attempt  int    `json:"attempt"`
-	Holder   string `json:"holder,omitempty"` // who is at it
-
-	Claimed  time.Time  `json:"claimed"`         // or asked for, by a person
-	Began    *time.Time `json:"began,omitempty"` // absent while it waits for somebody
-	Finished *time.Time `json:"finished,omitempty"`
-
-	totals
-	FilesDeleted int64 `json:"files_deleted"`
-
-	Error       *problem             `json:"error,omitempty"`
+	runlog.Document
+	ExitCode    int                  `json:"exit_code"`
 	Next        string               `json:"next,omitempty"` // the next command
 	Paths       []runlog.Path        `json:"paths,omitempty"`
 	MorePaths   int                  `json:"more_paths,omitempty"`
@@ -62,19 +48,7 @@ type submissionDocument struct {
 }
 
 func describeRun(r *ledger.Run) runDocument {
-	d := runDocument{
-		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), ExitCode: statusOf(kindOf(r.Outcome)), Attempt: r.Attempt,
-		Claimed: r.Claimed, Began: known(r.Began), totals: totals(r.Totals), FilesDeleted: r.FilesDeleted,
-	}
-	if r.State.Final() {
-		d.Finished = &r.Finished
-	} else {
-		d.Holder = r.Holder
-	}
-	if r.Message != "" {
-		d.Error = &problem{Class: kindOf(r.Outcome), Code: r.Code, Message: r.Message, RequestID: r.RequestID}
-	}
-	return d
+	return runDocument{Document: runlog.Describe(r), ExitCode: statusOf(kindOf(r.Outcome))}
 }
 
 func (a *app) runsCommand() *cobra.Command {
@@ -229,7 +203,7 @@ func (d *runDocument) text(w io.Writer) {
 		pairs = append(pairs, "why", plain.Line(d.Error.Message))
 	}
 	pairs = append(pairs, "next", d.Next, "held by", d.Holder)
-	if d.Began == nil || d.Began.Sub(d.Claimed) >= time.Second { // it waited
+	if d.Waited() {
 		pairs = append(pairs, "asked for", d.Claimed.Format(time.RFC3339))
 	}
 	if d.Began != nil {
@@ -238,7 +212,7 @@ func (d *runDocument) text(w io.Writer) {
 	if d.Finished != nil {
 		pairs = append(pairs, "finished", d.Finished.Format(time.RFC3339))
 	}
-	pairs = append(pairs, "files", d.files(), "bytes", size(d.Bytes))
+	pairs = append(pairs, "files", filesText(d.Totals), "bytes", size(d.Bytes))
 	if d.FilesDeleted > 0 {
 		pairs = append(pairs, "files deleted", strconv.FormatInt(d.FilesDeleted, 10))
 	}

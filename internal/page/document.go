@@ -95,25 +95,7 @@ type barDocument struct {
 
 // A runDocument is a run.
 type runDocument struct {
-	Run     int64  `json:"run"`
-	Job     string `json:"job"`
-	Key     string `json:"key"`
-	State   string `json:"state"`
-	Attempt int    `json:"attempt"`
-	Holder  string `json:"holder,omitempty"` // who is at it
-
-	Claimed  time.Time  `json:"claimed"`         // or asked for, by a person
-	Began    *time.Time `json:"began,omitempty"` // absent while it waits for somebody
-	Finished *time.Time `json:"finished,omitempty"`
-
-	Files         int64 `json:"files_transferred"`
-	FilesSkipped  int64 `json:"files_skipped"`
-	Bytes         int64 `json:"bytes_transferred"`
-	SkippedErrors int64 `json:"skipped_errors"`
-	Faults        int64 `json:"faults"`
-	FilesDeleted  int64 `json:"files_deleted"`
-
-	Error *errorDocument `json:"error,omitempty"`
+	runlog.Document
 
 	cause string // why it ended so, in short
 }
@@ -124,14 +106,6 @@ type wholeRun struct {
 	Next   string         `json:"next,omitempty"` // what to type next
 	Tasks  []taskDocument `json:"tasks,omitempty"`
 	Events []runlog.Event `json:"events,omitempty"`
-}
-
-// An errorDocument says what went wrong with a run.
-type errorDocument struct {
-	Class     string `json:"class"`
-	Code      string `json:"code,omitempty"`
-	Message   string `json:"message"`
-	RequestID string `json:"request_id,omitempty"`
 }
 
 // A taskDocument is a submission with the task that it became.
@@ -309,18 +283,7 @@ func (s *scene) nextStart(job *jobs.Job, after time.Time) *time.Time {
 }
 
 func describeRun(r *ledger.Run) runDocument {
-	d := runDocument{
-		Run: r.ID, Job: r.Job, Key: r.Key, State: string(r.State), Attempt: r.Attempt, Claimed: r.Claimed, Began: known(r.Began), Finished: known(r.Finished),
-		Files: r.Files, FilesSkipped: r.FilesSkipped, Bytes: r.Bytes, SkippedErrors: r.SkippedErrors, Faults: r.Faults, FilesDeleted: r.FilesDeleted,
-	}
-	if !r.State.Final() {
-		d.Holder = r.Holder
-	}
-	if r.Message != "" {
-		d.Error = &errorDocument{r.Class, r.Code, r.Message, r.RequestID}
-		d.cause = runlog.Cause(r, longestWhy)
-	}
-	return d
+	return runDocument{runlog.Describe(r), runlog.Cause(r, longestWhy)}
 }
 
 // failed reports whether a run ended as nobody wanted it to. What people cancel, and

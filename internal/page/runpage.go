@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
@@ -15,11 +14,10 @@ import (
 type runView struct {
 	runDocument
 	Word, Class, Text, Took string
-	Waited                  bool // from when it was asked for until it began
 }
 
 func viewRun(d runDocument) runView {
-	v := runView{runDocument: d, Waited: d.Began == nil || d.Began.Sub(d.Claimed) >= time.Second}
+	v := runView{runDocument: d}
 	v.Word, v.Class, v.Text = told(&d, 0)
 	if d.Finished != nil {
 		v.Took = took(d.took())
