@@ -32,8 +32,8 @@ type auditDocument struct {
 	// one is audited.
 	FoldersWithoutReceipt int `json:"folders_without_receipt"`
 
-	firstWithout string // the first of them
-	once         bool   // the job copies its items once, even if they change
+	without engine.Unaccounted // the same folders
+	once    bool               // the job copies its items once, even if they change
 }
 
 // A findingDocument is the verdict on one file.
@@ -162,14 +162,10 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 				return fmt.Errorf("audit job %s: %w", job.Name, err)
 			}
 		}
-		for folder, err := range e.Unaccounted(ctx, l, job) {
-			if err != nil {
-				return fmt.Errorf("audit job %s: %w", job.Name, err)
-			}
-			if doc.FoldersWithoutReceipt++; doc.FoldersWithoutReceipt == 1 {
-				doc.firstWithout = folder
-			}
+		if doc.without, err = e.Unaccounted(ctx, l, job); err != nil {
+			return fmt.Errorf("audit job %s: %w", job.Name, err)
 		}
+		doc.FoldersWithoutReceipt = doc.without.Folders
 		docs = append(docs, doc)
 	}
 	if err := d.print(docs); err != nil {
@@ -257,8 +253,8 @@ func (doc *auditDocument) show(w io.Writer) {
 
 // showFolders counts the folders that have no receipt.
 func (doc *auditDocument) showFolders(w io.Writer) {
-	if n := doc.FoldersWithoutReceipt; n > 0 {
-		fmt.Fprintf(w, "without a receipt: %s of job %s, such as %s; of them, only that of the newest occurrence is audited\n", plain.Count(n, "folder"), doc.Job, plain.Line(doc.firstWithout))
+	if doc.without.Folders > 0 {
+		fmt.Fprintf(w, "without a receipt of job %s: %v\n", doc.Job, doc.without)
 	}
 }
 

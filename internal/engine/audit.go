@@ -101,7 +101,14 @@ func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map
 		}
 		count[f.Verdict]++
 	}
-	attrs := []any{"of", job.Name, "elapsed", time.Since(began), "receipts_left_out", q.Found.Unread}
+	without, err := r.engine.Unaccounted(ctx, r.rec.Ledger, job)
+	if err != nil {
+		return nil, err
+	}
+	if without.Folders > 0 {
+		r.journal.note(ctx, "unaccounted", fmt.Sprintf("without a receipt of job %s: %v", job.Name, without))
+	}
+	attrs := []any{"of", job.Name, "elapsed", time.Since(began), "receipts_left_out", q.Found.Unread, "folders_without_receipt", without.Folders}
 	for _, v := range audit.Verdicts() {
 		attrs = append(attrs, string(v), count[v])
 	}

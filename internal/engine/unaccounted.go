@@ -2,11 +2,13 @@ package engine
 
 import (
 	"context"
+	"fmt"
 	"iter"
 
 	"github.com/globus-runner/globus-runner/internal/account"
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -20,32 +22,40 @@ const unaccounted proof.Reason = "has no receipt, since it was not copied, or be
 // mostSeries is how many folders are listed to find those without a receipt.
 const mostSeries = 500
 
-// Unaccounted yields the folders from which a job copies in one occurrence or another,
-// and of which no receipt of it tells. A job that keeps no receipts has none. An error
-// is the last pair.
-func (e *Engine) Unaccounted(ctx context.Context, l *ledger.Ledger, job *jobs.Job) iter.Seq2[string, error] {
-	return func(yield func(string, error) bool) {
-		if !job.Receipts || l == nil {
-			return
-		}
-		var lanes jobs.Lanes
-		lanes.Add(job, len(job.Steps))
-		kept, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job.Name})
-		if err != nil {
-			yield("", err)
-			return
-		}
-		found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{})
-		if err != nil {
-			yield("", err)
-			return
-		}
-		for folder := range foldersWithout(ctx, e.globus, &lanes, found) {
-			if !yield(folder, nil) {
-				return
-			}
+// Unaccounted are the folders from which a job copies in one occurrence or another, and
+// of which no receipt of it tells.
+type Unaccounted struct {
+	Folders int
+	First   string // one of them
+}
+
+// String says that an audit does not look at the folders of a job.
+func (u Unaccounted) String() string {
+	return fmt.Sprintf("%s, such as %s; of them, only that of the newest occurrence is audited", plain.Count(u.Folders, "folder"), plain.Line(u.First))
+}
+
+// Unaccounted counts the folders of a job of which no receipt tells. A job that keeps
+// no receipts has none.
+func (e *Engine) Unaccounted(ctx context.Context, l *ledger.Ledger, job *jobs.Job) (u Unaccounted, err error) {
+	if !job.Receipts || l == nil {
+		return u, nil
+	}
+	var lanes jobs.Lanes
+	lanes.Add(job, len(job.Steps))
+	kept, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job.Name})
+	if err != nil {
+		return u, err
+	}
+	found, err := evidence.Gather(account.Opens(ctx, l, kept), evidence.Options{})
+	if err != nil {
+		return u, err
+	}
+	for folder := range foldersWithout(ctx, e.globus, &lanes, found) {
+		if u.Folders++; u.Folders == 1 {
+			u.First = folder
 		}
 	}
+	return u, nil
 }
 
 // unaccounted yields the folders of which no receipt that counts tells: nothing in

@@ -117,6 +117,10 @@ func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
 	return j, nil
 }
 
+// mostExpected bounds for how many files memory is set aside because a receipt says that
+// it has them. Lists that grow would take twice as much.
+const mostExpected = 1 << 20
+
 // survey reads a receipt to its end, so that nothing is proven by one that was
 // changed, and finds the paths that are alike.
 func (j *Judge) survey(open Open) error {
@@ -129,7 +133,8 @@ func (j *Judge) survey(open Open) error {
 	if err != nil {
 		return err
 	}
-	var sources, destinations []uint64 // each path once
+	expected := func(files int64) []uint64 { return make([]uint64, 0, max(0, min(files, mostExpected))) }
+	sources, destinations := expected(j.receipt.Files+j.receipt.Equal), expected(j.receipt.Files) // each path once
 	var files, equal int64
 	var last Row
 	for row, err := range r.Rows() {

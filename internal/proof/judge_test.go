@@ -69,10 +69,12 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 		"by a clock that is behind":       {rows: []proof.Row{same}, after: at(head.Requested.Add(-2 * time.Second))},
 		"no snapshot":                     {head: func(r *proof.Receipt) { r.Listed = time.Time{} }, rows: []proof.Row{same}, want: proof.NotBefore},
 		"not in the snapshot":             {rows: []proof.Row{copied("/out/b", "/in/b", 5)}, sight: func(s *proof.Sight) { s.Path, s.Destination = "/out/b", "/in/b" }, want: proof.NotBefore},
+		"twice in the snapshot":           {rows: []proof.Row{same, found("/out/a", 6)}, want: proof.NoTime},
 		"a task that goes on":             {head: func(r *proof.Receipt) { r.Completed = time.Time{} }, rows: []proof.Row{same}, want: proof.NotFinished},
 		"a task that never began":         {head: func(r *proof.Receipt) { r.Requested = time.Time{} }, rows: []proof.Row{same}, want: proof.NotFinished},
 		"not in the list":                 {head: func(r *proof.Receipt) { r.Options.SyncLevel = nil }, want: proof.NotCopied},
 		"away during the task":            {head: func(r *proof.Receipt) { r.Equal = 0 }, want: proof.Missed},
+		"one of two away":                 {rows: []proof.Row{found("/out/0", 5)}, want: proof.Missed},
 		"copied while others were away":   {head: func(r *proof.Receipt) { r.Equal = 0 }, rows: []proof.Row{same}},
 		"equal by time":                   {head: func(r *proof.Receipt) { r.Options.SyncLevel = new(2) }, want: proof.NotCopied},
 		"perhaps equal, perhaps skipped":  {rows: []proof.Row{skipped}, want: proof.NotCopied},
@@ -80,6 +82,8 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 		"copied, the list is cut":         {head: func(r *proof.Receipt) { r.Files = 2 }, rows: []proof.Row{same}, want: proof.ListCut},
 		"two places after the task":       {rows: []proof.Row{same, landed("/out/a", "/in/b", 5, during)}, want: proof.NeverThere},
 		"two sources, one name":           {rows: []proof.Row{same, copied("/out/z", "/in/A", 5)}, want: proof.Ambiguous},
+		"two sources, one path":           {rows: []proof.Row{same, copied("/out/b", "/in/a", 5)}, want: proof.Ambiguous},
+		"two sources, one of two paths":   {rows: []proof.Row{copied("/out/0", "/in/0", 5), copied("/out/0", "/in/a", 5), same}, want: proof.Ambiguous},
 		"two cases, one came later":       {rows: []proof.Row{copied("/out/A", "/in/A", 5)}, want: proof.Ambiguous},
 		"not verified":                    {head: func(r *proof.Receipt) { r.Options.VerifyChecksum = false }, rows: []proof.Row{same}, want: proof.NotVerified},
 		"to another path":                 {rows: []proof.Row{row(func(c *proof.Copied) { c.Destination = "/in/b" })}, want: proof.Otherwise},
@@ -217,6 +221,20 @@ func judge(t testing.TB, open proof.Open, sights ...proof.Sight) (reasons []proo
 		reasons = append(reasons, reason)
 	}
 	return reasons
+}
+
+func TestJudgeOfAFileWithoutATime(t *testing.T) {
+	h := head
+	h.Files = 1
+	timeless := proof.Row{Found: &proof.Found{Path: "/out/a", Size: 5}}
+	open := sealed(t, h, copied("/out/a", "/in/a", 5), timeless, landed("/out/a", "/in/a", 5, noon.Add(30*time.Second)))
+	s := proof.Sight{
+		Path: "/out/a", Source: proof.State{File: true, Size: 5},
+		Destination: "/in/a", Copy: &proof.State{File: true, Size: 5, Modified: noon.Add(30 * time.Second)},
+	}
+	if got := judge(t, open, s); got[0] != proof.NoTime {
+		t.Errorf("got %q, want %q", got[0], proof.NoTime)
+	}
 }
 
 func TestJudgeOfNamesThatDisksTakeForTheSame(t *testing.T) {
