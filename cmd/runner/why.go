@@ -112,18 +112,16 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 			return nil, err
 		}
 		d := whyDocument{Job: job.Name, Key: run.Key, State: string(run.State), Why: runlog.Advice(run), Run: run.ID}
+		if d.Why == "" && !run.State.Final() {
+			if d.Why, err = unfinished(ctx, l, run); err != nil {
+				return nil, err
+			}
+		}
 		if i := slices.IndexFunc(docs, func(d whyDocument) bool { return about[run.Key] && d.Run == run.ID }); i >= 0 {
 			if d.Why != "" {
 				docs[i].Why = d.Why
 			}
 			continue
-		}
-		if d.Why == "" && !run.State.Final() {
-			notes, err := l.Notes(ctx, run.ID)
-			if err != nil {
-				return nil, err
-			}
-			d.Why = whyUnfinished(run, notes, time.Now())
 		}
 		docs = append(docs, d)
 	}
@@ -140,8 +138,21 @@ func whatIsAmiss(s ledger.Standing) (text string) {
 	return text
 }
 
-// whyUnfinished says why a run has not ended, and what holds it.
-func whyUnfinished(run *ledger.Run, notes []ledger.Note, now time.Time) string {
+// unfinished says of a run of the ledger why it has not ended, and what holds it.
+func unfinished(ctx context.Context, l *ledger.Ledger, run *ledger.Run) (string, error) {
+	notes, err := l.Notes(ctx, run.ID)
+	if err != nil {
+		return "", err
+	}
+	died, err := l.Died(run.Holder)
+	if err != nil {
+		return "", err
+	}
+	return whyUnfinished(run, notes, !died && time.Now().Before(run.LeaseUntil)), nil
+}
+
+// whyUnfinished says why a run has not ended, and what holds it. Its holder may live.
+func whyUnfinished(run *ledger.Run, notes []ledger.Note, lives bool) string {
 	held := runlog.Held(run, notes)
 	if held != "" {
 		held = "; " + held
@@ -149,10 +160,10 @@ func whyUnfinished(run *ledger.Run, notes []ledger.Note, now time.Time) string {
 	switch {
 	case run.Holder == "":
 		return "somebody has asked for it; it waits for runner serve to start it"
-	case now.After(run.LeaseUntil):
-		return "nobody works on it; runner serve, or the next start of the job, will" + held
-	default:
+	case lives:
 		return run.Holder + " works on it" + held
+	default:
+		return "nobody works on it; runner serve, or the next start of the job, will" + held
 	}
 }
 

@@ -24,11 +24,11 @@ func TestWhySaysThatAJobIsLateOrOverdue(t *testing.T) {
 func TestWhySaysWhatHoldsARunAtWork(t *testing.T) {
 	now := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)
 	notes := []ledger.Note{{At: now, Kind: "retrying", Text: "QUOTA_EXCEEDED: full"}}
-	run := &ledger.Run{Holder: "vm:1", LeaseUntil: now.Add(time.Minute), Outcome: ledger.Outcome{State: ledger.Submitted}}
-	if got, want := whyUnfinished(run, notes, now), "vm:1 works on it; retrying since 2026-11-21T02:00:00Z: QUOTA_EXCEEDED: full"; got != want {
+	run := &ledger.Run{Holder: "vm:1", Outcome: ledger.Outcome{State: ledger.Submitted}}
+	if got, want := whyUnfinished(run, notes, true), "vm:1 works on it; retrying since 2026-11-21T02:00:00Z: QUOTA_EXCEEDED: full"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
-	if got, want := whyUnfinished(run, nil, now), "vm:1 works on it"; got != want {
+	if got, want := whyUnfinished(run, nil, true), "vm:1 works on it"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

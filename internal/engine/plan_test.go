@@ -58,6 +58,40 @@ func TestMissedOccurrencesAreCaughtUpWithAsTheJobWants(t *testing.T) {
 	}
 }
 
+// A start that is killed right after a claim has not written how far it came. The
+// occurrence goes on all the same, and is not called missed.
+func TestAnOccurrenceThatWasClaimedBeforeAKillIsNotMissed(t *testing.T) {
+	for _, catchUp := range []jobs.CatchUp{jobs.CatchUpNone, jobs.CatchUpLatest, jobs.CatchUpAll} {
+		t.Run(string(catchUp), func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				job := b.job("hourly", "0 * * * *", func(j *jobs.Job) { j.CatchUp = catchUp })
+				p := b.process("one").serve(job)
+				until(time.Hour)
+				p.kill()
+				until(3*time.Hour + 30*time.Minute)
+				p = b.process("two").serve(job)
+				until(3*time.Hour + 50*time.Minute)
+				p.stop()
+				missed, later := "2000-01-01T02:00:00Z", []string{"2000-01-01T03:00:00Z"}
+				switch catchUp {
+				case jobs.CatchUpNone:
+					later = nil
+				case jobs.CatchUpAll:
+					missed, later = "", []string{"2000-01-01T02:00:00Z", "2000-01-01T03:00:00Z"}
+				}
+				want := []string{"hourly 2000-01-01T01:00:00Z succeeded"}
+				for _, key := range later {
+					want = append(want, "hourly "+key+" succeeded")
+				}
+				b.wantRuns(want...)
+				if got := strings.Join(b.log.values(t, "occurrences were missed and are not started", "from"), " "); got != missed {
+					t.Errorf("the gap begins at %q, want %q", got, missed)
+				}
+			})
+		})
+	}
+}
+
 func TestCatchUpIsBoundedToADay(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		job := b.job("hourly", "0 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpAll })

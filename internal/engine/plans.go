@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -206,6 +207,9 @@ func (s *Scheduler) enforcePaused(ctx context.Context, given []*jobs.Job, paused
 	s.given = given
 	s.pauses = pauses{byJob: paused, read: now}
 	s.plans.replace(all, begin)
+	if err := s.passClaimed(ctx, latest, now); err != nil {
+		return err
+	}
 	s.withdraw()
 	before := s.jobs
 	byName := make(map[string]*jobs.Job, len(all))
@@ -218,6 +222,28 @@ func (s *Scheduler) enforcePaused(ctx context.Context, given []*jobs.Job, paused
 	s.announce(before)
 	s.replan(now)
 	s.log.Info("jobs planned", "jobs", len(all), "scheduled", len(s.plans.byJob))
+	return nil
+}
+
+// passClaimed moves the plans beyond the instants that an earlier start has claimed,
+// and was cut off before it wrote its cursor: nothing was missed there. The latest
+// instants that were claimed are known. Jobs whose occurrences take turns wait for
+// these runs, and come upon them by themselves.
+func (s *Scheduler) passClaimed(ctx context.Context, latest map[string]time.Time, now time.Time) error {
+	for name, p := range s.plans.byJob {
+		for !inTurn(p.job) && !p.instant.After(latest[name]) {
+			_, err := s.rec.Ledger.RunOf(ctx, name, string(jobs.ScheduledKey(p.instant)))
+			if errors.Is(err, ledger.ErrNone) {
+				break
+			}
+			if err != nil {
+				return err
+			}
+			p.advance(p.instant)
+			p.settleDealt()
+			s.plans.moveOn(p, now)
+		}
+	}
 	return nil
 }
 

@@ -65,6 +65,7 @@ type store interface {
 	exclusive(ctx context.Context, f func(context.Context, session) error) error
 	serve(holder string) (release func(), err error)
 	attend(holder string, bury func(dead string) error) (release func(), err error)
+	dead(each func(file, holder string) error) error
 	name() string // for messages
 	close() error
 }

@@ -66,6 +66,16 @@ func (l *Ledger) Attend(ctx context.Context, holder string) (release func(), err
 	return release, nil
 }
 
+// Died reports whether a holder is known to have died while it attended. With
+// PostgreSQL only leases tell.
+func (l *Ledger) Died(holder string) (died bool, err error) {
+	err = l.store.dead(func(_, dead string) error {
+		died = died || dead == holder
+		return nil
+	})
+	return died, err
+}
+
 // serve locks a file beside the ledger: to close the ledger's own file would
 // let go the locks that SQLite has on it.
 func (l *sqliteStore) serve(holder string) (func(), error) {
@@ -123,15 +133,32 @@ func (l *sqliteStore) attend(holder string, bury func(dead string) error) (func(
 	}, nil
 }
 
-// buryAll calls bury with each holder that died while it attended.
+// buryAll calls bury with each holder that died while it attended. One that is buried
+// twice at the same time comes to no harm: its name is never used again.
 func (l *sqliteStore) buryAll(bury func(dead string) error) error {
+	return l.dead(func(file, holder string) error {
+		if holder != "" {
+			if err := bury(holder); err != nil {
+				return err
+			}
+		}
+		if err := os.Remove(file); !errors.Is(err, fs.ErrNotExist) {
+			return ofSystem(err)
+		}
+		return nil
+	})
+}
+
+// dead calls each with the files of those that died while they attended, and with their
+// names as far as they are known.
+func (l *sqliteStore) dead(each func(file, holder string) error) error {
 	entries, err := os.ReadDir(filepath.Dir(l.file))
 	if err != nil {
 		return ofSystem(err)
 	}
 	for _, entry := range entries {
 		if strings.HasPrefix(entry.Name(), filepath.Base(l.file)+attending) {
-			if err := l.buryOne(filepath.Join(filepath.Dir(l.file), entry.Name()), bury); err != nil {
+			if err := l.ifDead(filepath.Join(filepath.Dir(l.file), entry.Name()), each); err != nil {
 				return err
 			}
 		}
@@ -139,10 +166,9 @@ func (l *sqliteStore) buryAll(bury func(dead string) error) error {
 	return nil
 }
 
-// buryOne buries the holder that has made a file, unless it lives. One that is
-// buried twice at the same time comes to no harm: its name is never used again.
-func (l *sqliteStore) buryOne(name string, bury func(dead string) error) error {
-	f, err := os.OpenFile(name, os.O_RDWR|syscall.O_NOFOLLOW, 0)
+// ifDead calls each with a file, unless the holder that has made it lives.
+func (l *sqliteStore) ifDead(file string, each func(file, holder string) error) error {
+	f, err := os.OpenFile(file, os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil // it has just left, or is another user's: then its lease tells
 	}
@@ -150,15 +176,7 @@ func (l *sqliteStore) buryOne(name string, bury func(dead string) error) error {
 	if lock(f) != nil {
 		return nil // it lives
 	}
-	if dead := l.held(f); dead.Holder != "" {
-		if err := bury(dead.Holder); err != nil {
-			return err
-		}
-	}
-	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
-		return ofSystem(err)
-	}
-	return nil
+	return each(file, l.held(f).Holder)
 }
 
 // held reads who has the lock. It may have been taken this very moment, and

@@ -80,6 +80,11 @@ func TestLeasesOfAProcessThatDiedWhileItAttendedEnd(t *testing.T) {
 		claim(t, l, "j", holder, holder, time.Hour)
 	}
 	dead.kill(t)
+	for holder, want := range map[string]bool{"dead": true, "living": false, "silent": false} {
+		if died, err := l.Died(holder); err != nil || died != want {
+			t.Errorf("%s has died: got %t, %v, want %t", holder, died, err, want)
+		}
+	}
 	leave, err := l.Attend(t.Context(), "me")
 	ok(t, err)
 	runs, err := l.TakeOver(t.Context(), "me", time.Hour, 10)
