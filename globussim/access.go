@@ -266,6 +266,9 @@ func (sv *service) createAccessRule(q *request) (int, any, *apiError) {
 	if rule.Expires, e = sv.allowedEnd(p, rule.Expires); e != nil {
 		return 0, nil, e
 	}
+	if e := sv.allowedForAll(p, rule); e != nil {
+		return 0, nil, e
+	}
 	rule.id, rule.created = uuid.NewString(), sv.server.now()
 	e = sv.changeRules(p, func(rules []AccessRule) ([]AccessRule, *apiError) {
 		switch {
@@ -326,7 +329,7 @@ func (sv *service) updateAccessRule(q *request) (int, any, *apiError) {
 			}
 		}
 		rules[i].Permissions = cmp.Or(form.Permissions, rules[i].Permissions)
-		return rules, nil
+		return rules, sv.allowedForAll(p, rules[i])
 	})
 	if e != nil {
 		return 0, nil, e

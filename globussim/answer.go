@@ -66,6 +66,12 @@ type Answers struct {
 	// RulesFull is the code of the refusal of an access rule above the limit, with
 	// the status 409: LimitExceeded by default.
 	RulesFull string `json:"rules_full,omitempty"`
+	// RefusePolicies refuses a transfer that does not do about checksums and times
+	// what the policies of its collections demand; by default it is made to do it.
+	RefusePolicies bool `json:"refuse_policies,omitempty"`
+	// PolicyCode is the code of what a policy of a collection does not allow, with
+	// the status 403: PermissionDenied by default.
+	PolicyCode string `json:"policy_code,omitempty"`
 }
 
 // An AuthForm is a form of errors of Globus Auth.
@@ -108,6 +114,7 @@ func (a Answers) complete() (Answers, error) {
 		return a, fmt.Errorf("answers: page_length is %d, and must be between 1 and %d", a.PageLength, maxRows)
 	}
 	a.RulesFull = cmp.Or(a.RulesFull, "LimitExceeded")
+	a.PolicyCode = cmp.Or(a.PolicyCode, "PermissionDenied")
 	return a, nil
 }
 

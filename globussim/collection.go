@@ -68,6 +68,8 @@ type Collection struct {
 	// that reach the collection are refused; a person satisfies it by a login
 	// with session_required_policies.
 	SessionPolicy string
+	// Policies are what it demands of transfers.
+	Policies Policies
 
 	// What a search finds the collection by, besides its name.
 	Description  string

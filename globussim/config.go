@@ -152,6 +152,9 @@ func completeCollections(collections []Collection) (errs []error) {
 		if err := (Condition{c.Access, c.Offline, c.Quota, c.Roles}).check(); err != nil {
 			problem("%w", err)
 		}
+		if err := c.Policies.check(); err != nil {
+			problem("%w", err)
+		}
 		c.Offline = c.Offline || c.Paused
 		if info, err := os.Stat(c.Dir); err != nil {
 			problem("%w", err)

@@ -23,21 +23,20 @@ func (sv *service) endpointDoc(q *request, p *place) map[string]any {
 		"contact_email": nil, "contact_info": nil, "info_link": nil,
 		"user_message": nil, "user_message_link": nil,
 		"public": true, "subscription_id": optional(p.SubscriptionID), "default_directory": nil,
-		"subscription_admin_verified": false, "associated_flow_policy": nil,
-		"high_assurance": p.HighAssurance, "mfa_required": p.MFARequired, "restrict_transfers_to_high_assurance": nil,
+		"subscription_admin_verified": false,
+		"high_assurance":              p.HighAssurance, "mfa_required": p.MFARequired,
 		"authentication_timeout_mins": nil, "authentication_assurance_timeout": nil,
 		"authentication_policy_id": optional(p.SessionPolicy),
 		"force_encryption":         p.HighAssurance,
-		"disable_verify":           false, "force_verify": false, "disable_anonymous_writes": false,
-		"host_endpoint": nil, "host_endpoint_id": nil, "host_endpoint_display_name": nil, "host_path": nil,
+		"host_endpoint":            nil, "host_endpoint_id": nil, "host_endpoint_display_name": nil, "host_path": nil,
 		"mapped_collection_id": nil, "mapped_collection_display_name": nil,
 		"sharing_target_endpoint": nil, "sharing_target_root_path": nil,
 		"non_functional": p.NonFunctional, "non_functional_endpoint_id": nil, "non_functional_endpoint_display_name": nil,
 		"gcp_connected": nil, "gcp_paused": nil, "gcs_version": nil, "gcs_manager_url": nil,
 		"https_server": nil, "tlsftp_server": nil,
 		"acl_available": p.guest(), "acl_editable": false, "acl_max_expiration_period_mins": p.maxAccess(),
-		"local_user_info_available": nil, "preserve_modtime": nil,
-		"auto_delete_timeout": nil, "skip_auto_delete": nil, "guest_collection_activity_notification_policy": nil,
+		"local_user_info_available": nil,
+		"auto_delete_timeout":       nil, "skip_auto_delete": nil, "guest_collection_activity_notification_policy": nil,
 		"activated": false, "expires_in": -1, "expire_time": nil, "in_use": false,
 		"is_globus_connect": p.gcp(), "globus_connect_setup_key": nil,
 		"shareable": !p.guest(), "network_use": "normal", "location": "Automatic",
@@ -50,6 +49,7 @@ func (sv *service) endpointDoc(q *request, p *place) map[string]any {
 	if p.Home != "/" {
 		doc["default_directory"] = p.Home
 	}
+	maps.Copy(doc, p.Policies.document())
 	maps.Copy(doc, p.changes())
 	if p.gcp() {
 		offline := p.condition().Offline

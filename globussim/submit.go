@@ -149,6 +149,12 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 		}
 	}
 
+	if kind == kindTransfer {
+		if e := sv.comply(q, doc, places[0], places[1]); e != nil {
+			return nil, e
+		}
+	}
+
 	t := sv.build(q.owner, kind, doc, places)
 	if e := t.resolve(doc); e != nil {
 		return nil, e

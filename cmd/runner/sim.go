@@ -40,6 +40,9 @@ A collection is NAME=FOLDER with options after commas:
   offline, paused   a personal computer that is switched off, or has paused
   broken            its server does not work
   policy=ID, mfa    needs a session, which only a person can have
+  force-verify, disable-verify, keep-times=all, assured-only=all, flow-in=ID,
+  flow-out=ID, no-anonymous-writes
+                    policies for transfers and access rules
   role=ROLE         the service account is access_manager, activity_monitor, ...
   subscription=ID   it is under this subscription
   owner=person      it belongs to the person who can log in; default: to the
@@ -304,8 +307,15 @@ func collectionOption(c *globussim.Collection, key, value string) error {
 
 // simpleOption sets what is a text or a truth value.
 func simpleOption(c *globussim.Collection, key, value string) error {
-	texts := map[string]*string{"home": &c.Home, "subscription": &c.SubscriptionID, "policy": &c.SessionPolicy}
-	flags := map[string]*bool{"offline": &c.Offline, "paused": &c.Paused, "broken": &c.NonFunctional, "mfa": &c.MFARequired}
+	texts := map[string]*string{
+		"home": &c.Home, "subscription": &c.SubscriptionID, "policy": &c.SessionPolicy,
+		"keep-times": (*string)(&c.Policies.KeepTimes), "assured-only": (*string)(&c.Policies.AssuredOnly),
+		"flow-in": &c.Policies.FlowIn, "flow-out": &c.Policies.FlowOut,
+	}
+	flags := map[string]*bool{
+		"offline": &c.Offline, "paused": &c.Paused, "broken": &c.NonFunctional, "mfa": &c.MFARequired,
+		"force-verify": &c.Policies.ForceVerify, "disable-verify": &c.Policies.DisableVerify, "no-anonymous-writes": &c.Policies.NoAnonymousWrites,
+	}
 	switch {
 	case texts[key] != nil:
 		*texts[key] = value

@@ -82,7 +82,7 @@ var otherAnswers = map[string][]string{
 	"past_deadline": {"true"}, "refuse_other_document": {"true", "false"}, "lower_levels": {"true"}, "cancel_later": {"true"},
 	"no_fatal_error": {"true"}, "refuse_deletes": {"true"}, "page_length": {"1"}, "rename_replaces": {"true"},
 	"auth_errors": {`"oauth"`, `"list"`}, "cut_access": {"true"}, "keep_end": {"true"}, "rules_full": {`"Exists"`, `"Full"`},
-	"runs_listed": {"25"}, "end_canceled_runs": {"true"},
+	"runs_listed": {"25"}, "end_canceled_runs": {"true"}, "refuse_policies": {"true"}, "policy_code": {`"Policy"`},
 }
 
 // TestAJobIsDoneWhateverGlobusAnswers makes a folder, copies, prunes, removes what it

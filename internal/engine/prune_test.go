@@ -136,6 +136,21 @@ func (p *process) wantPruned(r *engine.Result, want string) {
 	}
 }
 
+// A collection that cannot make checksums may turn them off, whatever a job asks for.
+func TestPruneDeletesNothingIfGlobusDidNotVerify(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt")
+		p := b.process("one")
+		r := p.wantRun(b.order(handsOver, ownTimes), ledger.Succeeded)
+		b.wantLeft("data/a.txt")
+		p.wantPruned(r, "0 files deleted, 1 kept (1: was copied without verification); runner receipt prove 1 lists them")
+	}, func(cfg *globussim.Config) {
+		for i := range cfg.Collections {
+			cfg.Collections[i].Policies.DisableVerify = true
+		}
+	})
+}
+
 func TestPruneDeletesWhatTheRunHasCopiedAndNothingElse(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.sow("data/a.txt", "data/locked", "data/s/b", "data/s/x.tmp", "data/late")
