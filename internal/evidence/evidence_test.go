@@ -253,6 +253,27 @@ func TestEachFileHasItsReason(t *testing.T) {
 	}
 }
 
+func TestWhatCannotBeSeenAtTheDestinationIsNotGone(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/out/a", 5, -60)
+	d.put("lab:/out/s/b", 5, -60)
+	d.put("lab:/one", 5, -60)
+	tree, single := d.copies(t, task{to: "vault:/in/"}), d.copies(t, task{to: "vault:/one", from: "/one"})
+	d.broken["vault:/one"] = errors.New("offline")
+	want(t, files(t, d, evidence.Options{}, single), "lab:/one | vault cannot be seen at the destination")
+	delete(d.broken, "vault:/one")
+	delete(d.files, "vault:/one")
+	want(t, files(t, d, evidence.Options{}, single), "lab:/one | vault is gone at the destination")
+	d.broken["vault:/in/"] = errors.New("offline")
+	want(t, files(t, d, evidence.Options{}, tree), "lab:/out/ | vault could not be listed")
+	delete(d.broken, "vault:/in/")
+	delete(d.files, "vault:/in/a")
+	delete(d.files, "vault:/in/s/b")
+	want(t, files(t, d, evidence.Options{}, tree), "lab:/out/a | vault is gone at the destination", "lab:/out/s/b | vault is gone at the destination")
+	delete(d.files, "lab:/one")
+	want(t, files(t, d, evidence.Options{}, single))
+}
+
 func TestAFileThatAnyReceiptProvesIsProvenSinceTheOldestOfThem(t *testing.T) {
 	d := newDisks()
 	d.put("lab:/out/a", 5, -60)

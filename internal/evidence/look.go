@@ -139,7 +139,7 @@ func below(top, path string, slash bool) string {
 func sightOf(p tree.Pair) *sight {
 	from, to := p.Source, p.Destination
 	switch {
-	case from == nil || from.Err != nil && tree.Gone(from.Err):
+	case from == nil || tree.Gone(from.Err):
 		return absentOf(to)
 	case from.Err != nil:
 		return &sight{folder: from.Kind == tree.Dir, reason: Unlisted, err: from.Err}
@@ -156,7 +156,7 @@ func sightOf(p tree.Pair) *sight {
 		s.reason = Linked
 	case from.Kind == tree.Other:
 		s.reason = Special
-	case to != nil && to.Err != nil && !tree.Gone(to.Err):
+	case to != nil && to.Err != nil:
 		s.Blind, s.err = true, to.Err
 	case to != nil:
 		s.Copy = new(state(to))
@@ -167,7 +167,7 @@ func sightOf(p tree.Pair) *sight {
 // absentOf is the sight of what the destination alone has.
 func absentOf(to *tree.Entry) *sight {
 	switch {
-	case to == nil || to.Err == nil && to.Kind == tree.Dir || to.Err != nil && tree.Gone(to.Err):
+	case to == nil || to.Err == nil && to.Kind == tree.Dir || tree.Gone(to.Err):
 		return nil
 	case to.Err != nil:
 		return &sight{absent: true, folder: true, reason: Unlisted, err: to.Err}

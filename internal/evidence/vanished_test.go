@@ -47,6 +47,16 @@ func TestFilesThatWereDeletedAreJudgedByTheirCopies(t *testing.T) {
 			"lab:/out/s/d | store 12:11 | vault is gone at the destination", "lab:/out/s/e | store 12:11 | vault 12:01",
 		)
 	})
+	t.Run("below a folder that is deleted meanwhile", func(t *testing.T) {
+		d.broken["store:/in/t/"] = missing
+		defer func() { d.broken = map[string]error{} }()
+		got := files(t, d, o, r...)
+		want(
+			t, got[len(got)-2:],
+			"lab:/out/t/f | store is gone at the destination | vault 12:01",
+			"lab:/out/t/g | store is gone at the destination | vault is not the same at the destination any more",
+		)
+	})
 	t.Run("below a folder that cannot be listed", func(t *testing.T) {
 		d.broken["store:/in/t/"], d.broken["vault:/in/t/"], d.broken["lab:/out/s/"] = refused, refused, refused
 		defer func() { d.broken = map[string]error{} }()
