@@ -11,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/arrival"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -121,8 +122,8 @@ func (d *demonstration) watch(ctx context.Context) (docs []*resultDocument, err 
 			}
 			doc := d.app.document(ctx, res)
 			docs = append(docs, doc)
-			d.tell("%s after the start, %s is complete, and task %s copies it: %d files, %s.",
-				seconds(res.Started.Sub(begin)), o.Key, doc.TaskID, doc.Files, size(doc.Bytes))
+			d.tell("%s after the start, %s is complete, and task %s copies it: %s, %s.",
+				seconds(res.Started.Sub(begin)), o.Key, doc.TaskID, plain.Count(doc.Files, "file"), size(doc.Bytes))
 			d.add("Without their file done, others wait: %d.", found.States[arrival.IsUnmarked])
 		}
 		select {

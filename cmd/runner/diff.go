@@ -233,7 +233,7 @@ func (d *differ) pruned(ctx context.Context, a *app, e *engine.Engine, step *job
 			}
 		}
 		if most := cmp.Or(step.MaxDelete, jobs.NoMaxDelete); !most.Allows(gone, files) {
-			to.Refused = fmt.Sprintf("%d of %d files are more than max_delete allows (%s)", gone, files, most)
+			to.Refused = fmt.Sprintf("%d of %s would be deleted, more than max_delete allows (%s)", gone, plain.Count(files, "file"), most)
 		}
 	}
 }

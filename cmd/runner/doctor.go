@@ -98,9 +98,9 @@ func (a *app) diagnose(ctx context.Context, names []string, x examination) error
 	}
 	checks := a.checks(work, x)
 	var done atomic.Int32
-	a.stderr.show(fmt.Sprintf("%d checks", len(checks)))
+	a.stderr.show(plain.Count(len(checks), "check"))
 	found := doctor.Run(ctx, checks, x.timeout, func() {
-		a.stderr.show(fmt.Sprintf("%d of %d checks are done", done.Add(1), len(checks)))
+		a.stderr.show(fmt.Sprintf("%d of %s done", done.Add(1), plain.Count(len(checks), "check")))
 	})
 	level, problems, _ := doctor.Worst(found)
 	d := diagnosis{found, level != doctor.Error}

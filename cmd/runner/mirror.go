@@ -6,6 +6,7 @@ import (
 	"iter"
 
 	"github.com/globus-runner/globus-runner/internal/audit"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -33,7 +34,7 @@ func guarded(changes iter.Seq2[audit.Change, error], doc *transfer.Transfer, gua
 		case found == 0 && len(doc.Items) == 1 && !guard.AllowEmptySource:
 			to.Refused = "the source has no file to copy, and mirroring it would delete everything at the destination (guard.empty_source)"
 		case !most.Allows(deletes, there):
-			to.Refused = fmt.Sprintf("%d of %d files at the destination would be deleted, which are more than max_delete allows (%s)", deletes, there, most)
+			to.Refused = fmt.Sprintf("%d of %s at the destination would be deleted, more than max_delete allows (%s)", deletes, plain.Count(there, "file"), most)
 		}
 	}
 }

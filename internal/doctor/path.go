@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -86,7 +87,7 @@ func (c *collection) stat(ctx context.Context, u *use) (string, error) {
 		case entry.Type == "dir":
 			return plainFolder, nil
 		}
-		return fmt.Sprintf("a %s of %d bytes", strings.ReplaceAll(entry.Type, "_", " "), entry.Size), nil
+		return fmt.Sprintf("a %s of %s", strings.ReplaceAll(entry.Type, "_", " "), plain.Count(entry.Size, "byte")), nil
 	}
 	query := transfer.LsQuery{Path: u.path, LocalUser: u.localUser, Limit: 1}
 	if len(u.rules) > 0 {

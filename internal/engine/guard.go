@@ -82,7 +82,7 @@ func (p *part) guard(ctx context.Context) error {
 	if !allow.MaxDelete.Allows(all.judged, all.judgedOf) {
 		return all.refuseDeletes(allow.MaxDelete)
 	}
-	p.run.journal.note(ctx, "compared", fmt.Sprintf("the mirror deletes %v of %d files at its destination", all.deletes, all.there))
+	p.run.journal.note(ctx, "compared", fmt.Sprintf("the mirror deletes %v of %s at its destination", all.deletes, plain.Count(all.there, "file")))
 	return nil
 }
 
@@ -275,9 +275,9 @@ func (m *mirror) refuseDeletes(most jobs.MaxDelete) *Failure {
 	if m.others > 0 {
 		others = fmt.Sprintf(", and %d more like it,", m.others)
 	}
-	return refuse("mirroring %s to %s%s would delete %v of %d files at the destination (%s), more than max_delete allows (%s); "+
+	return refuse("mirroring %s to %s%s would delete %v of %s at the destination (%s), more than max_delete allows (%s); "+
 		"check whether source and destination are swapped or the source is incomplete; if the files should be deleted, raise the limit (guard: {max_delete: none}, or --max-delete none)",
-		m.item.SourcePath, m.item.DestinationPath, others, Deletes{m.judged, m.deletes.AtLeast}, m.judgedOf, m.examples(m.judged), most)
+		m.item.SourcePath, m.item.DestinationPath, others, Deletes{m.judged, m.deletes.AtLeast}, plain.Count(m.judgedOf, "file"), m.examples(m.judged), most)
 }
 
 // examples names the first of so many files that would be deleted.

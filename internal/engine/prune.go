@@ -14,6 +14,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -191,7 +192,7 @@ func (p *pruning) ownReceipts(ctx context.Context) ([]*ledger.Receipt, error) {
 			fallthrough
 		case again:
 			// The cause is told, not passed on: it may be one that never passes.
-			return nil, unusable(fmt.Errorf("nothing was deleted, because the receipts of %d tasks of this run are pending (%v); the next start of the run tries again", missing, why)) //nolint:errorlint // see above
+			return nil, unusable(fmt.Errorf("nothing was deleted, because the receipts of %s of this run are pending (%v); the next start of the run tries again", plain.Count(missing, "task"), why)) //nolint:errorlint // see above
 		}
 		_, why = r.engine.SealPending(ctx, r.journal.ledger, r.job.Name)
 		if ctx.Err() != nil {
@@ -278,9 +279,9 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		p.looked = m.there
 		return nil
 	}
-	return refuse("the prune would delete %d of the %d files that were looked at (%s), more than max_delete allows (%s); "+
+	return refuse("the prune would delete %d of %s that it has looked at (%s), more than max_delete allows (%s); "+
 		"check whether so much should be deleted, and then raise the limit (prune: {max_delete: none})",
-		m.deletes.Files, m.there, m.examples(m.deletes.Files), most)
+		m.deletes.Files, plain.Count(m.there, "file"), m.examples(m.deletes.Files), most)
 }
 
 // most is how many files may be deleted.

@@ -331,7 +331,7 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 					contains(t, p.pruned(r.Run), "1 kept (1: "+tt.want+")")
 				}
 				if tt.state == ledger.Failed {
-					contains(t, failure(t, r, fault.Guard).Message, "would delete 1 of the 1 files", "/data/a.txt", "max_delete allows (0)")
+					contains(t, failure(t, r, fault.Guard).Message, "would delete 1 of 1 file that it has looked at", "/data/a.txt", "max_delete allows (0)")
 				}
 			})
 		})
@@ -438,7 +438,7 @@ func TestPruneWaitsForTheReceiptOfItsOwnRun(t *testing.T) {
 		if err != nil || r.State.Final() || fault.Of(r.Err).Kind != fault.Temporary {
 			t.Fatalf("got %+v, %v, want a run that is left", r, err)
 		}
-		contains(t, r.Err.Error(), "nothing was deleted", "the receipts of 1 tasks of this run are pending")
+		contains(t, r.Err.Error(), "nothing was deleted", "the receipts of 1 task of this run are pending")
 		b.wantLeft("data/a.txt")
 		b.ClearFaults()
 		if r, err = p.record(t.Context(), b.order(handsOver)); err != nil || r.State != ledger.Succeeded {

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
 // A call is a call of globus-cli that moves something.
@@ -149,7 +151,7 @@ func (k *call) add(step field) error {
 // transfer makes a transfer of what flags and arguments say.
 func (k *call) transfer(args []string) (field, error) {
 	if len(args) != 2 {
-		return field{}, fmt.Errorf("%s: got %d arguments, want source and destination; arguments with blanks need quotes", k.name, len(args))
+		return field{}, fmt.Errorf("%s: got %s, want source and destination; arguments with blanks need quotes", k.name, plain.Count(len(args), "argument"))
 	}
 	src, err := parsePlace(args[0])
 	if err != nil {
@@ -233,7 +235,7 @@ func (k *call) openBatch() (r io.Reader, name string, err error) {
 // delete makes a delete of what flags and arguments say.
 func (k *call) delete(args []string) (field, error) {
 	if len(args) != 1 {
-		return field{}, fmt.Errorf("%s: got %d arguments, want one; arguments with blanks need quotes", k.name, len(args))
+		return field{}, fmt.Errorf("%s: got %s, want one; arguments with blanks need quotes", k.name, plain.Count(len(args), "argument"))
 	}
 	at, err := parsePlace(args[0])
 	if err != nil {
@@ -270,7 +272,7 @@ func (k *call) delete(args []string) (field, error) {
 // mkdir makes the step that makes a folder.
 func (k *call) mkdir(args []string) (field, error) {
 	if len(args) != 1 {
-		return field{}, fmt.Errorf("%s: got %d arguments, want one", k.name, len(args))
+		return field{}, fmt.Errorf("%s: got %s, want one", k.name, plain.Count(len(args), "argument"))
 	}
 	at, err := parsePlace(args[0])
 	if err != nil {

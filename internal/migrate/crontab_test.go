@@ -175,7 +175,7 @@ func TestLineIsRefusedByName(t *testing.T) {
 		transfer + "|| globus transfer $LAB:/c $VAULT:/d":                                                   "globus transfer $LAB:/c $VAULT:/d: a job has no other way for when the first one fails",
 		"0 2 * * * globus transfer $LAB $VAULT --batch -":                                                   "--batch -: cron gives it nothing to read",
 		"0 2 * * * globus transfer $LAB $VAULT":                                                             "globus transfer: source and destination both need a path, or --batch",
-		"0 2 * * * globus transfer $LAB:/a":                                                                 "globus transfer: got 1 arguments, want source and destination; arguments with blanks need quotes",
+		"0 2 * * * globus transfer $LAB:/a":                                                                 "globus transfer: got 1 argument, want source and destination; arguments with blanks need quotes",
 		"0 2 * * * globus transfer my-lab:/a $VAULT:/b":                                                     `globus transfer: source: "my-lab" is not a collection id (a UUID), with :/path behind it or alone`,
 		"0 2 * * * globus transfer $LAB:/a/../b $VAULT:/b":                                                  `path "/a/../b" has .. in it, write where it leads to`,
 		"0 2 * * * globus transfer $LAB:/a $LAB:/a":                                                         "source and destination are the same",

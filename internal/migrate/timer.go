@@ -140,7 +140,7 @@ func (im *importer) schedule(j *job, t *timer, now time.Time) (ended bool) {
 		return false
 	}
 	if end := s.End; end != nil {
-		what := fmt.Sprintf("%d runs", cmp.Or(end.Count, end.Iterations))
+		what := plain.Count(cmp.Or(end.Count, end.Iterations), "run")
 		if end.Datetime != "" {
 			if at, err := parseStart(end.Datetime, time.UTC); err == nil && at.Before(now) {
 				return true

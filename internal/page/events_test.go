@@ -86,8 +86,12 @@ func TestViewersHearOfWhatHasChanged(t *testing.T) {
 		if got := news(person); !strings.Contains(got, "4 of 10 files") {
 			t.Errorf("after progress: %q", got)
 		}
+		d.page.Progress("each", page.Progress{Files: 1, FilesTransferred: 1})
+		if got := news(person); !strings.Contains(got, "1 of 1 file ") {
+			t.Errorf("of one file: %q", got)
+		}
 		d.page.Ended("each")
-		if got := news(person); strings.Contains(got, "of 10 files") {
+		if got := news(person); strings.Contains(got, " of 1 file") {
 			t.Errorf("after the end: %q", got)
 		}
 		time.Sleep(30 * time.Second)
@@ -97,7 +101,7 @@ func TestViewersHearOfWhatHasChanged(t *testing.T) {
 		}
 		time.Sleep(11 * time.Minute) // everything is read once more
 		synctest.Wait()
-		if got := program.String(); strings.Count(got, "event: job") != 7 {
+		if got := program.String(); strings.Count(got, "event: job") != 8 {
 			t.Errorf("what has not changed was told again: %q", got)
 		}
 	})
