@@ -18,6 +18,8 @@ type collection struct {
 	uses   []*use
 	shares []*sharedFolder
 
+	verified []string // jobs that want checksums compared
+
 	doc *transfer.Endpoint // set by the first check
 }
 
@@ -103,6 +105,10 @@ func (c *collection) open(ctx context.Context) []Finding {
 	}
 	if isGCP(doc) {
 		what += " that is connected"
+	}
+	if doc.DisableVerify && len(c.verified) > 0 {
+		seen := what + " makes no checksums, so Globus may copy without comparing them (" + strings.Join(c.verified, ", ") + ")"
+		return []Finding{Doubt(seen, "keep the sources, since a prune does not take such copies for proven, or ask its owner to allow checksums")}
 	}
 	return []Finding{Good(what)}
 }

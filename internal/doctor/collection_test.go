@@ -41,6 +41,17 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 			func(p *patient) { p.lab.NonFunctional = true },
 			[]string{"error collection lab: " + guest + " is not functional → ask the collection's owner (" + owner + ") to get its server going exit temporary not looked at: " + mine},
 		},
+		"no checksums": {
+			func(p *patient) { p.lab.Policies.DisableVerify = true },
+			[]string{"warning collection lab: " + guest + " makes no checksums, so Globus may copy without comparing them (nightly) → keep the sources, since a prune does not take such copies for proven, or ask its owner to allow checksums"},
+		},
+		"no checksums, and nobody wants any": {
+			func(p *patient) {
+				p.lab.Policies.DisableVerify = true
+				p.jobs = strings.Replace(p.jobs, "{source", "{verify_checksum: false, source", 1)
+			},
+			nil,
+		},
 		"a computer that is switched off": {
 			computer(func(c *globussim.Collection) { c.Offline = true }),
 			[]string{`error collection lab: personal computer "lab" (` + labID + ") is not connected → start Globus Connect Personal on that computer, or ask its owner to exit temporary not looked at: " + mine},

@@ -110,8 +110,12 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 	case step.Transfer != nil:
 		t := step.Transfer
 		// Even if only a manifest knows the paths, the collections are looked at.
-		src := s.collection(t.SourceEndpoint)
-		s.collection(t.DestinationEndpoint)
+		src, dst := s.collection(t.SourceEndpoint), s.collection(t.DestinationEndpoint)
+		for _, c := range []*collection{src, dst} {
+			if t.VerifyChecksum && !slices.Contains(c.verified, j.Name) {
+				c.verified = append(c.verified, j.Name)
+			}
+		}
 		for i, item := range t.Items[:min(len(t.Items), maxPaths)] {
 			whole := step.Manifest != "" || item.Recursive != nil && *item.Recursive
 			var from []origin
