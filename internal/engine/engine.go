@@ -190,7 +190,10 @@ func (e *Engine) Run(ctx context.Context, o Order) *Result {
 	r := e.begin(o)
 	r.doubtful = !o.Fresh
 	r.result.conclude(r.doSteps(ctx))
-	if r.result.State.Final() && !r.result.Resumable() {
+	switch {
+	case r.result.Resumable():
+		r.tellLeft(ctx, r.result.Err)
+	case r.result.State.Final():
 		r.tell(ctx, r.ended())
 	}
 	return r.result

@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"context"
 	"io"
 	"net/http"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -207,6 +209,64 @@ func TestAStartTriesAgainWhileACollectionIsOffline(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nobody tries again by himself after a start without a scheduler, so somebody hears of
+// what was left.
+func TestARunThatAStartLeavesIsTold(t *testing.T) {
+	informs := func(j *jobs.Job) {
+		j.Notify = jobs.Notify{Repeat: 24 * time.Hour, To: map[string][]string{"failed": {"ops"}, "recovered": {"ops"}}}
+	}
+	desk := &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+	t.Run("with a ledger", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.desk = desk
+			begin, o, p := time.Now(), b.order(informs), b.process("one")
+			start := func(ctx context.Context) {
+				if _, err := p.record(ctx, o); err != nil {
+					t.Fatal(err)
+				}
+				until(time.Since(begin) + time.Hour) // the lease has ended
+			}
+			b.stall()
+			start(b.signaled(time.Second)) // who interrupts it knows
+			b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask})
+			start(t.Context())
+			o.Key = "2026-11-22T02:00:00Z"
+			b.offline(true)
+			start(t.Context())
+			start(t.Context())
+			b.offline(false)
+			start(t.Context())
+			got := strings.Join(b.notified(begin), ", ")
+			if n := strings.Count(got, "failed"); n != 1 || strings.Count(got, "recovered") != 1 || strings.HasPrefix(got, "0s") {
+				t.Errorf("got the notices %s, want one of the first start that left the run, and one of the last start", got)
+			}
+		})
+	})
+	t.Run("without a ledger", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			var told []ledger.Notice
+			e := engine.New(b.client(), b.logger(), engine.WithDesk(desk, func(n []ledger.Notice) { told = append(told, n...) }))
+			b.Fail(globussim.Fault{Path: "/v0.10/...", Status: 503, Times: -1})
+			if r := e.Run(t.Context(), b.order(informs)); !r.Resumable() || len(told) != 1 || told[0].Event != "failed" {
+				t.Errorf("got %v and the notices %+v, want one of the failure", r.Err, told)
+			}
+		})
+	})
+	t.Run("not by a scheduler", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.desk = desk
+			b.offline(true)
+			begin := time.Now()
+			p := b.process("one").serve(b.job("nightly", "0 2 * * *", informs))
+			until(3 * time.Hour)
+			p.stop()
+			if got := b.notified(begin); len(got) > 0 {
+				t.Errorf("got the notices %v while the run is tried again, want none", got)
+			}
+		})
+	})
 }
 
 func TestTheLedgerKnowsOfAnErrorThatGlobusDoesNotOvercome(t *testing.T) {

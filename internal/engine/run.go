@@ -233,6 +233,7 @@ func (r *run) settle(ctx context.Context, err error) bool {
 	r.result.State = reached
 	if !errors.Is(err, ledger.ErrLost) {
 		r.journal.note(ctx, "left", r.engine.inWords(err))
+		r.tellLeft(ctx, err)
 	}
 	return false
 }

@@ -57,6 +57,18 @@ func (r *run) ended() ledger.Telling {
 	return r.engine.desk.Ended(r.news())
 }
 
+// tellLeft makes notices of a run that is left because of err, which may pass. A
+// scheduler tries again by itself, and who interrupts a start knows of it.
+func (r *run) tellLeft(ctx context.Context, err error) {
+	if r.engine.desk == nil || r.rec.Scheduled {
+		return
+	}
+	switch fault.Of(err).Kind {
+	case fault.Temporary, fault.Credentials, fault.Unknown:
+		r.tell(ctx, r.engine.desk.Left(r.news()))
+	}
+}
+
 // tell makes the notices of an event of the run, unless t is nil.
 func (r *run) tell(ctx context.Context, t ledger.Telling) {
 	switch {

@@ -78,6 +78,16 @@ func (d *Desk) Ended(r Run) ledger.Telling {
 	}
 }
 
+// Left says what follows from a start that leaves its run to the next one, because of
+// something that may pass, where no scheduler is there to try again.
+func (d *Desk) Left(r Run) ledger.Telling {
+	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		book := open(now, r.Job, r.Ended)
+		d.raise(book, r, Failed)
+		return book.standing, book.notices
+	}
+}
+
 // Held says what follows from a task that makes no progress: event is [NeedsHuman]
 // or [Stalled].
 func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) ledger.Telling {
@@ -239,6 +249,8 @@ func ending(event Event, o ledger.Outcome) string {
 		return "was canceled"
 	case o.State == ledger.TimedOut:
 		return "timed out"
+	case !o.State.Final():
+		return "could not be brought to its end, and is left to the next start"
 	}
 	return "failed"
 }
