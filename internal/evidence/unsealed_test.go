@@ -123,24 +123,50 @@ func TestATaskWithoutAReceiptMayHaveReplacedACopy(t *testing.T) {
 	}
 }
 
+// tooMany are more items than are remembered, and one more.
+func tooMany(u *proof.Unsealed) {
+	u.Items = func(yield func(proof.Item) bool) {
+		for n := range 100_000 {
+			if !yield(proof.Item{Source: fmt.Sprint("/c/", n), Destination: fmt.Sprint("/d/", n)}) {
+				return
+			}
+		}
+		yield(proof.Item{Source: "/b/", Destination: "/in/"})
+	}
+}
+
 func TestMoreTasksWithoutReceiptsThanAreRememberedCountForAllCopies(t *testing.T) {
+	const kept = "was copied to a place where a task without a receipt may have copied another file since"
 	d := newDisks()
 	d.put("lab:/a/x", 5, -60)
 	open := d.copies(t, keeping("/a/", "vault:/in/", 20, 21))
 	d.put("vault:/in/x", 5, -60)
+	for minutes, reason := range map[int]string{19: "12:21", 20: kept, 30: kept} {
+		many := unsealed(func(u *proof.Unsealed) {
+			tooMany(u)
+			u.Until = noon.Add(time.Duration(minutes) * time.Minute)
+		})
+		want(t, files(t, d, evidence.Options{Others: many}, open), "lab:/a/x | vault "+reason)
+	}
+}
+
+func TestALaterCopyCountsThoughThereAreTooManyItemsToRemember(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/a/x", 5, -60)
+	d.put("lab:/b/x", 5, -60)
+	one, later := d.copies(t, keeping("/a/", "vault:/in/", 10, 11)), d.copies(t, keeping("/b/", "vault:/in/", 20, 21))
 	many := unsealed(func(u *proof.Unsealed) {
-		u.Items = func(yield func(proof.Item) bool) {
-			for n := range 100_000 {
-				if !yield(proof.Item{Source: fmt.Sprint("/c/", n), Destination: fmt.Sprint("/d/", n)}) {
-					return
-				}
-			}
-			yield(proof.Item{Source: "/b/", Destination: "/in/"})
-		}
+		tooMany(u)
+		had()(u)
 	})
+	both := func(some []int) (*proof.Others, error) {
+		o, err := many(some)
+		o.Sealed = []proof.Open{later}
+		return o, err
+	}
 	want(
-		t, files(t, d, evidence.Options{Others: many}, open),
-		"lab:/a/x | vault was copied to a place where a task without a receipt may have copied another file since",
+		t, files(t, d, evidence.Options{Others: both}, one),
+		"lab:/a/x | vault was copied to a place to which another file was copied since",
 	)
 }
 
