@@ -47,7 +47,7 @@ func drawChart(days []ledger.Day, at time.Time) chart {
 		}
 		c.Bars = append(c.Bars, bar{
 			X: i*chartStep + 4, Y: chartHeight - h, Height: h,
-			Title: fmt.Sprintf("%s: %s, %s", d.Day.Format("2 Jan"), size(d.Bytes), plainCount(d.Files, "file")),
+			Title: fmt.Sprintf("%s: %s, %s", d.Day.Format("2 Jan"), size(d.Bytes), fileCount(d.Files)),
 		})
 	}
 	return c

@@ -126,20 +126,21 @@ func told(r *runDocument, failing int) (state, class2, text string) {
 	}
 	var parts []string
 	if r.Files > 0 || r.FilesDeleted == 0 {
-		parts = append(parts, plainCount(r.Files, "file"))
+		parts = append(parts, fileCount(r.Files))
 	}
 	if r.Bytes > 0 {
 		parts = append(parts, size(r.Bytes))
 	}
 	if r.FilesDeleted > 0 {
-		parts = append(parts, plainCount(r.FilesDeleted, "file")+" deleted")
+		parts = append(parts, fileCount(r.FilesDeleted)+" deleted")
 	}
 	return state, class2, strings.Join(parts, ", ") + " in " + took(r.took())
 }
 
-func plainCount(n int64, what string) string {
-	if n != 1 {
-		what += "s"
+// fileCount says how many files there are.
+func fileCount(n int64) string {
+	if n == 1 {
+		return "1 file"
 	}
-	return count(n) + " " + what
+	return count(n) + " files"
 }

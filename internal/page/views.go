@@ -26,7 +26,7 @@ type views struct {
 
 func newViews() *views {
 	return &views{template.Must(template.New("").Funcs(template.FuncMap{
-		"count": count, "files": func(n int64) string { return plainCount(n, "file") }, "size": size, "took": took, "line": plain.Line, "moment": moment, "words": words,
+		"count": count, "files": fileCount, "size": size, "took": took, "line": plain.Line, "moment": moment, "words": words,
 		"static": func(name string) string { return "/static/" + name + "?" + version(name) },
 		"path":   func(parts ...string) string { return "/" + strings.Join(parts, "/") },
 	}).ParseFS(files, "html/*.html"))}
