@@ -3,6 +3,7 @@ package globussim_test
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/globus-runner/globus-runner/globussim"
 )
@@ -61,19 +62,9 @@ func TestATransferThatPoliciesForbidIsRefused(t *testing.T) {
 	}
 	inFlowLab(t, func(t *testing.T, l *lab) { // the flow may
 		run := l.runFlow("x", "/f", "/g")
-		l.wait(l.firstTask())
+		time.Sleep(time.Hour)
 		l.flows(http.MethodGet, run, bearer(t, l.Server, flowsScope), nil).want(t, doc{"status": "SUCCEEDED"})
 	}, under(globussim.Policies{FlowIn: flow}))
-}
-
-// firstTask returns the id of the first task in the list.
-func (l *lab) firstTask() string {
-	l.t.Helper()
-	rows := l.call(http.MethodGet, "/task_list", nil).rows()
-	if len(rows) == 0 {
-		l.t.Fatal("there is no task")
-	}
-	return rows[0].text("task_id")
 }
 
 func TestPoliciesStandInTheDocumentOfACollection(t *testing.T) {
