@@ -213,7 +213,7 @@ func (e *Evidence) add(place int, open proof.Open, byTrees map[string]*group) er
 		byTrees[r.trees] = g
 		e.groups = append(e.groups, g)
 		e.addTops(g.source, r.tops)
-	case !ofTrees && g.receipts[0].place < 0:
+	case g.receipts[0].place < 0:
 		g.receipts = nil // it has told the trees, and may be the same receipt
 	}
 	r.place, r.tops = place, nil // the tops of a group are the same

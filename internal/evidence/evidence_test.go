@@ -418,6 +418,18 @@ func TestFoldersInsideWhatWasCopied(t *testing.T) {
 	}
 }
 
+func TestFoldersInsideAWholeCollection(t *testing.T) {
+	all, err := evidence.Gather([]proof.Open{receiptOf(t, nil, "item / /in/")}, evidence.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for folder, want := range map[string]bool{"/": false, "/a/": true, "/a/b/": true} {
+		if got := all.Inside(evidence.Place{Collection: "lab"}, folder); got != want {
+			t.Errorf("%s: got %t, want %t", folder, got, want)
+		}
+	}
+}
+
 func TestChangedReceiptProvesNothing(t *testing.T) {
 	d := newDisks()
 	d.put("lab:/out/a", 5, -60)
