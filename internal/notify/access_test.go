@@ -157,3 +157,23 @@ func TestAnAlarmOfAnAccessEndsWithItsChannel(t *testing.T) {
 		}
 	})
 }
+
+func TestAnEndThatNobodyHeardOfIsToldAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLookout(t, job(t))
+		l.access(time.Minute, 1, rule(14))
+		for n, err := range l.ledger.Notices(t.Context(), true) {
+			if err == nil {
+				err = l.ledger.EndNotice(t.Context(), n.ID, n.Channel, ledger.NoticeGivenUp, "404")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(days)
+		l.access(time.Minute, 1, rule(14))
+		time.Sleep(days)
+		l.access(time.Minute, 1, rule(14))
+		l.want("02 00:01 ops: nightly: an access ends on 2000-01-14") // the first one does not wait any more
+	})
+}

@@ -382,12 +382,19 @@ func TestADigestIsWrittenByOneReplica(t *testing.T) {
 			}
 		}
 		l.want("02 00:00 ops: 0 of 0 runs succeeded since 2000-01-01 00:00 UTC")
+		time.Sleep(48 * time.Hour)
+		l.ran(j, succeeded) // after the time of this one: the next one has it
+		third := second.Add(12 * time.Hour)
+		if err := w.DigestSince(t.Context(), ops, []*jobs.Job{j}, second, third); err != nil {
+			t.Fatal(err)
+		}
+		l.want("02 00:00 ops: 0 of 0 runs succeeded since 2000-01-01 00:00 UTC", "02 12:00 ops: 0 of 0 runs succeeded since 2000-01-02 00:00 UTC")
 		all, err := l.ledger.Standings(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
-		if a := all[""].Alarms; len(a) != 1 || !a[0].Told.Equal(second) {
-			t.Errorf("got %+v, want that the last one was written at %v", a, second)
+		if a := all[""].Alarms; len(a) != 1 || !a[0].Told.Equal(third) {
+			t.Errorf("got %+v, want that the last one was written at %v", a, third)
 		}
 	})
 }
