@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -18,8 +19,23 @@ import (
 // remembered is how long Globus can say what a task has copied.
 const remembered = 30 * 24 * time.Hour
 
-// Seal asks Globus what a task has copied, and completes its receipt.
+// Seal asks Globus what a task has copied, and completes its receipt. That somebody
+// else is faster is no error.
 func (k *Keeper) Seal(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) error {
+	err := k.seal(ctx, l, kept, doc, task)
+	if errors.Is(err, ledger.ErrNone) && isSealed(ctx, l, kept) {
+		return nil // whoever has completed it has deleted what else there was of it
+	}
+	return err
+}
+
+// isSealed reports whether a receipt is known to be complete.
+func isSealed(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) bool {
+	sealed, err := l.Receipts(ctx, ledger.ReceiptQuery{Run: kept.Run})
+	return err == nil && slices.ContainsFunc(sealed, func(r *ledger.Receipt) bool { return r.ID == kept.ID })
+}
+
+func (k *Keeper) seal(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) error {
 	if !kept.Listed.IsZero() && kept.Listed.After(task.RequestTime.Time) {
 		// It may be a task that was found, and began before.
 		k.Log.Warn("the listing of the source is not older than the task, by the clock of Globus, and is left out of the receipt",

@@ -84,8 +84,8 @@ func (r *run) admit(ctx context.Context) error {
 // may be. The ledger says how many to begin with, but two replicas may have asked
 // at the same time.
 func (r *run) awaitRoom(ctx context.Context) error {
-	each, j := r.job.ForEach, r.journal
-	if each == nil || !r.rec.Scheduled || j.run.Alone || j.run.Again {
+	j, most := r.journal, atOnce(r.job)
+	if most == 0 || !r.rec.Scheduled || j.run.Alone || j.run.Again {
 		return nil
 	}
 	earlier := 0
@@ -96,11 +96,24 @@ func (r *run) awaitRoom(ctx context.Context) error {
 		if other.ID >= j.run.ID {
 			continue
 		}
-		if earlier++; earlier >= each.MaxActive {
+		if earlier++; earlier >= most {
 			return &waitingError{other: other}
 		}
 	}
 	return nil
+}
+
+// atOnce returns how many runs of items of the job may be at work at once; 0 if that is
+// not limited, as for most jobs that follow another one. A prune by the receipts of
+// other jobs is not about the item that it follows: all its runs prune the same files.
+func atOnce(job *jobs.Job) int {
+	switch {
+	case job.ForEach != nil:
+		return job.ForEach.MaxActive
+	case slices.ContainsFunc(job.Steps, func(s jobs.Step) bool { return s.Prune != nil && len(s.Prune.Of) > 0 }):
+		return 1
+	}
+	return 0
 }
 
 // withdrawn returns why nothing is to be submitted for a run any more.

@@ -72,6 +72,7 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 		}
 		part := p.newPart(id, l.source, paths)
 		part.deletes.Files, part.awaited = int64(len(paths)), l.trial
+		part.rival = func(ctx context.Context) (int64, error) { return p.rival(ctx, &l) }
 		part.shelves, err = l.shelved()
 		return part, err
 	})

@@ -109,6 +109,9 @@ func (p *part) sendOnce(ctx context.Context, met *obstacles) (done bool, err err
 	if err != nil {
 		return false, err
 	}
+	if waited, err := p.giveWay(ctx); waited {
+		return false, err
+	}
 	sending, cancel := context.WithTimeout(ctx, sendTime)
 	defer cancel()
 	sent, err := p.post(sending, doc)

@@ -35,6 +35,9 @@ type part struct {
 	shelves      []byte        // where the copies of what it deletes are, see [shelf]; nil if nobody knows
 	late         *Failure      // why its task was canceled as soon as it was there; nil if it was not
 	absentAt     time.Time     // when Globus had no task of it; zero if it was not asked
+
+	// rival is [pruning.rival] of what the attempt deletes; nil if there can be none.
+	rival func(context.Context) (run int64, err error)
 }
 
 // newPart returns the part that does work.

@@ -18,6 +18,7 @@ type prunedList struct {
 	source  evidence.Place
 	paths   []string
 	shelves []shelf // nil if an older program recorded the list
+	run     int64
 	sent    time.Time
 }
 
@@ -27,11 +28,11 @@ type shelf struct {
 	Paths      []string `json:"paths"`
 }
 
-// prunedLists yields what the prunes of a ledger have deleted, whatever their
-// jobs. An error is the last pair.
-func prunedLists(ctx context.Context, l *ledger.Ledger) iter.Seq2[prunedList, error] {
+// prunedLists yields what the prunes of a ledger have deleted, of all its lists or of
+// the open ones, whatever their jobs. An error is the last pair.
+func prunedLists(lists iter.Seq2[ledger.Submission, error]) iter.Seq2[prunedList, error] {
 	return func(yield func(prunedList, error) bool) {
-		for s, err := range l.Lists(ctx) {
+		for s, err := range lists {
 			var doc transfer.Document
 			switch {
 			case err == nil && s.Status == statusRefused:
@@ -55,7 +56,7 @@ func prunedLists(ctx context.Context, l *ledger.Ledger) iter.Seq2[prunedList, er
 }
 
 func newPrunedList(s ledger.Submission, doc *transfer.Delete) (prunedList, error) {
-	l := prunedList{source: evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, sent: s.Created}
+	l := prunedList{source: evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, run: s.Run, sent: s.Created}
 	for _, i := range doc.Items {
 		l.paths = append(l.paths, i.Path)
 	}
@@ -78,7 +79,7 @@ func (l *prunedList) addTo(d *evidence.Deletions) {
 // list of which nobody knows whether it arrived counts as well: it is asked for
 // files that are gone.
 func AddPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) error {
-	for list, err := range prunedLists(ctx, l) {
+	for list, err := range prunedLists(l.Lists(ctx)) {
 		if err != nil {
 			return err
 		}

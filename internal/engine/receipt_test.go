@@ -115,7 +115,7 @@ func TestNoReceiptIsKeptUnlessItIsWanted(t *testing.T) {
 			t.Fatalf("got %+v, %v", r, err)
 		}
 		b.wantReceipts()
-		if n := b.requests("GET /operation/endpoint/{id}/ls"); n != 0 {
+		if n := b.requests("GET /v0.10/operation/endpoint/{id}/ls"); n != 0 {
 			t.Errorf("the source was listed %d times", n)
 		}
 	})
@@ -152,6 +152,24 @@ func TestReceiptThatGlobusCannotGiveIsAskedForLater(t *testing.T) {
 			}
 			if n, err := p.engine.SealPending(t.Context(), p.ledger, ""); err != nil || n != 1 {
 				t.Errorf("completed %d, %v", n, err)
+			}
+			b.wantReceipts(whole)
+		},
+		"by two at the same time": func(t *testing.T, b *bench, p *process) {
+			other := b.process("two")
+			looks := 0
+			p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "/ls") {
+					if looks++; looks == 1 { // it has begun
+						if n, err := other.engine.SealPending(t.Context(), other.ledger, ""); err != nil || n != 1 {
+							t.Errorf("the faster one completed %d, %v", n, err)
+						}
+					}
+				}
+				return nil, nil
+			}
+			if _, err := p.engine.SealPending(t.Context(), p.ledger, ""); err != nil || looks == 0 {
+				t.Errorf("the slower one: %v, after %d looks at the destination", err, looks)
 			}
 			b.wantReceipts(whole)
 		},
@@ -336,7 +354,7 @@ func TestSourceThatCannotBeReadEndsTheRunBeforeTheSubmission(t *testing.T) {
 					t.Fatalf("got %+v, %v, want it %s with %s", r, err, state, tt.kind)
 				}
 				contains(t, r.Err.Error(), tt.says...)
-				if n := b.requests("GET /submission_id") + b.requests("POST /transfer"); n != 0 {
+				if n := b.requests("GET "+idPath) + b.requests("POST "+transferPath); n != 0 {
 					t.Errorf("Globus was asked %d times for more", n)
 				}
 				if got := b.log.values(t, "source listed for the receipt", "level"); len(got) > 0 {
@@ -364,8 +382,8 @@ func TestEmptySourceIsNotLoggedAsIfItWereFine(t *testing.T) {
 func TestReceiptsNeedALedger(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		r := b.run(t.Context(), b.order(accounted))
-		if fault.Of(r.Err).Kind != fault.Usage || b.requests("POST /transfer") != 0 {
-			t.Errorf("got %v and %d submissions", r.Err, b.requests("POST /transfer"))
+		if fault.Of(r.Err).Kind != fault.Usage || b.requests("POST "+transferPath) != 0 {
+			t.Errorf("got %v and %d submissions", r.Err, b.requests("POST "+transferPath))
 		}
 	})
 }

@@ -61,7 +61,7 @@ func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job,
 		from := strings.TrimSuffix(i.SourcePath, "/")
 		r.lanes[from] = append(r.lanes[from], strings.TrimSuffix(i.DestinationPath, "/"))
 	}
-	for list, err := range prunedLists(ctx, l) {
+	for list, err := range prunedLists(l.Lists(ctx)) {
 		if err != nil {
 			return nil, err
 		}

@@ -244,6 +244,8 @@ UPDATE submissions SET files = runs.files, files_skipped = runs.files_skipped, b
 	skipped_errors = runs.skipped_errors, faults = runs.faults FROM runs
 WHERE runs.finished > 0 AND runs.state <> 'succeeded' AND submissions.id = (
 	SELECT s.id FROM submissions s WHERE s.run = runs.id ORDER BY s.attempt DESC, s.step DESC, s.part DESC LIMIT 1);
+`, `
+CREATE INDEX submissions_open ON submissions (created, id) WHERE once = 1 AND status = '';
 `}
 }
 
