@@ -99,13 +99,20 @@ func (s *source) path(on *declared, n ast.Node, field, text string, offset int) 
 		s.problem(n, field, "%v", err)
 		return target{}, false
 	}
+	written := text
 	if each, _ := s.eachOf(s.job); each != nil { // where it is, is known
 		text = itemPath().ReplaceAllString(text, each.Folder+"{{ .Item.Name }}")
 	}
 	p = target{home(text), home(sample)}
-	switch {
+	switch spaced := strings.TrimLeft(text, " "); {
 	case text == "":
 		s.problem(n, field, "the path is empty, want / or a folder or file")
+		return target{}, false
+	case spaced != text && strings.HasPrefix(home(spaced), "/"):
+		if offset > 0 && on != nil {
+			spaced = on.name + ":" + spaced
+		}
+		s.problem(n, field, "there is a space before the path; write %s", short(spaced))
 		return target{}, false
 	case strings.HasPrefix(p.text, "/"):
 	case on == nil:
@@ -121,6 +128,7 @@ func (s *source) path(on *declared, n ast.Node, field, text string, offset int) 
 		s.problem(n, field, "%v", err)
 		return target{}, false
 	}
+	s.doubtPath(n, field, written)
 	return p, true
 }
 

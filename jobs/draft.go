@@ -108,6 +108,7 @@ func (s *source) readJob(key, n ast.Node) {
 	if err := j.Check(); err != nil {
 		s.problem(key, d.field, "%v", err)
 	}
+	s.doubtJob(d)
 	s.file.Jobs = append(s.file.Jobs, d.Job)
 }
 

@@ -228,16 +228,16 @@ func (s *source) match(to *Match) decoder {
 		}
 		if text, ok := n.(*ast.StringNode); ok && looksRegular().MatchString(text.Value) {
 			*to, _ = MatchPattern(text.Value) // so that its groups are not reported as well
-			s.namePattern(n, field, "")
+			s.namePattern(n, field, "", asExpression(n))
 			return
 		}
 		var patterns []string
 		if list, ok := n.(*ast.SequenceNode); ok {
 			for i, n := range s.items(list, field, 1) {
-				patterns = append(patterns, s.namePattern(n, element(field, i), "!"))
+				patterns = append(patterns, s.namePattern(n, element(field, i), "!", asExpression(n)+" in place of the list"))
 			}
 		} else {
-			patterns = append(patterns, s.namePattern(n, field, "!"))
+			patterns = append(patterns, s.namePattern(n, field, "!", asExpression(n)))
 		}
 		*to = MatchGlobs(patterns...)
 	}
@@ -246,15 +246,29 @@ func (s *source) match(to *Match) decoder {
 // looksRegular finds a regular expression where a pattern of names should be.
 var looksRegular = pattern.Lazy(`\(\?|\\[dwsDWS]|^\^.*\$$`)
 
+// asExpression says how a regular expression is written in a match.
+func asExpression(n ast.Node) string { return "write {pattern: '" + short(n.GetToken().Value) + "'}" }
+
+// asPlainName returns the pattern of names that a regular expression is, or an
+// example.
+func asPlainName(expr string) string {
+	name := strings.NewReplacer(`\.`, ".", ".*", "*").Replace(strings.Trim(expr, "^$"))
+	if name == "" || strings.ContainsAny(name, `\()[]{}+|^$`) {
+		return `one, such as CopyComplete.txt or "*.done"`
+	}
+	return name
+}
+
 // namePattern reads a name or a pattern of names, which may begin with a prefix.
-func (s *source) namePattern(n ast.Node, field, prefix string) string {
+// instead says what to write for a regular expression.
+func (s *source) namePattern(n ast.Node, field, prefix, instead string) string {
 	text, ok := s.oneLine(n, field)
 	if !ok {
 		return ""
 	}
 	switch rest := strings.TrimPrefix(text, prefix); {
 	case looksRegular().MatchString(text):
-		s.problem(n, field, "%q is a regular expression, and this is a pattern of names, with * for any characters; write {pattern: '%s'}", short(text), short(text))
+		s.problem(n, field, "%q is a regular expression, and this is a pattern of names, with * for any characters; %s", short(text), instead)
 	case strings.Contains(text, "/"):
 		s.problem(n, field, "%q has a / in it, but this is about the names in one folder", short(text))
 	case rest == "":
@@ -272,7 +286,7 @@ func (s *source) readiness(e *ForEach, n ast.Node, field string) {
 	r := &e.Ready
 	named := func(to *string) decoder {
 		return func(n ast.Node, field string) {
-			*to = s.namePattern(n, field, "")
+			*to = s.namePattern(n, field, "", "write "+asPlainName(n.GetToken().Value))
 			if e.Kind == FileItems && *to != "" && strings.Count(*to, "*") != 1 {
 				s.problem(n, field, "%q: items are files, so it is beside the file and needs one * for the file's name, such as \"*.done\"", short(*to))
 			}
@@ -344,11 +358,7 @@ func (s *source) forOwnItems(d *draft) {
 	if !d.wrong && !s.each[d.Name].wrong && !slices.ContainsFunc(d.Steps, func(step Step) bool { return step.names(namesItem()) }) {
 		s.problemOf(at, "no path of the job depends on the item, so each item would do the same; put {{ .Item.Name }} into the paths")
 	}
-	for _, name := range []string{"catch_up", "starting_deadline", "jitter"} {
-		if n := s.marks[d.field+"."+name]; n != nil {
-			s.warn(n, d.field+"."+name, "%s is about instants of a schedule and has no effect on items, which start when they are ready", name)
-		}
-	}
+	s.noEffect(d, "and has no effect on items, which start when they are ready")
 }
 
 // names reports whether a path of the step has what a pattern finds.

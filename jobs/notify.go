@@ -264,6 +264,7 @@ func (p *parser) checkNotify() {
 	}
 	p.checkKept()
 	p.checkRepeated(len(pings) > 0)
+	p.checkPings(pings)
 	for _, d := range p.order {
 		if _, given := d.Notify.To[RunsEvent]; !given && len(pings) > 0 {
 			d.Notify.To = maps.Clone(d.Notify.To)
@@ -271,6 +272,27 @@ func (p *parser) checkNotify() {
 				d.Notify.To = map[string][]string{}
 			}
 			d.Notify.To[RunsEvent] = pings
+		}
+	}
+}
+
+// checkPings warns of an address that stands for several jobs: one that runs hides
+// one that does not. names are the channels that are pings.
+func (p *parser) checkPings(names []string) {
+	for _, name := range names {
+		hook, is := p.file.Channels[name].Ping, p.listed[name]
+		if hook.URL == "" || jobAction().MatchString(hook.URL) {
+			continue
+		}
+		var heard []string
+		for _, d := range p.order {
+			if to, given := d.Notify.To[RunsEvent]; !given || slices.Contains(to, name) {
+				heard = append(heard, d.Name)
+			}
+		}
+		if len(heard) > 1 {
+			is.src.warn(is.key, is.field, "%d jobs ping the same address, so one that runs hides one that does not; "+
+				"write {{ .Job }} into the address, or name the channel in one job alone, as notify: {runs: [%s]}", len(heard), name)
 		}
 	}
 }

@@ -111,6 +111,7 @@ func (s *source) filterRules(to *[]transfer.FilterRule) decoder {
 			}
 			*to = append(*to, rule)
 		}
+		s.doubtRules(n, field, *to)
 	}
 }
 

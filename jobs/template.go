@@ -54,6 +54,7 @@ func (s *source) sample(n ast.Node, field, text string, offset int) (string, boo
 	}
 	sampled, err := renderText(text, momentOf(&Job{Name: s.job}, sampleKey(), sampleTime(), in.item), in)
 	if err == nil {
+		s.doubtTemplate(n, field, text)
 		return sampled, true
 	}
 	if each != nil && each.wrong {

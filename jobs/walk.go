@@ -255,7 +255,7 @@ func (s *source) wrongType(n ast.Node, field, want string) {
 	switch n := n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
 		got = "a mapping"
-		if strings.HasPrefix(want, "text") {
+		if strings.HasPrefix(want, "text") && unquoted(n) {
 			want += "; one that begins with { needs quotes"
 		}
 	case *ast.SequenceNode:
@@ -272,6 +272,18 @@ func (s *source) wrongType(n ast.Node, field, want string) {
 		}
 	}
 	s.problem(n, field, "got %s, want %s", got, want)
+}
+
+// unquoted reports whether a mapping is text that begins with a brace: {date} is a
+// key without a value, and {{ .Job }} one that is a mapping.
+func unquoted(n ast.Node) bool {
+	for key, value := range entries(n) {
+		_, nothing := value.(*ast.NullNode)
+		if nothing || mapping(key) {
+			return true
+		}
+	}
+	return false
 }
 
 // number reports whether a value is a number, which text in quotes would not mend where
