@@ -257,13 +257,17 @@ func do(hc *http.Client, req *http.Request, hidden func() []string) ([]byte, err
 	return body, nil
 }
 
+// leastHidden is how long a secret is that can be hidden, in bytes. To hide the letters
+// of a shorter one in every word would spoil the words, and tell the secret.
+const leastHidden = 6
+
 // mask returns a replacer of what must not be shown, as such and as a form
 // field.
 func mask(hidden []string) *strings.Replacer {
 	var pairs []string
 	for _, text := range hidden {
-		if text != "" {
-			pairs = append(pairs, text, "[secret]", url.QueryEscape(text), "[secret]")
+		if len(text) >= leastHidden {
+			pairs = append(pairs, text, masked, url.QueryEscape(text), masked)
 		}
 	}
 	return strings.NewReplacer(pairs...)

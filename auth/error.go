@@ -139,12 +139,18 @@ func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
 		}
 		return e
 	}
-	e.Code, e.Description = text(doc["error"]), text(doc["error_description"])
+	code := func(v any) string {
+		if word, ok := v.(string); ok && isCode(word) && hide.Replace(word) != masked {
+			return word // callers compare it, whatever words a secret has in it
+		}
+		return text(v)
+	}
+	e.Code, e.Description = code(doc["error"]), text(doc["error_description"])
 	list, _ := doc["errors"].([]any)
 	for _, item := range list {
 		if m, ok := item.(map[string]any); ok {
 			e.Details = append(e.Details, Detail{
-				ID: text(m["id"]), Status: text(m["status"]), Code: text(m["code"]),
+				ID: text(m["id"]), Status: text(m["status"]), Code: code(m["code"]),
 				Title: text(m["title"]), Detail: text(m["detail"]),
 			})
 		}
@@ -153,6 +159,14 @@ func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
 		e.Code = e.Details[0].Code
 	}
 	return e
+}
+
+// isCode reports whether a text has the form of a code, which a secret of Globus does
+// not have: letters of one case, with a _ among them.
+func isCode(text string) bool {
+	other := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }
+	lower := strings.ToLower(text)
+	return strings.Contains(text, "_") && (text == lower || text == strings.ToUpper(text)) && !strings.ContainsFunc(lower, other)
 }
 
 // foreign says what has sent a reply that is not of the service. A reply

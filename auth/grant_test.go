@@ -86,6 +86,25 @@ func TestWhatANativeAppSendsIsNotInTheError(t *testing.T) {
 	}
 }
 
+// To hide the letters of a short secret in every word would tell it, and a code must be
+// known whatever words a secret has in it.
+func TestACodeIsKnownWhateverTheSecretIs(t *testing.T) {
+	for _, secret := range []string{"s", "grant", "invalid_", "an-e"} {
+		_, err := answering(400, `{"error": "invalid_grant", "error_description": "an-entry", "errors": [{"code": "INVALID_GRANT"}]}`).
+			Grant(t.Context(), auth.Application{ID: "a"}, url.Values{"code": {secret}})
+		if e, ok := errors.AsType[*auth.Error](err); !ok || !e.GrantRefused() || e.Description != "an-entry" || e.Details[0].Code != "INVALID_GRANT" {
+			t.Errorf("secret %q: got %#v, want the code invalid_grant", secret, err)
+		}
+	}
+	for _, secret := range []string{"invalid_secret", "secret+code"} {
+		_, err := answering(400, `{"error": "`+secret+`", "errors": [{"code": "X`+secret+`"}]}`).
+			Grant(t.Context(), auth.Application{ID: "a"}, url.Values{"code": {secret}})
+		if err == nil || strings.Contains(err.Error(), secret) {
+			t.Errorf("secret %q: got %v, want it hidden", secret, err)
+		}
+	}
+}
+
 func TestRevokeNamesTheNativeApp(t *testing.T) {
 	if err := answering(200, `{"active": false}`).Revoke(t.Context(), auth.Application{ID: "a"}, auth.NewSecret("t")); err != nil {
 		t.Error(err)

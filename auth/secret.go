@@ -25,12 +25,15 @@ func (s Secret) Reveal() string {
 // IsZero reports whether the text is empty.
 func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
+// masked is what is shown in place of a secret.
+const masked = "[secret]"
+
 // String returns a mask, or "" for an empty secret.
 func (s Secret) String() string {
 	if s.IsZero() {
 		return ""
 	}
-	return "[secret]"
+	return masked
 }
 
 // LogValue returns the mask.
