@@ -108,6 +108,10 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 			func(p *patient) { p.lab.Access = []globussim.AccessRule{} },
 			[]string{"error source lab: /data/: PermissionDenied: You do not have permission to access the collection lab (nightly) → ask the collection's owner (" + owner + ") to give " + robot + " read access to /data/ code PermissionDenied exit refused"},
 		},
+		"an owner without a rule": {
+			func(p *patient) { p.lab.Owner, p.lab.Access = clientID, []globussim.AccessRule{} },
+			[]string{"error source lab: /data/: PermissionDenied: You do not have permission to access the collection lab (nightly) → " + robot + " owns the collection, but no access rule lets it in: runner share " + labID + ":/data/ --with-identity " + clientID + " --permissions r code PermissionDenied exit refused"},
+		},
 		"another folder": {
 			func(p *patient) {
 				p.lab.Access = []globussim.AccessRule{{Principal: clientID, Path: "/else/", Permissions: "r"}}

@@ -4,7 +4,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"slices"
+	"strings"
 	"time"
+
+	"github.com/google/uuid"
 
 	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -48,7 +53,7 @@ func (g *Globus) mayStart(ctx context.Context, f *jobs.Flow) []Finding {
 	}
 	err = g.Flows.Validate(ctx, f.ID, form, nil)
 	if err == nil {
-		return []Finding{Good("flow " + f.ID + " may be started with this input")}
+		return append([]Finding{Good("flow " + f.ID + " may be started with this input")}, g.withoutData(ctx, f, string(form))...)
 	}
 	if e, ok := errors.AsType[*auth.Error](err); ok && e.BadScope() {
 		return []Finding{Bad(fault.Refused, "flow "+f.ID+" is not known to Globus Auth", "check the id of the flow")}
@@ -56,4 +61,21 @@ func (g *Globus) mayStart(ctx context.Context, f *jobs.Flow) []Finding {
 	found := g.failed(err)
 	found.Seen = "flow " + f.ID + ": " + found.Seen
 	return []Finding{found}
+}
+
+// withoutData finds mapped collections in the input of a flow whose data the flow may not
+// use: a run that does waits for a consent.
+func (g *Globus) withoutData(ctx context.Context, f *jobs.Flow, form string) (found []Finding) {
+	const most = 20 // ids that are looked up
+	ids := strings.FieldsFunc(strings.ToLower(form), func(r rune) bool { return !strings.ContainsRune("0123456789abcdef-", r) })
+	ids = slices.DeleteFunc(ids, func(id string) bool { return uuid.Validate(id) != nil || slices.Contains(f.DataAccess, id) })
+	slices.Sort(ids)
+	ids = slices.Compact(ids)
+	for _, id := range ids[:min(len(ids), most)] {
+		if doc, err := g.Client.Endpoint(ctx, id); err == nil && doc.NeedsDataAccess() { // what else has an id is not a collection
+			found = append(found, Doubt(fmt.Sprintf("flow %s: the input names the mapped collection %q (%s), and data_access does not, so a run that uses its data waits for a consent",
+				f.ID, doc.DisplayName, id), "name it in data_access of the step"))
+		}
+	}
+	return found
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/auth"
+	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/automate"
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -25,6 +26,35 @@ type validator struct {
 func (v *validator) Validate(_ context.Context, _ string, form []byte, dataAccess []string) error {
 	v.form, v.data = string(form), dataAccess
 	return v.err
+}
+
+// A mapped collection in the input of a flow must be in data_access, or a run waits.
+func TestAMappedCollectionThatAFlowMayNotUseIsADoubt(t *testing.T) {
+	lab, vault := globussim.CollectionID("lab"), globussim.CollectionID("vault")
+	for name, tt := range map[string]struct {
+		body, data []string
+		want       string
+	}{
+		"not in data_access": {[]string{lab, vault, "c2d5a3c2-0000-4000-8000-00000000000b"}, nil, `the input names the mapped collection "lab" (` + lab + "), and data_access does not"},
+		"in data_access":     {[]string{lab, vault}, []string{lab}, ""},
+		"a guest collection": {[]string{vault}, nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPatient(t)
+			p.lab.EntityType = globussim.MappedCollection
+			_, g, now := p.admit(t)
+			g.Flows = &validator{}
+			job := &jobs.Job{Name: "ingest", Steps: []jobs.Step{{Flow: &jobs.Flow{
+				ID: "c2d5a3c2-0000-4000-8000-00000000000a", Body: map[string]any{"paths": strings.Join(tt.body, ":/x ")}, DataAccess: tt.data,
+			}}}}
+			checks := g.Checks([]*jobs.Job{job}, nil, now)
+			i := slices.IndexFunc(checks, func(c *doctor.Check) bool { return c.Name == "flow" })
+			found := checks[i].Look(t.Context())[1:]
+			if (len(found) == 0) != (tt.want == "") || len(found) > 0 && (len(found) > 1 || !strings.Contains(found[0].Seen, tt.want)) {
+				t.Errorf("got %+v, want %q", found, tt.want)
+			}
+		})
+	}
 }
 
 func TestWhatIsFoundOfAFlow(t *testing.T) {

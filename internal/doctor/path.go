@@ -34,7 +34,7 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 			f.Advice = "a part of the path is a file there: correct the path, or move the file away"
 		}
 		if refused && (e.PermissionDenied() || strings.HasSuffix(e.Code, "LoginFailed")) {
-			f.Advice = fault.Ask(c.doc.OwnerString, c.favour(u, e))
+			f.Advice = c.ask(u, e)
 		}
 		return []Finding{f}
 	}
@@ -139,6 +139,24 @@ func (c *collection) missing(u *use, e *transfer.Error) Finding {
 	f := Bad(fault.Refused, u.text(absent), "check that the path exists, and that it is spelled as on the collection")
 	f.Code = e.Code
 	return f
+}
+
+// ask says who gives the identity what an error denies. The owner of a guest collection
+// gives it to itself.
+func (c *collection) ask(u *use, e *transfer.Error) string {
+	id := c.globus.id
+	if !c.doc.IsGuest() || id == "" || c.doc.OwnerID != id || !e.PermissionDenied() {
+		return fault.Ask(c.doc.OwnerString, c.favour(u, e))
+	}
+	permissions, folder := "r", u.path
+	if u.role.writes() {
+		permissions = "rw"
+	}
+	if !u.isFolder {
+		folder = parent(folder)
+	}
+	return fmt.Sprintf("%s owns the collection, but no access rule lets it in: runner share %s:%s --with-identity %s --permissions %s",
+		c.globus.Who.Name, c.id, folder, id, permissions)
 }
 
 // favour is what to ask the owner for.

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
@@ -102,7 +101,7 @@ func (c *collection) unwritable(dir, wanted string, err error) Finding {
 	f.Seen = fmt.Sprintf("%s: no folder could be made: %s", dir, f.Seen)
 	e, ok := errors.AsType[*transfer.Error](err)
 	if ok && e.PermissionDenied() {
-		f.Advice = fault.Ask(c.doc.OwnerString, c.favour(&use{role: destination, path: wanted}, e))
+		f.Advice = c.ask(&use{role: destination, path: wanted, isFolder: true}, e)
 	}
 	return f
 }
