@@ -197,7 +197,7 @@ func (s *source) share(n ast.Node, field string) *Share {
 		s.warn(s.marks[field+".permissions"], field+".permissions", "everybody who can log in to Globus may then change and delete what is there; write r if reading is enough")
 	}
 	if at := field + ".expires"; !sh.Expires.At.IsZero() && sh.Expires.At.Before(time.Now()) {
-		s.warn(s.marks[at], at, "%s is past, so Globus does not let anybody in; write a later date, or a duration such as 90d", sh.Expires)
+		s.warn(s.marks[at], at, "%s is past, so the step would fail; write a later date, or a duration such as 90d", sh.Expires)
 	}
 	s.sharePath(sh, on, field+".path")
 	if on != nil {

@@ -21,7 +21,8 @@ const aboutShare = `Let somebody into a folder of a guest collection.
 
 If the same user or group has an access rule for the folder already, that is a
 success, and the rule is changed if its permissions or its end are others. A
-duration in --expires is counted from now.
+duration in --expires is counted from now. Without --expires, a rule that is there
+keeps its end, and a new one has none.
 
 The identity in use needs the role access manager on the collection.`
 
@@ -31,6 +32,7 @@ type shareCall struct {
 	everybody             bool
 	share                 jobs.Share
 	expires               string
+	keepEnd               bool // of a rule that is there
 	dryRun                bool
 }
 
@@ -60,7 +62,7 @@ func (a *app) shareCommand() *cobra.Command {
 	flags.BoolVar(&call.everybody, "all-authenticated", false, "everybody who is logged in to Globus")
 	call.share.Permissions = "r"
 	flags.Var(oneOf(&call.share.Permissions, "r|rw", "r", "rw"), "permissions", "read, or read and write")
-	flags.StringVar(&call.expires, "expires", "", "when the access ends: a duration such as 90d, a date or an instant; default: never")
+	flags.StringVar(&call.expires, "expires", "", "when the access ends: a duration such as 90d, a date, an instant, or never")
 	flags.StringVar(&call.share.Notify, "notify-email", "", "address to which Globus writes when it makes the rule")
 	flags.StringVar(&call.share.Message, "message", "", "text in that e-mail")
 	flags.BoolVar(&call.dryRun, "dry-run", false, "print what would be shared, and change nothing")
@@ -78,7 +80,8 @@ func (call *shareCall) read(a *app, arg string) error {
 	if sh.With, err = call.principal(); err != nil {
 		return usageError{err}
 	}
-	if call.expires != "" {
+	const never = "never"
+	if call.keepEnd = call.expires == ""; !call.keepEnd && call.expires != never {
 		if sh.Expires, err = jobs.ParseExpiry(call.expires); err != nil {
 			return usageError{fmt.Errorf("--expires: %w", err)}
 		}
@@ -136,7 +139,7 @@ func (call *shareCall) do(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	s := sharing.Sharer{Globus: globus.transfer, User: auth.IDOf(globus.account.Identities), Who: globus.who.String()}
+	s := sharing.Sharer{Globus: globus.transfer, User: auth.IDOf(globus.account.Identities), Who: globus.who.String(), KeepEnd: call.keepEnd}
 	rule, err := s.Give(ctx, &call.share, time.Now())
 	if err != nil {
 		return err

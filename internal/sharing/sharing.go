@@ -26,6 +26,8 @@ type Sharer struct {
 	// Nil means that nobody can be asked.
 	User func(ctx context.Context, name string) (id string, err error)
 	Who  string // the identity, in messages
+	// KeepEnd leaves a rule that is there its end if a share names none.
+	KeepEnd bool
 }
 
 // An Action is what was done about a rule.
@@ -49,6 +51,7 @@ type Rule struct {
 	User          string    `json:"user,omitempty"` // name, if that was given
 	Permissions   string    `json:"permissions"`
 	Expires       time.Time `json:"expires,omitzero"`
+	Before        string    `json:"before,omitempty"`  // what an updated one said, in words
 	Missing       bool      `json:"missing,omitempty"` // there is no such folder yet
 }
 
@@ -62,7 +65,7 @@ func (r *Rule) String() string {
 	if !r.Expires.IsZero() {
 		text += ", until " + r.Expires.Format(time.RFC3339)
 	}
-	text += ": " + map[Action]string{Created: "shared", Updated: "changed", Kept: "was shared already"}[r.Action]
+	text += ": " + map[Action]string{Created: "shared", Updated: "changed from " + r.Before, Kept: "was shared already"}[r.Action]
 	if r.Missing {
 		text += ", but there is no such folder yet"
 	}
@@ -224,9 +227,13 @@ func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRu
 			return nil, s.explain(want, err)
 		}
 	}
+	if s.KeepEnd && want.Expires.IsZero() {
+		want.Expires = is.ExpirationDate.Truncate(time.Second)
+	}
 	if want.met(is) {
 		return want.done(Kept, is.ID), nil
 	}
+	want.Before = words(is.Permissions) + ", " + ends(is.ExpirationDate.Time)
 	_, err = s.Globus.UpdateAccessRule(ctx, want.Collection, is.ID, want.Permissions, transfer.Time{Time: want.Expires})
 	switch now, wrong := s.look(ctx, want); {
 	case now != nil && want.met(now):
