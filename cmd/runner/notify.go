@@ -5,9 +5,11 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/globus-runner/globus-runner/auth"
 	"github.com/globus-runner/globus-runner/internal/doctor"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -92,11 +94,26 @@ func (a *app) channelOptions() channel.Options {
 
 // desk turns events into notices.
 func (a *app) desk() *notify.Desk {
+	return &notify.Desk{TaskLink: a.env.TaskPage, Next: a.nextStep}
+}
+
+// nextStep is what to do about an error of a run. For a secret that was refused, it
+// says where the program reads a new one, and leaves out what was refused, which the
+// reason has.
+func (a *app) nextStep(err error) string {
 	who, _ := a.env.Identity() // where it is not known, the step does not depend on it
-	return &notify.Desk{
-		TaskLink: a.env.TaskPage,
-		Next:     func(err error) string { return fault.Next(err, who.Fault()) },
+	step := fault.Next(err, who.Fault())
+	c, isAuth := errors.AsType[*auth.Error](err)
+	_, check, refused := strings.Cut(step, " was refused: ")
+	switch {
+	case !isAuth || !refused:
+		return step
+	case c.Native:
+		return check
+	case a.env.ClientSecretFile != "":
+		return check + "; a new secret in CLIENT_SECRET_FILE is read by itself"
 	}
+	return check + "; with a new CLIENT_SECRET, start the program anew"
 }
 
 // A parting sends the notices of a start that ends soon.

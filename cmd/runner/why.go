@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -17,8 +18,8 @@ import (
 )
 
 const aboutWhy = `Say when a job starts next, why its last runs did not succeed or have not ended,
-and what its items wait for. With the key of an occurrence, or the name of an item,
-say what has become of it.`
+and what its items wait for. With the number of a run, the key of an occurrence, or
+the name of an item, say what has become of it.`
 
 // recentRuns is among how many of the newest runs of a job "runner why" looks.
 const recentRuns = 50
@@ -36,10 +37,11 @@ type whyDocument struct {
 func (a *app) whyCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
 	c := &cobra.Command{
-		Use:   "why JOB [KEY]",
+		Use:   "why JOB [RUN]",
 		Short: "Explain the state of a job, a run or an item",
 		Long:  aboutWhy,
 		Example: `  runner why nightly
+  runner why nightly 25
   runner why archive-runs run_7`,
 		Args: arguments(1, 2),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -52,7 +54,9 @@ func (a *app) whyCommand() *cobra.Command {
 				return err
 			}
 			if len(args) > 1 {
-				docs = slices.DeleteFunc(docs, func(d whyDocument) bool { return d.Key != args[1] && d.Item != args[1] })
+				docs = slices.DeleteFunc(docs, func(d whyDocument) bool {
+					return d.Key != args[1] && d.Item != args[1] && strconv.FormatInt(d.Run, 10) != args[1]
+				})
 				if len(docs) == 0 {
 					return usageError{fmt.Errorf("job %[1]s has no item and no recent run %[2]q; runner runs --job %[1]s lists its runs", job.Name, args[1])}
 				}

@@ -64,7 +64,7 @@ func TestWhatKeepsAnItemFromBeingReady(t *testing.T) {
 		"no lock":                 {jobs.Readiness{Marker: "DONE", NoMarker: "*.lock"}, func(d *disk) { d.write("/runs/x/DONE", 0) }, arrival.IsReady, ""},
 		"young":                   {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(-3*time.Minute)) }, arrival.IsYoung, "modified 3m ago, want 10m"},
 		"old enough":              {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(-10*time.Minute)) }, arrival.IsReady, ""},
-		"ahead of its time":       {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(3*time.Hour)) }, arrival.IsYoung, "its time of modification is 3h in the future"},
+		"ahead of its time":       {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.put("/runs/x/s/f", 1, time.Now().Add(3*time.Hour)) }, arrival.IsYoung, "its time of modification is 3h in the future; check the clock of the instrument, or that of Globus (runner doctor)"},
 		"without times":           {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.remove("/runs/x"); d.put("/runs/x/f", 1, time.Time{}) }, arrival.IsYoung, "the collection does not say when it was modified; use unchanged_for"},
 		"empty":                   {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.remove("/runs/x/old") }, arrival.IsEmpty, "it has no files yet; remove it if none will come"},
 		"a folder cannot be read": {jobs.Readiness{OlderThan: 10 * time.Minute}, func(d *disk) { d.mkdir("/runs/x/s/", time.Now()); d.fail("/runs/x/s/", denied) }, arrival.IsUnreadable, denied.Error()},

@@ -58,7 +58,7 @@ func (l *look) condition(f *Finding, s sight) (State, string) {
 	case s.size == 0 && r.Marker == "":
 		return IsEmpty, "its files have no bytes yet; one that stays so needs a marker"
 	case r.OlderThan > 0 && age < 0:
-		return IsYoung, fmt.Sprintf("its time of modification is %s in the future", span(-age))
+		return IsYoung, fmt.Sprintf("its time of modification is %s in the future; check the clock of the instrument, or that of Globus (runner doctor)", span(-age))
 	case r.OlderThan > 0 && !s.newest.IsZero() && age < r.OlderThan:
 		return IsYoung, fmt.Sprintf("modified %s ago, want %s", span(age), span(r.OlderThan))
 	case r.OlderThan > 0 && s.newest.IsZero():

@@ -159,7 +159,7 @@ func TestKnownRunOfAFlowIsFollowedByItsID(t *testing.T) {
 		if err != nil || r.State != ledger.Submitted {
 			t.Fatalf("got %+v, %v", r, err)
 		}
-		contains(t, failure(t, r, fault.Interrupted).Message, ", or end it with runner runs cancel 1")
+		contains(t, failure(t, r, fault.Interrupted).Message, "to follow it, or end the run with runner runs cancel 1")
 		one.kill()
 		b.releaseAfter(2 * time.Minute)
 		time.Sleep(time.Minute)
@@ -270,7 +270,11 @@ func TestRunThatWantsAConsentNeedsAHuman(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		contains(t, failure(t, r, fault.Interrupted).Message, scope)
+		said := failure(t, r, fault.Interrupted).Message
+		contains(t, said, scope, ", or end the run with runner runs cancel 1")
+		if n := strings.Count(said, "start again with"); n != 1 {
+			t.Errorf("%q says %d times how to start again, want once", said, n)
+		}
 		notes := b.count(`SELECT count(*) FROM notes WHERE kind = 'needs_human'`)
 		if notes != 1 || b.requests("POST /runs/{run}/resume") != 0 {
 			t.Errorf("%d notes and %d resumes, want one note and no resume", notes, b.requests("POST /runs/{run}/resume"))

@@ -218,7 +218,12 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 	r, id := w.run, w.task.TaskID
 	onRequest := errors.Is(context.Cause(ctx), errCanceled)
 	if !r.order.CancelOnInterrupt && !onRequest {
-		return interrupted(ctx, id, fmt.Sprintf("run %s of flow %s goes on at Globus%s; start again with %s to follow it, or %s", id, w.flow.ID, w.plight(), r.repeat(w.id), r.toEnd()))
+		follow := "; start again with " + r.repeat(w.id) + " to follow it"
+		plight := w.plight()
+		if plight != "" && w.scope() != "" {
+			follow = "" // it is said there
+		}
+		return interrupted(ctx, id, fmt.Sprintf("run %s of flow %s goes on at Globus%s%s, or %s", id, w.flow.ID, plight, follow, r.toEnd()))
 	}
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
@@ -262,5 +267,5 @@ func (r *run) toEnd() string {
 	if r.journal == nil {
 		return "cancel it at app.globus.org"
 	}
-	return fmt.Sprintf("end it with runner runs cancel %d", r.journal.run.ID)
+	return fmt.Sprintf("end the run with runner runs cancel %d", r.journal.run.ID)
 }

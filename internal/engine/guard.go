@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -276,8 +277,17 @@ func (m *mirror) refuseDeletes(most jobs.MaxDelete) *Failure {
 		others = fmt.Sprintf(", and %d more like it,", m.others)
 	}
 	return refuse("mirroring %s to %s%s would delete %v of %s at the destination (%s), more than max_delete allows (%s); "+
-		"check whether source and destination are swapped or the source is incomplete; if the files should be deleted, raise the limit (guard: {max_delete: none}, or --max-delete none)",
-		m.item.SourcePath, m.item.DestinationPath, others, Deletes{m.judged, m.deletes.AtLeast}, plain.Count(m.judgedOf, "file"), m.examples(m.judged), most)
+		"check whether source and destination are swapped or the source is incomplete; if the files should be deleted, raise the limit (guard: {max_delete: %[8]s}, or --max-delete %[8]s)",
+		m.item.SourcePath, m.item.DestinationPath, others, Deletes{m.judged, m.deletes.AtLeast}, plain.Count(m.judgedOf, "file"), m.examples(m.judged), most, enough(Deletes{m.judged, m.deletes.AtLeast}))
+}
+
+// enough is the smallest max_delete that allows what would be deleted. If nobody knows
+// how much that is, no number is.
+func enough(d Deletes) jobs.MaxDelete {
+	if d.AtLeast {
+		return jobs.NoMaxDelete
+	}
+	return jobs.MaxDelete(strconv.FormatInt(d.Files, 10))
 }
 
 // examples names the first of so many files that would be deleted.

@@ -157,7 +157,7 @@ func TestMirrorThatDeletesTooMuchIsRefused(t *testing.T) {
 		"more than half": {
 			mirrors("/data/", "/copy/"),
 			[]string{"a.txt", "b", "c/d", "c/e", "f"},
-			[]string{"mirroring /data/ to /copy/ would delete 4 of 5 files", "(/copy/b, /copy/f, /copy/c/d and 1 more)", "max_delete allows (50%)", "swapped", "--max-delete none"},
+			[]string{"mirroring /data/ to /copy/ would delete 4 of 5 files", "(/copy/b, /copy/f, /copy/c/d and 1 more)", "max_delete allows (50%)", "swapped", "--max-delete 4)"},
 			"",
 		},
 		"more than half, allowed":      {mirrors("/data/", "/copy/", deletesAtMost("none")), []string{"b", "c/d"}, nil, "2"},

@@ -280,8 +280,8 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		return nil
 	}
 	return refuse("the prune would delete %d of %s that it has looked at (%s), more than max_delete allows (%s); "+
-		"check whether so much should be deleted, and then raise the limit (prune: {max_delete: none})",
-		m.deletes.Files, plain.Count(m.there, "file"), m.examples(m.deletes.Files), most)
+		"check whether so much should be deleted, and then raise the limit (prune: {max_delete: %s})",
+		m.deletes.Files, plain.Count(m.there, "file"), m.examples(m.deletes.Files), most, enough(m.deletes))
 }
 
 // most is how many files may be deleted.

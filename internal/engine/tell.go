@@ -20,6 +20,9 @@ func (r *run) news() notify.Run {
 		Job: r.job, Key: string(r.order.Key), ID: r.result.Run, Since: r.result.Started,
 		Outcome: r.result.outcome(), Err: r.result.Err, Ended: r.result.Finished,
 	}
+	if n.Err != nil {
+		n.Outcome.Message = cause(n.Err)
+	}
 	for _, t := range r.result.Tasks {
 		n.Tasks = append(n.Tasks, notify.Task{TaskID: t.TaskID, Flow: t.Flow, Label: t.Label})
 	}
@@ -93,15 +96,20 @@ func (e *Engine) explained(r *Result) ledger.Outcome {
 	return o
 }
 
-// inWords is err with the next step. A client that is refused goes before the request
+// cause says what went wrong. A client that is refused takes the place of the request
 // that met that.
-func (e *Engine) inWords(err error) string {
-	text := err.Error()
+func cause(err error) string {
 	c, refused := errors.AsType[*auth.Error](err)
 	_, isFailure := errors.AsType[*Failure](err)
 	if refused && !isFailure && c.Advice() != "" {
-		text = fmt.Sprintf("%s (Globus Auth: HTTP %d %s)", c.Advice(), c.Status, c.Code)
+		return fmt.Sprintf("client %s was refused (Globus Auth: HTTP %d %s)", c.ClientID, c.Status, c.Code)
 	}
+	return err.Error()
+}
+
+// inWords is the cause with the next step.
+func (e *Engine) inWords(err error) string {
+	text := cause(err)
 	if next := e.advice(err); next != "" && !strings.Contains(text, next) {
 		text += "; " + next
 	}

@@ -139,11 +139,14 @@ func (w *watcher) react(ctx context.Context) {
 	reason, code := w.explain(ctx)
 	w.reason = reason
 	w.say(ctx, slog.LevelWarn, "task changed", "reason", reason)
-	w.run.journal.note(ctx, string(class), reason)
-	w.noted = true
 	if reaction == jobs.Warn {
+		if reason = advised(reason, code); class == Needs {
+			reason += ", or " + w.run.toEnd()
+		}
 		w.run.tellHeld(ctx, class, *w.task, reason)
 	}
+	w.run.journal.note(ctx, string(class), reason)
+	w.noted = true
 	if reaction == jobs.Cancel && w.canceled == nil {
 		w.cancelTask(ctx, code)
 	}

@@ -132,6 +132,27 @@ func TestPauseIsTheManagersWordAndNoStall(t *testing.T) {
 	})
 }
 
+func TestAPausedTaskIsToldWithWhatToDo(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.stall()
+		vault := globussim.CollectionID("vault")
+		b.after(10*time.Minute, func() {
+			if _, err := b.Pause(globussim.PauseRule{Collection: vault, Message: "new disks"}); err != nil {
+				t.Error(err)
+			}
+		})
+		b.after(20*time.Minute, func() { b.Resume(vault) })
+		b.releaseAfter(25 * time.Minute)
+		if r, err := b.process("one").record(t.Context(), b.order()); err != nil || r.State != ledger.Succeeded {
+			t.Fatalf("got %+v, %v, want success", r, err)
+		}
+		const told = "paused by the collection''s manager: new disks; ask the collection''s manager to resume it, or end the run with runner runs cancel 1"
+		if n := b.count(`SELECT count(*) FROM notes WHERE kind = 'needs_human' AND message = '` + told + `'`); n != 1 {
+			t.Errorf("%d notes say what to do, want one", n)
+		}
+	})
+}
+
 func TestHopelessTaskIsGivenTimeByWhatItHasMoved(t *testing.T) {
 	tests := map[string]struct {
 		job      func(*jobs.Job)

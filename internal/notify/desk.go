@@ -215,10 +215,12 @@ func (d *Desk) ended(r Run, event Event) *Notice {
 	n.Tasks = d.linked(r.Tasks)
 	n.Title = r.Job.Name + " " + ending(event, r.Outcome)
 	if o := r.Outcome; r.Err != nil {
-		n.Error = &Cause{Class: o.Class, Code: plain.Line(o.Code), Message: plain.Line(o.Message), RequestID: plain.Line(o.RequestID), Next: plain.Line(d.Next(r.Err))}
+		next := d.Next(r.Err)
+		message := strings.TrimSuffix(o.Message, "; "+next)
+		n.Error = &Cause{Class: o.Class, Code: plain.Line(o.Code), Message: plain.Line(message), RequestID: plain.Line(o.RequestID), Next: plain.Line(next)}
 		n.Lines = append(n.Lines, n.Error.Message)
-		if n.Error.Next != "" {
-			n.Lines = append(n.Lines, "Next step: "+n.Error.Next)
+		if next != "" {
+			n.Lines = append(n.Lines, "Next step: "+n.Error.Next+again(r))
 		}
 	} else if o.Message != "" {
 		n.Lines = append(n.Lines, plain.Line(o.Message))
@@ -228,6 +230,14 @@ func (d *Desk) ended(r Run, event Event) *Notice {
 	}
 	n.Lines = append(n.Lines, d.whereabouts(r)...)
 	return n
+}
+
+// again says how the run is done once more after the next step.
+func again(r Run) string {
+	if r.ID == 0 || !r.Outcome.State.Final() || r.Outcome.State == ledger.Succeeded {
+		return ""
+	}
+	return fmt.Sprintf(", then runner runs retry %d", r.ID)
 }
 
 // ending says how a run ended.

@@ -218,11 +218,11 @@ func TestANoticeSaysWhyAndWhatToDo(t *testing.T) {
 	desk.Next = func(error) string { return "ask the owner" }
 	run := notify.Run{
 		Job: job(t), Key: "2026-11-21T02:00:00Z", ID: 17, Since: time.Unix(1, 0), Ended: time.Unix(2, 0), Err: errors.New("x"),
-		Outcome: ledger.Outcome{State: ledger.Failed, Class: "refused", Code: "ENOENT", Message: "no such\npath \u202e/a", RequestID: "r1"},
+		Outcome: ledger.Outcome{State: ledger.Failed, Class: "refused", Code: "ENOENT", Message: "no such\npath \u202e/a; ask the owner", RequestID: "r1"},
 	}
 	d.tell(desk.Ended(run))
 	n := d.notices[0]
-	if diff := cmp.Diff([]string{`no such\npath \u202e/a`, "Next step: ask the owner", "Occurrence 2026-11-21T02:00:00Z, run 17: runner runs show 17"}, n.Lines); diff != "" {
+	if diff := cmp.Diff([]string{`no such\npath \u202e/a`, "Next step: ask the owner, then runner runs retry 17", "Occurrence 2026-11-21T02:00:00Z, run 17: runner runs show 17"}, n.Lines); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
 	want := &notify.Cause{Class: "refused", Code: "ENOENT", Message: `no such\npath \u202e/a`, RequestID: "r1", Next: "ask the owner"}
