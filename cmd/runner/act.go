@@ -104,7 +104,7 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 			if err != nil {
 				return err
 			}
-			return onLedger(c.Context(), a.schedulersLedger, func(ctx context.Context, l *ledger.Ledger) error {
+			return onLedger(c.Context(), a.schedulersLedger(job), func(ctx context.Context, l *ledger.Ledger) error {
 				action.Who, action.Why = a.user(), reason
 				done, err := l.Act(ctx, action)
 				if err != nil {

@@ -83,7 +83,7 @@ func (call *apiCall) do(a *app, c *cobra.Command, method, path string) error {
 	if err != nil {
 		return usageError{err}
 	}
-	query, err := call.parameters()
+	path, query, err := call.parameters(path)
 	if err != nil {
 		return err
 	}
@@ -117,16 +117,21 @@ func (call *apiCall) do(a *app, c *cobra.Command, method, path string) error {
 	})
 }
 
-func (call *apiCall) parameters() (url.Values, error) {
-	query := url.Values{}
+// parameters returns the path without a query, and what is in the query and in the
+// flags.
+func (call *apiCall) parameters(target string) (path string, query url.Values, err error) {
+	path, inline, _ := strings.Cut(target, "?")
+	if query, err = url.ParseQuery(inline); err != nil {
+		return "", nil, usageError{fmt.Errorf("the query of %q cannot be read: %w; write --query-param KEY=VALUE", target, err)}
+	}
 	for _, pair := range call.query {
 		key, value, ok := strings.Cut(pair, "=")
 		if !ok || key == "" {
-			return nil, usageError{fmt.Errorf("--query-param %q is not KEY=VALUE", pair)}
+			return "", nil, usageError{fmt.Errorf("--query-param %q is not KEY=VALUE", pair)}
 		}
 		query.Add(key, value)
 	}
-	return query, nil
+	return path, query, nil
 }
 
 // document returns the body, nil if there is none.

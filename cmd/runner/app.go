@@ -156,6 +156,9 @@ func group(c *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return c.Help()
 	}
+	if known := answerCommand(c, args); known != "" {
+		return usageError{fmt.Errorf("%s; see %s --help", known, c.Root().Name())}
+	}
 	return usageError{fmt.Errorf("unknown command %q for %q%s; see %s --help", args[0], c.CommandPath(), commandHint(c, args[0]), c.CommandPath())}
 }
 

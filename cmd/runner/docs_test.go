@@ -64,7 +64,7 @@ func TestDocumentedCommandsWork(t *testing.T) {
 // runBlock runs a shell script in an empty folder, on a simulated Globus.
 func runBlock(t *testing.T, script string) {
 	t.Helper()
-	for _, program := range []string{"bash", "curl"} {
+	for _, program := range []string{"bash", "curl", "openssl"} {
 		_, err := exec.LookPath(program)
 		if needed := program == "bash" || strings.Contains(script, program+" "); needed && err != nil {
 			t.Skip("there is no " + program)

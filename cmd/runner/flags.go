@@ -68,6 +68,14 @@ func flagHint(c *cobra.Command, err *pflag.NotExistError) string {
 		}
 		word, _, _ = strings.Cut(letters, "=") // a long flag with one dash
 	}
+	if words := c.Flags().Args(); c.HasSubCommands() && len(words) > 0 { // they may be those of globus-cli
+		if known := answerCommand(c, words); known != "" {
+			return ": " + known
+		}
+	}
+	if known := answerFlag(c, word); known != "" {
+		return ": " + known
+	}
 	if near := spelling.Nearest(word, known); near != "" {
 		return ", did you mean --" + near + "?"
 	}

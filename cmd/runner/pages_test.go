@@ -70,18 +70,32 @@ func TestCommandsPageIsComplete(t *testing.T) {
 }
 
 // TestGlobusCLIPageIsTrue looks for every command and flag that docs/globus-cli.md
-// has in its second column.
+// has in its second column, and compares it with what is answered to a command that is
+// not here.
 func TestGlobusCLIPageIsTrue(t *testing.T) {
 	text, err := os.ReadFile("../../docs/globus-cli.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	root := newApp(nil, nil, io.Discard, io.Discard).command()
-	seen := 0
+	seen, answered := 0, 0
 	for line := range strings.Lines(string(text)) {
 		cells := strings.Split(line, "|")
 		if len(cells) != 5 {
 			continue
+		}
+		for _, code := range regexp.MustCompile("`([a-z][^`]*)`").FindAllStringSubmatch(cells[1], -1) {
+			words := strings.Fields(code[1])
+			if c, rest, err := root.Find(words); err == nil && c != root && len(rest) == 0 {
+				continue
+			}
+			answered++
+			answer := answerCommand(root, words)
+			_, here, _ := strings.Cut(answer, " is ")
+			here, found := strings.CutSuffix(here, " here")
+			if answer == "" || found == (strings.TrimSpace(cells[2]) == "-") || found && !strings.Contains(cells[2], here) {
+				t.Errorf("the answer to globus %s is %q, want one of %s", code[1], answer, cells[2])
+			}
 		}
 		for _, code := range regexp.MustCompile("`runner ([^`]*)`").FindAllStringSubmatch(cells[2], -1) {
 			words := strings.Fields(code[1])
@@ -97,6 +111,14 @@ func TestGlobusCLIPageIsTrue(t *testing.T) {
 					t.Errorf("%s has no flag %s", c.CommandPath(), word)
 				}
 			}
+		}
+	}
+	if answered < 40 {
+		t.Errorf("only %d commands that have another name here were found in the table", answered)
+	}
+	for _, f := range cliCommands() {
+		if !strings.Contains(string(text), "`"+f.words) {
+			t.Errorf("the table does not have globus %s", f.words)
 		}
 	}
 	if seen < 50 {

@@ -42,6 +42,7 @@ type resultDocument struct {
 	Error    *problem                `json:"error,omitempty"`
 
 	elapsed time.Duration
+	copied  bool  // one of the tasks is a transfer
 	rate    int64 // of the last transfer, in bytes per second
 }
 
@@ -94,6 +95,7 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		if last := t.Last; last != nil {
 			row.Status = string(last.Status)
 			if last.Type != "DELETE" {
+				d.copied = true
 				d.rate = last.EffectiveBytesPerSecond
 			}
 		}
@@ -143,10 +145,11 @@ func (d *resultDocument) text(w io.Writer) {
 	if d.Adopted {
 		pairs = append(pairs, "adopted", "yes, an earlier start had submitted it")
 	}
+	if d.copied {
+		pairs = append(pairs, "files", filesText(d.Totals), "bytes", fmt.Sprintf("%s (%s/s)", size(d.Bytes), size(d.rate)))
+	}
 	if n := len(d.Tasks); n > 0 && d.Tasks[n-1].Status != "" {
 		pairs = append(pairs,
-			"files", filesText(d.Totals),
-			"bytes", fmt.Sprintf("%s (%s/s)", size(d.Bytes), size(d.rate)),
 			"skipped errors", fmt.Sprint(d.SkippedErrors),
 			"faults", fmt.Sprint(d.Faults),
 		)

@@ -164,8 +164,7 @@ func (w *work) choose(log *slog.Logger) ([]*jobs.Job, error) {
 // nothingNamed says which jobs could have been named.
 func (w *work) nothingNamed() error {
 	if file, err := w.source.load(); err == nil {
-		return usageError{fmt.Errorf("no job is named, and RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION, which must both be set, describe none: "+
-			"name one of %s, or --all", someOf(file.names()))}
+		return usageError{fmt.Errorf("name a job (%s), or --all", someOf(file.names()))}
 	}
 	_, err := w.source.env.Job.File()
 	return usageError{err}

@@ -20,7 +20,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/spelling"
-	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // A runDocument is a run of the ledger as it is printed.
@@ -53,25 +52,25 @@ func describeRun(r *ledger.Run) runDocument {
 
 func (a *app) runsCommand() *cobra.Command {
 	var q ledger.Query
-	var since instant
+	var from since
 	c := &cobra.Command{
 		Use:     "runs",
 		Short:   "List what was run, newest first",
 		Example: `  runner runs --job nightly --state failed --since 2026-11-01`,
 		Args:    arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			q.Since = since.Time.Time
+			q.Since = from.time
 			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.listRuns(ctx, l, q) })
 		},
 	}
 	c.Flags().StringVar(&q.Job, "job", "", "only this job")
 	c.Flags().Var(oneOf(&q.State, "STATE", ledger.States()...), "state", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
-	c.Flags().Var(&since, "since", "started then or later (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z")
+	c.Flags().Var(&from, "since", "started then or later: a duration such as 12h, or an instant such as 2026-11-21")
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(
 		a.onRun("show", "Show a run with its attempts, tasks and events", a.showRun),
 		a.askOfRun("cancel", "Cancel a run that has not ended, and its task", a.cancelRun),
-		a.askOfRun("retry", "Repeat a run that did not succeed or was skipped", a.retryRun),
+		a.retryCommand(),
 	)
 	return c
 }
@@ -193,6 +192,12 @@ func (a *app) showRun(ctx context.Context, l *ledger.Ledger, id int64) error {
 	return a.print(doc, func(w io.Writer) { doc.text(w) })
 }
 
+// copied reports whether the run has a transfer, or may get one.
+func (d *runDocument) copied() bool {
+	isCopy := func(p runlog.Path) bool { return p.Source != "" }
+	return d.Totals != runlog.Totals{} || slices.ContainsFunc(d.Paths, isCopy) || d.Finished == nil && len(d.Paths) == 0
+}
+
 // text prints all that is known of a run.
 func (d *runDocument) text(w io.Writer) {
 	pairs := []string{"run", strconv.FormatInt(d.Run, 10), "job", d.Job, "occurrence", d.Key, "state", d.State}
@@ -212,7 +217,9 @@ func (d *runDocument) text(w io.Writer) {
 	if d.Finished != nil {
 		pairs = append(pairs, "finished", d.Finished.Format(time.RFC3339))
 	}
-	pairs = append(pairs, "files", filesText(d.Totals), "bytes", size(d.Bytes))
+	if d.copied() {
+		pairs = append(pairs, "files", filesText(d.Totals), "bytes", size(d.Bytes))
+	}
 	if d.FilesDeleted > 0 {
 		pairs = append(pairs, "files deleted", strconv.FormatInt(d.FilesDeleted, 10))
 	}
@@ -260,34 +267,6 @@ func (a *app) askOfRun(name, short string, do func(ctx context.Context, l *ledge
 	c := a.onRun(name, short, func(ctx context.Context, l *ledger.Ledger, id int64) error { return do(ctx, l, id, reason) })
 	c.Flags().StringVar(&reason, "reason", "", "the reason, which is recorded together with who asked")
 	return c
-}
-
-// retryRun asks for a run again.
-func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
-	_, err := l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: id, Who: a.user(), Why: reason})
-	if errors.Is(err, ledger.ErrState) {
-		return noRetry(ctx, l, id)
-	}
-	if err != nil {
-		return err
-	}
-	return a.changed(ctx, l, id, fmt.Sprintf("run %d will be done again by runner serve, or by runner run with the same occurrence", id))
-}
-
-// noRetry says why a run cannot be done again.
-func noRetry(ctx context.Context, l *ledger.Ledger, id int64) error {
-	run, err := l.Run(ctx, id)
-	switch {
-	case err != nil:
-		return err
-	case run.State.Final() && jobs.Key(run.Key).IsItem():
-		return usageError{fmt.Errorf("run %d has succeeded, and an item that is done is not done again; with again: changed in its for_each it is done once more when it has changed", id)}
-	case run.State.Final():
-		return usageError{fmt.Errorf("run %d has succeeded, so there is nothing to do again; runner run %s starts another occurrence", id, run.Job)}
-	case time.Now().After(run.LeaseUntil):
-		return usageError{fmt.Errorf("run %d waits already to be taken up by runner serve, or by the next start of job %s", id, run.Job)}
-	}
-	return usageError{fmt.Errorf("run %d is at work, by %s; to begin it anew, cancel it first with runner runs cancel %d", id, run.Holder, id)}
 }
 
 // cancelRun asks whoever works on a run to cancel it, and does so itself if

@@ -152,8 +152,12 @@ func (a *app) openBy(ctx context.Context, open func(context.Context, string, *sl
 	}
 	l, err := open(ctx, url, a.log)
 	if errors.Is(err, ledger.ErrURL) {
-		kind, _, _ := strings.Cut(url, ":")
-		err = fmt.Errorf(`%w nor "none", which keeps no records%s`, err, spelling.Hint(kind, stateNone, "sqlite", "postgres"))
+		kind, _, found := strings.Cut(url, ":")
+		hint := spelling.Hint(kind, stateNone, "sqlite", "postgres")
+		if !found && hint == "" {
+			hint = "; for a file write sqlite:" + plain.Short(url, maxShownLine)
+		}
+		err = fmt.Errorf(`%w nor "none", which keeps no records%s`, err, hint)
 	}
 	if err != nil {
 		return nil, unusableLedger(err)
@@ -193,18 +197,31 @@ func (a *app) perhapsRecords(ctx context.Context) (*ledger.Ledger, error) {
 	return needed(nil, nil)
 }
 
-// schedulersLedger is needLedger for a command that tells a scheduler something. It may
-// be told before it is started for the first time, but a name that is misspelled looks
-// the same.
-func (a *app) schedulersLedger(ctx context.Context) (*ledger.Ledger, error) {
-	l, err := a.anyLedger(ctx)
-	if l != nil || err != nil {
-		return l, err
+// schedulersLedger is needLedger for a command that tells a scheduler something about a
+// job. It may be told before it is started for the first time, but a name that is
+// misspelled looks the same.
+func (a *app) schedulersLedger(job *jobs.Job) func(context.Context) (*ledger.Ledger, error) {
+	const only = "; one that is running hears of this only if RUNNER_STATE names its ledger here"
+	return func(ctx context.Context) (*ledger.Ledger, error) {
+		l, err := a.anyLedger(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if l == nil {
+			if l, err = a.needLedger(ctx); err == nil {
+				a.log.Warn("the ledger is new, and no runner serve has used it" + only)
+			}
+			return l, err
+		}
+		planned, err := l.Schedules(ctx)
+		if err != nil {
+			return nil, errors.Join(err, l.Close())
+		}
+		if _, known := planned[job.Name]; !known && job.Schedule != nil {
+			a.log.Warn("no runner serve has planned the job in this ledger"+only, "job", job.Name)
+		}
+		return l, nil
 	}
-	if l, err = a.needLedger(ctx); err == nil {
-		a.log.Warn("the ledger is new, and no runner serve has used it; one that is running hears of this only if RUNNER_STATE names its ledger here")
-	}
-	return l, err
 }
 
 func needed(l *ledger.Ledger, err error) (*ledger.Ledger, error) {

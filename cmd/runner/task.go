@@ -150,6 +150,10 @@ func showTask(w io.Writer, t *transfer.Task) {
 	if t.FatalError != nil {
 		fatal = t.FatalError.Code + ": " + t.FatalError.Description
 	}
+	files := fmt.Sprintf("%d transferred, %d skipped because they were there, %d found", t.FilesTransferred, t.FilesSkipped, t.Files)
+	if t.Type == "DELETE" {
+		files = fmt.Sprintf("%d found", t.Files)
+	}
 	paused := ""
 	if t.IsPaused {
 		paused = "yes; runner task pause-info " + t.TaskID + " says why"
@@ -159,7 +163,7 @@ func showTask(w io.Writer, t *transfer.Task) {
 		"nice status", t.NiceStatus, "fatal error", fatal,
 		"source", t.SourceEndpointDisplayName+" "+t.SourceEndpointID,
 		"destination", strings.TrimSpace(t.DestinationEndpointDisplayName+" "+t.DestinationEndpointID),
-		"files", fmt.Sprintf("%d transferred, %d skipped because they were there, %d found", t.FilesTransferred, t.FilesSkipped, t.Files),
+		"files", files,
 		"bytes", fmt.Sprintf("%s (%s/s)", size(t.BytesTransferred), size(t.EffectiveBytesPerSecond)),
 		"skipped errors", fmt.Sprint(t.SubtasksSkippedErrors), "faults", fmt.Sprint(t.Faults),
 		"requested", when(t.RequestTime.Time), "completed", when(t.CompletionTime.Time), "deadline", when(t.Deadline.Time),
