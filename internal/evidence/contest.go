@@ -303,20 +303,28 @@ func (c *contest) sort() {
 }
 
 // replaced returns why a copy that a receipt proves may be that of another file; it is
-// empty if no task may have copied one to its place since.
+// empty if no task may have copied one to its place since. A file that was replaced, and
+// that a task without a receipt may have copied once more after that, may be there again.
 func (c *contest) replaced(from Place, s *proof.Sight, by *proof.Receipt) proof.Reason {
 	place, source, state := c.place(by.Destination, s.Destination), c.source(from, s.Path), c.state(s.Copy)
+	other, again, overwritten := int64(0), int64(0), false
 	i, _ := slices.BinarySearchFunc(c.writers, place, func(w writer, place uint64) int { return cmp.Compare(w.place, place) })
 	for ; i < len(c.writers) && c.writers[i].place == place; i++ {
 		switch w := &c.writers[i]; {
+		case w.unsealed && w.state != 0 && w.state != state:
+		case w.source == source && w.unsealed:
+			again = max(again, w.ended)
 		case w.source == source:
 		case !w.unsealed && w.ended >= by.Requested.UnixNano():
-			return proof.Replaced
-		case w.unsealed && w.ended >= by.Listed.UnixNano() && (w.state == 0 || w.state == state):
-			return proof.Overwritten
+			other = max(other, w.ended)
+		case w.unsealed && w.ended >= by.Listed.UnixNano():
+			overwritten = true
 		}
 	}
-	if c.overwritten(from, s, by) {
+	switch {
+	case other > again:
+		return proof.Replaced
+	case other > 0 || overwritten || c.overwritten(from, s, by):
 		return proof.Overwritten
 	}
 	return ""

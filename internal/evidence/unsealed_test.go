@@ -191,3 +191,42 @@ func TestWhatTasksWithoutReceiptsHadMustBeKnown(t *testing.T) {
 		}
 	}
 }
+
+// A file was copied, then another of its size and time to the same place, and then
+// perhaps the first one again.
+func TestAReplacedFileMayHaveBeenCopiedOnceMoreByATaskWithoutAReceipt(t *testing.T) {
+	const (
+		replaced = "was copied to a place to which another file was copied since"
+		maybe    = "was copied to a place where a task without a receipt may have copied another file since"
+	)
+	tests := map[string]struct {
+		until int // minutes after noon
+		found proof.Row
+		want  string
+	}{
+		"after the other":       {22, foundAt("/a/x", 5, -60), maybe},
+		"with the other":        {21, foundAt("/a/x", 5, -60), maybe},
+		"before the other":      {20, foundAt("/a/x", 5, -60), replaced},
+		"with another content":  {22, foundAt("/a/x", 5, -59), replaced},
+		"another file after it": {22, foundAt("/a/y", 5, -60), replaced},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := newDisks()
+			d.put("lab:/a/x", 5, -60)
+			d.put("lab:/b/x", 5, -60)
+			one, other := d.copies(t, keeping("/a/", "vault:/in/", 10, 11)), d.copies(t, keeping("/b/", "vault:/in/", 20, 21))
+			d.put("vault:/in/x", 5, -60)
+			again := unsealed(func(u *proof.Unsealed) {
+				u.Items, u.Until = itemsOf("/a/", "/in/"), noon.Add(time.Duration(tt.until)*time.Minute)
+				had(tt.found)(u)
+			})
+			both := func(some []int) (*proof.Others, error) {
+				o, err := again(some)
+				o.Sealed = []proof.Open{other}
+				return o, err
+			}
+			want(t, files(t, d, evidence.Options{Others: both}, one), "lab:/a/x | vault "+tt.want)
+		})
+	}
+}
