@@ -126,7 +126,7 @@ func TestPrunesThatFollowItemsTakeTurns(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		file, err := jobs.Parse(os.Getenv, jobs.Source{Name: "jobs.yaml", Data: []byte(`
 version: 1
-collections: {lab: `+globussim.CollectionID("lab")+`, vault: `+globussim.CollectionID("vault")+`}
+collections: {lab: ` + globussim.CollectionID("lab") + `, vault: ` + globussim.CollectionID("vault") + `}
 jobs:
   images:
     schedule: "* * * * *"
