@@ -229,8 +229,8 @@ func (f Finding) after(k *Known, fresh bool) Finding {
 	case k.Stage == Unborn, k.Stage == Queued && f.State == IsIgnored:
 		f.Changed = k.Gone != (f.State == IsGone) || f.State != k.State || f.Why != k.Why ||
 			f.Fingerprint != k.Fingerprint || f.Unchanged != k.Unchanged || f.Looked != k.Looked
-	default: // it is back, if it can be told that it is the same
-		f.Changed = k.Gone && f.State == State(k.Stage)
+	default: // it is back, if it can be told that it is the same; a run may be about to delete it
+		f.Changed = k.Gone && f.State == State(k.Stage) && k.Stage != Active
 	}
 	return f
 }
@@ -239,7 +239,7 @@ func (f Finding) after(k *Known, fresh bool) Finding {
 // whether it is still the same.
 func (l *look) again(e *tree.Entry, k *Known) bool {
 	if k.Gone { // another one may have taken its name
-		return e.Modified.IsZero() || !e.Modified.Equal(k.Modified)
+		return l.each.Kind == jobs.FileItems || e.Modified.IsZero() || !e.Modified.Equal(k.Modified)
 	}
 	return l.each.Again == jobs.AgainChanged
 }

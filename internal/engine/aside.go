@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"maps"
 	"slices"
@@ -80,7 +81,7 @@ func (p *pruning) addItems() {
 	for _, f := range slices.Collect(maps.Keys(p.emptied)) {
 		for _, each := range p.watched {
 			below, ok := strings.CutPrefix(f.path, each.Folder)
-			if !ok || !strings.EqualFold(each.Collection, f.place.Collection) {
+			if !ok || each.Kind == jobs.FileItems || !strings.EqualFold(each.Collection, f.place.Collection) {
 				continue
 			}
 			for i, c := range below {
@@ -94,10 +95,41 @@ func (p *pruning) addItems() {
 
 // isItem reports whether a folder is an item, which nobody needs once it is empty.
 func (p *pruning) isItem(f folderAt) bool {
-	above, _ := split(strings.TrimSuffix(f.path, "/"))
-	return slices.ContainsFunc(p.watched, func(e *jobs.ForEach) bool {
-		return e.Folder == above && strings.EqualFold(e.Collection, f.place.Collection)
-	})
+	for range p.itemsAmong(jobs.FolderItems, f.place, []string{strings.TrimSuffix(f.path, "/")}) {
+		return true
+	}
+	return false
+}
+
+// itemsAmong yields the names of the paths that are items of a kind, by job.
+func (p *pruning) itemsAmong(kind jobs.ItemKind, at evidence.Place, paths []string) iter.Seq2[string, []string] {
+	return func(yield func(job string, names []string) bool) {
+		for job, each := range p.watched {
+			if (each.Kind == jobs.FileItems) != (kind == jobs.FileItems) || !strings.EqualFold(each.Collection, at.Collection) {
+				continue
+			}
+			var names []string
+			for _, path := range paths {
+				if folder, name := split(path); folder == each.Folder {
+					names = append(names, name)
+				}
+			}
+			if len(names) > 0 && !yield(job, names) {
+				return
+			}
+		}
+	}
+}
+
+// free notes that items were deleted: what the next look finds under the name of one
+// may be another item, even if no look came in between.
+func (p *pruning) free(ctx context.Context, kind jobs.ItemKind, at evidence.Place, paths []string) error {
+	for job, names := range p.itemsAmong(kind, at, paths) {
+		if err := p.run.journal.ledger.SetGone(ctx, job, names); err != nil {
+			return unusable(err)
+		}
+	}
+	return nil
 }
 
 // entries returns 0 if a folder is empty.
@@ -143,7 +175,14 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 	})
 	switch {
 	case err == nil:
-		p.sum.Folders += int64(len(slices.DeleteFunc(all, func(a aside) bool { return a.probe != nil })))
+		var paths []string
+		for _, a := range all {
+			if a.probe == nil {
+				paths = append(paths, a.path)
+			}
+		}
+		p.sum.Folders += int64(len(paths))
+		return p.free(ctx, jobs.FolderItems, at, paths)
 	case p.run.result.endsWith(err): // else a later start finds them
 		err = errors.Join(err, p.restore(ctx, at, all))
 	}
@@ -265,6 +304,20 @@ func (p *pruning) recall(document transfer.Document) {
 			p.aside[at] = append(p.aside[at], aside{path: above + name, name: i.Path, done: true})
 		}
 	}
+}
+
+// freeListed is free for the files of a list that an earlier start has sent. The
+// folders of one are gone through again.
+func (p *pruning) freeListed(ctx context.Context, document transfer.Document) error {
+	doc, ok := document.(*transfer.Delete)
+	if !ok || doc.Recursive {
+		return nil
+	}
+	var paths []string
+	for _, i := range doc.Items {
+		paths = append(paths, i.Path)
+	}
+	return p.free(ctx, jobs.FileItems, evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, paths)
 }
 
 // finishAside deletes the folders that an earlier start has set aside, or puts

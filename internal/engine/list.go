@@ -7,6 +7,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 const (
@@ -80,8 +81,13 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 		return err
 	}
 	p.sum.Files += int64(len(l.files))
+	var paths []string
 	for _, f := range l.files {
 		p.hasEmptied(l.source, f.path)
+		paths = append(paths, f.path)
+	}
+	if err := p.free(ctx, jobs.FileItems, l.source, paths); err != nil {
+		return err
 	}
 	if l.trial && len(l.files) > 0 {
 		return p.haveStayed(ctx, l)

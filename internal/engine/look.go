@@ -61,7 +61,7 @@ func (e *Engine) endLook(ctx context.Context, rec Recording, job *jobs.Job, fail
 // survey is a look by the one that watches the folder.
 func (e *Engine) survey(ctx context.Context, rec Recording, job *jobs.Job, ready func()) (*Survey, error) {
 	begin := time.Now()
-	notes := &lookNotes{rec: rec, job: job.Name, known: map[string]*ledger.Item{}, ready: ready, kept: begin}
+	notes := &lookNotes{rec: rec, job: job.Name, known: map[string]*ledger.Item{}, ready: ready, begun: begin, kept: begin}
 	survey := &Survey{States: map[arrival.State]int{}}
 	known := knownItems(rec.Ledger.Items(ctx, job.Name), notes.remember)
 	var refused refusals
@@ -174,6 +174,7 @@ func ItemState(row *ledger.Item, now time.Time) (state, why string) {
 type lookNotes struct {
 	rec   Recording
 	job   string
+	begun time.Time
 	known map[string]*ledger.Item // those that the look has read, but not judged yet
 	ready func()                  // may be nil
 
@@ -227,7 +228,7 @@ func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
 // keep writes down what was noted.
 func (n *lookNotes) keep(ctx context.Context) error {
 	err := errors.Join(
-		n.rec.Ledger.KeepItems(ctx, n.job, n.items), n.rec.Ledger.SetGone(ctx, n.job, n.gone, true), n.rec.Ledger.SetGone(ctx, n.job, n.back, false))
+		n.rec.Ledger.KeepItems(ctx, n.job, n.items), n.rec.Ledger.SetGone(ctx, n.job, n.gone), n.rec.Ledger.SetBack(ctx, n.job, n.back, n.begun))
 	if err != nil {
 		return unusable(err)
 	}

@@ -159,10 +159,13 @@ func (p *pruning) followEarlier(ctx context.Context) error {
 	before := p.run.result.filesDeleted()
 	for i, s := range all {
 		err := p.run.followList(ctx, s)
-		if doc, err := decode(s); err == nil {
+		if doc, unread := decode(s); unread == nil {
 			p.recall(doc)
-			if j.sent[positionOf(s)].Status == statusDropped {
+			switch status := j.sent[positionOf(s)].Status; {
+			case status == statusDropped:
 				p.cast(doc)
+			case err == nil && status != statusRefused:
+				err = p.freeListed(ctx, doc)
 			}
 		}
 		f, ok := errors.AsType[*Failure](err)

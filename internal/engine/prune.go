@@ -44,7 +44,7 @@ type pruning struct {
 	sum     Pruned
 	strange int                        // receipts that do not count, because nothing is copied now between their paths
 	emptied map[folderAt]bool          // folders of which files were deleted
-	watched []*jobs.ForEach            // of which items were copied that are folders
+	watched map[string]*jobs.ForEach   // of which items were copied, by job
 	stayed  map[way]bool               // by which copies are not the files themselves
 	probed  map[way]bool               // that were looked at, whatever was seen
 	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
@@ -95,13 +95,23 @@ func (p *pruning) heed(job *jobs.Job, now time.Time) {
 	}
 	if len(p.step.Of) == 0 {
 		p.lanes.Add(job, p.at.Step-1)
-		p.watched = append(p.watched, job.Items)
+		p.watch(job)
 	}
 	for _, of := range p.step.Jobs {
 		p.lanes.Add(of, len(of.Steps))
-		p.watched = append(p.watched, of.Items)
+		p.watch(of)
 	}
-	p.watched = slices.DeleteFunc(p.watched, func(e *jobs.ForEach) bool { return e == nil || e.Kind == jobs.FileItems })
+}
+
+// watch takes note of the items that a job is done for.
+func (p *pruning) watch(job *jobs.Job) {
+	if job.Items == nil {
+		return
+	}
+	if p.watched == nil {
+		p.watched = map[string]*jobs.ForEach{}
+	}
+	p.watched[job.ItemsOf] = job.Items
 }
 
 // gather reads which trees the receipts that count are about.

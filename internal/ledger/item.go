@@ -160,7 +160,7 @@ func (l *Ledger) ReadyItems(ctx context.Context, job string, order ItemOrder, mo
 // canceled it, and how many there are: nothing starts them again by itself.
 func (l *Ledger) LeftItems(ctx context.Context, job string, most int) (first []Item, all int, err error) {
 	err = l.read(ctx, "read the items of job "+job+" that did not succeed", func(ctx context.Context, s session) (err error) {
-		const left = ` FROM ` + itemsWithRuns + ` WHERE items.job = $1 AND gone = 0 AND COALESCE(runs.state, items.state) IN ('failed', 'timed_out', 'skipped')`
+		const left = itemsEnded + `('failed', 'timed_out', 'skipped')`
 		if err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&all) }, `SELECT count(*)`+left, job); err != nil {
 			return err
 		}
@@ -168,6 +168,18 @@ func (l *Ledger) LeftItems(ctx context.Context, job string, most int) (first []I
 		return err
 	})
 	return first, all, err
+}
+
+// itemsEnded selects the items of a job that are there, and whose newest run has ended in
+// one of the states that follow.
+const itemsEnded = ` FROM ` + itemsWithRuns + ` WHERE items.job = $1 AND gone = 0 AND COALESCE(runs.state, items.state) IN `
+
+// FailedItems returns how many of the items that [Ledger.LeftItems] returns have failed.
+func (l *Ledger) FailedItems(ctx context.Context, job string) (n int, err error) {
+	err = l.read(ctx, "count the failed items of job "+job, func(ctx context.Context, s session) error {
+		return s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) }, `SELECT count(*)`+itemsEnded+`('failed', 'timed_out')`, job)
+	})
+	return n, err
 }
 
 // KeepItems writes items of a job down, all of them or none, as a look has found
@@ -220,9 +232,19 @@ func (l *Ledger) KeepItems(ctx context.Context, job string, all []Item) error {
 	})
 }
 
-// SetGone notes that a job's folder does not have some items any more, or has them
-// again, whatever their states are.
-func (l *Ledger) SetGone(ctx context.Context, job string, names []string, gone bool) error {
+// SetGone notes that a job's folder does not have some items any more, whatever their
+// states are.
+func (l *Ledger) SetGone(ctx context.Context, job string, names []string) error {
+	return l.setGone(ctx, job, names, `gone = @now WHERE gone = 0`)
+}
+
+// SetBack notes that a job's folder has some items again, as a look found that began
+// at an instant. Those that are gone since then stay so.
+func (l *Ledger) SetBack(ctx context.Context, job string, names []string, begun time.Time) error {
+	return l.setGone(ctx, job, names, `gone = 0 WHERE gone > 0 AND gone < $3`, stamp(begun))
+}
+
+func (l *Ledger) setGone(ctx context.Context, job string, names []string, change string, args ...any) error {
 	if len(names) == 0 {
 		return nil
 	}
@@ -234,12 +256,8 @@ func (l *Ledger) SetGone(ctx context.Context, job string, names []string, gone b
 	if err != nil {
 		return err
 	}
-	change := `gone = 0 WHERE gone <> 0`
-	if gone {
-		change = `gone = @now WHERE gone = 0`
-	}
 	return l.write(ctx, "write which items of job "+job+" are gone", func(ctx context.Context, s session) error {
-		_, err := s.exec(ctx, `UPDATE items SET `+change+` AND job = $2 AND name IN (SELECT key FROM json_each($1))`, string(doc), job)
+		_, err := s.exec(ctx, `UPDATE items SET `+change+` AND job = $2 AND name IN (SELECT key FROM json_each($1))`, append([]any{string(doc), job}, args...)...)
 		return err
 	})
 }

@@ -160,7 +160,7 @@ func TestItemsThatAreGoneAreNoted(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l, ctx := open(t, url), t.Context()
 		ok(t, l.KeepItems(ctx, "j", []ledger.Item{item("a", "ready", 1), item("b", "ready", 1)}))
-		ok(t, l.SetGone(ctx, "j", []string{"a", "nobody"}, true))
+		ok(t, l.SetGone(ctx, "j", []string{"a", "nobody"}))
 		a, err := l.ItemByKey(ctx, "j", "item:a")
 		ok(t, err)
 		if age := time.Since(a.Gone); age < 0 || age > time.Minute {
@@ -169,7 +169,11 @@ func TestItemsThatAreGoneAreNoted(t *testing.T) {
 		if got, err := l.ReadyItems(ctx, "j", ledger.ItemsByName, 9); err != nil || names(got) != "b" {
 			t.Errorf("got %s, %v, want b", names(got), err)
 		}
-		ok(t, l.SetGone(ctx, "j", []string{"a", "b"}, false))
+		ok(t, l.SetBack(ctx, "j", []string{"a", "b"}, a.Gone.Add(-time.Second))) // as a look saw it before
+		if got, err := l.ReadyItems(ctx, "j", ledger.ItemsByName, 9); err != nil || names(got) != "b" {
+			t.Errorf("got %s, %v, want b", names(got), err)
+		}
+		ok(t, l.SetBack(ctx, "j", []string{"a", "b"}, a.Gone.Add(time.Second)))
 		wantItems(t, l, item("a", "ready", 1), item("b", "ready", 1))
 	})
 }
@@ -229,9 +233,12 @@ func TestItemsThatDidNotSucceedAreLeft(t *testing.T) {
 		if _, err := l.RunOf(ctx, "j", "item:waits"); !errors.Is(err, ledger.ErrNone) {
 			t.Errorf("got %v, want ErrNone", err)
 		}
-		ok(t, l.SetGone(ctx, "j", []string{"gone"}, true))
+		ok(t, l.SetGone(ctx, "j", []string{"gone"}))
 		if left, n, err := l.LeftItems(ctx, "j", 2); err != nil || names(left) != "failed skipped" || n != 3 {
 			t.Errorf("%d items are left, the first are %s, %v", n, names(left), err)
+		}
+		if n, err := l.FailedItems(ctx, "j"); err != nil || n != 2 {
+			t.Errorf("%d items have failed, %v, want 2", n, err)
 		}
 	})
 }
