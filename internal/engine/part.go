@@ -131,15 +131,23 @@ func (p *part) lookUp(ctx context.Context) (found bool, err error) {
 			p.absentAt = time.Now()
 			return false, nil
 		case task.Status != transfer.Failed:
-			return true, p.adopt(ctx, task)
+			if task, err = p.newest(ctx, task); err != nil {
+				return false, err
+			}
+			if task != nil {
+				return true, p.adopt(ctx, task)
+			}
 		}
 	}
 }
 
 // labeled asks Globus for the task that bears the label of the present attempt:
 // one that has not failed if there are several, nil if there is none.
-func (p *part) labeled(ctx context.Context) (*transfer.Task, error) {
-	task, err := p.run.engine.finder.find(ctx, p.label())
+func (p *part) labeled(ctx context.Context) (*transfer.Task, error) { return p.bearing(ctx, p.label()) }
+
+// bearing is labeled for another label of the same item.
+func (p *part) bearing(ctx context.Context, label string) (*transfer.Task, error) {
+	task, err := p.run.engine.finder.find(ctx, label)
 	if err != nil {
 		return nil, fmt.Errorf("look for a task of this occurrence: %w", err)
 	}

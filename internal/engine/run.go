@@ -34,6 +34,7 @@ type run struct {
 	// doubtful says that Globus may have a task of the occurrence of which the
 	// ledger does not know, so that Globus is asked for one by the label.
 	doubtful bool
+	anew     bool // the tasks that Globus has were about earlier items, see [part.newest]
 }
 
 func (e *Engine) begin(o Order) *run {
@@ -242,7 +243,7 @@ func (r *run) settle(ctx context.Context, err error) bool {
 // It returns what [Engine.Record] does.
 func (r *run) finish(ctx context.Context, err error) (*Result, error) {
 	if err == nil {
-		err = r.journal.addOutcome(ctx, r.engine.explained(r.result), r.ended())
+		err = r.journal.addOutcome(ctx, r.engine.explained(r.result), r.ended(ctx))
 	}
 	if err == nil {
 		r.engine.observe(Told{})
