@@ -19,6 +19,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -163,6 +164,39 @@ func TestAWeekReadsLikeADiary(t *testing.T) {
 		}
 		if diff := cmp.Diff(string(want), got); diff != "" {
 			t.Errorf("the diary (-want +got); -engine.update writes testdata/week.txt anew:\n%s", diff)
+		}
+	})
+}
+
+// What is told of a job with for_each is that it has recovered when no item is left that
+// has failed, not when another item has succeeded.
+func TestAJobHasRecoveredWhenNoItemIsLeftThatFailed(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Label: "runs item:run_1"})
+		b.begin(written(0, "/runs/run_1/done", 0, 0), written(0, "/runs/run_1/a", 5, 0),
+			written(10*time.Minute, "/runs/run_2/done", 0, 0), written(10*time.Minute, "/runs/run_2/a", 5, 0))
+		file := &jobs.File{Jobs: []*jobs.Job{b.itemJob(marked, func(j *jobs.Job) {
+			j.Notify.To = map[string][]string{"failed": {"ops"}, "recovered": {"ops"}}
+		})}}
+		ops := &reader{name: "ops"}
+		p := b.process("one")
+		p.tellers(file, ops)
+		p.serve(file.Jobs...)
+		until(20 * time.Minute)
+		b.wantRuns("runs item:run_1 failed", "runs item:run_2 succeeded")
+		if got := diary(ops); !strings.Contains(got, "runs failed") || strings.Contains(got, "recovered") {
+			t.Errorf("told:\n%s", got)
+		}
+		if _, err := p.ledger.Act(t.Context(), ledger.Action{What: ledger.DidRetry, Run: 1, Who: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		until(30 * time.Minute)
+		p.stopTelling()
+		p.stop()
+		b.wantRuns("runs item:run_1 succeeded", "runs item:run_2 succeeded")
+		if got := diary(ops); !strings.Contains(got, "runs has recovered") {
+			t.Errorf("told:\n%s", got)
 		}
 	})
 }

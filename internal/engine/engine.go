@@ -194,7 +194,7 @@ func (e *Engine) Run(ctx context.Context, o Order) *Result {
 	case r.result.Resumable():
 		r.tellLeft(ctx, r.result.Err)
 	case r.result.State.Final():
-		r.tell(ctx, r.ended())
+		r.tell(ctx, r.ended(ctx))
 	}
 	return r.result
 }

@@ -53,11 +53,35 @@ func (r *run) tellHeld(ctx context.Context, c Class, t Task, why string) {
 }
 
 // ended is what is told of the run's end, or nil.
-func (r *run) ended() ledger.Telling {
+func (r *run) ended(ctx context.Context) ledger.Telling {
 	if r.engine.desk == nil {
 		return nil
 	}
-	return r.engine.desk.Ended(r.news())
+	news := r.news()
+	if r.journal != nil && r.job.ForEach != nil && news.Outcome.State == ledger.Succeeded {
+		news.Left = r.failedItems(ctx)
+	}
+	return r.engine.desk.Ended(news)
+}
+
+// failedItems counts the items of the job that have failed, if somebody was told of one.
+// It returns -1 if it has not counted.
+func (r *run) failedItems(ctx context.Context) int {
+	ctx, cancel := beyond(ctx, recordTime)
+	defer cancel()
+	standings, err := r.rec.Ledger.Standings(ctx)
+	if err == nil && !notify.Failing(standings[r.job.Name]) {
+		return -1
+	}
+	n := 0
+	if err == nil {
+		n, err = r.rec.Ledger.FailedItems(ctx, r.job.Name)
+	}
+	if err != nil {
+		r.log.Warn("it is not known whether other items have failed, so that the job has recovered is told later", "err", err)
+		return -1
+	}
+	return n
 }
 
 // tellLeft makes notices of a run that is left because of err, which may pass. A

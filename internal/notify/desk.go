@@ -36,6 +36,7 @@ type Run struct {
 	Tasks   []Task // without links
 	Outcome ledger.Outcome
 	Err     error     // nil for success, and for what policy skipped
+	Left    int       // items of the job that have failed; -1 if nobody has counted them
 	Ended   time.Time // zero if it has only begun
 }
 
@@ -63,10 +64,10 @@ func (d *Desk) Ended(r Run) ledger.Telling {
 		switch event {
 		case Succeeded:
 			book.standing.Since = r.Ended
-			d.recover(book, r, book.close(troubles()...))
+			d.recover(book, r, troubles())
 		case Nothing:
 			book.standing.Since = r.Ended
-			d.recover(book, r, book.close(without(troubles(), Nothing)...))
+			d.recover(book, r, without(troubles(), Nothing))
 			d.raise(book, r, event)
 		case Skipped:
 			d.raise(book, r, event)
@@ -181,10 +182,16 @@ func sinceWhen(job *jobs.Job, a *ledger.Alarm) string {
 	return fmt.Sprintf("%d times since %s", a.Count, clock(job, a.Since))
 }
 
-// recover tells that what was told of is over.
-func (d *Desk) recover(book *book, r Run, over []ledger.Alarm) {
+// recover tells that what was told of is over. A job has not recovered while items of it
+// are left that have failed: what is told then is that they are, from time to time.
+func (d *Desk) recover(book *book, r Run, from []Event) {
+	if r.Left != 0 && Failing(book.standing) {
+		book.close(Late, Overdue, NeedsHuman, Stalled)
+		d.remind(book, r)
+		return
+	}
 	var lines []string
-	for _, a := range over {
+	for _, a := range book.close(from...) {
 		if Event(a.Kind) == Skipped || Event(a.Kind) == canceled || a.Quiet {
 			continue
 		}
@@ -200,6 +207,34 @@ func (d *Desk) recover(book *book, r Run, over []ledger.Alarm) {
 	n.Tasks = d.linked(r.Tasks)
 	book.notices = append(book.notices, n.to(channels(r.Job, string(Recovered)))...)
 }
+
+// remind tells once more of items that have failed, if nobody has heard of them for long.
+func (d *Desk) remind(book *book, r Run) {
+	for i := range book.standing.Alarms {
+		a := &book.standing.Alarms[i]
+		event := Event(a.Kind)
+		if r.Left < 0 || !slices.Contains(failures(), event) || !book.isDue(a) {
+			continue
+		}
+		a.Told, a.Quiet, a.Unheard = book.now, false, false
+		n := d.about(r, event, r.Ended, "left")
+		n.Title = fmt.Sprintf("%s still has %s", r.Job.Name, FailedItems(r.Left))
+		n.Lines = []string{a.Why, fmt.Sprintf("Next step: runner items %[1]s lists them, and runner why %[1]s says how each is done again", r.Job.Name)}
+		book.notices = append(book.notices, n.to(channels(r.Job, a.Kind))...)
+	}
+}
+
+// Failing reports whether it was told of a job that it has failed, and not yet that it
+// has recovered.
+func Failing(s ledger.Standing) bool {
+	return slices.ContainsFunc(s.Alarms, func(a ledger.Alarm) bool { return slices.Contains(failures(), Event(a.Kind)) })
+}
+
+// failures are the events that say that a run has failed.
+func failures() []Event { return []Event{Failed, Refused, Missing} }
+
+// FailedItems says how many items of a job have failed.
+func FailedItems(n int) string { return plain.Count(n, "failed item") }
 
 func times(n int) string {
 	if n < 2 {

@@ -82,6 +82,36 @@ func outcome(state ledger.State, class, message string) ledger.Outcome {
 	return ledger.Outcome{State: state, Class: class, Message: message}
 }
 
+// A job that is done for each item has recovered when none of them is left that failed.
+func TestAJobHasNotRecoveredWhileItemsAreLeft(t *testing.T) {
+	good, failed := outcome(ledger.Succeeded, "", ""), outcome(ledger.Failed, "failed", "no such path")
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	j := job(t)
+	for i, e := range []struct {
+		end
+		left int
+	}{
+		{end{0, failed}, 0},
+		{end{time.Hour, good}, 1},
+		{end{2 * time.Hour, good}, -1}, // it failed after somebody had looked whether one had
+		{end{25 * time.Hour, good}, -1},
+		{end{26 * time.Hour, good}, 2},
+		{end{27 * time.Hour, good}, 2},
+		{end{28 * time.Hour, good}, 0},
+		{end{29 * time.Hour, good}, -1},
+	} {
+		run := notify.Run{Job: j, Key: fmt.Sprint(i), ID: int64(i + 1), Since: d.begin, Outcome: e.how, Ended: d.begin.Add(e.after), Left: e.left}
+		if e.how.Class != "" {
+			run.Err = errors.New(e.how.Message)
+		}
+		d.tell(desk().Ended(run))
+	}
+	want := []string{"0s ops: nightly failed", "26h0m0s ops: nightly still has 2 failed items", "28h0m0s ops: nightly has recovered"}
+	if diff := cmp.Diff(want, d.lines); diff != "" {
+		t.Errorf("notices (-want +got):\n%s", diff)
+	}
+}
+
 func TestWhatIsToldOfRuns(t *testing.T) {
 	good := outcome(ledger.Succeeded, "", "")
 	failed := outcome(ledger.Failed, "failed", "no such path")
