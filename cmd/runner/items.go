@@ -17,6 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -152,11 +153,22 @@ func (a *app) itemsOf(ctx context.Context, l *ledger.Ledger, job *jobs.Job, look
 		return a.lookNow(func(e *engine.Engine) findings { return e.Findings(ctx, l, job) })
 	}
 	var docs []itemDocument
+	states := map[int64]ledger.State{}
 	for row, err := range l.Items(ctx, job.Name) {
 		if err != nil {
 			return nil, err
 		}
 		docs = append(docs, describeItem(row))
+		states[row.Run] = row.RunState
+	}
+	held, err := runlog.HeldRuns(ctx, l, states)
+	if err != nil {
+		return nil, err
+	}
+	for i := range docs {
+		if why := held[docs[i].Run]; why != "" {
+			docs[i].Why += "; " + why
+		}
 	}
 	return a.numbered(ctx, l, job, docs)
 }
@@ -264,7 +276,7 @@ func (r *itemsResult) text(w io.Writer) {
 		if d.Size != nil {
 			bytes = size(*d.Size)
 		}
-		rows = append(rows, []string{d.Name, words(d.State), modified, bytes, since, cmp.Or(why, "-")})
+		rows = append(rows, []string{shortened(d.Name), words(d.State), modified, bytes, since, cmp.Or(why, "-")})
 	}
 	tableOr(w, "no items", []string{"ITEM", "STATE", "MODIFIED", "SIZE", "SINCE", "WHY"}, rows)
 	if r.Look != nil {

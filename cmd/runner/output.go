@@ -230,6 +230,17 @@ func table(w io.Writer, head []string, rows [][]string) {
 	_ = t.Flush() // w is a buffer
 }
 
+// shortened is a name in a column before others, which a long one would push away: it
+// lacks its middle then, and -F json has it in full.
+func shortened(name string) string {
+	const most = 60 // characters
+	shown := []rune(plain.Line(name))
+	if len(shown) <= most {
+		return name
+	}
+	return string(shown[:most/2]) + "…" + string(shown[len(shown)-most/2+1:])
+}
+
 // size prints a number of bytes for people.
 func size(n int64) string {
 	const step = 1000

@@ -81,6 +81,7 @@ func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) er
 	var rows [][]string
 	var deleted []string // beside rows
 	some := false
+	unfinished := map[int64][]string{} // of rows
 	for r, err := range l.Runs(ctx, q) {
 		if err != nil {
 			return err
@@ -91,11 +92,21 @@ func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) er
 			took = seconds(r.Finished.Sub(r.Began)).String()
 		}
 		rows = append(rows, []string{
-			strconv.FormatInt(r.ID, 10), r.Job, r.Key, string(r.State), started(r), took,
+			strconv.FormatInt(r.ID, 10), r.Job, shortened(r.Key), string(r.State), started(r), took,
 			strconv.FormatInt(r.Files, 10), size(r.Bytes), why(r),
 		})
+		if !r.State.Final() {
+			unfinished[r.ID] = rows[len(rows)-1]
+		}
 		deleted = append(deleted, strconv.FormatInt(r.FilesDeleted, 10))
 		some = some || r.FilesDeleted > 0
+	}
+	notes, err := l.NotesOn(ctx, slices.Collect(maps.Keys(unfinished))...)
+	if err != nil {
+		return err
+	}
+	for id, row := range unfinished {
+		row[len(row)-1] = runlog.HeldBriefly(notes[id], maxBrief)
 	}
 	head := []string{"RUN", "JOB", "OCCURRENCE", "STATE", "STARTED", "TOOK", "FILES", "BYTES", "WHY"}
 	if some {

@@ -157,7 +157,7 @@ func unfinished(ctx context.Context, l *ledger.Ledger, run *ledger.Run) (string,
 
 // whyUnfinished says why a run has not ended, and what holds it. Its holder may live.
 func whyUnfinished(run *ledger.Run, notes []ledger.Note, lives bool) string {
-	held := runlog.Held(run, notes)
+	held := runlog.Held(run.State, notes)
 	if held != "" {
 		held = "; " + held
 	}
@@ -218,7 +218,7 @@ func whyTable(w io.Writer, docs []whyDocument) {
 		if d.Item != "" {
 			about = d.Item
 		}
-		rows = append(rows, []string{d.Job, about, words(d.State), d.Why})
+		rows = append(rows, []string{d.Job, shortened(about), words(d.State), d.Why})
 	}
 	table(w, []string{"JOB", "ABOUT", "STATE", "WHY"}, rows)
 }

@@ -22,6 +22,10 @@ func (s *scene) attention() (all []alarmView) {
 			if a.Kind == "canceled" || d.FailingFor > 0 && (a.Kind == "failed" || a.Kind == reason(&d)) { // it is nobody's task, or is said above
 				continue
 			}
+			if d.FailedItems > 0 && isFailure(a.Kind) { // others have succeeded since
+				all = append(all, alarmView{d.Name, "has " + plain.Count(d.FailedItems, "failed item") + because(a.Why)})
+				continue
+			}
 			all = append(all, alarmView{d.Name, alarm(a)})
 		}
 	}
@@ -30,12 +34,19 @@ func (s *scene) attention() (all []alarmView) {
 
 // alarm says what has not happened, or what else needs somebody.
 func alarm(a alarmDocument) string {
-	text := trouble(a.Kind) + " since " + moment(a.Since)
-	if a.Why != "" {
-		text += ": " + plain.Short(a.Why, longestWhy)
-	}
-	return text
+	return trouble(a.Kind) + " since " + moment(a.Since) + because(a.Why)
 }
+
+// because says why, if that is known.
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + plain.Short(why, longestWhy)
+}
+
+// isFailure reports whether an alarm of a kind is about a run that has failed.
+func isFailure(kind string) bool { return kind == "failed" || kind == "refused" || kind == "missing" }
 
 // trouble says what an alarm of a kind is about, after the name of the job.
 func trouble(kind string) string {

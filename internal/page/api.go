@@ -132,17 +132,25 @@ func (p *Page) items(ctx context.Context, job *jobs.Job) (all itemsDocument, err
 		return all, err
 	}
 	all.Data = []itemDocument{}
+	states := map[int64]ledger.State{}
 	for row, err := range p.Ledger.Items(ctx, job.Name) {
 		if err != nil {
 			return all, err
 		}
+		states[row.Run] = row.RunState
 		d := describeItem(row)
 		d.Position = slices.Index(queue, jobs.Key(row.Key)) + 1
 		if all.Data = append(all.Data, d); len(all.Data) == mostItems {
 			break
 		}
 	}
-	return all, nil
+	held, err := runlog.HeldRuns(ctx, p.Ledger, states)
+	for i := range all.Data {
+		if why := held[all.Data[i].Run]; why != "" {
+			all.Data[i].Why += "; " + why
+		}
+	}
+	return all, err
 }
 
 func (p *Page) getActions(_ http.ResponseWriter, r request) (any, error) {

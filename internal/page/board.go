@@ -57,6 +57,8 @@ type scene struct {
 	alarms   map[string]ledger.Standing
 	held     map[string]string // why the newest run of a job makes no progress, if it has not ended
 
+	failedItems map[string]int // of jobs with an alarm of them
+
 	described sync.Once
 	docs      map[string]jobDocument // by job, once they were described
 
@@ -168,6 +170,9 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 	if next.held, err = b.held(ctx, next.strips); err != nil {
 		return nil, err
 	}
+	if next.failedItems, err = b.failedItems(ctx, next); err != nil {
+		return nil, err
+	}
 	if len(names) > 0 {
 		if next.days, err = b.ledger.Days(ctx, "", next.at.AddDate(0, 0, 1-chartDays)); err != nil {
 			return nil, err
@@ -180,25 +185,39 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 	return next, nil
 }
 
-// held says of the newest runs that have not ended what holds them.
+// held says of the newest runs that have not ended what holds them, by job.
 func (b *board) held(ctx context.Context, strips map[string]ledger.Strip) (map[string]string, error) {
-	var unfinished []int64
+	states := map[int64]ledger.State{}
 	for _, strip := range strips {
-		if strip.Last != nil && !strip.Last.State.Final() {
-			unfinished = append(unfinished, strip.Last.ID)
+		if strip.Last != nil {
+			states[strip.Last.ID] = strip.Last.State
 		}
 	}
-	notes, err := b.ledger.NotesOn(ctx, unfinished...)
+	runs, err := runlog.HeldRuns(ctx, b.ledger, states)
 	held := map[string]string{}
 	for job, strip := range strips {
-		if strip.Last == nil || strip.Last.State.Final() {
-			continue
-		}
-		if why := runlog.Held(strip.Last, notes[strip.Last.ID]); why != "" {
-			held[job] = why
+		if strip.Last != nil && runs[strip.Last.ID] != "" {
+			held[job] = runs[strip.Last.ID]
 		}
 	}
 	return held, err
+}
+
+// failedItems counts the items that have failed of each job with for_each that has an
+// open alarm of a failure.
+func (b *board) failedItems(ctx context.Context, s *scene) (map[string]int, error) {
+	all := map[string]int{}
+	for name, job := range s.byName {
+		if job.ForEach == nil || !slices.ContainsFunc(s.alarms[name].Alarms, func(a ledger.Alarm) bool { return isFailure(a.Kind) }) {
+			continue
+		}
+		n, err := b.ledger.FailedItems(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		all[name] = n
+	}
+	return all, nil
 }
 
 // moved finds out of which jobs runs have changed.
@@ -239,7 +258,8 @@ func (b *board) compare(next *scene) {
 	var news []string
 	for name, job := range next.byName {
 		if before.byName[name] != job || !sameStrip(before.strips[name], next.strips[name]) ||
-			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] || before.held[name] != next.held[name] || !slices.Equal(before.alarms[name].Alarms, next.alarms[name].Alarms) {
+			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] || before.held[name] != next.held[name] ||
+			before.failedItems[name] != next.failedItems[name] || !slices.Equal(before.alarms[name].Alarms, next.alarms[name].Alarms) {
 			news = append(news, name)
 		}
 	}

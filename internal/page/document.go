@@ -66,8 +66,9 @@ type jobDocument struct {
 	LastRun     *runDocument      `json:"last_run,omitempty"`
 	Runs        []barDocument     `json:"runs"` // the newest last; see [scene.document]
 	Progress    *Progress         `json:"progress,omitempty"`
-	Held        string            `json:"held,omitempty"`   // what holds the newest run, if it makes no progress
-	Alarms      []alarmDocument   `json:"alarms,omitempty"` // for what the job expects and notifies of
+	Held        string            `json:"held,omitempty"`         // what holds the newest run, if it makes no progress
+	FailedItems int               `json:"failed_items,omitempty"` // of a job that has not recovered from them
+	Alarms      []alarmDocument   `json:"alarms,omitempty"`       // for what the job expects and notifies of
 }
 
 // An alarmDocument is an open alarm of a job.
@@ -218,6 +219,7 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 			d.Progress = &p
 		}
 	}
+	d.FailedItems = s.failedItems[job.Name]
 	for _, a := range s.alarms[job.Name].Alarms {
 		if a.Quiet && a.Told.IsZero() { // it may pass by itself
 			continue

@@ -115,6 +115,7 @@ func fill(t *testing.T, d *desk) {
 		func() error {
 			return d.ledger.KeepItems(ctx, "each", []ledger.Item{
 				{Name: "a", Key: "item:a", Generation: 1, State: "ready", Why: "w", Since: time.Now(), Modified: time.Now()},
+				{Name: "c", Key: "item:c", Generation: 1, State: "failed", Why: "w", Since: time.Now(), Modified: time.Now()},
 				{Name: "b", Key: "item:b", Generation: 1, State: "waiting", Why: "w", Since: time.Now(), Modified: time.Now()},
 			})
 		},
@@ -139,7 +140,11 @@ func fill(t *testing.T, d *desk) {
 		now.Alarms = []ledger.Alarm{{Kind: "overdue", Since: time.Now(), Why: "w"}}
 		return now, nil
 	}
-	if err := d.ledger.Tell(ctx, "held", tell); err != nil {
+	failing := func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		now.Alarms = []ledger.Alarm{{Kind: "failed", Since: time.Now(), Why: "w"}}
+		return now, nil
+	}
+	if err := errors.Join(d.ledger.Tell(ctx, "held", tell), d.ledger.Tell(ctx, "each", failing)); err != nil {
 		t.Fatal(err)
 	}
 	d.post("/api/v1/jobs/held/pause", `{"reason": "r", "until": "2100-01-01T00:00:00Z"}`)

@@ -378,6 +378,42 @@ func TestWhatHoldsARunIsSaidWhereItsJobStands(t *testing.T) {
 	}
 }
 
+func TestWhatHoldsAnItemIsSaid(t *testing.T) {
+	d := newDesk(t, someJobs)
+	err := d.ledger.KeepItems(t.Context(), "each", []ledger.Item{{Name: "a", Key: "item:a", Generation: 1, State: "ready", Since: time.Now()}})
+	run := d.run("each", "item:a", ledger.Outcome{})
+	if err := errors.Join(err, d.ledger.Note(t.Context(), run, time.Now(), "waiting", "collection lab is offline")); err != nil {
+		t.Fatal(err)
+	}
+	for path, job := range map[string]string{"/items/each": "", "/": "<b>waiting</b> since "} {
+		d.want(path, d.get(path), 200, "nothing could be submitted at ", "tried again: collection lab is offline", job)
+	}
+}
+
+// A job that is done for each item has not recovered because another one succeeded.
+func TestFailedItemsNeedAttention(t *testing.T) {
+	d := newDesk(t, someJobs)
+	var all []ledger.Item
+	for _, name := range []string{"a", "b", "c"} {
+		all = append(all, ledger.Item{Name: name, Key: "item:" + name, Generation: 1, State: "ready", Since: time.Now()})
+	}
+	err := d.ledger.KeepItems(t.Context(), "each", all)
+	for _, name := range []string{"a", "b"} {
+		d.run("each", "item:"+name, ledger.Outcome{State: ledger.Failed, Class: "refused", Message: "it is a folder"})
+	}
+	d.run("each", "item:c", ledger.Outcome{State: ledger.Succeeded})
+	err = errors.Join(err, d.ledger.Tell(t.Context(), "each", func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		now.Alarms = append(now.Alarms, ledger.Alarm{Kind: "failed", Since: time.Now(), Why: "it is a folder"})
+		return now, nil
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.want("alarms", d.get("/alarms"), 200, "each</a> has 2 failed items: it is a folder")
+	d.want("jobs", d.get("/"), 200, "<b>succeeded</b> ", " · 2 failed items")
+	d.want("the API", d.get("/api/v1/jobs/each"), 200, `"failed_items":2`)
+}
+
 func TestARefusalOfAGuardNeedsAttentionOnce(t *testing.T) {
 	d := newDesk(t, someJobs)
 	alarm := func(kinds ...string) {

@@ -47,7 +47,16 @@ func (s *scene) row(job *jobs.Job) rowView {
 	if r := d.LastRun; r != nil {
 		v.State, v.Class, v.Last = told(r, d.FailingFor)
 		if d.Held != "" {
+			if r.State == string(ledger.Claimed) {
+				v.State = "waiting" // nothing was submitted
+			}
 			v.Last += "; " + plain.Short(d.Held, longestWhy)
+		}
+	}
+	if d.FailedItems > 0 && d.FailingFor == 0 {
+		v.Last += " · " + plain.Count(d.FailedItems, "failed item")
+		if v.Class == "ok" {
+			v.Class = "warn"
 		}
 	}
 	if i := slices.IndexFunc(d.Alarms, func(a alarmDocument) bool { return a.Kind == "look" }); i >= 0 && d.Paused == nil && !job.Suspend {

@@ -1,7 +1,10 @@
 package runlog
 
 import (
+	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,6 +27,9 @@ var (
 	anyID = pattern.Lazy(`\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
 )
 
+// request is how the error of a request begins, before the code.
+var request = pattern.Lazy(`^[A-Z]+ \S+: [0-9]{3} `)
+
 // Cause says why a run ended as it did in so many characters, with the cause first:
 // the code of an error and what came with it. Ids are cut.
 func Cause(r *ledger.Run, most int) string {
@@ -34,17 +40,36 @@ func Cause(r *ledger.Run, most int) string {
 		case !found:
 			cause = text
 		case strings.HasSuffix(before, "("): // the end of the parenthesis goes as well
-			if i := strings.LastIndex(cause+";", ");"); i >= 0 {
+			if i := closing(cause); i >= 0 {
 				cause = cause[:i] + cause[i+1:]
 			}
 		}
 		text = strings.TrimSuffix(r.Code+": "+cause, ": ")
+		if r.State == ledger.Canceled && strings.HasPrefix(cause, "canceled ") {
+			text = cause // the code says it once more
+		}
 	}
 	text = Unescaped(anyID().ReplaceAllString(text, "$1…"))
 	if utf8.RuneCountInString(text) > most {
 		text, _, _ = strings.Cut(text, "; ") // what to do about it is no use in half
 	}
 	return plain.Short(text, most)
+}
+
+// closing returns where the parenthesis ends in which a text begins, or -1.
+func closing(text string) int {
+	depth := 1
+	for i, r := range text {
+		switch r {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i
+			}
+		}
+	}
+	return -1
 }
 
 // longest is how long a sentence about a run may be, in characters.
@@ -60,26 +85,57 @@ func Advice(r *ledger.Run) string {
 	if r.State == ledger.Succeeded || strings.Contains(text, "runner runs retry") {
 		return text
 	}
+	if r.State == ledger.Canceled {
+		return fmt.Sprintf("%s; to do it after all: runner runs retry %d", text, r.ID)
+	}
 	return fmt.Sprintf("%s, then runner runs retry %d", text, r.ID)
 }
 
 // Held says what holds a run that has not ended, and since when, as its newest note
 // has it. It is empty if nothing does.
-func Held(r *ledger.Run, notes []ledger.Note) string {
-	held := ""
+func Held(state ledger.State, notes []ledger.Note) string {
+	n := holding(notes)
+	since := n.At.UTC().Format(time.RFC3339)
+	switch {
+	case n.Kind == "":
+		return ""
+	case n.Kind != "left" && n.Kind != "waiting":
+		return Unescaped(strings.ReplaceAll(n.Kind, "_", " ") + " since " + since + ": " + n.Text)
+	case state == ledger.Submitted:
+		return Unescaped("it was left at " + since + ": " + n.Text)
+	}
+	return Unescaped("nothing could be submitted at " + since + ", and it is tried again: " + n.Text)
+}
+
+// HeldBriefly says what holds a run that has not ended in so many characters, with the
+// cause first.
+func HeldBriefly(notes []ledger.Note, most int) string {
+	text := request().ReplaceAllString(holding(notes).Text, "")
+	return Cause(&ledger.Run{Outcome: ledger.Outcome{Message: text}}, most)
+}
+
+// holding returns the note that says what holds a run; zero if nothing does.
+func holding(notes []ledger.Note) (held ledger.Note) {
 	for _, n := range notes {
-		since := n.At.UTC().Format(time.RFC3339)
 		switch n.Kind {
-		case "left", "waiting":
-			held = "nothing could be submitted at " + since + ", and it is tried again: " + n.Text
-			if r.State == ledger.Submitted {
-				held = "it was left at " + since + ": " + n.Text
-			}
-		case "retrying", "stalled", "needs_human", "hopeless":
-			held = strings.ReplaceAll(n.Kind, "_", " ") + " since " + since + ": " + n.Text
+		case "left", "waiting", "retrying", "stalled", "needs_human", "hopeless":
+			held = n
 		case "resumed", "progressing":
-			held = ""
+			held = ledger.Note{}
 		}
 	}
-	return Unescaped(held)
+	return held
+}
+
+// HeldRuns says what holds those of some runs that have not ended, by their numbers.
+func HeldRuns(ctx context.Context, l *ledger.Ledger, states map[int64]ledger.State) (map[int64]string, error) {
+	maps.DeleteFunc(states, func(_ int64, s ledger.State) bool { return s == "" || s.Final() })
+	notes, err := l.NotesOn(ctx, slices.Collect(maps.Keys(states))...)
+	held := map[int64]string{}
+	for run, state := range states {
+		if why := Held(state, notes[run]); why != "" {
+			held[run] = why
+		}
+	}
+	return held, err
 }

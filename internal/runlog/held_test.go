@@ -28,7 +28,7 @@ func TestWhatHoldsARunIsItsNewestNote(t *testing.T) {
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := runlog.Held(&ledger.Run{Outcome: ledger.Outcome{State: c.state}}, c.notes); got != c.want {
+			if got := runlog.Held(c.state, c.notes); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
@@ -38,17 +38,38 @@ func TestWhatHoldsARunIsItsNewestNote(t *testing.T) {
 func TestAdviceSaysHowToDoItAgainOnce(t *testing.T) {
 	tests := map[string]struct {
 		state   ledger.State
+		code    string
 		message string
 		want    string
 	}{
-		"succeeded":      {ledger.Succeeded, "fine", "fine"},
-		"not over":       {ledger.Submitted, "", ""},
-		"failed":         {ledger.Failed, "it is off; switch it on", "it is off; switch it on, then runner runs retry 4"},
-		"says it itself": {ledger.Skipped, "later: runner runs retry 4", "later: runner runs retry 4"},
+		"succeeded": {ledger.Succeeded, "", "fine", "fine"},
+		"not over":  {ledger.Submitted, "", "", ""},
+		"failed":    {ledger.Failed, "", "it is off; switch it on", "it is off; switch it on, then runner runs retry 4"},
+		"a bracket": {ledger.Failed, "IS_A_DIRECTORY", "canceled, as it could not succeed (IS_A_DIRECTORY: /bad.tif on vault (2nd): is a directory); copy a folder as one (recursive)",
+			"IS_A_DIRECTORY: /bad.tif on vault (2nd): is a directory; copy a folder as one (recursive), then runner runs retry 4"},
+		"a bracket that stays open": {ledger.Failed, "X", "canceled (X: a (b", "X: a (b, then runner runs retry 4"},
+		"canceled":                  {ledger.Canceled, "CANCELED", "canceled on request: nothing was submitted", "canceled on request: nothing was submitted; to do it after all: runner runs retry 4"},
+		"says it itself":            {ledger.Skipped, "", "later: runner runs retry 4", "later: runner runs retry 4"},
 	}
 	for name, c := range tests {
 		t.Run(name, func(t *testing.T) {
-			if got := runlog.Advice(&ledger.Run{ID: 4, Outcome: ledger.Outcome{State: c.state, Message: c.message}}); got != c.want {
+			if got := runlog.Advice(&ledger.Run{ID: 4, Outcome: ledger.Outcome{State: c.state, Code: c.code, Message: c.message}}); got != c.want {
+				t.Errorf("got %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestWhatHoldsARunBrieflyBeginsWithTheCause(t *testing.T) {
+	tests := map[string]struct{ text, want string }{
+		"nothing":   {"", ""},
+		"a request": {"POST /v0.10/transfer: 409 GCDisconnectedException: it is off; switch it on, and wait", "GCDisconnectedException: it is off"},
+		"a task":    {"task 5ab1d5a0-0000-4000-8000-000000000001 was paused by her", "paused by her"},
+	}
+	for name, c := range tests {
+		t.Run(name, func(t *testing.T) {
+			notes := []ledger.Note{{Kind: "waiting", Text: c.text}, {Kind: "compared", Text: "x"}}
+			if got := runlog.HeldBriefly(notes, 40); got != c.want {
 				t.Errorf("got %q, want %q", got, c.want)
 			}
 		})
