@@ -53,8 +53,10 @@ func TestWhatComesUnderTheNameOfAPrunedItemIsNotTakenForIt(t *testing.T) {
 		"may replace":  {files: []globussim.FileStep{file(0, "first"), file(15*time.Minute, "other data")}, item: movedFiles, allow: true, want: "a 2 succeeded gone", copy: "other data"},
 		"another job":  {files: []globussim.FileStep{file(0, "first"), file(15*time.Minute, "other data")}, item: movedFiles, jobs: apart, allow: true, want: "a 2 succeeded", copy: "other data"},
 		"nothing came": {files: []globussim.FileStep{file(0, "first")}, item: movedFiles, want: "a 1 succeeded gone", copy: "first"},
-		"a folder": {files: []globussim.FileStep{written(0, "/runs/run_1/a", 5, 0), {At: 15 * time.Minute, Write: &globussim.FileWrite{Path: "/runs/run_1/b", Content: "other data"}}},
-			item: movedFolders, want: "run_1 2 succeeded gone", copy: "other data"},
+		"a folder": {
+			files: []globussim.FileStep{written(0, "/runs/run_1/a", 5, 0), {At: 15 * time.Minute, Write: &globussim.FileWrite{Path: "/runs/run_1/b", Content: "other data"}}},
+			item:  movedFolders, want: "run_1 2 succeeded gone", copy: "other data",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -23,6 +23,9 @@ func (r *run) news() notify.Run {
 	if n.Err != nil {
 		n.Outcome.Message = cause(n.Err)
 	}
+	if next := fault.OfTask(n.Outcome.Code).Next; next != "" && strings.HasSuffix(n.Outcome.Message, "; "+next) {
+		n.Next = next
+	}
 	for _, t := range r.result.Tasks {
 		n.Tasks = append(n.Tasks, notify.Task{TaskID: t.TaskID, Flow: t.Flow, Label: t.Label})
 	}

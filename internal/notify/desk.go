@@ -1,11 +1,11 @@
 package notify
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -36,6 +36,7 @@ type Run struct {
 	Tasks   []Task // without links
 	Outcome ledger.Outcome
 	Err     error     // nil for success, and for what policy skipped
+	Next    string    // what to do about it, if the message of Outcome ends in that
 	Left    int       // items of the job that have failed; -1 if nobody has counted them
 	Ended   time.Time // zero if it has only begun
 }
@@ -48,7 +49,7 @@ func (d *Desk) Began(r Run) ledger.Telling {
 			which = fmt.Sprintf("true, after attempt %d", r.Attempt)
 		}
 		n := d.about(r, Started, r.Since, which)
-		n.Title = r.Job.Name + " began"
+		n.Title = title(r, "began")
 		n.Lines = d.whereabouts(r)
 		return now, n.to(channels(r.Job, jobs.RunsEvent))
 	}
@@ -99,13 +100,14 @@ func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) led
 			return book.standing, nil
 		}
 		n := d.about(r, event, at, task.TaskID)
-		n.Title = r.Job.Name + " waits: its task makes no progress"
+		what := "waits: its task makes no progress"
 		if event == NeedsHuman {
-			n.Title = r.Job.Name + " waits: a person has to act"
+			what = "waits: a person has to act"
 		}
 		if alarm.Count > 1 {
-			n.Title += ", " + sinceWhen(r.Job, alarm)
+			what += ", " + sinceWhen(r.Job, alarm)
 		}
+		n.Title = title(r, what)
 		n.Lines = append([]string{plain.Line(why)}, d.whereabouts(r)...)
 		n.Tasks = d.linked([]Task{task})
 		book.notices = append(book.notices, n.to(channels(r.Job, string(event)))...)
@@ -172,7 +174,7 @@ func (d *Desk) raise(book *book, r Run, event Event) {
 	}
 	n := d.ended(r, event)
 	if alarm.Count > 1 {
-		n.Title += ", " + sinceWhen(r.Job, alarm)
+		n.Title = title(r, ending(event, r.Outcome)+", "+sinceWhen(r.Job, alarm))
 	}
 	book.notices = append(book.notices, n.to(channels(r.Job, string(event)))...)
 }
@@ -182,80 +184,18 @@ func sinceWhen(job *jobs.Job, a *ledger.Alarm) string {
 	return fmt.Sprintf("%d times since %s", a.Count, clock(job, a.Since))
 }
 
-// recover tells that what was told of is over. A job has not recovered while items of it
-// are left that have failed: what is told then is that they are, from time to time.
-func (d *Desk) recover(book *book, r Run, from []Event) {
-	if r.Left != 0 && Failing(book.standing) {
-		book.close(Late, Overdue, NeedsHuman, Stalled)
-		d.remind(book, r)
-		return
-	}
-	var lines []string
-	for _, a := range book.close(from...) {
-		if Event(a.Kind) == Skipped || Event(a.Kind) == canceled || a.Quiet {
-			continue
-		}
-		lines = append(lines, fmt.Sprintf("%s from %s on%s", inWords(Event(a.Kind)), clock(r.Job, a.Since), times(a.Count)))
-	}
-	if len(lines) == 0 {
-		return
-	}
-	n := d.about(r, Recovered, r.Ended, "")
-	n.Title = r.Job.Name + " has recovered"
-	n.Lines = slices.Concat(lines, d.whereabouts(r))
-	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
-	n.Tasks = d.linked(r.Tasks)
-	book.notices = append(book.notices, n.to(channels(r.Job, string(Recovered)))...)
-}
-
-// remind tells once more of items that have failed, if nobody has heard of them for long.
-func (d *Desk) remind(book *book, r Run) {
-	for i := range book.standing.Alarms {
-		a := &book.standing.Alarms[i]
-		event := Event(a.Kind)
-		if r.Left < 0 || !slices.Contains(failures(), event) || !book.isDue(a) {
-			continue
-		}
-		a.Told, a.Quiet, a.Unheard = book.now, false, false
-		n := d.about(r, event, r.Ended, "left")
-		n.Title = fmt.Sprintf("%s still has %s", r.Job.Name, FailedItems(r.Left))
-		n.Lines = []string{a.Why, fmt.Sprintf("Next step: runner items %[1]s lists them, and runner why %[1]s says how each is done again", r.Job.Name)}
-		book.notices = append(book.notices, n.to(channels(r.Job, a.Kind))...)
-	}
-}
-
-// Failing reports whether it was told of a job that it has failed, and not yet that it
-// has recovered.
-func Failing(s ledger.Standing) bool {
-	return slices.ContainsFunc(s.Alarms, func(a ledger.Alarm) bool { return slices.Contains(failures(), Event(a.Kind)) })
-}
-
-// failures are the events that say that a run has failed.
-func failures() []Event { return []Event{Failed, Refused, Missing} }
-
-// FailedItems says how many items of a job have failed.
-func FailedItems(n int) string { return plain.Count(n, "failed item") }
-
-func times(n int) string {
-	if n < 2 {
-		return ""
-	}
-	return fmt.Sprintf(", %d times", n)
-}
-
 // ended is a notice of the end of a run.
 func (d *Desk) ended(r Run, event Event) *Notice {
 	n := d.about(r, event, r.Ended, "")
 	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
 	n.Tasks = d.linked(r.Tasks)
-	n.Title = r.Job.Name + " " + ending(event, r.Outcome)
+	n.Title = title(r, ending(event, r.Outcome))
 	if o := r.Outcome; r.Err != nil {
-		next := d.Next(r.Err)
-		message := strings.TrimSuffix(o.Message, "; "+next)
+		message, next := d.inTwo(r)
 		n.Error = &Cause{Class: o.Class, Code: plain.Line(o.Code), Message: plain.Line(message), RequestID: plain.Line(o.RequestID), Next: plain.Line(next)}
 		n.Lines = append(n.Lines, n.Error.Message)
 		if next != "" {
-			n.Lines = append(n.Lines, "Next step: "+n.Error.Next+again(r))
+			n.Lines = append(n.Lines, "Next step: "+n.Error.Next)
 		}
 	} else if o.Message != "" {
 		n.Lines = append(n.Lines, plain.Line(o.Message))
@@ -267,12 +207,34 @@ func (d *Desk) ended(r Run, event Event) *Notice {
 	return n
 }
 
-// again says how the run is done once more after the next step.
-func again(r Run) string {
-	if r.ID == 0 || !r.Outcome.State.Final() || r.Outcome.State == ledger.Succeeded {
-		return ""
+// title says what happened to which job, and to which item of it.
+func title(r Run, what string) string {
+	text := r.Job.Name + " " + what
+	switch name, whole := jobs.Key(r.Key).ItemName(); {
+	case whole:
+		text += ": " + plain.Short(name, mostName)
+	case jobs.Key(r.Key).IsItem(): // whose name is too long for a key
+		text += ": " + strings.TrimPrefix(r.Key, "item:")
 	}
-	return fmt.Sprintf(", then runner runs retry %d", r.ID)
+	return text
+}
+
+// mostName is how much of the name of an item stands in a title, in characters.
+const mostName = 100
+
+// inTwo says why a run did not succeed, and what to do next.
+func (d *Desk) inTwo(r Run) (message, next string) {
+	next = cmp.Or(r.Next, d.Next(r.Err))
+	message = strings.TrimSuffix(r.Outcome.Message, "; "+next)
+	again := fmt.Sprintf("runner runs retry %d", r.ID)
+	switch {
+	case r.ID == 0 || !r.Outcome.State.Final() || r.Outcome.State == ledger.Succeeded || strings.Contains(message+next, "runner runs retry"):
+	case next != "":
+		next += ", then " + again
+	default:
+		next = again
+	}
+	return message, next
 }
 
 // ending says how a run ended.
@@ -386,13 +348,4 @@ func clock(job *jobs.Job, t time.Time) string {
 		t = t.UTC()
 	}
 	return t.Format("2006-01-02 15:04 MST")
-}
-
-// troubles are the events that go on until a run has succeeded.
-func troubles() []Event {
-	return []Event{Failed, Refused, Missing, Nothing, NeedsHuman, Stalled, Late, Overdue, Skipped, canceled}
-}
-
-func without(events []Event, not Event) []Event {
-	return slices.DeleteFunc(events, func(e Event) bool { return e == not })
 }

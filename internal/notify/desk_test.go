@@ -255,7 +255,7 @@ func TestANoticeSaysWhyAndWhatToDo(t *testing.T) {
 	if diff := cmp.Diff([]string{`no such\npath \u202e/a`, "Next step: ask the owner, then runner runs retry 17", "Occurrence 2026-11-21T02:00:00Z, run 17: runner runs show 17"}, n.Lines); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
 	}
-	want := &notify.Cause{Class: "refused", Code: "ENOENT", Message: `no such\npath \u202e/a`, RequestID: "r1", Next: "ask the owner"}
+	want := &notify.Cause{Class: "refused", Code: "ENOENT", Message: `no such\npath \u202e/a`, RequestID: "r1", Next: "ask the owner, then runner runs retry 17"}
 	if diff := cmp.Diff(want, n.Error); diff != "" {
 		t.Errorf("cause (-want +got):\n%s", diff)
 	}
@@ -377,4 +377,36 @@ func TestALookThatFailsIsToldByItsKind(t *testing.T) {
 			t.Errorf("got the alarms %+v and the notices %+v", after.Alarms, notices)
 		}
 	})
+}
+
+func TestANoticeNamesTheItemAndHowItIsDoneAgain(t *testing.T) {
+	failed := outcome(ledger.Failed, "refused", "")
+	quota := failed
+	quota.Message = "the disk is full; free space"
+	said := failed
+	said.Message = "see runner runs retry 9"
+	tests := map[string]struct {
+		key                  string
+		id                   int64
+		how                  ledger.Outcome
+		advice               string
+		title, message, next string
+	}{
+		"an item":             {"item:perm_2.tif", 9, failed, "", "nightly failed: perm_2.tif", "", "runner runs retry 9"},
+		"a later one":         {"item:perm_2.tif@2", 9, failed, "", "nightly failed: perm_2.tif", "", "runner runs retry 9"},
+		"a long name":         {"item:a-long-name+15d5695c76bd7492", 9, failed, "", "nightly failed: a-long-name+15d5695c76bd7492", "", "runner runs retry 9"},
+		"an instant":          {"2026-11-21T02:00:00Z", 9, failed, "", "nightly failed", "", "runner runs retry 9"},
+		"advice in the words": {"1", 9, quota, "free space", "nightly failed", "the disk is full", "free space, then runner runs retry 9"},
+		"says it itself":      {"1", 9, said, "", "nightly failed", "see runner runs retry 9", ""},
+		"without a ledger":    {"1", 0, failed, "", "nightly failed", "", ""},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			d := &diary{t: t}
+			d.tell(desk().Ended(notify.Run{Job: job(t), Key: tt.key, ID: tt.id, Ended: time.Unix(2, 0), Err: errors.New("x"), Outcome: tt.how, Next: tt.advice}))
+			if n := d.notices[0]; n.Title != tt.title || n.Error.Message != tt.message || n.Error.Next != tt.next {
+				t.Errorf("title %q, message %q, next step %q; want %q, %q, %q", n.Title, n.Error.Message, n.Error.Next, tt.title, tt.message, tt.next)
+			}
+		})
+	}
 }

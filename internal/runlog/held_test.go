@@ -45,8 +45,10 @@ func TestAdviceSaysHowToDoItAgainOnce(t *testing.T) {
 		"succeeded": {ledger.Succeeded, "", "fine", "fine"},
 		"not over":  {ledger.Submitted, "", "", ""},
 		"failed":    {ledger.Failed, "", "it is off; switch it on", "it is off; switch it on, then runner runs retry 4"},
-		"a bracket": {ledger.Failed, "IS_A_DIRECTORY", "canceled, as it could not succeed (IS_A_DIRECTORY: /bad.tif on vault (2nd): is a directory); copy a folder as one (recursive)",
-			"IS_A_DIRECTORY: /bad.tif on vault (2nd): is a directory; copy a folder as one (recursive), then runner runs retry 4"},
+		"a bracket": {
+			ledger.Failed, "IS_A_DIRECTORY", "canceled, as it could not succeed (IS_A_DIRECTORY: /bad.tif on vault (2nd): is a directory); copy a folder as one (recursive)",
+			"IS_A_DIRECTORY: /bad.tif on vault (2nd): is a directory; copy a folder as one (recursive), then runner runs retry 4",
+		},
 		"a bracket that stays open": {ledger.Failed, "X", "canceled (X: a (b", "X: a (b, then runner runs retry 4"},
 		"canceled":                  {ledger.Canceled, "CANCELED", "canceled on request: nothing was submitted", "canceled on request: nothing was submitted; to do it after all: runner runs retry 4"},
 		"says it itself":            {ledger.Skipped, "", "later: runner runs retry 4", "later: runner runs retry 4"},

@@ -1,0 +1,76 @@
+package notify
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+)
+
+// recover tells that what was told of is over. A job has not recovered while items of it
+// are left that have failed: what is told then is that they are, from time to time.
+func (d *Desk) recover(book *book, r Run, from []Event) {
+	if r.Left != 0 && Failing(book.standing) {
+		book.close(Late, Overdue, NeedsHuman, Stalled)
+		d.remind(book, r)
+		return
+	}
+	var lines []string
+	for _, a := range book.close(from...) {
+		if Event(a.Kind) == Skipped || Event(a.Kind) == canceled || a.Quiet {
+			continue
+		}
+		lines = append(lines, fmt.Sprintf("%s from %s on%s", inWords(Event(a.Kind)), clock(r.Job, a.Since), times(a.Count)))
+	}
+	if len(lines) == 0 {
+		return
+	}
+	n := d.about(r, Recovered, r.Ended, "")
+	n.Title = r.Job.Name + " has recovered"
+	n.Lines = slices.Concat(lines, d.whereabouts(r))
+	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
+	n.Tasks = d.linked(r.Tasks)
+	book.notices = append(book.notices, n.to(channels(r.Job, string(Recovered)))...)
+}
+
+// remind tells once more of items that have failed, if nobody has heard of them for long.
+func (d *Desk) remind(book *book, r Run) {
+	for i := range book.standing.Alarms {
+		a := &book.standing.Alarms[i]
+		event := Event(a.Kind)
+		if r.Left < 0 || !slices.Contains(failures(), event) || !book.isDue(a) {
+			continue
+		}
+		a.Told, a.Quiet, a.Unheard = book.now, false, false
+		n := d.about(r, event, r.Ended, "left")
+		n.Title = fmt.Sprintf("%s still has %s", r.Job.Name, plain.Count(r.Left, "failed item"))
+		n.Lines = []string{a.Why, fmt.Sprintf("Next step: runner items %[1]s lists them, and runner why %[1]s says how each is done again", r.Job.Name)}
+		book.notices = append(book.notices, n.to(channels(r.Job, a.Kind))...)
+	}
+}
+
+// Failing reports whether it was told of a job that it has failed, and not yet that it
+// has recovered.
+func Failing(s ledger.Standing) bool {
+	return slices.ContainsFunc(s.Alarms, func(a ledger.Alarm) bool { return slices.Contains(failures(), Event(a.Kind)) })
+}
+
+// failures are the events that say that a run has failed.
+func failures() []Event { return []Event{Failed, Refused, Missing} }
+
+func times(n int) string {
+	if n < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", %d times", n)
+}
+
+// troubles are the events that go on until a run has succeeded.
+func troubles() []Event {
+	return []Event{Failed, Refused, Missing, Nothing, NeedsHuman, Stalled, Late, Overdue, Skipped, canceled}
+}
+
+func without(events []Event, not Event) []Event {
+	return slices.DeleteFunc(events, func(e Event) bool { return e == not })
+}
