@@ -51,7 +51,7 @@ func (a *app) pauseCommand() *cobra.Command {
 		func(job *jobs.Job) (ledger.Action, error) {
 			return ledger.Action{What: ledger.DidPause, Job: job.Name, Until: end.time}, nil
 		},
-		func(done ledger.Action) string {
+		func(_ *jobs.Job, done ledger.Action, _ bool) string {
 			if done.Until.IsZero() {
 				return fmt.Sprintf("job %[1]s is paused until runner resume %[1]s", done.Job)
 			}
@@ -67,7 +67,9 @@ func (a *app) resumeCommand() *cobra.Command {
 		func(job *jobs.Job) (ledger.Action, error) {
 			return ledger.Action{What: ledger.DidResume, Job: job.Name}, nil
 		},
-		func(done ledger.Action) string { return fmt.Sprintf("job %s starts on its schedule again", done.Job) })
+		func(_ *jobs.Job, done ledger.Action, _ bool) string {
+			return fmt.Sprintf("job %s starts on its schedule again", done.Job)
+		})
 }
 
 func (a *app) triggerCommand() *cobra.Command {
@@ -78,8 +80,13 @@ func (a *app) triggerCommand() *cobra.Command {
 			}
 			return ledger.Action{What: ledger.DidTrigger, Job: job.Name, Key: string(job.TriggerKey())}, nil
 		},
-		func(done ledger.Action) string {
-			if done.Run == 0 {
+		func(job *jobs.Job, done ledger.Action, paused bool) string {
+			switch {
+			case done.Run == 0 && job.Suspend:
+				return fmt.Sprintf("job %s is suspended in the jobs file; runner serve looks at its folder when it is not any more", done.Job)
+			case done.Run == 0 && paused:
+				return fmt.Sprintf("job %[1]s is paused; runner serve looks at its folder after runner resume %[1]s", done.Job)
+			case done.Run == 0:
 				return fmt.Sprintf("runner serve looks at the folder of job %s within 10 seconds, if one is running", done.Job)
 			}
 			return fmt.Sprintf("run %d of job %s starts when runner serve takes it up, within 10 seconds if one is running", done.Run, done.Job)
@@ -87,7 +94,7 @@ func (a *app) triggerCommand() *cobra.Command {
 }
 
 // onJob makes a command that asks for something about a job of the jobs file.
-func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action, error), say func(ledger.Action) string) *cobra.Command {
+func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action, error), say func(job *jobs.Job, done ledger.Action, paused bool) string) *cobra.Command {
 	source := jobsSource{env: a.env}
 	var reason string
 	c := &cobra.Command{
@@ -110,7 +117,12 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 				if err != nil {
 					return notPossible(err)
 				}
-				return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(done))) })
+				pauses, err := l.Pauses(ctx)
+				if err != nil {
+					return err
+				}
+				_, paused := pauses[job.Name]
+				return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(job, done, paused))) })
 			})
 		},
 	}

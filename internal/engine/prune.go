@@ -14,6 +14,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -362,9 +363,24 @@ func (p *pruning) String() string {
 func (p *pruning) lister() string {
 	switch {
 	case len(p.step.Of) > 0:
-		return fmt.Sprintf("runner plan %s --diff --list lists them", p.run.job.Name)
+		item := ""
+		if p.run.order.Item != nil {
+			item = " --item " + shellWord(p.run.order.Item.Name)
+		}
+		return fmt.Sprintf("runner plan %s%s --diff --list lists them", p.run.job.Name, item)
 	case p.receipts > 1:
 		return fmt.Sprintf("runner receipt prove %d --task ID lists them, task by task", p.newest.Run)
 	}
 	return fmt.Sprintf("runner receipt prove %d lists them", p.newest.Run)
+}
+
+// plainWord matches what a shell takes as it is.
+var plainWord = pattern.Lazy(`^[A-Za-z0-9_.,:/@%+=-]+$`)
+
+// shellWord returns a name as a shell reads it.
+func shellWord(name string) string {
+	if plainWord().MatchString(name) {
+		return name
+	}
+	return "'" + strings.ReplaceAll(name, "'", `'\''`) + "'"
 }
