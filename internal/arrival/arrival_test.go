@@ -336,6 +336,28 @@ func TestAnItemThatComesBack(t *testing.T) {
 	}
 }
 
+// A prune deletes an item while its run is at work, and what comes under its name before
+// the run ends is another one.
+func TestAnItemIsNotBackWhileItsRunIsAtWork(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(t, unchangedFor(time.Minute))
+		k.disk.write("/runs/x/f", 1)
+		k.look()
+		time.Sleep(time.Minute)
+		k.want("x", arrival.IsReady, "")
+		k.stage("x", arrival.Active)
+		k.disk.rename("/runs/x", "/x")
+		k.want("x", arrival.IsGone, "")
+		k.disk.rename("/x", "/runs/x")
+		k.disk.write("/runs/x/g", 1)
+		k.want("x", arrival.IsActive, "")
+		k.stage("x", arrival.Done)
+		if f := k.want("x", arrival.IsWaiting, "unchanged for 0s of 1m"); f.Generation != 2 {
+			t.Errorf("it is the occurrence %d, want the second", f.Generation)
+		}
+	})
+}
+
 func TestTimeCountsOnlyIfItPassedForSure(t *testing.T) {
 	tests := map[string]struct {
 		restart func(k *keeper)
