@@ -69,6 +69,7 @@ func TestTextInAPathThatNothingExpandsIsAWarning(t *testing.T) {
 		"/$(date +%F)/":                          "$(date +%F)" + literal,
 		"/a/ ":                                   "ends in a space, which is a part of the name; write /a/",
 		`/{{ strftime "%Y-%M-%d" .Time }}/`:      "%M is the minute, and stands in a date here; write %m",
+		`/{{ strftime "%M-%d" .Time }}/`:         "%M is the minute",
 		`/{{ strftime "%d.%M.%Y" .Time }}/`:      "%M is the minute",
 		`/{{ strftime "%Y-%m-%dT%H%m" .Time }}/`: "%m is the month, and stands in a time here; write %M",
 		`/{{ strftime "%Y-%m-%d %H%M" .Time }}/`: "",
