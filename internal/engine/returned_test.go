@@ -85,3 +85,16 @@ func TestWhatComesUnderTheNameOfAPrunedItemIsNotTakenForIt(t *testing.T) {
 		})
 	}
 }
+
+// A start that goes on with a prune knows what an earlier one has deleted.
+func TestTheNameOfAPrunedItemIsFreeAlsoAfterACrash(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		write := func(at time.Duration, text string) globussim.FileStep {
+			return globussim.FileStep{At: at, Write: &globussim.FileWrite{Path: "/runs/a", Content: text}}
+		}
+		b.begin(write(0, "first"), write(10*time.Minute+30*time.Second, "other data"))
+		job := b.itemJob(movedFiles, func(j *jobs.Job) { j.Schedule = b.schedule("*/10 * * * *", nil) })
+		b.cutOff(job, cut{method: "POST", path: deletePath, after: true}, 10*time.Minute)
+		b.wantItems("a 2 failed")
+	})
+}
