@@ -32,10 +32,7 @@ func (r *run) patient(now time.Time) bool {
 	if !r.order.StartBy.IsZero() {
 		return now.Before(r.order.StartBy)
 	}
-	due := r.journal.run.Due
-	if due.IsZero() {
-		due = r.journal.run.Claimed
-	}
+	due := r.due()
 	end := due.Add(catchUpWindow)
 	if s := r.job.Schedule; s != nil {
 		if next := s.Next(due); !next.IsZero() && next.Before(end) {
@@ -43,6 +40,14 @@ func (r *run) patient(now time.Time) bool {
 		}
 	}
 	return now.Add(lastRetry).Before(end)
+}
+
+// due returns when a run of the ledger was due, or else claimed.
+func (r *run) due() time.Time {
+	if due := r.journal.run.Due; !due.IsZero() {
+		return due
+	}
+	return r.journal.run.Claimed
 }
 
 // sendPatiently sends the present attempt, and sends it again while a collection is

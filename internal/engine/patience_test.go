@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -57,6 +59,58 @@ func TestARunWaitsForACollectionThatIsOffline(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Somebody hears of a run that cannot begin, once it should have, and of its end.
+func TestARunThatWaitsForACollectionIsLate(t *testing.T) {
+	tests := map[string]struct {
+		offline time.Duration
+		want    []string
+	}{
+		"for ten minutes": {10 * time.Minute, nil},
+		"for six hours":   {6 * time.Hour, []string{"2h20m0s ops late", "8h5m0s ops recovered"}},
+		"for two days": {48 * time.Hour, []string{
+			"2h20m0s ops late", "25h55m0s ops failed", "26h20m0s ops late", "49h55m0s ops failed", "50h5m0s ops recovered",
+		}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				begin := time.Now()
+				b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+				p := b.process("one").serve(b.job("nightly", "0 2 * * *", func(j *jobs.Job) {
+					j.Notify.To = map[string][]string{"late": {"ops"}, "failed": {"ops"}, "recovered": {"ops"}}
+				}))
+				until(time.Hour)
+				b.offline(true)
+				until(2*time.Hour + tt.offline)
+				b.offline(false)
+				until(55 * time.Hour)
+				p.stop()
+				if d := cmp.Diff(tt.want, b.notified(begin)); d != "" {
+					t.Errorf("notices (-want +got):\n%s", d)
+				}
+			})
+		})
+	}
+}
+
+// A stop is no trouble of a run that has been at work for long.
+func TestARunThatAStopLeavesIsNotLate(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		begin := time.Now()
+		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		b.stall()
+		p := b.process("one").serve(b.job("nightly", "0 2 * * *", func(j *jobs.Job) {
+			j.Notify.To = map[string][]string{"late": {"ops"}, "failed": {"ops"}}
+		}))
+		until(3 * time.Hour)
+		p.stop()
+		b.wantRuns("nightly 2000-01-01T02:00:00Z submitted")
+		if got := b.notified(begin); len(got) > 0 {
+			t.Errorf("got the notices %q", got)
+		}
+	})
 }
 
 // Globus Transfer may refuse tokens that Globus Auth has just issued while it

@@ -10,6 +10,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -140,11 +141,19 @@ jobs:
 			t.Fatal(err)
 		}
 		b.sow("data/b", "data/c", "data/d")
-		p, q := b.process("one"), b.process("two")
+		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		for _, job := range file.Jobs {
+			job.Notify.To = map[string][]string{"late": {"ops"}}
+		}
+		begin, p, q := time.Now(), b.process("one"), b.process("two")
+		_, _, err = p.ledger.Claim(t.Context(), ledger.Claim{Job: "expire", Key: "item:a.txt", Holder: "three", Lease: 40 * time.Minute})
+		if err != nil {
+			t.Fatal(err)
+		}
 		p.serve(file.Jobs...)
 		q.serve(file.Jobs...)
 		most := 0
-		for end := time.Now().Add(time.Hour); time.Now().Before(end); time.Sleep(time.Second) {
+		for end := time.Now().Add(2 * time.Hour); time.Now().Before(end); time.Sleep(time.Second) {
 			open := 0
 			for _, err := range p.ledger.OpenLists(t.Context()) {
 				if err != nil {
@@ -168,6 +177,9 @@ jobs:
 		}
 		if deleted != 4 || most > 1 {
 			t.Errorf("the runs say that they deleted %d files, with up to %d lists at once, want 4 and 1", deleted, most)
+		}
+		if got := b.notified(begin); len(got) > 0 {
+			t.Errorf("got the notices %q, although those that waited for their turn were not late", got)
 		}
 		if got := b.log.values(t, "another run is deleting some of the same files, or their copies: waiting for its end", "other_run"); len(got) > 0 {
 			t.Errorf("runs have looked at files that others were deleting: %v", got)

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,17 +88,25 @@ func (r *run) failedItems(ctx context.Context) int {
 	return n
 }
 
-// tellLeft makes notices of a run that is left because of err, which may pass. A
-// scheduler tries again by itself, and who interrupts a start knows of it.
+// tellLeft makes notices of a run that is left because of err, which may pass. Who
+// interrupts a start knows of it. A scheduler tries again by itself, and tells it once
+// the run should have begun.
 func (r *run) tellLeft(ctx context.Context, err error) {
-	if r.engine.desk == nil || r.rec.Scheduled {
+	if r.engine.desk == nil {
 		return
 	}
-	switch fault.Of(err).Kind {
-	case fault.Temporary, fault.Credentials, fault.Unknown:
+	kind := fault.Of(err).Kind
+	passes := kind == fault.Temporary || kind == fault.Credentials
+	switch now := time.Now().UTC(); {
+	case !r.rec.Scheduled && (passes || kind == fault.Unknown):
 		r.tell(ctx, r.engine.desk.Left(r.news()))
+	case r.rec.Scheduled && passes && now.Sub(r.due()) > cmp.Or(r.job.Expect.StartWithin, startWithin):
+		r.tell(ctx, r.engine.desk.Waits(r.news(), now, r.engine.inWords(err)))
 	}
 }
+
+// startWithin is [jobs.Expect.StartWithin] of a job that no jobs file describes.
+const startWithin = 15 * time.Minute
 
 // tell makes the notices of an event of the run, unless t is nil.
 func (r *run) tell(ctx context.Context, t ledger.Telling) {

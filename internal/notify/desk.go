@@ -90,6 +90,26 @@ func (d *Desk) Left(r Run) ledger.Telling {
 	}
 }
 
+// Waits says what follows from a run that was due some time ago and cannot go on, because
+// of something that may pass: the job is [Late].
+func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Telling {
+	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
+		book := open(now, r.Job, at)
+		alarm, tell := book.raise(Late, why)
+		if !tell {
+			return book.standing, nil
+		}
+		n := d.about(r, Late, at, "")
+		n.Title = r.Job.Name + " is late"
+		if alarm.Count > 1 {
+			n.Title += ", " + sinceWhen(r.Job, alarm)
+		}
+		n.Lines = append([]string{"It cannot go on yet, and is tried again: " + plain.Line(why)}, d.whereabouts(r)...)
+		book.notices = append(book.notices, n.to(channels(r.Job, string(Late)))...)
+		return book.standing, book.notices
+	}
+}
+
 // Held says what follows from a task that makes no progress: event is [NeedsHuman]
 // or [Stalled].
 func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) ledger.Telling {
