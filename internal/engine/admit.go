@@ -29,6 +29,7 @@ func (t *Taken) Error() string {
 // submitted for it. It waits for its turn, see takesTurns, or until one that leaves is
 // over.
 type waitingError struct {
+	run    int64 // that waits
 	other  *ledger.Run
 	leaves bool // other has nothing at work any more, and is about to end
 }
@@ -44,9 +45,14 @@ func isWaiting(err error) bool {
 }
 
 // isInTurn reports whether err is that of a run that waits for its turn.
-func isInTurn(err error) bool {
-	w, ok := errors.AsType[*waitingError](err)
-	return ok && !w.leaves
+func isInTurn(err error) bool { return inTurnOf(err) != 0 }
+
+// inTurnOf returns the run that waits for its turn, if err is that of one; else 0.
+func inTurnOf(err error) int64 {
+	if w, ok := errors.AsType[*waitingError](err); ok && !w.leaves {
+		return w.run
+	}
+	return 0
 }
 
 // An unusableError says that the ledger could not be read or written, or that a
@@ -97,7 +103,7 @@ func (r *run) awaitRoom(ctx context.Context) error {
 			continue
 		}
 		if earlier++; earlier >= most {
-			return &waitingError{other: other}
+			return &waitingError{run: r.journal.run.ID, other: other}
 		}
 	}
 	return nil
@@ -174,7 +180,7 @@ func (r *run) giveWay(ctx context.Context) error {
 			return skipped("", fmt.Sprintf("occurrence %s of this job is at work (run %d)", other.Key, other.ID))
 		}
 		if r.caughtUp() || r.rec.Scheduled && inTurn(r.job) && late(r.job, other) {
-			return &waitingError{other: other}
+			return &waitingError{run: r.journal.run.ID, other: other}
 		}
 		if r.job.Concurrency == jobs.Forbid {
 			first = other
@@ -189,7 +195,7 @@ func (r *run) giveWay(ctx context.Context) error {
 	case err != nil:
 		return err
 	case leaves:
-		return &waitingError{other: first, leaves: true}
+		return &waitingError{run: r.journal.run.ID, other: first, leaves: true}
 	case first == nil:
 		return nil
 	}

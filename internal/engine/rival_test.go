@@ -165,9 +165,16 @@ jobs:
 		}
 		b.wantLeft()
 		deleted := 0
+		var first, last time.Time
 		for _, run := range b.runs() {
 			if run.Job != "expire" {
 				continue
+			}
+			if first.IsZero() || run.Finished.Before(first) {
+				first = run.Finished
+			}
+			if run.Finished.After(last) {
+				last = run.Finished
 			}
 			var n int
 			if _, err := fmt.Sscanf(p.pruned(run.ID), "%d", &n); err != nil || run.State != ledger.Succeeded {
@@ -177,6 +184,9 @@ jobs:
 		}
 		if deleted != 4 || most > 1 {
 			t.Errorf("the runs say that they deleted %d files, with up to %d lists at once, want 4 and 1", deleted, most)
+		}
+		if took := last.Sub(first); took > 2*time.Minute {
+			t.Errorf("the last of the runs ended %v after the first: they do not follow each other", took)
 		}
 		if got := b.notified(begin); len(got) > 0 {
 			t.Errorf("got the notices %q, although those that waited for their turn were not late", got)

@@ -50,6 +50,8 @@ func (s *Scheduler) tried(ctx context.Context, t *ticket) {
 		s.itemOver(p)
 	case p != nil:
 		s.nextInTurn(p, awaited)
+	default: // a job that comes after another one has no plan
+		s.wakeOldest(t.job.Name)
 	}
 	if t.result == nil || !t.result.good() {
 		return
@@ -107,18 +109,26 @@ func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
 		p.awaits = ""
 		s.next = time.Now()
 	}
+	if oldest := s.wakeOldest(p.job.Name); oldest != nil {
+		p.awaits = oldest.occurrence.key
+	}
+}
+
+// wakeOldest has the oldest run of a job that waits for its turn be tried now: it waits
+// for none of the others. It returns nil if there is none.
+func (s *Scheduler) wakeOldest(job string) *ticket {
 	var oldest *ticket
 	for _, t := range s.tickets {
-		if t.retryAt.IsZero() || t.job.Name != p.job.Name { // one that is at work has no time to be tried again
+		if t.retryAt.IsZero() || t.job.Name != job { // one that is at work has no time to be tried again
 			continue
 		}
-		if isInTurn(t.err) && (oldest == nil || t.at.Before(oldest.at)) {
+		if run := inTurnOf(t.err); run != 0 && (oldest == nil || run < inTurnOf(oldest.err)) {
 			oldest = t
 		}
 	}
 	if oldest != nil {
-		p.awaits = oldest.occurrence.key
 		oldest.retryAt = time.Now()
 		s.next = oldest.retryAt
 	}
+	return oldest
 }
