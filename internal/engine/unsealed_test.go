@@ -59,8 +59,12 @@ func TestACopyIsNotProvenIfATaskWithoutAReceiptMayHaveReplacedIt(t *testing.T) {
 			noReceipt(j)
 			j.Steps[0].Transfer.Items[0].DestinationPath = "/all/2/"
 		}, nil, ledger.Succeeded, nil, nil},
-		"it could copy no file of this name": {func(j *jobs.Job) {
+		"its source had no such file when it was listed": {func(j *jobs.Job) {
 			j.Steps[0].Transfer.Items[0].SourcePath = "/data/3/"
+		}, fails, ledger.Failed, nil, []string{"data/1/x"}},
+		"so, and its copies got times of their own": {func(j *jobs.Job) {
+			j.Steps[0].Transfer.Items[0].SourcePath = "/data/3/"
+			j.Steps[0].Transfer.PreserveTimestamp = false
 		}, fails, ledger.Failed, nil, nil},
 		"it copied the same folder": {func(j *jobs.Job) {
 			noReceipt(j)

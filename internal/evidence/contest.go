@@ -58,10 +58,7 @@ type entrant struct {
 type writer struct {
 	place, source uint64
 	ended         int64 // nanoseconds since 1970, by the clock of Globus or, without a receipt, by ours
-	// unsealed says that the task has no receipt, and may not have copied the file. State
-	// is then the hash of the file's, if its copy looks the same; else 0.
-	unsealed bool
-	state    uint64
+	unsealed      bool  // the task has no receipt, and may not have copied the file
 }
 
 // forever is when a task ends of which the end is not known.
@@ -211,7 +208,9 @@ func (c *contest) readWriters(open proof.Open) error {
 }
 
 // readUnsealed reads what a task without a receipt may have copied: the files that the
-// source had. If these are not known, it is anything.
+// source had. If these are not known, it is anything; so it is if copies keep the times,
+// as another file with an old time may have come after the source was listed. A copy of
+// that with a time of its own would be seen to be new.
 func (c *contest) readUnsealed(u *proof.Unsealed) error {
 	until := u.Until
 	if until.IsZero() {
@@ -221,7 +220,7 @@ func (c *contest) readUnsealed(u *proof.Unsealed) error {
 	for i := range u.Items {
 		l := laneOf(&u.Receipt, i.Source, i.Destination)
 		to[l.source] = append(to[l.source], l.destination)
-		if u.Found == nil {
+		if u.Found == nil || u.Options.PreserveTimestamp {
 			c.addBlind(u.Destination, l, until)
 		}
 	}
@@ -250,11 +249,7 @@ func (c *contest) addUnsealedWriter(u *proof.Unsealed, f *proof.Found, destinati
 	if !c.has(u.Destination, destination) {
 		return
 	}
-	w := writer{place: c.place(u.Destination, destination), source: c.source(sourceOf(&u.Receipt), f.Path), ended: until.UnixNano(), unsealed: true}
-	if u.Options.PreserveTimestamp {
-		w.state = c.state(&proof.State{File: true, Size: f.Size, Modified: f.Modified})
-	}
-	c.addWriter(w)
+	c.addWriter(writer{place: c.place(u.Destination, destination), source: c.source(sourceOf(&u.Receipt), f.Path), ended: until.UnixNano(), unsealed: true})
 }
 
 func (c *contest) addWriter(w writer) {
@@ -295,7 +290,7 @@ func (c *contest) sort() {
 				unsealed = -1
 			}
 		}
-		return cmp.Or(cmp.Compare(a.place, b.place), unsealed, cmp.Compare(a.source, b.source), cmp.Compare(a.state, b.state))
+		return cmp.Or(cmp.Compare(a.place, b.place), unsealed, cmp.Compare(a.source, b.source))
 	}
 	slices.SortFunc(c.writers, func(a, b writer) int { return cmp.Or(same(a, b), cmp.Compare(b.ended, a.ended)) })
 	c.writers = slices.CompactFunc(c.writers, func(a, b writer) bool { return same(a, b) == 0 })
@@ -306,52 +301,49 @@ func (c *contest) sort() {
 // empty if no task may have copied one to its place since. A file that was replaced, and
 // that a task without a receipt may have copied once more after that, may be there again.
 func (c *contest) replaced(from Place, s *proof.Sight, by *proof.Receipt) proof.Reason {
-	place, source, state := c.place(by.Destination, s.Destination), c.source(from, s.Path), c.state(s.Copy)
-	other, again, overwritten := int64(0), int64(0), false
+	place, source := c.place(by.Destination, s.Destination), c.source(from, s.Path)
+	own, other := c.blindTo(from, s, by.Destination)
+	last, again, since := int64(0), int64(0), !other.IsZero() && !other.Before(by.Listed)
+	if !own.IsZero() {
+		again = own.UnixNano()
+	}
 	i, _ := slices.BinarySearchFunc(c.writers, place, func(w writer, place uint64) int { return cmp.Compare(w.place, place) })
 	for ; i < len(c.writers) && c.writers[i].place == place; i++ {
 		switch w := &c.writers[i]; {
-		case w.unsealed && w.state != 0 && w.state != state:
 		case w.source == source && w.unsealed:
 			again = max(again, w.ended)
 		case w.source == source:
 		case !w.unsealed && w.ended >= by.Requested.UnixNano():
-			other = max(other, w.ended)
+			last = max(last, w.ended)
 		case w.unsealed && w.ended >= by.Listed.UnixNano():
-			overwritten = true
+			since = true
 		}
 	}
 	switch {
-	case other > again:
+	case last > again:
 		return proof.Replaced
-	case other > 0 || overwritten || c.overwritten(from, s, by):
+	case last > 0 || since:
 		return proof.Overwritten
 	}
 	return ""
 }
 
-// overwritten reports whether a task of which it is not known what its source had may
-// have copied another file to the place of a copy.
-func (c *contest) overwritten(from Place, s *proof.Sight, by *proof.Receipt) bool {
-	if len(c.blind) == 0 {
-		return false
-	}
-	if !c.allTo.Before(by.Listed) {
-		return true
+// blindTo returns until when tasks of which it is not known what they have copied may
+// have written the place of a copy: with the file itself, and with another one.
+func (c *contest) blindTo(from Place, s *proof.Sight, collection string) (own, other time.Time) {
+	if other = c.allTo; len(c.blind) == 0 {
+		return own, other
 	}
 	for top, rest := range above(s.Destination) {
-		for l, until := range c.blind[spotOf(by.Destination, top)] {
-			if (l.from != from || l.source+rest != s.Path) && !until.Before(by.Listed) {
-				return true
+		for l, until := range c.blind[spotOf(collection, top)] {
+			if l.from == from && l.source+rest == s.Path {
+				own = later(own, until)
+			} else {
+				other = later(other, until)
 			}
 		}
 	}
-	return false
-}
-
-// state is the hash of what a listing shows of a file, in whole seconds.
-func (c *contest) state(s *proof.State) uint64 {
-	return maphash.Comparable(c.seed, struct{ size, modified int64 }{s.Size, s.Modified.Unix()})
+	return own, other
 }
 
 func (c *contest) place(collection, path string) uint64 {

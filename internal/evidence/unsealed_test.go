@@ -99,17 +99,19 @@ func TestATaskWithoutAReceiptMayHaveReplacedACopy(t *testing.T) {
 		"its source had a file like it":            {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -60))}, kept},
 		"its source had one, and it ended before":  {[]func(*proof.Unsealed){both(until(19), had(foundAt("/b/s/x", 5, -60)))}, proven},
 		"its source had one, and it ended then":    {[]func(*proof.Unsealed){both(until(20), had(foundAt("/b/s/x", 5, -60)))}, kept},
-		"its source had one of another size":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 6, -60))}, proven},
-		"its source had one of another time":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -61))}, proven},
+		"its source had one of another size":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 6, -60))}, kept}, // it may have changed, to an old time
+		"its source had one of another time":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -61))}, kept},
 		"its copy got a time of its own":           {[]func(*proof.Unsealed){both(ownTime, had(foundAt("/b/s/x", 6, -61)))}, kept},
-		"its source had others":                    {[]func(*proof.Unsealed){had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60))}, proven},
-		"its source had none":                      {[]func(*proof.Unsealed){had()}, proven},
+		"its source had others":                    {[]func(*proof.Unsealed){had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60))}, kept}, // one with an old time may have come
+		"its source had none":                      {[]func(*proof.Unsealed){had()}, kept},
+		"it had others, and copies got own times":  {[]func(*proof.Unsealed){both(ownTime, had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60)))}, proven},
+		"it had none, and copies got own times":    {[]func(*proof.Unsealed){both(ownTime, had())}, proven},
 		"it is the same source":                    {[]func(*proof.Unsealed){both(from("/a/", "/in/"), had(foundAt("/a/s/x", 5, -60)))}, proven},
 		"a part of its source was not listed": {[]func(*proof.Unsealed){
-			had(proof.Row{Skipped: &proof.Skipped{Source: "/b/s/", Destination: "/in/s/", Folder: true}}),
+			both(ownTime, had(proof.Row{Skipped: &proof.Skipped{Source: "/b/s/", Destination: "/in/s/", Folder: true}})),
 		}, kept},
 		"another part of its source was not listed": {[]func(*proof.Unsealed){
-			had(proof.Row{Skipped: &proof.Skipped{Source: "/b/t/", Destination: "/in/t/", Folder: true}}),
+			both(ownTime, had(proof.Row{Skipped: &proof.Skipped{Source: "/b/t/", Destination: "/in/t/", Folder: true}})),
 		}, proven},
 	}
 	for name, tt := range tests {
@@ -202,13 +204,15 @@ func TestAReplacedFileMayHaveBeenCopiedOnceMoreByATaskWithoutAReceipt(t *testing
 	tests := map[string]struct {
 		until int // minutes after noon
 		found proof.Row
+		keeps bool // the times of files
 		want  string
 	}{
-		"after the other":       {22, foundAt("/a/x", 5, -60), maybe},
-		"with the other":        {21, foundAt("/a/x", 5, -60), maybe},
-		"before the other":      {20, foundAt("/a/x", 5, -60), replaced},
-		"with another content":  {22, foundAt("/a/x", 5, -59), replaced},
-		"another file after it": {22, foundAt("/a/y", 5, -60), replaced},
+		"after the other":          {22, foundAt("/a/x", 5, -60), true, maybe},
+		"with the other":           {21, foundAt("/a/x", 5, -60), true, maybe},
+		"before the other":         {20, foundAt("/a/x", 5, -60), true, replaced},
+		"with a time of its own":   {22, foundAt("/a/x", 5, -60), false, maybe},
+		"another file after it":    {22, foundAt("/a/y", 5, -60), false, replaced},
+		"what may have come since": {22, foundAt("/a/y", 5, -60), true, maybe},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -219,6 +223,7 @@ func TestAReplacedFileMayHaveBeenCopiedOnceMoreByATaskWithoutAReceipt(t *testing
 			d.put("vault:/in/x", 5, -60)
 			again := unsealed(func(u *proof.Unsealed) {
 				u.Items, u.Until = itemsOf("/a/", "/in/"), noon.Add(time.Duration(tt.until)*time.Minute)
+				u.Options.PreserveTimestamp = tt.keeps
 				had(tt.found)(u)
 			})
 			both := func(some []int) (*proof.Others, error) {
