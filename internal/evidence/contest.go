@@ -216,15 +216,17 @@ func (c *contest) readUnsealed(u *proof.Unsealed) error {
 	if until.IsZero() {
 		until = forever()
 	}
+	blind := u.Found == nil || u.Options.PreserveTimestamp
 	to := map[string][]string{} // destinations of the items by their sources
 	for i := range u.Items {
 		l := laneOf(&u.Receipt, i.Source, i.Destination)
-		to[l.source] = append(to[l.source], l.destination)
-		if u.Found == nil || u.Options.PreserveTimestamp {
+		if blind {
 			c.addBlind(u.Destination, l, until)
+		} else {
+			to[l.source] = append(to[l.source], l.destination)
 		}
 	}
-	if u.Found == nil {
+	if blind {
 		return nil
 	}
 	for row, err := range u.Found {
