@@ -203,7 +203,7 @@ func (j *Job) Check() error {
 		setDefault(&j.ItemsOf, j.Name)
 	}
 	setDefault(&j.Notify.Repeat, 24*time.Hour)
-	setDefault(&j.Expect.StartWithin, 15*time.Minute)
+	setDefault(&j.Expect.StartWithin, StartWithin)
 	setDefault(&j.On.Stalled, Warn)
 	setDefault(&j.On.NeedsHuman, Warn)
 	setDefault(&j.On.Hopeless, Cancel)

@@ -34,11 +34,14 @@ type Notify struct {
 	Repeat time.Duration       // how long nothing is told again that goes on; 0 means 24 hours
 }
 
+// StartWithin is [Expect.StartWithin] where nothing else is said.
+const StartWithin = 15 * time.Minute
+
 // An Expect says what should happen, so that somebody hears if it does not. What is
 // zero is not looked at, but for StartWithin.
 type Expect struct {
 	SuccessEvery time.Duration // a run of the job has succeeded no longer ago
-	StartWithin  time.Duration // what is due begins by then; 0 means 15 minutes
+	StartWithin  time.Duration // what is due begins by then; 0 means [StartWithin]
 	Files, Bytes int64         // that a run copies, at least
 }
 

@@ -100,13 +100,10 @@ func (r *run) tellLeft(ctx context.Context, err error) {
 	switch now := time.Now().UTC(); {
 	case !r.rec.Scheduled && (passes || kind == fault.Unknown):
 		r.tell(ctx, r.engine.desk.Left(r.news()))
-	case r.rec.Scheduled && passes && now.Sub(r.due()) > cmp.Or(r.job.Expect.StartWithin, startWithin):
+	case r.rec.Scheduled && passes && now.Sub(r.due()) > cmp.Or(r.job.Expect.StartWithin, jobs.StartWithin):
 		r.tell(ctx, r.engine.desk.Waits(r.news(), now, r.engine.inWords(err)))
 	}
 }
-
-// startWithin is [jobs.Expect.StartWithin] of a job that no jobs file describes.
-const startWithin = 15 * time.Minute
 
 // tell makes the notices of an event of the run, unless t is nil.
 func (r *run) tell(ctx context.Context, t ledger.Telling) {
