@@ -103,7 +103,7 @@ func (r *run) awaitRoom(ctx context.Context) error {
 			continue
 		}
 		if earlier++; earlier >= most {
-			return &waitingError{run: r.journal.run.ID, other: other}
+			return &waitingError{run: j.run.ID, other: other}
 		}
 	}
 	return nil
@@ -180,7 +180,7 @@ func (r *run) giveWay(ctx context.Context) error {
 			return skipped("", fmt.Sprintf("occurrence %s of this job is at work (run %d)", other.Key, other.ID))
 		}
 		if r.caughtUp() || r.rec.Scheduled && inTurn(r.job) && late(r.job, other) {
-			return &waitingError{run: r.journal.run.ID, other: other}
+			return &waitingError{run: j.run.ID, other: other}
 		}
 		if r.job.Concurrency == jobs.Forbid {
 			first = other
@@ -195,7 +195,7 @@ func (r *run) giveWay(ctx context.Context) error {
 	case err != nil:
 		return err
 	case leaves:
-		return &waitingError{run: r.journal.run.ID, other: first, leaves: true}
+		return &waitingError{run: j.run.ID, other: first, leaves: true}
 	case first == nil:
 		return nil
 	}

@@ -313,11 +313,7 @@ func (p *pruning) freeListed(ctx context.Context, document transfer.Document) er
 	if !ok || doc.Recursive {
 		return nil
 	}
-	var paths []string
-	for _, i := range doc.Items {
-		paths = append(paths, i.Path)
-	}
-	return p.free(ctx, jobs.FileItems, evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, paths)
+	return p.free(ctx, jobs.FileItems, evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, pathsOf(doc))
 }
 
 // finishAside deletes the folders that an earlier start has set aside, or puts

@@ -57,15 +57,22 @@ func prunedLists(lists iter.Seq2[ledger.Submission, error]) iter.Seq2[prunedList
 
 func newPrunedList(s ledger.Submission, doc *transfer.Delete) (prunedList, error) {
 	l := prunedList{source: evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, run: s.Run, sent: s.Created}
-	for _, i := range doc.Items {
-		l.paths = append(l.paths, i.Path)
-	}
+	l.paths = pathsOf(doc)
 	if s.Copies != nil {
 		if err := json.Unmarshal(s.Copies, &l.shelves); err != nil {
 			return l, fmt.Errorf("read where the copies of submission %s are: %w", s.ID, err)
 		}
 	}
 	return l, nil
+}
+
+// pathsOf returns what a list deletes.
+func pathsOf(doc *transfer.Delete) []string {
+	paths := make([]string, 0, len(doc.Items))
+	for _, i := range doc.Items {
+		paths = append(paths, i.Path)
+	}
+	return paths
 }
 
 // addTo adds the files of a list.
