@@ -135,7 +135,7 @@ func TestARunHasDoneWhatAllItsAttemptsHave(t *testing.T) {
 		}
 		want("after the second attempt", 5, b.runs()[0])
 		if first.Added().Files != 3 || again.Added().Files != 2 || again.Totals() != b.runs()[0].Totals {
-			t.Errorf("the starts have added %d and %d files, and the second one tells of %+v; want 3, 2 and %+v",
+			t.Errorf("the starts have added %d and %d files, and the second one says %+v; want 3, 2 and %+v",
 				first.Added().Files, again.Added().Files, again.Totals(), b.runs()[0].Totals)
 		}
 	})

@@ -12,7 +12,6 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/ledger"
-	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -88,7 +87,7 @@ func TestAFolderThatCannotBeSeenIsTold(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
-				b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+				b.desk = newDesk()
 				b.plant("runs/run_1/a", "x")
 				begin := time.Now()
 				job := b.itemJob(inform)
@@ -124,7 +123,7 @@ func TestAFolderThatCannotBeSeenIsTold(t *testing.T) {
 
 func TestAPausedJobThatCannotLookIsNotToldAgain(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		b.desk = newDesk()
 		begin := time.Now()
 		p := b.process("one").serve(b.itemJob(func(j *jobs.Job) { // the folder is not there
 			j.Notify = jobs.Notify{Repeat: time.Hour, To: map[string][]string{"failed": {"ops"}, "recovered": {"ops"}}}

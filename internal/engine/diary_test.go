@@ -97,7 +97,7 @@ func (p *process) tellers(file *jobs.File, readers ...*reader) {
 // and compares what people hear with testdata/week.txt.
 func TestAWeekReadsLikeADiary(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		b.desk = newDesk()
 		hear := func(j *jobs.Job) {
 			j.Notify.To = map[string][]string{
 				"failed": {"ops"}, "recovered": {"ops"}, "needs_human": {"ops", "pi"}, "late": {"ops"}, "overdue": {"ops"},
@@ -172,7 +172,7 @@ func TestAWeekReadsLikeADiary(t *testing.T) {
 // has failed, not when another item has succeeded.
 func TestAJobHasRecoveredWhenNoItemIsLeftThatFailed(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		b.desk = newDesk()
 		b.disturb(globussim.Disturbance{Action: globussim.FailTask, Label: "runs item:run_1"})
 		b.begin(written(0, "/runs/run_1/done", 0, 0), written(0, "/runs/run_1/a", 5, 0),
 			written(10*time.Minute, "/runs/run_2/done", 0, 0), written(10*time.Minute, "/runs/run_2/a", 5, 0))

@@ -106,6 +106,11 @@ func stateFolder(t *testing.T) string {
 	return dir
 }
 
+// newDesk returns a desk that knows neither links to tasks nor next steps.
+func newDesk() *notify.Desk {
+	return &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+}
+
 // onBench runs a test in a bubble of its own, where waiting costs no time.
 func onBench(t *testing.T, test func(t *testing.T, b *bench), edit ...func(*globussim.Config)) {
 	t.Helper()

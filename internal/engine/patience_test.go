@@ -14,7 +14,6 @@ import (
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
-	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -77,7 +76,7 @@ func TestARunThatWaitsForACollectionIsLate(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				begin := time.Now()
-				b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+				b.desk = newDesk()
 				p := b.process("one").serve(b.job("nightly", "0 2 * * *", func(j *jobs.Job) {
 					j.Notify.To = map[string][]string{"late": {"ops"}, "failed": {"ops"}, "recovered": {"ops"}}
 				}))
@@ -99,7 +98,7 @@ func TestARunThatWaitsForACollectionIsLate(t *testing.T) {
 func TestARunThatAStopLeavesIsNotLate(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		begin := time.Now()
-		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		b.desk = newDesk()
 		b.stall()
 		p := b.process("one").serve(b.job("nightly", "0 2 * * *", func(j *jobs.Job) {
 			j.Notify.To = map[string][]string{"late": {"ops"}, "failed": {"ops"}}
@@ -271,7 +270,7 @@ func TestARunThatAStartLeavesIsTold(t *testing.T) {
 	informs := func(j *jobs.Job) {
 		j.Notify = jobs.Notify{Repeat: 24 * time.Hour, To: map[string][]string{"failed": {"ops"}, "recovered": {"ops"}}}
 	}
-	desk := &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+	desk := newDesk()
 	t.Run("with a ledger", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			b.desk = desk

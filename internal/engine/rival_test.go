@@ -10,7 +10,6 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
-	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -141,7 +140,7 @@ jobs:
 			t.Fatal(err)
 		}
 		b.sow("data/b", "data/c", "data/d")
-		b.desk = &notify.Desk{TaskLink: func(_, _ string) string { return "" }, Next: func(error) string { return "" }}
+		b.desk = newDesk()
 		for _, job := range file.Jobs {
 			job.Notify.To = map[string][]string{"late": {"ops"}}
 		}
