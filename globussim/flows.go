@@ -191,7 +191,7 @@ func (f *Flow) document() map[string]any {
 	}
 }
 
-// description is what a run tells of its flow on request.
+// description is the part of a run's document about its flow, for requests that ask for it.
 func (f *Flow) description() map[string]any {
 	all, doc := f.document(), make(map[string]any)
 	for _, key := range []string{"id", "title", "subtitle", "description", "keywords", "globus_auth_scope", "flow_owner", "created_by", "created_at", "updated_at"} {
