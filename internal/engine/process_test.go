@@ -44,8 +44,9 @@ type process struct {
 	stopTelling func() // see tellers; nil unless that was called
 
 	// answer, unless nil, may answer a request in place of the services; with
-	// nil and no error they answer.
+	// nil and no error they answer. It is asked about one request at a time.
 	answer func(r *http.Request, send http.RoundTripper) (*http.Response, error)
+	asked  chan struct{} // holds a value while answer is asked
 }
 
 // process starts a process whose scheduler does not run yet.
@@ -56,7 +57,7 @@ func (b *bench) process(holder string, edits ...func(*engine.SchedulerConfig)) *
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	p := &process{b: b, ledger: l}
+	p := &process{b: b, ledger: l, asked: make(chan struct{}, 1)}
 	clock := arrival.NewClock()
 	p.globus = b.clientOver(engine.Hearing(clock, p))
 	p.engine = engine.New(p.globus, log, engine.WithManifests(b.open), engine.WithObserver(b), engine.WithClock(clock),
@@ -78,11 +79,21 @@ func (p *process) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, errKilled
 	}
 	if p.answer != nil {
-		if resp, err := p.answer(r, p.b.wire); resp != nil || err != nil {
+		if resp, err := p.ask(r); resp != nil || err != nil {
 			return resp, err
 		}
 	}
 	return p.b.wire.RoundTrip(r)
+}
+
+// ask returns what the test answers to a request.
+func (p *process) ask(r *http.Request) (*http.Response, error) {
+	p.asked <- struct{}{}
+	defer func() { <-p.asked }()
+	if p.dead.Load() { // since it waited
+		return nil, errKilled
+	}
+	return p.answer(r, p.b.wire)
 }
 
 // serve lets the scheduler run.
