@@ -151,26 +151,3 @@ func userName() string {
 	}
 	return u.Username
 }
-
-// An ending is the instant until which something holds: a duration from now, or an
-// instant.
-type ending struct {
-	text string
-	time time.Time
-}
-
-func (e *ending) String() string { return e.text }
-func (e *ending) Type() string   { return "TIME" }
-
-// Set reads a duration or an instant, which must not be over.
-func (e *ending) Set(text string) error {
-	at, err := momentOf(text, 1)
-	if err != nil {
-		return err
-	}
-	if !at.After(time.Now()) {
-		return fmt.Errorf("%q is over", plain.Short(text, 40))
-	}
-	e.text, e.time = text, at
-	return nil
-}

@@ -285,33 +285,3 @@ func (d *auditor) alarm(docs []auditDocument) error {
 	}
 	return statusError{errors.New(sentence), exitIncomplete}
 }
-
-// A since is the instant from which on something is looked at: a duration before
-// now, or an instant.
-type since struct {
-	text string
-	time time.Time
-}
-
-func (s *since) String() string { return s.text }
-func (s *since) Type() string   { return "TIME" }
-
-// Set reads a duration or an instant.
-func (s *since) Set(text string) (err error) {
-	s.text = text
-	s.time, err = momentOf(text, -1)
-	return err
-}
-
-// momentOf reads an instant, or a duration that ends at it: from now on, or before
-// now if the direction is -1.
-func momentOf(text string, direction time.Duration) (time.Time, error) {
-	if d, err := jobs.ParseDuration(text); err == nil {
-		return time.Now().Add(direction * d), nil
-	}
-	var at instant
-	if err := at.Set(text); err != nil || at.IsZero() {
-		return time.Time{}, fmt.Errorf("%q is neither a duration such as 30d nor an instant such as 2026-11-21", plain.Short(text, 40))
-	}
-	return at.Time.Time, nil
-}

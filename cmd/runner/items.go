@@ -8,7 +8,6 @@ import (
 	"iter"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -59,14 +58,6 @@ type lookDocument struct {
 type itemsResult struct {
 	list[itemDocument]
 	Look *lookDocument `json:"look,omitempty"` // without --look, and with a ledger
-}
-
-// known returns a time, or nil if it is zero.
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 func (a *app) itemsCommand() *cobra.Command {
@@ -219,9 +210,6 @@ func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error
 	}
 	return docs, nil
 }
-
-// words is a state as people read it.
-func words(state string) string { return strings.ReplaceAll(state, "_", " ") }
 
 // listedSize returns the size of an item, or nil if that is not known.
 func listedSize(size int64, fingerprint string) *int64 {

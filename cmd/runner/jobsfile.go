@@ -229,15 +229,6 @@ func namesOf(all []*jobs.Job) []string {
 	return names
 }
 
-// someOf lists the first of the words, and says how many more there are.
-func someOf(words []string) string {
-	const most = 20
-	if len(words) <= most {
-		return strings.Join(words, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
-}
-
 // readJobs reads a jobs file, or every *.yaml and *.yml in a folder.
 func readJobs(path string) ([]jobs.Source, error) {
 	info, err := os.Stat(path)

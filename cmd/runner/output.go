@@ -230,27 +230,10 @@ func table(w io.Writer, head []string, rows [][]string) {
 	_ = t.Flush() // w is a buffer
 }
 
-// shortened is a name in a column before others, which a long one would push away: it
-// lacks its middle then, and -F json has it in full.
-func shortened(name string) string {
-	const most = 60 // characters
-	shown := []rune(plain.Line(name))
-	if len(shown) <= most {
-		return name
-	}
-	return string(shown[:most/2]) + "…" + string(shown[len(shown)-most/2+1:])
+// A list is how a list of documents is printed.
+type list[T any] struct {
+	Data []T `json:"data"`
 }
 
-// size prints a number of bytes for people.
-func size(n int64) string {
-	const step = 1000
-	if n < step {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= step && unit < 5 {
-		value /= step
-		unit++
-	}
-	return fmt.Sprintf("%.1f %cB", value, " kMGTP"[unit])
-}
+// newList returns the list of rows, which may be nil.
+func newList[T any](rows []T) list[T] { return list[T]{append([]T{}, rows...)} }

@@ -19,14 +19,6 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// A list is how a list of documents is printed.
-type list[T any] struct {
-	Data []T `json:"data"`
-}
-
-// newList returns the list of rows, which may be nil.
-func newList[T any](rows []T) list[T] { return list[T]{append([]T{}, rows...)} }
-
 // documents are what -F json prints, by name, and what a webhook is sent. What
 // Globus answers is printed as it is, and described by Globus.
 func documents() map[string]any {

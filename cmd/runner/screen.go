@@ -178,11 +178,3 @@ func (s *screen) end() {
 	_, _ = io.WriteString(s.w, s.erase()) // a live line is a courtesy
 	s.stop, s.draw, s.live = nil, nil, ""
 }
-
-// seconds rounds a time for people.
-func seconds(d time.Duration) time.Duration {
-	if d < 10*time.Second {
-		return d.Round(100 * time.Millisecond)
-	}
-	return d.Round(time.Second)
-}

@@ -36,9 +36,6 @@ effect, or none: a file with mistakes is refused, and while the ledger cannot be
 used, the reload is tried again. On SIGTERM, serve ends. Tasks go on at Globus,
 and the next start follows them.`
 
-// pruneEvery is how often old runs are forgotten.
-const pruneEvery = time.Hour
-
 func (a *app) serveCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
 	onInterrupt := detach
@@ -290,28 +287,6 @@ func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler, l *led
 			return
 		case <-s.hangups:
 			s.app.log.Info("there is nothing to reload: the job comes from RUNNER_JOB_*, which are read at the start; restart to change it")
-		}
-	}
-}
-
-// retention says which runs a jobs file wants to be kept.
-func retention(keep jobs.History) ledger.Retention {
-	return ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns}
-}
-
-// prune forgets old runs from time to time.
-func (s *server) prune(ctx context.Context, l *ledger.Ledger, keep jobs.History) {
-	tick := time.NewTicker(pruneEvery)
-	defer tick.Stop()
-	for {
-		n, err := l.Prune(ctx, retention(keep))
-		s.app.runsForgotten(ctx, n, err)
-		s.app.pruneReceipts(ctx, l, keep)
-		select {
-		case <-ctx.Done():
-			return
-		case keep = <-s.newHistory:
-		case <-tick.C:
 		}
 	}
 }

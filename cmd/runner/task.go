@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -128,13 +127,6 @@ func (f *taskFilter) query() (transfer.TaskQuery, error) {
 	return q, nil
 }
 
-// An instant is a flag that takes a time in any of Globus's forms.
-type instant struct{ transfer.Time }
-
-func (i *instant) String() string        { return "" }
-func (i *instant) Type() string          { return "TIME" }
-func (i *instant) Set(text string) error { return i.UnmarshalText([]byte(text)) }
-
 func (a *app) taskShowCommand() *cobra.Command {
 	return a.onTask("show", "Show a task", func(ctx context.Context, globus *session, id string) error {
 		t, err := globus.transfer.Task(ctx, id)
@@ -168,13 +160,6 @@ func showTask(w io.Writer, t *transfer.Task) {
 		"skipped errors", fmt.Sprint(t.SubtasksSkippedErrors), "faults", fmt.Sprint(t.Faults),
 		"requested", when(t.RequestTime.Time), "completed", when(t.CompletionTime.Time), "deadline", when(t.Deadline.Time),
 	)
-}
-
-func when(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format(time.RFC3339)
 }
 
 func (a *app) taskEventsCommand() *cobra.Command {

@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -146,17 +144,6 @@ func (d *proofDocument) take(f *evidence.File) (reason string, judged bool) {
 	}
 }
 
-// counted prints a number and what it is the number of, unless it is 0.
-func counted(w io.Writer, n int64, one, many string) {
-	switch n {
-	case 0:
-	case 1:
-		fmt.Fprintln(w, n, one)
-	default:
-		fmt.Fprintln(w, n, many)
-	}
-}
-
 // text prints the numbers and the first paths for people; not is how many files
 // are not proven, and listed how many paths there are.
 func (d *proofDocument) text(w io.Writer, not, listed int64) {
@@ -187,27 +174,4 @@ func (d *proofDocument) text(w io.Writer, not, listed int64) {
 	if more := listed - int64(len(rows)); more > 0 {
 		fmt.Fprintf(w, "and %d more: --limit %d prints them\n", more, listed)
 	}
-}
-
-// are is the verb for a number of things.
-func are(n int64) string {
-	if n == 1 {
-		return "is"
-	}
-	return "are"
-}
-
-// counts prints numbers by reason.
-func counts(w io.Writer, by map[string]int64) {
-	for _, reason := range slices.Sorted(maps.Keys(by)) {
-		fmt.Fprintf(w, "  %d: %s\n", by[reason], reason)
-	}
-}
-
-// whole returns an error if the receipt is pending.
-func (k *keptReceipt) whole() error {
-	if !k.Sealed.IsZero() {
-		return nil
-	}
-	return statusError{fmt.Errorf("the receipt of run %d is pending: Globus could not say yet what was copied; runner serve, or the next run of job %s, asks again", k.Run, k.Job), exitTemporary}
 }

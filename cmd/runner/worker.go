@@ -1,0 +1,179 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// A recording says whether orders go into the ledger, if there is one. Ad hoc
+// orders do not: nothing could be resumed by their key.
+type recording struct {
+	wanted  bool
+	history jobs.History // how long finished runs are kept; zero: nothing is forgotten
+
+	channels map[string]*jobs.Channel // that may hear of the orders; nil: nobody does
+}
+
+// A doer brings one order to its end.
+type doer func(context.Context, engine.Order) (*engine.Result, error)
+
+// A worker brings orders to their end: with the ledger, if there is one.
+type worker struct {
+	app    *app
+	engine *engine.Engine
+	rec    *engine.Recording // nil without a ledger
+	done   func()            // is called at the end
+}
+
+// do brings one order to its end.
+func (w *worker) do(ctx context.Context, o engine.Order) (*engine.Result, error) {
+	if needsItem(&o) {
+		return nil, usageError{fmt.Errorf("job %[1]s comes after job %[2]s, and is done for one item of it: RUNNER_OCCURRENCE=item:NAME runner run %[1]s; runner items %[2]s lists them",
+			o.Job.Name, o.Job.ItemsOf)}
+	}
+	if w.rec != nil {
+		return w.app.record(ctx, w.engine, *w.rec, o)
+	}
+	if o.Job.ForEach != nil && o.Item == nil && o.Key.IsItem() {
+		var err error
+		if o.Item, err = w.engine.ItemWithoutLedger(ctx, o.Job, o.Key); err != nil {
+			return nil, err
+		}
+	}
+	return w.engine.Run(ctx, o), nil
+}
+
+// recorder returns what a [worker] does.
+func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) (do doer, done func(), err error) {
+	w, err := a.worker(ctx, r, opts...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return w.do, w.done, nil
+}
+
+// worker connects, and opens the ledger if there is to be one.
+func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*worker, error) {
+	globus, err := a.connect(wiring{acts: true})
+	if err != nil {
+		return nil, err
+	}
+	signing, err := a.signing()
+	if err != nil {
+		return nil, err
+	}
+	told := &parting{app: a}
+	if len(r.channels) > 0 {
+		var desk engine.Option
+		told, desk = a.parting(r.channels)
+		opts = append(opts, desk)
+	}
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), engine.WithAdvice(a.desk().Next), signing)...)
+	w := &worker{app: a, engine: e, done: func() { told.send(ctx, nil) }}
+	if !r.wanted {
+		return w, nil
+	}
+	l, err := a.openLedger(ctx)
+	if err != nil || l == nil {
+		return w, err
+	}
+	rec, leave := a.attend(ctx, l)
+	w.rec = &rec
+	w.done = func() {
+		told.send(ctx, l)
+		if ctx.Err() == nil && r.history != (jobs.History{}) {
+			a.pruneDaily(ctx, l, r.history)
+		}
+		leave()
+		if err := l.Close(); err != nil {
+			a.log.Warn("the ledger could not be closed", "err", err)
+		}
+	}
+	return w, nil
+}
+
+// attend lets others who share the ledger see that this start lives, and keeps
+// the leases of its runs, until leave is called.
+func (a *app) attend(ctx context.Context, l *ledger.Ledger) (rec engine.Recording, leave func()) {
+	rec = engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
+	unlock, err := l.Attend(ctx, rec.Holder)
+	if err != nil {
+		a.log.Warn("if this process is killed, its runs are free only when its leases have ended", "err", err)
+		unlock = func() {}
+	}
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	var keeper sync.WaitGroup
+	keeper.Go(func() { a.keepLease(keeping, l, rec.Holder) })
+	return rec, func() {
+		stop()
+		keeper.Wait()
+		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
+		defer cancel()
+		if err := l.Release(release, rec.Holder); err != nil {
+			a.log.Warn("the leases of this start could not be released", "err", err)
+		}
+		unlock()
+	}
+}
+
+// record does an order with the ledger. An occurrence that is done is not done
+// again; one that did not succeed is.
+func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording, o engine.Order) (*engine.Result, error) {
+	res, err := e.Record(ctx, rec, o)
+	if _, unknown := errors.AsType[*engine.UnknownItem](err); unknown && o.Job.ForEach != nil {
+		if err := a.lookAt(ctx, e, rec, o.Job); err != nil {
+			return nil, err
+		}
+		res, err = e.Record(ctx, rec, o)
+	}
+	if taken, ok := errors.AsType[*engine.Taken](err); ok {
+		switch r := taken.Run; {
+		case !r.State.Final():
+			return nil, statusError{fmt.Errorf("%w; run it again later", taken), exitTemporary}
+		case r.State == ledger.Succeeded || r.State == ledger.Skipped:
+			return earlier(r, taken.Error()), nil
+		}
+		if err := rec.Ledger.Retry(ctx, taken.Run.ID); err != nil {
+			return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
+		}
+		res, err = e.Record(ctx, rec, o)
+	}
+	if res == nil {
+		return nil, err
+	}
+	return a.unrecorded(res, err), nil
+}
+
+// earlier is the result of a run that an earlier start has brought to its end.
+func earlier(r *ledger.Run, note string) *engine.Result {
+	res := &engine.Result{
+		Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: r.State, Attempt: r.Attempt, Adopted: true,
+		Started: r.Began, Finished: r.Finished, Note: note,
+	}
+	if k := kindOf(r.Outcome); k != "" { // no second task would change that
+		res.Note = fmt.Sprintf("run %d of an earlier start: %s", r.ID, r.Message)
+		res.Err = &engine.Failure{Kind: k, Code: r.Code, Message: res.Note}
+	}
+	return res
+}
+
+// unrecorded makes err, unless it is nil, part of a result that the ledger
+// could not be told. What Globus did stays what the result says: only a run
+// that was good gets another error, for it is not all done.
+func (a *app) unrecorded(res *engine.Result, err error) *engine.Result {
+	switch {
+	case err == nil:
+	case res.Err != nil:
+		a.log.Error("the outcome could not be recorded", "job", res.Job, "occurrence", string(res.Key), "err", err)
+	default:
+		res.Err = fmt.Errorf("the run has %s, but the ledger does not know: %w; start again with the same occurrence to have it recorded", res.State, err)
+	}
+	return res
+}
