@@ -144,9 +144,9 @@ func (call *apiCall) document(a *app) (json.RawMessage, error) {
 	case call.bodyFile == "":
 		return call.valid("--body", []byte(call.body))
 	}
-	open := a.lists.open
+	open := a.inputs.open
 	if call.bodyFile == "-" {
-		open = func(string) (io.ReadCloser, error) { return a.lists.openStdin() }
+		open = func(string) (io.ReadCloser, error) { return a.inputs.openStdin() }
 	}
 	r, err := open(call.bodyFile)
 	if err != nil {

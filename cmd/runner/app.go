@@ -22,16 +22,16 @@ type app struct {
 	stdout io.Writer
 	stderr *screen // logs and messages; a terminal's live line as well
 
-	env   *settings.Environment
-	lists *lists         // the standard input, batches and manifests
-	out   output         // -F, --jmespath and --map-http-status
-	log   *slog.Logger   // to stderr
-	level *slog.LevelVar // of log: of the environment, or of -v
+	env    *settings.Environment
+	inputs *inputs        // the standard input, batches and manifests
+	out    output         // -F, --jmespath and --map-http-status
+	log    *slog.Logger   // to stderr
+	level  *slog.LevelVar // of log: of the environment, or of -v
 }
 
 func newApp(environ []string, stdin io.Reader, stdout, stderr io.Writer) *app {
 	env := settings.Read(environ)
-	a := &app{lists: newLists(stdin), stdout: stdout, stderr: newScreen(stderr, env.Lookup("TERM")), env: env, level: &slog.LevelVar{}}
+	a := &app{inputs: newInputs(stdin), stdout: stdout, stderr: newScreen(stderr, env.Lookup("TERM")), env: env, level: &slog.LevelVar{}}
 	a.level.Set(slog.Level(a.env.LogLevel))
 	a.log = slog.New(a.logHandler())
 	return a
@@ -57,7 +57,7 @@ func (a *app) command() *cobra.Command {
 		RunE:              group,
 		PersistentPreRunE: func(c *cobra.Command, _ []string) error { return a.ready(c) },
 	}
-	root.SetIn(a.lists.stdin)
+	root.SetIn(a.inputs.stdin)
 	root.SetOut(a.stdout)
 	root.SetErr(a.stderr)
 	root.Flags().Bool("version", false, "print the version")

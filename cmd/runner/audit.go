@@ -140,7 +140,7 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	if l != nil {
 		defer l.Close() //nolint:errcheck // it was only read
 	}
-	e := engine.New(globus.transfer, d.app.log, engine.WithManifests(d.app.lists.open))
+	e := engine.New(globus.transfer, d.app.log, engine.WithManifests(d.app.inputs.open))
 	var docs []auditDocument
 	for _, job := range chosen {
 		doc := auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}, once: job.Items != nil && job.Items.Again == jobs.AgainNever}

@@ -71,7 +71,7 @@ func (a *app) listBookmarks(ctx context.Context) error {
 }
 
 func (a *app) createBookmark(ctx context.Context, folder, name string) error {
-	at, err := a.place(folder)
+	at, err := a.locationWithPath(folder)
 	if err != nil {
 		return err
 	}

@@ -174,7 +174,7 @@ func (d *demonstration) simulate(ctx context.Context, dir, lab, vault string) (s
 	})
 	d.tell("A simulated Globus has the collections lab and vault, at %s.", d.sim.url())
 	d.inside = &app{
-		lists: d.app.lists, stdout: d.app.stdout, stderr: d.app.stderr, out: d.app.out, log: log, level: d.app.level,
+		inputs: d.app.inputs, stdout: d.app.stdout, stderr: d.app.stderr, out: d.app.out, log: log, level: d.app.level,
 		env: settings.Read([]string{
 			"CLIENT_ID=" + account.ID, "CLIENT_SECRET=" + account.Secret,
 			"GLOBUS_SDK_SERVICE_URL_AUTH=" + d.sim.url(), "GLOBUS_SDK_SERVICE_URL_TRANSFER=" + d.sim.url(),

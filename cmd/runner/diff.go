@@ -123,7 +123,7 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 			p.Steps[i].Diff = newDiff()
 		}
 	}
-	e := engine.New(globus.transfer, a.log, engine.WithManifests(a.lists.open))
+	e := engine.New(globus.transfer, a.log, engine.WithManifests(a.inputs.open))
 	for work, err := range e.Works(o) {
 		if err != nil {
 			return usageError{err}

@@ -62,7 +62,7 @@ func (a *app) dryRun(orders ...engine.Order) error {
 func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
 		for _, o := range orders {
-			for work, err := range engine.New(nil, a.log, engine.WithManifests(a.lists.open)).Works(o) {
+			for work, err := range engine.New(nil, a.log, engine.WithManifests(a.inputs.open)).Works(o) {
 				var doc any
 				switch {
 				case err != nil:

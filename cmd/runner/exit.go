@@ -91,8 +91,8 @@ type statusError struct {
 
 func (s statusError) Unwrap() error { return s.error }
 
-// A problem is an error as a result document shows it.
-type problem struct {
+// An errorDocument is an error as a result document shows it.
+type errorDocument struct {
 	Class     fault.Kind `json:"class"`
 	Code      string     `json:"code,omitempty"` // of Globus
 	Message   string     `json:"message"`
@@ -155,9 +155,9 @@ func (a *app) status(ctx context.Context, err error) int {
 
 // classify finds out of what kind an error is, and with which status it ends
 // the process. A signal, or the end of ctx, may be the reason for it.
-func classify(ctx context.Context, err error) problem {
+func classify(ctx context.Context, err error) errorDocument {
 	m := fault.Of(err)
-	p := problem{Class: m.Kind, Code: m.Code, RequestID: m.RequestID, Message: err.Error()}
+	p := errorDocument{Class: m.Kind, Code: m.Code, RequestID: m.RequestID, Message: err.Error()}
 	sig, signaled := errors.AsType[caught](context.Cause(ctx))
 	_, isFailure := errors.AsType[*engine.Failure](err)
 	switch {

@@ -14,15 +14,15 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// endings returns what finds out which accesses of jobs end soon: rules that Globus shows
-// to this identity, and the certificates of the receivers of notices.
-func (a *app) endings(globus *session) func(context.Context, *jobs.File, []*jobs.Job) ([]notify.Ending, error) {
-	return func(ctx context.Context, file *jobs.File, of []*jobs.Job) ([]notify.Ending, error) {
+// findEndings returns a function that finds which access of jobs ends soon: access rules
+// that Globus shows to this identity, and the certificates of the receivers of notices.
+func (a *app) findEndings(globus *session) func(context.Context, *jobs.File, []*jobs.Job) ([]notify.Ending, error) {
+	return func(ctx context.Context, file *jobs.File, list []*jobs.Job) ([]notify.Ending, error) {
 		now := time.Now()
 		g := &doctor.Globus{
 			Account: globus.account, Client: globus.transfer, Who: globus.who.Fault(), Person: globus.who.Person(),
 		}
-		found, unseen := g.Ending(ctx, of, collectionNames(file), now, time.Minute)
+		found, unseen := g.Ending(ctx, list, collectionNames(file), now, time.Minute)
 		all, unreached := a.endingCertificates(ctx, file.Channels, now)
 		for _, f := range found {
 			for _, job := range f.Jobs {

@@ -219,7 +219,7 @@ func (a *app) statCommand() *cobra.Command {
 		Short: "Show one file or folder",
 		Args:  arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := a.place(args[0])
+			at, err := a.locationWithPath(args[0])
 			if err != nil {
 				return err
 			}
@@ -248,7 +248,7 @@ func (a *app) mkdirCommand() *cobra.Command {
 		Short: "Make a folder",
 		Args:  arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			at, err := a.place(args[0])
+			at, err := a.locationWithPath(args[0])
 			if err != nil {
 				return err
 			}

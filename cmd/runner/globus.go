@@ -79,8 +79,8 @@ func (a *app) connect(w wiring) (*session, error) {
 	}
 	patient := func(next http.RoundTripper) http.RoundTripper { return next }
 	if w.meter == nil {
-		v := a.vigil()
-		network, patient = v.below(network), v.above
+		slow := a.slowRequests()
+		network, patient = slow.below(network), slow.above
 		w.meter = func(_ string, next http.RoundTripper) http.RoundTripper { return next }
 	}
 	authClient := a.authClient(patient(retry.New(w.meter("auth", network), w.retry, a.log)))
@@ -95,7 +95,7 @@ func (a *app) connect(w wiring) (*session, error) {
 	look := scopesOf(flows.Scopes()...)
 	atTimers := scopesOf(timers.Scope)
 	once := retry.Policy{Retries: -1, AttemptTimeout: w.retry.AttemptTimeout}
-	door := &flowDoor{
+	starting := &flowClients{
 		client: func(scope, flow string) *http.Client {
 			start := scopesOf(scope)
 			return as(id.Account(authClient, start), flow, atFlows, once, start...)
@@ -110,7 +110,7 @@ func (a *app) connect(w wiring) (*session, error) {
 		),
 		flows: flows.New(
 			as(id.Account(authClient, look), flows.ResourceServer, atFlows, w.retry, look...),
-			door.open, flows.WithBaseURL(a.env.FlowsURL()),
+			starting.open, flows.WithBaseURL(a.env.FlowsURL()),
 		),
 		timers: timers.New(as(id.Account(authClient, atTimers), timers.ResourceServer, network, w.retry, atTimers...), a.env.TimersURL()),
 	}, nil
@@ -134,8 +134,8 @@ func (a *app) authAlone() (*auth.Client, error) {
 		return nil, err
 	}
 	a.warnOfPlainText(a.env.AuthURL())
-	v := a.vigil()
-	return a.authClient(v.above(retry.New(v.below(network), a.retries(), a.log))), nil
+	slow := a.slowRequests()
+	return a.authClient(slow.above(retry.New(slow.below(network), a.retries(), a.log))), nil
 }
 
 // retries is the policy that the environment asks for.

@@ -159,7 +159,7 @@ func (a *app) importFile(f *importing, name, what string, read func(io.Reader) (
 	if err := f.prepare(what); err != nil {
 		return err
 	}
-	in := io.NopCloser(a.lists.stdin)
+	in := io.NopCloser(a.inputs.stdin)
 	if name != "-" {
 		file, err := os.Open(name)
 		if err != nil {

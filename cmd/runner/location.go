@@ -39,8 +39,8 @@ func (a *app) location(s string) (settings.Location, error) {
 	return at, err
 }
 
-// place reads <collection>:<path>.
-func (a *app) place(s string) (settings.Location, error) {
+// locationWithPath reads <collection>:<path>.
+func (a *app) locationWithPath(s string) (settings.Location, error) {
 	at, _, err := a.locate(s)
 	if err == nil {
 		err = usage(at.WantPath(s))

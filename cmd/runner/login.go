@@ -202,7 +202,7 @@ func (l *newLogin) authenticate(ctx context.Context, client *auth.Client) (map[s
 	}
 	flow := login.New(client, l.cfg)
 	fmt.Fprintf(l.app.stderr, "Open this address in a browser, on any machine, and log in:\n\n%s\n\nThen paste the code that it shows: ", flow.URL())
-	code, err := readLine(ctx, l.app.lists.stdin)
+	code, err := readLine(ctx, l.app.inputs.stdin)
 	if err != nil {
 		return nil, err
 	}

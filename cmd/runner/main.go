@@ -1,5 +1,17 @@
 // Command runner moves research data with Globus Transfer on behalf of a
 // service account, with nobody at the keyboard.
+//
+// A command is a file that is named after it: flags, checks, one call into a package,
+// printing. Files whose names begin with that of a command, such as serve, doctor or
+// demo, belong to it. Read app.go first: an [app] is one start of the program, and
+// lists all commands. Most commands need some of these:
+//
+//   - jobsfile.go finds and reads the jobs (a [jobsSource])
+//   - globus.go connects to the services (a [session])
+//   - state.go finds and opens the ledger
+//   - worker.go brings an occurrence to its end, for commands that run one (a [worker])
+//   - output.go prints results, and result.go has that of a run
+//   - exit.go says which exit status an error has
 package main
 
 import (

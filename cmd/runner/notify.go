@@ -19,8 +19,8 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// partingTime is how long the end of a start waits for receivers of notices.
-const partingTime = 15 * time.Second
+// noticeTimeout is how long a command waits for the receivers of its notices.
+const noticeTimeout = 15 * time.Second
 
 // channels opens the channels of a jobs file. The error names those that cannot be
 // opened before somebody mends something: they are opened once more for each notice.
@@ -31,7 +31,7 @@ func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Ch
 		c, err := channel.Open(*described[name], a.channelOptions())
 		if err != nil {
 			problems = append(problems, err)
-			c = shut(func() (notify.Channel, error) { return channel.Open(*described[name], a.channelOptions()) })
+			c = unopenedChannel(func() (notify.Channel, error) { return channel.Open(*described[name], a.channelOptions()) })
 		}
 		open[name] = c
 	}
@@ -41,10 +41,10 @@ func (a *app) channels(described map[string]*jobs.Channel) (map[string]notify.Ch
 	return open, nil
 }
 
-// A shut channel opens when what it needs is there.
-type shut func() (notify.Channel, error)
+// An unopenedChannel is opened for each notice, until what it needs is there.
+type unopenedChannel func() (notify.Channel, error)
 
-func (open shut) Send(ctx context.Context, n *notify.Notice) error {
+func (open unopenedChannel) Send(ctx context.Context, n *notify.Notice) error {
 	c, err := open()
 	if err != nil {
 		return err
@@ -116,8 +116,8 @@ func (a *app) nextStep(err error) string {
 	return check + "; with a new CLIENT_SECRET, start the program anew"
 }
 
-// A parting sends the notices of a start that ends soon.
-type parting struct {
+// finalNotices sends the notices of a one-shot command when it ends.
+type finalNotices struct {
 	app      *app
 	channels map[string]notify.Channel
 
@@ -125,38 +125,38 @@ type parting struct {
 	news []ledger.Notice // of runs without a ledger
 }
 
-// parting returns how the notices of a start are sent, and the option for its
+// finalNotices returns how the notices of a start are sent, and the option for its
 // engine. Channels that cannot be opened stop no run.
-func (a *app) parting(described map[string]*jobs.Channel) (*parting, engine.Option) {
-	p := &parting{app: a}
+func (a *app) finalNotices(described map[string]*jobs.Channel) (*finalNotices, engine.Option) {
+	f := &finalNotices{app: a}
 	var err error
-	if p.channels, err = a.channels(described); err != nil {
+	if f.channels, err = a.channels(described); err != nil {
 		a.log.Warn("notices cannot be sent on some channels", "err", err)
 	}
-	return p, engine.WithDesk(a.desk(), p.add)
+	return f, engine.WithDesk(a.desk(), f.add)
 }
 
-func (p *parting) add(news []ledger.Notice) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.news = append(p.news, news...)
+func (f *finalNotices) add(news []ledger.Notice) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.news = append(f.news, news...)
 }
 
 // send sends what is to be told: that of a ledger, unless it is nil, and what was
 // added. What a receiver does not take now waits in the ledger, or is lost without
 // one. How the run ended stays what it is.
-func (p *parting) send(ctx context.Context, l *ledger.Ledger) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), partingTime)
+func (f *finalNotices) send(ctx context.Context, l *ledger.Ledger) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeTimeout)
 	defer cancel()
-	if l != nil && len(p.channels) > 0 {
-		s := notify.NewSender(l, p.app.log, nil)
-		s.Use(p.channels)
+	if l != nil && len(f.channels) > 0 {
+		s := notify.NewSender(l, f.app.log, nil)
+		s.Use(f.channels)
 		s.Drain(ctx)
 	}
-	if len(p.news) == 0 {
+	if len(f.news) == 0 {
 		return
 	}
-	if err := notify.SendNow(ctx, p.channels, p.news); err != nil {
-		p.app.log.Warn("notices could not be sent, and without a ledger they are not tried again", "err", err)
+	if err := notify.SendNow(ctx, f.channels, f.news); err != nil {
+		f.app.log.Warn("notices could not be sent, and without a ledger they are not tried again", "err", err)
 	}
 }

@@ -86,7 +86,7 @@ func (a *app) notifyTestCommand() *cobra.Command {
 
 // tryChannel sends a notice that says that it is a test.
 func (a *app) tryChannel(ctx context.Context, name, job string, to notify.Channel) error {
-	ctx, cancel := context.WithTimeout(ctx, partingTime)
+	ctx, cancel := context.WithTimeout(ctx, noticeTimeout)
 	defer cancel()
 	now := time.Now().UTC()
 	n := notify.TestNotice(name, now)

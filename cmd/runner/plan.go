@@ -258,7 +258,7 @@ func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 	if s.Manifest == "" {
 		return step, nil
 	}
-	open := func() (io.ReadCloser, error) { return a.lists.open(s.Manifest) }
+	open := func() (io.ReadCloser, error) { return a.inputs.open(s.Manifest) }
 	var err error
 	if step.Items, err = jobs.CheckItems(open, s.Transfer); err != nil {
 		return step, fmt.Errorf("manifest %s: %w", s.Manifest, err)

@@ -66,7 +66,7 @@ receipts are given, those with consecutive numbers must follow each other.`,
 }
 
 func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocument, error) {
-	in, name := a.lists.stdin, "standard input"
+	in, name := a.inputs.stdin, "standard input"
 	if file != "-" {
 		f, err := os.Open(file)
 		if run, number := parseRun(file); number == nil && errors.Is(err, fs.ErrNotExist) {

@@ -39,7 +39,7 @@ type resultDocument struct {
 	Started  time.Time               `json:"started"`
 	Finished time.Time               `json:"finished"`
 	Note     string                  `json:"note,omitempty"`
-	Error    *problem                `json:"error,omitempty"`
+	Error    *errorDocument          `json:"error,omitempty"`
 
 	elapsed time.Duration
 	copied  bool  // one of the tasks is a transfer

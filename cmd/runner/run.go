@@ -40,7 +40,7 @@ without any flag.`
 
 func (a *app) runCommand() *cobra.Command {
 	var f following
-	w := work{source: jobsSource{env: a.env}}
+	w := runRequest{source: jobsSource{env: a.env}}
 	var r reporting
 	c := &cobra.Command{
 		Use:   "run [JOB...]",
@@ -76,8 +76,8 @@ func (a *app) runCommand() *cobra.Command {
 	return c
 }
 
-// work is what "runner run" was asked to do.
-type work struct {
+// A runRequest is what "runner run" was asked to do.
+type runRequest struct {
 	source       jobsSource
 	names        []string
 	all          bool
@@ -89,7 +89,7 @@ type work struct {
 }
 
 // find finds out what there is to do, and how to do it again.
-func (w *work) find(now time.Time, log *slog.Logger) error {
+func (w *runRequest) find(now time.Time, log *slog.Logger) error {
 	err := w.findOrders(now, log)
 	for i := range w.orders {
 		o := &w.orders[i]
@@ -101,7 +101,7 @@ func (w *work) find(now time.Time, log *slog.Logger) error {
 	return err
 }
 
-func (w *work) findOrders(now time.Time, log *slog.Logger) error {
+func (w *runRequest) findOrders(now time.Time, log *slog.Logger) error {
 	chosen, err := w.choose(log)
 	if err != nil {
 		return err
@@ -128,7 +128,7 @@ func (w *work) findOrders(now time.Time, log *slog.Logger) error {
 }
 
 // checkLimit refuses a limit that says nothing.
-func (w *work) checkLimit(chosen []*jobs.Job) error {
+func (w *runRequest) checkLimit(chosen []*jobs.Job) error {
 	switch {
 	case w.limit < 0:
 		return usageError{fmt.Errorf("--limit %d: want a number from 0 on", w.limit)}
@@ -139,7 +139,7 @@ func (w *work) checkLimit(chosen []*jobs.Job) error {
 }
 
 // choose finds the jobs to run.
-func (w *work) choose(log *slog.Logger) ([]*jobs.Job, error) {
+func (w *runRequest) choose(log *slog.Logger) ([]*jobs.Job, error) {
 	if len(w.names) > 0 && w.all {
 		return nil, usageError{errors.New("--all and names of jobs exclude each other")}
 	}
@@ -162,7 +162,7 @@ func (w *work) choose(log *slog.Logger) ([]*jobs.Job, error) {
 }
 
 // nothingNamed says which jobs could have been named.
-func (w *work) nothingNamed() error {
+func (w *runRequest) nothingNamed() error {
 	if file, err := w.source.load(); err == nil {
 		return usageError{fmt.Errorf("name a job (%s), or --all", someOf(file.names()))}
 	}
@@ -172,7 +172,7 @@ func (w *work) nothingNamed() error {
 
 // runAll does the orders side by side and prints what came of them: of several
 // a list.
-func (a *app) runAll(ctx context.Context, w *work, f following) ([]*resultDocument, error) {
+func (a *app) runAll(ctx context.Context, w *runRequest, f following) ([]*resultDocument, error) {
 	if f.dryRun {
 		return nil, a.dryRun(a.sampled(w.orders)...)
 	}

@@ -93,7 +93,7 @@ func (a *app) findItem(ctx context.Context, file *jobsFile, o *engine.Order, nam
 
 // expand puts orders for items that are ready in the place of those that are to look
 // for them. Orders of other jobs stay, also if a look does not succeed.
-func (b *worker) expand(ctx context.Context, w *work) error {
+func (b *worker) expand(ctx context.Context, w *runRequest) error {
 	var all []engine.Order
 	var errs []error
 	for _, o := range w.orders {
@@ -112,7 +112,7 @@ func (b *worker) expand(ctx context.Context, w *work) error {
 }
 
 // lookFor looks at the folder of a job, and returns orders for its items.
-func (b *worker) lookFor(ctx context.Context, job *jobs.Job, w *work) ([]engine.Order, error) {
+func (b *worker) lookFor(ctx context.Context, job *jobs.Job, w *runRequest) ([]engine.Order, error) {
 	if w.scheduledFor != "" {
 		return nil, usageError{errors.New("--scheduled-for: the job has for_each, so its occurrences are about items and not about instants; runner items lists them")}
 	}
@@ -130,9 +130,9 @@ func (b *worker) lookFor(ctx context.Context, job *jobs.Job, w *work) ([]engine.
 	if err := b.app.lookAt(ctx, b.engine, *b.rec, job); err != nil {
 		return nil, err
 	}
-	left := b.left(ctx, job)
+	undone := b.undoneItems(ctx, job)
 	orders, err := b.engine.ReadyOrders(ctx, *b.rec, job, w.limit)
-	return orders, errors.Join(left, err)
+	return orders, errors.Join(undone, err)
 }
 
 // lookAt looks once at the folder of a job, unless another process does.
@@ -145,9 +145,9 @@ func (a *app) lookAt(ctx context.Context, e *engine.Engine, rec engine.Recording
 	return err
 }
 
-// left says which items an earlier start has left undone, as this one does not do
-// them again.
-func (b *worker) left(ctx context.Context, job *jobs.Job) error {
+// undoneItems returns an error that names the items that did not succeed in an earlier
+// start: this one does not repeat them.
+func (b *worker) undoneItems(ctx context.Context, job *jobs.Job) error {
 	const most = 5
 	first, all, err := b.rec.Ledger.LeftItems(ctx, job.Name, most)
 	if err != nil || all == 0 {

@@ -73,7 +73,7 @@ type server struct {
 	reloader    *reloader                 // nil for a job of the environment, which does not change
 	hangups     chan os.Signal            // asks for a reload
 	newHistory  chan jobs.History         // holds that of a reload until it is taken
-	tellers     *tellers
+	notices     *noticeWorkers
 }
 
 // serve runs the scheduler until ctx ends.
@@ -126,7 +126,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.greet(file, listener); err != nil {
 		return err
 	}
-	s.tellers = s.newTellers(l, file.File, globus)
+	s.notices = s.newNoticeWorkers(l, file.File, globus)
 	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing, engine.WithObserver(s),
 		engine.WithAdvice(a.desk().Next), engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
 	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
@@ -200,7 +200,7 @@ func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine,
 	beside.Go(func() { s.reload(ctx, scheduler, l) })
 	beside.Go(func() { s.prune(ctx, l, file.History) })
 	beside.Go(func() { s.completeReceipts(ctx, e, l) })
-	beside.Go(func() { s.tellers.run(ctx) })
+	beside.Go(func() { s.notices.run(ctx) })
 	if listener != nil {
 		beside.Go(func() { s.status.Watch(ctx) })
 		beside.Go(func() {
@@ -236,10 +236,10 @@ func (s *server) load() (*jobsFile, error) {
 	described := s.source.described()
 	if !described {
 		s.reloader = &reloader{
-			look:  func() look { return lookAt(s.source.path()) },
+			read:  func() jobsVersion { return readVersion(s.source.path()) },
 			parse: s.parse,
 			log:   s.app.log,
-			seen:  lookAt(s.source.path()).sum, // first: a change from here on is seen later
+			seen:  readVersion(s.source.path()).sum, // first: a change from here on is seen later
 		}
 	}
 	file, err := s.source.load()
@@ -270,7 +270,7 @@ func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler, l *led
 			}
 			s.remember(ctx, l, file.Jobs)
 			s.inForce.Store(file)
-			s.useChannels(s.tellers, file)
+			s.useChannels(s.notices, file)
 			select {
 			case <-s.newHistory: // nobody has taken it yet
 			default:

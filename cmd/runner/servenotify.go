@@ -9,24 +9,24 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// tellers are what serve runs beside the scheduler so that people hear of runs.
-type tellers struct {
+// noticeWorkers are what serve runs beside the scheduler so that people hear of runs.
+type noticeWorkers struct {
 	sender *notify.Sender
 	watch  *notify.Watch
 	access *notify.AccessWatch
 }
 
-func (s *server) newTellers(l *ledger.Ledger, file *jobs.File, globus *session) *tellers {
-	t := &tellers{sender: notify.NewSender(l, s.app.log, s.countNotice)}
+func (s *server) newNoticeWorkers(l *ledger.Ledger, file *jobs.File, globus *session) *noticeWorkers {
+	t := &noticeWorkers{sender: notify.NewSender(l, s.app.log, s.countNotice)}
 	t.watch = &notify.Watch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake}
-	t.access = &notify.AccessWatch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake, Find: s.app.endings(globus)}
+	t.access = &notify.AccessWatch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake, Find: s.app.findEndings(globus)}
 	s.useChannels(t, file)
 	return t
 }
 
 // useChannels puts the channels of a jobs file in force. Data are moved even if
 // nobody can hear of it.
-func (s *server) useChannels(t *tellers, file *jobs.File) {
+func (s *server) useChannels(t *noticeWorkers, file *jobs.File) {
 	all, err := s.app.channels(file.Channels)
 	if err != nil {
 		s.app.log.Error("notices cannot be sent on some channels, they wait for a day until this is mended", "err", err)
@@ -35,7 +35,7 @@ func (s *server) useChannels(t *tellers, file *jobs.File) {
 }
 
 // run tells people what happens, and what does not, until ctx ends.
-func (t *tellers) run(ctx context.Context) {
+func (t *noticeWorkers) run(ctx context.Context) {
 	var all sync.WaitGroup
 	all.Go(func() { t.sender.Run(ctx) })
 	all.Go(func() { t.watch.Run(ctx) })

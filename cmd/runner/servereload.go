@@ -21,15 +21,15 @@ const (
 	settleTime = 2 * time.Second
 )
 
-// A look is the jobs file, or the files of the folder, at an instant.
-type look struct {
+// A jobsVersion is what the jobs file, or the files of the folder, have at an instant.
+type jobsVersion struct {
 	sources []jobs.Source
 	err     error // why it could not be read
 	sum     [sha256.Size]byte
 }
 
-// lookAt reads the jobs file of that path.
-func lookAt(path string) look {
+// readVersion reads the jobs file of that path.
+func readVersion(path string) jobsVersion {
 	sources, err := readJobs(path)
 	h := sha256.New()
 	if err != nil {
@@ -39,11 +39,11 @@ func lookAt(path string) look {
 		fmt.Fprintf(h, "%s %d\n", src.Name, len(src.Data))
 		h.Write(src.Data)
 	}
-	return look{sources, err, [sha256.Size]byte(h.Sum(nil))}
+	return jobsVersion{sources, err, [sha256.Size]byte(h.Sum(nil))}
 }
 
 // fault says what is wrong with a jobs file that cannot be put in force.
-func (l *look) fault() string {
+func (l *jobsVersion) fault() string {
 	_, absent := errors.AsType[absentError](l.err)
 	switch {
 	case absent:
@@ -57,7 +57,7 @@ func (l *look) fault() string {
 // A reloader puts the jobs file in force whenever it has changed: all of it or
 // nothing, and again and again until it succeeds.
 type reloader struct {
-	look  func() look
+	read  func() jobsVersion
 	parse func([]jobs.Source) (*jobs.File, error)
 	force func(context.Context, *jobs.File) error // an error means that the old jobs are in force
 	log   *slog.Logger
@@ -113,7 +113,7 @@ func (r *reloader) watch(ctx context.Context, asked <-chan os.Signal) {
 			wanted = true
 		case <-timer.C:
 		}
-		now, wait := r.look(), watchEvery
+		now, wait := r.read(), watchEvery
 		switch {
 		case now.sum == r.seen && !wanted:
 		case now.sum != last:
@@ -130,7 +130,7 @@ func (r *reloader) watch(ctx context.Context, asked <-chan os.Signal) {
 
 // reload puts what was seen in force, or finds out that it is bad. If neither
 // could be done, it has to be tried again.
-func (r *reloader) reload(ctx context.Context, now look) (done bool) {
+func (r *reloader) reload(ctx context.Context, now jobsVersion) (done bool) {
 	err := now.err
 	var file *jobs.File
 	if err == nil {

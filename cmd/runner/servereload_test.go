@@ -41,13 +41,13 @@ type watched struct {
 func watch(t *testing.T, text string) *watched {
 	w := &watched{text: text, asked: make(chan os.Signal, 1), begun: time.Now()}
 	w.reloader = &reloader{
-		look: func() look {
+		read: func() jobsVersion {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			if w.missing != nil {
-				return look{err: w.missing}
+				return jobsVersion{err: w.missing}
 			}
-			return look{sources: []jobs.Source{{Data: []byte(w.text)}}, sum: sha256.Sum256([]byte(w.text))}
+			return jobsVersion{sources: []jobs.Source{{Data: []byte(w.text)}}, sum: sha256.Sum256([]byte(w.text))}
 		},
 		parse: func(all []jobs.Source) (*jobs.File, error) {
 			text := string(all[0].Data)
@@ -76,7 +76,7 @@ func watch(t *testing.T, text string) *watched {
 		},
 	}
 	w.reloader.log = slog.New(slog.NewTextHandler(&w.log, nil))
-	w.seen = w.look().sum
+	w.seen = w.read().sum
 	go w.watch(t.Context(), w.asked)
 	w.mu.Lock() // the test has what it changes, except while it lets time pass
 	t.Cleanup(w.mu.Unlock)
@@ -255,9 +255,9 @@ func TestFolderOfAConfigMapChangesAsAWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	before, again := lookAt(dir), lookAt(dir)
+	before, again := readVersion(dir), readVersion(dir)
 	write("..2", "a.yaml", "b.yaml")
-	after := lookAt(dir)
+	after := readVersion(dir)
 	if before.sum != again.sum || before.sum == after.sum {
 		t.Error("two looks at the same files differ, or those at others are equal")
 	}

@@ -55,7 +55,7 @@ func (s *server) Observe(e engine.Event) {
 	case engine.LooksFail:
 		s.status.LooksFail(e.Job, e.Since)
 	case engine.Told:
-		s.tellers.sender.Wake()
+		s.notices.sender.Wake()
 	case engine.Removed:
 		s.status.Forget(e.Job)
 	case engine.Looked:

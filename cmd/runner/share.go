@@ -71,7 +71,7 @@ func (a *app) shareCommand() *cobra.Command {
 
 // read reads where and with whom to share.
 func (call *shareCall) read(a *app, arg string) error {
-	at, err := a.place(arg)
+	at, err := a.locationWithPath(arg)
 	if err != nil {
 		return err
 	}

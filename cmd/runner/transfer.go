@@ -120,9 +120,9 @@ func setMails(head *transfer.Header, value string) error {
 // open opens the batch, as often as it is called.
 func (s *submitting) open(a *app) (r io.ReadCloser, err error) {
 	if s.batch == "-" {
-		r, err = a.lists.openStdin()
+		r, err = a.inputs.openStdin()
 	} else {
-		r, err = a.lists.open(s.batch)
+		r, err = a.inputs.open(s.batch)
 	}
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--batch: %w", err)}

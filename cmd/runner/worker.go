@@ -69,13 +69,13 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 	if err != nil {
 		return nil, err
 	}
-	told := &parting{app: a}
+	told := &finalNotices{app: a}
 	if len(r.channels) > 0 {
 		var desk engine.Option
-		told, desk = a.parting(r.channels)
+		told, desk = a.finalNotices(r.channels)
 		opts = append(opts, desk)
 	}
-	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.lists.open), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), engine.WithAdvice(a.desk().Next), signing)...)
+	e := engine.New(globus.transfer, a.log, append(opts, engine.WithManifests(a.inputs.open), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), engine.WithAdvice(a.desk().Next), signing)...)
 	w := &worker{app: a, engine: e, done: func() { told.send(ctx, nil) }}
 	if !r.wanted {
 		return w, nil

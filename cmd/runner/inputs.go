@@ -15,10 +15,10 @@ const (
 	keptAtMost   = 1 << 30 // bytes of a pipe, beyond memory in a temporary file
 )
 
-// lists opens batches and manifests, which are read twice: once to check them,
+// inputs opens batches and manifests, which are read twice: once to check them,
 // and once to send what they say. What a pipe gives is kept, because it gives
 // it once.
-type lists struct {
+type inputs struct {
 	stdin io.Reader
 
 	mu    sync.Mutex
@@ -26,8 +26,8 @@ type lists struct {
 	files map[string]fs.FileInfo // by name, as they were first opened
 }
 
-func newLists(stdin io.Reader) *lists {
-	return &lists{stdin: stdin, pipes: map[string]*pipe{}, files: map[string]fs.FileInfo{}}
+func newInputs(stdin io.Reader) *inputs {
+	return &inputs{stdin: stdin, pipes: map[string]*pipe{}, files: map[string]fs.FileInfo{}}
 }
 
 // A pipe is what was read from something that is not a file.
@@ -39,15 +39,15 @@ type pipe struct {
 }
 
 // open opens a list by its name. It may be called again and again.
-func (l *lists) open(name string) (io.ReadCloser, error) {
+func (in *inputs) open(name string) (io.ReadCloser, error) {
 	if isFile(name) {
-		return l.file(name)
+		return in.file(name)
 	}
-	return l.kept(name, func() (io.ReadCloser, error) { return os.Open(name) })
+	return in.kept(name, func() (io.ReadCloser, error) { return os.Open(name) })
 }
 
 // file opens a file. It has been checked as it was when it was first opened.
-func (l *lists) file(name string) (io.ReadCloser, error) {
+func (in *inputs) file(name string) (io.ReadCloser, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
@@ -56,18 +56,18 @@ func (l *lists) file(name string) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if was := l.files[name]; was != nil && (was.Size() != now.Size() || !was.ModTime().Equal(now.ModTime()) || !os.SameFile(was, now)) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if was := in.files[name]; was != nil && (was.Size() != now.Size() || !was.ModTime().Equal(now.ModTime()) || !os.SameFile(was, now)) {
 		return nil, errors.Join(fmt.Errorf("%s was changed while it was in use; start again when nothing writes to it", name), f.Close())
 	}
-	l.files[name] = now
+	in.files[name] = now
 	return f, nil
 }
 
 // openStdin is open for the standard input.
-func (l *lists) openStdin() (io.ReadCloser, error) {
-	return l.kept("-", func() (io.ReadCloser, error) { return io.NopCloser(l.stdin), nil })
+func (in *inputs) openStdin() (io.ReadCloser, error) {
+	return in.kept("-", func() (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil })
 }
 
 // isFile reports whether something can be opened again and again, or not at all.
@@ -76,7 +76,7 @@ func isFile(name string) bool {
 	return err != nil || info.Mode().IsRegular() || info.IsDir()
 }
 
-// openFile is [lists.open] for a process that goes on, to which a pipe would
+// openFile is [inputs.open] for a process that goes on, to which a pipe would
 // give its list only once.
 func openFile(name string) (io.ReadCloser, error) {
 	if !isFile(name) {
@@ -86,14 +86,14 @@ func openFile(name string) (io.ReadCloser, error) {
 }
 
 // kept reads what open opens, unless it was read before.
-func (l *lists) kept(name string, open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
-	l.mu.Lock()
-	p := l.pipes[name]
+func (in *inputs) kept(name string, open func() (io.ReadCloser, error)) (io.ReadCloser, error) {
+	in.mu.Lock()
+	p := in.pipes[name]
 	if p == nil {
 		p = new(pipe)
-		l.pipes[name] = p
+		in.pipes[name] = p
 	}
-	l.mu.Unlock()
+	in.mu.Unlock()
 	p.once.Do(func() { p.err = p.keep(open) })
 	return io.NopCloser(io.NewSectionReader(p.text, 0, p.size)), p.err
 }

@@ -9,9 +9,9 @@ import (
 	"github.com/globus-runner/globus-runner/internal/flows"
 )
 
-// A flowDoor makes the HTTP clients that start flows. Each flow has a resource
+// flowClients makes the HTTP clients that start flows. Each flow has a resource
 // server of its own, so a service account has an account for each.
-type flowDoor struct {
+type flowClients struct {
 	client func(scope, flow string) *http.Client
 
 	mu      sync.Mutex
@@ -19,14 +19,14 @@ type flowDoor struct {
 }
 
 // open returns the client for a flow that may use the data of collections.
-func (d *flowDoor) open(flow string, dataAccess []string) *http.Client {
+func (c *flowClients) open(flow string, dataAccess []string) *http.Client {
 	scope := flows.Scope(flow, dataAccess)
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.clients[scope] == nil {
-		d.clients[scope] = d.client(scope, flow)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.clients[scope] == nil {
+		c.clients[scope] = c.client(scope, flow)
 	}
-	return d.clients[scope]
+	return c.clients[scope]
 }
 
 // scopesOf reads scopes of our own making.

@@ -30,7 +30,7 @@ func TestPipeIsReadAsOftenAsItIsOpened(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			want := strings.Repeat("abcdefg", length/7+1)[:length]
-			l := newLists(strings.NewReader(want))
+			l := newInputs(strings.NewReader(want))
 			for range 3 {
 				if got, err := readAll(l.openStdin()); err != nil || got != want {
 					t.Fatalf("got %d bytes, %v, want %d each time", len(got), err, len(want))
@@ -44,7 +44,7 @@ func TestPipeIsReadAsOftenAsItIsOpened(t *testing.T) {
 }
 
 func TestPipeThatBreaksIsNotTakenForItsBeginning(t *testing.T) {
-	l := newLists(io.MultiReader(strings.NewReader("/a /b\n"), iotest.ErrReader(io.ErrClosedPipe)))
+	l := newInputs(io.MultiReader(strings.NewReader("/a /b\n"), iotest.ErrReader(io.ErrClosedPipe)))
 	for range 2 {
 		if text, err := readAll(l.openStdin()); err == nil {
 			t.Errorf("got %q and no error", text)
@@ -62,7 +62,7 @@ func TestListsAreFilesOrPipes(t *testing.T) {
 		t.Fatal(err)
 	}
 	go func() { _ = os.WriteFile(fifo, []byte("two"), 0o600) }() // if it fails, nothing is read
-	l := newLists(nil)
+	l := newInputs(nil)
 	for range 2 {
 		for name, want := range map[string]string{file: "one", fifo: "two"} {
 			if got, err := readAll(l.open(name)); err != nil || got != want {

@@ -11,10 +11,10 @@ import (
 )
 
 // slow is a service whose tries fail until some time has passed. Each layer of
-// the vigil is where connect puts it.
-func slow(v *vigil, until time.Duration) http.RoundTripper {
+// slowRequests is where connect puts it.
+func slow(s *slowRequests, until time.Duration) http.RoundTripper {
 	begin := time.Now()
-	try := v.below(layer(func(*http.Request) (*http.Response, error) {
+	try := s.below(layer(func(*http.Request) (*http.Response, error) {
 		if time.Since(begin) < until {
 			return nil, errors.New("connection refused")
 		}
@@ -29,7 +29,7 @@ func slow(v *vigil, until time.Duration) http.RoundTripper {
 			time.Sleep(time.Second)
 		}
 	})
-	return v.above(repeat)
+	return s.above(repeat)
 }
 
 func ask(t *testing.T, rt http.RoundTripper) {
@@ -64,10 +64,10 @@ func TestALongWaitIsSaidOnce(t *testing.T) {
 					}
 					return a
 				}
-				v := &vigil{screen: newScreen(&out, ""), log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: withoutTime}))}
-				rt := slow(v, tt.until)
+				s := &slowRequests{screen: newScreen(&out, ""), log: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{ReplaceAttr: withoutTime}))}
+				rt := slow(s, tt.until)
 				time.Sleep(500 * time.Millisecond)
-				ask(t, v.above(rt)) // as a request that needs a token
+				ask(t, s.above(rt)) // as a request that needs a token
 				// One try may fall into the very instant.
 				if got := strings.Replace(out.String(), "tries=5", "tries=4", 1); got != tt.want {
 					t.Errorf("got %q, want %q", got, tt.want)
@@ -80,7 +80,7 @@ func TestALongWaitIsSaidOnce(t *testing.T) {
 func TestALongWaitIsShownInTheLiveLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s, out := terminal(80)
-		ask(t, slow(&vigil{screen: s}, 20*time.Second))
+		ask(t, slow(&slowRequests{screen: s}, 20*time.Second))
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if got := out.String(); !strings.Contains(got, "waiting for transfer.test, 15s; try 1") || !strings.Contains(got, ": connection refused") {
