@@ -243,7 +243,7 @@ func TestFolderOfAConfigMapChangesAsAWhole(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	texts := func(l look) (all []string) {
+	texts := func(l jobsVersion) (all []string) {
 		for _, s := range l.sources {
 			all = append(all, string(s.Data))
 		}
