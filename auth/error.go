@@ -38,10 +38,10 @@ type Error struct {
 // A Detail is one error in the service's own list. Any field may be empty.
 type Detail struct{ ID, Status, Code, Title, Detail string }
 
-// Temporary reports whether the same request may succeed later: for 429 and
-// 5xx, and when something else answered in place of the service.
+// Temporary reports whether the same request may succeed later: for 429, 5xx and
+// the like, and when something else answered in place of the service.
 func (e *Error) Temporary() bool {
-	return e.Foreign != "" || e.Status == http.StatusTooManyRequests || e.Status >= 500
+	return e.Foreign != "" || delay.Passing(e.Status)
 }
 
 // Error returns one line: what the service said and, if it refused the

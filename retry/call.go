@@ -13,6 +13,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/delay"
 )
 
 // A call is one request and its tries. It carries each try and decides what
@@ -95,20 +97,18 @@ func (c *call) why(ctx context.Context, resp *http.Response) error {
 	case resp.StatusCode/100 == 2:
 		return c.reply.defect()
 	}
-	switch resp.StatusCode {
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
-		if c.reply.fromCollection() {
-			return nil
-		}
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-	case http.StatusUnauthorized:
+	switch status := resp.StatusCode; {
+	case status == http.StatusUnauthorized:
 		if c.refused++; c.refused > c.policy.Unauthorized {
 			return nil
 		}
-	default:
+	case !delay.Passing(status):
+		return nil
+	case status == http.StatusTooManyRequests, status == http.StatusServiceUnavailable:
+	case c.reply.fromCollection():
 		return nil
 	}
-	return fmt.Errorf("HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+	return errors.New(strings.TrimSpace(fmt.Sprintf("HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))))
 }
 
 // permanent reports whether the last error would come again however often the

@@ -51,11 +51,12 @@ func (p Policy) withDefaults() Policy {
 // repeat is one debug line, which holds neither headers, bodies nor queries.
 //
 // Repeated are network errors and timeouts of one try; the statuses 429 and
-// 503; 500, 502 and 504, unless the code in the reply passes on a collection's
-// own error (ExternalError, EndpointError); a 2xx reply that is cut short or is
-// not JSON; and a 401, if the policy says so. The wait between tries is random below a growing bound, and
-// at least what Retry-After asks for. A wait that would outlast the deadline
-// of the request's context is not begun.
+// 503; 408, 425 and all others from 500 on but 501, unless the code in the reply
+// passes on a collection's own error (ExternalError, EndpointError); a 2xx reply
+// that is cut short or is not JSON; and a 401, if the policy says so. The wait
+// between tries is random below a growing bound, and at least what Retry-After
+// asks for. A wait that would outlast the deadline of the request's context is
+// not begun.
 //
 // When there is no further try, the last reply is returned as it came,
 // whatever its status, or else the last network error, below a text that

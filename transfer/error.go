@@ -62,14 +62,10 @@ func (e *Error) Temporary() bool {
 		return false
 	case e.Foreign:
 		return true
+	case e.CollectionFailed():
+		return e.Status == http.StatusTooManyRequests || e.Status == http.StatusServiceUnavailable
 	}
-	switch e.Status {
-	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
-		return true
-	case http.StatusInternalServerError, http.StatusBadGateway, http.StatusGatewayTimeout:
-		return !e.CollectionFailed()
-	}
-	return e.Status/100 == 2
+	return e.Status/100 == 2 || delay.Passing(e.Status)
 }
 
 // Unauthenticated reports whether the service did not accept the token.

@@ -84,6 +84,9 @@ func TestErrorsFallIntoClasses(t *testing.T) {
 		"collection error of an old name":  {502, `{"code": "EndpointError"}`, "CollectionFailed"},
 		"maintenance":                      {503, `{"code": "ServiceUnavailable"}`, "Temporary"},
 		"gateway timeout":                  {504, ``, "Temporary"},
+		"status of a gateway alone":        {520, ``, "Temporary"},
+		"not implemented":                  {501, ``, ""},
+		"too slow a request":               {408, `{"code": "ClientError"}`, "Temporary"},
 		"collection timeout":               {504, `{"code": "ExternalError.Timeout"}`, "CollectionFailed"},
 		"redirect to nowhere":              {304, ``, ""},
 	}

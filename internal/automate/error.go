@@ -46,7 +46,7 @@ func (e *Error) Error() string {
 
 // Temporary reports whether the same request may succeed later.
 func (e *Error) Temporary() bool {
-	return e.Status == http.StatusTooManyRequests || e.Status >= http.StatusInternalServerError || e.Status/100 == 2
+	return e.Status/100 == 2 || delay.Passing(e.Status)
 }
 
 // Unauthenticated reports whether the service does not accept the token.

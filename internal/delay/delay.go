@@ -1,5 +1,6 @@
-// Package delay reads how long a service asks its clients to wait. It is a package of
-// its own because three clients that do not know each other need it.
+// Package delay reads from a reply whether the same request may succeed later, and how
+// long the service asks its clients to wait. It is a package of its own because clients
+// that do not know each other need it.
 package delay
 
 import (
@@ -8,6 +9,19 @@ import (
 	"strconv"
 	"time"
 )
+
+// Passing reports whether a status tells of trouble that may pass by itself: the
+// service is busy or out of order, or a gateway in front of it is, which may answer
+// with a status of its own such as 520.
+func Passing(status int) bool {
+	switch status {
+	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+		return true
+	case http.StatusNotImplemented:
+		return false
+	}
+	return status >= http.StatusInternalServerError
+}
 
 // Of returns what the header Retry-After of a reply asks for: seconds, or until
 // a date. It is zero for a time that is past, or not understood.

@@ -156,13 +156,12 @@ func refused(to *url.URL, resp *http.Response, text string) error {
 		text = ": " + text
 	}
 	e := &Error{after: delay.Of(resp.Header, time.Now())}
-	switch status := resp.StatusCode; {
-	case status/100 == 3:
+	switch status := resp.StatusCode; status / 100 {
+	case 3:
 		e.lasting = status == http.StatusMovedPermanently || status == http.StatusPermanentRedirect
 		text = ", a redirect, which is not followed: give the address that it leads to"
-	case status == http.StatusRequestTimeout, status == http.StatusTooEarly, status == http.StatusTooManyRequests:
-	default:
-		e.lasting = status/100 == 4
+	case 4:
+		e.lasting = !delay.Passing(status)
 	}
 	e.Reason = errors.New(to.Host + " answered " + strings.TrimSpace(http.StatusText(resp.StatusCode)+" ("+resp.Status[:min(3, len(resp.Status))]+")") + text)
 	return e
