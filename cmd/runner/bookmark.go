@@ -32,11 +32,11 @@ func (a *app) bookmarkCommand() *cobra.Command {
 			Use: "create COLLECTION:PATH NAME", Short: "Give a name to a folder", Args: arguments(2, 2),
 			RunE: func(c *cobra.Command, args []string) error { return a.createBookmark(c.Context(), args[0], args[1]) },
 		},
-		a.onBookmark("show BOOKMARK", "Print the collection and path of a bookmark", false,
+		a.onBookmark("show BOOKMARK", "Print the collection and path of a bookmark", wiring{},
 			func(_ context.Context, _ *transfer.Client, b *transfer.Bookmark, _ []string) (json.RawMessage, string, error) {
 				return b.Raw, b.EndpointID + ":" + b.Path, nil
 			}),
-		a.onBookmark("rename BOOKMARK NAME", "Give a bookmark another name", true,
+		a.onBookmark("rename BOOKMARK NAME", "Give a bookmark another name", wiring{acts: true},
 			func(ctx context.Context, globus *transfer.Client, b *transfer.Bookmark, args []string) (json.RawMessage, string, error) {
 				renamed, err := globus.RenameBookmark(ctx, b.ID, args[0])
 				if err != nil {
@@ -44,7 +44,7 @@ func (a *app) bookmarkCommand() *cobra.Command {
 				}
 				return renamed.Raw, fmt.Sprintf("bookmark %s is now %s", b.Name, renamed.Name), nil
 			}),
-		a.onBookmark("delete BOOKMARK", "Delete a bookmark, not its folder", true,
+		a.onBookmark("delete BOOKMARK", "Delete a bookmark, not its folder", wiring{acts: true},
 			func(ctx context.Context, globus *transfer.Client, b *transfer.Bookmark, _ []string) (json.RawMessage, string, error) {
 				res, err := globus.DeleteBookmark(ctx, b.ID)
 				if err != nil {
@@ -89,13 +89,13 @@ func (a *app) createBookmark(ctx context.Context, folder, name string) error {
 // onBookmark makes a command with the id or the name of a bookmark as its first
 // argument; do returns the document and the sentence that are printed.
 func (a *app) onBookmark(
-	use, short string, acts bool, do func(context.Context, *transfer.Client, *transfer.Bookmark, []string) (json.RawMessage, string, error),
+	use, short string, w wiring, do func(context.Context, *transfer.Client, *transfer.Bookmark, []string) (json.RawMessage, string, error),
 ) *cobra.Command {
 	n := strings.Count(use, " ")
 	return &cobra.Command{
 		Use: use, Short: short, Args: arguments(n, n),
 		RunE: func(c *cobra.Command, args []string) error {
-			globus, err := a.connect(wiring{acts: acts})
+			globus, err := a.connect(w)
 			if err != nil {
 				return err
 			}

@@ -25,8 +25,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A differ asks what an occurrence would do about each file, as both sides are
-// now.
+// A differ is the flags of "runner plan" that ask what an occurrence would do about
+// each file, as both sides are now.
 type differ struct {
 	detail
 	wanted bool // by --diff
@@ -123,8 +123,9 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 			p.Steps[i].Diff = newDiff()
 		}
 	}
-	e := engine.New(globus.transfer, a.log, engine.WithManifests(a.inputs.open))
-	for work, err := range e.Works(o) {
+	c := comparison{app: a, globus: globus.transfer, job: o.Job}
+	c.engine = engine.New(globus.transfer, a.log, engine.WithManifests(a.inputs.open))
+	for work, err := range c.engine.Works(o) {
 		if err != nil {
 			return usageError{err}
 		}
@@ -135,11 +136,11 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 		case to == nil:
 			continue
 		case work.Prune != nil:
-			changes = d.pruned(ctx, a, e, work.Prune, to)
+			changes = c.pruned(ctx, work.Prune, to)
 		default:
-			changes = d.copied(ctx, a, globus.transfer, e, o.Job, work.Document, to)
+			changes = c.submitted(ctx, work.Document, to)
 		}
-		if err := d.step(a, changes, step, to, out); err != nil {
+		if err := d.take(a, changes, step, to, out); err != nil {
 			return fmt.Errorf("compare both sides of step %d: %w", step, err)
 		}
 	}
@@ -154,19 +155,33 @@ func newDiff() *diffDocument {
 	return d
 }
 
-// copied yields what a document would do, and says whether it would replace the only
+// A comparison finds out what the steps of a job would do now.
+type comparison struct {
+	app    *app
+	globus *transfer.Client
+	engine *engine.Engine
+	job    *jobs.Job
+}
+
+// submitted yields what a document would do, and says whether it would replace the only
 // copies of pruned files.
-func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e *engine.Engine, job *jobs.Job, doc transfer.Document, to *diffDocument) iter.Seq2[audit.Change, error] {
-	changes := audit.Diff(ctx, globus, doc)
+func (c *comparison) submitted(ctx context.Context, doc transfer.Document, to *diffDocument) iter.Seq2[audit.Change, error] {
+	changes := audit.Diff(ctx, c.globus, doc)
 	t, ok := doc.(*transfer.Transfer)
 	if ok && t.DeleteDestinationExtra {
-		changes = guarded(changes, t, &job.Guard, to)
+		changes = guarded(changes, t, &c.job.Guard, to)
 	}
-	if !ok || !job.Receipts {
+	if !ok || !c.job.Receipts {
 		return changes
 	}
+	return c.replacing(ctx, changes, t, to)
+}
+
+// replacing passes on what a transfer would do, and says whether it would replace the
+// only copies of pruned files.
+func (c *comparison) replacing(ctx context.Context, changes iter.Seq2[audit.Change, error], t *transfer.Transfer, to *diffDocument) iter.Seq2[audit.Change, error] {
 	return func(yield func(audit.Change, error) bool) {
-		l, err := a.anyLedger(ctx)
+		l, err := c.app.anyLedger(ctx)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return
@@ -176,16 +191,16 @@ func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e 
 			return
 		}
 		defer l.Close() //nolint:errcheck // it was only read
-		copies, err := e.ReplacedCopies(ctx, l, job, t)
+		copies, err := c.engine.ReplacedCopies(ctx, l, c.job, t)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return
 		}
-		for c, err := range changes {
-			if c.Action == audit.Replace || c.Action == audit.Compare {
-				copies.See(c.Source, c.Size, c.Modified)
+		for change, err := range changes {
+			if change.Action == audit.Replace || change.Action == audit.Compare {
+				copies.See(change.Source, change.Size, change.Modified)
 			}
-			if !yield(c, err) || err != nil {
+			if !yield(change, err) || err != nil {
 				return
 			}
 		}
@@ -201,9 +216,9 @@ func (d *differ) copied(ctx context.Context, a *app, globus *transfer.Client, e 
 }
 
 // pruned yields what a prune would do.
-func (d *differ) pruned(ctx context.Context, a *app, e *engine.Engine, step *jobs.Prune, to *diffDocument) iter.Seq2[audit.Change, error] {
+func (c *comparison) pruned(ctx context.Context, step *jobs.Prune, to *diffDocument) iter.Seq2[audit.Change, error] {
 	return func(yield func(audit.Change, error) bool) {
-		l, err := a.perhapsRecords(ctx)
+		l, err := c.app.perhapsRecords(ctx)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return
@@ -217,7 +232,7 @@ func (d *differ) pruned(ctx context.Context, a *app, e *engine.Engine, step *job
 		}
 		to.Kept = map[string]int64{}
 		var gone, files int64
-		for f, err := range e.Prospects(ctx, l, step, time.Now()) {
+		for f, err := range c.engine.Prospects(ctx, l, step, time.Now()) {
 			change := audit.Change{Action: audit.Delete, Source: f.Path, Size: f.Size}
 			if !f.Folder {
 				files++
@@ -256,8 +271,8 @@ func noReceipts(ctx context.Context, l *ledger.Ledger, step *jobs.Prune) (string
 	return fmt.Sprintf(what+": a prune deletes nothing before", strings.Join(step.Of, ", ")), nil
 }
 
-// step counts or prints what a step would do.
-func (d *differ) step(a *app, changes iter.Seq2[audit.Change, error], step int, to *diffDocument, out *bufio.Writer) error {
+// take counts or prints what a step would do.
+func (d *differ) take(a *app, changes iter.Seq2[audit.Change, error], step int, to *diffDocument, out *bufio.Writer) error {
 	for c, err := range changes {
 		if err != nil {
 			return err

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -26,7 +25,7 @@ const (
 	networkGroup     = "network"
 )
 
-// localChecks are those of the environment and of the way to the network. The
+// localChecks are the checks of the environment and of the way to the network. The
 // last one is about the credentials.
 func (a *app) localChecks(w *workload) []*doctor.Check {
 	check := func(group, name string, found ...doctor.Finding) *doctor.Check {
@@ -65,8 +64,7 @@ func (a *app) variablesFindings() []doctor.Finding {
 	return found
 }
 
-// credentialsFindings says which identity is used, and what is unsafe or
-// unlikely about that.
+// credentialsFindings says which identity is used, and what is unsafe about it.
 func (a *app) credentialsFindings(who *settings.Identity) []doctor.Finding {
 	what := string(who.Kind)
 	switch {
@@ -97,7 +95,7 @@ func (a *app) credentialsFindings(who *settings.Identity) []doctor.Finding {
 	return append(found, doctor.Secret(who.ClientID, bare)...)
 }
 
-// manifests looks into the manifests of the jobs' next occurrence.
+// manifests checks the manifests of each job's next occurrence.
 func (a *app) manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 	var checks []*doctor.Check
 	for _, j := range list {
@@ -105,27 +103,31 @@ func (a *app) manifests(list []*jobs.Job, now time.Time) []*doctor.Check {
 			continue
 		}
 		checks = append(checks, &doctor.Check{Group: "jobs", Name: "manifest", Subject: j.Name, Look: func(context.Context) []doctor.Finding {
-			at := now
-			if j.Schedule != nil {
-				at = j.Schedule.Next(now)
-			}
-			steps, err := j.Render(jobs.ScheduledKey(at), at, j.SampleItem())
-			if err != nil {
-				return nil // the check of the paths tells why
-			}
-			var found []doctor.Finding
-			for i := range steps {
-				if steps[i].Manifest != "" {
-					found = append(found, a.manifest(j, &j.Steps[i], &steps[i]))
-				}
-			}
-			return found
+			return a.manifestsOf(j, now)
 		}})
 	}
 	return checks
 }
 
-// manifest looks into the manifest of a step; raw has the template of its name.
+// manifestsOf checks the manifests of the next occurrence of a job.
+func (a *app) manifestsOf(j *jobs.Job, now time.Time) (found []doctor.Finding) {
+	at := now
+	if j.Schedule != nil {
+		at = j.Schedule.Next(now)
+	}
+	steps, err := j.Render(jobs.ScheduledKey(at), at, j.SampleItem())
+	if err != nil {
+		return nil // the check of the paths tells why
+	}
+	for i := range steps {
+		if steps[i].Manifest != "" {
+			found = append(found, a.manifest(j, &j.Steps[i], &steps[i]))
+		}
+	}
+	return found
+}
+
+// manifest checks the manifest of a step; raw has the template of its name.
 func (a *app) manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
 	p, err := a.planStep(step)
 	switch {
@@ -137,7 +139,7 @@ func (a *app) manifest(j *jobs.Job, raw, step *jobs.Step) doctor.Finding {
 	return doctor.Good(fmt.Sprintf("%s in %s", plain.Count(p.Items, "item"), plain.Count(p.Tasks, "task")))
 }
 
-// zones looks whether the zones of the jobs are known.
+// zones checks that the time zones of the jobs are known.
 func zones(list []*jobs.Job) doctor.Finding {
 	names := []string{"America/Chicago"} // one with daylight saving
 	for _, j := range list {
@@ -160,9 +162,9 @@ func zones(list []*jobs.Job) doctor.Finding {
 	return doctor.Good("known, with their daylight saving")
 }
 
-// proxy says by which proxy the services are reached. The user and password of
-// a proxy are not shown. Of an address that cannot be read the network takes no
-// notice at all.
+// proxy says by which proxy the services are reached, without its user and password.
+// The variables are checked first, because net/http ignores an address that it cannot
+// parse.
 func (a *app) proxy(services []*url.URL) doctor.Finding {
 	for _, name := range []string{"HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"} {
 		if value := a.env.Lookup(name); value != "" && !isProxy(value) {
@@ -198,7 +200,7 @@ func isProxy(address string) bool {
 	return err == nil && u.Hostname() != ""
 }
 
-// certificates says by which CA certificates the services are known.
+// certificates says which CA certificates verify the services.
 func (a *app) certificates(services []*url.URL) []doctor.Finding {
 	var found []doctor.Finding
 	secure := false
@@ -229,14 +231,10 @@ func (a *app) certificates(services []*url.URL) []doctor.Finding {
 	return found
 }
 
-// bundle looks into the file of a CA bundle.
+// bundle checks the file of a CA bundle.
 func bundle(name string) doctor.Finding {
-	pem, err := os.ReadFile(name)
-	if err != nil {
-		return doctor.Bad(fault.Usage, "GLOBUS_SDK_VERIFY_SSL: "+err.Error(), "name a file that can be read").Stopping()
-	}
-	if !x509.NewCertPool().AppendCertsFromPEM(pem) {
-		return doctor.Bad(fault.Usage, fmt.Sprintf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", name), "name a bundle in PEM form").Stopping()
+	if _, err := readBundle(name); err != nil {
+		return doctor.Bad(fault.Usage, err.Error(), "name a file that can be read and holds certificates in PEM form").Stopping()
 	}
 	return doctor.Good("those of " + name)
 }

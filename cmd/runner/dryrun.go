@@ -63,38 +63,43 @@ func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
 		for _, o := range orders {
 			for work, err := range engine.New(nil, a.log, engine.WithManifests(a.inputs.open)).Works(o) {
-				var doc any
-				switch {
-				case err != nil:
-				case work.Mkdir != nil:
-					doc = map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
-				case work.Share != nil:
-					doc = shareDocument(work.Share)
-				case work.Flow != nil:
-					doc = struct {
-						DataType string `json:"DATA_TYPE"`
-						*plannedFlow
-					}{"flow", newPlannedFlow(work.Flow, jobs.RunLabel(o.Job.Name, o.Key, work.Position, 1))}
-				case work.Audit != nil:
-					doc = struct {
-						DataType string `json:"DATA_TYPE"`
-						*plannedAudit
-					}{"audit", newPlannedAudit(work.Audit)}
-				case work.Prune != nil:
-					doc = struct {
-						DataType string `json:"DATA_TYPE"`
-						*plannedPrune
-					}{"prune", newPlannedPrune(work.Prune)}
-				default:
-					if head := work.Document.Head(); head.Deadline.IsZero() && o.SubmissionID == "" {
-						head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
-					}
-					doc = work.Document
+				if err != nil {
+					yield(nil, err)
+					return
 				}
-				if !yield(doc, err) || err != nil {
+				if !yield(plannedDocument(&o, work), nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// plannedDocument is what the work of an order would submit, or what describes it.
+func plannedDocument(o *engine.Order, work engine.Work) any {
+	switch {
+	case work.Mkdir != nil:
+		return map[string]any{"DATA_TYPE": "mkdir", "endpoint": work.Mkdir.Collection, "path": work.Mkdir.Path}
+	case work.Share != nil:
+		return shareDocument(work.Share)
+	case work.Flow != nil:
+		return struct {
+			DataType string `json:"DATA_TYPE"`
+			*plannedFlow
+		}{"flow", newPlannedFlow(work.Flow, jobs.RunLabel(o.Job.Name, o.Key, work.Position, 1))}
+	case work.Audit != nil:
+		return struct {
+			DataType string `json:"DATA_TYPE"`
+			*plannedAudit
+		}{"audit", newPlannedAudit(work.Audit)}
+	case work.Prune != nil:
+		return struct {
+			DataType string `json:"DATA_TYPE"`
+			*plannedPrune
+		}{"prune", newPlannedPrune(work.Prune)}
+	}
+	if head := work.Document.Head(); head.Deadline.IsZero() && o.SubmissionID == "" {
+		head.Deadline = transfer.Time{Time: time.Now().Add(o.Job.ActiveDeadline).Truncate(time.Second)}
+	}
+	return work.Document
 }

@@ -8,17 +8,17 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// pruneTime bounds the time that the end of a start takes to forget old runs.
-const pruneTime = 5 * time.Second
+// forgetTimeout is how long the end of a one-shot command may take to forget old runs.
+const forgetTimeout = 5 * time.Second
 
-// pruneDaily forgets old runs and receipts, where no serve does it. Somebody
-// waits for the end of this start, so what takes long is left to the next day.
-func (a *app) pruneDaily(ctx context.Context, l *ledger.Ledger, history jobs.History) {
-	ctx, cancel := context.WithTimeout(ctx, pruneTime)
+// forgetDaily forgets old runs and receipts, once a day, for those who never run serve.
+// Somebody waits for this command to end, so what takes long is left to the next day.
+func (a *app) forgetDaily(ctx context.Context, l *ledger.Ledger, history jobs.History) {
+	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
 	defer cancel()
 	n, err := l.PruneAfter(ctx, 24*time.Hour, retention(history))
 	a.runsForgotten(ctx, n, err)
-	a.pruneReceipts(ctx, l, history)
+	a.forgetReceipts(ctx, l, history)
 }
 
 // runsForgotten logs what came of forgetting old runs.
@@ -31,8 +31,8 @@ func (a *app) runsForgotten(ctx context.Context, n int, err error) {
 	}
 }
 
-// pruneReceipts forgets the receipts that are older than the jobs file wants.
-func (a *app) pruneReceipts(ctx context.Context, l *ledger.Ledger, history jobs.History) {
+// forgetReceipts forgets the receipts that are older than the jobs file wants.
+func (a *app) forgetReceipts(ctx context.Context, l *ledger.Ledger, history jobs.History) {
 	if history.Receipts == 0 {
 		return
 	}
@@ -50,17 +50,17 @@ func retention(keep jobs.History) ledger.Retention {
 	return ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns}
 }
 
-// pruneEvery is how often old runs are forgotten.
-const pruneEvery = time.Hour
+// forgetEvery is how often serve forgets old runs.
+const forgetEvery = time.Hour
 
-// prune forgets old runs from time to time.
-func (s *server) prune(ctx context.Context, l *ledger.Ledger, keep jobs.History) {
-	tick := time.NewTicker(pruneEvery)
+// forgetRuns forgets old runs and receipts from time to time.
+func (s *server) forgetRuns(ctx context.Context, keep jobs.History) {
+	tick := time.NewTicker(forgetEvery)
 	defer tick.Stop()
 	for {
-		n, err := l.Prune(ctx, retention(keep))
+		n, err := s.ledger.Prune(ctx, retention(keep))
 		s.app.runsForgotten(ctx, n, err)
-		s.app.pruneReceipts(ctx, l, keep)
+		s.app.forgetReceipts(ctx, s.ledger, keep)
 		select {
 		case <-ctx.Done():
 			return

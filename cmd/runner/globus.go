@@ -178,17 +178,26 @@ func (a *app) network() (http.RoundTripper, error) {
 		a.log.Warn("certificates are not checked (GLOBUS_SDK_VERIFY_SSL)")
 		t.TLSClientConfig = &tls.Config{InsecureSkipVerify: true} //nolint:gosec // asked for, and said aloud
 	case verify.Bundle != "":
-		pem, err := os.ReadFile(verify.Bundle)
+		pool, err := readBundle(verify.Bundle)
 		if err != nil {
-			return nil, usageError{fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %w", err)}
-		}
-		pool := x509.NewCertPool()
-		if !pool.AppendCertsFromPEM(pem) {
-			return nil, usageError{fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", verify.Bundle)}
+			return nil, usageError{err}
 		}
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	return wire{t, a.log}, nil
+}
+
+// readBundle reads the CA certificates in a file that GLOBUS_SDK_VERIFY_SSL names.
+func readBundle(name string) (*x509.CertPool, error) {
+	pem, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("GLOBUS_SDK_VERIFY_SSL: %s holds no certificate", name)
+	}
+	return pool, nil
 }
 
 // A wire is the last layer above the network: it says in every request which

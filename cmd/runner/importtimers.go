@@ -22,7 +22,7 @@ func (a *app) importTimersCommand() *cobra.Command {
 			if err := f.prepare("timers"); err != nil {
 				return err
 			}
-			globus, client, err := a.connectTimers(false)
+			globus, client, err := a.connectTimers(wiring{})
 			if err != nil {
 				return err
 			}

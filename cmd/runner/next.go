@@ -41,11 +41,18 @@ type jobRemark struct {
 	Remark string `json:"remark"`
 }
 
-func (r *nextResult) remark(scheduled []*jobs.Job) {
+// explain adds what is surprising about the schedules, and about each occurrence.
+func (r *nextResult) explain(scheduled []*jobs.Job) {
+	byName := map[string]*jobs.Job{}
 	for _, j := range scheduled {
+		byName[j.Name] = j
 		for _, remark := range j.Schedule.Remarks() {
 			r.Remarks = append(r.Remarks, jobRemark{j.Name, remark})
 		}
+	}
+	for i := range r.Data {
+		d := &r.Data[i]
+		d.Note = joinNotes(d.Note, byName[d.Job].Schedule.Note(d.ScheduledFor))
 	}
 }
 
@@ -95,12 +102,11 @@ an occurrence.`,
 			if !from.IsZero() {
 				begin = from.Add(-1) // an occurrence at that very instant counts
 			}
-			coming := comingOccurrences(scheduled, begin, count, explain)
-			heedPauses(coming, a.pauses(c.Context()))
-			doc := nextResult{list: newList(coming)}
+			doc := nextResult{list: newList(comingOccurrences(scheduled, begin, count))}
 			if explain {
-				doc.remark(scheduled)
+				doc.explain(scheduled)
 			}
+			heedPauses(doc.Data, a.pauses(c.Context()))
 			return a.print(doc, doc.text)
 		},
 	}
@@ -142,7 +148,7 @@ func (f *jobsFile) scheduled(names []string) ([]*jobs.Job, error) {
 
 // comingOccurrences returns the first occurrences after an instant, in the
 // order of time.
-func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int, explain bool) []nextDocument {
+func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int) []nextDocument {
 	due := make([]time.Time, len(scheduled))
 	for i, j := range scheduled {
 		due[i] = j.Schedule.Next(after)
@@ -150,7 +156,7 @@ func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int, explai
 	var coming []nextDocument
 	for len(due) > 0 && len(coming) < count {
 		i := earliest(due)
-		coming = append(coming, describeNext(scheduled[i], due[i], explain))
+		coming = append(coming, describeNext(scheduled[i], due[i]))
 		due[i] = scheduled[i].Schedule.Next(due[i])
 	}
 	return coming
@@ -162,7 +168,7 @@ func heedPauses(coming []nextDocument, paused map[string]ledger.Pause) {
 		d := &coming[i]
 		p, is := paused[d.Job]
 		if d.Paused = is && (p.Until.IsZero() || d.Start.Before(p.Until)); d.Paused {
-			d.Note = strings.TrimSuffix(describePause(paused, d.Job).text()+", does not start; "+d.Note, "; ")
+			d.Note = joinNotes(describePause(paused, d.Job).text()+", does not start", d.Note)
 		}
 	}
 }
@@ -197,19 +203,21 @@ func earliest(instants []time.Time) int {
 	return first
 }
 
-func describeNext(j *jobs.Job, at time.Time, explain bool) nextDocument {
+func describeNext(j *jobs.Job, at time.Time) nextDocument {
 	key := jobs.ScheduledKey(at)
 	d := nextDocument{
 		Job: j.Name, Key: key, ScheduledFor: at.In(j.Schedule.Location()), TimeZone: j.Schedule.Location().String(),
 		Start: j.Due(key, at), Suspend: j.Suspend,
 	}
-	if explain {
-		d.Note = j.Schedule.Note(at)
-	}
 	if j.ForEach != nil {
-		d.Note = strings.TrimSuffix("looks for items of "+j.ForEach.Folder+"; "+d.Note, "; ")
+		d.Note = "looks for items of " + j.ForEach.Folder
 	}
 	return d
+}
+
+// joinNotes returns the notes that are not empty, as one.
+func joinNotes(notes ...string) string {
+	return strings.Join(slices.DeleteFunc(notes, func(n string) bool { return n == "" }), "; ")
 }
 
 func nextTable(w io.Writer, coming []nextDocument) {
@@ -219,7 +227,7 @@ func nextTable(w io.Writer, coming []nextDocument) {
 	for _, d := range coming {
 		note := d.Note
 		if d.Suspend {
-			note = strings.TrimSuffix("suspended, does not start; "+note, "; ")
+			note = joinNotes("suspended, does not start", note)
 		}
 		notes = notes || note != ""
 		rows = append(rows, []string{

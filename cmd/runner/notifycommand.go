@@ -124,7 +124,11 @@ func (a *app) notifyListCommand() *cobra.Command {
 				}
 				docs = append(docs, describeNotice(n))
 			}
-			return a.print(newList(docs), func(w io.Writer) { noticesTable(w, docs, waiting) })
+			nothing := "no notices: nothing happened that a job names a channel for"
+			if waiting {
+				nothing = "no notice waits"
+			}
+			return a.print(newList(docs), func(w io.Writer) { noticesTable(w, docs, nothing) })
 		},
 	}
 	c.Flags().BoolVar(&waiting, "waiting", false, "only those that are not sent yet")
@@ -142,16 +146,12 @@ func describeNotice(n *ledger.Notice) noticeDocument {
 	return d
 }
 
-func noticesTable(w io.Writer, docs []noticeDocument, waiting bool) {
-	none := "no notices: nothing happened that a job names a channel for"
-	if waiting {
-		none = "no notice waits"
-	}
+func noticesTable(w io.Writer, docs []noticeDocument, nothing string) {
 	var rows [][]string
 	for _, d := range docs {
 		rows = append(rows, []string{
 			d.Created.Format(time.RFC3339), d.Channel, words(d.State), words(d.Event), cmp.Or(d.Job, "-"), strconv.Itoa(d.Tries), cmp.Or(d.Why, "-"),
 		})
 	}
-	tableOr(w, none, []string{"CREATED", "CHANNEL", "STATE", "EVENT", "JOB", "TRIES", "WHY"}, rows)
+	tableOr(w, nothing, []string{"CREATED", "CHANNEL", "STATE", "EVENT", "JOB", "TRIES", "WHY"}, rows)
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"strings"
@@ -159,7 +158,15 @@ func (a *app) planCommand() *cobra.Command {
 			} else if err := a.findItem(c.Context(), file, &o, itemName); err != nil {
 				return err
 			}
-			return a.showPlan(c.Context(), o, itemName == "", &d)
+			p, err := a.newPlan(&o)
+			if err != nil {
+				return usageError{err}
+			}
+			p.Sample = o.Item != nil && itemName == ""
+			if err := d.run(c.Context(), a, o, p); err != nil || d.list {
+				return err
+			}
+			return a.print(p, p.show)
 		},
 	}
 	source.flags(c.Flags())
@@ -167,20 +174,6 @@ func (a *app) planCommand() *cobra.Command {
 	c.Flags().StringVar(&scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z")
 	c.Flags().StringVar(&itemName, "item", "", "the item that the occurrence is about, by its name or key")
 	return c
-}
-
-// showPlan prints what an order would submit, or the list of changes alone. The
-// item of the order, if it has one, may be made up.
-func (a *app) showPlan(ctx context.Context, o engine.Order, sample bool, d *differ) error {
-	p, err := a.newPlan(&o)
-	if err != nil {
-		return usageError{err}
-	}
-	p.Sample = o.Item != nil && sample
-	if err := d.run(ctx, a, o, p); err != nil || d.list {
-		return err
-	}
-	return a.print(p, p.show)
 }
 
 // planInstant is the instant that a plan is about.

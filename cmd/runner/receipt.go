@@ -98,36 +98,50 @@ func receiptsOf(ctx context.Context, l *ledger.Ledger, run int64) ([]keptReceipt
 		}
 		for _, r := range all {
 			k := keptReceipt{Receipt: r}
-			if !pending {
-				in, err := proof.NewReader(l.ReadText(ctx, r.ID, r.Text))
-				if err != nil {
-					return nil, fmt.Errorf("read the receipt of run %d: %w", run, err)
-				}
-				k.task = in.Receipt.TaskID
+			if k.task, err = taskOf(ctx, l, r); err != nil {
+				return nil, err
 			}
 			kept = append(kept, k)
 		}
 	}
-	if len(kept) > 0 {
-		return kept, nil
+	if len(kept) == 0 {
+		return nil, whyNoReceipt(ctx, l, run)
 	}
+	return kept, nil
+}
+
+// taskOf returns the id of the task that a receipt is about; empty while the receipt is
+// pending.
+func taskOf(ctx context.Context, l *ledger.Ledger, r *ledger.Receipt) (string, error) {
+	if r.Sealed.IsZero() {
+		return "", nil
+	}
+	in, err := proof.NewReader(l.ReadText(ctx, r.ID, r.Text))
+	if err != nil {
+		return "", fmt.Errorf("read the receipt of run %d: %w", r.Run, err)
+	}
+	return in.Receipt.TaskID, nil
+}
+
+// whyNoReceipt returns the error that says why a run has no receipt.
+func whyNoReceipt(ctx context.Context, l *ledger.Ledger, run int64) error {
 	r, err := l.Run(ctx, run)
 	switch {
 	case err != nil:
-		return nil, noRun(run, err)
+		return noRun(run, err)
 	case !r.State.Final():
-		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt yet: it has not ended", run, r.Job)}
+		return usageError{fmt.Errorf("run %d of job %s has no receipt yet: it has not ended", run, r.Job)}
 	case r.State != ledger.Succeeded:
-		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: it is %s, and only a task that succeeded has one; runner runs show %d says more", run, r.Job, r.State, run)}
+		return usageError{fmt.Errorf("run %d of job %s has no receipt: it is %s, and only a task that succeeded has one; runner runs show %d says more", run, r.Job, r.State, run)}
 	}
 	copied, err := hasCopied(ctx, l, run)
 	switch {
 	case err != nil:
-		return nil, err
+		return err
 	case !copied:
-		return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: it has copied nothing; runner runs show %d says what it did", run, r.Job, run)}
+		return usageError{fmt.Errorf("run %d of job %s has no receipt: it has copied nothing; runner runs show %d says what it did", run, r.Job, run)}
 	}
-	return nil, usageError{fmt.Errorf("run %d of job %s has no receipt: only the transfers of a job with receipts: true, or whose files a prune may delete, have one", run, r.Job)}
+	return usageError{fmt.Errorf("run %d of job %s has no receipt: only the transfers of a job with receipts: true, or whose files a prune may delete, have one", run, r.Job)}
 }
 
 // hasCopied reports whether a run has submitted a transfer.

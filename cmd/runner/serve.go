@@ -61,19 +61,25 @@ func (a *app) serveCommand() *cobra.Command {
 	return c
 }
 
-// A server is one start of the scheduler.
+// A server is one start of "runner serve". Its methods are in the files whose names
+// begin with serve.
 type server struct {
 	app         *app
 	source      jobsSource
-	cancelTasks bool
-	shortToken  bool // one that may end before the next run will do
-	status      *status.Status
-	page        *page.Page                // nil without an address
-	inForce     atomic.Pointer[jobs.File] // for the page and the watch
-	reloader    *reloader                 // nil for a job of the environment, which does not change
-	hangups     chan os.Signal            // asks for a reload
-	newHistory  chan jobs.History         // holds that of a reload until it is taken
-	notices     *noticeWorkers
+	cancelTasks bool // when it is stopped
+	shortToken  bool // a token that may expire before the next run will do
+
+	ledger    *ledger.Ledger
+	engine    *engine.Engine
+	scheduler *engine.Scheduler
+	status    *status.Status
+	page      *page.Page // nil without an address
+	notices   *noticeWorkers
+
+	inForce    atomic.Pointer[jobs.File]
+	reloader   *reloader         // nil for a job of the environment, which does not change
+	hangups    chan os.Signal    // each asks for a reload
+	newHistory chan jobs.History // holds that of a reload until it is taken
 }
 
 // serve runs the scheduler until ctx ends.
@@ -98,9 +104,9 @@ func (s *server) serve(ctx context.Context) error {
 		return err
 	}
 	defer l.Close() //nolint:errcheck // every write was checked
-	s.status = newStatus(l, s.checkJobs)
+	s.ledger, s.status = l, newStatus(l, s.checkJobs)
 	s.inForce.Store(file.File)
-	if err := s.openPage(l); err != nil {
+	if err := s.openPage(); err != nil {
 		return err
 	}
 	globus, err := a.connect(wiring{acts: true, meter: s.status.Transport})
@@ -126,14 +132,15 @@ func (s *server) serve(ctx context.Context) error {
 	if err := a.greet(file, listener); err != nil {
 		return err
 	}
-	s.notices = s.newNoticeWorkers(l, file.File, globus)
-	e := engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing, engine.WithObserver(s),
+	s.notices = s.newNoticeWorkers(file.File, globus)
+	s.engine = engine.New(globus.transfer, a.log, engine.WithManifests(openFile), engine.WithClock(globus.clock), globus.users(), engine.WithFlows(globus.flows), signing, engine.WithObserver(s),
 		engine.WithAdvice(a.desk().Next), engine.WithDesk(a.desk(), func([]ledger.Notice) {})) // every run is in the ledger
-	return s.schedule(ctx, file, e, engine.NewScheduler(engine.SchedulerConfig{
-		Engine: e,
+	s.scheduler = engine.NewScheduler(engine.SchedulerConfig{
+		Engine: s.engine,
 		Ledger: l, Holder: me, Lease: lease, Log: a.log,
 		CancelOnInterrupt: s.cancelTasks,
-	}), l, listener)
+	})
+	return s.schedule(ctx, file, listener)
 }
 
 // listen listens where RUNNER_LISTEN says; the listener is nil if that is nowhere.
@@ -149,8 +156,8 @@ func (a *app) listen(ctx context.Context) (net.Listener, error) {
 	return l, nil
 }
 
-// logIn gets a token, unless the service is out of reach, and refuses one with
-// which no occurrence could start.
+// logIn gets a token, unless the service is out of reach. It refuses a token that may
+// expire before the next run.
 func (s *server) logIn(ctx context.Context, globus *session, file *jobsFile) error {
 	s.status.Require("token", s.tokenCheck(globus.account))
 	if err := s.checkLife(globus.who, file); err != nil {
@@ -164,8 +171,7 @@ func (s *server) logIn(ctx context.Context, globus *session, file *jobsFile) err
 	return err
 }
 
-// checkLife refuses a token that cannot be renewed and may not live until the
-// next run.
+// checkLife refuses a token that cannot be renewed and may expire before the next run.
 func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 	until, known, bounded := who.Lasts()
 	if !bounded || s.shortToken {
@@ -175,7 +181,7 @@ func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 	if err != nil {
 		return err
 	}
-	coming := comingOccurrences(scheduled, time.Now(), 1, false)
+	coming := comingOccurrences(scheduled, time.Now(), 1)
 	switch {
 	case len(coming) == 0:
 		return nil
@@ -191,15 +197,15 @@ func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 	return nil
 }
 
-// schedule runs the scheduler beside what feeds it.
-func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine, scheduler *engine.Scheduler, l *ledger.Ledger, listener net.Listener) error {
+// schedule runs the scheduler, and beside it what else serve does.
+func (s *server) schedule(ctx context.Context, file *jobsFile, listener net.Listener) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	s.remember(ctx, l, file.Jobs)
+	s.remember(ctx, file.Jobs)
 	var beside sync.WaitGroup
-	beside.Go(func() { s.reload(ctx, scheduler, l) })
-	beside.Go(func() { s.prune(ctx, l, file.History) })
-	beside.Go(func() { s.completeReceipts(ctx, e, l) })
+	beside.Go(func() { s.reload(ctx) })
+	beside.Go(func() { s.forgetRuns(ctx, file.History) })
+	beside.Go(func() { s.completeReceipts(ctx) })
 	beside.Go(func() { s.notices.run(ctx) })
 	if listener != nil {
 		beside.Go(func() { s.status.Watch(ctx) })
@@ -209,7 +215,7 @@ func (s *server) schedule(ctx context.Context, file *jobsFile, e *engine.Engine,
 			}
 		})
 	}
-	err := scheduler.Run(ctx, file.Jobs)
+	err := s.scheduler.Run(ctx, file.Jobs)
 	stop(err)
 	beside.Wait()
 	cause := context.Cause(ctx)
@@ -254,7 +260,7 @@ func (s *server) load() (*jobsFile, error) {
 	return file, nil
 }
 
-// parse parses jobs files for a process that goes on.
+// parse parses jobs files, and gives the memory back that this took.
 func (s *server) parse(sources []jobs.Source) (*jobs.File, error) {
 	file, err := s.source.parse(sources)
 	debug.FreeOSMemory() // parsing takes much more than the jobs do
@@ -262,13 +268,13 @@ func (s *server) parse(sources []jobs.Source) (*jobs.File, error) {
 }
 
 // reload puts new jobs in force when the jobs file changes, and on SIGHUP.
-func (s *server) reload(ctx context.Context, scheduler *engine.Scheduler, l *ledger.Ledger) {
+func (s *server) reload(ctx context.Context) {
 	if s.reloader != nil {
 		s.reloader.force = func(ctx context.Context, file *jobs.File) error {
-			if err := scheduler.Reload(ctx, file.Jobs); err != nil {
+			if err := s.scheduler.Reload(ctx, file.Jobs); err != nil {
 				return err
 			}
-			s.remember(ctx, l, file.Jobs)
+			s.remember(ctx, file.Jobs)
 			s.inForce.Store(file)
 			s.useChannels(s.notices, file)
 			select {

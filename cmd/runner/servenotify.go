@@ -16,10 +16,10 @@ type noticeWorkers struct {
 	access *notify.AccessWatch
 }
 
-func (s *server) newNoticeWorkers(l *ledger.Ledger, file *jobs.File, globus *session) *noticeWorkers {
-	t := &noticeWorkers{sender: notify.NewSender(l, s.app.log, s.countNotice)}
-	t.watch = &notify.Watch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake}
-	t.access = &notify.AccessWatch{Ledger: l, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake, Find: s.app.findEndings(globus)}
+func (s *server) newNoticeWorkers(file *jobs.File, globus *session) *noticeWorkers {
+	t := &noticeWorkers{sender: notify.NewSender(s.ledger, s.app.log, s.countNotice)}
+	t.watch = &notify.Watch{Ledger: s.ledger, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake}
+	t.access = &notify.AccessWatch{Ledger: s.ledger, Log: s.app.log, Jobs: s.inForce.Load, Told: t.sender.Wake, Find: s.app.findEndings(globus)}
 	s.useChannels(t, file)
 	return t
 }

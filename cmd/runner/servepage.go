@@ -4,12 +4,11 @@ import (
 	"os"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
-	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/page"
 )
 
 // openPage makes the page, if there is an address to serve it at.
-func (s *server) openPage(l *ledger.Ledger) error {
+func (s *server) openPage() error {
 	a := s.app
 	if a.env.ListenAddress() == "" {
 		return nil
@@ -23,7 +22,7 @@ func (s *server) openPage(l *ledger.Ledger) error {
 		host = "" // it is only shown
 	}
 	s.page = page.New(page.Config{
-		Ledger: l, Jobs: s.inForce.Load, Pending: s.pending, TaskPage: a.env.TaskPage, Name: host, Log: a.log,
+		Ledger: s.ledger, Jobs: s.inForce.Load, Pending: s.pending, TaskPage: a.env.TaskPage, Name: host, Log: a.log,
 		Access: page.Access{View: access.View, Admin: access.Admin, UserHeader: access.UserHeader},
 	})
 	s.status.Mount(s.page.Handler())

@@ -272,7 +272,7 @@ func TestHangupHasNothingToReloadWithoutAJobsFile(t *testing.T) {
 		var log bytes.Buffer
 		a.log = slog.New(slog.NewTextHandler(&log, nil))
 		s := &server{app: a, hangups: make(chan os.Signal, 1)}
-		go s.reload(t.Context(), nil, nil)
+		go s.reload(t.Context())
 		s.hangups <- syscall.SIGHUP
 		synctest.Wait()
 		if !strings.Contains(log.String(), "there is nothing to reload") || s.checkJobs() != nil {

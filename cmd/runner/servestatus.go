@@ -71,13 +71,13 @@ func (s *server) Observe(e engine.Event) {
 }
 
 // remember tells the metrics when runs of these jobs ended before this start.
-func (s *server) remember(ctx context.Context, l *ledger.Ledger, all []*jobs.Job) {
-	ends, err := l.Ends(ctx)
+func (s *server) remember(ctx context.Context, all []*jobs.Job) {
+	ends, err := s.ledger.Ends(ctx)
 	if err != nil {
 		s.app.log.Warn("metrics begin without the last runs, the ledger could not be read", "err", err)
 		return
 	}
-	standings, err := l.Standings(ctx)
+	standings, err := s.ledger.Standings(ctx)
 	if err != nil {
 		s.app.log.Warn("metrics begin without the looks that fail, the ledger could not be read", "err", err)
 	}

@@ -23,16 +23,16 @@ func (a *app) timerCommand() *cobra.Command {
 			Use: "list", Short: "List the timers", Args: arguments(0, 0),
 			RunE: func(c *cobra.Command, _ []string) error { return a.listTimers(c.Context()) },
 		},
-		a.onTimer("show", "Show a timer", false, showTimer),
-		a.onTimer("delete", "Delete a timer", true, deleteTimer),
-		a.onTimer("pause", "Keep a timer from starting transfers, until it is resumed", true, changeTimer((*timers.Client).Pause)),
-		a.onTimer("resume", "Let a paused timer start transfers again", true, changeTimer((*timers.Client).Resume)),
+		a.onTimer("show", "Show a timer", wiring{}, showTimer),
+		a.onTimer("delete", "Delete a timer", wiring{acts: true}, deleteTimer),
+		a.onTimer("pause", "Keep a timer from starting transfers, until it is resumed", wiring{acts: true}, changeTimer((*timers.Client).Pause)),
+		a.onTimer("resume", "Let a paused timer start transfers again", wiring{acts: true}, changeTimer((*timers.Client).Resume)),
 	)
 	return c
 }
 
 func (a *app) listTimers(ctx context.Context) error {
-	_, client, err := a.connectTimers(false)
+	_, client, err := a.connectTimers(wiring{})
 	if err != nil {
 		return err
 	}
@@ -54,7 +54,7 @@ func (a *app) listTimers(ctx context.Context) error {
 type timerAction func(ctx context.Context, client *timers.Client, id string) (json.RawMessage, func(io.Writer), error)
 
 // onTimer makes a command with the id of a timer as its argument.
-func (a *app) onTimer(name, short string, acts bool, do timerAction) *cobra.Command {
+func (a *app) onTimer(name, short string, w wiring, do timerAction) *cobra.Command {
 	return &cobra.Command{
 		Use: name + " TIMER_ID", Short: short, Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -62,7 +62,7 @@ func (a *app) onTimer(name, short string, acts bool, do timerAction) *cobra.Comm
 			if err != nil {
 				return err
 			}
-			_, client, err := a.connectTimers(acts)
+			_, client, err := a.connectTimers(w)
 			if err != nil {
 				return err
 			}
@@ -105,8 +105,8 @@ func changeTimer(change func(*timers.Client, context.Context, string) (*timers.C
 }
 
 // connectTimers connects to Transfer and to Timers. It sends nothing.
-func (a *app) connectTimers(acts bool) (*session, *timers.Client, error) {
-	globus, err := a.connect(wiring{acts: acts})
+func (a *app) connectTimers(w wiring) (*session, *timers.Client, error) {
+	globus, err := a.connect(w)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -89,7 +89,7 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 	w.done = func() {
 		told.send(ctx, l)
 		if ctx.Err() == nil && r.history != (jobs.History{}) {
-			a.pruneDaily(ctx, l, r.history)
+			a.forgetDaily(ctx, l, r.history)
 		}
 		leave()
 		if err := l.Close(); err != nil {
