@@ -103,6 +103,20 @@ var refused = map[token.Type]string{
 	token.TagType:        "tags are not possible; a text that begins with ! needs quotes",
 	token.DirectiveType:  "directives are not possible; a text that begins with % needs quotes",
 	token.MappingKeyType: "keys with ? are not possible; write key: value",
+
+	token.BinaryIntegerType: plainDigits,
+	token.HexIntegerType:    plainDigits,
+	token.OctetIntegerType:  plainDigits, // 010 is eight to some readers of YAML, ten to others
+}
+
+const plainDigits = "a number is written in decimal digits, without 0 in front or _ in between; a text like that needs quotes"
+
+// refusal says why a token is refused; it is empty if it is not.
+func refusal(t *token.Token) string {
+	if t.Type == token.IntegerType && strings.Contains(t.Value, "_") {
+		return plainDigits
+	}
+	return refused[t.Type]
 }
 
 // plain reports tokens that are refused, and what would take the parser long.
@@ -116,7 +130,7 @@ func (s *source) plain(parts []token.Tokens) bool {
 				s.problemAt(t.Position, 0, "", "%s", msg)
 				return false
 			}
-			if msg, bad := refused[t.Type]; bad && t.Position.Line != refusedLine {
+			if msg := refusal(t); msg != "" && t.Position.Line != refusedLine {
 				good, refusedLine = false, t.Position.Line
 				if text := s.unquoted(t.Position); text != "" {
 					msg = fmt.Sprintf("a text that begins with %c needs quotes, since YAML has another meaning for it: write %q", text[0], text)
