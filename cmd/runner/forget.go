@@ -16,7 +16,7 @@ const forgetTimeout = 5 * time.Second
 func (a *app) forgetDaily(ctx context.Context, l *ledger.Ledger, history jobs.History) {
 	ctx, cancel := context.WithTimeout(ctx, forgetTimeout)
 	defer cancel()
-	n, err := l.PruneAfter(ctx, 24*time.Hour, retention(history))
+	n, err := l.ForgetRunsEvery(ctx, 24*time.Hour, retention(history))
 	a.runsForgotten(ctx, n, err)
 	a.forgetReceipts(ctx, l, history)
 }
@@ -36,7 +36,7 @@ func (a *app) forgetReceipts(ctx context.Context, l *ledger.Ledger, history jobs
 	if history.Receipts == 0 {
 		return
 	}
-	n, err := l.PruneReceipts(ctx, time.Now().Add(-history.Receipts))
+	n, err := l.ForgetReceipts(ctx, time.Now().Add(-history.Receipts))
 	if err != nil && ctx.Err() == nil {
 		a.log.Warn("old receipts could not be forgotten", "err", err)
 	}
@@ -58,7 +58,7 @@ func (s *server) forgetRuns(ctx context.Context, keep jobs.History) {
 	tick := time.NewTicker(forgetEvery)
 	defer tick.Stop()
 	for {
-		n, err := s.ledger.Prune(ctx, retention(keep))
+		n, err := s.ledger.ForgetRuns(ctx, retention(keep))
 		s.app.runsForgotten(ctx, n, err)
 		s.app.forgetReceipts(ctx, s.ledger, keep)
 		select {

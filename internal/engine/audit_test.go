@@ -279,7 +279,7 @@ func TestAuditKnowsReceiptsOfForgottenRuns(t *testing.T) {
 		b.plant("second/b.txt", "b")
 		b.do(l, j, time.Now(), false)
 		time.Sleep(time.Hour)
-		if n, err := l.Prune(t.Context(), ledger.Retention{Since: time.Now()}); err != nil || n != 1 {
+		if n, err := l.ForgetRuns(t.Context(), ledger.Retention{Since: time.Now()}); err != nil || n != 1 {
 			t.Fatalf("%d runs forgotten, %v", n, err)
 		}
 		if err := os.Remove(filepath.Join(b.vault, "in", "a.txt")); err != nil {

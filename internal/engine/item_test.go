@@ -481,7 +481,7 @@ func TestAnItemThatComesBackIsNotDoneAgain(t *testing.T) {
 		p := b.process("one").serve(b.itemJob(marked))
 		until(5 * time.Minute)
 		l := b.ledger()
-		if n, err := l.Prune(t.Context(), ledger.Retention{Since: time.Now().Add(time.Hour)}); n != 1 || err != nil {
+		if n, err := l.ForgetRuns(t.Context(), ledger.Retention{Since: time.Now().Add(time.Hour)}); n != 1 || err != nil {
 			t.Errorf("forgot %d runs, %v, want that of run_1", n, err)
 		}
 		_ = l.Close()

@@ -339,7 +339,7 @@ func TestScheduleIsKnownWithoutItsRuns(t *testing.T) {
 			}
 			l := b.ledger()
 			defer l.Close() //nolint:errcheck // it was written
-			if _, err := l.Prune(t.Context(), ledger.Retention{Since: time.Now().Add(time.Hour), Runs: 1}); err != nil {
+			if _, err := l.ForgetRuns(t.Context(), ledger.Retention{Since: time.Now().Add(time.Hour), Runs: 1}); err != nil {
 				t.Fatal(err)
 			}
 		},

@@ -23,7 +23,7 @@ func TestACopyIsNotProvenIfATaskWithoutAReceiptMayHaveReplacedIt(t *testing.T) {
 		other := b.order(named("weekly"), flat("/data/3/"), func(j *jobs.Job) { j.Steps = j.Steps[:1] })
 		other.Key = jobs.ScheduledKey(time.Now())
 		p.wantRun(other, ledger.Succeeded) // the newest run of a job is not forgotten
-		if n, err := p.ledger.Prune(b.t.Context(), ledger.Retention{Since: time.Now().Add(-time.Minute)}); err != nil || n == 0 {
+		if n, err := p.ledger.ForgetRuns(b.t.Context(), ledger.Retention{Since: time.Now().Add(-time.Minute)}); err != nil || n == 0 {
 			b.t.Fatal(n, err)
 		}
 		if r, err := p.ledger.Run(b.t.Context(), run); r != nil {

@@ -139,10 +139,10 @@ func TestActionsAreKeptWithWhoAndWhy(t *testing.T) {
 		if some, err := l.Actions(ctx, "a", 1); err != nil || len(some) != 1 || some[0].What != ledger.DidRetry {
 			t.Errorf("the newest: %+v, %v", some, err)
 		}
-		_, err = l.Prune(ctx, ledger.Retention{Since: time.Now().Add(time.Hour)})
+		_, err = l.ForgetRuns(ctx, ledger.Retention{Since: time.Now().Add(time.Hour)})
 		ok(t, err)
 		if left, err := l.Actions(ctx, "a", 10); err != nil || len(left) != 0 {
-			t.Errorf("after the prune: %+v, %v, want none", left, err)
+			t.Errorf("after runs were forgotten: %+v, %v, want none", left, err)
 		}
 	})
 }

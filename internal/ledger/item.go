@@ -23,7 +23,7 @@ type Item struct {
 	Key        string // of its occurrence
 	Generation int    // how many occurrences it has had, with this one
 
-	State string    // at the last look, [ItemTaken] once its occurrence is claimed; of an old run that was pruned, what became of it
+	State string    // at the last look, [ItemTaken] once its occurrence is claimed; or how its run ended, once that is forgotten
 	Why   string    // the state in words
 	Since time.Time // when it came into that state
 	Gone  time.Time // since when the folder does not have it; zero if it is there

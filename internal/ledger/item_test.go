@@ -197,9 +197,9 @@ func TestWhatBecameOfAnItemOutlivesItsRun(t *testing.T) {
 		}
 		last := &all[len(all)-1] // the newest run stays
 		last.State, last.Why, last.RunState = ledger.ItemTaken, "because", ledger.Succeeded
-		n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(time.Hour)})
+		n, err := l.ForgetRuns(ctx, ledger.Retention{Since: time.Now().Add(time.Hour)})
 		if err != nil || n != len(all)-1 {
-			t.Fatalf("pruned %d, %v, want %d", n, err, len(all)-1)
+			t.Fatalf("forgot %d, %v, want %d", n, err, len(all)-1)
 		}
 		got, err := l.ItemByKey(ctx, "j", last.Key)
 		ok(t, err)
@@ -253,7 +253,7 @@ func TestItemsThatAreLongGoneAreForgotten(t *testing.T) {
 		ok(t, l.KeepItems(ctx, "j", []ledger.Item{short, long, open}))
 		run := claim(t, l, "j", open.Key, "me", time.Hour)
 		open.Run, open.RunState = run.ID, ledger.Claimed
-		_, err := l.Prune(ctx, ledger.Retention{})
+		_, err := l.ForgetRuns(ctx, ledger.Retention{})
 		ok(t, err)
 		wantItems(t, l, open, short)
 	})

@@ -10,7 +10,7 @@ import (
 
 // A Receipt says what is kept about the copies of one submission. Its text, and
 // that of the snapshot, are read with [Ledger.ReadText]. It stays when its run
-// is pruned.
+// is forgotten.
 type Receipt struct {
 	ID       int64
 	Run      int64
@@ -205,13 +205,13 @@ func (l *Ledger) receiptPage(ctx context.Context, q ReceiptQuery) ([]*Receipt, e
 // many MiB of text.
 const batchOfReceipts = 10
 
-// PruneReceipts deletes the receipts that were begun before an instant, and
+// ForgetReceipts deletes the receipts that were begun before an instant, and
 // returns how many. One that is not sealed stays for a while longer: as long as there
 // are receipts that its task may contradict.
-func (l *Ledger) PruneReceipts(ctx context.Context, before time.Time) (total int, err error) {
+func (l *Ledger) ForgetReceipts(ctx context.Context, before time.Time) (total int, err error) {
 	for {
 		n := 0
-		err := l.write(ctx, "prune receipts", func(ctx context.Context, s session) (err error) {
+		err := l.write(ctx, "forget receipts", func(ctx context.Context, s session) (err error) {
 			n, err = s.exec(ctx, `
 				DELETE FROM receipts WHERE id IN (
 					SELECT id FROM receipts WHERE created < $1 AND (sealed > 0 OR created < $2) ORDER BY created LIMIT $3)`,

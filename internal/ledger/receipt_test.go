@@ -210,8 +210,8 @@ func TestReceiptsHaveARetentionOfTheirOwn(t *testing.T) {
 			ok(t, l.Seal(ctx, r.ID, "whole", seal))
 			ok(t, l.Finish(ctx, run.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
 		}
-		if n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(time.Minute)}); err != nil || n != 24 {
-			t.Errorf("pruned %d runs, %v", n, err)
+		if n, err := l.ForgetRuns(ctx, ledger.Retention{Since: time.Now().Add(time.Minute)}); err != nil || n != 24 {
+			t.Errorf("forgot %d runs, %v", n, err)
 		}
 		page, err := l.Receipts(ctx, ledger.ReceiptQuery{Limit: 20})
 		ok(t, err)
@@ -223,11 +223,11 @@ func TestReceiptsHaveARetentionOfTheirOwn(t *testing.T) {
 		if err != nil || len(late) != 3 || late[0].ID != rest[2].ID {
 			t.Errorf("got %d receipts since the third but last was sealed, %v", len(late), err)
 		}
-		if n, err := l.PruneReceipts(ctx, time.Now().Add(-time.Hour)); err != nil || n != 0 {
-			t.Errorf("pruned %d young receipts, %v", n, err)
+		if n, err := l.ForgetReceipts(ctx, time.Now().Add(-time.Hour)); err != nil || n != 0 {
+			t.Errorf("forgot %d young receipts, %v", n, err)
 		}
-		if n, err := l.PruneReceipts(ctx, time.Now().Add(time.Minute)); err != nil || n != 25 {
-			t.Errorf("pruned %d receipts, %v", n, err)
+		if n, err := l.ForgetReceipts(ctx, time.Now().Add(time.Minute)); err != nil || n != 25 {
+			t.Errorf("forgot %d receipts, %v", n, err)
 		}
 		_, err = readText(t, l, page[0].ID, "whole")
 		wantError(t, "its text", err, ledger.ErrNone)

@@ -39,7 +39,7 @@ type Unsealed struct {
 // Unsealed yields the submissions that Globus has, or may have, and that have no
 // sealed receipt, if their tasks may have been at work at an instant or later. It
 // fetches them by pages as it goes. If a receipt was begun, they stay when their runs
-// are pruned. Flows, and submissions that were sent once, are not among them. After an
+// are forgotten. Flows, and submissions that were sent once, are not among them. After an
 // error, which is the last value, the submission is empty.
 func (l *Ledger) Unsealed(ctx context.Context, since time.Time) iter.Seq2[Unsealed, error] {
 	const ofRuns = `

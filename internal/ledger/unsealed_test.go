@@ -102,7 +102,7 @@ func TestUnsealedIsWhatHasNoReceipt(t *testing.T) {
 		}
 
 		submit("newest", false, nil) // of the job, so that the others can be forgotten
-		if n, err := l.Prune(ctx, ledger.Retention{Since: later}); err != nil || n == 0 {
+		if n, err := l.ForgetRuns(ctx, ledger.Retention{Since: later}); err != nil || n == 0 {
 			t.Fatal(n, err)
 		}
 		delete(want, "no receipt") // nothing of it is left
@@ -119,7 +119,7 @@ func TestUnsealedIsWhatHasNoReceipt(t *testing.T) {
 	})
 }
 
-func TestAReceiptThatIsNotSealedIsPrunedLater(t *testing.T) {
+func TestAReceiptThatIsNotSealedIsForgottenLater(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
 		ctx := t.Context()
@@ -133,7 +133,7 @@ func TestAReceiptThatIsNotSealedIsPrunedLater(t *testing.T) {
 		}{
 			{begun.Created.Add(time.Minute), 1}, {begun.Created.Add(30 * 24 * time.Hour), 0}, {begun.Created.Add(32 * 24 * time.Hour), 1},
 		} {
-			if n, err := l.PruneReceipts(ctx, tt.before); err != nil || n != tt.want {
+			if n, err := l.ForgetReceipts(ctx, tt.before); err != nil || n != tt.want {
 				t.Errorf("pruned %d, %v, want %d", n, err, tt.want)
 			}
 		}

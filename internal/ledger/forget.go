@@ -8,12 +8,12 @@ import (
 )
 
 const (
-	// batchOfPrune is how many runs one transaction deletes, with all that
-	// belongs to them, so that nobody waits long for its end.
-	batchOfPrune = 100
-	// keepGone is how long an item is kept that its folder does not have any more.
+	// batchOfRuns is how many runs one transaction deletes, with all that
+	// belongs to them. It is short because others wait for its end.
+	batchOfRuns = 100
+	// keepGone is how long an item is kept after it has left its folder.
 	keepGone = 120 * 24 * time.Hour
-	// keepDays is how long it is kept what was done each day.
+	// keepDays is how long the totals of a day are kept.
 	keepDays = 400 * 24 * time.Hour
 	// pageOfJobs is how many names of jobs are read at once.
 	pageOfJobs = 200
@@ -26,19 +26,19 @@ type Retention struct {
 	Runs  int       // among the newest of its job, so many that have ended; 0 lets every run meet it
 }
 
-// Prune deletes the finished runs that are not to be kept, with all that
+// ForgetRuns deletes the finished runs that are not to be kept, with all that
 // belongs to them, and returns how many. The newest run of a job stays, and the
-// one with the latest Due, however old they are. Prune works in small
+// one with the latest Due, however old they are. It works in small
 // transactions, between which others can write; after an error the number is
 // right.
-func (l *Ledger) Prune(ctx context.Context, keep Retention) (int, error) {
+func (l *Ledger) ForgetRuns(ctx context.Context, keep Retention) (int, error) {
 	if err := l.forgetItems(ctx); err != nil {
 		return 0, err
 	}
 	if err := l.forgetActions(ctx, keep.Since); err != nil {
 		return 0, err
 	}
-	total, err := l.pruneAged(ctx, keep.Since)
+	total, err := l.forgetAged(ctx, keep.Since)
 	if err != nil || keep.Runs <= 0 {
 		return total, err
 	}
@@ -49,7 +49,7 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention) (int, error) {
 			return total, err
 		}
 		for _, job := range names {
-			n, err := l.pruneJob(ctx, job, keep.Runs)
+			n, err := l.forgetBeyond(ctx, job, keep.Runs)
 			total += n
 			if err != nil {
 				return total, err
@@ -62,32 +62,32 @@ func (l *Ledger) Prune(ctx context.Context, keep Retention) (int, error) {
 	}
 }
 
-// PruneAfter is Prune, unless another call of it began less than a pause ago.
-func (l *Ledger) PruneAfter(ctx context.Context, pause time.Duration, keep Retention) (int, error) {
+// ForgetRunsEvery is ForgetRuns, unless another call of it began less than a period ago.
+func (l *Ledger) ForgetRunsEvery(ctx context.Context, period time.Duration, keep Retention) (int, error) {
 	n := 0
-	err := l.write(ctx, "see whether to prune", func(ctx context.Context, s session) (err error) {
+	err := l.write(ctx, "see whether to forget runs", func(ctx context.Context, s session) (err error) {
 		// One in the future was written by a clock that was ahead.
-		n, err = s.exec(ctx, `UPDATE ledger SET pruned = @now WHERE pruned <= @now - $1 OR pruned > @now`, pause.Microseconds())
+		n, err = s.exec(ctx, `UPDATE ledger SET pruned = @now WHERE pruned <= @now - $1 OR pruned > @now`, period.Microseconds())
 		return err
 	})
 	if err != nil || n == 0 {
 		return 0, err
 	}
-	return l.Prune(ctx, keep)
+	return l.ForgetRuns(ctx, keep)
 }
 
-// pruneAged deletes the runs that ended before an instant.
-func (l *Ledger) pruneAged(ctx context.Context, before time.Time) (int, error) {
+// forgetAged deletes the runs that ended before an instant.
+func (l *Ledger) forgetAged(ctx context.Context, before time.Time) (int, error) {
 	return l.batches(ctx, `
 		SELECT id FROM runs old
 		WHERE finished > 0 AND finished < $1
 			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND id > old.id)
 			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
-		ORDER BY finished LIMIT $2`, stamp(before), batchOfPrune)
+		ORDER BY finished LIMIT $2`, stamp(before), batchOfRuns)
 }
 
-// pruneJob deletes the finished runs of a job but the newest ones.
-func (l *Ledger) pruneJob(ctx context.Context, job string, newest int) (int, error) {
+// forgetBeyond deletes the finished runs of a job but the newest ones.
+func (l *Ledger) forgetBeyond(ctx context.Context, job string, newest int) (int, error) {
 	var beyond int64 // the newest run that has so many above it
 	err := l.read(ctx, "count the runs of job "+job, func(ctx context.Context, s session) error {
 		beyond = 0
@@ -105,14 +105,15 @@ func (l *Ledger) pruneJob(ctx context.Context, job string, newest int) (int, err
 		SELECT id FROM runs old
 		WHERE job = $1 AND id <= $2 AND finished > 0
 			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
-		ORDER BY id LIMIT $3`, job, beyond, batchOfPrune)
+		ORDER BY id LIMIT $3`, job, beyond, batchOfRuns)
 }
 
-// batches deletes what a query of ids selects, until that is less than a batch.
+// batches deletes the runs whose ids a query selects, a batch at a time, until there are
+// no more.
 func (l *Ledger) batches(ctx context.Context, query string, args ...any) (total int, err error) {
 	for {
 		n := 0
-		err := l.write(ctx, "prune runs", func(ctx context.Context, s session) error {
+		err := l.write(ctx, "forget runs", func(ctx context.Context, s session) error {
 			return s.together(ctx, func() (err error) {
 				n, err = s.forget(ctx, query, args...)
 				return err
@@ -121,14 +122,14 @@ func (l *Ledger) batches(ctx context.Context, query string, args ...any) (total 
 		if err != nil {
 			return total, err
 		}
-		if total += n; n < batchOfPrune {
+		if total += n; n < batchOfRuns {
 			return total, nil
 		}
 	}
 }
 
-// forgetActions deletes what was asked for before an instant, pauses that have ended,
-// and what was done on days long past.
+// forgetActions deletes actions from before an instant, pauses that have ended, and the
+// totals of days long past.
 func (l *Ledger) forgetActions(ctx context.Context, before time.Time) error {
 	return l.write(ctx, "forget old actions", func(ctx context.Context, s session) error {
 		if _, err := s.exec(ctx, `DELETE FROM pauses WHERE until > 0 AND until <= @now`); err != nil {
@@ -142,9 +143,8 @@ func (l *Ledger) forgetActions(ctx context.Context, before time.Time) error {
 	})
 }
 
-// forgetItems deletes the items that are gone for longer than Globus remembers
-// their tasks. Were one of the same name there earlier, a task of the old one would
-// be taken for its own.
+// forgetItems deletes the items that left their folder longer ago than Globus remembers
+// tasks. Before that, a new item of the same name would be given the task of the old one.
 func (l *Ledger) forgetItems(ctx context.Context) error {
 	return l.write(ctx, "forget items that are gone", func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `
@@ -154,8 +154,8 @@ func (l *Ledger) forgetItems(ctx context.Context) error {
 	})
 }
 
-// forget deletes the runs whose ids a query selects. What became of the items that
-// they were about is kept with these, since an item that is done must stay done.
+// forget deletes the runs whose ids a query selects. How a run about an item ended is
+// kept with the item, because an item that is done must stay done.
 func (s session) forget(ctx context.Context, query string, args ...any) (int, error) {
 	ids := map[int64]int{}
 	err := s.query(ctx, func(rows *sql.Rows) error {

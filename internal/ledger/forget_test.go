@@ -10,7 +10,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
-func TestPruneKeepsWhatIsNeeded(t *testing.T) {
+func TestForgetRunsKeepsWhatIsNeeded(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
 		ctx := t.Context()
@@ -31,26 +31,26 @@ func TestPruneKeepsWhatIsNeeded(t *testing.T) {
 		finish(claim(t, l, "due", "between", "me", time.Hour))
 		finish(claim(t, l, "due", "newest", "me", time.Hour))
 
-		if n, err := l.Prune(ctx, ledger.Retention{Since: due}); err != nil || n != 0 {
-			t.Errorf("pruned %d, %v, although nothing is that old", n, err)
+		if n, err := l.ForgetRuns(ctx, ledger.Retention{Since: due}); err != nil || n != 0 {
+			t.Errorf("forgot %d, %v, although nothing is that old", n, err)
 		}
-		if n, err := l.Prune(ctx, ledger.Retention{Since: time.Now().Add(time.Minute)}); err != nil || n != 252 {
-			t.Errorf("pruned %d, %v, want 252 (between is one)", n, err)
+		if n, err := l.ForgetRuns(ctx, ledger.Retention{Since: time.Now().Add(time.Minute)}); err != nil || n != 252 {
+			t.Errorf("forgot %d, %v, want 252 (between is one)", n, err)
 		}
 		want := []string{"duenewest", "duelatest due", "openlast", "openunfinished", "manynewest"}
 		if d := cmp.Diff(want, keys(t, l, ledger.Query{})); d != "" {
 			t.Error(d)
 		}
 		if s, err := l.Submissions(ctx, oldest.ID); err != nil || len(s) != 0 {
-			t.Errorf("submissions of a pruned run: %v, %v", s, err)
+			t.Errorf("submissions of a forgotten run: %v, %v", s, err)
 		}
 		if notes, err := l.Notes(ctx, oldest.ID); err != nil || len(notes) != 0 {
-			t.Errorf("notes on a pruned run: %v, %v", notes, err)
+			t.Errorf("notes on a forgotten run: %v, %v", notes, err)
 		}
 	})
 }
 
-func TestPruneKeepsWhatEndedAtTheInstant(t *testing.T) {
+func TestForgetRunsKeepsWhatEndedAtTheInstant(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
 		var all []*ledger.Run
@@ -63,35 +63,35 @@ func TestPruneKeepsWhatEndedAtTheInstant(t *testing.T) {
 			since time.Time
 			want  int
 		}{{all[0].Finished, 0}, {all[0].Finished.Add(time.Microsecond), 1}} {
-			if n, err := l.Prune(t.Context(), ledger.Retention{Since: tt.since}); err != nil || n != tt.want {
-				t.Errorf("pruned %d, %v, what had not ended by %v, want %d", n, err, tt.since, tt.want)
+			if n, err := l.ForgetRuns(t.Context(), ledger.Retention{Since: tt.since}); err != nil || n != tt.want {
+				t.Errorf("forgot %d, %v, what had not ended by %v, want %d", n, err, tt.since, tt.want)
 			}
 		}
 	})
 }
 
-func TestPruneAfterAPause(t *testing.T) {
+func TestRunsAreForgottenOnceInAPeriod(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
-		prune := func(when string, pause time.Duration, want int) {
+		forget := func(when string, pause time.Duration, want int) {
 			t.Helper()
 			for _, key := range []string{"1", "2", "3"} {
 				r := claim(t, l, when, key, "me", time.Hour)
 				ok(t, l.Finish(t.Context(), r.ID, "me", ledger.Outcome{State: ledger.Succeeded}))
 			}
-			if n, err := l.PruneAfter(t.Context(), pause, ledger.Retention{Runs: 1}); err != nil || n != want {
-				t.Errorf("%s: pruned %d, %v, want %d", when, n, err, want)
+			if n, err := l.ForgetRunsEvery(t.Context(), pause, ledger.Retention{Runs: 1}); err != nil || n != want {
+				t.Errorf("%s: forgot %d, %v, want %d", when, n, err, want)
 			}
 		}
-		prune("the first time", time.Hour, 2)
-		prune("at once again", time.Hour, 0)
-		prune("after the pause", 0, 4)
+		forget("the first time", time.Hour, 2)
+		forget("at once again", time.Hour, 0)
+		forget("after the pause", 0, 4)
 		ok(t, l.Exec(t.Context(), `UPDATE ledger SET pruned = pruned + 3600000000000`))
-		prune("after a clock that was ahead", time.Hour, 2)
+		forget("after a clock that was ahead", time.Hour, 2)
 	})
 }
 
-func TestPruneKeepsTheNewestRunsOfEachJob(t *testing.T) {
+func TestForgetRunsKeepsTheNewestOfEachJob(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
 		run := func(job, key string, due time.Time, over bool) {
@@ -116,11 +116,11 @@ func TestPruneKeepsTheNewestRunsOfEachJob(t *testing.T) {
 		run("y", "3", due, true)
 		run("y", "4", due, true)
 
-		if n, err := l.Prune(t.Context(), ledger.Retention{Since: due, Runs: 400}); err != nil || n != 0 {
-			t.Errorf("pruned %d, %v, although there are not that many", n, err)
+		if n, err := l.ForgetRuns(t.Context(), ledger.Retention{Since: due, Runs: 400}); err != nil || n != 0 {
+			t.Errorf("forgot %d, %v, although there are not that many", n, err)
 		}
-		if n, err := l.Prune(t.Context(), ledger.Retention{Runs: 3}); err != nil || n != 346+1+1 {
-			t.Errorf("pruned %d, %v, want 348", n, err)
+		if n, err := l.ForgetRuns(t.Context(), ledger.Retention{Runs: 3}); err != nil || n != 346+1+1 {
+			t.Errorf("forgot %d, %v, want 348", n, err)
 		}
 		if got := len(keys(t, l, ledger.Query{Job: "many"})); got != 4 { // the latest due is the oldest
 			t.Errorf("%d runs of many are left", got)
@@ -132,8 +132,8 @@ func TestPruneKeepsTheNewestRunsOfEachJob(t *testing.T) {
 		if d := cmp.Diff([]string{"y4", "y3", "y2"}, keys(t, l, ledger.Query{Job: "y"})); d != "" {
 			t.Error(d)
 		}
-		if n, err := l.Prune(t.Context(), ledger.Retention{Runs: 3}); err != nil || n != 0 {
-			t.Errorf("pruned %d more, %v", n, err)
+		if n, err := l.ForgetRuns(t.Context(), ledger.Retention{Runs: 3}); err != nil || n != 0 {
+			t.Errorf("forgot %d more, %v", n, err)
 		}
 	})
 }
