@@ -26,6 +26,7 @@ const (
 	circular proof.Reason = "has a copy that is pruned as well"     // at the same time
 	tooMany  proof.Reason = "is more than max_delete allows"        // it was not there, or not proven, when the files were counted
 	estray   proof.Reason = "was copied to where its job does not copy it now"
+	lineEnd  proof.Reason = "has a line end in its path, with which Globus deletes nothing"
 )
 
 // A pruning is a prune step that is being done. It deletes in lists: each is
@@ -255,6 +256,8 @@ func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Rea
 	switch {
 	case len(proven) == 0:
 		return nil, f.Reason()
+	case strings.ContainsAny(f.Path, "\r\n"):
+		return nil, lineEnd // a delete that names it is refused, with all its other files
 	case len(copies) == 0:
 		return nil, estray
 	case len(copies) < need:

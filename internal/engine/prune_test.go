@@ -180,6 +180,17 @@ func TestPruneDeletesWhatTheRunHasCopiedAndNothingElse(t *testing.T) {
 	})
 }
 
+// A delete that names such a file is refused, with all other files that it names.
+func TestPruneKeepsAFileThatGlobusDoesNotDelete(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/line\nend", "data/z")
+		p := b.process("one")
+		r := p.wantRun(b.order(handsOver), ledger.Succeeded)
+		b.wantLeft("data/line\nend")
+		p.wantPruned(r, "2 files deleted, 1 kept (1: has a line end in its path, with which Globus deletes nothing); runner receipt prove 1 lists them")
+	})
+}
+
 func TestPruneSaysWhatListsTheFilesThatItKeepsOfSeveralTasks(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.sow("data/a.txt", "data/b")
