@@ -42,14 +42,14 @@ type actionDocument struct {
 }
 
 func describeAction(a ledger.Action) actionDocument {
-	return actionDocument{At: a.At, What: string(a.What), Job: a.Job, Run: a.Run, Who: a.Who, Why: a.Why, Until: known(a.Until)}
+	return actionDocument{At: a.At, What: string(a.Kind), Job: a.Job, Run: a.Run, Who: a.Who, Why: a.Why, Until: known(a.Until)}
 }
 
 func (a *app) pauseCommand() *cobra.Command {
 	var end ending
 	c := a.onJob("pause", "Keep a job from starting, until it is resumed", aboutPause,
 		func(job *jobs.Job) (ledger.Action, error) {
-			return ledger.Action{What: ledger.DidPause, Job: job.Name, Until: end.time}, nil
+			return ledger.Action{Kind: ledger.ActionPause, Job: job.Name, Until: end.time}, nil
 		},
 		func(_ *jobs.Job, done ledger.Action, _ bool) string {
 			if done.Until.IsZero() {
@@ -65,7 +65,7 @@ func (a *app) pauseCommand() *cobra.Command {
 func (a *app) resumeCommand() *cobra.Command {
 	return a.onJob("resume", "Let a paused job start again", "",
 		func(job *jobs.Job) (ledger.Action, error) {
-			return ledger.Action{What: ledger.DidResume, Job: job.Name}, nil
+			return ledger.Action{Kind: ledger.ActionResume, Job: job.Name}, nil
 		},
 		func(_ *jobs.Job, done ledger.Action, _ bool) string {
 			return fmt.Sprintf("job %s starts on its schedule again", done.Job)
@@ -78,7 +78,7 @@ func (a *app) triggerCommand() *cobra.Command {
 			if job.ForEach != nil && job.Schedule == nil {
 				return ledger.Action{}, usageError{fmt.Errorf("job %[1]s has no schedule, so no runner serve looks for its items; runner run %[1]s looks at the folder now, and does the items that are ready", job.Name)}
 			}
-			return ledger.Action{What: ledger.DidTrigger, Job: job.Name, Key: string(job.TriggerKey())}, nil
+			return ledger.Action{Kind: ledger.ActionTrigger, Job: job.Name, Key: string(job.TriggerKey())}, nil
 		},
 		func(job *jobs.Job, done ledger.Action, paused bool) string {
 			switch {

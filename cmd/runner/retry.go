@@ -69,7 +69,7 @@ func (a *app) retryRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query, r
 	slices.Reverse(ids)
 	docs := []runDocument{}
 	for _, id := range ids {
-		_, err := l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: id, Who: a.user(), Why: reason})
+		_, err := l.Act(ctx, ledger.Action{Kind: ledger.ActionRetry, Run: id, Who: a.user(), Why: reason})
 		if errors.Is(err, ledger.ErrState) {
 			continue // somebody else was faster
 		}
@@ -93,7 +93,7 @@ func (a *app) retryRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query, r
 
 // retryRun asks for a run again.
 func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
-	_, err := l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: id, Who: a.user(), Why: reason})
+	_, err := l.Act(ctx, ledger.Action{Kind: ledger.ActionRetry, Run: id, Who: a.user(), Why: reason})
 	if errors.Is(err, ledger.ErrState) {
 		return noRetry(ctx, l, id)
 	}

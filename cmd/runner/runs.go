@@ -283,7 +283,7 @@ func (a *app) askOfRun(name, short string, do func(ctx context.Context, l *ledge
 // cancelRun asks whoever works on a run to cancel it, and does so itself if
 // nobody does.
 func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
-	_, refused := l.Act(ctx, ledger.Action{What: ledger.DidCancel, Run: id, Who: a.user(), Why: reason})
+	_, refused := l.Act(ctx, ledger.Action{Kind: ledger.ActionCancel, Run: id, Who: a.user(), Why: reason})
 	if refused != nil && !errors.Is(refused, ledger.ErrState) {
 		return refused
 	}

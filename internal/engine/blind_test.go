@@ -129,10 +129,10 @@ func TestAPausedJobThatCannotLookIsNotToldAgain(t *testing.T) {
 			j.Notify = jobs.Notify{Repeat: time.Hour, To: map[string][]string{"failed": {"ops"}, "recovered": {"ops"}}}
 		}))
 		until(90 * time.Second)
-		b.act(ledger.Action{What: ledger.DidPause, Job: "runs"})
+		b.act(ledger.Action{Kind: ledger.ActionPause, Job: "runs"})
 		until(4 * time.Hour)
 		b.plant("runs/run_1/a", "x")
-		b.act(ledger.Action{What: ledger.DidResume, Job: "runs"})
+		b.act(ledger.Action{Kind: ledger.ActionResume, Job: "runs"})
 		until(5 * time.Hour)
 		p.stop()
 		if diff := cmp.Diff([]string{"1m0s ops failed", "4h1m0s ops recovered"}, b.notified(begin)); diff != "" {

@@ -188,7 +188,7 @@ func TestAJobHasRecoveredWhenNoItemIsLeftThatFailed(t *testing.T) {
 		if got := diary(ops); !strings.Contains(got, "runs failed") || strings.Contains(got, "recovered") {
 			t.Errorf("told:\n%s", got)
 		}
-		if _, err := p.ledger.Act(t.Context(), ledger.Action{What: ledger.DidRetry, Run: 1, Who: "me"}); err != nil {
+		if _, err := p.ledger.Act(t.Context(), ledger.Action{Kind: ledger.ActionRetry, Run: 1, Who: "me"}); err != nil {
 			t.Fatal(err)
 		}
 		until(30 * time.Minute)

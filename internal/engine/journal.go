@@ -328,7 +328,7 @@ func (j *journal) write(ctx context.Context, to func(context.Context) error) {
 }
 
 // addOutcome writes down the outcome of a run that is over, and what is told of it.
-func (j *journal) addOutcome(ctx context.Context, o ledger.Outcome, t ledger.Telling) error {
+func (j *journal) addOutcome(ctx context.Context, o ledger.Outcome, t ledger.Transition) error {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()
 	if err := j.pay(ctx); err != nil {

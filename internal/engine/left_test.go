@@ -121,7 +121,7 @@ func TestRunThatSomebodyWorksOnKeepsTheNextStartOut(t *testing.T) {
 // next start does it.
 func TestTriggeredRunIsLeftToTheScheduler(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		b.act(ledger.Action{What: ledger.DidTrigger, Job: "nightly", Key: "manual:wanted"})
+		b.act(ledger.Action{Kind: ledger.ActionTrigger, Job: "nightly", Key: "manual:wanted"})
 		o := b.order()
 		o.Key = "manual:two"
 		if r, err := b.process("two").record(t.Context(), o); err != nil || r.State != ledger.Skipped {

@@ -61,7 +61,7 @@ func TestOverlapWaitsWhereItIsAllowed(t *testing.T) {
 // asked triggers runs of the job nightly before a scheduler runs.
 func (b *bench) asked(keys ...string) {
 	for _, key := range keys {
-		b.act(ledger.Action{What: ledger.DidTrigger, Job: "nightly", Key: key})
+		b.act(ledger.Action{Kind: ledger.ActionTrigger, Job: "nightly", Key: key})
 	}
 }
 
@@ -134,7 +134,7 @@ func TestRunThatIsCanceledBeforeItBeginsIsInNobodysWay(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.stall()
 				b.asked("manual:1", "manual:2", "manual:3")
-				b.act(ledger.Action{What: ledger.DidCancel, Run: 1})
+				b.act(ledger.Action{Kind: ledger.ActionCancel, Run: 1})
 				p := b.process("one").serve(b.job("nightly", schedule))
 				until(time.Minute)
 				b.wantSkippedFor(3, "manual:2")
@@ -159,7 +159,7 @@ func TestRunWaitsUntilOneThatIsToBeCanceledIsOver(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				b.act(ledger.Action{What: ledger.DidCancel, Run: 1})
+				b.act(ledger.Action{Kind: ledger.ActionCancel, Run: 1})
 				b.asked("manual:2")
 				p := b.process("one").serve(b.job("nightly", "0 0 * * *"))
 				until(time.Minute)

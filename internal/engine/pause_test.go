@@ -26,7 +26,7 @@ func (b *bench) act(a ledger.Action) ledger.Action {
 
 func TestPausedJobStartsNothingAndCatchesUpWithNothing(t *testing.T) {
 	for name, resume := range map[string]ledger.Action{
-		"until it is resumed": {What: ledger.DidResume, Job: "held"},
+		"until it is resumed": {Kind: ledger.ActionResume, Job: "held"},
 		"until an instant":    {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,8 +34,8 @@ func TestPausedJobStartsNothingAndCatchesUpWithNothing(t *testing.T) {
 				held := b.job("held", "0 * * * *", func(j *jobs.Job) { j.CatchUp = jobs.CatchUpAll })
 				one, two := b.process("one").serve(held, b.job("free", "0 */2 * * *")), b.process("two").serve(held)
 				until(2*time.Hour - 2*time.Second)
-				pause := ledger.Action{What: ledger.DidPause, Job: "held", Why: "the disk is replaced"}
-				if resume.What == "" {
+				pause := ledger.Action{Kind: ledger.ActionPause, Job: "held", Why: "the disk is replaced"}
+				if resume.Kind == "" {
 					pause.Until = time.Date(2000, 1, 1, 4, 30, 0, 0, time.UTC)
 				}
 				b.act(pause)
@@ -43,7 +43,7 @@ func TestPausedJobStartsNothingAndCatchesUpWithNothing(t *testing.T) {
 				one.stop()
 				one = b.process("three").serve(held)
 				until(4*time.Hour + 30*time.Minute)
-				if resume.What != "" {
+				if resume.Kind != "" {
 					b.act(resume)
 				}
 				until(5*time.Hour + 30*time.Minute)
@@ -68,7 +68,7 @@ func TestWhatIsMissedAfterAPauseIsCaughtUpWith(t *testing.T) {
 					held := b.job("held", "0 * * * *", func(j *jobs.Job) { j.CatchUp = policy })
 					one := b.process("one").serve(held)
 					until(90 * time.Minute)
-					pause := ledger.Action{What: ledger.DidPause, Job: "held"}
+					pause := ledger.Action{Kind: ledger.ActionPause, Job: "held"}
 					if resume == 0 {
 						pause.Until = time.Date(2000, 1, 1, 3, 30, 0, 0, time.UTC)
 					}
@@ -77,7 +77,7 @@ func TestWhatIsMissedAfterAPauseIsCaughtUpWith(t *testing.T) {
 					one.stop()
 					if resume > 0 {
 						until(resume)
-						b.act(ledger.Action{What: ledger.DidResume, Job: "held"})
+						b.act(ledger.Action{Kind: ledger.ActionResume, Job: "held"})
 					}
 					until(5*time.Hour + 30*time.Minute)
 					two := b.process("two").serve(held)
@@ -97,7 +97,7 @@ func TestWhatIsMissedAfterAPauseIsCaughtUpWith(t *testing.T) {
 func TestPausedJobFollowsNoOther(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		p := b.process("one").serve(b.job("first", "0 * * * *"), b.job("second", "", func(j *jobs.Job) { j.After = "first" }))
-		b.act(ledger.Action{What: ledger.DidPause, Job: "second", Until: time.Date(2000, 1, 1, 1, 30, 0, 0, time.UTC)})
+		b.act(ledger.Action{Kind: ledger.ActionPause, Job: "second", Until: time.Date(2000, 1, 1, 1, 30, 0, 0, time.UTC)})
 		until(2*time.Hour + 30*time.Minute)
 		p.stop()
 		b.wantRuns("first 2000-01-01T01:00:00Z succeeded", "first 2000-01-01T02:00:00Z succeeded", "second 2000-01-01T02:00:00Z succeeded")
@@ -107,9 +107,9 @@ func TestPausedJobFollowsNoOther(t *testing.T) {
 func TestJobIsRunNowAlsoWhileItIsPaused(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		p := b.process("one").serve(b.job("held", "0 0 1 2 *", func(j *jobs.Job) { j.StartingDeadline = time.Minute }), b.job("next", "", func(j *jobs.Job) { j.After = "held" }))
-		b.act(ledger.Action{What: ledger.DidPause, Job: "held"})
+		b.act(ledger.Action{Kind: ledger.ActionPause, Job: "held"})
 		until(time.Hour)
-		b.act(ledger.Action{What: ledger.DidTrigger, Job: "held", Key: "manual:1"})
+		b.act(ledger.Action{Kind: ledger.ActionTrigger, Job: "held", Key: "manual:1"})
 		until(time.Hour + 10*time.Minute)
 		p.stop()
 		b.wantRuns("held manual:1 succeeded", "next manual:1 succeeded")
@@ -123,7 +123,7 @@ func TestReloadKeepsAPause(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		job := b.job("held", "0 * * * *")
 		p := b.process("one").serve(job)
-		b.act(ledger.Action{What: ledger.DidPause, Job: "held", Until: time.Date(2000, 1, 1, 1, 30, 0, 0, time.UTC)})
+		b.act(ledger.Action{Kind: ledger.ActionPause, Job: "held", Until: time.Date(2000, 1, 1, 1, 30, 0, 0, time.UTC)})
 		until(time.Hour + 10*time.Minute)
 		p.reload(job, b.job("free", "0 * * * *"))
 		until(2*time.Hour + 10*time.Minute)
@@ -138,16 +138,16 @@ func TestItemsAreLookedForWhenSomebodyWantsIt(t *testing.T) {
 		b.begin(written(0, "/runs/run_1/a", 10, 0), written(0, "/runs/run_1/done", 0, 0), written(30*time.Minute, "/runs/run_2/a", 10, 0), written(30*time.Minute, "/runs/run_2/done", 0, 0))
 		p := b.process("one").serve(job)
 		until(10 * time.Minute)
-		b.act(ledger.Action{What: ledger.DidTrigger, Job: "runs"})
+		b.act(ledger.Action{Kind: ledger.ActionTrigger, Job: "runs"})
 		until(20 * time.Minute)
 		b.wantCopies("run_1")
 		until(time.Hour) // the wish was met, and is not met again
 		b.wantCopies("run_1")
-		b.act(ledger.Action{What: ledger.DidPause, Job: "runs"})
-		b.act(ledger.Action{What: ledger.DidTrigger, Job: "runs"})
+		b.act(ledger.Action{Kind: ledger.ActionPause, Job: "runs"})
+		b.act(ledger.Action{Kind: ledger.ActionTrigger, Job: "runs"})
 		until(time.Hour + 10*time.Minute)
 		b.wantCopies("run_1")
-		b.act(ledger.Action{What: ledger.DidResume, Job: "runs"})
+		b.act(ledger.Action{Kind: ledger.ActionResume, Job: "runs"})
 		until(time.Hour + 20*time.Minute)
 		p.stop()
 		b.wantCopies("run_1", "run_2")

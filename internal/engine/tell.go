@@ -57,7 +57,7 @@ func (r *run) tellHeld(ctx context.Context, c Class, t Task, why string) {
 }
 
 // ended is what is told of the run's end, or nil.
-func (r *run) ended(ctx context.Context) ledger.Telling {
+func (r *run) ended(ctx context.Context) ledger.Transition {
 	if r.engine.desk == nil {
 		return nil
 	}
@@ -106,7 +106,7 @@ func (r *run) tellLeft(ctx context.Context, err error) {
 }
 
 // tell makes the notices of an event of the run, unless t is nil.
-func (r *run) tell(ctx context.Context, t ledger.Telling) {
+func (r *run) tell(ctx context.Context, t ledger.Transition) {
 	switch {
 	case t == nil:
 		return

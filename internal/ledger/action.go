@@ -7,22 +7,22 @@ import (
 	"time"
 )
 
-// A Deed is what a person can ask for.
-type Deed string
+// An ActionKind says what a person can ask for.
+type ActionKind string
 
-// The deeds.
+// The kinds of actions.
 const (
-	DidPause   Deed = "pause"   // of a job: nothing new of it starts by its schedule, see [Ledger.Pauses]
-	DidResume  Deed = "resume"  // of a job that is paused
-	DidTrigger Deed = "trigger" // of a job: a run of it that starts now, or a look at the folder of its items
-	DidRetry   Deed = "retry"   // of a run, see [Ledger.Retry]
-	DidCancel  Deed = "cancel"  // of a run, see [Ledger.RequestCancel]
+	ActionPause   ActionKind = "pause"   // of a job: nothing new of it starts by its schedule, see [Ledger.Pauses]
+	ActionResume  ActionKind = "resume"  // of a job that is paused
+	ActionTrigger ActionKind = "trigger" // of a job: a run of it that starts now, or a look at the folder of its items
+	ActionRetry   ActionKind = "retry"   // of a run, see [Ledger.Retry]
+	ActionCancel  ActionKind = "cancel"  // of a run, see [Ledger.RequestCancel]
 )
 
 // An Action is what somebody asked for.
 type Action struct {
 	At    time.Time // set by Act
-	What  Deed
+	Kind  ActionKind
 	Job   string    // set by Act for a retry and a cancel
 	Run   int64     // of a retry and a cancel; set by Act for a trigger that makes a run; else 0
 	Who   string    // asked for it
@@ -41,7 +41,7 @@ type Action struct {
 func (l *Ledger) Act(ctx context.Context, a Action) (Action, error) {
 	a.Who, a.Why = text(a.Who), text(a.Why)
 	done := a
-	err := l.write(ctx, fmt.Sprintf("%s %s", a.What, a.object()), func(ctx context.Context, s session) error {
+	err := l.write(ctx, fmt.Sprintf("%s %s", a.Kind, a.object()), func(ctx context.Context, s session) error {
 		done = a
 		return s.together(ctx, func() error { return s.act(ctx, &done) })
 	})
@@ -57,13 +57,13 @@ func (a *Action) object() string {
 }
 
 func (s session) act(ctx context.Context, a *Action) error {
-	if err := s.deed(ctx, a); err != nil {
+	if err := s.change(ctx, a); err != nil {
 		return err
 	}
 	err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(instant{&a.At}, &a.Job) }, `
 		INSERT INTO actions (at, what, job, run, who, why, until)
 		SELECT @now, CAST($1 AS TEXT), COALESCE((SELECT job FROM runs WHERE id = $3), $2), CAST($3 AS BIGINT), CAST($4 AS TEXT), CAST($5 AS TEXT), CAST($6 AS BIGINT)
-		RETURNING at, job`, string(a.What), a.Job, a.Run, a.Who, a.Why, stamp(a.Until))
+		RETURNING at, job`, string(a.Kind), a.Job, a.Run, a.Who, a.Why, stamp(a.Until))
 	if err != nil || a.Run == 0 {
 		return err
 	}
@@ -71,45 +71,45 @@ func (s session) act(ctx context.Context, a *Action) error {
 	if a.Why != "" {
 		said += ": " + a.Why
 	}
-	_, err = s.exec(ctx, `INSERT INTO notes (run, at, kind, message) VALUES ($1, $2, $3, $4)`, a.Run, stamp(a.At), a.What.note(), said)
+	_, err = s.exec(ctx, `INSERT INTO notes (run, at, kind, message) VALUES ($1, $2, $3, $4)`, a.Run, stamp(a.At), a.Kind.note(), said)
 	return err
 }
 
 // note is the kind of a note on a run.
-func (d Deed) note() string {
-	if d == DidTrigger {
+func (d ActionKind) note() string {
+	if d == ActionTrigger {
 		return "triggered"
 	}
 	return string(d) + "_requested"
 }
 
-// deed does what is asked for. It changes nothing if it returns an error that is
+// change does what is asked for. It changes nothing if it returns an error that is
 // not the engine's.
-func (s session) deed(ctx context.Context, a *Action) error {
-	switch a.What {
-	case DidPause:
+func (s session) change(ctx context.Context, a *Action) error {
+	switch a.Kind {
+	case ActionPause:
 		_, err := s.exec(ctx, `
 			INSERT INTO pauses (job, who, why, since, until) VALUES ($1, $2, $3, @now, $4)
 			ON CONFLICT (job) DO UPDATE SET who = excluded.who, why = excluded.why, since = excluded.since, until = excluded.until`,
 			a.Job, a.Who, a.Why, stamp(a.Until))
 		return err
-	case DidResume:
+	case ActionResume:
 		n, err := s.exec(ctx, `DELETE FROM pauses WHERE job = $1 AND (until = 0 OR until > @now)`, a.Job)
 		if err == nil && n == 0 {
 			return fmt.Errorf("%w: it is not paused", ErrState)
 		}
 		return err
-	case DidTrigger:
+	case ActionTrigger:
 		if a.Key == "" {
 			return s.wantLook(ctx, a.Job)
 		}
 		return s.trigger(ctx, a)
-	case DidRetry:
+	case ActionRetry:
 		return s.retry(ctx, a.Run)
-	case DidCancel:
+	case ActionCancel:
 		return s.requestCancel(ctx, a.Run)
 	}
-	return fmt.Errorf("%q cannot be asked for", a.What)
+	return fmt.Errorf("%q cannot be asked for", a.Kind)
 }
 
 // trigger makes a run that nobody has. That an operator wants it keeps others from
@@ -174,7 +174,7 @@ func (l *Ledger) Actions(ctx context.Context, job string, limit int) ([]Action, 
 		all = nil
 		return s.query(ctx, func(rows *sql.Rows) error {
 			var a Action
-			err := rows.Scan(instant{&a.At}, &a.What, &a.Job, &a.Run, &a.Who, &a.Why, instant{&a.Until})
+			err := rows.Scan(instant{&a.At}, &a.Kind, &a.Job, &a.Run, &a.Who, &a.Why, instant{&a.Until})
 			all = append(all, a)
 			return err
 		}, `SELECT at, what, job, run, who, why, until FROM actions WHERE job = $1 ORDER BY id DESC LIMIT $2`, job, limit)

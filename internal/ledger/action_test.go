@@ -16,7 +16,7 @@ func act(t *testing.T, l *ledger.Ledger, a ledger.Action) ledger.Action {
 	done, err := l.Act(t.Context(), a)
 	ok(t, err)
 	if age := time.Since(done.At); age < -time.Minute || age > time.Minute {
-		t.Errorf("%s at %v, want it now", a.What, done.At)
+		t.Errorf("%s at %v, want it now", a.Kind, done.At)
 	}
 	return done
 }
@@ -34,16 +34,16 @@ func TestJobsArePausedUntilTheyAreResumedOrThePauseEnds(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
 		later := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
-		act(t, l, ledger.Action{What: ledger.DidPause, Job: "a", Who: "ada", Why: "first"})
-		act(t, l, ledger.Action{What: ledger.DidPause, Job: "a", Who: "bob", Why: "the disk is \x00full", Until: later})
-		act(t, l, ledger.Action{What: ledger.DidPause, Job: "b", Who: "ada"})
-		act(t, l, ledger.Action{What: ledger.DidPause, Job: "over", Who: "ada", Until: time.Now().Add(-time.Hour)})
+		act(t, l, ledger.Action{Kind: ledger.ActionPause, Job: "a", Who: "ada", Why: "first"})
+		act(t, l, ledger.Action{Kind: ledger.ActionPause, Job: "a", Who: "bob", Why: "the disk is \x00full", Until: later})
+		act(t, l, ledger.Action{Kind: ledger.ActionPause, Job: "b", Who: "ada"})
+		act(t, l, ledger.Action{Kind: ledger.ActionPause, Job: "over", Who: "ada", Until: time.Now().Add(-time.Hour)})
 		wantPauses(t, open(t, url), map[string]ledger.Pause{"a": {Who: "bob", Why: "the disk is \uFFFDfull", Until: later}, "b": {Who: "ada"}})
 
-		act(t, l, ledger.Action{What: ledger.DidResume, Job: "a", Who: "ada"})
+		act(t, l, ledger.Action{Kind: ledger.ActionResume, Job: "a", Who: "ada"})
 		wantPauses(t, l, map[string]ledger.Pause{"b": {Who: "ada"}})
 		for _, job := range []string{"a", "over", "unknown"} {
-			_, err := l.Act(t.Context(), ledger.Action{What: ledger.DidResume, Job: job, Who: "ada"})
+			_, err := l.Act(t.Context(), ledger.Action{Kind: ledger.ActionResume, Job: job, Who: "ada"})
 			wantError(t, "resume "+job, err, ledger.ErrState)
 		}
 		ended, err := l.PausesEnded(t.Context())
@@ -58,7 +58,7 @@ func TestJobsArePausedUntilTheyAreResumedOrThePauseEnds(t *testing.T) {
 func TestTriggeredRunIsTakenOver(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
-		a := ledger.Action{What: ledger.DidTrigger, Job: "a", Key: "manual:1", Who: "ada", Why: "now"}
+		a := ledger.Action{Kind: ledger.ActionTrigger, Job: "a", Key: "manual:1", Who: "ada", Why: "now"}
 		run := act(t, l, a).Run
 		_, err := l.Act(t.Context(), a)
 		wantError(t, "the same once more", err, ledger.ErrState)
@@ -79,12 +79,12 @@ func TestLookIsWantedUntilOneHasMetTheWish(t *testing.T) {
 			ok(t, err)
 			return all[job]
 		}
-		if run := act(t, l, ledger.Action{What: ledger.DidTrigger, Job: "a", Who: "ada"}).Run; run != 0 || wanted("a").IsZero() || !wanted("b").IsZero() {
+		if run := act(t, l, ledger.Action{Kind: ledger.ActionTrigger, Job: "a", Who: "ada"}).Run; run != 0 || wanted("a").IsZero() || !wanted("b").IsZero() {
 			t.Errorf("run %d, wanted since %v and %v, want no run and a look at a alone", run, wanted("a"), wanted("b"))
 		}
 		first := wanted("a")
 		time.Sleep(time.Millisecond)
-		act(t, l, ledger.Action{What: ledger.DidTrigger, Job: "a", Who: "ada"})
+		act(t, l, ledger.Action{Kind: ledger.ActionTrigger, Job: "a", Who: "ada"})
 		ok(t, l.MetLook(t.Context(), "a", first)) // it began before the second wish
 		if wanted("a").IsZero() {
 			t.Error("the second wish is lost")
@@ -103,30 +103,30 @@ func TestActionsAreKeptWithWhoAndWhy(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l, ctx := open(t, url), t.Context()
 		r := claim(t, l, "a", "1", "me", time.Hour)
-		act(t, l, ledger.Action{What: ledger.DidCancel, Run: r.ID, Who: "ada", Why: "wrong day"})
+		act(t, l, ledger.Action{Kind: ledger.ActionCancel, Run: r.ID, Who: "ada", Why: "wrong day"})
 		if !get(t, l, r.ID).CancelRequested {
 			t.Error("the cancel was not requested")
 		}
-		_, err := l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: r.ID, Who: "ada"})
+		_, err := l.Act(ctx, ledger.Action{Kind: ledger.ActionRetry, Run: r.ID, Who: "ada"})
 		wantError(t, "retry of a run at work", err, ledger.ErrState)
-		_, err = l.Act(ctx, ledger.Action{What: ledger.DidRetry, Run: 99, Who: "ada"})
+		_, err = l.Act(ctx, ledger.Action{Kind: ledger.ActionRetry, Run: 99, Who: "ada"})
 		wantError(t, "retry of no run", err, ledger.ErrNone)
-		_, err = l.Act(ctx, ledger.Action{What: "dance", Job: "a", Who: "ada"})
+		_, err = l.Act(ctx, ledger.Action{Kind: "dance", Job: "a", Who: "ada"})
 		if err == nil {
 			t.Error("an unknown deed was done")
 		}
 		ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.Canceled}))
-		act(t, l, ledger.Action{What: ledger.DidRetry, Run: r.ID, Who: "bob"})
+		act(t, l, ledger.Action{Kind: ledger.ActionRetry, Run: r.ID, Who: "bob"})
 		if got := get(t, l, r.ID); got.State != ledger.Claimed || !got.Again {
 			t.Errorf("got %+v, want it claimable", got)
 		}
-		act(t, l, ledger.Action{What: ledger.DidPause, Job: "other", Who: "bob"})
+		act(t, l, ledger.Action{Kind: ledger.ActionPause, Job: "other", Who: "bob"})
 
 		got, err := l.Actions(ctx, "a", 10)
 		ok(t, err)
 		want := []ledger.Action{
-			{What: ledger.DidRetry, Job: "a", Run: r.ID, Who: "bob"},
-			{What: ledger.DidCancel, Job: "a", Run: r.ID, Who: "ada", Why: "wrong day"},
+			{Kind: ledger.ActionRetry, Job: "a", Run: r.ID, Who: "bob"},
+			{Kind: ledger.ActionCancel, Job: "a", Run: r.ID, Who: "ada", Why: "wrong day"},
 		}
 		if diff := cmp.Diff(want, got, cmpopts.IgnoreFields(ledger.Action{}, "At")); diff != "" {
 			t.Errorf("actions (-want +got):\n%s", diff)
@@ -136,7 +136,7 @@ func TestActionsAreKeptWithWhoAndWhy(t *testing.T) {
 		if len(notes) != 2 || notes[0].Kind != "cancel_requested" || notes[0].Text != "by ada: wrong day" || notes[1].Kind != "retry_requested" || notes[1].Text != "by bob" {
 			t.Errorf("notes: %+v", notes)
 		}
-		if some, err := l.Actions(ctx, "a", 1); err != nil || len(some) != 1 || some[0].What != ledger.DidRetry {
+		if some, err := l.Actions(ctx, "a", 1); err != nil || len(some) != 1 || some[0].Kind != ledger.ActionRetry {
 			t.Errorf("the newest: %+v, %v", some, err)
 		}
 		_, err = l.ForgetRuns(ctx, ledger.Retention{Since: time.Now().Add(time.Hour)})

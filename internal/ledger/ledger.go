@@ -91,8 +91,8 @@ func OpenExisting(ctx context.Context, url string, log *slog.Logger) (*Ledger, e
 	return open(ctx, url, log, schema(), false)
 }
 
-// open opens a ledger, and makes it if there is none and it may.
-func open(ctx context.Context, url string, log *slog.Logger, migrations []string, may bool) (*Ledger, error) {
+// open opens a ledger. If there is none, it makes one if create is set.
+func open(ctx context.Context, url string, log *slog.Logger, migrations []string, create bool) (*Ledger, error) {
 	var (
 		s   store
 		err error
@@ -100,7 +100,7 @@ func open(ctx context.Context, url string, log *slog.Logger, migrations []string
 	scheme, rest, _ := strings.Cut(url, ":")
 	switch scheme {
 	case "sqlite":
-		s, err = openSQLite(rest, may)
+		s, err = openSQLite(rest, create)
 	case "postgres", "postgresql":
 		s, err = openPostgres(url)
 	default:
@@ -110,7 +110,7 @@ func open(ctx context.Context, url string, log *slog.Logger, migrations []string
 		return nil, fmt.Errorf("open ledger: %w", err)
 	}
 	l := &Ledger{store: s, log: log}
-	if err := l.upgrade(ctx, migrations, may); err != nil {
+	if err := l.upgrade(ctx, migrations, create); err != nil {
 		return nil, fmt.Errorf("open ledger: %w", errors.Join(err, s.close()))
 	}
 	return l, nil

@@ -64,15 +64,15 @@ type Standing struct {
 	Alarms []Alarm   // open ones
 }
 
-// A Telling says what follows from an event of a job: what is remembered of the job
+// A Transition says what follows from an event of a job: what is remembered of the job
 // from now on, and the notices that are to be sent. It gets what was remembered
 // before. It may be called again, and must then say the same.
-type Telling func(now Standing) (Standing, []Notice)
+type Transition func(now Standing) (Standing, []Notice)
 
 // Tell puts the notices of an event of a job into the outbox, and remembers what t
-// says. No other Telling about the job comes between. A notice that is there
+// says. No other Transition about the job comes between. A notice that is there
 // already stays as it is.
-func (l *Ledger) Tell(ctx context.Context, job string, t Telling) error {
+func (l *Ledger) Tell(ctx context.Context, job string, t Transition) error {
 	return l.write(ctx, "write the notices of job "+job, func(ctx context.Context, s session) error {
 		return s.together(ctx, func() error { return s.tell(ctx, job, t) })
 	})
@@ -80,11 +80,11 @@ func (l *Ledger) Tell(ctx context.Context, job string, t Telling) error {
 
 // FinishAndTell is [Ledger.Finish] and [Ledger.Tell] in one: both are done, or none.
 // If the run had ended in the same way before, nothing is told.
-func (l *Ledger) FinishAndTell(ctx context.Context, run int64, holder string, o Outcome, job string, t Telling) error {
+func (l *Ledger) FinishAndTell(ctx context.Context, run int64, holder string, o Outcome, job string, t Transition) error {
 	return l.finish(ctx, run, holder, o, func(ctx context.Context, s session) error { return s.tell(ctx, job, t) })
 }
 
-func (s session) tell(ctx context.Context, job string, t Telling) error {
+func (s session) tell(ctx context.Context, job string, t Transition) error {
 	before := Standing{Job: job}
 	var alarms string
 	// This locks the row, as a SELECT of one that is not there cannot.

@@ -14,7 +14,7 @@ import (
 )
 
 // telling opens an alarm once, and makes a notice for each channel then.
-func telling(id, job string, channels ...string) ledger.Telling {
+func telling(id, job string, channels ...string) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		if len(now.Alarms) > 0 {
 			now.Alarms[0].Count++
@@ -30,7 +30,7 @@ func telling(id, job string, channels ...string) ledger.Telling {
 }
 
 // always makes a notice without remembering anything.
-func always(id, job, channel string) ledger.Telling {
+func always(id, job, channel string) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		return now, []ledger.Notice{{ID: id, Channel: channel, Job: job, Event: "failed", Body: "{}"}}
 	}

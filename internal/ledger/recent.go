@@ -111,9 +111,8 @@ func stateOf(name string) State {
 	return State(strings.Clone(name))
 }
 
-// A Sign tells whether a run has changed: another look that gives an equal one has
-// seen the same.
-type Sign struct {
+// A RunVersion changes whenever something changes that a list of runs shows.
+type RunVersion struct {
 	ID              int64
 	Job             string
 	State           State
@@ -124,14 +123,14 @@ type Sign struct {
 	Finished        time.Time
 }
 
-// Moving returns signs of the runs that have not ended, and of those that have
-// since an instant, by their ids. Where runs change, they do so here.
-func (l *Ledger) Moving(ctx context.Context, since time.Time) ([]Sign, error) {
-	var all []Sign
+// ChangedRuns returns the versions of the runs that may have changed since an instant, by
+// their ids: those that have not ended, and those that have ended since.
+func (l *Ledger) ChangedRuns(ctx context.Context, since time.Time) ([]RunVersion, error) {
+	var all []RunVersion
 	err := l.read(ctx, "look for runs that have changed", func(ctx context.Context, s session) error {
 		all = nil
 		return s.query(ctx, func(rows *sql.Rows) error {
-			var is Sign
+			var is RunVersion
 			err := rows.Scan(&is.ID, &is.Job, &is.State, &is.Attempt, &is.Holder, &is.Again, &is.CancelRequested, instant{&is.Finished})
 			all = append(all, is)
 			return err

@@ -41,18 +41,18 @@ func TestStripsHaveTheNewestRunsOfEachJob(t *testing.T) {
 	})
 }
 
-func TestMovingRunsAreThoseThatMayHaveChanged(t *testing.T) {
+func TestChangedRunsAreThoseThatMayHaveChanged(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l, ctx := open(t, url), t.Context()
 		open, ended := claim(t, l, "a", "1", "me", time.Hour), claim(t, l, "a", "2", "me", time.Hour)
 		ok(t, l.Finish(ctx, ended.ID, "me", ledger.Outcome{State: ledger.Failed}))
 		finished := get(t, l, ended.ID).Finished
-		look := func(since time.Time) []ledger.Sign {
-			all, err := l.Moving(ctx, since)
+		look := func(since time.Time) []ledger.RunVersion {
+			all, err := l.ChangedRuns(ctx, since)
 			ok(t, err)
 			return all
 		}
-		want := []ledger.Sign{
+		want := []ledger.RunVersion{
 			{ID: open.ID, Job: "a", State: ledger.Claimed, Attempt: 1, Holder: "me"},
 			{ID: ended.ID, Job: "a", State: ledger.Failed, Attempt: 1, Holder: "me", Finished: finished},
 		}
@@ -83,7 +83,7 @@ func TestRunsBelowARun(t *testing.T) {
 func TestARunBeginsWhenSomebodyTakesItUp(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l, ctx := open(t, url), t.Context()
-		asked, err := l.Act(ctx, ledger.Action{What: ledger.DidTrigger, Job: "a", Key: "manual:1"})
+		asked, err := l.Act(ctx, ledger.Action{Kind: ledger.ActionTrigger, Job: "a", Key: "manual:1"})
 		ok(t, err)
 		// bars are as long as the run; that of one that waits begins when it was asked for.
 		wants := func(what string, began time.Time) {

@@ -250,8 +250,8 @@ CREATE INDEX submissions_open ON submissions (created, id) WHERE once = 1 AND st
 }
 
 // upgrade brings the schema to the version that the migrations lead to. If there is
-// none, it makes one if it may.
-func (l *Ledger) upgrade(ctx context.Context, migrations []string, may bool) error {
+// none, it makes one if create is set.
+func (l *Ledger) upgrade(ctx context.Context, migrations []string, create bool) error {
 	have, want := 0, len(migrations)
 	err := l.store.read(ctx, func(ctx context.Context, s session) (err error) {
 		have, err = s.version(ctx, want)
@@ -260,7 +260,7 @@ func (l *Ledger) upgrade(ctx context.Context, migrations []string, may bool) err
 	if err != nil || have == want {
 		return err
 	}
-	if have == 0 && !may {
+	if have == 0 && !create {
 		return fmt.Errorf("%w in %s", ErrAbsent, l.store.name())
 	}
 	return l.store.exclusive(ctx, func(ctx context.Context, s session) error {

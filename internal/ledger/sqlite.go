@@ -43,8 +43,8 @@ type change struct {
 	done chan error // gets its outcome, which waits there
 }
 
-// openSQLite opens a file. If there is none, it makes one if it may.
-func openSQLite(file string, may bool) (*sqliteStore, error) {
+// openSQLite opens a file. If there is none, it makes one if create is set.
+func openSQLite(file string, create bool) (*sqliteStore, error) {
 	if file == "" {
 		return nil, errors.New(`the URL names no file: "sqlite:<file>"`)
 	}
@@ -52,10 +52,10 @@ func openSQLite(file string, may bool) (*sqliteStore, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && !may {
+	if _, err := os.Stat(file); errors.Is(err, fs.ErrNotExist) && !create {
 		return nil, fmt.Errorf("%w at %s", ErrAbsent, file)
 	}
-	if err := create(file); err != nil {
+	if err := makeFile(file); err != nil {
 		return nil, ofSystem(err)
 	}
 	// In journal mode DELETE a commit is on disk only when its folder is, which
@@ -71,9 +71,9 @@ func openSQLite(file string, may bool) (*sqliteStore, error) {
 	return &sqliteStore{db: db, file: file, turn: make(chan struct{}, 1)}, nil
 }
 
-// create makes the file and its folder unless they exist. SQLite would make
+// makeFile makes the file and its folder unless they exist. SQLite would make
 // the file readable by everybody.
-func create(file string) error {
+func makeFile(file string) error {
 	info, err := os.Stat(file)
 	if err == nil {
 		if !info.Mode().IsRegular() {

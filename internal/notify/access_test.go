@@ -102,7 +102,7 @@ func TestNobodyIsAskedForWhomNobodyWantsToHear(t *testing.T) {
 		"no channel": func(l *lookout) { delete(l.file.Jobs[0].Notify.To, "access") },
 		"suspended":  func(l *lookout) { l.file.Jobs[0].Suspend = true },
 		"paused": func(l *lookout) {
-			if _, err := l.ledger.Act(l.t.Context(), ledger.Action{What: ledger.DidPause, Job: "nightly", Who: "me"}); err != nil {
+			if _, err := l.ledger.Act(l.t.Context(), ledger.Action{Kind: ledger.ActionPause, Job: "nightly", Who: "me"}); err != nil {
 				l.t.Fatal(err)
 			}
 		},

@@ -42,7 +42,7 @@ type Run struct {
 }
 
 // Began says what follows from the begin of a run.
-func (d *Desk) Began(r Run) ledger.Telling {
+func (d *Desk) Began(r Run) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		which := "false"
 		if r.Again {
@@ -56,7 +56,7 @@ func (d *Desk) Began(r Run) ledger.Telling {
 }
 
 // Ended says what follows from the end of a run.
-func (d *Desk) Ended(r Run) ledger.Telling {
+func (d *Desk) Ended(r Run) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, r.Ended)
 		book.repeat -= book.repeat / 8 // a nightly run may end a little earlier than that of the night before
@@ -82,7 +82,7 @@ func (d *Desk) Ended(r Run) ledger.Telling {
 
 // Left says what follows from a start that leaves its run to the next one, because of
 // something that may pass, where no scheduler is there to try again.
-func (d *Desk) Left(r Run) ledger.Telling {
+func (d *Desk) Left(r Run) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, r.Ended)
 		d.raise(book, r, Failed)
@@ -92,7 +92,7 @@ func (d *Desk) Left(r Run) ledger.Telling {
 
 // Waits says what follows from a run that was due some time ago and cannot go on, because
 // of something that may pass: the job is [Late].
-func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Telling {
+func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, at)
 		alarm, tell := book.raise(Late, why)
@@ -112,7 +112,7 @@ func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Telling {
 
 // Held says what follows from a task that makes no progress: event is [NeedsHuman]
 // or [Stalled].
-func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) ledger.Telling {
+func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, at)
 		alarm, tell := book.raise(event, why)

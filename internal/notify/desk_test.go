@@ -52,7 +52,7 @@ type diary struct {
 }
 
 // tell adds what people hear about an event.
-func (d *diary) tell(telling ledger.Telling) {
+func (d *diary) tell(telling ledger.Transition) {
 	d.t.Helper()
 	after, first := telling(d.standing)
 	if _, second := telling(d.standing); !cmp.Equal(first, second) {

@@ -33,7 +33,7 @@ type Look struct {
 }
 
 // Looked says what follows from a look at the folder of a job.
-func (d *Desk) Looked(l Look) ledger.Telling {
+func (d *Desk) Looked(l Look) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, l.Job, l.Ended)
 		if l.Err == nil {

@@ -136,7 +136,7 @@ func (w *Watch) lookAt(ctx context.Context, job *jobs.Job, f facts, now time.Tim
 	return seen, w.tell(ctx, job.Name, telling)
 }
 
-func (w *Watch) tell(ctx context.Context, job string, t ledger.Telling) error {
+func (w *Watch) tell(ctx context.Context, job string, t ledger.Transition) error {
 	err := w.Ledger.Tell(ctx, job, t)
 	if err == nil && w.Told != nil {
 		w.Told()
@@ -220,7 +220,7 @@ func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, line
 const mostNames = 20
 
 // summary tells once of all that did not happen while no scheduler was at work.
-func summary(late []*jobs.Job, from, to time.Time) ledger.Telling {
+func summary(late []*jobs.Job, from, to time.Time) ledger.Transition {
 	return func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		names := map[string][]string{} // of jobs, by channel
 		for _, job := range late {

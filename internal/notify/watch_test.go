@@ -255,11 +255,11 @@ func TestAPausedJobIsNeitherLateNorOverdue(t *testing.T) {
 	pause := map[string]func(l *lookout, on bool){
 		"suspended": func(l *lookout, on bool) { l.file.Jobs[0].Suspend = on },
 		"paused": func(l *lookout, on bool) {
-			deed := ledger.DidPause
+			deed := ledger.ActionPause
 			if !on {
-				deed = ledger.DidResume
+				deed = ledger.ActionResume
 			}
-			if _, err := l.ledger.Act(l.t.Context(), ledger.Action{What: deed, Job: "nightly", Who: "me", Why: "new disks"}); err != nil {
+			if _, err := l.ledger.Act(l.t.Context(), ledger.Action{Kind: deed, Job: "nightly", Who: "me", Why: "new disks"}); err != nil {
 				l.t.Fatal(err)
 			}
 		},

@@ -310,7 +310,7 @@ func TestActionsAreDoneOrRefusedWithTheReason(t *testing.T) {
 	}
 	for _, a := range all {
 		if a.Who != "token at 127.0.0.1" {
-			t.Errorf("%s was asked for by %q", a.What, a.Who)
+			t.Errorf("%s was asked for by %q", a.Kind, a.Who)
 		}
 	}
 	if !strings.Contains(d.log.String(), "an action was taken") || strings.Contains(d.log.String(), adminToken) {
@@ -325,7 +325,7 @@ func TestNothingThatWasWrittenElsewhereIsHTML(t *testing.T) {
 	if err := d.ledger.Note(t.Context(), run, time.Now(), "<i>", evil); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.ledger.Act(t.Context(), ledger.Action{What: ledger.DidPause, Job: "nightly", Who: evil, Why: evil}); err != nil {
+	if _, err := d.ledger.Act(t.Context(), ledger.Action{Kind: ledger.ActionPause, Job: "nightly", Who: evil, Why: evil}); err != nil {
 		t.Fatal(err)
 	}
 	if err := d.ledger.KeepItems(t.Context(), "each", []ledger.Item{{Name: evil, Key: "item:x", State: "waiting", Why: evil}}); err != nil {

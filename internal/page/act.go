@@ -17,7 +17,7 @@ import (
 )
 
 // actOnJob does something with a job, for a program.
-func (p *Page) actOnJob(what ledger.Deed) func(http.ResponseWriter, request) (any, error) {
+func (p *Page) actOnJob(what ledger.ActionKind) func(http.ResponseWriter, request) (any, error) {
 	return func(_ http.ResponseWriter, r request) (any, error) {
 		why, err := wished(r, what)
 		if err != nil {
@@ -28,7 +28,7 @@ func (p *Page) actOnJob(what ledger.Deed) func(http.ResponseWriter, request) (an
 }
 
 // actOnRun does something with a run, for a program.
-func (p *Page) actOnRun(what ledger.Deed) func(http.ResponseWriter, request) (any, error) {
+func (p *Page) actOnRun(what ledger.ActionKind) func(http.ResponseWriter, request) (any, error) {
 	return func(_ http.ResponseWriter, r request) (any, error) {
 		why, err := wished(r, what)
 		if err != nil {
@@ -45,9 +45,9 @@ type wish struct {
 }
 
 // wishKeys are the keys that a request to act may have.
-func wishKeys(what ledger.Deed) []parameter {
+func wishKeys(what ledger.ActionKind) []parameter {
 	keys := []parameter{{"reason", "why, for those who read it later"}}
-	if what == ledger.DidPause {
+	if what == ledger.ActionPause {
 		keys = append(keys, parameter{"until", "when the pause ends: a duration such as 8h, or an instant"})
 	}
 	return keys
@@ -55,7 +55,7 @@ func wishKeys(what ledger.Deed) []parameter {
 
 // wished reads what a request to act says; nothing is a wish without a reason. A key
 // that the act does not have is refused: a pause with a misspelled until would not end.
-func wished(r request, what ledger.Deed) (wish, error) {
+func wished(r request, what ledger.ActionKind) (wish, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil || len(text) == 0 {
 		return wish{}, err
@@ -102,18 +102,18 @@ func (w *wish) ends() (time.Time, error) {
 	return until, nil
 }
 
-func (p *Page) askOfJob(r request, what ledger.Deed, w wish) (*actionDocument, error) {
+func (p *Page) askOfJob(r request, what ledger.ActionKind, w wish) (*actionDocument, error) {
 	_, job, err := p.named(r)
 	if err != nil {
 		return nil, err
 	}
-	a := ledger.Action{What: what, Job: job.Name}
+	a := ledger.Action{Kind: what, Job: job.Name}
 	switch {
-	case what == ledger.DidTrigger && job.ForEach != nil && job.Schedule == nil:
+	case what == ledger.ActionTrigger && job.ForEach != nil && job.Schedule == nil:
 		return nil, &refusal{http.StatusConflict, "the job has no schedule, so the scheduler does not look for its items"}
-	case what == ledger.DidTrigger:
+	case what == ledger.ActionTrigger:
 		a.Key = string(job.TriggerKey())
-	case what == ledger.DidPause:
+	case what == ledger.ActionPause:
 		if a.Until, err = w.ends(); err != nil {
 			return nil, err
 		}
@@ -121,12 +121,12 @@ func (p *Page) askOfJob(r request, what ledger.Deed, w wish) (*actionDocument, e
 	return p.ask(r, a, w.Reason)
 }
 
-func (p *Page) askOfRun(r request, what ledger.Deed, w wish) (*actionDocument, error) {
+func (p *Page) askOfRun(r request, what ledger.ActionKind, w wish) (*actionDocument, error) {
 	id, err := number(r)
 	if err != nil {
 		return nil, err
 	}
-	return p.ask(r, ledger.Action{What: what, Run: id}, w.Reason)
+	return p.ask(r, ledger.Action{Kind: what, Run: id}, w.Reason)
 }
 
 // ask does what somebody asks for.
@@ -143,14 +143,14 @@ func (p *Page) ask(r request, a ledger.Action, reason string) (*actionDocument, 
 		return nil, absent(err)
 	}
 	p.board.forget(r.Context())
-	p.Log.Info("an action was taken", "what", string(done.What), "job", done.Job, "run", done.Run, "who", done.Who, "why", done.Why)
+	p.Log.Info("an action was taken", "what", string(done.Kind), "job", done.Job, "run", done.Run, "who", done.Who, "why", done.Why)
 	return new(describeAction(done)), nil
 }
 
 // postJob does something with a job, for a person.
 func (p *Page) postJob(w http.ResponseWriter, r request) (any, error) {
-	what := ledger.Deed(r.PathValue("deed"))
-	if what != ledger.DidPause && what != ledger.DidResume && what != ledger.DidTrigger {
+	what := ledger.ActionKind(r.PathValue("deed"))
+	if what != ledger.ActionPause && what != ledger.ActionResume && what != ledger.ActionTrigger {
 		return nil, notFound("there is no such page")
 	}
 	done, err := p.askOfJob(r, what, wish{Reason: r.PostFormValue("reason"), Until: r.PostFormValue("for")})
@@ -167,8 +167,8 @@ func (p *Page) postJob(w http.ResponseWriter, r request) (any, error) {
 
 // postRun does something with a run, for a person.
 func (p *Page) postRun(w http.ResponseWriter, r request) (any, error) {
-	what := ledger.Deed(r.PathValue("deed"))
-	if what != ledger.DidRetry && what != ledger.DidCancel {
+	what := ledger.ActionKind(r.PathValue("deed"))
+	if what != ledger.ActionRetry && what != ledger.ActionCancel {
 		return nil, notFound("there is no such page")
 	}
 	done, err := p.askOfRun(r, what, wish{Reason: r.PostFormValue("reason")})

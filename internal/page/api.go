@@ -47,12 +47,12 @@ func (p *Page) routes() []route {
 		{method: "GET", path: apiPath + "openapi.json", about: "this description", reply: object{}, do: p.getOpenAPI},
 	}
 	for _, deed := range []struct {
-		what  ledger.Deed
+		what  ledger.ActionKind
 		about string
 	}{
-		{ledger.DidTrigger, "have the job done now"},
-		{ledger.DidPause, "keep the job from starting"},
-		{ledger.DidResume, "let a paused job start again"},
+		{ledger.ActionTrigger, "have the job done now"},
+		{ledger.ActionPause, "keep the job from starting"},
+		{ledger.ActionResume, "let a paused job start again"},
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "jobs/{job}/" + string(deed.what), about: deed.about, act: true,
@@ -60,11 +60,11 @@ func (p *Page) routes() []route {
 		})
 	}
 	for _, deed := range []struct {
-		what  ledger.Deed
+		what  ledger.ActionKind
 		about string
 	}{
-		{ledger.DidRetry, "do a run again that did not succeed"},
-		{ledger.DidCancel, "cancel a run that has not ended, and its task"},
+		{ledger.ActionRetry, "do a run again that did not succeed"},
+		{ledger.ActionCancel, "cancel a run that has not ended, and its task"},
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "runs/{run}/" + string(deed.what), about: deed.about, act: true,

@@ -35,7 +35,7 @@ type board struct {
 
 	read   time.Time // the last look; zero before the first
 	whole  time.Time // the last look at everything
-	signs  map[int64]ledger.Sign
+	signs  map[int64]ledger.RunVersion
 	newest time.Time // the newest end that was seen
 	scene  *scene    // as of the last look; nil before the first
 }
@@ -221,16 +221,16 @@ func (b *board) failedItems(ctx context.Context, s *scene) (map[string]int, erro
 }
 
 // moved finds out of which jobs runs have changed.
-func (b *board) moved(ctx context.Context, byName map[string]*jobs.Job) (signs map[int64]ledger.Sign, newest time.Time, dirty map[string]bool, err error) {
+func (b *board) moved(ctx context.Context, byName map[string]*jobs.Job) (signs map[int64]ledger.RunVersion, newest time.Time, dirty map[string]bool, err error) {
 	newest = b.newest
 	if newest.IsZero() { // nothing was read yet that could be missed
 		newest = time.Now().Add(-time.Minute)
 	}
-	all, err := b.ledger.Moving(ctx, newest.Add(-overlap))
+	all, err := b.ledger.ChangedRuns(ctx, newest.Add(-overlap))
 	if err != nil {
 		return nil, b.newest, nil, err
 	}
-	signs, dirty = make(map[int64]ledger.Sign, len(all)), map[string]bool{}
+	signs, dirty = make(map[int64]ledger.RunVersion, len(all)), map[string]bool{}
 	for _, is := range all {
 		signs[is.ID] = is
 		if is.Finished.After(newest) {

@@ -296,7 +296,7 @@ func failed(s ledger.State) bool { return s == ledger.Failed || s == ledger.Time
 func (d *runDocument) took() time.Duration { return d.Finished.Sub(*d.Began) }
 
 func describeAction(a ledger.Action) actionDocument {
-	return actionDocument{a.At, string(a.What), a.Job, a.Run, a.Who, a.Why, known(a.Until)}
+	return actionDocument{a.At, string(a.Kind), a.Job, a.Run, a.Who, a.Why, known(a.Until)}
 }
 
 // describeItem says what the ledger has of an item.

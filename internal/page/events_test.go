@@ -74,7 +74,7 @@ func TestViewersHearOfWhatHasChanged(t *testing.T) {
 		if got := news(person); strings.Count(got, "event: job\n") != 1 || !strings.Contains(got, `\u003carticle id=\"job-nightly\"`) || !strings.Contains(got, "no such path") || !strings.Contains(got, "event: top\n") {
 			t.Errorf("after a failure: %q", got)
 		}
-		if _, err := d.ledger.Act(t.Context(), ledger.Action{What: ledger.DidPause, Job: "second", Who: "ada"}); err != nil {
+		if _, err := d.ledger.Act(t.Context(), ledger.Action{Kind: ledger.ActionPause, Job: "second", Who: "ada"}); err != nil {
 			t.Fatal(err)
 		}
 		if got := news(program); !strings.Contains(got, `{"job":"second","state":"paused"}`) || strings.Contains(got, "nightly") {
