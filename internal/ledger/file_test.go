@@ -99,6 +99,9 @@ func TestOpenRefuses(t *testing.T) {
 		"another program's":    {"sqlite:" + foreign, []string{"another program", "bookmarks"}},
 		"a newer schema":       {"sqlite:" + newer, []string{next, "newer program"}},
 		"malformed PostgreSQL": {"postgres://h:port/d", []string{"malformed"}},
+		"unknown sslmode":      {"postgres://u:p@h/d?sslmode=bogus", []string{"sets up TLS wrongly: sslmode is invalid;", "verify-full"}},
+		"no CA file":           {"postgres://u:p@h/d?sslmode=verify-full&sslrootcert=" + dir + "/ca.pem", []string{"sets up TLS wrongly:", dir + "/ca.pem: no such file"}},
+		"not a CA file":        {"postgres://u:p@h/d?sslmode=verify-full&sslrootcert=" + notes, []string{"sets up TLS wrongly: unable to add CA"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) { wantText(t, openError(t, tt.url), tt.parts...) })

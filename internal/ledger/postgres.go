@@ -102,6 +102,9 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 		return nil, errors.New("the PostgreSQL URL has parameters without a ? before them: write postgres://user@host/database?sslmode=…, and = & in a name as %3D %26")
 	}
 	config, err := pgx.ParseConfig(url)
+	if cause := errors.Unwrap(err); cause != nil && strings.Contains(err.Error(), ": failed to configure TLS (") {
+		return nil, fmt.Errorf("the PostgreSQL URL sets up TLS wrongly: %w; sslmode is disable, allow, prefer, require, verify-ca or verify-full, and sslrootcert a readable file in PEM", cause)
+	}
 	if err != nil {
 		return nil, errors.New("the PostgreSQL URL is malformed: it is written postgres://user:password@host:port/database?sslmode=…")
 	}
