@@ -93,6 +93,14 @@ func (ls *Lanes) Have(from, to End) bool {
 	return slices.ContainsFunc(ls.open, leads)
 }
 
+// AlwaysFrom reports whether every occurrence of a job copies from a path.
+func (ls *Lanes) AlwaysFrom(from End) bool {
+	at := path.Clean(from.Path)
+	return slices.ContainsFunc(ls.all, func(l *lane) bool {
+		return l.series == nil && l.from.Collection == strings.ToLower(from.Collection) && l.from.LocalUser == from.LocalUser && l.begins.MatchString(at)
+	})
+}
+
 // between reports whether the lane is between two collections.
 func (l *lane) between(from, to End) bool {
 	return l.from.Collection == strings.ToLower(from.Collection) && l.from.LocalUser == from.LocalUser &&

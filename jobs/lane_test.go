@@ -127,6 +127,34 @@ func TestALaneIsOfTheFirstSteps(t *testing.T) {
 	}
 }
 
+func TestWhereEveryOccurrenceCopiesFrom(t *testing.T) {
+	as := func(user string) func(*jobs.Job) {
+		return func(j *jobs.Job) { j.Steps[0].Transfer.SourceLocalUser = user }
+	}
+	tests := map[string]struct {
+		lanes      jobs.Lanes
+		collection string
+		path       string
+		always     bool
+	}{
+		"its folder":           {lane("/out/", "/in/"), here, "/out/", true},
+		"without a slash":      {lane("/out", "/in"), here, "/out/", true},
+		"the name of the job":  {lane("/out/{{ .Job }}/", "/in/"), here, "/out/nightly/", true},
+		"a folder of each day": {lane("/out/{{ date .Time }}/", "/in/"), here, "/out/2026-11-20/", false},
+		"a folder in it":       {lane("/out/", "/in/"), here, "/out/a/", false},
+		"another collection":   {lane("/out/", "/in/"), there, "/out/", false},
+		"another account":      {lane("/out/", "/in/", as("ann")), here, "/out/", false},
+		"in capital letters":   {lane("/out/", "/in/"), strings.ToUpper(here), "/out/", true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := tt.lanes.AlwaysFrom(jobs.End{Collection: tt.collection, Path: tt.path}); got != tt.always {
+				t.Errorf("got %t, want %t", got, tt.always)
+			}
+		})
+	}
+}
+
 // Whatever an occurrence is about, its files are on the lanes of its job.
 func TestWhatAJobRendersIsOnItsLanes(t *testing.T) {
 	l := lane(`/out/{{ .Time | add "-1d" | strftime "%Y-%b-%d %H" }}/{{ .Key }}/`, `/in/{{ .Job }}/{{ .Time }}/`)

@@ -35,7 +35,7 @@ func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Pru
 			return
 		}
 		p.warn(e.log, found)
-		for f, err := range found.Files(ctx, e.globus) {
+		for f, err := range p.files(ctx, e.globus, found) {
 			if err != nil {
 				yield(Prospect{}, err)
 				return

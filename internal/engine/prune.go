@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"log/slog"
 	"slices"
 	"strings"
@@ -17,6 +18,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -27,6 +29,7 @@ const (
 	tooMany  proof.Reason = "is more than max_delete allows"        // it was not there, or not proven, when the files were counted
 	estray   proof.Reason = "was copied to where its job does not copy it now"
 	lineEnd  proof.Reason = "has a line end in its path, with which Globus deletes nothing"
+	away     proof.Reason = "does not exist any more, so there is nothing to delete in it (a folder counts once)"
 )
 
 // A pruning is a prune step that is being done. It deletes in lists: each is
@@ -240,6 +243,29 @@ func (p *pruning) unreadable(err error) error {
 	}
 }
 
+// files yields what is looked at. A folder that does not exist is left out if each
+// occurrence copies one of its own: it may have been removed when it was empty.
+func (p *pruning) files(ctx context.Context, globus tree.Globus, found *evidence.Evidence) iter.Seq2[*evidence.File, error] {
+	return func(yield func(*evidence.File, error) bool) {
+		for f, err := range found.Files(ctx, globus) {
+			if err == nil && f.Reason() == evidence.Vanished && !p.expects(f) {
+				continue
+			}
+			if !yield(f, err) {
+				return
+			}
+		}
+	}
+}
+
+// expects reports whether a folder should be there as long as its job copies it.
+func (p *pruning) expects(f *evidence.File) bool {
+	if p.isItem(folderAt{f.Source, f.Path}) {
+		return false
+	}
+	return len(p.step.Of) == 0 || p.lanes.AlwaysFrom(jobs.End{Collection: f.Source.Collection, LocalUser: f.Source.LocalUser, Path: f.Path})
+}
+
 // judge returns the copies for which a file may be deleted, or the reason why it
 // is kept.
 func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Reason) {
@@ -253,9 +279,11 @@ func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Rea
 		}
 	}
 	need := max(1, p.step.Copies)
-	switch {
+	switch why = f.Reason(); {
+	case why == evidence.Vanished:
+		return nil, away
 	case len(proven) == 0:
-		return nil, f.Reason()
+		return nil, why
 	case strings.ContainsAny(f.Path, "\r\n"):
 		return nil, lineEnd // a delete that names it is refused, with all its other files
 	case len(copies) == 0:
@@ -275,7 +303,7 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		return nil
 	}
 	var m mirror // counts alike
-	for f, err := range found.Files(ctx, p.run.globus) {
+	for f, err := range p.files(ctx, p.run.globus, found) {
 		if err != nil {
 			return p.unread(ctx, err)
 		}
@@ -312,7 +340,7 @@ func (p *pruning) unread(ctx context.Context, err error) error {
 // deleteProven deletes the files that are proven, list by list.
 func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) error {
 	var l list
-	for f, err := range found.Files(ctx, p.run.globus) {
+	for f, err := range p.files(ctx, p.run.globus, found) {
 		if err != nil {
 			return p.unread(ctx, err)
 		}

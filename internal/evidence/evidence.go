@@ -29,7 +29,9 @@ const (
 	Excluded proof.Reason = "is excluded by a filter rule" // of the task
 	Linked   proof.Reason = "is a symbolic link"
 	Special  proof.Reason = "is not a regular file"
-	Vanished proof.Reason = "does not exist, although a receipt says that it had files" // a folder that was copied
+	// Vanished is why nothing is seen of a folder that was copied. Without
+	// [Options.Deletions], prunes or the job itself may have deleted its files.
+	Vanished proof.Reason = "does not exist, although a receipt says that it had files"
 )
 
 // A Place is a collection, as one of several local accounts sees it.

@@ -74,10 +74,10 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 				return
 			}
 			s := sightOf(p)
-			if gone := p.Path == "" && p.Source != nil && tree.Gone(p.Source.Err); gone && l.deletions != nil {
+			if p.Path == "" && p.Source != nil && tree.Gone(p.Source.Err) {
 				switch {
 				case p.Source.Kind == tree.Dir:
-					s = &sight{absent: true, folder: true, reason: Vanished, err: p.Source.Err}
+					s = &sight{folder: true, reason: Vanished, err: p.Source.Err}
 				case item.Recursive == nil && l.deletions.any() && l.isFolder(ctx, destination):
 					folder := *item
 					folder.Recursive = new(true)

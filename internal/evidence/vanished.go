@@ -234,7 +234,7 @@ func (m *missing) see(s *sight) *sight {
 	_, deleted := m.others[s.Path]
 	delete(m.others, s.Path)
 	switch {
-	case s.reason == Vanished:
+	case s.reason == Vanished && m.deletions != nil: // a prune may have emptied it
 		var had bool
 		if had, m.err = m.had(s.Path); !had {
 			return nil

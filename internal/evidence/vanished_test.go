@@ -116,7 +116,7 @@ func TestAFolderThatIsGoneWithFilesIsSaid(t *testing.T) {
 			delete(d.files, "lab:/out/s/b")
 			d.broken["lab:/out/"] = missing
 			want(t, files(t, d, evidence.Options{Deletions: all}, r), tt.want...)
-			want(t, files(t, d, evidence.Options{}, r)) // nobody asks
+			want(t, files(t, d, evidence.Options{}, r), "lab:/out/ | vault "+gone) // whoever has deleted it
 		})
 	}
 }
