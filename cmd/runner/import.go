@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -101,7 +102,7 @@ func (a *app) importCrontabCommand() *cobra.Command {
 				cron.Home = a.env.Home
 			}
 			return a.importFile(&f, args[0], "crontab", func(r io.Reader) (migrate.Result, error) {
-				return migrate.Crontab(r, cron, f.Options)
+				return migrate.Crontab(r, time.Now(), cron, f.Options)
 			})
 		},
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 
@@ -24,7 +25,7 @@ func TestImportHasDecidedOnEveryFlag(t *testing.T) {
 				value = "=succeeded"
 			}
 			line := "0 1 * * * globus " + command + " " + arguments + " --" + f.Name + value
-			r, err := migrate.Crontab(strings.NewReader(line), migrate.Cron{Flags: a.cliFlags}, migrate.Options{Name: "crontab"})
+			r, err := migrate.Crontab(strings.NewReader(line), time.Now(), migrate.Cron{Flags: a.cliFlags}, migrate.Options{Name: "crontab"})
 			if err != nil {
 				t.Fatal(err)
 			}

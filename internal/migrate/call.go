@@ -125,18 +125,23 @@ func dashes(name string) string {
 func (k *call) add(step field) error {
 	chained := (k.chained || k.waited) && len(k.jobs) > 0 && !k.timer.recurs()
 	k.chained, k.waited = true, false
-	if !chained {
-		j := &job{where: k.entry.where, name: k.label, description: k.label, steps: []field{step}, policies: k.policies, mail: k.entry.mail}
-		j.nameByStep()
-		k.jobs = append(k.jobs, j)
-		return k.scheduleTimer(j)
+	j := &job{where: k.entry.where, name: k.label, description: k.label, steps: []field{step}, policies: k.policies, mail: k.entry.mail}
+	if chained {
+		k.jobs[len(k.jobs)-1].join(j)
+		return nil
 	}
-	j := k.jobs[len(k.jobs)-1]
-	j.steps = append(j.steps, step)
-	if k.label != "" {
-		j.description = strings.TrimPrefix(j.description+", "+k.label, ", ")
+	j.nameByStep()
+	k.jobs = append(k.jobs, j)
+	return k.scheduleTimer(j)
+}
+
+// join adds what another job does, as steps that wait for those before.
+func (j *job) join(other *job) {
+	j.steps = append(j.steps, other.steps...)
+	if other.description != "" {
+		j.description = strings.TrimPrefix(j.description+", "+other.description, ", ")
 	}
-	for _, p := range k.policies {
+	for _, p := range other.policies {
 		guard, _ := p.value.([]field) // no other policy has keys
 		for _, g := range guard {
 			j.policies = withGuard(j.policies, g.key, g.value)
@@ -145,7 +150,22 @@ func (k *call) add(step field) error {
 			j.policies = with(j.policies, p.key, p.value)
 		}
 	}
-	return nil
+}
+
+// erases reports whether a job deletes files.
+func (j *job) erases() bool {
+	return slices.ContainsFunc(j.steps, func(s field) bool { return s.key == "delete" || mirrors(s) })
+}
+
+// needsOrder reports whether it matters when a job runs: it does more than copy.
+func (j *job) needsOrder() bool {
+	return slices.ContainsFunc(j.steps, func(s field) bool { return s.key != "transfer" || mirrors(s) })
+}
+
+// mirrors reports whether a step deletes what the source does not have.
+func mirrors(step field) bool {
+	fields, _ := step.value.([]field)
+	return slices.Contains(fields, field{"delete_destination_extra", true})
 }
 
 // transfer makes a transfer of what flags and arguments say.
@@ -223,8 +243,9 @@ func (k *call) openBatch() (r io.Reader, name string, err error) {
 	switch dir := k.dir; {
 	case path.IsAbs(name):
 	case dir != "" && path.IsAbs(dir):
-		name = path.Join(dir, name)
+		name, k.cd = path.Join(dir, name), ""
 	case k.home != "":
+		k.cd = ""
 		name = path.Join(literal(k.home), dir, name)
 	default:
 		k.tab.note(k.entry.where, "--batch %s: the name is relative, so the file must be beside the jobs file", name)

@@ -1,7 +1,6 @@
 package migrate
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"path"
@@ -83,6 +82,7 @@ type commandLine struct {
 	tab     *crontab
 	entry   entry
 	jobs    []*job
+	cd      string   // how the folder was changed, until a batch is found there
 	calls   int      // of globus, also those that move nothing
 	refused bool     // something was a problem
 	dropped []string // what is not needed any more
@@ -109,6 +109,9 @@ func (c *commandLine) commands(text string, depth int) error {
 	tokens, err := lex(text)
 	if err != nil {
 		return err
+	}
+	if slices.ContainsFunc(tokens, func(t token) bool { return t.op == "&" }) {
+		c.drop("&")
 	}
 	inner, rest := ungroup(tokens)
 	list, err := parseCommands(inner)
@@ -151,18 +154,13 @@ func (c *commandLine) command(s *simple, depth int) error {
 		if err := c.identify(s, all[:len(all)-len(args)]); err != nil {
 			return err
 		}
+		c.unwrapped(s, all[:len(all)-len(args)])
 		return c.globus(s, name, args[1:])
 	case name == "globus-timer" || name == "globus-timers":
 		c.calls++
 		return fmt.Errorf("%s: it makes a timer at Globus; runner import timers makes jobs of the timers that are there", short(strings.Join(args[:min(3, len(args))], " ")))
-	case name == "cd" && len(args) == 2:
-		c.dir = path.Join(c.dir, args[1])
-		if path.IsAbs(args[1]) {
-			c.dir = args[1]
-		}
-		return nil
-	case name == "cd" && len(args) == 1:
-		c.dir = ""
+	case name == "cd" && len(args) <= 2:
+		c.changeFolder(args[1:])
 		return nil
 	case slices.Contains([]string{"sh", "bash", "dash", "ksh", "zsh"}, name) && len(args) == 3 && shellFlag().MatchString(args[1]):
 		if depth++; depth > maxShells {
@@ -171,9 +169,36 @@ func (c *commandLine) command(s *simple, depth int) error {
 		if isTemplate(args[2]) {
 			return fmt.Errorf("%s: take the command out of %s", short(s.String()), name)
 		}
+		c.unwrapped(s, all[:len(all)-len(args)])
 		return c.commands(args[2], depth)
 	default:
 		return c.other(s, name)
+	}
+}
+
+// unwrapped tells what was taken away from around a call: variables, and
+// commands such as nice.
+func (c *commandLine) unwrapped(s *simple, wrapping []string) {
+	for _, set := range s.sets {
+		if !slices.Contains(clientVariables, set.name) {
+			c.drop(short(set.name + "=" + set.value.String()))
+		}
+	}
+	if len(wrapping) > 0 {
+		c.drop(short(strings.Join(wrapping, " ")))
+	}
+}
+
+// changeFolder reads the arguments of cd.
+func (c *commandLine) changeFolder(to []string) {
+	c.cd = strings.Join(append([]string{"cd"}, to...), " ")
+	switch {
+	case len(to) == 0:
+		c.dir = ""
+	case path.IsAbs(to[0]):
+		c.dir = to[0]
+	default:
+		c.dir = path.Join(c.dir, to[0])
 	}
 }
 
@@ -261,29 +286,36 @@ func (c *commandLine) assign(s *simple, depth int) error {
 
 func (c *commandLine) set(name, value string) {
 	c.vars[name] = value
+	delete(c.doubtful, name)
 	c.tab.nameCollection(name, value)
 }
 
-// Commands that change nothing outside of the line, and commands that only tell
-// people about what was done.
+// Commands that are not of globus.
 const (
-	silent  = ": true echo printf logger date . source set umask ulimit module conda unset wait exit"
-	telling = "mail mailx mutt sendmail curl wget tee"
+	testing = "[ test mountpoint findmnt grep pgrep ping"  // decide whether the line goes on
+	silent  = ": true echo printf date wait exit"          // print, or end the line
+	tuning  = "logger set umask ulimit module conda unset" // change nothing outside of the line
+	telling = "mail mailx mutt sendmail curl wget tee"     // tell people about what was done
+	control = "if then else elif fi for while until do done case esac { } ! [[ function select"
 )
 
 // other reads a command that is not of globus.
 func (c *commandLine) other(s *simple, name string) error {
 	is := func(list string) bool { return slices.Contains(strings.Fields(list), name) }
 	switch {
-	case is("[ test") && s.before != "||" && s.before != "|":
+	case is(testing) && s.before != "||" && s.before != "|":
 		c.conditions = append(c.conditions, short(s.String()))
-	case is("if then else elif fi for while until do done case esac { } ! [[ function select"):
+	case is(control):
 		return fmt.Errorf("%q: a jobs file has no conditions, loops and groups", name)
 	case s.group && c.tab.callsGlobus(s.String()):
 		return fmt.Errorf("%s: a job has no other way for when the first one fails", short(s.String()))
 	case c.calls > 0 && s.before == "||" && !is(": true exit"):
 		c.drop("|| " + short(s.String()))
-	case is(silent):
+	case is(". source"):
+		c.source(short(s.String()))
+	case is(silent) && len(s.outs) == 0:
+	case is(silent) || is(tuning):
+		c.drop(short(strings.Join(append([]string{s.String()}, s.outs...), " ")))
 	case name == "sleep":
 		c.drop("sleep (see jitter)")
 	case c.calls > 0 && is(telling):
@@ -345,44 +377,4 @@ func unwrap(args []string) []string {
 		}
 	}
 	return args
-}
-
-// finish hands over the jobs of the line, or tells why it has none.
-func (c *commandLine) finish() {
-	for _, text := range c.foreign {
-		c.problem("%s: a job runs nothing else; give the call of globus a line of its own", text)
-	}
-	for _, j := range c.jobs {
-		if j.schedule != "" {
-			continue // of a timer
-		}
-		if err := checkSchedule(c.entry.schedule); err != nil {
-			c.problem("%v", err)
-			break
-		}
-		j.schedule, j.zone, c.tab.unzoned = c.entry.schedule, c.entry.zone, c.tab.unzoned || c.entry.zone == ""
-	}
-	zone := cmp.Or(c.entry.zone, "UTC")
-	switch {
-	case c.utc && zone != "UTC":
-		c.problem("date -u is the day in UTC, but the templates of a job are in the zone of its schedule, %s", zone)
-	case c.dates && c.entry.clock != "" && c.entry.clock != zone:
-		c.problem("date is in %s, but the templates of a job are in the zone of its schedule, %s", c.entry.clock, zone)
-	}
-	if delay := c.tab.vars["RANDOM_DELAY"]; delay != "" && delay != "0" {
-		c.drop("RANDOM_DELAY (see jitter)")
-	}
-	for _, text := range c.conditions {
-		c.tab.note(c.entry.where, "left out, but it decides whether the line does anything: %s; a job has no conditions, and starts whenever it is due", text)
-	}
-	if len(c.dropped) > 0 {
-		instead := ""
-		if slices.ContainsFunc(c.dropped, func(text string) bool { return strings.HasPrefix(text, "||") }) {
-			instead = "; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)"
-		}
-		c.tab.note(c.entry.where, "left out, it does not change what is moved: %s%s", strings.Join(c.dropped, ", "), instead)
-	}
-	if !c.refused {
-		c.tab.jobs = append(c.tab.jobs, c.jobs...)
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/schedule"
@@ -30,10 +31,10 @@ type Cron struct {
 
 // Crontab makes jobs of the lines of a crontab that call globus transfer,
 // delete, rm, mkdir and timer create transfer. Lines that call something else
-// are left out with a note. The error is that of r, or says that it is too
-// long.
-func Crontab(r io.Reader, cron Cron, o Options) (Result, error) {
-	tab := crontab{importer: newImporter(o), Cron: cron, vars: map[string]string{}}
+// are left out with a note. What is due is seen from now. The error is that of
+// r, or says that it is too long.
+func Crontab(r io.Reader, now time.Time, cron Cron, o Options) (Result, error) {
+	tab := crontab{importer: newImporter(o), Cron: cron, now: now, vars: map[string]string{}}
 	limited := &io.LimitedReader{R: r, N: maxCrontab + 1}
 	lines := bufio.NewScanner(limited)
 	lines.Buffer(nil, maxLine)
@@ -67,6 +68,7 @@ func Crontab(r io.Reader, cron Cron, o Options) (Result, error) {
 type crontab struct {
 	importer
 	Cron
+	now     time.Time
 	vars    map[string]string // set so far
 	line    int
 	client  identity // of the calls so far

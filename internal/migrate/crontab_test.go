@@ -25,7 +25,7 @@ func read(t *testing.T, text string, o migrate.Options) migrate.Result {
 	if o.Zone == "" {
 		o.Zone = "UTC"
 	}
-	r, err := migrate.Crontab(strings.NewReader(head+text), migrate.Cron{Flags: flags, Home: "/home/lab7"}, o)
+	r, err := migrate.Crontab(strings.NewReader(head+text), now, migrate.Cron{Flags: flags, Home: "/home/lab7"}, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,7 +159,10 @@ func TestLineBecomesAJob(t *testing.T) {
 }
 
 func TestLineIsRefusedByName(t *testing.T) {
-	const transfer = "0 2 * * * globus transfer $LAB:/a $VAULT:/b "
+	const (
+		transfer = "0 2 * * * globus transfer $LAB:/a $VAULT:/b "
+		decides  = ": it decides whether the line deletes, but a job has no conditions and would delete whenever it is due; keep the line in cron with runner in place of globus, or take the condition out if it is not needed"
+	)
 	tests := map[string]string{
 		transfer + "--perf-cc 4":                                                                            "--perf-cc: a jobs file has no equivalent",
 		transfer + "--deadline 2026-11-22":                                                                  "--deadline: a job has active_deadline, such as 12h, which counts from the start of each task; leave it out and set that",
@@ -213,6 +216,12 @@ func TestLineIsRefusedByName(t *testing.T) {
 		"CRON_TZ=America/Chicago\n0 2 * * * globus transfer $LAB:/$(date -u +\\%F) $VAULT:/b":                 "date -u is the day in UTC, but the templates of a job are in the zone of its schedule, America/Chicago",
 		"0 2 * * * globus timer create transfer $LAB:/a $VAULT:/b --interval 1d":                              "--interval: without --start the timer begins whenever the line runs; add --start",
 		"0 2 * * * globus timer create transfer $LAB:/a $VAULT:/b --interval 25h --start 2026-11-22":          `--interval: no schedule has the instants every 25h from 2026-11-22 on; the nearest is "@every 25h" (--nearest takes it)`,
+		"0 2 * * * globus timer create transfer $LAB:/a $VAULT:/b --interval 1d --start 2027-01-01":           `--start: it begins at 2027-01-01T00:00:00Z; the nearest is "0 0 * * *" from now on (--nearest takes it)`,
+		"0 2 * * * [ -e /x/ok ] && globus delete -r $LAB:/x/":                                                 "[ -e /x/ok ]" + decides,
+		`0 2 * * * [ "$(hostname)" = m1 ] || exit 0; globus delete -r $LAB:/x/`:                               "[ $(hostname) = m1 ]" + decides,
+		"0 2 * * * mountpoint -q /x && globus transfer $LAB:/x/ $VAULT:/x/ -r --delete-destination-extra":     "mountpoint -q /x" + decides,
+		"0 2 * * * bash -c 'test -d /x && globus transfer $LAB:/x/ $VAULT:/x/ -r && globus rm -r $LAB:/x/'":   "test -d /x" + decides,
+		"0 2 * * * . ./env && globus delete $LAB:/x":                                                          ". ./env: it may set $LAB, and the line deletes where that says; write the values into the crontab, and take this out of the line",
 		"0 2 * * * globus timer create transfer $LAB:/a $VAULT:/b --interval 1d --stop-after-date 2027-01-01": "--stop-after-date: a job has no end; leave it out, and take the job out when the day has come",
 	}
 	for line, want := range tests {
@@ -233,13 +242,20 @@ func TestWhatAJobDoesNotDoIsNamed(t *testing.T) {
 	const call = "globus transfer $LAB:/a $VAULT:/b"
 	const why = "; a job has no conditions, and starts whenever it is due"
 	tests := map[string]string{
-		"[ -f /x/ready ] && " + call:                                "left out, but it decides whether the line does anything: [ -f /x/ready ]" + why,
-		"test -d /x && " + call:                                     "left out, but it decides whether the line does anything: test -d /x" + why,
-		call + " || mail -s bad me":                                 "left out, it does not change what is moved: || mail -s bad me; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
-		call + " || echo bad | mail me":                             "left out, it does not change what is moved: || echo bad, mail me; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
-		call + " || { echo bad | mail me; exit 1; }":                "left out, it does not change what is moved: || echo bad mail me exit 1; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
-		call + " || exit 1":                                         "",
-		"API_TOKEN=hush " + call + " || curl -d PASSWORD=hush here": "left out, it does not change what is moved: || curl -d PASSWORD=*** here; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
+		"[ -f /x/ready ] && " + call:                 "left out, but it decides whether the line does anything: [ -f /x/ready ]" + why,
+		"test -d /x && " + call:                      "left out, but it decides whether the line does anything: test -d /x" + why,
+		call + " || mail -s bad me":                  "left out, it does not change what is moved: || mail -s bad me; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
+		call + " || echo bad | mail me":              "left out, it does not change what is moved: || echo bad, mail me; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
+		call + " || { echo bad | mail me; exit 1; }": "left out, it does not change what is moved: || echo bad mail me exit 1; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
+		call + " || exit 1":                          "",
+		"echo begin; date; " + call + " && true":     "",
+		"mountpoint -q /x && " + call:                "left out, but it decides whether the line does anything: mountpoint -q /x" + why,
+		". /x/env && " + call:                        "left out, but it may set $LAB, $VAULT, for which the value of the crontab was taken: . /x/env; check that",
+		"source env; LAB=0b6c8f2e-0000-4000-8000-000000000001 VAULT=94ef1c3a-0000-4000-8000-000000000002; " + call: "left out, what it sets is not known: source env",
+		"sudo -u mover " + call + " | logger -t x &":                                                               "left out, it does not change what is moved: &, sudo -u mover, logger -t x",
+		"cd /x && umask 077 && " + call:                                                                            "left out, it does not change what is moved: umask 077, cd /x",
+		call + " && date > /x/last":                                                                                "left out, it does not change what is moved: date > /x/last",
+		"API_TOKEN=hush " + call + " || curl -d PASSWORD=hush here":                                                "left out, it does not change what is moved: API_TOKEN=***, || curl -d PASSWORD=*** here; to be told when a job fails, write notify: {failed: […]} (docs/notices.md)",
 	}
 	for line, want := range tests {
 		t.Run(line, func(t *testing.T) {
@@ -359,18 +375,55 @@ func TestGoingOnWritesWhatIsGood(t *testing.T) {
 	}
 }
 
-func TestCallsThatDoNotWaitAreJobsOfTheirOwn(t *testing.T) {
-	r := read(t, "0 2 * * * globus transfer $LAB:/a $VAULT:/b && globus delete $LAB:/c; globus delete $LAB:/d & globus delete $LAB:/e\n", migrate.Options{})
-	file, err := jobs.Parse(nil, jobs.Source{Data: r.File})
-	if err != nil {
-		t.Fatalf("%v\n%q", err, lines(r.Problems))
+// kind is the key of a step.
+func kind(s jobs.Step) string {
+	switch {
+	case s.Transfer != nil:
+		return "transfer"
+	case s.Delete != nil:
+		return "delete"
+	case s.Prune != nil:
+		return "prune"
 	}
-	steps := map[string]int{}
-	for _, j := range file.Jobs {
-		steps[j.Name] = len(j.Steps)
+	return "mkdir"
+}
+
+// As jobs of their own, the calls of a line would start together.
+func TestCallsOfALineKeepTheirOrder(t *testing.T) {
+	const a, b = "globus transfer $LAB:/a $VAULT:/a", "globus transfer $LAB:/b $VAULT:/b"
+	tests := map[string]struct {
+		line string
+		want map[string][]string // steps of each job
+		note bool
+	}{
+		"copies are jobs of their own": {a + "; " + b, map[string][]string{"transfer-a": {"transfer"}, "transfer-b": {"transfer"}}, false},
+		"copies that wait":             {a + " && " + b, map[string][]string{"transfer-a": {"transfer", "transfer"}}, false},
+		"a folder made anew":           {"globus rm -r $LAB:/c; globus mkdir $LAB:/c", map[string][]string{"delete-c": {"delete", "mkdir"}}, true},
+		"a delete of what is copied":   {a + "; globus delete $LAB:/a", map[string][]string{"transfer-a": {"transfer", "prune"}}, true},
+		"a delete behind two copies":   {a + "; " + b + "; globus delete $LAB:/c", map[string][]string{"transfer-a": {"transfer", "transfer", "delete"}}, true},
+		"a mirror":                     {a + "; " + b + " -r --delete-destination-extra", map[string][]string{"transfer-a": {"transfer", "transfer"}}, true},
+		"at the same time":             {a + " && globus delete $LAB:/c; globus delete $LAB:/d & globus delete $LAB:/e", map[string][]string{"transfer-a": {"transfer", "delete", "delete", "delete"}}, true},
 	}
-	if diff := cmp.Diff(map[string]int{"transfer-a": 2, "delete-d": 1, "delete-e": 1}, steps); diff != "" {
-		t.Errorf("steps of jobs (-want +got):\n%s", diff)
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := read(t, "0 2 * * * "+tt.line, migrate.Options{})
+			file, err := jobs.Parse(nil, jobs.Source{Data: r.File})
+			if err != nil {
+				t.Fatalf("%v\n%q", err, lines(r.Problems))
+			}
+			got := map[string][]string{}
+			for _, j := range file.Jobs {
+				for _, s := range j.Steps {
+					got[j.Name] = append(got[j.Name], kind(s))
+				}
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("steps of the jobs (-want +got):\n%s", diff)
+			}
+			if noted := strings.Contains(strings.Join(lines(r.Notes), "\n"), "became the steps of one job"); noted != tt.note {
+				t.Errorf("notes %q, want one about the steps: %t", lines(r.Notes), tt.note)
+			}
+		})
 	}
 }
 
@@ -390,7 +443,7 @@ func TestZoneIsThatOfCron(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			r, err := migrate.Crontab(strings.NewReader(head+tt.text), migrate.Cron{Flags: flags}, migrate.Options{Name: "tab", Zone: tt.zone})
+			r, err := migrate.Crontab(strings.NewReader(head+tt.text), now, migrate.Cron{Flags: flags}, migrate.Options{Name: "tab", Zone: tt.zone})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -421,7 +474,7 @@ func TestUnknownZoneOfCronIsRefusedWhereItIsSet(t *testing.T) {
 }
 
 func TestSystemCrontabHasAUser(t *testing.T) {
-	r, err := migrate.Crontab(strings.NewReader(head+"0 2 * * * root globus transfer $LAB:/a $VAULT:/b\n"),
+	r, err := migrate.Crontab(strings.NewReader(head+"0 2 * * * root globus transfer $LAB:/a $VAULT:/b\n"), now,
 		migrate.Cron{Flags: flags, System: true}, migrate.Options{Name: "tab", Zone: "UTC"})
 	if err != nil || r.Jobs != 1 {
 		t.Errorf("got %d jobs, problems %q, err %v; want 1 job", r.Jobs, lines(r.Problems), err)
@@ -451,11 +504,11 @@ func TestNamesAreUnique(t *testing.T) {
 }
 
 func TestCrontabWithoutEndIsRefused(t *testing.T) {
-	_, err := migrate.Crontab(strings.NewReader(strings.Repeat("#\n", 3<<20)), migrate.Cron{Flags: flags}, migrate.Options{Name: "tab"})
+	_, err := migrate.Crontab(strings.NewReader(strings.Repeat("#\n", 3<<20)), now, migrate.Cron{Flags: flags}, migrate.Options{Name: "tab"})
 	if err == nil || err.Error() != "tab is longer than 1 MiB" {
 		t.Errorf("got %v", err)
 	}
-	_, err = migrate.Crontab(strings.NewReader("\n"+strings.Repeat("x", 1<<20)), migrate.Cron{Flags: flags}, migrate.Options{Name: "tab"})
+	_, err = migrate.Crontab(strings.NewReader("\n"+strings.Repeat("x", 1<<20)), now, migrate.Cron{Flags: flags}, migrate.Options{Name: "tab"})
 	if err == nil || err.Error() != "tab:2: the line is longer than 16 KiB" {
 		t.Errorf("got %v", err)
 	}

@@ -13,7 +13,7 @@ func ExampleCrontab() {
 VAULT=94ef1c3a-0000-4000-8000-000000000002
 30 1 * * * globus transfer $LAB:/data/$(date -d yesterday +\%F)/ $VAULT:/raw/ -r --format json
 `
-	r, err := migrate.Crontab(strings.NewReader(crontab), migrate.Cron{Flags: flags}, migrate.Options{Name: "crontab", Zone: "America/Chicago"})
+	r, err := migrate.Crontab(strings.NewReader(crontab), now, migrate.Cron{Flags: flags}, migrate.Options{Name: "crontab", Zone: "America/Chicago"})
 	if err != nil {
 		fmt.Println(err)
 		return

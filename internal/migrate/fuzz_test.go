@@ -43,7 +43,7 @@ func FuzzCrontab(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		r, err := migrate.Crontab(strings.NewReader(head+text), migrate.Cron{Flags: flags, Home: "/home/lab7"}, migrate.Options{Name: "tab"})
+		r, err := migrate.Crontab(strings.NewReader(head+text), now, migrate.Cron{Flags: flags, Home: "/home/lab7"}, migrate.Options{Name: "tab"})
 		if err == nil {
 			checkResult(t, r)
 		}

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/pattern"
+	"github.com/globus-runner/globus-runner/schedule"
 )
 
 // timerFlags are what globus timer create has besides a transfer.
@@ -66,6 +67,15 @@ func (k *call) scheduleTimer(j *job) error {
 	expr, exact := recurring(start, interval)
 	if !exact && !k.tab.Nearest {
 		return fmt.Errorf("--interval: no schedule has the instants every %s from %s on; the nearest is %q (--nearest takes it)", t.interval, t.start, expr)
+	}
+	first, later, err := beginsLater(expr, start, interval, k.tab.now)
+	switch {
+	case err != nil:
+		return err
+	case later && !k.tab.Nearest:
+		return fmt.Errorf("--start: it begins at %s; the nearest is %q from now on (--nearest takes it)", first.Format(time.RFC3339), expr)
+	case later:
+		k.tab.note(k.entry.where, "--start: it begins at %s; the job begins at once", first.Format(time.RFC3339))
 	}
 	j.schedule, j.zone = expr, "UTC"
 	k.tab.note(k.entry.where, "%s: the job has the schedule of the timer, %q; the line itself would have made a new timer each time", k.name, expr)
@@ -150,6 +160,17 @@ func duration(d time.Duration) string {
 		}
 	}
 	return text
+}
+
+// beginsLater returns when a timer is due first after now, and whether the
+// schedule that it becomes is due before that.
+func beginsLater(expr string, start time.Time, interval time.Duration, now time.Time) (first time.Time, later bool, err error) {
+	parsed, err := schedule.Parse(expr, time.UTC)
+	if err != nil {
+		return first, false, err
+	}
+	first = firstAfter(start, interval, now)
+	return first, parsed.Next(now).Before(first), nil
 }
 
 // firstAfter returns the first instant after now that a timer is due.

@@ -17,6 +17,20 @@ type shell struct {
 	// What was expanded so far, for what depends on it.
 	dates bool // the local time
 	utc   bool // the time in UTC
+	// Files that the line has read, what they may have set, and what of that was
+	// used since.
+	sourced  []string
+	doubtful map[string]bool
+	doubted  []string // as $NAME
+}
+
+// source remembers that a file was read whose contents are not known.
+func (s *shell) source(text string) {
+	s.sourced = append(s.sourced, text)
+	s.doubtful = map[string]bool{}
+	for name := range s.vars {
+		s.doubtful[name] = true
+	}
 }
 
 // A simple is a simple command of a command line.
@@ -227,6 +241,9 @@ func (s *shell) expandPart(p part, first bool) (string, error) {
 		value, ok := s.vars[p.text]
 		if !ok {
 			return "", fmt.Errorf("$%s: its value is not known here; set it in the crontab, such as %s=/data", p.text, p.text)
+		}
+		if name := "$" + p.text; s.doubtful[p.text] && !slices.Contains(s.doubted, name) {
+			s.doubted = append(s.doubted, name)
 		}
 		return value, nil
 	case substitution:

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
-	"github.com/globus-runner/globus-runner/schedule"
 )
 
 // A timer is one of Globus Timers, in any of the forms that the service has:
@@ -155,12 +154,10 @@ func (im *importer) schedule(j *job, t *timer, now time.Time) (ended bool) {
 		im.inexact(j, fmt.Sprintf("schedule.interval_seconds: no schedule has the instants every %d s from %s on", interval/time.Second, start.Format(time.RFC3339)), fmt.Sprintf("%q", expr))
 		return false
 	}
-	parsed, err := schedule.Parse(expr, time.UTC)
-	if err != nil {
+	switch first, later, err := beginsLater(expr, start, interval, now); {
+	case err != nil:
 		im.problem(j.where, "%v", err)
-		return false
-	}
-	if first := firstAfter(start, interval, now); parsed.Next(now).Before(first) {
+	case later:
 		im.inexact(j, fmt.Sprintf("schedule.start: it begins at %s", first.Format(time.RFC3339)), fmt.Sprintf("%q from now on", expr))
 	}
 	return false
