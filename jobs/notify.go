@@ -24,8 +24,17 @@ const digestEvent = "digest"
 // notifyEvents are the words for events that a job may name channels for.
 func notifyEvents() []string {
 	return []string{
-		"access", digestEvent, "failed", "late", "missing", "needs_human", "nothing", "overdue", "recovered", "refused", RunsEvent, "skipped", "stalled",
+		"access", digestEvent, failedEvent, "late", "missing", "needs_human", "nothing", "overdue", "recovered", "refused", RunsEvent, "skipped", "stalled",
 	}
+}
+
+// failedEvent is the word for a run that ended without success.
+const failedEvent = "failed"
+
+// likeFailed are the words for events that the channels of [failedEvent] hear of where
+// nobody says which do: a run has not done what the job is for, or needs somebody for it.
+func likeFailed() []string {
+	return []string{"refused", "missing", "nothing", "needs_human", "overdue"}
 }
 
 // A Notify says who hears of a job.
@@ -235,8 +244,8 @@ func (s *source) people(to *[]string, least int) decoder {
 	}
 }
 
-// checkNotify looks at the channels that jobs name, and lets the pings hear of
-// runs where nobody says which do.
+// checkNotify looks at the channels that jobs name, and names those that hear of an event
+// where nobody says which do.
 func (p *parser) checkNotify() {
 	names := slices.Sorted(maps.Keys(p.listed))
 	for _, a := range p.addressed {
@@ -262,21 +271,31 @@ func (p *parser) checkNotify() {
 			is.src.warn(is.key, is.field, "no job names the channel %s, so nothing is sent there; name it, such as defaults: {notify: {failed: [%s]}}", name, name)
 		}
 	}
+	p.checkRepeated(len(pings) > 0)
+	p.checkPings(pings)
+	for _, d := range p.order {
+		d.Notify.hearByDefault(RunsEvent, pings)
+		for _, event := range likeFailed() {
+			d.Notify.hearByDefault(event, d.Notify.To[failedEvent])
+		}
+	}
 	if len(names) > 0 {
 		p.checkHeard()
 	}
 	p.checkKept()
-	p.checkRepeated(len(pings) > 0)
-	p.checkPings(pings)
-	for _, d := range p.order {
-		if _, given := d.Notify.To[RunsEvent]; !given && len(pings) > 0 {
-			d.Notify.To = maps.Clone(d.Notify.To)
-			if d.Notify.To == nil {
-				d.Notify.To = map[string][]string{}
-			}
-			d.Notify.To[RunsEvent] = pings
-		}
+}
+
+// hearByDefault names the channels that hear of an event, if there are any and nobody has
+// said which do.
+func (n *Notify) hearByDefault(event string, channels []string) {
+	if _, given := n.To[event]; given || len(channels) == 0 {
+		return
 	}
+	n.To = maps.Clone(n.To) // it may be that of the defaults
+	if n.To == nil {
+		n.To = map[string][]string{}
+	}
+	n.To[event] = channels
 }
 
 // checkPings warns of an address that stands for several jobs: one that runs hides
@@ -342,7 +361,7 @@ func (p *parser) checkHeard() {
 	} {
 		for _, d := range p.order {
 			if _, given := d.Notify.To[kind.event]; !given && kind.wanted(&d.Expect) {
-				d.src.warn(d.key, "jobs."+d.Name+".expect", "no channel is named for %s, so nobody is told if %s is not met; name one, such as notify: {%s: [ops]}", kind.event, kind.key, kind.event)
+				d.src.warn(d.key, "jobs."+d.Name+".expect", "no channel is named for %s or failed, so nobody is told if %s is not met; name one, such as notify: {%s: [ops]}", kind.event, kind.key, kind.event)
 				break
 			}
 		}

@@ -32,7 +32,10 @@ func TestParseReadsWhoHears(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := file.Jobs[0]
-	want := jobs.Notify{Repeat: 6 * time.Hour, To: map[string][]string{"failed": {"ops"}, "nothing": {}, "overdue": {"pi"}, "digest": {"pi"}, "runs": {"dog"}}}
+	want := jobs.Notify{Repeat: 6 * time.Hour, To: map[string][]string{
+		"failed": {"ops"}, "nothing": {}, "overdue": {"pi"}, "digest": {"pi"}, "runs": {"dog"},
+		"refused": {"ops"}, "missing": {"ops"}, "needs_human": {"ops"}, // where failed is told
+	}}
 	if diff := cmp.Diff(want, job.Notify); diff != "" {
 		t.Errorf("notify (-want +got):\n%s", diff)
 	}
@@ -97,18 +100,48 @@ func TestExpectationsThatNobodyHearsOfAreAWarning(t *testing.T) {
 		return got
 	}
 	want := []string{
-		"no channel is named for nothing, so nobody is told if files or bytes is not met; name one, such as notify: {nothing: [ops]}",
-		"no channel is named for overdue, so nobody is told if success_every is not met; name one, such as notify: {overdue: [ops]}",
+		"no channel is named for nothing or failed, so nobody is told if files or bytes is not met; name one, such as notify: {nothing: [ops]}",
+		"no channel is named for overdue or failed, so nobody is told if success_every is not met; name one, such as notify: {overdue: [ops]}",
 	}
 	const all = `expect: {success_every: 26h, files: 1}`
-	if diff := cmp.Diff(want, warned(channel, "notify: {failed: [ops]}, "+all, "")); diff != "" {
+	if diff := cmp.Diff(want, warned(channel, "notify: {late: [ops]}, "+all, "")); diff != "" {
 		t.Errorf("warnings (-want +got):\n%s", diff)
 	}
 	if got := warned(channel, "notify: {overdue: [ops], nothing: []}", ", "+all); got != nil {
 		t.Errorf("though a channel hears: %q", got)
 	}
+	if got := warned(channel, "notify: {failed: [ops]}", ", "+all); got != nil {
+		t.Errorf("though the channel of failures hears: %q", got)
+	}
 	if got := warned("", "", ", "+all); got != nil {
 		t.Errorf("without any channel: %q", got)
+	}
+}
+
+// Who wrote failed alone wants to hear of every run that did not do what it is for.
+func TestChannelsOfFailedHearOfWhatIsLikeIt(t *testing.T) {
+	for name, tt := range map[string]struct {
+		defaults, job string
+		want          map[string][]string
+	}{
+		"failed alone": {"", ", notify: {failed: [ops]}", map[string][]string{
+			"failed": {"ops"}, "refused": {"ops"}, "missing": {"ops"}, "nothing": {"ops"}, "needs_human": {"ops"}, "overdue": {"ops"},
+		}},
+		"in the defaults, and the job names another channel": {"notify: {failed: [ops], missing: [pi]}", ", notify: {failed: [pi], refused: []}", map[string][]string{
+			"failed": {"pi"}, "refused": {}, "missing": {"pi"}, "nothing": {"pi"}, "needs_human": {"pi"}, "overdue": {"pi"},
+		}},
+		"failed turned off": {"notify: {failed: [ops]}", ", notify: {failed: [], late: [pi]}", map[string][]string{"failed": {}, "late": {"pi"}}},
+		"failed not named":  {"", ", notify: {late: [ops]}", map[string][]string{"late": {"ops"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			file, err := parseText(tellsOf(`ops: {webhook: {url_file: hook}}, pi: {mail: {to: [pi@example.edu]}}`, tt.defaults, tt.job))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, file.Jobs[0].Notify.To); diff != "" {
+				t.Errorf("channels by event (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 

@@ -48,6 +48,7 @@ type Alarm struct {
 	Told  time.Time `json:"told"`            // when a notice was made of it last; zero while it may pass by itself
 	Count int       `json:"count"`           // how often it was seen
 	Why   string    `json:"why,omitempty"`   // what was seen last
+	Heard []string  `json:"heard,omitempty"` // the channels that a notice of it was made for, since Told
 	Quiet bool      `json:"quiet,omitempty"` // nobody was told, so that its end need not be told either
 
 	// Event is that of its notices, if that is not the kind.

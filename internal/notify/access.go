@@ -176,14 +176,15 @@ func (b *book) ending(job *jobs.Job, all []Ending) {
 	}
 	why := plain.Short(strings.Join(lines, "; "), maxWhy)
 	urgent := all[0].At.Sub(b.now) <= accessUrgent
-	for i := range b.standing.Alarms {
-		a := &b.standing.Alarms[i]
-		if a.Kind == string(Access) && a.Why == why && !a.Unheard && (!urgent || b.now.Sub(a.Told) < b.repeat-watchEvery) {
+	to := channels(job, string(Access))
+	tell := to
+	if a := b.alarm(Access); a != nil && a.Why == why && !a.Unheard && (!urgent || b.now.Sub(a.Told) < b.repeat-watchEvery) {
+		if tell = unaware(a, to); len(tell) == 0 {
 			return
 		}
 	}
-	alarm, _ := b.raise(Access, why)
-	alarm.Told, alarm.Unheard = b.now, false
+	alarm, _ := b.raise(Access, why, to)
+	alarm.Told, alarm.Heard, alarm.Unheard = b.now, to, false
 	title := fmt.Sprintf("%s: an access ends on %s", job.Name, day(job, all[0].At))
 	if job.Name == "" {
 		title = plain.Line(all[0].What)
@@ -192,7 +193,7 @@ func (b *book) ending(job *jobs.Job, all []Ending) {
 		ID:    digest(job.Name, string(Access), fmt.Sprint(b.now.UnixMicro())),
 		Event: Access, Job: job.Name, Time: b.now, Title: title, Lines: lines,
 	}
-	b.notices = append(b.notices, n.to(channels(job, string(Access)))...)
+	b.notices = append(b.notices, n.to(tell)...)
 }
 
 // day is the day of an instant, as people of a job read it.

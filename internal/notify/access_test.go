@@ -135,6 +135,17 @@ func TestAnAccessThatCannotBeSeenIsLookedAtSoon(t *testing.T) {
 	})
 }
 
+func TestAChannelThatIsAddedHearsOfAnAccessThatEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := job(t)
+		l := newLookout(t, j)
+		l.access(time.Minute, 1, rule(10))
+		j.Notify.To["access"] = []string{"ops", "pi"}
+		l.access(2*days, 1, rule(10))
+		l.want("01 00:00 ops: nightly: an access ends on 2000-01-10", "02 00:01 pi: nightly: an access ends on 2000-01-10")
+	})
+}
+
 func TestAnAlarmOfAnAccessEndsWithItsChannel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := job(t)

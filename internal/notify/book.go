@@ -23,21 +23,46 @@ func open(s ledger.Standing, job *jobs.Job, now time.Time) *book {
 	return &book{standing: s, repeat: job.Notify.Repeat, now: now}
 }
 
-// raise notes that something is wrong, and reports whether that is to be told: it is
-// new, or was not told for long.
-func (b *book) raise(event Event, why string) (alarm *ledger.Alarm, tell bool) {
-	i := slices.IndexFunc(b.standing.Alarms, func(a ledger.Alarm) bool { return a.Kind == string(event) })
-	if i < 0 {
-		b.standing.Alarms = append(b.standing.Alarms, ledger.Alarm{Kind: string(event), Since: b.now, Told: b.now})
-		i, tell = len(b.standing.Alarms)-1, true
+// raise notes that something is wrong, and returns which of the channels that hear of
+// such an event are to be told now, see [book.hearers].
+func (b *book) raise(event Event, why string, to []string) (alarm *ledger.Alarm, tell []string) {
+	alarm = b.alarm(event)
+	if alarm == nil {
+		b.standing.Alarms = append(b.standing.Alarms, ledger.Alarm{Kind: string(event), Since: b.now})
+		alarm = &b.standing.Alarms[len(b.standing.Alarms)-1]
 	}
-	alarm = &b.standing.Alarms[i]
 	alarm.Count++
 	alarm.Why = plain.Short(why, maxWhy)
-	if b.isDue(alarm) {
-		alarm.Told, alarm.Quiet, alarm.Unheard, tell = b.now, false, false, true
+	return alarm, b.hearers(alarm, to)
+}
+
+// alarm returns the open alarm of a kind, or nil.
+func (b *book) alarm(kind Event) *ledger.Alarm {
+	i := slices.IndexFunc(b.standing.Alarms, func(a ledger.Alarm) bool { return a.Kind == string(kind) })
+	if i < 0 {
+		return nil
 	}
-	return alarm, tell
+	return &b.standing.Alarms[i]
+}
+
+// hearers returns the channels that are to be told now of what goes on, and notes that they
+// are: all if it was never told or not for long, else those that have not heard of it.
+func (b *book) hearers(a *ledger.Alarm, to []string) []string {
+	if b.isDue(a) {
+		a.Told, a.Heard, a.Quiet, a.Unheard = b.now, to, false, false
+		return to
+	}
+	added := unaware(a, to)
+	if len(added) > 0 {
+		a.Heard, a.Quiet = slices.Concat(a.Heard, added), false
+	}
+	return added
+}
+
+// unaware returns the channels that have not heard of an alarm, such as one that was added
+// to the jobs file since it was told.
+func unaware(a *ledger.Alarm, to []string) []string {
+	return slices.DeleteFunc(slices.Clone(to), func(channel string) bool { return slices.Contains(a.Heard, channel) })
 }
 
 // unheardWait is how soon what is wrong is told again if no receiver took the notice.

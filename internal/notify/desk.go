@@ -95,8 +95,8 @@ func (d *Desk) Left(r Run) ledger.Transition {
 func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, at)
-		alarm, tell := book.raise(Late, why)
-		if !tell {
+		alarm, tell := book.raise(Late, why, channels(r.Job, string(Late)))
+		if len(tell) == 0 {
 			return book.standing, nil
 		}
 		n := d.about(r, Late, at, "")
@@ -105,7 +105,7 @@ func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Transition {
 			n.Title += ", " + sinceWhen(r.Job, alarm)
 		}
 		n.Lines = append([]string{"It cannot go on yet, and is tried again: " + plain.Line(why)}, d.whereabouts(r)...)
-		book.notices = append(book.notices, n.to(channels(r.Job, string(Late)))...)
+		book.notices = append(book.notices, n.to(tell)...)
 		return book.standing, book.notices
 	}
 }
@@ -115,8 +115,8 @@ func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Transition {
 func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, at)
-		alarm, tell := book.raise(event, why)
-		if !tell {
+		alarm, tell := book.raise(event, why, channels(r.Job, string(event)))
+		if len(tell) == 0 {
 			return book.standing, nil
 		}
 		n := d.about(r, event, at, task.TaskID)
@@ -130,7 +130,7 @@ func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) led
 		n.Title = title(r, what)
 		n.Lines = append([]string{plain.Line(why)}, d.whereabouts(r)...)
 		n.Tasks = d.linked([]Task{task})
-		book.notices = append(book.notices, n.to(channels(r.Job, string(event)))...)
+		book.notices = append(book.notices, n.to(tell)...)
 		return book.standing, book.notices
 	}
 }
@@ -179,24 +179,24 @@ func (d *Desk) toMachines(book *book, r Run, event Event) {
 	book.notices = append(book.notices, n.to(channels(r.Job, jobs.RunsEvent))...)
 }
 
-// raise makes notices of a run that did not end well, unless there was one lately.
+// raise makes notices of a run that did not end well, for channels that were not told lately.
 func (d *Desk) raise(book *book, r Run, event Event) {
 	kind := event
 	if event == Failed && r.Outcome.State == ledger.Canceled {
 		kind = canceled
 	}
-	alarm, tell := book.raise(kind, r.Outcome.Message)
-	if !tell {
-		return
-	}
+	alarm, tell := book.raise(kind, r.Outcome.Message, channels(r.Job, string(event)))
 	if kind != event {
 		alarm.Event = string(event)
+	}
+	if len(tell) == 0 {
+		return
 	}
 	n := d.ended(r, event)
 	if alarm.Count > 1 {
 		n.Title = title(r, ending(event, r.Outcome)+", "+sinceWhen(r.Job, alarm))
 	}
-	book.notices = append(book.notices, n.to(channels(r.Job, string(event)))...)
+	book.notices = append(book.notices, n.to(tell)...)
 }
 
 // sinceWhen says how often something was seen that goes on.

@@ -308,6 +308,39 @@ func TestAFailureThatNobodyHeardOfIsToldAgain(t *testing.T) {
 	}
 }
 
+// Who is named only while a job fails already has heard nothing of it.
+func TestAChannelThatIsAddedHearsOfWhatGoesOn(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	failed, good := outcome(ledger.Failed, "failed", "no such path"), outcome(ledger.Succeeded, "", "")
+	d := &diary{t: t, begin: begin}
+	ends := func(after time.Duration, how ledger.Outcome, channels ...string) {
+		at := begin.Add(after)
+		j := job(t, func(j *jobs.Job) {
+			j.Notify.To = map[string][]string{"failed": channels, "recovered": channels}
+		})
+		d.tell(desk().Ended(notify.Run{Job: j, Key: at.Format(time.RFC3339), ID: 1, Since: at, Ended: at, Outcome: how}))
+	}
+	ends(0, failed)
+	ends(1*time.Hour, failed, "ops")
+	ends(2*time.Hour, failed, "ops")
+	ends(3*time.Hour, failed, "ops", "pi")
+	ends(4*time.Hour, failed, "ops", "pi")
+	ends(24*time.Hour, failed, "ops", "pi")
+	ends(25*time.Hour, failed, "ops", "pi")
+	ends(26*time.Hour, good, "ops", "pi")
+	want := []string{
+		"1h0m0s ops: nightly failed, 2 times since 2026-11-21 00:00 UTC",
+		"3h0m0s pi: nightly failed, 4 times since 2026-11-21 00:00 UTC",
+		"24h0m0s ops: nightly failed, 6 times since 2026-11-21 00:00 UTC",
+		"24h0m0s pi: nightly failed, 6 times since 2026-11-21 00:00 UTC",
+		"26h0m0s ops: nightly has recovered",
+		"26h0m0s pi: nightly has recovered",
+	}
+	if diff := cmp.Diff(want, d.lines); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
 // What a canceled run makes known is a failure, and its alarm is of another kind.
 func TestTheAlarmOfACanceledRunNamesTheEventOfItsNotice(t *testing.T) {
 	at := time.Date(2026, 11, 21, 2, 0, 0, 0, time.UTC)

@@ -59,20 +59,20 @@ func LooksFailSince(s ledger.Standing) (since time.Time) {
 // blind raises the alarm of a look that could not list its folder, and repeats its notice.
 func (d *Desk) blind(book *book, l Look) {
 	before, raised := told(book.standing, string(LooksFail))
-	alarm, tell := book.raise(LooksFail, l.Why)
-	unheard := !raised || before.IsZero()
-	if unheard && l.Passes && (alarm.Count < passingLooks || book.now.Sub(alarm.Since) < passing) {
-		alarm.Told, alarm.Quiet = time.Time{}, true
-		return
-	}
-	if !tell {
-		return
-	}
 	event := Failed
 	if l.Person && len(channels(l.Job, string(NeedsHuman))) > 0 {
 		event = NeedsHuman
 	}
+	alarm, tell := book.raise(LooksFail, l.Why, channels(l.Job, string(event)))
+	unheard := !raised || before.IsZero()
+	if unheard && l.Passes && (alarm.Count < passingLooks || book.now.Sub(alarm.Since) < passing) {
+		alarm.Told, alarm.Heard, alarm.Quiet = time.Time{}, nil, true
+		return
+	}
 	alarm.Event = string(event)
+	if len(tell) == 0 {
+		return
+	}
 	n := d.ofLook(l, event)
 	n.Title = l.Job.Name + " cannot look for items"
 	if alarm.Count > 1 {
@@ -84,7 +84,7 @@ func (d *Desk) blind(book *book, l Look) {
 		next = "runner items " + l.Job.Name + " --look"
 	}
 	n.Lines = append(n.Lines, "Next step: "+plain.Line(next))
-	book.notices = append(book.notices, n.to(channels(l.Job, string(event)))...)
+	book.notices = append(book.notices, n.to(tell)...)
 }
 
 // sees tells that a folder is seen again, if somebody was told that it was not.

@@ -34,19 +34,22 @@ func (d *Desk) recover(book *book, r Run, from []Event) {
 	book.notices = append(book.notices, n.to(channels(r.Job, string(Recovered)))...)
 }
 
-// remind tells once more of items that have failed, if nobody has heard of them for long.
+// remind tells once more of items that have failed those who have not heard of them for long.
 func (d *Desk) remind(book *book, r Run) {
 	for i := range book.standing.Alarms {
 		a := &book.standing.Alarms[i]
 		event := Event(a.Kind)
-		if r.Left < 0 || !slices.Contains(failures(), event) || !book.isDue(a) {
+		if r.Left < 0 || !slices.Contains(failures(), event) {
 			continue
 		}
-		a.Told, a.Quiet, a.Unheard = book.now, false, false
+		tell := book.hearers(a, channels(r.Job, a.Kind))
+		if len(tell) == 0 {
+			continue
+		}
 		n := d.about(r, event, r.Ended, "left")
 		n.Title = fmt.Sprintf("%s still has %s", r.Job.Name, plain.Count(r.Left, "failed item"))
 		n.Lines = []string{a.Why, fmt.Sprintf("Next step: runner items %[1]s lists them, and runner why %[1]s says how each is done again", r.Job.Name)}
-		book.notices = append(book.notices, n.to(channels(r.Job, a.Kind))...)
+		book.notices = append(book.notices, n.to(tell)...)
 	}
 }
 

@@ -195,13 +195,11 @@ func lateSince(job *jobs.Job, is ledger.Schedule, now time.Time) (at time.Time, 
 
 // absent tells that something does not happen, at first and from time to time.
 func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, lines ...string) {
-	for i := range b.standing.Alarms { // it is not counted: nothing happens
-		a := &b.standing.Alarms[i]
-		if a.Kind == string(event) && !b.isDue(a) {
-			return
-		}
+	to := channels(job, string(event))
+	if a := b.alarm(event); a != nil && !b.isDue(a) && len(unaware(a, to)) == 0 {
+		return // it is not counted: nothing happens
 	}
-	alarm, _ := b.raise(event, lines[0])
+	alarm, tell := b.raise(event, lines[0], to)
 	if quiet {
 		alarm.Quiet = true
 		return
@@ -213,7 +211,7 @@ func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, line
 		ID:    digest(job.Name, string(event), fmt.Sprint(b.now.UnixMicro())),
 		Event: event, Job: job.Name, Time: b.now, Title: title, Lines: lines,
 	}
-	b.notices = append(b.notices, n.to(channels(job, string(event)))...)
+	b.notices = append(b.notices, n.to(tell)...)
 }
 
 // mostNames is how many jobs a summary names.

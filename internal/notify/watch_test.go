@@ -237,6 +237,18 @@ func TestNoSuccessForLongIsToldByOneReplica(t *testing.T) {
 	})
 }
 
+// Who is named only while something does not happen hears of it soon, and of nobody else's notices.
+func TestAChannelThatIsAddedHearsOfWhatDoesNotHappen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Schedule = nil })
+		l := newLookout(t, j)
+		l.watch(3*time.Hour, 1)
+		j.Notify.To["overdue"] = []string{"ops", "pi"}
+		l.watch(2*time.Hour, 2)
+		l.want("01 02:05 ops: nightly is overdue", "01 03:00 pi: nightly is overdue since 2000-01-01 02:05 UTC")
+	})
+}
+
 func TestWhatIsDueAndDoesNotBeginIsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := hourly(t, func(j *jobs.Job) { j.Expect.SuccessEvery = 0 })

@@ -3,6 +3,7 @@ package page
 import (
 	"context"
 	"maps"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -259,7 +260,7 @@ func (b *board) compare(next *scene) {
 	for name, job := range next.byName {
 		if before.byName[name] != job || !sameStrip(before.strips[name], next.strips[name]) ||
 			before.pauses[name] != next.pauses[name] || before.progress[name] != next.progress[name] || before.held[name] != next.held[name] ||
-			before.failedItems[name] != next.failedItems[name] || !slices.Equal(before.alarms[name].Alarms, next.alarms[name].Alarms) {
+			before.failedItems[name] != next.failedItems[name] || !sameAlarms(before.alarms[name].Alarms, next.alarms[name].Alarms) {
 			news = append(news, name)
 		}
 	}
@@ -274,6 +275,10 @@ func (b *board) compare(next *scene) {
 	for _, name := range news {
 		next.turns[name] = next.turn
 	}
+}
+
+func sameAlarms(a, b []ledger.Alarm) bool {
+	return slices.EqualFunc(a, b, func(a, b ledger.Alarm) bool { return reflect.DeepEqual(a, b) })
 }
 
 // sameStrip reports whether two strips show the same.
