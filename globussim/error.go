@@ -66,10 +66,10 @@ func refuse(w http.ResponseWriter, r *http.Request, auth bool, e *apiError) {
 // task, a bookmark or an access rule is, as was recorded. The rest is inferred.
 func resource(r *http.Request) string {
 	below := belowVersion(r)
-	switch elements := strings.Split(below, "/"); {
-	case below == "/transfer", below == "/delete", elements[1] == "operation":
+	switch elements := strings.Split(strings.TrimPrefix(below, "/"), "/"); {
+	case below == "/transfer", below == "/delete", elements[0] == "operation":
 		return r.URL.Path
-	case elements[1] == "endpoint" && (len(elements) < 4 || strings.HasPrefix(elements[3], "subscription")):
+	case elements[0] == "endpoint" && (len(elements) < 3 || strings.HasPrefix(elements[2], "subscription")):
 		return r.URL.Path
 	}
 	return below
