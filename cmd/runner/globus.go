@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
@@ -16,6 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/arrival"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/flows"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/timers"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -172,6 +174,7 @@ func (a *app) network() (http.RoundTripper, error) {
 		ForceAttemptHTTP2:   true,
 
 		MaxResponseHeaderBytes: 256 << 10,
+		OnProxyConnectResponse: refusedByProxy,
 	}
 	switch verify := a.env.VerifySSL; {
 	case verify.Off:
@@ -185,6 +188,15 @@ func (a *app) network() (http.RoundTripper, error) {
 		t.TLSClientConfig = &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}
 	}
 	return wire{t, a.log}, nil
+}
+
+// refusedByProxy says which proxy does not let a request through. Without it the error
+// would be the words of the status alone, which read as if the service had answered.
+func refusedByProxy(_ context.Context, proxy *url.URL, _ *http.Request, resp *http.Response) error {
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	return &net.OpError{Op: "proxyconnect", Net: "tcp", Err: fmt.Errorf("the proxy %s answered %s", proxy.Host, plain.Short(resp.Status, 80))}
 }
 
 // readBundle reads the CA certificates in a file that GLOBUS_SDK_VERIFY_SSL names.
