@@ -71,6 +71,7 @@ func (a *app) runCommand() *cobra.Command {
 	r.flags(c.Flags())
 	w.source.flags(c.Flags())
 	c.Flags().BoolVar(&w.all, "all", false, "run every job of the jobs file")
+	w.guarding.flags(c.Flags(), "how much a mirror or a prune may delete in this run, in place of its max_delete")
 	c.Flags().IntVar(&w.limit, "limit", 0, "for a job with for_each: how many items to do at most; 0: all that are ready")
 	c.Flags().StringVar(&w.scheduledFor, "scheduled-for", "", "the scheduled instant of the occurrence, such as 2026-11-21T02:00:00Z; last: the newest at which the job was due")
 	return c
@@ -83,6 +84,7 @@ type runRequest struct {
 	all          bool
 	scheduledFor string
 	limit        int // of items of a job; 0: all
+	guarding     guarding
 
 	orders    []engine.Order // what there is to do
 	recording recording
@@ -157,8 +159,17 @@ func (w *runRequest) choose(log *slog.Logger) ([]*jobs.Job, error) {
 		w.recording = recording{wanted: true, history: file.History, channels: file.Channels}
 	}
 	chosen, err := file.named(w.names)
+	if err != nil {
+		return nil, err
+	}
 	file.logDoubts(log, chosen)
-	return chosen, err
+	guarded := make([]*jobs.Job, len(chosen))
+	for i, job := range chosen {
+		if guarded[i], err = w.guarding.of(job); err != nil {
+			return nil, err
+		}
+	}
+	return guarded, nil
 }
 
 // nothingNamed says which jobs could have been named.

@@ -148,13 +148,12 @@ func (s *submitting) unusable(err error) error {
 // transferFlags are the flags of "runner transfer" beyond those of a submission.
 type transferFlags struct {
 	submitting
+	guarding     guarding
 	doc          transfer.Transfer
 	recursive    bool
 	syncLevel    string
 	checksum     string
 	algorithm    string
-	allowEmpty   bool
-	maxDelete    string
 	allowSkipped bool
 }
 
@@ -175,9 +174,9 @@ func (a *app) transferCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.Job.AllowSkipped, o.Job.Guard.AllowEmptySource = f.allowSkipped, f.allowEmpty
-			if o.Job.Guard.MaxDelete, err = jobs.ParseMaxDelete(f.maxDelete); err != nil {
-				return usageError{fmt.Errorf("--max-delete: %w", err)}
+			o.Job.AllowSkipped = f.allowSkipped
+			if o.Job, err = f.guarding.of(o.Job); err != nil {
+				return err
 			}
 			_, err = a.follow(c.Context(), o, f.following, recording{})
 			return err
@@ -205,8 +204,7 @@ func (f *transferFlags) flags(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.doc.FailOnQuotaErrors, "fail-on-quota-errors", false, "fail at once when the destination is full")
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete", false, "delete at the destination what the source does not have")
 	flags.BoolVar(&f.doc.DeleteDestinationExtra, "delete-destination-extra", false, "the same as --delete")
-	flags.BoolVar(&f.allowEmpty, "allow-empty-source", false, "let --delete work on an empty source")
-	flags.StringVar(&f.maxDelete, "max-delete", string(jobs.DefaultMaxDelete), "how much of the destination --delete may delete: a share of its files, a number of files, or none for no limit")
+	f.guarding.flags(flags, "how much of the destination --delete may delete, 50% by default")
 	flags.StringVar(&f.checksum, "external-checksum", "", "what the file's checksum must be")
 	flags.StringVar(&f.algorithm, "checksum-algorithm", "", "algorithm of --external-checksum; default: MD5")
 	flags.Var(&ruleFlag{&f.doc.FilterRules, "include"}, "include", "file names to copy in folders, such as *.h5; the first --include or --exclude that matches decides")

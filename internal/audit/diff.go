@@ -45,6 +45,7 @@ type Change struct {
 	Source      string    // whole path; empty for what is deleted
 	Destination string    // whole path; empty where there is none
 	Size        int64     // bytes of the file; 0 if it is none
+	There       int64     // bytes of the file that stands where a file would be copied to; 0 if there is none
 	Modified    time.Time // of the file that is copied, at the source; zero for all else
 	Why         error     // of Keep, Block, Absent and Unlisted
 }
@@ -169,6 +170,9 @@ func (d *differ) copied(p tree.Pair, c Change) Change {
 		}
 	case tree.File:
 		c.Action, c.Size, c.Modified = d.file(s, p.Destination), s.Size, s.Modified
+		if p.Destination != nil {
+			c.There = p.Destination.Size
+		}
 	}
 	switch {
 	case d.isBlocked(p.Path) && c.Action != "":

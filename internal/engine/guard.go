@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
@@ -39,6 +38,28 @@ func (d Deletes) words() string {
 	return text
 }
 
+// Losses are what a mirror does to the files at its destination: those that it deletes,
+// and those that it replaces by empty ones, as a source does whose disk has failed.
+type Losses struct {
+	Deleted, Emptied int64
+	AtLeast          bool // see [Deletes]
+}
+
+// Files is how many files lose their content.
+func (l Losses) Files() int64 { return l.Deleted + l.Emptied }
+
+// String says what is done to how many, such as "delete 3 and empty 2".
+func (l Losses) String() string {
+	var parts []string
+	if l.Deleted > 0 || l.Emptied == 0 {
+		parts = append(parts, "delete "+Deletes{l.Deleted, l.AtLeast}.String())
+	}
+	if l.Emptied > 0 {
+		parts = append(parts, "empty "+Deletes{l.Emptied, l.AtLeast}.String())
+	}
+	return strings.Join(parts, " and ")
+}
+
 // guard compares both sides of a mirror before it is submitted. It refuses a
 // mirror whose source is empty, because the disk may not be mounted, and a mirror
 // that would delete more than the job allows, because its sides may be swapped.
@@ -65,12 +86,14 @@ func (p *part) guard(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("compare both sides of a mirror: %w", err)
 		}
-		empty := m.found == 0 && !m.cut
+		empty := m.found == 0
 		switch {
 		case empty && !allow.AllowEmptySource:
-			return m.refuseEmpty()
+			return m.refuseEmpty(allow.Look)
 		case m.unlisted != nil && allow.MaxDelete != jobs.NoMaxDelete:
 			return m.refuseUnlisted()
+		case m.unseen > 0 && allow.MaxDelete != jobs.NoMaxDelete:
+			return m.refuseUnseen(allow.Look)
 		}
 		all.add(m, !empty)
 	}
@@ -80,8 +103,8 @@ func (p *part) guard(ctx context.Context) error {
 		p.run.log.Warn("a part of the mirror was not compared: it has more folders than guard.look, or some that cannot be listed",
 			"folders", all.folders, "look", allow.Look, "path", all.skipped)
 	}
-	if !allow.MaxDelete.Allows(all.judged, all.judgedOf) {
-		return all.refuseDeletes(allow.MaxDelete)
+	if !allow.MaxDelete.Allows(all.judged.Files(), all.judgedOf) {
+		return all.refuseDeletes(allow)
 	}
 	p.run.journal.note(ctx, "compared", fmt.Sprintf("the mirror deletes %v of %s at its destination", all.deletes, plain.Count(all.there, "file")))
 	return nil
@@ -105,7 +128,10 @@ func (p *part) isFolder(ctx context.Context, doc *transfer.Transfer, item transf
 
 // compare compares both sides of an item. It looks at no more than look folders.
 func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfer.Item, look int) (*mirror, error) {
-	m := &mirror{item: item, filtered: len(doc.FilterRules) > 0, links: doc.RecursiveSymlinks == "keep" || doc.RecursiveSymlinks == "copy"}
+	m := &mirror{
+		item: item, filtered: len(doc.FilterRules) > 0, links: doc.RecursiveSymlinks == "keep" || doc.RecursiveSymlinks == "copy",
+		replaces: doc.SyncLevel == nil || *doc.SyncLevel != transfer.SyncExists,
+	}
 	source := tree.Folder{Lister: p.run.globus, Collection: doc.SourceEndpoint, Path: item.SourcePath, LocalUser: doc.SourceLocalUser}
 	destination := tree.Folder{Lister: p.run.globus, Collection: doc.DestinationEndpoint, Path: item.DestinationPath, LocalUser: doc.DestinationLocalUser}
 	options := tree.Options{Rules: tree.NewRules(doc.FilterRules), Look: look}
@@ -120,7 +146,29 @@ func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfe
 			break // there is nothing to delete
 		}
 	}
+	if m.found == 0 && m.cut {
+		return m, m.dig(ctx, source, options.Rules, p.run.job.Guard.Look)
+	}
 	return m, nil
+}
+
+// dig looks for a file below the upper levels of the source, in so many folders.
+func (m *mirror) dig(ctx context.Context, source tree.Folder, rules tree.Rules, look int) error {
+	folders := 0
+	for e, err := range tree.Walk(ctx, source, tree.Options{Rules: rules}) {
+		switch {
+		case err != nil:
+			return err
+		case e.Kind == tree.Dir:
+			folders++
+		case m.copies(e):
+			m.found++
+		}
+		if m.found > 0 || folders > look {
+			break
+		}
+	}
+	return nil
 }
 
 // A mirror is what is known about one item of a mirror, or the sum of several.
@@ -132,15 +180,21 @@ type mirror struct {
 	found    int64   // files at the source
 	there    int64   // files at the destination
 	deletes  Deletes // of them
+	emptied  int64   // of them, that a file without content replaces
+	replaces bool    // what is there is replaced by what differs
 	first    []string
 	fresh    bool   // the destination does not exist
 	cut      bool   // there is more at the source than was looked at
+	bounded  bool   // there are more folders than guard.look, on any side
 	hidden   error  // why a folder of the source could not be listed; nil if all could
 	unlisted error  // the same at the destination
+	unseen   int    // folders that are to be deleted and were not looked at
+	gone     string // the first of them
 	skipped  string // the first path at which something was not looked at
 
-	judged, judgedOf int64 // files to be deleted, and at the destination, where the source is not empty
-	others           int   // further items of which files are to be deleted
+	judged   Losses // where the source is not empty
+	judgedOf int64  // files at the destination, of the same items
+	others   int    // further items of which files are to be deleted
 }
 
 // firstPaths is how many paths a refusal names.
@@ -151,7 +205,7 @@ const firstPaths = 3
 func (m *mirror) see(p tree.Pair) error {
 	if s := p.Source; s != nil {
 		switch {
-		case s.Kind == tree.File || s.Kind == tree.Link && m.links:
+		case m.copies(s):
 			m.found++
 		case s.Err != nil && p.Path == "" && !errors.Is(s.Err, tree.ErrTooMany):
 			return fmt.Errorf("list the source %s: %w", m.item.SourcePath, s.Err)
@@ -170,20 +224,38 @@ func (m *mirror) see(p tree.Pair) error {
 		if err := m.miss(m.item.DestinationPath, p.Path, d.Err, &m.unlisted); err != nil {
 			return err
 		}
+		switch goes := p.Source == nil || p.Source.Kind != tree.Dir; {
+		case goes && errors.Is(d.Err, tree.ErrCut):
+			if m.unseen++; m.unseen == 1 {
+				m.gone = below(m.item.DestinationPath, p.Path)
+			}
+		case goes && errors.Is(d.Err, tree.ErrTooMany) && m.unlisted == nil:
+			m.unlisted = fmt.Errorf("%s: %w", below(m.item.DestinationPath, p.Path), d.Err)
+		}
 	case d.Kind != tree.Dir:
 		m.there++
 		// Where the source has a link, Globus leaves alone what is there.
-		if p.Source == nil || p.Source.Kind == tree.Dir {
+		switch s := p.Source; {
+		case s == nil || s.Kind == tree.Dir:
 			m.deletes.Files++
-			if len(m.first) < firstPaths {
-				m.first = append(m.first, below(m.item.DestinationPath, p.Path))
-			}
+		case m.replaces && s.Kind == tree.File && s.Size == 0 && d.Size > 0:
+			m.emptied++
+		default:
+			return nil
+		}
+		if len(m.first) < firstPaths {
+			m.first = append(m.first, below(m.item.DestinationPath, p.Path))
 		}
 	}
 	if listed(p.Source) || listed(d) {
 		m.folders++
 	}
 	return nil
+}
+
+// copies reports whether e is at the destination after the transfer.
+func (m *mirror) copies(e *tree.Entry) bool {
+	return e.Kind == tree.File || e.Kind == tree.Link && m.links
 }
 
 // listed reports whether e is a folder that was asked for.
@@ -199,6 +271,7 @@ func (m *mirror) miss(top, path string, err error, why *error) error {
 		return nil // it has gone meanwhile
 	case errors.Is(err, tree.ErrCut), errors.Is(err, tree.ErrTooMany):
 		m.cut = m.cut || why == &m.hidden
+		m.bounded = m.bounded || errors.Is(err, tree.ErrCut)
 	case fault.Of(err).Kind == fault.Refused:
 		if *why == nil {
 			*why = fmt.Errorf("%s: %w", below(top, path), err)
@@ -224,12 +297,13 @@ func below(top, path string) string {
 // guard.max_delete.
 func (m *mirror) add(item *mirror, judged bool) {
 	if judged {
-		m.judged += item.deletes.Files
+		m.judged.Deleted += item.deletes.Files
+		m.judged.Emptied += item.emptied
 		m.judgedOf += item.there
 		m.first = append(m.first, item.first...)
 		m.first = m.first[:min(len(m.first), firstPaths)]
 		switch {
-		case item.deletes.Files == 0:
+		case item.deletes.Files+item.emptied == 0:
 		case m.item.SourcePath == "":
 			m.item = item.item
 		default:
@@ -240,6 +314,7 @@ func (m *mirror) add(item *mirror, judged bool) {
 	m.there += item.there
 	m.deletes.Files += item.deletes.Files
 	m.deletes.AtLeast = m.deletes.AtLeast || item.deletes.AtLeast
+	m.bounded = m.bounded || item.bounded
 	if m.skipped == "" {
 		m.skipped = item.skipped
 	}
@@ -249,7 +324,7 @@ func refuse(format string, args ...any) *Failure {
 	return &Failure{Kind: fault.Guard, state: ledger.Failed, Message: fmt.Sprintf(format, args...)}
 }
 
-func (m *mirror) refuseEmpty() *Failure {
+func (m *mirror) refuseEmpty(look int) *Failure {
 	what := "is empty"
 	switch {
 	case m.hidden != nil:
@@ -257,37 +332,43 @@ func (m *mirror) refuseEmpty() *Failure {
 	case m.filtered:
 		what = "has no file that the filter rules let through"
 	}
+	if m.cut {
+		what += fmt.Sprintf(", as far as was looked (guard.look: %d)", look)
+	}
 	gone := ""
 	if m.deletes.Files > 0 {
 		gone = fmt.Sprintf(", %s (%s)", m.deletes.words(), m.examples(m.deletes.Files))
 	}
-	return refuse("the source %s %s, and mirroring it would delete everything below %s%s; fill it, or allow an empty source (guard: {empty_source: allow}, or --allow-empty-source)",
+	return refuse("the source %s %s, and mirroring it would delete everything below %s%s; fill it, or allow an empty source (guard: {empty_source: allow}, or --allow-empty-source for one run)",
 		m.item.SourcePath, what, m.item.DestinationPath, gone)
 }
 
 func (m *mirror) refuseUnlisted() *Failure {
 	return refuse("it is not known what mirroring %s to %s would delete, because a folder at the destination cannot be listed: %v; "+
-		"get the permission to read it, or exclude it by a filter rule, or turn the guard off (guard: {max_delete: none}, or --max-delete none)",
+		"get the permission to read it, or exclude it by a filter rule, or turn the guard off (guard: {max_delete: none}, or --max-delete none for one run)",
 		m.item.SourcePath, m.item.DestinationPath, m.unlisted)
 }
 
-func (m *mirror) refuseDeletes(most jobs.MaxDelete) *Failure {
+func (m *mirror) refuseUnseen(look int) *Failure {
+	return refuse("it is not known how many files mirroring %s to %s would delete: the source lacks %s of the destination (the first is %s), "+
+		"more than guard.look (%d) lets it look into; check whether source and destination are swapped or the source is incomplete, "+
+		"and then look into more folders (guard: {look: %[6]d}, or --look %[6]d for one run)",
+		m.item.SourcePath, m.item.DestinationPath, plain.Count(int64(m.unseen), "folder"), m.gone, look, (look+m.unseen)*2)
+}
+
+func (m *mirror) refuseDeletes(allow jobs.Guard) *Failure {
 	others := ""
 	if m.others > 0 {
 		others = fmt.Sprintf(", and %d more like it,", m.others)
 	}
-	return refuse("mirroring %s to %s%s would delete %v of %s at the destination (%s), more than max_delete allows (%s); "+
-		"check whether source and destination are swapped or the source is incomplete; if the files should be deleted, raise the limit (guard: {max_delete: %[8]s}, or --max-delete %[8]s)",
-		m.item.SourcePath, m.item.DestinationPath, others, Deletes{m.judged, m.deletes.AtLeast}, plain.Count(m.judgedOf, "file"), m.examples(m.judged), most, enough(Deletes{m.judged, m.deletes.AtLeast}))
-}
-
-// enough is the smallest max_delete that allows what would be deleted. If nobody knows
-// how much that is, no number is.
-func enough(d Deletes) jobs.MaxDelete {
-	if d.AtLeast {
-		return jobs.NoMaxDelete
+	m.judged.AtLeast = m.deletes.AtLeast
+	advice := fmt.Sprintf("if it should be so, raise the limit (guard: {max_delete: %[1]d}, or --max-delete %[1]d for one run)", m.judged.Files())
+	if m.bounded {
+		advice = fmt.Sprintf("to learn how many files it would be, look into more folders (guard: {look: %[1]d}, or --look %[1]d for one run)", allow.Look*4)
 	}
-	return jobs.MaxDelete(strconv.FormatInt(d.Files, 10))
+	return refuse("mirroring %s to %s%s would %v of %s at the destination (%s), more than max_delete allows (%s); "+
+		"check whether source and destination are swapped or the source is incomplete; %s",
+		m.item.SourcePath, m.item.DestinationPath, others, m.judged, plain.Count(m.judgedOf, "file"), m.examples(m.judged.Files()), allow.MaxDelete, advice)
 }
 
 // examples names the first of so many files that would be deleted.

@@ -42,6 +42,8 @@ func deletesAtMost(m jobs.MaxDelete) func(*jobs.Job, *transfer.Transfer) {
 
 func recursively(_ *jobs.Job, doc *transfer.Transfer) { doc.Items[0].Recursive = new(true) }
 
+func ifMissing(_ *jobs.Job, doc *transfer.Transfer) { doc.SyncLevel = new(transfer.SyncExists) }
+
 func allowEmpty(j *jobs.Job, _ *transfer.Transfer) { j.Guard.AllowEmptySource = true }
 
 // looksAt bounds how many folders are looked at.
@@ -157,7 +159,7 @@ func TestMirrorThatDeletesTooMuchIsRefused(t *testing.T) {
 		"more than half": {
 			mirrors("/data/", "/copy/"),
 			[]string{"a.txt", "b", "c/d", "c/e", "f"},
-			[]string{"mirroring /data/ to /copy/ would delete 4 of 5 files", "(/copy/b, /copy/f, /copy/c/d and 1 more)", "max_delete allows (50%)", "swapped", "--max-delete 4)"},
+			[]string{"mirroring /data/ to /copy/ would delete 4 of 5 files", "(/copy/b, /copy/f, /copy/c/d and 1 more)", "max_delete allows (50%)", "swapped", "--max-delete 4 for one run)"},
 			"",
 		},
 		"more than half, allowed":      {mirrors("/data/", "/copy/", deletesAtMost("none")), []string{"b", "c/d"}, nil, "2"},
@@ -168,6 +170,8 @@ func TestMirrorThatDeletesTooMuchIsRefused(t *testing.T) {
 		"but not with their folder":    {mirrors("/data/", "/copy/", excludes("file", "*.tmp")), []string{"a.txt", "d/1.tmp", "d/2.tmp"}, []string{"would delete 2 of 3 files"}, ""},
 		"a file in place of a folder":  {mirrors("/data/", "/copy/"), []string{"a.txt/1", "a.txt/2"}, []string{"would delete 2 of 2 files"}, ""},
 		"a link keeps what is there":   {mirrors("/data/", "/copy/"), []string{"a.txt", "link", "link2/x", "link2/y"}, nil, "0"},
+		"files without content":        {mirrors("/full/", "/copy/"), []string{"a", "b", "c", "d"}, []string{"would delete 1 and empty 2 of 4 files at the destination (/copy/a, /copy/b, /copy/d)", "max_delete: 3"}, ""},
+		"of which the copies stay":     {mirrors("/full/", "/copy/", ifMissing), []string{"a", "b", "c", "d"}, nil, "1"},
 		"an allowed empty source":      {mirrors("/empty/", "/copy/", allowEmpty), []string{"a", "b"}, nil, "2"},
 		"empty folders are not files":  {mirrors("/data/", "/copy/", deletesAtMost("0")), []string{"a.txt", "void/"}, nil, "0"},
 		"source errors delete nothing": {mirrors("/data/", "/copy/", deletesAtMost("none"), skips), []string{"b"}, nil, "0"},
@@ -177,6 +181,9 @@ func TestMirrorThatDeletesTooMuchIsRefused(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				b.plant("empty/gone", "")
 				b.remove("empty/gone")
+				b.plant("full/a", "")
+				b.plant("full/b", "")
+				b.plant("full/c", "x")
 				for _, name := range []string{"link", "link2"} {
 					if err := os.Symlink("a.txt", filepath.Join(b.lab, "data", name)); err != nil {
 						t.Fatal(err)
@@ -241,12 +248,12 @@ func TestMirrorWhoseDestinationCannotBeListedIsRefused(t *testing.T) {
 
 func TestMirrorLooksAtTheUpperLevelsOfManyFolders(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
-		var names []string
+		b.plantVault("a.txt", "top")
 		for i := range 6 {
-			names = append(names, fmt.Sprintf("%d/deep/x", i))
+			name := fmt.Sprintf("%d/deep/x", i)
+			b.plant("data/"+name, "")
+			b.plantVault(name)
 		}
-		names = append(names, "a.txt", "top")
-		b.plantVault(names...)
 		r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/", looksAt(3))))
 		if d := r.Deleted(); r.Err != nil || d == nil || d.String() != "at least 1" {
 			t.Errorf("got %+v and %v, want success and at least 1", r, d)
@@ -342,16 +349,36 @@ func TestMirrorOfMoreFoldersThanAreLookedAt(t *testing.T) {
 		refused string
 		most    int // listings
 	}{
-		"its files may be further down": {deep, mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("none")), "", 6},
+		"its files may be further down": {deep, mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("none")), "", 11},
 		"an empty source, many folders at the destination": {
 			func(b *bench) { b.plant("empty/gone", ""); b.remove("empty/gone"); b.plantVault("1/x", "2/x", "3/x") },
 			mirrors("/empty/", "/copy/", looksAt(2)), "the source /empty/ is empty", 4,
+		},
+		"folders that the source lacks are looked at first": {
+			func(b *bench) { b.plantVault("6/x", "7/x"); deep(b); b.plant("deep/a", "") },
+			mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("1")), "would delete at least 2 of 2 files at the destination (/copy/6/x, /copy/7/x), more than max_delete allows (1); " +
+				"check whether source and destination are swapped or the source is incomplete; to learn how many files it would be, look into more folders (guard: {look: 12}, or --look 12 for one run)", 8,
+		},
+		"more of them than are looked at": {
+			func(b *bench) { b.plantVault("6/x", "7/x", "8/x", "9/x"); deep(b); b.plant("deep/a", "") },
+			mirrors("/deep/", "/copy/", looksAt(4)),
+			"it is not known how many files mirroring /deep/ to /copy/ would delete: the source lacks 1 folder of the destination (the first is /copy/9), " +
+				"more than guard.look (4) lets it look into", 8,
+		},
+		"a source of empty folders": {
+			func(b *bench) {
+				deep(b)
+				for i := range 6 {
+					b.remove(fmt.Sprintf("deep/%d/in/x", i))
+				}
+			},
+			mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("none")), "the source /deep/ is empty, as far as was looked (guard.look: 3), and mirroring it", 14,
 		},
 		"several items share what is looked at": {
 			deep, mirrors("/deep/", "/copy/", looksAt(2), deletesAtMost("none"), func(_ *jobs.Job, doc *transfer.Transfer) {
 				doc.Items[0].SourcePath, doc.Items[0].DestinationPath = "/deep/0/", "/copy/0/"
 				doc.Items = append(doc.Items, transfer.Item{SourcePath: "/deep/1/", DestinationPath: "/copy/1/"}, transfer.Item{SourcePath: "/deep/2/", DestinationPath: "/copy/2/"})
-			}), "", 7,
+			}), "", 11,
 		},
 		"the first file is enough if nothing is there": {
 			func(b *bench) { b.plant("data/1/x", ""); deep(b); b.plant("deep/a", "") },

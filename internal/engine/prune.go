@@ -322,8 +322,8 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		return nil
 	}
 	return refuse("the prune would delete %d of %s that it has looked at (%s), more than max_delete allows (%s); "+
-		"check whether so much should be deleted, and then raise the limit (prune: {max_delete: %s})",
-		m.deletes.Files, plain.Count(m.there, "file"), m.examples(m.deletes.Files), most, enough(m.deletes))
+		"check whether so much should be deleted, and then raise the limit (prune: {max_delete: %[1]d}, or --max-delete %[1]d for one run)",
+		m.deletes.Files, plain.Count(m.there, "file"), m.examples(m.deletes.Files), most)
 }
 
 // most is how many files may be deleted.

@@ -38,6 +38,7 @@ type Job struct {
 	DeleteExtra      flagText     `env:"DELETE_DESTINATION_EXTRA" key:"transfer.delete_destination_extra" desc:"delete at the destination what the source does not have"`
 	AllowEmptySource flagText     `env:"ALLOW_EMPTY_SOURCE" desc:"let DELETE_DESTINATION_EXTRA work on an empty source"`
 	MaxDelete        string       `env:"GUARD_MAX_DELETE" key:"guard.max_delete" envDefault:"50%" desc:"how much of the destination DELETE_DESTINATION_EXTRA may delete: a share of its files, a number of files, or none for no bound"`
+	Look             numberText   `env:"GUARD_LOOK" key:"guard.look" desc:"how many folders are looked at on each side before DELETE_DESTINATION_EXTRA may delete; default: 2000"`
 	SkipSourceErrors flagText     `env:"SKIP_SOURCE_ERRORS" key:"transfer.skip_source_errors" desc:"skip source paths that are missing or unreadable"`
 	AllowSkipped     flagText     `env:"ALLOW_SKIPPED" key:"allow_skipped" desc:"count a task that skipped source errors as a success"`
 	Receipts         flagText     `env:"RECEIPTS" key:"receipts" desc:"keep a receipt of what was copied, file by file; needs a ledger, so run needs RUNNER_STATE"`

@@ -186,6 +186,15 @@ func TestCompare(t *testing.T) {
 				"b dir -", "b/x file -", "b/f dir(there are more folders than are looked at) -", "a/d dir -", "a/d/x file -",
 			},
 		},
+		"a bound, and folders that only the destination has": {
+			source:      map[string][]string{"/top/": {"a/", "b/", "c/", "d/", "e/", "f/", "g/", "h/"}},
+			destination: map[string][]string{"/top/": {"a/", "b/", "c/", "d/", "e/", "f/", "g/", "h/", "z/"}, "/top/z/": {"y/", "1"}, "/top/z/y/": {"1"}},
+			options:     tree.Options{Look: 9},
+			want: []string{
+				" dir dir", "h dir(there are more folders than are looked at) dir(there are more folders than are looked at)", "z - dir", "z/1 - file",
+				"g dir(there are more folders than are looked at) dir(there are more folders than are looked at)", "z/y - dir", "z/y/1 - file", "a dir dir", "b dir dir", "c dir dir", "d dir dir", "e dir dir", "f dir dir",
+			},
+		},
 		"a bound that is just enough": {
 			source:  map[string][]string{"/top/": {"a/"}, "/top/a/": {"d"}},
 			options: tree.Options{Look: 2},

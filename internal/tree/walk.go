@@ -84,11 +84,7 @@ func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error]
 				w.pending = append(w.pending, below...)
 				continue
 			}
-			// Level by level. Those whose turn would never come need not wait.
-			room := max(0, min(len(below), left-1-len(w.pending)))
-			slices.Reverse(below[:room])
-			w.pending = slices.Concat(below[:room], w.pending)
-			for _, n := range below[room:] {
+			for _, n := range w.queue(below, left-1) {
 				n.cut()
 				if !yield(n.pair(), nil) {
 					return
@@ -96,6 +92,29 @@ func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error]
 			}
 		}
 	}
+}
+
+// queue puts nodes in line, level by level, but those that only the destination has
+// before all others, because a mirror deletes whatever is in them. It returns those that
+// have no place among the next.
+func (w *walker) queue(below []*node, next int) (beyond []*node) {
+	slices.Reverse(below)
+	alone := func(n *node) bool { return n.sides[0] == nil }
+	for _, n := range below {
+		if alone(n) {
+			w.pending = append(w.pending, n)
+		}
+	}
+	w.pending = slices.Concat(slices.DeleteFunc(below, alone), w.pending)
+	w.pending = slices.DeleteFunc(w.pending, func(n *node) bool {
+		cut := !n.begun && len(w.pending)-len(beyond) > next
+		if cut {
+			beyond = append(beyond, n)
+		}
+		return cut
+	})
+	slices.Reverse(beyond)
+	return beyond
 }
 
 func newSide(e Entry) *side { return &side{entry: e, done: make(chan struct{})} }
