@@ -31,9 +31,9 @@ type Action struct {
 	Key   string    // of the occurrence that a trigger makes, empty for a look; it is not kept, the run has it
 }
 
-// Act does what somebody asks for and keeps who asked, and why: both, or nothing.
-// A run that is triggered or retried starts when a scheduler next looks for runs
-// that nobody has. It returns the action with what was not known before.
+// Act does what somebody asks for, and records who asked and why: both, or neither.
+// A run that is triggered or retried starts when a scheduler next looks for runs that
+// nobody holds. Act returns the action with the fields that it has set.
 //
 // A run that does not exist is ErrNone. A run whose state does not allow it is
 // ErrState, as is to resume a job that is not paused, and a trigger whose
@@ -112,8 +112,8 @@ func (s session) change(ctx context.Context, a *Action) error {
 	return fmt.Errorf("%q cannot be asked for", a.Kind)
 }
 
-// trigger makes a run that nobody has. That an operator wants it keeps others from
-// taking it for one that was left.
+// trigger makes a run that nobody holds. Its column again tells it from a run whose
+// holder has died.
 func (s session) trigger(ctx context.Context, a *Action) error {
 	err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&a.Run) }, `
 		INSERT INTO runs (job, key, due, holder, lease_until, claimed, claims, again) VALUES ($1, $2, 0, '', 0, @now, 0, 1)
@@ -147,7 +147,7 @@ func (l *Ledger) Pauses(ctx context.Context) (map[string]Pause, error) {
 }
 
 // PausesEnded returns when the last pause of each job ended, by itself or because
-// somebody resumed the job, as far as actions are remembered.
+// somebody resumed the job. Older actions are forgotten.
 func (l *Ledger) PausesEnded(ctx context.Context) (map[string]time.Time, error) {
 	var all map[string]time.Time
 	err := l.read(ctx, "read which pauses have ended", func(ctx context.Context, s session) error {

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// A Day is what was done on a day (UTC): how many runs ended, and what these have done
-// since they ended before, if they did.
+// A Day has the totals of a day (UTC): how many runs ended, and what they moved. A run
+// that ended before and was retried counts again, with what it has moved since.
 type Day struct {
 	Day                time.Time // its beginning
 	Runs, Files, Bytes int64
@@ -40,7 +40,7 @@ func (l *Ledger) Days(ctx context.Context, job string, since time.Time) ([]Day, 
 }
 
 // addToDay adds to this day a run of the holder that is about to end, and what it has
-// done since it ended before, if it did. The sums stay when the run is forgotten.
+// moved since it ended before, if it did. The totals stay when the run is forgotten.
 func (s session) addToDay(ctx context.Context, run int64, holder string, all Totals) error {
 	_, err := s.exec(ctx, fmt.Sprintf(`
 		INSERT INTO days (day, job, runs, files, bytes)
@@ -50,8 +50,8 @@ func (s session) addToDay(ctx context.Context, run int64, holder string, all Tot
 	return err
 }
 
-// reopenDay takes a run that is to be retried away from the runs that ended on its day.
-// What it did on that day stays.
+// reopenDay no longer counts a run that is to be retried among those that ended on its
+// day. What it moved on that day still counts.
 func (s session) reopenDay(ctx context.Context, run int64) error {
 	_, err := s.exec(ctx, fmt.Sprintf(`
 		UPDATE days SET runs = days.runs - 1 FROM runs

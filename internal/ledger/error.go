@@ -5,8 +5,8 @@ import (
 	"syscall"
 )
 
-// An Error is that of a ledger which cannot be used, and says why and what to
-// do about it. Nothing was written, or it may be written again: see [Ledger].
+// An Error says why a ledger cannot be used, and what to do about it. Nothing was
+// written, or the same may be written again: see [Ledger].
 type Error struct {
 	err       error
 	temporary bool
@@ -29,8 +29,8 @@ func ofSystem(err error) error {
 	return &Error{err, passing(err)}
 }
 
-// passing reports whether what the operating system said may be different
-// later without anybody's changing the file or its permissions.
+// passing reports whether an error of the operating system may go away without a change
+// to the file or its permissions.
 func passing(err error) bool {
 	for _, errno := range []syscall.Errno{
 		syscall.ENOSPC, syscall.EDQUOT, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,

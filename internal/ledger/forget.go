@@ -88,12 +88,12 @@ func (l *Ledger) forgetAged(ctx context.Context, before time.Time) (int, error) 
 
 // forgetBeyond deletes the finished runs of a job but the newest ones.
 func (l *Ledger) forgetBeyond(ctx context.Context, job string, newest int) (int, error) {
-	var beyond int64 // the newest run that has so many above it
+	var beyond int64 // the newest run that has so many newer ones
 	err := l.read(ctx, "count the runs of job "+job, func(ctx context.Context, s session) error {
 		beyond = 0
-		// Indexes alone answer it: runs_of_job, and runs_open for those that
-		// do not count because they have not ended. One of these that is very
-		// old lets one more stay.
+		// It reads indexes alone: runs_of_job, and runs_open for the runs that do
+		// not count because they have not ended. A very old one of these makes
+		// one run more stay.
 		return s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&beyond) }, `
 			SELECT id FROM runs WHERE job = $1 ORDER BY id DESC
 			LIMIT 1 OFFSET CAST($2 AS BIGINT) + (SELECT count(*) FROM runs WHERE job = $1 AND finished = 0)`, job, newest)
@@ -186,8 +186,8 @@ func (s session) forget(ctx context.Context, query string, args ...any) (int, er
 	return s.exec(ctx, `DELETE FROM runs WHERE id IN `+forgotten, string(doc))
 }
 
-// jobsAfter returns the names of jobs that have runs, in their order, by one
-// jump in the index for each.
+// jobsAfter returns the sorted names of jobs that have runs, with one index look-up for
+// each.
 func (l *Ledger) jobsAfter(ctx context.Context, last string) ([]string, error) {
 	var names []string
 	err := l.read(ctx, "names of jobs", func(ctx context.Context, s session) error {

@@ -9,8 +9,7 @@ import (
 	"time"
 )
 
-// The states of an item that mean something to a ledger. All others are words of
-// the caller.
+// The states of an item that a ledger knows. All others are the caller's.
 const (
 	ItemReady = "ready" // its occurrence is to be done, see [Ledger.ReadyItems]
 	ItemTaken = "taken" // somebody has claimed its occurrence
@@ -36,8 +35,8 @@ type Item struct {
 	Clock       string    // whose time Looked is
 	Seen        time.Time // for the first time
 
-	// Run is that of Key, RunState its state, and RunLease its LeaseUntil; 0, "" and
-	// zero if there is none. They are not the caller's to change.
+	// Run is the run of the occurrence Key, RunState its state, and RunLease its
+	// LeaseUntil; all are zero if there is none. The ledger ignores them in [Ledger.KeepItems].
 	Run      int64
 	RunState State
 	RunLease time.Time
@@ -135,9 +134,8 @@ const (
 	ItemsByName ItemOrder = "name"
 )
 
-// ReadyItems returns items that are ready, and whose occurrence nobody has claimed
-// yet: the first ones in an order, so many that no more than most runs of the job
-// are unfinished.
+// ReadyItems returns the first items, in an order, that are ready and whose occurrence
+// nobody has claimed: as many as may start with at most most unfinished runs of the job.
 func (l *Ledger) ReadyItems(ctx context.Context, job string, order ItemOrder, most int) ([]Item, error) {
 	var ready []Item
 	err := l.read(ctx, "read the ready items of job "+job, func(ctx context.Context, s session) (err error) {
@@ -155,9 +153,9 @@ func (l *Ledger) ReadyItems(ctx context.Context, job string, order ItemOrder, mo
 	return ready, err
 }
 
-// LeftItems returns the first items of a job, most of them at most, by name, that
-// are there and whose newest run has ended without success, unless somebody has
-// canceled it, and how many there are: nothing starts them again by itself.
+// LeftItems returns the items of a job that are in the folder and whose newest run has
+// failed, timed out or was skipped: nothing starts them again by itself. They are sorted
+// by name; first has at most most of them, and all says how many there are.
 func (l *Ledger) LeftItems(ctx context.Context, job string, most int) (first []Item, all int, err error) {
 	err = l.read(ctx, "read the items of job "+job+" that did not succeed", func(ctx context.Context, s session) (err error) {
 		const left = itemsEnded + `('failed', 'timed_out', 'skipped')`
@@ -170,8 +168,8 @@ func (l *Ledger) LeftItems(ctx context.Context, job string, most int) (first []I
 	return first, all, err
 }
 
-// itemsEnded selects the items of a job that are there, and whose newest run has ended in
-// one of the states that follow.
+// itemsEnded selects the items of a job that are in the folder and whose newest run ended
+// in one of the states that follow.
 const itemsEnded = ` FROM ` + itemsWithRuns + ` WHERE items.job = $1 AND gone = 0 AND COALESCE(runs.state, items.state) IN `
 
 // FailedItems returns how many of the items that [Ledger.LeftItems] returns have failed.
@@ -182,9 +180,8 @@ func (l *Ledger) FailedItems(ctx context.Context, job string) (n int, err error)
 	return n, err
 }
 
-// KeepItems writes items of a job down, all of them or none, as a look has found
-// them. An item of which the ledger has a later generation stays as it is, as does
-// one of the same generation that is taken.
+// KeepItems records the items of a job as a look has found them, all or none. An item
+// stays as it is if the ledger has a later generation of it, or if it is taken.
 func (l *Ledger) KeepItems(ctx context.Context, job string, all []Item) error {
 	if len(all) == 0 {
 		return nil
@@ -232,14 +229,13 @@ func (l *Ledger) KeepItems(ctx context.Context, job string, all []Item) error {
 	})
 }
 
-// SetGone notes that a job's folder does not have some items any more, whatever their
-// states are.
+// SetGone records that some items have left the folder of a job, whatever their states.
 func (l *Ledger) SetGone(ctx context.Context, job string, names []string) error {
 	return l.setGone(ctx, job, names, `gone = @now WHERE gone = 0`)
 }
 
-// SetBack notes that a job's folder has some items again, as a look found that began
-// at an instant. Those that are gone since then stay so.
+// SetBack records that some items are in the folder of a job again, as a look has found
+// that began at an instant. Items that left the folder after that instant stay gone.
 func (l *Ledger) SetBack(ctx context.Context, job string, names []string, begun time.Time) error {
 	return l.setGone(ctx, job, names, `gone = 0 WHERE gone > 0 AND gone < $3`, stamp(begun))
 }
@@ -262,8 +258,8 @@ func (l *Ledger) setGone(ctx context.Context, job string, names []string, change
 	})
 }
 
-// take notes that the occurrence of an item is claimed. What it spares is a look
-// at all items for those that are not: nothing depends on it.
+// take records that the occurrence of an item is claimed. Nothing depends on it: it only
+// makes [Ledger.ReadyItems] fast.
 func (s session) take(ctx context.Context, job, key string) error {
 	_, err := s.exec(ctx, `UPDATE items SET state = 'taken', since = @now WHERE job = $1 AND key = $2 AND state = 'ready'`, job, key)
 	return err

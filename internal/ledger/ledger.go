@@ -5,6 +5,11 @@
 // A ledger is a SQLite file, or a PostgreSQL database that several replicas
 // share. What should happen and when is left to package jobs, and doing it to
 // package engine.
+//
+// Read run.go first: [Ledger.Claim] gives a run to one holder, [Ledger.Renew] keeps it
+// and [Ledger.Finish] ends it. Each other kind of record has a file of its own. The SQL
+// is written once, in the words of a dialect (see ledger.go), for the two stores in
+// sqlite.go and postgres.go. The tables are in schema.go.
 package ledger
 
 import (
@@ -24,9 +29,10 @@ var (
 	// ErrNone says that the ledger has no such run or submission.
 	ErrNone = errors.New("not in the ledger")
 	// ErrLost says that a run is not, or no longer, the holder's: somebody
-	// else took it over, or it has ended. Whoever gets it leaves the run alone.
+	// else took it over, or it has ended. Whoever gets this error leaves the run alone.
 	ErrLost = errors.New("not ours")
-	// ErrExists says that another submission stands in that place of the run.
+	// ErrExists says that the run has another submission for the same step, part and
+	// attempt.
 	ErrExists = errors.New("submitted already")
 	// ErrURL says that a URL does not name a ledger.
 	ErrURL = errors.New(`neither "sqlite:<file>" nor "postgres://user@host/database"`)
@@ -45,7 +51,7 @@ var (
 // What a method has written is on disk when it returns without an error. If
 // the connection to PostgreSQL breaks or ctx ends in the middle, it may be
 // written although there is an error. Every method may then be called again
-// with the same arguments; only a note may stand there twice.
+// with the same arguments; only a note may then be recorded twice.
 //
 // Instants are in UTC, exact to the microsecond. Leases are measured by the
 // clock of the machine (SQLite) or of the database server (PostgreSQL).
@@ -61,7 +67,7 @@ type store interface {
 	// f may be called again after an error.
 	write(ctx context.Context, f func(context.Context, session) error) error
 	read(ctx context.Context, f func(context.Context, session) error) error
-	// exclusive calls f in a transaction that no other exclusive one runs beside.
+	// exclusive calls f in a transaction. No two exclusive ones run at the same time.
 	exclusive(ctx context.Context, f func(context.Context, session) error) error
 	serve(holder string) (release func(), err error)
 	attend(holder string, bury func(dead string) error) (release func(), err error)
@@ -116,8 +122,7 @@ func open(ctx context.Context, url string, log *slog.Logger, migrations []string
 	return l, nil
 }
 
-// shown is a URL of no known kind as a message may have it: one that may hold a
-// password is not shown.
+// shown returns a URL of an unknown kind for a message, unless it may hold a password.
 func shown(url string) string {
 	if strings.ContainsAny(url, "@=") || strings.Contains(url, "://") {
 		return "its URL"
@@ -128,7 +133,7 @@ func shown(url string) string {
 // Close ends the use of the ledger. Leases stay as they are, see [Ledger.Release].
 func (l *Ledger) Close() error { return l.store.close() }
 
-// Check writes to the ledger and so tells whether a run could be recorded now.
+// Check writes to the ledger, which shows whether a run could be recorded now.
 func (l *Ledger) Check(ctx context.Context) error {
 	return l.write(ctx, "check ledger", func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `UPDATE ledger SET checked = @now`)
@@ -144,7 +149,7 @@ func (l *Ledger) Origin(ctx context.Context) (origin string, err error) {
 	return origin, err
 }
 
-// SetOrigin notes where the jobs come from whose runs are in the ledger.
+// SetOrigin records which jobs file the runs in the ledger come from.
 func (l *Ledger) SetOrigin(ctx context.Context, origin string) error {
 	return l.write(ctx, "note whose ledger it is", func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `UPDATE ledger SET origin = $1 WHERE origin <> $1`, text(origin))
@@ -285,7 +290,7 @@ func (i instant) Scan(v any) error {
 	return nil
 }
 
-// unstamp returns the instant of which stamp returned us.
+// unstamp is the inverse of stamp.
 func unstamp(us int64) time.Time {
 	if us == 0 {
 		return time.Time{}
@@ -293,7 +298,7 @@ func unstamp(us int64) time.Time {
 	return time.UnixMicro(us).UTC()
 }
 
-// text returns s as every engine can keep it.
+// text returns s without what one of the databases cannot store.
 func text(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

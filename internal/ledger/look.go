@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Watch reports whether the holder is the one that looks at the folder of a job,
-// for the length of a lease from now on: because nobody is, or because the holder
-// is it already. A lease of somebody else is believed for at most one from now.
+// Watch makes the holder the only one that looks at the folder of a job, for the length
+// of a lease, unless another holder is. The lease of another holder counts for at most
+// one lease from now.
 func (l *Ledger) Watch(ctx context.Context, job, holder string, lease time.Duration) (mine bool, err error) {
 	err = l.write(ctx, "watch for job "+job, func(ctx context.Context, s session) error {
 		n, err := s.exec(ctx, `
@@ -24,15 +24,15 @@ func (l *Ledger) Watch(ctx context.Context, job, holder string, lease time.Durat
 	return mine, err
 }
 
-// A LastLook is how the last looks at the folder of a job have ended.
+// A LastLook says how the last looks at the folder of a job ended.
 type LastLook struct {
 	Looked time.Time // when the last one that saw the folder ended; zero if there was none
 	Failed time.Time // when the last one ended early; zero if it did not
 	Why    string    // it ended early
 }
 
-// EndLook notes that a look at the folder of a job, by the one that watches it, has
-// seen the folder, or why it has ended early.
+// EndLook records that a look of the holder that watches a folder has seen the folder,
+// or why it ended early.
 func (l *Ledger) EndLook(ctx context.Context, job, failure string) error {
 	change := `looked = @now, failed = 0, why = ''`
 	if failure != "" {
@@ -48,8 +48,8 @@ func (l *Ledger) EndLook(ctx context.Context, job, failure string) error {
 	})
 }
 
-// LastLook returns how the last looks at the folder of a job have ended. It is zero
-// if there were none.
+// LastLook returns how the last looks at the folder of a job ended. It is zero if there
+// were none.
 func (l *Ledger) LastLook(ctx context.Context, job string) (last LastLook, err error) {
 	err = l.read(ctx, "read how the last look for job "+job+" has ended", func(ctx context.Context, s session) error {
 		return s.query(ctx, func(rows *sql.Rows) error {
@@ -59,7 +59,7 @@ func (l *Ledger) LastLook(ctx context.Context, job string) (last LastLook, err e
 	return last, err
 }
 
-// wantLook notes that somebody wants a look at the folder of a job.
+// wantLook records that somebody wants a look at the folder of a job.
 func (s session) wantLook(ctx context.Context, job string) error {
 	_, err := s.exec(ctx, `
 		INSERT INTO watches (job, holder, lease_until, wanted) VALUES ($1, '', 0, @now)
@@ -67,8 +67,8 @@ func (s session) wantLook(ctx context.Context, job string) error {
 	return err
 }
 
-// WantedLooks returns the jobs at whose folders somebody wants a look that no look
-// has met, and since when.
+// WantedLooks returns the jobs whose folders somebody wants to be looked at, and since
+// when.
 func (l *Ledger) WantedLooks(ctx context.Context) (map[string]time.Time, error) {
 	var wanted map[string]time.Time
 	err := l.read(ctx, "read which looks are wanted", func(ctx context.Context, s session) error {
@@ -84,7 +84,7 @@ func (l *Ledger) WantedLooks(ctx context.Context) (map[string]time.Time, error) 
 	return wanted, err
 }
 
-// MetLook notes that a look that began later has met the wish for one.
+// MetLook records that a look was made that somebody wanted.
 func (l *Ledger) MetLook(ctx context.Context, job string, wanted time.Time) error {
 	return l.write(ctx, "write that job "+job+" was looked at as wanted", func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `UPDATE watches SET wanted = 0 WHERE job = $1 AND wanted = $2`, job, stamp(wanted))

@@ -36,7 +36,7 @@ func (l *Ledger) Notes(ctx context.Context, run int64) ([]Note, error) {
 	return all[run], err
 }
 
-// NotesOn is Notes for some runs.
+// NotesOn is [Ledger.Notes] for several runs, by run.
 func (l *Ledger) NotesOn(ctx context.Context, runs ...int64) (map[int64][]Note, error) {
 	all := make(map[int64][]Note, len(runs))
 	if len(runs) == 0 {

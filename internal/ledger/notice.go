@@ -24,14 +24,14 @@ const (
 // A Notice is a message that is to be sent on a channel. There is one for each
 // channel, under the same id.
 type Notice struct {
-	ID      string // none other is the same, in this ledger or another
+	ID      string // unique, also among several ledgers
 	Channel string
 	Job     string // may be empty
 	Event   string
 	Run     int64  // 0 if there is none
-	Body    string // what is sent; a ledger does not read it
+	Body    string // what is sent; opaque to the ledger
 
-	// What follows is the ledger's to set.
+	// The ledger sets the fields below.
 	State   NoticeState
 	Created time.Time
 	Tries   int
@@ -49,37 +49,37 @@ type Alarm struct {
 	Count int       `json:"count"`           // how often it was seen
 	Why   string    `json:"why,omitempty"`   // what was seen last
 	Heard []string  `json:"heard,omitempty"` // the channels that a notice of it was made for, since Told
-	Quiet bool      `json:"quiet,omitempty"` // nobody was told, so that its end need not be told either
+	Quiet bool      `json:"quiet,omitempty"` // nobody was told, so nobody is told when it ends
 
-	// Event is that of its notices, if that is not the kind.
+	// Event is the event of its notices, if it differs from the kind.
 	Event string `json:"event,omitempty"`
 	// Unheard says that the notice of Told was given up on every channel.
 	Unheard bool `json:"unheard,omitempty"`
 }
 
-// A Standing is what is remembered of a job between its notices. That of the job
+// A Standing is what is remembered of a job between its notices. The standing of the job
 // with the empty name is the scheduler's own.
 type Standing struct {
 	Job    string
-	Since  time.Time // from when on the job is watched for what does not happen
+	Since  time.Time // since when the job is watched for what does not happen
 	Alarms []Alarm   // open ones
 }
 
-// A Transition says what follows from an event of a job: what is remembered of the job
-// from now on, and the notices that are to be sent. It gets what was remembered
-// before. It may be called again, and must then say the same.
+// A Transition says what follows from an event of a job: the standing of the job after
+// it, and the notices to send. It may be called again with the same standing, and must
+// then return the same.
 type Transition func(now Standing) (Standing, []Notice)
 
-// Tell puts the notices of an event of a job into the outbox, and remembers what t
-// says. No other Transition about the job comes between. A notice that is there
-// already stays as it is.
+// Tell puts the notices of an event of a job into the outbox, and records the standing
+// after it. Transitions of one job are made one after the other. A notice that is in the
+// outbox already stays as it is.
 func (l *Ledger) Tell(ctx context.Context, job string, t Transition) error {
 	return l.write(ctx, "write the notices of job "+job, func(ctx context.Context, s session) error {
 		return s.together(ctx, func() error { return s.tell(ctx, job, t) })
 	})
 }
 
-// FinishAndTell is [Ledger.Finish] and [Ledger.Tell] in one: both are done, or none.
+// FinishAndTell is [Ledger.Finish] and [Ledger.Tell] in one transaction.
 // If the run had ended in the same way before, nothing is told.
 func (l *Ledger) FinishAndTell(ctx context.Context, run int64, holder string, o Outcome, job string, t Transition) error {
 	return l.finish(ctx, run, holder, o, func(ctx context.Context, s session) error { return s.tell(ctx, job, t) })
@@ -124,7 +124,7 @@ func (s session) tell(ctx context.Context, job string, t Transition) error {
 	return nil
 }
 
-// Standings returns what is remembered of each job, by its name.
+// Standings returns the standing of each job, by its name.
 func (l *Ledger) Standings(ctx context.Context) (map[string]Standing, error) {
 	var known map[string]Standing
 	err := l.read(ctx, "read the alarms", func(ctx context.Context, s session) error {
@@ -158,10 +158,11 @@ func scanNotice(rows *sql.Rows, more ...any) (*Notice, error) {
 	return n, err
 }
 
-// TakeNotice gives the caller a notice of a channel that is due to be tried, or nil
-// if there is none. Nobody else gets it for a lease; whoever does not say by then
-// what became of it leaves it to the next caller. Notices of one job come in the
-// order in which they were made: none is given while an earlier one waits.
+// TakeNotice returns a notice of a channel that is due to be tried, or nil if there is
+// none. Nobody else gets it for the length of a lease; after that, unless
+// [Ledger.EndNotice] or [Ledger.PostponeNotice] was called, somebody else does. Notices
+// of one job come in the order in which they were made: none is returned while an
+// earlier one waits.
 func (l *Ledger) TakeNotice(ctx context.Context, channel string, lease time.Duration) (*Notice, error) {
 	var n *Notice
 	err := l.write(ctx, "take a notice of channel "+channel, func(ctx context.Context, s session) error {
@@ -184,8 +185,8 @@ func (l *Ledger) TakeNotice(ctx context.Context, channel string, lease time.Dura
 	return n, err
 }
 
-// EndNotice notes that a notice was sent, or given up and why. If it was given up on
-// every channel, the alarm that it is about is [Alarm.Unheard].
+// EndNotice records that a notice was sent, or was given up and why. If it was given up
+// on every channel, the alarm that it is about becomes [Alarm.Unheard].
 func (l *Ledger) EndNotice(ctx context.Context, id, channel string, state NoticeState, why string) error {
 	if state != NoticeSent && state != NoticeGivenUp {
 		return errors.New("end a notice: it is neither sent nor given up")
@@ -202,8 +203,8 @@ func (l *Ledger) EndNotice(ctx context.Context, id, channel string, state Notice
 	})
 }
 
-// unheard notes that nobody has heard of an alarm, if the notice of it was given up
-// on every channel.
+// unheard records that nobody has heard of an alarm, if its notice was given up on every
+// channel.
 func (s session) unheard(ctx context.Context, id string) error {
 	var job, event string
 	err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&job, &event) }, `
@@ -222,8 +223,8 @@ func (s session) unheard(ctx context.Context, id string) error {
 	})
 }
 
-// PostponeNotice notes that a notice could not be sent, why, and that it is to be
-// tried again after a wait.
+// PostponeNotice records why a notice could not be sent, and has it tried again after a
+// wait.
 func (l *Ledger) PostponeNotice(ctx context.Context, id, channel string, wait time.Duration, why string) error {
 	return l.write(ctx, "postpone a notice", func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `UPDATE notices SET next_try = @now + $3, why = $4 WHERE id = $1 AND channel = $2 AND ended = 0`,
@@ -250,8 +251,8 @@ func (l *Ledger) WaitingNotices(ctx context.Context) (map[string]int, error) {
 
 const pageOfNotices = 200
 
-// Notices lists the notices that wait, or all that are remembered, the newest
-// first. After an error, which is the last value, the notice is nil.
+// Notices yields the notices that wait, or all that are remembered, the newest first.
+// After an error, which is the last value, the notice is nil.
 func (l *Ledger) Notices(ctx context.Context, waiting bool) iter.Seq2[*Notice, error] {
 	condition := ""
 	if waiting {

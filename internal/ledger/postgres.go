@@ -60,9 +60,9 @@ func openPostgres(url string) (*postgresStore, error) {
 	}, nil
 }
 
-// silent asks a connection that was idle whether its server is still there,
-// and closes it if there is no answer; the caller then finds it closed. A
-// server that has vanished without a word would be waited for otherwise.
+// silent pings the server of a connection that was idle, and reports true if there is no
+// answer. The connection is then closed, and the caller gets another one. Without the
+// ping, the caller would wait for a server that has vanished.
 func silent(ctx context.Context, p stdlib.ShouldPingParams) bool {
 	if p.IdleDuration <= time.Second {
 		return false
@@ -90,8 +90,8 @@ func several(config *pgx.ConnConfig) bool {
 	})
 }
 
-// postgresConfig parses url. Its errors hold nothing of it: wherever a
-// password with special characters was cut, a piece of it would show.
+// postgresConfig parses url. Its errors do not quote the url: a part of a password with
+// special characters could be in any part of it.
 func postgresConfig(url string) (*pgx.ConnConfig, error) {
 	_, rest, _ := strings.Cut(url, "://")
 	if at := strings.LastIndexByte(rest, '@'); at >= 0 && strings.ContainsAny(rest[:at], "@/?#") {
@@ -115,7 +115,7 @@ func postgresConfig(url string) (*pgx.ConnConfig, error) {
 		}
 	}
 	if several(config) && config.ValidateConnect == nil {
-		// One of them is the primary: no other will do.
+		// Only the primary takes writes.
 		config.ValidateConnect = pgconn.ValidateConnectTargetSessionAttrsReadWrite
 	}
 	if config.RuntimeParams["application_name"] == "" {
@@ -131,7 +131,7 @@ func (l *postgresStore) close() error { return l.db.Close() }
 func (l *postgresStore) dialect() dialect {
 	return dialect{
 		tables: `SELECT tablename FROM pg_tables WHERE schemaname = current_schema()`,
-		// A process that is frozen in the middle must not hold its rows for ever.
+		// A process that is frozen in the middle must not lock its rows for ever.
 		begin: fmt.Sprintf("BEGIN; SET LOCAL idle_in_transaction_session_timeout = %d", answerTimeout.Milliseconds()),
 		words: strings.NewReplacer(
 			"@now", "(extract(epoch FROM statement_timestamp()) * 1000000)::bigint",
@@ -149,16 +149,15 @@ func (l *postgresStore) read(ctx context.Context, f func(context.Context, sessio
 	return l.write(ctx, f)
 }
 
-// write relies on that a single statement is a transaction of its own, as are
-// several that are made together, and that every change may be repeated. When a
-// server that was there restarts, or the connection breaks, it is tried again
-// for a while.
+// write may repeat f: a single statement is a transaction, as are several that are made
+// together, and every change may be made twice. It tries again for a while when a server
+// that has answered before restarts, or when the connection breaks.
 func (l *postgresStore) write(ctx context.Context, f func(context.Context, session) error) error {
 	return l.within(ctx, answerTimeout, attemptTimeout, f)
 }
 
-// within calls f until it succeeds, on another connection where that may help,
-// for at most a time in all and another one for each call.
+// within calls f until it succeeds, on another connection if that may help. All calls
+// together take at most the time all, and each call takes at most each.
 func (l *postgresStore) within(ctx context.Context, all, each time.Duration, f func(context.Context, session) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, all, fmt.Errorf("no answer within %v", all))
 	defer cancel()
@@ -182,7 +181,7 @@ func (l *postgresStore) within(ctx context.Context, all, each time.Duration, f f
 	}
 }
 
-// once calls f with a connection, which is used again unless it is stale.
+// once calls f with a connection, which goes back to the pool unless it is stale.
 func (l *postgresStore) once(ctx context.Context, limit time.Duration, f func(context.Context, session) error) error {
 	conn, err := l.db.Conn(ctx)
 	if err != nil {
@@ -199,16 +198,15 @@ func (l *postgresStore) once(ctx context.Context, limit time.Duration, f func(co
 	return errors.Join(err, conn.Close())
 }
 
-// forget closes the connections that nobody uses: they are no better than the
-// one that turned out to be stale.
+// forget closes the idle connections: they are as stale as the one that failed.
 func (l *postgresStore) forget() {
 	l.db.SetMaxIdleConns(0)
 	l.db.SetMaxIdleConns(postgresConns)
 }
 
-// stale reports whether err says that the connection is of no use any more,
-// and another one may be: its server has become a standby, or has forgotten
-// what was prepared, as one behind a pool does. Nothing was done.
+// stale reports whether err says that nothing was done because of this connection, and
+// that another one may work: its server has become a standby, or a pooler has lost the
+// prepared statements.
 func stale(err error) bool {
 	e, ok := errors.AsType[*pgconn.PgError](err)
 	if !ok {
@@ -223,9 +221,9 @@ func stale(err error) bool {
 	return e.Code == "0A000" && strings.Contains(e.Message, "cached plan")
 }
 
-// passes reports whether err may be different later: it is of the connection,
-// of a server that is about to go or to come or has no room, or of a statement
-// that got into another one's way.
+// passes reports whether the same call may succeed later: the connection broke, the
+// server is starting, stopping or out of resources, or another transaction was in the
+// way.
 func passes(err error) bool {
 	if e, ok := errors.AsType[*pgconn.PgError](err); ok {
 		switch e.Code[:min(2, len(e.Code))] {
@@ -253,8 +251,8 @@ func (l *postgresStore) exclusive(ctx context.Context, f func(context.Context, s
 	})
 }
 
-// explain says which database an error is about. The error of a connection
-// attempt holds the password in a field, so that only its text goes on.
+// explain says which database an error is about. A [pgconn.ConnectError] has the password
+// in a field, so only its text is passed on.
 func (l *postgresStore) explain(ctx context.Context, err error) error {
 	if err == nil {
 		return nil

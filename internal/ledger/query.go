@@ -36,8 +36,8 @@ type Query struct {
 	State      State     // in this state
 	Unfinished bool      // in a state that is not final
 	Since      time.Time // claimed then or later
-	Below      int64     // with a smaller id; 0 is any
-	Limit      int       // this many at most; 0 is all
+	Below      int64     // with a smaller id; 0 means any
+	Limit      int       // at most so many; 0 means all
 }
 
 const pageOfRuns = 200
@@ -96,8 +96,8 @@ func (l *Ledger) page(ctx context.Context, q Query, below int64, limit int) ([]*
 	return runs, err
 }
 
-// namesOfJobs finds the names of the jobs that have runs by one jump in the
-// index for each: DISTINCT would read all of it.
+// namesOfJobs finds the names of the jobs that have runs, with one index look-up for
+// each: DISTINCT would read the whole index.
 const namesOfJobs = `
 	WITH RECURSIVE names (name) AS (
 		SELECT min(job) FROM runs
@@ -140,7 +140,7 @@ func (l *Ledger) LatestDue(ctx context.Context, until time.Time) (map[string]tim
 	return latest, err
 }
 
-// Ends are when runs of a job ended, as far as the ledger remembers them.
+// Ends says when runs of a job ended, among those that are not forgotten.
 type Ends struct {
 	Last    time.Time // the newest run that has ended
 	Success time.Time // the newest run that has succeeded; zero if there is none

@@ -8,9 +8,8 @@ import (
 	"time"
 )
 
-// A Receipt says what is kept about the copies of one submission. Its text, and
-// that of the snapshot, are read with [Ledger.ReadText]. It stays when its run
-// is forgotten.
+// A Receipt is the record of what one submission has copied. Its text, and that of the
+// snapshot, are read with [Ledger.ReadText]. It stays when its run is forgotten.
 type Receipt struct {
 	ID       int64
 	Run      int64
@@ -54,8 +53,8 @@ func (s session) receipts(ctx context.Context, rest string, args ...any) ([]*Rec
 	return all, err
 }
 
-// BeginReceipt returns the receipt of a place in a run, which is made if there
-// is none. Run, Job, Key and the place of r are heeded.
+// BeginReceipt returns the receipt of a submission, and makes it if there is none. It
+// uses Run, Job, Key, Step, Part and Attempt of r.
 func (l *Ledger) BeginReceipt(ctx context.Context, r Receipt) (*Receipt, error) {
 	var all []*Receipt
 	err := l.write(ctx, fmt.Sprintf("begin a receipt of run %d", r.Run), func(ctx context.Context, s session) error {
@@ -77,10 +76,9 @@ func (l *Ledger) BeginReceipt(ctx context.Context, r Receipt) (*Receipt, error) 
 	return all[0], nil
 }
 
-// KeepSnapshot makes a text the snapshot of a receipt, which says what the
-// source had from an instant on. It must be older than the submission: if that
-// is recorded already the error is ErrExists, and ErrLost if the run is not the
-// holder's.
+// KeepSnapshot makes a text the snapshot of a receipt: what the source had when it was
+// listed, from an instant on. If the submission is recorded already, which would be
+// older, the error is ErrExists; if the run is not the holder's, it is ErrLost.
 func (l *Ledger) KeepSnapshot(ctx context.Context, holder string, receipt int64, name string, listed time.Time) error {
 	return l.write(ctx, fmt.Sprintf("keep the snapshot of receipt %d", receipt), func(ctx context.Context, s session) error {
 		all, err := s.receipts(ctx, `WHERE id = $1`, receipt)
@@ -108,10 +106,9 @@ func (l *Ledger) KeepSnapshot(ctx context.Context, holder string, receipt int64,
 	})
 }
 
-// Seal completes a receipt with a text, once. Seal is given the number of the
-// receipt and the digest of the one before it, and may be called several times.
-// Every other text of the receipt is deleted. If it is sealed already, the error
-// is ErrExists.
+// Seal completes a receipt with a text, once, and deletes its other texts. The function
+// seal gets the number of the receipt and the digest of the one before it; it may be
+// called several times. If the receipt is sealed already, the error is ErrExists.
 func (l *Ledger) Seal(ctx context.Context, receipt int64, name string, seal func(number int64, previous string) Seal) error {
 	return l.write(ctx, fmt.Sprintf("seal receipt %d", receipt), func(ctx context.Context, s session) error {
 		return s.together(ctx, func() error { return s.seal(ctx, receipt, name, seal) })
@@ -119,7 +116,7 @@ func (l *Ledger) Seal(ctx context.Context, receipt int64, name string, seal func
 }
 
 func (s session) seal(ctx context.Context, receipt int64, name string, seal func(number int64, previous string) Seal) error {
-	// The chain has one end: whoever changes it has it for itself until the commit.
+	// This locks the end of the chain until the commit.
 	if _, err := s.exec(ctx, `UPDATE ledger SET receipts = receipts`); err != nil {
 		return err
 	}
@@ -205,9 +202,9 @@ func (l *Ledger) receiptPage(ctx context.Context, q ReceiptQuery) ([]*Receipt, e
 // many MiB of text.
 const batchOfReceipts = 10
 
-// ForgetReceipts deletes the receipts that were begun before an instant, and
-// returns how many. One that is not sealed stays for a while longer: as long as there
-// are receipts that its task may contradict.
+// ForgetReceipts deletes the receipts that were begun before an instant, and returns how
+// many. A receipt that is not sealed stays longer: as long as there are receipts that its
+// task may contradict.
 func (l *Ledger) ForgetReceipts(ctx context.Context, before time.Time) (total int, err error) {
 	for {
 		n := 0

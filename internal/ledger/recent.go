@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// A Bar is as much of a run as a picture of many shows.
+// A Bar is what a picture of many runs shows of one.
 type Bar struct {
 	ID       int64
 	State    State
@@ -20,14 +20,14 @@ type Bar struct {
 	Finished time.Time // zero until the state is final
 }
 
-// A Strip is what the newest runs of a job were.
+// A Strip has the newest runs of a job.
 type Strip struct {
 	Bars []Bar // the newest last
 	Last *Run  // the newest
 }
 
-// Strips returns up to so many of the newest runs of each of these jobs. A job
-// without runs has none.
+// Strips returns the strips of jobs, by name, each with at most length bars. A job without
+// runs has none.
 func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[string]Strip, error) {
 	strips := make(map[string]Strip, len(names))
 	if len(names) == 0 || length <= 0 {
@@ -57,10 +57,9 @@ func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[st
 	return strips, err
 }
 
-// bars returns up to so many of the newest runs of each job of a JSON object: one
-// jump in the index for each job, and its rows. They may be so many that it shows how
-// they are read: all of a job are one text, because each cell of a result takes longer
-// than what is in it.
+// bars returns the newest runs of each job of a JSON object, at most length of each, with
+// one index look-up for each job. The runs of a job are read as one text: with thousands
+// of jobs, scanning a column of each run would take most of the time.
 func (s session) bars(ctx context.Context, names string, length int) (map[string][]Bar, error) {
 	all := map[string][]Bar{}
 	err := s.query(ctx, func(rows *sql.Rows) error {
@@ -103,7 +102,8 @@ func readBars(text string) ([]Bar, error) {
 	return bars, nil
 }
 
-// stateOf is the state of a name. It does not keep the text that the name is in.
+// stateOf returns the state of a name, without keeping the text that the name is a part
+// of.
 func stateOf(name string) State {
 	if i := slices.Index(States(), State(name)); i >= 0 {
 		return States()[i]

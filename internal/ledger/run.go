@@ -14,7 +14,7 @@ type State string
 
 // The states of a run. All but the first two are final.
 const (
-	Claimed   State = "claimed"   // somebody works on it, nothing was accepted yet
+	Claimed   State = "claimed"   // somebody works on it, and Globus has accepted nothing yet
 	Submitted State = "submitted" // there is a task at Globus, or there may be one
 	Succeeded State = "succeeded"
 	Failed    State = "failed"
@@ -70,27 +70,27 @@ type Run struct {
 	CancelRequested bool
 	Claims          int       // how often it was given to somebody; 1 for one that is new
 	Claimed         time.Time // the first time, or when an operator asked for it
-	Began           time.Time // when somebody took it up who found it new or asked for; zero until then
+	Began           time.Time // when a holder first took it up, or took it up after a retry; zero until then
 	Finished        time.Time // zero until the state is final
 
-	// First and Alone are what only [Ledger.Claim] tells, and only of a run
-	// that is new: the job had no earlier run, or none that was not over.
+	// First and Alone are set only by [Ledger.Claim], and only for a new run: the
+	// job had no earlier run, or no earlier run that had not ended.
 	First, Alone bool
 
-	Outcome // its State is the run's; all else is zero until that is final
+	Outcome // its State is the run's; the rest is zero until the state is final
 }
 
-// An Outcome is what came of a run.
+// An Outcome says how a run ended.
 type Outcome struct {
 	State State
 	// Class, Code, Message and RequestID tell what went wrong.
 	Class, Code, Message, RequestID string
 
 	Totals
-	FilesDeleted int64 // by mirrors, as far as that is known
+	FilesDeleted int64 // by mirrors and prunes, as far as that is known
 }
 
-// Totals are what a task has done, or sums over the tasks of a run, those of all its
+// Totals are what a task has done, or the sums over all tasks of a run, of all its
 // attempts.
 type Totals struct {
 	Files, FilesSkipped, Bytes, SkippedErrors, Faults int64
@@ -99,7 +99,7 @@ type Totals struct {
 const runColumns = `id, job, key, due, step, attempt, again, holder, lease_until, cancel_requested, claims, claimed, began, finished,
 	state, class, code, message, request_id, files, files_skipped, bytes, skipped_errors, faults, files_deleted`
 
-// scanRun reads the columns of a run, and those that a statement has besides.
+// scanRun reads the columns of a run, and then more columns of a statement.
 func scanRun(rows *sql.Rows, more ...any) (*Run, error) {
 	r := new(Run)
 	err := rows.Scan(append([]any{
@@ -134,7 +134,7 @@ func (s session) runs(ctx context.Context, query string, args ...any) ([]*Run, e
 	return runs, err
 }
 
-// run is like runs for a statement about one run; there may be ErrNone.
+// run is runs for a statement about one run. If there is none, the error is ErrNone.
 func (s session) run(ctx context.Context, query string, args ...any) (*Run, error) {
 	runs, err := s.runs(ctx, query, args...)
 	if err != nil {
@@ -146,8 +146,9 @@ func (s session) run(ctx context.Context, query string, args ...any) (*Run, erro
 	return runs[0], nil
 }
 
-// fence is met by an unfinished run of the holder. It does not say finished = 0,
-// for which PostgreSQL would read all that the holder has in runs_unfinished.
+// fence selects a run if it is the holder's and has not ended. It does not say
+// finished = 0, because PostgreSQL would then read all of the holder's entries in
+// runs_unfinished.
 const fence = `id = $1 AND holder = $2 AND finished <= 0`
 
 const (
@@ -160,15 +161,15 @@ type Claim struct {
 	Job, Key string
 	Due      time.Time     // zero if the occurrence has no instant
 	Item     bool          // the occurrence is about an item of the job
-	Holder   string        // names one process; none other uses it at the same time
-	Lease    time.Duration // how long the holder may be silent, see [Ledger.Renew]
+	Holder   string        // names one process, and no other at the same time
+	Lease    time.Duration // how long the run stays the holder's without [Ledger.Renew]
 }
 
-// Claim returns the run of an occurrence, and whether it is the caller's to
-// work on: because it is new, because the same holder has it, or because it
-// has not ended and its lease is over. Of several that claim a new occurrence
-// at the same time one gets it. A lease of somebody else is believed for at most
-// c.Lease from now on, whatever instant stands in it.
+// Claim returns the run of an occurrence, and whether it is the caller's to work on:
+// because it is new, because the same holder has it, or because it has not ended and its
+// lease is over. If several claim a new occurrence at the same time, one gets it. The
+// lease of another holder counts for at most c.Lease from now, in case it was written by
+// a clock that was ahead.
 func (l *Ledger) Claim(ctx context.Context, c Claim) (run *Run, mine bool, err error) {
 	if c.Job == "" || c.Key == "" || c.Holder == "" {
 		return nil, false, errors.New("claim: job, key and holder must be given")
@@ -213,17 +214,16 @@ func (s session) claim(ctx context.Context, c Claim) (*Run, bool, error) {
 	return run, false, s.shorten(ctx, c.Holder, c.Lease)
 }
 
-// shorten has no lease of others last longer than one from now. What is longer
-// was written by a clock that was ahead; a holder that lives renews it.
+// shorten limits the leases of other holders to one lease from now. A longer one was
+// written by a clock that was ahead; a holder that is alive renews it.
 func (s session) shorten(ctx context.Context, holder string, lease time.Duration) error {
 	_, err := s.exec(ctx, `UPDATE runs SET lease_until = @now + $2 WHERE finished = 0 AND holder <> $1 AND lease_until > @now + $2`,
 		holder, lease.Microseconds())
 	return err
 }
 
-// Renew lets the leases of all runs that the holder works on last for lease
-// from now, and returns how many they are. A lease that was over and not
-// taken is in force again.
+// Renew extends the leases of all runs of the holder to lease from now, and returns how
+// many there are. This includes leases that have ended, if nobody has taken over the run.
 func (l *Ledger) Renew(ctx context.Context, holder string, lease time.Duration) (int, error) {
 	var n int
 	err := l.write(ctx, "renew leases", func(ctx context.Context, s session) (err error) {
@@ -233,8 +233,8 @@ func (l *Ledger) Renew(ctx context.Context, holder string, lease time.Duration) 
 	return n, err
 }
 
-// Release ends the leases of the holder now, so that others need not wait for
-// it. The runs stay unfinished.
+// Release ends the leases of the holder now, so that others need not wait for them to
+// end. The runs stay unfinished.
 func (l *Ledger) Release(ctx context.Context, holder string) error {
 	return l.write(ctx, "release leases", func(ctx context.Context, s session) error {
 		_, err := s.exec(ctx, `UPDATE runs SET lease_until = 0 WHERE holder = $1 AND finished = 0`, holder)
@@ -245,11 +245,10 @@ func (l *Ledger) Release(ctx context.Context, holder string) error {
 	})
 }
 
-// TakeOver gives the holder up to limit unfinished runs whose lease is over,
-// and returns them, the one that was claimed first at the front. Of several
-// that call it at the same time each gets other runs. Runs of the same holder
-// are among them if it did not renew their leases in time. A lease that is
-// longer than this one is shortened to it.
+// TakeOver gives the holder up to limit unfinished runs whose lease has ended, and
+// returns them, the earliest claim first. If several call it at the same time, each gets
+// different runs. They include runs of the same holder whose leases it did not renew in
+// time. Longer leases of others are shortened to this one.
 func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duration, limit int) ([]*Run, error) {
 	var runs []*Run
 	err := l.write(ctx, "take over runs", func(ctx context.Context, s session) (err error) {
@@ -277,15 +276,15 @@ func (l *Ledger) TakeOver(ctx context.Context, holder string, lease time.Duratio
 	return runs, nil
 }
 
-// Finish records how a run ended. That stays, unless somebody asks for
-// [Ledger.Retry]. If the run is not the holder's, the error is ErrLost; that it
-// ended in the same way before is none.
+// Finish records how a run ended, for good unless somebody asks for [Ledger.Retry]. If
+// the run is not the holder's, the error is ErrLost. It is not an error if the holder has
+// recorded the same outcome before.
 func (l *Ledger) Finish(ctx context.Context, run int64, holder string, o Outcome) error {
 	return l.finish(ctx, run, holder, o, nil)
 }
 
-// finish is Finish. If the run ends by it, then is called in the same transaction,
-// unless it is nil.
+// finish is Finish. If it ends the run, it calls then in the same transaction, unless
+// that is nil.
 func (l *Ledger) finish(ctx context.Context, run int64, holder string, o Outcome, then func(context.Context, session) error) error {
 	if !o.State.Final() {
 		return fmt.Errorf("finish run %d: %q is not a state of a finished run", run, o.State)
@@ -319,8 +318,7 @@ func (s session) finish(ctx context.Context, run int64, holder string, o Outcome
 	return err
 }
 
-// lost returns a run that a fenced statement did not meet, and the error that
-// tells why.
+// lost returns a run that a statement with a fence did not select, and why not.
 func (s session) lost(ctx context.Context, id int64) (*Run, error) {
 	r, err := s.run(ctx, runByID, id)
 	switch {
@@ -333,7 +331,7 @@ func (s session) lost(ctx context.Context, id int64) (*Run, error) {
 	}
 }
 
-// notInState returns why a statement about runs in some state did not meet a run.
+// notInState returns why a statement about runs in some state did not select a run.
 func (s session) notInState(ctx context.Context, id int64) error {
 	r, err := s.run(ctx, runByID, id)
 	if err != nil {
@@ -371,9 +369,10 @@ func (l *Ledger) CancelRequests(ctx context.Context, holder string) ([]int64, er
 	return ids, err
 }
 
-// Retry makes a run that ended without success claimable again, and notes that
-// another attempt is wanted at the step it had reached. The next [Ledger.Submit]
-// fulfills the wish. What the run has done so far stays. If the run succeeded or has not ended, the error is ErrState.
+// Retry makes a run that ended without success claimable again, and records that
+// another attempt is wanted at the step it had reached, until the next [Ledger.Submit].
+// What the run has done so far stays. If the run succeeded or has not ended, the error is
+// ErrState.
 func (l *Ledger) Retry(ctx context.Context, run int64) error {
 	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
 		return s.together(ctx, func() error { return s.retry(ctx, run) })

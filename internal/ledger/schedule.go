@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// A Schedule is what is kept about when a job is due, so that a restart and
-// another replica go on where the schedule was left.
+// A Schedule records how far the schedule of a job has come, so that a restart or another
+// replica continues from there.
 type Schedule struct {
 	Job       string
-	Expr      string // the schedule as it is written; empty for a job that is no longer there, or has none any more
+	Expr      string // the schedule as it is written; empty if the job, or its schedule, was removed
 	Zone      string // name of its time zone
 	Suspended bool
 	Cursor    time.Time // the newest instant that was dealt with
 }
 
-// Schedules returns what is kept of each job, by its name.
+// Schedules returns the schedules of all jobs, by name.
 func (l *Ledger) Schedules(ctx context.Context) (map[string]Schedule, error) {
 	var known map[string]Schedule
 	err := l.read(ctx, "read the schedules", func(ctx context.Context, s session) (err error) {
@@ -28,9 +28,9 @@ func (l *Ledger) Schedules(ctx context.Context) (map[string]Schedule, error) {
 	return known, err
 }
 
-// Reschedule writes down the schedules that f returns, all of them or none. f
-// gets what was kept before, by job; no other call of Reschedule changes it
-// meanwhile. f may be called again after an error.
+// Reschedule records the schedules that f returns, all or none. f gets those that were
+// recorded before, by job; no other call of Reschedule changes them meanwhile. f may be
+// called again after an error.
 func (l *Ledger) Reschedule(ctx context.Context, f func(known map[string]Schedule) (changed []Schedule)) error {
 	err := l.store.exclusive(ctx, func(ctx context.Context, s session) error {
 		known, err := s.schedules(ctx)
@@ -45,9 +45,9 @@ func (l *Ledger) Reschedule(ctx context.Context, f func(known map[string]Schedul
 	return nil
 }
 
-// MoveCursors moves the cursors of jobs ahead. It changes nothing of a job
-// that has another schedule, another zone or is suspended by now, and moves no
-// cursor back: another replica may have been faster.
+// MoveCursors moves the cursors of jobs ahead. It skips a job whose recorded schedule,
+// zone or suspension differs, and never moves a cursor back: another replica may have
+// been faster.
 func (l *Ledger) MoveCursors(ctx context.Context, moved []Schedule) error {
 	return l.write(ctx, "move the cursors of schedules", func(ctx context.Context, s session) error {
 		return s.keep(ctx, moved, `cursor = excluded.cursor

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// schema returns the migrations: the one at index i leads from version i to
-// i+1. What was released is never changed, a new one is added. Instants are
-// microseconds since 1970, and 0 is none. No index has lease_until in it:
-// PostgreSQL renews a lease in place if no index changes.
+// schema returns the migrations: the one at index i leads from version i to version i+1.
+// A migration that was released is never changed; append a new one. Instants are
+// microseconds since 1970, and 0 means none. No index has lease_until in it, so that
+// PostgreSQL can renew a lease in place.
 func schema() []string {
 	return []string{`
 CREATE TABLE ledger (
@@ -249,8 +249,8 @@ CREATE INDEX submissions_open ON submissions (created, id) WHERE once = 1 AND st
 `}
 }
 
-// upgrade brings the schema to the version that the migrations lead to. If there is
-// none, it makes one if create is set.
+// upgrade brings the schema to the version that the migrations lead to. If there is no
+// schema, it makes one if create is set, and otherwise returns ErrAbsent.
 func (l *Ledger) upgrade(ctx context.Context, migrations []string, create bool) error {
 	have, want := 0, len(migrations)
 	err := l.store.read(ctx, func(ctx context.Context, s session) (err error) {

@@ -31,10 +31,10 @@ func (h *Held) Error() string {
 		h.File, h.PID, h.Host, h.Since.Format(time.RFC3339), h.Holder)
 }
 
-// Serve makes the holder the one that serves the ledger, until release is
-// called or the process dies. If another one does, the error is a [*Held].
-// A file is served by one process, PostgreSQL by as many as want. Who serves
-// also attends, see [Ledger.Attend].
+// Serve makes the holder the one that serves the ledger, until release is called or the
+// process dies. If another process serves it, the error is a [*Held]. Only one process
+// serves a file; any number may serve a PostgreSQL database. Serve also calls
+// [Ledger.Attend].
 func (l *Ledger) Serve(ctx context.Context, holder string) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -51,10 +51,10 @@ func (l *Ledger) Serve(ctx context.Context, holder string) (release func(), err 
 	return func() { leave(); unlock() }, nil
 }
 
-// Attend lets others see that the holder lives, until release is called or the
-// process dies, and ends the leases of holders that died while they attended.
-// That is for a file, beside which each of them has a lock that the kernel frees
-// with its process. With PostgreSQL leases alone tell.
+// Attend shows others that the holder is alive, until release is called or the process
+// dies, and ends the leases of holders that have died. It works by a locked file beside
+// the ledger's file: the kernel frees the lock when the process ends. With PostgreSQL it
+// does nothing, and only the end of a lease shows that its holder is gone.
 func (l *Ledger) Attend(ctx context.Context, holder string) (release func(), err error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -66,8 +66,8 @@ func (l *Ledger) Attend(ctx context.Context, holder string) (release func(), err
 	return release, nil
 }
 
-// Died reports whether a holder is known to have died while it attended. With
-// PostgreSQL only leases tell.
+// Died reports whether a holder is known to have died after [Ledger.Attend]. With
+// PostgreSQL that is never known.
 func (l *Ledger) Died(holder string) (died bool, err error) {
 	err = l.store.dead(func(_, dead string) error {
 		died = died || dead == holder
@@ -76,8 +76,8 @@ func (l *Ledger) Died(holder string) (died bool, err error) {
 	return died, err
 }
 
-// serve locks a file beside the ledger: to close the ledger's own file would
-// let go the locks that SQLite has on it.
+// serve locks a file beside the ledger. It does not use the ledger's own file, because
+// closing that would free the locks of SQLite.
 func (l *sqliteStore) serve(holder string) (func(), error) {
 	f, err := os.OpenFile(l.file+".serve", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600) // a link could lead to a file that is not ours
 	if err != nil {
@@ -102,12 +102,12 @@ func (l *sqliteStore) serve(holder string) (func(), error) {
 // lock locks a file, until it is closed or the process dies. It does not wait.
 func lock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) }
 
-// attending is in the names of the files that those who attend have locked,
-// after the name of the ledger.
+// attending is what the names of the locked files of holders have after the name of the
+// ledger.
 const attending = ".run-"
 
-// attend makes a locked file that says who it is. It has its name only then: a
-// file of that kind that is not locked is of a process that died.
+// attend makes a locked file that names the holder. The file gets its final name when it
+// is locked, so a file of such a name that is not locked is of a process that died.
 func (l *sqliteStore) attend(holder string, bury func(dead string) error) (func(), error) {
 	if err := l.buryAll(bury); err != nil {
 		return nil, err
@@ -128,13 +128,13 @@ func (l *sqliteStore) attend(holder string, bury func(dead string) error) (func(
 		return nil, errors.Join(ofSystem(err), os.Remove(f.Name()), f.Close())
 	}
 	return func() {
-		_ = os.Remove(name) // if it stays, it is of a process that died, and nothing worse
+		_ = os.Remove(name) // if it stays, it looks like that of a process that died
 		_ = f.Close()       // frees the lock, whatever it returns
 	}, nil
 }
 
-// buryAll calls bury with each holder that died while it attended. One that is buried
-// twice at the same time comes to no harm: its name is never used again.
+// buryAll calls bury with each holder that has died. Two processes may do it at the same
+// time: the name of a holder is never used again.
 func (l *sqliteStore) buryAll(bury func(dead string) error) error {
 	return l.dead(func(file, holder string) error {
 		if holder != "" {
@@ -149,8 +149,8 @@ func (l *sqliteStore) buryAll(bury func(dead string) error) error {
 	})
 }
 
-// dead calls each with the files of those that died while they attended, and with their
-// names as far as they are known.
+// dead calls each with the file of each holder that has died, and with the holder's name
+// or "".
 func (l *sqliteStore) dead(each func(file, holder string) error) error {
 	entries, err := os.ReadDir(filepath.Dir(l.file))
 	if err != nil {
@@ -166,21 +166,20 @@ func (l *sqliteStore) dead(each func(file, holder string) error) error {
 	return nil
 }
 
-// ifDead calls each with a file, unless the holder that has made it lives.
+// ifDead calls each with a file, unless its holder is alive.
 func (l *sqliteStore) ifDead(file string, each func(file, holder string) error) error {
 	f, err := os.OpenFile(file, os.O_RDWR|syscall.O_NOFOLLOW, 0)
 	if err != nil {
-		return nil // it has just left, or is another user's: then its lease tells
+		return nil // it was removed just now, or is another user's: then its lease tells
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	if lock(f) != nil {
-		return nil // it lives
+		return nil // its holder is alive
 	}
 	return each(file, l.held(f).Holder)
 }
 
-// held reads who has the lock. It may have been taken this very moment, and
-// say nothing yet.
+// held reads who has the lock. Right after the lock was taken, the file may be empty.
 func (l *sqliteStore) held(f io.Reader) *Held {
 	h := new(Held)
 	if b, err := io.ReadAll(io.LimitReader(f, 4096)); err != nil || json.Unmarshal(b, h) != nil {

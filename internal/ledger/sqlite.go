@@ -22,14 +22,14 @@ import (
 // patience is how long a change waits for other processes that write to the file.
 const patience = 30 * time.Second
 
-// A sqliteStore keeps the ledger in a file. It uses one connection: SQLite lets
-// one change at a time, and readers would only be in its way. Changes that
-// come while another one waits for the disk share the next transaction, so
-// that the disk does not have to confirm each of them.
+// A sqliteStore keeps the ledger in a file. It uses one connection, because SQLite allows
+// one change at a time and readers would only delay it. Changes that come while another
+// one waits for the disk share the next transaction, so that the disk does not have to
+// confirm each of them.
 type sqliteStore struct {
 	db   *sql.DB
 	file string
-	turn chan struct{} // holds a value while somebody uses the session
+	turn chan struct{} // full while somebody uses the session
 	open session       // the zero value until it is used
 	used fs.FileInfo   // the file that the session has open
 
@@ -43,7 +43,8 @@ type change struct {
 	done chan error // gets its outcome, which waits there
 }
 
-// openSQLite opens a file. If there is none, it makes one if create is set.
+// openSQLite opens a file. If there is none, it makes one if create is set, and otherwise
+// returns ErrAbsent.
 func openSQLite(file string, create bool) (*sqliteStore, error) {
 	if file == "" {
 		return nil, errors.New(`the URL names no file: "sqlite:<file>"`)
@@ -71,8 +72,8 @@ func openSQLite(file string, create bool) (*sqliteStore, error) {
 	return &sqliteStore{db: db, file: file, turn: make(chan struct{}, 1)}, nil
 }
 
-// makeFile makes the file and its folder unless they exist. SQLite would make
-// the file readable by everybody.
+// makeFile makes the file and its folder unless they exist, readable by the owner only.
+// SQLite would make the file readable by everybody.
 func makeFile(file string) error {
 	info, err := os.Stat(file)
 	if err == nil {
@@ -113,8 +114,8 @@ func (l *sqliteStore) close() error {
 	return errors.Join(err, l.db.Close())
 }
 
-// dialect makes each bound LIMIT a sum: for a plain parameter SQLite plans the whole
-// statement anew whenever a value is bound, as the plan might depend on the value.
+// dialect writes each bound LIMIT as a sum: with a plain parameter, SQLite would plan the
+// statement again whenever a value is bound.
 func (l *sqliteStore) dialect() dialect {
 	return dialect{
 		tables: `SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'`,
@@ -138,8 +139,8 @@ func (l *sqliteStore) exclusive(ctx context.Context, f func(context.Context, ses
 	})
 }
 
-// use calls f with the connection, in turn with others. SQLite rolls a
-// transaction back when the context of a statement ends: f's does not end.
+// use calls f with the connection when it is its turn. The context that f gets never ends:
+// SQLite would roll the transaction back.
 func (l *sqliteStore) use(ctx context.Context, f func(context.Context, session) error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
@@ -166,8 +167,8 @@ func (l *sqliteStore) connected(ctx context.Context, f func(context.Context, ses
 	return l.explain(err)
 }
 
-// connect opens the session. It stays open: to prepare a statement takes
-// SQLite longer than to execute it.
+// connect opens the session. It stays open, because SQLite takes longer to prepare a
+// statement than to execute it.
 func (l *sqliteStore) connect(ctx context.Context) error {
 	if l.open.conn != nil {
 		return nil
@@ -183,9 +184,8 @@ func (l *sqliteStore) connect(ctx context.Context) error {
 	return nil
 }
 
-// same returns an error if the session's file does not have the ledger's name
-// any more: what is written to it, nobody would find again. If the same file
-// is back, it goes on.
+// same returns an error if the session's file no longer has the ledger's name: nobody
+// would find again what is written to it. If the same file is back, there is no error.
 func (l *sqliteStore) same() error {
 	now, err := os.Stat(l.file)
 	switch {
@@ -199,7 +199,7 @@ func (l *sqliteStore) same() error {
 	return &Error{err, true}
 }
 
-// gone is an [ErrGone] that says more.
+// gone is an [ErrGone] with details.
 type gone string
 
 func (g gone) Error() string        { return string(g) }
@@ -236,7 +236,7 @@ func (l *sqliteStore) write(ctx context.Context, f func(context.Context, session
 	return <-c.done
 }
 
-// take empties the queue.
+// take returns all changes that wait, and empties the queue.
 func (l *sqliteStore) take() []*change {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -245,7 +245,7 @@ func (l *sqliteStore) take() []*change {
 	return batch
 }
 
-// withdraw takes c out of the queue, and tells whether it was there.
+// withdraw takes c out of the queue, and reports whether it was there.
 func (l *sqliteStore) withdraw(c *change) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -254,9 +254,9 @@ func (l *sqliteStore) withdraw(c *change) bool {
 	return len(l.queue) < n
 }
 
-// makeAll makes the changes that next returns in one transaction, or each in
-// its own if that fails, and tells each its outcome. An error means that the
-// first transaction did not begin, and next was not called.
+// makeAll makes the changes that next returns in one transaction, or each in its own if
+// that fails, and sends each its outcome. If the first transaction cannot begin, it
+// returns an error and does not call next.
 func (l *sqliteStore) makeAll(ctx, forever context.Context, s session, next func() []*change) error {
 	var batch []*change
 	var outcomes []error
@@ -293,8 +293,8 @@ func (l *sqliteStore) makeAll(ctx, forever context.Context, s session, next func
 	return nil
 }
 
-// transaction calls f in a transaction that may write. While it waits for its
-// beginning it heeds ctx.
+// transaction calls f in a transaction that may write. If ctx ends before the transaction
+// begins, it returns.
 func (s session) transaction(ctx context.Context, f func() error) error {
 	forever := context.WithoutCancel(ctx)
 	exec := func(ctx context.Context, query string) error {
@@ -375,8 +375,8 @@ func (l *sqliteStore) explain(err error) error {
 const damaged = "the file is damaged: stop every runner that uses it, and move it away with its -journal file, or put a copy back; " +
 	"a new ledger knows no earlier runs, and finds tasks that are there by their labels"
 
-// probe returns why no file can be made beside the ledger, as SQLite does for
-// each change, and does not tell; nil if that can be done.
+// probe returns why no file can be made beside the ledger, or nil. SQLite makes one for
+// each change, but does not say why that fails.
 func (l *sqliteStore) probe() error {
 	f, err := os.CreateTemp(filepath.Dir(l.file), ".runner-*")
 	if err != nil {

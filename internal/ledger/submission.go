@@ -12,11 +12,11 @@ import (
 type Submission struct {
 	ID  string // the submission id that Globus gave
 	Run int64
-	// Step, Part and Attempt are its place in the run, which it has for
-	// itself. Part counts the tasks of one step, from 0.
+	// Step, Part and Attempt identify it in the run. Part counts the tasks of one
+	// step, from 0.
 	Step, Part, Attempt int
-	// Tries is how many attempts failed before this one, of those that count:
-	// after [Ledger.Retry] the count begins anew.
+	// Tries is how many attempts failed before this one, since the last
+	// [Ledger.Retry] if there was one.
 	Tries int
 
 	Label    string
@@ -25,22 +25,22 @@ type Submission struct {
 	Status   string    // of the task when it ended; empty until then
 	Totals             // what the task did; zero until it ended
 	Created  time.Time // set by Submit
-	Accepted time.Time // zero if Globus did not confirm it yet
+	Accepted time.Time // zero until Globus has confirmed it
 
-	// Deletes is how many files it deletes as a mirror; nil if it is none, or if
-	// that is not known. DeletesAtLeast says that there may be more.
+	// Deletes is how many files a mirror deletes; nil if that is not known, or if it is
+	// not a mirror. DeletesAtLeast says that there may be more.
 	Deletes        *int64
 	DeletesAtLeast bool
 
 	// Flow is the id of the flow that it starts; empty if it is for Globus Transfer.
-	// TaskID is then that of a run of the flow, and ID is one of our own.
+	// With a flow, TaskID is that of the flow's run, and ID is one of our own.
 	Flow string
 
-	// Once says that no later start may send it again: it deletes what was seen
-	// to be elsewhere right before.
+	// Once says that no later start may send it again, because it deletes files that
+	// were proven to be elsewhere right before it was sent.
 	Once bool
-	// Copies say where the copies were seen, in whatever form the caller gives them;
-	// nil if they are not recorded.
+	// Copies says where the copies of these files are, in a form of the caller's; nil if
+	// that is not recorded.
 	Copies []byte
 }
 
@@ -64,10 +64,11 @@ func (s session) someSubmissions(ctx context.Context, where, order string, args 
 	return all, err
 }
 
-// Submit records a submission before it is sent, and with it that the run has
-// reached this step and attempt. After an error it must not be sent: ErrLost if the run is not the holder's, ErrExists if another
-// submission has the same place or the same id. That the same one is recorded
-// already is none. TaskID, Status, Totals and the instants of m are ignored.
+// Submit records a submission before it is sent, and that the run has reached this step
+// and attempt. After an error it must not be sent: ErrLost says that the run is not the
+// holder's, ErrExists that another submission has the same step, part and attempt, or the
+// same id. It is not an error if the same submission is recorded already. TaskID, Status,
+// Totals and the instants of m are ignored.
 func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error {
 	if m.ID == "" {
 		return fmt.Errorf("record a submission of run %d: it has no submission id", m.Run)
@@ -79,8 +80,8 @@ func (l *Ledger) Submit(ctx context.Context, holder string, m Submission) error 
 }
 
 func (s session) submit(ctx context.Context, holder string, m Submission) error {
-	// The lock keeps a take-over from slipping in between the look at the
-	// holder and the insert.
+	// The lock keeps the run from being taken over between the check of the holder
+	// and the insert.
 	n, err := s.exec(ctx, `
 		INSERT INTO submissions (id, run, step, part, attempt, tries, label, document, created, deletes, deletes_at_least, once, copies, flow)
 		SELECT CAST($3 AS TEXT), id, CAST($4 AS BIGINT), CAST($5 AS BIGINT), CAST($6 AS BIGINT), CAST($7 AS BIGINT),
@@ -102,7 +103,7 @@ func (s session) submit(ctx context.Context, holder string, m Submission) error 
 	return s.resubmitted(ctx, m)
 }
 
-// bit is a truth as the ledger has it.
+// bit returns a bool as the ledger stores it.
 func bit(b bool) int {
 	if b {
 		return 1
@@ -110,7 +111,7 @@ func bit(b bool) int {
 	return 0
 }
 
-// resubmitted returns an error unless m is what the ledger holds already.
+// resubmitted returns an error unless the ledger has m already.
 func (s session) resubmitted(ctx context.Context, m Submission) error {
 	there, err := s.submissions(ctx, `id = $1 OR (run = $2 AND attempt = $3 AND step = $4 AND part = $5)`,
 		m.ID, m.Run, m.Attempt, m.Step, m.Part)
@@ -132,9 +133,9 @@ func (s session) resubmitted(ctx context.Context, m Submission) error {
 	return nil
 }
 
-// Accepted records which task a submission became, and that its run is
-// submitted unless it has ended. It needs no lease: it is so, whoever finds
-// out. A second task for the same submission is ErrExists.
+// Accepted records which task a submission became, and that its run is submitted, unless
+// that has ended. It needs no lease, because it records a fact, whoever finds it out. If
+// the submission has another task, the error is ErrExists.
 func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) error {
 	return l.write(ctx, "record the task of submission "+submissionID, func(ctx context.Context, s session) error {
 		n := 0
@@ -165,23 +166,23 @@ func (l *Ledger) Accepted(ctx context.Context, submissionID, taskID string) erro
 	})
 }
 
-// Ended records the status with which the task of a submission ended, and what it
-// did. ErrNone if there is no such submission.
+// Ended records with which status the task of a submission ended, and what it did. If
+// there is no such submission, the error is ErrNone.
 func (l *Ledger) Ended(ctx context.Context, submissionID, status string, did Totals) error {
 	return l.ofSubmission(ctx, submissionID, `
 		UPDATE submissions SET status = $2, files = $3, files_skipped = $4, bytes = $5, skipped_errors = $6, faults = $7
 		WHERE id = $1`, text(status), did.Files, did.FilesSkipped, did.Bytes, did.SkippedErrors, did.Faults)
 }
 
-// Mark records what became of a submission that has no task: a word for that Globus
-// did not take it, or none when it is about to be sent again. [Ledger.Accepted] makes
-// it undone, and of a submission that has a task, nothing is changed: whoever marks it
-// then has been overtaken. ErrNone if there is no such submission.
+// Mark records that Globus did not take a submission, as a word of the caller's, or with
+// an empty status that it is about to be sent again. [Ledger.Accepted] clears the mark. A
+// submission that has a task is not marked, because another process was faster. If there
+// is no such submission, the error is ErrNone.
 func (l *Ledger) Mark(ctx context.Context, submissionID, status string) error {
 	return l.ofSubmission(ctx, submissionID, `UPDATE submissions SET status = CASE WHEN task_id = '' THEN $2 ELSE status END WHERE id = $1`, text(status))
 }
 
-// ofSubmission makes a change that says what became of the submission $1.
+// ofSubmission records what became of the submission $1.
 func (l *Ledger) ofSubmission(ctx context.Context, id, change string, args ...any) error {
 	return l.write(ctx, "record the end of submission "+id, func(ctx context.Context, s session) error {
 		n, err := s.exec(ctx, change, append([]any{id}, args...)...)

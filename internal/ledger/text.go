@@ -10,14 +10,13 @@ import (
 	"io"
 )
 
-// chunk is how much of a text, compressed, a row of the ledger has; in bytes.
-// Whoever reads a text holds one, and many are read at once.
+// chunk is how much of a compressed text one row has, in bytes. A reader holds one chunk
+// in memory, and there may be many readers.
 const chunk = 64 << 10
 
-// WriteText writes a text of a receipt under a name that no other text of the
-// receipt has. It is whole when it is closed; until then nobody finds its end. A
-// text belongs to nothing before [Ledger.KeepSnapshot] or [Ledger.Seal] takes it.
-// Memory holds a chunk of it.
+// WriteText writes a text of a receipt under a new name. The text is complete when the
+// writer is closed, and is not used until [Ledger.KeepSnapshot] or [Ledger.Seal] names it.
+// The writer holds one chunk in memory.
 func (l *Ledger) WriteText(ctx context.Context, receipt int64, name string) io.WriteCloser {
 	w := &textWriter{ledger: l, ctx: ctx, receipt: receipt, name: name}
 	if zip, ok := l.zips.Get().(*gzip.Writer); ok {
@@ -72,8 +71,9 @@ func (w *textWriter) put() error {
 	return err
 }
 
-// ReadText reads a text of a receipt. Reading it is ErrNone if there is none,
-// and [io.ErrUnexpectedEOF] if it is not whole. Memory holds a chunk of it.
+// ReadText reads a text of a receipt. The error of Read is ErrNone if there is no such
+// text, and [io.ErrUnexpectedEOF] if it is not complete. The reader holds one chunk in
+// memory.
 func (l *Ledger) ReadText(ctx context.Context, receipt int64, name string) io.ReadCloser {
 	return &textReader{chunks: &chunkReader{ledger: l, ctx: ctx, receipt: receipt, name: name}}
 }

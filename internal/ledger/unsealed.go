@@ -10,8 +10,8 @@ import (
 const (
 	// ofReceipt joins a submission to its receipt.
 	ofReceipt = `s.run = receipts.run AND s.step = receipts.step AND s.part = receipts.part AND s.attempt = receipts.attempt`
-	// maySent chooses the submissions that Globus has or may have: all but those that it
-	// is known not to have taken.
+	// maySent selects the submissions that Globus has or may have: all but those that
+	// are known to have been refused.
 	maySent = `NOT (s.task_id = '' AND s.status <> '')`
 	// pageOfUnsealed is how many documents are read at once: each may have MiBs of paths.
 	pageOfUnsealed = 10
@@ -26,7 +26,7 @@ type Unsealed struct {
 	Run                 int64
 	Step, Part, Attempt int
 	Document            []byte    // as it was sent
-	Ended               time.Time // its task had ended by then; zero if that is not known
+	Ended               time.Time // when its task had ended at the latest; zero if that is not known
 	// Receipt, Listed and Snapshot are those of the receipt that was begun (see
 	// [Receipt]); Receipt is 0 if there is none.
 	Receipt  int64
@@ -36,11 +36,11 @@ type Unsealed struct {
 	finished int64 // the run
 }
 
-// Unsealed yields the submissions that Globus has, or may have, and that have no
-// sealed receipt, if their tasks may have been at work at an instant or later. It
-// fetches them by pages as it goes. If a receipt was begun, they stay when their runs
-// are forgotten. Flows, and submissions that were sent once, are not among them. After an
-// error, which is the last value, the submission is empty.
+// Unsealed yields the submissions without a sealed receipt that Globus has, or may have,
+// if their tasks may have been at work at an instant or later. It fetches them by pages
+// as it goes. If a receipt was begun, it yields them even after their runs are forgotten.
+// It leaves out flows, and submissions that were sent once. After an error, which is the
+// last value, the submission is empty.
 func (l *Ledger) Unsealed(ctx context.Context, since time.Time) iter.Seq2[Unsealed, error] {
 	const ofRuns = `
 		SELECT runs.finished, s.run, s.attempt, s.step, s.part, s.document, CASE WHEN s.status = '' THEN 0 ELSE runs.finished END,
