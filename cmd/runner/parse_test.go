@@ -78,14 +78,6 @@ func TestCollectionOptions(t *testing.T) {
 	}
 }
 
-func TestSizesForPeople(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 73_400_320: "73.4 MB", 5e15: "5.0 PB"} {
-		if got := size(n); got != want {
-			t.Errorf("size(%d): got %q, want %q", n, got, want)
-		}
-	}
-}
-
 func TestTheSimulatorWarnsOfOtherMachines(t *testing.T) {
 	for address, want := range map[string]bool{
 		"127.0.0.1:1": false, "127.0.0.2:1": false, "[::1]:1": false, "0.0.0.0:1": true, "[::]:1": true, "192.0.2.1:1": true,

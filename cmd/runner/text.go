@@ -28,18 +28,7 @@ func ago(d time.Duration) string {
 }
 
 // size prints a number of bytes for people.
-func size(n int64) string {
-	const step = 1000
-	if n < step {
-		return fmt.Sprintf("%d B", n)
-	}
-	value, unit := float64(n), 0
-	for value >= step && unit < 5 {
-		value /= step
-		unit++
-	}
-	return fmt.Sprintf("%.1f %cB", value, " kMGTP"[unit])
-}
+func size(n int64) string { return plain.Size(n, " ") }
 
 // shortened is a name in a column before others, which a long one would push away: it
 // lacks its middle then, and -F json has it in full.
@@ -105,13 +94,7 @@ func counts(w io.Writer, by map[string]int64) {
 }
 
 // someOf lists the first of the words, and says how many more there are.
-func someOf(words []string) string {
-	const most = 20
-	if len(words) <= most {
-		return strings.Join(words, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
-}
+func someOf(words []string) string { return plain.Some(words, 20) }
 
 // maxBrief is how long a sentence in a table is, in characters; "show" and -F json
 // have it in full.

@@ -147,14 +147,7 @@ func span(d time.Duration) string {
 	if d >= 2*time.Minute {
 		unit = time.Minute
 	}
-	text := d.Round(unit).String()
-	if s, ok := strings.CutSuffix(text, "m0s"); ok {
-		text = s + "m"
-	}
-	if s, ok := strings.CutSuffix(text, "h0m"); ok {
-		text = s + "h"
-	}
-	return text
+	return jobs.FormatDuration(d.Round(unit))
 }
 
 // login gets the token for Transfer, and looks whether it is good for all that

@@ -14,13 +14,13 @@ import (
 )
 
 const (
-	// accessEvery is how often it is seen what ends soon.
+	// accessEvery is how often to look for access that ends soon.
 	accessEvery = 24 * time.Hour
-	// accessRetry is how soon that is tried again if it could not be seen.
+	// accessRetry is how soon to look again if not everything could be seen.
 	accessRetry = time.Hour
-	// accessSoon is how long before an end it is told.
+	// accessSoon is how long before the end people are told.
 	accessSoon = 14 * 24 * time.Hour
-	// accessUrgent is how long before an end it is told again and again.
+	// accessUrgent is how long before the end they are told again and again.
 	accessUrgent = 3 * 24 * time.Hour
 )
 
@@ -32,17 +32,17 @@ type Ending struct {
 	At   time.Time
 }
 
-// An AccessWatch sees what ends soon. As with a [Watch], what it has seen is in the
-// ledger.
+// An AccessWatch looks for access that ends soon. Like a [Watch], it keeps what it has
+// seen in the ledger.
 type AccessWatch struct {
 	Ledger *ledger.Ledger
 	Log    *slog.Logger
 	// Jobs returns what is in force.
 	Jobs func() *jobs.File
-	// Find returns what these jobs, and the channels of a file, need and what ends. An
-	// error says what could not be seen; what was seen all the same is returned with it.
-	Find func(ctx context.Context, file *jobs.File, of []*jobs.Job) ([]Ending, error)
-	// Told is called when there may be new notices. Nil means that nobody is told.
+	// Find returns the endings of what some jobs of a file, and its channels, need. If
+	// something could not be seen, it returns the others, and an error that says so.
+	Find func(ctx context.Context, file *jobs.File, list []*jobs.Job) ([]Ending, error)
+	// Told is called when there may be new notices; it may be nil.
 	Told func()
 }
 
@@ -62,8 +62,8 @@ func (w *AccessWatch) Run(ctx context.Context) {
 	}
 }
 
-// look looks once a day at what the jobs need that name a channel for it. Nothing is
-// asked if none does.
+// look looks once a day at what jobs need, for the jobs that name a channel for it. If
+// there are none, it asks nobody.
 func (w *AccessWatch) look(ctx context.Context, now time.Time) error {
 	file := w.Jobs()
 	of, err := w.readers(ctx, file)
@@ -92,8 +92,8 @@ func (w *AccessWatch) look(ctx context.Context, now time.Time) error {
 	return unseen
 }
 
-// tell records for each job which accesses end soon. Unless all of them could be looked
-// at, an alarm whose cause was not found again stays.
+// tell records for each job what ends soon. Unless everything could be seen, an alarm
+// stays even if its cause was not found again.
 func (w *AccessWatch) tell(ctx context.Context, of []*jobs.Job, found []Ending, all bool, now time.Time) error {
 	byJob := map[string][]Ending{}
 	for _, e := range found {
@@ -120,7 +120,8 @@ func (w *AccessWatch) tell(ctx context.Context, of []*jobs.Job, found []Ending, 
 	return nil
 }
 
-// readers are the jobs for which somebody wants to hear of an end, and which are to run.
+// readers are the jobs that name a channel for this, and that are neither suspended nor
+// paused.
 func (w *AccessWatch) readers(ctx context.Context, file *jobs.File) (of []*jobs.Job, err error) {
 	for _, job := range file.Jobs {
 		if len(channels(job, string(Access))) > 0 && !job.Suspend {
@@ -134,7 +135,7 @@ func (w *AccessWatch) readers(ctx context.Context, file *jobs.File) (of []*jobs.
 	return slices.DeleteFunc(of, func(j *jobs.Job) bool { _, paused := pauses[j.Name]; return paused }), err
 }
 
-// everyJob stands for what all jobs need: whoever hears of one of them hears of it.
+// everyJob stands for what all jobs need: the channels of each of them hear of it.
 func everyJob(of []*jobs.Job) *jobs.Job {
 	all := &jobs.Job{Notify: jobs.Notify{Repeat: of[0].Notify.Repeat}}
 	var names []string
@@ -145,11 +146,11 @@ func everyJob(of []*jobs.Job) *jobs.Job {
 	return all
 }
 
-// lookedAt is the kind of the alarm, of the scheduler itself, that says when it was seen
-// last what ends soon.
+// lookedAt is the kind of an alarm of the scheduler itself that records when the last look
+// was made.
 const lookedAt = string(Access) + ":looked"
 
-// note writes when a look was made, if that of the last one is as it should be.
+// note records when a look was made, if the time of the last one is as it should be.
 func (w *AccessWatch) note(ctx context.Context, at time.Time, should func(last time.Time) bool) (noted bool, err error) {
 	err = w.Ledger.Tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		last, _ := told(s, lookedAt)
@@ -162,8 +163,8 @@ func (w *AccessWatch) note(ctx context.Context, at time.Time, should func(last t
 	return noted, err
 }
 
-// ending tells what a job needs and what ends soon: once, and in the last days from
-// time to time. If there is nothing, somebody has seen to it.
+// ending tells which access of a job ends soon: once, and in the last days from time to
+// time. If there is none, it ends the alarm.
 func (b *book) ending(job *jobs.Job, all []Ending) {
 	if len(all) == 0 {
 		b.close(Access)
@@ -196,5 +197,5 @@ func (b *book) ending(job *jobs.Job, all []Ending) {
 	b.notices = append(b.notices, n.to(tell)...)
 }
 
-// day is the day of an instant, as people of a job read it.
+// day is the date of an instant in the zone of a job.
 func day(job *jobs.Job, t time.Time) string { return clock(job, t)[:len(time.DateOnly)] }

@@ -9,7 +9,8 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// A book is what is remembered of a job, while an event of it is told.
+// A book is the standing of a job while a transition changes it, and the notices that the
+// transition makes.
 type book struct {
 	standing ledger.Standing
 	repeat   time.Duration
@@ -23,8 +24,8 @@ func open(s ledger.Standing, job *jobs.Job, now time.Time) *book {
 	return &book{standing: s, repeat: job.Notify.Repeat, now: now}
 }
 
-// raise notes that something is wrong, and returns which of the channels that hear of
-// such an event are to be told now, see [book.hearers].
+// raise records that something is wrong, and returns which of the channels that hear of
+// such an event to tell now, see [book.hearers].
 func (b *book) raise(event Event, why string, to []string) (alarm *ledger.Alarm, tell []string) {
 	alarm = b.alarm(event)
 	if alarm == nil {
@@ -45,8 +46,9 @@ func (b *book) alarm(kind Event) *ledger.Alarm {
 	return &b.standing.Alarms[i]
 }
 
-// hearers returns the channels that are to be told now of what goes on, and notes that they
-// are: all if it was never told or not for long, else those that have not heard of it.
+// hearers returns the channels to tell now of an open alarm, and records that they are
+// told: all channels if it was never told or not for a long time, or else those that have
+// not heard of it.
 func (b *book) hearers(a *ledger.Alarm, to []string) []string {
 	if b.isDue(a) {
 		a.Told, a.Heard, a.Quiet, a.Unheard = b.now, to, false, false
@@ -60,24 +62,24 @@ func (b *book) hearers(a *ledger.Alarm, to []string) []string {
 }
 
 // unaware returns the channels that have not heard of an alarm, such as one that was added
-// to the jobs file since it was told.
+// to the jobs file after the others were told.
 func unaware(a *ledger.Alarm, to []string) []string {
 	return slices.DeleteFunc(slices.Clone(to), func(channel string) bool { return slices.Contains(a.Heard, channel) })
 }
 
-// unheardWait is how soon what is wrong is told again if no receiver took the notice.
+// unheardWait is how soon people are told again if no receiver took the notice.
 const unheardWait = 15 * time.Minute
 
-// isDue reports whether what goes on is to be told again.
+// isDue reports whether to tell people again of an alarm that goes on.
 func (b *book) isDue(a *ledger.Alarm) bool {
 	ago := b.now.Sub(a.Told)
 	return ago >= b.repeat || a.Unheard && ago >= unheardWait
 }
 
-// maxWhy is how much is remembered of why something is wrong, in characters.
+// maxWhy is how long the reason of an alarm may be, in characters.
 const maxWhy = 500
 
-// close ends alarms, and returns those that there were.
+// close ends alarms, and returns those that were open.
 func (b *book) close(events ...Event) (over []ledger.Alarm) {
 	b.standing.Alarms = slices.DeleteFunc(b.standing.Alarms, func(a ledger.Alarm) bool {
 		if !slices.Contains(events, Event(a.Kind)) {

@@ -14,14 +14,14 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// A Desk turns the events of runs into notices. It has no state of its own: what
-// was told before is in the ledger, so that any replica may tell what comes next.
+// A Desk turns the events of runs into notices. It has no state: what was told before is
+// in the ledger, so any replica may tell what comes next.
 type Desk struct {
 	// TaskLink returns the address of the page of a task, or of a run of a flow
 	// unless flow is empty.
 	TaskLink func(taskID, flow string) string
-	// Next says in one sentence what to do about an error. It is empty where the
-	// error says it itself.
+	// Next says in one sentence what to do about an error; empty if the error itself
+	// says so.
 	Next func(err error) string
 }
 
@@ -31,17 +31,17 @@ type Run struct {
 	Key     string
 	ID      int64     // in the ledger; 0 without one
 	Since   time.Time // when it was claimed, or began
-	Again   bool      // somebody wants another attempt, after so many:
+	Again   bool      // somebody wants another attempt after this one:
 	Attempt int
 	Tasks   []Task // without links
 	Outcome ledger.Outcome
-	Err     error     // nil for success, and for what policy skipped
-	Next    string    // what to do about it, if the message of Outcome ends in that
+	Err     error     // nil if it succeeded or was skipped by policy
+	Next    string    // the next step, if the message of Outcome ends in it
 	Left    int       // items of the job that have failed; -1 if nobody has counted them
 	Ended   time.Time // zero if it has only begun
 }
 
-// Began says what follows from the begin of a run.
+// Began returns what follows from the start of a run.
 func (d *Desk) Began(r Run) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		which := "false"
@@ -55,7 +55,7 @@ func (d *Desk) Began(r Run) ledger.Transition {
 	}
 }
 
-// Ended says what follows from the end of a run.
+// Ended returns what follows from the end of a run.
 func (d *Desk) Ended(r Run) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, r.Ended)
@@ -80,8 +80,8 @@ func (d *Desk) Ended(r Run) ledger.Transition {
 	}
 }
 
-// Left says what follows from a start that leaves its run to the next one, because of
-// something that may pass, where no scheduler is there to try again.
+// Left returns what follows if a one-shot command leaves its run unfinished because of
+// something temporary: no scheduler is there to try again.
 func (d *Desk) Left(r Run) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, r.Ended)
@@ -90,52 +90,48 @@ func (d *Desk) Left(r Run) ledger.Transition {
 	}
 }
 
-// Waits says what follows from a run that was due some time ago and cannot go on, because
-// of something that may pass: the job is [Late].
+// Waits returns what follows if a run was due some time ago and cannot go on because of
+// something temporary: the job is [Late].
 func (d *Desk) Waits(r Run, at time.Time, why string) ledger.Transition {
-	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
-		book := open(now, r.Job, at)
-		alarm, tell := book.raise(Late, why, channels(r.Job, string(Late)))
-		if len(tell) == 0 {
-			return book.standing, nil
-		}
-		n := d.about(r, Late, at, "")
-		n.Title = r.Job.Name + " is late"
-		if alarm.Count > 1 {
-			n.Title += ", " + sinceWhen(r.Job, alarm)
-		}
-		n.Lines = append([]string{"It cannot go on yet, and is tried again: " + plain.Line(why)}, d.whereabouts(r)...)
-		book.notices = append(book.notices, n.to(tell)...)
-		return book.standing, book.notices
-	}
+	return d.unfinished(r, Late, at, "", why, func(n *Notice, since string) {
+		n.Title = r.Job.Name + " is late" + since
+		n.Lines = []string{"It cannot go on yet, and is tried again: " + plain.Line(why)}
+	})
 }
 
-// Held says what follows from a task that makes no progress: event is [NeedsHuman]
-// or [Stalled].
+// Held returns what follows from a task that makes no progress: event is [NeedsHuman] or
+// [Stalled].
 func (d *Desk) Held(r Run, event Event, at time.Time, task Task, why string) ledger.Transition {
+	what := "waits: its task makes no progress"
+	if event == NeedsHuman {
+		what = "waits: a person has to act"
+	}
+	return d.unfinished(r, event, at, task.TaskID, why, func(n *Notice, since string) {
+		n.Title = title(r, what+since)
+		n.Lines = []string{plain.Line(why)}
+		n.Tasks = d.linked([]Task{task})
+	})
+}
+
+// unfinished returns what follows if a run goes on and something is wrong with it. Its
+// notice is told from others of the run by which; write sets its texts, of which since
+// says how often the alarm was raised.
+func (d *Desk) unfinished(r Run, event Event, at time.Time, which, why string, write func(n *Notice, since string)) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, r.Job, at)
 		alarm, tell := book.raise(event, why, channels(r.Job, string(event)))
 		if len(tell) == 0 {
 			return book.standing, nil
 		}
-		n := d.about(r, event, at, task.TaskID)
-		what := "waits: its task makes no progress"
-		if event == NeedsHuman {
-			what = "waits: a person has to act"
-		}
-		if alarm.Count > 1 {
-			what += ", " + sinceWhen(r.Job, alarm)
-		}
-		n.Title = title(r, what)
-		n.Lines = append([]string{plain.Line(why)}, d.whereabouts(r)...)
-		n.Tasks = d.linked([]Task{task})
+		n := d.about(r, event, at, which)
+		write(n, timesSince(r.Job, alarm))
+		n.Lines = append(n.Lines, d.whereabouts(r)...)
 		book.notices = append(book.notices, n.to(tell)...)
 		return book.standing, book.notices
 	}
 }
 
-// verdict is the event that the end of a run is.
+// verdict returns which event the end of a run is.
 func verdict(r Run) Event {
 	o := r.Outcome
 	switch {
@@ -153,7 +149,7 @@ func verdict(r Run) Event {
 	return Failed
 }
 
-// tooLittle says what a run copied less of than its job expects, or "".
+// tooLittle says what a run has copied too little of, for what its job expects, or "".
 func tooLittle(r Run) string {
 	want := r.Job.Expect
 	switch {
@@ -165,13 +161,13 @@ func tooLittle(r Run) string {
 	return ""
 }
 
-// toMachines tells those that want to hear of each run how it ended. What was
+// toMachines tells the channels that hear of each run how it ended. A run that was
 // skipped has not begun.
 func (d *Desk) toMachines(book *book, r Run, event Event) {
 	if event == Skipped {
 		return
 	}
-	n := d.ended(r, event) // what it says is what people hear
+	n := d.ended(r, event) // with the texts for people
 	if event != Succeeded {
 		n.Event = Failed
 	}
@@ -179,11 +175,12 @@ func (d *Desk) toMachines(book *book, r Run, event Event) {
 	book.notices = append(book.notices, n.to(channels(r.Job, jobs.RunsEvent))...)
 }
 
-// raise makes notices of a run that did not end well, for channels that were not told lately.
+// raise makes notices of a run that did not end well, for the channels that were not told
+// lately.
 func (d *Desk) raise(book *book, r Run, event Event) {
 	kind := event
 	if event == Failed && r.Outcome.State == ledger.Canceled {
-		kind = canceled
+		kind = Canceled
 	}
 	alarm, tell := book.raise(kind, r.Outcome.Message, channels(r.Job, string(event)))
 	if kind != event {
@@ -193,18 +190,19 @@ func (d *Desk) raise(book *book, r Run, event Event) {
 		return
 	}
 	n := d.ended(r, event)
-	if alarm.Count > 1 {
-		n.Title = title(r, ending(event, r.Outcome)+", "+sinceWhen(r.Job, alarm))
-	}
+	n.Title = title(r, ending(event, r.Outcome)+timesSince(r.Job, alarm))
 	book.notices = append(book.notices, n.to(tell)...)
 }
 
-// sinceWhen says how often something was seen that goes on.
-func sinceWhen(job *jobs.Job, a *ledger.Alarm) string {
-	return fmt.Sprintf("%d times since %s", a.Count, clock(job, a.Since))
+// timesSince says how often an alarm was raised, and since when; nothing at the first time.
+func timesSince(job *jobs.Job, a *ledger.Alarm) string {
+	if a.Count < 2 {
+		return ""
+	}
+	return fmt.Sprintf(", %d times since %s", a.Count, clock(job, a.Since))
 }
 
-// ended is a notice of the end of a run.
+// ended returns a notice of the end of a run.
 func (d *Desk) ended(r Run, event Event) *Notice {
 	n := d.about(r, event, r.Ended, "")
 	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
@@ -239,7 +237,7 @@ func title(r Run, what string) string {
 	return text
 }
 
-// mostName is how much of the name of an item stands in a title, in characters.
+// mostName is how much of the name of an item a title has, in characters.
 const mostName = 100
 
 // inTwo says why a run did not succeed, and what to do next.
@@ -315,19 +313,19 @@ func (d *Desk) whereabouts(r Run) []string {
 	return []string{fmt.Sprintf("Occurrence %s, run %d: runner runs show %d", plain.Line(r.Key), r.ID, r.ID)}
 }
 
-// about begins a notice of a run.
+// about returns a notice of a run, without its texts.
 func (d *Desk) about(r Run, event Event, at time.Time, which string) *Notice {
 	return &Notice{
 		ID: identity(r, string(event), at, which), Event: event, Job: r.Job.Name, Key: plain.Line(r.Key), Run: r.ID, Time: at.UTC(),
 	}
 }
 
-// identity is the id of a notice. Nothing else in the world has the same.
+// identity returns the unique id of a notice.
 func identity(r Run, event string, at time.Time, which string) string {
 	return digest(r.Job.Name, r.Key, fmt.Sprint(r.ID, r.Since.UnixMicro()), event, fmt.Sprint(at.UnixMicro()), which)
 }
 
-// digest returns 32 digits that stand for some words.
+// digest returns a hash of some words, as 32 hexadecimal digits.
 func digest(words ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(words, "\x00")))
 	return hex.EncodeToString(sum[:16])
@@ -341,14 +339,14 @@ func (d *Desk) linked(tasks []Task) []Task {
 	return all
 }
 
-// to is the notice as it goes into the outbox, once for each channel.
+// to returns the notice for the outbox, once for each channel.
 func (n *Notice) to(names []string) []ledger.Notice {
 	if len(names) == 0 {
 		return nil
 	}
 	body, err := json.Marshal(n)
 	if err != nil {
-		panic(err) // it is made of texts, numbers and instants
+		panic(err) // texts, numbers and instants can be encoded
 	}
 	var all []ledger.Notice
 	for _, name := range names {
@@ -357,10 +355,10 @@ func (n *Notice) to(names []string) []ledger.Notice {
 	return all
 }
 
-// channels are those that a job names for an event.
+// channels are the channels that a job names for an event.
 func channels(job *jobs.Job, event string) []string { return job.Notify.To[event] }
 
-// clock is an instant as people of a job read it.
+// clock writes an instant for people, in the zone of a job.
 func clock(job *jobs.Job, t time.Time) string {
 	if job.Zone != nil {
 		t = t.In(job.Zone)

@@ -15,11 +15,11 @@ import (
 	"github.com/globus-runner/globus-runner/schedule"
 )
 
-// everyMorning is when a channel gets its digest unless it says when.
+// everyMorning is when a channel gets its digest by default.
 const everyMorning = "0 7 * * *"
 
-// digests tells the channels whose hour has come what happened since the last time. It
-// returns when it is to be called again at the latest.
+// digests sends a digest to each channel that is due one. It returns when it has to be
+// called again at the latest.
 func (w *Watch) digests(ctx context.Context, file *jobs.File, now time.Time) (next time.Time, err error) {
 	next = now.Add(watchEvery)
 	readers := map[string][]*jobs.Job{} // jobs by channel
@@ -59,11 +59,12 @@ func (w *Watch) digests(ctx context.Context, file *jobs.File, now time.Time) (ne
 	return next, nil
 }
 
-// digestOf is the kind of the alarm, of the scheduler itself, that says when a channel
-// got its digest last.
+// digestOf is the kind of an alarm of the scheduler itself that records when a channel got
+// its last digest.
 func digestOf(c *jobs.Channel) string { return string(Digest) + ":" + c.Name }
 
-// digest tells one channel what happened since the last time; at first, that is nothing.
+// digest tells one channel what happened since its last digest. The first time, it only
+// records the time.
 func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, last, now time.Time) (err error) {
 	var n *Notice
 	if !last.IsZero() {
@@ -86,7 +87,7 @@ func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, la
 	})
 }
 
-// told returns when something was told last, if it was.
+// told returns when people were last told of an alarm of a kind, if it is open.
 func told(s ledger.Standing, kind string) (at time.Time, was bool) {
 	for _, a := range s.Alarms {
 		if a.Kind == kind {
@@ -96,13 +97,14 @@ func told(s ledger.Standing, kind string) (at time.Time, was bool) {
 	return at, false
 }
 
-// A tally is what came of the runs of a job.
+// A tally counts how the runs of a job ended, and what they moved.
 type tally struct {
 	ends         map[string]int // runs, by how they ended
 	files, bytes int64
 }
 
-// compose makes the digest of some jobs: of their runs that began in a time.
+// compose makes the digest of some jobs, about their runs that were claimed from an instant
+// on, up to another one.
 func (w *Watch) compose(ctx context.Context, its []*jobs.Job, from, to time.Time) (*Notice, error) {
 	n := &Notice{Event: Digest, Time: to, Files: new(int64), Bytes: new(int64)}
 	good, runs := 0, 0

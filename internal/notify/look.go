@@ -10,12 +10,12 @@ import (
 )
 
 const (
-	// LooksFail is the kind of the alarm about a folder whose items cannot be seen. Runs
-	// neither raise nor end it. Its notices are those of [Failed] or [NeedsHuman].
+	// LooksFail is the kind of the alarm about a folder that cannot be listed. Runs
+	// neither raise nor end it. Its notices have the event [Failed] or [NeedsHuman].
 	LooksFail Event = "look"
 
-	// passing is how long an outage goes on, and passingLooks how many looks it has
-	// stopped, when somebody is told of it.
+	// People are told of an outage that may pass by itself when it has lasted for
+	// passing and stopped passingLooks looks.
 	passing      = 15 * time.Minute
 	passingLooks = 3
 )
@@ -24,22 +24,22 @@ const (
 type Look struct {
 	Job   *jobs.Job
 	Ended time.Time
-	Err   error  // why it did not see the folder; nil if it did
+	Err   error  // why it could not list the folder; nil if it could
 	Why   string // Err with the next step, as the alarm keeps it
-	// Passes says that Err may be over by itself: it is told only when it goes on.
+	// Passes says that Err may pass by itself: people are told only if it goes on.
 	Passes bool
-	// Person says that somebody has to renew what lets the account in.
+	// Person says that somebody has to renew the account's credentials.
 	Person bool
 }
 
-// Looked says what follows from a look at the folder of a job.
+// Looked returns what follows from a look at the folder of a job.
 func (d *Desk) Looked(l Look) ledger.Transition {
 	return func(now ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		book := open(now, l.Job, l.Ended)
 		if l.Err == nil {
-			d.sees(book, l)
+			d.lookSucceeded(book, l)
 		} else {
-			d.blind(book, l)
+			d.lookFailed(book, l)
 		}
 		return book.standing, book.notices
 	}
@@ -56,8 +56,8 @@ func LooksFailSince(s ledger.Standing) (since time.Time) {
 	return since
 }
 
-// blind raises the alarm of a look that could not list its folder, and repeats its notice.
-func (d *Desk) blind(book *book, l Look) {
+// lookFailed raises the alarm about a folder that cannot be listed, and repeats its notice.
+func (d *Desk) lookFailed(book *book, l Look) {
 	before, raised := told(book.standing, string(LooksFail))
 	event := Failed
 	if l.Person && len(channels(l.Job, string(NeedsHuman))) > 0 {
@@ -74,10 +74,7 @@ func (d *Desk) blind(book *book, l Look) {
 		return
 	}
 	n := d.ofLook(l, event)
-	n.Title = l.Job.Name + " cannot look for items"
-	if alarm.Count > 1 {
-		n.Title += ", " + sinceWhen(l.Job, alarm)
-	}
+	n.Title = l.Job.Name + " cannot look for items" + timesSince(l.Job, alarm)
 	n.Lines = append(n.Lines, plain.Line(fmt.Sprintf("The folder %s could not be looked at, so nothing new is copied: %v", l.Job.ForEach.Folder, l.Err)))
 	next := d.Next(l.Err)
 	if next == "" {
@@ -87,8 +84,8 @@ func (d *Desk) blind(book *book, l Look) {
 	book.notices = append(book.notices, n.to(tell)...)
 }
 
-// sees tells that a folder is seen again, if somebody was told that it was not.
-func (d *Desk) sees(book *book, l Look) {
+// lookSucceeded ends the alarm, and tells those who were told of it.
+func (d *Desk) lookSucceeded(book *book, l Look) {
 	for _, a := range book.close(LooksFail) {
 		if a.Quiet {
 			continue
@@ -100,7 +97,7 @@ func (d *Desk) sees(book *book, l Look) {
 	}
 }
 
-// ofLook begins a notice of a look.
+// ofLook returns a notice of a look, without its texts.
 func (d *Desk) ofLook(l Look, event Event) *Notice {
 	return &Notice{
 		ID:    digest(l.Job.Name, string(LooksFail), string(event), fmt.Sprint(l.Ended.UnixMicro())),

@@ -1,6 +1,11 @@
-// Package notify says what people and machines hear of: which events of a run or
-// of a job become notices, and on which channels. How a notice is sent is left to
-// package channel, and that none is lost to package ledger.
+// Package notify decides what people and machines hear of: which events of a run or
+// of a job become notices, and on which channels. Package channel sends a notice, and
+// package ledger keeps it until it is sent.
+//
+// A [Desk] makes notices of what the engine reports. A [Watch] makes those about what does
+// not happen, such as a late run, and an [AccessWatch] those about access that ends soon.
+// Each returns or applies a [ledger.Transition], because what was told before is kept in
+// the ledger. A [Sender] sends the notices that wait there.
 package notify
 
 import (
@@ -14,7 +19,7 @@ type Event string
 // The events, by the names that they have in a jobs file.
 const (
 	Failed     Event = "failed"      // a run ended without success
-	Recovered  Event = "recovered"   // what was told of before is over
+	Recovered  Event = "recovered"   // what was reported before is over
 	Skipped    Event = "skipped"     // a run did not begin, by policy
 	NeedsHuman Event = "needs_human" // a task is suspended or paused
 	Stalled    Event = "stalled"     // a task makes no progress, or is hopeless
@@ -34,9 +39,10 @@ const (
 	// Test is the event of a notice that somebody sends to try a channel.
 	Test Event = "test"
 
-	// canceled is the kind of the alarm about runs that were canceled, whose notices are
-	// those of Failed: nothing was wrong, so it hides no failure and recovers from none.
-	canceled Event = "canceled"
+	// Canceled is the kind of the alarm about runs that were canceled. Its notices have
+	// the event Failed. It has a kind of its own because it must not hide a failure, and
+	// nothing recovers from it.
+	Canceled Event = "canceled"
 )
 
 // Events returns all events.
@@ -59,7 +65,7 @@ func (Event) Words() []string {
 // Its texts are clean, but not escaped: a channel escapes them as its format wants.
 // None of them can hold a secret.
 type Notice struct {
-	ID    string    `json:"id"` // the same however often the notice is sent
+	ID    string    `json:"id"` // the same each time the notice is sent
 	Event Event     `json:"event"`
 	Job   string    `json:"job,omitempty"`   // empty for a digest
 	Key   string    `json:"key,omitempty"`   // of the occurrence; may be empty
@@ -101,9 +107,9 @@ func TestNotice(channel string, now time.Time) *Notice {
 }
 
 // A Channel sends notices. Send may be called concurrently. It returns nil when the
-// receiver has taken the notice. If the error has a method Lasting() bool that
-// returns true, then sending again is of no use; a method RetryAfter()
-// time.Duration says how long to wait before that.
+// receiver has taken the notice. If the error has a method Lasting() bool that returns
+// true, sending again is of no use. If it has a method RetryAfter() time.Duration, that
+// says how long to wait before sending again.
 type Channel interface {
 	Send(ctx context.Context, n *Notice) error
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// recover tells that what was told of is over. A job has not recovered while items of it
-// are left that have failed: what is told then is that they are, from time to time.
+// recover ends alarms, and tells those who were told of them. While items of the job have
+// failed and were not done again, the job has not recovered: people are reminded of them
+// instead.
 func (d *Desk) recover(book *book, r Run, from []Event) {
 	if r.Left != 0 && Failing(book.standing) {
 		book.close(Late, Overdue, NeedsHuman, Stalled)
@@ -18,7 +19,7 @@ func (d *Desk) recover(book *book, r Run, from []Event) {
 	}
 	var lines []string
 	for _, a := range book.close(from...) {
-		if Event(a.Kind) == Skipped || Event(a.Kind) == canceled || a.Quiet {
+		if Event(a.Kind) == Skipped || Event(a.Kind) == Canceled || a.Quiet {
 			continue
 		}
 		lines = append(lines, fmt.Sprintf("%s from %s on%s", inWords(Event(a.Kind)), clock(r.Job, a.Since), times(a.Count)))
@@ -34,12 +35,13 @@ func (d *Desk) recover(book *book, r Run, from []Event) {
 	book.notices = append(book.notices, n.to(channels(r.Job, string(Recovered)))...)
 }
 
-// remind tells once more of items that have failed those who have not heard of them for long.
+// remind tells again of items that have failed, for the channels that were not told for a
+// long time.
 func (d *Desk) remind(book *book, r Run) {
 	for i := range book.standing.Alarms {
 		a := &book.standing.Alarms[i]
 		event := Event(a.Kind)
-		if r.Left < 0 || !slices.Contains(failures(), event) {
+		if r.Left < 0 || !event.IsFailure() {
 			continue
 		}
 		tell := book.hearers(a, channels(r.Job, a.Kind))
@@ -53,14 +55,13 @@ func (d *Desk) remind(book *book, r Run) {
 	}
 }
 
-// Failing reports whether it was told of a job that it has failed, and not yet that it
-// has recovered.
+// Failing reports whether a job has an open alarm about a run that has failed.
 func Failing(s ledger.Standing) bool {
-	return slices.ContainsFunc(s.Alarms, func(a ledger.Alarm) bool { return slices.Contains(failures(), Event(a.Kind)) })
+	return slices.ContainsFunc(s.Alarms, func(a ledger.Alarm) bool { return Event(a.Kind).IsFailure() })
 }
 
-// failures are the events that say that a run has failed.
-func failures() []Event { return []Event{Failed, Refused, Missing} }
+// IsFailure reports whether the event says that a run has failed.
+func (e Event) IsFailure() bool { return e == Failed || e == Refused || e == Missing }
 
 func times(n int) string {
 	if n < 2 {
@@ -69,9 +70,9 @@ func times(n int) string {
 	return fmt.Sprintf(", %d times", n)
 }
 
-// troubles are the events that go on until a run has succeeded.
+// troubles are the alarms that a run ends by succeeding.
 func troubles() []Event {
-	return []Event{Failed, Refused, Missing, Nothing, NeedsHuman, Stalled, Late, Overdue, Skipped, canceled}
+	return []Event{Failed, Refused, Missing, Nothing, NeedsHuman, Stalled, Late, Overdue, Skipped, Canceled}
 }
 
 func without(events []Event, not Event) []Event {

@@ -16,13 +16,13 @@ import (
 )
 
 const (
-	// keepFor is how long a notice is tried, and remember how long one is listed
-	// that has ended.
+	// keepFor is how long a notice is tried, and remember is how long it is listed after
+	// it was sent or given up.
 	keepFor  = 24 * time.Hour
 	remember = 7 * 24 * time.Hour
 
 	sendTime  = 20 * time.Second // for one try
-	sendLease = 2 * time.Minute  // after a try of which nobody says what came of it
+	sendLease = 2 * time.Minute  // before somebody else tries, if no outcome is recorded
 
 	firstWait = 15 * time.Second // before the second try; doubled for each further one
 	lastWait  = 30 * time.Minute
@@ -32,7 +32,7 @@ const (
 	forgetEvery = 5 * time.Minute
 )
 
-// A Sender sends the notices that wait in a ledger. Several may share it: each
+// A Sender sends the notices that wait in a ledger. Several may share the ledger: each
 // notice is sent by one of them.
 type Sender struct {
 	ledger *ledger.Ledger
@@ -45,15 +45,14 @@ type Sender struct {
 	busy     map[string]bool // channels on which notices are being sent
 }
 
-// A Count is what a Sender counts: either what has become of a notice, or how
-// many wait.
+// A Count is either the end of one notice, or the number of notices that wait.
 type Count struct {
 	Channel string
 	State   ledger.NoticeState
 	Waiting int // if the State is [ledger.NoticeWaiting]
 }
 
-// NewSender returns a Sender. It tells count what it does, unless that is nil.
+// NewSender returns a Sender, which calls count for the metrics; count may be nil.
 func NewSender(l *ledger.Ledger, log *slog.Logger, count func(Count)) *Sender {
 	if count == nil {
 		count = func(Count) {}
@@ -61,7 +60,7 @@ func NewSender(l *ledger.Ledger, log *slog.Logger, count func(Count)) *Sender {
 	return &Sender{ledger: l, log: log, count: count, wake: make(chan struct{}, 1), busy: map[string]bool{}}
 }
 
-// Use replaces the channels. Notices for others wait for a Sender that has them.
+// Use replaces the channels. Notices for other channels wait for a Sender that has them.
 func (s *Sender) Use(channels map[string]Channel) {
 	s.mu.Lock()
 	s.channels = channels
@@ -69,7 +68,7 @@ func (s *Sender) Use(channels map[string]Channel) {
 	s.Wake()
 }
 
-// Wake says that there may be new notices.
+// Wake makes Run look for new notices now.
 func (s *Sender) Wake() {
 	select {
 	case s.wake <- struct{}{}:
@@ -77,8 +76,8 @@ func (s *Sender) Wake() {
 	}
 }
 
-// Run sends notices until ctx ends. A receiver that does not answer delays those of
-// its own channel alone.
+// Run sends notices until ctx ends. A receiver that does not answer delays only its own
+// channel.
 func (s *Sender) Run(ctx context.Context) {
 	var sending sync.WaitGroup
 	defer sending.Wait()
@@ -98,8 +97,8 @@ func (s *Sender) Run(ctx context.Context) {
 	}
 }
 
-// Drain tries each notice that is due once, and returns when that is done or ctx
-// has ended. What could not be sent waits for another start.
+// Drain tries each notice that is due once, and returns when that is done or ctx has
+// ended. Notices that could not be sent stay in the ledger.
 func (s *Sender) Drain(ctx context.Context) {
 	var sending sync.WaitGroup
 	s.begin(ctx, &sending)
@@ -117,8 +116,8 @@ func (s *Sender) begin(ctx context.Context, sending *sync.WaitGroup) {
 	}
 }
 
-// waiting returns the channels that have notices, and on which nobody sends yet.
-// The caller does, until it calls free.
+// waiting returns the channels that have notices and are not busy, and makes them busy
+// until the caller calls free.
 func (s *Sender) waiting(ctx context.Context) (names []string) {
 	n, err := s.ledger.WaitingNotices(ctx)
 	if err != nil {
@@ -160,7 +159,7 @@ func (s *Sender) sendOne(ctx context.Context, name string) bool {
 	s.mu.Lock()
 	channel := s.channels[name]
 	s.mu.Unlock()
-	if channel == nil { // the jobs file has just lost it
+	if channel == nil { // a new jobs file does not have it any more
 		return false
 	}
 	var n Notice
@@ -171,14 +170,14 @@ func (s *Sender) sendOne(ctx context.Context, name string) bool {
 	sending, cancel := context.WithTimeout(ctx, sendTime)
 	err = channel.Send(sending, &n)
 	cancel()
-	if err != nil && ctx.Err() != nil { // whether it was sent is not known; it is sent again
+	if err != nil && ctx.Err() != nil { // it may have been sent, and is sent again
 		s.postpone(ctx, row, 0, errors.New("interrupted"))
 		return false
 	}
 	return s.end(ctx, row, err)
 }
 
-// A lasting is an error that no later try would be without.
+// A lasting error would come again with each later try.
 type lasting struct{ error }
 
 func (lasting) Lasting() bool { return true }
@@ -192,8 +191,8 @@ func IsLasting(err error) bool {
 	return ok && e.Lasting()
 }
 
-// isPartly reports whether a notice has reached somebody, and never will the others;
-// err is that of a [Channel].
+// isPartly reports whether a notice has reached some of the receivers, and will never
+// reach the others; err is that of a [Channel].
 func isPartly(err error) bool {
 	e, ok := errors.AsType[interface {
 		error
@@ -202,7 +201,7 @@ func isPartly(err error) bool {
 	return ok && e.Partly()
 }
 
-// end notes what came of a try, and reports whether the ledger could be told.
+// end records the outcome of a try, and reports whether that could be recorded.
 func (s *Sender) end(ctx context.Context, row *ledger.Notice, err error) bool {
 	log := s.log.With("channel", row.Channel, "event", row.Event, "job", row.Job, "notice", row.ID)
 	state, why := ledger.NoticeSent, ""
@@ -234,8 +233,8 @@ func (s *Sender) postpone(ctx context.Context, row *ledger.Notice, wait time.Dur
 	})
 }
 
-// note writes to the ledger what has become of a notice. If that is lost, the
-// notice is sent again under the same id.
+// note records what has become of a notice, and reports whether it could. If it could
+// not, the notice is sent again under the same id.
 func (s *Sender) note(ctx context.Context, write func(context.Context) error) bool {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), sendTime)
 	defer cancel()
@@ -246,8 +245,8 @@ func (s *Sender) note(ctx context.Context, write func(context.Context) error) bo
 	return true
 }
 
-// pause is how long to wait after so many tries: at least as long as the receiver
-// wants, within reason.
+// pause returns how long to wait after so many tries: at least as long as the receiver
+// asks for, up to longWait.
 func pause(tries int, err error) time.Duration {
 	wait := firstWait
 	for n := 1; n < tries && wait < lastWait; n++ {
@@ -279,8 +278,8 @@ func (s *Sender) forget(ctx context.Context) {
 	}
 }
 
-// SendNow sends notices that no ledger has, each once. It returns when that is done
-// or ctx has ended, with what could not be sent.
+// SendNow tries notices that are in no ledger, each once. It returns when that is done or
+// ctx has ended; the error names those that could not be sent.
 func SendNow(ctx context.Context, channels map[string]Channel, notices []ledger.Notice) error {
 	byChannel := map[string][]ledger.Notice{}
 	for _, n := range notices {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -16,23 +15,21 @@ import (
 )
 
 const (
-	// watchEvery is how often it is seen what does not happen, by one of the
-	// schedulers that share a ledger.
+	// watchEvery is how often one of the schedulers that share a ledger looks.
 	watchEvery = 5 * time.Minute
-	// outage is how long nobody has looked when that counts as an outage of the
-	// schedulers.
+	// outage is how long no scheduler must have looked to count as an outage.
 	outage = 30 * time.Minute
 )
 
-// A Watch sees what does not happen: a run that does not begin, a success that does
-// not come. What it has seen is in the ledger, so that a restart and another
-// replica do not see it again.
+// A Watch notices what does not happen: a run that does not begin, a success that does not
+// come. It keeps what it has seen in the ledger, so that a restart or another replica
+// does not tell people again.
 type Watch struct {
 	Ledger *ledger.Ledger
 	Log    *slog.Logger
 	// Jobs returns what is in force.
 	Jobs func() *jobs.File
-	// Told is called when there may be new notices. Nil means that nobody is told.
+	// Told is called when there may be new notices; it may be nil.
 	Told func()
 }
 
@@ -118,8 +115,8 @@ func (w *Watch) facts(ctx context.Context, file *jobs.File) (f facts, err error)
 	return f, err
 }
 
-// lookAt looks at a job, and reports whether it has seen something new. If it is to
-// be quiet, that is remembered and not told.
+// lookAt looks at a job, and reports whether it has raised an alarm. A quiet alarm is
+// recorded, and nobody is told.
 func (w *Watch) lookAt(ctx context.Context, job *jobs.Job, f facts, now time.Time, quiet bool) (seen bool, err error) {
 	telling := func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		before := len(s.Alarms)
@@ -127,7 +124,7 @@ func (w *Watch) lookAt(ctx context.Context, job *jobs.Job, f facts, now time.Tim
 		seen = len(after.Alarms) > before
 		return after, notices
 	}
-	// What changes nothing is not worth a transaction.
+	// A transition that changes nothing needs no transaction.
 	is := f.standings[job.Name]
 	is.Job = job.Name
 	if after, notices := telling(is); reflect.DeepEqual(after, is) && len(notices) == 0 {
@@ -144,7 +141,7 @@ func (w *Watch) tell(ctx context.Context, job string, t ledger.Transition) error
 	return err
 }
 
-// watched says what follows from a look at a job.
+// watched is the transition of a look at a job.
 func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet bool) (ledger.Standing, []ledger.Notice) {
 	_, paused := f.pauses[job.Name]
 	if paused || job.Suspend {
@@ -155,10 +152,10 @@ func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet boo
 		s.Since = now
 	}
 	book := open(s, job, now)
-	if len(channels(job, string(Access))) == 0 { // nobody looks at it any more
+	if len(channels(job, string(Access))) == 0 { // the AccessWatch will not end it
 		book.close(Access)
 	}
-	if job.ForEach == nil { // no look will say that the folder is seen again
+	if job.ForEach == nil { // no look will end it
 		book.close(LooksFail)
 	}
 	if at, is := lateSince(job, f.schedules[job.Name], now); is {
@@ -168,7 +165,7 @@ func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet boo
 	}
 	if every := job.Expect.SuccessEvery; every > 0 && now.Sub(s.Since) > every {
 		book.absent(job, Overdue, quiet, job.Name+" is overdue",
-			fmt.Sprintf("%s, and one is expected every %s", noSuccess(job, s.Since, f.ends[job.Name].Success), span(every)),
+			fmt.Sprintf("%s, and one is expected every %s", noSuccess(job, s.Since, f.ends[job.Name].Success), jobs.FormatDuration(every)),
 			"Next step: runner why "+job.Name)
 	}
 	return book.standing, book.notices
@@ -193,11 +190,12 @@ func lateSince(job *jobs.Job, is ledger.Schedule, now time.Time) (at time.Time, 
 	return at, !at.IsZero() && now.Sub(job.Due(jobs.ScheduledKey(at), at)) > job.Expect.StartWithin
 }
 
-// absent tells that something does not happen, at first and from time to time.
+// absent raises an alarm about something that does not happen, and tells people at first
+// and from time to time.
 func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, lines ...string) {
 	to := channels(job, string(event))
 	if a := b.alarm(event); a != nil && !b.isDue(a) && len(unaware(a, to)) == 0 {
-		return // it is not counted: nothing happens
+		return // it is counted only when people are told again
 	}
 	alarm, tell := b.raise(event, lines[0], to)
 	if quiet {
@@ -217,7 +215,8 @@ func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, line
 // mostNames is how many jobs a summary names.
 const mostNames = 20
 
-// summary tells once of all that did not happen while no scheduler was at work.
+// summary tells in one notice for each channel what did not happen while no scheduler
+// was at work.
 func summary(late []*jobs.Job, from, to time.Time) ledger.Transition {
 	return func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		names := map[string][]string{} // of jobs, by channel
@@ -234,7 +233,7 @@ func summary(late []*jobs.Job, from, to time.Time) ledger.Transition {
 				ID: digest("", string(Late), fmt.Sprint(to.UnixMicro()), channel), Event: Late, Time: to,
 				Title: fmt.Sprintf("The scheduler did not work from %s to %s", instant(from), instant(to)),
 				Lines: []string{
-					"Late or overdue by then: " + someOf(names[channel]),
+					"Late or overdue by then: " + plain.Some(names[channel], mostNames),
 					"It works again, and starts of the missed runs what each job's catch_up says. Nothing more is said of those that succeed now",
 				},
 			}
@@ -244,22 +243,4 @@ func summary(late []*jobs.Job, from, to time.Time) ledger.Transition {
 	}
 }
 
-// someOf names the first of many jobs.
-func someOf(names []string) string {
-	if more := len(names) - mostNames; more > 0 {
-		return fmt.Sprintf("%s and %s", strings.Join(names[:mostNames], ", "), plain.Count(more, "more job"))
-	}
-	return strings.Join(names, ", ")
-}
-
 func instant(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 MST") }
-
-// span is a time as people read it.
-func span(d time.Duration) string {
-	text := d.String()
-	text = strings.TrimSuffix(text, "0s")
-	if strings.HasSuffix(text, "h0m") {
-		text = strings.TrimSuffix(text, "0m")
-	}
-	return text
-}

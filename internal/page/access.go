@@ -18,12 +18,12 @@ import (
 
 // An Access says who may read, and who may act.
 //
-// Whoever is on the same machine may read, unless a proxy has passed the request
-// on. Others need one of the tokens, or a proxy that says who they are. To act
-// always needs the admin token.
+// Requests from the same machine may read, unless a proxy has passed them on. Others need
+// one of the tokens, or a proxy that says who they are. Acting always needs the admin
+// token.
 type Access struct {
-	// View and Admin return the tokens, "" where there is none. They are asked for
-	// each request that shows one, so that a file can be replaced.
+	// View and Admin return the tokens, or "" if there is none. They are called for each
+	// request with a token, so that a file can be replaced.
 	View, Admin func() (string, error)
 	// UserHeader is a header in which a proxy names the person; "" for none.
 	UserHeader string
@@ -48,11 +48,11 @@ const (
 // A caller is who makes a request.
 type caller struct {
 	role   role
-	name   string // as actions are kept with
+	name   string // who asked, for the record of an action
 	signed bool   // by a session, which can be ended
 }
 
-// A door decides who may come in.
+// A door finds out who makes a request.
 type door struct {
 	Access
 	guesses *guesses
@@ -60,8 +60,7 @@ type door struct {
 
 func newDoor(a Access) *door { return &door{a, newGuesses()} }
 
-// caller finds out who makes a request. A token that is shown and wrong is a
-// [*refusal].
+// caller finds out who makes a request. The error of a wrong token is a [*refusal].
 func (d *door) caller(r *http.Request) (caller, error) {
 	who := d.session(r)
 	if token, shown := bearer(r); shown {
@@ -82,9 +81,9 @@ func (d *door) caller(r *http.Request) (caller, error) {
 	return who, nil
 }
 
-// check returns what a token is for. The right one is let in wherever it comes from,
-// because a proxy or a gateway makes one address of many people. Wrong ones are
-// counted by their address, and those that are too many are answered late.
+// check returns the role that a token gives. Wrong tokens are counted by their address; if
+// there are too many, the answer is delayed. The right token is accepted even then,
+// because many people may share the address of a proxy or a gateway.
 func (d *door) check(r *http.Request, token string) (role, error) {
 	for _, is := range []role{admin, reader} {
 		want, err := d.token(is)
@@ -114,21 +113,21 @@ func (d *door) token(is role) (string, error) {
 	return ask()
 }
 
-// same compares two secrets in a time that says nothing about them.
+// same compares two secrets in constant time.
 func same(a, b string) bool {
 	x, y := sha256.Sum256([]byte(a)), sha256.Sum256([]byte(b))
 	return subtle.ConstantTimeCompare(x[:], y[:]) == 1
 }
 
-// bearer returns the token that a request shows in its header.
+// bearer returns the token in the header of a request.
 func bearer(r *http.Request) (token string, shown bool) {
 	scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(token), strings.EqualFold(scheme, "Bearer")
 }
 
-// local reports whether a request comes from this machine, by a name of it, and no
-// proxy has passed it on: a page of another site that has its name lead here
-// asks for that name.
+// local reports whether a request comes from this machine, asks for it by a local name,
+// and was not passed on by a proxy. The name is checked because a page of another site
+// may have its own name lead to this machine.
 func local(r *http.Request) bool {
 	for _, h := range []string{"Forwarded", "Via", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"} {
 		if r.Header.Get(h) != "" {
@@ -148,8 +147,8 @@ func local(r *http.Request) bool {
 	return strings.EqualFold(host, "localhost") || err == nil && ip.IsLoopback()
 }
 
-// address is where a request comes from: of IPv6 the network, of which a machine
-// may have many addresses.
+// address returns where a request comes from. For IPv6 it is the network, because one
+// machine may have many addresses there.
 func address(r *http.Request) string {
 	from, err := netip.ParseAddrPort(r.RemoteAddr)
 	if err != nil {
@@ -164,19 +163,18 @@ func address(r *http.Request) string {
 	return ip.String()
 }
 
-// person is the name of somebody as it is kept and shown.
+// person returns the name of somebody as it is recorded and shown.
 func person(name string) string { return plain.Short(strings.TrimSpace(name), longestName) }
 
-// A ticket is what a session's cookie says. It is signed with a key that is made
-// of the token, so that every replica knows it, and none does once the token has
-// been replaced.
+// A ticket is the content of a session's cookie. It is signed with a key derived from the
+// token. So every replica accepts it, and none does after the token was replaced.
 type ticket struct {
 	Admin bool   `json:"admin"`
 	Name  string `json:"name,omitempty"`
 	Ends  int64  `json:"ends"` // in seconds since 1970
 }
 
-// session returns who has signed in; nobody if that is over or nobody has.
+// session returns who has signed in; the role is nobody if no session is valid.
 func (d *door) session(r *http.Request) caller {
 	cookie, err := r.Cookie(sessionCookie)
 	if err != nil {
@@ -225,7 +223,7 @@ func (d *door) open(r *http.Request, token, name string) (*http.Cookie, error) {
 	return cookie(r, text+"."+sign(text, token), int(sessionLife.Seconds())), nil
 }
 
-// cookie makes the cookie of a session, which no script and no other site gets.
+// cookie makes the cookie of a session. Scripts and other sites cannot read it.
 func cookie(r *http.Request, value string, age int) *http.Cookie {
 	return &http.Cookie{
 		Name: sessionCookie, Value: value, Path: "/", MaxAge: age, HttpOnly: true, SameSite: http.SameSiteStrictMode,

@@ -16,7 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// actOnJob does something with a job, for a program.
+// actOnJob handles an action on a job, for programs.
 func (p *Page) actOnJob(what ledger.ActionKind) func(http.ResponseWriter, request) (any, error) {
 	return func(_ http.ResponseWriter, r request) (any, error) {
 		why, err := wished(r, what)
@@ -27,7 +27,7 @@ func (p *Page) actOnJob(what ledger.ActionKind) func(http.ResponseWriter, reques
 	}
 }
 
-// actOnRun does something with a run, for a program.
+// actOnRun handles an action on a run, for programs.
 func (p *Page) actOnRun(what ledger.ActionKind) func(http.ResponseWriter, request) (any, error) {
 	return func(_ http.ResponseWriter, r request) (any, error) {
 		why, err := wished(r, what)
@@ -38,7 +38,7 @@ func (p *Page) actOnRun(what ledger.ActionKind) func(http.ResponseWriter, reques
 	}
 }
 
-// A wish is what a request to act says.
+// A wish is the body of a request to act.
 type wish struct {
 	Reason string
 	Until  string // of a pause: a duration such as 8h, or an instant
@@ -53,8 +53,8 @@ func wishKeys(what ledger.ActionKind) []parameter {
 	return keys
 }
 
-// wished reads what a request to act says; nothing is a wish without a reason. A key
-// that the act does not have is refused: a pause with a misspelled until would not end.
+// wished reads the body of a request to act; an empty body is a wish without a reason. An
+// unknown key is refused: a pause with a misspelled until would not end.
 func wished(r request, what ledger.ActionKind) (wish, error) {
 	text, err := io.ReadAll(r.Body)
 	if err != nil || len(text) == 0 {
@@ -129,7 +129,7 @@ func (p *Page) askOfRun(r request, what ledger.ActionKind, w wish) (*actionDocum
 	return p.ask(r, ledger.Action{Kind: what, Run: id}, w.Reason)
 }
 
-// ask does what somebody asks for.
+// ask carries out an action.
 func (p *Page) ask(r request, a ledger.Action, reason string) (*actionDocument, error) {
 	if a.Why = strings.TrimSpace(reason); len(a.Why) > longestReason {
 		return nil, &refusal{http.StatusBadRequest, fmt.Sprintf("the reason is longer than %d bytes", longestReason)}
@@ -147,7 +147,7 @@ func (p *Page) ask(r request, a ledger.Action, reason string) (*actionDocument, 
 	return new(describeAction(done)), nil
 }
 
-// postJob does something with a job, for a person.
+// postJob handles an action on a job, for people.
 func (p *Page) postJob(w http.ResponseWriter, r request) (any, error) {
 	what := ledger.ActionKind(r.PathValue("deed"))
 	if what != ledger.ActionPause && what != ledger.ActionResume && what != ledger.ActionTrigger {
@@ -165,7 +165,7 @@ func (p *Page) postJob(w http.ResponseWriter, r request) (any, error) {
 	return nil, nil
 }
 
-// postRun does something with a run, for a person.
+// postRun handles an action on a run, for people.
 func (p *Page) postRun(w http.ResponseWriter, r request) (any, error) {
 	what := ledger.ActionKind(r.PathValue("deed"))
 	if what != ledger.ActionRetry && what != ledger.ActionCancel {

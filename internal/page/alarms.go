@@ -5,6 +5,7 @@ import (
 	"net/http"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
@@ -19,10 +20,11 @@ func (s *scene) attention() (all []alarmView) {
 			all = append(all, alarmView{d.Name, failing(&d)})
 		}
 		for _, a := range d.Alarms {
-			if a.Kind == "canceled" || d.FailingFor > 0 && (a.Kind == "failed" || a.Kind == reason(&d)) { // it is nobody's task, or is said above
+			kind := notify.Event(a.Kind)
+			if kind == notify.Canceled || d.FailingFor > 0 && (kind == notify.Failed || kind == reason(&d)) { // it is nobody's task, or is said above
 				continue
 			}
-			if d.FailedItems > 0 && isFailure(a.Kind) { // others have succeeded since
+			if d.FailedItems > 0 && kind.IsFailure() { // others have succeeded since
 				all = append(all, alarmView{d.Name, "has " + plain.Count(d.FailedItems, "failed item") + because(a.Why)})
 				continue
 			}
@@ -32,12 +34,12 @@ func (s *scene) attention() (all []alarmView) {
 	return all
 }
 
-// alarm says what has not happened, or what else needs somebody.
+// alarm describes an alarm in a sentence.
 func alarm(a alarmDocument) string {
-	return trouble(a.Kind) + " since " + moment(a.Since) + because(a.Why)
+	return trouble(notify.Event(a.Kind)) + " since " + moment(a.Since) + because(a.Why)
 }
 
-// because says why, if that is known.
+// because returns the reason of an alarm, to be put behind it; "" if it is not known.
 func because(why string) string {
 	if why == "" {
 		return ""
@@ -45,51 +47,48 @@ func because(why string) string {
 	return ": " + plain.Short(why, longestWhy)
 }
 
-// isFailure reports whether an alarm of a kind is about a run that has failed.
-func isFailure(kind string) bool { return kind == "failed" || kind == "refused" || kind == "missing" }
-
 // trouble says what an alarm of a kind is about, after the name of the job.
-func trouble(kind string) string {
+func trouble(kind notify.Event) string {
 	switch kind {
-	case "failed":
+	case notify.Failed:
 		return "has failed"
-	case "canceled":
+	case notify.Canceled:
 		return "was canceled"
-	case "refused":
+	case notify.Refused:
 		return "is refused by a guard"
-	case "missing":
+	case notify.Missing:
 		return "has files without a copy"
-	case "nothing":
+	case notify.Nothing:
 		return "copies less than expected"
-	case "needs_human":
+	case notify.NeedsHuman:
 		return "waits for a person"
-	case "stalled":
+	case notify.Stalled:
 		return "has a task without progress"
-	case "late":
+	case notify.Late:
 		return "is late"
-	case "overdue":
+	case notify.Overdue:
 		return "is overdue"
-	case "skipped":
+	case notify.Skipped:
 		return "is skipped"
-	case "access":
+	case notify.Access:
 		return "has an access that ends"
-	case "look":
+	case notify.LooksFail:
 		return "cannot look for items"
 	}
-	return words(kind)
+	return words(string(kind))
 }
 
 // reason is the kind of the alarm that the newest run of a job has raised by its failure.
-func reason(d *jobDocument) string {
+func reason(d *jobDocument) notify.Event {
 	if r := d.LastRun; r != nil && r.Error != nil && failed(ledger.State(r.State)) {
 		switch r.Error.Class {
 		case "guard":
-			return "refused"
+			return notify.Refused
 		case "missing":
-			return "missing"
+			return notify.Missing
 		}
 	}
-	return "failed"
+	return notify.Failed
 }
 
 // failing says how often a job has failed, and why.

@@ -86,7 +86,7 @@ func (p *Page) getJobs(_ http.ResponseWriter, r request) (any, error) {
 	return doc, nil
 }
 
-// named returns the job that a path names.
+// named returns the job in the path of a request.
 func (p *Page) named(r request) (*scene, *jobs.Job, error) {
 	s, err := p.board.look(r.Context())
 	if err != nil {
@@ -115,7 +115,7 @@ func (p *Page) getItems(_ http.ResponseWriter, r request) (any, error) {
 	return p.items(r.Context(), job)
 }
 
-// items returns the items of a job, and which place those that are queued have.
+// items returns the items of a job, with their positions in the queue.
 func (p *Page) items(ctx context.Context, job *jobs.Job) (all itemsDocument, err error) {
 	if job.ForEach == nil {
 		return all, notFound("the job has no for_each, so it has no items")
@@ -197,7 +197,7 @@ func (p *Page) runs(ctx context.Context, q ledger.Query) (list[runDocument], err
 	return doc, nil
 }
 
-// asked reads which runs are asked for.
+// asked reads the parameters that choose runs.
 func asked(r request) (q ledger.Query, err error) {
 	bad := func(name, want string) error {
 		return &refusal{http.StatusBadRequest, fmt.Sprintf("%s is not %s", name, want)}
@@ -225,7 +225,7 @@ func asked(r request) (q ledger.Query, err error) {
 	return q, nil
 }
 
-// number is that of the run that a path names.
+// number returns the number of the run in the path of a request.
 func number(r request) (int64, error) {
 	id, err := strconv.ParseInt(r.PathValue("run"), 10, 64)
 	if err != nil || id <= 0 {
@@ -242,7 +242,7 @@ func (p *Page) getRun(_ http.ResponseWriter, r request) (any, error) {
 	return p.run(r.Context(), id)
 }
 
-// run returns a run with all that belongs to it.
+// run returns a run with its tasks and events.
 func (p *Page) run(ctx context.Context, id int64) (*wholeRun, error) {
 	run, err := p.Ledger.Run(ctx, id)
 	if err != nil {
@@ -267,7 +267,7 @@ func (p *Page) run(ctx context.Context, id int64) (*wholeRun, error) {
 	return d, nil
 }
 
-// absent puts into words that the ledger does not have a run.
+// absent makes a refusal of the error that the ledger does not have a run.
 func absent(err error) error {
 	if errors.Is(err, ledger.ErrNone) {
 		return notFound("there is no such run in the ledger; old ones are forgotten, as history in the jobs file says")
@@ -296,13 +296,14 @@ func (p *Page) getReceipt(w http.ResponseWriter, r request) (any, error) {
 		}
 		if err != nil {
 			p.Log.Warn("a receipt could not be written in full", "run", id, "err", err)
-			panic(http.ErrAbortHandler) // so that who asked sees that it is not whole
+			panic(http.ErrAbortHandler) // so that the client sees that it is incomplete
 		}
 	}
 	return nil, nil
 }
 
-// unhurried returns a writer of an answer that may take long, as long as it goes on.
+// unhurried returns a writer for an answer that may take long: only each single write is
+// limited in time.
 func unhurried(w http.ResponseWriter) io.Writer {
 	return patient{w, http.NewResponseController(w)}
 }

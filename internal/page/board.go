@@ -9,36 +9,38 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
 const (
 	stripLength = 30
-	// boardAge is how old a board may be that somebody gets. However many look, the
-	// ledger is asked once in that time.
+	// boardAge is how old a board may be when it is shown. However many requests there
+	// are, the ledger is read once in that time.
 	boardAge = time.Second
-	// wholeAge is after what time a board is read anew, with what was pruned.
+	// wholeAge is after what time everything is read again, because runs may have been
+	// forgotten.
 	wholeAge = 10 * time.Minute
-	// overlap is how long before the newest end the next look begins: what was
-	// written at the same time may be seen later.
+	// overlap is how long before the newest end that was seen the next look begins: runs
+	// that end at the same time may become visible later.
 	overlap = 10 * time.Second
 )
 
-// A board is what is known of all jobs: their newest runs, and which are paused.
-// It is kept in memory and follows the ledger while somebody looks.
+// A board keeps in memory what is known of all jobs: their newest runs, and which are
+// paused. It follows the ledger while there are requests.
 type board struct {
 	ledger   *ledger.Ledger
 	inForce  func() *jobs.File
 	pending  func() *Pending // may be nil
 	progress *progress
-	busy     chan struct{} // holds the one that may change what follows
+	busy     chan struct{} // a lock of the fields below
 
-	read   time.Time // the last look; zero before the first
-	whole  time.Time // the last look at everything
-	signs  map[int64]ledger.RunVersion
-	newest time.Time // the newest end that was seen
-	scene  *scene    // as of the last look; nil before the first
+	read     time.Time // when the ledger was last read; zero before the first time
+	whole    time.Time // when everything was last read
+	versions map[int64]ledger.RunVersion
+	newest   time.Time // the newest end that was seen
+	scene    *scene    // what was read last; nil before the first time
 }
 
 func newBoard(c Config, progress *progress) *board {
@@ -63,17 +65,17 @@ type scene struct {
 	described sync.Once
 	docs      map[string]jobDocument // by job, once they were described
 
-	// kept is what pages have read of the ledger for this scene, by what they show.
+	// kept is what pages have read from the ledger for this scene; see once.
 	kept map[string]any
-	slot chan struct{} // holds the one that may change kept
+	slot chan struct{} // a lock of kept
 
-	// turn counts the scenes in which something was new, and turns says in which
-	// one something of a job was new last.
+	// turn counts the scenes in which something has changed, and turns says in which one
+	// each job has last changed.
 	turn  int64
 	turns map[string]int64
 }
 
-// look returns the scene now.
+// look returns the present scene.
 func (b *board) look(ctx context.Context) (*scene, error) {
 	select {
 	case b.busy <- struct{}{}:
@@ -95,11 +97,11 @@ func (b *board) look(ctx context.Context) (*scene, error) {
 	return next, nil
 }
 
-// mostKept bounds how many pages a scene keeps what they have read for.
+// mostKept is how many pages a scene keeps the records of.
 const mostKept = 32
 
-// once returns what read returns, and asks it once for all who look at the same page of
-// a scene: however many do, the ledger is asked once a second for each page.
+// once returns what read returns, and calls it once for all requests of the same page and
+// scene: however many there are, the ledger is read once a second for each page.
 func once[T any](ctx context.Context, s *scene, what string, read func() (T, error)) (T, error) {
 	select {
 	case s.slot <- struct{}{}:
@@ -117,8 +119,8 @@ func once[T any](ctx context.Context, s *scene, what string, read func() (T, err
 	return fresh, err
 }
 
-// forget has the next look ask the ledger, however soon that is: whoever has acted
-// wants to see it.
+// forget makes the next look read the ledger, however soon that is: who has acted wants to
+// see the result.
 func (b *board) forget(ctx context.Context) {
 	select {
 	case b.busy <- struct{}{}:
@@ -142,12 +144,12 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 		for _, job := range file.Jobs {
 			names, next.byName[job.Name] = append(names, job.Name), job
 		}
-		b.signs, b.newest = nil, time.Time{}
+		b.versions, b.newest = nil, time.Time{}
 	} else {
 		next.byName = b.scene.byName
 	}
-	// The signs first: what changes meanwhile is seen at the next look.
-	signs, newest, dirty, err := b.moved(ctx, next.byName)
+	// The versions come first: what changes meanwhile is seen by the next look.
+	versions, newest, dirty, err := b.changed(ctx, next.byName)
 	if err != nil {
 		return nil, err
 	}
@@ -179,14 +181,14 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 			return nil, err
 		}
 	}
-	b.signs, b.newest = signs, newest
+	b.versions, b.newest = versions, newest
 	if whole {
 		b.whole = begin
 	}
 	return next, nil
 }
 
-// held says of the newest runs that have not ended what holds them, by job.
+// held says why the newest runs that have not ended make no progress, by job.
 func (b *board) held(ctx context.Context, strips map[string]ledger.Strip) (map[string]string, error) {
 	states := map[int64]ledger.State{}
 	for _, strip := range strips {
@@ -204,12 +206,12 @@ func (b *board) held(ctx context.Context, strips map[string]ledger.Strip) (map[s
 	return held, err
 }
 
-// failedItems counts the items that have failed of each job with for_each that has an
-// open alarm of a failure.
+// failedItems counts the failed items of each job that has for_each and an open alarm
+// about a failure.
 func (b *board) failedItems(ctx context.Context, s *scene) (map[string]int, error) {
 	all := map[string]int{}
 	for name, job := range s.byName {
-		if job.ForEach == nil || !slices.ContainsFunc(s.alarms[name].Alarms, func(a ledger.Alarm) bool { return isFailure(a.Kind) }) {
+		if job.ForEach == nil || !notify.Failing(s.alarms[name]) {
 			continue
 		}
 		n, err := b.ledger.FailedItems(ctx, name)
@@ -221,8 +223,9 @@ func (b *board) failedItems(ctx context.Context, s *scene) (map[string]int, erro
 	return all, nil
 }
 
-// moved finds out of which jobs runs have changed.
-func (b *board) moved(ctx context.Context, byName map[string]*jobs.Job) (signs map[int64]ledger.RunVersion, newest time.Time, dirty map[string]bool, err error) {
+// changed returns the versions of the runs that may have changed, the newest end of a run,
+// and the jobs whose runs have changed since the last scene.
+func (b *board) changed(ctx context.Context, byName map[string]*jobs.Job) (versions map[int64]ledger.RunVersion, newest time.Time, dirty map[string]bool, err error) {
 	newest = b.newest
 	if newest.IsZero() { // nothing was read yet that could be missed
 		newest = time.Now().Add(-time.Minute)
@@ -231,25 +234,25 @@ func (b *board) moved(ctx context.Context, byName map[string]*jobs.Job) (signs m
 	if err != nil {
 		return nil, b.newest, nil, err
 	}
-	signs, dirty = make(map[int64]ledger.RunVersion, len(all)), map[string]bool{}
+	versions, dirty = make(map[int64]ledger.RunVersion, len(all)), map[string]bool{}
 	for _, is := range all {
-		signs[is.ID] = is
+		versions[is.ID] = is
 		if is.Finished.After(newest) {
 			newest = is.Finished
 		}
-		if byName[is.Job] != nil && b.signs[is.ID] != is {
+		if byName[is.Job] != nil && b.versions[is.ID] != is {
 			dirty[is.Job] = true
 		}
 	}
-	for id, was := range b.signs {
-		if _, still := signs[id]; !still && was.Finished.IsZero() { // it ended before the time that was looked at
+	for id, was := range b.versions {
+		if _, still := versions[id]; !still && was.Finished.IsZero() { // it ended before the time that was looked at
 			dirty[was.Job] = true
 		}
 	}
-	return signs, newest, dirty, nil
+	return versions, newest, dirty, nil
 }
 
-// compare notes of which jobs something is new in the next scene.
+// compare finds out which jobs have changed in the next scene.
 func (b *board) compare(next *scene) {
 	before := b.scene
 	if before == nil {

@@ -39,7 +39,7 @@ type problemDocument struct {
 	Message string `json:"message"`
 }
 
-// same reports whether two documents say the same.
+// same reports whether two documents are equal.
 func (d *pendingDocument) same(other *pendingDocument) bool {
 	if d == nil || other == nil {
 		return d == other
@@ -101,7 +101,7 @@ type runDocument struct {
 	cause string // why it ended so, in short
 }
 
-// A wholeRun is a run with what belongs to it.
+// A wholeRun is a run with its tasks and events.
 type wholeRun struct {
 	runDocument
 	Next   string         `json:"next,omitempty"` // what to type next
@@ -172,8 +172,8 @@ func known(t time.Time) *time.Time {
 	return &t
 }
 
-// job describes a job of the scene, without its newest runs. All are described
-// together, once for all who look.
+// job describes a job of the scene, without its newest runs. All jobs are described
+// together, once for each scene.
 func (s *scene) job(job *jobs.Job) jobDocument {
 	s.described.Do(func() {
 		s.docs = make(map[string]jobDocument, len(s.byName))
@@ -230,8 +230,8 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 	return d
 }
 
-// describePending describes a jobs file that is not in force, if there is one. What a
-// line of it holds is left to its file.
+// describePending describes a jobs file that is not in force, if there is one, without the
+// text of its lines.
 func describePending(p *Pending) *pendingDocument {
 	if p == nil {
 		return nil
@@ -275,7 +275,8 @@ func (s *scene) planned(job *jobs.Job, d *jobDocument) {
 	}
 }
 
-// nextStart is the first start of a job after an instant, or nil if nobody knows it.
+// nextStart returns the first start of a job after an instant, or nil if it has no
+// schedule.
 func (s *scene) nextStart(job *jobs.Job, after time.Time) *time.Time {
 	if job.Schedule == nil {
 		return nil
@@ -288,8 +289,8 @@ func describeRun(r *ledger.Run) runDocument {
 	return runDocument{runlog.Describe(r), runlog.Cause(r, longestWhy)}
 }
 
-// failed reports whether a run ended as nobody wanted it to. What people cancel, and
-// what policy skips, is neither a failure nor the end of one.
+// failed reports whether a run in this state has failed. A run that was canceled or
+// skipped is not a failure, and does not end a row of failures either.
 func failed(s ledger.State) bool { return s == ledger.Failed || s == ledger.TimedOut }
 
 // took is how long a run that has ended was at work.

@@ -106,7 +106,7 @@ func appendBar(path []byte, x, height int) []byte {
 	return append(path, "h-"+width+"z"...)
 }
 
-// stripLabel says what a strip shows, for those who do not see it.
+// stripLabel describes a strip, for screen readers.
 func stripLabel(counts map[ledger.State]int, all int) string {
 	if all == 0 {
 		return "no runs yet"

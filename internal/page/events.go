@@ -10,10 +10,10 @@ import (
 )
 
 const (
-	// maxViewers is how many have the events open at the same time.
+	// maxViewers is how many requests for events may be open at the same time.
 	maxViewers = 256
-	// stillEvery is how often a viewer hears that there is nothing new, so that
-	// proxies keep the connection.
+	// stillEvery is how often an idle viewer is sent a comment, so that proxies keep the
+	// connection open.
 	stillEvery = 20 * time.Second
 )
 
@@ -25,8 +25,8 @@ type event struct {
 	HTML  string `json:"html,omitempty"` // of its row, for pages
 }
 
-// getEvents sends an event for each change, until who asked has gone. With rows=1
-// each has the HTML of the job's row, as the page has it.
+// getEvents sends an event for each change, until the client goes away. With rows=1 each
+// event has the HTML of the job's row.
 func (p *Page) getEvents(w http.ResponseWriter, r request) (any, error) {
 	if !p.enter() {
 		return nil, &refusal{http.StatusServiceUnavailable, "too many have the events open: ask for the jobs from time to time"}
@@ -55,7 +55,7 @@ func (p *Page) getEvents(w http.ResponseWriter, r request) (any, error) {
 		}
 		next, err := p.board.look(r.Context())
 		if err != nil {
-			return nil, nil // who asked connects again, and hears of it then
+			return nil, nil // the client connects again, and gets the error then
 		}
 		var text bytes.Buffer
 		switch {

@@ -23,5 +23,5 @@ func (p *Page) Known(ctx context.Context) (any, error) {
 // Signs returns how many runs the page follows after a look.
 func (p *Page) Signs(ctx context.Context) (int, error) {
 	_, err := p.board.look(ctx)
-	return len(p.board.signs), err
+	return len(p.board.versions), err
 }

@@ -7,23 +7,23 @@ import (
 )
 
 const (
-	freeGuesses = 10               // wrong tokens of a place until it is answered late
-	guessEvery  = 10 * time.Second // what gives back one
-	allGuesses  = 200              // the same of all places together
-	allEvery    = 500 * time.Millisecond
-	mostPlaces  = 4096        // of which guesses are kept
-	lateBy      = time.Second // how late
-	mostLate    = 64          // answers at the same time; others are given at once
+	freeGuesses   = 10               // wrong tokens from an address before its answers are delayed
+	guessEvery    = 10 * time.Second // after this time, one is forgotten
+	allGuesses    = 200              // the same for all addresses together
+	allEvery      = 500 * time.Millisecond
+	mostAddresses = 4096        // addresses that are remembered
+	lateBy        = time.Second // how long an answer is delayed
+	mostLate      = 64          // answers that are delayed at the same time; others are not
 )
 
-// guesses slow down whoever guesses tokens. What keeps a token from being guessed is
-// its length.
+// guesses slow down attempts to guess a token. They are not what keeps a token safe: its
+// length is.
 type guesses struct {
-	late chan struct{} // holds one for each answer that waits
+	late chan struct{} // has a value for each answer that is delayed
 
-	mu     sync.Mutex
-	places map[string]bucket
-	all    bucket
+	mu        sync.Mutex
+	addresses map[string]bucket
+	all       bucket
 }
 
 // A bucket fills with wrong tokens and leaks.
@@ -32,27 +32,26 @@ type bucket struct {
 }
 
 func newGuesses() *guesses {
-	return &guesses{late: make(chan struct{}, mostLate), places: map[string]bucket{}}
+	return &guesses{late: make(chan struct{}, mostLate), addresses: map[string]bucket{}}
 }
 
-// wrong notes that a place has shown a wrong token, and reports whether it may go on:
-// too many are not noted.
-func (g *guesses) wrong(place string, now time.Time) bool {
+// wrong counts a wrong token from an address, and reports whether there were not too many.
+// Those that are too many are not counted.
+func (g *guesses) wrong(addr string, now time.Time) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.places[place].full(now, freeGuesses, guessEvery) || g.all.full(now, allGuesses, allEvery) {
+	if g.addresses[addr].full(now, freeGuesses, guessEvery) || g.all.full(now, allGuesses, allEvery) {
 		return false
 	}
 	g.all = g.all.add(now, allEvery)
-	if _, known := g.places[place]; !known && len(g.places) >= mostPlaces {
+	if _, known := g.addresses[addr]; !known && len(g.addresses) >= mostAddresses {
 		g.forget(now)
 	}
-	g.places[place] = g.places[place].add(now, guessEvery)
+	g.addresses[addr] = g.addresses[addr].add(now, guessEvery)
 	return true
 }
 
-// delay waits as long as an answer to one wrong token too many is late, or until ctx
-// ends.
+// delay waits for lateBy, or until ctx ends.
 func (g *guesses) delay(ctx context.Context) {
 	select {
 	case g.late <- struct{}{}:
@@ -68,16 +67,16 @@ func (g *guesses) delay(ctx context.Context) {
 	}
 }
 
-// forget makes room: first by those whose guesses are long past, else by all, for
-// whom the bound of all places together is left.
+// forget makes room for another address: it drops the addresses whose guesses are all
+// forgotten, or else all addresses, and then only the limit for all together remains.
 func (g *guesses) forget(now time.Time) {
-	for place, b := range g.places {
+	for addr, b := range g.addresses {
 		if !b.empty.After(now) {
-			delete(g.places, place)
+			delete(g.addresses, addr)
 		}
 	}
-	if len(g.places) >= mostPlaces {
-		clear(g.places)
+	if len(g.addresses) >= mostAddresses {
+		clear(g.addresses)
 	}
 }
 

@@ -3,7 +3,9 @@
 // and the jobs that are in force. What somebody asks for goes through the ledger as
 // well, so every replica can serve it.
 //
-// Who may read and who may act is decided in access.go.
+// Read route.go first: a [route] answers one kind of request, and [Page.routes] lists
+// them all. access.go decides who may read and who may act. A [board] keeps in memory
+// what all requests share, and reads the ledger at most once a second.
 package page
 
 import (
@@ -20,13 +22,13 @@ import (
 type Config struct {
 	Ledger *ledger.Ledger
 	Jobs   func() *jobs.File // those in force
-	// Pending returns the newest jobs file, if that is another one than the one in
-	// force; nil if it is not, or if the function is nil.
+	// Pending returns the newest jobs file if another one is in force, or else nil. It
+	// may be nil.
 	Pending func() *Pending
-	// TaskPage is where people look at a task, or at a run of a flow unless flow is
-	// empty; "" if that is not known.
+	// TaskPage returns the address of the page of a task, or of a run of a flow unless
+	// flow is empty; "" if that is not known.
 	TaskPage func(id, flow string) string
-	// Name stands in the head of each page, such as whose jobs they are.
+	// Name is in the head of each page; it may say whose jobs they are.
 	Name   string
 	Access Access
 	Log    *slog.Logger
@@ -34,7 +36,7 @@ type Config struct {
 
 // A Pending is a jobs file that is not in force.
 type Pending struct {
-	Since time.Time // when the one in force was not the newest any more
+	Since time.Time // since when the one in force is not the newest
 	Why   error     // of [jobs.Parse], or any other
 }
 
@@ -48,7 +50,7 @@ type Page struct {
 	viewers  atomic.Int64 // of the events
 }
 
-// New returns a Page. It asks the ledger nothing before somebody looks.
+// New returns a Page. It does not read the ledger until there is a request.
 func New(c Config) *Page {
 	p := &Page{Config: c, door: newDoor(c.Access), views: newViews()}
 	p.progress = newProgress()
@@ -56,8 +58,8 @@ func New(c Config) *Page {
 	return p
 }
 
-// Handler returns what is served; every other path is not found. Answers below
-// /api/v1 are JSON, all others are for people.
+// Handler serves the pages and the API. Answers below /api/v1 are JSON, all others are for
+// people.
 func (p *Page) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for _, r := range p.routes() {
@@ -70,8 +72,8 @@ func (p *Page) Handler() http.Handler {
 	return secured(http.NewCrossOriginProtection(), p.known(mux), p.fail)
 }
 
-// known answers what the routes do not: a path that is not there, and one that is,
-// but not for the method.
+// known answers requests that match no route: unknown paths, and known paths with another
+// method.
 func (p *Page) known(mux *http.ServeMux) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		why, pattern := mux.Handler(r)
@@ -91,7 +93,7 @@ func (p *Page) known(mux *http.ServeMux) http.Handler {
 	})
 }
 
-// An httpReply keeps the head of an answer.
+// An httpReply keeps the status and header of an answer, and drops its body.
 type httpReply struct {
 	header http.Header
 	status int
@@ -101,8 +103,8 @@ func (a *httpReply) Header() http.Header         { return a.header }
 func (a *httpReply) WriteHeader(status int)      { a.status = status }
 func (a *httpReply) Write(b []byte) (int, error) { return len(b), nil }
 
-// policy lets a page load nothing but what this server has, and run no script that
-// stands in it: a name that slips through as HTML can do nothing.
+// policy allows a page to load only files of this server, and no inline scripts: a name
+// that is taken for HTML by mistake can do nothing.
 const policy = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
 	"form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 

@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// A Progress is how far the task of a job has come, as this process has seen it
-// last. Another replica may know more.
+// A Progress says how far the task of a job has come, as this process has last seen it.
+// Another replica may know more.
 type Progress struct {
 	Task             string `json:"task_id"`
 	Class            string `json:"class"` // such as progressing or stalled
@@ -16,7 +16,7 @@ type Progress struct {
 	Rate             int64  `json:"bytes_per_second"`
 }
 
-// progress is that of the tasks that are watched, by job.
+// progress has the progress of the tasks that this process watches, by job.
 type progress struct {
 	mu    sync.Mutex
 	byJob map[string]Progress
@@ -37,7 +37,7 @@ func (p *Page) Progress(job string, is Progress) {
 	p.progress.byJob[job] = is
 }
 
-// Ended says that nothing of the job is watched any more.
+// Ended says that no task of the job is watched any more.
 func (p *Page) Ended(job string) {
 	p.progress.mu.Lock()
 	defer p.progress.mu.Unlock()

@@ -15,7 +15,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A refusal is an answer that is not what was asked for.
+// A refusal is an error with the status and the text of the answer.
 type refusal struct {
 	status int
 	text   string
@@ -25,8 +25,8 @@ func (r *refusal) Error() string { return r.text }
 
 func notFound(text string) error { return &refusal{http.StatusNotFound, text} }
 
-// explain returns the status of an error, and what is said about it. What the
-// ledger says about itself is for its operator, and stands in the log.
+// explain returns the status and the text of the answer to a request that ended in an
+// error. Errors of the ledger are for its operator: they are logged, not answered.
 func (p *Page) explain(err error) (int, string) {
 	if r, ok := errors.AsType[*refusal](err); ok {
 		return r.status, r.text
@@ -40,17 +40,17 @@ func (p *Page) explain(err error) (int, string) {
 	return http.StatusServiceUnavailable, "the ledger or a token could not be read: the scheduler's log says why; try again"
 }
 
-// A request is one of somebody who may make it.
+// A request is an allowed request, and who makes it.
 type request struct {
 	*http.Request
 	who caller
 }
 
-// A route is something that can be asked for.
+// A route answers the requests of a method and a path.
 type route struct {
 	method, path string
 	about        string
-	act          bool // only who may act
+	act          bool // needs the admin token
 	query        []parameter
 	body         []parameter // keys of the request's JSON object, each a text; nil: none
 	reply        any         // of the answer; nil: not JSON
@@ -61,7 +61,7 @@ type route struct {
 // A parameter is one of a query or a body.
 type parameter struct{ name, about string }
 
-// runsQuery says which runs are listed.
+// runsQuery are the parameters that choose runs.
 func runsQuery() []parameter {
 	return []parameter{
 		{"job", "only of this job"},
@@ -72,8 +72,8 @@ func runsQuery() []parameter {
 	}
 }
 
-// unknown refuses a query with a key that the route does not have: one that is
-// misspelled would be answered with something else than was asked for.
+// unknown refuses a query with an unknown key: with a misspelled key, the answer would not
+// be what was asked for.
 func (r *route) unknown(query url.Values) error {
 	known := names(r.query)
 	for _, key := range slices.Sorted(maps.Keys(query)) {

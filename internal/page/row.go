@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -25,7 +26,7 @@ type rowView struct {
 // A startView is when a job starts.
 type startView struct{ At, Local string } // for programs, and in its time zone
 
-// class is how a state is colored.
+// class returns the CSS class of a state.
 func class(state string) string {
 	switch ledger.State(state) {
 	case ledger.Succeeded:
@@ -45,7 +46,7 @@ func (s *scene) row(job *jobs.Job) rowView {
 	d := s.job(job)
 	v := rowView{Name: d.Name, What: what(job), When: when(job), Class: class(d.State), State: d.State, Strip: drawStrip(s.strips[job.Name].Bars, s.at), Progress: d.Progress}
 	if r := d.LastRun; r != nil {
-		v.State, v.Class, v.Last = told(r, d.FailingFor)
+		v.State, v.Class, v.Last = outcome(r, d.FailingFor)
 		if d.Held != "" {
 			if r.State == string(ledger.Claimed) {
 				v.State = "waiting" // nothing was submitted
@@ -59,7 +60,7 @@ func (s *scene) row(job *jobs.Job) rowView {
 			v.Class = "warn"
 		}
 	}
-	if i := slices.IndexFunc(d.Alarms, func(a alarmDocument) bool { return a.Kind == "look" }); i >= 0 && d.Paused == nil && !job.Suspend {
+	if i := slices.IndexFunc(d.Alarms, func(a alarmDocument) bool { return notify.Event(a.Kind) == notify.LooksFail }); i >= 0 && d.Paused == nil && !job.Suspend {
 		v.State, v.Class, v.Last = "cannot look", "bad", plain.Short(d.Alarms[i].Why, longestWhy)
 	}
 	switch {
@@ -80,7 +81,7 @@ func (s *scene) row(job *jobs.Job) rowView {
 	return v
 }
 
-// what says what a job is about, in one line.
+// what describes a job in one line.
 func what(job *jobs.Job) string {
 	text := job.Description
 	if job.ForEach != nil {
@@ -115,23 +116,24 @@ func pauseText(p *pauseDocument) string {
 	return plain.Short(text, 2*longestWhy)
 }
 
-// told says what became of a run: a word, its color, and the rest.
-func told(r *runDocument, failing int) (state, class2, text string) {
-	state, class2 = words(r.State), class(r.State)
+// outcome says what became of a run: a word, its CSS class, and the details. Failing is how
+// many runs in a row have failed.
+func outcome(r *runDocument, failing int) (state, color, text string) {
+	state, color = words(r.State), class(r.State)
 	switch {
 	case r.Began == nil:
 		return "waiting", "run", "until a scheduler takes it up"
 	case r.Finished == nil:
 		return "running", "run", "since " + moment(*r.Began)
 	case r.Error != nil && r.Error.Class == "guard":
-		state, class2 = "refused", "warn"
+		state, color = "refused", "warn"
 	}
 	if r.State != string(ledger.Succeeded) {
 		text = r.cause
 		if failing > 1 && failed(ledger.State(r.State)) {
 			text = strings.TrimPrefix(text+fmt.Sprintf(" · %d runs in a row", failing), " · ")
 		}
-		return state, class2, text
+		return state, color, text
 	}
 	var parts []string
 	if r.Files > 0 || r.FilesDeleted == 0 {
@@ -143,7 +145,7 @@ func told(r *runDocument, failing int) (state, class2, text string) {
 	if r.FilesDeleted > 0 {
 		parts = append(parts, fileCount(r.FilesDeleted)+" deleted")
 	}
-	return state, class2, strings.Join(parts, ", ") + " in " + took(r.took())
+	return state, color, strings.Join(parts, ", ") + " in " + took(r.took())
 }
 
 // fileCount says how many files there are.

@@ -18,7 +18,7 @@ type runView struct {
 
 func viewRun(d runDocument) runView {
 	v := runView{runDocument: d}
-	v.Word, v.Class, v.Text = told(&d, 0)
+	v.Word, v.Class, v.Text = outcome(&d, 0)
 	if d.Finished != nil {
 		v.Took = took(d.took())
 	}

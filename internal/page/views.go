@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
-	"fmt"
 	"html/template"
 	"io/fs"
 	"net/http"
@@ -42,7 +41,7 @@ func (v *views) write(w http.ResponseWriter, status int, name string, data any) 
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	}
 	w.WriteHeader(status)
-	_, _ = w.Write(text.Bytes()) // who asked has gone
+	_, _ = w.Write(text.Bytes()) // the client has gone away
 }
 
 // part returns a part of a page.
@@ -84,7 +83,7 @@ func version(name string) string {
 	return hex.EncodeToString(sum[:6])
 }
 
-// gap stands between the groups of a number, and before a unit.
+// gap separates the groups of a number, and a number from its unit.
 const gap = "\u202f"
 
 // count prints a number in groups of three digits.
@@ -97,18 +96,7 @@ func count(n int64) string {
 }
 
 // size prints a number of bytes.
-func size(n int64) string {
-	const step = 1000
-	if n < step {
-		return strconv.FormatInt(n, 10) + gap + "B"
-	}
-	value, unit := float64(n), 0
-	for value >= step && unit < 5 {
-		value /= step
-		unit++
-	}
-	return fmt.Sprintf("%.1f%s%cB", value, gap, " kMGTP"[unit])
-}
+func size(n int64) string { return plain.Size(n, gap) }
 
 // took prints a duration with its two largest units.
 func took(d time.Duration) string {

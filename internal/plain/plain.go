@@ -136,3 +136,27 @@ func Count[N int | int64](n N, what string) string {
 	}
 	return fmt.Sprintf("%d %ss", n, what)
 }
+
+// Size says how many bytes something has, in the largest unit that keeps it at 1 or
+// more: 512 B, 1.5 MB. The gap stands before the unit.
+func Size(n int64, gap string) string {
+	const step = 1000
+	if n < step {
+		return fmt.Sprintf("%d%sB", n, gap)
+	}
+	value, unit := float64(n), 0
+	for value >= step && unit < 5 {
+		value /= step
+		unit++
+	}
+	return fmt.Sprintf("%.1f%s%cB", value, gap, " kMGTP"[unit])
+}
+
+// Some names the first words of a list, at most so many, and says how many more there
+// are: a, b and 3 more.
+func Some(words []string, most int) string {
+	if len(words) <= most {
+		return strings.Join(words, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(words[:most], ", "), len(words)-most)
+}

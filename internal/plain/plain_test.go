@@ -85,6 +85,23 @@ func TestCount(t *testing.T) {
 	}
 }
 
+func TestSize(t *testing.T) {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 73_400_320: "73.4 MB", 5e15: "5.0 PB"} {
+		if got := plain.Size(n, " "); got != want {
+			t.Errorf("Size(%d): got %q, want %q", n, got, want)
+		}
+	}
+}
+
+func TestSome(t *testing.T) {
+	words := []string{"a", "b", "c"}
+	for most, want := range map[int]string{4: "a, b, c", 3: "a, b, c", 2: "a, b and 1 more", 1: "a and 2 more"} {
+		if got := plain.Some(words, most); got != want {
+			t.Errorf("Some(%q, %d): got %q, want %q", words, most, got, want)
+		}
+	}
+}
+
 func TestWriterKeepsLines(t *testing.T) {
 	var b strings.Builder
 	w := plain.Writer(&b)
