@@ -140,7 +140,7 @@ func (s *source) ends(d *draft, doc *transfer.Transfer, r *route, n ast.Node, fi
 	listed := s.has(field + ".manifest")
 	folder, into := strings.HasSuffix(src.sample, "/"), strings.HasSuffix(dst.sample, "/")
 	switch each, _ := s.eachOf(d.Name); {
-	case each != nil && !each.wrong && each.isFile(r.from.ID, src.text):
+	case each != nil && !each.vague && each.isFile(r.from.ID, src.text):
 		s.fileEnds(field, src.text, dst.text)
 	case folder && !into:
 		s.warn(to, field+".destination", "the source ends in /, so it is a folder, and the destination does not: write %s/", short(dst.text))

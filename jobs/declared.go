@@ -44,6 +44,10 @@ func (s *source) find(n ast.Node, field, name string) *declared {
 	return p
 }
 
+// lowerDrive is what may be a drive of Windows, but is rather a collection whose
+// name has one letter.
+var lowerDrive = pattern.Lazy(`^[a-z]:[^\\]*$`)
+
 // location reads collection:path. If on is set, the collection must be the
 // same; else it is set.
 func (s *source) location(on **declared, n ast.Node, field string) (p target, ok bool) {
@@ -56,7 +60,7 @@ func (s *source) location(on **declared, n ast.Node, field string) (p target, ok
 		s.problem(n, field, "%q has no collection, want collection:/path", short(text))
 		return target{}, false
 	}
-	if err := CheckForeign(text); err != nil && s.named[name] == nil {
+	if err := CheckForeign(text); err != nil && s.named[name] == nil && !lowerDrive().MatchString(text) {
 		s.problem(n, field, "%v; want collection:/path", err)
 		return target{}, false
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/goccy/go-yaml/ast"
 
+	"github.com/globus-runner/globus-runner/internal/glob"
 	"github.com/globus-runner/globus-runner/internal/pattern"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -99,6 +100,11 @@ func (s *source) doubtRules(n ast.Node, field string, rules []transfer.FilterRul
 			s.warn(list.Values[i], at, `the rule before it, %s "*", decides about every name, because the first rule that fits decides; put that one last`, rules[k].Method)
 			return
 		}
+		if rule.Method == "exclude" && rule.Name == "*" && rule.Type == "" && i == len(rules)-1 &&
+			!slices.ContainsFunc(rules[:i], func(r transfer.FilterRule) bool { return r.Method == "include" }) {
+			s.warn(list.Values[i], at, `nothing is copied, because it leaves out every name; put {method: include, name: …} before it`)
+			return
+		}
 		shuts := func(r transfer.FilterRule) bool {
 			return r.Method == "exclude" && (r.Type == "" || rule.Type == "" || r.Type == rule.Type)
 		}
@@ -106,6 +112,37 @@ func (s *source) doubtRules(n ast.Node, field string, rules []transfer.FilterRul
 			s.warn(list.Values[i], at, `it leaves nothing out, because what no rule fits is copied; add {method: exclude, type: %s, name: "*"} behind it`, cmp.Or(rule.Type, "file"))
 			return
 		}
+	}
+}
+
+// bracesInName are several words for a shell.
+var bracesInName = pattern.Lazy(`\{[^{}]*,[^{}]*\}`)
+
+// doubtName warns of the pattern of a rule that fits other names than was meant.
+func (s *source) doubtName(field, name string) {
+	n := s.marks[field]
+	switch {
+	case strings.TrimSpace(name) != name:
+		s.warn(n, field, "%q begins or ends in a space, which is a part of the name; write %q", short(name), short(strings.TrimSpace(name)))
+	case glob.Open(name):
+		s.warn(n, field, `%q has a [ without a ], and is taken literally; close it, or write \[ for a name with a [ in it`, short(name))
+	case bracesInName().MatchString(name):
+		s.warn(n, field, "braces in %q are taken literally; write a rule for each of the names", short(name))
+	}
+}
+
+// doubtMove warns of a transfer whose ends do not go together.
+func (s *source) doubtMove(d *draft, m *move) {
+	differs := namesOccurrence().MatchString
+	each, _ := s.eachOf(d.Name)
+	switch {
+	case m.mirror && m.to.clean().path == "/":
+		s.warn(m.node, m.field, "it is a mirror to the whole collection, and deletes everything there that its source does not have; give it a folder of its own")
+	case m.mirror && differs(m.reads.text) && !differs(m.writes.text):
+		s.warn(m.node, m.field, "it is a mirror whose source is another one for each run, so each run deletes what the run before has copied; "+
+			"put the template of the source into the destination, or leave out delete_destination_extra")
+	case each != nil && !m.listed && NamesItem(m.writes.text) && !NamesItem(m.reads.text):
+		s.warn(m.node, m.field, "the source is the same for all items, so each item copies the same files; write {{ .Item.Path }} into it")
 	}
 }
 

@@ -182,3 +182,75 @@ func TestARegularExpressionIsAnsweredWithWhatIsPossibleThere(t *testing.T) {
 		}
 	}
 }
+
+func TestNamesOfRulesThatFitOtherNamesAreAWarning(t *testing.T) {
+	for name, want := range map[string]string{
+		"*.{tmp,bak}": "filter_rules[0].name: braces in \"*.{tmp,bak}\" are taken literally",
+		" *.tmp":      `begins or ends in a space, which is a part of the name; write "*.tmp"`,
+		"*.tmp ":      `begins or ends in a space`,
+		"[a-":         "has a [ without a ]",
+		"*":           "nothing is copied",
+		"[a-c]*":      "",
+		"{x}":         "",
+		"a b":         "",
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := strings.Join(doubts(t, "jobs:\n  j: {transfer: {source: 'lab:/a/', destination: 'vault:/b/', filter_rules: [{name: '"+name+"'}]}}\n"), "\n")
+			if (got == "") != (want == "") || !strings.Contains(got, want) {
+				t.Errorf("got %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestEndsThatDoNotGoTogetherAreAWarning(t *testing.T) {
+	const mirror, items = ", delete_destination_extra: true", "for_each: {folder: 'lab:/in/', ready: {marker: x}}, "
+	for name, tt := range map[string]struct{ job, want string }{
+		"a mirror to everything":       {"transfer: {source: 'lab:/a/', destination: 'vault:/'" + mirror + "}", "it is a mirror to the whole collection"},
+		"a copy to the root":           {"transfer: {source: 'lab:/a/', destination: 'vault:/'}", ""},
+		"a mirror of each day":         {"transfer: {source: 'lab:/{{ date .Time }}/', destination: 'vault:/b/'" + mirror + "}", "each run deletes what the run before has copied"},
+		"to a folder of the day":       {"transfer: {source: 'lab:/{{ date .Time }}/', destination: 'vault:/{{ date .Time }}/'" + mirror + "}", ""},
+		"a copy of each day":           {"transfer: {source: 'lab:/{{ date .Time }}/', destination: 'vault:/b/'}", ""},
+		"items without a source":       {items + "transfer: {source: 'lab:/other/', destination: 'vault:/b/{{ .Item.Name }}/'}", "the source is the same for all items"},
+		"items":                        {items + "transfer: {source: 'lab:{{ .Item.Path }}/', destination: 'vault:/b/{{ .Item.Name }}/'}", ""},
+		"a mirror without any guard":   {"guard: {empty_source: allow, max_delete: none}, transfer: {source: 'lab:/a/', destination: 'vault:/b/'" + mirror + "}", "guard.max_delete: nothing stops this mirror"},
+		"a mirror with a single guard": {"guard: {max_delete: none}, transfer: {source: 'lab:/a/', destination: 'vault:/b/'" + mirror + "}", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := strings.Join(doubts(t, "jobs:\n  j: {"+tt.job+"}\n"), "\n")
+			if (got == "") != (tt.want == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+// A wrong condition of an item hides nothing of its paths, but a wrong match does:
+// what an item has is not known then.
+func TestAWrongForEachHidesOnlyWhatDependsOnIt(t *testing.T) {
+	for each, want := range map[string]int{
+		"folder: 'lab:/in/', ready: {marker: '*'}":                                 3,
+		"folder: 'lab:/in/', order: first, ready: {marker: x}":                     3,
+		"folder: 'lab:/in/', match: {pattern: '('}, ready: {marker: x}":            1,
+		"folder: 'lab:/in/', mach: {pattern: '(?P<Pth>.*)'}, ready: {marker: 'x'}": 1,
+	} {
+		_, err := parseText(head + "jobs:\n  j: {for_each: {" + each + "}, transfer: {source: 'lab:{{ .Item.Pth }}/', destination: 'vault:/{{ .Item.Nam }}/'}}\n")
+		if problems := jobs.Problems(err); len(problems) != want {
+			t.Errorf("got %d problems of %s, want %d:\n%v", len(problems), each, want, err)
+		}
+	}
+}
+
+func TestACollectionOfOneLetterIsNoDrive(t *testing.T) {
+	for text, want := range map[string]string{
+		"version: 1\ncollections: {s: " + labID + "}\njobs:\n  j: {transfer: {source: 's:/a/', destination: 'd:/b/'}}\n":                    `there is no collection "d"`,
+		"version: 1\ncollection: {s: " + labID + ", d: " + vaultID + "}\njobs:\n  j: {transfer: {source: 's:/a/', destination: 'd:/b/'}}\n": `did you mean collections`,
+		head + `jobs: {j: {transfer: {source: 'C:/a/', destination: 'vault:/b/'}}}`:                                                         "is a path of Windows",
+		head + `jobs: {j: {transfer: {source: 'c:\a', destination: 'vault:/b/'}}}`:                                                          "is a path of Windows",
+	} {
+		_, err := parseText(text)
+		if problems := jobs.Problems(err); len(problems) != 1 || !strings.Contains(problems[0].Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}

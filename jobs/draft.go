@@ -109,6 +109,9 @@ func (s *source) readJob(key, n ast.Node) {
 		s.problem(key, d.field, "%v", err)
 	}
 	s.doubtJob(d)
+	for i := range s.moves[first:] {
+		s.doubtMove(d, &s.moves[first+i])
+	}
 	s.file.Jobs = append(s.file.Jobs, d.Job)
 }
 

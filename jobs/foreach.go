@@ -112,6 +112,7 @@ func (e *ForEach) WithoutLedger() error {
 type arrival struct {
 	*ForEach
 	wrong bool // it has problems of its own
+	vague bool // so that it is not known which items there are, and what they have
 }
 
 // arrivals reads the for_each of all jobs of a source. That comes before the jobs,
@@ -131,7 +132,7 @@ func (s *source) arrivals() {
 			case name == "for_each":
 				s.each[job] = s.forEach(n, "jobs."+job+"."+name)
 			case nearest(name, keys{"for_each": s.skip, "after": s.skip}) == "for_each":
-				s.each[job] = &arrival{ForEach: &ForEach{}, wrong: true} // the key is reported with the job
+				s.each[job] = &arrival{ForEach: &ForEach{}, wrong: true, vague: true} // the key is reported with the job
 			}
 		}
 	}
@@ -182,7 +183,10 @@ func (s *source) forEach(n ast.Node, field string) *arrival {
 	if ready := s.marks[field+".ready"]; ready != nil {
 		s.readiness(e, ready, field+".ready")
 	}
-	return &arrival{e, len(s.problems) > before}
+	return &arrival{e, len(s.problems) > before, slices.ContainsFunc(s.problems[before:], func(p *Problem) bool {
+		key, _, _ := strings.Cut(strings.TrimPrefix(p.Field, field+"."), ".")
+		return !slices.Contains([]string{"ready", "newer_than", "again", "order", "max_active"}, key)
+	})}
 }
 
 // maxActive is the largest max_active: Globus lets an account have as many tasks.
@@ -330,7 +334,7 @@ func (s *source) forItems(d *draft, moves []move) {
 		d.ForEach = each.ForEach
 		s.forOwnItems(d)
 	}
-	if each.wrong {
+	if each.vague {
 		return
 	}
 	for i := range moves {
@@ -355,7 +359,7 @@ func (s *source) forOwnItems(d *draft) {
 	if s.has(d.field + ".after") {
 		s.problemOf(d.field+".after", "the job has for_each as well; it can start for the items of a folder or after another job, not both")
 	}
-	if !d.wrong && !s.each[d.Name].wrong && !slices.ContainsFunc(d.Steps, func(step Step) bool { return step.names(namesItem()) }) {
+	if !d.wrong && !s.each[d.Name].vague && !slices.ContainsFunc(d.Steps, func(step Step) bool { return step.names(namesItem()) }) {
 		s.problemOf(at, "no path of the job depends on the item, so each item would do the same; put {{ .Item.Name }} into the paths")
 	}
 	s.noEffect(d, "and has no effect on items, which start when they are ready")

@@ -103,7 +103,7 @@ func TestMistakesOfAForEach(t *testing.T) {
 		"one marker for both":        {`for_each: {folder: "lab:/runs/", ready: {marker: x, no_marker: x}}, ` + move, "a.for_each.ready.no_marker", "are the same"},
 		"a marker that is a path":    {`for_each: {folder: "lab:/runs/", ready: {marker: a/b}}, ` + move, "a.for_each.ready.marker", "has a / in it"},
 		"a marker of all names":      {`for_each: {folder: "lab:/runs/", ready: {marker: "*"}}, ` + move, "a.for_each.ready.marker", "is every name"},
-		"a file without its name":    {`for_each: {folder: "lab:/runs/", type: file, ready: {marker: DONE}}, ` + move, "a.for_each.ready.marker", `needs one * for the file's name`},
+		"a file without its name":    {`for_each: {folder: "lab:/runs/", type: file, ready: {marker: DONE}}, transfer: {source: "lab:{{ .Item.Path }}", destination: "vault:/raw/{{ .Item.Name }}"}`, "a.for_each.ready.marker", `needs one * for the file's name`},
 		"a pattern in the folder":    {`for_each: {folder: "lab:/runs/*/", ready: {marker: x}}, ` + move, "a.for_each.folder", "put the pattern into match"},
 		"a template in the folder":   {`for_each: {folder: "lab:/runs/{{ date .Time }}/", ready: {marker: x}}, ` + move, "a.for_each.folder", "the folder is fixed"},
 		"an unknown collection":      {`for_each: {folder: "lb:/runs/", ready: {marker: x}}, ` + move, "a.for_each.folder", `there is no collection "lb", did you mean lab?`},

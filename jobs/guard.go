@@ -1,6 +1,7 @@
 package jobs
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -84,9 +85,14 @@ func (s *source) guard(g *Guard) decoder {
 	}
 }
 
-// checkGuard warns of guards of mirrors in a job that is none.
+// checkGuard warns of guards of mirrors in a job that is none, and of a mirror
+// without guards.
 func (s *source) checkGuard(d *draft) {
 	if slices.ContainsFunc(transfersOf(d.Steps), func(t *transfer.Transfer) bool { return t.DeleteDestinationExtra }) {
+		if at := d.field + ".guard.max_delete"; d.Guard.AllowEmptySource && d.Guard.MaxDelete == NoMaxDelete {
+			s.warn(cmp.Or(s.marks[at], d.key), at, "nothing stops this mirror from deleting all of its destination, because empty_source is allow and max_delete is none; "+
+				"leave one of them out")
+		}
 		return
 	}
 	for _, key := range []string{"empty_source", "max_delete", "look"} {

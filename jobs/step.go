@@ -109,6 +109,7 @@ func (s *source) filterRules(to *[]transfer.FilterRule) decoder {
 			if strings.Contains(rule.Name, "/") {
 				s.problemOf(at+".name", "%q has a / in it, but a rule is about the last element of a path", rule.Name)
 			}
+			s.doubtName(at+".name", rule.Name)
 			*to = append(*to, rule)
 		}
 		s.doubtRules(n, field, *to)

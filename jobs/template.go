@@ -57,7 +57,7 @@ func (s *source) sample(n ast.Node, field, text string, offset int) (string, boo
 		s.doubtTemplate(n, field, text)
 		return sampled, true
 	}
-	if each != nil && each.wrong {
+	if each != nil && each.vague {
 		return "", false // there is a problem already, which may be the reason
 	}
 	fault, ok := errors.AsType[*templateError](err)
