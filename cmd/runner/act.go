@@ -131,7 +131,7 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 	return c
 }
 
-// user is who started the program, as the ledger keeps it.
+// user returns who started the program, for the record of an action.
 func (a *app) user() string {
 	name := cmp.Or(a.env.Lookup("USER"), a.env.Lookup("LOGNAME"), userName())
 	host, err := os.Hostname()
@@ -141,8 +141,8 @@ func (a *app) user() string {
 	return name + "@" + host
 }
 
-// userName is the name of the user of this process, or the number of one without a
-// name, as in many containers.
+// userName returns the name of the user of this process. In many containers the user has
+// only a number.
 func userName() string {
 	id := strconv.Itoa(os.Getuid())
 	u, err := user.LookupId(id)

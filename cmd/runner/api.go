@@ -117,8 +117,8 @@ func (call *apiCall) do(a *app, c *cobra.Command, method, path string) error {
 	})
 }
 
-// parameters returns the path without a query, and what is in the query and in the
-// flags.
+// parameters returns the path without its query, and the parameters of the query and of
+// the flags.
 func (call *apiCall) parameters(target string) (path string, query url.Values, err error) {
 	path, inline, _ := strings.Cut(target, "?")
 	if query, err = url.ParseQuery(inline); err != nil {

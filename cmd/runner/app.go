@@ -108,8 +108,8 @@ func (a *app) levelFlag(flags *pflag.FlagSet, name, letter, usage string, level 
 	})
 }
 
-// ready reports what is wrong with the environment of a command that cannot go
-// on with it; with the job that it describes as well.
+// ready returns what is wrong with the environment, and with the job that it describes if
+// the command uses that.
 func (a *app) ready(c *cobra.Command) error {
 	a.warnOfMisspellings()
 	err := a.env.Check()
@@ -162,8 +162,8 @@ func group(c *cobra.Command, args []string) error {
 	return usageError{fmt.Errorf("unknown command %q for %q%s; see %s --help", args[0], c.CommandPath(), commandHint(c, args[0]), c.CommandPath())}
 }
 
-// arguments checks that a command got its arguments, which its
-// usage names first and in their order.
+// arguments checks how many arguments a command got. It names those that are missing as
+// the usage of the command does.
 func arguments(least, most int) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) >= least && len(args) <= most {
@@ -187,8 +187,8 @@ func (a *app) report(ctx context.Context, err error) int {
 	return a.status(ctx, err)
 }
 
-// lines makes the text about err harmless. It has lines only where err joins
-// several errors, not where the name of a file has a line end in it.
+// lines returns the text about err for a terminal. Only joined errors get lines of their
+// own: a line end in the name of a file, for example, is escaped.
 func lines(err error, text string) string {
 	joined, ok := errors.AsType[interface {
 		error

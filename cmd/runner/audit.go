@@ -19,17 +19,18 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// An auditDocument says what has become of the files of a job.
+// An auditDocument is the result of an audit of a job.
 type auditDocument struct {
 	Job      string                  `json:"job"`
 	Since    time.Time               `json:"since"`
 	Verdicts map[audit.Verdict]tally `json:"verdicts"`
 	// First are the first of each verdict that somebody may want to look at.
 	First []findingDocument `json:"first"`
-	// ReceiptsLeftOut are not read because there are too many of the same folders.
+	// ReceiptsLeftOut is how many receipts were not read, because there are too many of
+	// the same folders.
 	ReceiptsLeftOut int `json:"receipts_left_out"`
-	// FoldersWithoutReceipt are those of all occurrences; at most that of the newest
-	// one is audited.
+	// FoldersWithoutReceipt counts those of all occurrences; of these, at most the folder
+	// of the newest occurrence is audited.
 	FoldersWithoutReceipt int `json:"folders_without_receipt"`
 
 	without engine.Unaccounted // the same folders
@@ -113,8 +114,8 @@ func (a *app) auditCommand() *cobra.Command {
 	return c
 }
 
-// copying returns the jobs that copy something. If they were not meant to be all,
-// another one is an error.
+// copying returns the jobs that copy something. Unless all jobs were chosen, one that
+// copies nothing is an error.
 func copying(chosen []*jobs.Job, all bool) (some []*jobs.Job, err error) {
 	for _, j := range chosen {
 		switch {
@@ -258,7 +259,7 @@ func (doc *auditDocument) showFolders(w io.Writer) {
 	}
 }
 
-// alarm returns the error of an audit that has found something.
+// alarm returns the error of an audit that has found files missing or lost.
 func (d *auditor) alarm(docs []auditDocument) error {
 	var where []string
 	named := true // each of them was printed

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// browser is the command that opens an address in a browser of this machine,
-// or nil if there is none: BROWSER, or what the desktop has.
+// browser returns the command that opens an address in a browser of this machine: that of
+// BROWSER, or of the desktop. It returns nil if there is none.
 func (a *app) browser() []string {
 	if command, _, _ := strings.Cut(a.env.Browser, ":"); command != "" {
 		return strings.Fields(command)
@@ -26,8 +26,8 @@ func (a *app) browser() []string {
 	return []string{opener}
 }
 
-// browse starts the browser and does not wait for it: it may go on as long as
-// its window is open.
+// browse starts the browser and does not wait for it, because it may run until its window
+// is closed.
 func (a *app) browse(browser []string, address string) error {
 	args := slices.Clone(browser[1:])
 	if i := slices.Index(args, "%s"); i >= 0 {
@@ -44,8 +44,7 @@ func (a *app) browse(browser []string, address string) error {
 	return nil
 }
 
-// browserEnviron is what a browser needs of the environment, and none of the
-// program's secrets.
+// browserEnviron returns the environment of the browser, without the program's secrets.
 func (a *app) browserEnviron() []string {
 	names := []string{
 		"PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LANGUAGE", "TMPDIR", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY",

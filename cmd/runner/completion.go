@@ -14,9 +14,9 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// A completer knows the words that a shell may complete an argument to. It asks the
-// jobs file and the ledger, and never Globus. What goes wrong is not told: there is no
-// place for it at a prompt.
+// A completer knows the words that a shell may complete an argument to. It reads the jobs
+// file and the ledger, and never asks Globus. Errors are dropped, because a prompt cannot
+// show them.
 type completer struct{ app *app }
 
 // addTo completes the arguments and flags of a command, and of those below it.
@@ -42,8 +42,8 @@ func (k completer) addTo(c *cobra.Command) {
 	}
 }
 
-// argument returns the words for the argument behind those that are given; args are
-// its names in the help, such as [JOB...].
+// argument returns the words for the argument after those that are given; args are the
+// names of all arguments in the help, such as [JOB...].
 func (k completer) argument(c *cobra.Command, args, given []string) (words []string, how cobra.ShellCompDirective) {
 	n := len(given)
 	if last := args[len(args)-1]; n >= len(args) && strings.HasSuffix(strings.TrimSuffix(strings.ReplaceAll(last, "...", "…"), "]"), "…") {
@@ -90,7 +90,7 @@ func (k completer) file(c *cobra.Command) *jobs.File {
 	return &jobs.File{}
 }
 
-// runs returns the numbers of the newest runs, with what they are.
+// runs returns the numbers of the newest runs, each with a description.
 func (k completer) runs(ctx context.Context) (words []string) {
 	l, err := k.app.anyLedger(ctx)
 	if l == nil || err != nil {

@@ -72,10 +72,10 @@ func (a *app) demoCommand() *cobra.Command {
 	return c
 }
 
-// A demonstration is one start of "runner demo": a simulated Globus with two
-// folders, and the story that is told about them in numbered paragraphs.
+// A demonstration is one start of "runner demo": a simulated Globus with two folders, and
+// a story about them in numbered paragraphs.
 type demonstration struct {
-	app    *app // of whoever started it
+	app    *app // that was started
 	inside *app // of the simulated service account
 	sim    *simulation
 	source string // the folder that is copied
@@ -147,7 +147,7 @@ func (d *demonstration) tellSource() error {
 	return err
 }
 
-// simulate starts the simulated Globus, which ends when stop is called.
+// simulate starts the simulated Globus, which runs until stop is called.
 func (d *demonstration) simulate(ctx context.Context, dir, lab, vault string) (stop func(), err error) {
 	log := slog.New(slog.DiscardHandler) // the story has it all
 	if d.app.level.Level() <= slog.LevelDebug {
@@ -165,7 +165,7 @@ func (d *demonstration) simulate(ctx context.Context, dir, lab, vault string) (s
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // an interrupted run has something to ask
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx)) // an interrupted run still asks it
 	var serving sync.WaitGroup
 	serving.Go(func() {
 		if err := d.sim.serve(ctx); err != nil {
@@ -187,8 +187,8 @@ func (d *demonstration) simulate(ctx context.Context, dir, lab, vault string) (s
 	}, nil
 }
 
-// order is the occurrence of this minute of a job that copies the folder, and then
-// does more steps.
+// order returns an order for a job that copies the folder and then does more steps. Its
+// occurrence is this minute.
 func (d *demonstration) order(name string, more ...jobs.Step) (engine.Order, error) {
 	job := &jobs.Job{Name: name, Receipts: len(more) > 0, Steps: append(jobs.Single(&transfer.Transfer{
 		SourceEndpoint:      globussim.CollectionID("lab"),
@@ -202,7 +202,7 @@ func (d *demonstration) order(name string, more ...jobs.Step) (engine.Order, err
 	return engine.Order{Job: job, Key: jobs.ScheduledKey(begin.Truncate(time.Minute)), At: begin}, job.Check()
 }
 
-// result brings an order to its end, which must be a good one.
+// result does an order, which must succeed.
 func (d *demonstration) result(ctx context.Context, do doer, o engine.Order) (*engine.Result, error) {
 	res, err := do(ctx, o)
 	d.app.stderr.clear()
@@ -248,7 +248,7 @@ func (d *demonstration) night(ctx context.Context) (*resultDocument, error) {
 	return doc, nil
 }
 
-// compare looks at what the night has brought.
+// compare checks what the night has copied.
 func (d *demonstration) compare() error {
 	source, err := contents(d.source)
 	if err != nil {
@@ -271,7 +271,7 @@ func (d *demonstration) compare() error {
 	return nil
 }
 
-// next says what to try after the demonstration, such that it can be pasted.
+// next prints commands to try after the demonstration, ready to be pasted.
 func next(w io.Writer) {
 	fmt.Fprintf(w, `
 Next, with the folders left for a look, a simulated Globus of your own, and the real one:
@@ -281,7 +281,7 @@ Next, with the folders left for a look, a simulated Globus of your own, and the 
 `, called())
 }
 
-// called is how a shell here can call this program.
+// called returns how a shell in this folder can call the program.
 func called() string {
 	const name = "runner"
 	if _, err := exec.LookPath(name); err == nil {

@@ -23,8 +23,8 @@ const (
 	endOfShift = time.Minute
 )
 
-// shift is what the detector does: run_1 grows for some seconds, run_2 gets its name
-// last, and run_3 does not end.
+// shift is what the detector does: run_1 grows for some seconds, run_2 gets its name when
+// it is complete, and run_3 is never complete.
 func shift() globussim.FilePlan {
 	write := func(at time.Duration, path string, size, rate int64) globussim.FileStep {
 		return globussim.FileStep{At: at, Collection: "lab", Write: &globussim.FileWrite{Path: path, Size: size, Rate: rate}}
@@ -135,7 +135,7 @@ func (d *demonstration) watch(ctx context.Context) (docs []*resultDocument, err 
 	return docs, nil
 }
 
-// compareRuns looks at what the shift has brought.
+// compareRuns checks what the shift has copied.
 func (d *demonstration) compareRuns(docs []*resultDocument) error {
 	for _, name := range []string{"run_1", "run_2"} {
 		source, err := contents(filepath.Join(d.source, name))

@@ -13,7 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A detail says how much is printed of what is found about files.
+// A detail is the flags that say how many of the files found are printed.
 type detail struct {
 	list  bool // every file, one a line, and nothing else
 	limit int  // else so many of each kind

@@ -84,7 +84,7 @@ type changeDocument struct {
 	Why         string       `json:"why,omitempty"`
 }
 
-// explain is what an action means, for people.
+// explain says what an action means.
 func explain(a audit.Action) string {
 	return map[audit.Action]string{
 		audit.Copy:       "not at the destination",
@@ -104,8 +104,7 @@ func explain(a audit.Action) string {
 	}[a]
 }
 
-// run adds to each step of a plan what it would do now, or prints that as a list,
-// if it is asked for.
+// run adds to each step of a plan what it would do now, or prints that as a list.
 func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error {
 	switch {
 	case !d.wanted:

@@ -127,7 +127,7 @@ func (d *diagnosis) status(ctx context.Context) int {
 	return exitStatus(ctx, worst(ctx, errs))
 }
 
-// A workload is the jobs that are looked at, and what was wrong with them.
+// A workload is the jobs to check, and what is wrong with the jobs file.
 type workload struct {
 	jobs     []*jobs.Job
 	names    map[string]string // of collections by id
@@ -188,7 +188,7 @@ func jobsProblems(from jobsSource, err error) []doctor.Finding {
 	return found
 }
 
-// checks lists all checks. What is wrong with the environment is one of them.
+// checks lists all checks, including those of the environment.
 func (a *app) checks(w *workload, x examination) []*doctor.Check {
 	g := &doctor.Globus{AuthURL: a.env.AuthURL(), Who: (*settings.Identity)(nil).Fault(), Fix: x.fix, Write: x.write}
 	local := a.localChecks(w)
@@ -223,7 +223,7 @@ func (a *app) introduce(g *doctor.Globus) (*session, error) {
 	return globus, nil
 }
 
-// static is the Look of a check that was made before.
+// static returns the Look of a check whose findings are known.
 func static(found ...doctor.Finding) func(context.Context) []doctor.Finding {
 	return func(context.Context) []doctor.Finding { return found }
 }

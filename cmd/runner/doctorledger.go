@@ -15,8 +15,8 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// ledgerCheck looks at the place where runs are recorded. A job that RUNNER_JOB_*
-// describe needs none, unless it keeps receipts.
+// ledgerCheck checks the ledger. A job that RUNNER_JOB_* describe needs none, unless it
+// keeps receipts.
 func (a *app) ledgerCheck(list []*jobs.Job, described bool) *doctor.Check {
 	c := &doctor.Check{Group: "ledger", Name: "ledger", Look: static()}
 	if a.env.Check() != nil {
@@ -63,8 +63,7 @@ func databaseName(place string) string {
 	return strings.TrimPrefix(u.Path, "/") + " on " + u.Host
 }
 
-// ledgerFile looks at a ledger that is a file. One that is not there is not
-// made.
+// ledgerFile checks a ledger that is a file. It does not create the file.
 func (a *app) ledgerFile(ctx context.Context, file string) []doctor.Finding {
 	chosen := a.env.State != "" || a.env.StateDirectory != ""
 	storage := doctor.Storage(fileSystem(existing(file)), chosen)
@@ -79,7 +78,7 @@ func (a *app) ledgerFile(ctx context.Context, file string) []doctor.Finding {
 	return []doctor.Finding{a.tryLedger(ctx, file), storage}
 }
 
-// existing returns the file or folder that is there, from path upwards.
+// existing returns the path, or the nearest folder above it that exists.
 func existing(path string) string {
 	for {
 		_, err := os.Stat(path)
@@ -91,7 +90,7 @@ func existing(path string) string {
 	}
 }
 
-// tryLedger opens a ledger, and writes to it as the health check does.
+// tryLedger opens the ledger and writes to it, as the health check does.
 func (a *app) tryLedger(ctx context.Context, name string) doctor.Finding {
 	l, err := a.openLedger(ctx)
 	if err == nil {

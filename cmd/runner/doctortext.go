@@ -14,7 +14,7 @@ import (
 // pageWidth is how many characters wide a diagnosis is, where words allow it.
 const pageWidth = 80
 
-// marks stand before findings.
+// marks are printed before findings, by their level.
 var marks = map[doctor.Level]string{doctor.OK: "✓", doctor.Warning: "!", doctor.Error: "✗"}
 
 // text prints the findings below their headings, and a summary.
@@ -51,8 +51,8 @@ func (d *diagnosis) text(w io.Writer) {
 	}
 }
 
-// showFinding prints one finding, and below it what to do and what it has kept
-// from being looked at.
+// showFinding prints one finding, and below it what to do, and what was not checked because
+// of it.
 func showFinding(w io.Writer, f doctor.Finding, label int) {
 	seen := f.Seen
 	if f.Subject != "" && !strings.HasSuffix(f.Group, " "+f.Subject) {
@@ -71,8 +71,8 @@ func showFinding(w io.Writer, f doctor.Finding, label int) {
 	}
 }
 
-// fold prints a text in lines of the page's width, the first of which begins
-// after indent, as the others will. A word is never cut.
+// fold prints a text in lines of the page's width, all indented alike; the first line is
+// indented already. A word is never cut.
 func fold(w io.Writer, text string, indent int) {
 	column := indent
 	for i, word := range strings.Fields(text) {

@@ -13,8 +13,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// dryRun prints the documents that would be submitted, and touches nothing: one
-// by itself, several as a list, each as soon as it is made.
+// dryRun prints the documents that would be submitted, and changes nothing: one document by
+// itself, or several as a list, each as soon as it is made.
 func (a *app) dryRun(orders ...engine.Order) error {
 	if a.out.query.expr != nil {
 		var docs []any
@@ -58,7 +58,7 @@ func (a *app) dryRun(orders ...engine.Order) error {
 	return unwritten(out.Flush())
 }
 
-// planned makes the documents that would be submitted.
+// planned yields the documents that orders would submit.
 func (a *app) planned(orders []engine.Order) iter.Seq2[any, error] {
 	return func(yield func(any, error) bool) {
 		for _, o := range orders {

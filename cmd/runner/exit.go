@@ -33,8 +33,8 @@ const (
 	exitSkipped     = 12 // another task or run is in the way, and policy said not to begin
 )
 
-// statusOf is the exit status that a kind of error ends the process with. It is
-// the only place that knows, but for the signals.
+// statusOf returns the exit status of a kind of error. No other function knows it, except
+// for signals.
 func statusOf(k fault.Kind) int {
 	status, special := map[fault.Kind]int{
 		"":                  0,
@@ -56,8 +56,7 @@ func statusOf(k fault.Kind) int {
 	return status
 }
 
-// kindOf is the kind of error that a recorded run ended with; empty if it did
-// all that was asked for.
+// kindOf returns the kind of error that a recorded run ended with; empty if it succeeded.
 func kindOf(o ledger.Outcome) fault.Kind { return fault.Kind(runlog.Class(o)) }
 
 // A usageError is a mistake on the command line or in the environment.
@@ -83,7 +82,7 @@ func isUsage(err error) bool {
 // Means tells package fault what it means.
 func (usageError) Means() fault.Meaning { return fault.Meaning{Kind: fault.Usage} }
 
-// A statusError ends the process with a status that was asked for.
+// A statusError is an error with an exit status of its own.
 type statusError struct {
 	error
 	status int
@@ -111,8 +110,7 @@ func exitStatus(ctx context.Context, err error) int {
 	return classify(ctx, err).status
 }
 
-// A statusMap is the exit statuses of errors by the HTTP status that Globus
-// answered with.
+// A statusMap has the exit status of an error by the HTTP status of Globus's answer.
 type statusMap map[int]int
 
 func (m *statusMap) String() string { return "" }
@@ -138,8 +136,7 @@ func (m *statusMap) Set(text string) error {
 	return nil
 }
 
-// status is the status that the process ends with because of err, as the flags
-// want it.
+// status is exitStatus, changed as --map-http-status says.
 func (a *app) status(ctx context.Context, err error) int {
 	answered := 0
 	if e, ok := errors.AsType[*transfer.Error](err); ok {
@@ -153,8 +150,8 @@ func (a *app) status(ctx context.Context, err error) int {
 	return exitStatus(ctx, err)
 }
 
-// classify finds out of what kind an error is, and with which status it ends
-// the process. A signal, or the end of ctx, may be the reason for it.
+// classify finds out the kind of an error, and its exit status. The reason of the error may
+// be a signal, or the end of ctx.
 func classify(ctx context.Context, err error) errorDocument {
 	m := fault.Of(err)
 	p := errorDocument{Class: m.Kind, Code: m.Code, RequestID: m.RequestID, Message: err.Error()}
@@ -172,14 +169,13 @@ func classify(ctx context.Context, err error) errorDocument {
 	return p
 }
 
-// isConsent reports whether err is that a person's consent is missing.
+// isConsent reports whether err says that a person's consent is missing.
 func isConsent(err error) bool {
 	e, ok := errors.AsType[*transfer.Error](err)
 	return ok && e.NeedsConsent()
 }
 
-// sentence is what a person reads: the error and, where there is one, the next
-// step.
+// sentence returns the error for a person, with the next step if there is one.
 func (a *app) sentence(err error) string {
 	text := err.Error()
 	_, isFailure := errors.AsType[*engine.Failure](err)
@@ -187,7 +183,7 @@ func (a *app) sentence(err error) string {
 	c, isAuth := errors.AsType[*auth.Error](err)
 	l, isLogin := errors.AsType[*login.Error](err)
 	s, isStore := errors.AsType[*login.StoreError](err)
-	switch { // whatever was to be done
+	switch { // these leave out what was tried
 	case isFailure, isRefusal, isConsent(err):
 	case isLogin:
 		_, advice, _ := strings.Cut(text, l.Error())

@@ -174,7 +174,7 @@ const (
 	subdomainName = `^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$`
 )
 
-// checkImage reports what is obviously not a reference to an image.
+// checkImage returns an error if a text is obviously not the name of an image.
 func checkImage(image string) error {
 	odd := func(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 	if image == "" || strings.ContainsFunc(image, odd) {

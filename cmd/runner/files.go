@@ -72,13 +72,13 @@ type listing struct {
 	limit                int
 }
 
-// An undoneError says what was not done on which collection and path, before why.
+// An undoneError puts what was tried, with its collection and path, before the cause.
 type undoneError struct {
 	what string
 	err  error
 }
 
-// undone makes an error of err, unless that is nil.
+// undone makes an undoneError of err, unless that is nil.
 func undone(what string, err error) error {
 	if err == nil {
 		return nil
@@ -292,8 +292,8 @@ func (a *app) renameCommand() *cobra.Command {
 	return c
 }
 
-// rename looks first whether the new name is taken: nobody has confirmed that Globus
-// refuses such a rename, and what it replaces would be lost.
+// rename checks first that the new name is not taken. It is not confirmed that Globus
+// refuses such a rename, and the file with that name would be lost.
 func rename(ctx context.Context, globus *transfer.Client, collection, from, to string, as transfer.FileOption) (*transfer.Result, error) {
 	if !strings.EqualFold(from, to) { // where case does not count, the same file has both names
 		there, err := globus.Stat(ctx, collection, to, as)
@@ -316,7 +316,7 @@ func (e takenError) Error() string {
 
 func (takenError) Means() fault.Meaning { return fault.Meaning{Kind: fault.Refused} }
 
-// change does something that the service answers with a result document.
+// change makes a request that the service answers with a result document, and prints that.
 func (a *app) change(ctx context.Context, do func(context.Context, *transfer.Client) (*transfer.Result, error)) error {
 	globus, err := a.connect(wiring{acts: true})
 	if err != nil {

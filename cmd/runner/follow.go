@@ -11,7 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
-// following is how the commands that submit go on: the flags they share.
+// following is the flags of the commands that submit: how they wait for the end.
 type following struct {
 	noWait      bool
 	dryRun      bool
@@ -37,7 +37,8 @@ const (
 	cancelTask interruption = "cancel"
 )
 
-// follow does an order and prints what came of it; with --dry-run nothing.
+// follow does an order and prints the result. With --dry-run, it prints what would be
+// submitted, and returns no result.
 func (a *app) follow(ctx context.Context, o engine.Order, f following, r recording) (*resultDocument, error) {
 	if f.dryRun {
 		return nil, a.dryRun(o)

@@ -21,7 +21,7 @@ func (a *app) forgetDaily(ctx context.Context, l *ledger.Ledger, history jobs.Hi
 	a.forgetReceipts(ctx, l, history)
 }
 
-// runsForgotten logs what came of forgetting old runs.
+// runsForgotten logs how many old runs were forgotten, or why that failed.
 func (a *app) runsForgotten(ctx context.Context, n int, err error) {
 	if err != nil && ctx.Err() == nil {
 		a.log.Warn("old runs could not be forgotten", "err", err)
@@ -45,7 +45,7 @@ func (a *app) forgetReceipts(ctx context.Context, l *ledger.Ledger, history jobs
 	}
 }
 
-// retention says which runs a jobs file wants to be kept.
+// retention returns which runs to keep, by the history of a jobs file.
 func retention(keep jobs.History) ledger.Retention {
 	return ledger.Retention{Since: time.Now().Add(-keep.Keep), Runs: keep.MaxRuns}
 }

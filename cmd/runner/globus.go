@@ -34,7 +34,7 @@ const (
 	newTokens = 4
 )
 
-// A session is what a command has of Globus: who it is there, and the clients.
+// A session is a command's connection to Globus: its identity, and the clients.
 type session struct {
 	who      *settings.Identity
 	account  settings.Account
@@ -42,17 +42,16 @@ type session struct {
 	flows    *flows.Client
 	timers   *timers.Client
 	clock    *arrival.Clock    // hears what time Transfer has
-	network  http.RoundTripper // the way to the services, without credentials
+	network  http.RoundTripper // without credentials and retries
 }
 
-// wiring says what is special about a session. The zero value is for a command
-// that only looks.
+// A wiring says how a session differs from that of a command that only reads.
 type wiring struct {
 	acts   bool         // it changes something at Globus: the identity is in the log
 	scopes []auth.Scope // what a service account asks tokens for; none means Transfer's
 	retry  retry.Policy // zero means that of the environment
-	// meter, unless nil, counts the requests to a service. It is for serve, which
-	// says in its own way that a service is out of reach.
+	// meter, unless nil, counts the requests to a service. It is for serve, which has
+	// metrics instead of messages about slow requests.
 	meter func(service string, next http.RoundTripper) http.RoundTripper
 }
 
@@ -118,18 +117,17 @@ func (a *app) connect(w wiring) (*session, error) {
 	}, nil
 }
 
-// users lets an engine share folders with users.
+// users returns the option that lets an engine share folders with users.
 func (s *session) users() engine.Option {
 	return engine.WithUsers(s.who.String(), auth.IDOf(s.account.Identities))
 }
 
-// authClient returns a client of Globus Auth that adds no credentials to what
-// goes over rt.
+// authClient returns a client of Globus Auth that adds no credentials to requests.
 func (a *app) authClient(rt http.RoundTripper) *auth.Client {
 	return auth.New(client(rt), auth.WithBaseURL(a.env.AuthURL()), auth.WithLogger(a.log))
 }
 
-// authAlone returns a client of Globus Auth for what needs no identity.
+// authAlone returns a client of Globus Auth for commands without an identity.
 func (a *app) authAlone() (*auth.Client, error) {
 	network, err := a.network()
 	if err != nil {
@@ -163,7 +161,7 @@ func client(rt http.RoundTripper) *http.Client {
 	}
 }
 
-// network is the way to the network.
+// network returns the transport below all others.
 func (a *app) network() (http.RoundTripper, error) {
 	t := &http.Transport{
 		Proxy:               http.ProxyFromEnvironment,

@@ -11,11 +11,11 @@ import (
 type cliCommand struct {
 	words string // without the name of the program; a group stands for its commands
 	here  string // the command here; empty if there is none
-	why   string // there is none
+	why   string // why there is none
 }
 
-// cliCommands are the commands of globus-cli that are not commands here, as
-// docs/globus-cli.md has them. One that comes first hides those that come after it.
+// cliCommands are the commands of globus-cli that are not commands here, as in
+// docs/globus-cli.md. The first match counts.
 func cliCommands() []cliCommand {
 	const (
 		onePurpose = "the program asks for the scopes of Transfer and Auth alone"
@@ -75,8 +75,8 @@ func cliCommands() []cliCommand {
 	}
 }
 
-// answerCommand says what a command of globus-cli is here, for one that c and the
-// words behind it are. It is empty for any other.
+// answerCommand says what a command of globus-cli is here. The command is c with the words
+// after it. If globus-cli has no such command, the answer is empty.
 func answerCommand(c *cobra.Command, args []string) string {
 	_, path, _ := strings.Cut(c.CommandPath(), " ")
 	line := strings.TrimLeft(path+" "+strings.Join(args, " "), " ") + " "
@@ -98,8 +98,8 @@ func answerCommand(c *cobra.Command, args []string) string {
 	return strings.Join(below, ", ")
 }
 
-// answerFlag says what a flag of globus-cli is here, for one that the command c does
-// not have. It is empty for any other.
+// answerFlag says what to write instead of a flag of globus-cli that the command c does not
+// have. For any other flag it is empty.
 func answerFlag(c *cobra.Command, name string) string {
 	switch c.Name() + " --" + name {
 	case "logout --ignore-errors":

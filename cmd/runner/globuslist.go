@@ -6,8 +6,8 @@ import (
 	"iter"
 )
 
-// A globusList says how a list of Globus is printed: as it answers, like
-// globus-cli, or as a table.
+// A globusList says how a list of Globus is printed: as Globus answers it, like globus-cli
+// does, or as a table.
 type globusList[T any] struct {
 	dataType string // of the document
 	nothing  string // in place of an empty table

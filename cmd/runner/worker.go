@@ -12,8 +12,8 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// A recording says whether orders go into the ledger, if there is one. Ad hoc
-// orders do not: nothing could be resumed by their key.
+// A recording says whether orders are recorded in the ledger, if there is one. Ad hoc
+// orders are not, because their random keys could not be used to resume them.
 type recording struct {
 	wanted  bool
 	history jobs.History // how long finished runs are kept; zero: nothing is forgotten
@@ -21,18 +21,18 @@ type recording struct {
 	channels map[string]*jobs.Channel // that may hear of the orders; nil: nobody does
 }
 
-// A doer brings one order to its end.
+// A doer does one order.
 type doer func(context.Context, engine.Order) (*engine.Result, error)
 
-// A worker brings orders to their end: with the ledger, if there is one.
+// A worker does orders: with the ledger, if there is one.
 type worker struct {
 	app    *app
 	engine *engine.Engine
 	rec    *engine.Recording // nil without a ledger
-	done   func()            // is called at the end
+	done   func()            // to be called at the end
 }
 
-// do brings one order to its end.
+// do does one order.
 func (w *worker) do(ctx context.Context, o engine.Order) (*engine.Result, error) {
 	if needsItem(&o) {
 		return nil, usageError{fmt.Errorf("job %[1]s comes after job %[2]s, and is done for one item of it: RUNNER_OCCURRENCE=item:NAME runner run %[1]s; runner items %[2]s lists them",
@@ -50,7 +50,7 @@ func (w *worker) do(ctx context.Context, o engine.Order) (*engine.Result, error)
 	return w.engine.Run(ctx, o), nil
 }
 
-// recorder returns what a [worker] does.
+// recorder returns the do and done of a new [worker].
 func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) (do doer, done func(), err error) {
 	w, err := a.worker(ctx, r, opts...)
 	if err != nil {
@@ -59,7 +59,7 @@ func (a *app) recorder(ctx context.Context, r recording, opts ...engine.Option) 
 	return w.do, w.done, nil
 }
 
-// worker connects, and opens the ledger if there is to be one.
+// worker connects to Globus, and opens the ledger if orders are to be recorded.
 func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*worker, error) {
 	globus, err := a.connect(wiring{acts: true})
 	if err != nil {
@@ -99,8 +99,8 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 	return w, nil
 }
 
-// attend lets others who share the ledger see that this start lives, and keeps
-// the leases of its runs, until leave is called.
+// attend shows others who share the ledger that this process is alive, and renews the
+// leases of its runs, until leave is called.
 func (a *app) attend(ctx context.Context, l *ledger.Ledger) (rec engine.Recording, leave func()) {
 	rec = engine.Recording{Ledger: l, Holder: holder(), Lease: lease}
 	unlock, err := l.Attend(ctx, rec.Holder)
@@ -123,8 +123,8 @@ func (a *app) attend(ctx context.Context, l *ledger.Ledger) (rec engine.Recordin
 	}
 }
 
-// record does an order with the ledger. An occurrence that is done is not done
-// again; one that did not succeed is.
+// record does an order with the ledger. An occurrence that has succeeded or was skipped is
+// not done again; one that failed is.
 func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording, o engine.Order) (*engine.Result, error) {
 	res, err := e.Record(ctx, rec, o)
 	if _, unknown := errors.AsType[*engine.UnknownItem](err); unknown && o.Job.ForEach != nil {
@@ -151,7 +151,7 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 	return a.unrecorded(res, err), nil
 }
 
-// earlier is the result of a run that an earlier start has brought to its end.
+// earlier returns the result of a run that ended in an earlier start.
 func earlier(r *ledger.Run, note string) *engine.Result {
 	res := &engine.Result{
 		Run: r.ID, Job: r.Job, Key: jobs.Key(r.Key), State: r.State, Attempt: r.Attempt, Adopted: true,
@@ -164,9 +164,9 @@ func earlier(r *ledger.Run, note string) *engine.Result {
 	return res
 }
 
-// unrecorded makes err, unless it is nil, part of a result that the ledger
-// could not be told. What Globus did stays what the result says: only a run
-// that was good gets another error, for it is not all done.
+// unrecorded adds err, unless it is nil, to a result that could not be recorded. The result
+// still says what Globus did. It gets the error only if it has no other: a run that
+// succeeded and is not recorded is not done.
 func (a *app) unrecorded(res *engine.Result, err error) *engine.Result {
 	switch {
 	case err == nil:
