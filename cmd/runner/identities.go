@@ -20,7 +20,7 @@ one that Globus Auth does not know.
 
 With --verbose it prints a table of those that there are.`
 
-// nobody stands in the output for an identity that there is not, as in globus-cli.
+// nobody is printed for an identity that does not exist, as in globus-cli.
 const nobody = "NO_SUCH_IDENTITY"
 
 func (a *app) identitiesCommand() *cobra.Command {
@@ -54,8 +54,8 @@ func (a *app) identitiesCommand() *cobra.Command {
 // maxIdentities is how many identities can be looked up by one command.
 const maxIdentities = 10_000
 
-// showIdentities looks identities up and prints them: with text for people as a
-// table, or else what was not given of each of those that were asked for.
+// showIdentities looks identities up and prints them: as a table, or else the username of
+// each id and the id of each username, in the order in which they were asked for.
 func (a *app) showIdentities(ctx context.Context, q auth.IdentityQuery, asked []string, table bool) error {
 	globus, err := a.connect(wiring{acts: q.Provision})
 	if err != nil {

@@ -35,7 +35,7 @@ const aboutImportBatch = `Turn a batch file of globus transfer into a job; - is 
 a file of up to 100 lines are written into the jobs file; a longer file stays where
 it is and becomes the job's manifest.`
 
-// importing is what the commands that import share: their flags.
+// importing is the flags that the import commands share.
 type importing struct {
 	migrate.Options
 	collections []string
@@ -54,7 +54,7 @@ func (i *importing) zoneFlag(flags *pflag.FlagSet, usage string) {
 	flags.StringVar(&i.Zone, "time-zone", "", usage)
 }
 
-// prepare makes the options of the flags.
+// prepare sets the options that the flags describe.
 func (i *importing) prepare(name string) error {
 	i.Name = name
 	i.Collections = map[string]string{}
@@ -151,8 +151,7 @@ func (a *app) importBatchCommand() *cobra.Command {
 	return c
 }
 
-// importFile imports a file, or for - the standard input, which messages call
-// what.
+// importFile imports a file, or for - the standard input, which messages call by what.
 func (a *app) importFile(f *importing, name, what string, read func(io.Reader) (migrate.Result, error)) error {
 	if name != "-" {
 		what = name
@@ -176,7 +175,7 @@ func (a *app) importFile(f *importing, name, what string, read func(io.Reader) (
 	return a.imported(result, *f)
 }
 
-// beside returns the name of a file as the jobs file has to write it.
+// beside returns the name of a file relative to the jobs file that is written.
 func (i *importing) beside(name string) string {
 	if name == "-" || filepath.IsAbs(name) || i.out == "" {
 		return strings.TrimPrefix(name, "-")
@@ -195,7 +194,7 @@ type importDocument struct {
 	Notes    []migrate.Problem `json:"notes"`
 }
 
-// imported prints what an import has made, or writes it into a file.
+// imported prints the result of an import, or writes it into a file.
 func (a *app) imported(r migrate.Result, f importing) error {
 	doc := importDocument{
 		File: string(r.File), Jobs: r.Jobs,

@@ -15,9 +15,8 @@ const (
 	keptAtMost   = 1 << 30 // bytes of a pipe, beyond memory in a temporary file
 )
 
-// inputs opens batches and manifests, which are read twice: once to check them,
-// and once to send what they say. What a pipe gives is kept, because it gives
-// it once.
+// inputs opens batches and manifests. They are read twice: once to be checked, and once to
+// be sent. The content of a pipe is kept, because a pipe can be read only once.
 type inputs struct {
 	stdin io.Reader
 
@@ -30,7 +29,7 @@ func newInputs(stdin io.Reader) *inputs {
 	return &inputs{stdin: stdin, pipes: map[string]*pipe{}, files: map[string]fs.FileInfo{}}
 }
 
-// A pipe is what was read from something that is not a file.
+// A pipe is the content of something that is not a file.
 type pipe struct {
 	once sync.Once
 	text io.ReaderAt
@@ -46,7 +45,8 @@ func (in *inputs) open(name string) (io.ReadCloser, error) {
 	return in.kept(name, func() (io.ReadCloser, error) { return os.Open(name) })
 }
 
-// file opens a file. It has been checked as it was when it was first opened.
+// file opens a file, which must not have changed since it was first opened: what was
+// checked is what is sent.
 func (in *inputs) file(name string) (io.ReadCloser, error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -70,14 +70,14 @@ func (in *inputs) openStdin() (io.ReadCloser, error) {
 	return in.kept("-", func() (io.ReadCloser, error) { return io.NopCloser(in.stdin), nil })
 }
 
-// isFile reports whether something can be opened again and again, or not at all.
+// isFile reports whether something can be opened more than once, or not at all.
 func isFile(name string) bool {
 	info, err := os.Stat(name)
 	return err != nil || info.Mode().IsRegular() || info.IsDir()
 }
 
-// openFile is [inputs.open] for a process that goes on, to which a pipe would
-// give its list only once.
+// openFile is [inputs.open] for serve, which reads a list for each occurrence, and so
+// cannot read it from a pipe.
 func openFile(name string) (io.ReadCloser, error) {
 	if !isFile(name) {
 		return nil, fmt.Errorf("%s is not a file: a pipe gives its list only once, but serve reads it for each occurrence; name a file, or use runner run", name)

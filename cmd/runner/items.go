@@ -46,10 +46,10 @@ type itemDocument struct {
 	Run        int64      `json:"run,omitempty"`
 }
 
-// A lookDocument is how the looks at the folder of a job go.
+// A lookDocument says how the looks at the folder of a job went.
 type lookDocument struct {
 	Looked *time.Time `json:"looked,omitempty"` // when the last one that saw the folder ended
-	Failed *time.Time `json:"failed,omitempty"` // when the last one ended early; not there if it did not
+	Failed *time.Time `json:"failed,omitempty"` // when the last one ended early; absent if it did not
 	Why    string     `json:"why,omitempty"`    // it ended early
 	Next   *time.Time `json:"next,omitempty"`   // when the next one is due
 }
@@ -109,7 +109,7 @@ func (a *app) itemsCommand() *cobra.Command {
 	return c
 }
 
-// itemStates are the words that may stand for the state of an item.
+// itemStates are all states of an item.
 func itemStates() []string {
 	all := []string{string(ledger.Skipped), string(ledger.Canceled), string(ledger.TimedOut)}
 	for _, s := range arrival.States() {
@@ -164,7 +164,7 @@ func (a *app) itemsOf(ctx context.Context, l *ledger.Ledger, job *jobs.Job, look
 	return a.numbered(ctx, l, job, docs)
 }
 
-// numbered says of each queued item which place it has.
+// numbered adds the position in the queue to each item that is queued.
 func (a *app) numbered(ctx context.Context, l *ledger.Ledger, job *jobs.Job, docs []itemDocument) ([]itemDocument, error) {
 	queue, err := engine.Queue(ctx, l, job)
 	place := make(map[jobs.Key]int, len(queue))
@@ -177,7 +177,7 @@ func (a *app) numbered(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc
 	return docs, err
 }
 
-// describeItem says what the ledger has of an item.
+// describeItem describes an item of the ledger.
 func describeItem(row *ledger.Item) itemDocument {
 	d := itemDocument{
 		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: known(row.Since), Gone: known(row.Gone),
@@ -187,10 +187,10 @@ func describeItem(row *ledger.Item) itemDocument {
 	return d
 }
 
-// findings are what a look finds.
+// findings yields what a look finds.
 type findings = iter.Seq2[arrival.Finding, error]
 
-// lookNow returns what a look finds, of which nothing is kept.
+// lookNow returns what a look finds, and records nothing.
 func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error) {
 	globus, err := a.connect(wiring{})
 	if err != nil {
@@ -219,7 +219,7 @@ func listedSize(size int64, fingerprint string) *int64 {
 	return &size
 }
 
-// lastLook says how the looks at the folder of a job go.
+// lastLook returns how the looks at the folder of a job went.
 func lastLook(ctx context.Context, l *ledger.Ledger, job *jobs.Job) (*lookDocument, error) {
 	last, err := l.LastLook(ctx, job.Name)
 	d := &lookDocument{Looked: known(last.Looked), Failed: known(last.Failed), Why: last.Why}
@@ -246,7 +246,7 @@ func (d *lookDocument) text() string {
 	return plain.Line(said)
 }
 
-// text prints the table, and below it how the looks go.
+// text prints the table, and below it how the looks went.
 func (r *itemsResult) text(w io.Writer) {
 	var rows [][]string
 	for _, d := range r.Data {

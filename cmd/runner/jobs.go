@@ -86,7 +86,7 @@ func (a *app) jobsCommand() *cobra.Command {
 	return c
 }
 
-// latest returns the newest runs of the jobs and which are paused, or none if there
+// latest returns the newest run of each job, and the jobs that are paused; nothing if there
 // is no ledger.
 func (a *app) latest(ctx context.Context) (runs map[string]*ledger.Run, paused map[string]ledger.Pause, err error) {
 	l, err := a.anyLedger(ctx)
@@ -130,8 +130,8 @@ func describeJob(j *jobs.Job, now time.Time) jobInfo {
 	return info
 }
 
-// row is the line of a table, as it is at the instant now. Of a last run whose
-// key names no instant it says how long ago that began.
+// row returns the cells of a job at the instant now. A last run whose key is not an instant
+// is shown by its age.
 func (i *jobInfo) row(now time.Time) []string {
 	when := i.Schedule
 	switch {

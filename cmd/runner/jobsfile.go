@@ -19,7 +19,7 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// Where the jobs are when nobody says it.
+// Where to look for jobs by default.
 const (
 	systemJobs = "/etc/runner/jobs.yaml"
 	localJobs  = "jobs.yaml"
@@ -75,11 +75,11 @@ type jobsFile struct {
 	from jobsSource
 }
 
-// load returns the jobs. What is wrong with them is a [usageError] around every
-// problem.
+// load returns the jobs. If they have problems, the error is a [usageError] with all of
+// them.
 //
-// Names are the jobs that are asked for: those of RUNNER_JOBS if it is set and
-// RUNNER_JOB_* describe another one.
+// Names are the jobs that are asked for. If RUNNER_JOB_* describe none of them, and
+// RUNNER_JOBS is set, the jobs are those of RUNNER_JOBS.
 func (s jobsSource) load(names ...string) (*jobsFile, error) {
 	if len(names) > 0 && s.env.Jobs != "" && s.described() && !s.describesOne(names) {
 		s.flag = s.env.Jobs
@@ -108,8 +108,7 @@ func (s jobsSource) read() (*jobs.File, error) {
 	return s.parse(sources)
 }
 
-// placed returns problems with their places in the jobs file. Without a file that
-// can be read, they have none.
+// placed adds their lines in the jobs file to problems, if the file can be read.
 func (s jobsSource) placed(problems []*jobs.Problem) []*jobs.Problem {
 	if len(problems) == 0 {
 		return nil
@@ -120,7 +119,7 @@ func (s jobsSource) placed(problems []*jobs.Problem) []*jobs.Problem {
 	return problems
 }
 
-// parse parses what is in jobs files.
+// parse parses jobs files.
 func (s jobsSource) parse(sources []jobs.Source) (*jobs.File, error) {
 	return jobs.Parse(s.env.Lookup, sources...)
 }
@@ -131,8 +130,8 @@ func (s jobsSource) describesOne(names []string) bool {
 	return err == nil && slices.ContainsFunc(file.Jobs, func(j *jobs.Job) bool { return slices.Contains(names, j.Name) })
 }
 
-// unusedZone says that TZ is not used for schedules that name no zone, if that
-// makes a difference.
+// unusedZone returns a warning if TZ is set and a schedule names no zone: such schedules are
+// in UTC.
 func (s jobsSource) unusedZone(file *jobs.File) string {
 	tz := s.env.Lookup("TZ")
 	switch strings.TrimPrefix(tz, ":") {
@@ -155,7 +154,7 @@ func (s jobsSource) unusedZone(file *jobs.File) string {
 	return fmt.Sprintf("%s is not used: the schedule of %s does not name a zone, so it is in UTC; set %s", tz, someOf(names), where)
 }
 
-// logEnvironment logs what the environment says about the jobs in vain.
+// logEnvironment logs the warnings about variables that are not used.
 func (f *jobsFile) logEnvironment(log *slog.Logger) {
 	for _, w := range f.Warnings {
 		if w.File == "" {
@@ -164,8 +163,8 @@ func (f *jobsFile) logEnvironment(log *slog.Logger) {
 	}
 }
 
-// logDoubts logs the warnings about what the jobs do. When they are due does not
-// matter to whoever starts them now.
+// logDoubts logs the warnings about what these jobs do. It leaves out those about when they
+// are due, because they are started now.
 func (f *jobsFile) logDoubts(log *slog.Logger, all []*jobs.Job) {
 	when := []string{"schedule", "jitter", "time_zone", "TZ", "RUNNER_JOB_SCHEDULE", "RUNNER_JOB_JITTER", "RUNNER_JOB_TIME_ZONE"}
 	for _, w := range f.Warnings {
@@ -262,8 +261,8 @@ func (e absentError) Error() string {
 	return fmt.Sprintf("there is no jobs file %s; name one with --jobs or RUNNER_JOBS", e.path)
 }
 
-// jobsFiles lists the jobs files of a folder by name. Hidden ones, as
-// Kubernetes keeps them beside a ConfigMap's, are left out.
+// jobsFiles lists the jobs files of a folder by name, without hidden ones: Kubernetes keeps
+// such files in the folder of a ConfigMap.
 func jobsFiles(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -285,8 +284,8 @@ func jobsFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// readBounded reads a file. Of one that is too large for a jobs file it reads so
-// much that the parser sees it.
+// readBounded reads a file, but not more than the parser needs to see that it is too large
+// for a jobs file.
 func readBounded(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {

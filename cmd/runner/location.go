@@ -39,7 +39,7 @@ func (a *app) location(s string) (settings.Location, error) {
 	return at, err
 }
 
-// locationWithPath reads <collection>:<path>.
+// locationWithPath is location for what needs a path.
 func (a *app) locationWithPath(s string) (settings.Location, error) {
 	at, _, err := a.locate(s)
 	if err == nil {
@@ -48,8 +48,7 @@ func (a *app) locationWithPath(s string) (settings.Location, error) {
 	return at, err
 }
 
-// folder is location for what may begin at the folder that the jobs file has
-// for the collection.
+// folder is location with the collection's folder in the jobs file as the default path.
 func (a *app) folder(s string) (settings.Location, error) {
 	at, folder, err := a.locate(s)
 	at.Path = cmp.Or(at.Path, folder)

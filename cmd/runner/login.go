@@ -107,8 +107,8 @@ func (l *newLogin) run(ctx context.Context) error {
 	return err
 }
 
-// keep finds out who logged in and puts the login into the store. The tokens of
-// the login before are of no use any more.
+// keep finds out who logged in, and stores the login. It revokes the tokens of the login
+// that it replaces.
 func (l *newLogin) keep(ctx context.Context, client *auth.Client, store *login.Store, tokens map[string]auth.Token) error {
 	kept := login.Login{Auth: l.app.env.AuthURL().String(), ClientID: l.cfg.ClientID, Scopes: l.cfg.Scopes.String(), Tokens: tokens}
 	if _, ok := tokens[auth.Server]; ok {
@@ -132,7 +132,7 @@ func (l *newLogin) keep(ctx context.Context, client *auth.Client, store *login.S
 	return l.app.print(doc, doc.text)
 }
 
-// check completes the settings and finds out what would spoil the login later.
+// check completes the settings, and finds out beforehand what would make the login fail.
 func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	if l.refreshFile == "" {
 		if store == nil {
@@ -183,13 +183,13 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	return nil
 }
 
-// errNoPlace says that there is no place for logins.
+// errNoPlace says that there is no folder for logins.
 func errNoPlace() error {
 	return usageError{errors.New("neither XDG_CONFIG_HOME nor HOME is an absolute path, so the login cannot be kept: set one of them")}
 }
 
-// authenticate has the person log in: in a browser of this machine that comes
-// back by itself, or else in any browser, with a code to paste.
+// authenticate has the person log in: in a browser of this machine, which sends the code
+// back, or else in any browser, with a code to paste.
 func (l *newLogin) authenticate(ctx context.Context, client *auth.Client) (map[string]auth.Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, loginTime, &login.Error{Reason: fmt.Sprintf("nobody logged in within %v", loginTime)})
 	defer cancel()
@@ -209,7 +209,7 @@ func (l *newLogin) authenticate(ctx context.Context, client *auth.Client) (map[s
 	return flow.Exchange(ctx, code)
 }
 
-// errNoBrowser says that there is no browser after all.
+// errNoBrowser says that the browser could not be started.
 var errNoBrowser = errors.New("start the browser")
 
 // inBrowser has the person log in in a browser of this machine.
@@ -258,7 +258,7 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 	}
 }
 
-// nothingMore is the grant of tokens that are just there.
+// nothingMore is the grant of a source that has tokens and can get no others.
 func nothingMore(context.Context, string) (map[string]auth.Token, error) {
 	return nil, &login.Error{Reason: "the new token is not accepted"}
 }

@@ -84,8 +84,7 @@ func (l *newLogin) takeBack(ctx context.Context, client *auth.Client, tokens map
 	}
 }
 
-// revoke revokes the tokens of a login, but for those that are in use
-// again.
+// revoke revokes the tokens of a login, except those in kept.
 func revoke(ctx context.Context, client *auth.Client, l login.Login, kept map[string]auth.Token) error {
 	inUse := map[string]bool{"": true}
 	for _, t := range kept {

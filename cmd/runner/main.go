@@ -33,14 +33,14 @@ func main() {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	// Somebody who reads the log or the result may go away. The write to them
-	// then fails, which is told where it matters, and ends nothing. The signal
-	// is caught rather than ignored, because children would inherit that.
+	// Whoever reads the log or the result may go away. The write then fails,
+	// which is reported where it matters, and does not end the process. The
+	// signal is caught and not ignored, because children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	go func() {
 		cancel(caught{(<-signals).(syscall.Signal)})
-		// The second one ends the process at once. It exits by itself: the
-		// first process of a container survives a signal's default action.
+		// The second one ends the process at once, by os.Exit: the first process
+		// of a container ignores the default action of a signal.
 		os.Exit(caught{(<-signals).(syscall.Signal)}.status())
 	}()
 	os.Exit(run(ctx, os.Args[1:], os.Environ(), os.Stdin, os.Stdout, os.Stderr))

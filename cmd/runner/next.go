@@ -35,7 +35,7 @@ type nextResult struct {
 	Remarks []jobRemark `json:"remarks,omitempty"` // only if asked for
 }
 
-// A jobRemark tells what the schedule of a job does that few expect of it.
+// A jobRemark says what may be surprising about the schedule of a job.
 type jobRemark struct {
 	Job    string `json:"job"`
 	Remark string `json:"remark"`
@@ -173,7 +173,7 @@ func heedPauses(coming []nextDocument, paused map[string]ledger.Pause) {
 	}
 }
 
-// pauses returns which jobs are paused, as far as there is a ledger that says it.
+// pauses returns the jobs that are paused, or none if there is no ledger.
 func (a *app) pauses(ctx context.Context) map[string]ledger.Pause {
 	if _, err := a.stateURL(); err != nil {
 		return nil // there is no folder for a ledger

@@ -52,9 +52,8 @@ func (open unopenedChannel) Send(ctx context.Context, n *notify.Notice) error {
 	return c.Send(ctx, n)
 }
 
-// channelDoubts are warnings about channels that need something which is in the
-// environment and not in the jobs file. Files are left to doctor: they are where the
-// jobs will run.
+// channelDoubts are warnings about channels that need a variable. Files are left to doctor,
+// because they may exist only where the jobs will run.
 func (a *app) channelDoubts(described map[string]*jobs.Channel) []*jobs.Problem {
 	var doubts []*jobs.Problem
 	for _, name := range slices.Sorted(maps.Keys(described)) {
@@ -68,8 +67,8 @@ func (a *app) channelDoubts(described map[string]*jobs.Channel) []*jobs.Problem 
 	return doubts
 }
 
-// channelChecks connect to the receiver of each channel, without sending a notice.
-// Jobs run even if nobody hears of them, so that what is wrong is a warning.
+// channelChecks connect to the receiver of each channel, without sending a notice. Problems
+// are warnings, because jobs run even if nobody hears of them.
 func (a *app) channelChecks(described map[string]*jobs.Channel, needs []*doctor.Check) []*doctor.Check {
 	var checks []*doctor.Check
 	for _, name := range slices.Sorted(maps.Keys(described)) {
@@ -97,9 +96,8 @@ func (a *app) desk() *notify.Desk {
 	return &notify.Desk{TaskLink: a.env.TaskPage, Next: a.nextStep}
 }
 
-// nextStep is what to do about an error of a run. For a secret that was refused, it
-// says where the program reads a new one, and leaves out what was refused, which the
-// reason has.
+// nextStep says what to do about an error of a run. If a secret was refused, it says where
+// the program reads a new one.
 func (a *app) nextStep(err error) string {
 	who, _ := a.env.Identity() // where it is not known, the step does not depend on it
 	step := fault.Next(err, who.Fault())
@@ -125,8 +123,8 @@ type finalNotices struct {
 	news []ledger.Notice // of runs without a ledger
 }
 
-// finalNotices returns how the notices of a start are sent, and the option for its
-// engine. Channels that cannot be opened stop no run.
+// finalNotices returns a sender for the notices of a command, and the option for its
+// engine. A channel that cannot be opened does not stop a run.
 func (a *app) finalNotices(described map[string]*jobs.Channel) (*finalNotices, engine.Option) {
 	f := &finalNotices{app: a}
 	var err error
@@ -142,9 +140,9 @@ func (f *finalNotices) add(news []ledger.Notice) {
 	f.news = append(f.news, news...)
 }
 
-// send sends what is to be told: that of a ledger, unless it is nil, and what was
-// added. What a receiver does not take now waits in the ledger, or is lost without
-// one. How the run ended stays what it is.
+// send sends the notices of a ledger, unless it is nil, and those that were added. Notices
+// that a receiver does not take now stay in the ledger; without a ledger they are lost. An
+// error does not change the result of the run.
 func (f *finalNotices) send(ctx context.Context, l *ledger.Ledger) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), noticeTimeout)
 	defer cancel()

@@ -73,8 +73,8 @@ func literals(expr string) string {
 	})
 }
 
-// print writes a result to stdout: doc, or what the expression finds in it, for
-// programs if that was asked for, or else what text writes.
+// print writes a result to stdout: for programs, doc or what the JMESPath expression finds
+// in it; for people, what text writes.
 func (a *app) print(doc any, text func(io.Writer)) (err error) {
 	a.stderr.clear()
 	query := &a.out.query
@@ -105,8 +105,8 @@ func (a *app) print(doc any, text func(io.Writer)) (err error) {
 	return unwritten(err)
 }
 
-// An unwrittenError is that of a result that could not be written. What was to
-// be done is done, and the same command would show the result another time.
+// An unwrittenError says that a result could not be written. The command has done its work,
+// and would print the result if it were started again.
 type unwrittenError struct{ error }
 
 // Unwrap returns the cause.
@@ -115,8 +115,7 @@ func (e unwrittenError) Unwrap() error { return e.error }
 // Temporary reports true.
 func (unwrittenError) Temporary() bool { return true }
 
-// unwritten returns the error of a write to standard output, nil if there was
-// none.
+// unwritten makes an unwrittenError of err, unless that is nil.
 func unwritten(err error) error {
 	if err == nil {
 		return nil
@@ -165,8 +164,7 @@ func (q *query) search(printed any) (any, error) {
 	return found, nil
 }
 
-// isNull reports whether path, of keys between dots, leads to a key of doc that
-// is there and has no value. Other expressions than such a path never do.
+// isNull reports whether path is a list of keys between dots that leads to a null in doc.
 func isNull(doc any, path string) bool {
 	key, rest, deeper := strings.Cut(path, ".")
 	m, _ := doc.(map[string]any)
@@ -177,7 +175,7 @@ func isNull(doc any, path string) bool {
 	return there && value == nil
 }
 
-// content says what an expression finds in doc.
+// content describes doc for a person whose expression finds nothing in it.
 func content(doc any) string {
 	list, isList := doc.([]any)
 	if isList && len(list) > 0 {
@@ -206,7 +204,7 @@ func properties(w io.Writer, pairs ...string) {
 	_ = t.Flush() // w is a buffer
 }
 
-// tableOr prints a table, or says in one line that there is nothing for it.
+// tableOr prints a table, or the line nothing if it has no rows.
 func tableOr(w io.Writer, nothing string, head []string, rows [][]string) {
 	if len(rows) == 0 {
 		fmt.Fprintln(w, nothing)

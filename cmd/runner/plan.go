@@ -82,7 +82,7 @@ func newPlannedShare(sh *jobs.Share) *plannedShare {
 	}
 }
 
-// A plannedFlow is a flow with what is sent to start it. Its only tag is made then.
+// A plannedFlow is the request that starts a flow, without its tag, which is made then.
 type plannedFlow struct {
 	ID         string         `json:"flow_id"`
 	Label      string         `json:"label"`
@@ -176,7 +176,7 @@ func (a *app) planCommand() *cobra.Command {
 	return c
 }
 
-// planInstant is the instant that a plan is about.
+// planInstant returns the instant of the occurrence to plan.
 func planInstant(j *jobs.Job, scheduledFor string, now time.Time) (time.Time, error) {
 	switch {
 	case scheduledFor != "":
@@ -233,7 +233,7 @@ func (a *app) newPlan(o *engine.Order) (*plan, error) {
 	return p, nil
 }
 
-// planStep counts the items of a manifest.
+// planStep describes a step, and counts the items of its manifest.
 func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 	step := plannedStep{Transfer: s.Transfer, Delete: s.Delete, Unproven: s.Unproven, Manifest: s.Manifest}
 	switch {
@@ -300,8 +300,7 @@ func (p *plan) show(w io.Writer) {
 	}
 }
 
-// where names the first paths of a step that shows its files instead of its
-// document.
+// where names the first paths of a step whose files are shown instead of its document.
 func (s *plannedStep) where() string {
 	if s.Diff == nil {
 		return ""
@@ -375,7 +374,7 @@ func (p *plannedAudit) show(w io.Writer) {
 	properties(w, "Looks at:", fmt.Sprintf("%s of the folders of runs in the last %s", p.Sample, p.Since))
 }
 
-// printDocument prints a document as it is sent.
+// printDocument prints a document as it would be sent.
 func printDocument(w io.Writer, doc transfer.Document) {
 	text, _ := encode(doc) // a document can be encoded
 	_, _ = w.Write(text)   // w is a buffer

@@ -16,16 +16,15 @@ import (
 // showProgress shows the progress of tasks in the terminal.
 func (a *app) showProgress() engine.Option { return engine.WithObserver(&live{screen: a.stderr}) }
 
-// A live line shows what progress tasks make, from what the looks at them have
-// shown.
+// A live line shows the progress of tasks, as the looks at them have reported it.
 type live struct {
 	screen *screen
 
 	mu    sync.Mutex
-	tasks []*progress // the unfinished ones; else the one that finished last
+	tasks []*progress // that have not ended; if all have, the one that ended last
 }
 
-// Observe takes down a look at a task.
+// Observe records a look at a task.
 func (l *live) Observe(e engine.Event) {
 	if look, ok := e.(engine.Looked); ok {
 		l.note(look, time.Now())
@@ -93,8 +92,8 @@ func (p *progress) note(look engine.Looked, now time.Time) {
 	}
 }
 
-// A part of the live line is left out, if the line is too long, before those
-// that matter more.
+// A part of the live line. If the line is too long, the parts that matter least are left
+// out.
 type part struct {
 	matters int
 	text    string
@@ -123,8 +122,8 @@ func (p *progress) parts(now time.Time) []part {
 	return parts
 }
 
-// amounts are how far a task has come. Globus does not say how many bytes there
-// are, so the share is that of the files.
+// amounts say how far a task has come. Globus does not say how many bytes there are to
+// move, so the percentage is that of files.
 func amounts(t *transfer.Task) []part {
 	files, share := plain.Count(int(t.FilesTransferred), "file"), ""
 	if t.Files > 0 {
@@ -137,9 +136,9 @@ func amounts(t *transfer.Task) []part {
 // done is the number of files that need nothing more.
 func done(t *transfer.Task) int64 { return t.FilesTransferred + t.FilesSkipped }
 
-// left is how long the rest of the files takes, at the pace since the task was
-// first seen. It is not known while files are still being found, or none was
-// finished since then.
+// left estimates how long the remaining files take, at the rate since the task was first
+// seen. It is not known while Globus is still finding files, or if no file was finished
+// since then.
 func (p *progress) left(now time.Time) (time.Duration, bool) {
 	rest, moved := p.task.Files-done(p.task), done(p.task)-p.firstDone
 	if !p.listed || rest <= 0 || moved <= 0 || p.class != engine.Progressing || p.task.Status.Final() {
@@ -150,8 +149,8 @@ func (p *progress) left(now time.Time) (time.Duration, bool) {
 	return max(left, 0).Round(time.Second), true
 }
 
-// fit makes one line of parts, without those that matter least if all are too
-// many for the terminal.
+// fit makes one line of parts, and leaves out those that matter least if it would be wider
+// than the terminal.
 func fit(parts []part, columns int) string {
 	parts = slices.DeleteFunc(parts, func(p part) bool { return p.text == "" })
 	for {

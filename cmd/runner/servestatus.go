@@ -13,7 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// newStatus makes what serve tells machines.
+// newStatus returns the health and the metrics of serve.
 func newStatus(l *ledger.Ledger, jobsCheck func() error) *status.Status {
 	b := build()
 	return status.New(status.Config{
@@ -70,7 +70,7 @@ func (s *server) Observe(e engine.Event) {
 	}
 }
 
-// remember tells the metrics when runs of these jobs ended before this start.
+// remember sets the metrics about runs that ended before this start.
 func (s *server) remember(ctx context.Context, all []*jobs.Job) {
 	ends, err := s.ledger.Ends(ctx)
 	if err != nil {
@@ -89,7 +89,7 @@ func (s *server) remember(ctx context.Context, all []*jobs.Job) {
 	}
 }
 
-// ended tells the metrics of a run.
+// ended counts a run that has ended.
 func (s *server) ended(e engine.Ended) {
 	res, sum := e.Result, e.Result.Added()
 	s.status.Finished(status.Run{

@@ -30,8 +30,8 @@ func ago(d time.Duration) string {
 // size prints a number of bytes for people.
 func size(n int64) string { return plain.Size(n, " ") }
 
-// shortened is a name in a column before others, which a long one would push away: it
-// lacks its middle then, and -F json has it in full.
+// shortened returns a name for a column of a table. A long name would push the columns
+// after it away, so it loses its middle; -F json has it in full.
 func shortened(name string) string {
 	const most = 60 // characters
 	shown := []rune(plain.Line(name))
@@ -49,10 +49,10 @@ func seconds(d time.Duration) time.Duration {
 	return d.Round(time.Second)
 }
 
-// words is a state as people read it.
+// words returns a state in words.
 func words(state string) string { return strings.ReplaceAll(state, "_", " ") }
 
-// known returns a time, or nil if it is zero.
+// known returns a pointer to a time, or nil if it is zero.
 func known(t time.Time) *time.Time {
 	if t.IsZero() {
 		return nil
@@ -67,7 +67,7 @@ func when(t time.Time) string {
 	return t.UTC().Format(time.RFC3339)
 }
 
-// are is the verb for a number of things.
+// are returns the verb for a number of things.
 func are(n int64) string {
 	if n == 1 {
 		return "is"
@@ -75,7 +75,7 @@ func are(n int64) string {
 	return "are"
 }
 
-// counted prints a number and what it is the number of, unless it is 0.
+// counted prints a number and what it counts, unless it is 0.
 func counted(w io.Writer, n int64, one, many string) {
 	switch n {
 	case 0:
@@ -86,7 +86,7 @@ func counted(w io.Writer, n int64, one, many string) {
 	}
 }
 
-// counts prints numbers by reason.
+// counts prints a line for each reason, with its number.
 func counts(w io.Writer, by map[string]int64) {
 	for _, reason := range slices.Sorted(maps.Keys(by)) {
 		fmt.Fprintf(w, "  %d: %s\n", by[reason], reason)
