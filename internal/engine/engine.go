@@ -10,6 +10,12 @@
 // A [Scheduler] starts runs, a run has parts, and a part has attempts. Each hands
 // its result up to its owner. The journal of a run writes to the ledger, and an
 // [Observer] is told what happens.
+//
+// Read in this order: [Engine.Record] in engine.go does one occurrence with a ledger;
+// run.go does the steps of a run one after the other; part.go, submit.go and resume.go
+// bring one document to its task; watch.go follows the task. scheduler.go, plan.go and
+// ticket.go decide when [Engine.Record]'s work is due. docs/architecture.md shows the
+// same as a table.
 package engine
 
 import (
@@ -72,20 +78,20 @@ func WithFlows(c *flows.Client) Option {
 	return func(e *Engine) { e.flows = c }
 }
 
-// WithClock measures for how long items stay unchanged by c, which hears the
-// service's clock. By default it is the machine's clock alone.
+// WithClock sets the clock that measures how long items stay unchanged. The default is
+// the clock of this machine, which does not know the service's time.
 func WithClock(c *arrival.Clock) Option {
 	return func(e *Engine) { e.clock = c }
 }
 
-// WithUsers lets jobs share folders with users by their names. The identity in use
-// is who, for messages; user is as in [sharing.Sharer].
+// WithUsers lets jobs share folders with users by name. Who is the identity in use, for
+// messages; user looks a name up, as in [sharing.Sharer].
 func WithUsers(who string, user func(ctx context.Context, name string) (id string, err error)) Option {
 	return func(e *Engine) { e.sharer.Who, e.sharer.User = who, user }
 }
 
-// WithPollInterval looks at a task every d, which is not 0. By default the looks grow
-// rarer, from one a second to one in 15 seconds.
+// WithPollInterval makes the engine look at a task every d, or if d is 0 at the default
+// intervals, which grow from 1 to 15 seconds.
 func WithPollInterval(d time.Duration) Option {
 	return func(e *Engine) { e.every = d }
 }
@@ -95,14 +101,14 @@ func WithObserver(o Observer) Option {
 	return func(e *Engine) { e.observer = o }
 }
 
-// WithDesk has d make the notices of runs. The notices of a run that is in a ledger are in the
-// ledger then; those of other runs go to news, which may be called concurrently.
+// WithDesk has d make the notices of runs. The notices of a recorded run go into its
+// ledger; those of other runs go to news, which may be called concurrently.
 func WithDesk(d *notify.Desk, news func([]ledger.Notice)) Option {
 	return func(e *Engine) { e.desk, e.news = d, news }
 }
 
-// WithAdvice has the ledger keep the next step with each error: what next says, which
-// may be empty.
+// WithAdvice sets the function that says what to do about an error, which is recorded with
+// the error; it may return "".
 func WithAdvice(next func(error) string) Option { return func(e *Engine) { e.advice = next } }
 
 // New returns an Engine that works through globus.
@@ -136,31 +142,31 @@ type Order struct {
 	// asked for a task of an earlier start.
 	Fresh bool
 
-	// Known says that the ledger knows every start of this occurrence: it falls
-	// due now, or follows one that did.
+	// Known says that the ledger knows every start of this occurrence: it is due
+	// now, or follows one that is.
 	Known bool
 
-	// Label replaces the label that is made of job and key. Only a fresh
-	// occurrence of a job with one task may have one: no other start could
-	// find its task.
+	// Label replaces the label that is made of job and key. Only a fresh occurrence
+	// of a job with one task may have one, because no other start could find the
+	// task.
 	Label string
-	// StartBy, unless zero, is until when the first task may be submitted. Only
-	// [Engine.Record] heeds it.
+	// StartBy, unless zero, is the latest time to submit the first task. Only
+	// [Engine.Record] checks it.
 	StartBy time.Time
-	// Left is why an earlier try of this process has left the occurrence; nil if there
-	// was none.
+	// Left is why an earlier try of this process did not finish the occurrence; nil if
+	// there was none.
 	Left error
-	// SubmissionID replaces a new submission id of the first task, to repeat
-	// a submission whose outcome is not known. So that its document is the same
-	// at each start, that has no deadline but one of the job's own. A new task is
-	// given one.
+	// SubmissionID replaces a new submission id of the first task, to repeat a
+	// submission whose outcome is not known. The document then has no deadline unless
+	// the job has one, so that it is the same at each start. A new task is given its
+	// deadline later.
 	SubmissionID string
 
-	// Repeat, unless empty, says in messages how to start again such that the
-	// same task is met. [SubmissionIDHere], [DeadlineHere] and [KeyHere] in it are
-	// replaced. The default names the occurrence.
+	// Repeat, unless empty, says in messages how to start again and find the same
+	// task. [SubmissionIDHere], [DeadlineHere] and [KeyHere] in it are replaced. The
+	// default names the occurrence.
 	Repeat string
-	// Follow, unless empty, is said instead of Repeat if the task is known.
+	// Follow, unless empty, is used instead of Repeat if the task is known.
 	// [TaskIDHere] in it is replaced.
 	Follow string
 
@@ -170,8 +176,7 @@ type Order struct {
 	CancelOnInterrupt bool
 }
 
-// What stands in [Order.Repeat] and [Order.Follow] for the submission id, the
-// deadline of its document, the key of the occurrence and the id of the task.
+// The placeholders in [Order.Repeat] and [Order.Follow].
 const (
 	SubmissionIDHere = "{submission_id}"
 	DeadlineHere     = "{deadline}"
@@ -210,7 +215,7 @@ func (e *Engine) Wait(ctx context.Context, taskID string, o Order) *Result {
 	switch {
 	case err == nil:
 		r.result.State = ledger.Succeeded
-	case gone(err) && r.result.task().Last == nil: // so nobody has submitted it for this account
+	case gone(err) && r.result.task().Last == nil: // it was never seen, so it is not of this account
 		r.result.Tasks, r.result.Adopted = nil, false
 		err = &Failure{
 			Kind: fault.Refused, TaskID: taskID, Code: fault.Of(err).Code, Err: err, state: ledger.Failed,
@@ -226,26 +231,26 @@ type Recording struct {
 	Ledger *ledger.Ledger
 	Holder string        // names this start among those that share the ledger
 	Lease  time.Duration // how long the run stays with a start that does not renew it
-	// Scheduled says that a scheduler takes over what other starts have left.
-	// Without one, a run first ends the earlier runs of its job that were left.
+	// Scheduled says that a scheduler takes over the runs that other starts have left
+	// unfinished. Without it, a run first finishes such runs of its own job.
 	Scheduled bool
 }
 
-// Record is [Engine.Run] with a ledger. It claims the occurrence, goes on where
-// an earlier start was cut off, and records each step before it is taken. The
-// caller renews the lease.
+// Record is [Engine.Run] with a ledger. It claims the occurrence, continues where an
+// earlier start was cut off, and records each step before it takes it. The caller renews
+// the lease.
 //
-// An order for an item that no look has found, or that is not ready and holds
-// nothing, is refused before anything is recorded: see [*UnknownItem].
+// An order for an item that no look has found, or that is not ready and has nothing in
+// it, is refused before anything is recorded: see [*UnknownItem].
 //
-// The result is nil if the error is a [*Taken], such a refusal, that of a run that waits for
-// another one, that of a ledger that could not be used, or
-// [ledger.ErrLost] if somebody else had taken the run over when it ended. There are
-// both a result and an error if the run has ended and the ledger could not be told:
-// the result is what Globus did, and a later start meets the same.
+// The result is nil if the error is a [*Taken], such a refusal, the error of a run that
+// waits for another one, the error of a ledger that could not be used, or
+// [ledger.ErrLost] if another process had taken over the run. There are both a result and
+// an error if the run has ended but that could not be recorded: the result says what
+// Globus did, and a later start finds the same.
 //
-// A job without steps stands for one that is no longer known: the tasks that
-// the ledger has of its run are followed to their end.
+// A job without steps stands for one that is no longer in the jobs file: the recorded
+// tasks of its run are followed to their end.
 func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, error) {
 	if err := e.checkItem(ctx, rec, o); err != nil {
 		return nil, err
@@ -272,9 +277,9 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 	return r.finish(ctx, nil)
 }
 
-// Cancel ends a run whose cancel was requested, and cancels its tasks. If
-// somebody else works on it, the error is a [*Taken]; what else it returns is as
-// from [Engine.Record].
+// Cancel ends a run that somebody has asked to cancel, and cancels its tasks. If another
+// process works on it, the error is a [*Taken]; otherwise it returns what
+// [Engine.Record] does.
 func (e *Engine) Cancel(ctx context.Context, rec Recording, run *ledger.Run) (*Result, error) {
 	return e.Record(ctx, rec, Order{Job: removed(run.Job), Key: jobs.Key(run.Key), At: run.Claimed})
 }

@@ -9,7 +9,7 @@ import (
 )
 
 const (
-	// onTime is how late an occurrence may start and not count as missed.
+	// onTime is how late an occurrence may start without counting as missed.
 	onTime = time.Minute
 	// catchUpWindow is how late a missed occurrence may start, unless its job has
 	// a starting deadline.
@@ -22,17 +22,17 @@ type plan struct {
 	cursor  time.Time // the newest instant that was dealt with here
 	instant time.Time // the next one
 	start   time.Time // instant with its jitter
-	awaits  jobs.Key  // the occurrence that must be over before the next one; may be empty
+	awaits  jobs.Key  // the occurrence that must end before the next one starts; may be empty
 
 	items watching // of a job with a for_each
 
 	queued int       // occurrences up to cursor that nobody has claimed yet
 	dealt  time.Time // the newest instant up to which everything is claimed, or not to be started
-	kept   time.Time // dealt as the ledger has it
+	kept   time.Time // the value of dealt that is recorded
 }
 
-// claimed says that the occurrence of an instant, and every older one, is in
-// the ledger.
+// claimed records that the occurrence of an instant, and every older one, is in the
+// ledger.
 func (p *plan) claimed(at time.Time) {
 	p.queued--
 	if at.After(p.dealt) {
@@ -55,14 +55,13 @@ func (p *plan) advance(cursor time.Time) {
 	p.start = p.job.Due(jobs.ScheduledKey(p.instant), p.instant)
 }
 
-// due reports whether there is something to start, or the clock was set back.
+// due reports whether there is something to start, or whether the clock was set back.
 func (p *plan) due(now time.Time) bool {
 	return p.awaits == "" && !p.start.After(now) || p.cursor.After(now)
 }
 
-// pass moves the plan beyond now and returns the instants to be started: all that
-// are on time, and the missed ones that the job's policy wants. It logs the other
-// missed ones.
+// pass moves the plan beyond now, and returns the instants to start: all that are on time,
+// and the missed ones that the job's policy wants. It logs the other missed ones.
 func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 	if p.cursor.After(now) {
 		p.advance(now)
@@ -108,7 +107,7 @@ func (p *plan) dropOld(now time.Time, log *slog.Logger) {
 	first, last := p.instant, time.Time{}
 	if oldest := now.Add(-p.window() - p.job.Jitter); p.instant.Before(oldest) {
 		last = p.instant
-		p.advance(oldest) // without a look at each: there may be very many
+		p.advance(oldest) // at once, because there may be very many
 	}
 	for now.Sub(p.start) > p.window() {
 		last = p.instant

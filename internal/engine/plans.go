@@ -10,24 +10,22 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// saveEvery is the shortest time between two writes of the cursors. The instants
-// that were dealt with since the last one are looked at again after a kill, and
-// found in the ledger.
+// saveEvery is the shortest time between two writes of the cursors. After a kill, the
+// instants since the last write are looked at again, and found in the ledger.
 const saveEvery = time.Second
 
 // Plans are the plans of the jobs that have a schedule and are not suspended.
 //
-// The ledger keeps for each job its schedule, its zone, whether it is suspended,
-// and a cursor. The same rules hold for a reload, a restart and a further
-// replica: a job whose schedule is the same in the ledger and in the jobs file
-// goes on from its cursor. Any other job begins now, because its new schedule
-// was not in force earlier.
+// The ledger keeps for each job its schedule, its zone, whether it is suspended, and a
+// cursor. A reload, a restart and another replica follow the same rules: a job whose
+// schedule is the same in the ledger and in the jobs file continues from its cursor. Any
+// other job begins now, because its new schedule was not in force earlier.
 type plans struct {
 	byJob map[string]*plan
 	save  time.Time // when the cursors are written; zero if the ledger has them
 }
 
-// scheduleOf is what the ledger keeps of a job with a schedule.
+// scheduleOf returns what the ledger records of a job with a schedule.
 func scheduleOf(job *jobs.Job, cursor time.Time) ledger.Schedule {
 	return ledger.Schedule{
 		Job: job.Name, Expr: job.Schedule.String(), Zone: job.Schedule.Location().String(),
@@ -47,10 +45,10 @@ func (p *plan) goesOn(job *jobs.Job) bool {
 	return p != nil && sameSchedule(scheduleOf(p.job, time.Time{}), scheduleOf(job, time.Time{}))
 }
 
-// cursors returns the instant after which each job begins, and the schedules
-// that have to be changed in the ledger, which has the known ones. If it has
-// none yet, a job begins after its latest run. One whose pause has ended begins
-// then, also if no scheduler was there to see it.
+// cursors returns the instant after which each job begins, and the schedules to change in
+// the ledger, which has those in known. If the ledger has none yet, a job begins after its
+// latest run. A job whose pause has ended begins at that end, even if no scheduler was
+// running then.
 func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, latest, pauseEnds map[string]time.Time, now time.Time) (
 	begin map[string]time.Time, changed []ledger.Schedule,
 ) {
@@ -66,7 +64,7 @@ func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, late
 		case p.goesOn(job):
 			is.Cursor = scheduleOf(job, p.dealt).Cursor
 		case there && sameSchedule(was, is):
-			if was.Cursor.Before(now.Add(onTime)) { // else the clock was wrong when it was written
+			if was.Cursor.Before(now.Add(onTime)) { // else it was written by a clock that was ahead
 				is.Cursor = was.Cursor
 			}
 		case there && wasPaused(was, is, pauseEnds[job.Name]):
@@ -81,21 +79,20 @@ func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, late
 	}
 	for name, was := range known {
 		if _, there := begin[name]; !there && was.Expr != "" {
-			changed = append(changed, ledger.Schedule{Job: name, Cursor: was.Cursor}) // should it return, it begins then
+			changed = append(changed, ledger.Schedule{Job: name, Cursor: was.Cursor}) // if the job comes back, it begins then
 		}
 	}
 	return begin, changed
 }
 
-// wasPaused reports whether a job differs from what the ledger has of it only in that
-// a pause has ended since.
+// wasPaused reports whether a job differs from its record only because a pause has ended.
 func wasPaused(was, is ledger.Schedule, end time.Time) bool {
 	free := was
 	free.Suspended = false
 	return was.Suspended && sameSchedule(free, is) && !end.Before(was.Cursor) && end.Before(is.Cursor)
 }
 
-// replace makes plans for a set of jobs, in place of those there were.
+// replace makes plans for a set of jobs, which replace the present ones.
 func (ps *plans) replace(all []*jobs.Job, begin map[string]time.Time) {
 	before := ps.byJob
 	*ps = plans{byJob: map[string]*plan{}}
@@ -126,7 +123,7 @@ func (ps *plans) haveItems() bool {
 	return false
 }
 
-// moveOn takes note that a plan has moved on.
+// moveOn has the cursor of a plan that has moved on be written soon.
 func (ps *plans) moveOn(p *plan, now time.Time) {
 	if ps.save.IsZero() && p.dealt.After(p.kept) && ps.byJob[p.job.Name] == p {
 		ps.save = now.Add(saveEvery)
@@ -148,8 +145,8 @@ func (s *Scheduler) keepCursors(ctx context.Context) {
 	}
 }
 
-// saveCursors writes the cursors of the plans that have moved on. If that does
-// not succeed it is done later: whatever was claimed is in the ledger anyway.
+// saveCursors writes the cursors of the plans that have moved on. After an error that can
+// wait: the occurrences that were claimed are in the ledger anyway.
 func (s *Scheduler) saveCursors(ctx context.Context) error {
 	var moved []*plan
 	var all []ledger.Schedule
@@ -181,7 +178,7 @@ func (s *Scheduler) enforce(ctx context.Context, all []*jobs.Job) error {
 	return s.enforcePaused(ctx, all, paused)
 }
 
-// enforcePaused is enforce where it is known which jobs are paused.
+// enforcePaused is enforce if the pauses are known.
 func (s *Scheduler) enforcePaused(ctx context.Context, given []*jobs.Job, paused map[string]ledger.Pause) error {
 	now := time.Now()
 	all := suspended(given, paused)
@@ -225,10 +222,10 @@ func (s *Scheduler) enforcePaused(ctx context.Context, given []*jobs.Job, paused
 	return nil
 }
 
-// passClaimed moves the plans beyond the instants that an earlier start has claimed,
-// and was cut off before it wrote its cursor: nothing was missed there. The latest
-// instants that were claimed are known. Jobs whose occurrences take turns wait for
-// these runs, and come upon them by themselves.
+// passClaimed moves the plans beyond the instants that an earlier start has claimed before
+// it was cut off and could not write its cursors: these were not missed. Latest has the
+// latest claimed instant of each job. Jobs whose occurrences take turns are left out,
+// because they wait for these runs anyway.
 func (s *Scheduler) passClaimed(ctx context.Context, latest map[string]time.Time, now time.Time) error {
 	for name, p := range s.plans.byJob {
 		for !inTurn(p.job) && !p.instant.After(latest[name]) {
@@ -247,8 +244,8 @@ func (s *Scheduler) passClaimed(ctx context.Context, latest map[string]time.Time
 	return nil
 }
 
-// withdraw removes the occurrences from the queue that are not in a plan any
-// more: after a restart they would not be started either.
+// withdraw removes occurrences from the queue that are in no plan any more. After a restart
+// they would not be started either.
 func (s *Scheduler) withdraw() {
 	s.queue = slices.DeleteFunc(s.queue, func(t *ticket) bool {
 		gone := t.plan != nil && s.plans.byJob[t.job.Name] != t.plan || t.ready && s.plans.byJob[t.job.Name] == nil
@@ -261,8 +258,7 @@ func (s *Scheduler) withdraw() {
 	})
 }
 
-// announce tells the observer which of the jobs before are removed, and when the
-// others start next.
+// announce tells the observer which jobs were removed, and when the others start next.
 func (s *Scheduler) announce(before map[string]*jobs.Job) {
 	for name := range before {
 		if s.jobs[name] == nil {

@@ -15,10 +15,10 @@ import (
 )
 
 const (
-	// turn is the longest time between two turns of the loop: the clock may be
+	// turn is the longest time between two turns of the loop, because the clock may be
 	// set meanwhile.
 	turn = time.Minute
-	// claimPause is how long a ledger that could not be used is left alone.
+	// claimPause is how long to wait after the ledger could not be used.
 	claimPause = 5 * time.Second
 	// goneTime is how long the ledger's file may be missing before the scheduler ends:
 	// somebody may put it back.
@@ -33,15 +33,15 @@ type SchedulerConfig struct {
 	Lease  time.Duration // how long a run stays with a start that does not renew it; 0 means 30 seconds
 	Log    *slog.Logger
 
-	// Places is how many unfinished tasks the account may have. Further
-	// occurrences wait here, the oldest first. 0 means 100, as Globus has it.
+	// Places is how many unfinished tasks the account may have. Further occurrences
+	// wait in the queue, the oldest first. 0 means 100, which is what Globus allows.
 	Places int
 	// CancelOnInterrupt cancels the tasks when the scheduler is stopped.
 	CancelOnInterrupt bool
 }
 
-// A Scheduler starts occurrences of jobs when they fall due and brings every
-// run that was begun to its end, also those of a start that was cut off.
+// A Scheduler starts occurrences of jobs when they are due, and brings every run that was
+// begun to its end, including those of a process that was cut off.
 type Scheduler struct {
 	engine            *Engine
 	rec               Recording
@@ -55,11 +55,11 @@ type Scheduler struct {
 	looked  chan looked
 	working sync.WaitGroup
 
-	// Of the loop alone:
+	// Used by the loop alone:
 	plans   plans
-	tickets map[occurrence]*ticket // what this process is at
+	tickets map[occurrence]*ticket // the occurrences that this process works on
 	queue   []*ticket              // those that wait for a place, the oldest first
-	active  int                    // those that have one
+	active  int                    // how many have a place
 	next    time.Time              // when something is to be started
 	pause   time.Time              // until when nothing can be claimed
 	sound   time.Time              // since when the ledger has been in use without a fault
@@ -75,7 +75,7 @@ type Scheduler struct {
 // A reload is a set of jobs to be put in force.
 type reload struct {
 	jobs []*jobs.Job
-	done chan error // gets the outcome, which waits there
+	done chan error // gets the outcome; it has room for it
 }
 
 // NewScheduler returns a Scheduler that is ready to run.
@@ -95,9 +95,8 @@ func NewScheduler(c SchedulerConfig) *Scheduler {
 	}
 }
 
-// Reload replaces the jobs, and returns when the new ones are in force. After
-// an error the old ones are, all of them. Runs that were begun go on as they
-// were.
+// Reload replaces the jobs, and returns when the new ones are in force. After an error,
+// all of the old ones are still in force. Runs that were begun go on with their old jobs.
 func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) error {
 	r := reload{all, make(chan error, 1)}
 	select {
@@ -113,9 +112,9 @@ func (s *Scheduler) Reload(ctx context.Context, all []*jobs.Job) error {
 	}
 }
 
-// Run schedules all until ctx ends, and then returns as soon as every run has
-// been left in a state from which the next start goes on. It ends with an error as
-// well when the ledger's file has been missing for a minute, see [ledger.ErrGone].
+// Run schedules all until ctx ends, and then returns as soon as the next start can resume
+// every run. It also returns, with an error, when the ledger's file has been missing for a
+// minute, see [ledger.ErrGone].
 func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -135,7 +134,7 @@ func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 		s.working.Wait()
 		close(s.done)
 	}()
-	for range s.done { // what has ended meanwhile is in the ledger
+	for range s.done { // the ledger has their outcomes
 	}
 	if errors.Is(err, ledger.ErrGone) {
 		return err
@@ -145,7 +144,7 @@ func (s *Scheduler) Run(ctx context.Context, all []*jobs.Job) error {
 	return errors.Join(s.saveCursors(release), s.rec.Ledger.Release(release, s.rec.Holder))
 }
 
-// loop starts what falls due until ctx ends, or the ledger is given up.
+// loop starts what is due until ctx ends, or the ledger's file has been missing too long.
 func (s *Scheduler) loop(ctx context.Context) error {
 	renew := time.NewTicker(s.rec.Lease / 3)
 	defer renew.Stop()
@@ -187,8 +186,8 @@ func (s *Scheduler) loop(ctx context.Context) error {
 	}
 }
 
-// lost takes what came of the latest use of the ledger. It returns an error if the file
-// has been missing for so long that only a new start helps.
+// lost gets the error of the latest use of the ledger. It returns an error if the file has
+// been missing for so long that only a restart helps.
 func (s *Scheduler) lost(err error) error {
 	if !errors.Is(err, ledger.ErrGone) {
 		s.missed = time.Time{}
@@ -201,12 +200,12 @@ func (s *Scheduler) lost(err error) error {
 		return nil
 	}
 	if e, ok := errors.AsType[*ledger.Error](err); ok {
-		err = e // what it was used for does not matter
+		err = e // without what it was used for
 	}
 	return fmt.Errorf("the scheduler ends because its ledger has been missing for a minute: %w", err)
 }
 
-// startDue has what is due wait for a place, the oldest first.
+// startDue puts what is due into the queue.
 func (s *Scheduler) startDue(ctx context.Context, now time.Time) {
 	for _, t := range s.tickets {
 		if !t.retryAt.IsZero() && !t.retryAt.After(now) {
@@ -234,7 +233,7 @@ func (s *Scheduler) startDue(ctx context.Context, now time.Time) {
 	s.replan(now)
 }
 
-// replan finds out when something is to be started next.
+// replan finds out when something is due next.
 func (s *Scheduler) replan(now time.Time) {
 	s.next = now.Add(turn)
 	for _, p := range s.plans.byJob {
@@ -258,8 +257,8 @@ func (s *Scheduler) wakeAt(t time.Time) {
 	}
 }
 
-// keepRuns renews the leases, cancels the runs that somebody wants to be
-// canceled, and takes over those that nobody has any more.
+// keepRuns renews the leases, cancels the runs that somebody has asked to cancel, and takes
+// over the runs whose holders are gone.
 func (s *Scheduler) keepRuns(ctx context.Context) error {
 	if len(s.tickets) == 0 {
 		return s.takeOver(ctx)
@@ -281,7 +280,7 @@ func (s *Scheduler) keepRuns(ctx context.Context) error {
 	return s.takeOver(ctx)
 }
 
-// takeOver resumes the runs that nobody has.
+// takeOver resumes the runs whose leases have ended.
 func (s *Scheduler) takeOver(ctx context.Context) error {
 	runs, err := s.rec.Ledger.TakeOver(ctx, s.rec.Holder, s.rec.Lease, s.places)
 	if err != nil {
@@ -304,16 +303,16 @@ func (s *Scheduler) takeOver(ctx context.Context) error {
 	return nil
 }
 
-// removed stands for a job of which no more than its name is known.
+// removed returns a job without steps, for one that is no longer in the jobs file.
 func removed(name string) *jobs.Job {
 	job := &jobs.Job{Name: name}
 	_ = job.Check() // fills in the defaults; the name was good once
 	return job
 }
 
-// startQueued gives the places that are free to those who wait. They are
-// claimed one after the other: were the process cut off between two claims, the
-// next one would begin after the newest that is in the ledger.
+// startQueued starts as many occurrences of the queue as there are free places. It claims
+// them one after the other, the oldest first: if the process is cut off between two
+// claims, the next start continues after the newest that is in the ledger.
 func (s *Scheduler) startQueued(ctx context.Context) {
 	for len(s.queue) > 0 && s.active < s.places && !time.Now().Before(s.pause) && ctx.Err() == nil {
 		t := s.queue[0]
@@ -341,8 +340,8 @@ func (s *Scheduler) startQueued(ctx context.Context) {
 	s.engine.observe(Queued{len(s.queue), s.active, s.oldestDue()})
 }
 
-// oldestDue returns when the first occurrence of the queue was due that has not begun
-// before, or the zero time.
+// oldestDue returns when the first occurrence of the queue was due, apart from those that
+// have begun before; the zero time if there is none.
 func (s *Scheduler) oldestDue() time.Time {
 	for _, t := range s.queue { // by their instants
 		if !t.due.IsZero() {
@@ -352,7 +351,7 @@ func (s *Scheduler) oldestDue() time.Time {
 	return time.Time{}
 }
 
-// pauseClaims leaves a ledger alone that could not be used.
+// pauseClaims makes no claims for a while, after the ledger could not be used.
 func (s *Scheduler) pauseClaims(ctx context.Context, err error) {
 	s.sound = time.Now()
 	s.pause = s.sound.Add(claimPause)

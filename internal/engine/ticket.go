@@ -13,45 +13,44 @@ import (
 )
 
 const (
-	// prompt is how late an occurrence may be claimed without asking Globus
-	// whether it has a task of it, and slowClaim how long its claim may take: a
-	// ledger that was slower may have failed over without its last changes.
+	// Globus need not be asked for a task of an occurrence that was claimed at most
+	// prompt after it was due, by a claim that took at most slowClaim: a slower ledger
+	// may have failed over without its last changes.
 	prompt    = 2 * time.Minute
 	slowClaim = 2 * time.Second
 )
 
-// A ticket is an occurrence that this process is at: it waits for a place, has
-// one, or was left to be tried again.
+// A ticket is an occurrence that this process works on: it waits for a place, has one, or
+// is tried again later.
 type ticket struct {
 	occurrence occurrence
 	job        *jobs.Job
 	at         time.Time   // the occurrence's instant; if it has none, when it was claimed
-	due        time.Time   // when it was to begin; zero if it has begun before, or follows another job
+	due        time.Time   // when it should have begun; zero if it has begun before, or follows another job
 	plan       *plan       // that waits for its claim; nil if there is none
-	ready      bool        // it is about an item that is ready, and was not claimed yet
-	run        *ledger.Run // that was claimed or taken over; nil means that it is to be claimed
+	ready      bool        // it is about an item that is ready, and is not claimed yet
+	run        *ledger.Run // that was claimed or taken over; nil before that
 
 	// known says that nobody can have begun it without the ledger knowing, see
 	// [Order].
 	known bool
-	// claims is how often this process has claimed it already: once if it follows
-	// a job, as that had succeeded.
+	// claims is how often this process has claimed it already: once if it follows a
+	// job, when that had succeeded.
 	claims int
-	// followers are the occurrences that were claimed as it has succeeded, and
-	// whether they were new.
+	// followers has the jobs whose occurrences were claimed when this one had
+	// succeeded, and whether they were new.
 	followers map[string]bool
 
 	tries   int
-	retryAt time.Time // when it is tried again; zero unless it was left
-	left    error     // why the last try that began has left it; nil if none has
+	retryAt time.Time // when it is tried again; zero unless it waits for that
+	left    error     // why the last try that began did not finish it; nil if there was none
 
-	// What came of the last try: nothing if there was nothing to do.
+	// The outcome of the last try; both are nil if there was nothing to do.
 	result *Result
 	err    error // of the ledger, a [*Taken] or a waitingError
 }
 
-// issue has an occurrence wait for a place, unless this process is at it
-// already.
+// issue puts an occurrence into the queue, unless this process works on it already.
 func (s *Scheduler) issue(t *ticket) {
 	if s.tickets[t.occurrence] != nil {
 		return
@@ -70,8 +69,8 @@ func (s *Scheduler) enqueue(t *ticket) {
 	s.queue = slices.Insert(s.queue, i, t)
 }
 
-// claim claims an occurrence that was not taken over. That of somebody else
-// gets a [*Taken] as its error.
+// claim claims an occurrence, unless it was taken over. If somebody else has it, the error
+// of the ticket becomes a [*Taken].
 func (s *Scheduler) claim(ctx context.Context, t *ticket) error {
 	t.result, t.err = nil, nil
 	if t.run != nil {
@@ -101,7 +100,7 @@ func (s *Scheduler) claim(ctx context.Context, t *ticket) error {
 	return nil
 }
 
-// order is what is to be done for the occurrence.
+// order returns the order for the occurrence.
 func (t *ticket) order(cancelOnInterrupt bool) Order {
 	o := Order{
 		Job: t.job, Key: t.occurrence.key, At: t.at, CancelOnInterrupt: cancelOnInterrupt, Known: t.known, Left: t.left,
@@ -160,7 +159,7 @@ func (s *Scheduler) doRun(ctx context.Context, t *ticket, cancel context.CancelC
 	return r.finish(ctx, err)
 }
 
-// cancelable says how to cancel a run of this process until done is called.
+// cancelable lets a run of this process be canceled until done is called.
 func (s *Scheduler) cancelable(run int64, cancel context.CancelCauseFunc) (done func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -172,7 +171,7 @@ func (s *Scheduler) cancelable(run int64, cancel context.CancelCauseFunc) (done 
 	}
 }
 
-// lateness is how late a run began; zero if it had no instant to begin at.
+// lateness returns how late a run began; zero if it was not due at an instant.
 func (t *ticket) lateness(began time.Time) time.Duration {
 	if t.due.IsZero() {
 		return 0
@@ -180,8 +179,8 @@ func (t *ticket) lateness(began time.Time) time.Duration {
 	return max(0, began.Sub(t.due)).Round(time.Millisecond)
 }
 
-// logEnd logs how a run ended. Of a job that keeps failing it says something once an
-// hour; each item of a job is on its own.
+// logEnd logs how a run ended. For a job that keeps failing, it logs one error an hour;
+// runs of items are all logged.
 func (s *Scheduler) logEnd(ctx context.Context, log *slog.Logger, res *Result) {
 	attrs := []any{"state", string(res.State), "attempt", res.Attempt, "elapsed", res.Finished.Sub(res.Started).Round(time.Millisecond)}
 	if task := res.task(); task != nil {
@@ -211,7 +210,7 @@ func (s *Scheduler) logEnd(ctx context.Context, log *slog.Logger, res *Result) {
 	log.Log(ctx, level, "run ended", append(attrs, "err", res.Err)...)
 }
 
-// followers are the jobs to be started when a job has succeeded.
+// followers returns the jobs to start when a job has succeeded.
 func (s *Scheduler) followers(name string) (all []*jobs.Job) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -223,9 +222,9 @@ func (s *Scheduler) followers(name string) (all []*jobs.Job) {
 	return all
 }
 
-// claimFollowers claims the occurrences that follow one that has succeeded.
-// They are in the ledger before the success is, so that a start that is cut off
-// between the two loses none.
+// claimFollowers claims the occurrences that follow one that has succeeded. It does so
+// before the success is recorded, so that none is lost if the process is cut off between
+// the two.
 func (s *Scheduler) claimFollowers(ctx context.Context, t *ticket) error {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()

@@ -9,26 +9,25 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// lastRetry bounds the time after which an occurrence that was left is tried
-// again; the first is a lease, and each further one twice as long.
+// lastRetry is the longest time before an unfinished occurrence is tried again. The first
+// is a lease, and each further one is twice as long.
 const lastRetry = 5 * time.Minute
 
-// leavePause is how soon a run is tried again that waits for one that leaves; after each
-// try it is twice as long, up to a lease.
+// leavePause is how soon a run is tried again that waits for another run to leave; after
+// each try it is twice as long, up to a lease.
 const leavePause = time.Second
 
-// inTurn reports whether missed occurrences of the job are started one after
-// the other: all at once, its policy would skip or replace them.
+// inTurn reports whether missed occurrences of the job are started one after the other: if
+// they were started all at once, its policy would skip or replace them.
 func inTurn(job *jobs.Job) bool { return job.CatchUp == jobs.CatchUpAll && takesTurns(job) }
 
-// takesTurns reports whether a missed occurrence of the job waits for the runs that are
-// at work when it is caught up with. Its policy is about those that are on time.
+// takesTurns reports whether a missed occurrence of the job waits for the runs that are at
+// work. The job's concurrency policy is only about occurrences that are on time.
 func takesTurns(job *jobs.Job) bool {
 	return job.CatchUp != jobs.CatchUpNone && job.Concurrency != jobs.Allow && job.ForEach == nil
 }
 
-// tried takes note of a try that has ended: the occurrence is done, or is
-// tried again.
+// tried handles the end of a try: the occurrence is done, or is tried again later.
 func (s *Scheduler) tried(ctx context.Context, t *ticket) {
 	s.active--
 	if ctx.Err() != nil {
@@ -37,7 +36,7 @@ func (s *Scheduler) tried(ctx context.Context, t *ticket) {
 	p := s.plans.byJob[t.job.Name]
 	items := p != nil && p.job.ForEach != nil
 	if p != nil && !items && p.awaits == "" && isInTurn(t.err) {
-		p.awaits = t.occurrence.key // what falls due meanwhile queues behind it
+		p.awaits = t.occurrence.key // those that are due meanwhile queue behind it
 	}
 	awaited := p != nil && p.awaits == t.occurrence.key
 	if t.unfinished(awaited) {
@@ -64,8 +63,8 @@ func (s *Scheduler) tried(ctx context.Context, t *ticket) {
 	}
 }
 
-// unfinished reports whether the occurrence has to be tried again. What another
-// process is at has to be if somebody waits here for its end.
+// unfinished reports whether the occurrence has to be tried again. One that another process
+// works on has to be if others here wait for its end.
 func (t *ticket) unfinished(awaited bool) bool {
 	if taken, ok := errors.AsType[*Taken](t.err); ok {
 		return awaited && !taken.Run.State.Final()
@@ -76,9 +75,9 @@ func (t *ticket) unfinished(awaited bool) bool {
 	return t.result.Resumable() && !errors.Is(t.result.Err, ledger.ErrLost)
 }
 
-// retryLater has an occurrence be tried again later. The one that others wait
-// for looks often whether the run of another process is over: a job that catches
-// up beside other replicas pays that for each of its occurrences.
+// retryLater has an occurrence be tried again later. If others wait for it and another
+// process works on it, that is soon: a job that catches up beside other replicas waits so
+// for each of its occurrences.
 func (s *Scheduler) retryLater(t *ticket, awaited bool) {
 	t.run = nil
 	if t.result != nil {
@@ -101,9 +100,9 @@ func (s *Scheduler) retryLater(t *ticket, awaited bool) {
 	s.wakeAt(t.retryAt)
 }
 
-// nextInTurn lets a plan go on when a run of its job is over, as that may have
-// been in the way: with the oldest occurrence that waits for its turn, else with
-// the next instant if the run was awaited.
+// nextInTurn lets a plan go on when a run of its job is over, which may have been in the
+// way: with the oldest occurrence that waits for its turn, or else with the next instant
+// if the plan has waited for the run.
 func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
 	if awaited {
 		p.awaits = ""
@@ -114,8 +113,8 @@ func (s *Scheduler) nextInTurn(p *plan, awaited bool) {
 	}
 }
 
-// wakeOldest has the oldest run of a job that waits for its turn be tried now: it waits
-// for none of the others. It returns nil if there is none.
+// wakeOldest has the oldest run of a job that waits for its turn be tried now, and returns
+// it, or nil if there is none.
 func (s *Scheduler) wakeOldest(job string) *ticket {
 	var oldest *ticket
 	for _, t := range s.tickets {
