@@ -13,34 +13,34 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A part is one document of a run. It has attempts: the submissions of the
-// document, of which each but the last has failed.
+// A part is one document of a run. It has attempts: the submissions of the document. All
+// but the last have failed.
 type part struct {
 	run      *run
 	position jobs.Position
 	doc      transfer.Document
-	ends     transfer.Time // when Globus is to end a task, if the job says when
-	unproven bool          // doc deletes what nobody has proven to be elsewhere
-	tries    int           // attempts that failed before the present one, of those that count
+	ends     transfer.Time // when Globus has to end a task, if the job sets a deadline
+	unproven bool          // doc deletes files without proof that there are copies
+	tries    int           // failed attempts before the present one, since an operator's retry
 
 	// Of the present attempt:
 	attempt      int           // its number, from 1
 	submissionID string        // empty until it has one
-	sent         transfer.Time // the deadline of its document, once that was made
-	deletes      *Deletes      // nil if it is not a mirror, or not known
-	guarded      bool          // the guard need not look at it
-	once         bool          // it is not sent again, whatever comes of it
+	sent         transfer.Time // the deadline of its document, once there is one
+	deletes      *Deletes      // of a mirror; nil if that is not known
+	guarded      bool          // the guard need not check it
+	once         bool          // it is never sent again
 	open         bool          // an earlier start has recorded it, and may have sent it
-	awaited      bool          // the run waits for its end, whatever the order says
-	shelves      []byte        // where the copies of what it deletes are, see [shelf]; nil if nobody knows
-	late         *Failure      // why its task was canceled as soon as it was there; nil if it was not
-	absentAt     time.Time     // when Globus had no task of it; zero if it was not asked
+	awaited      bool          // the run waits for its end, even with NoWait
+	shelves      []byte        // where the copies of what it deletes are, see [shelf]; nil if not known
+	late         *Failure      // why its task was canceled right after it was submitted; nil if it was not
+	absentAt     time.Time     // when Globus was asked and had no task of it; zero if it was not asked
 
 	// rival is [pruning.rival] of what the attempt deletes; nil if there can be none.
 	rival func(context.Context) (run int64, err error)
 }
 
-// newPart returns the part that does work.
+// newPart returns the part for the document of work.
 func (r *run) newPart(work Work) *part {
 	p := &part{run: r, position: work.Position, doc: work.Document, unproven: work.Unproven, attempt: 1}
 	if p.doc != nil {
@@ -52,11 +52,12 @@ func (r *run) newPart(work Work) *part {
 	return p
 }
 
-// label is the label of the present attempt's task.
+// label returns the label of the present attempt's task.
 func (p *part) label() string { return p.run.order.taskLabel(p.position, p.attempt) }
 
-// complete adopts or submits, waits, and tries again as often as the job allows.
-// Without a ledger, the attempts of earlier starts do not count for that.
+// complete adopts or submits a task and waits for its end. If the task fails, it makes as
+// many more attempts as the job allows; without a ledger, those of earlier starts do not
+// count.
 func (p *part) complete(ctx context.Context) error {
 	r := p.run
 	found, err := p.lookUp(ctx)
@@ -90,8 +91,8 @@ func (p *part) complete(ctx context.Context) error {
 	}
 }
 
-// backOff waits after an attempt that has failed, before the next one; tries attempts
-// had failed before it.
+// backOff waits before the next attempt. Before the one that has just failed, tries
+// attempts had failed.
 func (r *run) backOff(ctx context.Context, f *Failure, attempt, tries int) error {
 	delay := r.job.Backoff << min(max(tries, 0), 10)
 	r.log.Warn("attempt failed, another one follows", "attempt", attempt, "task_id", f.TaskID, "delay", delay, "err", f)
@@ -109,8 +110,8 @@ func (p *part) nextAttempt() {
 	p.deletes, p.guarded, p.late = nil, false, nil
 }
 
-// lookUp adopts the task of an earlier start of this occurrence, if there is
-// one that has not failed. It counts the attempts that have.
+// lookUp adopts the task of an earlier start of this occurrence, if there is one that has
+// not failed. It counts the failed ones as attempts.
 func (p *part) lookUp(ctx context.Context) (found bool, err error) {
 	if s, ok := p.run.journal.newest(p.position); ok {
 		if found, err = p.resume(ctx, s); found || err != nil || p.submissionID != "" {
@@ -126,7 +127,7 @@ func (p *part) lookUp(ctx context.Context) (found bool, err error) {
 		case err != nil:
 			return false, err
 		case task == nil:
-			// A start that did not get here did not get any further.
+			// No start has made this attempt, so none has made a later one.
 			p.run.doubtful = p.attempt > 1
 			p.absentAt = time.Now()
 			return false, nil
@@ -141,11 +142,11 @@ func (p *part) lookUp(ctx context.Context) (found bool, err error) {
 	}
 }
 
-// labeled asks Globus for the task that bears the label of the present attempt:
-// one that has not failed if there are several, nil if there is none.
+// labeled asks Globus for the task with the label of the present attempt. If there are
+// several, it returns one that has not failed; if there is none, nil.
 func (p *part) labeled(ctx context.Context) (*transfer.Task, error) { return p.bearing(ctx, p.label()) }
 
-// bearing is labeled for another label of the same item.
+// bearing is labeled for another label.
 func (p *part) bearing(ctx context.Context, label string) (*transfer.Task, error) {
 	task, err := p.run.engine.finder.find(ctx, label)
 	if err != nil {
@@ -154,8 +155,8 @@ func (p *part) bearing(ctx context.Context, label string) (*transfer.Task, error
 	return task, nil
 }
 
-// adoptOwn adopts the task of the present attempt, whatever has become of it, if
-// Globus has one. A label that somebody chose does not tell.
+// adoptOwn adopts the task of the present attempt, even one that has failed, if Globus has
+// one. It does not look for a label that somebody chose, which other tasks may have.
 func (p *part) adoptOwn(ctx context.Context) (found bool, err error) {
 	if p.run.order.Label != "" {
 		return false, nil
@@ -168,9 +169,8 @@ func (p *part) adoptOwn(ctx context.Context) (found bool, err error) {
 	return true, p.adopt(ctx, task)
 }
 
-// adopt takes over a task that an earlier start submitted. Where the ledger has
-// no submission of it, because the ledger is new, the task's id stands for the
-// submission's.
+// adopt takes over a task that an earlier start has submitted. If the ledger is new and has
+// no submission of it, the submission is recorded under the task's id.
 func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 	r := p.run
 	if want, got := collections(p.doc), taskCollections(task); want != got {
@@ -193,7 +193,7 @@ func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 	return nil
 }
 
-// entry is what the ledger is told about the present attempt.
+// entry returns the record of the present attempt.
 func (p *part) entry() ledger.Submission {
 	s := ledger.Submission{ID: p.submissionID, Step: p.position.Step, Part: p.position.Part, Attempt: p.attempt, Tries: p.tries, Once: p.once, Copies: p.shelves}
 	if p.deletes != nil {
@@ -212,7 +212,7 @@ func (p *part) setTask(t Task, adopted bool) {
 	p.run.engine.finder.know(t.Label)
 }
 
-// collections names the collections of a document, in lower case.
+// collections returns the ids of a document's collections, in lower case.
 func collections(doc transfer.Document) [2]string {
 	switch d := doc.(type) {
 	case *transfer.Transfer:

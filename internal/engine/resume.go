@@ -11,11 +11,11 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// lookUpTime bounds the look for a task after a submission of unclear outcome.
+// lookUpTime is how long to look for the task of a submission whose outcome is unclear.
 const lookUpTime = 15 * time.Second
 
-// resume goes on with what the ledger has of this place. It reports whether the
-// present attempt has a task.
+// resume continues with the newest submission that the ledger has for this part. It reports
+// whether the present attempt has a task.
 func (p *part) resume(ctx context.Context, s ledger.Submission) (found bool, err error) {
 	run := p.run.journal.run
 	p.attempt, p.submissionID, p.deletes = s.Attempt, s.ID, nil
@@ -37,7 +37,7 @@ func (p *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 		p.setTask(Task{TaskID: s.TaskID, SubmissionID: s.ID, Label: s.Label, Deletes: p.deletes}, true)
 		return true, nil
 	case s.Once:
-		p.nextAttempt() // it is of a prune that was in the place of this step
+		p.nextAttempt() // it is of a prune, which this step was before
 		return false, nil
 	case s.Status == statusRefused && again:
 		p.nextAttempt() // with the document as it is now
@@ -47,14 +47,14 @@ func (p *part) resume(ctx context.Context, s ledger.Submission) (found bool, err
 	}
 	p.open = true
 	if again {
-		p.tries = -1 // it is the attempt before the one that is wanted
+		p.tries = -1 // the attempt that is wanted comes after this one
 	}
 	return p.reconfirm(ctx, s)
 }
 
-// spent reports whether the task of a submission is of no use to an operator
-// who wants another attempt: it has failed, it has left out files that the job does not
-// allow to be missing, or Globus does not know it any more.
+// spent reports whether an operator who wants another attempt needs a new task: the task of
+// the submission has failed, has left out files that the job does not allow to be missing,
+// or is unknown to Globus by now.
 func (p *part) spent(ctx context.Context, s ledger.Submission, again bool) (bool, error) {
 	switch {
 	case !again || s.TaskID == "":
@@ -64,7 +64,7 @@ func (p *part) spent(ctx context.Context, s ledger.Submission, again bool) (bool
 	case s.Status != "" && s.Status != string(transfer.Succeeded):
 		return s.Status == string(transfer.Failed), nil
 	}
-	task, err := p.run.engine.poller.look(ctx, s.TaskID, 0) // its end was not written down, or not how
+	task, err := p.run.engine.poller.look(ctx, s.TaskID, 0) // how it ended is not recorded, or not in full
 	if gone(err) {
 		return s.Status == "", nil
 	}
@@ -78,13 +78,14 @@ func (p *part) spent(ctx context.Context, s ledger.Submission, again bool) (bool
 	return true, nil
 }
 
-// reconfirm goes on with a submission that an earlier start has recorded, and that
-// is not confirmed. It is never given up, because Globus may have it: not after
-// its starting deadline, and not if the run is to be canceled.
+// reconfirm continues with a submission that an earlier start has recorded and that is not
+// confirmed. It is never given up, because Globus may have it: not even after its starting
+// deadline, or if the run is to be canceled.
 func (p *part) reconfirm(ctx context.Context, s ledger.Submission) (found bool, err error) {
 	confirming, cancel := confirmation(ctx)
 	defer cancel()
-	// Its label tells whether it was sent, even if the guard would refuse it now.
+	// If there is a task with its label, it was sent, even if the guard would refuse it
+	// now.
 	switch task, err := p.labeled(confirming); {
 	case err != nil && ctx.Err() != nil:
 		return false, unconfirmed(err)
@@ -97,15 +98,14 @@ func (p *part) reconfirm(ctx context.Context, s ledger.Submission) (found bool, 
 	return false, err
 }
 
-// send submits the present attempt. One that an earlier start may have sent is
-// sent again even if the run is to be canceled: only a task that is known can be
-// canceled.
+// send submits the present attempt. An attempt that an earlier start may have sent is sent
+// again even if the run is to be canceled, because only a known task can be canceled.
 func (p *part) send(ctx context.Context) error {
 	if !p.open {
 		return p.submit(ctx)
 	}
 	if errors.Is(context.Cause(ctx), errCanceled) {
-		p.guarded = true // by the earlier start, and there is no time for it now
+		p.guarded = true // by the earlier start; there is no time for it now
 	}
 	confirming, cancel := confirmation(ctx)
 	defer cancel()
@@ -116,9 +116,9 @@ func (p *part) send(ctx context.Context) error {
 	return err
 }
 
-// confirmation returns a context in which to find out what became of a
-// submission that an earlier start has recorded: that of the run, or some
-// seconds if the run is to be canceled.
+// confirmation returns the context for finding out what became of a submission that an
+// earlier start has recorded: the run's context, or one of some seconds if the run is to be
+// canceled.
 func confirmation(ctx context.Context) (context.Context, context.CancelFunc) {
 	if errors.Is(context.Cause(ctx), errCanceled) {
 		return context.WithTimeout(context.WithoutCancel(ctx), lookUpTime)
@@ -126,7 +126,7 @@ func confirmation(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithCancel(ctx)
 }
 
-// unconfirmed leaves the run to the next start.
+// unconfirmed returns the failure that leaves the run to the next start.
 func unconfirmed(err error) *Failure {
 	return &Failure{Kind: fault.Unknown, Err: err, Message: "the submission of an earlier start is not confirmed yet"}
 }

@@ -15,7 +15,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A run is what is being done about an order.
+// A run is the work on an order.
 type run struct {
 	engine  *Engine
 	order   Order
@@ -26,13 +26,13 @@ type run struct {
 	rec     Recording // zero without a ledger
 	journal *journal  // nil without a ledger
 	held    string    // why the submission waits; empty if it does not
-	// item is what the ledger has of the item that the run is about. It is nil if
-	// the run is not about an item, or follows one that was.
+	// item is the record of the item that the run is about. It is nil if the run is not
+	// about an item, or belongs to a job that follows one with items.
 	item  *ledger.Item
 	stray *Failure // why the item is not known; nil if it is, or there is none
-	aside bool     // another occurrence of the item goes on
-	// doubtful says that Globus may have a task of the occurrence of which the
-	// ledger does not know, so that Globus is asked for one by the label.
+	aside bool     // another occurrence of the item takes its place
+	// doubtful says that Globus may have a task of the occurrence that the ledger does
+	// not know, so Globus is asked for it by its label.
 	doubtful bool
 	anew     bool // the tasks that Globus has were about earlier items, see [part.newest]
 }
@@ -48,7 +48,7 @@ func (e *Engine) begin(o Order) *run {
 	}
 }
 
-// recorded begins a run that the ledger has.
+// recorded begins a run that is in the ledger.
 func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o Order) (*run, error) {
 	r := e.begin(o)
 	r.log = r.log.With("run", run.ID)
@@ -68,11 +68,11 @@ func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o
 	return r, nil
 }
 
-// errCanceled is the cause to end a run's context with when somebody has asked
-// for its cancel: its task is then canceled and the run is over.
+// errCanceled is the cause of a run's context when somebody has asked to cancel the run:
+// its task is then canceled, and the run ends.
 var errCanceled = errors.New("canceled on request")
 
-// heedCancel returns ctx, which has ended if the run is to be canceled.
+// heedCancel returns ctx, or a context that has ended if the run is to be canceled.
 func (r *run) heedCancel(ctx context.Context) context.Context {
 	if !r.journal.run.CancelRequested {
 		return ctx
@@ -82,7 +82,7 @@ func (r *run) heedCancel(ctx context.Context) context.Context {
 	return canceled
 }
 
-// carryOut does a run that has a journal, unless it was refused.
+// carryOut does the steps of a recorded run, unless it was refused.
 func (r *run) carryOut(ctx context.Context, refused error) error {
 	if len(r.journal.sent) > 0 {
 		r.journal.note(ctx, "resumed", "by "+r.journal.holder)
@@ -93,7 +93,7 @@ func (r *run) carryOut(ctx context.Context, refused error) error {
 	return r.doSteps(ctx)
 }
 
-// errDetached ends a run that is not to wait for its task.
+// errDetached ends a run that does not wait for its task.
 var errDetached = errors.New("not waited for")
 
 // doSteps does the steps of the job, one after the other.
@@ -104,7 +104,7 @@ func (r *run) doSteps(ctx context.Context) error {
 	if r.journal != nil && r.job.Steps == nil {
 		works = r.journal.recordedWorks()
 	}
-	var incomplete *Failure // of the last task, which succeeded without some of its files
+	var incomplete *Failure // of the last task, if it succeeded without some of its files
 	for work, err := range works {
 		if incomplete != nil {
 			incomplete.cutShort(work.Position)
@@ -123,7 +123,7 @@ func (r *run) doSteps(ctx context.Context) error {
 		if err != nil {
 			return r.meaning(ctx, r.outlast(ctx, err))
 		}
-		r.result.State = ledger.Claimed // of the next step nothing was submitted
+		r.result.State = ledger.Claimed // nothing of the next step was submitted
 	}
 	if incomplete != nil {
 		return incomplete
@@ -132,7 +132,7 @@ func (r *run) doSteps(ctx context.Context) error {
 	return nil
 }
 
-// doWork makes or shares a folder, prunes, audits, or brings a flow or a document to its end.
+// doWork does one step, or one document of a step.
 func (r *run) doWork(ctx context.Context, work Work) error {
 	work, err := r.journal.asRecorded(work)
 	switch {
@@ -161,8 +161,7 @@ func (r *run) doWork(ctx context.Context, work Work) error {
 	return r.verify(ctx, work)
 }
 
-// mkdir makes a folder, and those above it. One that is there is what was
-// wanted.
+// mkdir makes a folder, and those above it. It is not an error if the folder exists.
 func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
 	as := transfer.AsLocalUser(m.LocalUser)
 	_, err := r.globus.Mkdir(ctx, m.Collection, m.Path, as)
@@ -184,7 +183,7 @@ func (r *run) mkdir(ctx context.Context, m *jobs.Mkdir) error {
 	return nil
 }
 
-// wantFolder reports a path that is there, but is a file.
+// wantFolder returns an error if a path that exists is a file.
 func (r *run) wantFolder(ctx context.Context, m *jobs.Mkdir) error {
 	entry, err := r.globus.Stat(ctx, m.Collection, m.Path, transfer.AsLocalUser(m.LocalUser))
 	switch {
@@ -199,8 +198,8 @@ func (r *run) wantFolder(ctx context.Context, m *jobs.Mkdir) error {
 	return nil
 }
 
-// meaning returns err, or what the end of ctx means if that is the cause of it.
-// The present attempt was not submitted, or err is a Failure that says so.
+// meaning returns err, or if the end of ctx has caused it, what that means. Unless err is
+// a Failure, the present attempt was not submitted.
 func (r *run) meaning(ctx context.Context, err error) error {
 	if _, ok := errors.AsType[*Failure](err); ok || ctx.Err() == nil {
 		return err
@@ -214,14 +213,13 @@ func (r *run) meaning(ctx context.Context, err error) error {
 	}
 	f := interrupted(ctx, "", what)
 	if f.Kind == fault.TimedOut && fault.OnTheWay(err) {
-		f.Err = err // what it waited for
+		f.Err = err // that it waited to pass
 	}
 	return f
 }
 
-// settle sets what came of the run, and reports whether that has to be written
-// down: a run that may be resumed is left as it is, and one that was not waited
-// for has not ended.
+// settle sets the outcome of the run, and reports whether that has to be recorded: a run
+// that can be resumed stays as it is, and one that was not waited for has not ended.
 func (r *run) settle(ctx context.Context, err error) bool {
 	reached := r.result.State
 	r.result.conclude(err)
@@ -239,8 +237,8 @@ func (r *run) settle(ctx context.Context, err error) bool {
 	return false
 }
 
-// finish writes down how the run has ended, unless err says why it must not be.
-// It returns what [Engine.Record] does.
+// finish records how the run has ended, unless err says why it must not. It returns what
+// [Engine.Record] does.
 func (r *run) finish(ctx context.Context, err error) (*Result, error) {
 	if err == nil {
 		err = r.journal.addOutcome(ctx, r.engine.explained(r.result), r.ended(ctx))

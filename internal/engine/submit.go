@@ -14,28 +14,27 @@ import (
 )
 
 const (
-	// grace is how much longer than the run a submission may take: if it were
-	// cut off in the middle, nobody would know whether there is a task.
+	// grace is how long a submission may go on after the run's context has ended: if it
+	// were cut off, nobody would know whether there is a task.
 	grace = 1500 * time.Millisecond
-	// backlogPause is the wait before a submission is sent again that was
-	// refused because the account has too many tasks.
+	// backlogPause is how long to wait when a submission was refused because the
+	// account has too many tasks.
 	backlogPause = time.Minute
-	// absentFor is how long an answer of Globus counts, by which the present
-	// attempt has no task. If something slow came between, Globus is asked
-	// again right before the submission.
+	// absentFor is how long an answer of Globus counts that the present attempt has no
+	// task. After that, Globus is asked again right before the submission.
 	absentFor = 2 * time.Second
-	// waited is how much of its time a document may lose while it waits.
+	// waited is how long a document may have waited without getting a new deadline.
 	waited = 5 * time.Minute
 )
 
-// Obstacles are what has kept a submission from being accepted.
+// obstacles are what has kept a submission from being accepted.
 type obstacles struct {
 	backlog  bool // the account had too many tasks
 	nameless int  // conflicts with tasks that could not be found
-	unclear  int  // submissions that were given up, because nobody knows whether they arrived
+	unclear  int  // submissions that were given up because they may have arrived
 }
 
-// prepare makes the document of the present attempt, if the guard lets it pass.
+// prepare returns the document of the present attempt, unless the guard refuses it.
 func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 	if !p.guarded {
 		if err := p.guard(ctx); err != nil {
@@ -68,8 +67,8 @@ func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 	return doc, nil
 }
 
-// submit submits the present attempt, and waits as policy says where other
-// tasks are in the way.
+// submit submits the present attempt. If other tasks are in the way, it waits if the job's
+// policy says so.
 func (p *part) submit(ctx context.Context) error {
 	doc, err := p.prepare(ctx)
 	if err != nil {
@@ -108,9 +107,9 @@ func (p *part) submit(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// date gives a document its deadline. One that may have reached Globus keeps it while
-// it lies ahead, and one with an id that the order gave has none, so that the
-// document is the same for one submission id.
+// date sets the deadline of a document, so that the document is the same for one submission
+// id: a document that may have reached Globus keeps its deadline until that is over, and
+// one with a submission id of the order has none.
 func (p *part) date(head *transfer.Header) {
 	given := p.submissionID == p.run.order.SubmissionID && p.ends.IsZero()
 	if !given && !time.Now().Before(head.Deadline.Time) {
@@ -119,8 +118,8 @@ func (p *part) date(head *transfer.Header) {
 	p.sent = head.Deadline
 }
 
-// deadline is when Globus ends a task that it gets now: as the job says, or as long
-// from now as it allows.
+// deadline returns when Globus has to end a task that is submitted now: as the job says, or
+// after its active deadline.
 func (p *part) deadline() transfer.Time {
 	if !p.ends.IsZero() {
 		return p.ends
@@ -128,15 +127,15 @@ func (p *part) deadline() transfer.Time {
 	return transfer.Time{Time: time.Now().Add(p.run.job.ActiveDeadline).Truncate(time.Second)}
 }
 
-// post submits doc. It may take some time beyond the end of ctx.
+// post submits doc. It may go on for a while after ctx has ended.
 func (p *part) post(ctx context.Context, doc transfer.Document) (*transfer.Submitted, error) {
 	whole, cancel := beyond(ctx, grace)
 	defer cancel()
 	return p.run.globus.Submit(whole, doc)
 }
 
-// reconsider sees whether a submission that met an obstacle is to be repeated:
-// the obstacle may have been a task of this attempt, which is over now.
+// reconsider decides whether to repeat a submission that met an obstacle, which may have
+// been a task of the same attempt. If that exists, it is adopted.
 func (p *part) reconsider(ctx context.Context) (found bool, err error) {
 	if found, err := p.adoptOwn(ctx); found || err != nil {
 		return found, err
@@ -147,7 +146,7 @@ func (p *part) reconsider(ctx context.Context) (found bool, err error) {
 	return false, nil
 }
 
-// accepted goes on with the task of the present attempt.
+// accepted records the task of the present attempt.
 func (p *part) accepted(ctx context.Context, sent *transfer.Submitted) {
 	r := p.run
 	r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", p.attempt, "submission_id", p.submissionID, "code", sent.Code)
@@ -159,8 +158,8 @@ func (p *part) accepted(ctx context.Context, sent *transfer.Submitted) {
 	}
 }
 
-// prolong gives a new task the time that the job allows, if its document has
-// waited.
+// prolong gives a new task the time that the job allows, if its document has waited
+// before.
 func (p *part) prolong(ctx context.Context, sent *transfer.Submitted, deadline transfer.Time) {
 	u := transfer.TaskUpdate{Deadline: p.deadline()}
 	if p.late != nil || sent.Duplicate() || u.Deadline.Sub(deadline.Time) <= waited {
@@ -175,8 +174,8 @@ func (p *part) prolong(ctx context.Context, sent *transfer.Submitted, deadline t
 	}
 }
 
-// cancelLate cancels the task that a submission has just become, if that was
-// recorded before the starting deadline and reached Globus only after it.
+// cancelLate cancels a new task if its submission was recorded before the starting deadline
+// and reached Globus only after it.
 func (p *part) cancelLate(ctx context.Context, id string) {
 	r := p.run
 	if r.journal.hasOthers(p.position) || !r.overdue() || r.journal.run.CancelRequested {
@@ -193,17 +192,17 @@ func (p *part) cancelLate(ctx context.Context, id string) {
 	p.late.Message += fmt.Sprintf("; task %s, which Globus received only now, was canceled", id)
 }
 
-// overcome deals with the error of a submission. It waits until the submission
-// can be repeated, or reports that it is done: there is a task, or never will be.
+// overcome handles the error of a submission. It waits until the submission can be
+// repeated, or reports that it is done: there is a task, or there will be none.
 func (p *part) overcome(ctx context.Context, cause error, met *obstacles) (done bool, err error) {
 	r := p.run
 	e, ok := errors.AsType[*transfer.Error](cause)
 	switch {
 	case errors.Is(cause, transfer.ErrUnclear):
 		return true, p.clearUp(ctx, cause)
-	case ok && (!p.open || !e.Temporary()): // Globus has not got it, also not from an earlier start
-		// A try before the one that was refused may have taken effect. Obstacles that
-		// pass are looked at again before the next try.
+	case ok && (!p.open || !e.Temporary()): // Globus does not have it, not even from an earlier start
+		// A try before the one that was refused may have taken effect. If the obstacle
+		// may pass, reconsider looks for its task before the next try.
 		if p.open || !e.Temporary() && !e.Backlog() && !e.Overlap() {
 			found, err := p.adoptOwn(ctx)
 			if found || err != nil && p.open {
@@ -227,12 +226,12 @@ func (p *part) overcome(ctx context.Context, cause error, met *obstacles) (done 
 	return true, cause
 }
 
-// clearUp looks for the task of a submission that may have reached Globus. The
-// task may have failed since; there was none with its label before.
+// clearUp looks for the task of a submission that may have reached Globus. The task may
+// have failed since: before the submission, there was none with its label.
 func (p *part) clearUp(ctx context.Context, cause error) error {
 	if found, err := p.find(ctx); found {
 		return err
-	} // after an error the service is still out of reach, and the outcome unknown
+	} // if the look-up failed, the outcome is still unknown
 	return p.unclear(cause)
 }
 
@@ -241,11 +240,11 @@ func (p *part) clearUp(ctx context.Context, cause error) error {
 func (p *part) find(ctx context.Context) (found bool, err error) {
 	canceled := errors.Is(context.Cause(ctx), errCanceled)
 	if p.run.journal != nil && ctx.Err() != nil && !canceled {
-		return false, context.Cause(ctx) // the next start looks
+		return false, context.Cause(ctx) // the next start looks for it
 	}
 	longer, stop := context.WithoutCancel(ctx), func() {}
 	if !canceled {
-		longer, stop = beyond(ctx, grace) // whoever ends the process does not wait for long
+		longer, stop = beyond(ctx, grace) // the process is to end soon
 	}
 	defer stop()
 	ctx, cancel := context.WithTimeout(longer, lookUpTime)
@@ -253,7 +252,7 @@ func (p *part) find(ctx context.Context) (found bool, err error) {
 	return p.adoptOwn(ctx)
 }
 
-// unclear leaves it to the next start to find out what became of a submission.
+// unclear returns the failure of a submission whose outcome the next start finds out.
 func (p *part) unclear(cause error) *Failure {
 	r := p.run
 	r.result.State = ledger.Submitted
@@ -264,12 +263,12 @@ func (p *part) unclear(cause error) *Failure {
 	}
 }
 
-// repeat says how to start again such that the same document is sent.
+// repeat says how to start again so that the same document is sent.
 func (p *part) repeat() string {
 	return strings.ReplaceAll(p.run.repeat(p.submissionID), DeadlineHere, p.sent.Format(time.RFC3339))
 }
 
-// repeat says how to start again such that the same task is met.
+// repeat says how to start again so that the same task is found.
 func (r *run) repeat(submissionID string) string {
 	if how := r.order.Repeat; how != "" {
 		return strings.NewReplacer(SubmissionIDHere, submissionID, KeyHere, string(r.order.Key)).Replace(how)
