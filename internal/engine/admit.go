@@ -14,8 +14,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Taken error says that the occurrence has a run already: one that has
-// ended, or that another start works on.
+// A Taken error says that the occurrence has a run already, which has ended or belongs to
+// another start.
 type Taken struct{ Run *ledger.Run }
 
 func (t *Taken) Error() string {
@@ -25,9 +25,8 @@ func (t *Taken) Error() string {
 	return fmt.Sprintf("occurrence %s of job %s is being done by %s: run %d", t.Run.Key, t.Run.Job, t.Run.Holder, t.Run.ID)
 }
 
-// A waitingError says that a run waits for another one: it is claimed, and nothing was
-// submitted for it. It waits for its turn, see takesTurns, or until one that leaves is
-// over.
+// A waitingError says that a run waits for another one. It is claimed, and has submitted
+// nothing. It waits for its turn, see takesTurns, or for the end of a run that leaves.
 type waitingError struct {
 	run    int64 // that waits
 	other  *ledger.Run
@@ -55,8 +54,8 @@ func inTurnOf(err error) int64 {
 	return 0
 }
 
-// An unusableError says that the ledger could not be read or written, or that a
-// collection that an item needs is away. A later start may go on.
+// An unusableError says that the ledger could not be read or written, or that a collection
+// that an item needs cannot be reached. A later start may succeed.
 type unusableError struct{ cause error }
 
 func unusable(err error) error { return unusableError{err} }
@@ -69,7 +68,7 @@ func (e unusableError) Unwrap() error { return e.cause }
 // Temporary reports true.
 func (unusableError) Temporary() bool { return true }
 
-// admit returns why a run of which nothing was submitted must not go on.
+// admit returns why a run that has submitted nothing must not begin; nil if it may.
 func (r *run) admit(ctx context.Context) error {
 	if !r.journal.unsent() {
 		return nil
@@ -86,9 +85,8 @@ func (r *run) admit(ctx context.Context) error {
 	return r.giveWay(ctx)
 }
 
-// awaitRoom lets a run of an item wait while as many earlier ones are at work as
-// may be. The ledger says how many to begin with, but two replicas may have asked
-// at the same time.
+// awaitRoom makes a run wait while as many earlier ones are at work as atOnce allows. Not
+// more than that are claimed, except by two replicas at the same time.
 func (r *run) awaitRoom(ctx context.Context) error {
 	j, most := r.journal, atOnce(r.job)
 	if most == 0 || !r.rec.Scheduled || j.run.Alone || j.run.Again {
@@ -109,9 +107,9 @@ func (r *run) awaitRoom(ctx context.Context) error {
 	return nil
 }
 
-// atOnce returns how many runs of items of the job may be at work at once; 0 if that is
-// not limited, as for most jobs that follow another one. A prune by the receipts of
-// other jobs is not about the item that it follows: all its runs prune the same files.
+// atOnce returns how many runs of items of the job may be at work at once; 0 means any
+// number, as for most jobs that follow another one. A prune by the receipts of other jobs is
+// limited to one, because all its runs prune the same files.
 func atOnce(job *jobs.Job) int {
 	switch {
 	case job.ForEach != nil:
@@ -122,14 +120,14 @@ func atOnce(job *jobs.Job) int {
 	return 0
 }
 
-// withdrawn returns why nothing is to be submitted for a run any more.
+// withdrawn returns why a run must not submit anything any more; nil if it may.
 func (r *run) withdrawn() error {
 	switch {
 	case r.journal.run.CancelRequested:
 		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: ledger.Canceled, Message: "canceled on request: nothing was submitted"}
 	case r.job.Steps == nil:
 		return &Failure{Kind: fault.Canceled, state: ledger.Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
-	case r.overdue() && !r.journal.run.Again: // an operator who wants it knows how late it is
+	case r.overdue() && !r.journal.run.Again: // an operator who asked for it knows how late it is
 		return r.expired()
 	}
 	return nil
@@ -146,9 +144,8 @@ func (r *run) expired() *Failure {
 	}
 }
 
-// giveWay deals with earlier runs of the same job that are not over, as the
-// job's policy says. Beside a run that an operator wants again, a later one may be
-// at work as well.
+// giveWay handles other unfinished runs of the same job as the job's policy says. These are
+// earlier runs; if an operator has asked for a retry, there may also be later ones.
 func (r *run) giveWay(ctx context.Context) error {
 	j := r.journal
 	var first *ledger.Run // the one that others are skipped for
@@ -163,7 +160,7 @@ func (r *run) giveWay(ctx context.Context) error {
 		if other.ID == j.run.ID || later && (!j.run.Again || other.State != ledger.Submitted) {
 			continue
 		}
-		if first != nil { // one in the way is enough: it only matters which is named
+		if first != nil { // one is enough; which one only matters for the message
 			if r.precedes(other, first) {
 				first = other
 			}
@@ -202,13 +199,13 @@ func (r *run) giveWay(ctx context.Context) error {
 	return skipped("", fmt.Sprintf("occurrence %s of this job is not over (run %d)", first.Key, first.ID))
 }
 
-// precedes reports whether a run is skipped for other, and not for the newer run first:
-// other is at work, or neither is and the scheduler starts the oldest.
+// precedes reports whether the run is skipped because of other rather than because of first:
+// other is at work, or neither is at work and other is older.
 func (r *run) precedes(other, first *ledger.Run) bool {
 	return other.State == ledger.Submitted || r.rec.Scheduled && first.State != ledger.Submitted
 }
 
-// requestCancel asks whoever works on another run to cancel it, unless it is over.
+// requestCancel asks the holder of another run to cancel it, unless it is over.
 func (r *run) requestCancel(ctx context.Context, other *ledger.Run) error {
 	if err := r.journal.ledger.RequestCancel(ctx, other.ID); err != nil && !errors.Is(err, ledger.ErrState) {
 		return unusable(fmt.Errorf("cancel run %d: %w", other.ID, err))
@@ -216,8 +213,8 @@ func (r *run) requestCancel(ctx context.Context, other *ledger.Run) error {
 	return nil
 }
 
-// soon is how long a run that somebody has triggered is left to the scheduler, which takes
-// it up within 10 seconds if there is one.
+// soon is how long a triggered run is left to the scheduler, which takes it up within 10
+// seconds if one is running.
 const soon = 15 * time.Second
 
 // takeUp ends an earlier run of the job that was left by its start, where no
@@ -259,15 +256,15 @@ func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err err
 	return res.State.Final(), nil
 }
 
-// caughtUp reports whether the run is of a missed occurrence that has to wait for
-// its turn.
+// caughtUp reports whether the run is that of a missed occurrence, which has to wait for its
+// turn.
 func (r *run) caughtUp() bool {
 	return r.rec.Scheduled && takesTurns(r.job) && r.journal != nil && late(r.job, r.journal.run)
 }
 
 // leaves reports whether another run of the job, which may be nil, is about to end by
-// itself. Nothing is skipped for it: such a run may have been left by a start that was
-// cut off, and its task have ended long ago.
+// itself. No run is skipped because of it: its start may have been cut off, and its task may
+// have ended long ago.
 func (r *run) leaves(ctx context.Context, other *ledger.Run) (bool, error) {
 	switch {
 	case other == nil || !r.rec.Scheduled:
@@ -308,8 +305,8 @@ func (r *run) hasEnded(ctx context.Context, s ledger.Submission) bool {
 	return final || gone(err)
 }
 
-// late reports whether a run was claimed to catch up with a missed occurrence.
-// It depends on the ledger alone, so all replicas agree.
+// late reports whether a run was claimed to catch up with a missed occurrence. It depends
+// only on the ledger, so all replicas agree.
 func late(job *jobs.Job, run *ledger.Run) bool {
 	return !run.Due.IsZero() && run.Claimed.Sub(job.Due(jobs.Key(run.Key), run.Due)) > onTime
 }

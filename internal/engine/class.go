@@ -16,26 +16,26 @@ const (
 	Retrying    Class = "retrying"    // met an error, and Globus tries again
 	Stalled     Class = "stalled"     // no progress for a long time
 	Needs       Class = "needs_human" // suspended or paused
-	Hopeless    Class = "hopeless"    // would sit until its deadline
+	Hopeless    Class = "hopeless"    // would make no progress until its deadline
 )
 
-// A task is hopeless when an error that does not pass by itself has stopped all
-// progress for this long.
+// A task is hopeless when an error that does not pass by itself has stopped it for this
+// long.
 const (
-	hopelessAtFirst = 10 * time.Second // before it has moved anything: its folder may just be about to be made
-	hopelessLater   = time.Minute      // after that: the counters of a large file lag behind
+	hopelessAtFirst = 10 * time.Second // before it has moved anything: somebody may be making its folder
+	hopelessLater   = time.Minute      // after that: during a large file, the counters do not change
 )
 
-// A course is what the looks at one task have shown so far.
+// A course records what the looks at one task have shown so far.
 type course struct {
 	stalledAfter time.Duration
-	moved        time.Time // when progress was seen last, or the task was held
+	moved        time.Time // when progress was last seen, or the task was held
 	work         int64     // the sum of the counters then
-	stuck        time.Time // when an error that does not heal was seen first; zero if there is none
-	troubled     time.Time // when an error was seen that is not overcome; zero if there is none
+	stuck        time.Time // when an error that does not pass by itself was first seen; zero if there is none
+	troubled     time.Time // when an error was first seen that is not overcome; zero if there is none
 }
 
-// classify takes in what the task shows now and returns its class.
+// classify records what the task shows now, and returns its class.
 func (c *course) classify(t *transfer.Task, now time.Time) Class {
 	needs := t.Status == transfer.Inactive || t.IsPaused
 	// The time in which a task was held does not count.
@@ -79,7 +79,7 @@ func troubled(t *transfer.Task) bool {
 	return true
 }
 
-// workOf is a number that grows whenever the task makes progress.
+// workOf returns a number that grows whenever the task makes progress.
 func workOf(t *transfer.Task) int64 {
 	return t.BytesTransferred + t.BytesChecksummed + t.Files + t.Directories +
 		t.FilesTransferred + t.FilesSkipped + t.SubtasksSucceeded

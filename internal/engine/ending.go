@@ -11,7 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// ended says what the end of the task means.
+// ended returns what the end of the task means.
 func (w *watcher) ended(ctx context.Context) error {
 	t := w.task.Last
 	w.run.journal.addEnd(ctx, w.part.submissionID, string(t.Status), w.task.totals())
@@ -30,7 +30,7 @@ func (w *watcher) ended(ctx context.Context) error {
 	return w.failed(ctx)
 }
 
-// failed says why the task failed.
+// failed returns why the task failed.
 func (w *watcher) failed(ctx context.Context) *Failure {
 	t := w.task.Last
 	code := ""
@@ -68,8 +68,8 @@ func (w *watcher) failed(ctx context.Context) *Failure {
 	return &Failure{Kind: kind, TaskID: t.TaskID, Code: code, state: ledger.Failed, again: true, Message: advised(what+its, code)}
 }
 
-// blame returns the kind and the code of what a failed task failed of: its own
-// code, unless its last error says more.
+// blame returns the kind and the code of the error that made a task fail: the task's own
+// code, unless its last error event says more.
 func blame(code string, last *transfer.Event) (fault.Kind, string) {
 	kind := fault.OfTask(code).Kind
 	if last != nil && kind == fault.Failed {
@@ -94,7 +94,7 @@ func (r *run) leftOut(t *transfer.Task) bool {
 	return t.Status == transfer.Succeeded && t.SubtasksSkippedErrors > 0 && !r.job.AllowSkipped
 }
 
-// withoutSome is the failure of a task that succeeded without some of its files.
+// withoutSome returns the failure of a task that succeeded without some of its files.
 func (w *watcher) withoutSome(ctx context.Context) error {
 	t := w.task.Last
 	f := &Failure{Kind: fault.SkippedErrors, TaskID: t.TaskID, state: ledger.Succeeded}
@@ -114,8 +114,8 @@ func (w *watcher) withoutSome(ctx context.Context) error {
 	return f
 }
 
-// cutShort says that a task which succeeded without some of its files was not the last
-// one: what comes next is not begun, so the run has not succeeded.
+// cutShort changes the failure of a task that succeeded without some of its files if it was
+// not the last one: the next is not begun, so the run has not succeeded.
 func (f *Failure) cutShort(next jobs.Position) {
 	f.state = ledger.Failed
 	what := fmt.Sprintf("step %d", next.Step)

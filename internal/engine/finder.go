@@ -10,29 +10,29 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// labelsAtOnce is how many tasks one request looks for: their labels, which may have
-// 128 characters, fill its URL.
+// labelsAtOnce is how many labels one request looks for. Each may have 128 characters, and
+// all of them are in its URL.
 const labelsAtOnce = 40
 
-// errEachAlone says that a request for several labels has told nothing.
+// errEachAlone says that the answer to a request for several labels is of no use.
 var errEachAlone = errors.New("each label has to be looked for by itself")
 
-// A finder looks for tasks by their labels. Those who ask while a request is under
-// way share the next one.
+// A finder looks for tasks by their labels. Searches that come while a request is under way
+// share the next request.
 //
-// Nobody has confirmed that Globus looks for each label of a list. So the list begins
-// and ends with the label of a task that Globus has. If the answer lacks one of these
-// two, it counts for nothing, and each label is looked for by itself.
+// It is not confirmed that Globus looks for each label of a list. So a list begins and ends
+// with the label of a task that exists. If the answer lacks one of these two tasks, it is
+// not used, and each label is looked for by itself.
 type finder struct {
 	globus *transfer.Client
 	turn   chan struct{} // has room for the one who asks for all that wait
 
 	mu    sync.Mutex // guards the rest; never held across a wait
 	waits map[*search]struct{}
-	known []string // labels of tasks that Globus has: two, or fewer until there are
+	known []string // labels of tasks that exist at Globus, at most two
 }
 
-// A search is a wish to see the task with a label.
+// A search asks for the task with a label.
 type search struct {
 	label string
 	reply chan sight // has room for one; without a task if there is none
@@ -42,7 +42,7 @@ func newFinder(globus *transfer.Client) *finder {
 	return &finder{globus: globus, turn: make(chan struct{}, 1), waits: map[*search]struct{}{}}
 }
 
-// know takes note of the label of a task that Globus has.
+// know records the label of a task that exists at Globus.
 func (f *finder) know(label string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -51,11 +51,11 @@ func (f *finder) know(label string) {
 	}
 }
 
-// plainLabel reports whether a label has none of the marks of the filter's grammar.
+// plainLabel reports whether a label has no special characters of Globus's filters.
 func plainLabel(label string) bool { return label != "" && !strings.ContainsAny(label, "/,~!=*?[]") }
 
-// find returns the task with a label as Globus has it now: one that has not failed if
-// there are several, nil if there is none.
+// find returns the task with a label. If there are several, it returns one that has not
+// failed; if there is none, nil.
 func (f *finder) find(ctx context.Context, label string) (*transfer.Task, error) {
 	s := &search{label, make(chan sight, 1)}
 	if !f.join(s) {
@@ -84,7 +84,7 @@ func (f *finder) alone(ctx context.Context, label string) (*transfer.Task, error
 	return found[label], err
 }
 
-// join lets a search wait for a request that it can share, if there is one.
+// join adds a search to the next shared request, and reports whether that is possible.
 func (f *finder) join(s *search) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -101,8 +101,8 @@ func (f *finder) leave(s *search) {
 	delete(f.waits, s)
 }
 
-// answer looks for the labels of those who wait, and tells them. If ctx ends, they
-// wait for somebody else to look.
+// answer makes a request for the searches that wait, and answers them. If ctx ends, they
+// wait for the request of another search.
 func (f *finder) answer(ctx context.Context) {
 	batch, known := f.take()
 	if len(batch) == 0 {
@@ -127,7 +127,7 @@ func (f *finder) answer(ctx context.Context) {
 	}
 }
 
-// between returns the labels of a batch, between two that are known.
+// between returns the labels of a batch, between two known ones.
 func between(known []string, batch []*search) []string {
 	labels := []string{known[0]}
 	for _, s := range batch {
@@ -136,7 +136,7 @@ func between(known []string, batch []*search) []string {
 	return append(labels, known[1])
 }
 
-// take takes out as many searches as one request holds.
+// take removes as many searches as fit into one request.
 func (f *finder) take() (batch []*search, known []string) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -158,8 +158,8 @@ func (f *finder) putBack(batch []*search) {
 	}
 }
 
-// forget has other labels become those that are known: Globus has forgotten a task, or
-// its list lags.
+// forget drops the known labels, because Globus has forgotten one of their tasks, or its
+// list lags behind.
 func (f *finder) forget() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

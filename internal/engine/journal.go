@@ -30,9 +30,8 @@ const (
 	statusRefused = "REFUSED"
 )
 
-// A journal writes what a run does to the ledger, and knows what earlier starts
-// of the run have written. A nil journal is of a run without a ledger: it knows
-// nothing and keeps nothing.
+// A journal records in the ledger what a run does, and knows what earlier starts of the run
+// have recorded. A nil journal is that of a run without a ledger: it records nothing.
 type journal struct {
 	ledger *ledger.Ledger
 	holder string
@@ -40,8 +39,8 @@ type journal struct {
 	log    *slog.Logger
 	first  bool                                // the ledger knows no earlier run of the job
 	sent   map[jobs.Position]ledger.Submission // the newest of each position
-	ended  []Task                              // what earlier starts have seen the end of
-	owed   []func(context.Context) error       // what could not be written yet about tasks, in its order
+	ended  []Task                              // whose ends earlier starts have recorded
+	owed   []func(context.Context) error       // writes about tasks that are not done yet, in their order
 }
 
 // openJournal reads what earlier starts of the run have submitted.
@@ -62,7 +61,7 @@ func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.
 			j.sent[at] = s
 		}
 	}
-	if run.Alone { // then the claim has told
+	if run.Alone { // the claim has said that there is nothing
 		j.first = run.First
 		return j, nil
 	}
@@ -93,7 +92,7 @@ func endedTask(s ledger.Submission) (t Task, ok bool) {
 
 func positionOf(s ledger.Submission) jobs.Position { return jobs.Position{Step: s.Step, Part: s.Part} }
 
-// newest returns the newest submission at a place.
+// newest returns the newest submission at a position.
 func (j *journal) newest(at jobs.Position) (s ledger.Submission, ok bool) {
 	if j != nil {
 		s, ok = j.sent[at]
@@ -101,7 +100,7 @@ func (j *journal) newest(at jobs.Position) (s ledger.Submission, ok bool) {
 	return s, ok
 }
 
-// past reports whether an earlier start has finished the step of a place.
+// past reports whether an earlier start has finished the step of a position.
 func (j *journal) past(at jobs.Position) bool { return j != nil && at.Step < j.run.Step }
 
 // unsent reports whether no submission of the run can be at Globus.
@@ -136,11 +135,12 @@ func (j *journal) lastPart(step int) (last int) {
 	return last
 }
 
-// hasOthers reports whether the run has submissions at other places, or had an
-// attempt before at this one: then it began in time.
+// hasOthers reports whether the run has submissions at other positions, or an earlier
+// attempt at this one: then it began in time.
 func (j *journal) hasOthers(at jobs.Position) bool { return len(j.sent) > 1 || j.sent[at].Attempt > 1 }
 
-// recordedWorks returns what a run of a job that is no longer known has submitted.
+// recordedWorks returns what a run has submitted, for a job that is no longer in the jobs
+// file.
 func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		positions := slices.SortedFunc(maps.Keys(j.sent), func(a, b jobs.Position) int {
@@ -164,7 +164,7 @@ func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 	}
 }
 
-// recordedWork returns what a submission is to do.
+// recordedWork returns the work of a submission.
 func recordedWork(s ledger.Submission) (Work, error) {
 	work, err := Work{Position: positionOf(s)}, error(nil)
 	switch {
@@ -183,9 +183,9 @@ func recordedWork(s ledger.Submission) (Work, error) {
 	return work, err
 }
 
-// asRecorded returns work, or what the run has submitted in its place if that is a
-// flow and work is not that flow, or the other way round: the jobs file has changed
-// since. What may be at Globus is brought to its end.
+// asRecorded returns work, unless the jobs file has changed and the run has submitted a flow
+// at this position where work is not that flow, or something else where work is a flow. Then
+// it returns what was submitted, because that may be at Globus and has to be followed.
 func (j *journal) asRecorded(work Work) (Work, error) {
 	s, ok := j.newest(work.Position)
 	flow := ""
@@ -207,9 +207,8 @@ func decode(s ledger.Submission) (transfer.Document, error) {
 	return doc, nil
 }
 
-// addSubmission writes down a submission, of whose run nothing need be given.
-// Nothing may be sent before that, and the attempt counts from then on. One that
-// is repeated is there already.
+// addSubmission records a submission of the run. Nothing may be sent before that, and the
+// attempt counts from then on. A submission that is repeated is recorded already.
 func (j *journal) addSubmission(ctx context.Context, s ledger.Submission, doc transfer.Document) (err error) {
 	if j == nil || j.sent[positionOf(s)].ID == s.ID {
 		return nil
@@ -235,25 +234,25 @@ func (j *journal) add(ctx context.Context, s ledger.Submission) error {
 	if err != nil {
 		return unusable(fmt.Errorf("record the submission before it is sent: %w", err))
 	}
-	s.Document, s.Copies = nil, nil // they would fill the memory
+	s.Document, s.Copies = nil, nil // they may be large
 	j.sent[at] = s
 	j.run.Step, j.run.Attempt, j.run.Again = s.Step, s.Attempt, false
 	return nil
 }
 
-// addTask writes down the task of a submission. If that does not succeed, nothing
-// is lost: the submission is sent again, and gives the same task.
+// addTask records the task of a submission. An error loses nothing: the submission is sent
+// again, and Globus returns the same task.
 func (j *journal) addTask(ctx context.Context, submissionID, taskID string) {
 	j.owe(ctx, submissionID, func(ctx context.Context) error { return j.ledger.Accepted(ctx, submissionID, taskID) })
 }
 
-// addEnd writes down how the task of a submission ended, and what it did.
+// addEnd records how the task of a submission ended, and what it did.
 func (j *journal) addEnd(ctx context.Context, submissionID, status string, did ledger.Totals) {
 	j.owe(ctx, submissionID, func(ctx context.Context) error { return j.ledger.Ended(ctx, submissionID, status, did) })
 }
 
-// owe writes what the ledger has to know about a submission before the run goes on
-// to another one, or ends. If that does not succeed now, it is written then.
+// owe records something about a submission. If that fails now, it is done before the run
+// goes on to another submission, or ends.
 func (j *journal) owe(ctx context.Context, submissionID string, to func(context.Context) error) {
 	if j == nil || submissionID == "" {
 		return
@@ -262,8 +261,8 @@ func (j *journal) owe(ctx context.Context, submissionID string, to func(context.
 	j.write(ctx, j.pay)
 }
 
-// pay writes what is owed. What the ledger does not accept is left out: it holds
-// another task of that submission, or was replaced by one that does not know it.
+// pay does the writes that are owed. It drops those that the ledger does not accept: it has
+// another task of the submission, or was replaced by one that does not know the submission.
 func (j *journal) pay(ctx context.Context) error {
 	for ; len(j.owed) > 0; j.owed = j.owed[1:] {
 		switch err := j.owed[0](ctx); {
@@ -276,13 +275,13 @@ func (j *journal) pay(ctx context.Context) error {
 	return nil
 }
 
-// addRefusal writes down that Globus did not take a submission. Another start need
-// not find out then, and may leave it.
+// addRefusal records that Globus did not take a submission, so that another start need not
+// confirm it.
 func (j *journal) addRefusal(ctx context.Context, at jobs.Position) {
 	j.addStatus(ctx, at, statusRefused)
 }
 
-// addStatus writes down what became of a submission that has no task.
+// addStatus records what became of a submission that has no task.
 func (j *journal) addStatus(ctx context.Context, at jobs.Position, status string) {
 	if s, ok := j.newest(at); ok && s.Status != status {
 		j.owe(ctx, s.ID, func(ctx context.Context) error { return j.ledger.Mark(ctx, s.ID, status) })
@@ -291,8 +290,8 @@ func (j *journal) addStatus(ctx context.Context, at jobs.Position, status string
 	}
 }
 
-// reopen takes back that Globus did not take a submission. Nothing may be sent
-// again before that: whoever finds it refused may leave it.
+// reopen takes an addRefusal back. This is needed before the submission is sent again,
+// because another start would not confirm one that is refused.
 func (j *journal) reopen(ctx context.Context, at jobs.Position) error {
 	s, ok := j.newest(at)
 	if !ok || s.Status != statusRefused {
@@ -310,12 +309,12 @@ func (j *journal) reopen(ctx context.Context, at jobs.Position) error {
 	return nil
 }
 
-// note writes down an event of the run.
+// note records an event of the run.
 func (j *journal) note(ctx context.Context, kind, text string) {
 	j.write(ctx, func(ctx context.Context) error { return j.ledger.Note(ctx, j.run.ID, time.Now(), kind, text) })
 }
 
-// write writes what the run can do without.
+// write records something that the run can do without.
 func (j *journal) write(ctx context.Context, to func(context.Context) error) {
 	if j == nil {
 		return
@@ -327,7 +326,7 @@ func (j *journal) write(ctx context.Context, to func(context.Context) error) {
 	}
 }
 
-// addOutcome writes down the outcome of a run that is over, and what is told of it.
+// addOutcome records the outcome of a run that is over, with its notices.
 func (j *journal) addOutcome(ctx context.Context, o ledger.Outcome, t ledger.Transition) error {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()

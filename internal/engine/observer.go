@@ -30,7 +30,7 @@ type (
 	Ended struct {
 		Job      *jobs.Job
 		Result   *Result
-		Lateness time.Duration // zero if there was no instant at which it should have begun
+		Lateness time.Duration // zero if it was not due at an instant
 	}
 
 	// Planned is the next start of a job.
@@ -57,7 +57,7 @@ type (
 	// Queued says how many occurrences wait for a place, and how many have one.
 	Queued struct {
 		Waiting, Active int
-		Oldest          time.Time // when the first of those that wait was due; zero if none is known
+		Oldest          time.Time // when the first that waits was due; zero if none was due at an instant
 	}
 
 	// Told says that there may be notices to be sent.

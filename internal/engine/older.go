@@ -10,15 +10,16 @@ import (
 )
 
 // A ledger that is new, or was restored, does not know how many occurrences an item has
-// had. The task that bears the label of its first one may then be about an earlier
-// item of the same name, and must not be taken for that of the present one.
+// had. The task with the label of the first one may then be about an earlier item of the
+// same name, and must not be adopted for the present one.
 
-// clockError is by how much a clock that stamps files may be wrong, with its time zone.
+// clockError is how wrong the modification time of a file may be, because of a clock or a
+// time zone.
 const clockError = 24 * time.Hour
 
-// newest returns the task that was about the item as it is now: task, which bears the
-// label of the present attempt, or that of a later occurrence. It returns nil if
-// they were all about earlier items.
+// newest returns the task that was about the item as it is now: task, which has the label of
+// the present attempt, or the task of a later occurrence. It returns nil if they were all
+// about earlier items.
 func (p *part) newest(ctx context.Context, task *transfer.Task) (*transfer.Task, error) {
 	r := p.run
 	if r.item == nil || r.job.ForEach.Kind != jobs.FileItems { // the time of a folder changes with what is deleted in it
@@ -41,10 +42,9 @@ func (p *part) newest(ctx context.Context, task *transfer.Task) (*transfer.Task,
 	return nil, nil
 }
 
-// isOlder reports whether a task has ended before the file that is there now was
-// written. It says so only if that is certain, because the file would be copied twice
-// otherwise: whatever is wrong with its clock, or because the task has copied another
-// size.
+// isOlder reports whether a task has ended before the present file was written. If that were
+// wrong, the file would be copied twice, so it reports true only if it is certain: whatever
+// is wrong with the clock of the file, or because the task has copied another size.
 func (p *part) isOlder(ctx context.Context, task *transfer.Task) (bool, error) {
 	r, item := p.run, p.run.order.Item
 	if task.Status != transfer.Succeeded || !item.Time.After(task.CompletionTime.Time) {

@@ -19,9 +19,9 @@ const (
 	namelessOverlaps = 3
 )
 
-// overlap deals with a conflict: it adopts the task if it is the present
-// attempt's own, skips, or waits until the other task is over. It reports
-// whether the submission is done.
+// overlap handles a conflict with another task: it adopts the task if it is the present
+// attempt's own, skips the run, or waits until the other task has ended. It reports whether
+// the submission is done.
 func (p *part) overlap(ctx context.Context, met *obstacles) (done bool, err error) {
 	other, own, err := p.inTheWay(ctx)
 	switch {
@@ -36,14 +36,14 @@ func (p *part) overlap(ctx context.Context, met *obstacles) (done bool, err erro
 		return false, sleep(ctx, overlapPause)
 	}
 	if found, err := p.adoptOwn(ctx); found || err != nil {
-		return true, err // it has ended a moment ago
+		return true, err // it has ended meanwhile
 	}
 	return true, skipped("", "another task, which could not be found, is at work on the same paths")
 }
 
-// inTheWay finds the unfinished task that is in the way, and whether it is the
-// present attempt's own. A task does not show its paths, but it has the same
-// collections, and most likely it is of the same job.
+// inTheWay finds the unfinished task that is in the way, and whether it is the present
+// attempt's own. Tasks do not show their paths, so it looks for one between the same
+// collections, and prefers one of the same job.
 func (p *part) inTheWay(ctx context.Context) (other *transfer.Task, own bool, err error) {
 	query := transfer.TaskQuery{Statuses: []string{string(transfer.Active), string(transfer.Inactive)}}
 	for task, err := range p.run.globus.Tasks(ctx, query) {
@@ -62,8 +62,8 @@ func (p *part) inTheWay(ctx context.Context) (other *transfer.Task, own bool, er
 
 func (p *part) ofJob(task *transfer.Task) bool { return jobs.OfJob(task.Label, p.run.job.Name) }
 
-// letPass skips because of another task, or waits until that is over, as the
-// job's policy says.
+// letPass skips the run because of another task, or waits until that has ended, as the job's
+// policy says.
 func (p *part) letPass(ctx context.Context, other *transfer.Task) (done bool, err error) {
 	r := p.run
 	name := fmt.Sprintf("task %s (%q)", other.TaskID, other.Label)
@@ -89,7 +89,7 @@ func (p *part) letPass(ctx context.Context, other *transfer.Task) (done bool, er
 	return false, p.awaitEnd(ctx, other.TaskID)
 }
 
-// skipped is the failure of a run that policy skips.
+// skipped returns the failure of a run that is skipped by policy.
 func skipped(taskID, why string) *Failure {
 	return &Failure{Kind: fault.Skipped, TaskID: taskID, Message: "skipped: " + why}
 }

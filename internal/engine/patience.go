@@ -8,16 +8,15 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
-// mayPass reports whether err, of a run whose ctx has not ended, may pass by itself:
-// the service is out of reach or refuses new tokens, or a collection is away.
+// mayPass reports whether err may pass by itself, and is not the end of ctx: the service
+// cannot be reached or refuses new tokens, or a collection cannot be reached.
 func mayPass(ctx context.Context, err error) bool {
 	_, ended := errors.AsType[*Failure](err)
 	return err != nil && !ended && ctx.Err() == nil && (fault.Of(err).Kind == fault.Temporary || fault.TokenRefused(err))
 }
 
-// outlast returns err such that a later start goes on with the run, if err may pass.
-// Nothing is lost by that: what was refused has no task, and what may have one is
-// looked for.
+// outlast returns err, changed so that a later start resumes the run if err may pass. That
+// loses nothing: a refused submission has no task, and the task of any other is looked for.
 func (r *run) outlast(ctx context.Context, err error) error {
 	if r.journal == nil || !mayPass(ctx, err) || r.rec.Scheduled && !r.order.Key.IsItem() && !r.patient(time.Now()) {
 		return err
@@ -42,7 +41,7 @@ func (r *run) patient(now time.Time) bool {
 	return now.Add(lastRetry).Before(end)
 }
 
-// due returns when a run of the ledger was due, or else claimed.
+// due returns when a recorded run was due, or else when it was claimed.
 func (r *run) due() time.Time {
 	if due := r.journal.run.Due; !due.IsZero() {
 		return due
@@ -50,9 +49,9 @@ func (r *run) due() time.Time {
 	return r.journal.run.Claimed
 }
 
-// sendPatiently sends the present attempt, and sends it again while a collection is
-// away, as often as the job allows attempts. A scheduler leaves the run for that time
-// instead, so that it holds no place.
+// sendPatiently sends the present attempt, and while a collection cannot be reached sends it
+// again, as often as the job allows attempts. With a scheduler, the run ends for the time
+// being instead, so that it does not keep its place.
 func (p *part) sendPatiently(ctx context.Context) error {
 	r := p.run
 	err := p.send(ctx)

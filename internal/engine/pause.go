@@ -9,7 +9,7 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// pauseAge is how old what is known of the pauses may be when something is started.
+// pauseAge is how old the knowledge of pauses may be when something is started.
 const pauseAge = time.Second
 
 // Pauses are the jobs that somebody has paused, in the ledger. A job that is
@@ -22,8 +22,8 @@ type pauses struct {
 	read  time.Time
 }
 
-// end is when the ledger is to be asked because a pause ends; zero if none does.
-// The clock of the ledger may be behind.
+// end returns when to ask the ledger because a pause ends; zero if none does. The clock of
+// the ledger may be behind.
 func (ps *pauses) end(now time.Time) (end time.Time) {
 	for _, p := range ps.byJob {
 		if !p.Until.IsZero() && (end.IsZero() || p.Until.Before(end)) {
@@ -36,7 +36,7 @@ func (ps *pauses) end(now time.Time) (end time.Time) {
 	return end
 }
 
-// suspended returns jobs, of which the paused ones are suspended.
+// suspended returns the jobs, with the paused ones suspended.
 func suspended(all []*jobs.Job, paused map[string]ledger.Pause) []*jobs.Job {
 	if len(paused) == 0 {
 		return all
@@ -53,8 +53,8 @@ func suspended(all []*jobs.Job, paused map[string]ledger.Pause) []*jobs.Job {
 	return changed
 }
 
-// heedPauses puts in force which jobs are paused. If the ledger cannot be used,
-// all stays as it was until the next time.
+// heedPauses reads which jobs are paused and applies that. If the ledger cannot be used,
+// nothing changes until the next time.
 func (s *Scheduler) heedPauses(ctx context.Context, now time.Time) {
 	if age := now.Sub(s.pauses.read); age >= 0 && age < pauseAge {
 		return

@@ -9,24 +9,24 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// batchSize is how many tasks one request asks for: their ids fill its URL.
+// batchSize is how many tasks one request asks for. All of their ids are in its URL.
 const batchSize = 200
 
-// A poller looks at tasks for the runs that wait for them. One request asks for
-// all tasks that are due, or will be soon. Its goroutine lives while a run has
-// joined it.
+// A poller looks at tasks for the runs that wait for them. One request asks for all tasks
+// that are due for a look, or will be soon. Its goroutine runs while at least one run has
+// joined.
 type poller struct {
 	globus *transfer.Client
 
 	mu      sync.Mutex // guards the rest; never held across a wait
 	joined  int        // runs
 	asks    map[*ask]struct{}
-	wake    chan struct{} // tells the goroutine of a change; has room for one
+	wake    chan struct{} // wakes the goroutine after a change; has room for one
 	stop    context.CancelFunc
 	stopped chan struct{} // closed when the goroutine has ended
 }
 
-// An ask is a wish to see a task.
+// An ask asks for a look at a task.
 type ask struct {
 	id    string
 	due   time.Time
@@ -74,7 +74,7 @@ func (p *poller) leave() {
 	}
 }
 
-// look returns the task as it is after about wait. The caller has joined.
+// look returns the task as it is after about wait. The caller must have joined.
 func (p *poller) look(ctx context.Context, id string, wait time.Duration) (*transfer.Task, error) {
 	a := &ask{id: id, due: time.Now().Add(jitter(wait)), slack: wait / 2, reply: make(chan sight, 1)}
 	p.change(func() { p.asks[a] = struct{}{} })
@@ -98,7 +98,7 @@ func (p *poller) change(asks func()) {
 	}
 }
 
-// poll looks at tasks as they fall due, until ctx ends.
+// poll looks at tasks when their looks are due, until ctx ends.
 func (p *poller) poll(ctx context.Context, wake <-chan struct{}) {
 	for {
 		timer := time.NewTimer(p.idle(time.Now()))
@@ -114,7 +114,7 @@ func (p *poller) poll(ctx context.Context, wake <-chan struct{}) {
 	}
 }
 
-// idle is how long no look is due.
+// idle returns how long it is until the next look is due.
 func (p *poller) idle(now time.Time) time.Duration {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -125,8 +125,7 @@ func (p *poller) idle(now time.Time) time.Duration {
 	return wait
 }
 
-// take takes out the asks that may be answered now, as many as one request
-// holds.
+// take removes the asks that may be answered now, as many as fit into one request.
 func (p *poller) take(ctx context.Context, now time.Time) (batch []*ask) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -148,8 +147,8 @@ func (p *poller) take(ctx context.Context, now time.Time) (batch []*ask) {
 	return batch
 }
 
-// answer looks at tasks and tells those who asked. A task that a list does not
-// show is asked for by itself, so that its own error is told.
+// answer looks at tasks, and answers the asks for them. A task that is missing in the list
+// is asked for by itself, to get its own error.
 func (p *poller) answer(ctx context.Context, batch []*ask) {
 	seen := map[string]*transfer.Task{}
 	if len(batch) > 1 {

@@ -18,14 +18,14 @@ const (
 	quietTime = time.Hour - 30*time.Second
 )
 
-// streaks are the failures in a row of each job, and of its looks for items. A job that runs every minute, and
-// fails each time, must not bury all else in the log: the ledger has its runs.
+// streaks counts the failures in a row of each job, and of its looks for items. A job that
+// fails every minute must not bury everything else in the log: the ledger has its runs.
 type streaks struct {
 	mu    sync.Mutex
 	byJob map[string]*streak // only of those that failed last
 }
 
-// A streak is some failures of a job in a row.
+// A streak counts the failures of a job in a row.
 type streak struct {
 	failures int
 	since    time.Time     // the end of the first
@@ -34,7 +34,7 @@ type streak struct {
 	hidden   int           // failures since then
 }
 
-// quiet reports whether the lines of a run that begins are of little use.
+// quiet reports whether not to log the lines of a run that begins.
 func (s *streaks) quiet(job string, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -24,7 +24,7 @@ const (
 	// cancelTime bounds the cancel of a task after the end of the run's own
 	// context.
 	cancelTime = 10 * time.Second
-	// askTime bounds what is asked about a task when the time of the run is
+	// askTime is how long requests about a task may take after the time of the run is
 	// over.
 	askTime = 3 * time.Second
 )
@@ -46,14 +46,14 @@ type watcher struct {
 	seenAt time.Time
 	reason string    // what held the task when its class changed last; empty if that was not asked
 	said   time.Time // when the task was logged last
-	noted  bool      // the ledger knows of what holds the task
+	noted  bool      // what holds the task is recorded
 
 	canceled    *Failure  // why the task was canceled by us; nil if it was not
-	retryCancel time.Time // when to try a cancel again that did not work; zero if there is none
+	retryCancel time.Time // when to try to cancel the task again; zero if that is not needed
 }
 
-// watch follows the task of the present attempt to its end. It returns nil if
-// the task succeeded as the job wants it.
+// watch follows the task of the present attempt to its end. It returns nil if the task has
+// succeeded, with all that the job wants.
 func (p *part) watch(ctx context.Context) error {
 	r := p.run
 	task := r.result.task()
@@ -86,7 +86,7 @@ func (p *part) watch(ctx context.Context) error {
 	}
 }
 
-// nextLook is how long to wait for the look after one that was waited for.
+// nextLook returns how long to wait for the next look, after one that was waited for.
 func (e *Engine) nextLook(waited time.Duration) time.Duration {
 	return cmp.Or(e.every, max(firstPoll, nextPoll(waited)))
 }
@@ -97,7 +97,7 @@ func (p *part) hadSucceeded() bool {
 	return ok && s.ID == p.submissionID && s.Status == string(transfer.Succeeded)
 }
 
-// lost is what a look at the task means that did not work.
+// lost returns what the error of a look at the task means.
 func (w *watcher) lost(err error) error {
 	if e, ok := errors.AsType[*transfer.Error](err); ok && !e.Temporary() {
 		return fmt.Errorf("watch task %s: %w", w.task.TaskID, err)
@@ -152,8 +152,8 @@ func (w *watcher) react(ctx context.Context) {
 	}
 }
 
-// noteTrouble has the ledger know of an error that Globus has not overcome for a while,
-// and of the end of what held the task.
+// noteTrouble records an error that Globus has not overcome for a while, and the end of what
+// held the task.
 func (w *watcher) noteTrouble(ctx context.Context, class Class, now time.Time) {
 	switch {
 	case class == Progressing && w.noted:
@@ -166,7 +166,7 @@ func (w *watcher) noteTrouble(ctx context.Context, class Class, now time.Time) {
 	}
 }
 
-// reaction is the job's policy for a class.
+// reaction returns the job's policy for a class.
 func (w *watcher) reaction(c Class) jobs.Reaction {
 	switch c {
 	case Stalled:
@@ -226,8 +226,7 @@ func (w *watcher) cancelTask(ctx context.Context, code string) {
 	w.canceled = f
 }
 
-// interrupt ends the watch because ctx has ended, while the next look was to
-// come after wait.
+// interrupt ends the watch because ctx has ended. The next look would have come after wait.
 func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	id := w.task.TaskID
 	onRequest := errors.Is(context.Cause(ctx), errCanceled)
@@ -264,9 +263,8 @@ func (w *watcher) overNow(ctx context.Context) bool {
 	return t.Status.Final()
 }
 
-// leftBehind says in what state the task is left, how it is followed, and how it
-// is ended. Only when the time is over is there time to ask; a signal is in a
-// hurry.
+// leftBehind says in what state the task is left, how to follow it, and how to end it. It
+// asks Globus only after a timeout: after a signal there is no time for that.
 func (w *watcher) leftBehind(ctx context.Context, wait time.Duration) string {
 	late := errors.Is(context.Cause(ctx), context.DeadlineExceeded)
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), askTime)
