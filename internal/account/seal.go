@@ -36,7 +36,7 @@ func isSealed(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) bool 
 }
 
 func (k *Keeper) seal(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) error {
-	if !kept.Listed.IsZero() && kept.Listed.After(task.RequestTime.Time) {
+	if kept.Listed.After(task.RequestTime.Time) {
 		// It may be a task that was found, and began before.
 		k.Log.Warn("the listing of the source is not older than the task, by the clock of Globus, and is left out of the receipt",
 			"task_id", task.TaskID, "listed", kept.Listed, "requested", task.RequestTime.Time)

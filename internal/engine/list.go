@@ -45,7 +45,7 @@ func (l *list) hasRoomFor(f *evidence.File) bool {
 
 func (l *list) add(f *evidence.File, copies []evidence.Copy) {
 	l.source = f.Source
-	if folder, _ := split(f.Path); len(l.files) == 0 || folder != l.last {
+	if folder, _ := split(f.Path); folder != l.last {
 		l.folders, l.last = l.folders+1, folder
 	}
 	l.files = append(l.files, proven{f.Path, f.State, copies})

@@ -276,6 +276,7 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 	}
 	both := func(p *jobs.Prune) { p.Of, p.Copies = []string{"nightly", "weekly"}, 2 }
 	old := func(p *jobs.Prune) { p.OlderThan = 36 * time.Hour }
+	sowB := func(b *bench, _ *process) { b.sow("data/b") }
 	tests := map[string]struct {
 		before []func(b *bench, p *process)
 		prune  func(*jobs.Prune)
@@ -306,7 +307,13 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 					j.Steps = jobs.Single(doc)
 				}), ledger.Succeeded)
 			}},
-			both, ledger.Succeeded, "is proven at 1 of 2 collections",
+			func(p *jobs.Prune) {
+				both(p)
+				second := provable("/copy/", "vault")
+				second.DestinationLocalUser = "somebody"
+				p.Jobs = append(p.Jobs, &jobs.Job{Name: "weekly", Steps: jobs.Single(second)})
+			},
+			ledger.Succeeded, "is proven at 1 of 2 collections",
 		},
 		"another job's receipt": {
 			[]func(b *bench, p *process){copies("weekly", "2026-11-20", "vault")},
@@ -321,6 +328,17 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 		},
 		"within the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "1" }, ledger.Succeeded, ""},
 		"beyond the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "0" }, ledger.Failed, "-"},
+		"within a share":   {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), sowB}, func(p *jobs.Prune) { p.MaxDelete = "50%" }, ledger.Succeeded, ""},
+		"beyond a share, as a folder is no file": {
+			[]func(b *bench, p *process){func(b *bench, p *process) {
+				b.plant("data/s/x", "x")
+				p.wantRun(b.order(accounted, func(j *jobs.Job) {
+					j.Steps = jobs.Single(provable("/copy/", "vault"))
+					j.Steps[0].Transfer.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "s"}}
+				}), ledger.Succeeded)
+			}},
+			func(p *jobs.Prune) { p.MaxDelete = "50%" }, ledger.Failed, "-",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -337,12 +355,14 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 					}
 					return
 				}
-				b.wantLeft("data/a.txt")
+				if !slices.Contains(b.left(), "data/a.txt") {
+					t.Errorf("the file is gone: %s", p.pruned(r.Run))
+				}
 				if tt.want != "-" {
 					contains(t, p.pruned(r.Run), "1 kept (1: "+tt.want+")")
 				}
 				if tt.state == ledger.Failed {
-					contains(t, failure(t, r, fault.Guard).Message, "would delete 1 of 1 file that it has looked at", "/data/a.txt", "max_delete allows (0)")
+					contains(t, failure(t, r, fault.Guard).Message, "would delete 1 of 1 file that it has looked at", "/data/a.txt", "max_delete allows (")
 				}
 			})
 		})
@@ -555,7 +575,7 @@ func TestPruneKeepsWhatItCannotSeeAgain(t *testing.T) {
 				onBench(t, func(t *testing.T, b *bench) {
 					b.sow(names...)
 					p := b.process("one")
-					p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+					p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }, ownTimes), ledger.Succeeded)
 					p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 						if is(r, "GET", idPath) {
 							b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID(side) + "/*", Times: -1, Status: 403, Code: "EndpointPermissionDenied"})
@@ -1007,6 +1027,13 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 	same := func(cfg *globussim.Config) { // two collections show one disk
 		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "same", Dir: cfg.Collections[0].Dir})
 	}
+	showsAPart := func(cfg *globussim.Config) {
+		part := filepath.Join(cfg.Collections[0].Dir, "data")
+		if err := os.MkdirAll(part, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "part", Dir: part})
+	}
 	move := func(preserve bool, edits ...func(*transfer.Transfer)) func(*jobs.Job) {
 		return func(j *jobs.Job) {
 			handsOver(j)
@@ -1099,12 +1126,45 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			if !slices.Contains(b.left(), "data/b/x") {
 				t.Error("the file is lost")
 			}
-		}, func(cfg *globussim.Config) {
-			part := filepath.Join(cfg.Collections[0].Dir, "data")
-			if err := os.MkdirAll(part, 0o755); err != nil {
+		}, showsAPart)
+	})
+	t.Run("a folder of which the other collection shows a part", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a/x", "data/b/x")
+			r := b.process("one").wantRun(b.order(move(true, func(doc *transfer.Transfer) {
+				doc.SourceEndpoint, doc.DestinationEndpoint = globussim.CollectionID("part"), globussim.CollectionID("lab")
+				doc.Items = []transfer.Item{{SourcePath: "/a/", DestinationPath: "/copy/"}, {SourcePath: "/b/", DestinationPath: "/data/b/"}}
+			})), ledger.Failed)
+			contains(t, failure(t, r, fault.Guard).Message, "/data/b/x on collection "+globussim.CollectionID("lab")+" is /b/x")
+			if !slices.Contains(b.left(), "data/b/x") {
+				t.Error("the file is lost")
+			}
+		}, showsAPart)
+	})
+	t.Run("the folder beside it cannot be looked for", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			p := b.process("one")
+			p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "/mkdir") {
+					b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("same") + "/stat", Times: 1, Status: 403, Code: "EndpointPermissionDenied"})
+				}
+				return nil, nil
+			}
+			p.wantRun(b.order(move(true)), ledger.Failed)
+			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
+		}, same)
+	})
+	t.Run("a link on the same collection leads to it", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			if err := os.Symlink("data", filepath.Join(b.lab, "link")); err != nil {
 				t.Fatal(err)
 			}
-			cfg.Collections = append(cfg.Collections, globussim.Collection{Name: "part", Dir: part})
+			b.process("one").wantRun(b.order(move(true, func(doc *transfer.Transfer) {
+				doc.DestinationEndpoint, doc.Items[0].DestinationPath = globussim.CollectionID("lab"), "/link/"
+			})), ledger.Failed)
+			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
 		})
 	})
 	t.Run("it was copied to another name on the same disk", func(t *testing.T) {

@@ -208,6 +208,36 @@ func TestReceiptThatGlobusCannotGiveIsAskedForLater(t *testing.T) {
 	}
 }
 
+func TestEachPendingReceiptIsThatOfItsOwnTask(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Path: copiedPath, Status: 404, Code: "NotThereYet", Times: -1})
+		p := b.process("one")
+		r := p.wantRun(b.order(accounted, func(j *jobs.Job) {
+			j.Steps = []jobs.Step{{Transfer: provable("/copy/", "vault")}, {Transfer: provable("/copy/", "store")}}
+		}), ledger.Succeeded)
+		b.ClearFaults()
+		if n, err := p.engine.SealPending(t.Context(), p.ledger, ""); err != nil || n != 2 {
+			t.Fatalf("completed %d, %v", n, err)
+		}
+		kept, err := p.ledger.Receipts(t.Context(), ledger.ReceiptQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got, want []string
+		for i, k := range kept {
+			in, err := account.Open(t.Context(), p.ledger, k)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, in.Receipt.TaskID+" "+in.Receipt.Destination)
+			want = append(want, r.Tasks[i].TaskID+" "+globussim.CollectionID([]string{"vault", "store"}[k.Step-1]))
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("(-want +got):\n%s", d)
+		}
+	})
+}
+
 func TestKilledRunHasOneReceipt(t *testing.T) {
 	const looksAtTask = 1 // before it is asked what it has copied
 	for name, c := range map[string]cut{

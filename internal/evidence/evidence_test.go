@@ -270,6 +270,9 @@ func TestWhatCannotBeSeenAtTheDestinationIsNotGone(t *testing.T) {
 	delete(d.files, "vault:/in/a")
 	delete(d.files, "vault:/in/s/b")
 	want(t, files(t, d, evidence.Options{}, tree), "lab:/out/a | vault is gone at the destination", "lab:/out/s/b | vault is gone at the destination")
+	d.broken["lab:/one"] = refused
+	want(t, files(t, d, evidence.Options{}, single), "lab:/one | vault could not be listed")
+	delete(d.broken, "lab:/one")
 	delete(d.files, "lab:/one")
 	want(t, files(t, d, evidence.Options{}, single))
 }

@@ -78,7 +78,7 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 				switch {
 				case p.Source.Kind == tree.Dir:
 					s = &sight{folder: true, reason: Vanished, err: p.Source.Err}
-				case item.Recursive == nil && l.deletions.any() && l.isFolder(ctx, destination):
+				case item.Recursive == nil && l.isFolder(ctx, destination):
 					folder := *item
 					folder.Recursive = new(true)
 					l.item(ctx, &folder)(yield)
@@ -91,7 +91,7 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 				yield(nil, context.Cause(ctx))
 				return
 			}
-			if s == nil || s.absent && l.deletions == nil || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
+			if s == nil || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
 				continue
 			}
 			// An excluded folder stands among the files, as the listing has it.
@@ -107,8 +107,7 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 // isFolder reports whether the destination of an item is a folder, as its source
 // was then that is gone.
 func (l *look) isFolder(ctx context.Context, destination tree.Folder) bool {
-	to := tree.Stat(ctx, l.globus, destination)
-	return to.Err == nil && to.Kind == tree.Dir
+	return tree.Stat(ctx, l.globus, destination).Kind == tree.Dir
 }
 
 // copied is the sight of a single file that is gone at the source, and has a copy.

@@ -121,6 +121,15 @@ func TestAFolderThatIsGoneWithFilesIsSaid(t *testing.T) {
 	}
 }
 
+func TestAFolderThatIsGoneAndWasNamedWithoutASlashIsSaid(t *testing.T) {
+	d := newDisks()
+	d.put("vault:/in/a", 5, 0)
+	r := receiptOf(t, nil, "item /out /in", "found /out/a", "copied /out/a /in/a")
+	for _, o := range []evidence.Options{{}, {Deletions: evidence.NewDeletions()}} {
+		want(t, files(t, d, o, r), "lab:/out/ | vault does not exist, although a receipt says that it had files")
+	}
+}
+
 func TestTheNewestReceiptThatTellsSaysWhetherAFolderHadFiles(t *testing.T) {
 	const item, file, gone = "item /out/ /in/", "found /out/a", "lab:/out/ | vault does not exist, although a receipt says that it had files"
 	unlisted := func(r *proof.Receipt) {

@@ -276,7 +276,7 @@ func (j *Judge) hasLanded(s Sight, before *Found, landed []Row, copied bool) Rea
 		return NotOurs // somebody was there between the task and the listing
 	case copied && l.Modified.Before(j.receipt.Requested.Add(-behind)):
 		return NotOurs // it came from somewhere else, with an old time
-	case !copied && !j.receipt.Options.PreserveTimestamp && l.Modified.Equal(before.Modified):
+	case !copied && l.Modified.Equal(before.Modified):
 		return MaybeSame // a task that does not keep times gives a copy a time of its own
 	case !copied && *j.receipt.Options.SyncLevel == int(transfer.SyncMtime) && l.Modified.Before(before.Modified):
 		return NotOurs // Globus would have copied it again

@@ -58,15 +58,19 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 		head  func(*proof.Receipt)
 		rows  []proof.Row
 		after func(*proof.Landed)
+		found time.Time // that the file had before; zero is written
 		sight func(*proof.Sight)
 		want  proof.Reason
 	}{
-		"copied":                          {rows: []proof.Row{same}},
-		"copied, with the time":           {head: preserved, rows: []proof.Row{same}, after: at(written)},
-		"equal by checksum":               {after: at(noon.Add(-9 * time.Hour))},
-		"copied while others were not":    {rows: []proof.Row{same, skipped}},
-		"at the last moment":              {rows: []proof.Row{same}, after: at(head.Completed)},
-		"by a clock that is behind":       {rows: []proof.Row{same}, after: at(head.Requested.Add(-2 * time.Second))},
+		"copied":                       {rows: []proof.Row{same}},
+		"copied, with the time":        {head: preserved, rows: []proof.Row{same}, after: at(written)},
+		"equal by checksum":            {after: at(noon.Add(-9 * time.Hour))},
+		"copied while others were not": {rows: []proof.Row{same, skipped}},
+		"at the last moment":           {rows: []proof.Row{same}, after: at(head.Completed)},
+		"by a clock that is behind":    {rows: []proof.Row{same}, after: at(head.Requested.Add(-2 * time.Second))},
+		"written by a clock that is ahead": {
+			rows: []proof.Row{same}, after: at(during), found: during, sight: func(s *proof.Sight) { s.Source.Modified = during },
+		},
 		"no snapshot":                     {head: func(r *proof.Receipt) { r.Listed = time.Time{} }, rows: []proof.Row{same}, want: proof.NotBefore},
 		"not in the snapshot":             {rows: []proof.Row{copied("/out/b", "/in/b", 5)}, sight: func(s *proof.Sight) { s.Path, s.Destination = "/out/b", "/in/b" }, want: proof.NotBefore},
 		"twice in the snapshot":           {rows: []proof.Row{same, found("/out/a", 6)}, want: proof.NoTime},
@@ -128,6 +132,10 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 			if tt.after != nil {
 				tt.after(after.Landed)
 			}
+			before := found("/out/a", 5)
+			if !tt.found.IsZero() {
+				before.Found.Modified = tt.found
+			}
 			s := proof.Sight{
 				Path: "/out/a", Source: proof.State{File: true, Size: 5, Modified: written},
 				Destination: "/in/a", Copy: &proof.State{File: true, Size: 5, Modified: after.Landed.Modified},
@@ -135,7 +143,7 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 			if tt.sight != nil {
 				tt.sight(&s)
 			}
-			if got := judge(t, sealed(t, h, append(tt.rows, found("/out/a", 5), after)...), s); got[0] != tt.want {
+			if got := judge(t, sealed(t, h, append(tt.rows, before, after)...), s); got[0] != tt.want {
 				t.Errorf("got %q, want %q", got[0], tt.want)
 			}
 		})
