@@ -33,6 +33,10 @@ type auditDocument struct {
 	// of the newest occurrence is audited.
 	FoldersWithoutReceipt int `json:"folders_without_receipt"`
 
+	// RenamedFiles are present with names of another form.
+	RenamedFiles int64 `json:"renamed_files"`
+
+	renamed string             // one of them
 	without engine.Unaccounted // the same folders
 	once    bool               // the job copies its items once, even if they change
 }
@@ -68,8 +72,8 @@ The audit covers the folders and files of the jobs' runs since --since, and thos
 the newest occurrence that was due.
 
 The exit status is 3 if a file is missing or lost, or if a folder has vanished or
-cannot be listed. --list prints each file that is neither delivered nor present on
-its own line: job, verdict, size, source, destination, run and reason, separated by
+cannot be listed. --list prints each file that is neither delivered nor present, or
+present under another form of its name, on its own line: job, verdict, size, source, destination, run and reason, separated by
 tabs, or one JSON object.`
 
 // An auditor carries out an audit.
@@ -181,7 +185,12 @@ func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
 	number := count.Files
 	count.add(f.Size)
 	doc.Verdicts[f.Verdict] = count
-	if f.Verdict.Settled() {
+	if f.Verdict == audit.Present && f.Why != "" {
+		if doc.RenamedFiles++; doc.RenamedFiles == 1 {
+			doc.renamed = f.Source
+		}
+	}
+	if f.Verdict.Settled() && (f.Why == "" || !d.list) {
 		return nil
 	}
 	found := findingDocument{doc.Job, f.Verdict, f.Source, f.Destination, f.Size, f.Run, f.Why}
@@ -219,6 +228,7 @@ func (d *auditor) print(docs []auditDocument) error {
 		tableOr(w, "no jobs", head, rows)
 		for _, doc := range docs {
 			doc.show(w)
+			doc.showRenamed(w)
 			doc.showFolders(w)
 		}
 	})
@@ -249,6 +259,15 @@ func (doc *auditDocument) show(w io.Writer) {
 		if v == audit.Missing && shown > 0 && doc.once {
 			fmt.Fprintf(w, "an item that is done is not copied again: if files come later, write again: changed in the for_each of job %s\n", doc.Job)
 		}
+	}
+}
+
+// showRenamed counts the files of which no receipt can tell, because the destination
+// has other names for them.
+func (doc *auditDocument) showRenamed(w io.Writer) {
+	if doc.RenamedFiles > 0 {
+		fmt.Fprintf(w, "present under another form of their names, so that no receipt proves them: %s of job %s, such as %s\n",
+			plain.Count(doc.RenamedFiles, "file"), doc.Job, plain.Line(doc.renamed))
 	}
 }
 

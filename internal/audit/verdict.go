@@ -82,7 +82,7 @@ type Finding struct {
 	Destination string // whole path, where the file belongs
 	Size        int64  // bytes, at the source
 	Run         int64  // whose receipt tells, or that is to copy it; 0 if there is none
-	Why         string // empty for what is settled
+	Why         string // empty for what is settled, unless the copy has another form of the name
 }
 
 // A Flight is a document of a run that has not ended.
@@ -174,6 +174,9 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy, d *doubt) (Finding,
 	switch found.Verdict {
 	case Delivered, Changed, Lost, Pruned:
 		found.Run = c.By.Run
+	}
+	if found.Verdict == Present && c.Reason == evidence.Renamed {
+		found.Why = string(c.Reason)
 	}
 	d.resolve(&found)
 	if found.Verdict == Missing || found.Verdict == Changed {

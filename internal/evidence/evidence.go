@@ -29,6 +29,9 @@ const (
 	Excluded proof.Reason = "is excluded by a filter rule" // of the task
 	Linked   proof.Reason = "is a symbolic link"
 	Special  proof.Reason = "is not a regular file"
+	// Renamed is why nobody looks for a proof: the disk writes names in a form of its
+	// own, and lists them so, or it is a file of another name.
+	Renamed proof.Reason = "has another form of its name at the destination, in capital letters or accents"
 	// Vanished is why nothing is seen of a folder that was copied. Without
 	// [Options.Deletions], prunes or the job itself may have deleted its files.
 	Vanished proof.Reason = "does not exist, although a receipt says that it had files"

@@ -277,6 +277,21 @@ func TestWhatCannotBeSeenAtTheDestinationIsNotGone(t *testing.T) {
 	want(t, files(t, d, evidence.Options{}, single))
 }
 
+func TestACopyWhoseNameHasAnotherFormIsNotProvenAndNotGone(t *testing.T) {
+	const composed, apart, renamed = "caf\u00e9", "cafe\u0301", " | vault has another form of its name at the destination, in capital letters or accents"
+	d := newDisks()
+	for _, name := range []string{"README", composed, "same", "Caf\u00e9s/a"} {
+		d.put("lab:/out/"+name, 5, -60)
+	}
+	r := d.copies(t, task{to: "vault:/in/"})
+	for was, is := range map[string]string{composed: apart, "README": "readme", "Caf\u00e9s/a": "cafe\u0301s/a"} {
+		d.files["vault:/in/"+is] = d.files["vault:/in/"+was]
+		d.files["vault:/in/"+is].Name = path.Base(is)
+		delete(d.files, "vault:/in/"+was)
+	}
+	want(t, files(t, d, evidence.Options{}, r), "lab:/out/README"+renamed, "lab:/out/"+composed+renamed, "lab:/out/same | vault 12:01", "lab:/out/Caf\u00e9s/a"+renamed)
+}
+
 func TestAFileThatAnyReceiptProvesIsProvenSinceTheOldestOfThem(t *testing.T) {
 	d := newDisks()
 	d.put("lab:/out/a", 5, -60)

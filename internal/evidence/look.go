@@ -64,7 +64,7 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 		if !yield(&sight{Sight: proof.Sight{Path: lowest(item)}, begins: true}, nil) {
 			return
 		}
-		options := tree.Options{Rules: l.rules, Excluded: true}
+		options := tree.Options{Rules: l.rules, Excluded: true, Fold: proof.Fold}
 		if l.sample != nil {
 			options.Sample = func(path string) bool { return l.sample(below(item.Source, path, true)) }
 		}
@@ -159,6 +159,9 @@ func sightOf(p tree.Pair) *sight {
 		s.Blind, s.err = true, to.Err
 	case to != nil:
 		s.Copy = new(state(to))
+		if p.Renamed {
+			s.reason = Renamed
+		}
 	}
 	return s
 }

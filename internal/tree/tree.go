@@ -78,6 +78,9 @@ type Pair struct {
 	Path        string
 	Source      *Entry // nil if there is none
 	Destination *Entry // nil if there is none
+	// Renamed says that the name at the destination has another form, see
+	// [Options.Fold]. The path of that entry is the one that it has there.
+	Renamed bool
 }
 
 // Options say what is listed.
@@ -92,6 +95,10 @@ type Options struct {
 	// yielded and compared. Of others only the source is listed, to find the
 	// folders below them. It is asked more than once.
 	Sample func(path string) bool
+	// Fold, unless nil, is the same for names that some disks take for one. What one
+	// side alone has is then compared with what the other one has under another
+	// form of the name, unless there are several.
+	Fold func(name string) string
 	// Look is how many folders are listed at most, on each side of a
 	// comparison; 0 means all. With a bound the listing goes level by level
 	// instead of depth first, so that the upper levels are seen in whole. The

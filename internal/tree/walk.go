@@ -23,6 +23,7 @@ type walker struct {
 	rules   Rules
 	show    bool // what the rules leave out at the source
 	sample  func(path string) bool
+	fold    func(name string) string
 	slots   chan struct{} // a place for each request
 	group   sync.WaitGroup
 	begun   int     // nodes of pending that are being listed
@@ -32,6 +33,7 @@ type walker struct {
 // A node is a path at which at least one of the folders has a folder.
 type node struct {
 	path   string
+	there  string    // the path at the destination
 	sides  []*side   // by the walker's tops; nil where there is no folder
 	leaves [2]*Entry // what is there instead of a folder; nil if nothing is
 	told   bool      // its pair was yielded, beside the files of the folder above
@@ -57,7 +59,7 @@ type row struct {
 func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error] {
 	return func(yield func(Pair, error) bool) {
 		inner, cancel := context.WithCancel(ctx)
-		w := &walker{tops: tops, rules: o.Rules, show: o.Excluded, sample: o.Sample, slots: make(chan struct{}, atOnce)}
+		w := &walker{tops: tops, rules: o.Rules, show: o.Excluded, sample: o.Sample, fold: o.Fold, slots: make(chan struct{}, atOnce)}
 		defer w.group.Wait()
 		defer cancel()
 		first := &node{sides: make([]*side, len(tops))}
@@ -129,7 +131,7 @@ func (n *node) cut() {
 }
 
 func (n *node) pair() Pair {
-	p := Pair{Path: n.path, Source: n.leaves[0], Destination: n.leaves[1]}
+	p := Pair{Path: n.path, Source: n.leaves[0], Destination: n.leaves[1], Renamed: n.there != n.path}
 	for i, to := range []**Entry{&p.Source, &p.Destination} {
 		if i < len(n.sides) && n.sides[i] != nil {
 			*to = &n.sides[i].entry
@@ -192,7 +194,7 @@ func (w *walker) begin(ctx context.Context, n *node) {
 			select {
 			case w.slots <- struct{}{}:
 				defer func() { <-w.slots }()
-				s.rows, s.entry.Err = rows(ctx, w.tops[i], n.path, rules, w.show && i == 0)
+				s.rows, s.entry.Err = rows(ctx, w.tops[i], [...]string{n.path, n.there}[i], rules, w.show && i == 0)
 			case <-ctx.Done():
 			}
 		})
@@ -281,17 +283,14 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 		lists[i], s.rows = s.rows, nil
 	}
 	chosen := w.chosen(n)
-	for m := range merge(lists[0], lists[1]) {
-		child := &node{path: m.name, sides: make([]*side, len(n.sides))}
-		if n.path != "" {
-			child.path = n.path + "/" + m.name
-		}
+	for m := range w.folded(lists[0], lists[1]) {
+		child := n.child(&m)
 		folder := false
 		for i, r := range m.rows {
 			if r == nil {
 				continue
 			}
-			e := r.entry(child.path)
+			e := r.entry([...]string{child.path, child.there}[i])
 			// Globus leaves alone what stands where the source has a link.
 			if r.kind == Dir && r.rule == nil && (i != 1 || m.rows[0] == nil || m.rows[0].kind != Link) {
 				child.sides[i], folder = newSide(e), true
@@ -301,10 +300,10 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 		}
 		switch {
 		case folder && !chosen && len(n.sides) > 1:
-			child.sides[1] = newSide(Entry{Path: child.path, Kind: Dir}) // if it is not there, its error says so
+			child.sides[1] = newSide(Entry{Path: child.there, Kind: Dir}) // if it is not there, its error says so
 			below = append(below, child)
 		case folder && child.leaves[0] != nil: // it has its place among the files
-			if !yield(Pair{child.path, child.leaves[0], new(child.sides[1].entry)}, nil) {
+			if !yield(Pair{Path: child.path, Source: child.leaves[0], Destination: new(child.sides[1].entry), Renamed: child.there != child.path}, nil) {
 				return nil, false
 			}
 			child.leaves[0], child.told = nil, true
@@ -316,6 +315,28 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 		}
 	}
 	return below, true
+}
+
+// child is the node of a match in a node, without its sides.
+func (n *node) child(m *match) *node {
+	c := &node{path: within(n.path, m.name), sides: make([]*side, len(n.sides))}
+	c.there = c.path
+	if r := m.rows[1]; n.there != n.path || r != nil && r.name != m.name {
+		name := m.name
+		if r != nil {
+			name = r.name
+		}
+		c.there = within(n.there, name)
+	}
+	return c
+}
+
+// within is the path of a name in a folder, whose path is empty at the top.
+func within(folder, name string) string {
+	if folder == "" {
+		return name
+	}
+	return folder + "/" + name
 }
 
 func (r row) entry(path string) Entry {
