@@ -21,6 +21,9 @@ const (
 	lastPoll  = 15 * time.Second
 	// heartbeat is how often, at most, a task that makes progress is logged.
 	heartbeat = time.Minute
+	// mostUnknown is how many looks in a row may find no task before that is believed: the
+	// run fails then, and its next attempt would be a second task.
+	mostUnknown = 4
 	// cancelTime bounds the cancel of a task after the end of the run's own
 	// context.
 	cancelTime = 10 * time.Second
@@ -68,14 +71,18 @@ func (p *part) watch(ctx context.Context) error {
 	if r.result.Adopted {
 		wait = 0 // it may have ended long ago
 	}
-	for ; ; wait = r.engine.nextLook(wait) {
+	for unknown := 0; ; wait = r.engine.nextLook(wait) {
 		switch t, err := r.engine.poller.look(ctx, task.TaskID, wait); {
 		case err == nil:
-			task.Last = t
+			task.Last, unknown = t, 0
 		case ctx.Err() != nil:
 			return w.interrupt(ctx, wait)
 		case gone(err) && p.hadSucceeded():
 			return nil // so long ago that Globus has forgotten it
+		case gone(err) && unknown < mostUnknown:
+			unknown++
+			w.log.Warn("task is not known at Globus, it is looked for again", "err", err)
+			continue
 		default:
 			return w.lost(err)
 		}

@@ -258,6 +258,30 @@ func TestServiceThatIsGoneInTheMiddleLeavesTheTask(t *testing.T) {
 	})
 }
 
+// A run that is over although its task is at work would have its next attempt copy all
+// once more.
+func TestTaskThatGlobusDoesNotKnowForAMomentIsFollowed(t *testing.T) {
+	tests := map[string]struct {
+		times int // looks that find no task
+		want  ledger.State
+	}{
+		"once":       {1, ledger.Succeeded},
+		"four times": {4, ledger.Succeeded},
+		"for good":   {-1, ledger.Failed},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.Fail(globussim.Fault{Method: "GET", Path: taskPath, Status: 404, Code: "TaskNotFound", Times: tt.times})
+				r := b.run(t.Context(), b.order(func(j *jobs.Job) { j.BackoffLimit = 1 }))
+				if r.State != tt.want || r.Attempt != 1 {
+					t.Errorf("the run is %s after %d attempts (%v), want %s after 1", r.State, r.Attempt, r.Err, tt.want)
+				}
+			})
+		})
+	}
+}
+
 func TestPollsBecomeRare(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.stall()
