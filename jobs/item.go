@@ -53,6 +53,18 @@ func ItemKey(name string, generation int) Key {
 	return Key(itemPrefix + readable(name, room-len(checksum)) + checksum + suffix)
 }
 
+// chosenItem is the key of the item that somebody named by what stands in a key, such as
+// run_7@2, or by its name.
+func chosenItem(name string) Key {
+	base, number, _ := strings.Cut(name, "@")
+	generation, err := strconv.Atoi(cmp.Or(number, "1"))
+	as := Key(itemPrefix + name)
+	if err == nil && (ItemKey(base, generation) == as || len(as) <= MaxKey && plainName().MatchString(base) && hashedName().MatchString(base)) {
+		return as
+	}
+	return ItemKey(name, 1)
+}
+
 // readable returns the beginning of a name with what a key can hold, and dashes
 // for all else.
 func readable(name string, most int) string {
@@ -88,8 +100,12 @@ func (e *ForEach) Item(name string, modified time.Time, size int64) (Item, error
 	if name == "." || item.Path+"/" == homeFolder {
 		return Item{}, fmt.Errorf("path %q is that of another folder", item.Path)
 	}
-	if err := cmp.Or(checkPath(item.Path), checkNoWildcard(item.Path)); err != nil {
+	if err := checkPath(item.Path); err != nil {
 		return Item{}, err
+	}
+	if hasWildcard(item.Path) {
+		return Item{}, fmt.Errorf("path %q has a wildcard, which Globus would take literally here and for a pattern elsewhere; rename it, or let a job without for_each copy the whole folder %s",
+			short(item.Path), short(e.Folder))
 	}
 	item.Groups, _ = e.Match.Name(name)
 	return item, nil

@@ -55,8 +55,12 @@ func (j *Job) TriggerKey() Key {
 	return ManualKey()
 }
 
-// ParseKey checks a key that somebody chose.
+// ParseKey checks a key that somebody chose. After "item:", the name of an item may stand
+// as it is.
 func ParseKey(s string) (Key, error) {
+	if name, ok := strings.CutPrefix(s, itemPrefix); ok && name != "" {
+		return chosenItem(name), nil
+	}
 	switch {
 	case len(s) > MaxKey:
 		return "", fmt.Errorf("occurrence %q has %d characters, at most %d are possible", s, len(s), MaxKey)

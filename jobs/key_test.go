@@ -125,6 +125,26 @@ func TestItemKeys(t *testing.T) {
 	}
 }
 
+// An item is named by its key, or by its name.
+func TestParseKeyTakesTheNameOfAnItem(t *testing.T) {
+	hashed := jobs.ItemKey("run 7", 2)
+	long := strings.Repeat("x", 50)
+	for s, want := range map[string]jobs.Key{
+		"item:run_7":       "item:run_7",
+		"item:run_7@2":     "item:run_7@2",
+		"item:run 7":       jobs.ItemKey("run 7", 1),
+		"item:Größe \"a\"": jobs.ItemKey(`Größe "a"`, 1),
+		"item:run@home":    jobs.ItemKey("run@home", 1),
+		"item:run 7@2":     jobs.ItemKey("run 7@2", 1),
+		"item:" + long:     jobs.ItemKey(long, 1),
+		string(hashed):     hashed,
+	} {
+		if got, err := jobs.ParseKey(s); err != nil || got != want {
+			t.Errorf("ParseKey(%q): got %q, %v, want %q", s, got, err, want)
+		}
+	}
+}
+
 // FuzzItemKey wants keys that fit into labels, and no two names with the same.
 func FuzzItemKey(f *testing.F) {
 	hashed := strings.TrimPrefix(string(jobs.ItemKey("run 7", 1)), "item:")
@@ -137,8 +157,8 @@ func FuzzItemKey(f *testing.F) {
 		for _, name := range []string{a, b} {
 			for _, generation := range []int{max(1, m), max(1, n)} {
 				key := jobs.ItemKey(name, generation)
-				if _, err := jobs.ParseKey(string(key)); err != nil {
-					t.Errorf("%q, %d: %v", name, generation, err)
+				if same, err := jobs.ParseKey(string(key)); err != nil || same != key {
+					t.Errorf("%q, %d: got %q, %v", name, generation, same, err)
 				}
 				if !key.IsItem() || !key.Due().IsZero() {
 					t.Errorf("%q is not told from the keys of other occurrences", key)

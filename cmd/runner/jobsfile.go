@@ -177,7 +177,7 @@ func (f *jobsFile) logDoubts(log *slog.Logger, all []*jobs.Job) {
 	}
 }
 
-// named returns the jobs of these names; none means all.
+// named returns the jobs of these names, each of which is named once; none means all.
 func (f *jobsFile) named(names []string) ([]*jobs.Job, error) {
 	if len(names) == 0 {
 		return f.Jobs, nil
@@ -187,6 +187,9 @@ func (f *jobsFile) named(names []string) ([]*jobs.Job, error) {
 		j, err := f.job(name)
 		if err != nil {
 			return nil, err
+		}
+		if slices.Contains(chosen, j) {
+			return nil, usageError{fmt.Errorf("job %s is named twice", name)}
 		}
 		chosen = append(chosen, j)
 	}

@@ -87,7 +87,10 @@ func (a *app) retryRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query, r
 			fmt.Fprintln(w, "no such runs")
 			return
 		}
-		fmt.Fprintf(w, "%s will be done again by runner serve, or by runner run with the same occurrence\n", plain.Count(len(docs), "run"))
+		fmt.Fprintf(w, "%s will be done again by runner serve, or by\n", plain.Count(len(docs), "run"))
+		for i := range docs {
+			fmt.Fprintln(w, "  "+startAgain(docs[i].Job, docs[i].Key))
+		}
 	})
 }
 
@@ -100,7 +103,18 @@ func (a *app) retryRun(ctx context.Context, l *ledger.Ledger, id int64, reason s
 	if err != nil {
 		return err
 	}
-	return a.changed(ctx, l, id, fmt.Sprintf("run %d will be done again by runner serve, or by runner run with the same occurrence", id))
+	run, err := l.Run(ctx, id)
+	if err != nil {
+		return err
+	}
+	return a.print(describeRun(run), func(w io.Writer) {
+		fmt.Fprintf(w, "run %d will be done again by runner serve, or by %s\n", id, startAgain(run.Job, run.Key))
+	})
+}
+
+// startAgain is the command that does an occurrence again, where no serve is at work.
+func startAgain(job, key string) string {
+	return fmt.Sprintf("RUNNER_OCCURRENCE=%s runner run %s", key, job)
 }
 
 // noRetry says why a run cannot be done again.

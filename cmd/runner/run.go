@@ -124,9 +124,30 @@ func (w *runRequest) findOrders(now time.Time, log *slog.Logger) error {
 		at = now.UTC()
 	}
 	for _, job := range chosen {
-		w.orders = append(w.orders, engine.Order{Job: job, Key: key, At: at, Fresh: fresh})
+		o := engine.Order{Job: job, Key: key, At: at, Fresh: fresh}
+		warnOfInstant(log, o, now)
+		w.orders = append(w.orders, o)
 	}
 	return nil
+}
+
+// clockJitter is how much later than the clock of this machine an instant may be that
+// another one passes on.
+const clockJitter = time.Minute
+
+// warnOfInstant warns of an occurrence that its schedule does not have, or does not have yet.
+func warnOfInstant(log *slog.Logger, o engine.Order, now time.Time) {
+	due := o.Key.Due()
+	if due.IsZero() {
+		return
+	}
+	log = log.With("job", o.Job.Name, "occurrence", string(o.Key))
+	switch s := o.Job.Schedule; {
+	case s != nil && !s.Last(due).Equal(due):
+		log.Warn("the schedule does not have this occurrence, so this run takes the place of none that it has; runner next lists those to come", "last", s.Last(due))
+	case due.After(now.Add(clockJitter)):
+		log.Warn("the occurrence is not due yet: it is done now, and is not done again when it is due", "due_in", due.Sub(now).Round(time.Second))
+	}
 }
 
 // checkLimit refuses a limit that says nothing.

@@ -163,7 +163,7 @@ func (b *worker) undoneItems(ctx context.Context, job *jobs.Job) error {
 	again := fmt.Sprintf("runner runs retry %d, for example, lets the next start do it again", first[0].Run)
 	if first[0].Run == 0 { // it is forgotten
 		names[0] = first[0].Name
-		again = fmt.Sprintf("RUNNER_OCCURRENCE=%s runner run %s, for example, does it again", first[0].Key, job.Name)
+		again = startAgain(job.Name, first[0].Key) + ", for example, does it again"
 	}
 	return &engine.Failure{
 		Kind:    fault.Failed,

@@ -54,8 +54,9 @@ func (a *app) whyCommand() *cobra.Command {
 				return err
 			}
 			if len(args) > 1 {
+				key, _ := jobs.ParseKey(args[1]) // nothing has the key that is none
 				docs = slices.DeleteFunc(docs, func(d whyDocument) bool {
-					return d.Key != args[1] && d.Item != args[1] && strconv.FormatInt(d.Run, 10) != args[1]
+					return (d.Key != string(key) || key == "") && d.Item != args[1] && strconv.FormatInt(d.Run, 10) != args[1]
 				})
 				if len(docs) == 0 {
 					return usageError{fmt.Errorf("job %[1]s has no item and no recent run %[2]q; runner runs --job %[1]s lists its runs", job.Name, args[1])}

@@ -111,17 +111,18 @@ func (l *look) folder(path string) tree.Folder {
 	return tree.Folder{Lister: l.lister, Collection: l.each.Collection, Path: path, LocalUser: l.each.LocalUser}
 }
 
-// items returns the entries without those of the other kind that have the name of
-// an item.
+// items returns the entries, one of each name: without those of the other kind that have
+// the name of an item.
 func (l *look) items(entries []tree.Entry) []tree.Entry {
 	wanted := l.wanted()
-	return slices.DeleteFunc(entries, func(e tree.Entry) bool {
+	entries = slices.DeleteFunc(entries, func(e tree.Entry) bool {
 		if e.Kind == wanted {
 			return false
 		}
 		i, there := slices.BinarySearchFunc(entries, e, func(a, b tree.Entry) int { return strings.Compare(a.Path, b.Path) })
 		return there && (i+1 < len(entries) && entries[i+1].Path == e.Path) // a file and a folder
 	})
+	return slices.CompactFunc(entries, func(a, b tree.Entry) bool { return a.Path == b.Path }) // names that are not UTF-8
 }
 
 // wanted is the kind of the entries that may be items.
@@ -219,11 +220,15 @@ func (l *look) judge(e *tree.Entry, k *Known, done chan<- Finding) {
 	done <- f.after(k, fresh)
 }
 
+// longestName is how long the name of an item can be that is kept, in bytes. No file system
+// has longer ones, and an index of PostgreSQL does not take them.
+const longestName = 1024
+
 // after notes whether anything of an item is to be kept that was not before.
 func (f Finding) after(k *Known, fresh bool) Finding {
 	switch {
 	case fresh:
-		f.Changed = f.State != IsIgnored && f.State != IsRefused && f.State != IsOld && f.State != IsGone
+		f.Changed = f.State != IsIgnored && f.State != IsOld && f.State != IsGone && len(f.Item.Name) <= longestName
 	case f.Generation != k.Generation, f.State == IsGone && !k.Gone:
 		f.Changed = true
 	case k.Stage == Unborn, k.Stage == Queued && f.State == IsIgnored:

@@ -240,7 +240,18 @@ func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err err
 			return false, err
 		}
 	}
-	r.log.Warn("an earlier run of this job was left by its start, and is ended first", "other_run", other.ID, "other_occurrence", other.Key)
+	switch now, err := r.rec.Ledger.Run(ctx, other.ID); {
+	case err != nil:
+		return false, unusable(err)
+	case now.State.Final(): // it was ended before another one that was in the way as well
+		return true, nil
+	}
+	log := r.log.With("other_run", other.ID, "other_occurrence", other.Key)
+	if other.Again {
+		log.Info("somebody has asked for another run of this job, which is done first")
+	} else {
+		log.Warn("an earlier run of this job was left by its start, and is ended first")
+	}
 	res, err := r.engine.Record(ctx, r.rec, Order{
 		Job: r.job, Key: jobs.Key(other.Key), At: at, CancelOnInterrupt: r.order.CancelOnInterrupt,
 	})

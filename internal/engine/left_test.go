@@ -3,6 +3,7 @@ package engine_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -158,6 +159,37 @@ func TestRunThatIsWantedAgainIsDoneByTheNextStart(t *testing.T) {
 			t.Errorf("got %+v, %v, want success", r, err)
 		}
 		b.wantRuns("nightly manual:one succeeded", "nightly manual:two succeeded")
+	})
+}
+
+// Each of several runs that somebody wants again is done once, and told once.
+func TestRunsThatAreWantedAgainAreToldOnceEach(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.Fail(globussim.Fault{Path: idPath, Status: 403, Body: `{"code": "PermissionDenied"}`, Times: 4})
+		one := b.process("one")
+		o := b.order()
+		var want []string
+		for _, key := range []jobs.Key{"manual:a", "manual:b", "manual:c", "manual:d"} {
+			o.Key = key
+			r, err := one.record(t.Context(), o)
+			if err != nil || r.State != ledger.Failed {
+				t.Fatalf("got %+v, %v, want it failed", r, err)
+			}
+			want = append(want, "nightly "+string(key)+" succeeded")
+		}
+		for _, run := range b.runs() {
+			if err := one.ledger.Retry(t.Context(), run.ID); err != nil {
+				t.Fatal(err)
+			}
+		}
+		o.Key = "manual:e"
+		if r, err := b.process("two").record(t.Context(), o); err != nil || r.State != ledger.Succeeded {
+			t.Errorf("got %+v, %v, want success", r, err)
+		}
+		b.wantRuns(append(want, "nightly manual:e succeeded")...)
+		if log := b.log.String(); strings.Count(log, "asked for another run of this job") != 4 || strings.Contains(log, "left by its start") {
+			t.Errorf("got the log\n%s", log)
+		}
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -104,7 +105,11 @@ func Next(r *ledger.Run, sent []ledger.Submission) string {
 		return fmt.Sprintf("runner runs cancel %d", r.ID)
 	case ledger.Failed, ledger.TimedOut:
 		if r.Class == "guard" {
-			return fmt.Sprintf("runner plan %s --diff; when that is as it should be, runner runs retry %d", r.Job, r.ID)
+			of := r.Job
+			if strings.HasPrefix(r.Key, "item:") {
+				of += " --item " + r.Key
+			}
+			return fmt.Sprintf("runner plan %s --diff; when that is as it should be, runner runs retry %d", of, r.ID)
 		}
 		if i := len(sent) - 1; i >= 0 && sent[i].TaskID != "" && sent[i].Flow == "" && sent[i].Status != string(transfer.Succeeded) {
 			return fmt.Sprintf("runner task events %s, then runner runs retry %d", sent[i].TaskID, r.ID)

@@ -2,11 +2,25 @@ package runlog_test
 
 import (
 	"fmt"
+	"testing"
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 )
+
+// What is typed next about an item names it.
+func TestNextAfterAGuardNamesTheItem(t *testing.T) {
+	refused := ledger.Outcome{State: ledger.Failed, Class: "guard"}
+	for key, want := range map[string]string{
+		"2026-11-21T02:00:00Z": "runner plan ingest --diff; when that is as it should be, runner runs retry 7",
+		"item:run_7@2":         "runner plan ingest --item item:run_7@2 --diff; when that is as it should be, runner runs retry 7",
+	} {
+		if got := runlog.Next(&ledger.Run{ID: 7, Job: "ingest", Key: key, Outcome: refused}, nil); got != want {
+			t.Errorf("%s: got %q, want %q", key, got, want)
+		}
+	}
+}
 
 func Example() {
 	at := func(minute int) time.Time { return time.Date(2026, 11, 21, 2, minute, 0, 0, time.UTC) }
