@@ -2,8 +2,8 @@ package globussim
 
 import "net/http"
 
-// absent is what the services have and the simulator does not, by path. The
-// answer of each is 501, so that nobody takes it for a mistake of the request.
+// absent lists what the services have and the simulator does not, by path. The answer is 501,
+// which nobody takes for a mistake in the request.
 func absent() map[string][]string {
 	return map[string][]string{
 		"Tunnels":                     {"/v2/tunnels", "/v2/tunnels/{rest...}", "/v2/stream_access_points", "/v2/stream_access_points/{rest...}"},
@@ -17,7 +17,7 @@ func absent() map[string][]string {
 	}
 }
 
-// absentFromAuth is what Globus Auth has and the simulator does not, by path.
+// absentFromAuth lists what Globus Auth has and the simulator does not, by path.
 func absentFromAuth() map[string][]string {
 	return map[string][]string{
 		"projects":                  {"/v2/api/projects", "/v2/api/projects/{rest...}"},
@@ -27,7 +27,7 @@ func absentFromAuth() map[string][]string {
 	}
 }
 
-// absentFromFlows is what Globus Flows has and the simulator does not, by path.
+// absentFromFlows lists what Globus Flows has and the simulator does not, by path.
 func absentFromFlows() map[string][]string {
 	return map[string][]string{
 		"a way to change flows": {"/flows", "/flows/{flow}"},
@@ -36,7 +36,7 @@ func absentFromFlows() map[string][]string {
 	}
 }
 
-// absentRoutes adds to the routes of each service what it refuses.
+// absentRoutes adds the routes that answer 501.
 func (s *Server) absentRoutes() {
 	refuseAll := func(mux *router, paths map[string][]string, write func(http.ResponseWriter, *http.Request, *apiError)) {
 		for what, patterns := range paths {

@@ -76,20 +76,20 @@ func (r AccessRule) folder() string {
 	return strings.TrimSuffix(cmp.Or(r.Path, "/"), "/") + "/"
 }
 
-// sameAs reports whether two rules are for the same principal and path, of which
-// a collection has one at most.
+// sameAs reports whether two rules are for the same principal and path. A collection has at
+// most one such rule.
 func (r AccessRule) sameAs(other AccessRule) bool {
 	return r.kind() == other.kind() && r.folder() == other.folder() &&
 		(r.kind() == everybody || strings.EqualFold(r.Principal, other.Principal))
 }
 
 // idOn returns the id of the rule on a collection.
-func (r AccessRule) idOn(p *place) string {
+func (r AccessRule) idOn(p *collection) string {
 	return cmp.Or(r.id, uuid.NewSHA1(collectionSpace, []byte(p.ID+r.kind()+r.Principal+r.folder())).String())
 }
 
-// document is the rule as Transfer shows it.
-func (r AccessRule) document(p *place) map[string]any {
+// document returns the rule as Transfer shows it.
+func (r AccessRule) document(p *collection) map[string]any {
 	principal := r.Principal
 	if r.kind() == everybody || r.kind() == anonymous {
 		principal = ""
@@ -120,10 +120,9 @@ func (sv *service) accessRoutes(mux *router) {
 	}
 }
 
-// shared returns the guest collection of a request whose sender manages the
-// access to it. That others have no access rules is answered in this way is not
-// confirmed.
-func (sv *service) shared(q *request) (*place, *apiError) {
+// shared returns the guest collection of a request whose sender manages the access to it. How
+// the service answers for other collections, which have no access rules, is not confirmed.
+func (sv *service) shared(q *request) (*collection, *apiError) {
 	p, e := sv.administered(q)
 	if e == nil && !p.guest() {
 		e = &apiError{
@@ -135,7 +134,7 @@ func (sv *service) shared(q *request) (*place, *apiError) {
 }
 
 // accessRules are the documents of a collection's access rules.
-func accessRules(p *place) []map[string]any {
+func accessRules(p *collection) []map[string]any {
 	docs := []map[string]any{}
 	for _, rule := range p.condition().rules() {
 		docs = append(docs, rule.document(p))
@@ -214,17 +213,17 @@ func (f accessForm) expiry() (time.Time, *apiError) {
 	return at, nil
 }
 
-// maxAccess is how many minutes an access rule may live, null if it need not end.
-func (p *place) maxAccess() any {
+// maxAccess returns how many minutes an access rule may live; null if it need not end.
+func (p *collection) maxAccess() any {
 	if p.MaxAccess == 0 {
 		return nil
 	}
 	return int64(p.MaxAccess / time.Minute)
 }
 
-// allowedEnd is when a rule ends for which this end is asked. The code of the
-// refusal is not confirmed, and neither is that it is refused.
-func (sv *service) allowedEnd(p *place, end time.Time) (time.Time, *apiError) {
+// allowedEnd returns when a rule ends, or refuses the end that is asked for. Neither the code
+// of the refusal nor the refusal itself is confirmed.
+func (sv *service) allowedEnd(p *collection, end time.Time) (time.Time, *apiError) {
 	last := sv.server.now().Add(p.MaxAccess).Truncate(time.Second)
 	switch {
 	case p.MaxAccess == 0 || !end.IsZero() && !end.After(last):
@@ -293,9 +292,9 @@ func (sv *service) createAccessRule(q *request) (int, any, *apiError) {
 	return http.StatusCreated, doc, nil
 }
 
-// updateAccessRule answers PUT /endpoint/<id>/access/<rule>: the permissions and
-// the expiration can change, and what else is sent must be as it was. That null
-// takes an expiration away is not confirmed.
+// updateAccessRule answers PUT /endpoint/<id>/access/<rule>: the permissions and the
+// expiration can change; other fields must be as they were. That null removes an expiration
+// is not confirmed.
 func (sv *service) updateAccessRule(q *request) (int, any, *apiError) {
 	p, e := sv.shared(q)
 	if e != nil {
@@ -357,7 +356,7 @@ func (sv *service) deleteAccessRule(q *request) (int, any, *apiError) {
 }
 
 // changeRule is changeRules of the rule that the URL names.
-func (sv *service) changeRule(q *request, p *place, change func(rules []AccessRule, i int) ([]AccessRule, *apiError)) *apiError {
+func (sv *service) changeRule(q *request, p *collection, change func(rules []AccessRule, i int) ([]AccessRule, *apiError)) *apiError {
 	return sv.changeRules(p, func(rules []AccessRule) ([]AccessRule, *apiError) {
 		id := strings.ToLower(q.PathValue("rule"))
 		i := slices.IndexFunc(rules, func(r AccessRule) bool { return r.idOn(p) == id })
@@ -368,9 +367,9 @@ func (sv *service) changeRule(q *request, p *place, change func(rules []AccessRu
 	})
 }
 
-// changeRules replaces the access rules of a collection by those that change
-// makes of them. If it fails, nothing has changed.
-func (sv *service) changeRules(p *place, change func([]AccessRule) ([]AccessRule, *apiError)) (e *apiError) {
+// changeRules replaces the access rules of a collection by those that change returns. After
+// an error nothing has changed.
+func (sv *service) changeRules(p *collection, change func([]AccessRule) ([]AccessRule, *apiError)) (e *apiError) {
 	_, err := sv.changeCondition(p, func(c *Condition) error {
 		var rules []AccessRule
 		if rules, e = change(slices.Clone(c.rules())); e != nil {
@@ -385,8 +384,8 @@ func (sv *service) changeRules(p *place, change func([]AccessRule) ([]AccessRule
 	return e
 }
 
-// row answers with the row whose id stands in the URL; key is its name there
-// and missing the code if there is none.
+// row answers with the row whose id is in the URL. Key is the name of the id there, and
+// missing is the error code if there is no such row.
 func (q *request) row(rows []map[string]any, key, missing string) (int, any, *apiError) {
 	id := q.PathValue(key)
 	for _, row := range rows {

@@ -12,10 +12,10 @@ import (
 // maxAdminTasks is how many tasks one call of a manager may name.
 const maxAdminTasks = 50
 
-// managing are the roles that may stop the tasks of others on a collection.
+// managing returns the roles that may stop other people's tasks on a collection.
 func managing() []string { return []string{Administrator, ActivityManager} }
 
-// watching are those that may see them.
+// watching returns the roles that may see them.
 func watching() []string { return append(managing(), ActivityMonitor) }
 
 // An adminOrder is what a manager wants done to tasks.
@@ -24,8 +24,8 @@ type adminOrder struct {
 	Message string   `json:"message"`
 }
 
-// administer does something to the tasks that a request names, if the caller may
-// stop all of them; else it does nothing. The caller of do holds the lock.
+// administer does something to the tasks that a request names, if the caller may stop all of
+// them. It calls do with the lock held.
 func (sv *service) administer(q *request, do func(t *task, message string)) *apiError {
 	var doc adminOrder
 	if e := q.body(&doc); e != nil {
@@ -85,8 +85,8 @@ func (sv *service) adminCancel(q *request) (int, any, *apiError) {
 	return http.StatusOK, map[string]any{"DATA_TYPE": "admin_cancel", "id": uuid.NewString(), "done": true}, nil
 }
 
-// adminCancelStatus answers GET /endpoint_manager/admin_cancel/<id>: a cancel is
-// done at once, so each is done, whichever it is.
+// adminCancelStatus answers GET /endpoint_manager/admin_cancel/<id>. A cancel is done at once,
+// so the answer is always that it is done.
 func (sv *service) adminCancelStatus(q *request) (int, any, *apiError) {
 	id := q.PathValue("id")
 	if uuid.Validate(id) != nil {

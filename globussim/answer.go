@@ -8,9 +8,8 @@ import (
 	"slices"
 )
 
-// Answers choose between answers of the services that nobody has confirmed. It
-// is also a document of the control path, /_sim/answers. The zero value has the
-// defaults.
+// Answers chooses how the simulator answers where it is not confirmed how the services do. It
+// is also a document of the control path, /_sim/answers. The zero value means the defaults.
 type Answers struct {
 	// Accepted is the status of an accepted submission: 202 (the default) or 200.
 	Accepted int `json:"accepted,omitempty"`
@@ -84,7 +83,7 @@ const (
 	AuthList  AuthForm = "list"  // with a list of errors
 )
 
-// complete fills in the defaults. The error names an answer that there is not.
+// complete fills in the defaults. The error names an unknown answer.
 func (a Answers) complete() (Answers, error) {
 	for _, choice := range []struct {
 		name     string
@@ -118,8 +117,8 @@ func (a Answers) complete() (Answers, error) {
 	return a, nil
 }
 
-// Answer changes which answers are given from now on. The error names one that
-// there is not; then nothing has changed.
+// Answer changes the answers from now on. If one is unknown, the error names it, and nothing
+// has changed.
 func (s *Server) Answer(answers Answers) error {
 	answers, err := answers.complete()
 	if err == nil {

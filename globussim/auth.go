@@ -48,8 +48,7 @@ type holder struct {
 	mfa      bool     // a second factor; a service account has none
 }
 
-// A token is an access token. It is good until it expires or is revoked, which
-// takes it out of the authority's books.
+// A token is an access token. It is valid until it expires or is revoked, which deletes it.
 type token struct {
 	holder
 	server  string // resource server
@@ -135,7 +134,7 @@ func (a *authority) active(value string, now time.Time) (token, bool) {
 	return *t, true
 }
 
-// discard ends all tokens that doomed picks and returns how many there were.
+// discard ends all tokens for which doomed returns true, and returns how many there were.
 func (a *authority) discard(doomed func(value string, t *token) bool) int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -231,8 +230,8 @@ func (a *authority) client(r *http.Request) (Account, *authError) {
 	return Account{}, e
 }
 
-// unescape undoes the form encoding that some clients apply before they build
-// the Basic header and the official ones do not.
+// unescape undoes form encoding, which some clients, but not the official ones, apply before
+// they build the Basic header.
 func unescape(text string) string {
 	plain, err := url.QueryUnescape(text)
 	if err != nil {

@@ -15,7 +15,7 @@ const (
 	refreshIdle  = 180 * 24 * time.Hour // a refresh token that is not used so long ends
 )
 
-// A code stands for what a person allowed, until the client redeems it.
+// A code is what a person has allowed, until the client redeems it.
 type code struct {
 	holder
 	redirect  string
@@ -39,7 +39,7 @@ func errGrant(description string) *authError {
 	return &authError{status: http.StatusUnauthorized, oauth: "invalid_grant", description: description}
 }
 
-// issueCode makes a code and forgets those whose time is over.
+// issueCode makes a code, and deletes expired ones.
 func (a *authority) issueCode(c *code) string {
 	value := rand.Text()
 	a.mu.Lock()
@@ -49,7 +49,7 @@ func (a *authority) issueCode(c *code) string {
 	return value
 }
 
-// redeem grants the tokens that a code stands for, once.
+// redeem grants the tokens of a code, once.
 func (a *authority) redeem(account Account, form url.Values, now time.Time) (*grantDocument, *authError) {
 	value := form.Get("code")
 	a.mu.Lock()

@@ -12,9 +12,9 @@ import (
 	"github.com/google/uuid"
 )
 
-// A consent records that a client may use a scope, or that a service may use a
-// scope of another one on the client's behalf. It belongs to the client and the
-// identity behind it, not to a token, so older tokens profit from it at once.
+// A consent records that a client may use a scope, or that a service may use a scope of
+// another one on the client's behalf. It belongs to the client and its identity, not to a
+// token, so it also applies to older tokens.
 type consent struct {
 	path     []string // scope names from the root to this one
 	ids      []int    // of the consents on the path; the last one is its own
@@ -55,9 +55,9 @@ func (a *authority) find(p party, path []string) *consent {
 	return a.consents[p][i]
 }
 
-// consented reports whether the party lets Transfer use its data on the mapped
-// collection; where another service asks Transfer, whose scope is via, whether it
-// lets that one do so.
+// consented reports whether the party lets Transfer use its data on the mapped collection. If
+// another service calls Transfer, via is that service's scope, and the consent has to be for
+// that service.
 func (s *Server) consented(p party, via, collection string) bool {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
@@ -71,8 +71,8 @@ func (s *Server) consented(p party, via, collection string) bool {
 	})
 }
 
-// RescindConsents takes back all consents of the client. Its tokens stay good,
-// but Transfer demands the consents for data access again.
+// RescindConsents deletes all consents of the client. Its tokens stay valid, but Transfer
+// asks for the consents for data access again.
 func (s *Server) RescindConsents(client string) {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()

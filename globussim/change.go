@@ -11,7 +11,7 @@ type change struct {
 	name, dataType        string
 	fields                []string // of the document, all required
 	stops                 func(PauseRule) bool
-	apply                 func(p *place, paths map[string]string) error
+	apply                 func(p *collection, paths map[string]string) error
 	status                int
 	result, code, message string
 }
@@ -70,7 +70,7 @@ func (sv *service) mkdir(q *request) (int, any, *apiError) {
 	return sv.change(q, change{
 		name: "Mkdir", dataType: "mkdir", fields: []string{"path"},
 		stops: func(r PauseRule) bool { return r.Mkdir },
-		apply: func(p *place, paths map[string]string) error {
+		apply: func(p *collection, paths map[string]string) error {
 			if paths["path"] == "/" {
 				return fs.ErrExist
 			}
@@ -88,7 +88,7 @@ func (sv *service) rename(q *request) (int, any, *apiError) {
 	return sv.change(q, change{
 		name: "Rename", dataType: "rename", fields: []string{"old_path", "new_path"},
 		stops: func(r PauseRule) bool { return r.Rename },
-		apply: func(p *place, paths map[string]string) error {
+		apply: func(p *collection, paths map[string]string) error {
 			from, to := paths["old_path"], paths["new_path"]
 			if from == "/" || to == "/" {
 				return fs.ErrPermission
@@ -117,7 +117,7 @@ func (sv *service) symlink(q *request) (int, any, *apiError) {
 	return sv.change(q, change{
 		name: "Symlink", dataType: "symlink", fields: []string{"path", "symlink_target"},
 		stops: func(r PauseRule) bool { return r.Symlink },
-		apply: func(p *place, paths map[string]string) error {
+		apply: func(p *collection, paths map[string]string) error {
 			if paths["path"] == "/" {
 				return fs.ErrExist
 			}

@@ -89,8 +89,8 @@ func CollectionID(name string) string {
 // nobody owns the collections without an owner.
 var nobody = uuid.NewSHA1(collectionSpace, []byte("owner")).String()
 
-// A place is a collection with its folder opened.
-type place struct {
+// A collection is a served [Collection], with its folder opened.
+type collection struct {
 	Collection // but what a Condition holds
 	root       *os.Root
 	now        atomic.Pointer[Condition] // what it points to never changes
@@ -98,36 +98,36 @@ type place struct {
 	deleted    atomic.Bool
 }
 
-func openPlace(c Collection) (*place, error) {
+func openPlace(c Collection) (*collection, error) {
 	root, err := os.OpenRoot(c.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("collection %s: %w", c.Name, err)
 	}
-	p := &place{Collection: c, root: root}
+	p := &collection{Collection: c, root: root}
 	p.now.Store(&Condition{c.Access, c.Offline, c.Quota, c.Roles})
 	p.Access, p.Offline, p.Quota, p.Roles = nil, false, 0, nil
 	p.Owner = cmp.Or(p.Owner, nobody)
 	return p, nil
 }
 
-// condition returns how the collection is now.
-func (p *place) condition() Condition { return *p.now.Load() }
+// condition returns the present condition of the collection.
+func (p *collection) condition() Condition { return *p.now.Load() }
 
-func (p *place) guest() bool {
+func (p *collection) guest() bool {
 	return p.EntityType == GuestCollection || p.EntityType == GCPGuestCollection
 }
 
-func (p *place) gcp() bool {
+func (p *collection) gcp() bool {
 	return p.EntityType == GCPMappedCollection || p.EntityType == GCPGuestCollection
 }
 
 // needsConsent reports whether callers must have consented to data_access.
-func (p *place) needsConsent() bool {
+func (p *collection) needsConsent() bool {
 	return p.EntityType == MappedCollection && !p.HighAssurance
 }
 
-// wantsSession refuses a caller whose session lacks what the parameter says.
-func (p *place) wantsSession(lack, parameter string, value any) *apiError {
+// wantsSession returns the refusal of a caller whose session lacks something.
+func (p *collection) wantsSession(lack, parameter string, value any) *apiError {
 	message := "The collection " + p.Name + " requires a session " + lack
 	return &apiError{
 		Status: http.StatusForbidden, Code: "AuthorizationRequired", Message: message,
@@ -137,7 +137,7 @@ func (p *place) wantsSession(lack, parameter string, value any) *apiError {
 
 // fit refuses what is not a collection, or one that does not work. The codes are
 // not confirmed.
-func (p *place) fit() *apiError {
+func (p *collection) fit() *apiError {
 	switch {
 	case p.EntityType == ServerEndpoint:
 		return &apiError{
@@ -154,23 +154,22 @@ func (p *place) fit() *apiError {
 }
 
 // canonical is the legacy name that task and endpoint documents carry.
-func (p *place) canonical() string { return "u_sim#" + p.ID }
+func (p *collection) canonical() string { return "u_sim#" + p.ID }
 
 // allows reports whether the identity may do op, "r" or "w", at the path.
-func (p *place) allows(identity, path, op string) bool {
+func (p *collection) allows(identity, path, op string) bool {
 	return p.lets(identity, func(rule AccessRule) bool {
 		return strings.Contains(rule.Permissions, op) && strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", rule.folder())
 	})
 }
 
 // knows reports whether any rule lets the identity in somewhere.
-func (p *place) knows(identity string) bool {
+func (p *collection) knows(identity string) bool {
 	return p.lets(identity, func(AccessRule) bool { return true })
 }
 
-// lets reports whether one of the rules that take says yes to is for the identity
-// now.
-func (p *place) lets(identity string, take func(AccessRule) bool) bool {
+// lets reports whether one of the rules for which take returns true is now for the identity.
+func (p *collection) lets(identity string, take func(AccessRule) bool) bool {
 	now := time.Now()
 	return slices.ContainsFunc(p.condition().rules(), func(rule AccessRule) bool {
 		return rule.covers(identity, now) && take(rule)
@@ -178,7 +177,7 @@ func (p *place) lets(identity string, take func(AccessRule) bool) bool {
 }
 
 // find returns the collection with this id.
-func (sv *service) find(id string) (*place, *apiError) {
+func (sv *service) find(id string) (*collection, *apiError) {
 	if p, ok := sv.byID[strings.ToLower(id)]; ok {
 		if p.deleted.Load() {
 			return nil, &apiError{
@@ -194,11 +193,11 @@ func (sv *service) find(id string) (*place, *apiError) {
 	}
 }
 
-// admit checks whether the caller may use these collections at all: its
-// consents, its session and, for guest collections, that some rule lets it in.
-func (sv *service) admit(q *request, places ...*place) *apiError {
+// admit checks that the caller may use these collections at all: its consents, its session
+// and, for guest collections, that it has an access rule.
+func (sv *service) admit(q *request, collections ...*collection) *apiError {
 	var missing []string
-	for _, p := range places {
+	for _, p := range collections {
 		if p.needsConsent() && !sv.server.consented(q.caller.party, q.via, p.ID) {
 			missing = append(missing, "*https://auth.globus.org/scopes/"+p.ID+"/data_access")
 		}
@@ -216,7 +215,7 @@ func (sv *service) admit(q *request, places ...*place) *apiError {
 			AuthorizationParameters: map[string]any{"session_message": message, "required_scopes": scopes},
 		}
 	}
-	for _, p := range places {
+	for _, p := range collections {
 		if e := p.fit(); e != nil {
 			return e
 		}

@@ -19,7 +19,7 @@ type Condition struct {
 	Roles   []Role       `json:"roles,omitempty"`
 }
 
-// rules are the access rules; one that lets everybody in stands for none.
+// rules returns the access rules. Without any, it returns one that lets everybody in.
 func (c Condition) rules() []AccessRule {
 	if c.Access == nil {
 		return []AccessRule{{Principal: everybody, Permissions: "rw"}}
@@ -42,10 +42,9 @@ func (c Condition) check() error {
 	return nil
 }
 
-// ChangeCollection changes the condition of the collection with this id, from
-// the next step of every task on. Tasks that cannot reach a collection which
-// is offline stay ACTIVE and try again. The error names a collection that does
-// not exist or a condition that cannot be; then nothing has changed.
+// ChangeCollection changes the condition of the collection with this id, from the next step of
+// every task on. Tasks that cannot reach an offline collection stay ACTIVE and try again. If
+// the collection does not exist or the condition is not valid, nothing has changed.
 func (s *Server) ChangeCollection(id string, change func(*Condition)) error {
 	p, ok := s.transfer.byID[strings.ToLower(id)]
 	if !ok {
@@ -59,7 +58,7 @@ func (s *Server) ChangeCollection(id string, change func(*Condition)) error {
 }
 
 // changeCondition is ChangeCollection for a change that can fail.
-func (sv *service) changeCondition(p *place, change func(*Condition) error) (Condition, error) {
+func (sv *service) changeCondition(p *collection, change func(*Condition) error) (Condition, error) {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	c := p.condition()
@@ -69,7 +68,7 @@ func (sv *service) changeCondition(p *place, change func(*Condition) error) (Con
 	}
 	c.Access, c.Roles = slices.Clone(c.Access), slices.Clone(c.Roles) // the caller's from now on
 	p.now.Store(&c)
-	sv.changedPlace(p)
+	sv.changedCollection(p)
 	return c, nil
 }
 
@@ -82,8 +81,8 @@ func (sv *service) getCondition(q *request) (int, any, *apiError) {
 	return http.StatusOK, p.condition(), nil
 }
 
-// postCondition answers POST /_sim/collections/<id>. What the document does not
-// name stays as it is.
+// postCondition answers POST /_sim/collections/<id>. Fields that the document does not have
+// stay as they are.
 func (sv *service) postCondition(q *request) (int, any, *apiError) {
 	p, e := sv.find(q.PathValue("id"))
 	if e != nil {

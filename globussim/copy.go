@@ -164,7 +164,7 @@ func (w *worker) verify(ctx context.Context, u unit, part string, done success) 
 
 // checksum reads a file whole and returns its size as well. The path is one for
 // os.Root.
-func (w *worker) checksum(ctx context.Context, p *place, name, algorithm string) (hexSum string, size int64, err error) {
+func (w *worker) checksum(ctx context.Context, p *collection, name, algorithm string) (hexSum string, size int64, err error) {
 	f, err := p.root.Open(name)
 	if err != nil {
 		return "", 0, err

@@ -57,8 +57,8 @@ func (d *Disturbance) matches(t *task) bool {
 	return d.Label == "" || glob(d.Label, text(t.doc.Label))
 }
 
-// Disturb orders disturbances of tasks. The error names an action or a task
-// that does not exist; orders before it stand.
+// Disturb orders disturbances of tasks. If an action or a task does not exist, the error names
+// it; the orders before it are carried out.
 func (s *Server) Disturb(orders ...Disturbance) error {
 	sv := s.transfer
 	sv.mu.Lock()
@@ -87,7 +87,7 @@ func (s *Server) Disturb(orders ...Disturbance) error {
 	return nil
 }
 
-// obey gives a new task the orders that were waiting for it.
+// obey gives a new task the orders that wait for it.
 func (sv *service) obey(t *task) {
 	for _, o := range sv.orders {
 		if o.left != 0 && o.matches(t) {
@@ -106,8 +106,7 @@ func (sv *service) arm(t *task, d *Disturbance) {
 	}
 }
 
-// trigger lets orders take effect whose time has come. The caller holds the
-// lock.
+// trigger carries out the orders that are due. The caller holds the lock.
 func (sv *service) trigger(t *task) {
 	for i := 0; i < len(t.armed); {
 		d := t.armed[i]
@@ -152,8 +151,8 @@ func (sv *service) disturb(t *task, d *Disturbance) {
 	sv.hold(t)
 }
 
-// hold stops a task or lets it go on, as its orders and the pause rules of its
-// collections demand.
+// hold stops a task or lets it go on, as its orders and the pause rules of its collections
+// say.
 func (sv *service) hold(t *task) {
 	if t.final() {
 		return

@@ -170,8 +170,8 @@ func (doc *submission) checkRules() *apiError {
 	return nil
 }
 
-// paths is a digest of which paths go where: two unfinished transfers must not
-// have the same.
+// paths returns a digest of the pairs of paths. Two unfinished transfers must not have the
+// same.
 func (doc *submission) paths() (sum [sha256.Size]byte) {
 	h := sha256.New()
 	line := func(s string) { _, _ = io.WriteString(h, s+"\n") } // a hash takes everything

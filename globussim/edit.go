@@ -24,7 +24,7 @@ func editable() []string {
 }
 
 // changes returns what was changed.
-func (p *place) changes() edits {
+func (p *collection) changes() edits {
 	if changed := p.edits.Load(); changed != nil {
 		return *changed
 	}
@@ -32,7 +32,7 @@ func (p *place) changes() edits {
 }
 
 // edited returns a field that was changed to a text, or what it was.
-func (p *place) edited(field, was string) string {
+func (p *collection) edited(field, was string) string {
 	if value, ok := p.changes()[field]; ok {
 		s, _ := value.(string)
 		return s
@@ -41,7 +41,7 @@ func (p *place) edited(field, was string) string {
 }
 
 // home is the default directory.
-func (p *place) home() string { return cmp.Or(p.edited("default_directory", p.Home), "/") }
+func (p *collection) home() string { return cmp.Or(p.edited("default_directory", p.Home), "/") }
 
 // updateEndpoint answers PUT /endpoint/<id>. Fields that cannot change are not
 // looked at, so that a client may send a document back.
@@ -76,7 +76,7 @@ func (sv *service) updateEndpoint(q *request) (int, any, *apiError) {
 	maps.Copy(changed, p.changes())
 	maps.Copy(changed, given)
 	p.edits.Store(&changed)
-	sv.changedPlace(p)
+	sv.changedCollection(p)
 	return http.StatusOK, q.result("result", "Updated", "Endpoint updated successfully"), nil
 }
 
@@ -114,13 +114,13 @@ func (sv *service) deleteEndpoint(q *request) (int, any, *apiError) {
 		return 0, nil, e
 	}
 	p.deleted.Store(true)
-	sv.changedPlace(p)
+	sv.changedCollection(p)
 	return http.StatusOK, q.result("result", "Deleted", "Endpoint deleted successfully"), nil
 }
 
 // living yields the collections that have not been deleted.
-func (sv *service) living(yield func(*place) bool) {
-	for _, p := range sv.places {
+func (sv *service) living(yield func(*collection) bool) {
+	for _, p := range sv.collections {
 		if !p.deleted.Load() && !yield(p) {
 			return
 		}

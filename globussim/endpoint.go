@@ -11,7 +11,7 @@ import (
 )
 
 // endpointDoc is a collection's document as the caller sees it.
-func (sv *service) endpointDoc(q *request, p *place) map[string]any {
+func (sv *service) endpointDoc(q *request, p *collection) map[string]any {
 	owner, username := sv.ownerOf(p)
 	doc := map[string]any{
 		"DATA_TYPE": "endpoint", "DATA": servers(p),
@@ -79,10 +79,10 @@ func (sv *service) getEndpoint(q *request) (int, any, *apiError) {
 
 // uses returns the collections of all tasks of an identity, and of its
 // unfinished ones.
-func (sv *service) uses(owner string) (recently, now map[*place]bool) {
+func (sv *service) uses(owner string) (recently, now map[*collection]bool) {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
-	recently, now = make(map[*place]bool), make(map[*place]bool)
+	recently, now = make(map[*collection]bool), make(map[*collection]bool)
 	for _, t := range sv.byOwner[owner] {
 		recently[t.src], recently[t.dst] = true, true
 		if !t.final() {
@@ -124,7 +124,7 @@ func (sv *service) searchEndpoints(q *request) (int, any, *apiError) {
 }
 
 // parseSearch reads the parameters of a search.
-func (sv *service) parseSearch(q *request) (func(*place) bool, *apiError) {
+func (sv *service) parseSearch(q *request) (func(*collection) bool, *apiError) {
 	fulltext, scope := strings.ToLower(q.param("filter_fulltext")), q.param("filter_scope")
 	inScope, ok := sv.scopes(q.owner)[scope]
 	if !ok {
@@ -133,15 +133,15 @@ func (sv *service) parseSearch(q *request) (func(*place) bool, *apiError) {
 	if (scope == "" || scope == "all") && strings.TrimSpace(fulltext) == "" {
 		return nil, badRequest("filter_fulltext is required when filter_scope is 'all'")
 	}
-	filters := []func(*place) bool{inScope}
+	filters := []func(*collection) bool{inScope}
 	for term := range strings.FieldsSeq(fulltext) {
-		filters = append(filters, func(p *place) bool { return p.mentions(term) })
+		filters = append(filters, func(p *collection) bool { return p.mentions(term) })
 	}
 	if owner := q.param("filter_owner_id"); owner != "" {
 		if slices.Contains([]string{"my-endpoints", "my-gcp-endpoints", "shared-by-me"}, scope) {
 			return nil, badRequest("filter_owner_id conflicts with the filter_scope '" + scope + "'")
 		}
-		filters = append(filters, func(p *place) bool {
+		filters = append(filters, func(p *collection) bool {
 			id, _ := sv.ownerOf(p)
 			return strings.EqualFold(id, owner)
 		})
@@ -150,45 +150,47 @@ func (sv *service) parseSearch(q *request) (func(*place) bool, *apiError) {
 		if uuid.Validate(host) != nil {
 			return nil, badRequest("filter_host_endpoint must be a UUID")
 		}
-		filters = append(filters, func(*place) bool { return false }) // none has a host
+		filters = append(filters, func(*collection) bool { return false }) // none has a host
 	}
 	kind := q.param("filter_entity_type")
 	if kind != "" {
 		kinds := strings.Split(kind, ",")
-		filters = append(filters, func(p *place) bool { return slices.Contains(kinds, p.EntityType) })
+		filters = append(filters, func(p *collection) bool { return slices.Contains(kinds, p.EntityType) })
 	}
 	if s := q.param("filter_non_functional"); s != "" {
 		broken, err := strconv.ParseBool(s)
 		if err != nil || kind != "" {
 			return nil, badRequest("filter_non_functional must be 0 or 1, and not together with filter_entity_type")
 		}
-		filters = append(filters, func(p *place) bool { return p.NonFunctional == broken })
+		filters = append(filters, func(p *collection) bool { return p.NonFunctional == broken })
 	}
-	return func(p *place) bool {
-		return !slices.ContainsFunc(filters, func(f func(*place) bool) bool { return !f(p) })
+	return func(p *collection) bool {
+		return !slices.ContainsFunc(filters, func(f func(*collection) bool) bool { return !f(p) })
 	}, nil
 }
 
 // scopes are the values of filter_scope.
-func (sv *service) scopes(identity string) map[string]func(*place) bool {
+func (sv *service) scopes(identity string) map[string]func(*collection) bool {
 	recently, now := sv.uses(identity)
-	all := func(*place) bool { return true }
-	mine := func(p *place) bool { return p.Owner == identity }
-	return map[string]func(*place) bool{
+	all := func(*collection) bool { return true }
+	mine := func(p *collection) bool { return p.Owner == identity }
+	return map[string]func(*collection) bool{
 		"": all, "all": all,
-		"my-endpoints":        mine,
-		"administered-by-me":  mine,
-		"my-gcp-endpoints":    func(p *place) bool { return mine(p) && p.gcp() },
-		"shared-by-me":        func(p *place) bool { return mine(p) && p.guest() },
-		"shared-with-me":      func(p *place) bool { return !mine(p) && p.guest() && p.condition().Access != nil && p.knows(identity) },
-		"hide-no-permissions": func(p *place) bool { return p.knows(identity) },
-		"recently-used":       func(p *place) bool { return recently[p] },
-		"in-use":              func(p *place) bool { return now[p] },
+		"my-endpoints":       mine,
+		"administered-by-me": mine,
+		"my-gcp-endpoints":   func(p *collection) bool { return mine(p) && p.gcp() },
+		"shared-by-me":       func(p *collection) bool { return mine(p) && p.guest() },
+		"shared-with-me": func(p *collection) bool {
+			return !mine(p) && p.guest() && p.condition().Access != nil && p.knows(identity)
+		},
+		"hide-no-permissions": func(p *collection) bool { return p.knows(identity) },
+		"recently-used":       func(p *collection) bool { return recently[p] },
+		"in-use":              func(p *collection) bool { return now[p] },
 	}
 }
 
 // mentions reports whether a word about the collection begins with a term.
-func (p *place) mentions(term string) bool {
+func (p *collection) mentions(term string) bool {
 	words := strings.FieldsFunc(
 		strings.ToLower(strings.Join(append([]string{
 			p.edited("display_name", p.Name), p.canonical(), p.edited("description", p.Description), p.edited("organization", p.Organization), p.Owner,

@@ -16,7 +16,7 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 	t := w.task
 	root := t.src.root
 	refuse := func(code string, fatal bool) *failure {
-		return &failure{code: code, place: t.src, path: u.src, command: "delete", fatal: fatal}
+		return &failure{code: code, collection: t.src, path: u.src, command: "delete", fatal: fatal}
 	}
 	if t.src.condition().Offline {
 		return nil, refuse(codeOffline, false)

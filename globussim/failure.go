@@ -29,12 +29,12 @@ const (
 
 // A failure is an error at one path.
 type failure struct {
-	code    string
-	place   *place
-	path    string
-	source  bool // at the source of a transfer
-	fatal   bool // trying again does not help
-	command string
+	code       string
+	collection *collection
+	path       string
+	source     bool // at the source of a transfer
+	fatal      bool // trying again does not help
+	command    string
 }
 
 func (f *failure) Error() string { return f.code + ": " + f.path }
@@ -44,7 +44,7 @@ func (f *failure) details() string {
 	reason := map[string]string{codeNotFound: "PATH_NOT_FOUND", codeDenied: "PERMISSION_DENIED"}[f.code]
 	return fmt.Sprintf("Error (%s)\nEndpoint: %s (%s)\nServer: 127.0.0.1:443\nFile: %s\nCommand: %s %s\nMessage: Fatal FTP response\n---\n"+
 		`Details: 550-GlobusError: v=1 c=%s\r\n550-GridFTP-Error: %s\r\n550 End.\r\n`,
-		f.command, f.place.Name, f.place.ID, wirePath(f.path), strings.ToUpper(f.command), wirePath(f.path),
+		f.command, f.collection.Name, f.collection.ID, wirePath(f.path), strings.ToUpper(f.command), wirePath(f.path),
 		cmp.Or(reason, "INTERNAL_ERROR"), describe(f.code))
 }
 

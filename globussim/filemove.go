@@ -13,13 +13,13 @@ import (
 // A fileMove is a step of a plan whose collection and paths are resolved.
 type fileMove struct {
 	FileStep
-	place    *place
-	path, to string // for os.Root
+	collection *collection
+	path, to   string // for os.Root
 }
 
 // do makes the change, except for a write that takes time.
 func (m *fileMove) do() (err error) {
-	root, now := m.place.root, time.Now()
+	root, now := m.collection.root, time.Now()
 	switch {
 	case m.Write != nil:
 		return m.writeWhole()
@@ -48,19 +48,19 @@ func (m *fileMove) do() (err error) {
 // stamp gives a path the time of this change: in a bubble that is not the time
 // which the file system gives it.
 func (m *fileMove) stamp(name string, now time.Time) {
-	_ = m.place.root.Chtimes(name, now, now) // it may be gone meanwhile
+	_ = m.collection.root.Chtimes(name, now, now) // it may be gone meanwhile
 }
 
 // mkdir makes a folder and those above it, where there are none.
 func (m *fileMove) mkdir(name string, now time.Time) error {
 	var made []string
 	for at := name; at != "."; at = path.Dir(at) {
-		if _, err := m.place.root.Lstat(at); err == nil {
+		if _, err := m.collection.root.Lstat(at); err == nil {
 			break
 		}
 		made = append(made, at)
 	}
-	err := m.place.root.MkdirAll(name, 0o755)
+	err := m.collection.root.MkdirAll(name, 0o755)
 	for _, at := range made {
 		m.stamp(at, now)
 		m.stamp(path.Dir(at), now)
@@ -84,7 +84,7 @@ func (m *fileMove) content() []byte {
 
 // writeWhole writes a file such that no listing sees a part of it.
 func (m *fileMove) writeWhole() error {
-	root, now := m.place.root, time.Now()
+	root, now := m.collection.root, time.Now()
 	if err := m.mkdir(path.Dir(m.path), now); err != nil {
 		return err
 	}
@@ -122,7 +122,7 @@ func (m *fileMove) open() (*os.File, error) {
 	if m.Write.Append {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
 	}
-	f, err := m.place.root.OpenFile(m.path, flags, 0o644)
+	f, err := m.collection.root.OpenFile(m.path, flags, 0o644)
 	if err == nil {
 		m.stamp(m.path, now)
 		m.stamp(path.Dir(m.path), now)

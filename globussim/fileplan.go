@@ -124,13 +124,13 @@ func (sv *service) planFiles(plan FilePlan) ([]*fileMove, error) {
 
 func (sv *service) planFile(step FileStep) (*fileMove, error) {
 	m := &fileMove{FileStep: step}
-	for _, p := range sv.places {
+	for _, p := range sv.collections {
 		if p.Name == step.Collection || p.ID == strings.ToLower(step.Collection) {
-			m.place = p
+			m.collection = p
 		}
 	}
 	switch {
-	case m.place == nil:
+	case m.collection == nil:
 		return nil, fmt.Errorf("there is no collection %q", step.Collection)
 	case step.At < 0 || step.At > maxPlanTime:
 		return nil, fmt.Errorf("at: %v is not between 0s and %v", step.At, maxPlanTime)
@@ -168,7 +168,7 @@ func (m *fileMove) resolve(kind, raw string, err error) (string, error) {
 	if !strings.HasPrefix(raw, "/") || strings.HasPrefix(raw, "/~/") {
 		return "", fmt.Errorf("%s: the path %q is not absolute", kind, raw)
 	}
-	abs, e := m.place.resolve(raw)
+	abs, e := m.collection.resolve(raw)
 	switch {
 	case e != nil:
 		return "", fmt.Errorf("%s: %s", kind, e.Message)

@@ -92,7 +92,7 @@ func (r *fileRunner) change(m *fileMove) error {
 		return err
 	}
 	for _, g := range r.growing {
-		if g.place == m.place {
+		if g.collection == m.collection {
 			g.path = follow(g.path, m.path, m.to)
 		}
 	}
@@ -151,8 +151,8 @@ func (r *fileRunner) note(ctx context.Context, m *fileMove, err error) {
 		r.state.Done++
 		return
 	}
-	r.log.Warn("a step of a file plan could not be done", "collection", m.place.Name, "at", m.At, "err", err)
-	r.state.Failed = append(r.state.Failed, fmt.Sprintf("%s at %v: %v", m.place.Name, m.At, err))
+	r.log.Warn("a step of a file plan could not be done", "collection", m.collection.Name, "at", m.At, "err", err)
+	r.state.Failed = append(r.state.Failed, fmt.Sprintf("%s at %v: %v", m.collection.Name, m.At, err))
 	if n := len(r.state.Failed); n > maxFileFailures {
 		r.state.Failed = slices.Clone(r.state.Failed[n-maxFileFailures:])
 	}

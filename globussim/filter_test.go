@@ -66,7 +66,7 @@ func FuzzPathsStayInside(f *testing.F) {
 	for _, seed := range []string{"/~/../../x", "a//b/./..", "~", "/", "\uFFFDÿ/\uFFFDx", "..", "~/..", "\xff", "//../~", "/a/../~/b"} {
 		f.Add(seed)
 	}
-	p := &place{Collection: Collection{Home: "/home/svc/"}}
+	p := &collection{Collection: Collection{Home: "/home/svc/"}}
 	f.Fuzz(func(t *testing.T, raw string) {
 		abs, e := p.resolve(raw)
 		if e != nil {

@@ -9,6 +9,11 @@
 // [Server.Disturb], or by a process outside over the control path /_sim/, which
 // no Globus service uses.
 //
+// Start reading at [Server.ServeHTTP]. Each service has a type with its routes: authority
+// is Auth, service is Transfer, timers and flows are the others. In Transfer, submit.go
+// makes a task of a document, and worker.go and move.go do what the task says. keeper.go
+// writes what has to survive the process. Everything below /_sim/ starts in control.go.
+//
 // It shares no code with this module's clients, so that the two cannot agree on
 // a mistake.
 package globussim
@@ -51,10 +56,9 @@ type Server struct {
 	closing sync.Once
 }
 
-// New returns a simulated Globus that has nothing in it but cfg's collections
-// and accounts. The error names every fault of cfg: names or ids that occur
-// twice or are not UUIDs, folders that do not exist, no account at all, a state
-// that cannot be read.
+// New returns a simulated Globus with the collections and accounts of cfg. The error names
+// every fault of cfg: names or ids that occur twice or are not UUIDs, folders that do not
+// exist, no account at all, a state that cannot be read.
 //
 // The caller closes the Server when it is done. A Server that is used inside a
 // testing/synctest bubble must be created there too.
@@ -95,9 +99,8 @@ func New(cfg Config) (*Server, error) {
 	return s, nil
 }
 
-// Close ends all tasks, as a service that is shut down would leave them, and all
-// file plans, and returns when none of them works any more. The error is that of
-// Config.State, if something could not be written to it.
+// Close stops all tasks and file plans where they are, and returns when their goroutines have
+// ended. The error says what could not be written to Config.State.
 func (s *Server) Close() (err error) {
 	s.closing.Do(func() {
 		s.timers.close()
@@ -108,9 +111,9 @@ func (s *Server) Close() (err error) {
 	return err
 }
 
-// ServeHTTP answers a request to either service, whatever its host, or to the
-// control path. It refuses those of web pages that are not of this machine, and
-// those by a name that is neither of this machine nor in Config.Hosts.
+// ServeHTTP answers a request to any of the services, whatever its host, or to the control
+// path. It refuses requests of web pages of other machines, and requests for a host that is
+// neither this machine nor in Config.Hosts.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Date", s.now().Format(http.TimeFormat))
 	if e := s.guard.admit(w, r); e != nil {
@@ -151,8 +154,8 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer.send(w)
 }
 
-// keep writes down what the answer to a request may tell. Without that, there
-// must not be an answer.
+// keep writes what the answer to a request may acknowledge. After an error there must not be
+// an answer.
 func (s *Server) keep(r *http.Request) error {
 	err := s.keeper.flush()
 	if err != nil {
@@ -174,9 +177,9 @@ func (s *Server) routesOf(r *http.Request) *router {
 	return &s.transferRoutes
 }
 
-// dispatch hands the request to its route. What has no route, or not for this
-// method, is answered here, so that a ServeMux never answers in plain text and
-// never redirects: clients repeat a redirected POST as a GET.
+// dispatch passes the request to its route. It answers requests without a route itself,
+// because a ServeMux would answer in plain text, or redirect: clients repeat a redirected
+// POST as a GET.
 func (s *Server) dispatch(mux *router, w http.ResponseWriter, r *http.Request) {
 	auth := isAuth(r)
 	limit := int64(maxAuthBody)
@@ -224,8 +227,8 @@ func route(mux *router, r *http.Request) string {
 	return "unknown"
 }
 
-// canonical reports whether the request's path is written as the services do:
-// without dots and, but for the list of timers, a slash at its end.
+// canonical reports whether the request's path has the form that the services use: without
+// dots and, except for the list of timers, without a slash at its end.
 func canonical(r *http.Request) bool {
 	asked := r.URL.EscapedPath()
 	return asked == "/jobs/" || path.Clean(asked) == asked

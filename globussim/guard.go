@@ -8,16 +8,16 @@ import (
 	"strings"
 )
 
-// A guard keeps web pages of elsewhere out. Whoever reaches the simulator may do
-// everything with its folders, and every page that a person has open can send
-// requests to this machine: with its own address in the header Origin, or, by
-// a name that it lets point here (DNS rebinding), with that name in Host.
+// A guard refuses requests of web pages from elsewhere. Whoever reaches the simulator may do
+// anything with its folders, and every page that a person has open can send requests to this
+// machine: with its own address in the header Origin, or with a name in Host that it makes
+// point here (DNS rebinding).
 type guard struct {
 	hosts []string // names that the simulator has besides those of this machine
 }
 
-// admit returns what is wrong with where the request comes from, or nil. It
-// lets scripts of pages that may come in read the answer.
+// admit returns an error if the request comes from such a page. It sets the headers that let
+// scripts of allowed pages read the answer.
 func (g guard) admit(w http.ResponseWriter, r *http.Request) *apiError {
 	host := hostname(r.Host)
 	if !g.knows(host) {
@@ -45,10 +45,10 @@ func (g guard) admit(w http.ResponseWriter, r *http.Request) *apiError {
 	return nil
 }
 
-// knows reports whether a host name may be the simulator's: an address, which
-// no page can claim as its name; a name that public DNS does not have, such as
-// that of a container or a Kubernetes service; a name of Globus, which is asked
-// in a process of tests; or one that was given.
+// knows reports whether a host name may be the simulator's: an address, which no page can have
+// as its name; a name that public DNS does not have, such as that of a container or a
+// Kubernetes service; a name of Globus, which tests use within one process; or one of
+// Config.Hosts.
 func (g guard) knows(host string) bool {
 	const httptest = "example.com" // what package httptest calls every server; nobody can have it
 	if host == httptest || isLocal(host) || net.ParseIP(host) != nil || !strings.Contains(host, ".") || slices.Contains(g.hosts, host) {
@@ -71,8 +71,7 @@ func hostname(address string) string {
 	return strings.ToLower(strings.TrimSuffix(u.Hostname(), "."))
 }
 
-// quoteName quotes a name that a stranger has sent, of which the beginning will
-// do.
+// quoteName quotes the beginning of a name that a stranger has sent.
 func quoteName(name string) string {
 	const most = 100 // bytes
 	return strings.ToValidUTF8(name[:min(len(name), most)], "?")

@@ -9,14 +9,13 @@ import (
 
 // onServer reports whether a server's administrators run the collection, so that
 // no person owns it.
-func (p *place) onServer() bool {
+func (p *collection) onServer() bool {
 	return p.EntityType == MappedCollection || p.EntityType == ServerEndpoint
 }
 
-// ownerOf returns the id and the username of the identity that a collection's
-// document names as its owner. That of a mapped collection is the server that
-// hosts it, and a server owns itself.
-func (sv *service) ownerOf(p *place) (id, username string) {
+// ownerOf returns the id and the username of the owner in a collection's document. The owner
+// of a mapped collection is the server that hosts it, and a server owns itself.
+func (sv *service) ownerOf(p *collection) (id, username string) {
 	switch {
 	case p.EntityType == ServerEndpoint:
 		id = p.ID
@@ -33,17 +32,17 @@ func (sv *service) ownerOf(p *place) (id, username string) {
 
 // serverOf returns the id of the server that hosts a mapped collection: the
 // first of the configuration, or one of its own that nothing else is known of.
-func (sv *service) serverOf(p *place) string {
-	i := slices.IndexFunc(sv.places, func(p *place) bool { return p.EntityType == ServerEndpoint })
+func (sv *service) serverOf(p *collection) string {
+	i := slices.IndexFunc(sv.collections, func(p *collection) bool { return p.EntityType == ServerEndpoint })
 	if i >= 0 {
-		return sv.places[i].ID
+		return sv.collections[i].ID
 	}
 	return uuid.NewSHA1(collectionSpace, []byte("server "+p.ID)).String()
 }
 
 // servers are the documents of the machines behind a collection. A guest
 // collection of a server names none.
-func servers(p *place) []map[string]any {
+func servers(p *collection) []map[string]any {
 	if p.EntityType == GuestCollection {
 		return []map[string]any{}
 	}

@@ -11,13 +11,13 @@ import (
 	"github.com/google/uuid"
 )
 
-// resume brings back what a file holds, and lets it go on.
+// resume restores what a file has, and continues the work.
 func (s *Server) resume(name string) error {
 	k, was, err := openKeeper(name)
 	if err != nil {
 		return err
 	}
-	err = errors.Join(s.auth.restore(was), s.transfer.restorePlaces(was))
+	err = errors.Join(s.auth.restore(was), s.transfer.restoreCollections(was))
 	if err == nil {
 		err = s.transfer.restore(was)
 	}
@@ -41,15 +41,15 @@ func (s *Server) resume(name string) error {
 	return nil
 }
 
-// keptID is an id that is the same each time that something is tried, so that a
-// process which did it and died before it could say so has not done it twice.
+// keptID returns an id that is the same each time that something is tried. A process that did
+// it, and died before it could record that, does not do it twice.
 func keptID(of ...string) string {
 	data, _ := json.Marshal(of) // of texts there is always one
 	return uuid.NewSHA1(collectionSpace, data).String()
 }
 
-// A keptPlace is what was changed about a collection.
-type keptPlace struct {
+// A keptCollection is what was changed about a collection.
+type keptCollection struct {
 	Condition
 	Rules    []keptRule `json:"rules"` // those of Access, with their ids
 	Staff    []keptRole `json:"staff"` // those of Roles, likewise
@@ -69,11 +69,11 @@ type keptRole struct {
 	ID string `json:"id,omitempty"`
 }
 
-// changedPlace has the keeper write down how a collection is.
-func (sv *service) changedPlace(p *place) {
+// changedCollection has the keeper write how a collection is.
+func (sv *service) changedCollection(p *collection) {
 	sv.server.keeper.changed("collection/"+p.ID, func() any {
 		c := p.condition()
-		k := keptPlace{Condition: c, Edits: p.changes(), Deleted: p.deleted.Load(), Everyone: c.Access == nil}
+		k := keptCollection{Condition: c, Edits: p.changes(), Deleted: p.deleted.Load(), Everyone: c.Access == nil}
 		for _, r := range c.Access {
 			k.Rules = append(k.Rules, keptRule{r, r.id, r.created})
 		}
@@ -85,17 +85,17 @@ func (sv *service) changedPlace(p *place) {
 	})
 }
 
-// restorePlaces brings back what was changed about collections, and the
+// restoreCollections brings back what was changed about collections, and the
 // bookmarks and pause rules. A collection that is not served any more is not
 // missed.
-func (sv *service) restorePlaces(was *kept) error {
+func (sv *service) restoreCollections(was *kept) error {
 	err := errors.Join(was.last("bookmarks", &sv.bookmarks), was.last("pauses", &sv.pauses))
-	for _, p := range sv.places {
+	for _, p := range sv.collections {
 		key := "collection/" + p.ID
 		if was.values[key] == nil {
 			continue
 		}
-		var k keptPlace
+		var k keptCollection
 		if bad := was.last(key, &k); bad != nil {
 			err = errors.Join(err, bad)
 			continue

@@ -18,13 +18,12 @@ import (
 // reads no other.
 const keptVersion = 1
 
-// A keeper writes what must outlive the process to a file, before anybody is
-// told of it. The file is a list of JSON documents, one a line: first its
-// version, then records, of which a later one replaces or continues an earlier
-// one with the same key. A record that the end of the process has cut off was
-// told to nobody, and is dropped at the next start.
+// A keeper writes what must survive the process to a file, before it is acknowledged. The file
+// has a JSON document on each line: first its version, then records. A later record replaces
+// or continues an earlier one with the same key. A record that was cut off by the end of the
+// process was not acknowledged, and is dropped at the next start.
 //
-// The file survives the process, and not the machine: it is not synced.
+// The file may lose records if the machine crashes, because it is not synced.
 // A nil keeper keeps nothing.
 type keeper struct {
 	mu      sync.Mutex
@@ -156,9 +155,9 @@ func (was *kept) last(key string, doc any) error {
 	return nil
 }
 
-// changed has the next flush write a record. Of several for the same key between
-// two flushes only the last is written, so each must hold all that the ones
-// before it did. The flush calls value without any lock.
+// changed has the next flush write a record. Only the last record of a key before a flush is
+// written, so each must have all that the ones before it had. The flush calls value without
+// any lock.
 func (k *keeper) changed(key string, value func() any) {
 	if k == nil {
 		return
@@ -171,8 +170,8 @@ func (k *keeper) changed(key string, value func() any) {
 	k.records[key] = value
 }
 
-// flush writes what has changed so far. After an error nothing must be
-// acknowledged; the next flush tries again. The caller holds no lock.
+// flush writes what has changed so far. After an error nothing may be acknowledged, and the
+// next flush tries again. The caller holds no lock.
 func (k *keeper) flush() error {
 	if k == nil {
 		return nil

@@ -146,7 +146,7 @@ func (sv *service) recall(values []json.RawMessage) (*task, error) {
 	if e := doc.check(strings.ToLower(last.Doc.Type)); e != nil {
 		return nil, errors.New(e.Message)
 	}
-	places := make([]*place, 0, 2)
+	collections := make([]*collection, 0, 2)
 	for _, id := range []*string{&last.Doc.SourceEndpointID, last.Doc.DestinationEndpointID} {
 		if id == nil {
 			continue
@@ -155,9 +155,9 @@ func (sv *service) recall(values []json.RawMessage) (*task, error) {
 		if !ok {
 			return nil, fmt.Errorf("its collection %s is not one of those that are served", *id)
 		}
-		places = append(places, p)
+		collections = append(collections, p)
 	}
-	t := sv.build(last.Doc.OwnerID, last.Doc.Type, &doc, places)
+	t := sv.build(last.Doc.OwnerID, last.Doc.Type, &doc, collections)
 	if e := t.resolve(&doc); e != nil {
 		return nil, errors.New(e.Message)
 	}

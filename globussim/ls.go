@@ -65,7 +65,7 @@ func (sv *service) ls(q *request) (int, any, *apiError) {
 	}, nil
 }
 
-func listFolder(p *place, owner, abs string) ([]fileDoc, *apiError) {
+func listFolder(p *collection, owner, abs string) ([]fileDoc, *apiError) {
 	const name = "DirListing"
 	if p.condition().Offline {
 		return nil, external(p, name, errOffline, abs)

@@ -10,8 +10,7 @@ import (
 	"strings"
 )
 
-// A unit is one path that a task has to deal with: an item, or what was found
-// below one.
+// A unit is one path that a task has to handle: an item, or what was found below one.
 type unit struct {
 	item     *item
 	src, dst string // resolved
@@ -49,12 +48,12 @@ func raw(submitted, top, p string) string {
 }
 
 func (u unit) atSource(t *task, code string) *failure {
-	return &failure{code: code, place: t.src, path: u.src, source: true, command: "transfer"}
+	return &failure{code: code, collection: t.src, path: u.src, source: true, command: "transfer"}
 }
 
 func (u unit) atDestination(t *task, code string) *failure {
 	return &failure{
-		code: code, place: t.dst, path: u.dst, command: "transfer",
+		code: code, collection: t.dst, path: u.dst, command: "transfer",
 		fatal: code == codeQuota && t.spec.FailOnQuotaErrors,
 	}
 }
@@ -126,7 +125,7 @@ func (w *worker) visit(ctx context.Context, u *unit) ([]unit, error) {
 	return nil, w.file(ctx, u, info)
 }
 
-// found counts a unit the first time that it is known what it is.
+// found counts a unit when its type is first known.
 func (w *worker) found(u *unit, count func(d *taskDoc)) {
 	if !u.counted {
 		u.counted = true
@@ -267,9 +266,8 @@ func (w *worker) fits(bytes int64) bool {
 	return w.used+bytes <= quota
 }
 
-// used returns how many bytes a collection holds. A file that cannot be looked
-// at counts nothing.
-func used(p *place) (bytes int64) {
+// used returns how many bytes a collection has. A file that cannot be read counts as empty.
+func used(p *collection) (bytes int64) {
 	_ = fs.WalkDir(p.root.FS(), ".", func(_ string, entry fs.DirEntry, err error) error {
 		if err == nil && entry.Type().IsRegular() {
 			if info, err := entry.Info(); err == nil {
@@ -282,13 +280,13 @@ func used(p *place) (bytes int64) {
 }
 
 // readDir lists a folder by name, without files that are not complete.
-func readDir(p *place, abs string) ([]fs.DirEntry, error) {
+func readDir(p *collection, abs string) ([]fs.DirEntry, error) {
 	entries, err := readAll(p, abs)
 	return slices.DeleteFunc(entries, func(e fs.DirEntry) bool { return strings.HasPrefix(e.Name(), partPrefix) }), err
 }
 
 // readAll lists all of a folder by name.
-func readAll(p *place, abs string) ([]fs.DirEntry, error) {
+func readAll(p *collection, abs string) ([]fs.DirEntry, error) {
 	f, err := p.root.Open(inRoot(abs))
 	if err != nil {
 		return nil, err

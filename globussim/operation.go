@@ -37,7 +37,7 @@ func fileTime(info fs.FileInfo) string {
 }
 
 // describeFile looks at a path. A link shows the type of its target.
-func describeFile(p *place, abs string) (fileDoc, error) {
+func describeFile(p *collection, abs string) (fileDoc, error) {
 	info, err := p.root.Lstat(inRoot(abs))
 	if err != nil {
 		return fileDoc{}, err
@@ -86,7 +86,7 @@ var errOffline = errors.New("the Globus Connect Personal collection is not conne
 
 // open finds the collection of the request and checks whether the caller may
 // do the operation there.
-func (sv *service) open(q *request, stops func(PauseRule) bool) (*place, *apiError) {
+func (sv *service) open(q *request, stops func(PauseRule) bool) (*collection, *apiError) {
 	p, e := sv.find(q.PathValue("id"))
 	if e != nil {
 		return nil, e
@@ -101,7 +101,7 @@ func (sv *service) open(q *request, stops func(PauseRule) bool) (*place, *apiErr
 // ExternalError.MkdirFailed.Exists. Of the codes, those of an existing path at
 // mkdir, of a listing of no folder and of a disconnected collection are
 // confirmed.
-func external(p *place, name string, err error, abs string) *apiError {
+func external(p *collection, name string, err error, abs string) *apiError {
 	kind := "EndpointError"
 	switch {
 	case errors.Is(err, errOffline):
@@ -132,7 +132,7 @@ func operationOf(name string) string {
 
 // denied is the answer of a collection that does not let the identity do the
 // operation that an error would be named after, such as Mkdir.
-func denied(p *place, name, abs string) *apiError {
+func denied(p *collection, name, abs string) *apiError {
 	return &apiError{
 		Status: http.StatusForbidden, Code: "EndpointPermissionDenied",
 		Message: fmt.Sprintf("Denied by endpoint, Error (%s)\nEndpoint: %s (%s)\nFile: %s\nMessage: Path not allowed.", operationOf(name), p.Name, p.ID, wirePath(abs)),

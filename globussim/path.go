@@ -14,7 +14,7 @@ const undecodable = "\uFFFD"
 // resolve returns the absolute and clean form of a path as a client writes it,
 // with names in the bytes of the file system. The result never ends in "/",
 // except for the root itself, and never holds "..".
-func (p *place) resolve(raw string) (string, *apiError) {
+func (p *collection) resolve(raw string) (string, *apiError) {
 	if e := checkName(raw); e != nil {
 		return "", e
 	}

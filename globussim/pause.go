@@ -92,7 +92,7 @@ func (sv *service) rulesFor(t *task) []*pause {
 }
 
 // paused refuses an operation that a rule stops.
-func (sv *service) paused(p *place, stops func(PauseRule) bool) *apiError {
+func (sv *service) paused(p *collection, stops func(PauseRule) bool) *apiError {
 	sv.mu.Lock()
 	defer sv.mu.Unlock()
 	for _, rule := range sv.pauses {

@@ -67,7 +67,7 @@ func (p Policies) document() map[string]any {
 
 // policies returns the policies of a collection, some of which its administrators
 // can change.
-func (p *place) policies() Policies {
+func (p *collection) policies() Policies {
 	policies := p.Policies
 	for field, to := range map[string]*bool{"force_verify": &policies.ForceVerify, "disable_verify": &policies.DisableVerify} {
 		if changed, ok := p.changes()[field].(bool); ok {
@@ -78,27 +78,27 @@ func (p *place) policies() Policies {
 }
 
 // againstPolicy refuses what a policy of a collection does not allow.
-func (s *Server) againstPolicy(p *place, what string) *apiError {
+func (s *Server) againstPolicy(p *collection, what string) *apiError {
 	return &apiError{
 		Status: http.StatusForbidden, Code: s.answers.Load().PolicyCode,
 		Message: "The collection " + p.Name + " does not allow " + what,
 	}
 }
 
-// comply refuses a transfer that the policies of its collections do not allow. What
-// they demand of it otherwise, it gets.
-func (sv *service) comply(q *request, doc *submission, src, dst *place) *apiError {
+// comply refuses a transfer that the policies of its collections do not allow, and otherwise
+// sets the options that they demand.
+func (sv *service) comply(q *request, doc *submission, src, dst *collection) *apiError {
 	for _, end := range []struct {
-		*place
+		*collection
 		way   Direction
 		flow  string // that alone may transfer
-		other *place
+		other *collection
 	}{
 		{src, Outbound, src.policies().FlowOut, dst},
 		{dst, Inbound, dst.policies().FlowIn, src},
 	} {
 		policies := end.policies()
-		refuse := func(what string) *apiError { return sv.server.againstPolicy(end.place, what) }
+		refuse := func(what string) *apiError { return sv.server.againstPolicy(end.collection, what) }
 		switch {
 		case end.flow != "" && q.via != flowScope(end.flow):
 			return refuse("this transfer, which must be started by the flow " + end.flow)
@@ -112,7 +112,7 @@ func (sv *service) comply(q *request, doc *submission, src, dst *place) *apiErro
 	return nil
 }
 
-// adjust makes a transfer one that the policies of a collection allow, or refuses it.
+// adjust changes a transfer so that the policies of a collection allow it, or refuses it.
 func (sv *service) adjust(doc *submission, policies Policies, way Direction, refuse func(string) *apiError) *apiError {
 	for _, demand := range []struct {
 		applies bool
@@ -137,7 +137,7 @@ func (sv *service) adjust(doc *submission, policies Policies, way Direction, ref
 
 // allowedForAll refuses an access rule that lets everybody write where a policy
 // forbids that.
-func (sv *service) allowedForAll(p *place, rule AccessRule) *apiError {
+func (sv *service) allowedForAll(p *collection, rule AccessRule) *apiError {
 	if p.policies().NoAnonymousWrites && rule.kind() == anonymous && strings.Contains(rule.Permissions, "w") {
 		return sv.server.againstPolicy(p, "access rules that let everybody write")
 	}

@@ -2,7 +2,7 @@ package globussim
 
 import "context"
 
-// A slot is what the limit of tasks that are worked on at once is for.
+// A slot identifies tasks that share a limit of how many are worked on at once.
 type slot struct{ owner, kind string }
 
 // A queue holds the tasks of one slot that wait, oldest first.
@@ -11,8 +11,8 @@ type queue struct {
 	waiting []*task
 }
 
-// enqueue lets a task run as soon as fewer than the limit do. The caller holds
-// the lock.
+// enqueue starts a task as soon as fewer than the limit are running. The caller holds the
+// lock.
 func (sv *service) enqueue(t *task) {
 	key := slot{t.owner, t.doc.Type}
 	q := sv.slots[key]

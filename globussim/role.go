@@ -28,12 +28,12 @@ type Role struct {
 }
 
 // idOn returns the id of the role on a collection.
-func (r Role) idOn(p *place) string {
+func (r Role) idOn(p *collection) string {
 	return cmp.Or(r.id, uuid.NewSHA1(collectionSpace, []byte(p.ID+"role"+r.Role+r.Principal)).String())
 }
 
 // document is the role as Transfer shows it.
-func (r Role) document(p *place) map[string]any {
+func (r Role) document(p *collection) map[string]any {
 	return map[string]any{
 		"DATA_TYPE": "role", "id": r.idOn(p), "principal_type": "identity", "principal": r.Principal, "role": r.Role,
 	}
@@ -50,7 +50,7 @@ func checkRoles(roles []Role) error {
 }
 
 // rolesOf returns the roles of an identity; the owner is an administrator.
-func (p *place) rolesOf(identity string) []string {
+func (p *collection) rolesOf(identity string) []string {
 	roles := []string{}
 	if p.Owner == identity {
 		roles = append(roles, Administrator)
@@ -64,19 +64,19 @@ func (p *place) rolesOf(identity string) []string {
 }
 
 // has reports whether an identity has one of the roles.
-func (p *place) has(identity string, roles ...string) bool {
+func (p *collection) has(identity string, roles ...string) bool {
 	return slices.ContainsFunc(p.rolesOf(identity), func(role string) bool { return slices.Contains(roles, role) })
 }
 
 // administered returns the collection of a request whose sender must manage
 // the access to it.
-func (sv *service) administered(q *request) (*place, *apiError) {
+func (sv *service) administered(q *request) (*collection, *apiError) {
 	return sv.inRole(q, "an administrator or access manager", Administrator, AccessManager)
 }
 
 // inRole returns the collection of a request whose sender must have one of the
 // roles on it.
-func (sv *service) inRole(q *request, words string, roles ...string) (*place, *apiError) {
+func (sv *service) inRole(q *request, words string, roles ...string) (*collection, *apiError) {
 	p, e := sv.find(q.PathValue("id"))
 	if e != nil {
 		return nil, e
@@ -91,7 +91,7 @@ func (sv *service) inRole(q *request, words string, roles ...string) (*place, *a
 }
 
 // roles are the documents of a collection's roles, that of its owner first.
-func roles(p *place) []map[string]any {
+func roles(p *collection) []map[string]any {
 	var docs []map[string]any
 	for _, r := range append([]Role{{Principal: p.Owner, Role: Administrator}}, p.condition().Roles...) {
 		docs = append(docs, r.document(p))
@@ -123,7 +123,7 @@ func (sv *service) getRole(q *request) (int, any, *apiError) {
 
 // staffed returns the collection of a request that changes its roles. Those of
 // collections on servers are kept by the GCS Manager; the code is not confirmed.
-func (sv *service) staffed(q *request) (*place, *apiError) {
+func (sv *service) staffed(q *request) (*collection, *apiError) {
 	p, e := sv.inRole(q, "an administrator", Administrator)
 	if e == nil && !p.gcp() {
 		e = &apiError{

@@ -16,10 +16,10 @@ import (
 
 // A service is the Transfer side of a [Server].
 type service struct {
-	server *Server
-	cfg    Config // complete
-	places []*place
-	byID   map[string]*place
+	server      *Server
+	cfg         Config // complete
+	collections []*collection
+	byID        map[string]*collection
 
 	work  sync.WaitGroup // the goroutines of running tasks
 	files fileRunner
@@ -58,7 +58,7 @@ func newService(s *Server, cfg Config) (*service, error) {
 	sv := &service{
 		server:      s,
 		cfg:         cfg,
-		byID:        make(map[string]*place),
+		byID:        make(map[string]*collection),
 		tasks:       make(map[string]*task),
 		byOwner:     make(map[string][]*task),
 		submissions: make(map[submissionKey]*task),
@@ -74,7 +74,7 @@ func newService(s *Server, cfg Config) (*service, error) {
 			sv.close()
 			return nil, err
 		}
-		sv.places = append(sv.places, p)
+		sv.collections = append(sv.collections, p)
 		sv.byID[p.ID] = p
 	}
 	return sv, nil
@@ -92,7 +92,7 @@ func (sv *service) close() {
 
 	sv.files.close()
 	sv.work.Wait()
-	for _, p := range sv.places {
+	for _, p := range sv.collections {
 		_ = p.root.Close() // it was only read from
 	}
 }

@@ -20,8 +20,8 @@ const (
 	pausedDeadline   = 90 * 24 * time.Hour
 )
 
-// newSubmissionID answers GET /submission_id. The id is not written down: one
-// that is never used costs nothing, and one that a client makes is as good.
+// newSubmissionID answers GET /submission_id. The id is not recorded, because a client may as
+// well make one itself.
 func (sv *service) newSubmissionID(*request) (int, any, *apiError) {
 	return http.StatusOK, map[string]string{"DATA_TYPE": "submission_id", "value": uuid.NewString()}, nil
 }
@@ -34,9 +34,9 @@ func (sv *service) submitDelete(q *request) (int, any, *apiError) {
 	return sv.submit(q, kindDelete, "delete")
 }
 
-// submit accepts a document and makes a task of it. A submission id that was
-// seen before wins over everything that can be wrong with the world, so that a
-// client which repeats a request always learns of its task.
+// submit accepts a document and makes a task of it. If the submission id was seen before, it
+// answers with that task before it checks anything else, so that a client that repeats a
+// request always gets its task.
 func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiError) {
 	var doc submission
 	if e := q.body(&doc); e != nil {
@@ -81,7 +81,7 @@ func (sv *service) submit(q *request, kind, dataType string) (int, any, *apiErro
 		"The "+dataType+" has been accepted and a task has been created and queued for execution"), nil
 }
 
-// digestOf tells documents apart, however they are spaced.
+// digestOf returns a digest of a document that does not depend on its white space.
 func digestOf(document []byte) [sha256.Size]byte {
 	var buf bytes.Buffer
 	if err := json.Compact(&buf, document); err != nil {
@@ -125,17 +125,17 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 	if kind == kindDelete {
 		ids = []string{doc.Endpoint}
 	}
-	var places []*place
+	var collections []*collection
 	for _, id := range ids {
 		p, e := sv.find(id)
 		if e != nil {
 			return nil, e
 		}
-		places = append(places, p)
+		collections = append(collections, p)
 	}
-	distinct := places
-	if len(places) == 2 && places[0] == places[1] {
-		distinct = places[:1]
+	distinct := collections
+	if len(collections) == 2 && collections[0] == collections[1] {
+		distinct = collections[:1]
 	}
 	if e := sv.admit(q, distinct...); e != nil {
 		return nil, e
@@ -150,12 +150,12 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 	}
 
 	if kind == kindTransfer {
-		if e := sv.comply(q, doc, places[0], places[1]); e != nil {
+		if e := sv.comply(q, doc, collections[0], collections[1]); e != nil {
 			return nil, e
 		}
 	}
 
-	t := sv.build(q.owner, kind, doc, places)
+	t := sv.build(q.owner, kind, doc, collections)
 	if e := t.resolve(doc); e != nil {
 		return nil, e
 	}
@@ -164,7 +164,7 @@ func (sv *service) newTask(q *request, kind string, doc *submission) (*task, *ap
 }
 
 // build makes a new task of a document, without its items.
-func (sv *service) build(owner, kind string, doc *submission, places []*place) *task {
+func (sv *service) build(owner, kind string, doc *submission, collections []*collection) *task {
 	now := sv.server.now()
 	t := &task{
 		owner:        owner,
@@ -172,10 +172,10 @@ func (sv *service) build(owner, kind string, doc *submission, places []*place) *
 		submissions:  1,
 		over:         make(chan struct{}),
 		spec:         doc,
-		src:          places[0],
-		dst:          places[len(places)-1],
+		src:          collections[0],
+		dst:          collections[len(collections)-1],
 		ownDeadline:  doc.deadline.IsZero(),
-		doc:          newTaskDoc(owner, kind, doc, places, now),
+		doc:          newTaskDoc(owner, kind, doc, collections, now),
 	}
 	if t.ownDeadline {
 		t.doc.Deadline = stamp{now.Add(defaultDeadline)}
@@ -216,12 +216,12 @@ func (t *task) newItem(from *submissionItem) (it item, e *apiError) {
 }
 
 // newTaskDoc is the task document of a submission that has just arrived.
-func newTaskDoc(owner, kind string, doc *submission, places []*place, now time.Time) taskDoc {
+func newTaskDoc(owner, kind string, doc *submission, collections []*collection, now time.Time) taskDoc {
 	d := taskDoc{
 		DataType: "task", TaskID: uuid.NewString(), Type: kind, Status: active,
 		OwnerID: owner, Username: "u_" + strings.ReplaceAll(owner, "-", "")[:26],
 		Command: "API 0.10", RequestTime: stamp{now}, Deadline: stamp{doc.deadline},
-		SourceEndpointID: places[0].ID, SourceEndpointDisplayName: places[0].edited("display_name", places[0].Name), SourceEndpoint: places[0].canonical(),
+		SourceEndpointID: collections[0].ID, SourceEndpointDisplayName: collections[0].edited("display_name", collections[0].Name), SourceEndpoint: collections[0].canonical(),
 		IsOK: new(true), NiceStatus: new("Queued"), NiceStatusShortDescription: new("Queued"), NiceStatusExpiresIn: new(-1),
 	}
 	if doc.Label != nil && *doc.Label != "" {
@@ -232,7 +232,7 @@ func newTaskDoc(owner, kind string, doc *submission, places []*place, now time.T
 		d.SourceLocalUser = doc.LocalUser
 		return d
 	}
-	dst := places[1]
+	dst := collections[1]
 	d.DestinationEndpointID = &dst.ID
 	d.DestinationEndpointDisplayName = new(dst.edited("display_name", dst.Name))
 	d.DestinationEndpoint = new(dst.canonical())
@@ -270,8 +270,8 @@ func commonFolder(items []submissionItem, path func(submissionItem) string) stri
 	return common[:strings.LastIndexByte(common, '/')+1]
 }
 
-// accept makes a task known and lets it run as soon as there is a free slot.
-// The caller holds the lock.
+// accept records a task, and starts it as soon as there is a free slot. The caller holds the
+// lock.
 func (sv *service) accept(t *task, key submissionKey) *apiError {
 	if sv.closed {
 		return &apiError{

@@ -38,7 +38,7 @@ func (w *worker) differs(ctx context.Context, u *unit, info, old fs.FileInfo) (b
 	return differs, nil
 }
 
-// either is the end of ctx, or else the failure.
+// either returns the error of ctx if that has ended, or else the failure.
 func either(ctx context.Context, f *failure) error {
 	if err := ctx.Err(); err != nil {
 		return err

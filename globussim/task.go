@@ -28,7 +28,7 @@ type task struct {
 	submissionID string            // as the client wrote it
 	digest       [sha256.Size]byte // of the document that was posted
 	spec         *submission
-	src, dst     *place // the same for a delete
+	src, dst     *collection // the same for a delete
 	items        []item
 	paths        overlap
 	stop         context.CancelFunc // ends the goroutine that works on it

@@ -49,8 +49,8 @@ func (w *worker) run(ctx context.Context) {
 	sv.finish(t, "", "")
 }
 
-// all deals with every item once, and then again and again with what failed,
-// and at last with what the destination has too much.
+// all handles every item once, then repeats what failed until it succeeds, and at last removes
+// what the destination has too much.
 func (w *worker) all(ctx context.Context) error {
 	visit := w.visit
 	if w.task.doc.Type == kindDelete {
@@ -77,7 +77,7 @@ func (w *worker) all(ctx context.Context) error {
 	return err
 }
 
-// tryAgain deals with what failed until nothing fails any more.
+// tryAgain repeats what failed until nothing fails any more.
 func (w *worker) tryAgain(ctx context.Context, visit visitor) error {
 	for len(w.failed) > 0 {
 		if !wait(ctx, w.cfg.FaultInterval) {
@@ -97,12 +97,12 @@ func (w *worker) tryAgain(ctx context.Context, visit visitor) error {
 	return nil
 }
 
-// A visitor deals with one path and returns what is to be done after it. It
-// returns a *failure if that did not work.
+// A visitor handles one path and returns what to visit next. The error is a *failure if the
+// path has to be tried again.
 type visitor func(ctx context.Context, u *unit) ([]unit, error)
 
-// walk deals with a unit and with all that is found below it. A failure is
-// recorded; the error is one that ends the task.
+// walk visits a unit and all that is found below it. It records failures; an error of another
+// kind ends the task, and is returned.
 func (w *worker) walk(ctx context.Context, first unit, visit visitor) error {
 	stack := []unit{first}
 	for len(stack) > 0 {
@@ -135,8 +135,8 @@ func (w *worker) walk(ctx context.Context, first unit, visit visitor) error {
 	return nil
 }
 
-// gate lets orders take effect and waits while the task is held. It returns the
-// bytes per second that the task may move, 0 for any.
+// gate carries out orders, and waits while the task is held. It returns how many bytes per
+// second the task may move; 0 means any number.
 func (w *worker) gate(ctx context.Context) (rate int64, err error) {
 	for {
 		w.mu.Lock()
