@@ -6,9 +6,9 @@ import (
 	"text/template/parse"
 )
 
-// apart reports whether a path is surely another one for each item. It is if it
-// has the item's name, path or key; or if each thing in which two names can differ
-// is a named group, and each group has a part between slashes of its own.
+// apart reports whether a path is certain to be different for each item. It is if it has the
+// item's name, path or key. It also is if two names can differ only in named groups, and the
+// path has each of these groups as a whole part between slashes.
 func (e *ForEach) apart(text string) bool {
 	tree, err := parseTemplate(text)
 	if err != nil {
@@ -44,8 +44,7 @@ func (e *ForEach) apart(text string) bool {
 	return err == nil && tells(expr, shown)
 }
 
-// itemPart returns the part of an item that a node of a template prints as it is;
-// empty if it prints something else.
+// itemPart returns the part of an item that a node of a template prints unchanged, or "".
 func itemPart(n parse.Node) string {
 	action, ok := n.(*parse.ActionNode)
 	if !ok || len(action.Pipe.Cmds) != 1 || len(action.Pipe.Cmds[0].Args) != 1 {
@@ -63,8 +62,7 @@ func itemPart(n parse.Node) string {
 	return ""
 }
 
-// tells reports whether the groups that are shown say the whole of a name that
-// matches.
+// tells reports whether the groups that are shown determine the name that matches.
 func tells(expr *syntax.Regexp, shown map[string]bool) bool {
 	switch expr.Op {
 	case syntax.OpEmptyMatch, syntax.OpBeginLine, syntax.OpEndLine, syntax.OpBeginText, syntax.OpEndText:

@@ -15,8 +15,8 @@ import (
 // defaultSince is how far back an audit looks.
 const defaultSince = 30 * day
 
-// An Audit looks what has become of the files that jobs were to copy, and fails
-// the run if some are missing or lost.
+// An Audit finds out what has become of the files that jobs should have copied, and fails the
+// run if some are missing or lost.
 type Audit struct {
 	// Of are the names of the jobs that are audited. Empty means the job itself.
 	Of []string
@@ -50,7 +50,7 @@ func ParsePercentage(text string) (Percentage, error) {
 	return Percentage(text), nil
 }
 
-// Fraction returns it as a number up to 1, which the empty one is.
+// Fraction returns it as a number up to 1. The empty percentage is 1.
 func (s Percentage) Fraction() float64 {
 	n, err := strconv.ParseFloat(strings.TrimSuffix(string(s), "%"), 64)
 	if err != nil {
@@ -66,8 +66,7 @@ type auditing struct {
 	named []ast.Node // those of Of
 }
 
-// audit reads what to audit. Which jobs there are is known later: see
-// [parser.checkAudit].
+// audit reads what to audit. The names of jobs are checked later, by [parser.checkAudit].
 func (s *source) audit(d *draft, n ast.Node, field string) *Audit {
 	a := auditing{Audit: &Audit{}, passage: passage{d, len(d.Steps), field, n}}
 	s.object(n, field, keys{
@@ -96,7 +95,7 @@ func (s *source) jobNames(to *[]string, at *[]ast.Node) decoder {
 	}
 }
 
-// checkAudit finds the jobs of an audit, and lets them keep receipts.
+// checkAudit finds the jobs of an audit, and has them keep receipts.
 func (p *parser) checkAudit(a *auditing) {
 	if len(a.Of) == 0 {
 		if len(transfersOf(a.draft.Steps[:a.steps])) == 0 && !a.draft.wrong {
@@ -115,8 +114,7 @@ func (p *parser) checkAudit(a *auditing) {
 	}
 }
 
-// keepReceiptsFor lets a job keep receipts for an audit, unless it says that it
-// does not.
+// keepReceiptsFor has a job keep receipts for an audit, unless the job says receipts: false.
 func keepReceiptsFor(d *draft) {
 	if keeps, said := d.src.said(d.field + ".receipts"); keeps || !said {
 		d.Receipts = true

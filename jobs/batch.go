@@ -54,7 +54,7 @@ func CheckItems(open func() (io.ReadCloser, error), doc *transfer.Transfer) (n i
 	return n, nil
 }
 
-// addAll adds the items of a manifest, and counts those that p has nothing against.
+// addAll adds the items of a manifest, and returns how many are good.
 func (p *pairs) addAll(open func() (io.ReadCloser, error), doc *transfer.Transfer) (n int, err error) {
 	r, err := open()
 	if err != nil {
@@ -118,8 +118,8 @@ func DeleteItems(r io.Reader, folder string, globs bool) iter.Seq2[transfer.Dele
 	})
 }
 
-// eachLine yields what item makes of each line of a batch. After the first fault it
-// yields nothing more, but reads on for others, so that one error names them all.
+// eachLine yields what item returns for each line of a batch. After the first fault it yields
+// nothing more, but reads on, so that one error names several faults.
 func eachLine[T any](r io.Reader, fields int, item func(*BatchLine) (T, error)) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) {
 		var none T
@@ -151,7 +151,7 @@ func eachLine[T any](r io.Reader, fields int, item func(*BatchLine) (T, error)) 
 	}
 }
 
-// mostLineFaults is how many faults of a batch are told at once.
+// mostLineFaults is how many faults of a batch one error names.
 const mostLineFaults = 10
 
 // LineFaults are what is wrong with the lines of a batch, in their order: at most
@@ -200,7 +200,7 @@ func Batch(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 	}
 }
 
-// batchLines is Batch, but goes on behind a line that is wrong.
+// batchLines is [Batch], but continues after a line that is wrong.
 func batchLines(r io.Reader, fields int) iter.Seq2[BatchLine, error] {
 	return func(yield func(BatchLine, error) bool) {
 		lines := bufio.NewScanner(decoded(r))
@@ -362,7 +362,7 @@ func (w word) check(fields int) error {
 	return checkText(w.text)
 }
 
-// invalidUTF8 returns where text stops to be UTF-8, or -1.
+// invalidUTF8 returns the index of the first byte of text that is not UTF-8, or -1.
 func invalidUTF8(text string) int {
 	for i, r := range text {
 		if r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)) {

@@ -8,7 +8,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// checkAll looks at what all jobs say together.
+// checkAll makes the checks that need all jobs.
 func (p *parser) checkAll() {
 	p.checkChains()
 	p.checkCopies()
@@ -141,9 +141,9 @@ func (p *parser) checkSwept(writing map[spot][]int) {
 	}
 }
 
-// checkShared warns of jobs that copy a part of what another job copies, to the same
-// place: both may be at work on one file, as Globus refuses a second task only where
-// its paths are the very same. writing has the transfers by their destination.
+// checkShared warns of jobs that copy a part of what another job copies, to the same paths.
+// Both may then work on one file, because Globus refuses a second task only if its paths are
+// identical. writing has the transfers by their destination.
 func (p *parser) checkShared(writing map[spot][]int) {
 	told := map[[2]string]bool{}
 	for i := range p.moves {

@@ -72,7 +72,7 @@ func (s *source) transfer(d *draft, n ast.Node, field string) Step {
 	return step
 }
 
-// not reports keys that do not go with another one.
+// not reports keys that cannot be used together with another one.
 func (s *source) not(field, with string, names ...string) {
 	for _, name := range names {
 		if at := field + "." + name; s.has(at) {
@@ -176,7 +176,7 @@ func (s *source) fileEnds(field, from, to string) {
 	}
 }
 
-// tristate reads true or false, where not to say it is a third way.
+// tristate reads true or false, if leaving it out means something else.
 func (s *source) tristate(to **bool) decoder {
 	return func(n ast.Node, field string) {
 		if b, ok := s.boolean(n, field); ok {

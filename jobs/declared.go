@@ -22,8 +22,8 @@ func (s *source) collection(to **declared) decoder {
 	}
 }
 
-// find returns the collection of a name. One with a problem of its own is not
-// reported a second time, nor are all of them if their key is misspelled.
+// find returns the collection of a name. An unknown one is not reported if it was declared
+// with a problem, or if the key collections is misspelled.
 func (s *source) find(n ast.Node, field, name string) *declared {
 	p := s.named[name]
 	switch {
@@ -48,8 +48,8 @@ func (s *source) find(n ast.Node, field, name string) *declared {
 // name has one letter.
 var lowerDrive = pattern.Lazy(`^[a-z]:[^\\]*$`)
 
-// location reads collection:path. If on is set, the collection must be the
-// same; else it is set.
+// location reads collection:path. If on is set, the collection must be the same; otherwise
+// location sets it.
 func (s *source) location(on **declared, n ast.Node, field string) (p target, ok bool) {
 	text, ok := s.text(n, field)
 	if !ok {

@@ -73,7 +73,7 @@ var mixedUp = []struct {
 	{pattern.Lazy(`%[HI][^%]*%m|%m[^%]*%S`), "%m", "%M", "time", "month"},
 }
 
-// doubtTemplate warns of a template that says something else than was meant.
+// doubtTemplate warns of a template that probably means something else.
 func (s *source) doubtTemplate(n ast.Node, field, text string) {
 	if !strings.Contains(text, "strftime") {
 		return
@@ -118,7 +118,7 @@ func (s *source) doubtRules(n ast.Node, field string, rules []transfer.FilterRul
 // bracesInName are several words for a shell.
 var bracesInName = pattern.Lazy(`\{[^{}]*,[^{}]*\}`)
 
-// doubtName warns of the pattern of a rule that fits other names than was meant.
+// doubtName warns of a pattern that probably matches other names than was meant.
 func (s *source) doubtName(field, name string) {
 	n := s.marks[field]
 	switch {
@@ -131,7 +131,7 @@ func (s *source) doubtName(field, name string) {
 	}
 }
 
-// doubtMove warns of a transfer whose ends do not go together.
+// doubtMove warns of a transfer whose source and destination do not fit together.
 func (s *source) doubtMove(d *draft, m *move) {
 	differs := namesOccurrence().MatchString
 	each, _ := s.eachOf(d.Name)
@@ -146,7 +146,7 @@ func (s *source) doubtMove(d *draft, m *move) {
 	}
 }
 
-// doubtJob warns of what a job says that does not go together.
+// doubtJob warns of keys of a job that do not fit together.
 func (s *source) doubtJob(d *draft) {
 	mark := func(key string) ast.Node { return s.marks[d.field+"."+key] }
 	if d.On.Stalled == Cancel && d.ActiveDeadline <= d.StalledAfter {
@@ -185,8 +185,8 @@ func (s *source) noEffect(d *draft, why string) {
 	}
 }
 
-// doubtAge warns of a prune whose copies never get as old as it wants: a job that
-// copies everything anew proves it anew.
+// doubtAge warns of a prune whose copies never get as old as it wants, because a job copies
+// everything again and again.
 func (p *parser) doubtAge(pr *pruning) {
 	field := pr.field + ".older_than"
 	at := cmp.Or(pr.draft.src.marks[field], pr.node)
@@ -223,7 +223,7 @@ func (p *parser) gapBelow(d *draft, most time.Duration) time.Duration {
 	return d.Schedule.GapBelow(most)
 }
 
-// namesOccurrence is a template that differs from occurrence to occurrence.
+// namesOccurrence matches a template that differs from occurrence to occurrence.
 var namesOccurrence = pattern.Lazy(`\{\{[^}]*\.(Time|Key|Item)\b`)
 
 // repeats reports whether each occurrence copies the same files to the same place

@@ -23,8 +23,7 @@ func decoded(r io.Reader) io.Reader {
 	return in
 }
 
-// A utf16Reader makes UTF-8 of UTF-16. What is not UTF-16 becomes what is not
-// UTF-8.
+// A utf16Reader converts UTF-16 to UTF-8. Invalid UTF-16 becomes invalid UTF-8.
 type utf16Reader struct {
 	in    *bufio.Reader
 	order binary.ByteOrder

@@ -25,10 +25,10 @@ type History struct {
 	Receipts time.Duration
 }
 
-// defaultHistory is what holds where a file does not say it.
+// defaultHistory is the history of a file that does not set it.
 func defaultHistory() History { return History{Keep: 400 * 24 * time.Hour, MaxRuns: 100_000} }
 
-// A File is what one or several jobs files say together.
+// A File is the content of one or several jobs files.
 type File struct {
 	Collections map[string]Collection // by name
 	Jobs        []*Job                // sorted by name
@@ -53,10 +53,10 @@ type Source struct {
 // Parse reads jobs files. What it returns needs no second check: a file, or
 // the [errors.Join] of every [*Problem] that was found, never both.
 //
-// The sources share collections and jobs; defaults and env are of the source in
-// which they stand. The variables that env names are looked up with getenv; a
-// nil getenv knows none, which is enough to check a file. Templates are
-// executed once, for a sample instant, with a sample value for what is not set.
+// The sources share collections and jobs; defaults and env apply only to the source that has
+// them. The variables that env names are looked up with getenv; a nil getenv knows none,
+// which is enough to check a file. Templates are executed once, for a sample instant, with
+// sample values for variables that are not set.
 func Parse(getenv func(string) string, sources ...Source) (*File, error) {
 	p, _ := parseAll(getenv, sources)
 	if len(p.problems) > 0 {
@@ -116,7 +116,7 @@ func joinProblems(problems []*Problem) error {
 	return errors.Join(errs...)
 }
 
-// A parser holds what is known of all sources together.
+// A parser has what all sources say.
 type parser struct {
 	file      *File
 	getenv    func(string) string

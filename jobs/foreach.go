@@ -81,7 +81,7 @@ const (
 // defaultMaxActive is how many items are at work at the same time.
 const defaultMaxActive = 10
 
-// setDefaults fills in what was not said.
+// setDefaults fills in the defaults.
 func (e *ForEach) setDefaults() {
 	setDefault(&e.Kind, FolderItems)
 	setDefault(&e.Again, AgainNever)
@@ -89,13 +89,13 @@ func (e *ForEach) setDefaults() {
 	setDefault(&e.MaxActive, defaultMaxActive)
 }
 
-// A NeedsLedgerError says what of a for_each a look that stands alone cannot do.
+// A NeedsLedgerError says what a for_each needs a ledger for.
 type NeedsLedgerError struct{ Why string }
 
 func (e *NeedsLedgerError) Error() string { return e.Why }
 
-// WithoutLedger returns a [*NeedsLedgerError] if one look alone cannot tell which
-// items are to be done, or nil.
+// WithoutLedger returns a [*NeedsLedgerError] if a single look cannot tell which items are
+// ready, or nil.
 func (e *ForEach) WithoutLedger() error {
 	switch {
 	case e.Ready.UnchangedFor > 0:
@@ -115,8 +115,8 @@ type arrival struct {
 	vague bool // so that it is not known which items there are, and what they have
 }
 
-// arrivals reads the for_each of all jobs of a source. That comes before the jobs,
-// because the templates of a job may name the items of one that stands below it.
+// arrivals reads the for_each of all jobs of a source. It does so before the jobs are read,
+// because the templates of a job may name the items of a job that comes later in the file.
 func (s *source) arrivals() {
 	for key, n := range entries(s.jobsNode) {
 		job := key.GetToken().Value
@@ -138,7 +138,7 @@ func (s *source) arrivals() {
 	}
 }
 
-// skip reads nothing: what it stands for is read elsewhere.
+// skip reads nothing, because the key is read elsewhere.
 func (s *source) skip(ast.Node, string) {}
 
 // eachOf returns the for_each whose items the templates of a job may name: that of
@@ -323,7 +323,7 @@ var namesItem = pattern.Lazy(`\{\{[^}]*\.(Item|Key)\b`)
 // NamesItem reports whether a path of a job is another one for each item.
 func NamesItem(path string) bool { return namesItem().MatchString(path) }
 
-// forItems looks at what a job does for each item; moves are its own.
+// forItems checks what a job does for each item; moves are the job's own.
 func (s *source) forItems(d *draft, moves []move) {
 	each, owner := s.eachOf(d.Name)
 	if each == nil {
@@ -353,7 +353,7 @@ func (s *source) forItems(d *draft, moves []move) {
 	}
 }
 
-// forOwnItems looks at a job with for_each.
+// forOwnItems checks a job with for_each.
 func (s *source) forOwnItems(d *draft) {
 	at := d.field + ".for_each"
 	if s.has(d.field + ".after") {
@@ -402,7 +402,7 @@ func (e *ForEach) within(m *move) bool {
 	return m.reads.meets(&folder) && strings.HasPrefix(folder.begin, m.reads.begin)
 }
 
-// takesCopies reports whether what a transfer makes would be an item of e.
+// takesCopies reports whether the copies of a transfer would be items of e.
 func (e *ForEach) takesCopies(m *move) bool {
 	rest, below := strings.CutPrefix(m.to.path, e.Folder)
 	if m.to.collection != e.Collection || !below || rest == "" {

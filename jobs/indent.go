@@ -12,9 +12,9 @@ import (
 // keyLine is the rest of a line that begins with a key.
 var keyLine = pattern.Lazy(`^("[^"]*"|'[^']*'|[^\s#"'{\[][^#]*?):(\s|$)`)
 
-// misplaced returns the first line of a file that begins in a column where no key can,
-// and says why; nothing if it sees none. It knows just enough of YAML to find the
-// mistake of a text that the parser has refused.
+// misplaced returns the first line of a file that begins in a column where no key can begin,
+// and says why, or nothing if there is none. It knows just enough YAML to find the mistake in
+// a text that the parser has refused.
 func misplaced(lines []string) (at *token.Position, why string) {
 	var in indents
 	for i, line := range lines {
@@ -84,7 +84,7 @@ func (in *indents) add(column int, text string) (why string) {
 	return ""
 }
 
-// close takes what stands behind a key or a dash.
+// close handles what comes after a key or a dash.
 func (in *indents) close(column int, value string) {
 	switch {
 	case value == "" || value[0] == '#':

@@ -65,8 +65,7 @@ func chosenItem(name string) Key {
 	return ItemKey(name, 1)
 }
 
-// readable returns the beginning of a name with what a key can hold, and dashes
-// for all else.
+// readable returns the beginning of a name, with dashes for characters that a key cannot have.
 func readable(name string, most int) string {
 	var b strings.Builder
 	for _, r := range name {
@@ -93,8 +92,8 @@ func (k Key) ItemName() (name string, whole bool) {
 	return name, ok && !hashedName().MatchString(name)
 }
 
-// Item returns the item of a name in the folder. The error says why its path
-// cannot be that of an item: Globus would not take it, or take it for another.
+// Item returns the item of a name in the folder. The error says why the name cannot be that of
+// an item: Globus would refuse its path, or take it for another path.
 func (e *ForEach) Item(name string, modified time.Time, size int64) (Item, error) {
 	item := Item{Name: name, Path: e.Folder + name, Time: modified, Size: size}
 	if name == "." || item.Path+"/" == homeFolder {

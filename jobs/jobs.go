@@ -1,6 +1,12 @@
 // Package jobs says what should happen: the definition of a job, its policies,
 // and the keys by which its occurrences are known. It touches neither the
 // network nor the disk.
+//
+// [Parse] makes a [File] of the text of jobs files, or returns every problem at once. A
+// [Job] has steps with templates; [Job.Render] resolves them for one occurrence, which a
+// [Key] identifies. Read jobs.go for the types, file.go and walk.go for how a jobs file is
+// read, and check.go for the checks that need all jobs. Each key of the jobs file is read
+// in the file that has its type.
 package jobs
 
 import (
@@ -115,7 +121,7 @@ type Step struct {
 	ItemsPerTask int
 }
 
-// A Mkdir makes a folder. One that is there already is a success.
+// A Mkdir makes a folder. If the folder exists already, that is a success.
 type Mkdir struct {
 	Collection string // id
 	Path       string
@@ -141,7 +147,7 @@ func (s *Step) Document() transfer.Document {
 	return nil
 }
 
-// CatchUp is a policy for occurrences that fell due while nothing ran.
+// CatchUp is a policy for occurrences that were due while nothing ran.
 type CatchUp string
 
 // The policies.

@@ -41,7 +41,7 @@ func (k Key) Due() time.Time {
 	return t
 }
 
-// ManualKey returns a key that nobody has used before.
+// ManualKey returns a new random key.
 func ManualKey() Key {
 	return Key("manual:" + strings.ToLower(rand.Text()[:12]))
 }
@@ -93,7 +93,7 @@ func KubernetesKey(jobName string) (Key, error) {
 	return ParseKey(key)
 }
 
-// A Position tells the tasks of one occurrence apart.
+// A Position identifies a task within an occurrence.
 type Position struct {
 	Step int // of the job, from 1; 0 if the job has only one
 	Part int // of a manifest that became several tasks, from 1; 0 if it did not

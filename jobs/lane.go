@@ -17,15 +17,15 @@ type End struct {
 	Path       string // whole
 }
 
-// Lanes say from where to where the transfers of jobs copy, in one occurrence or
-// another. The zero value has none.
+// Lanes say from where to where the transfers of jobs copy, in any of their occurrences. The
+// zero value has none.
 type Lanes struct {
 	all   []*lane
 	open  []*lane            // those that depend on the occurrence
 	fixed map[string][]*lane // the others, by where they begin
 }
 
-// A lane is that of one item.
+// A lane is the source and destination of one item.
 type lane struct {
 	from, to     End // without a path
 	reads        reach
@@ -72,7 +72,8 @@ func (ls *Lanes) add(l *lane, from string) {
 	ls.fixed[at] = append(ls.fixed[at], l)
 }
 
-// MayMeet reports whether files of an item may be on a lane. Only a no is sure.
+// MayMeet reports whether files of an item may be on a lane. False is certain; true may be
+// wrong.
 func (ls *Lanes) MayMeet(from, to End) bool {
 	source, destination := newReach("", from.Path, false), newReach("", to.Path, false)
 	return slices.ContainsFunc(ls.all, func(l *lane) bool {

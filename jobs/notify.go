@@ -319,8 +319,8 @@ func (p *parser) checkPings(names []string) {
 	}
 }
 
-// checkRepeated warns of jobs that say how often something is told, but not to whom.
-// The first of them stands for all: defaults may say it.
+// checkRepeated warns of jobs that say how often to repeat notices, but name no channel. It
+// names only the first of them, because defaults may say it for all.
 func (p *parser) checkRepeated(pings bool) {
 	for _, d := range p.order {
 		_, given := d.Notify.To[RunsEvent]
@@ -349,8 +349,8 @@ func (p *parser) checkKept() {
 	}
 }
 
-// checkHeard warns of jobs that expect something of which no channel would hear. The
-// first of them stands for all: defaults may say it.
+// checkHeard warns of jobs that expect something without a channel that would hear of it. It
+// names only the first of them, because defaults may say it for all.
 func (p *parser) checkHeard() {
 	for _, kind := range []struct {
 		event, key string

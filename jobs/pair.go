@@ -84,8 +84,7 @@ func checkEnds(item *transfer.Item) (faults []*fault) {
 	return faults
 }
 
-// A pairs checks the items of one transfer, one by one. For a million of them
-// taken holds 30 MiB.
+// pairs checks the items of one transfer, one by one. With a million items, it needs 30 MiB.
 type pairs struct {
 	from, to string // collections
 	mirror   bool
@@ -136,7 +135,7 @@ func (p *pairs) add(item *transfer.Item, number int) error {
 	return p.claim(item.DestinationPath, number)
 }
 
-// claim notes a destination, which no item before may have.
+// claim records a destination, which must not be that of an earlier item.
 func (p *pairs) claim(destination string, number int) error {
 	at := spot{path: destination}.clean()
 	sum := maphash.String(p.seed, at.path)

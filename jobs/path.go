@@ -73,7 +73,7 @@ func checkText(path string) error {
 // byteOrderMark is what Windows puts before a text.
 const byteOrderMark = '\uFEFF'
 
-// invisible reports whether r has no business in a path.
+// invisible reports whether r is a character that a path should not have.
 func invisible(r rune) bool { return unicode.IsControl(r) || r == byteOrderMark }
 
 var (
@@ -84,7 +84,8 @@ var (
 	windowsFolder = pattern.Lazy(`^[^/\\]+\\[\pL\pN_][^/]*$`)
 )
 
-// CheckForeign names what is a path elsewhere, and what it is for Globus.
+// CheckForeign returns an error if a text is a path of another system, such as a URL or a path
+// of Windows, and says how to write it for Globus.
 func CheckForeign(path string) error {
 	if !strings.ContainsAny(path, `:\`) {
 		return nil
@@ -177,8 +178,7 @@ func CheckLiteral(p string) error {
 
 var bracketPattern = pattern.Lazy(`\[[^]]+\]`)
 
-// takesAll reports whether a pattern of names has nothing in it that would keep
-// it from nearly every name.
+// takesAll reports whether a pattern of names matches nearly every name.
 func takesAll(pattern string) bool {
 	rest := bracketPattern().ReplaceAllString(pattern, "")
 	brackets := rest != pattern

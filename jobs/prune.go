@@ -10,9 +10,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Prune deletes the files that receipts prove to be elsewhere. It deletes
-// nothing else: no folder with unknown content, and no file that changed since
-// it was copied.
+// A Prune deletes the files that receipts prove to be elsewhere, and nothing else: no folder
+// with unknown content, and no file that has changed since it was copied.
 type Prune struct {
 	// Of are the jobs whose receipts count. Empty means those of the steps
 	// before, in the same run.
@@ -51,8 +50,7 @@ type pruning struct {
 	named []ast.Node // those of Of
 }
 
-// prune reads what to prune. Which jobs there are is known later: see
-// [parser.checkPrune].
+// prune reads what to prune. The names of jobs are checked later, by [parser.checkPrune].
 func (s *source) prune(d *draft, n ast.Node, field string) *Prune {
 	p := pruning{Prune: &Prune{}, passage: passage{d, len(d.Steps), field, n}}
 	s.object(n, field, keys{
@@ -67,8 +65,7 @@ func (s *source) prune(d *draft, n ast.Node, field string) *Prune {
 	return p.Prune
 }
 
-// checkPrune looks at what the receipts of a prune can prove, and lets the jobs
-// keep them.
+// checkPrune checks what the receipts of a prune can prove, and has the jobs keep receipts.
 func (p *parser) checkPrune(pr *pruning) {
 	src := pr.draft.src
 	p.keepReceipts(pr.draft, pr)
@@ -157,7 +154,7 @@ func (pr *pruning) moves(byJob map[string][]*move) (all []*move) {
 	return all
 }
 
-// keepReceipts lets a job keep receipts, since a prune depends on them.
+// keepReceipts has a job keep receipts, because a prune depends on them.
 func (p *parser) keepReceipts(d *draft, pr *pruning) {
 	at := d.field + ".receipts"
 	if keeps, said := d.src.said(at); said && !keeps && !d.Receipts {

@@ -6,8 +6,7 @@ import (
 	"strings"
 )
 
-// A deletion is a path that a job deletes, with no proof that what is there is
-// elsewhere.
+// A deletion is a path that a job deletes without proof of copies.
 type deletion struct {
 	passage
 	at reach
@@ -53,9 +52,9 @@ func (r *reach) meets(other *reach) bool {
 	return r.home != other.home || strings.HasPrefix(r.begin, other.begin) || strings.HasPrefix(other.begin, r.begin)
 }
 
-// checkDeletes reports each delete where a transfer copies from: it asks nobody
-// whether all that is there was copied. It also reports each one of copies that a
-// prune has left as the only ones.
+// checkDeletes reports each delete of what a transfer copies: nothing checks whether all files
+// there were copied. It also reports each delete of copies that are the only ones after a
+// prune.
 func (p *parser) checkDeletes() {
 	sources := map[string][]*move{} // by collection
 	for i := range p.moves {
@@ -84,7 +83,7 @@ func (p *parser) checkDeletes() {
 	}
 }
 
-// A remainder is where the copies are of what a prune deletes.
+// A remainder is where the copies of pruned files are.
 type remainder struct {
 	move  *move
 	prune *pruning
@@ -106,7 +105,7 @@ func (p *parser) prunedTo() map[string][]remainder {
 // manifest may name any path of the collection.
 func (d *deletion) mayMeet(m *move, end *reach) bool { return m.listed || d.at.meets(end) }
 
-// distance is small for the transfer that the delete most likely is about.
+// distance is smallest for the transfer that the delete is most likely about.
 func (d *deletion) distance(m *move) int {
 	near := 0
 	if !d.at.meets(&m.reads) {

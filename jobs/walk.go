@@ -14,8 +14,8 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// maxProblems is how many problems are reported; whoever made more has the same
-// one many times.
+// maxProblems is how many problems are reported. If there are more, they are probably the same
+// one again and again.
 const maxProblems = 1000
 
 // A source walks over the nodes of one jobs file.
@@ -44,8 +44,8 @@ func newSource(p *parser, src Source) *source {
 // A decoder reads the value of a field and reports what is wrong with it.
 type decoder func(n ast.Node, field string)
 
-// keys are the decoders of a mapping by key. A key that would have to stand in the
-// list "steps" of the mapping has none.
+// keys are the decoders of a mapping by key. A key that belongs into the list "steps" of the
+// mapping has a nil decoder.
 type keys map[string]decoder
 
 // names returns the keys that are possible.
@@ -213,7 +213,7 @@ func (s *source) said(field string) (is, given bool) {
 	return given && b.Value, given
 }
 
-// tried reports whether a field was given, be it with a misspelled key.
+// tried reports whether a field was given, even with a misspelled key.
 func (s *source) tried(field string) bool { return s.has(field) || s.meant[field] }
 
 // require reports a key that is missing in n.
@@ -286,8 +286,8 @@ func unquoted(n ast.Node) bool {
 	return false
 }
 
-// number reports whether a value is a number, which text in quotes would not mend where
-// an id belongs.
+// number reports whether a value is a number: where an id belongs, quotes around it would not
+// help.
 func number(n ast.Node) bool {
 	switch n.(type) {
 	case *ast.IntegerNode, *ast.FloatNode:

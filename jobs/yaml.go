@@ -61,8 +61,8 @@ func (s *source) read(data []byte) ast.Node {
 	return root
 }
 
-// parseYAML parses tokens. The parser is not ours: that it ends in a panic for
-// some input is a fault of that input.
+// parseYAML parses tokens. If the parser, which is not ours, panics, the input is reported as
+// wrong.
 func parseYAML(tokens token.Tokens) (file *ast.File, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -119,7 +119,7 @@ func refusal(t *token.Token) string {
 	return refused[t.Type]
 }
 
-// plain reports tokens that are refused, and what would take the parser long.
+// plain reports tokens that are refused, and input that would take the parser too long.
 func (s *source) plain(parts []token.Tokens) bool {
 	good := true
 	for _, tokens := range parts {
