@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/token"
 
 	"github.com/globus-runner/globus-runner/internal/glob"
 	"github.com/globus-runner/globus-runner/internal/pattern"
@@ -29,6 +30,10 @@ var (
 func (s *source) doubtPath(n ast.Node, field, text string) {
 	if strings.HasSuffix(text, " ") {
 		s.warn(n, field, "path %q ends in a space, which is a part of the name; write %s", short(text), short(strings.TrimRight(text, " ")))
+	}
+	if t := n.GetToken(); t.Type == token.StringType && t.Next != nil && t.Next.Type == token.CommentType &&
+		t.Next.Position.Line == t.Position.Line && !strings.HasPrefix(t.Next.Value, " ") {
+		s.warn(n, field, "#%s is a comment in YAML; if it belongs to the path, write the path in quotes", short(t.Next.Value))
 	}
 	if !strings.ContainsAny(text, "$%{`") {
 		return

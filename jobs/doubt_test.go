@@ -56,6 +56,24 @@ func TestFilterRulesWithoutEffectAreAWarning(t *testing.T) {
 	}
 }
 
+func TestCommentThatMayBelongToAPathIsAWarning(t *testing.T) {
+	for name, tt := range map[string]struct {
+		source string
+		want   []string
+	}{
+		"right behind":       {"lab:/run #7", []string{"source: #7 is a comment in YAML; if it belongs to the path, write the path in quotes"}},
+		"as comments are":    {"lab:/run # the seventh", nil},
+		"of the next line":   {"lab:/run\n      #destination: vault:/c/", nil},
+		"behind quotes":      {"'lab:/run' #7", nil},
+		"a part of the path": {"'lab:/run #7'", nil},
+		"no blank before it": {"lab:/run#7", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			expectDoubts(t, "jobs:\n  j:\n    transfer:\n      destination: vault:/b\n      source: "+tt.source+"\n", tt.want...)
+		})
+	}
+}
+
 func TestTextInAPathThatNothingExpandsIsAWarning(t *testing.T) {
 	const literal = " in a path is taken literally; write "
 	for path, want := range map[string]string{
