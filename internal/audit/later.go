@@ -9,6 +9,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // mostHeld is how many files wait, at most, for what later receipts say of some of
@@ -24,14 +25,41 @@ type doubt struct {
 
 	own    *proof.Copied // what the receipt says; nil if it does not say that the file was copied
 	latest writing       // what the receipt says that is being read
-	by     *writing      // who has written what is there now; nil if no receipt tells
+	by     *writing      // who has written what is there now, or found it equal; nil if no receipt tells
 }
 
 // A writing is what a receipt says of one copy.
 type writing struct {
 	by     *proof.Receipt
-	copied *proof.Copied
-	before proof.State // what the source had before the task; zero if that is not known
+	copied *proof.Copied // nil if the task has not written it
+	before proof.State   // what the source had before the task; zero if that is not known
+}
+
+// A tally is what tells whether a task has compared all files that it did not copy.
+type tally struct {
+	found, files int64  // at the source, and of them those that were copied
+	source       string // of the last one that was copied
+	skipped      bool   // some were left out
+}
+
+// heed counts a row.
+func (t *tally) heed(row proof.Row) {
+	switch {
+	case row.Copied != nil && (t.files == 0 || row.Copied.Source != t.source):
+		t.files++
+		t.source = row.Copied.Source
+	case row.Found != nil:
+		t.found++
+	case row.Skipped != nil:
+		t.skipped = true
+	}
+}
+
+// compared reports whether a task has found equal, by their checksums, all files of its
+// source that it did not copy. A file that was away for a moment was not compared.
+func (t *tally) compared(by *proof.Receipt) bool {
+	level := by.Options.SyncLevel
+	return level != nil && *level == int(transfer.SyncChecksum) && !t.skipped && t.files == by.Files && t.found-t.files <= by.Equal
 }
 
 // doubtful reports whether later receipts are asked about a copy.
@@ -105,10 +133,13 @@ func (h *holder) settle(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		var t tally
+		var equal []*doubt // if the task has compared all files
 		for row, err := range in.Rows() {
 			if err != nil {
 				return fmt.Errorf("the receipt of run %d: %w", in.Receipt.Run, err)
 			}
+			t.heed(row)
 			switch {
 			case row.Copied != nil:
 				for _, d := range destinations[row.Copied.Destination] {
@@ -120,8 +151,15 @@ func (h *holder) settle(ctx context.Context) error {
 				}
 			case row.Landed != nil:
 				for _, d := range destinations[row.Landed.Destination] {
-					d.lands(&in.Receipt, row.Landed)
+					if d.lands(&in.Receipt, row.Landed) {
+						equal = append(equal, d)
+					}
 				}
+			}
+		}
+		if t.compared(&in.Receipt) {
+			for _, d := range equal {
+				d.compared()
 			}
 		}
 	}
@@ -142,23 +180,43 @@ func (d *doubt) copies(by *proof.Receipt, row *proof.Copied) {
 
 // finds heeds what the source of the file had before a task.
 func (d *doubt) finds(by *proof.Receipt, row *proof.Found) {
-	if w := &d.latest; w.by == by && d.copiedBy(w) {
-		w.before = proof.State{File: true, Size: row.Size, Modified: row.Modified}
+	before := proof.State{File: true, Size: row.Size, Modified: row.Modified}
+	switch w := &d.latest; {
+	case !strings.EqualFold(by.Source, d.file.Source.Collection) || !strings.EqualFold(by.Destination, d.copied.At.Collection):
+	case by.Completed.Before(d.copied.By.Completed):
+	case w.by != by:
+		d.latest = writing{by: by, before: before}
+	case d.copiedBy(w):
+		w.before = before
 	}
 }
 
 // copiedBy reports whether what a task has written is a copy of the file, as it was
 // then.
 func (d *doubt) copiedBy(w *writing) bool {
-	return w.copied.Source == d.file.Path && strings.EqualFold(w.by.Source, d.file.Source.Collection)
+	return w.copied != nil && w.copied.Source == d.file.Path && strings.EqualFold(w.by.Source, d.file.Source.Collection)
 }
 
 // lands heeds what a task has left where the copy is. The newest receipt that
-// lists what is there now is the one that counts.
-func (d *doubt) lands(by *proof.Receipt, row *proof.Landed) {
-	is := proof.State{File: true, Size: row.Size, Modified: row.Modified}
-	if d.by == nil && d.latest.by == by && d.latest.copied.Size == row.Size && is.Same(*d.copied.State) {
-		w := d.latest
+// lists what is there now is the one that counts. It reports whether the task did not
+// write it, and may have found it equal.
+func (d *doubt) lands(by *proof.Receipt, row *proof.Landed) (equal bool) {
+	w, is := d.latest, proof.State{File: true, Size: row.Size, Modified: row.Modified}
+	if d.by != nil || w.by != by || !is.Same(*d.copied.State) {
+		return false
+	}
+	if w.copied == nil {
+		return row.Source == d.file.Path && w.before.Size == row.Size
+	}
+	if w.copied.Size == row.Size {
+		d.by = &w
+	}
+	return false
+}
+
+// compared heeds that the task of the receipt that was read has found the copy equal.
+func (d *doubt) compared() {
+	if w := d.latest; d.file.Pruned || w.before.Same(d.file.State) {
 		d.by = &w
 	}
 }
@@ -167,6 +225,8 @@ func (d *doubt) lands(by *proof.Receipt, row *proof.Landed) {
 // has deleted, a later version is as good, but only if it was verified.
 func (d *doubt) same() bool {
 	switch own, copied := d.own, d.by.copied; {
+	case copied == nil:
+		return true
 	case d.file.Pruned && !d.by.by.Options.VerifyChecksum:
 		return false
 	case d.file.Pruned && d.copiedBy(d.by), d.by.before.File && d.by.before.Same(d.file.State):

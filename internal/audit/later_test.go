@@ -22,6 +22,7 @@ type deed struct {
 	checksum            string
 	unlike              bool // what landed has another size than what was copied
 	stayed              bool // it was there, and was not copied
+	skipped             bool // because of an error
 }
 
 // toldOf is the receipt of a task of a job that copied from a folder to /d/, and ended some minutes after noon.
@@ -60,7 +61,22 @@ func headed(t testing.TB, h proof.Receipt, from string, deeds ...deed) proof.Ope
 			}
 			yield(proof.Row{Landed: &proof.Landed{Source: d.source, Destination: d.destination, Size: size, Modified: at(d.landed)}}, nil)
 		}
+		for _, d := range deeds {
+			if d.skipped {
+				yield(proof.Row{Skipped: &proof.Skipped{Source: d.source, Destination: d.destination, Code: "PERMISSION_DENIED"}}, nil)
+			}
+		}
 	})
+}
+
+func rowsOf(rows ...proof.Row) iter.Seq2[proof.Row, error] {
+	return func(yield func(proof.Row, error) bool) {
+		for _, row := range rows {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
 }
 
 // later opens receipts as an inquiry asks for them.
@@ -120,6 +136,83 @@ func TestWhatALaterReceiptExplains(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tt.want)
 			}
 		})
+	}
+}
+
+func TestALaterTaskThatFoundTheCopyEqual(t *testing.T) {
+	const equal, doubted = "present /s/f 2", "lost /s/f 1"
+	tests := map[string]struct {
+		head func(*proof.Receipt)
+		deed func(*deed)
+		want string
+		more []deed
+	}{
+		"by its checksum":              {nil, nil, equal, nil},
+		"by its size":                  {func(h *proof.Receipt) { h.Options.SyncLevel = new(1) }, nil, doubted, nil},
+		"or copied it":                 {func(h *proof.Receipt) { h.Options.SyncLevel = nil }, nil, doubted, nil},
+		"or did not see it":            {func(h *proof.Receipt) { h.Equal = 0 }, nil, doubted, nil},
+		"or copied it, and lists less": {func(h *proof.Receipt) { h.Files = 1 }, nil, doubted, nil},
+		"or skipped it":                {nil, func(d *deed) { d.skipped = true }, doubted, nil},
+		"elsewhere":                    {func(h *proof.Receipt) { h.Destination = "store" }, nil, doubted, nil},
+		"of another collection":        {func(h *proof.Receipt) { h.Source = "desk" }, nil, doubted, nil},
+		"of another file":              {nil, func(d *deed) { d.source = "/s/g" }, doubted, nil},
+		"to another one, which is there under its name": {
+			func(h *proof.Receipt) { h.Equal = 2 }, func(d *deed) { d.destination = "/d/g" }, doubted,
+			[]deed{{source: "/s/g", destination: "/d/f", size: 5, landed: -9, stayed: true}},
+		},
+		"when the file was another one": {nil, func(d *deed) { d.before = -1 }, doubted, nil},
+		"when the copy was another one": {nil, func(d *deed) { d.landed = -8 }, doubted, nil},
+		"when it was larger":            {nil, func(d *deed) { d.unlike = true }, doubted, nil},
+		"before it was replaced":        {func(h *proof.Receipt) { h.Completed = at(1) }, nil, doubted, nil},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			var d disks
+			d.put("lab:/s/", "f 5 0")
+			d.put("vault:/d/", "f 5 -9")
+			mine := toldOf(t, 1, "/s/", 2, deed{source: "/s/f", destination: "/d/f", size: 5, landed: 2})
+			h, found := headOf(2, 20, 0), deed{source: "/s/f", destination: "/d/f", size: 5, landed: -9, stayed: true}
+			h.Options.SyncLevel, h.Equal = new(3), 1
+			if tt.head != nil {
+				tt.head(&h)
+			}
+			if tt.deed != nil {
+				tt.deed(&found)
+			}
+			if got := audited(t, &d, later(headed(t, h, "/s/", append([]deed{found}, tt.more...)...), mine), mine); !slices.Equal(got, []string{tt.want}) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestALaterTaskFoundTheCopyOfAPrunedFileEqual(t *testing.T) {
+	for unlike, want := range map[bool]string{false: "pruned /s/f 2", true: "lost /s/f 1"} {
+		var d disks
+		d.put("lab:/s/")
+		d.put("vault:/d/", "f 5 -9")
+		mine := toldOf(t, 1, "/s/", 2, deed{source: "/s/f", destination: "/d/f", size: 5, landed: 2})
+		h, size := headOf(2, 20, 0), int64(5)
+		if h.Options.SyncLevel, h.Equal = new(3), 1; unlike {
+			size = 6 // somebody replaced the copy before it was listed
+		}
+		found := receiptOf(t, h, rowsOf(
+			proof.Row{Item: &proof.Item{Source: "/s/", Destination: "/d/"}},
+			proof.Row{Found: &proof.Found{Path: "/s/f", Size: size, Modified: at(0)}},
+			proof.Row{Landed: &proof.Landed{Source: "/s/f", Destination: "/d/f", Size: 5, Modified: at(-9)}},
+		))
+		pruned := evidence.NewDeletions()
+		pruned.Add(evidence.Place{Collection: "lab"}, "/s/f", at(30))
+		evidenced, err := evidence.Gather([]proof.Open{mine}, evidence.Options{Deletions: pruned})
+		if err != nil {
+			t.Fatal(err)
+		}
+		q := &audit.Inquiry{Found: evidenced, Later: later(found, mine)}
+		for f, err := range q.Files(t.Context(), &d) {
+			if got := fmt.Sprint(f.Verdict, " ", f.Source, " ", f.Run); got != want || err != nil {
+				t.Errorf("got %q, %v, want %q", got, err, want)
+			}
+		}
 	}
 }
 
