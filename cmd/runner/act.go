@@ -14,6 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -29,21 +30,6 @@ looks at the folder, and the items that are ready start; a job that is paused is
 looked at when it is resumed.
 
 "runner run JOB" does the same without "runner serve", and waits for the end.`
-
-// An actionDocument is what somebody asked for, as it is printed.
-type actionDocument struct {
-	At    time.Time  `json:"at"`
-	What  string     `json:"what"` // pause, resume, trigger, retry or cancel
-	Job   string     `json:"job"`
-	Run   int64      `json:"run,omitempty"`
-	Who   string     `json:"who"`
-	Why   string     `json:"why,omitempty"`
-	Until *time.Time `json:"until,omitempty"` // when a pause ends by itself
-}
-
-func describeAction(a ledger.Action) actionDocument {
-	return actionDocument{At: a.At, What: string(a.Kind), Job: a.Job, Run: a.Run, Who: a.Who, Why: a.Why, Until: known(a.Until)}
-}
 
 func (a *app) pauseCommand() *cobra.Command {
 	var end ending
@@ -122,7 +108,7 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 					return err
 				}
 				_, paused := pauses[job.Name]
-				return a.print(describeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(job, done, paused))) })
+				return a.print(runlog.DescribeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(job, done, paused))) })
 			})
 		},
 	}

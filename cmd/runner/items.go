@@ -180,8 +180,8 @@ func (a *app) numbered(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc
 // describeItem describes an item of the ledger.
 func describeItem(row *ledger.Item) itemDocument {
 	d := itemDocument{
-		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: known(row.Since), Gone: known(row.Gone),
-		Size: listedSize(row.Size, row.Fingerprint), Modified: known(row.Modified), Looked: known(row.Looked), Run: row.Run,
+		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: runlog.Known(row.Since), Gone: runlog.Known(row.Gone),
+		Size: listedSize(row.Size, row.Fingerprint), Modified: runlog.Known(row.Modified), Looked: runlog.Known(row.Looked), Run: row.Run,
 	}
 	d.State, d.Why = engine.ItemState(row, time.Now())
 	return d
@@ -204,7 +204,7 @@ func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error
 		}
 		d := itemDocument{
 			Name: f.Item.Name, Key: string(f.Key), Generation: f.Generation, State: string(f.State), Why: f.Why,
-			Size: listedSize(f.Item.Size, f.Fingerprint), Modified: known(f.Item.Time), Looked: known(f.Looked.Time),
+			Size: listedSize(f.Item.Size, f.Fingerprint), Modified: runlog.Known(f.Item.Time), Looked: runlog.Known(f.Looked.Time),
 		}
 		docs = append(docs, d)
 	}
@@ -222,9 +222,9 @@ func listedSize(size int64, fingerprint string) *int64 {
 // lastLook returns how the looks at the folder of a job went.
 func lastLook(ctx context.Context, l *ledger.Ledger, job *jobs.Job) (*lookDocument, error) {
 	last, err := l.LastLook(ctx, job.Name)
-	d := &lookDocument{Looked: known(last.Looked), Failed: known(last.Failed), Why: last.Why}
+	d := &lookDocument{Looked: runlog.Known(last.Looked), Failed: runlog.Known(last.Failed), Why: last.Why}
 	if job.Schedule != nil && !job.Suspend {
-		d.Next = known(job.Schedule.Next(time.Now()).UTC())
+		d.Next = runlog.Known(job.Schedule.Next(time.Now()).UTC())
 	}
 	return d, err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -25,27 +26,8 @@ type jobInfo struct {
 	Steps       int               `json:"steps"`
 	Next        string            `json:"next,omitempty"` // RFC 3339, in UTC, without jitter
 	next        time.Time
-	Paused      *pauseDocument `json:"paused,omitempty"`
-	LastRun     *runDocument   `json:"last_run,omitempty"` // the run of the newest occurrence, if the ledger knows one
-}
-
-// A pauseDocument says who keeps a job from starting.
-type pauseDocument struct {
-	Who   string     `json:"who"`
-	Why   string     `json:"why,omitempty"`
-	Since time.Time  `json:"since"`
-	Until *time.Time `json:"until,omitempty"` // absent: until it is resumed
-}
-
-func (p *pauseDocument) text() string {
-	text := "paused by " + p.Who
-	if p.Until != nil {
-		text += " until " + p.Until.Format(time.RFC3339)
-	}
-	if p.Why != "" {
-		text += ": " + p.Why
-	}
-	return text
+	Paused      *runlog.Pause `json:"paused,omitempty"`
+	LastRun     *runDocument  `json:"last_run,omitempty"` // the run of the newest occurrence, if the ledger knows one
 }
 
 func (a *app) jobsCommand() *cobra.Command {
@@ -102,12 +84,12 @@ func (a *app) latest(ctx context.Context) (runs map[string]*ledger.Run, paused m
 }
 
 // describePause returns the pause of a job, or nil if it is not paused.
-func describePause(paused map[string]ledger.Pause, job string) *pauseDocument {
+func describePause(paused map[string]ledger.Pause, job string) *runlog.Pause {
 	p, is := paused[job]
 	if !is {
 		return nil
 	}
-	return &pauseDocument{Who: p.Who, Why: p.Why, Since: p.Since, Until: known(p.Until)}
+	return runlog.DescribePause(p)
 }
 
 // describeJob describes a job as it is at the instant now.
@@ -145,7 +127,7 @@ func (i *jobInfo) row(now time.Time) []string {
 	case i.Suspend:
 		next = "suspended"
 	case i.Paused != nil:
-		next = i.Paused.text()
+		next = i.Paused.Text(rfc3339)
 	case !i.next.IsZero():
 		next = i.next.Format("2006-01-02 15:04:05 MST")
 	}

@@ -168,7 +168,7 @@ func heedPauses(coming []nextDocument, paused map[string]ledger.Pause) {
 		d := &coming[i]
 		p, is := paused[d.Job]
 		if d.Paused = is && (p.Until.IsZero() || d.Start.Before(p.Until)); d.Paused {
-			d.Note = joinNotes(describePause(paused, d.Job).text()+", does not start", d.Note)
+			d.Note = joinNotes(describePause(paused, d.Job).Text(rfc3339)+", does not start", d.Note)
 		}
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/notify/channel"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/spelling"
 	"github.com/globus-runner/globus-runner/jobs"
 )
@@ -138,7 +139,7 @@ func (a *app) notifyListCommand() *cobra.Command {
 func describeNotice(n *ledger.Notice) noticeDocument {
 	d := noticeDocument{
 		ID: n.ID, Channel: n.Channel, State: string(n.State), Event: n.Event, Job: n.Job, Run: n.Run,
-		Created: n.Created, Tries: n.Tries, Ended: known(n.Ended), Why: n.Why,
+		Created: n.Created, Tries: n.Tries, Ended: runlog.Known(n.Ended), Why: n.Why,
 	}
 	if n.State == ledger.NoticeWaiting {
 		d.Next = &n.Next

@@ -12,6 +12,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/export"
 	"github.com/globus-runner/globus-runner/internal/notify/channel"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/internal/shape"
 	"github.com/globus-runner/globus-runner/internal/sharing"
@@ -23,7 +24,7 @@ import (
 // Globus answers is printed as it is, and described by Globus.
 func documents() map[string]any {
 	return map[string]any{
-		"action":   actionDocument{},
+		"action":   runlog.Action{},
 		"audit":    list[auditDocument]{},
 		"change":   changeDocument{},
 		"doctor":   diagnosis{},

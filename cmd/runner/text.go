@@ -49,16 +49,11 @@ func seconds(d time.Duration) time.Duration {
 	return d.Round(time.Second)
 }
 
+// rfc3339 writes an instant.
+func rfc3339(t time.Time) string { return t.Format(time.RFC3339) }
+
 // words returns a state in words.
 func words(state string) string { return strings.ReplaceAll(state, "_", " ") }
-
-// known returns a pointer to a time, or nil if it is zero.
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
-}
 
 func when(t time.Time) string {
 	if t.IsZero() {

@@ -87,7 +87,7 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 			return nil, err
 		}
 		if p := describePause(paused, job.Name); p != nil {
-			docs[0].State, docs[0].Why = "paused", p.text()
+			docs[0].State, docs[0].Why = "paused", p.Text(rfc3339)
 		}
 		standings, err := l.Standings(ctx)
 		if err != nil {

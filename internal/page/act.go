@@ -13,6 +13,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -102,7 +103,7 @@ func (w *wish) ends() (time.Time, error) {
 	return until, nil
 }
 
-func (p *Page) askOfJob(r request, what ledger.ActionKind, w wish) (*actionDocument, error) {
+func (p *Page) askOfJob(r request, what ledger.ActionKind, w wish) (*runlog.Action, error) {
 	_, job, err := p.named(r)
 	if err != nil {
 		return nil, err
@@ -121,7 +122,7 @@ func (p *Page) askOfJob(r request, what ledger.ActionKind, w wish) (*actionDocum
 	return p.ask(r, a, w.Reason)
 }
 
-func (p *Page) askOfRun(r request, what ledger.ActionKind, w wish) (*actionDocument, error) {
+func (p *Page) askOfRun(r request, what ledger.ActionKind, w wish) (*runlog.Action, error) {
 	id, err := number(r)
 	if err != nil {
 		return nil, err
@@ -130,7 +131,7 @@ func (p *Page) askOfRun(r request, what ledger.ActionKind, w wish) (*actionDocum
 }
 
 // ask carries out an action.
-func (p *Page) ask(r request, a ledger.Action, reason string) (*actionDocument, error) {
+func (p *Page) ask(r request, a ledger.Action, reason string) (*runlog.Action, error) {
 	if a.Why = strings.TrimSpace(reason); len(a.Why) > longestReason {
 		return nil, &refusal{http.StatusBadRequest, fmt.Sprintf("the reason is longer than %d bytes", longestReason)}
 	}
@@ -144,7 +145,7 @@ func (p *Page) ask(r request, a ledger.Action, reason string) (*actionDocument, 
 	}
 	p.board.forget(r.Context())
 	p.Log.Info("an action was taken", "what", string(done.Kind), "job", done.Job, "run", done.Run, "who", done.Who, "why", done.Why)
-	return new(describeAction(done)), nil
+	return new(runlog.DescribeAction(done)), nil
 }
 
 // postJob handles an action on a job, for people.

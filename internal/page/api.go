@@ -33,7 +33,7 @@ func (p *Page) routes() []route {
 		{method: "GET", path: apiPath + "jobs", about: "the jobs, by name", reply: jobsDocument{}, do: p.getJobs},
 		{method: "GET", path: apiPath + "jobs/{job}", about: "one job", reply: jobDocument{}, do: p.getJob},
 		{method: "GET", path: apiPath + "jobs/{job}/items", about: "the items of a job with for_each, by name", reply: itemsDocument{}, do: p.getItems},
-		{method: "GET", path: apiPath + "jobs/{job}/actions", about: "what was asked of a job, newest first", reply: list[actionDocument]{}, do: p.getActions},
+		{method: "GET", path: apiPath + "jobs/{job}/actions", about: "what was asked of a job, newest first", reply: list[runlog.Action]{}, do: p.getActions},
 		{
 			method: "GET", path: apiPath + "runs", about: "runs, newest first", reply: list[runDocument]{}, do: p.getRuns,
 			query: runsQuery(),
@@ -56,7 +56,7 @@ func (p *Page) routes() []route {
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "jobs/{job}/" + string(deed.what), about: deed.about, act: true,
-			body: wishKeys(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnJob(deed.what),
+			body: wishKeys(deed.what), reply: runlog.Action{}, status: http.StatusAccepted, do: p.actOnJob(deed.what),
 		})
 	}
 	for _, deed := range []struct {
@@ -68,7 +68,7 @@ func (p *Page) routes() []route {
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "runs/{run}/" + string(deed.what), about: deed.about, act: true,
-			body: wishKeys(deed.what), reply: actionDocument{}, status: http.StatusAccepted, do: p.actOnRun(deed.what),
+			body: wishKeys(deed.what), reply: runlog.Action{}, status: http.StatusAccepted, do: p.actOnRun(deed.what),
 		})
 	}
 	return append(all, p.pages()...)
@@ -125,7 +125,7 @@ func (p *Page) items(ctx context.Context, job *jobs.Job) (all itemsDocument, err
 		return all, err
 	}
 	if last != (ledger.LastLook{}) {
-		all.Look = &lookDocument{known(last.Looked), known(last.Failed), plain.Line(last.Why)}
+		all.Look = &lookDocument{runlog.Known(last.Looked), runlog.Known(last.Failed), plain.Line(last.Why)}
 	}
 	queue, err := engine.Queue(ctx, p.Ledger, job)
 	if err != nil {
@@ -159,14 +159,14 @@ func (p *Page) getActions(_ http.ResponseWriter, r request) (any, error) {
 		return nil, err
 	}
 	all, err := p.actions(r.Context(), job.Name)
-	return list[actionDocument]{Data: all}, err
+	return list[runlog.Action]{Data: all}, err
 }
 
-func (p *Page) actions(ctx context.Context, job string) ([]actionDocument, error) {
+func (p *Page) actions(ctx context.Context, job string) ([]runlog.Action, error) {
 	all, err := p.Ledger.Actions(ctx, job, fewRuns)
-	docs := make([]actionDocument, len(all))
+	docs := make([]runlog.Action, len(all))
 	for i, a := range all {
-		docs[i] = describeAction(a)
+		docs[i] = runlog.DescribeAction(a)
 	}
 	return docs, err
 }

@@ -59,7 +59,7 @@ type jobDocument struct {
 	After       string            `json:"after,omitempty"`
 	ForEach     string            `json:"for_each,omitempty"` // the folder of the items
 	Suspend     bool              `json:"suspend"`
-	Paused      *pauseDocument    `json:"paused,omitempty"`
+	Paused      *runlog.Pause     `json:"paused,omitempty"`
 	Next        *time.Time        `json:"next,omitempty"`         // the next start, with its jitter
 	LastSuccess *time.Time        `json:"last_success,omitempty"` // among the runs below
 	FailingFor  int               `json:"failing_for,omitempty"`  // how many of the newest runs failed, one after the other
@@ -76,14 +76,6 @@ type alarmDocument struct {
 	Kind  string    `json:"kind"`
 	Since time.Time `json:"since"`
 	Why   string    `json:"why,omitempty"`
-}
-
-// A pauseDocument says who keeps a job from starting.
-type pauseDocument struct {
-	Who   string     `json:"who"`
-	Why   string     `json:"why,omitempty"`
-	Since time.Time  `json:"since"`
-	Until *time.Time `json:"until,omitempty"` // absent: until it is resumed
 }
 
 // A barDocument is a run among many.
@@ -148,28 +140,9 @@ type lookDocument struct {
 	Why    string     `json:"why,omitempty"`    // it ended early
 }
 
-// An actionDocument is what somebody asked for.
-type actionDocument struct {
-	At    time.Time  `json:"at"`
-	What  string     `json:"what"`
-	Job   string     `json:"job"`
-	Run   int64      `json:"run,omitempty"`
-	Who   string     `json:"who"`
-	Why   string     `json:"why,omitempty"`
-	Until *time.Time `json:"until,omitempty"`
-}
-
 // A failure is the answer to a request that was refused.
 type failure struct {
 	Error string `json:"error"`
-}
-
-// known returns a time, or nil if it is zero.
-func known(t time.Time) *time.Time {
-	if t.IsZero() {
-		return nil
-	}
-	return &t
 }
 
 // job describes a job of the scene, without its newest runs. All jobs are described
@@ -206,7 +179,7 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 	for _, b := range strip.Bars {
 		switch {
 		case b.State == ledger.Succeeded:
-			d.LastSuccess, d.FailingFor = known(b.Finished), 0
+			d.LastSuccess, d.FailingFor = runlog.Known(b.Finished), 0
 		case failed(b.State):
 			d.FailingFor++
 		}
@@ -259,7 +232,7 @@ func (s *scene) planned(job *jobs.Job, d *jobDocument) {
 	p, paused := s.pauses[job.Name]
 	switch {
 	case paused:
-		d.Paused = &pauseDocument{p.Who, p.Why, p.Since, known(p.Until)}
+		d.Paused = runlog.DescribePause(p)
 		if !working {
 			d.State = "paused"
 		}
@@ -282,7 +255,7 @@ func (s *scene) nextStart(job *jobs.Job, after time.Time) *time.Time {
 		return nil
 	}
 	at := job.Schedule.Next(after)
-	return known(job.Due(jobs.ScheduledKey(at), at).UTC())
+	return runlog.Known(job.Due(jobs.ScheduledKey(at), at).UTC())
 }
 
 func describeRun(r *ledger.Run) runDocument {
@@ -296,15 +269,11 @@ func failed(s ledger.State) bool { return s == ledger.Failed || s == ledger.Time
 // took is how long a run that has ended was at work.
 func (d *runDocument) took() time.Duration { return d.Finished.Sub(*d.Began) }
 
-func describeAction(a ledger.Action) actionDocument {
-	return actionDocument{a.At, string(a.Kind), a.Job, a.Run, a.Who, a.Why, known(a.Until)}
-}
-
 // describeItem says what the ledger has of an item.
 func describeItem(row *ledger.Item) itemDocument {
 	d := itemDocument{
-		Name: row.Name, Key: row.Key, Generation: row.Generation, Since: known(row.Since),
-		Size: row.Size, Modified: known(row.Modified), Run: row.Run,
+		Name: row.Name, Key: row.Key, Generation: row.Generation, Since: runlog.Known(row.Since),
+		Size: row.Size, Modified: runlog.Known(row.Modified), Run: row.Run,
 	}
 	d.State, d.Why = engine.ItemState(row, time.Now())
 	return d

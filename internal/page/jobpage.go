@@ -8,6 +8,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -21,7 +22,7 @@ type jobView struct {
 	Coming  []time.Time // in the zone of the schedule
 	Remarks []string
 	Runs    []runView
-	Actions []actionDocument
+	Actions []runlog.Action
 	Chart   chart
 	Items   bool
 }
@@ -54,7 +55,7 @@ func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
 // A jobHistory is what a ledger has of a job.
 type jobHistory struct {
 	runs    []runView
-	actions []actionDocument
+	actions []runlog.Action
 	chart   chart
 }
 
@@ -74,7 +75,7 @@ func (p *Page) history(ctx context.Context, s *scene, job *jobs.Job) (h jobHisto
 
 // coming are the next starts of a job with a schedule, in its zone: after the pause, if
 // there is one that ends.
-func (s *scene) coming(job *jobs.Job, paused *pauseDocument) (starts []time.Time) {
+func (s *scene) coming(job *jobs.Job, paused *runlog.Pause) (starts []time.Time) {
 	at := s.at
 	if paused != nil && paused.Until != nil {
 		at = *paused.Until

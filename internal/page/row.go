@@ -65,7 +65,7 @@ func (s *scene) row(job *jobs.Job) rowView {
 	}
 	switch {
 	case d.Paused != nil:
-		v.Next = pauseText(d.Paused)
+		v.Next = plain.Short(d.Paused.Text(moment), 2*longestWhy)
 		if d.State == "paused" {
 			v.Class = "mute"
 		}
@@ -103,17 +103,6 @@ func when(job *jobs.Job) string {
 		text += " " + zone
 	}
 	return text
-}
-
-func pauseText(p *pauseDocument) string {
-	text := "paused by " + p.Who
-	if p.Until != nil {
-		text += " until " + moment(*p.Until)
-	}
-	if p.Why != "" {
-		text += ": " + p.Why
-	}
-	return plain.Short(text, 2*longestWhy)
 }
 
 // outcome says what became of a run: a word, its CSS class, and the details. Failing is how

@@ -1,6 +1,6 @@
-// Package runlog says what happened in a run, from its records: its events, what
-// it has moved or deleted, and what a person can do about it. How that is shown is
-// left to the command line and the page.
+// Package runlog says what happened in a run, from its records: its events, what it has
+// moved or deleted, and what a person can do about it. It also has the documents of runs,
+// actions and pauses that the command line and the API share.
 package runlog
 
 import (
