@@ -86,7 +86,7 @@ func TestCount(t *testing.T) {
 }
 
 func TestSize(t *testing.T) {
-	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 73_400_320: "73.4 MB", 5e15: "5.0 PB"} {
+	for n, want := range map[int64]string{0: "0 B", 999: "999 B", 1000: "1.0 kB", 73_400_320: "73.4 MB", 5e15: "5.0 PB"} {
 		if got := plain.Size(n, " "); got != want {
 			t.Errorf("Size(%d): got %q, want %q", n, got, want)
 		}
