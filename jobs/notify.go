@@ -40,7 +40,7 @@ func likeFailed() []string {
 // A Notify says who hears of a job.
 type Notify struct {
 	To     map[string][]string // names of channels, by the word for the event
-	Repeat time.Duration       // how long nothing is told again that goes on; 0 means 24 hours
+	Repeat time.Duration       // how long to wait before telling again of a problem that continues; 0 means 24 hours
 }
 
 // StartWithin is [Expect.StartWithin] where nothing else is said.
