@@ -14,6 +14,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/settings"
+	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
 // An app is one start of the program: its streams, its environment, and the
@@ -79,6 +80,10 @@ func (a *app) command() *cobra.Command {
 	add("As yourself:", a.loginCommand(), a.logoutCommand())
 	add("Trying it out:", a.demoCommand(), a.simCommand())
 	root.AddCommand(a.envCommand(), a.versionCommand())
+	root.InitDefaultCompletionCmd()
+	if c, _, err := root.Find([]string{"completion"}); err == nil {
+		c.Args, c.RunE = cobra.ArbitraryArgs, group
+	}
 	return root
 }
 
@@ -153,13 +158,21 @@ func readable(_ []string, attr slog.Attr) slog.Attr {
 
 // group is the action of a command that has only subcommands.
 func group(c *cobra.Command, args []string) error {
-	if len(args) == 0 {
+	known := subcommands(c)
+	switch {
+	case len(args) == 0 && !c.HasParent():
 		return c.Help()
+	case len(args) == 0: // a help text in the place of a document would be taken for one
+		return usageError{fmt.Errorf("say which: %s %s; see %s --help", c.CommandPath(), strings.Join(known, ", "), c.CommandPath())}
 	}
-	if known := answerCommand(c, args); known != "" {
-		return usageError{fmt.Errorf("%s; see %s --help", known, c.Root().Name())}
+	if answer := answerCommand(c, args); answer != "" {
+		return usageError{fmt.Errorf("%s; see %s --help", answer, c.Root().Name())}
 	}
-	return usageError{fmt.Errorf("unknown command %q for %q%s; see %s --help", args[0], c.CommandPath(), commandHint(c, args[0]), c.CommandPath())}
+	hint := spelling.Hint(args[0], known...)
+	if hint == "" && c.HasParent() {
+		hint = "; there are " + strings.Join(known, ", ")
+	}
+	return usageError{fmt.Errorf("unknown command %q for %q%s; see %s --help", args[0], c.CommandPath(), hint, c.CommandPath())}
 }
 
 // arguments checks how many arguments a command got. It names those that are missing as

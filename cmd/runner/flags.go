@@ -99,13 +99,12 @@ func wrongValue(err *pflag.InvalidValueError) string {
 	return fmt.Sprintf("%q is not %s", err.GetValue(), want)
 }
 
-// commandHint names the subcommand of c that was meant, or is empty.
-func commandHint(c *cobra.Command, word string) string {
-	var known []string
+// subcommands are the names of the commands below c.
+func subcommands(c *cobra.Command) (names []string) {
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
-			known = append(known, sub.Name())
+			names = append(names, sub.Name())
 		}
 	}
-	return spelling.Hint(word, known...)
+	return names
 }

@@ -27,7 +27,8 @@ is shown for an item that is made up.
 With --diff, plan lists both sides and says what would happen to each file if the
 occurrence started now: copied, replaced, compared by Globus first, left as it is,
 deleted, excluded, or why nothing can be done. Each step is judged as if the steps
-before it did nothing. Nothing is changed. --list prints each file on its own line:
+before it did nothing. Nothing is changed. If a guard would refuse a step, the exit
+status is 8. --list prints each file on its own line:
 step, action, size, source, destination and reason, separated by tabs, or one JSON
 object.`
 
@@ -40,7 +41,14 @@ type plan struct {
 	Labels       map[string]string `json:"labels,omitempty"`
 	Deadline     string            `json:"deadline"` // of each task, after it is submitted
 	Steps        []plannedStep     `json:"steps"`
+	names        shortNames
 }
+
+// shortNames are the short names of collections by id, for people.
+type shortNames map[string]string
+
+// of returns the name of a collection, or its id if it has none.
+func (n shortNames) of(id string) string { return cmp.Or(n[id], id) }
 
 // A plannedStep is one step of a plan; one of the first six is set.
 type plannedStep struct {
@@ -162,11 +170,14 @@ func (a *app) planCommand() *cobra.Command {
 			if err != nil {
 				return usageError{err}
 			}
-			p.Sample = o.Item != nil && itemName == ""
-			if err := d.run(c.Context(), a, o, p); err != nil || d.list {
+			p.Sample, p.names = o.Item != nil && itemName == "", collectionNames(file.File)
+			if err := d.run(c.Context(), a, o, p); err != nil {
 				return err
 			}
-			return a.print(p, p.show)
+			if !d.list {
+				err = a.print(p, p.show)
+			}
+			return cmp.Or(err, p.refused())
 		},
 	}
 	source.flags(c.Flags())
@@ -260,6 +271,16 @@ func (a *app) planStep(s *jobs.Step) (plannedStep, error) {
 	return step, nil
 }
 
+// refused returns the error of a plan whose run would be refused.
+func (p *plan) refused() error {
+	for i, s := range p.Steps {
+		if s.Diff != nil && s.Diff.Refused != "" {
+			return statusError{fmt.Errorf("job %s: step %d would be refused: %s", p.Job, i+1, s.Diff.Refused), exitGuard}
+		}
+	}
+	return nil
+}
+
 // show prints a plan for people.
 func (p *plan) show(w io.Writer) {
 	key := string(p.Key)
@@ -279,38 +300,38 @@ func (p *plan) show(w io.Writer) {
 		case s.Audit != nil:
 			s.Audit.show(w)
 		case s.Mkdir != nil:
-			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), s.Mkdir.Collection)
+			fmt.Fprintf(w, "make the folder %s on %s\n", plain.Line(s.Mkdir.Path), p.names.of(s.Mkdir.Collection))
 		case s.Share != nil:
-			s.Share.show(w)
+			s.Share.show(w, p.names)
 		case s.Flow != nil:
 			s.Flow.show(w)
 		case s.Manifest != "":
 			fmt.Fprintf(w, "transfer %s of %s in %s, below these paths\n", plain.Count(s.Items, "item"), plain.Line(s.Manifest), plain.Count(s.Tasks, "task"))
 			s.details(w, s.Transfer)
 		case s.Transfer != nil:
-			fmt.Fprintln(w, "transfer"+s.where())
+			fmt.Fprintln(w, "transfer"+s.where(p.names))
 			s.details(w, s.Transfer)
 		case s.Unproven:
-			fmt.Fprintln(w, "delete"+s.where()+", without proof that there are copies")
+			fmt.Fprintln(w, "delete"+s.where(p.names)+", without proof that there are copies")
 			s.details(w, s.Delete)
 		default:
-			fmt.Fprintln(w, "delete"+s.where())
+			fmt.Fprintln(w, "delete"+s.where(p.names))
 			s.details(w, s.Delete)
 		}
 	}
 }
 
 // where names the first paths of a step whose files are shown instead of its document.
-func (s *plannedStep) where() string {
+func (s *plannedStep) where(names shortNames) string {
 	if s.Diff == nil {
 		return ""
 	}
 	var text string
 	var items int
 	if t := s.Transfer; t != nil {
-		text, items = fmt.Sprintf(" %s on %s to %s on %s", t.Items[0].SourcePath, t.SourceEndpoint, t.Items[0].DestinationPath, t.DestinationEndpoint), len(t.Items)
+		text, items = fmt.Sprintf(" %s on %s to %s on %s", t.Items[0].SourcePath, names.of(t.SourceEndpoint), t.Items[0].DestinationPath, names.of(t.DestinationEndpoint)), len(t.Items)
 	} else {
-		text, items = fmt.Sprintf(" %s on %s", s.Delete.Items[0].Path, s.Delete.Endpoint), len(s.Delete.Items)
+		text, items = fmt.Sprintf(" %s on %s", s.Delete.Items[0].Path, names.of(s.Delete.Endpoint)), len(s.Delete.Items)
 	}
 	if items > 1 {
 		text += ", and " + plain.Count(items-1, "other item")
@@ -328,9 +349,9 @@ func (s *plannedStep) details(w io.Writer, doc transfer.Document) {
 }
 
 // show prints what a share would do.
-func (p *plannedShare) show(w io.Writer) {
+func (p *plannedShare) show(w io.Writer, names shortNames) {
 	with := jobs.Principal{Kind: p.With, Name: p.Name}
-	fmt.Fprintf(w, "share the folder %s on %s with %s\n", plain.Line(p.Path), p.Collection, plain.Line(with.String()))
+	fmt.Fprintf(w, "share the folder %s on %s with %s\n", plain.Line(p.Path), names.of(p.Collection), plain.Line(with.String()))
 	properties(w, "Permissions:", p.Permissions, "Expires:", p.Expires, "E-mail to:", p.Notify, "Message:", plain.Line(p.Message))
 }
 

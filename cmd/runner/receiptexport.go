@@ -56,7 +56,12 @@ func (a *app) sayWhereToCheck(open func() (*proof.Reader, error), as string) err
 		return err
 	}
 	folder, err := proof.Below(open)
-	if err == nil {
+	switch {
+	case err != nil:
+	case in.Receipt.Files == 0:
+		fmt.Fprintf(a.stderr, "the list is empty, because the task copied no file; of files that were equal already, %d in all, there is no checksum: "+
+			"runner receipt prove %d says which of them are proven\n", in.Receipt.Equal, in.Receipt.Run)
+	default:
 		fmt.Fprintf(a.stderr, "check it in the folder %s of collection %s: %s -c FILE\n", plain.Line(folder), plain.Line(in.Receipt.Destination), as)
 	}
 	return err

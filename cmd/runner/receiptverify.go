@@ -81,7 +81,7 @@ func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocumen
 	head, seal, err := proof.Verify(in, key)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
-		if errors.Is(err, proof.ErrNotReceipt) {
+		if _, unread := errors.AsType[*fs.PathError](err); unread || errors.Is(err, proof.ErrNotReceipt) {
 			err = usageError{err}
 		}
 		return nil, err

@@ -50,7 +50,7 @@ func (a *app) shareCommand() *cobra.Command {
 				return err
 			}
 			if call.dryRun {
-				return a.print(shareDocument(&call.share), newPlannedShare(&call.share).show)
+				return a.print(shareDocument(&call.share), func(w io.Writer) { newPlannedShare(&call.share).show(w, nil) })
 			}
 			return call.do(c.Context(), a)
 		},

@@ -112,12 +112,18 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 	if err != nil {
 		return nil, err
 	}
-	if file, ok := strings.CutPrefix(url, "sqlite:"); ok && a.env.State == "" {
+	file, inFile := strings.CutPrefix(url, "sqlite:")
+	if inFile && a.env.State == "" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return nil, usageError{fmt.Errorf("make the state folder: %w; name another place for the ledger with RUNNER_STATE", err)}
 		}
 	}
-	return a.openBy(ctx, ledger.Open)
+	named := inFile && a.env.State != "" && !exists(file)
+	l, err := a.openBy(ctx, ledger.Open)
+	if err == nil && named {
+		a.log.Info("a new ledger was made, because RUNNER_STATE names a file that was not there; it knows no earlier runs", "file", file)
+	}
+	return l, err
 }
 
 // readLedger is openLedger for a command that only reads. One that RUNNER_STATE names

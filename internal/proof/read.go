@@ -13,6 +13,7 @@ import (
 	"io"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
@@ -106,6 +107,9 @@ func (r *Reader) decode(text []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
 	if err := d.Decode(to); err != nil {
+		if key, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+			return fmt.Errorf("%w: line %d has the key %s, which does not belong there", errRewritten, r.n, key)
+		}
 		return fmt.Errorf("line %d: %w", r.n, err)
 	}
 	again, err := encode(to)
