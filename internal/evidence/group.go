@@ -8,6 +8,7 @@ import (
 	"iter"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/internal/tree"
@@ -32,7 +33,7 @@ func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool, c
 	if err != nil {
 		return nil, err
 	}
-	r := &receipt{head: &in.Receipt, open: open, about: about == nil}
+	r := &receipt{head: new(in.Receipt), open: open, about: about == nil} // the reader has large buffers
 	if c != nil {
 		c.add(r)
 	}
@@ -168,15 +169,7 @@ func (g *group) choose(o Options) (left int) {
 // files lists the trees of a group and judges each file by its receipts.
 func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
-		var judges []*proof.Judge
-		for _, r := range g.receipts {
-			j, err := proof.NewJudge(r.open, o.Least)
-			if err != nil {
-				yield(nil, fmt.Errorf("the receipt of run %d: %w", r.head.Run, err))
-				return
-			}
-			judges = append(judges, j)
-		}
+		judges := sync.OnceValues(func() ([]*proof.Judge, error) { return g.judges(o.Least) })
 		in, err := g.receipts[0].open()
 		if err != nil {
 			yield(nil, err)
@@ -201,12 +194,29 @@ func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.S
 	}
 }
 
+// judges are those by the receipts of the group, which are read to their ends. Where
+// nothing is left to be judged, nobody asks for them.
+func (g *group) judges(least transfer.SyncLevel) (all []*proof.Judge, err error) {
+	for _, r := range g.receipts {
+		j, err := proof.NewJudge(r.open, least)
+		if err != nil {
+			return nil, fmt.Errorf("the receipt of run %d: %w", r.head.Run, err)
+		}
+		all = append(all, j)
+	}
+	return all, nil
+}
+
 // judge asks all judges about a sight.
-func (g *group) judge(judges []*proof.Judge, s *sight) (*File, error) {
+func (g *group) judge(judges func() ([]*proof.Judge, error), s *sight) (*File, error) {
 	c := Copy{At: g.destination, Path: s.Destination, State: s.Copy, Reason: s.reason, Err: s.err, Rule: s.rule}
 	f := &File{Source: g.source, Path: s.Path, Folder: s.folder, State: s.Source, Pruned: s.Pruned}
 	if s.reason == "" {
-		if err := g.ask(judges, s, &c); err != nil {
+		all, err := judges()
+		if err == nil {
+			err = g.ask(all, s, &c)
+		}
+		if err != nil {
 			return nil, err
 		}
 	}
