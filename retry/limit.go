@@ -4,19 +4,32 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
 )
 
+// fairly is how often a turn goes to the request that has waited longest, whatever
+// its rank: every tenth time.
+const fairly = 10
+
+// A LimitOption changes how [Limit] works.
+type LimitOption func(*limiter)
+
+// WithRank has requests of a smaller rank go before others that wait. Of equals the
+// one goes first that has waited longest. Every tenth turn is for the one that has waited
+// longest of all, so that none waits forever.
+func WithRank(rank func(*http.Request) int) LimitOption { return func(l *limiter) { l.rank = rank } }
+
 // Limit returns a RoundTripper that sends requests through base, at most so
 // many in any window of that length. Requests above wait for their turn, or
-// until their context ends; one whose deadline comes before its turn fails at
-// once with [context.DeadlineExceeded]. A tenth of the requests may go in one
-// burst; the others are spread over the window. It may be used concurrently,
-// and all requests through it share the limit. Requests or a window of zero or
-// less mean no limit.
-func Limit(base http.RoundTripper, requests int, window time.Duration) http.RoundTripper {
+// until their context ends. A tenth of the requests may go in one burst; the
+// others are spread over the window. It may be used concurrently, and all
+// requests through it share the limit. Requests or a window of zero or less
+// mean no limit.
+func Limit(base http.RoundTripper, requests int, window time.Duration, opts ...LimitOption) http.RoundTripper {
 	if requests <= 0 || window <= 0 {
 		return base
 	}
@@ -25,23 +38,111 @@ func Limit(base http.RoundTripper, requests int, window time.Duration) http.Roun
 	burst := max(1, requests/10)
 	flow := max(1, requests-burst)
 	interval := window/time.Duration(flow) + time.Microsecond // more than rounding in package rate can lose
-	return &limiter{base: base, bucket: rate.NewLimiter(rate.Every(interval), burst)}
+	l := &limiter{
+		base: base, rank: func(*http.Request) int { return 0 },
+		bucket: rate.NewLimiter(rate.Every(interval), burst), next: make(chan struct{}, 1),
+	}
+	for _, opt := range opts {
+		opt(l)
+	}
+	return l
 }
 
+// A limiter lets requests wait in a line. One of them waits for the bucket, and gives
+// what comes from it to the one whose turn it is.
 type limiter struct {
 	base   http.RoundTripper
+	rank   func(*http.Request) int
 	bucket *rate.Limiter
+	next   chan struct{} // has room for the one that waits for the bucket
+
+	mu    sync.Mutex // guards the rest; never held across a wait
+	line  []*waiter  // in the order in which they came
+	given int        // turns
+}
+
+// A waiter is a request that waits for its turn.
+type waiter struct {
+	rank int
+	turn chan struct{} // closed when it comes
 }
 
 func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
-	if err := stopped(ctx, func() error { return l.bucket.Wait(ctx) }); err != nil {
+	if err := stopped(ctx, func() error { return l.wait(ctx, l.rank(req)) }); err != nil {
 		if req.Body != nil {
 			_ = req.Body.Close() // nothing was read from it
 		}
 		return nil, waitError(ctx)
 	}
 	return l.base.RoundTrip(req)
+}
+
+// wait returns when it is the turn of a request with that rank.
+func (l *limiter) wait(ctx context.Context, rank int) error {
+	w := &waiter{rank, make(chan struct{})}
+	l.join(w)
+	defer l.leave(w)
+	for {
+		select {
+		case <-w.turn:
+			return nil
+		case l.next <- struct{}{}:
+			err := l.advance(ctx, w)
+			<-l.next
+			if err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// advance waits for the bucket on behalf of all, unless it has been the turn of w
+// meanwhile.
+func (l *limiter) advance(ctx context.Context, w *waiter) error {
+	select {
+	case <-w.turn:
+		return nil
+	default:
+	}
+	err := l.bucket.Wait(ctx)
+	if err == nil {
+		l.give()
+	}
+	return err
+}
+
+func (l *limiter) join(w *waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.line = append(l.line, w)
+}
+
+// leave takes a request out of the line that may still be in it.
+func (l *limiter) leave(w *waiter) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if i := slices.Index(l.line, w); i >= 0 {
+		l.line = slices.Delete(l.line, i, i+1)
+	}
+}
+
+// give gives a turn to the one that is to have it. There is one: the caller.
+func (l *limiter) give() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	first := 0
+	if l.given++; l.given%fairly != 0 {
+		for i, w := range l.line {
+			if w.rank < l.line[first].rank {
+				first = i
+			}
+		}
+	}
+	close(l.line[first].turn)
+	l.line = slices.Delete(l.line, first, first+1)
 }
 
 // waitError says why a request did not get its turn. Package rate has no typed

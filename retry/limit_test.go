@@ -3,6 +3,7 @@ package retry_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -131,6 +132,93 @@ func TestLimitHeedsTheContext(t *testing.T) {
 		}
 		if len(m.times) != 1 {
 			t.Errorf("%d requests passed, want 1", len(m.times))
+		}
+	})
+}
+
+// A line lets requests wait for a limit of one in a bit more than a second. Each is
+// named after its rank and a number.
+type line struct {
+	t      *testing.T
+	rt     http.RoundTripper
+	group  sync.WaitGroup
+	passed []string // the names, in the order of their turns
+}
+
+func newLine(t *testing.T) *line {
+	l := &line{t: t}
+	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		l.passed = append(l.passed, r.Header.Get("Name"))
+		return good(r)
+	})
+	l.rt = retry.Limit(base, 10, 10*time.Second, retry.WithRank(func(r *http.Request) int {
+		return strings.Index("abc", r.Header.Get("Name")[:1])
+	}))
+	l.enter(t.Context(), "a0") // the others have to wait
+	l.group.Wait()
+	return l
+}
+
+// enter puts requests at the end of the line, in this order.
+func (l *line) enter(ctx context.Context, names ...string) {
+	for _, name := range names {
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://globus.test/", nil)
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		req.Header.Set("Name", name)
+		l.group.Go(func() {
+			if resp, err := l.rt.RoundTrip(req); err == nil {
+				_ = resp.Body.Close() // nobody reads it
+			}
+		})
+		synctest.Wait()
+	}
+}
+
+func TestRequestsOfASmallerRankGoFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t)
+		l.enter(t.Context(), "c1", "b1", "a1", "c2", "b2", "a2")
+		l.group.Wait()
+		if want := "a0 a1 a2 b1 b2 c1 c2"; strings.Join(l.passed, " ") != want {
+			t.Errorf("got %q, want %q", l.passed, want)
+		}
+	})
+}
+
+func TestTheRequestThatHasWaitedLongestGetsEveryTenthTurn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t)
+		l.enter(t.Context(), "c1", "b1", "c2")
+		for n := range 30 {
+			l.enter(t.Context(), fmt.Sprint("a", n+1))
+		}
+		l.group.Wait()
+		for turn, want := range map[int]string{10: "c1", 20: "b1", 30: "c2", 31: "a27"} {
+			if got := l.passed[turn-1]; got != want {
+				t.Errorf("turn %d is that of %s, want %s", turn, got, want)
+			}
+		}
+	})
+}
+
+// The one who waits for all gives up, and so does one whose turn would be next.
+func TestALineGoesOnWithoutThoseWhoGiveUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLine(t)
+		begin := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 1500*time.Millisecond)
+		defer cancel()
+		l.enter(ctx, "c1")
+		l.enter(t.Context(), "b1", "b2")
+		l.enter(ctx, "a1", "a2")
+		l.group.Wait()
+		if want := "a0 a1 b1 b2"; strings.Join(l.passed, " ") != want {
+			t.Errorf("got %q, want %q", l.passed, want)
+		}
+		if d := time.Since(begin).Round(100 * time.Millisecond); d != 3300*time.Millisecond {
+			t.Errorf("took %v, want three turns", d)
 		}
 	})
 }

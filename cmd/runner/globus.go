@@ -87,7 +87,7 @@ func (a *app) connect(w wiring) (*session, error) {
 	authClient := a.authClient(patient(retry.New(w.meter("auth", network), w.retry, a.log)))
 	account := id.Account(authClient, w.scopes)
 	clock := arrival.NewClock()
-	limited := retry.Limit(engine.Hearing(clock, w.meter("transfer", network)), budgetRequests, budgetWindow)
+	limited := retry.Limit(engine.Hearing(clock, w.meter("transfer", network)), budgetRequests, budgetWindow, retry.WithRank(engine.Rank))
 	atFlows := retry.Limit(w.meter("flows", network), budgetRequests, budgetWindow)
 	as := func(account settings.Account, server string, way http.RoundTripper, policy retry.Policy, scopes ...auth.Scope) *http.Client {
 		policy.Unauthorized = newTokens

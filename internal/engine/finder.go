@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -13,6 +14,10 @@ import (
 // labelsAtOnce is how many labels one request looks for. Each may have 128 characters, and
 // all of them are in its URL.
 const labelsAtOnce = 40
+
+// gather is how long a request waits for more searches: items that are found ready
+// together begin one after the other.
+const gather = 50 * time.Millisecond
 
 // errEachAlone says that the answer to a request for several labels is of no use.
 var errEachAlone = errors.New("each label has to be looked for by itself")
@@ -104,6 +109,9 @@ func (f *finder) leave(s *search) {
 // answer makes a request for the searches that wait, and answers them. If ctx ends, they
 // wait for the request of another search.
 func (f *finder) answer(ctx context.Context) {
+	if sleep(ctx, gather) != nil {
+		return
+	}
 	batch, known := f.take()
 	if len(batch) == 0 {
 		return // somebody else has looked
@@ -169,7 +177,7 @@ func (f *finder) forget() {
 // list asks Globus for the tasks with some labels.
 func (f *finder) list(ctx context.Context, labels ...string) (map[string]*transfer.Task, error) {
 	found := map[string]*transfer.Task{}
-	for task, err := range f.globus.Tasks(ctx, transfer.TaskQuery{Labels: labels}) {
+	for task, err := range f.globus.Tasks(ranked(ctx, submits), transfer.TaskQuery{Labels: labels}) {
 		if err != nil {
 			return nil, err
 		}

@@ -197,7 +197,7 @@ func (b *bench) clientOver(wire http.RoundTripper) *transfer.Client {
 	log := slog.New(slog.NewJSONHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	account := clientcreds.New(clientID, secret, clientcreds.WithClient(
 		auth.New(&http.Client{Transport: retry.New(wire, retry.Policy{}, log)}, auth.WithLogger(log))))
-	limited := retry.Limit(wire, 200, 10*time.Second)
+	limited := retry.Limit(wire, 200, 10*time.Second, retry.WithRank(engine.Rank))
 	return transfer.New(
 		&http.Client{Transport: retry.New(account.Transport(auth.TransferServer, limited), retry.Policy{}, log)},
 		transfer.WithConsent(account.Consent))

@@ -172,7 +172,7 @@ func (r *run) verify(ctx context.Context, work Work) error {
 	if err := r.movedOn(); err != nil {
 		return err
 	}
-	return r.compareItem(ctx, "while it was copied")
+	return r.compareItem(ranked(ctx, later), "while it was copied")
 }
 
 // movedOn returns why an earlier occurrence of an item must not go on.

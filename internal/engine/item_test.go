@@ -3,7 +3,6 @@ package engine_test
 import (
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -15,14 +14,11 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/globus-runner/globus-runner/auth"
-	"github.com/globus-runner/globus-runner/clientcreds"
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/test/long"
-	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // itemJob is a job that looks at /runs/ of the lab every minute, and copies each
@@ -418,53 +414,6 @@ func TestALookAsksForNoMoreThanNewFolders(t *testing.T) {
 		}
 		if n := len(b.posts()); n != fresh {
 			t.Errorf("%d submissions, want %d", n, fresh)
-		}
-	})
-}
-
-// The account's budget of requests is left aside: a hundred items take three hundred
-// until they are submitted, and one more each when they are copied.
-func TestItemsAreSubmittedAsSoonAsTheyAreFoundReady(t *testing.T) {
-	onBench(t, func(t *testing.T, b *bench) {
-		const items = 100
-		for i := range items {
-			b.plant(fmt.Sprintf("runs/run_%03d/a", i), "x")
-			b.plant(fmt.Sprintf("runs/run_%03d/done", i), "")
-		}
-		b.Fail(globussim.Fault{Path: "/v0.10/...", Times: -1, Delay: 50 * time.Millisecond})
-		looked := time.Time{}
-		b.observe = func(e engine.Event) {
-			if _, ok := e.(engine.ItemsLooked); ok && looked.IsZero() {
-				looked = time.Now()
-			}
-		}
-		account := clientcreds.New(clientID, secret, clientcreds.WithClient(auth.New(b.Client())))
-		unlimited := transfer.New(&http.Client{Transport: account.Transport(auth.TransferServer, b.wire)})
-		p := b.process("one", func(c *engine.SchedulerConfig) {
-			c.Engine = engine.New(unlimited, slog.New(slog.DiscardHandler), engine.WithObserver(b))
-		}).serve(b.itemJob(marked, func(j *jobs.Job) { j.ForEach.MaxActive = items }))
-		until(90 * time.Second)
-		p.stop()
-		// An item is listed by the look and once more when it is copied.
-		for route, most := range map[string]int{
-			"GET /v0.10/operation/endpoint/{id}/ls": 2*items + 1, "GET /v0.10/submission_id": items, "POST " + transferPath: items,
-			"GET " + listPath: items / 3, // a few for the labels of many, and a few for all tasks together
-		} {
-			if n := b.requests(route); n > most {
-				t.Errorf("%d requests %s for %d items, want at most %d", n, route, items, most)
-			}
-		}
-		posts := b.posts()
-		if len(posts) != items {
-			t.Fatalf("%d submissions, want %d", len(posts), items)
-		}
-		begin := time.Date(2000, 1, 1, 0, 0, 0, 0, time.UTC)
-		t.Logf("the look was over after %v, the items were submitted after %v to %v", looked.Sub(begin), posts[0], posts[items-1])
-		if late := posts[98] - looked.Sub(begin); late > time.Second {
-			t.Errorf("99 of 100 items were submitted %v after the look, want a second", late)
-		}
-		if posts[0] > looked.Sub(begin) {
-			t.Error("nothing was submitted before the look was over")
 		}
 	})
 }

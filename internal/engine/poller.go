@@ -50,7 +50,7 @@ func (p *poller) join(ctx context.Context) (leave func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.joined++; p.joined == 1 {
-		ctx, p.stop = context.WithCancel(context.WithoutCancel(ctx)) // it works for runs that join later, too
+		ctx, p.stop = context.WithCancel(ranked(context.WithoutCancel(ctx), later)) // it works for runs that join later, too
 		wake, stopped := make(chan struct{}, 1), make(chan struct{})
 		p.wake, p.stopped = wake, stopped
 		go func() {

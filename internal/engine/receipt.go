@@ -141,7 +141,7 @@ func (p *part) receipt(ctx context.Context) {
 	}
 	kept, err := p.beginReceipt(ctx)
 	if err == nil && kept.Sealed.IsZero() {
-		err = p.run.engine.receipts.Seal(ctx, p.run.journal.ledger, kept, doc, p.run.result.task().Last)
+		err = p.run.engine.receipts.Seal(ranked(ctx, later), p.run.journal.ledger, kept, doc, p.run.result.task().Last)
 	}
 	if err != nil {
 		p.run.log.Warn("the receipt is pending: it is asked for again later", "task_id", p.run.result.task().TaskID, "err", err)

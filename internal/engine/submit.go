@@ -48,7 +48,7 @@ func (p *part) prepare(ctx context.Context) (transfer.Document, error) {
 		if err := p.snapshot(ctx); err != nil {
 			return nil, err
 		}
-		id, err := p.run.globus.SubmissionID(ctx)
+		id, err := p.run.globus.SubmissionID(ranked(ctx, submits))
 		if err != nil {
 			return nil, fmt.Errorf("get a submission id: %w", err)
 		}
@@ -129,7 +129,7 @@ func (p *part) deadline() transfer.Time {
 
 // post submits doc. It may go on for a while after ctx has ended.
 func (p *part) post(ctx context.Context, doc transfer.Document) (*transfer.Submitted, error) {
-	whole, cancel := beyond(ctx, grace)
+	whole, cancel := beyond(ranked(ctx, submits), grace)
 	defer cancel()
 	return p.run.globus.Submit(whole, doc)
 }
