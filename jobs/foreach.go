@@ -387,6 +387,14 @@ func (s *Step) names(what *regexp.Regexp) bool {
 	return slices.ContainsFunc(paths, what.MatchString)
 }
 
+// DoesTheSame reports whether all occurrences of the job do the same: nothing in its
+// steps depends on their time, key or item.
+func (j *Job) DoesTheSame() bool {
+	return !slices.ContainsFunc(j.Steps, func(s Step) bool {
+		return s.names(namesOccurrence()) || s.Share != nil && namesOccurrence().MatchString(s.Share.Message)
+	})
+}
+
 // isFile reports whether a path is that of an item that is a file.
 func (e *ForEach) isFile(collection, text string) bool {
 	name, below := strings.CutPrefix(text, e.Folder)

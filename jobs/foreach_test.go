@@ -330,3 +330,28 @@ func FuzzMatch(f *testing.F) {
 		}
 	})
 }
+
+func TestAJobDoesTheSameIfNothingDependsOnTheOccurrence(t *testing.T) {
+	transferOf := func(source string) jobs.Step {
+		return jobs.Step{Transfer: &transfer.Transfer{Items: []transfer.Item{{SourcePath: source, DestinationPath: "/copy/"}}}}
+	}
+	for name, tt := range map[string]struct {
+		steps []jobs.Step
+		want  bool
+	}{
+		"a folder":           {[]jobs.Step{transferOf("/raw/")}, true},
+		"a prune":            {[]jobs.Step{{Prune: &jobs.Prune{Of: []string{"runs"}}}}, true},
+		"the item":           {[]jobs.Step{{Prune: &jobs.Prune{Of: []string{"runs"}}}, transferOf("/raw/{{ .Item.Name }}/")}, false},
+		"the key":            {[]jobs.Step{transferOf("/raw/{{ .Key }}/")}, false},
+		"the day":            {[]jobs.Step{transferOf(`/raw/{{ .Time | strftime "%F" }}/`)}, false},
+		"a variable":         {[]jobs.Step{transferOf(`/raw/{{ env "SITE" }}/`)}, true},
+		"a manifest":         {[]jobs.Step{{Manifest: "{{ .Item.Name }}.txt", Transfer: &transfer.Transfer{}}}, false},
+		"the message of one": {[]jobs.Step{{Share: &jobs.Share{Path: "/raw/", Message: "{{ .Item.Name }} is there"}}}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := (&jobs.Job{Steps: tt.steps}).DoesTheSame(); got != tt.want {
+				t.Errorf("got %t, want %t", got, tt.want)
+			}
+		})
+	}
+}

@@ -86,23 +86,31 @@ func (r *run) admit(ctx context.Context) error {
 }
 
 // awaitRoom makes a run wait while as many earlier ones are at work as atOnce allows. Not
-// more than that are claimed, except by two replicas at the same time.
+// more than that are claimed, except by two replicas at the same time. Of waiting runs
+// that would all do the same, only the last one is done.
 func (r *run) awaitRoom(ctx context.Context) error {
 	j, most := r.journal, atOnce(r.job)
 	if most == 0 || !r.rec.Scheduled || j.run.Alone || j.run.Again {
 		return nil
 	}
 	earlier := 0
+	var last *ledger.Run // of those that wait
 	for other, err := range j.ledger.Runs(ctx, ledger.Query{Job: r.job.Name, Unfinished: true}) {
 		if err != nil {
 			return unusable(fmt.Errorf("read the runs of job %s: %w", r.job.Name, err))
 		}
-		if other.ID >= j.run.ID {
-			continue
+		switch {
+		case other.ID > j.run.ID && last == nil && other.State == ledger.Claimed && !other.CancelRequested && !other.Again:
+			last = other
+		case other.ID < j.run.ID:
+			earlier++
 		}
-		if earlier++; earlier >= most {
+		if earlier >= most {
 			return &waitingError{run: j.run.ID, other: other}
 		}
+	}
+	if last != nil && r.job.DoesTheSame() {
+		return r.setAside(fmt.Sprintf("run %d, which begins later, does the same for occurrence %s and this one", last.ID, last.Key))
 	}
 	return nil
 }
@@ -114,7 +122,7 @@ func atOnce(job *jobs.Job) int {
 	switch {
 	case job.ForEach != nil:
 		return job.ForEach.MaxActive
-	case slices.ContainsFunc(job.Steps, func(s jobs.Step) bool { return s.Prune != nil && len(s.Prune.Of) > 0 }):
+	case job.DoesTheSame(), slices.ContainsFunc(job.Steps, func(s jobs.Step) bool { return s.Prune != nil && len(s.Prune.Of) > 0 }):
 		return 1
 	}
 	return 0

@@ -212,7 +212,7 @@ func (r *run) postpone(ctx context.Context, why string) error {
 	return r.setAside(fmt.Sprintf("item %s %s; when it is ready again, it is done as occurrence %s", r.item.Name, why, next.Key))
 }
 
-// setAside ends a run of an item that another occurrence goes on with.
+// setAside ends a run that another one goes on with.
 func (r *run) setAside(why string) *Failure {
 	r.aside = true
 	return skipped("", why)

@@ -30,7 +30,7 @@ type run struct {
 	// about an item, or belongs to a job that follows one with items.
 	item  *ledger.Item
 	stray *Failure // why the item is not known; nil if it is, or there is none
-	aside bool     // another occurrence of the item takes its place
+	aside bool     // another run takes its place
 	// doubtful says that Globus may have a task of the occurrence that the ledger does
 	// not know, so Globus is asked for it by its label.
 	doubtful bool
