@@ -369,7 +369,7 @@ func TestWhatHoldsARunIsSaidWhereItsJobStands(t *testing.T) {
 	note("waiting", "collection <lab> is offline")
 	const why = "; nothing could be submitted at "
 	for _, path := range []string{"/", "/jobs/nightly"} {
-		d.want(path, d.get(path), 200, why, "tried again: collection &lt;lab&gt; is offline")
+		d.want(path, d.get(path), 200, why, ": collection &lt;lab&gt; is offline")
 	}
 	d.want("the API", d.get("/api/v1/jobs/nightly"), 200, `"held":"nothing could be submitted at `)
 	note("resumed", "by me")
@@ -386,7 +386,7 @@ func TestWhatHoldsAnItemIsSaid(t *testing.T) {
 		t.Fatal(err)
 	}
 	for path, job := range map[string]string{"/items/each": "", "/": "<b>waiting</b> since "} {
-		d.want(path, d.get(path), 200, "nothing could be submitted at ", "tried again: collection lab is offline", job)
+		d.want(path, d.get(path), 200, "nothing could be submitted at ", ": collection lab is offline", job)
 	}
 }
 

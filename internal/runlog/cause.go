@@ -104,7 +104,7 @@ func Held(state ledger.State, notes []ledger.Note) string {
 	case state == ledger.Submitted:
 		return Unescaped("it was left at " + since + ": " + n.Text)
 	}
-	return Unescaped("nothing could be submitted at " + since + ", and it is tried again: " + n.Text)
+	return Unescaped("nothing could be submitted at " + since + ": " + n.Text)
 }
 
 // HeldBriefly says what holds a run that has not ended in so many characters, with the

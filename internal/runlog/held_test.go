@@ -17,8 +17,8 @@ func TestWhatHoldsARunIsItsNewestNote(t *testing.T) {
 		want  string
 	}{
 		"nothing":           {ledger.Submitted, nil, ""},
-		"not submitted":     {ledger.Claimed, []ledger.Note{note("left", "offline")}, "nothing could be submitted at 2026-11-21T02:00:00Z, and it is tried again: offline"},
-		"tried again":       {ledger.Claimed, []ledger.Note{note("waiting", "offline")}, "nothing could be submitted at 2026-11-21T02:00:00Z, and it is tried again: offline"},
+		"not submitted":     {ledger.Claimed, []ledger.Note{note("left", "offline")}, "nothing could be submitted at 2026-11-21T02:00:00Z: offline"},
+		"tried again":       {ledger.Claimed, []ledger.Note{note("waiting", "offline")}, "nothing could be submitted at 2026-11-21T02:00:00Z: offline"},
 		"left with a task":  {ledger.Submitted, []ledger.Note{note("left", "SIGTERM")}, "it was left at 2026-11-21T02:00:00Z: SIGTERM"},
 		"an error":          {ledger.Submitted, []ledger.Note{note("retrying", "QUOTA_EXCEEDED: full")}, "retrying since 2026-11-21T02:00:00Z: QUOTA_EXCEEDED: full"},
 		"a person":          {ledger.Submitted, []ledger.Note{note("left", "x"), note("needs_human", "paused")}, "needs human since 2026-11-21T02:00:00Z: paused"},
