@@ -86,7 +86,7 @@ func TestPruneKeepsAFileWhoseCopyIsALinkMeanwhile(t *testing.T) {
 		file, hidden := filepath.Join(b.vault, "copy", "a.txt"), filepath.Join(b.vault, "hidden")
 		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
 			if is(r, "GET", idPath) {
-				if _, err := os.Stat(hidden); err != nil && (os.Rename(file, hidden) != nil || os.Symlink(hidden, file) != nil) {
+				if _, err := os.Stat(hidden); err != nil && (os.Rename(file, hidden) != nil || os.Symlink("../hidden", file) != nil) {
 					t.Error("the copy could not be replaced")
 				}
 			}
