@@ -214,6 +214,26 @@ func (p *parser) doubtAge(pr *pruning) {
 	}
 }
 
+// leastMemory is how long the runs of a prune are remembered at least, if nobody is to be
+// warned: names that come again do so within a month in most places.
+const leastMemory = 30 * 24 * time.Hour
+
+// doubtMemory warns of a history that soon forgets what a prune has deleted.
+func (p *parser) doubtMemory(pr *pruning) {
+	history, want := p.file.History, max(leastMemory, pr.OlderThan)
+	var key string
+	switch {
+	case history.Keep > 0 && history.Keep < want:
+		key = "keep"
+	case history.MaxRuns > 0 && pr.draft.ForEach == nil && p.gapBelow(pr.draft, want/time.Duration(history.MaxRuns)) > 0:
+		key = "max_runs"
+	default:
+		return
+	}
+	pr.draft.src.warn(pr.node, pr.field, "history.%s forgets runs of this prune within %s, and then no guard knows whose copy is the only one: "+
+		"a new file of the same name replaces it; remember runs for longer", key, FormatDuration(want))
+}
+
 // gapBelow returns a time below most between two occurrences of a job, or of the
 // one that it comes after; 0 means that there is none.
 func (p *parser) gapBelow(d *draft, most time.Duration) time.Duration {

@@ -95,6 +95,7 @@ func (p *parser) checkPrune(pr *pruning) {
 		src.problemOf(at, "history.receipts forgets receipts before they are so old, so nothing would ever be deleted; keep them longer, or lower older_than")
 	}
 	p.doubtAge(pr)
+	p.doubtMemory(pr)
 	if pr.Accept != "" && pr.Accept != AcceptChecksum {
 		return
 	}

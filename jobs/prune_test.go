@@ -161,6 +161,40 @@ func TestAPruneOfWhatIsMirroredIsRefused(t *testing.T) {
 	}
 }
 
+// The guard of pruned files knows what the runs of a prune have deleted, while they are
+// remembered.
+func TestAHistoryThatForgetsWhatWasPrunedIsAWarning(t *testing.T) {
+	for name, tt := range map[string]struct{ history, schedule, prune, want string }{
+		"kept by default":      {"", "@daily", "", ""},
+		"kept for long":        {"history: {keep: 30d, max_runs: 30}", "@daily", "", ""},
+		"kept for a day":       {"history: {keep: 1d}", "@daily", "", "history.keep forgets runs of this prune within 30d"},
+		"one run":              {"history: {max_runs: 1}", "@daily", "", "history.max_runs forgets runs of this prune within 30d"},
+		"many runs":            {"history: {max_runs: 700}", "@hourly", "", "history.max_runs forgets runs of this prune within 30d"},
+		"one run, by hand":     {"history: {max_runs: 1}", "", "", ""},
+		"younger than deleted": {"history: {keep: 60d}", "@daily", ", older_than: 90d", "history.keep forgets runs of this prune within 90d"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			schedule := ""
+			if tt.schedule != "" {
+				schedule = `schedule: "` + tt.schedule + `", `
+			}
+			file, err := parseText(pruned("  p: {" + schedule + "prune: {of: [archive]" + tt.prune + "}}\n" + tt.history + "\n"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, w := range file.Warnings {
+				if strings.Contains(w.Msg, "history.") {
+					got = append(got, w.Field+": "+w.Msg)
+				}
+			}
+			if text := strings.Join(got, "\n"); tt.want == "" && text != "" || !strings.Contains(text, tt.want) || tt.want != "" && !strings.HasPrefix(text, "jobs.p.prune: ") {
+				t.Errorf("got %q, want %q", text, tt.want)
+			}
+		})
+	}
+}
+
 func TestReceiptsOutliveTheAgeThatAPruneWants(t *testing.T) {
 	for kept, ok := range map[string]bool{"31d": true, "30d": false, "7d": false} {
 		_, err := parseText(pruned("  p: {prune: {of: [archive], older_than: 30d}}\nhistory: {receipts: " + kept + "}\n"))
