@@ -181,7 +181,7 @@ func (a *app) numbered(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc
 func describeItem(row *ledger.Item) itemDocument {
 	d := itemDocument{
 		Name: row.Name, Key: row.Key, Generation: row.Generation, State: row.State, Why: row.Why, Since: runlog.Known(row.Since), Gone: runlog.Known(row.Gone),
-		Size: listedSize(row.Size, row.Fingerprint), Modified: runlog.Known(row.Modified), Looked: runlog.Known(row.Looked), Run: row.Run,
+		Size: engine.ItemSize(row.Size, row.Fingerprint), Modified: runlog.Known(row.Modified), Looked: runlog.Known(row.Looked), Run: row.Run,
 	}
 	d.State, d.Why = engine.ItemState(row, time.Now())
 	return d
@@ -204,19 +204,11 @@ func (a *app) lookNow(look func(*engine.Engine) findings) ([]itemDocument, error
 		}
 		d := itemDocument{
 			Name: f.Item.Name, Key: string(f.Key), Generation: f.Generation, State: string(f.State), Why: f.Why,
-			Size: listedSize(f.Item.Size, f.Fingerprint), Modified: runlog.Known(f.Item.Time), Looked: runlog.Known(f.Looked.Time),
+			Size: engine.ItemSize(f.Item.Size, f.Fingerprint), Modified: runlog.Known(f.Item.Time), Looked: runlog.Known(f.Looked.Time),
 		}
 		docs = append(docs, d)
 	}
 	return docs, nil
-}
-
-// listedSize returns the size of an item, or nil if that is not known.
-func listedSize(size int64, fingerprint string) *int64 {
-	if size == 0 && fingerprint == "" {
-		return nil
-	}
-	return &size
 }
 
 // lastLook returns how the looks at the folder of a job went.

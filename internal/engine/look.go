@@ -144,6 +144,15 @@ func StageOf(row *ledger.Item) arrival.Stage {
 	return arrival.Unborn
 }
 
+// ItemSize returns the size of an item, in bytes, or nil if that is not known: not all of
+// it was listed, so that it has no fingerprint.
+func ItemSize(size int64, fingerprint string) *int64 {
+	if size == 0 && fingerprint == "" {
+		return nil
+	}
+	return &size
+}
+
 // ItemState says in which state an item is now, and why, for people.
 func ItemState(row *ledger.Item, now time.Time) (state, why string) {
 	state, why = row.State, row.Why

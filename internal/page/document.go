@@ -122,7 +122,7 @@ type itemDocument struct {
 	Why        string     `json:"why,omitempty"`
 	Position   int        `json:"position,omitempty"` // among those that are queued, from 1
 	Since      *time.Time `json:"since,omitempty"`
-	Size       int64      `json:"size"`
+	Size       *int64     `json:"size,omitempty"` // bytes; of a folder only if all of it was listed
 	Modified   *time.Time `json:"modified,omitempty"`
 	Run        int64      `json:"run,omitempty"`
 }
@@ -273,7 +273,7 @@ func (d *runDocument) took() time.Duration { return d.Finished.Sub(*d.Began) }
 func describeItem(row *ledger.Item) itemDocument {
 	d := itemDocument{
 		Name: row.Name, Key: row.Key, Generation: row.Generation, Since: runlog.Known(row.Since),
-		Size: row.Size, Modified: runlog.Known(row.Modified), Run: row.Run,
+		Size: engine.ItemSize(row.Size, row.Fingerprint), Modified: runlog.Known(row.Modified), Run: row.Run,
 	}
 	d.State, d.Why = engine.ItemState(row, time.Now())
 	return d

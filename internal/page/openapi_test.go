@@ -114,7 +114,7 @@ func fill(t *testing.T, d *desk) {
 		},
 		func() error {
 			return d.ledger.KeepItems(ctx, "each", []ledger.Item{
-				{Name: "a", Key: "item:a", Generation: 1, State: "ready", Why: "w", Since: time.Now(), Modified: time.Now()},
+				{Name: "a", Key: "item:a", Generation: 1, State: "ready", Why: "w", Since: time.Now(), Size: 1, Modified: time.Now()},
 				{Name: "c", Key: "item:c", Generation: 1, State: "failed", Why: "w", Since: time.Now(), Modified: time.Now()},
 				{Name: "b", Key: "item:b", Generation: 1, State: "waiting", Why: "w", Since: time.Now(), Modified: time.Now()},
 			})

@@ -534,7 +534,12 @@ func TestItemsAreShownWithTheirReasons(t *testing.T) {
 		t.Fatal(err)
 	}
 	d.want("items", d.get("/items/each"), 200, "run_1", "unchanged for 7 of 15m", "run_2&lt;b&gt;", "place 1 in the queue", "queued 1 · waiting 1")
-	d.want("items", d.get("/api/v1/jobs/each/items"), 200, `"name":"run_1"`, `"position":1`)
+	d.want("items", d.get("/api/v1/jobs/each/items"), 200, `"name":"run_1"`, `"size":5`, `"position":1`)
+	for path, size := range map[string]string{"/items/each": ">0\u202fB<", "/api/v1/jobs/each/items": `"size":0`} {
+		if strings.Contains(d.get(path).text, size) {
+			t.Errorf("%s has a size of the item that was not listed", path)
+		}
+	}
 	d.want("the job", d.get("/jobs/each"), 200, `href="/items/each"`)
 }
 
