@@ -60,6 +60,10 @@ func TestLineBecomesAJob(t *testing.T) {
 			"schedule: '0 2 * * *'\nallow_skipped: true\ntransfer:\n  source: lab:/a\n  destination: vault:/b\n" +
 				"  encrypt_data: true\n  skip_source_errors: true\n  fail_on_quota_errors: true\n  verify_checksum: false\n  source_local_user: lab7\n",
 		},
+		"a mirror of many folders": {
+			transfer + "-r --delete --max-delete 5 --look 200", "transfer-a",
+			"schedule: '0 2 * * *'\nguard:\n  max_delete: '5'\n  look: 200\ntransfer:\n  source: lab:/a\n  destination: vault:/b\n  recursive: true\n  delete_destination_extra: true\n",
+		},
 		"a mirror that may be empty": {
 			transfer + "-r --delete --allow-empty-source", "transfer-a",
 			"schedule: '0 2 * * *'\nguard:\n  empty_source: allow\ntransfer:\n  source: lab:/a\n  destination: vault:/b\n  recursive: true\n  delete_destination_extra: true\n",

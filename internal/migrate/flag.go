@@ -2,6 +2,7 @@ package migrate
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -95,6 +96,13 @@ func (k *call) flag(name, value string) {
 		}
 	case "max-delete":
 		k.policies = withGuard(k.policies, "max_delete", value)
+	case "look":
+		n, err := strconv.Atoi(value)
+		if err != nil || n < 1 {
+			k.problem("--look %s: want a number from 1 on", value)
+			return
+		}
+		k.policies = withGuard(k.policies, "look", n)
 	case "start", "interval", "stop-after-date", "stop-after-runs":
 		k.timer.set(name, value)
 	default:

@@ -28,7 +28,7 @@ func flags(command string) *pflag.FlagSet {
 	}
 	f.Bool("verify-checksum", true, "")
 	f.StringP("sync-level", "s", "", "")
-	for _, name := range []string{"external-checksum", "checksum-algorithm", "include", "exclude", "max-delete", "source-local-user", "destination-local-user"} {
+	for _, name := range []string{"external-checksum", "checksum-algorithm", "include", "exclude", "max-delete", "look", "source-local-user", "destination-local-user"} {
 		f.String(name, "", "")
 	}
 	return f

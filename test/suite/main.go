@@ -52,7 +52,7 @@ var stories = strings.Join([]string{
 	"TestATaskListHasNoMoreThanAThousandRows", "TestAsManyItemsAsFitAreOneTask", "TestBacklogOfTheAccountIsKeptTheOldestFirst",
 	"TestCutBetweenTwoChangesGivesNoFurtherAttempt", "TestDeadlineOfATaskSaysWhatItWasDoing", "TestEveryRunEndsWhenItHasBeenCalmForLongEnough",
 	"TestKilledPruneLeavesNoFolderAside", "TestKilledPruneSendsNoListASecondTime", "TestKilledRunHasOneReceipt",
-	"TestItemsAreSubmittedAsSoonAsTheyAreFoundReady", "TestKilledRunIsTakenOverAndHasOneTask", "TestManifestIsReadAsAStream",
+	"TestItemsThatAreReadyTogetherAreSubmittedWithTheLook", "TestKilledRunIsTakenOverAndHasOneTask", "TestManifestIsReadAsAStream",
 	"TestManyTasksAreWatchedWithFewRequests", "TestMemoryDoesNotGrowWithTheNumberOfFiles",
 	"TestMissedOccurrencesAreCaughtUpWithAsTheJobWants", "TestOccurrenceThatWaitedLongForAPlaceIsLookedFor",
 	"TestOutageOfAnHourLosesAndDoublesNothing", "TestPausedJobStartsNothingAndCatchesUpWithNothing", "TestProgressPutsTheDefaultDeadlineOff",
