@@ -142,12 +142,15 @@ type line struct {
 	t      *testing.T
 	rt     http.RoundTripper
 	group  sync.WaitGroup
-	passed []string // the names, in the order of their turns
+	mu     sync.Mutex // guards passed
+	passed []string   // the names, in the order of their turns
 }
 
 func newLine(t *testing.T) *line {
 	l := &line{t: t}
 	base := roundTripper(func(r *http.Request) (*http.Response, error) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
 		l.passed = append(l.passed, r.Header.Get("Name"))
 		return good(r)
 	})
