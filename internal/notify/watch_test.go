@@ -242,10 +242,10 @@ func TestAChannelThatIsAddedHearsOfWhatDoesNotHappen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		j := hourly(t, func(j *jobs.Job) { j.Schedule = nil })
 		l := newLookout(t, j)
-		l.watch(3*time.Hour, 1)
+		l.watch(3*time.Hour+time.Minute, 1) // the last look is at 03:00
 		j.Notify.To["overdue"] = []string{"ops", "pi"}
 		l.watch(2*time.Hour, 2)
-		l.want("01 02:05 ops: nightly is overdue", "01 03:00 pi: nightly is overdue since 2000-01-01 02:05 UTC")
+		l.want("01 02:05 ops: nightly is overdue", "01 03:06 pi: nightly is overdue since 2000-01-01 02:05 UTC")
 	})
 }
 
