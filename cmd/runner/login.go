@@ -183,7 +183,7 @@ func (l *newLogin) check(ctx context.Context, store *login.Store) error {
 	return nil
 }
 
-// errNoPlace says that there is no folder for logins.
+// errNoPlace returns the error for a machine without a folder to keep logins in.
 func errNoPlace() error {
 	return usageError{errors.New("neither XDG_CONFIG_HOME nor HOME is an absolute path, so the login cannot be kept: set one of them")}
 }

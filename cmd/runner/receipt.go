@@ -45,15 +45,7 @@ destination that contains all copies.`,
   runner receipt 12 --as sha256sum >SHA256SUMS`,
 		Args: arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			run, err := parseRun(args[0])
-			if err != nil {
-				return err
-			}
-			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
-				kept, err := receiptsOf(ctx, l, run)
-				if err != nil {
-					return err
-				}
+			return a.onReceipts(c.Context(), args[0], func(ctx context.Context, l *ledger.Ledger, run int64, kept []keptReceipt) error {
 				if as == "" && task == "" {
 					return a.showReceipts(kept)
 				}
@@ -86,6 +78,21 @@ func (k *keptReceipt) seal() *proof.Seal {
 		return nil
 	}
 	return account.SealOf(k.Receipt)
+}
+
+// onReceipts calls do with the receipts of the run that an argument names.
+func (a *app) onReceipts(ctx context.Context, arg string, do func(ctx context.Context, l *ledger.Ledger, run int64, kept []keptReceipt) error) error {
+	run, err := parseRun(arg)
+	if err != nil {
+		return err
+	}
+	return a.onRecords(ctx, func(ctx context.Context, l *ledger.Ledger) error {
+		kept, err := receiptsOf(ctx, l, run)
+		if err != nil {
+			return err
+		}
+		return do(ctx, l, run, kept)
+	})
 }
 
 // receiptsOf returns the receipts of a run, those that are pending as well.

@@ -51,15 +51,7 @@ file is gone.`,
 		Example: `  runner receipt prove 12`,
 		Args:    arguments(1, 1),
 		RunE: func(c *cobra.Command, args []string) error {
-			run, err := parseRun(args[0])
-			if err != nil {
-				return err
-			}
-			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error {
-				kept, err := receiptsOf(ctx, l, run)
-				if err != nil {
-					return err
-				}
+			return a.onReceipts(c.Context(), args[0], func(ctx context.Context, l *ledger.Ledger, run int64, kept []keptReceipt) error {
 				one, err := chooseReceipt(kept, run, task)
 				if err != nil {
 					return err

@@ -106,13 +106,8 @@ func (f *field) ls(w *bytes.Buffer, path string) {
 func measure(t testing.TB, folders int) (grown int64) {
 	var before int64
 	look := func() { grown = max(grown, heap()-before) }
-	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "runner.db"), slog.New(slog.DiscardHandler))
-	must(t, err)
+	l, kept := begun(t)
 	defer l.Close() //nolint:errcheck // what was written was checked
-	run, _, err := l.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: "manual:1", Holder: "h", Lease: time.Hour})
-	must(t, err)
-	kept, err := l.BeginReceipt(t.Context(), ledger.Receipt{Run: run.ID, Job: "nightly", Key: "manual:1", Step: 1, Attempt: 1})
-	must(t, err)
 	doc := &transfer.Transfer{
 		SourceEndpoint: "lab", DestinationEndpoint: "vault", VerifyChecksum: true,
 		Items: []transfer.Item{{SourcePath: "/out/", DestinationPath: "/in/"}},
@@ -121,9 +116,9 @@ func measure(t testing.TB, folders int) (grown int64) {
 		Globus: transfer.New(&http.Client{Transport: &field{folders, look}}), Log: slog.New(slog.DiscardHandler),
 	}
 	before = heap()
-	_, err = k.Snapshot(t.Context(), l, "h", kept, doc, func(*proof.Found) {}, func(u account.Unlisted) error { return u.Err })
+	_, err := k.Snapshot(t.Context(), l, "h", kept, doc, func(*proof.Found) {}, func(u account.Unlisted) error { return u.Err })
 	must(t, err)
-	all, err := l.Receipts(t.Context(), ledger.ReceiptQuery{Run: run.ID})
+	all, err := l.Receipts(t.Context(), ledger.ReceiptQuery{Run: kept.Run})
 	must(t, err)
 	if kept, err = l.BeginReceipt(t.Context(), *kept); err != nil || kept.Snapshot == "" || len(all) > 0 {
 		t.Fatal(kept, all, err)
@@ -134,7 +129,7 @@ func measure(t testing.TB, folders int) (grown int64) {
 	}
 	must(t, k.Seal(t.Context(), l, kept, doc, task))
 	look()
-	all, err = l.Receipts(t.Context(), ledger.ReceiptQuery{Run: run.ID})
+	all, err = l.Receipts(t.Context(), ledger.ReceiptQuery{Run: kept.Run})
 	if err != nil || len(all) != 1 || all[0].Copied != files || all[0].Found != files || all[0].Landed != files {
 		t.Fatal(all, err)
 	}
@@ -151,6 +146,18 @@ func heap() int64 {
 	runtime.GC()
 	runtime.ReadMemStats(&m)
 	return int64(m.HeapAlloc)
+}
+
+// begun returns a new ledger with the receipt of a run that has begun. The caller closes it.
+func begun(t testing.TB) (*ledger.Ledger, *ledger.Receipt) {
+	t.Helper()
+	l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "runner.db"), slog.New(slog.DiscardHandler))
+	must(t, err)
+	run, _, err := l.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: "manual:1", Holder: "h", Lease: time.Hour})
+	must(t, err)
+	kept, err := l.BeginReceipt(t.Context(), ledger.Receipt{Run: run.ID, Job: "nightly", Key: "manual:1", Step: 1, Attempt: 1})
+	must(t, err)
+	return l, kept
 }
 
 func must(t testing.TB, err error) {

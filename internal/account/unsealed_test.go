@@ -2,8 +2,6 @@ package account_test
 
 import (
 	"encoding/json"
-	"log/slog"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -20,18 +18,13 @@ func TestATaskWithoutAnEndIsAtWorkUntilItsDeadlineAndLonger(t *testing.T) {
 		"none is known": {time.Time{}, time.Time{}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			l, err := ledger.Open(t.Context(), "sqlite:"+filepath.Join(t.TempDir(), "runner.db"), slog.New(slog.DiscardHandler))
-			must(t, err)
+			l, kept := begun(t)
 			defer l.Close() //nolint:errcheck // what was written was checked
-			run, _, err := l.Claim(t.Context(), ledger.Claim{Job: "nightly", Key: "manual:1", Holder: "h", Lease: time.Hour})
-			must(t, err)
-			kept, err := l.BeginReceipt(t.Context(), ledger.Receipt{Run: run.ID, Job: "nightly", Key: "manual:1", Step: 1, Attempt: 1})
-			must(t, err)
 			doc := &transfer.Transfer{SourceEndpoint: "lab", DestinationEndpoint: "vault", Items: []transfer.Item{{SourcePath: "/out/", DestinationPath: "/in/"}}}
 			doc.Deadline = transfer.Time{Time: tt.deadline}
 			text, err := json.Marshal(doc)
 			must(t, err)
-			must(t, l.Submit(t.Context(), "h", ledger.Submission{ID: "s", Run: run.ID, Step: 1, Attempt: 1, Document: text}))
+			must(t, l.Submit(t.Context(), "h", ledger.Submission{ID: "s", Run: kept.Run, Step: 1, Attempt: 1, Document: text}))
 			others, err := account.Others(t.Context(), l, []*ledger.Receipt{kept})([]int{0})
 			must(t, err)
 			seen := 0

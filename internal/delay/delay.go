@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Passing reports whether a status tells of trouble that may pass by itself: the
-// service is busy or out of order, or a gateway in front of it is, which may answer
-// with a status of its own such as 520.
+// Passing reports whether a status means a problem that may be temporary: the service
+// is overloaded or failing, or a gateway in front of it is. Gateways may use statuses
+// of their own, such as 520.
 func Passing(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:

@@ -329,7 +329,7 @@ func TestPruneOfSeveralRunsAndPlaces(t *testing.T) {
 		"within the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "1" }, ledger.Succeeded, ""},
 		"beyond the limit": {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault")}, func(p *jobs.Prune) { p.MaxDelete = "0" }, ledger.Failed, "-"},
 		"within a share":   {[]func(b *bench, p *process){copies("nightly", "2026-11-20", "vault"), sowB}, func(p *jobs.Prune) { p.MaxDelete = "50%" }, ledger.Succeeded, ""},
-		"beyond a share, as a folder is no file": {
+		"beyond a share: folders do not count as files": {
 			[]func(b *bench, p *process){func(b *bench, p *process) {
 				b.plant("data/s/x", "x")
 				p.wantRun(b.order(accounted, func(j *jobs.Job) {
