@@ -43,7 +43,7 @@ func (r *AccessRule) keep(doc json.RawMessage) { r.Raw = doc }
 // changed or deleted.
 func (r *AccessRule) FromRole() bool { return r.ID == "" || r.RoleID != "" }
 
-// A NewAccessRule is an access rule that is to be given. Its fields are those of
+// A NewAccessRule describes an access rule to create. Its fields are those of
 // [AccessRule].
 type NewAccessRule struct {
 	PrincipalType  string `json:"principal_type"`
@@ -79,11 +79,11 @@ type Role struct {
 
 func (r *Role) keep(doc json.RawMessage) { r.Raw = doc }
 
-// Roles lists who manages an endpoint. Only those may ask; for others the error is
+// Roles lists who manages an endpoint. Only they may ask; for others the error is
 // an [*Error] whose PermissionDenied is true. API: GET /endpoint/<id>/role_list.
 func (c *Client) Roles(ctx context.Context, endpoint string) iter.Seq2[*Role, error] {
 	r := request{method: http.MethodGet, path: []string{"endpoint", endpoint, "role_list"}}
-	return list[Role](ctx, c, r, 0, onePage)
+	return list[Role](ctx, c, r, 0, singlePage)
 }
 
 // AccessRules lists who may do what on a guest collection. Only its
@@ -91,14 +91,13 @@ func (c *Client) Roles(ctx context.Context, endpoint string) iter.Seq2[*Role, er
 // [*Error] whose PermissionDenied is true. API: GET /endpoint/<id>/access_list.
 func (c *Client) AccessRules(ctx context.Context, collection string) iter.Seq2[*AccessRule, error] {
 	r := request{method: http.MethodGet, path: []string{"endpoint", collection, "access_list"}}
-	return list[AccessRule](ctx, c, r, 0, onePage)
+	return list[AccessRule](ctx, c, r, 0, singlePage)
 }
 
-// CreateAccessRule gives an access rule: its principal, path, permissions, and, if
-// they are set, when it ends and who is written to about it. What it answers names
-// the rule. If the principal has a rule for the path already, the error is an
-// [*Error] whose Exists is true; if the caller may not manage who has access, one
-// whose PermissionDenied is true. API: POST /endpoint/<id>/access.
+// CreateAccessRule creates an access rule. The result holds its id. If the
+// principal already has a rule for the path, the error is an [*Error] whose Exists
+// is true; if the caller may not manage access, one whose PermissionDenied is
+// true. API: POST /endpoint/<id>/access.
 func (c *Client) CreateAccessRule(ctx context.Context, collection string, rule NewAccessRule) (*AccessResult, error) {
 	r := request{method: http.MethodPost, path: []string{"endpoint", collection, "access"}}
 	r.body = struct {
@@ -108,9 +107,10 @@ func (c *Client) CreateAccessRule(ctx context.Context, collection string, rule N
 	return call[AccessResult](ctx, c, r)
 }
 
-// UpdateAccessRule changes what a rule permits, and when it ends; the zero Time
-// means never. Its errors are those of [Client.CreateAccessRule], and one whose
-// NotFound is true if there is no such rule. API: PUT /endpoint/<id>/access/<rule>.
+// UpdateAccessRule changes what a rule permits (r or rw) and when it ends; the zero
+// Time means never. If there is no such rule, the error is an [*Error] whose
+// NotFound is true. Its other errors are those of [Client.CreateAccessRule]. API:
+// PUT /endpoint/<id>/access/<rule>.
 func (c *Client) UpdateAccessRule(ctx context.Context, collection string, rule ID, permissions string, ends Time) (*Result, error) {
 	r := request{method: http.MethodPut, path: []string{"endpoint", collection, "access", string(rule)}}
 	r.body = struct {
@@ -121,25 +121,25 @@ func (c *Client) UpdateAccessRule(ctx context.Context, collection string, rule I
 	return call[Result](ctx, c, r)
 }
 
-// DeleteAccessRule takes a rule back. Its errors are those of
+// DeleteAccessRule deletes a rule. Its errors are those of
 // [Client.UpdateAccessRule]. API: DELETE /endpoint/<id>/access/<rule>.
 func (c *Client) DeleteAccessRule(ctx context.Context, collection string, rule ID) (*Result, error) {
 	r := request{method: http.MethodDelete, path: []string{"endpoint", collection, "access", string(rule)}}
 	return call[Result](ctx, c, r)
 }
 
-// PauseRules lists the rules of the collection's managers that hold what the
+// PauseRules lists the pause rules of the collection's managers that apply to what the
 // caller does there. API: GET /endpoint/<id>/my_effective_pause_rule_list.
 func (c *Client) PauseRules(ctx context.Context, collection string) iter.Seq2[*PauseRule, error] {
 	r := request{method: http.MethodGet, path: []string{"endpoint", collection, "my_effective_pause_rule_list"}}
-	return list[PauseRule](ctx, c, r, 0, onePage)
+	return list[PauseRule](ctx, c, r, 0, singlePage)
 }
 
-// whole is the pager of lists that the service gives in one piece.
-type whole struct{}
+// onePage is the pager of a list that the service sends as one page.
+type onePage struct{}
 
-func onePage() pager { return whole{} }
+func singlePage() pager { return onePage{} }
 
-func (whole) ask(url.Values, int)      {}
-func (whole) more(*page) (bool, error) { return false, nil }
-func (whole) shrink() bool             { return false }
+func (onePage) ask(url.Values, int)      {}
+func (onePage) more(*page) (bool, error) { return false, nil }
+func (onePage) shrink() bool             { return false }

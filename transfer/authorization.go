@@ -7,9 +7,9 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// AuthorizationParameters say what the service wants of the caller's session or
-// consents before it lets the call through. A service account has no session
-// and cannot meet the session requirements.
+// AuthorizationParameters say which session or consents the caller needs before
+// the service allows the call. A service account has no session and cannot meet
+// the session requirements.
 type AuthorizationParameters struct {
 	SessionMessage              string   // to show to the user; one line
 	SessionRequiredIdentities   []string // log in with one of these
@@ -20,7 +20,7 @@ type AuthorizationParameters struct {
 	Prompt                      string   // login: log in afresh; may be empty
 }
 
-// session reports whether p holds a requirement on the session. p may be nil.
+// session reports whether p requires anything of the session. p may be nil.
 func (p *AuthorizationParameters) session() bool {
 	return p != nil && (len(p.SessionRequiredIdentities) > 0 ||
 		len(p.SessionRequiredSingleDomain) > 0 ||
@@ -57,7 +57,7 @@ func object(doc []byte) (map[string]json.RawMessage, bool) {
 	return fields, err == nil && fields != nil
 }
 
-// text returns the JSON string doc, or "" if it is none.
+// text returns the JSON string doc, or "" if doc is not a string.
 func text(doc json.RawMessage) string {
 	var s string
 	if json.Unmarshal(doc, &s) != nil {
@@ -66,8 +66,8 @@ func text(doc json.RawMessage) string {
 	return s
 }
 
-// texts returns the strings of the JSON list doc, or doc if it is a string
-// itself.
+// texts returns the strings of the JSON list doc, or doc itself if it is a
+// string.
 func texts(doc json.RawMessage) []string {
 	if s := text(doc); s != "" {
 		return []string{s}
@@ -85,8 +85,8 @@ func texts(doc json.RawMessage) []string {
 	return out
 }
 
-// words returns the strings of the JSON list doc, of which each may be several
-// joined by commas, as older services write lists.
+// words returns the strings of the JSON list doc. Older services join several
+// by commas in one string; these are split.
 func words(doc json.RawMessage) []string {
 	var out []string
 	for _, s := range texts(doc) {

@@ -7,7 +7,7 @@ import (
 	"net/http"
 )
 
-// A Bookmark is a folder to which an identity has given a name.
+// A Bookmark is a folder that an identity has named.
 type Bookmark struct {
 	ID         string `json:"id"`
 	Name       string `json:"name"`
@@ -21,11 +21,11 @@ func (b *Bookmark) keep(doc json.RawMessage) { b.Raw = doc }
 
 // Bookmarks lists the caller's bookmarks. API: GET /bookmark_list.
 func (c *Client) Bookmarks(ctx context.Context) iter.Seq2[*Bookmark, error] {
-	return list[Bookmark](ctx, c, request{method: http.MethodGet, path: []string{"bookmark_list"}}, 0, onePage)
+	return list[Bookmark](ctx, c, request{method: http.MethodGet, path: []string{"bookmark_list"}}, 0, singlePage)
 }
 
-// CreateBookmark gives a name to a folder. It is sent once: a repeated request could
-// make a second bookmark. API: POST /bookmark.
+// CreateBookmark names a folder. A repeated request creates a second bookmark.
+// API: POST /bookmark.
 func (c *Client) CreateBookmark(ctx context.Context, name, collection, path string) (*Bookmark, error) {
 	r := request{method: http.MethodPost, path: []string{"bookmark"}}
 	r.body = struct {

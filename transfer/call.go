@@ -11,8 +11,8 @@ import (
 )
 
 // Call sends a request for which this package has no method, and returns the reply
-// as it came. The path is escaped and below /v0.10, which may stand before it; body
-// is sent unless it is nil. A reply of another status than 2xx is an [*Error].
+// unchanged. The path is escaped and relative to /v0.10, with or without that
+// prefix; body is sent unless it is nil. A reply outside 2xx is an [*Error].
 func (c *Client) Call(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error) {
 	switch method {
 	case http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete:

@@ -15,16 +15,16 @@ import (
 
 const (
 	maxReply      = 8 << 20   // bytes read of a page of a list, decompressed
-	maxDocument   = 128 << 10 // bytes of any other document, whose own lists become many times larger
-	maxErrorReply = 256 << 10 // bytes read of any other reply; the few fields of its document become maps
+	maxDocument   = 128 << 10 // bytes of any other document; decoded, its lists take many times as much
+	maxErrorReply = 256 << 10 // bytes read of a reply outside 2xx; its few fields are decoded into maps
 )
 
 // ErrTooLong is in the error of a call whose reply was longer than 8 MiB, or
 // than 128 KiB if it was not a page of a list.
-var ErrTooLong = errors.New("the service sends more than a reply may hold")
+var ErrTooLong = errors.New("the reply of the service is too long")
 
-// ErrEndless is in the error of a list that does not end: the service gives a
-// page a second time, or more pages than a list can have.
+// ErrEndless is in the error of a list that does not end: the service repeats a
+// page, or sends more pages than a list can have.
 var ErrEndless = errors.New("the list does not end")
 
 // A Client calls the Transfer service on behalf of one identity. Its methods
@@ -32,25 +32,25 @@ var ErrEndless = errors.New("the list does not end")
 type Client struct {
 	http    *http.Client
 	base    *url.URL
-	consent func(ctx context.Context, scopes []string) error // nil: none can be given
+	consent func(ctx context.Context, scopes []string) error // nil if it cannot be given
 }
 
-// An Option changes a [Client] that is being made.
+// An Option configures a [Client].
 type Option func(*Client)
 
 // WithBaseURL sends requests below u, with or without a slash at its end,
 // instead of to https://transfer.api.globus.org/.
 func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.base = u } }
 
-// WithConsent has f give the consents that a call turns out to need. It is
-// called with the required scopes when the service answers 403 ConsentRequired,
-// and the call is then repeated once. It may be called concurrently.
+// WithConsent calls f with the required scopes when the service answers 403
+// ConsentRequired. If f returns nil, the call is repeated once. f may be called
+// concurrently.
 func WithConsent(f func(ctx context.Context, scopes []string) error) Option {
 	return func(c *Client) { c.consent = f }
 }
 
 // New returns a Client that sends its requests through hc, which adds the
-// credentials, says which program calls, and owns retries and timeouts.
+// credentials and the User-Agent, and owns retries and timeouts.
 func New(hc *http.Client, opts ...Option) *Client {
 	c := &Client{http: hc, base: &url.URL{Scheme: "https", Host: "transfer.api.globus.org"}}
 	for _, opt := range opts {
@@ -68,7 +68,7 @@ type request struct {
 	attempts *attempts // counts what was sent; may be nil
 }
 
-// do sends r, and once more if consents were missing and could be given.
+// do sends r, and sends it again if a consent was missing and could be given.
 func (c *Client) do(ctx context.Context, r request) (*answer, error) {
 	a, err := c.send(ctx, r)
 	e, ok := errors.AsType[*Error](err)
@@ -81,7 +81,7 @@ func (c *Client) do(ctx context.Context, r request) (*answer, error) {
 	return c.send(ctx, r)
 }
 
-// send sends r through the layers below, which may repeat it.
+// send sends r once; the transports of c.http may repeat it.
 func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 	if r.attempts != nil {
 		ctx = httptrace.WithClientTrace(ctx, r.attempts.trace())
@@ -100,7 +100,7 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 	defer func() { _ = resp.Body.Close() }() // it was only read
 
 	if resp.StatusCode/100 != 2 {
-		// What was read before an error may still tell why.
+		// A body that is cut off may still say why.
 		body, _ := read(resp.Body, maxErrorReply)
 		return nil, refused(r, resp, body)
 	}
@@ -119,8 +119,8 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 	return a, nil
 }
 
-// read returns what body has, but not much beyond limit bytes. A body that is
-// in memory already, as package retry leaves it, is not copied.
+// read reads body, but not much beyond limit bytes. A body that is already in
+// memory, as package retry leaves it, is not copied.
 func read(body io.Reader, limit int) ([]byte, error) {
 	if b, ok := body.(interface{ Bytes() ([]byte, error) }); ok {
 		data, err := b.Bytes()
@@ -163,8 +163,8 @@ func (c *Client) newRequest(ctx context.Context, r request) (*http.Request, erro
 	return req, err
 }
 
-// opener returns what reads v as JSON, as often as it is called. A long
-// document is made while it is read.
+// opener returns a function whose readers each yield v as JSON. A long document
+// is encoded while it is read.
 func opener(v any) (func() io.ReadCloser, error) {
 	if doc, ok := v.(Document); ok {
 		w, err := doc.wire()
@@ -177,7 +177,7 @@ func opener(v any) (func() io.ReadCloser, error) {
 }
 
 // escapedPath returns the path of r below the base URL. An element that would
-// make it the path of another resource is an error.
+// lead to another resource is an error.
 func (r request) escapedPath() (string, error) {
 	var b strings.Builder
 	b.WriteString("/v0.10")

@@ -14,7 +14,7 @@ type Delete struct {
 	// fails at once.
 	IgnoreMissing bool `json:"ignore_missing,omitempty"`
 	// InterpretGlobs expands * ? [] in the last element of each path; a
-	// backslash takes their meaning away.
+	// backslash escapes them.
 	InterpretGlobs bool `json:"interpret_globs,omitempty"`
 	// LocalUser chooses among several local accounts that a mapped collection
 	// has for the caller.

@@ -9,8 +9,8 @@ import (
 	"unicode/utf8"
 )
 
-// A Document is what can be submitted: a [*Transfer] or a [*Delete]. Encoded
-// as JSON it is the document as it is sent.
+// A Document is what can be submitted: a [*Transfer] or a [*Delete]. Its JSON
+// is what is sent.
 type Document interface {
 	// Head returns the part that all documents have in common, to read or to
 	// change.
@@ -19,7 +19,7 @@ type Document interface {
 	wire() (*wire, error) // the document, with its items one by one
 }
 
-// ParseDocument reads a document as it is sent: a [*Transfer] or a [*Delete].
+// ParseDocument reads the JSON of a [*Transfer] or a [*Delete].
 func ParseDocument(text []byte) (Document, error) {
 	var kind struct {
 		Type string `json:"DATA_TYPE"`
@@ -49,11 +49,11 @@ type Header struct {
 	SubmissionID string `json:"submission_id,omitempty"`
 	// Label names the task to people; see [CheckLabel].
 	Label string `json:"label,omitempty"`
-	// Deadline ends the task as failed if it is still unfinished then; the
-	// service's default moves with the task's progress.
+	// Deadline is when an unfinished task is ended as failed; the service's
+	// default moves with the task's progress.
 	Deadline Time `json:"deadline,omitzero"`
-	// Mail to the owner at the end or suspension of the task. They are always
-	// sent, because the service's default is true.
+	// E-mail to the owner when the task ends or is suspended. These fields
+	// are always sent, because the service's default is true.
 	NotifyOnSucceeded bool `json:"notify_on_succeeded"`
 	NotifyOnFailed    bool `json:"notify_on_failed"`
 	NotifyOnInactive  bool `json:"notify_on_inactive"`
@@ -67,9 +67,9 @@ func (h *Header) Head() *Header { return h }
 // maxLabel is how many characters a label may have.
 const maxLabel = 128
 
-// CheckLabel returns an error that says why the service would refuse label, or
-// nil. A label has at most 128 characters, no line ends, and no blank at either
-// end. The empty label is good: the task has none.
+// CheckLabel returns an error if the service would refuse label. A label has at
+// most 128 characters, no line ends, and no blank at either end. The empty
+// label is allowed: the task has none.
 func CheckLabel(label string) error {
 	first, _ := utf8.DecodeRuneInString(label)
 	last, _ := utf8.DecodeLastRuneInString(label)

@@ -56,7 +56,7 @@ type Endpoint struct {
 
 	NonFunctional   bool   `json:"non_functional"`
 	IsGlobusConnect bool   `json:"is_globus_connect"`
-	GCPConnected    *bool  `json:"gcp_connected"` // nil unless it is on a personal computer, as the next
+	GCPConnected    *bool  `json:"gcp_connected"` // nil unless this is a personal endpoint; so is the next
 	GCPPaused       *bool  `json:"gcp_paused"`
 	GCSVersion      string `json:"gcs_version"`
 	GCSManagerURL   string `json:"gcs_manager_url"`
@@ -77,7 +77,7 @@ type Endpoint struct {
 func (e *Endpoint) keep(doc json.RawMessage) { e.Raw = doc }
 func (e *Endpoint) missing() string          { return require("id", e.ID) }
 
-// IsGuest reports whether it is a guest collection, which has access rules.
+// IsGuest reports whether e is a guest collection. Only those have access rules.
 func (e *Endpoint) IsGuest() bool { return strings.HasSuffix(e.EntityType, "_guest_collection") }
 
 // NeedsDataAccess reports whether calls that touch the collection's files need
@@ -94,7 +94,7 @@ func (c *Client) Endpoint(ctx context.Context, id string) (*Endpoint, error) {
 	return call[Endpoint](ctx, c, request{method: http.MethodGet, path: []string{"endpoint", id}})
 }
 
-// An EndpointQuery selects endpoints. One must meet all conditions that are
+// An EndpointQuery selects endpoints, which must meet all conditions that are
 // set.
 type EndpointQuery struct {
 	Fulltext      string   // words, or their beginnings; required unless Scope names some endpoints
@@ -103,7 +103,7 @@ type EndpointQuery struct {
 	HostEndpoint  string   // guest collections of this one
 	EntityType    string   // such as GCSv5_guest_collection
 	NonFunctional *bool    // not with EntityType
-	Fields        []string // what the service fills in of each endpoint; none means all
+	Fields        []string // the fields that the service fills in; none means all
 	Limit         int      // endpoints in all; 0 means all that the service finds
 }
 

@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// plainEntry reads a row of a listing as the service writes nearly all of them: its
-// members are texts without escapes, numbers and nulls. Package json takes several
-// times as long, and a source may have a million files.
+// plainEntry reads a row of a listing in the form of nearly all rows: its members
+// are strings without escapes, numbers and nulls. Package json takes several times
+// as long, and a source may have a million files.
 //
-// The text is an object of JSON. If ok is false, package json is to read it: it is
-// written in another way, or is not what was expected.
+// The text is a JSON object. If ok is false, it has another form, and package json
+// must read it.
 func plainEntry(text string) (e Entry, ok bool) {
 	s := &members{rest: text[1:]}
 	for s.next() {
@@ -22,7 +22,7 @@ func plainEntry(text string) (e Entry, ok bool) {
 	return e, !s.odd
 }
 
-// set sets the field of a member. It reports whether it could.
+// set sets the field of a member, and reports whether it could.
 func (e *Entry) set(m *members) bool {
 	switch m.key {
 	case "name":
@@ -50,20 +50,20 @@ func (e *Entry) set(m *members) bool {
 	case "link_last_modified":
 		return m.time(&e.LinkLastModified)
 	}
-	// To package json, NAME is a name, too.
+	// Package json ignores case: it would take NAME for name.
 	return m.key == "DATA_TYPE" || strings.Trim(m.key, "abcdefghijklmnopqrstuvwxyz_0123456789") == ""
 }
 
-// members are those of an object of JSON, one after the other.
+// members iterates over the members of a JSON object.
 type members struct {
 	rest   string
 	key    string
-	value  string // of a text what is between its quotes
-	quoted bool   // the value is a text
+	value  string // of a string, what is between its quotes
+	quoted bool   // the value is a string
 	odd    bool   // there is a list, an object or an escape
 }
 
-// next reads a member. It is false at the end, and where something is odd.
+// next reads a member. It returns false at the end, and sets odd if it cannot read on.
 func (m *members) next() bool {
 	const space = " \t\r\n"
 	m.rest = strings.TrimLeft(m.rest, space+",")
@@ -82,7 +82,7 @@ func (m *members) next() bool {
 	return !m.odd
 }
 
-// text reads a text in quotes.
+// text reads a string in quotes.
 func (m *members) text() string {
 	rest := m.rest[1:]
 	end := strings.IndexByte(rest, '"')
@@ -92,7 +92,7 @@ func (m *members) text() string {
 	return text
 }
 
-// null reports whether a value that is not a text is null.
+// null reports whether a value that is not a string is null.
 func (m *members) null() bool { return m.value == "null" }
 
 func (m *members) string(to *string) bool {

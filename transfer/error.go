@@ -24,14 +24,13 @@ type Error struct {
 	Status       int           // HTTP status
 	Code         string        // the service's dotted code; empty if the body carried none
 	Message      string        // what the service says (see [Reason]), or what came instead; one line
-	Foreign      bool          // below 500, not of the service: a proxy or the login page of a network answered
+	Foreign      bool          // a proxy or a network's login page answered, with a status below 500
 	RequestID    string        // to quote to Globus support; may be empty
 	RetryAfter   time.Duration // how long the service asks to wait; zero if it does not say
-	// RequiredScopes are the scopes that a consent must be given for, from
-	// wherever in the body they were.
+	// RequiredScopes are the scopes that need a consent, from wherever the
+	// body names them.
 	RequiredScopes []string
-	// Authorization says what the service wants of the session; nil if
-	// nothing.
+	// Authorization says which session or consents are needed; nil if none.
 	Authorization *AuthorizationParameters
 }
 
@@ -52,10 +51,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Temporary reports whether the same request may succeed soon. A reply that
-// passes on a collection's own error is not temporary (repeating it does not help
-// before somebody sees to the collection), and neither are a demand for a
-// session and a full backlog. What answers in place of the service does not last.
+// Temporary reports whether the same request may succeed soon. A collection's own
+// error is not temporary, because repeating does not help before somebody repairs
+// the collection. Neither are a required session and a full backlog. A proxy that
+// answers in place of the service is.
 func (e *Error) Temporary() bool {
 	switch {
 	case e.NeedsSession() || e.Backlog():
@@ -79,11 +78,11 @@ func (e *Error) NeedsConsent() bool {
 }
 
 // NeedsSession reports whether a person must log in, in a certain way, before
-// the request can succeed. A service account cannot meet that.
+// the request can succeed. A service account cannot do that.
 func (e *Error) NeedsSession() bool { return e.Authorization.session() }
 
 // Paused reports whether a manager of the collection has paused the operation. The
-// Message has what the manager says about it.
+// Message says why.
 func (e *Error) Paused() bool { return e.Code == "OperationPaused" }
 
 // PermissionDenied reports whether the identity lacks a role, an access rule or
@@ -98,33 +97,32 @@ func (e *Error) NotFound() bool {
 	return e.Status == http.StatusNotFound && !e.Foreign || strings.HasSuffix(e.Code, "NotFound")
 }
 
-// NoCollection reports whether the collection does not exist, or was deleted. NotFound
-// reports that as well, but nothing is known about the path then.
+// NoCollection reports whether the collection does not exist or was deleted. NotFound
+// is then true as well, and nothing is known about the path.
 func (e *Error) NoCollection() bool { return e.NotFound() && strings.HasPrefix(e.Code, "Endpoint") }
 
-// Overlap reports whether a submission was refused because an unfinished task
-// has the same collections and paths. If the submission was sent before, that
-// task may be its own. A conflict that another request meets, or that has another
-// code, is not one.
+// Overlap reports whether a submission was refused because an unfinished task has
+// the same collections and paths. If the submission was sent before, that task
+// may be its own. Conflicts of other requests, or with other codes, do not count.
 func (e *Error) Overlap() bool {
 	_, resource, _ := strings.Cut(strings.TrimPrefix(e.Path, "/"), "/")
 	submission := e.Method == http.MethodPost && (resource == "transfer" || resource == "delete")
 	return submission && e.Status == http.StatusConflict && e.last() == "Conflict"
 }
 
-// Exists reports whether an access rule was refused because its principal has one
-// for the path already.
+// Exists reports whether an access rule was refused because its principal already
+// has one for the path.
 func (e *Error) Exists() bool {
 	return e.Status == http.StatusConflict && !e.Foreign && e.last() == "Exists"
 }
 
 // Backlog reports whether the identity has as many unfinished tasks as the
-// service allows. A submission may succeed when some have ended, after minutes
-// or hours.
+// service allows. A submission may succeed after some have ended, in minutes or
+// hours.
 func (e *Error) Backlog() bool { return e.last() == "TooManyPendingJobs" }
 
-// CollectionFailed reports whether the error is a collection's own, passed on
-// by the service: it is offline, for one.
+// CollectionFailed reports whether the error comes from a collection and was
+// passed on by the service. The collection may be offline, for example.
 func (e *Error) CollectionFailed() bool {
 	return strings.Contains(e.Code, "ExternalError") || strings.Contains(e.Code, "EndpointError") ||
 		e.Code == "GCDisconnectedException"
@@ -133,8 +131,8 @@ func (e *Error) CollectionFailed() bool {
 // last returns the last element of the dotted code.
 func (e *Error) last() string { return e.Code[strings.LastIndexByte(e.Code, '.')+1:] }
 
-// refused returns the error that a reply outside 2xx is. It takes from body
-// what it can, as a proxy may have written it.
+// refused returns the error for a reply outside 2xx. A proxy may have written
+// the body, so it takes what it can from it.
 func refused(r request, resp *http.Response, body []byte) *Error {
 	e := r.newError(resp.StatusCode)
 	e.RetryAfter = delay.Of(resp.Header, time.Now())
@@ -165,7 +163,7 @@ func (r request) newError(status int) *Error {
 	return &Error{Method: r.method, Path: path, Status: status}
 }
 
-// distinct returns list without repetitions, in its order.
+// distinct returns list without repetitions, in the same order.
 func distinct(list []string) []string {
 	var out []string
 	for _, s := range list {

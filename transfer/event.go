@@ -39,7 +39,7 @@ func (c *Client) Events(ctx context.Context, id string, q EventQuery) iter.Seq2[
 	return list[Event](ctx, c, r, q.Limit, pagesOf(maxTasks, math.MaxInt))
 }
 
-// binary returns b as the service writes it in queries.
+// binary returns b as 1 or 0, as queries write it.
 func binary(b bool) string {
 	if b {
 		return "1"
@@ -49,7 +49,7 @@ func binary(b bool) string {
 
 // A SuccessfulTransfer is one file that a task copied.
 type SuccessfulTransfer struct {
-	SourcePath        string `json:"source_path"`      // empty without a role on that side
+	SourcePath        string `json:"source_path"`      // empty if the caller has no role on that side
 	DestinationPath   string `json:"destination_path"` // as SourcePath
 	Size              int64  `json:"size"`             // bytes
 	Checksum          string `json:"checksum"`
@@ -60,9 +60,9 @@ type SuccessfulTransfer struct {
 
 func (s *SuccessfulTransfer) keep(doc json.RawMessage) { s.Raw = doc }
 
-// SuccessfulTransfers lists the files that the task id copied, which must have
-// succeeded, without directories. The service forgets them 30 days after its
-// end. API: GET /task/<id>/successful_transfers.
+// SuccessfulTransfers lists the files that the task id copied, without
+// directories. The task must have succeeded. The service forgets the list 30
+// days after the task's end. API: GET /task/<id>/successful_transfers.
 func (c *Client) SuccessfulTransfers(ctx context.Context, id string) iter.Seq2[*SuccessfulTransfer, error] {
 	r := request{method: http.MethodGet, path: []string{"task", id, "successful_transfers"}}
 	return list[SuccessfulTransfer](ctx, c, r, 0, markedPages)
@@ -93,7 +93,7 @@ func (c *Client) SkippedErrors(ctx context.Context, id string) iter.Seq2[*Skippe
 	return list[SkippedError](ctx, c, r, 0, markedPages)
 }
 
-// A PauseInfo says why a task is paused. It is empty if it is not.
+// A PauseInfo says why a task is paused. It is empty if the task is not.
 type PauseInfo struct {
 	PauseRules                   []PauseRule `json:"pause_rules"`
 	SourcePauseMessage           string      `json:"source_pause_message"`
@@ -106,12 +106,12 @@ type PauseInfo struct {
 
 func (p *PauseInfo) keep(doc json.RawMessage) { p.Raw = doc }
 
-// A PauseRule is an order of a collection's managers to hold certain work.
+// A PauseRule is a rule by which a collection's managers pause certain work.
 type PauseRule struct {
 	ID                     string `json:"id"`
 	EndpointID             string `json:"endpoint_id"`
 	EndpointDisplayName    string `json:"endpoint_display_name"`
-	IdentityID             string `json:"identity_id"` // whom it holds; empty means all
+	IdentityID             string `json:"identity_id"` // whose work it pauses; empty means everybody's
 	Message                string `json:"message"`
 	StartTime              Time   `json:"start_time"`
 	PauseLs                bool   `json:"pause_ls"`

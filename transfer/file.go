@@ -12,15 +12,15 @@ import (
 // An Entry is a file or directory of a collection.
 type Entry struct {
 	Name         string `json:"name"`
-	Type         string `json:"type"`          // file, dir, invalid_symlink, chr, blk, pipe or other; of the target, if it is a good link
+	Type         string `json:"type"`          // file, dir, invalid_symlink, chr, blk, pipe or other; a valid link has the type of its target
 	Size         int64  `json:"size"`          // bytes
 	LastModified Time   `json:"last_modified"` // zero if the collection does not know
 	Permissions  string `json:"permissions"`   // octal, such as 0644
 	User         string `json:"user"`
 	Group        string `json:"group"`
 
-	// Of the link itself, if it is one.
-	LinkTarget       string `json:"link_target"` // empty if it is none
+	// These are about the link itself, if the entry is one.
+	LinkTarget       string `json:"link_target"` // empty if it is not a link
 	LinkSize         int64  `json:"link_size"`   // bytes
 	LinkUser         string `json:"link_user"`
 	LinkGroup        string `json:"link_group"`
@@ -34,21 +34,21 @@ func (e *Entry) keep(doc json.RawMessage) { e.Raw = doc }
 // An LsQuery selects and orders the entries of a directory.
 type LsQuery struct {
 	Path       string   // empty means the collection's default directory
-	OrderBy    string   // field, field ASC or field DESC, several by comma
+	OrderBy    string   // field, field ASC or field DESC, several joined by commas
 	Filters    []string // an entry must meet one of these; each is clauses joined by slashes, such as type:dir/name:~a*
 	ShowHidden *bool    // entries whose name begins with a dot; nil means true
 	LocalUser  string   // chooses among several local accounts of a mapped collection
 	Limit      int      // entries in all; 0 means all
 }
 
-// maxEntries is how many entries are asked for at a time: as many as possible,
-// because the service reads the whole directory for each page, but so few that
-// usual names stay within the bound of a reply.
+// maxEntries is how many entries are asked for at a time. The service reads the
+// whole directory for each page, so a page is as large as maxReply allows with
+// names of usual length.
 const maxEntries = 15_000
 
-// Ls lists a directory of a collection. It waits for the collection, which may
-// take tens of seconds, and an error of its own is an [*Error] whose
-// CollectionFailed is true. API: GET /operation/endpoint/<id>/ls.
+// Ls lists a directory of a collection. The collection may take tens of seconds
+// to answer. Its own errors are an [*Error] whose CollectionFailed is true.
+// API: GET /operation/endpoint/<id>/ls.
 func (c *Client) Ls(ctx context.Context, collection string, q LsQuery) iter.Seq2[*Entry, error] {
 	query := url.Values{}
 	setQuery(query, "path", q.Path)
@@ -65,7 +65,7 @@ func (c *Client) Ls(ctx context.Context, collection string, q LsQuery) iter.Seq2
 	return list[Entry](ctx, c, r, q.Limit, pagesOf(maxEntries, math.MaxInt))
 }
 
-// setQuery sets key to value unless that is empty.
+// setQuery sets key to value unless value is empty.
 func setQuery(q url.Values, key, value string) {
 	if value != "" {
 		q.Set(key, value)
@@ -76,7 +76,7 @@ func operation(method, collection, name string) request {
 	return request{method: method, path: []string{"operation", "endpoint", collection, name}}
 }
 
-// A FileOption changes how a [Client] looks at a path, or changes it.
+// A FileOption configures an operation on a path.
 type FileOption func(*fileOptions)
 
 type fileOptions struct{ localUser string }
@@ -103,9 +103,9 @@ func (c *Client) Stat(ctx context.Context, collection, path string, opts ...File
 	return call[Entry](ctx, c, r)
 }
 
-// Mkdir makes the directory path. Its parent must exist and it must not, or the
-// error is an [*Error], with the code ExternalError.MkdirFailed.Exists in the
-// second case. API: POST /operation/endpoint/<id>/mkdir.
+// Mkdir creates the directory path. Its parent must exist. If the path itself
+// exists, the error is an [*Error] with the code
+// ExternalError.MkdirFailed.Exists. API: POST /operation/endpoint/<id>/mkdir.
 func (c *Client) Mkdir(ctx context.Context, collection, path string, opts ...FileOption) (*Result, error) {
 	r := operation(http.MethodPost, collection, "mkdir")
 	r.body = struct {

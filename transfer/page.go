@@ -15,7 +15,7 @@ import (
 
 const (
 	maxPages  = 20_000 // in one list
-	maxRows   = 20_000 // in one page; more than are ever asked for
+	maxRows   = 20_000 // in one page; more than is ever asked for
 	maxMarker = 4096   // bytes
 )
 
@@ -28,12 +28,12 @@ type page struct {
 	count      int             // of rows
 }
 
-// rows is a list as it was received. It becomes one row after the other, as a
-// page of tiny rows takes many times its size when all of them are decoded.
+// rows is a list as it was received. Its rows are decoded one at a time,
+// because a page of tiny rows takes many times its size in memory once decoded.
 type rows []byte
 
-// UnmarshalJSON keeps text, which is a part of the answer's document and stays
-// as it is.
+// UnmarshalJSON keeps text without a copy: it is a part of the answer's
+// document, which does not change.
 func (r *rows) UnmarshalJSON(text []byte) error {
 	if string(text) == "null" {
 		return nil
@@ -53,7 +53,7 @@ func (r rows) all() iter.Seq[[]byte] {
 		for i := 0; i < len(inside); i++ {
 			switch c := inside[i]; {
 			case quoted && c == '\\':
-				i++ // what follows does not end a text
+				i++ // the next byte is escaped, so it does not end the string
 			case c == '"':
 				quoted = !quoted
 			case quoted:
@@ -76,18 +76,18 @@ func (r rows) all() iter.Seq[[]byte] {
 
 // A pager asks for the pages of one list.
 type pager interface {
-	// ask sets the query that brings the next page, if at most rows more are
-	// wanted; rows 0 means no limit.
+	// ask sets the query for the next page when at most rows more are
+	// wanted; 0 means no limit.
 	ask(q url.Values, rows int)
 	// more reports whether another page follows p, which is not empty.
 	more(p *page) (bool, error)
-	// shrink makes pages smaller, after one that was too long; false if they
-	// cannot be.
+	// shrink makes pages smaller after one was too long. It returns false
+	// if they cannot be smaller.
 	shrink() bool
 }
 
 // list yields at most limit rows of the list that r asks for, or all if limit
-// is 0. It ends also on a server that promises more rows than it has.
+// is 0. It also ends when the service announces more rows than it sends.
 func list[T any, P reply[T]](ctx context.Context, c *Client, r request, limit int, start func() pager) iter.Seq2[*T, error] {
 	return func(yield func(*T, error) bool) {
 		r, pages, seen := r, start(), 0
@@ -109,7 +109,7 @@ func list[T any, P reply[T]](ctx context.Context, c *Client, r request, limit in
 					yield(nil, a.tooLong("there are more than %d rows in a page, or one of more than %d KiB", maxRows, maxDocument>>10))
 					return
 				}
-				row, err := readRow[T, P](a, bytes.Clone(doc)) // so that the page may be forgotten
+				row, err := readRow[T, P](a, bytes.Clone(doc)) // so that the page can be freed
 				if !yield(row, err) || err != nil {
 					return
 				}
@@ -157,7 +157,7 @@ func (c *Client) page(ctx context.Context, r request) (*answer, *page, error) {
 	if err := a.unmarshal(a.doc, p); err != nil {
 		return nil, nil, err
 	}
-	if p.Rows == nil { // to take this for an empty list could start a task twice
+	if p.Rows == nil { // taken for an empty list, this could start a task twice
 		return nil, nil, a.unread("the reply has no list in it: %s", quoted(a.doc))
 	}
 	return a, p, nil
@@ -186,8 +186,8 @@ func (o *byOffset) ask(q url.Values, rows int) {
 	q.Set("offset", strconv.Itoa(o.offset))
 }
 
-// more believes the total of the first page alone: one that grows with each
-// page would never be reached.
+// more uses the total of the first page only: one that grew with each page
+// would never be reached.
 func (o *byOffset) more(p *page) (bool, error) {
 	if !o.next && p.Total != nil {
 		o.end = min(o.end, *p.Total)
@@ -204,7 +204,7 @@ func (o *byOffset) more(p *page) (bool, error) {
 }
 
 func (o *byOffset) shrink() bool {
-	const small = 2000 // rows; 4 KiB for one is more than it can need
+	const small = 2000 // rows: 4 KiB each is more than any needs
 	if o.size <= small {
 		return false
 	}
@@ -212,11 +212,11 @@ func (o *byOffset) shrink() bool {
 	return true
 }
 
-// byMarker asks for pages by an opaque marker that the page before gave.
+// byMarker asks for each page by the opaque marker that the page before it gave.
 type byMarker struct {
 	marker string
 	seed   maphash.Seed
-	seen   map[uint64]bool // hashes of markers, which may be long
+	seen   map[uint64]bool // hashes, because markers may be long
 }
 
 func markedPages() pager { return &byMarker{seed: maphash.MakeSeed(), seen: make(map[uint64]bool)} }

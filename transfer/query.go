@@ -15,12 +15,12 @@ import (
 
 // A TaskQuery selects tasks. A task must meet all conditions that are set.
 type TaskQuery struct {
-	IDs      []string // any of these; a few hundred fit into a request
+	IDs      []string // any of these; one request holds a few hundred
 	Types    []string // TRANSFER, DELETE; none means both
 	Statuses []string // any of these
 
 	Labels               []string // exactly one of these labels
-	LabelPatterns        []string // or like one of these, with * for any text, in any case of letters
+	LabelPatterns        []string // or like one of these, where * is any text and case is ignored
 	ExcludeLabels        []string // not exactly one of these labels
 	ExcludeLabelPatterns []string // not like one of these
 
@@ -29,13 +29,14 @@ type TaskQuery struct {
 
 	OrderBy string   // field, field ASC or field DESC, several by comma; empty means request_time DESC
 	Limit   int      // tasks in all; 0 means all that the service lists
-	Fields  []string // what the service fills in of each task; none means all
+	Fields  []string // the fields that the service fills in; none means all
 }
 
-// A Span is a range of instants, in whole seconds. A zero end is open.
+// A Span is a range of instants, in whole seconds. A zero From or To leaves that side
+// open.
 type Span struct{ From, To time.Time }
 
-// Tasks lists the caller's tasks, those submitted last first unless q says
+// Tasks lists the caller's tasks, the latest submission first unless q says
 // otherwise. API: GET /task_list.
 func (c *Client) Tasks(ctx context.Context, q TaskQuery) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
@@ -59,7 +60,7 @@ func (c *Client) Tasks(ctx context.Context, q TaskQuery) iter.Seq2[*Task, error]
 		n := 0
 		for t, err := range list[Task](ctx, c, r, q.pageLimit(), pagesOf(maxTasks, math.MaxInt)) {
 			if err == nil && q.exact() && !slices.Contains(q.Labels, t.Label) {
-				continue // the service's comparison may be wider than ours
+				continue // the service's match may be looser than ours
 			}
 			if !yield(t, err) {
 				return
@@ -74,8 +75,8 @@ func (c *Client) Tasks(ctx context.Context, q TaskQuery) iter.Seq2[*Task, error]
 // maxTasks is how many rows the service puts into a page of tasks or events.
 const maxTasks = 1000
 
-// pageLimit returns how many rows to ask for: without limit if some of them
-// will be dropped here.
+// pageLimit returns how many rows to ask for: 0, no limit, if some will be
+// dropped here.
 func (q TaskQuery) pageLimit() int {
 	if q.exact() {
 		return 0
@@ -83,11 +84,11 @@ func (q TaskQuery) pageLimit() int {
 	return q.Limit
 }
 
-// exact reports whether only tasks with some labels are wanted.
+// exact reports whether only tasks with certain labels are wanted.
 func (q TaskQuery) exact() bool { return len(q.Labels) > 0 && len(q.LabelPatterns) == 0 }
 
-// filter returns the conditions as the service reads them: clauses joined by
-// slashes, of values joined by commas.
+// filter returns the conditions in the service's form: clauses joined by
+// slashes, each with values joined by commas.
 func (q TaskQuery) filter() (string, error) {
 	types := q.Types
 	if len(types) == 0 {
@@ -123,8 +124,9 @@ func (q TaskQuery) filter() (string, error) {
 	return strings.Join(out, "/"), nil
 }
 
-// exactly returns conditions for exact labels. No value can hold the marks of the
-// filter's own grammar, so a search for one that does is widened, and its rows checked.
+// exactly returns conditions for exact labels. A value cannot contain the characters of
+// the filter's grammar, so the search for such a label is widened and its rows are
+// checked.
 func exactly(labels []string) (values []string) {
 	for _, label := range labels {
 		wide := strings.NewReplacer("/", "*", ",", "*").Replace(label)
@@ -137,7 +139,7 @@ func exactly(labels []string) (values []string) {
 	return values
 }
 
-// prefixed returns all behind a prefix.
+// prefixed returns all, each with the prefix.
 func prefixed(prefix string, all []string) (values []string) {
 	for _, s := range all {
 		values = append(values, prefix+s)
@@ -145,7 +147,7 @@ func prefixed(prefix string, all []string) (values []string) {
 	return values
 }
 
-// values returns the two ends of s, or nothing if both are open.
+// values returns From and To of s as a condition, or nothing if both are open.
 func (s Span) values() []string {
 	if s.From.IsZero() && s.To.IsZero() {
 		return nil

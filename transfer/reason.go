@@ -2,17 +2,17 @@ package transfer
 
 import "strings"
 
-// replyEnds are how Globus writes the ends of the lines of a collection's reply.
+// replyEnds turns each form of line end in a collection's reply into \n.
 var replyEnds = strings.NewReplacer("%0D%0A", "\n", `\r\n`, "\n", "\r\n", "\n")
 
-// Reason says in one line what Globus says of an error in many: the path, the
+// Reason sums up in one line what Globus says about an error in many: the path, the
 // collection, and what the collection answered, such as "/in/a on lab: Path not
 // allowed". It understands [Event.Details], [SkippedError.ErrorDetails] and
-// [Error.Message] about GridFTP; any other text is returned as it is. Nothing in it
-// is cleaned.
+// [Error.Message] about GridFTP; any other text is returned as it is. Control
+// characters are not removed.
 func Reason(text string) string {
 	var file, collection, message, why string
-	said := false // by an Error-String, which is for people
+	said := false // by an Error-String, which is written for people
 	for line := range strings.Lines(replyEnds.Replace(text)) {
 		line = strings.TrimPrefix(strings.TrimSpace(line), "Details: ")
 		if reply, ok := replyLine(line); ok {

@@ -17,7 +17,7 @@ type answer struct {
 	doc    []byte
 }
 
-// A reply is a document that keeps what it was decoded from.
+// A reply is a decoded document that keeps its JSON.
 type reply[T any] interface {
 	*T
 	keep(doc json.RawMessage)
@@ -29,7 +29,7 @@ func call[T any, P reply[T]](ctx context.Context, c *Client, r request) (*T, err
 	return v, err
 }
 
-// ask is call for who has to look at the reply once more.
+// ask is [call] for callers that need the reply itself, too.
 func ask[T any, P reply[T]](ctx context.Context, c *Client, r request) (*answer, *T, error) {
 	a, err := c.do(ctx, r)
 	if err != nil {
@@ -48,7 +48,7 @@ func ask[T any, P reply[T]](ctx context.Context, c *Client, r request) (*answer,
 	return a, v, nil
 }
 
-// require returns name if the field of that name has no value.
+// require returns name if its value is empty.
 func require(name, value string) string {
 	if value == "" {
 		return name
@@ -56,7 +56,7 @@ func require(name, value string) string {
 	return ""
 }
 
-// decode returns the JSON object doc, which is a or a part of it.
+// decode decodes the JSON object doc, which is the whole answer a or a part of it.
 func decode[T any, P reply[T]](a *answer, doc []byte) (*T, error) {
 	v := new(T)
 	if err := a.unmarshal(doc, v); err != nil {
@@ -66,8 +66,8 @@ func decode[T any, P reply[T]](a *answer, doc []byte) (*T, error) {
 	return v, nil
 }
 
-// unmarshal decodes the JSON object doc, which is a or a part of it, into v.
-// Its error is an [*Error].
+// unmarshal decodes the JSON object doc, the whole answer a or a part of it,
+// into v. Its error is an [*Error].
 func (a *answer) unmarshal(doc []byte, v any) error {
 	doc = bytes.TrimSpace(doc)
 	switch {
@@ -91,12 +91,12 @@ func (a *answer) tooLong(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrTooLong, a.unread(format, args...))
 }
 
-// unread returns the error that a is, as it says 2xx but not what it should.
+// unread returns the error for a 2xx reply that cannot be understood.
 func (a *answer) unread(format string, args ...any) *Error {
 	e := a.newError(a.status)
 	e.Message = plain.Short(fmt.Sprintf(format, args...), maxQuote)
 	return e
 }
 
-// quoted returns the beginning of doc, which is more than an error shows.
+// quoted returns the beginning of doc, a little more than an error shows.
 func quoted(doc []byte) []byte { return doc[:min(len(doc), 4*maxQuote)] }

@@ -12,8 +12,8 @@ import (
 
 // ErrUnclear marks the error of a submission that may have reached the service
 // and started a task: it was sent and got no answer, or an answer that does not
-// tell. Submitting the same document again, with the same submission id, finds
-// out and does no harm.
+// say. It is safe to submit the same document again with the same submission
+// id, which finds out.
 var ErrUnclear = errors.New("the submission may have taken effect")
 
 // SubmissionID returns a new submission id. One that is never used costs
@@ -48,12 +48,12 @@ func (s *Submitted) keep(doc json.RawMessage) { s.Raw = doc }
 func (s *Submitted) missing() string          { return require("task_id", s.TaskID) }
 
 // Duplicate reports whether the submission had been accepted before. TaskID is
-// then the task of the first time.
+// then the task that it started.
 func (s *Submitted) Duplicate() bool { return s.Code == "Duplicate" }
 
 // Submit starts the task that doc describes. If doc has no submission id, Submit
 // gets one and leaves it in doc: the service starts one task for it, however
-// often doc is submitted. The service does not look whether the paths exist.
+// often doc is submitted. The service does not check whether the paths exist.
 //
 // What the service refuses is an [*Error]: see its Overlap, Backlog,
 // NeedsConsent and PermissionDenied. If the task may exist all the same, the
@@ -80,11 +80,11 @@ func (c *Client) Submit(ctx context.Context, doc Document) (*Submitted, error) {
 	return s, err
 }
 
-// attempts counts how often a request left for the service. The layers below a
-// Client repeat requests without telling it, but each of them passes on the
+// attempts counts how often a request was really sent. The transports below a
+// Client repeat requests without its knowledge, but all of them pass on the
 // trace in the request's context.
 type attempts struct {
-	connected atomic.Bool  // a connection was there to write to
+	connected atomic.Bool  // a connection was established
 	written   atomic.Int32 // times the request was written in full
 	answered  atomic.Int32 // times a reply began
 }
@@ -114,7 +114,7 @@ func (a *attempts) unclear(err error) bool {
 		return true
 	case e.Status == http.StatusConflict && a.written.Load() > 1 && !e.Backlog() && !e.CollectionFailed():
 		return true // whatever its code, it may be about the task of an earlier attempt
-	case e.Status == http.StatusServiceUnavailable: // it refused before it looked
+	case e.Status == http.StatusServiceUnavailable: // the service refused before it looked at it
 		return false
 	}
 	return e.Status >= 500 || e.Status/100 == 2

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// A SyncLevel says when a file that the destination has already is copied. A
-// file that it does not have is copied at every level.
+// A SyncLevel says when a file that already exists at the destination is copied
+// again. A file that does not exist there is copied at every level.
 type SyncLevel int
 
 // The levels of the service, by what makes it copy a file again.
@@ -16,7 +16,7 @@ const (
 	SyncExists   SyncLevel = iota // never
 	SyncSize                      // the sizes differ
 	SyncMtime                     // the source is newer
-	SyncChecksum                  // the checksums differ; alone safe after a transfer that failed half-way
+	SyncChecksum                  // the checksums differ; the only safe level after a transfer that failed half-way
 )
 
 func syncLevels() []string { return []string{"exists", "size", "mtime", "checksum"} }

@@ -14,7 +14,7 @@ type Status string
 // The states of a task. A canceled task is Failed.
 const (
 	Active    Status = "ACTIVE"    // queued, running, retrying or paused
-	Inactive  Status = "INACTIVE"  // suspended; it will not go on by itself
+	Inactive  Status = "INACTIVE"  // suspended until a person acts
 	Succeeded Status = "SUCCEEDED" // done; it may still have skipped errors
 	Failed    Status = "FAILED"    // failed, past its deadline, or canceled
 )
@@ -43,8 +43,8 @@ type Task struct {
 	DestinationEndpointDisplayName string `json:"destination_endpoint_display_name"`
 	DestinationEndpoint            string `json:"destination_endpoint"` // canonical name
 
-	// How it goes, while it is not final.
-	IsOK                       *bool  `json:"is_ok"` // false while an error is not overcome; nil when final
+	// Progress, until the task is final.
+	IsOK                       *bool  `json:"is_ok"` // false while it meets an error; nil when final
 	IsPaused                   bool   `json:"is_paused"`
 	NiceStatus                 string `json:"nice_status"` // Queued, OK, or the code of an error
 	NiceStatusShortDescription string `json:"nice_status_short_description"`
@@ -65,7 +65,7 @@ type Task struct {
 	SubtasksCanceled        int64 `json:"subtasks_canceled"`
 	SubtasksFailed          int64 `json:"subtasks_failed"`
 	SubtasksSkippedErrors   int64 `json:"subtasks_skipped_errors"` // see Client.SkippedErrors
-	Files                   int64 `json:"files"`                   // found so far, as the next two
+	Files                   int64 `json:"files"`                   // found so far; so are the next two
 	Directories             int64 `json:"directories"`
 	Symlinks                int64 `json:"symlinks"`
 	FilesTransferred        int64 `json:"files_transferred"`
@@ -88,7 +88,7 @@ type Task struct {
 	SourceLocalUserStatus      string       `json:"source_local_user_status"`
 	DestinationLocalUser       string       `json:"destination_local_user"`
 	DestinationLocalUserStatus string       `json:"destination_local_user_status"`
-	SourceBasePath             string       `json:"source_base_path"` // only with Header.StoreBasePathInfo, as the next
+	SourceBasePath             string       `json:"source_base_path"` // only with Header.StoreBasePathInfo; so is the next
 	DestinationBasePath        string       `json:"destination_base_path"`
 
 	Command        string `json:"command"`         // what submitted it, such as API 0.10
@@ -110,12 +110,12 @@ type FatalError struct {
 	Description string `json:"description"`
 }
 
-// Task returns the task id. If there is none, the error is an [*Error] whose
+// Task returns the task with this id. If there is none, the error is an [*Error] whose
 // NotFound is true. API: GET /task/<id>.
 func (c *Client) Task(ctx context.Context, id string) (*Task, error) {
 	a, t, err := ask[Task](ctx, c, request{method: http.MethodGet, path: []string{"task", id}})
 	if err == nil && !strings.EqualFold(t.TaskID, id) {
-		return nil, a.unread("the reply is about another task, %s", t.TaskID) // what that has done says nothing about this one
+		return nil, a.unread("the reply is about another task, %s", t.TaskID) // its state says nothing about this one
 	}
 	return t, err
 }
@@ -133,14 +133,14 @@ type Result struct {
 func (r *Result) keep(doc json.RawMessage) { r.Raw = doc }
 func (r *Result) missing() string          { return require("code", r.Code) }
 
-// A TaskUpdate is what changes about a task. What is not set stays.
+// A TaskUpdate says what to change about a task. A field left at its zero value does not change.
 type TaskUpdate struct {
 	Label    string `json:"label,omitempty"`
 	Deadline Time   `json:"deadline,omitzero"`
 }
 
-// UpdateTask changes the label or the deadline of the task id, which has not ended.
-// API: PUT /task/<id>.
+// UpdateTask changes the label or the deadline of the task id, which must not have
+// ended. API: PUT /task/<id>.
 func (c *Client) UpdateTask(ctx context.Context, id string, u TaskUpdate) (*Result, error) {
 	doc := struct {
 		DataType string `json:"DATA_TYPE"`
@@ -149,8 +149,8 @@ func (c *Client) UpdateTask(ctx context.Context, id string, u TaskUpdate) (*Resu
 	return call[Result](ctx, c, request{method: http.MethodPut, path: []string{"task", id}, body: doc})
 }
 
-// CancelTask ends the task id. The result's code is Canceled, or TaskComplete
-// if it had ended before. API: POST /task/<id>/cancel.
+// CancelTask cancels the task id. The result's Code is Canceled, or
+// TaskComplete if the task had already ended. API: POST /task/<id>/cancel.
 func (c *Client) CancelTask(ctx context.Context, id string) (*Result, error) {
 	return call[Result](ctx, c, request{method: http.MethodPost, path: []string{"task", id, "cancel"}})
 }

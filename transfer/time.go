@@ -9,10 +9,10 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A Time is an instant as the service writes it. It is read from RFC 3339, also
-// with a space for the T, without a zone (then it is UTC), or as a date alone
-// (then it is midnight). It is written in UTC and whole seconds, such as
-// 2026-03-01T04:05:06+00:00. The zero Time is null in JSON and empty in text.
+// A Time is an instant in the service's format. It is read from RFC 3339, also
+// with a space for the T, without a zone (UTC), or as a date alone (midnight).
+// It is written in UTC and whole seconds, such as 2026-03-01T04:05:06+00:00.
+// The zero Time is null in JSON and empty in text.
 type Time struct{ time.Time }
 
 const timeLayout = "2006-01-02T15:04:05-07:00"

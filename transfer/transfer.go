@@ -4,15 +4,15 @@
 //
 // A [Client] sends each call once. Credentials, retries, rate limits and
 // timeouts belong to the [net/http.Client] it is given. What the service
-// refuses is an [*Error]; what never reached it is the error of the transport.
-// A submission that may have taken effect although it failed is marked with
-// [ErrUnclear].
+// refuses is an [*Error]; if it was not reached, the error is that of the
+// transport. A submission that may have taken effect although it failed is
+// marked with [ErrUnclear].
 //
 // Lists are iterators that fetch pages as they are ranged over. An error is
 // the last pair of a list. Ranging again asks again from the start.
 //
-// Ids of tasks and collections are UUIDs as text. They are passed on as they
-// are, in either case of letters.
+// Ids of tasks and collections are UUIDs as text. They are sent as they are
+// given, in upper or lower case.
 package transfer
 
 import "iter"
@@ -54,18 +54,18 @@ type Transfer struct {
 	// accounts that a mapped collection has for the caller.
 	SourceLocalUser      string `json:"source_local_user,omitempty"`
 	DestinationLocalUser string `json:"destination_local_user,omitempty"`
-	// FilterRules select in recursive items; the first that matches decides,
-	// and what none matches is copied.
+	// FilterRules apply to the entries of recursive items. The first rule
+	// that matches decides, and an entry that no rule matches is copied.
 	FilterRules []FilterRule `json:"filter_rules,omitempty"`
 	// Items are the paths to copy, at least one.
 	Items []Item `json:"DATA"`
-	// More, unless nil, gives further items, the same each time: of a document
-	// with so many that they should not be in memory. It is called twice and more
-	// for each submission.
+	// More, unless nil, yields further items, for a document with too many to
+	// hold in memory. It is ranged over several times for each submission,
+	// and must yield the same items each time.
 	More iter.Seq2[Item, error] `json:"-"`
 }
 
-// An Item is one file or directory to copy. The service makes missing parents
+// An Item is one file or directory to copy. The service creates missing parents
 // at the destination.
 type Item struct {
 	SourcePath      string `json:"source_path"`
@@ -73,8 +73,8 @@ type Item struct {
 	// Recursive says whether the source must be a directory (true) or a file
 	// (false); nil lets the service find out.
 	Recursive *bool `json:"recursive,omitempty"`
-	// ExternalChecksum is what the file's checksum must be, by
-	// ChecksumAlgorithm or MD5.
+	// ExternalChecksum is the checksum that the file must have. It is an
+	// MD5 unless ChecksumAlgorithm says otherwise.
 	ExternalChecksum  string `json:"external_checksum,omitempty"`
 	ChecksumAlgorithm string `json:"checksum_algorithm,omitempty"`
 }

@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// The pauses between two looks at a task grow from the first to the last.
+// The pauses between looks at a task grow from firstPause to lastPause.
 const (
 	firstPause = time.Second
 	lastPause  = 15 * time.Second
 )
 
-// Watch looks at the task id until it is final: at once, after a second, and
-// then ever more rarely, down to every 15 seconds. The final task is the last
-// pair. A caller that leaves the loop leaves the task alone; one that wants it
-// to end calls [Client.CancelTask]. Many tasks are better watched together, by
+// Watch yields the task id at once, after a second, and then at growing
+// intervals of up to 15 seconds, until it is final. The final task is the last
+// pair. Leaving the loop does not affect the task; to end it, call
+// [Client.CancelTask]. To watch many tasks, ask for them together with
 // [Client.Tasks]. API: GET /task/<id>.
 func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
@@ -25,7 +25,7 @@ func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Task, error] {
 			if !yield(task, err) || err != nil || task.Status.Final() {
 				return
 			}
-			timer := time.NewTimer(pause - rand.N(pause/4)) // many programs must not look at the same instants
+			timer := time.NewTimer(pause - rand.N(pause/4)) // so that programs started together do not stay in step
 			select {
 			case <-timer.C:
 			case <-ctx.Done():
@@ -38,10 +38,10 @@ func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Task, error] {
 }
 
 // Wait waits until the task id is final and returns it. Whether it succeeded is
-// in its Status. A task that cannot go on, because its source is missing or a
-// person must act, is not final before its deadline: bound ctx, or look at
-// each state with [Client.Watch]. When ctx ends, the error is its cause, and
-// the task goes on at Globus. API: GET /task/<id>.
+// in its Status. A task that makes no progress, because its source is missing
+// or a person must act, is not final before its deadline: set a deadline on
+// ctx, or inspect each state with [Client.Watch]. When ctx ends, the error is
+// its cause, and the task continues at Globus. API: GET /task/<id>.
 func (c *Client) Wait(ctx context.Context, id string) (*Task, error) {
 	var last *Task
 	for task, err := range c.Watch(ctx, id) {

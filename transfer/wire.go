@@ -7,21 +7,21 @@ import (
 	"iter"
 )
 
-// longWire is how many items of a document are not put into memory together to
-// be sent.
+// longWire is the number of items above which a document is encoded while it is
+// sent, and not in memory.
 const longWire = 1000
 
-// A wire is a document as it is sent. Its last field is a list, whose items are
-// encoded one by one, because a document may have a million of them.
+// A wire is a document in the form that is sent. Its last field is a list whose
+// items are encoded one by one, because a document may have a million of them.
 type wire struct {
 	head []byte // what comes before the first item
 	n    int
 	item func(i int) any
-	size int                   // bytes of the texts in all items, about
-	more iter.Seq2[any, error] // items after the n, if there are any
+	size int                   // approximate bytes of the texts in all items
+	more iter.Seq2[any, error] // items after the first n; may be nil
 }
 
-// newWire returns a document with n items. doc is the document with an empty list.
+// newWire returns the wire form of doc, whose list is empty, with n items in the list.
 func newWire(doc any, n, size int, item func(i int) any) (*wire, error) {
 	head, err := encode(doc)
 	if err != nil {
@@ -30,12 +30,12 @@ func newWire(doc any, n, size int, item func(i int) any) (*wire, error) {
 	return &wire{head: bytes.TrimSuffix(head, []byte("]}")), n: n, item: item, size: size}, nil
 }
 
-// long reports whether the document is made while it is sent.
+// long reports whether the document is encoded while it is sent.
 func (w *wire) long() bool { return w.n > longWire || w.more != nil }
 
 // bytes returns the whole document.
 func (w *wire) bytes() ([]byte, error) {
-	const names = 80 // bytes of an item beside its texts
+	const names = 80 // bytes of an item besides its texts
 	all := make([]byte, 0, len(w.head)+w.size+w.n*names)
 	r := w.reader()
 	defer r.Close() //nolint:errcheck // there is no error
@@ -48,7 +48,7 @@ func (w *wire) bytes() ([]byte, error) {
 	return all, nil
 }
 
-// reader returns what reads the document from its beginning.
+// reader returns a reader of the document from its beginning.
 func (w *wire) reader() *wireReader {
 	r := &wireReader{wire: w, next: -1}
 	r.enc = json.NewEncoder(&r.text)
@@ -59,8 +59,8 @@ func (w *wire) reader() *wireReader {
 // A wireReader encodes a document while it is read.
 type wireReader struct {
 	*wire
-	next  int // the item to encode next; -1 is the head, and n what comes after them
-	items int // that were encoded
+	next  int // the item to encode next; -1 is the head, and n is the first of more
+	items int // encoded so far
 	text  bytes.Buffer
 	enc   *json.Encoder // to text
 	err   error
@@ -88,7 +88,7 @@ func (r *wireReader) part() bool {
 	return true
 }
 
-// further is part for an item of more, or the end behind them.
+// further is [wireReader.part] for an item of more, or for the end after them.
 func (r *wireReader) further() bool {
 	if r.pull == nil {
 		r.pull, r.stop = iter.Pull2(r.more)
@@ -117,7 +117,7 @@ func (r *wireReader) add(item any) {
 	}
 }
 
-// Close ends the reading before its end. It may be called again.
+// Close stops reading early. It may be called again.
 func (r *wireReader) Close() error {
 	if r.stop != nil {
 		r.stop()
@@ -125,7 +125,7 @@ func (r *wireReader) Close() error {
 	return nil
 }
 
-// Read reads the document on.
+// Read implements [io.Reader].
 func (r *wireReader) Read(p []byte) (int, error) {
 	for r.err == nil && r.text.Len() < len(p) && r.part() {
 	}
