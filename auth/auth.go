@@ -1,8 +1,8 @@
 // Package auth is a client of Globus Auth: it gets tokens, keeps them by
 // resource server, renews them, and adds them to requests as an
 // http.RoundTripper. The packages clientcreds (for a service account) and login
-// (for a person) prove an identity. Retries and timeouts are left to the client
-// that is passed in (see package retry).
+// (for a person) log in with it. Retries and timeouts are left to the
+// http.Client that is passed in (see package retry).
 package auth
 
 import (
@@ -20,9 +20,9 @@ import (
 	"time"
 )
 
-const maxReply = 1 << 20 // bytes; a token document has a few thousand, a list of identities more
+const maxReply = 1 << 20 // bytes; a token document has a few thousand, a list of identities has more
 
-// Names of resource servers. Tokens are kept by them.
+// Names of resource servers, the keys by which tokens are kept.
 const (
 	Server         = "auth.globus.org" // Globus Auth itself
 	TransferServer = "transfer.api.globus.org"
@@ -44,14 +44,13 @@ type Client struct {
 	log  *slog.Logger
 }
 
-// An Option changes what [New] returns.
+// An Option configures a [Client].
 type Option func(*Client)
 
 // WithBaseURL sends requests below u instead of to the production service.
 func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.base = u } }
 
-// WithLogger sets where token requests are logged, at level debug. Tokens and
-// secrets are not.
+// WithLogger logs token requests at level debug, without tokens and secrets.
 func WithLogger(log *slog.Logger) Option { return func(c *Client) { c.log = log } }
 
 // New returns a Client that sends its requests through hc, which owns retries
@@ -74,10 +73,10 @@ type Application struct {
 	Secret Secret // empty for a native app, which has none
 }
 
-// URL returns an address of Globus Auth, such as that of a page.
+// URL returns the address of a path, such as a page, of Globus Auth.
 func (c *Client) URL(path string) *url.URL { return c.base.JoinPath(path) }
 
-// Logger returns where the Client logs.
+// Logger returns the logger of the Client.
 func (c *Client) Logger() *slog.Logger { return c.log }
 
 // Grant makes one token request of the application, with the fields of an
@@ -101,9 +100,9 @@ func (c *Client) Grant(ctx context.Context, app Application, grant url.Values) (
 	return tokens, nil
 }
 
-// Introspect asks what a token is worth. Globus Auth tells that only to
-// applications with a secret. The error is an [*Error] if it refuses.
-// API: POST /v2/oauth2/token/introspect.
+// Introspect returns what Globus Auth knows about a token. Only applications
+// with a secret may ask; otherwise the error is an [*Error]. API: POST
+// /v2/oauth2/token/introspect.
 func (c *Client) Introspect(ctx context.Context, app Application, token Secret) (*Introspection, error) {
 	body, err := c.post(ctx, app, "v2/oauth2/token/introspect", url.Values{"token": {token.Reveal()}})
 	if err != nil {
@@ -122,9 +121,9 @@ func (c *Client) Revoke(ctx context.Context, app Application, token Secret) erro
 	return nil
 }
 
-// Userinfo returns the identity behind the tokens, of which there must be one
-// for [Server]: the scopes must include openid, and profile and email for the
-// fields of that name. The error is an [*Error] if Globus Auth refuses.
+// Userinfo returns the identity that the tokens belong to. It needs a token for
+// [Server] with the scope openid, and with profile and email to get the name,
+// username and e-mail address. The error is an [*Error] if Globus Auth refuses.
 // API: GET /v2/oauth2/userinfo.
 func (c *Client) Userinfo(ctx context.Context, tokens *Source) (*Userinfo, error) {
 	body, err := c.call(ctx, tokens, http.MethodGet, "v2/oauth2/userinfo", nil, nil)
@@ -134,8 +133,9 @@ func (c *Client) Userinfo(ctx context.Context, tokens *Source) (*Userinfo, error
 	return decode[Userinfo](body)
 }
 
-// Identities looks identities up. The application asks, which has a secret. The
-// error is an [*Error] if Globus Auth refuses. API: GET /v2/api/identities.
+// Identities looks identities up on behalf of an application, which must have a
+// secret. The error is an [*Error] if Globus Auth refuses. API: GET
+// /v2/api/identities.
 func (c *Client) Identities(ctx context.Context, app Application, q IdentityQuery) ([]*Identity, error) {
 	basic := basicOf(app)
 	found, err := q.ask(func(query url.Values) ([]byte, error) {
@@ -152,8 +152,8 @@ func (c *Client) Identities(ctx context.Context, app Application, q IdentityQuer
 	return found, err
 }
 
-// IdentitiesFor is [Client.Identities] for whom the tokens are, of which there must
-// be one for [Server].
+// IdentitiesFor is [Client.Identities] on behalf of the owner of the tokens. It
+// needs a token for [Server].
 func (c *Client) IdentitiesFor(ctx context.Context, tokens *Source, q IdentityQuery) ([]*Identity, error) {
 	return q.ask(func(query url.Values) ([]byte, error) {
 		return c.call(ctx, tokens, http.MethodGet, identitiesPath, query, nil)
@@ -161,9 +161,9 @@ func (c *Client) IdentitiesFor(ctx context.Context, tokens *Source, q IdentityQu
 }
 
 // Call sends a request for which this package has no method, and returns the reply
-// as it came. The path is escaped, such as /v2/api/identities; body is JSON, and is
-// sent unless it is nil. There must be a token for [Server]. The error is an [*Error]
-// if Globus Auth refuses.
+// unchanged. The path is escaped, such as /v2/api/identities; body is JSON, and is
+// sent unless it is nil. Call needs a token for [Server]. The error is an [*Error] if
+// Globus Auth refuses.
 func (c *Client) Call(ctx context.Context, tokens *Source, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error) {
 	for elem := range strings.SplitSeq(path, "/") {
 		if plain, err := url.PathUnescape(elem); err != nil || plain == "." || plain == ".." {
@@ -188,7 +188,7 @@ func (c *Client) call(ctx context.Context, tokens *Source, method, path string, 
 	return do(&hc, req, tokens.reveal)
 }
 
-// request makes a request with a JSON document, or with none.
+// request makes a request with a JSON body, or without one if body is nil.
 func (c *Client) request(ctx context.Context, method, path string, query url.Values, body []byte) (*http.Request, error) {
 	at := c.URL(path)
 	at.RawQuery = query.Encode()
@@ -202,15 +202,14 @@ func (c *Client) request(ctx context.Context, method, path string, query url.Val
 	return req, err
 }
 
-// basicOf is what the Basic header of an application has in it.
+// basicOf returns the value of an application's Basic header.
 func basicOf(app Application) string {
 	return base64.StdEncoding.EncodeToString([]byte(app.ID + ":" + app.Secret.Reveal()))
 }
 
-// post sends a form as the application and returns the body of the reply. The
-// Basic header is the one that the official clients send, of the raw id and
-// secret: RFC 6749 asks for both to be percent-encoded, but Globus Auth does
-// not decode them.
+// post sends a form as the application and returns the body of the reply. Like
+// the official clients, it puts the raw id and secret into the Basic header:
+// RFC 6749 wants both percent-encoded, but Globus Auth does not decode them.
 func (c *Client) post(ctx context.Context, app Application, path string, form url.Values) ([]byte, error) {
 	hidden := []string{form.Get("token"), form.Get("refresh_token"), form.Get("code"), form.Get("code_verifier")}
 	var basic string
@@ -235,8 +234,8 @@ func (c *Client) post(ctx context.Context, app Application, path string, form ur
 	return body, err
 }
 
-// do sends req through hc and returns the body of a 2xx reply. What is hidden
-// does not get into the error, even if the service says it.
+// do sends req through hc and returns the body of a 2xx reply. The texts that
+// hidden returns are masked in the error, even if the service repeats them.
 func do(hc *http.Client, req *http.Request, hidden func() []string) ([]byte, error) {
 	req.Header.Set("Accept", "application/json")
 	resp, err := hc.Do(req)
@@ -257,12 +256,12 @@ func do(hc *http.Client, req *http.Request, hidden func() []string) ([]byte, err
 	return body, nil
 }
 
-// leastHidden is how long a secret is that can be hidden, in bytes. To hide the letters
-// of a shorter one in every word would spoil the words, and tell the secret.
+// leastHidden is the length in bytes from which secrets are masked. To mask the letters
+// of a shorter one in every word would spoil the words, and give the secret away.
 const leastHidden = 6
 
-// mask returns a replacer of what must not be shown, as such and as a form
-// field.
+// mask returns a replacer that masks hidden texts, as they are and
+// percent-encoded.
 func mask(hidden []string) *strings.Replacer {
 	var pairs []string
 	for _, text := range hidden {

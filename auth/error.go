@@ -12,26 +12,27 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-const maxErrorText = 300 // characters of each text of the service
+const maxErrorText = 300 // characters kept of each text of the service
 
 // Developers is the page where applications are registered: service accounts
 // and native apps.
 const Developers = "https://app.globus.org/settings/developers"
 
-// An Error is a reply outside 2xx from Globus Auth. Its texts are a line each
-// and hold no secret, whatever the service sent.
+// An Error is a reply outside 2xx from Globus Auth. Each of its texts is one
+// line and holds no secret, whatever the service sent.
 type Error struct {
 	Status      int           // HTTP status
 	Code        string        // the OAuth error, such as invalid_client; else the code of the first detail; may be empty
 	Description string        // the OAuth error description; may be empty
 	Details     []Detail      // the service's own list of errors; may be empty
-	ClientID    string        // of the application that asked; empty if a token did
+	ClientID    string        // of the application that asked; empty if the request carried a token
 	Native      bool          // the application is a native app, without a secret
-	Login       bool          // a token was asked for, which is how an identity logs in
+	Login       bool          // the request was for a token, so the login itself failed
 	RetryAfter  time.Duration // zero if the reply named none
-	// Foreign says what answered in place of Globus Auth: the page of a proxy,
-	// or a redirect to the login of a network. It is empty if the reply has the
-	// form of the service, and for 429 and 5xx, which a gateway may send for it.
+	// Foreign says what answered in place of Globus Auth: a proxy's page, or
+	// a redirect to a network's login. It is empty if the reply has the
+	// service's form, and for 429 and 5xx, which a gateway may send on its
+	// behalf.
 	Foreign string
 }
 
@@ -61,11 +62,10 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// BadScope reports whether a scope was refused, such as one that Globus Auth does not
-// know.
+// BadScope reports whether a scope was refused, such as one that does not exist.
 func (e *Error) BadScope() bool { return strings.Contains(strings.ToLower(e.Code), "scope") }
 
-// Advice says what to check if the application was refused; else it is empty.
+// Advice says what to check if the application was refused; otherwise it is empty.
 func (e *Error) Advice() string {
 	switch {
 	case !e.Refused():
@@ -81,7 +81,7 @@ func (e *Error) Advice() string {
 		"and that the secret was not deleted on %s", e.ClientID, Developers)
 }
 
-// is reports whether the error has a code of OAuth, which the service's own list has
+// is reports whether the error has an OAuth code. The service's own list writes it
 // in capital letters.
 func (e *Error) is(code string) bool { return strings.EqualFold(e.Code, code) }
 
@@ -115,7 +115,7 @@ func (e *Error) Refused() bool {
 // accepted: it was used, revoked or is too old.
 func (e *Error) GrantRefused() bool { return e.is("invalid_grant") }
 
-// A strangeReply is one of status 2xx without the document that it should be.
+// A strangeReply is a 2xx reply that is not the expected document.
 type strangeReply struct{ err error }
 
 func (e *strangeReply) Error() string {
@@ -123,11 +123,11 @@ func (e *strangeReply) Error() string {
 }
 func (e *strangeReply) Unwrap() error { return e.err }
 
-// Temporary reports true: neither lasts.
+// Temporary reports true: damage and proxies pass.
 func (e *strangeReply) Temporary() bool { return true }
 
-// newError reads both shapes of the service's errors, and is content with
-// neither: a gateway answers with a page.
+// newError reads both forms of the service's errors. A body of neither form is
+// no problem: a gateway answers with a page.
 func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
 	e := &Error{Status: resp.StatusCode, RetryAfter: delay.Of(resp.Header, time.Now())}
 	text := func(v any) string { return tidy(hide, v) }
@@ -161,16 +161,16 @@ func newError(resp *http.Response, body []byte, hide *strings.Replacer) *Error {
 	return e
 }
 
-// isCode reports whether a text has the form of a code, which a secret of Globus does
-// not have: letters of one case, with a _ among them.
+// isCode reports whether a text has the form of a code, letters of one case with a _
+// among them. A Globus secret does not have this form.
 func isCode(text string) bool {
 	other := func(r rune) bool { return r != '_' && (r < 'a' || r > 'z') }
 	lower := strings.ToLower(text)
 	return strings.Contains(text, "_") && (text == lower || text == strings.ToUpper(text)) && !strings.ContainsFunc(lower, other)
 }
 
-// foreign says what has sent a reply that is not of the service. A reply
-// without a body tells nothing.
+// foreign says what sent a reply that is not the service's. It is empty for a
+// reply without a body, which says nothing.
 func foreign(resp *http.Response, body []byte, text func(any) string) string {
 	if to, err := resp.Location(); err == nil {
 		return "a redirect to " + text(to.Host)
@@ -185,8 +185,8 @@ func foreign(resp *http.Response, body []byte, text func(any) string) string {
 	return "something with a reply of type " + kind
 }
 
-// tidy returns a text or number of the service in one line of limited length,
-// without what must be hidden. Anything else is empty.
+// tidy returns a text or number of the service as one line of limited length,
+// with secrets masked. Other values become "".
 func tidy(hide *strings.Replacer, v any) string {
 	var text string
 	switch v := v.(type) {

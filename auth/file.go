@@ -10,8 +10,8 @@ import (
 
 const maxSecretFile = 64 << 10 // bytes
 
-// ReadSecret reads the secret that a file of at most 64 KiB holds, without line
-// ends at its end. The warning is empty unless everybody may read the file.
+// ReadSecret reads a secret from a file of at most 64 KiB, and drops line ends
+// at its end. The warning is empty unless everybody may read the file.
 func ReadSecret(name string) (secret Secret, warning string, err error) {
 	f, err := os.Open(name)
 	if err != nil {
@@ -30,7 +30,7 @@ func ReadSecret(name string) (secret Secret, warning string, err error) {
 	case text == "":
 		return Secret{}, "", errors.New(name + " is empty")
 	}
-	info, err := f.Stat() // of what links lead to
+	info, err := f.Stat() // follows links
 	if err != nil {
 		return Secret{}, "", err
 	}

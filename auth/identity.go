@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// A Userinfo says whose tokens they are. What the service leaves out or
-// gives as null is empty; which fields it gives depends on the scopes.
+// A Userinfo describes the owner of tokens. Which fields are set depends on the
+// scopes; the others are empty.
 type Userinfo struct {
-	Sub               string `json:"sub"`                // identity id; of a service account, equal to the client id
-	PreferredUsername string `json:"preferred_username"` // of a service account, <client id>@clients.auth.globus.org
+	Sub               string `json:"sub"`                // identity id; for a service account, the client id
+	PreferredUsername string `json:"preferred_username"` // for a service account, <client id>@clients.auth.globus.org
 	Name              string `json:"name"`               // of a person, or of the application
-	Email             string `json:"email"`              // none for a service account
+	Email             string `json:"email"`              // empty for a service account
 
 	IdentityProvider            string `json:"identity_provider"` // id
 	IdentityProviderDisplayName string `json:"identity_provider_display_name"`
@@ -34,17 +34,17 @@ type LinkedIdentity struct {
 	IdentityProviderDisplayName string `json:"identity_provider_display_name"`
 }
 
-// An Identity is one that Globus Auth knows. What the service leaves out or gives
-// as null is empty.
+// An Identity is a person or application that Globus Auth knows. Fields that the
+// service omits are empty.
 type Identity struct {
 	ID           string `json:"id"`
 	Username     string `json:"username"`
 	Name         string `json:"name"` // empty if nobody has used it yet
 	Organization string `json:"organization"`
 	Email        string `json:"email"`
-	Status       string `json:"status"` // used, or unused
+	Status       string `json:"status"` // used or unused
 
-	Raw json.RawMessage `json:"-"` // as the service describes it
+	Raw json.RawMessage `json:"-"` // the document as received
 }
 
 // UnmarshalJSON reads the identity and keeps the document in Raw.
@@ -57,11 +57,11 @@ func (i *Identity) UnmarshalJSON(doc []byte) error {
 	return nil
 }
 
-// An IdentityQuery says which identities to look up. Whom Globus Auth does not know
-// is left out of the answer, whose order is that of the service.
+// An IdentityQuery says which identities to look up. The answer is in the service's
+// order, without those that Globus Auth does not know.
 type IdentityQuery struct {
 	IDs, Usernames []string
-	Provision      bool // make an identity of each username that has none
+	Provision      bool // create an identity for each username that has none
 }
 
 const (
@@ -69,7 +69,7 @@ const (
 	maxAsked       = 100 // identities in one request, as the official clients ask
 )
 
-// ask sends the requests of a query, each with either ids or usernames, by send.
+// ask sends the requests of a query with send. Each has either ids or usernames.
 func (q IdentityQuery) ask(send func(url.Values) ([]byte, error)) ([]*Identity, error) {
 	var all []*Identity
 	for _, by := range []struct {
@@ -96,7 +96,7 @@ func (q IdentityQuery) ask(send func(url.Values) ([]byte, error)) ([]*Identity, 
 	return slices.DeleteFunc(all, func(i *Identity) bool { return i == nil || i.ID == "" }), nil
 }
 
-// String says whom a query is for.
+// String names what is looked up, for errors.
 func (q IdentityQuery) String() string {
 	switch names := slices.Concat(q.Usernames, q.IDs); {
 	case len(names) != 1:
@@ -108,7 +108,7 @@ func (q IdentityQuery) String() string {
 	}
 }
 
-// IDOf returns a function that looks up the id alone of the identity with a username:
+// IDOf returns a function that looks up a username and returns the identity's id, or
 // "" if there is none.
 func IDOf(lookUp func(ctx context.Context, q IdentityQuery) ([]*Identity, error)) func(ctx context.Context, username string) (id string, err error) {
 	return func(ctx context.Context, username string) (string, error) {
@@ -122,8 +122,8 @@ func IDOf(lookUp func(ctx context.Context, q IdentityQuery) ([]*Identity, error)
 	}
 }
 
-// An Introspection is what Globus Auth knows of a token. Of a token that is
-// expired, revoked or unknown, only Active is set, to false.
+// An Introspection is what Globus Auth knows about a token. If the token has
+// expired, was revoked or is unknown, Active is false and nothing else is set.
 type Introspection struct {
 	Active    bool     `json:"active"`
 	TokenType string   `json:"token_type"`

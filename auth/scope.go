@@ -15,25 +15,25 @@ const (
 // A Scope is a permission that a token can carry.
 type Scope struct {
 	Name         string  // without any of "[]*" and spaces
-	Optional     bool    // as a dependency: consent can be taken back without that to the whole
-	Dependencies []Scope // permissions that the resource server gets in turn
+	Optional     bool    // of a dependency: its consent can be revoked separately
+	Dependencies []Scope // permissions that the resource server needs in turn
 }
 
-// DataAccess returns the scope of the data of a mapped collection, as an
-// optional dependency of [TransferAll]. Collections of other kinds, and those
+// DataAccess returns [TransferAll] with the data_access scope of a mapped
+// collection as an optional dependency. Other kinds of collections, and those
 // of high assurance, have no such scope.
 func DataAccess(collection string) Scope {
 	return Scope{Name: "https://auth.globus.org/scopes/" + collection + "/data_access", Optional: true}
 }
 
-// String returns the scope in the form that Globus Auth reads: an asterisk if
-// it is optional, the name, and the dependencies in brackets.
+// String returns the scope in the form of Globus Auth: an asterisk if it is
+// optional, the name, and the dependencies in brackets.
 func (s Scope) String() string { return Scopes{s}.String() }
 
 // Scopes is a list of scopes.
 type Scopes []Scope
 
-// String returns the scopes with a space between them. [ParseScopes] reads it
+// String returns the scopes with a space between them. [ParseScopes] reads them
 // back.
 func (s Scopes) String() string {
 	var b strings.Builder
@@ -58,9 +58,9 @@ func (s Scopes) print(b *strings.Builder) {
 	}
 }
 
-// Merge returns the scopes with others added. A scope that occurs more than
-// once in a list is there once, where it stood first, with the dependencies of
-// all; it is optional only if all are.
+// Merge returns the scopes with others added. Repetitions of a scope become
+// one, at the place of the first, with the dependencies of all; it is optional
+// only if all of them are.
 func (s Scopes) Merge(others ...Scope) Scopes {
 	return merge(slices.Concat(s, others))
 }
@@ -86,9 +86,9 @@ func merge(list []Scope) []Scope {
 }
 
 // ParseScopes reads scopes with one space between them, each with its
-// dependencies in brackets, and merges those that occur more than once. A
-// scope must not depend on itself, not even through others. At most 256 KiB
-// and 100 brackets in brackets are read.
+// dependencies in brackets, and merges those that occur more than once. A scope
+// must not depend on itself, not even through others. A text of more than 256
+// KiB, or with more than 100 levels of brackets, is an error.
 func ParseScopes(text string) (Scopes, error) {
 	if len(text) > maxScopeString {
 		return nil, fmt.Errorf("scopes: %d bytes, more than %d", len(text), maxScopeString)
@@ -96,7 +96,7 @@ func ParseScopes(text string) (Scopes, error) {
 	p := scopeParser{text: text}
 	list, err := p.list(0)
 	if err == nil && p.pos < len(text) {
-		err = p.problem("no bracket is open") // a list ends at a bracket only
+		err = p.problem("no bracket is open") // a list ends only at the end or at a bracket
 	}
 	if err != nil {
 		return nil, err
@@ -112,8 +112,8 @@ type scopeParser struct {
 	pos  int
 }
 
-// next returns the byte to come, or 0 at the end. A name may hold a zero byte,
-// but is read whole.
+// next returns the next byte, or 0 at the end. A zero byte in a name does no
+// harm: names are read whole.
 func (p *scopeParser) next() byte {
 	if p.pos == len(p.text) {
 		return 0

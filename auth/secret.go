@@ -5,10 +5,9 @@ import (
 	"log/slog"
 )
 
-// A Secret is a text that nothing prints by accident: no verb of fmt, no slog
-// handler and no encoder shows more of it than that it is there. The zero
-// Secret is empty. Secrets cannot be compared with ==; compare what they
-// reveal.
+// A Secret is a text that is not printed by accident: verbs of fmt, slog
+// handlers and encoders show only that it is set. The zero Secret is empty.
+// Secrets cannot be compared with ==; compare what Reveal returns.
 type Secret struct{ reveal func() string }
 
 // NewSecret returns a Secret that holds text.
@@ -25,7 +24,7 @@ func (s Secret) Reveal() string {
 // IsZero reports whether the text is empty.
 func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
-// masked is what is shown in place of a secret.
+// masked is shown in place of a secret.
 const masked = "[secret]"
 
 // String returns a mask, or "" for an empty secret.
@@ -39,8 +38,8 @@ func (s Secret) String() string {
 // LogValue returns the mask.
 func (s Secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
-// MarshalText returns an error, so that a document which would lack the secret
-// is not written at all. To write one on purpose, reveal the secret, or use
+// MarshalText returns an error, so that a document that would lack the secret
+// is not written. To write it on purpose, use [Secret.Reveal] or
 // [Token.Document].
 func (s Secret) MarshalText() ([]byte, error) {
 	return nil, errors.New("a secret is not written by an encoder: reveal it on purpose")

@@ -12,21 +12,21 @@ import (
 )
 
 // A Source keeps the tokens of one identity, one for each resource server, and
-// has them renewed. Its methods may be called concurrently.
+// renews them. Its methods may be called concurrently.
 type Source struct {
 	grant Grant
 
 	mu     sync.Mutex // never held while waiting
 	held   map[string]Token
-	flight *flight // the token request under way; nil if there is none
+	flight *flight // the token request in progress; nil if there is none
 }
 
-// A Grant gets tokens from Globus Auth: that for a resource server, and maybe
-// those for others with it.
+// A Grant gets tokens from Globus Auth: the one for a resource server, and
+// possibly others with it. The result is by resource server.
 type Grant func(ctx context.Context, resourceServer string) (map[string]Token, error)
 
-// NewSource returns a Source that gets its tokens by grant, one call at a time,
-// but for those that it holds from the start.
+// NewSource returns a Source that begins with the held tokens, and gets others
+// from grant, which is called by one goroutine at a time.
 func NewSource(grant Grant, held ...Token) *Source {
 	s := &Source{grant: grant, held: make(map[string]Token)}
 	for _, t := range held {
@@ -35,14 +35,14 @@ func NewSource(grant Grant, held ...Token) *Source {
 	return s
 }
 
-// Token returns a token for a resource server, such as [TransferServer]: the
-// one that is held, or until 60 s before that expires; else one request gets a
-// new one, however many callers wait for it. When ctx ends, Token returns its
-// error; the request goes on for those who still wait, and is canceled if
-// there are none. The error is an [*Error] if Globus Auth refuses.
+// Token returns a token for a resource server, such as [TransferServer]. It is
+// the one that the Source holds, until 60 s before that expires; then one
+// request gets a new one for all callers that wait. When ctx ends, Token
+// returns its error; the request goes on for the other callers, and is canceled
+// if there are none. The error is an [*Error] if Globus Auth refuses.
 func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error) {
 	for {
-		token, f := s.heldOrJoin(resourceServer) //nolint:contextcheck // the request is of all who wait for it
+		token, f := s.heldOrJoin(resourceServer) //nolint:contextcheck // the request belongs to all who wait for it
 		if f == nil {
 			return token, nil
 		}
@@ -59,7 +59,7 @@ func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error
 		switch {
 		case ok:
 			return token, nil
-		case f.server != resourceServer, f.err != nil && f.left: // it was for others
+		case f.server != resourceServer, f.err != nil && f.abandoned: // it was for others
 			continue
 		case f.err != nil:
 			return Token{}, fmt.Errorf("get a token: %w", f.err)
@@ -68,7 +68,7 @@ func (s *Source) Token(ctx context.Context, resourceServer string) (Token, error
 	}
 }
 
-// missing is the error of a request that brought tokens for others only.
+// missing is the error for a reply that lacks the token of the resource server.
 func missing(resourceServer string, tokens map[string]Token) error {
 	var others []string
 	for _, t := range tokens {
@@ -78,7 +78,8 @@ func missing(resourceServer string, tokens map[string]Token) error {
 	return fmt.Errorf("get a token: Globus Auth gave none for %q, only for %s", resourceServer, strings.Join(others, " and "))
 }
 
-// Tokens returns the tokens that are held and usable now, by resource server.
+// Tokens returns the tokens that the Source holds and that are usable now, by
+// resource server.
 func (s *Source) Tokens() map[string]Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -87,7 +88,7 @@ func (s *Source) Tokens() map[string]Token {
 	return tokens
 }
 
-// reveal returns the tokens that are held, to keep them out of messages.
+// reveal returns the text of all tokens, to keep them out of messages.
 func (s *Source) reveal() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -98,7 +99,7 @@ func (s *Source) reveal() []string {
 	return all
 }
 
-// drop forgets a token that was refused, unless a newer one is held already.
+// drop forgets a token that was refused, unless a newer one has replaced it.
 func (s *Source) drop(t Token) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -107,19 +108,19 @@ func (s *Source) drop(t Token) {
 	}
 }
 
-// A flight is one token request and those who wait for it.
+// A flight is one token request and the callers that wait for it.
 type flight struct {
-	server  string // for which it was begun
-	cancel  context.CancelFunc
-	waiting int           // guarded by Source.mu
-	left    bool          // once nobody waited, which canceled it; guarded by Source.mu
-	done    chan struct{} // closed when the fields below are set, and those above do not change any more
-	tokens  map[string]Token
-	err     error
+	server    string // the resource server that it was begun for
+	cancel    context.CancelFunc
+	waiting   int           // guarded by Source.mu
+	abandoned bool          // canceled because nobody waited any more; guarded by Source.mu
+	done      chan struct{} // closed when the fields below are set, and those above do not change any more
+	tokens    map[string]Token
+	err       error
 }
 
-// heldOrJoin returns the token that is held, or else the flight that may
-// bring it, on which the caller now waits.
+// heldOrJoin returns the token that the Source holds, or else the flight that
+// may bring it. The caller is then counted among those who wait.
 func (s *Source) heldOrJoin(resourceServer string) (Token, *flight) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -127,7 +128,8 @@ func (s *Source) heldOrJoin(resourceServer string) (Token, *flight) {
 		return t, nil
 	}
 	if s.flight == nil {
-		// The context is nobody's, because the first who waits may be the first to leave.
+		// The context belongs to no caller, because the first to wait may be
+		// the first to leave.
 		ctx, cancel := context.WithCancel(context.Background())
 		s.flight = &flight{server: resourceServer, cancel: cancel, done: make(chan struct{})}
 		go s.fly(ctx, s.flight)
@@ -136,27 +138,28 @@ func (s *Source) heldOrJoin(resourceServer string) (Token, *flight) {
 	return Token{}, s.flight
 }
 
-// leave gives up waiting. The last to leave cancels the request, which makes
-// way for the next when it has ended: one that cannot be taken back, such as a
-// refresh, may go on and bring its tokens for those who come later. It reports
-// whether it was the last.
+// leave gives up waiting, and reports whether the caller was the last. The last
+// to leave cancels the request. A request that cannot be undone, such as a
+// refresh, may still go on and bring its tokens for later callers; the next
+// request begins when it has ended.
 func (s *Source) leave(f *flight) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	f.waiting--
 	if f.waiting == 0 && s.flight == f {
-		f.left = true
+		f.abandoned = true
 		f.cancel()
 	}
-	return f.left
+	return f.abandoned
 }
 
-// canceled is how long the last who leaves waits for the error of the request,
-// which tells what it met: nobody may listen at the service's address.
+// canceled is how long the last to leave waits for the error of the canceled
+// request, which may say what went wrong: that nothing listens at the service's
+// address, for example.
 const canceled = 50 * time.Millisecond
 
-// instead returns the error for the last who left the flight, with what the
-// request met until then if that is known.
+// instead returns the error for the last caller to leave: err, and what went
+// wrong in the request if that is known.
 func (f *flight) instead(err error) error {
 	select {
 	case <-f.done:
@@ -169,7 +172,7 @@ func (f *flight) instead(err error) error {
 	return fmt.Errorf("%w: %w", err, f.err)
 }
 
-// fly gets the tokens and tells those who wait.
+// fly gets the tokens and wakes those who wait.
 func (s *Source) fly(ctx context.Context, f *flight) {
 	defer f.cancel()
 	f.tokens, f.err = s.grant(ctx, f.server)

@@ -9,22 +9,22 @@ import (
 	"time"
 )
 
-// margin is how long before their end tokens are renewed.
+// Tokens are renewed this long before they expire.
 const margin = 60 * time.Second
 
-// A Token lets requests pass at one resource server. Encoding one is an error,
-// since its secrets would be missing: see [Token.Document].
+// A Token authorizes requests to one resource server. Encoding one is an error,
+// because its secrets would be missing: see [Token.Document].
 type Token struct {
 	AccessToken      Secret `json:"access_token"`
 	Scope            string `json:"scope"` // granted scopes, separated by spaces, without dependencies
 	TokenType        string `json:"token_type"`
 	ResourceServer   string `json:"resource_server"`
-	ExpiresAtSeconds int64  `json:"expires_at_seconds"` // since 1970; 0 if nobody knows
-	RefreshToken     Secret `json:"refresh_token"`      // empty unless it was asked for
+	ExpiresAtSeconds int64  `json:"expires_at_seconds"` // since 1970; 0 if not known
+	RefreshToken     Secret `json:"refresh_token"`      // empty unless one was asked for
 }
 
-// A TokenDocument is a [Token] with its secrets in plain text, to be kept in a
-// file that nobody else can read. It encodes as Globus Auth writes tokens.
+// A TokenDocument is a [Token] with its secrets in plain text, for a file that
+// nobody else can read. Its JSON has the form of Globus Auth.
 type TokenDocument struct {
 	AccessToken      string `json:"access_token"`
 	Scope            string `json:"scope"`
@@ -50,8 +50,8 @@ func (d TokenDocument) Token() Token {
 	}
 }
 
-// Expires returns when the access token expires, in UTC; the zero time if
-// nobody knows.
+// Expires returns when the access token expires, in UTC, or the zero time if
+// that is not known.
 func (t Token) Expires() time.Time {
 	if t.ExpiresAtSeconds == 0 {
 		return time.Time{}
@@ -59,20 +59,21 @@ func (t Token) Expires() time.Time {
 	return time.Unix(t.ExpiresAtSeconds, 0).UTC()
 }
 
-// Usable reports whether the access token lives for 60 s more, as far as
-// anybody knows, so that a request with it will not meet its end on the way.
+// Usable reports whether the access token is valid for at least 60 s more, so
+// that it does not expire during a request. A token without a known end counts
+// as usable.
 func (t Token) Usable(now time.Time) bool {
 	return t.ExpiresAtSeconds == 0 || t.Expires().Sub(now) > margin
 }
 
-// A tokenReply is one token as the service describes it, and the others.
+// A tokenReply is one token in the service's reply, with the others inside it.
 type tokenReply struct {
 	Token
 	ExpiresIn   json.RawMessage `json:"expires_in"` // seconds
 	OtherTokens []tokenReply    `json:"other_tokens"`
 }
 
-// parseTokens reads a token document, in which any token may stand on top.
+// parseTokens reads a token document. Any of the tokens may be the outermost.
 func parseTokens(body []byte, now time.Time) (map[string]Token, error) {
 	var top tokenReply
 	if err := json.Unmarshal(body, &top); err != nil {
@@ -92,7 +93,7 @@ func parseTokens(body []byte, now time.Time) (map[string]Token, error) {
 	return tokens, nil
 }
 
-// check reports what keeps a token from being sent. It shows no token.
+// check returns an error if a token cannot be sent. The error does not show it.
 func (r *tokenReply) check() error {
 	const longest = 16 << 10 // bytes of one token; services refuse longer headers
 	access, refresh := r.AccessToken.Reveal(), r.RefreshToken.Reveal()
@@ -117,9 +118,9 @@ func visible(text string) bool {
 }
 
 // lifetime reads expires_in: a number of seconds, which some services write as
-// text. It is 0, which means unknown, for what is missing, cannot be true, or
-// is no more than the margin: such a token is used until it is refused, as each
-// request would need another one otherwise.
+// text. It returns 0, unknown, if the value is missing, absurd or not above the
+// margin. Such a token is used until it is refused, because otherwise each
+// request would need another one.
 func lifetime(doc json.RawMessage) time.Duration {
 	const longest = 10 * 365 * 24 * time.Hour
 	seconds, err := strconv.ParseFloat(strings.Trim(string(doc), `" `), 64)

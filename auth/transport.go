@@ -9,11 +9,11 @@ import (
 // to requests and sends them through base, or through [http.DefaultTransport]
 // if that is nil. It may be used concurrently.
 //
-// After a 401 it drops that token, gets a new one and repeats the request
-// once; a request with a body but without GetBody is not repeated, and the
-// caller gets the 401. The error of a token request has a method Final, which
-// tells a retry policy above that it has been repeated already. A request that
-// a redirect took to another host gets no token.
+// After a 401 it drops that token, gets a new one and repeats the request once.
+// A request with a body but without GetBody is not repeated: the caller gets
+// the 401. The error of a token request has a method Final, which tells an
+// outer retry policy that it was already repeated. A request that was
+// redirected to another host gets no token.
 func (s *Source) Transport(resourceServer string, base http.RoundTripper) http.RoundTripper {
 	if base == nil {
 		base = http.DefaultTransport
@@ -78,7 +78,7 @@ func withBearer(req *http.Request, token Token) *http.Request {
 // discard reads a little of body, so that its connection can be used again,
 // and closes it.
 func discard(body io.ReadCloser) {
-	_, _ = io.CopyN(io.Discard, body, 64<<10) // nobody wants it
+	_, _ = io.CopyN(io.Discard, body, 64<<10) // the body is not needed
 	_ = body.Close()                          // it was only read
 }
 

@@ -18,7 +18,8 @@ func (p Policy) wait(n int, header http.Header) time.Duration {
 	}
 	wait := rand.N(max(1, bound))
 	if asked := min(delay.Of(header, time.Now()), p.MaxRetryAfter); asked > 0 {
-		// Those who were turned away together shall not come back together.
+		// Callers that were turned away together should not come back
+		// together.
 		wait = max(wait, min(asked+rand.N(time.Second), p.MaxRetryAfter))
 	}
 	return wait

@@ -17,7 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/delay"
 )
 
-// A call is one request and its tries. It carries each try and decides what
+// A call is one request and its tries. It sends each try and decides what
 // follows it.
 type call struct {
 	*transport
@@ -28,13 +28,13 @@ type call struct {
 	refused int    // tries that a 401 answered
 	reply   *reply // of the last try; nil if it brought none
 	err     error  // of the last try
-	reason  error  // why it is to be repeated; nil if it is not
+	reason  error  // why the request is repeated; nil if it is not
 	delay   time.Duration
 	waiting bool
 }
 
 // RoundTrip is one try. It returns when the whole reply is in memory, so that
-// the reply can be judged, and sent again if it broke off.
+// the reply can be judged, and the request repeated if the reply was cut off.
 func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	c.tries++
 	c.waiting, c.reply, c.err = false, nil, nil
@@ -56,8 +56,8 @@ func (c *call) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// check is the CheckRetry of the call: it decides whether there is another
-// try, and after which wait.
+// check is the CheckRetry of the call: it decides whether to try again, and
+// after which wait.
 func (c *call) check(ctx context.Context, resp *http.Response, err error) (bool, error) {
 	if c.err == nil {
 		c.err = err // the inner client refused the request or the reply by itself
@@ -111,7 +111,7 @@ func (c *call) why(ctx context.Context, resp *http.Response) error {
 	return errors.New(strings.TrimSpace(fmt.Sprintf("HTTP %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))))
 }
 
-// permanent reports whether the last error would come again however often the
+// permanent reports whether the last error would come again, however often the
 // request is sent.
 func (c *call) permanent() bool {
 	err := c.err
@@ -131,8 +131,9 @@ func (c *call) permanent() bool {
 		isFinal(err)
 }
 
-// lastError returns the error that the caller sees. It is always the end of
-// the context if that has ended, and names the tries if there were several.
+// lastError returns the error that the caller sees. If the context has ended,
+// it is the context's error; if there were several tries, it names their
+// number.
 func (c *call) lastError(ctx context.Context, err error) error {
 	if c.err != nil && !c.waiting {
 		err = c.err // without the inner client's *url.Error: the outer client adds its own
@@ -146,8 +147,8 @@ func (c *call) lastError(ctx context.Context, err error) error {
 	return err
 }
 
-// defect says what is wrong with the reply as a JSON document: nil if nothing
-// is, or if it would be no better the next time. An empty reply is fine.
+// defect returns what is wrong with the reply as a JSON document. It is nil if
+// nothing is, or if a repetition would not help. An empty reply is fine.
 func (r *reply) defect() error {
 	_, tooLong := errors.AsType[tooLongError](r.err)
 	switch {
@@ -162,7 +163,7 @@ func (r *reply) defect() error {
 }
 
 // fromCollection reports whether the service only passes on an error of a
-// collection, which comes again when the request does.
+// collection. Repeating the request brings the same error.
 func (r *reply) fromCollection() bool {
 	var doc struct {
 		Code string `json:"code"`

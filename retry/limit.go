@@ -11,16 +11,16 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// fairly is how often a turn goes to the request that has waited longest, whatever
-// its rank: every tenth time.
+// fairly says that every tenth turn goes to the request that has waited longest,
+// whatever its rank.
 const fairly = 10
 
 // A LimitOption changes how [Limit] works.
 type LimitOption func(*limiter)
 
-// WithRank has requests of a smaller rank go before others that wait. Of equals the
-// one goes first that has waited longest. Every tenth turn is for the one that has waited
-// longest of all, so that none waits forever.
+// WithRank lets waiting requests with a smaller rank go first. Among equals, the one that
+// has waited longest goes first. Every tenth turn goes to the one that has waited longest
+// of all, so that none waits forever.
 func WithRank(rank func(*http.Request) int) LimitOption { return func(l *limiter) { l.rank = rank } }
 
 // Limit returns a RoundTripper that sends requests through base, at most so
@@ -48,17 +48,17 @@ func Limit(base http.RoundTripper, requests int, window time.Duration, opts ...L
 	return l
 }
 
-// A limiter lets requests wait in a line. One of them waits for the bucket, and gives
-// what comes from it to the one whose turn it is.
+// A limiter keeps requests in a line. One of them waits for the bucket on behalf of
+// all, and passes each token to the request whose turn it is.
 type limiter struct {
 	base   http.RoundTripper
 	rank   func(*http.Request) int
 	bucket *rate.Limiter
-	next   chan struct{} // has room for the one that waits for the bucket
+	next   chan struct{} // has room for the request that waits for the bucket
 
 	mu    sync.Mutex // guards the rest; never held across a wait
 	line  []*waiter  // in the order in which they came
-	given int        // turns
+	given int        // turns given so far
 }
 
 // A waiter is a request that waits for its turn.
@@ -78,7 +78,7 @@ func (l *limiter) RoundTrip(req *http.Request) (*http.Response, error) {
 	return l.base.RoundTrip(req)
 }
 
-// wait returns when it is the turn of a request with that rank.
+// wait returns when it is the turn of a request with this rank.
 func (l *limiter) wait(ctx context.Context, rank int) error {
 	w := &waiter{rank, make(chan struct{})}
 	l.join(w)
@@ -99,7 +99,7 @@ func (l *limiter) wait(ctx context.Context, rank int) error {
 	}
 }
 
-// advance waits for the bucket on behalf of all, unless it has been the turn of w
+// advance waits for the bucket on behalf of all, unless w has had its turn
 // meanwhile.
 func (l *limiter) advance(ctx context.Context, w *waiter) error {
 	select {
@@ -120,7 +120,7 @@ func (l *limiter) join(w *waiter) {
 	l.line = append(l.line, w)
 }
 
-// leave takes a request out of the line that may still be in it.
+// leave removes a request from the line, if it is still in it.
 func (l *limiter) leave(w *waiter) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -129,7 +129,7 @@ func (l *limiter) leave(w *waiter) {
 	}
 }
 
-// give gives a turn to the one that is to have it. There is one: the caller.
+// give gives a turn to the request that is next. There is at least one: the caller's.
 func (l *limiter) give() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -155,7 +155,7 @@ func waitError(ctx context.Context) error {
 	return &turnError{err}
 }
 
-// turnError is final: the next turn comes later still.
+// A turnError is final, because the next turn would come even later.
 type turnError struct{ err error }
 
 func (e *turnError) Error() string { return fmt.Sprintf("wait for the rate limit: %v", e.err) }

@@ -12,17 +12,18 @@ import (
 const (
 	maxReply      = 8 << 20   // bytes, decompressed
 	maxErrorReply = 256 << 10 // bytes of a reply outside 2xx
-	smallReply    = 4 << 10   // bytes that a reply about one thing fits into
+	smallReply    = 4 << 10   // bytes; a reply about a single resource fits
 )
 
-// A tooLongError is what a reply beyond the bound gives instead of its body.
+// A tooLongError replaces the body of a reply beyond the bound.
 type tooLongError int // the bound, in bytes
 
 func (e tooLongError) Error() string {
 	return fmt.Sprintf("the reply is longer than %d KiB", int(e)>>10)
 }
 
-// TooLong reports true. It tells the error to those who do not know its type.
+// TooLong reports true. It identifies the error to packages that do not know its
+// type.
 func (e tooLongError) TooLong() bool { return true }
 
 // A reply is the body of an answer in memory. Reading it gives data, then err,
@@ -33,7 +34,7 @@ type reply struct {
 	err  error
 }
 
-// readReply reads and closes body, and nothing beyond limit bytes.
+// readReply reads at most limit bytes of body, and closes it.
 func readReply(body io.ReadCloser, limit int) *reply {
 	r := &reply{}
 	if body == nil {
@@ -45,9 +46,9 @@ func readReply(body io.ReadCloser, limit int) *reply {
 	return r
 }
 
-// read returns what body has. Its buffer grows in few steps, because to grow bit by
-// bit would take several times the memory, but not at once to the limit: while folders
-// are listed, many replies of some hundred KiB are read.
+// read reads body. Its buffer grows in few steps, because small steps would take
+// several times the memory. It does not start at the limit, because listings of
+// folders bring many replies of a few hundred KiB.
 func read(body io.Reader, limit int) ([]byte, error) {
 	data := make([]byte, 0, smallReply)
 	for {
@@ -67,8 +68,8 @@ func read(body io.Reader, limit int) ([]byte, error) {
 	}
 }
 
-// Bytes returns what can still be read, and the error that comes after it if
-// that is not [io.EOF]. It spares the reader a copy.
+// Bytes returns the unread rest without a copy, and the error that follows it
+// unless that is [io.EOF].
 func (r *reply) Bytes() ([]byte, error) {
 	return r.data[len(r.data)-r.rest.Len():], r.err
 }

@@ -1,11 +1,10 @@
-// Package retry repeats requests that may succeed the next time, and holds
-// requests back to a rate. Both are http.RoundTrippers around another one; the
-// credentials are added below [New] (package auth), so that each try
-// carries a token that is still good, and [Limit] stands below those, so that
-// each try counts.
+// Package retry repeats requests that may succeed the next time, and limits
+// their rate. [New] and [Limit] each wrap an http.RoundTripper. Outermost is
+// New, then the transport that adds credentials (package auth), so that each
+// try carries a valid token, then Limit, so that each try counts.
 //
-// The policy is that of the Globus services: both answer with JSON only, and
-// every submission can be repeated, so every method is.
+// The policy is made for the Globus services. They answer with JSON only, and a
+// submission can safely be repeated, so requests of every method are.
 package retry
 
 import (
@@ -22,16 +21,16 @@ import (
 )
 
 // A Policy says how often and how fast requests are repeated. The zero Policy
-// is the one that the commands use.
+// has sensible defaults for Globus.
 type Policy struct {
-	Retries        int           // tries after the first; 0 means 8, negative none
-	Base           time.Duration // bound of the first wait, doubled for each next one; 0 means 500 ms
-	Cap            time.Duration // bound of every wait of ours; 0 means 20 s
-	MaxRetryAfter  time.Duration // bound of a wait that the service asks for; 0 means 15 min
-	AttemptTimeout time.Duration // for one try and its whole reply, without queueing in Limit; 0 means 60 s, negative none
-	// Unauthorized is how many of the tries may follow a 401; 0 means none. It is for
-	// where a layer below gets a new token for each try: a service that refuses a token
-	// which is seconds old is in trouble itself, or the account has no access to it.
+	Retries        int           // tries after the first; 0 means 8, negative means none
+	Base           time.Duration // upper bound of the first wait, doubled for each further one; 0 means 500 ms
+	Cap            time.Duration // upper bound of that doubling; 0 means 20 s
+	MaxRetryAfter  time.Duration // upper bound of a wait that the service asks for; 0 means 15 min
+	AttemptTimeout time.Duration // for one try and its whole reply, without waiting in Limit; 0 means 60 s, negative means none
+	// Unauthorized is how many tries may follow a 401; 0 means none. Set it if a
+	// transport below gets a new token for each try: a service that refuses a token
+	// a few seconds old is in trouble itself, or the account has no access to it.
 	Unauthorized int
 }
 
@@ -47,29 +46,29 @@ func (p Policy) withDefaults() Policy {
 }
 
 // New returns a RoundTripper that sends requests through base and repeats them
-// as p says. It may be used concurrently. A nil log discards; otherwise each
-// repeat is one debug line, which holds neither headers, bodies nor queries.
+// as p says. It may be used concurrently. Each repetition is logged as one
+// debug line without headers, body or query; a nil log discards it.
 //
-// Repeated are network errors and timeouts of one try; the statuses 429 and
-// 503; 408, 425 and all others from 500 on but 501, unless the code in the reply
-// passes on a collection's own error (ExternalError, EndpointError); a 2xx reply
-// that is cut short or is not JSON; and a 401, if the policy says so. The wait
-// between tries is random below a growing bound, and at least what Retry-After
-// asks for. A wait that would outlast the deadline of the request's context is
-// not begun.
+// A request is repeated after a network error or a timeout of one try; after
+// status 429 or 503; after 408, 425 and any other status from 500 on except 501,
+// unless the code in the reply says that the error is a collection's own
+// (ExternalError, EndpointError); after a 2xx reply that is cut short or is not
+// JSON; and after a 401, if the policy says so. The wait between tries is random
+// below a growing bound, and at least what Retry-After asks for. If the deadline
+// of the request's context would pass during the wait, there is no further try.
 //
-// When there is no further try, the last reply is returned as it came,
-// whatever its status, or else the last network error, below a text that
-// counts the tries. Replies are in memory when they are returned; reading one
-// that was cut short gives what came and then the error that cut it, such as
-// [io.ErrUnexpectedEOF]. One of more than 8 MiB after
-// decompression, or 256 KiB outside 2xx, gives nothing but an error that has a
-// method TooLong() bool. The body of a reply has a method Bytes, which returns
-// what it holds without a copy.
+// After the last try, its reply is returned unchanged, whatever the status; if
+// there is none, the error wraps the last network error and says how many tries
+// there were. Replies are in memory when they are returned. Reading one that
+// was cut short gives what came, and then the error that cut it, such as
+// [io.ErrUnexpectedEOF]. Reading one of more than 8 MiB after decompression, or
+// 256 KiB outside 2xx, gives only an error that has a method TooLong() bool.
+// The body of a reply has a method Bytes() ([]byte, error), which returns the
+// rest without a copy.
 //
-// An error below that has a method Final() bool returning true is handed on
-// at once: another layer has already repeated what can be. The errors that
-// count several tries have it.
+// An error from base whose method Final() bool returns true is returned at
+// once, because another layer has already repeated the request. Errors that
+// count several tries have this method.
 func New(base http.RoundTripper, p Policy, log *slog.Logger) http.RoundTripper {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
@@ -83,8 +82,8 @@ type transport struct {
 	log    *slog.Logger
 }
 
-// RoundTrip sends req until the policy is content. Its client is made for this
-// one request, because the hooks of retryablehttp share nothing else.
+// RoundTrip sends req until the policy allows no further try. It makes a client
+// for each request, because that is all that the hooks of retryablehttp share.
 func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	repeatable, err := replayable(req)
@@ -93,7 +92,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	c := &call{transport: t, url: req.URL, method: req.Method}
 	client := &retryablehttp.Client{
-		HTTPClient: &http.Client{Transport: c, CheckRedirect: handOn},
+		HTTPClient: &http.Client{Transport: c, CheckRedirect: keepRedirects},
 		Logger:     nil, // its lines hold queries and call a cancel an error; call.check writes ours
 		RetryMax:   t.policy.Retries,
 		CheckRetry: c.check,
@@ -113,8 +112,8 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// handOn leaves redirects to the caller's client.
-func handOn(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+// keepRedirects leaves redirects to the caller's client.
+func keepRedirects(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // replayable returns a copy of req whose body can be sent any number of times,
 // and closes the original body.
@@ -141,7 +140,7 @@ func replayable(req *http.Request) (*retryablehttp.Request, error) {
 	if err := again.SetBody(retryablehttp.ReaderFunc(open)); err != nil {
 		return nil, fmt.Errorf("open the request body: %w", err)
 	}
-	again.ContentLength = req.ContentLength // SetBody knows it of few readers only
+	again.ContentLength = req.ContentLength // SetBody knows the length of few readers only
 	return again, nil
 }
 
@@ -154,10 +153,10 @@ type triesError struct {
 func (e *triesError) Error() string { return fmt.Sprintf("after %d tries: %v", e.tries, e.err) }
 func (e *triesError) Unwrap() error { return e.err }
 
-// Final keeps a policy further out from repeating the repeats.
+// Final keeps an outer policy from repeating the request again.
 func (e *triesError) Final() bool { return true }
 
-// isFinal reports whether a layer below has given up on its own terms.
+// isFinal reports whether a layer below has already repeated the request.
 func isFinal(err error) bool {
 	e, ok := errors.AsType[interface {
 		error
