@@ -101,7 +101,7 @@ func (r *tokenReply) check() error {
 	case access == "" || r.ResourceServer == "":
 		return errors.New("a token lacks access_token or resource_server")
 	case !visible(access) || !visible(refresh):
-		return errors.New("a token has a character in it that no token has, such as a blank or a control character")
+		return errors.New("a token contains a character that no token has, such as a blank or a control character")
 	case len(access) > longest || len(refresh) > longest:
 		return fmt.Errorf("a token is longer than %d KiB", longest>>10)
 	case !visible(r.ResourceServer):

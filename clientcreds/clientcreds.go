@@ -27,7 +27,7 @@ type Source struct {
 	secret auth.Secret // the one in use; the file may have brought a newer one than creds
 }
 
-// An Option changes a [Source] that is being made.
+// An Option configures a [Source].
 type Option func(*options)
 
 type options struct {
@@ -35,17 +35,17 @@ type options struct {
 	scopes []auth.Scope
 }
 
-// WithClient sends the token requests through c, which owns retries, timeouts
-// and the address of Globus Auth. Without it they go to production, once each
-// and for 30 seconds at most.
+// WithClient sends token requests through c, which owns retries, timeouts and
+// the address of Globus Auth. Without it they go to production, without retries
+// and with a timeout of 30 seconds.
 func WithClient(c *auth.Client) Option { return func(o *options) { o.client = c } }
 
 // WithScopes asks for tokens with these scopes instead of [auth.TransferAll].
 func WithScopes(scopes ...auth.Scope) Option { return func(o *options) { o.scopes = scopes } }
 
 // New returns a Source of tokens for the service account with this client id
-// and secret. Whether they are good shows at the first request for a token,
-// whose error is then an [*auth.Error] that is Refused.
+// and secret. They are not checked until the first request for a token. If they
+// are wrong, its error is an [*auth.Error] whose Refused is true.
 func New(id, secret string, opts ...Option) *Source {
 	return Credentials{id: id, secret: auth.NewSecret(secret)}.Source(opts...)
 }
@@ -71,9 +71,9 @@ func (c Credentials) Source(opts ...Option) *Source {
 }
 
 // Consent makes one token request for these scopes, which may have
-// dependencies, and throws the tokens away: Globus Auth records the consents
-// for the service account, and the tokens already held profit from them. The
-// error is an [*auth.Error] if Globus Auth refuses, such as for a scope that
+// dependencies, and discards the tokens. Globus Auth records the consents for
+// the service account, so they also apply to tokens that it already has. The
+// error is an [*auth.Error] if Globus Auth refuses, for example because a scope
 // does not exist. API: POST /v2/oauth2/token.
 func (s *Source) Consent(ctx context.Context, scopes []string) error {
 	if len(scopes) == 0 {
@@ -85,24 +85,24 @@ func (s *Source) Consent(ctx context.Context, scopes []string) error {
 	return nil
 }
 
-// Userinfo is [auth.Client.Userinfo] of the service account.
+// Userinfo is [auth.Client.Userinfo] for the service account.
 func (s *Source) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return s.client.Userinfo(ctx, s.Source)
 }
 
-// Identities is [auth.Client.Identities] by the service account.
+// Identities is [auth.Client.Identities] on behalf of the service account.
 func (s *Source) Identities(ctx context.Context, q auth.IdentityQuery) ([]*auth.Identity, error) {
 	return retried(ctx, s, func(app auth.Application) ([]*auth.Identity, error) {
 		return s.client.Identities(ctx, app, q)
 	})
 }
 
-// Call is [auth.Client.Call] of the service account.
+// Call is [auth.Client.Call] on behalf of the service account.
 func (s *Source) Call(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error) {
 	return s.client.Call(ctx, s.Source, method, path, query, body)
 }
 
-// Introspect is [auth.Client.Introspect] by the service account.
+// Introspect is [auth.Client.Introspect] on behalf of the service account.
 func (s *Source) Introspect(ctx context.Context, token auth.Token) (*auth.Introspection, error) {
 	return retried(ctx, s, func(app auth.Application) (*auth.Introspection, error) {
 		return s.client.Introspect(ctx, app, token.AccessToken)
@@ -117,8 +117,7 @@ func (s *Source) tokens(ctx context.Context, scope string) (map[string]auth.Toke
 }
 
 // retried sends a request as the service account. If the secret is refused and
-// a file holds it, the file is read once more, for it may have been written
-// anew.
+// came from a file, the file is read again, because it may have been replaced.
 func retried[T any](ctx context.Context, s *Source, send func(auth.Application) (T, error)) (T, error) {
 	secret := s.currentSecret()
 	reply, err := send(auth.Application{ID: s.creds.id, Secret: secret})

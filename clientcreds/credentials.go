@@ -11,12 +11,12 @@ import (
 type Credentials struct {
 	id       string
 	secret   auth.Secret
-	file     string // holds the secret and may be written anew; empty if there is none
+	file     string // holds the secret and may be replaced; empty if no file does
 	warnings []string
 }
 
 // ID returns the client id, a UUID in lower case.
 func (c Credentials) ID() string { return c.id }
 
-// Warnings returns what is unsafe about the credentials, a sentence each.
+// Warnings says what is unsafe about the credentials, one sentence each.
 func (c Credentials) Warnings() []string { return slices.Clone(c.warnings) }

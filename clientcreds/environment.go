@@ -31,18 +31,18 @@ type Environment struct {
 
 // Credentials returns the service account that the environment names.
 //
-// The first pair of variables of which one is set counts, in the order CLIENT,
-// GLOBUS_CLIENT, GLOBUS_CLI_CLIENT, and must be complete; CLIENT_SECRET_FILE
-// may take the place of CLIENT_SECRET. What is set besides must be equal. An
-// id must be a UUID; its letters are put in lower case. A secret must not have
-// line ends in it or blanks around it, except that line ends at the end of the
-// file are dropped. If nothing is set, the error is [ErrNoCredentials]. No
-// error holds the value of any variable but the file's name.
+// There are three pairs of variables: CLIENT_ID and CLIENT_SECRET (or
+// CLIENT_SECRET_FILE), GLOBUS_CLIENT_ID and its secret, GLOBUS_CLI_CLIENT_ID
+// and its secret. The first pair with a variable that is set is used, and must
+// be complete; other pairs must not contradict it. An id must be a UUID, and is
+// returned in lower case. A secret must not have line ends in it or blanks
+// around it, but line ends at the end of the file are dropped. If nothing is
+// set, the error is [ErrNoCredentials]. Errors do not contain values of
+// variables, except the file's name.
 //
-// A file of more than 64 KiB is an error. If everybody may read it, as the
-// others-read bit of its mode tells, [Credentials.Warnings] says so; that
-// includes Kubernetes secrets with their default mode of 0644, which a
-// defaultMode of 0440 and an fsGroup make private.
+// A file of more than 64 KiB is an error. If everybody may read the file,
+// [Credentials.Warnings] says so. That includes Kubernetes secrets with their
+// default mode of 0644; a defaultMode of 0440 and an fsGroup make them private.
 func (e Environment) Credentials() (Credentials, error) {
 	pairs, warnings, err := e.pairs()
 	if err != nil {
@@ -79,8 +79,8 @@ func (e Environment) Credentials() (Credentials, error) {
 	return c, nil
 }
 
-// ID returns the client id that the environment names, in lower case, and the
-// variable that it comes from. Both are empty if there is none.
+// ID returns the client id in lower case, and the variable that holds it. Both
+// are empty if none is set.
 func (e Environment) ID() (id, variable string, err error) {
 	for _, p := range []pair{
 		{id: newID("CLIENT_ID", e.ClientID)},
@@ -98,8 +98,8 @@ func (e Environment) ID() (id, variable string, err error) {
 	return "", "", nil
 }
 
-// Secret returns the first variable of the environment that is set to a secret
-// or to the file of one, or "".
+// Secret returns the name of the first variable that is set to a secret or to a
+// file of one, or "".
 func (e Environment) Secret() (variable string) {
 	switch {
 	case !e.ClientSecret.IsZero():
@@ -144,15 +144,15 @@ func (e Environment) pairs() (pairs []pair, warnings []string, err error) {
 	}, warnings, nil
 }
 
-// A pair is an id and its secret. Its values must not get into errors: an id
-// that is none may be a secret in the wrong place.
+// A pair is an id and its secret. Its values must not get into errors: what is
+// not a UUID may be a secret in the wrong variable.
 type pair struct{ id, secret variable }
 
 type variable struct{ name, value string }
 
 func newID(name, id string) variable { return variable{name, strings.ToLower(id)} }
 
-// check looks at the form of what is set.
+// check checks the form of the values that are set.
 func (p pair) check() error {
 	for _, v := range []variable{p.id, p.secret} {
 		if around := spelling.Around(v.value); around != "" {
@@ -169,7 +169,7 @@ func (p pair) check() error {
 	return nil
 }
 
-// complete asks for both halves of the pair.
+// complete returns an error unless both halves of the pair are set.
 func (p pair) complete() error {
 	const both = "%s is set, but %s is not: %s and %s must both be set"
 	switch {
@@ -181,7 +181,7 @@ func (p pair) complete() error {
 	return nil
 }
 
-// conflict says that v and w are both set, and differently.
+// conflict returns an error if w is set to another value than v.
 func (v variable) conflict(w variable) error {
 	if w.value == "" || v.value == w.value {
 		return nil

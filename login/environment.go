@@ -11,9 +11,9 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// An Environment holds the variables that give tokens of a person, as
-// caarlos0/env fills it; the tag desc says what a variable means. An empty
-// variable counts as not set.
+// An Environment holds the variables that give a person's tokens. Its tags are
+// for caarlos0/env; the tag desc says what a variable means. An empty variable
+// counts as not set.
 type Environment struct {
 	Refresh     auth.Secret `env:"RUNNER_REFRESH_TOKEN" desc:"a person's refresh token for Transfer; CLIENT_ID is then the native app it was given to"`
 	RefreshFile string      `env:"RUNNER_REFRESH_TOKEN_FILE" desc:"file that holds it, and that a newer one is written to"`
@@ -47,7 +47,7 @@ func (e Environment) AccessToken() (t *AccessToken, warning string, err error) {
 	return &AccessToken{Token: token, File: e.AccessFile, Expires: e.Expires.Time}, warning, nil
 }
 
-// given returns the token that a variable holds, or the file that another one
+// given returns the token in a variable, or in the file that its _FILE variable
 // names.
 func given(variable string, token auth.Secret, file string) (auth.Secret, string, error) {
 	switch {
@@ -67,7 +67,7 @@ func given(variable string, token auth.Secret, file string) (auth.Secret, string
 	return token, warning, nil
 }
 
-// readToken returns the token that a file holds, and a warning if everybody may
+// readToken reads a token from a file, and returns a warning if everybody may
 // read it.
 func readToken(file string) (auth.Secret, string, error) {
 	token, warning, err := auth.ReadSecret(file)
@@ -77,8 +77,8 @@ func readToken(file string) (auth.Secret, string, error) {
 	return token, warning, err
 }
 
-// check refuses what cannot be a token, such as two lines. The token must not
-// get into the error.
+// check refuses what cannot be a token, such as two lines. Its error does not
+// contain the token.
 func check(where string, token auth.Secret) error {
 	if around := spelling.Around(token.Reveal()); around != "" {
 		return fmt.Errorf("%s: %s: keep the token alone", where, around)
@@ -89,8 +89,8 @@ func check(where string, token auth.Secret) error {
 	return nil
 }
 
-// An Instant is a time in a variable: RFC 3339, or seconds since 1970, as
-// expires_at_seconds of a token is.
+// An Instant is a time in a variable: RFC 3339, or seconds since 1970 as in a
+// token's expires_at_seconds.
 type Instant struct{ time.Time }
 
 // UnmarshalText reads an instant.

@@ -12,10 +12,10 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-const maxToken = 16 << 10 // bytes that a token is sure to fit into
+const maxToken = 16 << 10 // bytes; every token fits
 
-// lock waits until nobody else holds the lock of a file. The lock is on a file
-// beside it, because the file itself is replaced, and ends with the process.
+// lock waits for the lock of a file and takes it. The lock is on a second file
+// beside it, because the file itself is replaced. It ends with the process.
 func lock(ctx context.Context, name string) (release func(), err error) {
 	f, err := os.OpenFile(name+".lock", os.O_CREATE|os.O_RDWR|syscall.O_NOFOLLOW, 0o600)
 	if err != nil {
@@ -39,13 +39,14 @@ func lock(ctx context.Context, name string) (release func(), err error) {
 	}
 }
 
-// WriteToken writes a token to a file as a whole, for its user alone.
+// WriteToken replaces a file by one that holds the token and that only its user can
+// read.
 func WriteToken(file string, token auth.Secret) error {
 	return replace(file, []byte(token.Reveal()+"\n"))
 }
 
-// Writable finds out whether [WriteToken] could write the file, which it does
-// not change: what comes then may be had only once.
+// Writable checks whether [WriteToken] could write the file, without changing
+// it. Call it before you ask for a token that can be had only once.
 func Writable(file string) error {
 	if info, err := os.Lstat(file); err == nil && info.IsDir() {
 		return fmt.Errorf("%s is a folder", file)
@@ -57,8 +58,8 @@ func Writable(file string) error {
 	return os.Remove(temporary)
 }
 
-// replace writes a file as a whole, for its user alone. It is on the disk when
-// replace returns.
+// replace replaces a file by one that only its user can read. The new file is
+// on disk when replace returns.
 func replace(name string, data []byte) error {
 	temporary, err := beside(name, data)
 	if err != nil {
@@ -75,8 +76,8 @@ func replace(name string, data []byte) error {
 	return d.Close()
 }
 
-// beside writes a temporary file in the folder of another one, for its user
-// alone, and returns its name.
+// beside writes a temporary file, which only its user can read, beside another
+// one, and returns its name.
 func beside(name string, data []byte) (temporary string, err error) {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+"-*") // mode 0600
 	if err != nil {

@@ -13,34 +13,34 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// CodePage is the path of the page of Globus Auth that shows the code of a
-// login, for people to copy. Its address is a redirect for every native app.
+// CodePage is the path of a page of Globus Auth that shows the code of a login
+// for people to copy. Every native app may use it as its redirect.
 const CodePage = "v2/web/auth-code"
 
-// DefaultScopes are what a login asks for unless told otherwise: every call of
+// DefaultScopes returns what a login asks for by default: every call of
 // Transfer, and who the person is.
 func DefaultScopes() auth.Scopes {
 	return auth.Scopes{{Name: auth.OpenID}, {Name: auth.Profile}, {Name: auth.Email}, {Name: auth.TransferAll}}
 }
 
-// A Config describes a login. Everything but the client id may be left out.
+// A Config describes a login. Only the client id is required.
 type Config struct {
 	ClientID string      // of a native app, a UUID
-	Redirect string      // where the browser takes the code; empty means the [CodePage]
+	Redirect string      // where the browser takes the code; empty means [CodePage]
 	Scopes   auth.Scopes // what is asked for; nil means [DefaultScopes]
-	Online   bool        // ask for no refresh tokens
-	Prompt   string      // "login" makes the person authenticate once more
+	Online   bool        // do not ask for refresh tokens
+	Prompt   string      // "login" makes the person authenticate again
 
-	// What the session of the person must be like.
-	Message    string   // told to the person
+	// Requirements on the person's session.
+	Message    string   // shown to the person
 	Identities []string // ids or usernames, one of which must have been authenticated
-	Domains    []string // of identities, one of which must have been authenticated
+	Domains    []string // an identity of one of these must have been authenticated
 	Policies   []string // ids of authentication policies, all of which must be met
 	MFA        *bool    // with a second factor, or without; nil means either
 }
 
-// A Flow is one login, from the address that a browser opens to the exchange
-// of the code for tokens.
+// A Flow is one login, from the address for the browser to the exchange of the
+// code for tokens.
 type Flow struct {
 	client   *auth.Client
 	cfg      Config
@@ -48,7 +48,7 @@ type Flow struct {
 	verifier string
 }
 
-// New begins a login at the service of the client.
+// New begins a login at the Globus Auth of client.
 func New(client *auth.Client, cfg Config) *Flow {
 	if cfg.Redirect == "" {
 		cfg.Redirect = client.URL(CodePage).String()
@@ -56,7 +56,7 @@ func New(client *auth.Client, cfg Config) *Flow {
 	if len(cfg.Scopes) == 0 {
 		cfg.Scopes = DefaultScopes()
 	}
-	// A verifier has at least 43 characters, with 256 bits of chance in them.
+	// A verifier needs at least 43 characters with 256 random bits.
 	return &Flow{client: client, cfg: cfg, state: rand.Text(), verifier: rand.Text() + rand.Text()}
 }
 
@@ -97,10 +97,10 @@ func (f *Flow) URL() string {
 	return u.String()
 }
 
-// Exchange turns the code that the browser was given into tokens, by resource
-// server. A code is good once and for some minutes. If it is not accepted the
-// error is an [*Error]; other refusals are an [*auth.Error].
-// API: POST /v2/oauth2/token.
+// Exchange exchanges the code that the browser got for tokens, by resource
+// server. A code is valid once, for a few minutes. If it is not accepted, the
+// error is an [*Error]; other refusals are an [*auth.Error]. API: POST
+// /v2/oauth2/token.
 func (f *Flow) Exchange(ctx context.Context, code string) (map[string]auth.Token, error) {
 	tokens, err := f.client.Grant(ctx, auth.Application{ID: f.cfg.ClientID}, url.Values{
 		"grant_type":    {"authorization_code"},
@@ -114,7 +114,7 @@ func (f *Flow) Exchange(ctx context.Context, code string) (map[string]auth.Token
 	return tokens, err
 }
 
-// code reads what the browser was sent back with.
+// code returns the code from the query that the browser was sent back with.
 func (f *Flow) code(query url.Values) (string, error) {
 	switch code, oauth := query.Get("code"), query.Get("error"); {
 	case oauth == "access_denied":
@@ -128,7 +128,7 @@ func (f *Flow) code(query url.Values) (string, error) {
 	}
 }
 
-// plain returns a text that came through the browser in one short line.
+// plain makes one short line of a text that came through the browser.
 func plain(text string) string {
 	const most = 300 // characters
 	words := strings.Join(strings.Fields(strconv.QuoteToGraphic(text)), " ")

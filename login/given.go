@@ -11,31 +11,31 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// A RefreshToken is a refresh token that somebody gave the program.
+// A RefreshToken is a refresh token that was given to the program.
 type RefreshToken struct {
-	ClientID string // of the native app that it was given to
+	ClientID string // of the native app that it was issued to
 	Token    auth.Secret
-	File     string // that holds it; empty if none does
+	File     string // file that holds it; empty if none does
 }
 
-// Source returns the tokens that the refresh token brings, which are those of
-// one resource server. If it is not accepted the error is an [*Error].
+// Source returns a source of the tokens that the refresh token brings. They are
+// for one resource server. If the refresh token is not accepted, the error of a
+// request for a token is an [*Error].
 //
-// If there is a file it is read again each time, and a refresh token that
-// replaces the old one is written to it before the new access token is used.
-// Where that cannot be, a warning says so and the program goes on with what it
-// has in memory.
+// If there is a file, it is read again each time. A refresh token that replaces
+// the old one is written to it before the new access token is used. If that
+// fails, a warning is logged, and the new token is kept in memory.
 func (r RefreshToken) Source(client *auth.Client) *auth.Source {
 	s := &renewer{client: client, given: r, read: r.Token.Reveal()}
 	return auth.NewSource(s.grant)
 }
 
-// A renewer renews by a given refresh token. Its grant is called by one at a
-// time.
+// A renewer renews tokens with a given refresh token. Its grant is called by
+// one goroutine at a time.
 type renewer struct {
 	client *auth.Client
-	given  RefreshToken // with the token that is good now
-	read   string       // what the file held when it was read last
+	given  RefreshToken // with the token that is valid now
+	read   string       // content of the file when it was last read
 }
 
 func (s *renewer) grant(ctx context.Context, server string) (map[string]auth.Token, error) {
@@ -59,13 +59,13 @@ func (s *renewer) grant(ctx context.Context, server string) (map[string]auth.Tok
 	return tokens, nil
 }
 
-// readOnly reports whether err says that nothing can be written there, so that
-// nobody else can either.
+// readOnly reports whether err says that the file cannot be written, by other
+// processes either.
 func readOnly(err error) bool {
 	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
 }
 
-// reread takes the token of the file if it is a new one.
+// reread takes the token in the file if it is a new one.
 func (s *renewer) reread() error {
 	token, _, err := readToken(s.given.File)
 	if err != nil {
@@ -102,17 +102,17 @@ func (s *renewer) rotate(ctx context.Context, token auth.Secret) {
 	log.InfoContext(ctx, "refresh token replaced", "file", s.given.File)
 }
 
-// An AccessToken is an access token for Transfer that somebody gave the
-// program. It cannot be renewed.
+// An AccessToken is an access token for Transfer that was given to the program.
+// It cannot be renewed.
 type AccessToken struct {
 	Token   auth.Secret
-	File    string    // that holds it; empty if none does
+	File    string    // file that holds it; empty if none does
 	Expires time.Time // zero if that is not known
 }
 
-// Source returns the token for Transfer until it expires or is refused. Then a
-// token that is new in the file is taken; if there is none the error is an
-// [*Error].
+// Source returns a source of this token. When it has expired or was refused,
+// the file is read again. If that brings no new token, the error of a request
+// for a token is an [*Error].
 func (a AccessToken) Source() *auth.Source {
 	used := false
 	return auth.NewSource(func(_ context.Context, server string) (map[string]auth.Token, error) {
@@ -122,7 +122,7 @@ func (a AccessToken) Source() *auth.Source {
 		if used && a.File != "" {
 			token, _, err := readToken(a.File)
 			if err != nil {
-				return nil, &Error{"the access token is not good any more and its file cannot be read", err}
+				return nil, &Error{"the access token is no longer valid and its file cannot be read", err}
 			}
 			if token.Reveal() != a.Token.Reveal() {
 				used, a.Token, a.Expires = false, token, time.Time{}

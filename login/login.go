@@ -20,11 +20,11 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// An Error says why there is no token for the person. The same request does
-// not succeed later; a new login may.
+// An Error says why there is no token for the person. Trying again does not
+// help, but a new login may.
 type Error struct {
 	Reason string // a sentence without its end
-	Err    error  // what lies below; may be nil
+	Err    error  // the cause; may be nil
 }
 
 func (e *Error) Error() string {
@@ -39,12 +39,14 @@ func (e *Error) Unwrap() error { return e.Err }
 // Temporary reports false.
 func (e *Error) Temporary() bool { return false }
 
-// refreshTime bounds a refresh, which goes on when nobody waits any more: its
-// answer may hold the only refresh token that is good from then on.
+// refreshTime bounds a refresh. A refresh is not canceled when nobody waits for
+// it any more, because its reply may hold the only refresh token that is still
+// valid.
 const refreshTime = time.Minute
 
-// refresh makes one token request with a refresh token. The new token of the
-// server has a refresh token in any case: the old one, if that stays good.
+// refresh makes one token request with a refresh token. The new token for the
+// server always has a refresh token: the old one, unless the reply brings
+// another.
 func refresh(ctx context.Context, client *auth.Client, clientID, server string, old auth.Secret) (map[string]auth.Token, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), refreshTime)
 	defer cancel()

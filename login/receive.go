@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// A Receiver waits on loopback for the browser to come back from Globus Auth.
+// A Receiver waits on a loopback port for the browser to come back from Globus Auth.
 type Receiver struct{ listener net.Listener }
 
 // Listen opens a free port of 127.0.0.1. The caller closes the Receiver.
@@ -23,8 +23,8 @@ func Listen(ctx context.Context) (*Receiver, error) {
 	return &Receiver{l}, nil
 }
 
-// Redirect returns the address for [Config.Redirect]. It says localhost, as it
-// is registered for native apps.
+// Redirect returns the address for [Config.Redirect]. Its host is localhost,
+// because native apps are registered with that.
 func (r *Receiver) Redirect() string {
 	return "http://localhost:" + strconv.Itoa(r.listener.Addr().(*net.TCPAddr).Port)
 }
@@ -32,10 +32,10 @@ func (r *Receiver) Redirect() string {
 // Close closes the port.
 func (r *Receiver) Close() error { return r.listener.Close() }
 
-// Receive waits for the first request that carries the state of the flow,
-// tells the browser that the window can be closed, and returns the code.
-// Anything else that comes is refused and forgotten. If the person or Globus
-// Auth refused, the error is an [*Error].
+// Receive waits for the first request with the state of the flow, tells the
+// browser that the window can be closed, and returns the code. It refuses and
+// ignores all other requests. If the person or Globus Auth refused the login,
+// the error is an [*Error].
 func (r *Receiver) Receive(ctx context.Context, f *Flow) (string, error) {
 	type outcome struct {
 		code string
@@ -67,28 +67,28 @@ func (r *Receiver) Receive(ctx context.Context, f *Flow) (string, error) {
 	go func() { failed <- server.Serve(r.listener) }()
 	select {
 	case o := <-came:
-		// The page may still be on its way.
+		// The page may not have been sent yet.
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
 		defer cancel()
 		_ = server.Shutdown(ctx) // the code is what counts
 		return o.code, o.err
 	case <-ctx.Done():
-		_ = server.Close() // nobody waits any more
+		_ = server.Close() // nobody needs it any more
 		return "", context.Cause(ctx)
 	case err := <-failed:
 		return "", err
 	}
 }
 
-// comesBack reports whether the request is the one that Globus Auth sent the
-// browser with.
+// comesBack reports whether this is the request with which the browser comes
+// back from Globus Auth. It returns the request's query.
 func (f *Flow) comesBack(req *http.Request) (url.Values, bool) {
 	query := req.URL.Query()
 	right := subtle.ConstantTimeCompare([]byte(query.Get("state")), []byte(f.state)) == 1
 	return query, right && req.Method == http.MethodGet && req.URL.Path == "/"
 }
 
-// page answers with two sentences that nothing of the request gets into.
+// page answers with a title and a text. Neither may contain anything of the request.
 func page(w http.ResponseWriter, status int, title, text string) {
 	h := w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")

@@ -22,30 +22,30 @@ import (
 const (
 	maxStore     = 1 << 20 // bytes
 	storeVersion = 1
-	lockPause    = 20 * time.Millisecond // between two tries to lock
-	lockTime     = 2 * time.Minute       // others hold the lock for a refresh only
+	lockPause    = 20 * time.Millisecond // between tries to lock
+	lockTime     = 2 * time.Minute       // others hold the lock only for a refresh
 )
 
-// A Login is what a person allowed a native app to do.
+// A Login is the permission that a person gave a native app, with its tokens.
 type Login struct {
 	Auth     string                // address of Globus Auth
 	ClientID string                // of the native app
-	Identity string                // id of the person; empty if it was not asked for
-	Username string                // of the person; empty if it was not asked for
+	Identity string                // id of the person; empty unless it was asked for
+	Username string                // of the person; empty unless it was asked for
 	Scopes   string                // what was asked for, with dependencies
 	Tokens   map[string]auth.Token // by resource server
 }
 
 func (l Login) same(other Login) bool { return l.at(other.Auth) && l.ClientID == other.ClientID }
 
-// at reports whether the login is one at an address of Globus Auth, with or
+// at reports whether the login was made at an address of Globus Auth, with or
 // without a slash at its end.
 func (l Login) at(authURL string) bool {
 	return strings.TrimRight(l.Auth, "/") == strings.TrimRight(authURL, "/")
 }
 
 // A StoreError says that a token cannot be renewed because of the file of
-// logins or its folder, which have to be mended on this machine.
+// logins or its folder. The problem has to be fixed on this machine.
 type StoreError struct{ Err error } // names the file
 
 func (e *StoreError) Error() string { return "the stored login: " + e.Err.Error() }
@@ -69,7 +69,7 @@ func (s *Store) Logins(authURL string) ([]Login, error) {
 	return slices.DeleteFunc(all, func(l Login) bool { return !l.at(authURL) }), err
 }
 
-// Writable finds out whether [Store.Put] could keep a login.
+// Writable checks whether [Store.Put] could keep a login.
 func (s *Store) Writable(ctx context.Context) error {
 	release, err := s.lock(ctx)
 	if err != nil {
@@ -79,7 +79,8 @@ func (s *Store) Writable(ctx context.Context) error {
 	return Writable(s.file)
 }
 
-// Put keeps a login in place of the one of the same app, which it returns.
+// Put keeps a login. It replaces, and returns, the login of the same app and address;
+// old is nil if there was none.
 func (s *Store) Put(ctx context.Context, l Login) (old *Login, err error) {
 	err = s.change(ctx, func(all []Login) []Login {
 		if i := slices.IndexFunc(all, l.same); i >= 0 {
@@ -95,7 +96,7 @@ func (s *Store) Remove(ctx context.Context, l Login) error {
 	return s.change(ctx, func(all []Login) []Login { return slices.DeleteFunc(all, l.same) })
 }
 
-// change rewrites the file while nobody else does.
+// change edits the file under its lock.
 func (s *Store) change(ctx context.Context, edit func([]Login) []Login) error {
 	release, err := s.lock(ctx)
 	if err != nil {
@@ -183,8 +184,8 @@ func withoutContent(err error) error {
 	return err
 }
 
-// write replaces the file as a whole: after a crash there is the old one or
-// the new one. The caller holds the lock.
+// write replaces the file: after a crash it has the old or the new content. The
+// caller holds the lock.
 func (s *Store) write(all []Login) error {
 	doc := storeDocument{Version: storeVersion, Logins: []loginDocument{}}
 	for _, l := range all {
@@ -206,7 +207,7 @@ func (s *Store) write(all []Login) error {
 	return replace(s.file, buf.Bytes())
 }
 
-// lock makes the folder and waits until no other process changes the file.
+// lock creates the folder and takes the lock of the file.
 func (s *Store) lock(ctx context.Context) (release func(), err error) {
 	dir := filepath.Dir(s.file)
 	if err := os.MkdirAll(dir, 0o700); err != nil {

@@ -12,28 +12,29 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// Source returns the tokens of a login in the store. Nothing is read or sent
-// before a token is wanted.
+// Source returns a source of the tokens of a login in the store. Nothing is
+// read or sent before a token is asked for.
 //
-// A token is taken from the file as long as it lives; then it is renewed with
-// its refresh token while no other process can do the same, and written to the
-// file before it is used. A token that was refused is replaced by a newer one
-// in the file, or renewed. If the login is gone, belongs to somebody else by
-// now, or cannot be renewed, the error is an [*Error]. If the file cannot be
-// read or written, nothing is renewed and the error is a [*StoreError].
+// A token is taken from the file until it expires. Then it is renewed with its
+// refresh token, under a lock that keeps other processes from doing the same,
+// and written to the file before it is used. A token that was refused is
+// replaced by a newer one in the file, or renewed. If the login is gone, now
+// belongs to somebody else, or cannot be renewed, the error is an [*Error]. If
+// the file cannot be read or written, nothing is renewed and the error is a
+// [*StoreError].
 func (s *Store) Source(client *auth.Client, l Login) *auth.Source {
 	k := &keeper{store: s, client: client, login: l, given: make(map[string]string)}
 	return auth.NewSource(k.grant)
 }
 
-// A keeper renews the tokens of one login. Its grant is called by one at a
-// time.
+// A keeper renews the tokens of one login. Its grant is called by one goroutine
+// at a time.
 type keeper struct {
 	store   *Store
 	client  *auth.Client
-	login   Login                 // as it was in the file when it was read last
+	login   Login                 // as it was in the file when that was last read
 	given   map[string]string     // access tokens handed out, by resource server
-	unsaved map[string]auth.Token // renewed, but not in the file so far
+	unsaved map[string]auth.Token // renewed, but not in the file yet
 }
 
 // grant is an [auth.Grant].
@@ -79,7 +80,7 @@ func (k *keeper) grant(ctx context.Context, server string) (map[string]auth.Toke
 	return renewed, nil
 }
 
-// load reads all logins as they are in the file now, and finds its own.
+// load reads all logins from the file, and takes over the keeper's own.
 func (k *keeper) load() ([]Login, error) {
 	all, err := k.store.read()
 	if err != nil {
@@ -88,7 +89,7 @@ func (k *keeper) load() ([]Login, error) {
 	i := slices.IndexFunc(all, k.login.same)
 	switch {
 	case i < 0:
-		return nil, &Error{"there is no login any more in " + k.store.file, nil}
+		return nil, &Error{"there is no longer a login in " + k.store.file, nil}
 	case all[i].Identity != k.login.Identity:
 		return nil, &Error{"somebody else has logged in meanwhile: " + all[i].Username, nil}
 	}
@@ -96,23 +97,23 @@ func (k *keeper) load() ([]Login, error) {
 	return all, nil
 }
 
-// save writes to the file what was renewed. What it cannot write stays, for the
-// next time: the old refresh token may be good no more. The caller holds the
-// lock; all is what load returned.
+// save writes renewed tokens to the file. If it cannot, they stay in unsaved
+// for the next time, because the old refresh token may no longer be valid. The
+// caller holds the lock; all is what load returned.
 func (k *keeper) save(all []Login) error {
 	if k.unsaved == nil {
 		return nil
 	}
 	maps.Copy(k.login.Tokens, k.unsaved) // these are also in all
 	if err := k.store.write(all); err != nil {
-		return &StoreError{fmt.Errorf("write the renewed token, which is not used before: %w", err)}
+		return &StoreError{fmt.Errorf("write the renewed token, which is not used until then: %w", err)}
 	}
 	k.unsaved = nil
 	return nil
 }
 
-// unused returns the token for the server if it lives and was not handed out
-// before: one that was has expired or was refused.
+// unused returns the token for the server if it is usable and was not handed
+// out before. One that was handed out has expired or was refused.
 func (k *keeper) unused(server string) map[string]auth.Token {
 	t, ok := k.login.Tokens[server]
 	if !ok || !t.Usable(time.Now()) || k.given[server] == t.AccessToken.Reveal() {

@@ -149,7 +149,7 @@ func TestRotatedTokenThatCannotBeWrittenIsNotUsedAndNotLost(t *testing.T) {
 	if err == nil {
 		_ = resp.Body.Close()
 	}
-	if err == nil || !strings.Contains(err.Error(), "write the renewed token, which is not used before") {
+	if err == nil || !strings.Contains(err.Error(), "write the renewed token, which is not used until then") {
 		t.Fatalf("got %v", err)
 	}
 	w.after = nil
@@ -270,7 +270,7 @@ func TestLoginThatGivesNoToken(t *testing.T) {
 		"no refresh token": {login.Config{Online: true}, func(*testing.T, *world, *login.Store, login.Login) {}, "", "expired at 2000-01-03T00:00:00Z, and there is no refresh token"},
 		"logged out": {login.Config{}, func(t *testing.T, _ *world, s *login.Store, l login.Login) {
 			check(t, s.Remove(t.Context(), l))
-		}, "", "there is no login any more in"},
+		}, "", "there is no longer a login in"},
 		"somebody else": {login.Config{}, func(t *testing.T, w *world, s *login.Store, l login.Login) {
 			l.Identity, l.Username, l.Tokens = globussim.PersonID(grace), grace, w.logIn(grace, login.Config{})
 			put(t, s, l)

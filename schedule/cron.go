@@ -13,14 +13,14 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// sunday is the other number of Sunday, besides 0.
+// sunday is the second number of Sunday, which is also 0.
 const sunday = 7
 
 // A cronField is one of the five fields of a cron expression.
 type cronField struct {
 	name     string
 	min, max int
-	names    []string // of the values from min on, in lower case
+	names    []string // of the values, from min on, in lower case
 }
 
 var cronFields = [5]cronField{
@@ -33,7 +33,7 @@ var cronFields = [5]cronField{
 
 var descriptors = [...]string{"@hourly", "@daily", "@midnight", "@weekly", "@monthly", "@yearly", "@annually"}
 
-// parseEvery reads what follows @every.
+// parseEvery reads the words after @every.
 func parseEvery(words []string) (time.Duration, error) {
 	text := strings.Join(words, "")
 	d, err := time.ParseDuration(text)
@@ -82,8 +82,8 @@ func errNoDescriptor() error {
 	return fmt.Errorf("there is no such descriptor, want one of %s, @every 90m", strings.Join(descriptors[:], ", "))
 }
 
-// parseFields checks the five fields, writes them as robfig/cron knows them,
-// and reports whether they are a list of fixed times.
+// parseFields checks the five fields, writes them in the form that robfig/cron
+// knows, and reports whether they are a list of fixed times.
 func parseFields(words []string) (expr string, fixed bool, err error) {
 	if text := "@" + strings.Join(words, " "); slices.Contains(descriptors[:], text) {
 		return "", false, fmt.Errorf("did you mean %s?", text)
@@ -100,8 +100,8 @@ func parseFields(words []string) (expr string, fixed bool, err error) {
 	return strings.Join(fields, " "), !strings.ContainsAny(fields[0]+fields[1], "*?"), nil
 }
 
-// parseClock reads what has been checked: robfig/cron panics on some texts and
-// passes over mistakes in others.
+// parseClock parses an expression that has been checked, because robfig/cron
+// panics on some texts and overlooks mistakes in others.
 func parseClock(text string) (*cron.SpecSchedule, error) {
 	parsed, err := cron.ParseStandard(text)
 	if err != nil {
@@ -115,8 +115,8 @@ func parseClock(text string) (*cron.SpecSchedule, error) {
 	return clock, nil
 }
 
-// translate checks a field and writes Sunday as 0, the only way in which
-// robfig/cron knows it.
+// translate checks a field and writes Sunday as 0, the only number that
+// robfig/cron knows for it.
 func (f *cronField) translate(text string) (string, error) {
 	elements := strings.Split(text, ",")
 	for i, element := range elements {
@@ -128,7 +128,7 @@ func (f *cronField) translate(text string) (string, error) {
 	return strings.Join(elements, ","), nil
 }
 
-// element does the work of translate for one element of a list.
+// element is translate for one element of a list.
 func (f *cronField) element(text string) (string, error) {
 	bounds, stepText, stepped := strings.Cut(text, "/")
 	step := 1
@@ -168,7 +168,7 @@ func (f *cronField) element(text string) (string, error) {
 	return strings.Join(days, ","), nil
 }
 
-// days reports whether the field is about days, where ? is another word for *.
+// days reports whether the field is about days, where ? means *.
 func (f *cronField) days() bool { return strings.HasPrefix(f.name, "day") }
 
 // value reads a number or a name.

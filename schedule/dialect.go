@@ -10,8 +10,9 @@ import (
 	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
-// What other schedulers understand is refused with what to write instead. The
-// functions of this file return "; ..." for the end of an error, or nothing.
+// Expressions of other schedulers are refused with a hint at what to write
+// instead. The functions of this file return such a hint, "; ...", for the end
+// of an error, or "".
 
 var (
 	clockTime    = pattern.Lazy(`^([0-9]{1,2}):([0-9]{2})$`)
@@ -26,14 +27,14 @@ var (
 	randomMinute = pattern.Lazy(`^[0-9]*~[0-9]*`)
 )
 
-// otherLine is about the words of a schedule that are not five fields.
+// otherLine returns the hint for a schedule that does not have five fields.
 func otherLine(words []string) string {
 	text := strings.Join(words, " ")
 	if m := clockTime().FindStringSubmatch(text); m != nil {
 		return fmt.Sprintf("; for each day at %s write %s %s * * *", text, digits(m[2]), digits(m[1]))
 	}
 	if m := awsRate().FindStringSubmatch(text); m != nil {
-		n, _ := strconv.Atoi(m[1]) // digits; one that is too large is refused as a duration
+		n, _ := strconv.Atoi(m[1]) // only digits; too many are refused as a duration
 		unit := map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day": day}[m[2]]
 		return "; write @every " + hours(time.Duration(n)*unit)
 	}
@@ -41,7 +42,7 @@ func otherLine(words []string) string {
 		if fields := strings.Fields(m[1]); len(fields) == len(cronFields)+1 {
 			return "; a year is not possible" + asFive(fields[:len(cronFields)])
 		}
-		return "; write what stands in the brackets"
+		return "; write what is in the brackets"
 	}
 	if len(words) <= len(cronFields) {
 		return ""
@@ -66,7 +67,7 @@ func otherLine(words []string) string {
 	return ""
 }
 
-// fits reports whether the words are five good fields.
+// fits reports whether the words are five valid fields.
 func fits(words []string) bool {
 	for i, f := range cronFields {
 		if _, err := f.translate(strings.ToLower(words[i])); err != nil {
@@ -76,7 +77,7 @@ func fits(words []string) bool {
 	return true
 }
 
-// asFive proposes five fields, as far as they are good.
+// asFive proposes these five fields if they are valid.
 func asFive(words []string) string {
 	words = slices.Clone(words)
 	for i, w := range words {
@@ -90,14 +91,14 @@ func asFive(words []string) string {
 	return ": write " + strings.Join(words, " ")
 }
 
-// otherElement is about an element of a field, in lower case.
+// otherElement returns the hint for an element of a field, in lower case.
 func (f *cronField) otherElement(text string) string {
 	bounds, step, stepped := strings.Cut(text, "/")
 	switch {
 	case strings.ContainsAny(text, `"'`):
 		return "; write the schedule without quotes in it"
 	case strings.ContainsFunc(text, func(r rune) bool { return r > '~' }):
-		return "; there is a character in it that is not ASCII, such as a typographic dash: type it anew"
+		return "; it contains a character that is not ASCII, such as a typographic dash: type it again"
 	case jenkinsHash().MatchString(text):
 		write := "a number, such as " + strconv.Itoa(f.min+17%(f.max-f.min+1))
 		if stepped {
@@ -127,7 +128,7 @@ func (f *cronField) otherElement(text string) string {
 	return ""
 }
 
-// example is the day of week that an element begins with.
+// example returns the day of week that an element begins with.
 func (f *cronField) example(text string) string {
 	for _, name := range f.names {
 		if strings.HasPrefix(text, name) {
@@ -140,10 +141,10 @@ func (f *cronField) example(text string) string {
 	return "SAT"
 }
 
-// fieldUnits are the units of the fields that a duration can be made of.
+// fieldUnits are the units of the fields whose steps can be written as a duration.
 var fieldUnits = map[string]time.Duration{"minute": time.Minute, "hour": time.Hour, "day of month": day}
 
-// asEvery proposes a duration for a step that does not fit the field.
+// asEvery proposes an @every for a step that does not fit the field.
 func (f *cronField) asEvery(step string) string {
 	n, ok := number(step)
 	if unit := fieldUnits[f.name]; ok && n > 0 && unit > 0 {
@@ -152,7 +153,7 @@ func (f *cronField) asEvery(step string) string {
 	return ""
 }
 
-// hours writes a duration as @every takes it, without what is zero.
+// hours writes a duration in the form of @every, without units that are zero.
 func hours(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"0s", "0m"} {
@@ -163,7 +164,7 @@ func hours(d time.Duration) string {
 	return text
 }
 
-// digits writes a number without zeros before it.
+// digits returns a number without leading zeros.
 func digits(text string) string {
 	if text = strings.TrimLeft(text, "0"); text == "" {
 		return "0"

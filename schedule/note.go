@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// Note tells what daylight saving, or another change of the zone's offset, does
-// to the occurrence at t. It is empty if there is nothing to tell, and if no
+// Note says in a sentence what daylight saving, or another change of the zone's
+// offset, does to the occurrence at t. It is empty if that is nothing, or if no
 // occurrence is due at t.
 func (s *Schedule) Note(t time.Time) string {
 	if s.clock == nil {
@@ -32,7 +32,7 @@ func (s *Schedule) Note(t time.Time) string {
 	return s.remark(shown, "occurs twice", "runs both times")
 }
 
-// skipped tells about the times from first to before end that the clocks skip.
+// skipped describes the times from first until before end, which the clocks skip.
 func (s *Schedule) skipped(first, end time.Time) string {
 	last := first
 	for next := s.reading(last); next.Before(end); next = s.reading(next) {
@@ -48,7 +48,8 @@ func (s *Schedule) remark(reading time.Time, fact, consequence string) string {
 	return fmt.Sprintf("%s %s on %s in %s, %s", reading.Format("15:04"), fact, reading.Format(time.DateOnly), s.zone, consequence)
 }
 
-// repeated reports whether the clocks show the reading at another instant too.
+// repeated reports whether the clocks also show the reading at an instant other than
+// t.
 func (s *Schedule) repeated(t, reading time.Time) bool {
 	for p := s.period(t.Add(-reach)); p.begin.Before(t.Add(reach)); p = s.period(p.end) {
 		at := reading.Add(-p.offset)

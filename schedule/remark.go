@@ -9,12 +9,13 @@ import (
 	"time"
 )
 
-// star is the bit with which robfig/cron marks a field that is not restricted.
+// star is the bit by which robfig/cron marks a field that is not restricted.
 const star = 1 << 63
 
-// Remarks tells what the schedule does that few expect of it: that it is due on
-// days of either kind where both are restricted, and that a step which does not
-// divide an hour, a day or a month leaves uneven gaps. It is empty for most.
+// Remarks says what may surprise people about the schedule, one sentence each:
+// that it is due on days of either kind if both are restricted, and that a step
+// which does not divide an hour, a day or a month leaves uneven gaps. Most
+// schedules have none.
 func (s *Schedule) Remarks() []string {
 	words := strings.Fields(s.text)
 	if s.clock == nil || len(words) != len(cronFields) {
@@ -39,17 +40,17 @@ func (s *Schedule) Remarks() []string {
 	return remarks
 }
 
-// GapBelow returns the time between two occurrences in a row that is shorter than
-// d, or 0 if it finds none in a month.
+// GapBelow returns a time between two successive occurrences that is shorter than
+// d, or 0 if there is none within a month.
 func (s *Schedule) GapBelow(d time.Duration) time.Duration {
-	const shortestDay = 23 * time.Hour // as clocks change
+	const shortestDay = 23 * time.Hour // when clocks change
 	switch {
 	case s.every != 0 && s.every < d:
 		return s.every
 	case s.every != 0, d <= MinEvery, bits.OnesCount64(s.clock.Minute&^star) == 1 && bits.OnesCount64(s.clock.Hour&^star) == 1 && d <= shortestDay:
 		return 0
 	}
-	const most = 100 // what comes more often has the same gaps each day
+	const most = 100 // schedules with more occurrences have the same gaps each day
 	at := s.Next(time.Date(2001, time.January, 1, 0, 0, 0, 0, time.UTC))
 	for range most {
 		next := s.Next(at)
@@ -63,7 +64,8 @@ func (s *Schedule) GapBelow(d time.Duration) time.Duration {
 	return 0
 }
 
-// uneven tells about a step over the whole field that does not divide it.
+// uneven returns a remark about a step over the whole field that does not divide it
+// evenly, or "".
 func (f *cronField) uneven(text string) string {
 	bounds, stepText, stepped := strings.Cut(text, "/")
 	step, ok := number(stepText)
@@ -72,7 +74,7 @@ func (f *cronField) uneven(text string) string {
 	}
 	last := f.max
 	if last == sunday {
-		last-- // the other number of Sunday
+		last-- // Sunday's second number
 	}
 	span := last - f.min + 1
 	var values []string
@@ -93,7 +95,7 @@ func (f *cronField) uneven(text string) string {
 	case len(values) == 1:
 		return remark + ", once only: write " + values[0] + f.asEvery(stepText)
 	case f.name == "day of month":
-		remark += ", and begins anew with each month"
+		remark += ", and starts again each month"
 	default:
 		unit := strings.Replace(f.name, "day of week", "day", 1)
 		remark += fmt.Sprintf(", which is uneven: the last gap is %d %s long, not %d", gap, plural(unit, gap), step)

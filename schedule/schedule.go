@@ -1,8 +1,7 @@
-// Package schedule says when something is due: cron expressions, fixed times
-// where clocks change, and intervals, in the zones of the IANA database. A
-// mistake is told with what would be right, also in the words of other
-// schedulers. It has no clock and no loop: the caller gives the instant, and
-// waits.
+// Package schedule says when something is due, by cron expressions and
+// intervals, in the time zones of the IANA database and across daylight saving.
+// Errors propose a correction, also for the syntax of other schedulers. The
+// package has no clock and no loop: the caller passes the instant, and waits.
 package schedule
 
 import (
@@ -24,39 +23,40 @@ const day = 24 * time.Hour
 // farthest is how far [Schedule.Last] looks back at least.
 const farthest = 10 * 365 * day
 
-// reach is more than lies between an instant and anything that its reading on
-// a local clock depends on: no clock has ever been 16 hours away from UTC.
+// reach is longer than a change of the zone's offset can affect the reading of
+// a clock: no clock has ever been 16 hours away from UTC.
 const reach = 48 * time.Hour
 
 // A Schedule says when occurrences are due. It may be used concurrently.
 //
 // A schedule whose minute and hour fields are numbers, ranges and lists is a
-// list of fixed times, and each of them is due once, at the first instant at
-// which the clocks of the zone show it or a later time. So a time that they
+// list of fixed times. Each of them is due once, at the first instant at which
+// the clocks of the zone show it or a later time. So a time that the clocks
 // skip is due right after the gap, and a time that they show twice is due the
-// first time. Times that fall together are one occurrence.
+// first time. Times that coincide are one occurrence.
 //
 // A schedule with * or */n in its minute or hour field follows elapsed time: it
 // is due whenever the clocks show a matching time. So it is due in both of the
-// repeated hours, and has nothing in a gap.
+// repeated hours, and never in a gap.
 //
 // A schedule @every d is due at each multiple of d since 1970-01-01T00:00:00Z,
 // whatever the zone, so that a restart does not shift it.
 type Schedule struct {
 	text  string
-	cron  string // the same as other programs read it; empty for @every
+	cron  string // the expression in the form of other programs; empty for @every
 	zone  *time.Location
-	every time.Duration      // of @every, in whole seconds; or 0
-	clock *cron.SpecSchedule // matches readings of the clock, written as if in UTC
+	every time.Duration      // of @every, in whole seconds; otherwise 0
+	clock *cron.SpecSchedule // matches readings of the clock, see reading
 	fixed bool
 }
 
-// Parse reads five cron fields (minute, hour, day of month, month, day
-// of week) or one of @hourly, @daily, @weekly, @monthly, @yearly and @every 90m,
-// whose duration is at least [MinEvery] and whole seconds. A field is *, a
-// number, a range, one of these with a /step, or a list; months and days of the
-// week may be names, and Sunday is 0 or 7. If both days are restricted, a day
-// that matches either of them matches. Times are in zone; nil means UTC.
+// Parse reads five cron fields (minute, hour, day of month, month, day of week),
+// one of @hourly, @daily, @weekly, @monthly and @yearly, or @every with a
+// duration such as 90m, which is at least [MinEvery] and whole seconds. A field
+// is *, a number, a range, one of these with a /step, or a list; months and days
+// of the week may be names, and Sunday is 0 or 7. If both fields of days are
+// restricted, a day that matches either of them matches. Times are in zone; nil
+// means UTC.
 //
 // A schedule that would never be due is an error.
 func Parse(expr string, zone *time.Location) (*Schedule, error) {
@@ -99,18 +99,19 @@ func (s *Schedule) String() string { return s.text }
 // Location returns the zone.
 func (s *Schedule) Location() *time.Location { return s.zone }
 
-// Cron returns the five fields or the descriptor as other programs read them:
-// in lower case, with 0 for Sunday. It is empty for a schedule @every d.
+// Cron returns the five fields or the descriptor in a form that other programs
+// read: in lower case, with 0 for Sunday. It is empty for a schedule @every d.
 func (s *Schedule) Cron() string { return s.cron }
 
-// Every returns the d of a schedule @every d, or 0.
+// Every returns the d of a schedule @every d, or 0 for others.
 func (s *Schedule) Every() time.Duration { return s.every }
 
 // Fixed reports whether the schedule is a list of fixed times.
 func (s *Schedule) Fixed() bool { return s.fixed }
 
-// Last returns the newest instant at which an occurrence was due at t, in UTC
-// and whole seconds, or zero if there was none in ten years.
+// Last returns the newest instant, not after t, at which an occurrence was due,
+// in UTC and whole seconds. It is zero if there was none in the ten years
+// before t.
 func (s *Schedule) Last(t time.Time) time.Time {
 	for back := time.Hour; back < 2*farthest; back *= 2 {
 		last := s.Next(t.Add(-back))
@@ -145,7 +146,7 @@ func (s *Schedule) Next(t time.Time) time.Time {
 }
 
 // reading returns the first reading of the clock after t that matches, or zero.
-// Readings are times in UTC that look like what the clock shows.
+// A reading is a time in UTC with the date and time that a local clock shows.
 func (s *Schedule) reading(t time.Time) time.Time {
 	// Next gives up after five years, and between 2096 and 2104 there is no
 	// 29th of February.
@@ -158,7 +159,7 @@ func (s *Schedule) reading(t time.Time) time.Time {
 	return time.Time{}
 }
 
-// latest returns the latest reading of the clocks of the zone up to t.
+// latest returns the latest reading that the clocks of the zone have shown up to t.
 func (s *Schedule) latest(t time.Time) time.Time {
 	var latest time.Time
 	for p := s.period(t.Add(-reach)); ; p = s.period(p.end) {

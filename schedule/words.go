@@ -8,12 +8,11 @@ import (
 	"time"
 )
 
-// mostTimes is how many times of a day, or days, are said in words.
+// mostTimes is how many times of a day, or days, Words lists.
 const mostTimes = 4
 
-// Words says in English when the schedule is due, such as "every day at 01:30" or
-// "every 15 minutes on weekdays", in the zone of the schedule. It knows the common
-// forms; of all others it is empty.
+// Words says in English when the schedule is due, in its zone, such as "every day
+// at 01:30" or "every 15 minutes on weekdays". It is empty for uncommon schedules.
 func (s *Schedule) Words() string {
 	if s.every > 0 {
 		return "every " + units(s.every)
@@ -33,7 +32,7 @@ func (s *Schedule) Words() string {
 	return days + " " + times
 }
 
-// units is a duration in the largest unit of which it is a multiple.
+// units writes a duration in the largest unit that divides it.
 func units(d time.Duration) string {
 	for _, u := range []struct {
 		unit time.Duration
@@ -50,7 +49,7 @@ func units(d time.Duration) string {
 }
 
 // timesInWords says at which times of a day the schedule is due: "at 01:30", or an
-// interval such as "every 15 minutes". It is empty if there is no short way.
+// interval such as "every 15 minutes". It is empty if there is no short form.
 func (s *Schedule) timesInWords() (text string, interval bool) {
 	minutes, hours := members(s.clock.Minute), members(s.clock.Hour)
 	switch {
@@ -77,11 +76,11 @@ func (s *Schedule) timesInWords() (text string, interval bool) {
 	return "", false
 }
 
-// daysInWords says on which days the schedule is due; "" stands for every day.
+// daysInWords says on which days the schedule is due; "" means every day.
 func (s *Schedule) daysInWords() (text string, ok bool) {
 	of, in, on := members(s.clock.Dom), members(s.clock.Month), members(s.clock.Dow)
 	anyOf, anyOn := len(of) == 31, len(on) == 7
-	either := s.clock.Dom&star == 0 && s.clock.Dow&star == 0 // a day that matches one of them
+	either := s.clock.Dom&star == 0 && s.clock.Dow&star == 0 // a day that matches either of them
 	switch {
 	case len(in) == 12 && (anyOf && anyOn || either && (anyOf || anyOn)):
 		return "", true
@@ -105,7 +104,7 @@ func (s *Schedule) daysInWords() (text string, ok bool) {
 	return "", false
 }
 
-// weekdays names days of the week, from Monday on.
+// weekdays names days of the week, beginning with Monday.
 func weekdays(on []int) (text string, ok bool) {
 	if slices.Equal(on, []int{1, 2, 3, 4, 5}) {
 		return "on weekdays", true
@@ -120,7 +119,7 @@ func weekdays(on []int) (text string, ok bool) {
 	return "on " + and(names), len(on) <= mostTimes
 }
 
-// members are the numbers that a field of robfig/cron matches.
+// members returns the numbers that a field of robfig/cron matches.
 func members(field uint64) (all []int) {
 	for field &^= star; field != 0; field &= field - 1 {
 		all = append(all, bits.TrailingZeros64(field))
@@ -128,8 +127,8 @@ func members(field uint64) (all []int) {
 	return all
 }
 
-// stepOf returns the step of numbers from 0 below an end that are evenly spaced, also
-// across that end; else 0.
+// stepOf returns the step of numbers from 0 to below end if they are evenly spaced,
+// also across the end, and otherwise 0.
 func stepOf(numbers []int, end int) int {
 	step := end / len(numbers)
 	for i, n := range numbers {
@@ -155,7 +154,7 @@ func ordinal(n int) string {
 	return fmt.Sprint(n, suffix)
 }
 
-// and joins words as a sentence does.
+// and joins words as in a sentence: "a, b and c".
 func and(words []string) string {
 	last := len(words) - 1
 	if last < 1 {

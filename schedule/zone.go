@@ -11,18 +11,17 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// maxZoneName is more bytes than any name of a zone has.
+// maxZoneName is longer than the name of any zone, in bytes.
 const maxZoneName = 64
 
-// zoneNames are the names of the database of time zones that comes with Go, one
-// a line.
+// zoneNames are the names in Go's time zone database, one a line.
 //
 //go:embed zones.txt
 var zoneNames string
 
-// LoadZone returns the zone of an IANA name such as America/Chicago. No other
-// name will do, even where the operating system knows it: so a schedule means the
-// same on each machine.
+// LoadZone returns the zone with an IANA name such as America/Chicago. Other
+// names are errors even if the operating system knows them, so that a schedule
+// means the same on every machine.
 func LoadZone(name string) (*time.Location, error) {
 	if name == "" {
 		return nil, errors.New("the time zone is empty, want a name such as America/Chicago or UTC")
@@ -37,8 +36,8 @@ func LoadZone(name string) (*time.Location, error) {
 	return zone, nil
 }
 
-// abbreviations are zones by what people write for them. An abbreviation does
-// not say which zone is meant, nor whether clocks change.
+// abbreviations maps what people write to zones that they may mean. An
+// abbreviation says neither which zone is meant nor whether its clocks change.
 var abbreviations = map[string][]string{
 	"ACST": {"Australia/Adelaide", "Australia/Darwin"}, "ACDT": {"Australia/Adelaide"},
 	"AEST": {"Australia/Sydney", "Australia/Brisbane"}, "AEDT": {"Australia/Sydney"}, "AWST": {"Australia/Perth"},
@@ -83,9 +82,9 @@ func unknownZone(name string) error {
 	return fmt.Errorf("there is no time zone %q"+want, name)
 }
 
-// nearestZone returns the name that a name may be a misspelling of, or "". A
-// name as short as an abbreviation may be one in other letters, or a city: CST
-// is not a misspelling of CET.
+// nearestZone returns the name of which name may be a misspelling, or "". A
+// known name as short as an abbreviation must match except for upper and lower
+// case: CST is not a misspelling of CET.
 func nearestZone(name string) string {
 	best, least := "", max(2, len(name)/4)+1
 	if !strings.Contains(name, "/") && len(name) < 6 {
@@ -104,7 +103,7 @@ func nearestZone(name string) string {
 	return best
 }
 
-// ZoneRemark tells what the clocks of a zone do that few expect from its name.
+// ZoneRemark says what may surprise people about a zone, judging by its name.
 // It is empty for most.
 func ZoneRemark(name string) string {
 	if meant := abbreviations[name]; len(meant) > 0 && len(name) == len("EST") && strings.HasSuffix(name, "ST") {
@@ -117,8 +116,8 @@ func ZoneRemark(name string) string {
 	return ""
 }
 
-// zoneDistance is how far a misspelt name is from a known one. The city alone
-// is near.
+// zoneDistance returns how far a misspelled name is from a known one. A city
+// without its region is near.
 func zoneDistance(name, known string) int {
 	name = strings.ToLower(strings.ReplaceAll(name, " ", "_"))
 	known = strings.ToLower(known)
