@@ -15,12 +15,12 @@ const (
 	week = 7 * day
 )
 
-// starBit is what robfig/cron sets in a field that is not restricted.
+// starBit is the bit by which robfig/cron marks a field that is not restricted.
 const starBit = 1 << 63
 
 // A calendar is a schedule of cron fields.
 type calendar struct {
-	*cron.SpecSchedule // matches what the clocks show, written as if in UTC
+	*cron.SpecSchedule // matches what the clocks show, as a time in UTC
 	fixed              bool
 	zone               *time.Location
 }
@@ -39,17 +39,17 @@ func newCalendar(s *schedule.Schedule) (*calendar, error) {
 	return &calendar{SpecSchedule: clock, fixed: s.Fixed(), zone: s.Location()}, nil
 }
 
-// A shift is a change of the offset of a zone: the clocks skip some readings,
-// or show some twice.
+// A shift is a change of a zone's offset: the clocks skip some readings, or
+// show some twice.
 type shift struct {
 	at         time.Time
-	first, end time.Time // of these readings, as if in UTC
+	first, end time.Time // of these readings, as times in UTC
 	repeats    bool
 	whole      bool // the offsets before and after are whole hours
 }
 
-// Shifts are looked at over 28 years, after which dates fall on the same days of
-// the week again.
+// horizon returns the years whose shifts are examined: 28, after which dates
+// fall on the same days of the week again.
 func horizon() (begin, end time.Time) {
 	begin = time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	return begin, begin.AddDate(28, 0, 0)
@@ -63,7 +63,7 @@ func shifts(zone *time.Location) (all []shift) {
 		switch {
 		case next.IsZero() || next.After(end):
 			return all
-		case !next.After(t): // package time has a leap year end a day early
+		case !next.After(t): // package time ends a leap year a day early
 			t = t.Add(day)
 			continue
 		}
@@ -83,7 +83,7 @@ func shifts(zone *time.Location) (all []shift) {
 }
 
 // clash returns the first reading of the calendar that the clocks skip, or show
-// twice, or zero if there is none.
+// twice if repeats is set. It is zero if there is none.
 func (c *calendar) clash(repeats bool) time.Time {
 	for _, s := range shifts(c.zone) {
 		if s.repeats != repeats {
@@ -96,11 +96,11 @@ func (c *calendar) clash(repeats bool) time.Time {
 	return time.Time{}
 }
 
-// differs finds an instant that robfig/cron, and so Kubernetes, leaves out or
-// adds when the clocks are set, in the next four years. It goes from day to day
-// by adding hours, and where the clocks are set at midnight, or by half an hour,
-// it may step over a day. That a fixed time which the clocks show twice is done
-// twice is known, and not looked for.
+// differs finds an instant in the next four years that robfig/cron, and so
+// Kubernetes, leaves out or adds when the clocks change. robfig/cron goes from
+// day to day by adding hours, so it may miss a day if the clocks change at
+// midnight or by half an hour. Fixed times that the clocks show twice are not
+// looked for, because it is known that they start twice.
 func (c *calendar) differs(s *schedule.Schedule) string {
 	there := *c.SpecSchedule
 	there.Location = c.zone
@@ -112,7 +112,7 @@ func (c *calendar) differs(s *schedule.Schedule) string {
 		}
 		for _, start := range []struct {
 			back  time.Duration
-			steps int // what is due often does not go from day to day
+			steps int // a schedule that is due often does not go from day to day
 		}{{7 * time.Hour, 500}, {31 * time.Hour, 40}, {8 * day, 40}, {32 * day, 40}, {367 * day, 40}} {
 			mine := shift.at.Add(-start.back)
 			its := there.Next(mine)
@@ -145,8 +145,8 @@ func shownTwice(all []shift, t time.Time) bool {
 	})
 }
 
-// sameInUTC reports whether the calendar means the same in UTC: it is about
-// minutes alone, and the zone is whole hours away.
+// sameInUTC reports whether the calendar means the same in UTC: it restricts
+// only minutes, and the zone is whole hours away from UTC.
 func (c *calendar) sameInUTC() bool {
 	if c.Hour&^starBit != 1<<24-1 || c.Month&starBit == 0 || c.Dom&starBit == 0 || c.Dow&starBit == 0 {
 		return false
@@ -185,12 +185,12 @@ func (c *calendar) gaps() (short, long time.Duration) {
 	}
 }
 
-// clashText says what happens to a reading.
+// clashText says in words what happens to a reading.
 func (c *calendar) clashText(at time.Time, fact string) string {
 	return fmt.Sprintf("%s %s on %s in %s", at.Format("15:04"), fact, at.Format(time.DateOnly), c.zone)
 }
 
-// values are the numbers from low to high that a field has.
+// values returns the numbers from low to high that a field matches.
 func values(field uint64, low, high int) (all []int) {
 	for n := low; n <= high; n++ {
 		if field&(1<<n) != 0 {

@@ -14,16 +14,16 @@ import (
 // jobsFolder is where the jobs are in a container.
 const jobsFolder = "/etc/runner"
 
-// A channelFile is a secret file of a channel for notices.
+// A channelFile is a file with the secret of a notice channel.
 type channelFile struct {
 	Name scalar // of the secret
-	Path scalar // where the jobs file says that it is
+	Path scalar // its path in the jobs file
 
 	field string // in the jobs file
 }
 
-// channelFiles are the files that channels read where the jobs file is in
-// [jobsFolder], by field.
+// channelFiles returns the files that channels read if the jobs file is in
+// [jobsFolder], ordered by field.
 func (in *Input) channelFiles() (files []channelFile) {
 	var moved []jobs.Source
 	for _, src := range in.Sources {
@@ -31,7 +31,7 @@ func (in *Input) channelFiles() (files []channelFile) {
 	}
 	file, err := jobs.Parse(nil, moved...)
 	if err != nil {
-		return nil // it was parsed before
+		return nil // it has been parsed before
 	}
 	for _, name := range slices.Sorted(maps.Keys(file.Channels)) {
 		c := file.Channels[name]
@@ -54,35 +54,35 @@ func (in *Input) channelFiles() (files []channelFile) {
 	return files
 }
 
-// mails reports whether a channel sends mail, for which there must be a server.
+// mails reports whether a channel sends mail, which needs a mail server.
 func (in *Input) mails() bool {
 	return slices.ContainsFunc(slices.Collect(maps.Values(in.File.Channels)), func(c *jobs.Channel) bool { return c.Mail != nil })
 }
 
-// mounted returns the files of the channels, each of which is mounted at its place.
-// In a folder that is a volume itself, there is no place.
+// mounted returns the files of the channels, each of which is mounted at its path.
+// A file in a folder that is itself a volume is refused.
 func (r *report) mounted() []channelFile {
 	files := r.input.channelFiles()
 	for _, f := range files {
 		for _, folder := range []string{jobsFolder, "/run/secrets/globus"} {
 			if strings.HasPrefix(string(f.Path), folder+"/") {
-				r.refuseChannel(f, "the file would be in %s, which is a volume that can hold no other; write a name such as /run/secrets/%s", folder, path.Base(string(f.Path)))
+				r.refuseChannel(f, "the file would be in %s, which is already a volume; write a name such as /run/secrets/%s", folder, path.Base(string(f.Path)))
 			}
 		}
 	}
 	return files
 }
 
-// given returns the files of the channels that are not in the folder of the jobs, if
-// that is mounted with all that is in it.
+// given returns the files of the channels that are not already mounted with the
+// folder of the jobs.
 func (in *Input) given() []channelFile {
 	return slices.DeleteFunc(in.channelFiles(), func(f channelFile) bool {
 		return in.folder() && strings.HasPrefix(string(f.Path), jobsFolder+"/")
 	})
 }
 
-// unread refuses channels with secret files, which a service of systemd cannot read:
-// it has a user of its own.
+// unread refuses channels with secret files. A systemd service cannot read them,
+// because it runs as a dynamic user.
 func (r *report) unread() {
 	for _, f := range r.input.channelFiles() {
 		r.refuseChannel(f, "the user of the service exists only while it runs, so the file cannot be readable by that user alone; use mail, or let runner serve do it")

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// A service is what the template for compose shows.
+// A service is the data of the template for compose.
 type service struct {
 	Image, Source, Target scalar
 	Variables             []setting
@@ -16,9 +16,9 @@ type service struct {
 // A setting is a variable that compose takes from its own environment.
 type setting struct{ Name, Value scalar }
 
-// Compose returns a compose file with one scheduler, which reads the jobs from
-// where they are. An empty imageName means globus-runner:latest. What cannot be
-// expressed is an error as with [CronJobs].
+// Compose returns a compose file with one scheduler, which reads the jobs file
+// where it is. An empty imageName means globus-runner:latest. What compose
+// cannot express is an error as in [CronJobs].
 func Compose(in Input, imageName string) (*Result, error) {
 	r := &report{input: in}
 	r.manifests("the container")
@@ -37,5 +37,5 @@ func Compose(in Input, imageName string) (*Result, error) {
 	return r.result(func() ([]File, error) { return single("compose.yaml", s) })
 }
 
-// literal keeps compose from looking for variables in a text.
+// literal escapes a text so that compose does not expand variables in it.
 func literal(text string) scalar { return scalar(strings.ReplaceAll(text, "$", "$$")) }

@@ -1,9 +1,10 @@
 // Package export writes the jobs of a jobs file for other schedulers: as CronJobs or
 // a Deployment for Kubernetes, as a service for compose, as timers for systemd.
 //
-// Each policy of a job becomes its equivalent at the target. What the target cannot
-// express is refused by name, never dropped. Secrets are not written: the manifests
-// refer to the place where they are kept.
+// Each policy of a job becomes its equivalent in the target. What the target cannot
+// express is an error that names it; nothing is dropped silently. Secrets are not
+// written: the manifests refer to the place where they are kept. Begin with
+// [CronJobs]; [Compose], [Deployment] and [Timers] work the same way.
 package export
 
 import (
@@ -25,17 +26,17 @@ import (
 
 // An Input is what is exported.
 type Input struct {
-	File    *jobs.File    // made of the sources by [jobs.Parse]
+	File    *jobs.File    // what [jobs.Parse] made of the sources
 	Sources []jobs.Source // at least one
-	// Path is the jobs file or the folder of the sources.
+	// Path is the jobs file, or the folder of the sources.
 	Path string
 }
 
-// A Result is what came of an export.
+// A Result is the result of an export.
 type Result struct {
 	Files []File `json:"files"`
-	// Warnings are about occurrences that the target starts more often than
-	// the scheduler of this program would.
+	// Warnings name jobs that the target starts more often than the
+	// scheduler of this program would.
 	Warnings []*jobs.Problem `json:"warnings,omitempty"`
 }
 
@@ -48,7 +49,7 @@ type File struct {
 // folder reports whether the jobs are a folder of files, and not a single one.
 func (in *Input) folder() bool { return len(in.Sources) > 1 || in.Sources[0].Name != in.Path }
 
-// checksum is that of the text of the jobs file.
+// checksum returns a checksum of the text of the jobs file.
 func (in *Input) checksum() string {
 	h := sha256.New()
 	for _, src := range in.Sources {
@@ -58,8 +59,8 @@ func (in *Input) checksum() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// variables are the names of what the templates of the jobs may read, without
-// those that set names already.
+// variables returns the names of the variables that templates of the jobs may
+// read, without those in set.
 func variables(all []*jobs.Job, set ...string) []scalar {
 	names := map[string]bool{}
 	for _, j := range all {
@@ -82,7 +83,7 @@ type report struct {
 	warnings []*jobs.Problem
 }
 
-// refuse says that a field of a job cannot be expressed, and what to do
+// refuse records that a field of a job cannot be expressed, and what to do
 // instead.
 func (r *report) refuse(j *jobs.Job, field, format string, args ...any) {
 	r.refusals = append(r.refusals, problem(j, field, format, args...))
@@ -96,7 +97,7 @@ func problem(j *jobs.Job, field, format string, args ...any) *jobs.Problem {
 	return &jobs.Problem{Field: strings.TrimSuffix("jobs."+j.Name+"."+field, "."), Msg: fmt.Sprintf(format, args...)}
 }
 
-// manifests refuses jobs that read a file which would not be there.
+// manifests refuses jobs with a manifest, a file that would not exist in the target.
 func (r *report) manifests(where string) {
 	for _, j := range r.input.File.Jobs {
 		for i := range j.Steps {
@@ -108,7 +109,7 @@ func (r *report) manifests(where string) {
 	}
 }
 
-// stepField is the field of a step of a job.
+// stepField returns the name of a field of a step.
 func stepField(j *jobs.Job, i int, field string) string {
 	if len(j.Steps) > 1 {
 		return fmt.Sprintf("steps[%d].%s", i, field)
@@ -116,8 +117,7 @@ func stepField(j *jobs.Job, i int, field string) string {
 	return field
 }
 
-// noLedger refuses what a job needs a ledger for, because there is none where it
-// is to run.
+// noLedger refuses what needs a ledger, because the target has none.
 func (r *report) noLedger(j *jobs.Job, where, instead string) {
 	prunes := false
 	for i := range j.Steps {
@@ -139,15 +139,14 @@ func (r *report) noLedger(j *jobs.Job, where, instead string) {
 		return
 	}
 	if j.ForEach.Ready.UnchangedFor > 0 {
-		r.refuse(j, "for_each.ready.unchanged_for", "what the look before has seen is in the ledger, which %s does not have; use marker or older_than, or %s", where, instead)
+		r.refuse(j, "for_each.ready.unchanged_for", "the result of the look before is in the ledger, which %s does not have; use marker or older_than, or %s", where, instead)
 	}
 	if j.ForEach.Again == jobs.AgainChanged {
-		r.refuse(j, "for_each.again", "as what an item was copied is in the ledger, which %s does not have; leave again out, or %s", where, instead)
+		r.refuse(j, "for_each.again", "the earlier copies of an item are in the ledger, which %s does not have; leave again out, or %s", where, instead)
 	}
 }
 
-// pruner returns the name of a job that prunes by the receipts of another one; nothing
-// if there is none.
+// pruner returns the name of a job that prunes by the receipts of another one, or "".
 func (r *report) pruner(of *jobs.Job) string {
 	for _, j := range r.input.File.Jobs {
 		for i := range j.Steps {
@@ -159,7 +158,7 @@ func (r *report) pruner(of *jobs.Job) string {
 	return ""
 }
 
-// result returns the files, or every refusal.
+// result returns the files, or all refusals as an error.
 func (r *report) result(files func() ([]File, error)) (*Result, error) {
 	if len(r.refusals) > 0 {
 		jobs.Locate(r.refusals, r.input.Sources...)
@@ -180,8 +179,8 @@ func (r *report) result(files func() ([]File, error)) (*Result, error) {
 //go:embed templates
 var files embed.FS
 
-// templates are parsed when the first is needed. A [scalar] prints itself such
-// that it is a text in YAML whatever is in it.
+// templates are parsed when the first one is needed. Texts in them are a
+// [scalar], which quotes itself for YAML.
 var templates = sync.OnceValues(func() (*template.Template, error) {
 	return template.New("").Funcs(template.FuncMap{"indent": indent}).ParseFS(files, "templates/*")
 })
@@ -199,13 +198,13 @@ func render(name string, data any) (string, error) {
 	return b.String(), nil
 }
 
-// indent puts n blanks before each line of text but the first, and drops the
-// end of the last.
+// indent puts n blanks before each line of text except the first, and drops the
+// last line end.
 func indent(n int, text string) string {
 	return strings.ReplaceAll(strings.TrimSuffix(text, "\n"), "\n", "\n"+strings.Repeat(" ", n))
 }
 
-// period writes a duration as jobs files have it.
+// period writes a duration in the form of jobs files.
 func period(d time.Duration) string {
 	for _, u := range []struct {
 		unit time.Duration

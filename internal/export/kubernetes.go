@@ -12,32 +12,32 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// Kubernetes says how manifests for Kubernetes are written.
+// Kubernetes configures manifests for Kubernetes.
 type Kubernetes struct {
-	Namespace string // empty means that of whoever applies them
+	Namespace string // empty means that of kubectl apply
 	Image     string // empty means globus-runner:latest
-	Secret    string // with the keys client_id and client_secret; empty means globus-runner
+	Secret    string // name of a Secret with the keys client_id and client_secret; empty means globus-runner
 }
 
 const (
 	defaultImage = "globus-runner:latest"
-	// maxConfig is how much a ConfigMap holds, in bytes.
+	// maxConfig is the largest size of a ConfigMap, in bytes.
 	maxConfig = 1 << 20
-	// shortestDeadline is how often Kubernetes looks at CronJobs.
+	// shortestDeadline is the interval at which Kubernetes looks at CronJobs.
 	shortestDeadline = 10 * time.Second
-	// onTime is how late an occurrence may start that is not caught up with.
+	// onTime is how late an occurrence may start if it is not caught up.
 	onTime = time.Minute
-	// catchUpWindow bounds the occurrences that are caught up with, unless a
-	// job has a starting deadline.
+	// catchUpWindow bounds how late a missed occurrence is caught up,
+	// unless a job has a starting deadline.
 	catchUpWindow = day
-	// spare is for what a Job does beside its tasks: to wait for a node and
-	// for the image, and to start again after an interruption.
+	// spare is the time that a Job needs besides its tasks, to wait for a
+	// node and the image, and to restart after an interruption.
 	spare = time.Hour
 	// longest is a limit of Kubernetes, in seconds: 68 years.
 	longest = math.MaxInt32
 )
 
-// A pod is what the template of a Pod shows.
+// A pod is the data of the template of a Pod.
 type pod struct {
 	Job           scalar // empty for the scheduler
 	Image, Secret scalar
@@ -48,7 +48,7 @@ type pod struct {
 	Mail          bool
 }
 
-// A cronJob is what the template of a CronJob shows.
+// A cronJob is the data of the template of a CronJob.
 type cronJob struct {
 	Name, Description scalar
 	Schedule, Zone    scalar
@@ -61,10 +61,10 @@ type cronJob struct {
 	Pod               string
 }
 
-// A manifest is what the templates of Kubernetes show.
+// A manifest is the data of the templates for Kubernetes.
 type manifest struct {
 	Namespace, Secret scalar
-	LocalImage        string // has to be on the nodes; empty if a registry is named
+	LocalImage        string // an image that must be on the nodes already; empty if it names a registry
 	Variables         []scalar
 	Files             []channelFile
 	Mail              bool
@@ -79,9 +79,9 @@ type text struct {
 	Text block
 }
 
-// CronJobs returns one CronJob for each job, and the ConfigMap of the jobs file.
-// What a CronJob cannot express is an error: the [errors.Join] of a
-// [*jobs.Problem] for each refusal.
+// CronJobs returns one CronJob for each job, and a ConfigMap with the jobs file.
+// What a CronJob cannot express is an error: an [errors.Join] with a
+// [*jobs.Problem] for each.
 func CronJobs(in Input, k Kubernetes) (*Result, error) {
 	r := &report{input: in}
 	r.manifests("the Pod")
@@ -103,9 +103,9 @@ func CronJobs(in Input, k Kubernetes) (*Result, error) {
 	})
 }
 
-// Deployment returns a Deployment of one scheduler, the claim of its ledger, and
-// the ConfigMap of the jobs file. What cannot be expressed is an error as with
-// [CronJobs].
+// Deployment returns a Deployment of one scheduler, a volume claim for its
+// ledger, and a ConfigMap with the jobs file. What cannot be expressed is an
+// error as in [CronJobs].
 func Deployment(in Input, k Kubernetes) (*Result, error) {
 	r := &report{input: in}
 	r.manifests("the Pod")
@@ -118,13 +118,13 @@ func Deployment(in Input, k Kubernetes) (*Result, error) {
 	})
 }
 
-// single returns the file that a template makes.
+// single returns the one file that a template makes.
 func single(name string, data any) ([]File, error) {
 	text, err := render(name, data)
 	return []File{{Name: name, Text: text}}, err
 }
 
-// manifest returns what all kinds of manifests have.
+// manifest returns the data that all kinds of manifests share.
 func (k *Kubernetes) manifest(r *report) *manifest {
 	m := &manifest{
 		Namespace: scalar(k.Namespace), Secret: k.secret(),
@@ -209,7 +209,7 @@ func (r *report) schedule(j *jobs.Job, c *cronJob) {
 	if cal.fixed && !skipped.IsZero() {
 		what = cal.clashText(skipped, "does not exist") + ", and Kubernetes leaves the occurrence out"
 	} else if difference := cal.differs(j.Schedule); difference != "" {
-		what = fmt.Sprintf("Kubernetes %s in %s, because the clocks are set", difference, cal.zone)
+		what = fmt.Sprintf("Kubernetes %s in %s, because the clocks change", difference, cal.zone)
 	}
 	if what != "" {
 		r.refuse(j, "schedule", "%s; choose another time, or time_zone: UTC, or --kind deployment", what)
@@ -229,7 +229,7 @@ func (r *report) start(j *jobs.Job, c *cronJob) {
 	deadline := cmp.Or(j.StartingDeadline, catchUpWindow)
 	switch j.CatchUp {
 	case jobs.CatchUpAll:
-		r.refuse(j, "catch_up", "a CronJob starts the latest of the missed occurrences and no other; use --kind deployment")
+		r.refuse(j, "catch_up", "a CronJob starts only the latest of the missed occurrences; use --kind deployment")
 	case jobs.CatchUpNone:
 		deadline = min(deadline, onTime)
 	}
@@ -239,11 +239,12 @@ func (r *report) start(j *jobs.Job, c *cronJob) {
 	c.StartingDeadline = int64(deadline / time.Second)
 }
 
-// activeDeadline is when Kubernetes ends the Job, in seconds: later than the
-// runner itself would, which knows why. note says how it was computed.
+// activeDeadline returns the seconds after which Kubernetes ends the Job. This
+// is later than runner itself ends it, because runner can say why. note says
+// how it was computed.
 func activeDeadline(j *jobs.Job) (limit int64, note string) {
 	if j.Concurrency == jobs.Allow || j.ForEach != nil {
-		return 0, "" // nobody knows how long it waits for other tasks, or how many items there are
+		return 0, "" // the wait for other tasks, or the number of items, is unbounded
 	}
 	tasks := int64(0)
 	for i := range j.Steps {

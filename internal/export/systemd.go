@@ -11,7 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// A unit is what the templates for systemd show.
+// A unit is the data of the templates for systemd.
 type unit struct {
 	Job         string
 	Description string
@@ -19,9 +19,9 @@ type unit struct {
 	Variables   []string
 	Mail        bool
 	Timed       bool // started by a timer
-	Items       bool // looks for items, whichever instant it was due at
+	Items       bool // looks for items, whatever instant it was due at
 
-	Calendar   []string // of the timer, each for OnCalendar
+	Calendar   []string // values for OnCalendar of the timer
 	Persistent bool
 	Jitter     int64 // in seconds
 	Suspend    bool
@@ -29,7 +29,7 @@ type unit struct {
 
 // Timers returns a service for each job, and a timer for each job with a
 // schedule. They expect the jobs file, or all files of the folder, in
-// /etc/runner. What cannot be expressed is an error as with [CronJobs].
+// /etc/runner. What a timer cannot express is an error as in [CronJobs].
 func Timers(in Input) (*Result, error) {
 	r := &report{input: in}
 	r.unread()
@@ -55,13 +55,13 @@ func Timers(in Input) (*Result, error) {
 	})
 }
 
-// unit returns what the units of a job show.
+// unit returns the data for the units of a job.
 func (r *report) unit(j *jobs.Job) unit {
 	u := unit{
 		Job: j.Name, Description: j.Name, Folder: r.input.folder(), Variables: slices.Sorted(maps.Keys(j.Env)), Mail: r.input.mails(),
 		Timed: j.Schedule != nil, Items: j.ForEach != nil, Suspend: j.Suspend,
 	}
-	if j.Description != "" { // in brackets, since a \ at the end would go on in the next line
+	if j.Description != "" { // in brackets, because a \ at the end of a line would continue it
 		u.Description += " (" + strings.ReplaceAll(j.Description, "%", "%%") + ")"
 	}
 	r.noLedger(j, "a timer", "let runner serve do it")
@@ -78,22 +78,22 @@ func (r *report) unit(j *jobs.Job) unit {
 	return u
 }
 
-// unlike refuses the policies that a timer does not have, given the shortest
-// and the longest time between two occurrences.
+// unlike refuses the policies that a timer does not have. short and long are
+// the shortest and longest time between two occurrences.
 func (r *report) unlike(j *jobs.Job, short, long time.Duration) {
 	switch j.Concurrency {
 	case jobs.Allow, jobs.Replace:
-		r.refuse(j, "concurrency_policy", "a timer starts nothing while the job is at work, so only forbid is possible; let runner serve do it")
+		r.refuse(j, "concurrency_policy", "a timer does not start a job that is still running, so only forbid is possible; let runner serve do it")
 	}
 	if j.Jitter >= short {
-		r.refuse(j, "jitter", "%s is not below %s, the shortest time between two occurrences, and it would not be known which one starts; write a shorter one", period(j.Jitter), period(short))
+		r.refuse(j, "jitter", "%s is not below %s, the shortest time between two occurrences, so it would not be clear which one starts; write a shorter one", period(j.Jitter), period(short))
 	}
 	switch j.CatchUp {
 	case jobs.CatchUpAll:
-		r.refuse(j, "catch_up", "a timer starts the latest of the missed occurrences and no other; let runner serve do it")
+		r.refuse(j, "catch_up", "a timer starts only the latest of the missed occurrences; let runner serve do it")
 		return
 	case jobs.CatchUpNone:
-		return // what starts, starts on time
+		return // every start is on time
 	}
 	if deadline := cmp.Or(j.StartingDeadline, catchUpWindow); long > deadline {
 		r.refuse(j, "starting_deadline", "a timer starts a missed occurrence as late as the next one, which is up to %s, and not only within %s; write starting_deadline: %s or catch_up: none, or let runner serve do it", period(long), period(deadline), period(long))
@@ -131,8 +131,8 @@ func (r *report) onCalendar(j *jobs.Job) []string {
 	return c.onCalendar(zone)
 }
 
-// onCalendar writes the calendar as systemd has it. Two restricted days mean
-// either, which takes two lines.
+// onCalendar writes the calendar in systemd's form. If both fields of days are
+// restricted, either may match, which takes two lines.
 func (c *calendar) onCalendar(zone string) []string {
 	clock := fmt.Sprintf("%s:%s:00 %s", list(values(c.Hour, 0, 23), 24), list(values(c.Minute, 0, 59), 60), zone)
 	months := list(values(c.Month, 1, 12), 12)
@@ -152,7 +152,7 @@ func (c *calendar) onCalendar(zone string) []string {
 // nil if there are none.
 func everyCalendar(d time.Duration) []string {
 	if d == week {
-		return []string{"Thu *-*-* 00:00:00 UTC"} // as 1970 began
+		return []string{"Thu *-*-* 00:00:00 UTC"} // 1970 began on a Thursday
 	}
 	if day%d != 0 {
 		return nil
@@ -174,7 +174,8 @@ func everyCalendar(d time.Duration) []string {
 	return all
 }
 
-// list writes numbers as systemd has them; all that are possible are *.
+// list writes numbers in systemd's form. If all that are possible are listed, it is
+// *.
 func list(numbers []int, possible int) string {
 	if len(numbers) == possible {
 		return "*"
@@ -186,7 +187,7 @@ func list(numbers []int, possible int) string {
 	return strings.Join(texts, ",")
 }
 
-// weekdays writes the days of the week, or nothing if all are meant.
+// weekdays writes the days of the week, or "" for all of them.
 func weekdays(field uint64) string {
 	if field&starBit != 0 {
 		return ""

@@ -7,11 +7,11 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A scalar is a text that prints itself as YAML.
+// A scalar is a text whose String is YAML.
 type scalar string
 
-// String returns the text as it is if YAML can take it for nothing else, or
-// else in quotes. The escapes of Go are among those of YAML.
+// String returns the text as it is if YAML reads it unchanged, and otherwise in
+// quotes. YAML knows all escapes of Go.
 func (s scalar) String() string {
 	text := string(s)
 	path := strings.TrimLeft(text, ".") // such as ./jobs.yaml
@@ -23,13 +23,13 @@ func (s scalar) String() string {
 
 func letter(r rune) bool { return 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' }
 
-// odd reports a character that may need quotes.
+// odd reports whether a character may need quotes.
 func odd(r rune) bool {
 	return !letter(r) && (r < '0' || r > '9') && !strings.ContainsRune("-_./:@", r)
 }
 
-// reserved reports whether some version of YAML takes a word for a truth value
-// or nothing.
+// reserved reports whether some version of YAML reads a word as a boolean or
+// null.
 func reserved(word string) bool {
 	switch strings.ToLower(word) {
 	case "true", "false", "yes", "no", "on", "off", "y", "n", "null":
@@ -38,12 +38,12 @@ func reserved(word string) bool {
 	return false
 }
 
-// A block is a text of several lines that prints itself as YAML, as the value
-// of a key that is four blanks less indented than the lines are.
+// A block is a text of several lines whose String is YAML: the value of a key
+// that is indented by four blanks less than the lines.
 type block string
 
-// String returns the text as a literal block, or in quotes if that cannot hold
-// it unchanged.
+// String returns the text as a literal block, or in quotes if a block would
+// change it.
 func (b block) String() string {
 	text := string(b)
 	body := strings.TrimRight(text, "\n")
@@ -68,5 +68,5 @@ func (b block) String() string {
 	return out.String()
 }
 
-// unprintable reports a character that a literal block does not keep.
+// unprintable reports whether a literal block would change a character.
 func unprintable(r rune) bool { return r != '\n' && plain.Line(string(r)) != string(r) }

@@ -13,23 +13,23 @@ import (
 )
 
 const (
-	maxItems = 100     // lines of a batch that are written into the jobs file
-	maxBatch = 1 << 20 // bytes of a batch that are looked at for that
+	maxItems = 100     // lines; a longer batch is not written into the jobs file
+	maxBatch = 1 << 20 // bytes; neither is a larger one
 )
 
-// A Batch says what a batch file cannot.
+// A Batch describes the job of a batch file, beyond what the file itself says.
 type Batch struct {
-	Source, Destination string // COLLECTION[:PATH]; a path is put before those of the lines
-	Job                 string // name; empty means one made of the paths
-	Schedule            string // empty means that the job is started by hand
-	// Manifest is the name of the file as it stands in the jobs file, for a
-	// batch of more than a hundred lines. Empty means that there is none.
+	Source, Destination string // COLLECTION[:PATH]; the path is prefixed to those of the lines
+	Job                 string // name; empty means one made from the paths
+	Schedule            string // empty for a job that is started by hand
+	// Manifest is the name by which the jobs file refers to the batch file,
+	// if that has more than a hundred lines. Empty means that it cannot.
 	Manifest string
 }
 
-// BatchFile makes a job of a batch file of globus transfer. A short one is
-// written into the jobs file; a longer one stays and becomes the job's
-// manifest. The error is that of r.
+// BatchFile makes a job from a batch file of globus transfer. A short batch is
+// copied into the jobs file; a longer one stays where it is and becomes the
+// job's manifest. The error is that of r.
 func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
 	im := newImporter(o)
 	src, err := parsePlace(b.Source)
@@ -77,7 +77,7 @@ func BatchFile(r io.Reader, b Batch, o Options) (Result, error) {
 	return im.result(), nil
 }
 
-// countItems checks all lines of a batch.
+// countItems checks all lines of a batch and counts its items.
 func countItems(r io.Reader, doc *transfer.Transfer) (n int, err error) {
 	for _, err := range jobs.Items(r, doc) {
 		if err != nil {
@@ -90,10 +90,10 @@ func countItems(r io.Reader, doc *transfer.Transfer) (n int, err error) {
 
 var errTooLong = fmt.Errorf("there are more than %d lines; put them into a file of their own", maxItems)
 
-// homeFolder is where relative paths begin for globus-cli if no folder is named.
+// homeFolder is the folder that globus-cli resolves relative paths against.
 const homeFolder = "~/"
 
-// manifest are the keys of a transfer whose items are in a file.
+// manifest returns the keys of a transfer whose items are in a file.
 func manifest(src, dst place, name string) []field {
 	for _, p := range []*place{&src, &dst} {
 		switch {
@@ -106,9 +106,9 @@ func manifest(src, dst place, name string) []field {
 	return []field{{"source", src}, {"destination", dst}, {"manifest", name}}
 }
 
-// batchItems are the keys of a transfer with the items of a batch. The paths of
-// src and dst are put before those of the lines; checksums are of the algorithm,
-// if there is one.
+// batchItems returns the keys of a transfer with the items of a batch. The paths
+// of src and dst are prefixed to those of the lines; algorithm, if given, is
+// that of the checksums.
 func batchItems(src, dst place, r io.Reader, algorithm ...field) ([]field, error) {
 	var items [][]field
 	for line, err := range jobs.Batch(r, 2) {
@@ -135,7 +135,7 @@ func batchItems(src, dst place, r io.Reader, algorithm ...field) ([]field, error
 	return []field{{"items", items}}, nil
 }
 
-// batchPaths are the paths of a batch of deletes.
+// batchPaths returns the paths of a batch of deletes.
 func batchPaths(at place, r io.Reader) ([]string, error) {
 	var paths []string
 	for line, err := range jobs.Batch(r, 1) {
@@ -150,8 +150,8 @@ func batchPaths(at place, r io.Reader) ([]string, error) {
 	return paths, nil
 }
 
-// below puts a folder, which may be a template, before a path of a batch that
-// is relative.
+// below prefixes a folder, which may be a template, to a path of a batch if
+// that is relative.
 func below(folder, path string) string {
 	if absolute(path) == path {
 		return literal(path)

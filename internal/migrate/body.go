@@ -10,7 +10,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A body is the document that a timer submits, being read.
+// A body reads the document that a timer submits.
 type body struct {
 	*importer
 	where    string
@@ -20,7 +20,7 @@ type body struct {
 	options  []field
 }
 
-// body gives a job the transfer that a timer submits, and returns its label.
+// body adds the transfer that a timer submits to a job, and returns its label.
 func (im *importer) body(j *job, t *timer) (label string) {
 	doc := object(t.Body)
 	if doc == nil {
@@ -36,7 +36,7 @@ func (im *importer) body(j *job, t *timer) (label string) {
 		}
 	}
 	if doc["verify_checksum"] == nil || string(doc["verify_checksum"]) == "null" {
-		b.options = append(b.options, field{"verify_checksum", false}) // as the service has it
+		b.options = append(b.options, field{"verify_checksum", false}) // the service's default
 	}
 	for _, end := range [][2]string{{"source_endpoint", b.src}, {"destination_endpoint", b.dst}} {
 		if !uuidPattern().MatchString(end[1]) {
@@ -55,7 +55,7 @@ func (im *importer) body(j *job, t *timer) (label string) {
 	return b.label
 }
 
-// locate puts collections before the paths of items.
+// locate adds the collections to the paths of items.
 func locate(fields []field, src, dst string) []field {
 	for i, f := range fields {
 		switch v := f.value.(type) {
@@ -86,8 +86,7 @@ func object(raw json.RawMessage) map[string]json.RawMessage {
 	return m
 }
 
-// key maps a key of the document that is not null to what a job has for it, or
-// refuses it.
+// key translates a key of the document that is not null, or refuses it.
 func (b *body) key(key string, raw json.RawMessage) {
 	switch key {
 	case "DATA_TYPE", "skip_activation_check":
@@ -131,7 +130,7 @@ func (b *body) key(key string, raw json.RawMessage) {
 	}
 }
 
-// item maps one element of DATA.
+// item translates one element of DATA.
 func (b *body) item(at string, item map[string]json.RawMessage) {
 	fields := []field{{"source", ""}, {"destination", ""}}
 	for _, key := range slices.Sorted(maps.Keys(item)) {
@@ -140,7 +139,7 @@ func (b *body) item(at string, item map[string]json.RawMessage) {
 		case string(raw) == "null":
 		case key == "DATA_TYPE":
 			if kind := b.text(at+key, raw); kind != "transfer_item" {
-				b.problem(b.where, "%s%s: a jobs file has nothing for a %s", at, key, short(kind))
+				b.problem(b.where, "%s%s: a jobs file has no equivalent of a %s", at, key, short(kind))
 			}
 		case key == "source_path":
 			fields[0].value = literal(absolute(b.text(at+key, raw)))
@@ -165,7 +164,7 @@ func (b *body) item(at string, item map[string]json.RawMessage) {
 // maxTimerItems is how many items of a timer are written into the jobs file.
 const maxTimerItems = 5000
 
-// rule maps one filter rule.
+// rule translates one filter rule.
 func (b *body) rule(at string, rule map[string]json.RawMessage) []field {
 	var fields []field
 	for _, key := range slices.Sorted(maps.Keys(rule)) {
@@ -181,8 +180,8 @@ func (b *body) rule(at string, rule map[string]json.RawMessage) []field {
 	return fields
 }
 
-// list calls f for each element of a list of objects, with what is to be put
-// before the names of its keys.
+// list calls f for each element of a list of objects; at is the prefix for the
+// names of its keys.
 func (b *body) list(key string, raw json.RawMessage, f func(at string, element map[string]json.RawMessage)) {
 	var list []json.RawMessage
 	if err := json.Unmarshal(raw, &list); err != nil {

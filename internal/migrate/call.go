@@ -13,11 +13,11 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A call is a call of globus-cli that moves something.
+// A call is one call of globus-cli that moves or deletes something.
 type call struct {
 	*commandLine
-	name  string  // as it was called, for messages
-	stdin *simple // says what the standard input is
+	name  string  // the command as it was written, for messages
+	stdin *simple // the command whose standard input it reads
 
 	label     string
 	batch     string
@@ -35,9 +35,9 @@ type call struct {
 func (c *commandLine) globus(s *simple, program string, args []string) error {
 	switch {
 	case s.before == "||":
-		return fmt.Errorf("%s: a job has no other way for when the first one fails", short(s.String()))
+		return fmt.Errorf("%s: a job has no alternative for when the first command fails", short(s.String()))
 	case strings.HasPrefix(args[0], "-"):
-		return fmt.Errorf("%s %s: write the options behind the command", program, args[0])
+		return fmt.Errorf("%s %s: write the options after the command", program, args[0])
 	}
 	command, rest := args[0], args[1:]
 	for len(rest) > 0 && slices.Contains([]string{"task", "timer", "timer create"}, command) {
@@ -63,7 +63,7 @@ func (c *commandLine) globus(s *simple, program string, args []string) error {
 }
 
 // read reads flags and arguments, with the flags of the command known, and adds
-// the step that build makes of them.
+// the step that build makes from them.
 func (k *call) read(command, known string, args []string, build func(args []string) (field, error)) error {
 	flags := k.tab.Flags(known)
 	addCLIFlags(flags, command)
@@ -94,8 +94,8 @@ func (k *call) read(command, known string, args []string, build func(args []stri
 	return k.add(step)
 }
 
-// oldBatch gives the switch --batch of globus-cli before 3.0, which read the
-// standard input, the value that it needs since then.
+// oldBatch adds the value to --batch. In globus-cli before 3.0, --batch was a
+// switch and read the standard input.
 func (k *call) oldBatch(args []string) []string {
 	i := slices.Index(args, "--batch")
 	if i < 0 {
@@ -108,11 +108,11 @@ func (k *call) oldBatch(args []string) []string {
 			return args
 		}
 	}
-	k.tab.note(k.entry.where, "--batch without a file is of globus-cli before 3.0, and taken as --batch -, the standard input")
+	k.tab.note(k.entry.where, "--batch without a file is the form of globus-cli before 3.0, and is read as --batch -, the standard input")
 	return slices.Insert(slices.Clone(args), i+1, "-")
 }
 
-// dashes is how a flag is written.
+// dashes returns a flag as it is written.
 func dashes(name string) string {
 	if len(name) == 1 {
 		return "-" + name
@@ -120,8 +120,8 @@ func dashes(name string) string {
 	return "--" + name
 }
 
-// add adds the step to the job of the call before, if it waited for that, or to
-// a new one.
+// add adds the step to the job of the call before, if the line waited for that
+// one, and otherwise to a new job.
 func (k *call) add(step field) error {
 	chained := (k.chained || k.waited) && len(k.jobs) > 0 && !k.timer.recurs()
 	k.chained, k.waited = true, false
@@ -135,14 +135,14 @@ func (k *call) add(step field) error {
 	return k.scheduleTimer(j)
 }
 
-// join adds what another job does, as steps that wait for those before.
+// join appends the steps of another job.
 func (j *job) join(other *job) {
 	j.steps = append(j.steps, other.steps...)
 	if other.description != "" {
 		j.description = strings.TrimPrefix(j.description+", "+other.description, ", ")
 	}
 	for _, p := range other.policies {
-		guard, _ := p.value.([]field) // no other policy has keys
+		guard, _ := p.value.([]field) // only the guard has keys
 		for _, g := range guard {
 			j.policies = withGuard(j.policies, g.key, g.value)
 		}
@@ -157,7 +157,8 @@ func (j *job) erases() bool {
 	return slices.ContainsFunc(j.steps, func(s field) bool { return s.key == "delete" || mirrors(s) })
 }
 
-// needsOrder reports whether it matters when a job runs: it does more than copy.
+// needsOrder reports whether the order of a job among others matters, because it does
+// more than copy.
 func (j *job) needsOrder() bool {
 	return slices.ContainsFunc(j.steps, func(s field) bool { return s.key != "transfer" || mirrors(s) })
 }
@@ -168,7 +169,7 @@ func mirrors(step field) bool {
 	return slices.Contains(fields, field{"delete_destination_extra", true})
 }
 
-// transfer makes a transfer of what flags and arguments say.
+// transfer makes a transfer from flags and arguments.
 func (k *call) transfer(args []string) (field, error) {
 	if len(args) != 2 {
 		return field{}, fmt.Errorf("%s: got %s, want source and destination; arguments with blanks need quotes", k.name, plain.Count(len(args), "argument"))
@@ -207,8 +208,8 @@ func (k *call) transfer(args []string) (field, error) {
 	return field{"transfer", fields}, nil
 }
 
-// fromBatch says where the items of a transfer come from. Those with a checksum
-// get the algorithm, if one is given.
+// fromBatch returns the keys of a transfer whose items are in a batch. Items
+// with a checksum get the algorithm, if one is given.
 func (k *call) fromBatch(src, dst place, algorithm []field) ([]field, error) {
 	r, name, err := k.openBatch()
 	if err != nil {
@@ -220,8 +221,8 @@ func (k *call) fromBatch(src, dst place, algorithm []field) ([]field, error) {
 	return append(manifest(src, dst, name), algorithm...), nil
 }
 
-// openBatch returns the batch if it is on the line itself, or the name of its
-// file.
+// openBatch returns a reader of the batch if the line itself contains it, or
+// else the name of its file.
 func (k *call) openBatch() (r io.Reader, name string, err error) {
 	name = k.batch
 	if name == "-" {
@@ -253,7 +254,7 @@ func (k *call) openBatch() (r io.Reader, name string, err error) {
 	return nil, name, nil
 }
 
-// delete makes a delete of what flags and arguments say.
+// delete makes a delete from flags and arguments.
 func (k *call) delete(args []string) (field, error) {
 	if len(args) != 1 {
 		return field{}, fmt.Errorf("%s: got %s, want one; arguments with blanks need quotes", k.name, plain.Count(len(args), "argument"))
@@ -290,7 +291,7 @@ func (k *call) delete(args []string) (field, error) {
 	return field{"delete", append(fields, k.options...)}, nil
 }
 
-// mkdir makes the step that makes a folder.
+// mkdir makes a mkdir from flags and arguments.
 func (k *call) mkdir(args []string) (field, error) {
 	if len(args) != 1 {
 		return field{}, fmt.Errorf("%s: got %s, want one", k.name, plain.Count(len(args), "argument"))
@@ -300,7 +301,7 @@ func (k *call) mkdir(args []string) (field, error) {
 		return field{}, fmt.Errorf("%s: %w", k.name, err)
 	}
 	if len(k.options) > 0 {
-		k.problem("--%s: a folder that is made has no such option", strings.ReplaceAll(k.options[0].key, "_", "-"))
+		k.problem("--%s: mkdir has no such option", strings.ReplaceAll(k.options[0].key, "_", "-"))
 	}
 	return field{"mkdir", []field{{"collection", place{id: at.id}}, {"path", at.path}}}, nil
 }

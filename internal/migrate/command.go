@@ -13,7 +13,7 @@ import (
 // maxShells is how deep sh -c may be nested.
 const maxShells = 3
 
-// run makes jobs of what a line of the crontab runs.
+// run makes jobs from the command of a line of the crontab.
 func (tab *crontab) run(e entry) {
 	c := commandLine{tab: tab, entry: e, shell: shell{vars: map[string]string{}, home: tab.Home}}
 	for name, value := range tab.vars {
@@ -43,7 +43,7 @@ func (tab *crontab) run(e entry) {
 	c.finish()
 }
 
-// leaveOut tells about a line that calls nothing of globus.
+// leaveOut reports a line that does not call globus.
 func (tab *crontab) leaveOut(e entry) {
 	switch _, rest := cutFields(e.command, 1); {
 	case !tab.System && directCall().MatchString(rest):
@@ -65,8 +65,8 @@ var (
 	anyCall    = pattern.Lazy(`(?i)globus\S*\s+(-\S+\s+)*(transfer|delete|rm|mkdir|timer|task)\b|\bglobus-timers?\s|\brunner\s+(transfer|delete|mkdir)\b`)
 )
 
-// callsGlobus reports whether a text looks as if it called globus somewhere,
-// maybe by a variable of the crontab.
+// callsGlobus reports whether a text seems to call globus, possibly through a
+// variable of the crontab.
 func (tab *crontab) callsGlobus(text string) bool {
 	for name, value := range tab.vars {
 		if strings.HasSuffix(value, "globus") {
@@ -76,21 +76,21 @@ func (tab *crontab) callsGlobus(text string) bool {
 	return anyCall().MatchString(text)
 }
 
-// A commandLine is the command of an entry being read.
+// A commandLine reads the command of an entry.
 type commandLine struct {
 	shell
 	tab     *crontab
 	entry   entry
 	jobs    []*job
-	cd      string   // how the folder was changed, until a batch is found there
-	calls   int      // of globus, also those that move nothing
+	cd      string   // the cd of the line, until a batch is found in its folder
+	calls   int      // calls of globus, including those that move nothing
 	refused bool     // something was a problem
-	dropped []string // what is not needed any more
-	foreign []string // commands that are more than a job
+	dropped []string // commands that a job does not need
+	foreign []string // commands that a job cannot run
 	// conditions are the tests before a call.
 	conditions []string
-	chained    bool // what follows runs if the last call was good
-	waited     bool // what follows runs when the task of the last call has ended
+	chained    bool // the next command runs only if the last call succeeded
+	waited     bool // the next command runs when the task of the last call has ended
 }
 
 func (c *commandLine) problem(format string, args ...any) {
@@ -158,7 +158,7 @@ func (c *commandLine) command(s *simple, depth int) error {
 		return c.globus(s, name, args[1:])
 	case name == "globus-timer" || name == "globus-timers":
 		c.calls++
-		return fmt.Errorf("%s: it makes a timer at Globus; runner import timers makes jobs of the timers that are there", short(strings.Join(args[:min(3, len(args))], " ")))
+		return fmt.Errorf("%s: it creates a timer at Globus; runner import timers makes jobs from the timers that exist", short(strings.Join(args[:min(3, len(args))], " ")))
 	case name == "cd" && len(args) <= 2:
 		c.changeFolder(args[1:])
 		return nil
@@ -176,8 +176,8 @@ func (c *commandLine) command(s *simple, depth int) error {
 	}
 }
 
-// unwrapped tells what was taken away from around a call: variables, and
-// commands such as nice.
+// unwrapped notes what was removed around a call: variables, and commands such
+// as nice.
 func (c *commandLine) unwrapped(s *simple, wrapping []string) {
 	for _, set := range s.sets {
 		if !slices.Contains(clientVariables, set.name) {
@@ -206,9 +206,9 @@ func (c *commandLine) changeFolder(to []string) {
 // this program.
 var clientVariables = []string{"GLOBUS_CLI_CLIENT_ID", "GLOBUS_CLIENT_ID", "CLIENT_ID"}
 
-// identify remembers which identity makes a call: by a variable before the command,
-// by one that a wrapper such as env sets, or by one that was set before. All
-// jobs of a file have one service account, so a second one is refused.
+// identify remembers which identity makes a call. A variable before the command, in
+// a wrapper such as env, or set earlier names it. All jobs of a file use one
+// service account, so a second one is refused.
 func (c *commandLine) identify(s *simple, wrapping []string) error {
 	client, by := "", ""
 	for _, name := range clientVariables {
@@ -236,7 +236,7 @@ func (c *commandLine) identify(s *simple, wrapping []string) error {
 	case client == "":
 	case first.id == "":
 		*first = identity{client, c.entry.where}
-		c.tab.note(c.entry.where, "%s: the line runs as client %s; give runner its CLIENT_ID and CLIENT_SECRET, which stand in no jobs file", by, short(client))
+		c.tab.note(c.entry.where, "%s: the line runs as client %s; give runner its CLIENT_ID and CLIENT_SECRET, which do not belong in a jobs file", by, short(client))
 	case first.id != client:
 		return fmt.Errorf("%s: the line runs as client %s, but %s as client %s; all jobs of a file have one identity, so import the lines of each client into a jobs file of its own",
 			by, short(client), first.where, short(first.id))
@@ -244,7 +244,7 @@ func (c *commandLine) identify(s *simple, wrapping []string) error {
 	return nil
 }
 
-// named reports whether a word is a command of one of the names.
+// named reports whether a word is a command with one of the names.
 func (c *commandLine) named(w word, names ...string) bool {
 	args, err := c.expand(w)
 	return err == nil && len(args) > 0 && slices.Contains(names, path.Base(args[0]))
@@ -252,8 +252,8 @@ func (c *commandLine) named(w word, names ...string) bool {
 
 var shellFlag = pattern.Lazy(`^-[a-z]*c$`)
 
-// assign remembers variables. One that holds the output of a call of globus is
-// that call.
+// assign remembers variables. If a variable gets the output of a call of
+// globus, that call is read.
 func (c *commandLine) assign(s *simple, depth int) error {
 	for _, set := range s.sets {
 		value := set.value
@@ -276,7 +276,7 @@ func (c *commandLine) assign(s *simple, depth int) error {
 		}
 		args, err := c.expand(quoted)
 		if err != nil {
-			delete(c.vars, set.name) // whoever uses it has a problem
+			delete(c.vars, set.name) // using it is then a problem
 			continue
 		}
 		c.set(set.name, strings.Join(args, " "))
@@ -294,12 +294,12 @@ func (c *commandLine) set(name, value string) {
 const (
 	testing = "[ test mountpoint findmnt grep pgrep ping"  // decide whether the line goes on
 	silent  = ": true echo printf date wait exit"          // print, or end the line
-	tuning  = "logger set umask ulimit module conda unset" // change nothing outside of the line
-	telling = "mail mailx mutt sendmail curl wget tee"     // tell people about what was done
+	tuning  = "logger set umask ulimit module conda unset" // change nothing outside the line
+	telling = "mail mailx mutt sendmail curl wget tee"     // report to people what was done
 	control = "if then else elif fi for while until do done case esac { } ! [[ function select"
 )
 
-// other reads a command that is not of globus.
+// other reads a command other than globus.
 func (c *commandLine) other(s *simple, name string) error {
 	is := func(list string) bool { return slices.Contains(strings.Fields(list), name) }
 	switch {
@@ -308,7 +308,7 @@ func (c *commandLine) other(s *simple, name string) error {
 	case is(control):
 		return fmt.Errorf("%q: a jobs file has no conditions, loops and groups", name)
 	case s.group && c.tab.callsGlobus(s.String()):
-		return fmt.Errorf("%s: a job has no other way for when the first one fails", short(s.String()))
+		return fmt.Errorf("%s: a job has no alternative for when the first command fails", short(s.String()))
 	case c.calls > 0 && s.before == "||" && !is(": true exit"):
 		c.drop("|| " + short(s.String()))
 	case is(". source"):
@@ -330,8 +330,8 @@ func (c *commandLine) other(s *simple, name string) error {
 	return nil
 }
 
-// wrapper reports whether a command only runs another one, and returns those of
-// its options that have a value.
+// wrapper reports whether a command only runs another one, and returns its
+// options that have a value.
 func wrapper(name string) (valued string, ok bool) {
 	switch name {
 	case "nohup", "time", "exec", "command", "chronic", "setsid":
@@ -354,7 +354,7 @@ func wrapper(name string) (valued string, ok bool) {
 	return "", false
 }
 
-// unwrap returns the arguments from the command on that is really run.
+// unwrap returns the arguments from the wrapped command on.
 func unwrap(args []string) []string {
 	for len(args) > 0 {
 		name := path.Base(args[0])

@@ -13,26 +13,26 @@ import (
 	"github.com/globus-runner/globus-runner/schedule"
 )
 
-// Limits of what is read of a crontab, in bytes.
+// Limits of a crontab, in bytes.
 const (
 	maxCrontab = 1 << 20
 	maxLine    = 16 << 10
 )
 
-// A Cron says what a crontab cannot.
+// A Cron describes a crontab, beyond what the file itself says.
 type Cron struct {
-	// System is a crontab with a column for the user, as /etc/crontab has it.
+	// System says that the crontab has a column for the user, like /etc/crontab.
 	System bool
-	// Home is the home folder of whose crontab it is; empty if it is not known.
+	// Home is the home folder of the crontab's owner; empty if it is not known.
 	Home string
-	// Flags are those that globus-cli shares with this program.
+	// Flags returns the flags that globus-cli shares with this program.
 	Flags Flags
 }
 
-// Crontab makes jobs of the lines of a crontab that call globus transfer,
-// delete, rm, mkdir and timer create transfer. Lines that call something else
-// are left out with a note. What is due is seen from now. The error is that of
-// r, or says that it is too long.
+// Crontab makes jobs from the lines of a crontab that call globus transfer,
+// delete, rm, mkdir or timer create transfer. Other lines are left out with a
+// note. now is the instant of the import, for schedules that have a beginning.
+// The error is that of r, or says that the crontab is too long.
 func Crontab(r io.Reader, now time.Time, cron Cron, o Options) (Result, error) {
 	tab := crontab{importer: newImporter(o), Cron: cron, now: now, vars: map[string]string{}}
 	limited := &io.LimitedReader{R: r, N: maxCrontab + 1}
@@ -64,7 +64,7 @@ func Crontab(r io.Reader, now time.Time, cron Cron, o Options) (Result, error) {
 	return tab.result(), nil
 }
 
-// A crontab is a crontab being read.
+// A crontab reads a crontab.
 type crontab struct {
 	importer
 	Cron
@@ -72,10 +72,10 @@ type crontab struct {
 	vars    map[string]string // set so far
 	line    int
 	client  identity // of the calls so far
-	unzoned bool     // a schedule is in a zone that nobody has named
-	lost    bool     // the zone of the next schedules does not exist
-	mail    []string // whom cron mails what the next lines print
-	locals  []string // who was named there without an address
+	unzoned bool     // the zone of a schedule is not known
+	lost    bool     // CRON_TZ names a zone that does not exist
+	mail    []string // the addresses to which cron mails the output of the next lines
+	locals  []string // names in MAILTO that are not addresses
 }
 
 // An identity is the service account of a call, and where it was first met.
@@ -87,7 +87,7 @@ type entry struct {
 	schedule string // five fields, or a descriptor
 	command  string
 	stdin    string
-	cut      bool   // a per cent sign has ended the command
+	cut      bool   // the command was ended by a percent sign
 	zone     string // of the schedule; empty if it is not known
 	clock    string // the zone of date in the command; empty if it is not known
 	mail     []string
@@ -130,7 +130,7 @@ func (tab *crontab) read(text string) {
 	tab.run(e)
 }
 
-// here is where the line is.
+// here returns the place of the current line.
 func (tab *crontab) here() string { return fmt.Sprintf("%s:%d", tab.Name, tab.line) }
 
 // set remembers a variable.
@@ -163,9 +163,9 @@ func cutFields(text string, n int) (fields []string, rest string) {
 	return fields, strings.TrimLeft(text, " \t")
 }
 
-// splitPercent splits what cron runs: a per cent sign ends the command and
-// begins its standard input, in which it ends lines. One with a backslash is
-// itself.
+// splitPercent splits a line as cron does: the first percent sign ends the
+// command and begins its standard input, in which each further one is a line
+// end. A percent sign after a backslash is an ordinary character.
 func splitPercent(text string) (command, stdin string, found bool) {
 	var b strings.Builder
 	cut := -1
@@ -188,8 +188,8 @@ func splitPercent(text string) (command, stdin string, found bool) {
 	return b.String()[:cut], b.String()[cut:], true
 }
 
-// nameCollection remembers that a variable holds a collection, whose short name
-// it becomes.
+// nameCollection makes the name of a variable that holds a collection's id the
+// short name of that collection.
 func (im *importer) nameCollection(name, value string) {
 	id, _, _ := strings.Cut(strings.ToLower(value), ":")
 	name = strings.ToLower(name)
@@ -198,7 +198,8 @@ func (im *importer) nameCollection(name, value string) {
 	}
 }
 
-// checkSchedule checks a schedule where cron and jobs files do not agree.
+// checkSchedule refuses schedules that mean something else in cron than in a jobs
+// file.
 func checkSchedule(text string) error {
 	if text == "@reboot" {
 		return errors.New("@reboot: a job is due at a time, not when a machine starts; give it a schedule")

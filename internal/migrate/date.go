@@ -8,8 +8,8 @@ import (
 	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
-// date returns the template that is the same as the output of a command, which
-// must be a call of date.
+// date returns the template that gives the output of a command, which must be a
+// call of date.
 func (s *shell) date(command string) (string, error) {
 	wrong := func(format string, args ...any) (string, error) {
 		return "", fmt.Errorf("$(%s): %s", short(command), fmt.Sprintf(format, args...))
@@ -43,7 +43,7 @@ func (s *shell) date(command string) (string, error) {
 		var ok bool
 		switch {
 		case isTemplate(arg + value):
-			return wrong("there is another command in it")
+			return wrong("it contains another command")
 		case strings.HasPrefix(arg, "+") && format == "":
 			format = arg[1:]
 		case name == "-u" || name == "--utc" || name == "--universal":
@@ -59,7 +59,7 @@ func (s *shell) date(command string) (string, error) {
 				return wrong("%q cannot be written as days, hours and minutes from now", value)
 			}
 		default:
-			return wrong("a template has nothing for %s", arg)
+			return wrong("a template has no equivalent of %s", arg)
 		}
 	}
 	if format == "" {
@@ -69,8 +69,7 @@ func (s *shell) date(command string) (string, error) {
 	return dateTemplate(format, shift), nil
 }
 
-// dateTemplate writes the template for a time that is shift from the scheduled
-// instant.
+// dateTemplate writes the template for the scheduled instant moved by shift.
 func dateTemplate(format, shift string) string {
 	text := "{{ .Time"
 	if shift != "" {
@@ -104,8 +103,8 @@ var (
 	relativeBSD = pattern.Lazy(`^([+-][0-9]{1,5})([wdHMS])$`)
 )
 
-// shiftOf reads what GNU's date takes as -d, as far as it is an exact time from
-// now: 14 days are days of the calendar, hours are elapsed time.
+// shiftOf reads the -d of GNU date if it is an exact distance from now. Days
+// are calendar days, hours are elapsed time.
 func shiftOf(text string) (string, bool) {
 	text = strings.ToLower(strings.Join(strings.Fields(text), " "))
 	switch text {
@@ -124,7 +123,7 @@ func shiftOf(text string) (string, bool) {
 	if m[1] != "" {
 		n, _ = strconv.Atoi(m[1]) // digits
 	}
-	if (m[2] == "last") != (m[4] != "") { // ago turns the direction
+	if (m[2] == "last") != (m[4] != "") { // "ago" reverses the direction
 		n = -n
 	}
 	switch unit := m[3]; unit {
@@ -137,7 +136,7 @@ func shiftOf(text string) (string, bool) {
 	}
 }
 
-// shiftBSD reads what BSD's date takes as -v.
+// shiftBSD reads the -v of BSD date.
 func shiftBSD(text string) (string, bool) {
 	m := relativeBSD().FindStringSubmatch(text)
 	if m == nil {

@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// finish hands over the jobs of the line, or tells why it has none.
+// finish adds the jobs of the line, or reports why it has none.
 func (c *commandLine) finish() {
 	for _, text := range c.foreign {
 		c.problem("%s: a job runs nothing else; give the call of globus a line of its own", text)
@@ -48,8 +48,8 @@ func (c *commandLine) finish() {
 	}
 }
 
-// order makes one job of all that the line does, with a step for each call, if
-// it does more than copy. As jobs of their own they would start together.
+// order joins the calls of a line that does more than copy into one job with a
+// step for each. Separate jobs would start at the same time.
 func (c *commandLine) order() {
 	var own []*job
 	for _, j := range c.jobs {
@@ -67,8 +67,8 @@ func (c *commandLine) order() {
 	c.tab.note(c.entry.where, "the calls of the line became the steps of one job: each starts when the one before has succeeded, and is left out if that has failed")
 }
 
-// decide tells about what decides whether the line does anything, and on what. A
-// job that deletes would do so without it, so such a line is refused.
+// decide reports the conditions that a job does not have. If the line deletes,
+// it is refused, because the job would delete without them.
 func (c *commandLine) decide() {
 	erases := slices.ContainsFunc(c.jobs, (*job).erases)
 	for _, text := range c.conditions {

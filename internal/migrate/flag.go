@@ -10,7 +10,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// addCLIFlags adds the flags that globus-cli has and this program does not.
+// addCLIFlags adds the flags that only globus-cli has.
 func addCLIFlags(flags *pflag.FlagSet, command string) {
 	var texts, switches []string
 	switch command {
@@ -40,11 +40,10 @@ func addCLIFlags(flags *pflag.FlagSet, command string) {
 	}
 }
 
-// flag maps a flag of a call to what a job has for it, or refuses it.
+// flag translates a flag of a call, or refuses it.
 func (k *call) flag(name, value string) {
-	flag := "--" + name
 	if isTemplate(value) && !slices.Contains([]string{"label", "name", "batch", "deadline"}, name) {
-		k.problem("%s: %s can only stand in a path", flag, value)
+		k.problem("--%s: %s can only be used in a path", name, value)
 		return
 	}
 	if key := switchKey(name); key != "" {
@@ -88,6 +87,16 @@ func (k *call) flag(name, value string) {
 		k.notify(value)
 	case "dry-run":
 		k.dryRun = value == "true"
+	case "start", "interval", "stop-after-date", "stop-after-runs":
+		k.timer.set(name, value)
+	default:
+		k.policyFlag(name, value)
+	}
+}
+
+// policyFlag translates a flag that only this program has, or passes it on.
+func (k *call) policyFlag(name, value string) {
+	switch name {
 	case "allow-skipped":
 		k.policies = with(k.policies, "allow_skipped", value == "true")
 	case "allow-empty-source":
@@ -103,14 +112,12 @@ func (k *call) flag(name, value string) {
 			return
 		}
 		k.policies = withGuard(k.policies, "look", n)
-	case "start", "interval", "stop-after-date", "stop-after-runs":
-		k.timer.set(name, value)
 	default:
-		k.otherFlag(flag)
+		k.otherFlag("--" + name)
 	}
 }
 
-// switchKey is the key of a flag that is true when it is there.
+// switchKey returns the key for a flag without a value.
 func switchKey(name string) string {
 	switch name {
 	case "preserve-timestamp", "preserve-mtime":
@@ -125,7 +132,7 @@ func switchKey(name string) string {
 	return ""
 }
 
-// otherFlag drops a flag that does not change what is moved, or refuses it.
+// otherFlag ignores a flag that does not change what is moved, or refuses it.
 func (k *call) otherFlag(flag string) {
 	switch flag {
 	case "--format", "--jmespath", "--jq", "--map-http-status", "--verbose", "--quiet", "--debug", "--show-server-timing",
@@ -144,7 +151,7 @@ func (k *call) otherFlag(flag string) {
 // option sets a key of the document.
 func (k *call) option(key string, value any) { k.options = with(k.options, key, value) }
 
-// with sets a key. Said twice, the last one counts.
+// with sets a key, and replaces an earlier value.
 func with(fields []field, key string, value any) []field {
 	for i := range fields {
 		if fields[i].key == key {
@@ -166,15 +173,15 @@ func withGuard(policies []field, key string, value any) []field {
 	return with(policies, "guard", with(guard, key, value))
 }
 
-// verify maps the two flags about checksums; to compare them is the default.
+// verify translates the two flags about checksums, which are compared by default.
 func (k *call) verify(name, value string) {
 	if off := (name == "no-verify-checksum") == (value == "true"); off {
 		k.option("verify_checksum", false)
 	}
 }
 
-// notify maps --notify. What is not said is off, for a service account has no
-// mailbox.
+// notify translates --notify. The default is off, because a service account has
+// no mailbox.
 func (k *call) notify(value string) {
 	for word := range strings.SplitSeq(strings.ToLower(value), ",") {
 		switch word = strings.TrimSpace(word); word {
@@ -186,7 +193,7 @@ func (k *call) notify(value string) {
 		case "succeeded", "failed", "inactive":
 			k.option("notify_on_"+word, true)
 		default:
-			k.problem("--notify: %q is none of on, off, succeeded, failed, inactive", value)
+			k.problem("--notify: %q is not on, off, succeeded, failed or inactive", value)
 		}
 	}
 }

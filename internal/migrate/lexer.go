@@ -17,13 +17,13 @@ func (t token) is(text string) bool {
 	return t.op == text || len(t.word) == 1 && t.word[0] == part{text: text}
 }
 
-// A word is what stands between blanks, not yet expanded.
+// A word is a shell word before its expansion.
 type word []part
 
 // A part is a piece of a word.
 type part struct {
 	kind   partKind
-	text   string // as it is, a variable's name, or a command
+	text   string // literal text, a variable's name, or a command
 	quoted bool
 }
 
@@ -61,7 +61,7 @@ func lex(text string) ([]token, error) {
 	return l.tokens, nil
 }
 
-// next reads what begins at the position.
+// next reads the next token or part.
 func (l *lexer) next() error {
 	c := l.text[l.pos]
 	switch {
@@ -100,7 +100,7 @@ func (l *lexer) next() error {
 	return nil
 }
 
-// ordinary is the length of what text has before a special character.
+// ordinary returns the length of text before its first special character.
 func ordinary(text, special string) int {
 	if n := strings.IndexAny(text, special); n >= 0 {
 		return n
@@ -218,7 +218,7 @@ func (l *lexer) expansion(quoted bool) error {
 	return nil
 }
 
-// nameLength is the length of the name of a variable that text begins with.
+// nameLength returns the length of the variable name that text begins with.
 func nameLength(text string) int {
 	for i, r := range []byte(text) {
 		if r != '_' && (r|0x20 < 'a' || r|0x20 > 'z') && (i == 0 || r < '0' || r > '9') {
@@ -228,8 +228,8 @@ func nameLength(text string) int {
 	return len(text)
 }
 
-// closing returns where the parenthesis is closed that was opened before text,
-// or -1.
+// closing returns the index of the parenthesis that closes one opened before
+// text, or -1.
 func closing(text string) int {
 	depth, quote := 1, byte(0)
 	for i := 0; i < len(text); i++ {

@@ -8,8 +8,9 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// setMail reads a MAILTO: whom cron mails what the lines below it print. A name
-// without a domain is a user of the machine, to whom only that machine can mail.
+// setMail reads a MAILTO, the addresses to which cron mails the output of the
+// lines below. A name without a domain is a user of that machine, and other
+// machines cannot mail to it.
 func (tab *crontab) setMail(value string) {
 	tab.mail = nil
 	for _, to := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ' ' }) {
@@ -22,20 +23,20 @@ func (tab *crontab) setMail(value string) {
 	}
 }
 
-// noteMail says what has become of MAILTO.
+// noteMail notes what became of MAILTO.
 func (tab *crontab) noteMail() {
 	if len(tab.jobs) == 0 {
 		return
 	}
 	for _, to := range tab.locals {
-		tab.note(tab.Name, "MAILTO: %s is not an address of mail, and gets none; name one in notify (docs/notices.md)", short(to))
+		tab.note(tab.Name, "MAILTO: %s is not a mail address, and gets no mail; name an address in notify (docs/notices.md)", short(to))
 	}
 	if slices.ContainsFunc(tab.jobs, func(j *job) bool { return len(j.mail) > 0 }) {
-		tab.note(tab.Name, "MAILTO: these people get a mail when a job fails, and not what it prints; RUNNER_SMTP_URL names the mail server (docs/notices.md)")
+		tab.note(tab.Name, "MAILTO: these people get mail when a job fails, but not its output; RUNNER_SMTP_URL names the mail server (docs/notices.md)")
 	}
 }
 
-// A mailing is the channels by which mails are sent, in the order of the jobs.
+// A mailing is the addresses of each mail channel, in the order of the jobs.
 type mailing [][]string
 
 // mailing returns the channels that the jobs need.
@@ -48,7 +49,7 @@ func (im *importer) mailing() (m mailing) {
 	return m
 }
 
-// name returns the name of the channel to these people; empty if there is none.
+// name returns the name of the channel to these addresses, or "".
 func (m mailing) name(to []string) string {
 	switch i := slices.IndexFunc(m, func(known []string) bool { return slices.Equal(known, to) }); i {
 	case -1:
@@ -60,7 +61,7 @@ func (m mailing) name(to []string) string {
 	}
 }
 
-// channels is the key notify of the file.
+// channels returns the channels for the key notify of the file.
 func (m mailing) channels() []field {
 	var fields []field
 	for _, to := range m {
@@ -69,13 +70,14 @@ func (m mailing) channels() []field {
 	return fields
 }
 
-// failed is the key notify of a job, or of the defaults, that tells these people of
-// runs that failed.
+// failed returns the key notify of a job, or of the defaults, by which failed runs
+// are reported to these addresses.
 func (m mailing) failed(to []string) field {
 	return field{"notify", []field{{"failed", []string{m.name(to)}}}}
 }
 
-// commonMail returns to whom all jobs mail; nil if they differ.
+// commonMail returns the addresses that all jobs have in common, or nil if they
+// differ.
 func (im *importer) commonMail() []string {
 	to := im.jobs[0].mail
 	if slices.ContainsFunc(im.jobs, func(j *job) bool { return !slices.Equal(j.mail, to) }) {

@@ -1,10 +1,10 @@
-// Package migrate turns what moved data with Globus before into jobs files: crontabs
-// that call globus-cli, its batch files, and Globus Timers.
+// Package migrate makes jobs files from crontabs that call globus-cli, from its
+// batch files, and from Globus Timers: [Crontab], [BatchFile], [Timers].
 //
-// Whatever a job cannot express is a problem that names it; nothing that changes what
-// is moved, or when, is ignored. Package jobs checks the jobs file before it is
-// returned. The package reads no files and sends nothing: the caller supplies names,
-// streams and documents.
+// What a job cannot express is reported as a [Problem]; nothing that changes what is
+// moved, or when, is ignored. Package jobs checks the jobs file before it is
+// returned. This package opens no files and sends no requests: the caller supplies
+// names, streams and documents.
 package migrate
 
 import (
@@ -22,40 +22,41 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// Options say how an import is done.
+// Options configure an import.
 type Options struct {
-	// Name is what the input is called in messages and comments.
+	// Name is the name of the input in messages and comments.
 	Name string
-	// Zone is the IANA name of the zone that the schedules are in, of the
-	// machine whose crontab it is. Empty means UTC, with a note.
+	// Zone is the IANA name of the time zone of the schedules, such as that
+	// of the crontab's machine. Empty means UTC, with a note.
 	Zone string
-	// Collections are short names of collections by id (a UUID in lower case).
-	// A collection that has none gets one.
+	// Collections maps collection ids (UUIDs in lower case) to short names.
+	// A collection without one gets one.
 	Collections map[string]string
-	// DisplayName returns what Globus calls a collection, for a short name, or
-	// nothing. Nil means that nobody knows.
+	// DisplayName returns Globus's name of a collection, from which a short
+	// name is made, or "". It may be nil.
 	DisplayName func(id string) string
-	// KeepGoing hands out a jobs file although something was refused.
+	// KeepGoing returns a jobs file even if something was refused.
 	KeepGoing bool
-	// Nearest takes the nearest schedule where there is none with the same
-	// instants, with a note.
+	// Nearest uses the nearest schedule, with a note, if there is none with
+	// the same instants.
 	Nearest bool
 }
 
-// A Result is what became of an import.
+// A Result is the result of an import.
 type Result struct {
 	// File is the jobs file, which passes [jobs.Parse]. It is nil if no job
-	// was found, and if there are problems and going on was not asked for.
+	// was found, or if there are problems and [Options.KeepGoing] is not
+	// set.
 	File     []byte
-	Jobs     int       // that are good, whether or not there is a File
+	Jobs     int       // number of good jobs, even if File is nil
 	Problems []Problem // what was refused, in the order of the input
-	Notes    []Problem // what was left out or is otherwise than it was, without harm
+	Notes    []Problem // what was left out or changed without harm
 }
 
-// A Problem is something that could not become a job as it was, or a remark.
+// A Problem is something that a job cannot express, or a note.
 type Problem struct {
 	Where string `json:"where"`   // such as "crontab:7"
-	Msg   string `json:"message"` // begins with the flag or key that it is about, if there is one
+	Msg   string `json:"message"` // begins with the flag or key in question, if any
 }
 
 // Error returns the problem on one line.
@@ -64,22 +65,22 @@ func (p Problem) Error() string { return p.Where + ": " + p.Msg }
 // Flags returns the flags of a command, "transfer" or "delete", in a new set.
 type Flags func(command string) *pflag.FlagSet
 
-// A job is a job that is being made.
+// A job is a job of the future jobs file.
 type job struct {
 	where       string
-	name        string // wanted; the file's names are made from it
-	longer      string // wanted if that is taken; may be empty
+	name        string // proposed name; [importer.nameJobs] makes it unique
+	longer      string // proposed if that is taken; may be empty
 	description string
 	schedule    string
 	zone        string
 	suspend     bool
 	policies    []field
-	mail        []string // who is told when it fails
+	mail        []string // addresses to which failures are reported
 	steps       []field  // transfer, delete, prune or mkdir, in this order
 	deletes     []field  // the steps as they were before a delete became a prune; or nil
 }
 
-// An importer collects what an import finds.
+// An importer collects the jobs, problems and notes of an import.
 type importer struct {
 	Options
 	jobs     []*job
@@ -87,7 +88,7 @@ type importer struct {
 	notes    []Problem
 }
 
-// newImporter checks the options.
+// newImporter returns an importer, after checking the options.
 func newImporter(o Options) importer {
 	im := importer{Options: o}
 	im.Collections = map[string]string{}
@@ -110,14 +111,14 @@ func (im *importer) note(where, format string, args ...any) {
 	im.notes = append(im.notes, Problem{where, plain.Line(fmt.Sprintf(format, args...))})
 }
 
-// result writes the jobs, and checks what it has written. A job that package
-// jobs refuses is a problem like any other.
+// result writes the jobs file and checks it. A job that package jobs refuses is
+// reported as a problem.
 func (im *importer) result() Result {
 	im.jobs = slices.DeleteFunc(im.jobs, func(j *job) bool {
 		text := append([]string{j.schedule, j.description}, slices.Collect(texts(slices.Concat(j.policies, j.steps)))...)
 		good := utf8.ValidString(strings.Join(text, ""))
 		if !good {
-			im.problem(j.where, "there is a character that is not UTF-8, which a jobs file must be")
+			im.problem(j.where, "it is not UTF-8, which a jobs file must be")
 		}
 		return !good
 	})
@@ -138,19 +139,18 @@ func (im *importer) result() Result {
 	return im.done(nil)
 }
 
-// drop removes the jobs that err is about and tells why. It always removes
-// something.
+// drop removes the jobs that err is about, at least one, and reports why.
 func (im *importer) drop(names []string, err error) {
 	bad := map[int]bool{}
 	for _, p := range jobs.Problems(err) {
 		i := jobOf(names, p.Field)
-		if i < 0 || p.Prune != nil { // a delete may be good when the other jobs are gone
+		if i < 0 || p.Prune != nil { // a delete may be accepted once the other jobs are gone
 			continue
 		}
 		bad[i] = true
 		im.problem(im.jobs[i].where, "%s", p.Msg)
 	}
-	if len(bad) == 0 { // of the file as a whole, such as its size
+	if len(bad) == 0 { // a problem of the whole file, such as its size
 		im.problem(im.Name, "%v", err)
 		im.jobs = nil
 		return
@@ -164,8 +164,8 @@ func (im *importer) drop(names []string, err error) {
 	im.jobs = rest
 }
 
-// jobOf returns the number of the job that a field such as
-// jobs.nightly.transfer.source is in, or -1.
+// jobOf returns the index of the job that contains a field such as
+// jobs.nightly.transfer.source, or -1.
 func jobOf(names []string, field string) int {
 	rest, ok := strings.CutPrefix(field, "jobs.")
 	if !ok {
@@ -175,7 +175,7 @@ func jobOf(names []string, field string) int {
 	return slices.Index(names, name)
 }
 
-// origin says where the job of a field came from.
+// origin returns where the job of a field came from.
 func (im *importer) origin(names []string, field string) string {
 	if i := jobOf(names, field); i >= 0 {
 		return im.jobs[i].where
@@ -198,15 +198,15 @@ func (im *importer) done(text []byte) Result {
 func lineOf(where string) int {
 	var n int
 	if i := strings.LastIndexByte(where, ':'); i >= 0 {
-		_, _ = fmt.Sscanf(where[i+1:], "%d", &n) // what is not a number comes first
+		_, _ = fmt.Sscanf(where[i+1:], "%d", &n) // without a number it stays 0, which comes first
 	}
 	return n
 }
 
-// maxQuote is how much of a text is quoted in a message, in characters.
+// maxQuote is how many characters of a text a message quotes.
 const maxQuote = 120
 
-// secretValue is a variable with a secret, as a command line sets it.
+// secretValue matches the assignment of a secret to a variable on a command line.
 var secretValue = pattern.Lazy(`(?i)\b(\w*(?:SECRET|TOKEN|PASSWORD)\w*)=\S+`)
 
 // short shortens a text for a message.

@@ -17,7 +17,7 @@ var (
 	noWord          = pattern.Lazy(`[^a-z0-9]+`)
 )
 
-// nameJobs gives each job a name of its own.
+// nameJobs returns a unique name for each job.
 func (im *importer) nameJobs() []string {
 	names, taken := make([]string, len(im.jobs)), map[string]bool{}
 	for i, j := range im.jobs {
@@ -35,15 +35,15 @@ func (im *importer) nameJobs() []string {
 	return names
 }
 
-// slug makes a name of at most most characters from a text.
+// slug makes a name from a text, of at most most characters.
 func slug(text string, most int) string {
 	text = noWord().ReplaceAllString(strings.ToLower(text), "-")
 	text = strings.TrimLeft(text, "-")
 	return strings.TrimRight(text[:min(len(text), most)], "-")
 }
 
-// nameByStep names a job that has no name after its first step: after the first
-// of its paths that has one, and if that is not enough, after the next one too.
+// nameByStep proposes a name for a job from the paths of its first step: from
+// the first path that gives a name, and longer from that and the next one.
 func (j *job) nameByStep() {
 	if slug(j.name, jobs.MaxName) != "" {
 		return
@@ -62,7 +62,8 @@ func (j *job) nameByStep() {
 	}
 }
 
-// nameOfPath is the last part of a path that is the same every time, as a name.
+// nameOfPath makes a name from the last element of a path that is the same in every
+// run.
 func nameOfPath(path string) string {
 	fixed := templatePattern().ReplaceAllString(path, "")
 	for _, part := range slices.Backward(strings.Split(fixed, "/")) {
@@ -74,7 +75,7 @@ func nameOfPath(path string) string {
 }
 
 // nameCollections returns the short names of all collections that the jobs use,
-// by id: the given one, or one made of what Globus calls it, or else c- and the
+// by id: the given name, or one made from Globus's name, or else c- and the
 // beginning of the id.
 func (im *importer) nameCollections() map[string]string {
 	used := map[string]bool{}
@@ -86,7 +87,7 @@ func (im *importer) nameCollections() map[string]string {
 		name, known := im.Collections[id]
 		if !known && im.DisplayName != nil {
 			name = slug(im.DisplayName(id), maxShort)
-			im.Collections[id] = name // asked once
+			im.Collections[id] = name // so that Globus is asked only once
 		}
 		if name == "" || taken[name] {
 			name = "c-" + id[:8]
@@ -99,10 +100,10 @@ func (im *importer) nameCollections() map[string]string {
 	return short
 }
 
-// maxShort is the length of the longest short name that is made of another one.
+// maxShort is the length of the longest short name that is made from Globus's name.
 const maxShort = 40
 
-// collect marks the collections in fields.
+// collect adds the collections in fields to used.
 func collect(fields []field, used map[string]bool) {
 	for _, f := range fields {
 		switch v := f.value.(type) {
@@ -118,8 +119,8 @@ func collect(fields []field, used map[string]bool) {
 	}
 }
 
-// parsePlace reads COLLECTION[:PATH] as globus-cli does. A relative path begins
-// at the collection's default folder.
+// parsePlace reads COLLECTION[:PATH] as globus-cli does. A relative path is
+// below the collection's default folder.
 func parsePlace(text string) (place, error) {
 	id, path, _ := strings.Cut(text, ":")
 	id = strings.ToLower(id)
@@ -129,7 +130,7 @@ func parsePlace(text string) (place, error) {
 	return place{id, absolute(path)}, nil
 }
 
-// absolute writes a path that is relative to the default folder as such.
+// absolute writes a relative path as one below the default folder.
 func absolute(path string) string {
 	if path == "" || strings.HasPrefix(path, "/") || path == "~" || strings.HasPrefix(path, "~/") {
 		return path
@@ -137,11 +138,10 @@ func absolute(path string) string {
 	return "~/" + path
 }
 
-// literal writes a text so that it is itself in a template.
+// literal escapes a text for a template.
 func literal(text string) string {
 	return strings.ReplaceAll(text, "{{", `{{ "{{" }}`)
 }
 
-// isTemplate reports whether a text made by literal or by date is more than
-// itself.
+// isTemplate reports whether a text made by literal or date contains an action.
 func isTemplate(text string) bool { return strings.Contains(text, "{{") }

@@ -11,10 +11,10 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// prove changes the deletes that package jobs refuses, because a transfer copies
-// from there. One of exactly what another job copies becomes a prune, any other
-// one says that it is unproven. If there are other problems, prove does nothing
-// and returns false.
+// prove changes the deletes that package jobs refuses because a transfer copies
+// from there. A delete of exactly what another job copies becomes a prune; any
+// other gets unproven: true. If there are other problems, prove does nothing and
+// returns false.
 func (im *importer) prove(names []string, problems []*jobs.Problem) bool {
 	instead := map[int]*jobs.Prune{} // by number of the job
 	for _, p := range problems {
@@ -36,8 +36,8 @@ func (im *importer) prove(names []string, problems []*jobs.Problem) bool {
 	return len(problems) > 0
 }
 
-// prove changes the deletes of a job where of copies from; own says that the job
-// copies from there itself, before.
+// prove changes the deletes of a job in the place that the job of copies from;
+// own says that j itself copies from there first.
 func (j *job) prove(im *importer, of *job, own bool) {
 	first := slices.IndexFunc(j.steps, func(s field) bool { return s.key == "delete" })
 	copied := of.steps
@@ -70,15 +70,15 @@ func (j *job) prove(im *importer, of *job, own bool) {
 	if slices.ContainsFunc(ends(j.deletes, "delete"), func(e end) bool { return strings.Contains(e.path, "{{") }) {
 		scope = ": not in the folder of one day alone, but in all that are old enough"
 	}
-	im.note(j.where, "%s%s; what was copied before runner did it has no receipt, and is kept: delete that by hand", becamePrune, scope)
+	im.note(j.where, "%s%s; files that were copied before runner did it have no receipt and are kept: delete them by hand", becamePrune, scope)
 }
 
 // becamePrune is how a note of a prune begins.
 const becamePrune = "the delete of what is copied became a prune, which deletes all files that are proven to be at the destination, and no others"
 
-// unprove changes prunes back into deletes if package jobs refuses them, as it
-// does where a mirror would delete the copies. If none of the problems is about a
-// prune, it returns false.
+// unprove changes prunes back into deletes if package jobs refuses them, because
+// a mirror would delete the copies. If none of the problems is about a prune, it
+// returns false.
 func (im *importer) unprove(names []string, problems []*jobs.Problem) (done bool) {
 	for _, p := range problems {
 		i := jobOf(names, p.Field)
@@ -94,22 +94,22 @@ func (im *importer) unprove(names []string, problems []*jobs.Problem) (done bool
 	return done
 }
 
-// unprove lets the deletes of a job ask for no proof, and notes why no prune
-// would do.
+// unprove marks the deletes of a job as unproven, and notes why they cannot be
+// a prune.
 func (j *job) unprove(im *importer, why string) {
 	for i, s := range j.steps {
 		if s.key == "delete" {
 			j.steps[i].value = append(slices.Clone(s.value.([]field)), field{"unproven", true})
 		}
 	}
-	im.note(j.where, "it deletes files that may exist nowhere else, because %s (unproven: true); check whether a prune would do", why)
+	im.note(j.where, "it deletes files that may exist nowhere else, because %s (unproven: true); check whether a prune is possible", why)
 }
 
-// An end is what a transfer copies, or a delete deletes.
+// An end is a place that a transfer copies from or to, or a delete deletes.
 type end struct {
-	id, path  string // a template of Time, without the days that are added to it
+	id, path  string // the path is a template without the days that it adds to Time
 	localUser string
-	days      string // that are added to Time; no number if they differ within path
+	days      string // added to Time; not a number if they differ within path
 }
 
 // ends returns the ends of the steps of a kind.
@@ -151,7 +151,7 @@ func ends(steps []field, kind string) (all []end) {
 	return all
 }
 
-// added are the days that a template adds to the time.
+// added matches the days that a template adds to the time.
 var added = pattern.Lazy(`(\{\{ \.Time)(?: \| add "(-?[0-9]+)d")?`)
 
 func newEnd(p place, user string) end {
@@ -168,8 +168,8 @@ func newEnd(p place, user string) end {
 	return e
 }
 
-// later reports whether exactly what was copied is deleted, and how many days
-// after.
+// later reports whether exactly what was copied is deleted, and after how many
+// days.
 func later(copied, deleted []end) (days int, same bool) {
 	byPlace := map[end]end{}
 	for _, e := range copied {
@@ -194,7 +194,7 @@ func (e end) place() end {
 	return e
 }
 
-// until returns how many days lie between two ends at the same place.
+// until returns the number of days between two ends at the same place.
 func (e end) until(other end) (days int, ok bool) {
 	from, err := strconv.Atoi(e.days)
 	to, err2 := strconv.Atoi(other.days)

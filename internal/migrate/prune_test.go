@@ -101,12 +101,12 @@ func TestTheNoteOfAPruneSaysWhatIsDifferent(t *testing.T) {
 	}{
 		"dated": {
 			copies + "0 5 * * * globus delete $LAB:/in/$(date -d '30 days ago' +\\%F)/ -r",
-			[]string{"not in the folder of one day alone, but in all that are old enough", "what was copied before runner did it has no receipt, and is kept"},
+			[]string{"not in the folder of one day alone, but in all that are old enough", "files that were copied before runner did it have no receipt and are kept"},
 			"",
 		},
 		"not dated": {
 			"0 2 * * * globus transfer $LAB:/in/ $VAULT:/in/ -r\n0 5 * * * globus delete $LAB:/in/ -r",
-			[]string{"what was copied before runner did it has no receipt, and is kept"},
+			[]string{"files that were copied before runner did it have no receipt and are kept"},
 			"of one day alone",
 		},
 		"another line": {copies + "0 5 * * * globus delete $LAB:/in/ -r", []string{":4 copies from there or to there (unproven: true)"}, "prune,"},

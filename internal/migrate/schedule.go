@@ -11,7 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/schedule"
 )
 
-// timerFlags are what globus timer create has besides a transfer.
+// timerFlags are the flags of globus timer create besides those of a transfer.
 type timerFlags struct {
 	start, interval, stopDate, stopRuns string
 }
@@ -29,24 +29,24 @@ func (t *timerFlags) set(name, value string) {
 	}
 }
 
-// recurs reports whether the timer has a schedule of its own. One that runs
-// once, at once, is the same as a transfer of the line.
+// recurs reports whether the timer has a schedule. A timer that runs once and
+// immediately is the same as a transfer on the line.
 func (t *timerFlags) recurs() bool { return *t != timerFlags{} && *t != timerFlags{stopRuns: "1"} }
 
-// scheduleTimer gives a job the schedule of the timer that the line would make.
+// scheduleTimer gives a job the schedule of the timer that the line would create.
 func (k *call) scheduleTimer(j *job) error {
 	t := k.timer
 	switch {
 	case !t.recurs():
 		return nil
 	case t.stopDate != "":
-		return errors.New("--stop-after-date: a job has no end; leave it out, and take the job out when the day has come")
+		return errors.New("--stop-after-date: a job has no end; leave it out, and remove the job on that day")
 	case t.stopRuns == "1":
 		return errors.New("--start: a job that runs once has no schedule; start it by hand with runner run")
 	case t.stopRuns != "":
-		return errors.New("--stop-after-runs: a job does not count its runs; leave it out, and take the job out when they are done")
+		return errors.New("--stop-after-runs: a job does not count its runs; leave it out, and remove the job when they are done")
 	case t.interval == "":
-		return errors.New("--start: there is no --interval")
+		return errors.New("--start: --interval is missing")
 	case t.start == "":
 		return errors.New("--interval: without --start the timer begins whenever the line runs; add --start")
 	}
@@ -125,7 +125,7 @@ func recurring(start time.Time, interval time.Duration) (expr string, exact bool
 	const day = 24 * time.Hour
 	start = start.UTC()
 	step, at := int64(interval/time.Second), start.Unix()
-	clock := at%60 == 0 && start.Nanosecond() == 0 // cron knows no seconds
+	clock := at%60 == 0 && start.Nanosecond() == 0 // cron has no seconds
 	m, h := start.Minute(), start.Hour()
 	switch minutes, hours := int(interval/time.Minute), int(interval/time.Hour); {
 	case interval == 7*day:
@@ -140,7 +140,8 @@ func recurring(start time.Time, interval time.Duration) (expr string, exact bool
 	return "@every " + duration(interval), at%step == 0 && start.Nanosecond() == 0
 }
 
-// every is the cron field that matches each step from first on, below limit.
+// every returns the cron field that matches first and every step after it, below
+// limit.
 func every(first, step, limit int) string {
 	switch {
 	case step == 1:
@@ -151,7 +152,7 @@ func every(first, step, limit int) string {
 	return fmt.Sprintf("%d-%d/%d", first, limit-1, step)
 }
 
-// duration writes a duration as a schedule has it, without what is zero.
+// duration writes a duration in the form of a schedule, without units that are zero.
 func duration(d time.Duration) string {
 	text := d.String()
 	for _, zero := range []string{"m0s", "h0m"} {
@@ -162,8 +163,8 @@ func duration(d time.Duration) string {
 	return text
 }
 
-// beginsLater returns when a timer is due first after now, and whether the
-// schedule that it becomes is due before that.
+// beginsLater returns the first instant after now at which a timer is due, and
+// whether its schedule would already be due before that.
 func beginsLater(expr string, start time.Time, interval time.Duration, now time.Time) (first time.Time, later bool, err error) {
 	parsed, err := schedule.Parse(expr, time.UTC)
 	if err != nil {
@@ -173,7 +174,7 @@ func beginsLater(expr string, start time.Time, interval time.Duration, now time.
 	return first, parsed.Next(now).Before(first), nil
 }
 
-// firstAfter returns the first instant after now that a timer is due.
+// firstAfter returns the first instant after now at which a timer is due.
 func firstAfter(start time.Time, interval time.Duration, now time.Time) time.Time {
 	if start.After(now) {
 		return start

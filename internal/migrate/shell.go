@@ -8,23 +8,23 @@ import (
 	"github.com/globus-runner/globus-runner/internal/pattern"
 )
 
-// A shell is what a command line finds: variables whose values are known, and
-// where it is.
+// A shell is the environment of a command line: variables whose values are
+// known, and the current folder.
 type shell struct {
-	vars map[string]string // values as they stand in a jobs file: templates
+	vars map[string]string // values in the form of the jobs file: templates
 	home string            // empty if it is not known
-	dir  string            // where cd has led; empty for the home folder
-	// What was expanded so far, for what depends on it.
+	dir  string            // the current folder; empty for the home folder
+	// What the expansions so far have used.
 	dates bool // the local time
 	utc   bool // the time in UTC
-	// Files that the line has read, what they may have set, and what of that was
-	// used since.
+	// Files that the line has sourced, and the variables used since that
+	// they may have set.
 	sourced  []string
 	doubtful map[string]bool
 	doubted  []string // as $NAME
 }
 
-// source remembers that a file was read whose contents are not known.
+// source remembers that a file with unknown contents was sourced.
 func (s *shell) source(text string) {
 	s.sourced = append(s.sourced, text)
 	s.doubtful = map[string]bool{}
@@ -35,12 +35,12 @@ func (s *shell) source(text string) {
 
 // A simple is a simple command of a command line.
 type simple struct {
-	before string // the operator before it: ; && || | & or nothing
+	before string // the operator before it: ; && || | & or ""
 	sets   []assignment
 	words  []word
 	in     word     // file that is its standard input
-	outs   []string // where its output goes
-	group  bool     // it stands for a group behind ||
+	outs   []string // redirections of its output
+	group  bool     // it represents a group after ||
 }
 
 type assignment struct {
@@ -48,9 +48,8 @@ type assignment struct {
 	value word
 }
 
-// ungroup takes away parentheses or braces that are around all commands but
-// those that deal with the output, and returns what was in them and what is
-// behind.
+// ungroup removes parentheses or braces around all commands, except those that
+// only process the output. It returns the tokens inside and the rest.
 func ungroup(tokens []token) (inner, rest []token) {
 	if len(tokens) == 0 {
 		return nil, nil
@@ -61,7 +60,7 @@ func ungroup(tokens []token) (inner, rest []token) {
 	}
 	rest = tokens[end:]
 	if len(rest) > 1 && slices.Contains([]string{"", "&&", ";", "&"}, rest[0].op) {
-		return tokens, nil // what the group has changed must not be seen there
+		return tokens, nil // the rest must not see what the group changed
 	}
 	return tokens[1 : end-1], rest
 }
@@ -113,8 +112,8 @@ func parseCommands(tokens []token) ([]simple, error) {
 	return list, nil
 }
 
-// group returns the length of the group that tokens begin with, or 0. It
-// counts as one command where it is what is done about a failure.
+// group returns the length of the group that tokens begin with, or 0. After ||,
+// a group counts as one command.
 func group(tokens []token) int {
 	for _, pair := range [][2]string{{"(", ")"}, {"{", "}"}} {
 		if tokens[0].is(pair[0]) {
@@ -192,8 +191,8 @@ func (s *shell) expandAll(words []word) ([]string, error) {
 
 var braces = pattern.Lazy(`\{[^{}]*(,|\.\.)[^{}]*\}`)
 
-// expand expands a word into the arguments that it becomes. They are written as
-// templates: a brace of the text is escaped, and a date is an action.
+// expand expands a word into arguments. They are templates: braces in the text
+// are escaped, and a date is an action.
 func (s *shell) expand(w word) ([]string, error) {
 	var args []string
 	var cur strings.Builder
@@ -229,7 +228,7 @@ func (s *shell) expand(w word) ([]string, error) {
 
 func blank(r rune) bool { return r == ' ' || r == '\t' || r == '\n' }
 
-// blankAt reports whether a text has a blank at a place.
+// blankAt reports whether a text has a blank at index i.
 func blankAt(text string, i int) bool {
 	return i >= 0 && i < len(text) && blank(rune(text[i]))
 }

@@ -12,8 +12,8 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A timer is one of Globus Timers, in any of the forms that the service has:
-// older ones have no Schedule.
+// A timer is one of Globus Timers, in any form that the service uses: older
+// timers have no Schedule.
 type timer struct {
 	ID           string          `json:"job_id"`
 	Name         string          `json:"name"`
@@ -42,12 +42,13 @@ type timerSchedule struct {
 type timerEnd struct {
 	Datetime   string `json:"datetime"`
 	Count      int    `json:"count"`
-	Iterations int    `json:"iterations"` // what some programs write for count
+	Iterations int    `json:"iterations"` // written by some programs instead of count
 }
 
-// Timers makes jobs of the list of an account's timers, as GET /jobs/ of the
-// Timers service answers it. What is due is seen from now. Timers that have
-// ended are left out with a note. It is an error if list is not such a document.
+// Timers makes jobs from the list of an account's timers, the reply of the
+// Timers service to GET /jobs/. now is the instant of the import; timers that
+// have ended are left out with a note. It is an error if list is not such a
+// document.
 func Timers(list []byte, now time.Time, o Options) (Result, error) {
 	var doc struct {
 		Jobs []json.RawMessage `json:"jobs"`
@@ -70,7 +71,7 @@ func Timers(list []byte, now time.Time, o Options) (Result, error) {
 	return im.result(), nil
 }
 
-// timer makes a job of a timer, or tells why it cannot be one.
+// timer makes a job from a timer, or reports why it cannot be one.
 func (im *importer) timer(t *timer, now time.Time) {
 	where := plain.Line(fmt.Sprintf("timer %q (%s)", short(t.Name), short(t.ID)))
 	switch {
@@ -88,7 +89,7 @@ func (im *importer) timer(t *timer, now time.Time) {
 		return
 	}
 	label := im.body(j, t)
-	if !strings.HasPrefix(t.Name, "CLI Created Timer") { // with the time, which says nothing
+	if !strings.HasPrefix(t.Name, "CLI Created Timer") { // the default name, followed by a time, says nothing
 		j.name = t.Name
 	}
 	j.description = plain.Line(cmp.Or(label, t.Name))
@@ -117,8 +118,8 @@ func (t *timer) plan() timerSchedule {
 	return s
 }
 
-// schedule gives a job the schedule of a timer, or reports whether that has
-// ended.
+// schedule gives a job the schedule of a timer, and reports whether the timer
+// has ended.
 func (im *importer) schedule(j *job, t *timer, now time.Time) (ended bool) {
 	s := t.plan()
 	if s.Type == "once" {
@@ -163,8 +164,8 @@ func (im *importer) schedule(j *job, t *timer, now time.Time) (ended bool) {
 	return false
 }
 
-// inexact is about a timer that a job cannot be the same as, and what is
-// nearest.
+// inexact reports that a job cannot do exactly what a timer does, and the
+// nearest that it can do.
 func (im *importer) inexact(j *job, what, nearest string) {
 	if im.Nearest {
 		im.note(j.where, "%s; the job is %s", what, nearest)
@@ -173,14 +174,14 @@ func (im *importer) inexact(j *job, what, nearest string) {
 	im.problem(j.where, "%s; the nearest is %s (--nearest takes it)", what, nearest)
 }
 
-// recurrence returns when a timer is due.
+// recurrence returns the first instant and the interval of a timer.
 func (s *timerSchedule) recurrence() (start time.Time, interval time.Duration, err error) {
 	const least, most = float64(time.Minute / time.Second), float64(maxInterval / time.Second)
 	switch {
 	case s.Type != "recurring":
 		return start, 0, fmt.Errorf("schedule.type: %q is neither once nor recurring", short(s.Type))
 	case s.Interval == nil:
-		return start, 0, errors.New("schedule.interval_seconds: there is none")
+		return start, 0, errors.New("schedule.interval_seconds: it is missing")
 	case *s.Interval < least || *s.Interval > most || *s.Interval != float64(int64(*s.Interval)):
 		return start, 0, fmt.Errorf("schedule.interval_seconds: %v is not from 60 to 31536000", *s.Interval)
 	}

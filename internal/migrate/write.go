@@ -13,8 +13,8 @@ import (
 )
 
 // A field is a key of the jobs file with its value: a string, a bool, []field
-// for a mapping, []string or [][]field for a list, a place, or the job whose
-// name is meant.
+// for a mapping, []string or [][]field for a list, a place, or a *job, which is
+// written as its name.
 type field struct {
 	key   string
 	value any
@@ -27,7 +27,7 @@ func (im *importer) write(names []string) []byte {
 	short := im.nameCollections()
 	zone, mails, jobs := im.commonZone(), im.mailing(), []field{}
 	common := im.commonMail()
-	comments := map[string][]string{} // where a job was, and what was left out of it
+	comments := map[string][]string{} // the origin of a job, and what was left out of it
 	for i, j := range im.jobs {
 		comments[names[i]] = []string{j.where}
 		for _, note := range im.notes {
@@ -66,8 +66,8 @@ func (im *importer) write(names []string) []byte {
 	return b.Bytes()
 }
 
-// commonZone returns the zone of all jobs that have a schedule, or nothing if
-// they differ or it is UTC.
+// commonZone returns the zone of all jobs with a schedule, or "" if the zones
+// differ or are UTC.
 func (im *importer) commonZone() string {
 	zone := ""
 	for _, j := range im.jobs {
@@ -99,7 +99,7 @@ func (j *job) fields(zone string, resolve func([]field) []field) []field {
 		fields = append(fields, field{"suspend", true})
 	}
 	fields = append(fields, j.policies...)
-	if len(j.steps) == 1 && j.steps[0].key != "mkdir" { // a job has no mkdir of its own
+	if len(j.steps) == 1 && j.steps[0].key != "mkdir" { // mkdir exists only as a step
 		return append(fields, resolve(j.steps)...)
 	}
 	var steps [][]field
@@ -109,13 +109,13 @@ func (j *job) fields(zone string, resolve func([]field) []field) []field {
 	return append(fields, field{"steps", steps})
 }
 
-// A place is a location whose collection has yet to get its short name.
+// A place is a location whose collection does not have its short name yet.
 type place struct {
 	id   string // UUID in lower case
-	path string // may be a template; empty for the name of the collection alone
+	path string // may be a template; empty means the collection alone
 }
 
-// texts are all texts in fields.
+// texts yields all texts in fields.
 func texts(fields []field) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for _, f := range fields {
@@ -143,8 +143,8 @@ func texts(fields []field) iter.Seq[string] {
 	}
 }
 
-// resolve returns fields with short names of collections in the place of ids,
-// and names in the place of jobs.
+// resolve returns fields with ids of collections replaced by short names, and
+// jobs by their names.
 func (im *importer) resolve(fields []field, short map[string]string, names []string) []field {
 	out := slices.Clone(fields)
 	for i, f := range out {
@@ -213,7 +213,7 @@ func writeFields(b *bytes.Buffer, fields []field, depth int) {
 	}
 }
 
-// plainScalar are texts that are the same text in YAML without quotes.
+// plainScalar matches texts that YAML reads as the same text without quotes.
 var plainScalar = pattern.Lazy(`^[A-Za-z/][A-Za-z0-9/_.~@+-]*(:[A-Za-z0-9/_.~@+-]+)*$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
 
 // quote returns a text as a YAML scalar.
@@ -227,7 +227,7 @@ func quote(text string) string {
 	case scalar:
 		return text
 	case plain.Line(text) != text:
-		return strconv.Quote(text) // the escapes of Go are among those of YAML
+		return strconv.Quote(text) // YAML knows all escapes of Go
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
