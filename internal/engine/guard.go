@@ -146,25 +146,29 @@ func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfe
 			break // there is nothing to delete
 		}
 	}
-	if m.found == 0 && m.cut {
+	if m.found == 0 && m.deletes.AtLeast {
 		return m, m.dig(ctx, source, options.Rules, p.run.job.Guard.Look)
 	}
 	return m, nil
 }
 
-// dig looks for a file below the upper levels of the source, in so many folders.
+// dig looks for a file at the source alone, depth first and in so many folders. A
+// comparison does not look into folders beyond guard.look, nor into those that cannot
+// be listed at the destination.
 func (m *mirror) dig(ctx context.Context, source tree.Folder, rules tree.Rules, look int) error {
 	folders := 0
 	for e, err := range tree.Walk(ctx, source, tree.Options{Rules: rules}) {
-		switch {
-		case err != nil:
-			return err
-		case e.Kind == tree.Dir:
-			folders++
-		case m.copies(e):
-			m.found++
+		if err == nil {
+			err = m.seeSource(e)
 		}
-		if m.found > 0 || folders > look {
+		if err != nil {
+			return err
+		}
+		if e.Kind == tree.Dir {
+			folders++
+		}
+		m.cut = folders > look
+		if m.found > 0 || m.cut {
 			break
 		}
 	}
@@ -184,10 +188,10 @@ type mirror struct {
 	replaces bool    // what is there is replaced by what differs
 	first    []string
 	fresh    bool   // the destination does not exist
-	cut      bool   // there is more at the source than was looked at
+	cut      bool   // no file was found at the source, but there is more of it than was looked at
 	bounded  bool   // there are more folders than guard.look, on any side
-	hidden   error  // why a folder of the source could not be listed; nil if all could
-	unlisted error  // the same at the destination
+	hidden   error  // why a folder of the source cannot be listed; nil if all can
+	unlisted error  // the same at the destination, if that is a reason to refuse
 	unseen   int    // folders that are to be deleted and were not looked at
 	gone     string // the first of them
 	skipped  string // the first path at which something was not looked at
@@ -203,16 +207,9 @@ const firstPaths = 3
 // see takes note of what both sides have at one path. An error says that nothing
 // can be known about the mirror now.
 func (m *mirror) see(p tree.Pair) error {
-	if s := p.Source; s != nil {
-		switch {
-		case m.copies(s):
-			m.found++
-		case s.Err != nil && p.Path == "" && !errors.Is(s.Err, tree.ErrTooMany):
-			return fmt.Errorf("list the source %s: %w", m.item.SourcePath, s.Err)
-		case s.Err != nil:
-			if err := m.miss(m.item.SourcePath, p.Path, s.Err, &m.hidden); err != nil {
-				return err
-			}
+	if p.Source != nil {
+		if err := m.seeSource(p.Source); err != nil {
+			return err
 		}
 	}
 	d := p.Destination
@@ -221,16 +218,17 @@ func (m *mirror) see(p tree.Pair) error {
 	case d.Err != nil && tree.Gone(d.Err):
 		m.fresh = p.Path == ""
 	case d.Err != nil:
-		if err := m.miss(m.item.DestinationPath, p.Path, d.Err, &m.unlisted); err != nil {
+		goes, why := p.Source == nil || p.Source.Kind != tree.Dir, &m.unlisted
+		if !goes && p.Path != "" && errors.Is(d.Err, tree.ErrTooMany) {
+			why = new(error) // the folder stays, and others tell whether the source is complete
+		}
+		if err := m.miss(m.item.DestinationPath, p.Path, d.Err, why); err != nil {
 			return err
 		}
-		switch goes := p.Source == nil || p.Source.Kind != tree.Dir; {
-		case goes && errors.Is(d.Err, tree.ErrCut):
+		if goes && errors.Is(d.Err, tree.ErrCut) {
 			if m.unseen++; m.unseen == 1 {
 				m.gone = below(m.item.DestinationPath, p.Path)
 			}
-		case goes && errors.Is(d.Err, tree.ErrTooMany) && m.unlisted == nil:
-			m.unlisted = fmt.Errorf("%s: %w", below(m.item.DestinationPath, p.Path), d.Err)
 		}
 	case d.Kind != tree.Dir:
 		m.there++
@@ -253,6 +251,20 @@ func (m *mirror) see(p tree.Pair) error {
 	return nil
 }
 
+// seeSource takes note of what the source has at one path. An error is that of see.
+func (m *mirror) seeSource(e *tree.Entry) error {
+	switch {
+	case m.copies(e):
+		m.found++
+	case e.Err == nil:
+	case e.Path == "" && !errors.Is(e.Err, tree.ErrTooMany):
+		return fmt.Errorf("list the source %s: %w", m.item.SourcePath, e.Err)
+	default:
+		return m.miss(m.item.SourcePath, e.Path, e.Err, &m.hidden)
+	}
+	return nil
+}
+
 // copies reports whether e is at the destination after the transfer.
 func (m *mirror) copies(e *tree.Entry) bool {
 	return e.Kind == tree.File || e.Kind == tree.Link && m.links
@@ -269,10 +281,9 @@ func (m *mirror) miss(top, path string, err error, why *error) error {
 	switch {
 	case tree.Gone(err):
 		return nil // it has gone meanwhile
-	case errors.Is(err, tree.ErrCut), errors.Is(err, tree.ErrTooMany):
-		m.cut = m.cut || why == &m.hidden
-		m.bounded = m.bounded || errors.Is(err, tree.ErrCut)
-	case fault.Of(err).Kind == fault.Refused:
+	case errors.Is(err, tree.ErrCut):
+		m.bounded = true
+	case errors.Is(err, tree.ErrTooMany), fault.Of(err).Kind == fault.Refused:
 		if *why == nil {
 			*why = fmt.Errorf("%s: %w", below(top, path), err)
 		}
@@ -325,10 +336,10 @@ func refuse(format string, args ...any) *Failure {
 }
 
 func (m *mirror) refuseEmpty(look int) *Failure {
-	what := "is empty"
+	what, instead := "is empty", "fill it"
 	switch {
 	case m.hidden != nil:
-		what = fmt.Sprintf("has no file that can be seen (%v)", m.hidden)
+		what, instead = fmt.Sprintf("has no file that can be seen (%v)", m.hidden), "make its folders readable"
 	case m.filtered:
 		what = "has no file that the filter rules let through"
 	}
@@ -339,8 +350,8 @@ func (m *mirror) refuseEmpty(look int) *Failure {
 	if m.deletes.Files > 0 {
 		gone = fmt.Sprintf(", %s (%s)", m.deletes.words(), m.examples(m.deletes.Files))
 	}
-	return refuse("the source %s %s, and mirroring it would delete everything below %s%s; fill it, or allow an empty source (guard: {empty_source: allow}, or --allow-empty-source for one run)",
-		m.item.SourcePath, what, m.item.DestinationPath, gone)
+	return refuse("the source %s %s, and mirroring it would delete everything below %s%s; %s, or allow an empty source (guard: {empty_source: allow}, or --allow-empty-source for one run)",
+		m.item.SourcePath, what, m.item.DestinationPath, gone, instead)
 }
 
 func (m *mirror) refuseUnlisted() *Failure {

@@ -434,3 +434,90 @@ func TestMirrorWhoseListingBreaksOffIsTriedLater(t *testing.T) {
 		})
 	}
 }
+
+// listingsOf are the requests that list folders of a collection.
+func listingsOf(collection string) string {
+	return "/v0.10/operation/endpoint/" + globussim.CollectionID(collection) + "/ls"
+}
+
+func TestFileOfAMirrorIsLookedForWhereTheComparisonDidNot(t *testing.T) {
+	denied := func(f globussim.Fault) globussim.Fault {
+		f.Status, f.Code = 403, "EndpointPermissionDenied"
+		return f
+	}
+	lab, vault := listingsOf("lab"), listingsOf("vault")
+	const page, pages = 20_000, 6 // as many entries as a page may have, until there are too many
+	full := func(path string, skip, folders int) globussim.Fault {
+		return globussim.Fault{Path: path, Skip: skip, Times: folders * pages, Status: 200, Body: `{"total": 200000, "DATA": [` + strings.Repeat(`{"name":"x","type":"dir"},`, page-1) + `{"name":"x","type":"dir"}]}`}
+	}
+	tests := map[string]struct {
+		edit    func(*jobs.Job)
+		fault   globussim.Fault
+		refused []string // parts of the message; nil if it is not refused
+		waits   bool     // it is tried later
+	}{
+		"the source breaks off": {
+			mirrors("/deep/", "/copy/", looksAt(3)),
+			globussim.Fault{Path: lab, Skip: 4, Times: -1, Status: 502, Code: "ExternalError.DirListingFailed.GCDisconnected"},
+			nil, true,
+		},
+		"the source cannot be read": {
+			mirrors("/deep/", "/copy/", looksAt(3)), denied(globussim.Fault{Path: lab, Skip: 4, Times: -1}),
+			[]string{"the source /deep/ has no file that can be seen (/deep/0: ", "EndpointPermissionDenied", "), as far as was looked (guard.look: 3), and", "; make its folders readable, or allow"},
+			false,
+		},
+		"one of its folders cannot be read": {
+			mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("none")),
+			denied(globussim.Fault{Path: lab, Skip: 4, Times: 1}), nil, false,
+		},
+		"the destination cannot be read": {
+			mirrors("/deep/", "/copy/"), denied(globussim.Fault{Path: vault, Times: -1}),
+			[]string{"a folder at the destination cannot be listed: /copy/: "},
+			false,
+		},
+		"the destination cannot be read, and the guard is off": {
+			mirrors("/deep/", "/copy/", deletesAtMost("none")), denied(globussim.Fault{Path: vault, Times: -1}), nil, false,
+		},
+		"too many entries at the source": {
+			mirrors("/deep/", "/copy/"), full(lab, 0, 2),
+			[]string{"the source /deep/ has no file that can be seen (/deep/: the folder has more than 100000 entries), and"},
+			false,
+		},
+		"too many entries at the destination": {
+			mirrors("/deep/", "/copy/"), full(vault, 0, 1),
+			[]string{"a folder at the destination cannot be listed: /copy/: the folder has more than 100000 entries"},
+			false,
+		},
+		"too many entries in a folder that stays": {
+			mirrors("/deep/", "/copy/", deletesAtMost("2")), full(vault, 1, 2), nil, false,
+		},
+		"too many entries in a folder that goes": {
+			mirrors("/data/", "/copy/"), full(vault, 1, 2),
+			[]string{"a folder at the destination cannot be listed: /copy/0: the folder has more than 100000 entries"},
+			false,
+		},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.plantVault("0/x", "1/x")
+				for i := range 6 {
+					b.plant(fmt.Sprintf("deep/%d/in/x", i), "")
+				}
+				b.Fail(tt.fault)
+				r := b.run(t.Context(), b.order(tt.edit))
+				switch {
+				case tt.refused != nil:
+					b.wantRefused(t, r, tt.refused...)
+				case tt.waits:
+					if r.Err == nil || fault.Of(r.Err).Kind != fault.Temporary {
+						t.Errorf("got %v, want a temporary error", r.Err)
+					}
+					b.wantTasks()
+				case r.State != ledger.Succeeded || r.Err != nil:
+					t.Errorf("got %+v, want success", r)
+				}
+			})
+		})
+	}
+}
