@@ -1,6 +1,6 @@
-// Package arrival finds the items of a watched folder that are ready. It decides by
-// what a look finds there and by what was recorded of earlier looks. The caller
-// records the result and starts the items that are ready.
+// Package arrival finds the items of a watched folder that are ready. [Look] lists
+// the folder and compares it with what earlier looks recorded. The caller records
+// the findings and starts the items that are ready.
 package arrival
 
 import (
@@ -12,28 +12,29 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// A Stage is how far the newest occurrence of an item has come.
+// A Stage is the progress of the newest occurrence of an item.
 type Stage string
 
 // The stages.
 const (
-	Unborn Stage = ""       // it has none: the item waits
-	Queued Stage = "queued" // it was found ready, and nobody works on it yet
+	Unborn Stage = ""       // there is none yet: the item waits
+	Queued Stage = "queued" // it is ready, and no process works on it yet
 	Active Stage = "active"
 	Done   Stage = "done"
 	Failed Stage = "failed"
 )
 
-// Known is what was kept of an item.
+// Known is what the ledger recorded about an item.
 type Known struct {
 	Name       string
-	Generation int   // of the newest occurrence, or of the one that it waits for; from 1
+	Generation int   // of the newest occurrence, or of the next if the item waits; from 1
 	Stage      Stage // of that occurrence
-	// State and Why are what the last look said.
+	// State and Why are the result of the last look.
 	State State
 	Why   string
-	// Fingerprint is that of the last look which saw all of the item, Unchanged for
-	// how long it had been the same by then, and Looked the end of that look.
+	// Fingerprint is from the last look that saw all of the item, Unchanged is
+	// how long it had been the same by then, and Looked is the end of that
+	// look.
 	Fingerprint string
 	Unchanged   time.Duration
 	Looked      Instant
@@ -42,20 +43,20 @@ type Known struct {
 	Gone        bool      // the last look did not find it
 }
 
-// A State is what a look says of an item.
+// A State is the result of a look at an item.
 type State string
 
-// The states. An item that waits says for what.
+// The states.
 const (
 	IsReady      State = "ready"
 	IsWaiting    State = "waiting"    // it has not been unchanged for long enough
 	IsUnmarked   State = "no_marker"  // there is no marker
 	IsLocked     State = "locked"     // there is a marker that must not be there
-	IsYoung      State = "young"      // it was modified too short a time ago
+	IsYoung      State = "young"      // it was modified too recently
 	IsEmpty      State = "empty"      // it has no files, or only empty ones and no marker
-	IsUnreadable State = "unreadable" // it could not be listed in whole
-	IsRefused    State = "refused"    // Globus could not copy a thing of that name
-	IsOld        State = "old"        // it is history
+	IsUnreadable State = "unreadable" // it could not be listed completely
+	IsRefused    State = "refused"    // Globus cannot copy a file of this name
+	IsOld        State = "old"        // newer_than excludes it
 	IsIgnored    State = "ignored"    // it does not match
 	IsGone       State = "gone"       // the folder does not have it any more
 	IsQueued     State = "queued"
@@ -72,16 +73,16 @@ func States() []State {
 	}
 }
 
-// A Finding is what a look says of one item.
+// A Finding is the result of a look for one item.
 type Finding struct {
 	Item  jobs.Item // its Path is empty if Globus could not copy it
 	State State
-	Why   string // the state in words; empty where the word says it all
+	Why   string // more about the state; empty if there is nothing to add
 	Err   error  // why the item could not be listed, or cannot be copied
 
-	// What is to be kept of the item, beside the State, Why, Time and Size. It is the
-	// same as before unless Changed is set, which is never for a new entry that is
-	// not an item. Key is that of the generation.
+	// What to record about the item, besides State, Why, Time and Size. It is the
+	// same as before unless Changed is set, which it never is for a new entry
+	// that is not an item. Key is the key of the generation.
 	Generation  int
 	Key         jobs.Key
 	Fingerprint string
@@ -90,15 +91,15 @@ type Finding struct {
 	Changed     bool
 }
 
-// Look looks once at the folder of a job and judges what is in it. known yields
-// what was kept of its items by byte order of their names, and so come the
-// findings: of what is in the folder, and of what was known and is gone. An error,
-// which is the last value, says that the look ended early; what came before it
-// holds. If it comes first, nothing is known of the folder.
+// Look looks once at the folder of a job. known yields what was recorded about its
+// items, in byte order of their names. Look yields a finding, in the same order,
+// for each entry of the folder and each known item that is gone. An error is the
+// last pair and says that the look ended early; the findings before it are valid.
+// If it comes first, nothing is known about the folder.
 //
-// The folder is listed once, and of the folders in it those that are new or
-// waiting; where again is changed, those that are done as well. A few of them are
-// listed at the same time. Memory holds the names of the folder.
+// The folder is listed once. Of its subfolders, those that are new or waiting are
+// listed, and with again: changed also those that are done, a few at the same
+// time. Memory holds the names in the folder.
 func Look(ctx context.Context, lister tree.Lister, each *jobs.ForEach, known iter.Seq2[Known, error], clock *Clock) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
 		ctx, cancel := context.WithCancel(ctx)

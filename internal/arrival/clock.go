@@ -6,18 +6,18 @@ import (
 	"time"
 )
 
-// An Instant is a point in time by a certain clock.
+// An Instant is a point in time on a certain clock.
 type Instant struct {
 	Time  time.Time
-	Clock string // its name; the times of two clocks have nothing to do with each other
+	Clock string // its name; times of different clocks cannot be compared
 }
 
 // ServiceClock is the name of the clock of the Transfer service, which is the same
 // for all processes.
 const ServiceClock = "service"
 
-// since returns how much time passed from i to j for sure: none if that cannot be
-// told.
+// since returns how much time has certainly passed from i to j; 0 if that is not
+// known.
 func (j Instant) since(i Instant) time.Duration {
 	if i.Clock != j.Clock || i.Time.IsZero() {
 		return 0
@@ -25,25 +25,24 @@ func (j Instant) since(i Instant) time.Duration {
 	return max(0, j.Time.Sub(i.Time))
 }
 
-// A Clock tells the time in such a way that the clock of the machine may jump. It
-// goes by the service, of which it hears now and then, and in between by the
-// time that the process has run. One that has not heard of the service is good for
-// its own process alone. Its methods may be called concurrently.
+// A Clock does not depend on the machine's clock, which may jump. It is set from
+// replies of the service, and between them it follows the process's monotonic
+// clock. Until it was set, its times can be compared only within the process. Its
+// methods may be called concurrently.
 type Clock struct {
 	mu   sync.Mutex
 	name string
-	at   time.Time // the time when it was set
-	set  time.Time // the same by the process, with its monotonic reading
+	at   time.Time // the service's time when it was set
+	set  time.Time // the same instant on the process's clock, with a monotonic reading
 }
 
-// NewClock returns a clock that has not heard of the service.
+// NewClock returns a clock that is not set yet.
 func NewClock() *Clock {
 	now := time.Now()
 	return &Clock{name: "process " + rand.Text(), at: now.UTC().Round(0), set: now}
 }
 
-// Hear tells the clock what time the service has right now, as it says in its
-// replies.
+// Hear sets the clock to the service's present time, which its replies contain.
 func (c *Clock) Hear(service time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -8,7 +8,7 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// settle says what a sight of an item means, given what is known of it.
+// settle returns what a sight of an item means, given what is known about it.
 func (l *look) settle(k *Known, f Finding, s sight) Finding {
 	switch {
 	case s.err != nil && tree.Gone(s.err):
@@ -20,7 +20,7 @@ func (l *look) settle(k *Known, f Finding, s sight) Finding {
 	}
 	f.Item.Size = s.size
 	if k.Stage != Unborn { // its occurrence has ended
-		nothing := s.fingerprint == "" || s.files == 0 // to be done; a prune may have emptied it
+		nothing := s.fingerprint == "" || s.files == 0 // nothing to copy; a prune may have emptied it
 		if s.fingerprint == k.Fingerprint || nothing && !k.Gone {
 			f.State = State(k.Stage)
 			return f
@@ -40,7 +40,7 @@ func (l *look) settle(k *Known, f Finding, s sight) Finding {
 	return f
 }
 
-// condition says for what an item waits.
+// condition returns what an item waits for.
 func (l *look) condition(f *Finding, s sight) (State, string) {
 	r := &l.each.Ready
 	age := s.begin.Time.Sub(s.newest)
@@ -69,7 +69,7 @@ func (l *look) condition(f *Finding, s sight) (State, string) {
 	return IsReady, ""
 }
 
-// span writes a duration, of days only those that are over.
+// span writes a duration; days are rounded down.
 func span(d time.Duration) string {
 	const day = 24 * time.Hour
 	if d >= 2*day {

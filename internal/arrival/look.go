@@ -18,7 +18,7 @@ import (
 
 const (
 	atOnce = 4 // items that are listed at the same time
-	inARow = 3 // items that cannot be listed for a while, before the folder is asked whether it is there
+	inARow = 3 // temporary failures before the look checks that the folder itself can be listed
 )
 
 // A look is one look at a folder.
@@ -28,12 +28,12 @@ type look struct {
 	each    *jobs.ForEach
 	clock   *Clock
 	markers markers
-	names   []string // of all that is in the folder, sorted; for items that are files
+	names   []string // of all entries of the folder, sorted; needed if items are files
 	group   sync.WaitGroup
-	failing int // items one after the other that could not be listed for a while
+	failing int // consecutive items that met a temporary failure
 }
 
-// run does what [Look] says.
+// run implements [Look].
 func (l *look) run(known iter.Seq2[Known, error], yield func(Finding, error) bool) {
 	entries, err := l.list()
 	if err != nil {
@@ -46,8 +46,8 @@ func (l *look) run(known iter.Seq2[Known, error], yield func(Finding, error) boo
 			l.names = append(l.names, entries[i].Path)
 		}
 	}
-	// The findings that are made, in the order of the names; each comes when its
-	// item is listed.
+	// The findings in progress, in the order of the names; each is sent when
+	// its item has been listed.
 	var making []chan Finding
 	take := func() bool {
 		var found Finding
@@ -111,8 +111,8 @@ func (l *look) folder(path string) tree.Folder {
 	return tree.Folder{Lister: l.lister, Collection: l.each.Collection, Path: path, LocalUser: l.each.LocalUser}
 }
 
-// items returns the entries, one of each name: without those of the other kind that have
-// the name of an item.
+// items returns one entry of each name: if a name is both a file and a folder, only the
+// one that may be an item.
 func (l *look) items(entries []tree.Entry) []tree.Entry {
 	wanted := l.wanted()
 	entries = slices.DeleteFunc(entries, func(e tree.Entry) bool {
@@ -125,7 +125,7 @@ func (l *look) items(entries []tree.Entry) []tree.Entry {
 	return slices.CompactFunc(entries, func(a, b tree.Entry) bool { return a.Path == b.Path }) // names that are not UTF-8
 }
 
-// wanted is the kind of the entries that may be items.
+// wanted returns the kind of entries that may be items.
 func (l *look) wanted() tree.Kind {
 	if l.each.Kind == jobs.FileItems {
 		return tree.File
@@ -133,8 +133,8 @@ func (l *look) wanted() tree.Kind {
 	return tree.Dir
 }
 
-// ended reports an error that ends the look: the item could not be listed for a
-// reason that holds for all others.
+// ended returns an error if the look must end, because the item could not be
+// listed for a reason that applies to all others.
 func (l *look) ended(found *Finding) error {
 	if l.ctx.Err() != nil {
 		return context.Cause(l.ctx)
@@ -158,7 +158,7 @@ func (l *look) ended(found *Finding) error {
 	return nil
 }
 
-// gone judges an item that the folder does not have.
+// gone returns the finding for a known item that is not in the folder.
 func (l *look) gone(k *Known) Finding {
 	f := of(k)
 	f.Item = jobs.Item{Name: k.Name, Path: l.each.Folder + k.Name, Time: k.Modified, Size: k.Size}
@@ -166,15 +166,15 @@ func (l *look) gone(k *Known) Finding {
 	return f
 }
 
-// of returns what is to be kept if nothing changes.
+// of returns the finding that leaves what is known unchanged.
 func of(k *Known) Finding {
 	return Finding{
 		Generation: k.Generation, Key: jobs.ItemKey(k.Name, k.Generation), Fingerprint: k.Fingerprint, Unchanged: k.Unchanged, Looked: k.Looked,
 	}
 }
 
-// judge judges an entry of the folder and sends what it finds, at once or when the
-// item is listed.
+// judge judges an entry of the folder, and sends the finding immediately or when
+// the item has been listed.
 func (l *look) judge(e *tree.Entry, k *Known, done chan<- Finding) {
 	fresh := k == nil
 	if fresh {
@@ -190,7 +190,7 @@ func (l *look) judge(e *tree.Entry, k *Known, done chan<- Finding) {
 	}
 	size := e.Size
 	if e.Kind == tree.Dir {
-		size = k.Size // that of the entry says nothing of what is in it
+		size = k.Size // a folder's own size says nothing about its content
 	}
 	var err error
 	f.Item, err = l.each.Item(e.Path, modified, size)
@@ -220,11 +220,11 @@ func (l *look) judge(e *tree.Entry, k *Known, done chan<- Finding) {
 	done <- f.after(k, fresh)
 }
 
-// longestName is how long the name of an item can be that is kept, in bytes. No file system
-// has longer ones, and an index of PostgreSQL does not take them.
+// longestName is the longest name of an item that is recorded, in bytes. No file system has
+// longer ones, and an index of PostgreSQL does not accept them.
 const longestName = 1024
 
-// after notes whether anything of an item is to be kept that was not before.
+// after sets Changed if there is anything new to record about the item.
 func (f Finding) after(k *Known, fresh bool) Finding {
 	switch {
 	case fresh:
@@ -234,14 +234,14 @@ func (f Finding) after(k *Known, fresh bool) Finding {
 	case k.Stage == Unborn, k.Stage == Queued && f.State == IsIgnored:
 		f.Changed = k.Gone != (f.State == IsGone) || f.State != k.State || f.Why != k.Why ||
 			f.Fingerprint != k.Fingerprint || f.Unchanged != k.Unchanged || f.Looked != k.Looked
-	default: // it is back, if it can be told that it is the same; a run may be about to delete it
+	default: // it is back and provably the same; a run may be about to delete it
 		f.Changed = k.Gone && f.State == State(k.Stage) && k.Stage != Active
 	}
 	return f
 }
 
-// again reports whether an item whose occurrence has ended must be listed to know
-// whether it is still the same.
+// again reports whether an item whose occurrence has ended must be listed to find
+// out whether it has changed.
 func (l *look) again(e *tree.Entry, k *Known) bool {
 	if k.Gone { // another one may have taken its name
 		return l.each.Kind == jobs.FileItems || e.Modified.IsZero() || !e.Modified.Equal(k.Modified)
@@ -249,17 +249,17 @@ func (l *look) again(e *tree.Entry, k *Known) bool {
 	return l.each.Again == jobs.AgainChanged
 }
 
-// SetAside begins the names of folders that a prune is about to delete.
+// SetAside is the prefix of folders that a prune is about to delete.
 const SetAside = ".pruned-"
 
-// passes says which entries are not items at all.
+// passes returns IsIgnored, and why, for an entry that is not an item.
 func (l *look) passes(e *tree.Entry) (State, string) {
 	switch {
 	case e.Kind != l.wanted():
 		return IsIgnored, "it is a " + kinds[e.Kind] + ", and items are " + kinds[l.wanted()] + "s"
 	case strings.HasPrefix(e.Path, SetAside):
 		return IsIgnored, "a prune has set it aside"
-	case l.each.Kind == jobs.FileItems && l.markers.are(e.Path):
+	case l.each.Kind == jobs.FileItems && l.markers.isMarker(e.Path):
 		return IsIgnored, "it is the marker of another file"
 	}
 	if _, ok := l.each.Match.Name(e.Path); !ok {
@@ -270,13 +270,14 @@ func (l *look) passes(e *tree.Entry) (State, string) {
 
 var kinds = map[tree.Kind]string{tree.File: "file", tree.Dir: "folder", tree.Link: "link", tree.Other: "special file"}
 
-// A pair is what the folder has under a name, and what is known of it.
+// A pair is an entry of the folder and what is known about it.
 type pair struct {
-	entry *tree.Entry // nil if the folder does not have it
+	entry *tree.Entry // nil if it is not in the folder
 	known *Known      // nil if it is new
 }
 
-// beside brings entries and what is known together; both are sorted by name.
+// beside joins entries with what is known about them, by name. Both are sorted by
+// name.
 func beside(entries []tree.Entry, known iter.Seq2[Known, error]) iter.Seq2[pair, error] {
 	return func(yield func(pair, error) bool) {
 		next := 0

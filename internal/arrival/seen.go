@@ -25,13 +25,13 @@ var errChanging = errors.New("it changed while it was listed")
 // A sight is what one look at an item saw.
 type sight struct {
 	begin, end  Instant
-	fingerprint string // empty if not all of it was seen
+	fingerprint string // empty if the item was not seen completely
 	size        int64
-	newest      time.Time // when something of it was modified last; zero if that is not known
+	newest      time.Time // the latest modification of anything in it; zero if not known
 	files       int
 	marker      bool
-	lock        string // a marker that must not be there; empty if there is none
-	err         error  // why it could not be listed in whole
+	lock        string // a marker that must not exist; empty if there is none
+	err         error  // why it could not be listed completely
 }
 
 // seen looks at an item.
@@ -53,8 +53,8 @@ func (s *sight) file(e *tree.Entry) {
 	s.size, s.newest, s.files = e.Size, e.Modified, 1
 }
 
-// folder lists all of a folder, unless its markers say already that it is not
-// complete.
+// folder lists a folder completely, unless its markers already say that it is
+// not complete.
 func (s *sight) folder(ctx context.Context, f tree.Folder, m markers) {
 	d := &door{Lister: f.Lister, markers: m, path: f.Path + "/"}
 	f.Lister = d
@@ -81,7 +81,7 @@ func (s *sight) folder(ctx context.Context, f tree.Folder, m markers) {
 	s.fingerprint = hex.EncodeToString(sum.Sum(nil))
 }
 
-// add takes account of an entry below an item.
+// add adds an entry below an item.
 func (s *sight) add(sum hash.Hash, e *tree.Entry, m markers) {
 	size := e.Size
 	if e.Kind == tree.Dir {
@@ -106,8 +106,8 @@ func stamp(t time.Time) int64 {
 	return t.Unix()
 }
 
-// Fingerprint returns the fingerprint of an item as it is now, and how many files it
-// has. The fingerprint differs from that of a [Finding] if the item has changed since.
+// Fingerprint lists an item and returns its fingerprint and number of files. The
+// fingerprint differs from that of a [Finding] if the item has changed since.
 func Fingerprint(ctx context.Context, globus tree.Globus, each *jobs.ForEach, item *jobs.Item) (fingerprint string, files int, err error) {
 	f := tree.Folder{Lister: globus, Collection: each.Collection, Path: item.Path, LocalUser: each.LocalUser}
 	var s sight
@@ -138,23 +138,23 @@ func newMarkers(each *jobs.ForEach) markers {
 // marks reports whether an entry of a folder is its marker.
 func (m markers) marks(name string) bool { return m.want != "" && m.wanted.Match(name) }
 
-// locks reports whether an entry below a folder must not be there.
+// locks reports whether an entry of a folder is a marker that must not exist.
 func (m markers) locks(name string) bool { return m.refuse != "" && m.lock.Match(name) }
 
-// are reports whether a file is the marker of another one.
-func (m markers) are(name string) bool { return made(m.want, name) || made(m.refuse, name) }
+// isMarker reports whether a file is the marker of another one.
+func (m markers) isMarker(name string) bool { return made(m.want, name) || made(m.refuse, name) }
 
 // nameOf returns the name of the marker of a file.
 func (m markers) nameOf(file string) string { return strings.Replace(m.want, "*", file, 1) }
 
-// made reports whether a name is made of a pattern, with at least one character
-// for its star.
+// made reports whether a name matches a pattern, with at least one character
+// for the star.
 func made(pattern, name string) bool {
 	before, after, ok := strings.Cut(pattern, "*")
 	return ok && len(name) > len(before)+len(after) && strings.HasPrefix(name, before) && strings.HasSuffix(name, after)
 }
 
-// beside looks for the markers of a file among the sorted names of its folder.
+// beside finds the markers of a file among the sorted names of its folder.
 func (m markers) beside(names []string, file string) (marked bool, lock string) {
 	there := func(pattern string) (string, bool) {
 		name := strings.Replace(pattern, "*", file, 1)
@@ -168,8 +168,8 @@ func (m markers) beside(names []string, file string) (marked bool, lock string) 
 	return marked, lock
 }
 
-// A door notes the markers among the names directly in an item, while that is
-// listed.
+// A door is a lister that notes the markers at the top level of an item while
+// it is listed.
 type door struct {
 	tree.Lister
 	markers
@@ -199,5 +199,6 @@ func (d *door) Ls(ctx context.Context, collection string, q transfer.LsQuery) it
 	}
 }
 
-// closed reports whether what is below the item need not be listed.
+// closed reports whether the markers say that the item is not complete, so its
+// subfolders need not be listed.
 func (d *door) closed() bool { return d.want != "" && !d.marker || d.lock != "" }

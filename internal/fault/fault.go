@@ -1,8 +1,8 @@
-// Package fault knows what an error means: its kind, and the next step. It
-// knows the errors of every layer: those of the services, of the way to them,
-// of the credentials and of tasks. Whoever has an error asks here, so that the
-// same error is reported in the same way everywhere. Which exit status a kind has
-// is left to the command line.
+// Package fault says what an error means: its kind ([Of]) and the next step for a
+// person ([Next]). It covers the errors of every layer: services, network,
+// credentials, ledger and tasks. All packages ask it, so that the same error is
+// reported in the same way everywhere. The command line decides which exit status
+// a kind has.
 package fault
 
 import (
@@ -20,22 +20,22 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Kind says in what way something did not succeed.
+// A Kind says in what way something failed.
 type Kind string
 
-// The kinds, by the names that they have in results and in the ledger.
+// The kinds, with their names in results and in the ledger.
 const (
 	Usage         Kind = "usage"          // wrong command line, environment or jobs file
-	Credentials   Kind = "credentials"    // the identity is not let in
-	Temporary     Kind = "temporary"      // it may pass by itself
-	Refused       Kind = "refused"        // it will not: somebody has to change something
+	Credentials   Kind = "credentials"    // the identity is not accepted
+	Temporary     Kind = "temporary"      // it may go away by itself
+	Refused       Kind = "refused"        // it does not go away until somebody changes something
 	Guard         Kind = "guard"          // a guard refused to submit
-	Skipped       Kind = "skipped"        // another task or run is in the way, and policy says not to begin
-	Failed        Kind = "failed"         // the task ended FAILED; also what nothing else is known about
+	Skipped       Kind = "skipped"        // another task or run is in the way, and the policy says not to begin
+	Failed        Kind = "failed"         // the task ended FAILED; also any error of which nothing else is known
 	Canceled      Kind = "canceled"       // somebody canceled the task or the run
 	SkippedErrors Kind = "skipped_errors" // the task succeeded without some of its files
 	Missing       Kind = "missing"        // an audit found files without a copy, or folders that it cannot see
-	Unknown       Kind = "unknown"        // the outcome could not be learned
+	Unknown       Kind = "unknown"        // the outcome could not be found out
 	TimedOut      Kind = "timed_out"      // not done in time
 	NeedsHuman    Kind = "needs_human"    // the task was suspended or paused
 	Interrupted   Kind = "interrupted"    // a signal ended the wait
@@ -48,14 +48,14 @@ type Meaning struct {
 	RequestID string // to quote to Globus support; may be empty
 }
 
-// A speaker is an error that says itself what it means.
+// A speaker is an error that knows its own meaning.
 type speaker interface {
 	error
 	Means() Meaning
 }
 
-// Of returns what err, which is not nil, means. An error that nobody knows is
-// of kind [Failed].
+// Of returns the meaning of err, which must not be nil. An unknown error is of
+// kind [Failed].
 func Of(err error) Meaning {
 	said, speaks := errors.AsType[speaker](err)
 	c, isAuth := errors.AsType[*auth.Error](err)
@@ -87,7 +87,7 @@ func Of(err error) Meaning {
 	case speaks:
 	case errors.Is(err, clientcreds.ErrNoCredentials) || isStore:
 		m.Kind = Usage
-	case isLedger && !l.Temporary(): // somebody has to mend it, whatever was to be done
+	case isLedger && !l.Temporary(): // somebody has to repair the ledger first
 		m.Kind = Usage
 	case isTransfer:
 		m.Kind = kindOf(e)
@@ -104,8 +104,9 @@ func Of(err error) Meaning {
 	return m
 }
 
-// denied reports whether Globus Auth does not let the identity in. It may also
-// find fault with a request, or another program may answer in its place.
+// denied reports whether Globus Auth does not accept the identity. Its other
+// errors are about the request, or come from a program that answers in its
+// place.
 func denied(e *auth.Error) bool {
 	switch {
 	case e.Foreign != "":
@@ -116,7 +117,7 @@ func denied(e *auth.Error) bool {
 	return e.BadScope()
 }
 
-// kindOf is the kind of an error of Globus Transfer.
+// kindOf returns the kind of an error of Globus Transfer.
 func kindOf(e *transfer.Error) Kind {
 	switch {
 	case e.Unauthenticated() || e.NeedsConsent() || e.NeedsSession():
@@ -127,7 +128,7 @@ func kindOf(e *transfer.Error) Kind {
 	return Refused
 }
 
-// kindOfAutomate is the kind of an error of Globus Flows or Globus Timers.
+// kindOfAutomate returns the kind of an error of Globus Flows or Globus Timers.
 func kindOfAutomate(e *automate.Error) Kind {
 	switch {
 	case e.Unauthenticated() || e.MissingScope():
@@ -138,8 +139,8 @@ func kindOfAutomate(e *automate.Error) Kind {
 	return Refused
 }
 
-// unwell reports whether a collection's own error may pass by itself. What
-// names the path or the permission does not.
+// unwell reports whether a collection's own error may go away by itself. Errors
+// about the path or the permission do not.
 func unwell(e *transfer.Error) bool {
 	if !e.CollectionFailed() {
 		return false
@@ -153,7 +154,7 @@ func unwell(e *transfer.Error) bool {
 }
 
 // TokenRefused reports whether a service does not accept a token that Globus Auth has
-// issued for it. The identity was let in by Auth, so the service may be in trouble.
+// issued for it. Auth accepted the identity, so the service may be in trouble.
 func TokenRefused(err error) bool {
 	if e, ok := errors.AsType[*transfer.Error](err); ok {
 		return e.Unauthenticated() && !e.NeedsConsent() && !e.NeedsSession()
@@ -168,10 +169,10 @@ func OnTheWay(err error) bool {
 	return ok
 }
 
-// Transient reports whether the same request may succeed soon, with nobody
-// changing anything. What did not reach the service may, unless the layer that
-// adds the credentials says no. A collection that is unwell may not: somebody
-// may have to see to it first.
+// Transient reports whether the same request may succeed soon without anybody's
+// help. A request that did not reach the service may, unless the layer that
+// adds the credentials says otherwise. A collection's own error is not
+// transient, because somebody may have to repair the collection first.
 func Transient(err error) bool {
 	type knowing interface {
 		error
@@ -183,6 +184,6 @@ func Transient(err error) bool {
 		return ok && e.Temporary()
 	}
 	e, ok := errors.AsType[knowing](lost.Err)
-	_, network := e.(net.Error) // its Temporary is about something else
+	_, network := e.(net.Error) // its Temporary means something else
 	return !ok || network || e.Temporary()
 }

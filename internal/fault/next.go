@@ -14,19 +14,19 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// An Identity is whose requests met an error, as far as the next step depends
-// on it.
+// An Identity is the identity whose request failed, as far as the next step
+// depends on it.
 type Identity struct {
 	// Name is <client id>@clients.auth.globus.org for a service account, or
 	// words for who it is.
 	Name string
-	// Login says how a person logs in again, with a session and the scopes that
-	// the service demands unless that is nil. It is nil for a service account,
-	// and where nobody was logged in.
+	// Login returns how a person logs in again, with the session and scopes
+	// that the service demands; the argument may be nil. Login is nil for a
+	// service account, and if nobody was logged in.
 	Login func(session *transfer.AuthorizationParameters) string
 }
 
-// RunAgain is the next step where time helps.
+// RunAgain is the next step if waiting helps.
 const RunAgain = "run again later"
 
 // StartPersonal is the next step for a personal computer that is not connected.
@@ -35,7 +35,8 @@ const StartPersonal = "start Globus Connect Personal on that computer, or ask it
 // CheckNetwork is the next step for a service that cannot be reached.
 const CheckNetwork = "check the network, the proxy and the address, or run again later"
 
-// Ask is the sentence for the owner of a collection, who may be known.
+// Ask returns the advice to ask a collection's owner for a favor. owner is empty if
+// not known.
 func Ask(owner, favor string) string {
 	if owner != "" {
 		owner = " (" + owner + ")"
@@ -45,7 +46,7 @@ func Ask(owner, favor string) string {
 
 // Next says in one sentence what to do about an error, or what to ask a
 // collection's owner for. It is empty if there is nothing to say, or if the
-// error says it itself. What timed out for want of an answer does not.
+// error's text already says it.
 func Next(err error, who Identity) string {
 	if s, ok := errors.AsType[speaker](err); ok {
 		if cause := errors.Unwrap(s); s.Means().Kind == TimedOut && OnTheWay(cause) {
@@ -56,7 +57,7 @@ func Next(err error, who Identity) string {
 	e, isTransfer := errors.AsType[*transfer.Error](err)
 	if _, ok := errors.AsType[*login.Error](err); ok {
 		if who.Login == nil || isTransfer && e.NeedsConsent() {
-			return "" // nobody was logged in before, or its text has it
+			return "" // nobody was logged in before, or its text says what to do
 		}
 		return who.Login(nil)
 	}
@@ -93,7 +94,7 @@ func nextAtAuth(e *auth.Error) string {
 	return "check GLOBUS_SDK_SERVICE_URL_AUTH: the service does not understand the request"
 }
 
-// elsewhere is the next step where something else answers in place of a service.
+// elsewhere is the next step if something else answers in place of a service.
 const elsewhere = "check the proxy, the address of the service, and whether this network wants a login in a browser first; or run again later"
 
 // next is Next for an error of Globus Transfer.

@@ -4,16 +4,16 @@ import "strings"
 
 // A Trouble is what the code of a task's error event means.
 type Trouble struct {
-	// Lasting says that Globus tries again until the task's deadline, but only
-	// a change of the paths, the permissions or the storage would help.
+	// Lasting says that Globus retries until the task's deadline, although
+	// only a change of paths, permissions or storage helps.
 	Lasting bool
 	Kind    Kind   // of a task that FAILED because of it
 	Next    string // the next step; empty if there is nothing to say
 }
 
-// OfTask returns what the code of a task's error event means; INACTIVE and
-// PAUSED stand for a task that is held. A code that
-// nobody knows is one that Globus overcomes by itself.
+// OfTask returns what the code of a task's error event means. INACTIVE and
+// PAUSED mean a task that is held. An unknown code is taken for one that Globus
+// overcomes by itself.
 func OfTask(code string) Trouble {
 	lasting := func(next string) Trouble { return Trouble{true, Refused, next} }
 	server := func(next string) Trouble { return Trouble{false, Refused, next} }

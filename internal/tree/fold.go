@@ -2,14 +2,14 @@ package tree
 
 import "iter"
 
-// A form is what names have in common that some disks take for one.
+// A form is the part that names have in common if some disks treat them as the same.
 type form struct {
 	name   string
 	folder bool
 }
 
-// folded is merge, but matches what each side has alone with what the other one has
-// under another form of the name.
+// folded is [merge], but also matches entries that exist on one side only with an
+// entry of the other side whose name has another form.
 func (w *walker) folded(a, b []row) iter.Seq[match] {
 	twins := w.twins(a, b)
 	if len(twins) == 0 {
@@ -19,7 +19,7 @@ func (w *walker) folded(a, b []row) iter.Seq[match] {
 		for m := range merge(a, b) {
 			switch source, destination := m.rows[0], m.rows[1]; {
 			case source == nil && twins[destination] != nil:
-				continue // it comes with its twin
+				continue // it is yielded with its twin
 			case destination == nil:
 				m.rows[1] = twins[source]
 			}
@@ -30,8 +30,8 @@ func (w *walker) folded(a, b []row) iter.Seq[match] {
 	}
 }
 
-// twins returns of each entry that one side has alone what the other one has under
-// another form of its name, if that is one entry.
+// twins maps each entry that exists on one side only to the entry on the other
+// side under another form of its name, if there is exactly one.
 func (w *walker) twins(a, b []row) map[*row]*row {
 	if w.fold == nil || len(a) == 0 || len(b) == 0 {
 		return nil

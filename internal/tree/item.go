@@ -9,7 +9,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// ErrFolder is the error of an item that is to be a file and is a folder.
+// ErrFolder is the error of an item that should be a file but is a folder.
 var ErrFolder = errors.New("it is a folder, and a file is asked for")
 
 // A Globus lists folders and looks at single paths, as [transfer.Client] does.
@@ -18,10 +18,10 @@ type Globus interface {
 	Stat(ctx context.Context, collection, path string, opts ...transfer.FileOption) (*transfer.Entry, error)
 }
 
-// CompareItem compares what an item of a transfer names on both sides: two
-// folders, as [Compare] does, or two files, which are one pair without a path.
-// Recursive says what the source must be, a folder or a file. Nil leaves that to
-// its path and to what is there, as Globus does. The lister of the folders is
+// CompareItem compares both sides of an item of a transfer: two folders, as
+// [Compare] does, or two files, which are one pair without a path. recursive
+// says whether the source must be a folder or a file; nil means that the path
+// and what exists there decide, as with Globus. The folders are listed by
 // globus.
 func CompareItem(ctx context.Context, globus Globus, source, destination Folder, recursive *bool, o Options) iter.Seq2[Pair, error] {
 	source.Lister, destination.Lister = globus, globus
@@ -50,14 +50,14 @@ func compareFiles(ctx context.Context, globus Globus, source, destination Folder
 			p.Destination = nil
 		}
 	}
-	if ctx.Err() != nil { // it may be the reason for an entry's error
+	if ctx.Err() != nil { // an entry's error may be the context's
 		return Pair{}, context.Cause(ctx)
 	}
 	return p, nil
 }
 
-// Stat looks at one path, of which the entry has no path. If that cannot be done,
-// the entry has an error, and its kind is not known.
+// Stat looks at one path and returns an entry without a Path. If that fails, the
+// entry has an Err, and its Kind is empty.
 func Stat(ctx context.Context, globus Globus, f Folder) *Entry {
 	found, err := globus.Stat(ctx, f.Collection, f.Path, transfer.AsLocalUser(f.LocalUser))
 	if err != nil {

@@ -13,11 +13,11 @@ type Rules []rule
 type rule struct {
 	text      transfer.FilterRule
 	include   bool
-	file, dir bool // which it is about
+	file, dir bool // the kinds that it applies to
 	pattern   glob.Pattern
 }
 
-// NewRules reads filter rules.
+// NewRules prepares filter rules.
 func NewRules(rules []transfer.FilterRule) Rules {
 	var all Rules
 	for _, r := range rules {
@@ -29,15 +29,14 @@ func NewRules(rules []transfer.FilterRule) Rules {
 }
 
 // Take reports whether a transfer takes an entry of this base name: the first
-// rule that matches decides, and what none matches is taken. A link counts as a
-// file. What is in a folder that is not taken is not either.
+// rule that matches decides, and an entry that no rule matches is taken. A link
+// counts as a file. If a folder is not taken, neither is its content.
 func (rs Rules) Take(name string, dir bool) bool {
 	i := rs.decides(name, dir)
 	return i < 0 || rs[i].include
 }
 
-// decides returns the place of the rule that decides about an entry, -1 if none
-// does.
+// decides returns the index of the rule that decides about an entry, or -1.
 func (rs Rules) decides(name string, dir bool) int {
 	return slices.IndexFunc(rs, func(r rule) bool {
 		return (dir && r.dir || !dir && r.file) && r.pattern.Match(name)

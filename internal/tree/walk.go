@@ -17,43 +17,43 @@ const (
 	atOnce = 4 // requests
 )
 
-// A walker lists the same paths of one or two folders.
+// A walker lists the same paths in one or two folders.
 type walker struct {
 	tops    []Folder
 	rules   Rules
-	show    bool // what the rules leave out at the source
+	show    bool // yield what the rules exclude at the source
 	sample  func(path string) bool
 	fold    func(name string) string
-	slots   chan struct{} // a place for each request
+	slots   chan struct{} // limits concurrent requests
 	group   sync.WaitGroup
-	begun   int     // nodes of pending that are being listed
-	pending []*node // the next one is the last
+	begun   int     // number of pending nodes that are being listed
+	pending []*node // a stack: the next node is the last
 }
 
 // A node is a path at which at least one of the folders has a folder.
 type node struct {
 	path   string
 	there  string    // the path at the destination
-	sides  []*side   // by the walker's tops; nil where there is no folder
-	leaves [2]*Entry // what is there instead of a folder; nil if nothing is
-	told   bool      // its pair was yielded, beside the files of the folder above
+	sides  []*side   // one for each of the walker's tops; nil where there is no folder
+	leaves [2]*Entry // entries that exist in place of a folder; nil if none does
+	told   bool      // its pair was yielded among the files of its parent
 	begun  bool
 }
 
 // A side is a folder of a node.
 type side struct {
 	entry Entry
-	rows  []row // what is in it
+	rows  []row // its entries
 	done  chan struct{}
 }
 
-// A row is an entry of a listing, as small as can be.
+// A row is an entry of a listing, in little memory.
 type row struct {
 	name     string
 	kind     Kind
 	size     int64
 	modified int64 // seconds since 1970; 0 if it is not known
-	rule     *rule // that leaves it out; nil if none does
+	rule     *rule // that excludes it; nil if none does
 }
 
 func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error] {
@@ -96,9 +96,8 @@ func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error]
 	}
 }
 
-// queue puts nodes in line, level by level, but those that only the destination has
-// before all others, because a mirror deletes whatever is in them. It returns those that
-// have no place among the next.
+// queue adds nodes to pending, level by level. Nodes that only the destination has go
+// first, because a mirror deletes their content. It returns the nodes beyond the bound.
 func (w *walker) queue(below []*node, next int) (beyond []*node) {
 	slices.Reverse(below)
 	alone := func(n *node) bool { return n.sides[0] == nil }
@@ -121,7 +120,7 @@ func (w *walker) queue(below []*node, next int) (beyond []*node) {
 
 func newSide(e Entry) *side { return &side{entry: e, done: make(chan struct{})} }
 
-// cut marks a node as not looked at.
+// cut marks a node as not listed.
 func (n *node) cut() {
 	for _, s := range n.sides {
 		if s != nil {
@@ -140,7 +139,7 @@ func (n *node) pair() Pair {
 	return p
 }
 
-// list lists a node, and begins with some of those that come next.
+// list lists a node, and begins to list some of the next.
 func (w *walker) list(ctx context.Context, n *node) error {
 	if n.begun {
 		w.begun--
@@ -171,14 +170,14 @@ func (w *walker) list(ctx context.Context, n *node) error {
 	return nil
 }
 
-// begin asks for the folders of a node, once.
+// begin begins to list the folders of a node, once.
 func (w *walker) begin(ctx context.Context, n *node) {
 	if n.begun {
 		return
 	}
 	n.begun = true
 	rules := w.rules
-	if n.sides[0] == nil { // it goes as a whole
+	if n.sides[0] == nil { // a mirror deletes it as a whole
 		rules = nil
 	}
 	for i, s := range n.sides {
@@ -201,11 +200,10 @@ func (w *walker) begin(ctx context.Context, n *node) {
 	}
 }
 
-// chosen reports whether the content of a node is wanted.
+// chosen reports whether the content of a node is to be yielded.
 func (w *walker) chosen(n *node) bool { return w.sample == nil || w.sample(n.path) }
 
-// rows lists one folder. What the rules leave out is only in it if it is to be
-// shown.
+// rows lists one folder, with excluded entries only if show is set.
 func rows(ctx context.Context, top Folder, path string, rules Rules, show bool) ([]row, error) {
 	if path != "" {
 		path = "/" + path
@@ -231,7 +229,7 @@ func rows(ctx context.Context, top Folder, path string, rules Rules, show bool) 
 		}
 	}
 	slices.SortFunc(all, compareRows)
-	// Some stores have a name twice.
+	// Some stores list a name twice.
 	return slices.CompactFunc(all, func(a, b row) bool { return compareRows(a, b) == 0 }), nil
 }
 
@@ -255,7 +253,7 @@ func kindOf(e *transfer.Entry) Kind {
 	return Other
 }
 
-// compareRows orders by name, and puts a folder behind a file of its name.
+// compareRows orders by name, and a folder after a file of the same name.
 func compareRows(a, b row) int {
 	if c := strings.Compare(a.name, b.name); c != 0 {
 		return c
@@ -269,8 +267,8 @@ func compareRows(a, b row) int {
 	return 0
 }
 
-// content yields what is in a node and no folder, and returns its subfolders.
-// More is false if no more is wanted.
+// content yields the entries of a node that are not folders, and returns its
+// subfolders. more is false if yield returned false.
 func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, more bool) {
 	var lists [2][]row
 	for i, s := range n.sides {
@@ -291,7 +289,8 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 				continue
 			}
 			e := r.entry([...]string{child.path, child.there}[i])
-			// Globus leaves alone what stands where the source has a link.
+			// Globus does not touch what exists in the place of a link of
+			// the source.
 			if r.kind == Dir && r.rule == nil && (i != 1 || m.rows[0] == nil || m.rows[0].kind != Link) {
 				child.sides[i], folder = newSide(e), true
 			} else {
@@ -300,9 +299,9 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 		}
 		switch {
 		case folder && !chosen && len(n.sides) > 1:
-			child.sides[1] = newSide(Entry{Path: child.there, Kind: Dir}) // if it is not there, its error says so
+			child.sides[1] = newSide(Entry{Path: child.there, Kind: Dir}) // if it does not exist, its error says so
 			below = append(below, child)
-		case folder && child.leaves[0] != nil: // it has its place among the files
+		case folder && child.leaves[0] != nil: // its pair belongs among the files
 			if !yield(Pair{Path: child.path, Source: child.leaves[0], Destination: new(child.sides[1].entry), Renamed: child.there != child.path}, nil) {
 				return nil, false
 			}
@@ -317,7 +316,7 @@ func (w *walker) content(n *node, yield func(Pair, error) bool) (below []*node, 
 	return below, true
 }
 
-// child is the node of a match in a node, without its sides.
+// child returns the node for a match in n, without its sides.
 func (n *node) child(m *match) *node {
 	c := &node{path: within(n.path, m.name), sides: make([]*side, len(n.sides))}
 	c.there = c.path
@@ -331,7 +330,7 @@ func (n *node) child(m *match) *node {
 	return c
 }
 
-// within is the path of a name in a folder, whose path is empty at the top.
+// within returns the path of a name in a folder. The path of the top folder is empty.
 func within(folder, name string) string {
 	if folder == "" {
 		return name
@@ -350,15 +349,15 @@ func (r row) entry(path string) Entry {
 	return e
 }
 
-// A match is what two listings have under one name.
+// A match is the rows of two listings with the same name.
 type match struct {
 	name string
-	rows [2]*row // nil where there is none
+	rows [2]*row // nil if a listing does not have it
 }
 
-// merge yields what two sorted listings have, by name. Where one of them has a
-// file and a folder of the same name, each is matched with its like if it can
-// be.
+// merge merges two sorted listings by name. If one of them has a file and a
+// folder of the same name, each is matched with an entry of its own kind if
+// possible.
 func merge(a, b []row) iter.Seq[match] {
 	return func(yield func(match) bool) {
 		for len(a) > 0 || len(b) > 0 {
@@ -378,8 +377,8 @@ func merge(a, b []row) iter.Seq[match] {
 	}
 }
 
-// order says which of two listings has what comes next; 0 means that their
-// first rows belong together.
+// order returns which of two listings has the next row; 0 means that their
+// first rows match.
 func order(a, b []row) int {
 	switch {
 	case len(a) == 0:
@@ -391,14 +390,14 @@ func order(a, b []row) int {
 	if c == 0 || a[0].name != b[0].name || twice(a) || twice(b) {
 		return c
 	}
-	return 0 // a file here and a folder there
+	return 0 // a file on one side and a folder on the other
 }
 
-// twice reports whether a listing has a file and a folder of its first name.
+// twice reports whether a listing has both a file and a folder of its first name.
 func twice(rows []row) bool { return len(rows) > 1 && rows[0].name == rows[1].name }
 
-// Gone reports whether err says that a path does not exist. Where the collection does
-// not, nothing is known about its paths.
+// Gone reports whether err says that a path does not exist. It is false if the
+// collection does not exist, because then nothing is known about its paths.
 func Gone(err error) bool {
 	e, ok := errors.AsType[*transfer.Error](err)
 	return ok && e.NotFound() && !e.NoCollection()
