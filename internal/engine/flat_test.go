@@ -17,16 +17,19 @@ import (
 
 // data is a folder of the lab whose files are copied.
 func (h *history) data() string {
-	if !h.flat {
+	if h.kind == ofFolder {
 		return "data"
 	}
 	return fmt.Sprint("data/", 1+h.rand.IntN(h.nights))
 }
 
-// copies is the folder of copies.
+// copies is a folder of copies.
 func (h *history) copies() string {
-	if h.flat {
+	switch h.kind {
+	case ofNights:
 		return "all"
+	case ofItems:
+		return fmt.Sprint("copy/", 1+h.rand.IntN(h.nights))
 	}
 	return "copy"
 }

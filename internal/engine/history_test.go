@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"cmp"
+	"errors"
 	"flag"
 	"fmt"
 	"maps"
@@ -45,7 +46,7 @@ type history struct {
 	ahead  map[string]time.Duration // how far the clocks of collections are, by name
 	old    time.Duration            // how old a listing may be when it arrives
 	twin   bool                     // the collection twin shows the disk of the lab
-	flat   bool                     // the lab has a folder for each night, and all are copied to one, see [history.liveFlat]
+	kind   historyKind
 
 	mu       sync.Mutex // guards the rest
 	log      []string
@@ -61,7 +62,7 @@ type history struct {
 	lists    map[string]sending   // of deletes, by submission id
 	sent     map[string]bool      // paths in lists of this start
 	pruned   map[string]string    // contents that were deleted last, by disk and path
-	nights   int                  // folders of a flat history
+	nights   int                  // folders below data, unless it is whole
 	kept     map[string]string    // where contents were that prunes have deleted
 	spoiled  map[string]bool      // contents that people have destroyed
 	touched  map[string]bool      // names that people have written since the job began
@@ -71,6 +72,15 @@ type history struct {
 	deleted  int                  // files
 	lag      time.Duration        // of lists of tasks, behind the tasks
 }
+
+// A historyKind says what folders the lab has, and what is done about them.
+type historyKind int
+
+const (
+	ofFolder historyKind = iota // one folder, which is copied as a whole, see [history.live]
+	ofNights                    // one for each night; all are copied to one, see [history.liveFlat]
+	ofItems                     // one for each item, which has a copy of its own, see [history.liveItems]
+)
 
 // A sending is when a process sent a delete first. It repeats it for some seconds
 // if there is no answer.
@@ -92,8 +102,8 @@ func newHistory(t *testing.T, seed uint64, play func(h *history)) {
 	one := func(all ...time.Duration) time.Duration { return all[h.rand.IntN(len(all))] }
 	h.globus = one(0, 0, 0, 0, -90*time.Second, 45*time.Second, time.Hour)
 	h.old = one(0, 0, 2*time.Second, 8*time.Second)
-	h.flat = seed%6 == 5
-	h.twin = h.rand.IntN(6) == 0 && !h.flat
+	h.kind = [6]historyKind{4: ofItems, 5: ofNights}[seed%6]
+	h.twin = h.rand.IntN(6) == 0 && h.kind == ofFolder
 	h.ahead["lab"] = one(0, 0, 0, 0, -2*time.Hour, time.Hour, 1750*time.Millisecond)
 	for _, name := range []string{"vault", "store"} {
 		h.ahead[name] = one(0, 0, 0, 0, 0, 0, -1500*time.Millisecond, -10*time.Minute, 500*time.Millisecond, time.Hour)
@@ -166,7 +176,8 @@ func (h *history) do(o engine.Order) *engine.Result {
 		died := p.dead.Load()
 		p.answer = nil
 		h.mu.Lock()
-		over := err == nil && r != nil && r.State.Final()
+		_, unknown := errors.AsType[*engine.UnknownItem](err) // its ledger was lost
+		over := err == nil && r != nil && r.State.Final() || unknown
 		h.note("start %d has ended: %v, over: %t", n, err, over)
 		if died {
 			h.p = nil
@@ -209,12 +220,16 @@ func (h *history) end() {
 func (h *history) stays(folder string) bool {
 	hindered := h.met["a task that fails"] || h.met["a task that takes its time"] || h.met["a list that is refused for now"]
 	_, name, _ := strings.Cut(strings.TrimPrefix(filepath.Base(folder), ".pruned-"), "-")
-	_, err := os.Stat(filepath.Join(h.lab, "data", name))
+	_, err := os.Stat(filepath.Join(filepath.Dir(folder), name))
 	return hindered && (name == "probe" || err == nil)
 }
 
 func (h *history) aside() []string {
-	left, _ := filepath.Glob(filepath.Join(h.lab, "data", ".pruned-*")) // the pattern is right
+	left, _ := filepath.Glob(filepath.Join(h.lab, "data", ".pruned-*")) // the patterns are right
+	if h.kind == ofItems {
+		below, _ := filepath.Glob(filepath.Join(h.lab, "data", "*", ".pruned-*"))
+		left = append(left, below...)
+	}
 	return left
 }
 
@@ -303,11 +318,15 @@ func (h *history) prunes(name string, steps ...jobs.Step) *jobs.Job {
 	if h.rand.IntN(4) == 0 {
 		p.MaxDelete = []jobs.MaxDelete{"1", "2", "60%"}[h.rand.IntN(3)]
 	}
+	h.meetsPrune(p)
+	return &jobs.Job{Guard: jobs.Guard{OverwritePruned: h.rand.IntN(8) > 0}, Name: name, Receipts: true, Steps: append(steps, jobs.Step{Prune: p}), BackoffLimit: h.rand.IntN(2)}
+}
+
+func (h *history) meetsPrune(p *jobs.Prune) {
 	h.meets(p.MaxDelete != "", "max_delete")
 	h.meets(p.OlderThan > 0, "older_than")
 	h.meets(p.Copies > 1, "copies: 2")
 	h.meets(p.EmptyFolders, "empty_folders: remove")
-	return &jobs.Job{Guard: jobs.Guard{OverwritePruned: h.rand.IntN(8) > 0}, Name: name, Receipts: true, Steps: append(steps, jobs.Step{Prune: p}), BackoffLimit: h.rand.IntN(2)}
 }
 
 // next is the job that comes next. The first one copies.
@@ -359,10 +378,10 @@ func (h *history) live() {
 // trouble orders what Globus does wrong during the next job.
 func (h *history) trouble() {
 	switch n := h.rand.IntN(12); {
-	case n == 0, n < 4 && h.flat:
+	case n == 0, n < 4 && h.kind == ofNights:
 		h.disturb(globussim.Disturbance{Action: globussim.FailTask, AfterFiles: h.rand.IntN(4), Times: 1 + h.rand.IntN(2)})
 		h.meets(true, "a task that fails")
-		h.meets(h.flat, "a night whose task fails")
+		h.meets(h.kind == ofNights, "a night whose task fails")
 	case n == 10, n == 11:
 		h.disturb(globussim.Disturbance{Action: globussim.StallTask, AfterFiles: h.rand.IntN(3)})
 		h.releaseAfter(time.Duration(10+h.rand.IntN(50)) * time.Second)
@@ -412,7 +431,7 @@ func TestPruneDeletesNothingThatIsNotElsewhere(t *testing.T) {
 		t.Logf("%7d histories with %s", sum.count[what], what)
 	}
 	t.Logf("%d files were deleted in %d histories", sum.files, *histories)
-	if *histories < 200 || t.Failed() {
+	if *histories < 1000 || t.Failed() {
 		return // too few for everything
 	}
 	if sum.files < *histories/2 {
@@ -434,9 +453,12 @@ func playHistory(t *testing.T, seed uint64, sum *table) {
 		}
 	}()
 	newHistory(t, seed, func(h *history) {
-		if h.flat {
+		switch h.kind {
+		case ofNights:
 			h.liveFlat()
-		} else {
+		case ofItems:
+			h.liveItems()
+		default:
 			h.live()
 		}
 		sum.add(h)
@@ -458,6 +480,7 @@ var everything = []string{
 	"a task that fails", "a task that takes its time", "lists of tasks that are behind", "a listing that is old",
 	"a file that is skipped", "a copy that is broken on the way", "a file that changes while it is copied",
 	"a new file with the time of the old one", "a file that is away for a while", "a copy that others change", "a copy that others delete",
+	"items", "an item that is done again", "a prune of items", "an item that would replace an only copy",
 	"nights that are copied to one folder", "a night whose task fails", namesakes, "an only copy that would be replaced", "an only copy that is replaced, as its job may",
 	"a list that does not arrive", "a list that is refused for now", "a folder that cannot be made", "an audit",
 }

@@ -28,7 +28,7 @@ func state(name string, size int64, at time.Time) string { return fmt.Sprint(nam
 func (h *history) write(collection, folder, name string) {
 	file := filepath.Join(h.disk(collection), folder, name)
 	size := 6 + h.rand.IntN(2)
-	if h.flat {
+	if h.kind == ofNights {
 		size = 6
 	}
 	if away, err := os.Stat(h.away(folder, name)); err == nil { // who moves it back then replaces one of another size
@@ -43,7 +43,7 @@ func (h *history) write(collection, folder, name string) {
 			at = old.ModTime()
 			h.meets(true, "a new file with the time of the old one")
 		}
-	} else if h.flat && folder != "all" && h.rand.IntN(3) > 0 {
+	} else if h.kind == ofNights && folder != "all" && h.rand.IntN(3) > 0 {
 		at = h.timeOfAnother(whole, name, len(content), at)
 	}
 	h.had[state(whole, int64(len(content)), at)] = true
@@ -135,13 +135,14 @@ func (h *history) meddle(name string) {
 	if h.copying || time.Since(h.settled) < 2*time.Second {
 		return
 	}
-	copied := filepath.Join(h.disk(collection), h.copies(), name)
+	folder := h.copies()
+	copied := filepath.Join(h.disk(collection), folder, name)
 	if _, err := os.Stat(copied); err != nil {
 		return
 	}
 	if h.rand.IntN(2) == 0 {
 		h.meets(true, "a copy that others change")
-		h.write(collection, h.copies(), name)
+		h.write(collection, folder, name)
 		return
 	}
 	h.meets(true, "a copy that others delete")
@@ -299,9 +300,10 @@ func (h *history) breaks(list []byte) {
 		return
 	}
 	name := historyNames[h.rand.IntN(len(historyNames))]
-	file := filepath.Join(h.disk(doc.DestinationEndpoint), "copy", name)
+	folder := h.copies()
+	file := filepath.Join(h.disk(doc.DestinationEndpoint), folder, name)
 	info, err := os.Stat(file)
-	if err != nil || !bytes.Contains(list, []byte(`"/copy/`+name+`"`)) {
+	if err != nil || !bytes.Contains(list, []byte(`"/`+folder+"/"+name+`"`)) {
 		return
 	}
 	content := h.fresh(int(info.Size()))
@@ -318,13 +320,27 @@ func (h *history) settle() {
 		return
 	}
 	h.copying, h.settled = false, time.Now()
+	folders := []string{h.copies()}
+	if h.kind == ofItems {
+		folders = nil
+		for n := range h.nights {
+			folders = append(folders, fmt.Sprint("copy/", n+1))
+		}
+	}
+	for _, folder := range folders {
+		h.arrive(folder)
+	}
+}
+
+// arrive takes note of what a folder of copies has.
+func (h *history) arrive(folder string) {
 	for _, collection := range []string{"vault", "store", "twin"} {
 		for _, name := range historyNames {
-			if content, err := os.ReadFile(filepath.Join(h.disk(collection), h.copies(), name)); err == nil {
+			if content, err := os.ReadFile(filepath.Join(h.disk(collection), folder, name)); err == nil {
 				if at := collection + ":" + string(content); h.arrived[at].IsZero() {
 					h.arrived[at] = h.began
 				}
-				h.copied[collection+":/"+h.copies()+"/"+name] = true
+				h.copied[collection+":/"+folder+"/"+name] = true
 			}
 		}
 	}
@@ -480,7 +496,7 @@ func (h *history) audit(job *jobs.Job) {
 	}
 	for _, path := range h.left() {
 		folder := "/" + filepath.Dir(path)
-		if !h.flat && verdicts["/"+path] == "" && verdicts[folder] != audit.Excluded {
+		if h.kind == ofFolder && verdicts["/"+path] == "" && verdicts[folder] != audit.Excluded {
 			h.fail("audit of %s: nothing is said of %s", job.Name, path)
 		}
 	}
