@@ -11,7 +11,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// access tells what the identity may do, as far as it may see that.
+// access returns what the identity may do, as far as it is allowed to see that.
 func (c *collection) access(ctx context.Context) []Finding {
 	doc, g := c.doc, c.globus
 	what := "no role"
@@ -28,7 +28,7 @@ func (c *collection) access(ctx context.Context) []Finding {
 	switch {
 	case !manages:
 		return []Finding{Good(what + ", so its access rules cannot be seen")}
-	case g.id == "": // nobody knows whose rules to look for
+	case g.id == "": // it is not known whose rules to look for
 		return []Finding{Good(what)}
 	}
 	var rules []*transfer.AccessRule // about the identity
@@ -44,7 +44,7 @@ func (c *collection) access(ctx context.Context) []Finding {
 			may = append(may, rule.Permissions+" on "+rule.Path)
 		}
 	}
-	const most = 5 // rules that are shown
+	const most = 5 // rules shown
 	if len(may) > most {
 		may = append(may[:most], fmt.Sprintf("%d more", len(may)-most))
 	}
@@ -58,8 +58,8 @@ func (c *collection) access(ctx context.Context) []Finding {
 	return found
 }
 
-// concerns reports whether a rule may be about the identity. One for a group
-// may, as its members are not known.
+// concerns reports whether a rule may apply to the identity. A rule for a group
+// may, because its members are not known.
 func (g *Globus) concerns(rule *transfer.AccessRule) bool {
 	return rule.PrincipalType != "identity" || strings.EqualFold(rule.Principal, g.id)
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// failed returns the finding that err is. What is neither a reply nor of the
-// network is of the credentials.
+// failed returns the finding for an error. An error that is neither a reply nor
+// of the network is of the credentials.
 func (g *Globus) failed(err error) Finding {
 	m := fault.Of(err)
 	f := Bad(m.Kind, describe(err), fault.Next(err, g.Who))
@@ -29,7 +29,7 @@ func (g *Globus) failed(err error) Finding {
 	return f
 }
 
-// describe says what an error is, without what to do about it.
+// describe returns the text of an error, without advice.
 func describe(err error) string {
 	if e, ok := errors.AsType[*auth.Error](err); ok {
 		return strings.TrimSuffix(e.Error(), "; "+e.Advice())

@@ -13,8 +13,8 @@ func TestASecretThatIsNoneIsDoubted(t *testing.T) {
 		"canary+/=Xq7Zt0": "",
 		"'" + good + "'":  "the secret has quotes around it or in it",
 		`"` + good:        "the secret has quotes around it or in it",
-		"\ufeff" + good:   "the secret has a character in it that secrets do not have, such as a blank or a byte order mark",
-		"Zk3X Jyq":        "the secret has a character in it that secrets do not have, such as a blank or a byte order mark",
+		"\ufeff" + good:   "the secret contains a character that secrets do not have, such as a blank or a byte order mark",
+		"Zk3X Jyq":        "the secret contains a character that secrets do not have, such as a blank or a byte order mark",
 
 		"CLIENT_SECRET=" + good: "the secret begins with the name of a variable",
 
@@ -27,7 +27,7 @@ func TestASecretThatIsNoneIsDoubted(t *testing.T) {
 		"***":                "the secret looks like the words of an example",
 		"YOUR_CLIENT_SECRET": "the secret looks like the words of an example",
 		"secret":             "the secret looks like the words of an example",
-		"WmszWEo4eXFRbjV2MGQybVQ3d0I0ckw5c0gxY0U2dUErb1AvaUtnRmZWWT0=": "the secret looks as if it had been base64-encoded once more",
+		"WmszWEo4eXFRbjV2MGQybVQ3d0I0ckw5c0gxY0U2dUErb1AvaUtnRmZWWT0=": "the secret looks as if it had been base64-encoded again",
 	}
 	for secret, want := range tests {
 		got := ""

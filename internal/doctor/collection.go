@@ -10,7 +10,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A collection is one that jobs use.
+// A collection is a collection that jobs use.
 type collection struct {
 	globus *Globus
 	id     string
@@ -25,7 +25,7 @@ type collection struct {
 
 func (c *collection) group() string { return "collection " + c.name }
 
-// checks are the checks of a collection; the first one opens it.
+// checks returns the checks of a collection; the first one opens it.
 func (c *collection) checks(identity, tasks *Check) []*Check {
 	open := c.check("collection", c.open, tasks)
 	pause := c.check("pause_rules", c.pauseRules, open)
@@ -50,7 +50,7 @@ func (c *collection) check(name string, look func(context.Context) []Finding, ne
 	return &Check{Group: c.group(), Name: name, Subject: c.name, Needs: needs, Look: look}
 }
 
-// sharings are the checks of what jobs share.
+// sharings returns the checks of the folders that jobs share.
 func (c *collection) sharings(needs ...*Check) (all []*Check) {
 	for _, f := range c.shares {
 		all = append(all, c.check("share", func(ctx context.Context) []Finding { return c.shared(ctx, f) }, needs...))
@@ -58,7 +58,7 @@ func (c *collection) sharings(needs ...*Check) (all []*Check) {
 	return all
 }
 
-// kind is the word for an entity type.
+// kind returns the words for an entity type.
 func kind(entityType string) string {
 	switch entityType {
 	case "GCSv5_mapped_collection":
@@ -77,7 +77,7 @@ func kind(entityType string) string {
 
 func isGCP(e *transfer.Endpoint) bool { return strings.HasPrefix(e.EntityType, "GCP_") }
 
-// open finds the collection, and out whether it works at all.
+// open looks the collection up, and checks whether it works at all.
 func (c *collection) open(ctx context.Context) []Finding {
 	doc, err := c.globus.Client.Endpoint(ctx, c.id)
 	if err != nil {
@@ -108,14 +108,13 @@ func (c *collection) open(ctx context.Context) []Finding {
 	}
 	if doc.DisableVerify && len(c.verified) > 0 {
 		seen := what + " makes no checksums, so Globus may copy without comparing them (" + strings.Join(c.verified, ", ") + ")"
-		return []Finding{Doubt(seen, "keep the sources, since a prune does not take such copies for proven, or ask its owner to allow checksums")}
+		return []Finding{Doubt(seen, "keep the sources, because a prune does not count such copies as proven, or ask its owner to allow checksums")}
 	}
 	return []Finding{Good(what)}
 }
 
-// entry finds out whether the identity is let in at all, where a consent or a
-// session may be asked for. It is what costs the collection a listing, of a
-// path that need not exist.
+// entry finds out whether the identity is let in at all, or a consent or a
+// session is needed. It lists a path of the collection, which need not exist.
 func (c *collection) entry(ctx context.Context) []Finding {
 	doc := c.doc
 	policy := doc.HighAssurance || doc.MFARequired || doc.AuthenticationPolicyID != ""
@@ -147,11 +146,11 @@ func (c *collection) entry(ctx context.Context) []Finding {
 		f.Check = "session"
 		found = append(found, f)
 	}
-	return found // what else is in the way is met again at the paths
+	return found // other errors are found again at the paths
 }
 
-// consent gives the consent that the error asks for, if it may, or returns why
-// there is none.
+// consent gives the consent that the error asks for, if that is allowed, or
+// returns why it did not.
 func (c *collection) consent(ctx context.Context, e *transfer.Error) *Finding {
 	g := c.globus
 	var f Finding
@@ -175,7 +174,7 @@ func (c *collection) consent(ctx context.Context, e *transfer.Error) *Finding {
 	return &f
 }
 
-// knock lists a folder of the collection, whatever comes of it.
+// knock lists a folder of the collection, only to see whether it is let in.
 func (c *collection) knock(ctx context.Context) error {
 	q := transfer.LsQuery{Path: "/", Limit: 1}
 	if len(c.uses) > 0 {
@@ -186,7 +185,7 @@ func (c *collection) knock(ctx context.Context) error {
 	}
 	for _, err := range c.globus.Client.Ls(ctx, c.id, q) {
 		if e, ok := errors.AsType[*transfer.Error](err); ok && e.NotFound() {
-			return nil // it was looked for, so the door is open
+			return nil // the collection looked for it, so the identity was let in
 		}
 		return err
 	}

@@ -43,7 +43,7 @@ func TestWhatIsFoundOfACollection(t *testing.T) {
 		},
 		"no checksums": {
 			func(p *patient) { p.lab.Policies.DisableVerify = true },
-			[]string{"warning collection lab: " + guest + " makes no checksums, so Globus may copy without comparing them (nightly) → keep the sources, since a prune does not take such copies for proven, or ask its owner to allow checksums"},
+			[]string{"warning collection lab: " + guest + " makes no checksums, so Globus may copy without comparing them (nightly) → keep the sources, because a prune does not count such copies as proven, or ask its owner to allow checksums"},
 		},
 		"no checksums, and nobody wants any": {
 			func(p *patient) {

@@ -1,8 +1,8 @@
 // Package doctor finds out, before jobs are due, what would keep them from running. A
-// [Check] looks at one thing and returns a [Finding] for everything it saw; [Run]
-// makes checks side by side, each for a bounded time. [Globus.Checks] are the checks
-// of an identity, its jobs and their collections. The caller adds checks of the
-// machine: environment, files, network.
+// [Check] looks at one thing and returns its [Finding]s; [Run] makes checks
+// concurrently, each for a bounded time. [Globus.Checks] returns the checks of an
+// identity, its jobs and their collections. The caller adds checks of the machine:
+// environment, files, network.
 package doctor
 
 import (
@@ -24,30 +24,30 @@ const (
 
 // A Finding is one thing that was seen.
 type Finding struct {
-	Group   string `json:"-"`       // heading under which it stands
+	Group   string `json:"-"`       // heading
 	Check   string `json:"check"`   // name of the check, in snake_case
-	Subject string `json:"subject"` // what it is about, such as a collection; may be empty
+	Subject string `json:"subject"` // what was checked, such as a collection; may be empty
 	Level   Level  `json:"level"`
 	Seen    string `json:"seen"`
-	Advice  string `json:"advice"` // one sentence: what to do, or to ask for; empty if nothing
+	Advice  string `json:"advice"` // one sentence: what to do, or what to ask for; may be empty
 	Code    string `json:"code"`   // of Globus; may be empty
 
-	// NotChecked names what was not looked at because of it: other checks of
+	// NotChecked names what was not checked because of it: other checks of
 	// the same group, or other groups.
 	NotChecked []string `json:"not_checked,omitempty"`
 
-	// Ends is when an access ends that these jobs need; see [Globus.Ending].
+	// Ends is the end of an access that the jobs need; see [Globus.Ending].
 	Ends time.Time `json:"-"`
 	Jobs []string  `json:"-"`
-	// Unseen is why it is not known whether an access ends; nil if it is.
+	// Unseen is why it is not known when an access ends; nil if it is known.
 	Unseen error `json:"-"`
 
 	Kind fault.Kind `json:"-"` // of an Error
-	// Stop says that whatever needs the check is not worth looking at.
+	// Stop says that checks that need this one are not made.
 	Stop bool `json:"-"`
 }
 
-// Good returns a finding that nothing is to be done about.
+// Good returns a finding that needs no action.
 func Good(seen string) Finding { return Finding{Level: OK, Seen: seen} }
 
 // Doubt returns a warning.
@@ -60,7 +60,7 @@ func Bad(kind fault.Kind, seen, advice string) Finding {
 	return Finding{Level: Error, Seen: seen, Advice: advice, Kind: kind}
 }
 
-// Stopping returns f as one that stops what needs the check.
+// Stopping returns f with Stop set.
 func (f Finding) Stopping() Finding {
 	f.Stop = true
 	return f
@@ -71,17 +71,17 @@ type Check struct {
 	Group   string // heading of its findings
 	Name    string // in snake_case
 	Subject string // may be empty
-	// Needs are the checks to wait for. If one of them stops, or was not
-	// made, this one is not made.
+	// Needs are the checks to wait for. If one of them stops or is not
+	// made, neither is this one.
 	Needs []*Check
-	// Look returns what there is to see, and may return nothing. It should
-	// return when ctx ends.
+	// Look makes the check. It may return no findings, and should return
+	// when ctx ends.
 	Look func(ctx context.Context) []Finding
-	// Quiet says that it is not worth a word if the check is not made.
+	// Quiet says that nobody need be told if the check is not made.
 	Quiet bool
-	// Slow says how many times longer than others it may take; 0 means 1.
+	// Slow is how many times longer than others it may take; 0 means 1.
 	Slow int
-	// Grace is for a Look that has to clean up: it may take so much longer
-	// than others, and then tells itself what came of it.
+	// Grace is extra time for a Look that has to clean up after its context
+	// has ended. Its findings then count.
 	Grace time.Duration
 }

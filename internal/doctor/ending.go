@@ -9,9 +9,9 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// Ending returns the findings about accesses of the jobs that end soon: each has Ends and
-// Jobs. They are those of [Globus.Checks]; nothing else is looked at, and each look takes
-// at most a time. The error says what could not be seen.
+// Ending returns the findings of [Globus.Checks] about accesses of the jobs that end
+// soon; each has Ends and Jobs. No other checks are made, and each takes at most the time
+// each. The error says what could not be checked.
 func (g *Globus) Ending(ctx context.Context, list []*jobs.Job, names map[string]string, now time.Time, each time.Duration) (ending []Finding, err error) {
 	identity := &Check{Group: authGroup, Name: "identity", Look: g.identity}
 	checks := []*Check{identity}
@@ -29,7 +29,7 @@ func (g *Globus) Ending(ctx context.Context, list []*jobs.Job, names map[string]
 			ending = append(ending, f)
 		case f.Unseen != nil:
 			unseen = append(unseen, f.Unseen)
-		case f.Level == Error && f.Kind != fault.Refused, f.Check == identity.Name && f.Level != OK: // what is refused stays so
+		case f.Level == Error && f.Kind != fault.Refused, f.Check == identity.Name && f.Level != OK: // a refusal does not go away by itself
 			unseen = append(unseen, errors.New(f.Subject+": "+f.Seen))
 		}
 	}

@@ -18,7 +18,7 @@ import (
 )
 
 // flowChecks returns a check for each flow that the next occurrence of a job starts.
-// A job whose templates cannot be filled in has a check of its own.
+// Templates that cannot be filled in are found by another check.
 func (g *Globus) flowChecks(list []*jobs.Job, now time.Time, needs ...*Check) (checks []*Check) {
 	if g.Flows == nil {
 		return nil
@@ -64,15 +64,15 @@ func (g *Globus) mayStart(ctx context.Context, f *jobs.Flow) []Finding {
 }
 
 // withoutData finds mapped collections in the input of a flow whose data the flow may not
-// use: a run that does waits for a consent.
+// use. A run that uses their data waits for a consent.
 func (g *Globus) withoutData(ctx context.Context, f *jobs.Flow, form string) (found []Finding) {
-	const most = 20 // ids that are looked up
+	const most = 20 // ids looked up
 	ids := strings.FieldsFunc(strings.ToLower(form), func(r rune) bool { return !strings.ContainsRune("0123456789abcdef-", r) })
 	ids = slices.DeleteFunc(ids, func(id string) bool { return uuid.Validate(id) != nil || slices.Contains(f.DataAccess, id) })
 	slices.Sort(ids)
 	ids = slices.Compact(ids)
 	for _, id := range ids[:min(len(ids), most)] {
-		if doc, err := g.Client.Endpoint(ctx, id); err == nil && doc.NeedsDataAccess() { // what else has an id is not a collection
+		if doc, err := g.Client.Endpoint(ctx, id); err == nil && doc.NeedsDataAccess() { // other ids in the input are not of collections
 			found = append(found, Doubt(fmt.Sprintf("flow %s: the input names the mapped collection %q (%s), and data_access does not, so a run that uses its data waits for a consent",
 				f.ID, doc.DisplayName, id), "name it in data_access of the step"))
 		}

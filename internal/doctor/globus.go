@@ -31,19 +31,19 @@ type FlowValidator interface {
 	Validate(ctx context.Context, flow string, form []byte, dataAccess []string) error
 }
 
-// A Globus is the services as one identity sees them, and what may be done
-// there.
+// A Globus is the services as one identity sees them, and what the checks may
+// do there.
 type Globus struct {
 	AuthURL *url.URL
 	Web     *http.Client // without credentials
 	Account Account
-	Client  *transfer.Client // gives no consents by itself
-	Flows   FlowValidator    // nil: flows are not looked at
+	Client  *transfer.Client // without WithConsent
+	Flows   FlowValidator    // nil: flows are not checked
 
 	Who    fault.Identity
 	Fix    bool // give consents that are missing
-	Person bool // whose Consent gives none, but says how it is given in a browser
-	Write  bool // make and remove a folder in each destination
+	Person bool // a person: Consent gives none, but says how to give it in a browser
+	Write  bool // create and remove a folder in each destination
 
 	id string // of the identity; set by the check "identity", empty if it is not known
 }
@@ -57,9 +57,9 @@ const (
 )
 
 // Checks returns the checks of the identity, and of the collections that the
-// jobs use in their next occurrence after now. Names are the short names of
-// collections by id; one that has none is shown by its id. The checks need
-// those in needs.
+// jobs use in their next occurrence after now. names has short names of
+// collections by id; a collection without one is shown by its id. The checks
+// depend on those in needs.
 func (g *Globus) Checks(list []*jobs.Job, names map[string]string, now time.Time, needs ...*Check) []*Check {
 	reach := &Check{Group: authGroup, Name: "reachable", Needs: needs, Look: g.reach}
 	login := &Check{Group: authGroup, Name: "login", Needs: []*Check{reach}, Look: g.login}
@@ -83,8 +83,7 @@ func (g *Globus) Checks(list []*jobs.Job, names map[string]string, now time.Time
 	return append(checks, subscriptions(list, docs, opened)...)
 }
 
-// reach asks Globus Auth for a document that everybody may see, and compares
-// the clocks.
+// reach asks Globus Auth for a public document, and compares the clocks.
 func (g *Globus) reach(ctx context.Context) []Finding {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, g.AuthURL.JoinPath(".well-known/openid-configuration").String(), http.NoBody)
 	if err != nil {
@@ -119,7 +118,7 @@ func (g *Globus) reach(ctx context.Context) []Finding {
 
 // Differences between this machine's clock and the service's.
 const (
-	smallSkew = 5 * time.Second // not worth a word
+	smallSkew = 5 * time.Second // not reported
 	largeSkew = 5 * time.Minute // signed documents are refused from here on
 )
 
@@ -150,8 +149,7 @@ func span(d time.Duration) string {
 	return jobs.FormatDuration(d.Round(unit))
 }
 
-// login gets the token for Transfer, and looks whether it is good for all that
-// is needed.
+// login gets the token for Transfer, and checks its scopes.
 func (g *Globus) login(ctx context.Context) []Finding {
 	token, err := g.Account.Token(ctx, auth.TransferServer)
 	if err != nil {
@@ -161,24 +159,23 @@ func (g *Globus) login(ctx context.Context) []Finding {
 		return []Finding{Bad(fault.Credentials, fmt.Sprintf("the token for %s lacks the scope %s", auth.TransferServer, auth.TransferAll),
 			"get tokens with that scope").Stopping()}
 	}
-	if token.Expires().IsZero() { // it was given, and is seen by no service yet
+	if token.Expires().IsZero() { // a given token, which no service has seen yet
 		return []Finding{Good("there is a token for " + auth.TransferServer + "; when it expires is not known")}
 	}
 	return []Finding{Good(fmt.Sprintf("accepted; the token for %s is good for %s", auth.TransferServer, span(time.Until(token.Expires()))))}
 }
 
-// serviceDomain is the domain of service accounts, whose names are their ids.
+// serviceDomain is the domain in the usernames of service accounts, after their ids.
 const serviceDomain = "clients.auth.globus.org"
 
-// identity asks whose the tokens are, with the token for Globus Auth itself if
-// there is one.
+// identity asks Globus Auth who the identity is, if there is a token for that.
 func (g *Globus) identity(ctx context.Context) []Finding {
 	if id, ok := strings.CutSuffix(g.Who.Name, "@"+serviceDomain); ok {
 		g.id = id
 	}
 	_, err := g.Account.Token(ctx, auth.Server)
 	if err != nil && fault.Of(err).Kind == fault.Failed {
-		return []Finding{Good(g.Who.Name)} // nothing to ask with
+		return []Finding{Good(g.Who.Name)} // there is no token to ask with
 	}
 	if err == nil {
 		var user *auth.Userinfo
@@ -188,11 +185,11 @@ func (g *Globus) identity(ctx context.Context) []Finding {
 		}
 	}
 	f := g.failed(err)
-	f.Level = Warning // jobs do without
+	f.Level = Warning // jobs do not need it
 	return []Finding{f}
 }
 
-// Unfinished tasks that one identity may have, and from when on it is a doubt.
+// How many unfinished tasks one identity may have, and how many raise a doubt.
 const (
 	maxPending  = 100
 	manyPending = 80
@@ -222,7 +219,7 @@ func (g *Globus) tasks(ctx context.Context) []Finding {
 	}
 	found := []Finding{f}
 	if inactive > 0 {
-		found = append(found, Doubt(fmt.Sprintf("%d of them are suspended and do not go on by themselves", inactive),
+		found = append(found, Doubt(fmt.Sprintf("%d of them are suspended and do not continue by themselves", inactive),
 			"find out why, and cancel them or remove the cause: runner task list --filter-status INACTIVE"))
 	}
 	return found

@@ -87,7 +87,7 @@ func TestWhatIsFoundOfGlobusAuthAndTransfer(t *testing.T) {
 					submit(t, s, 1)
 				}
 			},
-			[]string{"warning tasks : 1 of them are suspended and do not go on by themselves → find out why, and cancel them or remove the cause: runner task list --filter-status INACTIVE"},
+			[]string{"warning tasks : 1 of them are suspended and do not continue by themselves → find out why, and cancel them or remove the cause: runner task list --filter-status INACTIVE"},
 		},
 	}
 	for name, tt := range tests {

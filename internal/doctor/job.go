@@ -8,10 +8,10 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// farAway is how far in the future a next run raises a doubt.
+// farAway is how far in the future the next run of a job raises a doubt.
 const farAway = 366 * 24 * time.Hour
 
-// nextRuns returns a check for each job that says when it is due next after
+// nextRuns returns a check for each job that says when it is next due after
 // now.
 func nextRuns(list []*jobs.Job, now time.Time) []*Check {
 	var checks []*Check
@@ -45,7 +45,7 @@ func nextRun(j *jobs.Job, now time.Time) Finding {
 	return Good(seen)
 }
 
-// distance prints a time to come for people.
+// distance writes the time until a future instant for people.
 func distance(d time.Duration) string {
 	const day = 24 * time.Hour
 	switch {
@@ -57,8 +57,8 @@ func distance(d time.Duration) string {
 	return span(d.Round(time.Minute))
 }
 
-// subscriptions are the checks of what only a subscription allows: a transfer
-// between two personal computers.
+// subscriptions returns the checks of transfers between two personal computers,
+// which only a subscription allows.
 func subscriptions(list []*jobs.Job, docs map[string]*collection, opened map[string]*Check) []*Check {
 	var checks []*Check
 	for _, j := range list {

@@ -13,7 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// look looks at a path of the jobs' next occurrence.
+// look checks a path of the jobs' next occurrence.
 func (c *collection) look(ctx context.Context, u *use) []Finding {
 	entry, err := c.stat(ctx, u)
 	if found := u.filesOntoFolder(ctx, err == nil && (u.isFolder || entry == plainFolder)); found != nil {
@@ -51,8 +51,8 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 	return []Finding{Good(u.text(entry))}
 }
 
-// filesOntoFolder finds files that are copied to the path of a folder, which
-// Globus does not do: one that exists, or a path that ends in /.
+// filesOntoFolder finds files that would be copied to the path of a folder,
+// which Globus refuses: the folder exists, or the path ends in /.
 func (u *use) filesOntoFolder(ctx context.Context, exists bool) (found []Finding) {
 	if !exists && !strings.HasSuffix(u.path, "/") {
 		return nil
@@ -60,7 +60,7 @@ func (u *use) filesOntoFolder(ctx context.Context, exists bool) (found []Finding
 	for _, o := range u.from {
 		entry, err := o.collection.globus.Client.Stat(ctx, o.collection.id, o.path)
 		if err != nil || entry.Type != "file" {
-			continue // what is wrong with it is found at the source
+			continue // its own problem is found at the source
 		}
 		what := "is a folder"
 		if !exists {
@@ -72,12 +72,13 @@ func (u *use) filesOntoFolder(ctx context.Context, exists bool) (found []Finding
 	return found
 }
 
-// text puts the path before, and the jobs behind, what was seen.
+// text returns what was seen, with the path before it and the jobs after it.
 func (u *use) text(seen string) string {
 	return fmt.Sprintf("%s: %s (%s)", u.path, seen, strings.Join(u.jobs, ", "))
 }
 
-// stat says what is at the path. A folder is listed, as the jobs have to.
+// stat says what is at the path. A folder is listed, because the jobs have to list
+// it, too.
 func (c *collection) stat(ctx context.Context, u *use) (string, error) {
 	if !u.isFolder {
 		entry, err := c.globus.Client.Stat(ctx, c.id, u.path)
@@ -104,12 +105,12 @@ func (c *collection) stat(ctx context.Context, u *use) (string, error) {
 	case 0:
 		return emptyFolder, nil
 	case maxEntries:
-		return someFolder, nil // it may have more
+		return someFolder, nil // there may be more entries
 	}
 	return filteredFolder, nil
 }
 
-// The folders that stat tells apart.
+// The kinds of folders that stat distinguishes.
 const (
 	plainFolder    = "a folder"
 	someFolder     = "a folder that can be listed"
@@ -117,16 +118,16 @@ const (
 	filteredFolder = "a folder without a file that the filter rules let through"
 )
 
-// maxEntries is in how many entries of a folder one is looked for that filter
-// rules let through.
+// maxEntries is how many entries of a folder are searched for one that the
+// filter rules take.
 const maxEntries = 1000
 
-// missing judges that there is nothing at the path.
+// missing returns the finding that the path does not exist.
 func (c *collection) missing(u *use, e *transfer.Error) Finding {
 	const absent = "is not there"
 	switch {
 	case (u.role == destination || u.role == folder) && c.globus.Write:
-		return Good(u.text(absent + " yet")) // the probe tells whether it can be made
+		return Good(u.text(absent + " yet")) // the probe finds out whether it can be created
 	case u.role == destination || u.role == folder:
 		return Good(u.text(absent + " yet; --write-probe finds out whether it can be created"))
 	case u.optional:
@@ -141,8 +142,8 @@ func (c *collection) missing(u *use, e *transfer.Error) Finding {
 	return f
 }
 
-// ask says who gives the identity what an error denies. The owner of a guest collection
-// gives it to itself.
+// ask returns the advice whom to ask for the access that an error denies. The owner of
+// a guest collection can give it to itself.
 func (c *collection) ask(u *use, e *transfer.Error) string {
 	id := c.globus.id
 	if !c.doc.IsGuest() || id == "" || c.doc.OwnerID != id || !e.PermissionDenied() {
@@ -159,7 +160,7 @@ func (c *collection) ask(u *use, e *transfer.Error) string {
 		c.globus.Who.Name, c.id, folder, id, permissions)
 }
 
-// favour is what to ask the owner for.
+// favour returns what to ask the owner for.
 func (c *collection) favour(u *use, e *transfer.Error) string {
 	verb := "read"
 	if u.role.writes() {

@@ -8,7 +8,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// pauseRules looks for rules of the managers that hold what the jobs do.
+// pauseRules looks for rules by which the managers pause what the jobs do.
 func (c *collection) pauseRules(ctx context.Context) []Finding {
 	var found []Finding
 	rules := 0
@@ -34,7 +34,7 @@ func (c *collection) pauseRules(ctx context.Context) []Finding {
 	return []Finding{Good("none")}
 }
 
-// held says what of the jobs' work a rule holds.
+// held returns the work of the jobs that a rule pauses.
 func (c *collection) held(rule *transfer.PauseRule) []string {
 	var held []string
 	for _, h := range []struct {

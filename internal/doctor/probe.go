@@ -12,15 +12,15 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// cleanUp is how long a probe may take to remove what it has made, once its
-// time is over.
+// cleanUp is how long a probe may take to remove its folder after its time is
+// over.
 const cleanUp = 20 * time.Second
 
-// slowProbe is how many times longer than other checks a probe may take: what
-// it removes, it removes by a task.
+// slowProbe is how many times longer than other checks a probe may take,
+// because it removes its folder by a task.
 const slowProbe = 6
 
-// targets are the folders that the jobs write to.
+// targets returns the folders that the jobs write to.
 func (c *collection) targets() []string {
 	var folders []string
 	for _, u := range c.uses {
@@ -38,8 +38,8 @@ func (c *collection) targets() []string {
 	return folders
 }
 
-// probe makes a folder of a new name in dir, or in the nearest folder above it
-// that exists, and removes it again, whatever comes between.
+// probe creates a folder with a new name in dir, or in the nearest folder above
+// it that exists, and removes it again even if it is interrupted.
 func (c *collection) probe(ctx context.Context, dir string) []Finding {
 	wanted := dir
 	dir, err := c.nearest(ctx, wanted)
@@ -53,12 +53,12 @@ func (c *collection) probe(ctx context.Context, dir string) []Finding {
 	_, err = c.globus.Client.Mkdir(ctx, c.id, path)
 	e, refused := errors.AsType[*transfer.Error](err)
 	if refused && strings.HasSuffix(e.Code, "MkdirFailed.Exists") {
-		err = nil // nobody else knows the name: the answer to an earlier try was lost
+		err = nil // the name is new, so the reply to an earlier try was lost
 	}
 	if refused && err != nil && !e.Temporary() {
 		return []Finding{c.unwritable(dir, wanted, err)}
 	}
-	// From here on the folder may be there.
+	// From here on the folder may exist.
 	clean, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(cleanUp-time.Second, cancel) })()
@@ -87,15 +87,16 @@ func (c *collection) nearest(ctx context.Context, dir string) (string, error) {
 	}
 }
 
-// untried says that a folder which is not there cannot be tried, since the
-// rules let nobody into dir, above it. They may give access to that one alone.
+// untried returns the finding that a folder that does not exist cannot be
+// tried, because dir above it may not be listed. The rules may give access to
+// the folder alone.
 func (c *collection) untried(dir, wanted string, err error) Finding {
 	f := c.unwritable(dir, wanted, err)
 	return Doubt(wanted+": is not there yet, and cannot be tried: "+dir+" may not be listed", "if its access rules do not have it, "+f.Advice)
 }
 
-// unwritable says that no folder could be made in dir, which is the wanted one
-// or above it.
+// unwritable returns the finding that no folder could be created in dir, which
+// is the wanted folder or one above it.
 func (c *collection) unwritable(dir, wanted string, err error) Finding {
 	f := c.globus.failed(err)
 	f.Seen = fmt.Sprintf("%s: no folder could be made: %s", dir, f.Seen)
@@ -106,8 +107,8 @@ func (c *collection) unwritable(dir, wanted string, err error) Finding {
 	return f
 }
 
-// remove deletes the folder by a task, and waits for its end unless hurry is
-// closed. What it returns says that the folder may be left.
+// remove deletes the folder by a task, and waits for the task unless hurry is
+// closed. It returns a finding if the folder may be left.
 func (c *collection) remove(ctx context.Context, hurry <-chan struct{}, path string) []Finding {
 	globus := c.globus.Client
 	leftBy := func(why string) []Finding {

@@ -14,11 +14,11 @@ import (
 // atOnce is how many checks are made at the same time.
 const atOnce = 12
 
-// Run makes the checks, each when those that it needs are done, and returns
-// what they found in the order of the checks. Needs must stand before the
-// checks that need them. A check that takes longer than timeout is given up,
-// with a finding that says so. What was not made because of a finding is named
-// in that one alone. If ctx ends, Run returns early with what there is.
+// Run makes the checks, each after those that it needs, and returns their
+// findings in the order of the checks. A check must come after those that it
+// needs. A check that takes longer than timeout is given up, with a finding
+// that says so. A finding with Stop names the checks that were not made because
+// of it. If ctx ends, Run returns early with the findings so far.
 //
 // Progress, unless nil, is called each time a check is done; it may be called
 // concurrently.
@@ -49,20 +49,20 @@ func Run(ctx context.Context, checks []*Check, timeout time.Duration, progress f
 
 type runner struct {
 	timeout time.Duration
-	slots   chan struct{} // holds a value for each check that is being made
+	slots   chan struct{} // limits concurrent checks
 	results map[*Check]*result
 }
 
-// A result is what came of a check.
+// A result is the result of a check.
 type result struct {
 	needs []*result
 	done  chan struct{} // closed when the fields below are set
 
 	found []Finding
-	stop  *Check // that stopped this one, or is this one; nil if none did
+	stop  *Check // the check that stopped this one, or this one itself; nil if none did
 }
 
-// make makes one check, unless another one has stopped it.
+// make makes a check, unless another one has stopped it.
 func (r *runner) make(ctx context.Context, c *Check, res *result) {
 	for _, need := range res.needs {
 		<-need.done
@@ -93,8 +93,8 @@ func (r *runner) make(ctx context.Context, c *Check, res *result) {
 	}
 }
 
-// look calls c.Look for a bounded time. One that does not heed its context is
-// left behind.
+// look calls c.Look for a bounded time. A Look that does not heed its context
+// is abandoned.
 func (r *runner) look(ctx context.Context, c *Check) []Finding {
 	timeout := r.timeout * time.Duration(max(1, c.Slow))
 	bounded, cancel := context.WithTimeout(ctx, timeout)
@@ -125,7 +125,7 @@ func (r *runner) look(ctx context.Context, c *Check) []Finding {
 
 // collect puts the findings into the order of the checks.
 func (r *runner) collect(checks []*Check) []Finding {
-	stopped := map[*Check][]*Check{} // by the check that stopped them
+	stopped := map[*Check][]*Check{} // keyed by the check that stopped them
 	for _, c := range checks {
 		if stop := r.results[c].stop; stop != nil && stop != c && !c.Quiet {
 			stopped[stop] = append(stopped[stop], c)
@@ -142,8 +142,8 @@ func (r *runner) collect(checks []*Check) []Finding {
 	return all
 }
 
-// titles names checks to a reader of the group of c: those of other groups by
-// their group.
+// titles returns the names of checks for a finding of c: checks of other groups
+// are named by their group.
 func titles(c *Check, checks []*Check) []string {
 	var names []string
 	for _, other := range checks {
@@ -158,11 +158,11 @@ func titles(c *Check, checks []*Check) []string {
 	return names
 }
 
-// Title is the name of a check as people read it.
+// Title returns the name of a check for people.
 func Title(check string) string { return strings.ReplaceAll(check, "_", " ") }
 
-// Worst returns the level of the worst finding and how many there are of the
-// two bad ones.
+// Worst returns the level of the worst finding, and the numbers of errors and
+// warnings.
 func Worst(findings []Finding) (worst Level, problems, warnings int) {
 	worst = OK
 	for _, f := range findings {

@@ -9,15 +9,15 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// Secret looks whether the secret of a client id is likely to be none, such as
-// the words of an example. No finding shows it.
+// Secret checks whether a client secret is probably something else, such as the
+// words of an example. No finding shows it.
 func Secret(clientID, secret string) []Finding {
 	const again = "copy the client secret from " + auth.Developers + ", where it is shown once"
 	inner, err := base64.StdEncoding.DecodeString(secret)
 	twice, _ := base64.StdEncoding.DecodeString(string(inner))
 	switch {
 	case strings.ContainsFunc(secret, func(r rune) bool { return r <= ' ' || r > '~' }):
-		return []Finding{Doubt("the secret has a character in it that secrets do not have, such as a blank or a byte order mark", again)}
+		return []Finding{Doubt("the secret contains a character that secrets do not have, such as a blank or a byte order mark", again)}
 	case strings.ContainsAny(secret, `"'`):
 		return []Finding{Doubt("the secret has quotes around it or in it", "remove the quotes: they are not part of it")}
 	case strings.Contains(strings.ToUpper(secret), "SECRET="):
@@ -29,14 +29,13 @@ func Secret(clientID, secret string) []Finding {
 	case isPlaceholder(secret):
 		return []Finding{Doubt("the secret looks like the words of an example", again)}
 	case err == nil && len(twice) >= 32 && printable(inner):
-		return []Finding{Doubt("the secret looks as if it had been base64-encoded once more",
+		return []Finding{Doubt("the secret looks as if it had been base64-encoded again",
 			"in a Kubernetes Secret, put it as it is below stringData, or encoded once below data")}
 	}
 	return nil
 }
 
-// isPlaceholder reports whether a text stands for a secret that somebody was
-// to fill in.
+// isPlaceholder reports whether a text is a placeholder for a secret.
 func isPlaceholder(secret string) bool {
 	letters := strings.Map(func(r rune) rune {
 		if r >= 'a' && r <= 'z' {
@@ -45,7 +44,7 @@ func isPlaceholder(secret string) bool {
 		return -1
 	}, strings.ToLower(secret))
 	if strings.Trim(letters, "x") == "" {
-		return true // or nothing but digits, dots and stars
+		return true // or only digits, dots and stars
 	}
 	for _, word := range []string{"changeme", "replaceme", "placeholder", "yoursecret", "yourclientsecret", "clientsecret", "mysecret", "todo"} {
 		if strings.Contains(letters, word) && len(secret) < 40 {

@@ -14,18 +14,18 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// endsSoon is how long before its end an access is worth a word.
+// endsSoon is how long before its end an access is reported.
 const endsSoon = 14 * 24 * time.Hour
 
 // A sharedFolder is what a step of a job shares.
 type sharedFolder struct {
 	share *jobs.Share // of the next occurrence
 	job   string
-	next  time.Time // when the job runs again; zero if nobody knows
+	next  time.Time // when the job runs again; zero if not known
 	fixed bool      // each occurrence shares the same folder
 }
 
-// share collects what a step shares.
+// share collects the folders that a step shares.
 func (s *surveyor) share(j *jobs.Job, raw, share *jobs.Share, next time.Time) {
 	c := s.collection(share.Collection)
 	if j.Schedule == nil {
@@ -34,7 +34,7 @@ func (s *surveyor) share(j *jobs.Job, raw, share *jobs.Share, next time.Time) {
 	c.shares = append(c.shares, &sharedFolder{share, j.Name, next, j.Literal || !strings.Contains(raw.Path, "{{")})
 }
 
-// shared finds out whether the folder can be shared, and when the access to it ends.
+// shared checks whether the folder can be shared, and when the access to it ends.
 func (c *collection) shared(ctx context.Context, f *sharedFolder) []Finding {
 	g := c.globus
 	s := sharing.Sharer{Globus: g.Client, User: auth.IDOf(g.Account.Identities), Who: g.Who.Name}
@@ -56,7 +56,7 @@ func (c *collection) shared(ctx context.Context, f *sharedFolder) []Finding {
 	return []Finding{f.ending(access, is, now)}
 }
 
-// ending says when an access ends.
+// ending returns the finding about the end of an access.
 func (f *sharedFolder) ending(access string, is *transfer.AccessRule, now time.Time) Finding {
 	end := is.ExpirationDate.Time
 	longer := "give a later date in expires"
@@ -77,7 +77,7 @@ func (f *sharedFolder) ending(access string, is *transfer.AccessRule, now time.T
 	return doubt
 }
 
-// prolonged reports whether the job gives a later end before that one.
+// prolonged reports whether the job extends the access before that end.
 func (f *sharedFolder) prolonged(end time.Time) bool {
 	return f.share.Expires.At.IsZero() && !f.next.IsZero() && f.next.Before(end)
 }

@@ -2,8 +2,8 @@ package doctor
 
 import "slices"
 
-// Storage judges the kind of file system that a ledger of one file is on.
-// Chosen says that somebody put it there, and not a default.
+// Storage judges the kind of file system that a SQLite ledger is on. chosen
+// says that somebody chose the place, and not a default.
 func Storage(kind string, chosen bool) Finding {
 	network := []string{"nfs", "smb", "cifs", "afs", "9p", "lustre", "gpfs", "beegfs", "ceph", "fuse"}
 	switch {

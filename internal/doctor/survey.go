@@ -21,34 +21,34 @@ const (
 	source      role = "source"      // copies from it
 	destination role = "destination" // copies to it
 	deletion    role = "deletion"    // deletes it
-	folder      role = "folder"      // makes it
+	folder      role = "folder"      // creates it
 )
 
 // writes reports whether the role needs the permission to write.
 func (r role) writes() bool { return r != source }
 
-// A use is what jobs do with one path of a collection.
+// A use is a path of a collection and what jobs do with it.
 type use struct {
 	role      role
-	path      string // of the next occurrence
+	path      string // in the next occurrence
 	jobs      []string
 	isFolder  bool   // the path is, or will be, a folder
 	changes   bool   // another occurrence has another path
 	localUser string // on a mapped collection; may be empty
 	guarded   bool   // a source that must not be empty
-	optional  bool   // it need not exist
+	optional  bool   // the path need not exist
 
 	rules []transfer.FilterRule // what is copied of a source
-	from  []origin              // of a destination, as far as files may be copied to it
+	from  []origin              // of a destination: sources from which single files may be copied to it
 }
 
-// An origin is where something is copied from that may be a file.
+// An origin is a source that may be a single file.
 type origin struct {
 	collection *collection
 	path, job  string
 }
 
-// maxPaths is how many paths of one step are looked at.
+// maxPaths is how many paths of one step are checked.
 const maxPaths = 10
 
 // A surveyor collects what jobs do.
@@ -58,7 +58,8 @@ type surveyor struct {
 }
 
 // survey returns the collections that the jobs use, by name, with what they do
-// there in their next occurrence. What cannot be found out is in the checks.
+// there in their next occurrence. Templates that cannot be filled in are in the
+// checks.
 func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collection, []*Check) {
 	s := surveyor{names: names, found: map[string]*collection{}}
 	jobOf, stepsOf := map[string]*jobs.Job{}, map[string][]jobs.Step{} // by name of the job
@@ -104,12 +105,13 @@ func survey(list []*jobs.Job, names map[string]string, now time.Time) ([]*collec
 	return slices.SortedFunc(maps.Values(s.found), func(a, b *collection) int { return cmp.Compare(a.name, b.name) }), broken
 }
 
-// step collects what one step does; raw has the templates that step is made of.
+// step collects the uses of one step; raw is the step with its templates.
 func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 	switch {
 	case step.Transfer != nil:
 		t := step.Transfer
-		// Even if only a manifest knows the paths, the collections are looked at.
+		// The collections are checked even if only a manifest knows the
+		// paths.
 		src, dst := s.collection(t.SourceEndpoint), s.collection(t.DestinationEndpoint)
 		for _, c := range []*collection{src, dst} {
 			if t.VerifyChecksum && !slices.Contains(c.verified, j.Name) {
@@ -127,12 +129,12 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 				isFolder: whole || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser,
 				guarded: t.DeleteDestinationExtra && !j.Guard.AllowEmptySource, optional: t.SkipSourceErrors && j.AllowSkipped,
 				rules: t.FilterRules,
-			}.aside(j, raw.Transfer.Items[i].SourcePath))
+			}.templated(j, raw.Transfer.Items[i].SourcePath))
 			s.add(j, t.DestinationEndpoint, use{
 				role: destination, path: item.DestinationPath,
 				isFolder: whole || strings.HasSuffix(item.DestinationPath, "/"), localUser: t.DestinationLocalUser,
 				from: from,
-			}.aside(j, raw.Transfer.Items[i].DestinationPath))
+			}.templated(j, raw.Transfer.Items[i].DestinationPath))
 		}
 	case step.Delete != nil:
 		d := step.Delete
@@ -145,17 +147,17 @@ func (s *surveyor) step(j *jobs.Job, raw, step *jobs.Step) {
 			s.add(j, d.Endpoint, use{
 				role: deletion, path: p,
 				isFolder: globs || strings.HasSuffix(p, "/"), localUser: d.LocalUser, optional: d.IgnoreMissing,
-			}.aside(j, raw.Delete.Items[i].Path))
+			}.templated(j, raw.Delete.Items[i].Path))
 		}
 	case step.Mkdir != nil:
 		s.add(j, step.Mkdir.Collection, use{
 			role: folder, path: step.Mkdir.Path, isFolder: true,
-		}.aside(j, raw.Mkdir.Path))
+		}.templated(j, raw.Mkdir.Path))
 	}
 }
 
-// prune collects where a prune of j deletes: what the first steps of a job copy
-// from. There may be nothing left of that.
+// prune collects the paths where a prune of j deletes: the sources of the first
+// steps of a job. They need not exist any more.
 func (s *surveyor) prune(j, of *jobs.Job, steps []jobs.Step) {
 	for i := range steps {
 		t := steps[i].Transfer
@@ -166,7 +168,7 @@ func (s *surveyor) prune(j, of *jobs.Job, steps []jobs.Step) {
 			s.add(j, t.SourceEndpoint, use{
 				role: deletion, path: item.SourcePath,
 				isFolder: steps[i].Manifest != "" || strings.HasSuffix(item.SourcePath, "/"), localUser: t.SourceLocalUser, optional: true,
-			}.aside(of, of.Steps[i].Transfer.Items[k].SourcePath))
+			}.templated(of, of.Steps[i].Transfer.Items[k].SourcePath))
 		}
 	}
 }
@@ -178,9 +180,10 @@ func (s *surveyor) collection(id string) *collection {
 	return s.found[id]
 }
 
-// aside returns a use as it was written in a jobs file, or, if its path is another
-// one for each item, that of the folder that all of these are in.
-func (u use) aside(j *jobs.Job, raw string) use {
+// templated returns a use whose path is written as raw. With templates in it,
+// other occurrences have other paths; if the path is different for each item, the
+// use is of the folder that all items are in.
+func (u use) templated(j *jobs.Job, raw string) use {
 	fixed, _, open := strings.Cut(raw, "{{")
 	if j.Literal || !open {
 		return u
@@ -193,7 +196,7 @@ func (u use) aside(j *jobs.Job, raw string) use {
 	return u
 }
 
-// add adds a use, or the job to one that is the same.
+// add adds a use, or adds the job to an equal use.
 func (s *surveyor) add(j *jobs.Job, id string, u use) {
 	c := s.collection(id)
 	for _, known := range c.uses {
@@ -214,7 +217,7 @@ func (s *surveyor) add(j *jobs.Job, id string, u use) {
 	c.uses = append(c.uses, &u)
 }
 
-// made reports whether some job writes to the path, so that it may come to be.
+// made reports whether some job writes to the path and so may create it.
 func (c *collection) made(path string) bool {
 	for _, u := range c.uses {
 		if (u.role == destination || u.role == folder) && within(path, u.path) {
@@ -224,17 +227,17 @@ func (c *collection) made(path string) bool {
 	return false
 }
 
-// within reports whether a path is a folder, or somewhere in it.
+// within reports whether a path is the folder or below it.
 func within(path, folder string) bool {
 	return strings.HasPrefix(strings.TrimSuffix(path, "/")+"/", strings.TrimSuffix(folder, "/")+"/")
 }
 
-// does reports whether the collection is used in that role.
+// does reports whether the collection is used in this role.
 func (c *collection) does(r role) bool {
 	return slices.ContainsFunc(c.uses, func(u *use) bool { return u.role == r })
 }
 
-// parent returns the folder that a path is in, with a slash at its end.
+// parent returns the parent folder of a path, with a slash at its end.
 func parent(p string) string {
 	return strings.TrimSuffix(path.Dir(strings.TrimSuffix(p, "/")), "/") + "/"
 }

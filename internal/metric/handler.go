@@ -8,11 +8,12 @@ import (
 	"strings"
 )
 
-// contentType is that of the text format.
+// contentType is the media type of the text format.
 const contentType = "text/plain; version=0.0.4; charset=utf-8"
 
-// Handler returns what answers a scrape, compressed where the request accepts that.
-// It answers so many at once, and 503 to one more: each keeps a core busy.
+// Handler returns a handler of scrapes. It compresses its reply if the request
+// accepts that. It answers at most atOnce scrapes at the same time, because each
+// keeps a core busy, and others with 503.
 func (s *Set) Handler(atOnce int) http.Handler {
 	free := make(chan struct{}, atOnce)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -26,18 +27,18 @@ func (s *Set) Handler(atOnce int) http.Handler {
 		w.Header().Set("Content-Type", contentType)
 		w.Header().Set("Vary", "Accept-Encoding")
 		if !acceptsGzip(r) {
-			_ = s.write(w) // who asked has gone
+			_ = s.write(w) // the client has gone
 			return
 		}
 		w.Header().Set("Content-Encoding", "gzip")
-		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // a level that exists
+		z, _ := gzip.NewWriterLevel(w, gzip.BestSpeed) // the level is valid
 		if err := s.write(z); err == nil {
-			_ = z.Close() // who asked has gone
+			_ = z.Close() // the client has gone
 		}
 	})
 }
 
-// write writes everything.
+// write writes all families.
 func (s *Set) write(to io.Writer) error {
 	w := newWriter(to)
 	for _, c := range s.collectors {

@@ -1,13 +1,13 @@
-// Package metric keeps numbers and serves them to Prometheus, in version 0.0.4
-// of its text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
+// Package metric keeps metrics and serves them to Prometheus, in version 0.0.4 of
+// its text format (https://prometheus.io/docs/instrumenting/exposition_formats/).
 //
-// A [Set] is what one address shows. It hands out [Values], which are counters or
-// gauges, and [Histogram]s; [Set.Add] takes whatever else can write itself, such
-// as what is kept elsewhere already.
+// A [Set] has the metrics of one address. [Set.Values] adds a counter or gauge,
+// [Set.Histogram] a histogram, and [Set.Add] a [Collector] that writes metrics
+// kept elsewhere.
 //
-// The client library of Prometheus does all of this and more. It is not linked
-// because its Protocol Buffers, which no scrape of ours uses, are a twelfth of the
-// program and a quarter of its start. Tests hold what is written here against that
+// The client library of Prometheus does all of this and more. It is not used
+// because its Protocol Buffers, which our scrapes do not need, would be a twelfth
+// of the program and a quarter of its start. Tests check the output with that
 // library's parser.
 package metric
 
@@ -18,7 +18,7 @@ import (
 	"sync"
 )
 
-// A Kind is the type of a family, as Prometheus has it.
+// A Kind is the type of a family.
 type Kind string
 
 // The kinds of families.
@@ -29,20 +29,19 @@ const (
 	summaryKind   Kind = "summary"
 )
 
-// A Family is what all series of one name have in common.
+// A Family describes all series of one name.
 type Family struct {
 	Name string
 	Kind Kind
 	Help string // one sentence
 }
 
-// A Collector writes families that it keeps, or makes, by itself. Collect is called
-// by one scrape at a time, or several at once.
+// A Collector writes families at each scrape. Collect may be called concurrently.
 type Collector interface {
 	Collect(to *Writer)
 }
 
-// A Set is what one address shows, in the order in which it was told of it.
+// A Set is the metrics of one address, in the order in which they were added.
 // Everything must be added before it is served.
 type Set struct {
 	collectors []Collector
@@ -51,8 +50,8 @@ type Set struct {
 // Add lets a collector write at each scrape.
 func (s *Set) Add(c Collector) { s.collectors = append(s.collectors, c) }
 
-// Values adds a counter or a gauge whose series differ in the values of labels.
-// Without labels there is one series at most.
+// Values adds a counter or a gauge whose series differ in the values of these
+// labels. Without labels it has at most one series.
 func (s *Set) Values(f Family, labels ...string) *Values {
 	v := &Values{family: f, labels: labels, series: map[string]float64{}}
 	s.Add(v)
@@ -70,14 +69,14 @@ func (s *Set) Histogram(name, help string, bounds []float64, labels ...string) *
 	return h
 }
 
-// Values are the numbers of a counter or a gauge. Methods take the values of its
+// Values are the series of a counter or a gauge. Methods take the values of its
 // labels in their order, and may be called concurrently.
 type Values struct {
 	family Family
 	labels []string
 
 	mu     sync.Mutex
-	series map[string]float64 // by its labels, as they are written
+	series map[string]float64 // by its labels, in the form in which they are written
 }
 
 // Set sets the value of a series.
@@ -87,14 +86,16 @@ func (v *Values) Set(value float64, labels ...string) {
 	v.series[pairs(v.labels, labels)] = value
 }
 
-// Add adds to the value of a series, which is 0 until then. To add 0 is to show it.
+// Add adds n to the value of a series, which begins with 0. Adding 0 makes the series
+// appear.
 func (v *Values) Add(n float64, labels ...string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.series[pairs(v.labels, labels)] += n
 }
 
-// Delete drops the series whose first labels have these values: without any, all.
+// Delete drops the series whose first labels have these values; without any, it drops
+// all.
 func (v *Values) Delete(labels ...string) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -115,7 +116,7 @@ func (v *Values) Collect(to *Writer) {
 	}
 }
 
-// A Histogram counts observations by how large they are. Its methods may be called
+// A Histogram counts observations by their size. Its methods may be called
 // concurrently.
 type Histogram struct {
 	family Family
@@ -126,9 +127,9 @@ type Histogram struct {
 	series map[string]*buckets
 }
 
-// buckets are one series of a histogram.
+// buckets is one series of a histogram.
 type buckets struct {
-	counts []uint64 // each bucket by itself, the last without an upper bound
+	counts []uint64 // not cumulative; the last has no upper bound
 	sum    float64
 }
 
@@ -145,7 +146,7 @@ func (h *Histogram) Observe(x float64, labels ...string) {
 	h.series[key].sum += x
 }
 
-// Collect implements [Collector]. A histogram without labels is there before its
+// Collect implements [Collector]. A histogram without labels appears before its
 // first observation.
 func (h *Histogram) Collect(to *Writer) {
 	series := h.snapshot()

@@ -10,14 +10,14 @@ import (
 	"time"
 )
 
-// AddProcess adds the numbers of this process and of its Go runtime under the names
-// that Prometheus's client libraries give them, so that dashboards for any
-// Go program show them. What the operating system does not tell is left out.
+// AddProcess adds metrics of this process and of its Go runtime, with the names of
+// Prometheus's client libraries, so that dashboards for any Go program show them.
+// Metrics that the operating system does not provide are left out.
 func (s *Set) AddProcess() { s.Add(process{begun: time.Now()}) }
 
-// process collects the numbers of this process.
+// process collects the metrics of this process.
 type process struct {
-	begun time.Time // about
+	begun time.Time // approximately
 }
 
 // Collect implements [Collector].
@@ -87,7 +87,7 @@ func (p process) collectSystem(to *Writer) {
 		to.one("process_max_fds", Gauge, "File descriptors that may be open.", float64(limit.Cur))
 	}
 	if open, err := os.ReadDir("/proc/self/fd"); err == nil {
-		to.one("process_open_fds", Gauge, "File descriptors that are open.", float64(len(open)-1)) // one is that of the folder
+		to.one("process_open_fds", Gauge, "File descriptors that are open.", float64(len(open)-1)) // one is the folder itself
 	}
 	if virtual, resident, ok := memory(); ok {
 		to.one("process_virtual_memory_bytes", Gauge, "Memory that the process has addresses for.", virtual)
@@ -95,7 +95,7 @@ func (p process) collectSystem(to *Writer) {
 	}
 }
 
-// memory returns the memory of this process in bytes, as Linux tells it.
+// memory returns the memory of this process in bytes, on Linux.
 func memory() (virtual, resident float64, ok bool) {
 	text, err := os.ReadFile("/proc/self/statm") // in pages, see proc_pid_statm(5)
 	if err != nil {

@@ -9,11 +9,11 @@ import (
 )
 
 // A Writer writes families in the text format, line by line and without keeping
-// them. What goes wrong is known at the end, when it is flushed.
+// them. Errors of the underlying writer are reported when it is flushed.
 type Writer struct {
 	to     *bufio.Writer
 	family Family
-	begun  bool // the lines that begin the family are written
+	begun  bool // the head of the family has been written
 }
 
 func newWriter(to io.Writer) *Writer { return &Writer{to: bufio.NewWriter(to)} }
@@ -22,7 +22,7 @@ func newWriter(to io.Writer) *Writer { return &Writer{to: bufio.NewWriter(to)} }
 // without samples is not shown.
 func (w *Writer) Family(f Family) { w.family, w.begun = f, false }
 
-// Sample writes one series of the family; labels are names and values in turn.
+// Sample writes one series of the family; labels are alternating names and values.
 func (w *Writer) Sample(value float64, labels ...string) {
 	names, values := make([]string, 0, len(labels)/2), make([]string, 0, len(labels)/2)
 	for i := 0; i+1 < len(labels); i += 2 {
@@ -31,7 +31,7 @@ func (w *Writer) Sample(value float64, labels ...string) {
 	w.sample("", pairs(names, values), value)
 }
 
-// sample writes a series whose labels are already pairs.
+// sample writes a series whose labels are already in written form.
 func (w *Writer) sample(suffix, pairs string, value float64) {
 	if f := w.family; !w.begun {
 		w.lines("# HELP ", f.Name, " ", helpEscapes.Replace(f.Help), "\n# TYPE ", f.Name, " ", string(f.Kind), "\n")
@@ -53,14 +53,14 @@ func (w *Writer) lines(text ...string) {
 
 func (w *Writer) flush() error { return w.to.Flush() }
 
-// What the format wants escaped.
+// Escapes of the format.
 var (
 	helpEscapes  = strings.NewReplacer(`\`, `\\`, "\n", `\n`)
 	valueEscapes = strings.NewReplacer(`\`, `\\`, "\n", `\n`, `"`, `\"`)
 )
 
-// pairs returns labels as they are written between braces. Values have to be valid
-// UTF-8 in this format; what is not is replaced.
+// pairs returns labels in the form written between braces. The format needs valid
+// UTF-8, so other bytes are replaced.
 func pairs(names, values []string) string {
 	var b strings.Builder
 	for i, value := range values {
@@ -72,7 +72,7 @@ func pairs(names, values []string) string {
 	return b.String()
 }
 
-// join adds a pair to pairs.
+// join appends a pair to pairs.
 func join(pairs, last string) string {
 	if pairs == "" {
 		return last
@@ -80,7 +80,7 @@ func join(pairs, last string) string {
 	return pairs + "," + last
 }
 
-// number returns x as the format has it.
+// number formats x.
 func number(x float64) string {
 	if math.IsInf(x, 1) {
 		return "+Inf"

@@ -6,17 +6,17 @@ import (
 	"strings"
 )
 
-// An Annotation is an error that GitHub shows beside a run, and in a file.
+// An Annotation is an error that GitHub shows with a run, and at a line of a file.
 type Annotation struct {
 	Title   string // may be empty
-	File    string // where it is; empty if it is nowhere
+	File    string // empty if it is not about a file
 	Line    int    // from 1; 0 if it is about the whole file
 	Col     int    // from 1; 0 if it is about the whole line
 	Message string
 }
 
-// Annotate writes a as the workflow command that GitHub Actions reads from
-// both streams of a step.
+// Annotate writes a as a workflow command, which GitHub Actions reads from the
+// output of a step.
 func Annotate(w io.Writer, a Annotation) error {
 	var where []string
 	add := func(name, value string) {
@@ -38,8 +38,8 @@ func Annotate(w io.Writer, a Annotation) error {
 	return err
 }
 
-// The escapes of workflow commands: without them a text could end its command
-// and begin the next.
+// The escapes of workflow commands. Without them a text could end its command
+// and begin another.
 var (
 	message  = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A")
 	property = strings.NewReplacer("%", "%25", "\r", "%0D", "\n", "%0A", ":", "%3A", ",", "%2C")

@@ -40,21 +40,21 @@ type junitMessage struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes the report in the XML form that CI systems read test results
-// from: a test case for each run. What was skipped by policy, or not waited
-// for, is a skipped case.
+// JUnit writes the report as JUnit XML, which CI systems read, with a test case
+// for each run. A run that was skipped by policy, or not waited for, is a
+// skipped case.
 func JUnit(w io.Writer, r Report) error {
 	suite := junitSuite{Name: "globus-runner", Tests: len(r.Runs)}
-	var longest time.Duration // runs go side by side
+	var longest time.Duration // runs are concurrent
 	for i, run := range r.Runs {
 		c := junitCase{Class: suite.Name, Name: plain.Line(run.name()), Time: junitSeconds(run.Elapsed), Output: run.lines()}
 		switch {
 		case run.Error != "":
 			suite.Failures++
 			c.Failure = &junitMessage{Type: plain.Line(run.Class), Message: sentence(run.Error), Text: sentence(run.Error)}
-		case run.aside() != "":
+		case run.skipped() != "":
 			suite.Skipped++
-			c.Skipped = &junitMessage{Message: sentence(run.aside())}
+			c.Skipped = &junitMessage{Message: sentence(run.skipped())}
 		}
 		if i == 0 && !run.Started.IsZero() {
 			suite.Timestamp = run.Started.UTC().Format("2006-01-02T15:04:05")
@@ -73,7 +73,7 @@ func JUnit(w io.Writer, r Report) error {
 
 func junitSeconds(d time.Duration) string { return fmt.Sprintf("%.3f", d.Seconds()) }
 
-// lines is what there is to know about a run, one fact a line.
+// lines returns the facts about a run, one a line.
 func (r Run) lines() string {
 	text := ""
 	add := func(name, value string) {

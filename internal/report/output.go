@@ -10,8 +10,8 @@ import (
 
 // Outputs writes task_id, state, bytes, files and exit_code as lines of
 // key=value, the form of GitHub's output file and of GitLab's dotenv reports.
-// Of several runs task_id has the last task of each, separated by a space, and
-// bytes and files are sums. A value is never longer than its line.
+// With several runs, task_id has the last task of each, separated by spaces,
+// and bytes and files are sums. A value is always on one line.
 func Outputs(w io.Writer, r Report) error {
 	var tasks []string
 	var bytes, files int64

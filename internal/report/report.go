@@ -1,9 +1,9 @@
-// Package report tells machines and people the result of a start: as a JUnit report, a
-// Markdown summary, key=value outputs, and GitHub annotations. It only formats; the
-// caller decides who gets the text, and where.
+// Package report writes the result of a start for CI systems: as a JUnit report
+// ([JUnit]), a Markdown summary ([Summary]), key=value lines ([Outputs]) and GitHub
+// annotations ([Annotate]). It only formats; the caller decides where the text goes.
 //
-// Texts may come from anywhere, such as the name of a file at the source. No writer
-// lets them become markup or a command in its format.
+// Texts may come from anywhere, such as the name of a file at the source. They are
+// escaped so that they cannot become markup or commands.
 package report
 
 import (
@@ -12,7 +12,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// A Report is what came of one start of the program.
+// A Report is the result of one start of the program.
 type Report struct {
 	Runs     []Run // in the order of the command line; none if there was nothing to do
 	ExitCode int   // of the process
@@ -41,12 +41,11 @@ type Run struct {
 // A Task is one task of a run.
 type Task struct {
 	ID  string
-	URL string // where people look at it; may be empty
+	URL string // of its page for people; may be empty
 }
 
-// State returns the state that stands for the whole report: that of the first
-// run with the report's exit code, or else of the first run; empty if there is
-// none.
+// State returns the state of the whole report: that of the first run with the
+// report's exit code, or else of the first run, or "" without runs.
 func (r Report) State() string {
 	for _, run := range r.Runs {
 		if run.ExitCode == r.ExitCode {
@@ -59,7 +58,7 @@ func (r Report) State() string {
 	return r.Runs[0].State
 }
 
-// name is what the run is called.
+// name returns the name of the run for people.
 func (r Run) name() string {
 	if r.Job == "" {
 		return "run"
@@ -67,8 +66,8 @@ func (r Run) name() string {
 	return r.Job
 }
 
-// aside is why the run, which did not fail, did not succeed either.
-func (r Run) aside() string {
+// skipped returns why the run neither succeeded nor failed; empty if it did.
+func (r Run) skipped() string {
 	switch {
 	case r.Error != "" || r.State == "succeeded":
 		return ""
@@ -78,8 +77,8 @@ func (r Run) aside() string {
 	return r.State + ", its end was not waited for"
 }
 
-// maxSentence is how much of a sentence is shown, in characters.
+// maxSentence is how many characters of a sentence are shown.
 const maxSentence = 4000
 
-// sentence puts a text in words on one line.
+// sentence returns a text on one line, shortened.
 func sentence(s string) string { return plain.Short(s, maxSentence) }

@@ -10,7 +10,7 @@ import (
 )
 
 // Summary writes the report as Markdown: a table with a row for each run, and
-// below it what went wrong.
+// the errors below it.
 func Summary(w io.Writer, r Report) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "### Globus: %s\n\n", words(r.State()))
@@ -32,7 +32,7 @@ func Summary(w io.Writer, r Report) error {
 	for _, run := range r.Runs {
 		if run.Error != "" {
 			fmt.Fprintf(&b, "\n**%s**: %s (exit status %d)\n", words(run.name()), words(run.Error), run.ExitCode)
-		} else if why := run.aside(); why != "" {
+		} else if why := run.skipped(); why != "" {
 			fmt.Fprintf(&b, "\n**%s**: %s\n", words(run.name()), words(why))
 		}
 	}
@@ -41,7 +41,7 @@ func Summary(w io.Writer, r Report) error {
 	return err
 }
 
-// link shows a task, by its id.
+// link returns a link to a task with its id as text.
 func (t Task) link() string {
 	if t.URL == "" {
 		return words(t.ID)
@@ -49,15 +49,15 @@ func (t Task) link() string {
 	return fmt.Sprintf("[%s](<%s>)", words(t.ID), address.Replace(plain.Line(t.URL)))
 }
 
-// words makes s text on one line that Markdown takes for nothing else. It uses
-// character references: those never are part of the structure of a page, while
-// a backslash before the bar of a table may itself be escaped.
+// words escapes s for Markdown, on one line. It uses character references,
+// which are never part of the structure of a page; a backslash before the bar
+// of a table could itself be escaped.
 func words(s string) string { return markup.Replace(sentence(s)) }
 
 var markup = strings.NewReplacer(
 	"&", "&amp;", "<", "&lt;", ">", "&gt;", `\`, "&#92;", "`", "&#96;", "*", "&#42;", "_", "&#95;", "~", "&#126;",
 	"[", "&#91;", "]", "&#93;", "|", "&#124;", "$", "&#36;", "@", "&#64;",
-	"://", "&#58;//", "www.", "www&#46;", "WWW.", "WWW&#46;", // what pages make links of
+	"://", "&#58;//", "www.", "www&#46;", "WWW.", "WWW&#46;", // pages turn these into links
 )
 
 var address = strings.NewReplacer("<", "%3C", ">", "%3E", `\`, "%5C", "|", "%7C", " ", "%20")

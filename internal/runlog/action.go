@@ -6,7 +6,8 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
-// An Action is what somebody asked for, as commands print it and as the API gives it.
+// An Action is something that a person asked for, as commands print it and the API
+// returns it.
 type Action struct {
 	At    time.Time  `json:"at"`
 	What  string     `json:"what"` // pause, resume, trigger, retry or cancel
@@ -22,8 +23,7 @@ func DescribeAction(a ledger.Action) Action {
 	return Action{At: a.At, What: string(a.Kind), Job: a.Job, Run: a.Run, Who: a.Who, Why: a.Why, Until: Known(a.Until)}
 }
 
-// A Pause says who keeps a job from starting, as commands print it and as the API gives
-// it.
+// A Pause says who paused a job, as commands print it and the API returns it.
 type Pause struct {
 	Who   string     `json:"who"`
 	Why   string     `json:"why,omitempty"`
@@ -36,7 +36,7 @@ func DescribePause(p ledger.Pause) *Pause {
 	return &Pause{Who: p.Who, Why: p.Why, Since: p.Since, Until: Known(p.Until)}
 }
 
-// Text says who has paused the job, until when and why. Write writes the instant.
+// Text says who paused the job, until when and why. write formats the instant.
 func (p *Pause) Text(write func(time.Time) string) string {
 	text := "paused by " + p.Who
 	if p.Until != nil {

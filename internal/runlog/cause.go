@@ -14,24 +14,25 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// Unescaped returns a text of a service with blanks for the line ends and tabs
-// that it has written as escapes: Globus quotes other programs so.
+// Unescaped returns a text of a service with blanks in place of escaped line
+// ends and tabs, such as Globus writes when it quotes other programs.
 func Unescaped(text string) string {
 	return strings.NewReplacer(`\r`, " ", `\n`, " ", `\t`, " ").Replace(text)
 }
 
 var (
-	// taskName is how the messages of a run name its own task.
+	// taskName matches the name of a run's own task at the beginning of a
+	// message.
 	taskName = pattern.Lazy(`^task [0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12} (was )?`)
-	// anyID is the id of another one, of which the beginning will do.
+	// anyID matches an id, which is cut to its beginning.
 	anyID = pattern.Lazy(`\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
 )
 
-// request is how the error of a request begins, before the code.
+// request matches the beginning of the error of a request, before the code.
 var request = pattern.Lazy(`^[A-Z]+ \S+: [0-9]{3} `)
 
-// Cause says why a run ended as it did in so many characters, with the cause first:
-// the code of an error and what came with it. Ids are cut.
+// Cause says in at most most characters why a run ended as it did, with the code of
+// the error first. Ids are cut.
 func Cause(r *ledger.Run, most int) string {
 	text := taskName().ReplaceAllString(r.Message, "")
 	if r.Code != "" {
@@ -39,24 +40,25 @@ func Cause(r *ledger.Run, most int) string {
 		switch {
 		case !found:
 			cause = text
-		case strings.HasSuffix(before, "("): // the end of the parenthesis goes as well
+		case strings.HasSuffix(before, "("): // remove the closing parenthesis as well
 			if i := closing(cause); i >= 0 {
 				cause = cause[:i] + cause[i+1:]
 			}
 		}
 		text = strings.TrimSuffix(r.Code+": "+cause, ": ")
 		if r.State == ledger.Canceled && strings.HasPrefix(cause, "canceled ") {
-			text = cause // the code says it once more
+			text = cause // the text only repeats the code
 		}
 	}
 	text = Unescaped(anyID().ReplaceAllString(text, "$1…"))
 	if utf8.RuneCountInString(text) > most {
-		text, _, _ = strings.Cut(text, "; ") // what to do about it is no use in half
+		text, _, _ = strings.Cut(text, "; ") // half an advice is no use
 	}
 	return plain.Short(text, most)
 }
 
-// closing returns where the parenthesis ends in which a text begins, or -1.
+// closing returns the index of the parenthesis that closes one opened before text, or
+// -1.
 func closing(text string) int {
 	depth := 1
 	for i, r := range text {
@@ -72,11 +74,11 @@ func closing(text string) int {
 	return -1
 }
 
-// longest is how long a sentence about a run may be, in characters.
+// longest is the length of the longest sentence about a run, in characters.
 const longest = 1000
 
-// Advice says why a run did not succeed, with the cause first, and how it is done
-// again. It is empty for a run that succeeded or has not ended.
+// Advice says why a run did not succeed, with the cause first, and how to repeat
+// it. It is empty for a run that succeeded or has not ended.
 func Advice(r *ledger.Run) string {
 	if !r.State.Final() || r.Message == "" {
 		return ""
@@ -91,8 +93,8 @@ func Advice(r *ledger.Run) string {
 	return fmt.Sprintf("%s, then runner runs retry %d", text, r.ID)
 }
 
-// Held says what holds a run that has not ended, and since when, as its newest note
-// has it. It is empty if nothing does.
+// Held says what holds up a run that has not ended, and since when, according to
+// its newest note. It is empty if nothing does.
 func Held(state ledger.State, notes []ledger.Note) string {
 	n := holding(notes)
 	since := n.At.UTC().Format(time.RFC3339)
@@ -107,14 +109,14 @@ func Held(state ledger.State, notes []ledger.Note) string {
 	return Unescaped("nothing could be submitted at " + since + ": " + n.Text)
 }
 
-// HeldBriefly says what holds a run that has not ended in so many characters, with the
-// cause first.
+// HeldBriefly says in at most most characters what holds up a run that has not ended,
+// with the cause first.
 func HeldBriefly(notes []ledger.Note, most int) string {
 	text := request().ReplaceAllString(holding(notes).Text, "")
 	return Cause(&ledger.Run{Outcome: ledger.Outcome{Message: text}}, most)
 }
 
-// holding returns the note that says what holds a run; zero if nothing does.
+// holding returns the note that says what holds up a run; zero if nothing does.
 func holding(notes []ledger.Note) (held ledger.Note) {
 	for _, n := range notes {
 		switch n.Kind {
@@ -127,7 +129,8 @@ func holding(notes []ledger.Note) (held ledger.Note) {
 	return held
 }
 
-// HeldRuns says what holds those of some runs that have not ended, by their numbers.
+// HeldRuns returns what holds up the runs in states that have not ended, by their
+// ids.
 func HeldRuns(ctx context.Context, l *ledger.Ledger, states map[int64]ledger.State) (map[int64]string, error) {
 	maps.DeleteFunc(states, func(_ int64, s ledger.State) bool { return s == "" || s.Final() })
 	notes, err := l.NotesOn(ctx, slices.Collect(maps.Keys(states))...)

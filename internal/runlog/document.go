@@ -6,17 +6,17 @@ import (
 	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
-// A Document is a run as commands print it and as the API gives it.
+// A Document is a run as commands print it and the API returns it.
 type Document struct {
 	Run     int64  `json:"run"`
 	Job     string `json:"job"`
 	Key     string `json:"key"`
 	State   string `json:"state"`
 	Attempt int    `json:"attempt"`
-	Holder  string `json:"holder,omitempty"` // who is at it
+	Holder  string `json:"holder,omitempty"` // the process that works on it
 
-	Claimed  time.Time  `json:"claimed"`         // or asked for, by a person
-	Began    *time.Time `json:"began,omitempty"` // absent while it waits for somebody
+	Claimed  time.Time  `json:"claimed"`         // or when a person asked for it
+	Began    *time.Time `json:"began,omitempty"` // absent until a process takes it
 	Finished *time.Time `json:"finished,omitempty"`
 
 	Totals
@@ -62,15 +62,15 @@ func Describe(r *ledger.Run) Document {
 	return d
 }
 
-// Class is the kind of error that a recorded run ended with; empty if it did all that
-// was asked for.
+// Class returns the kind of error that a recorded run ended with, or "" if it did
+// everything it should.
 func Class(o ledger.Outcome) string {
 	if o.State == ledger.Skipped {
-		return string(ledger.Skipped) // a policy is not an error, and the ledger has none
+		return string(ledger.Skipped) // a skip by policy is not an error in the ledger
 	}
 	return o.Class
 }
 
-// Waited reports whether some time went by between the request for the run and its
-// begin, or still does.
+// Waited reports whether the run waited, or still waits, between the request for
+// it and its begin.
 func (d Document) Waited() bool { return d.Began == nil || d.Began.Sub(d.Claimed) >= time.Second }

@@ -1,6 +1,7 @@
-// Package runlog says what happened in a run, from its records: its events, what it has
-// moved or deleted, and what a person can do about it. It also has the documents of runs,
-// actions and pauses that the command line and the API share.
+// Package runlog says what happened in a run, from the ledger's records: its events
+// ([Events]), what it moved or deleted ([Paths]), and what a person can do about it
+// ([Advice], [Next]). It also has the documents of runs, actions and pauses that the
+// command line and the API share.
 package runlog
 
 import (
@@ -14,15 +15,15 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// An Event is one in the life of a run.
+// An Event is something that happened in a run.
 type Event struct {
 	Time time.Time `json:"time"`
 	Kind string    `json:"kind"`
 	Text string    `json:"text"`
 }
 
-// Events puts the events of a run in their order. Most of them are in the
-// records of the run and of its submissions anyway; notes have the rest.
+// Events returns the events of a run in order of time. Most of them come from
+// the records of the run and of its submissions; the others are notes.
 func Events(r *ledger.Run, sent []ledger.Submission, notes []ledger.Note) []Event {
 	events := []Event{{r.Claimed, "claimed", "occurrence " + r.Key}}
 	for _, s := range sent {
@@ -45,14 +46,14 @@ func Events(r *ledger.Run, sent []ledger.Submission, notes []ledger.Note) []Even
 	return events
 }
 
-// A Path is what one submission moves or deletes.
+// A Path is a path that a submission moves or deletes.
 type Path struct {
 	Source      string `json:"source,omitempty"`
 	Destination string `json:"destination,omitempty"`
 	Deleted     string `json:"deleted,omitempty"`
 }
 
-// String says it in one line.
+// String returns the path on one line.
 func (p Path) String() string {
 	if p.Deleted != "" {
 		return "delete " + p.Deleted
@@ -60,11 +61,11 @@ func (p Path) String() string {
 	return p.Source + " -> " + p.Destination
 }
 
-// mostPaths is how many paths of a run are shown; its documents have all.
+// mostPaths is how many paths of a run are shown; its submissions have all.
 const mostPaths = 20
 
-// Paths returns what a run moves or deletes, each once, and how many more
-// there are than are returned. A document that cannot be read has none.
+// Paths returns the paths that a run moves or deletes, each once, and the
+// number of further ones. It ignores documents that cannot be read.
 func Paths(sent []ledger.Submission) (paths []Path, more int) {
 	seen := map[Path]bool{}
 	add := func(p Path) {
@@ -96,7 +97,7 @@ func Paths(sent []ledger.Submission) (paths []Path, more int) {
 	return paths, more
 }
 
-// Next is what to type next about a run; empty if nothing is left to do.
+// Next returns the command to type next about a run, or "" if there is nothing to do.
 func Next(r *ledger.Run, sent []ledger.Submission) string {
 	switch r.State {
 	case ledger.Succeeded:

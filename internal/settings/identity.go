@@ -17,8 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// An Account is the identity that the program works as, a service account or a
-// person.
+// An Account is the identity in use, a service account or a person.
 type Account interface {
 	Token(ctx context.Context, resourceServer string) (auth.Token, error)
 	Tokens() map[string]auth.Token
@@ -26,14 +25,14 @@ type Account interface {
 	Consent(ctx context.Context, scopes []string) error
 	Userinfo(ctx context.Context) (*auth.Userinfo, error)
 	Identities(ctx context.Context, q auth.IdentityQuery) ([]*auth.Identity, error)
-	// Call sends a request to Globus Auth for which there is no method.
+	// Call sends a request to Globus Auth that has no method here.
 	Call(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error)
 }
 
-// A Kind is a way to have an identity.
+// A Kind is a way to log in.
 type Kind string
 
-// The kinds, in the order in which they go before each other.
+// The kinds, in the order of their precedence.
 const (
 	ServiceAccount Kind = "service account"
 	RefreshToken   Kind = "refresh token"
@@ -41,11 +40,11 @@ const (
 	StoredLogin    Kind = "stored login"
 )
 
-// An Identity is who the program is logged in as, and where that was found.
+// An Identity says which identity is used, and where its credentials come from.
 type Identity struct {
 	Kind     Kind
 	ClientID string
-	From     string // the variable or file that it comes from
+	From     string // the variable or file that holds its credentials
 	Username string // empty if it is not known
 	Warnings []string
 
@@ -56,8 +55,8 @@ type Identity struct {
 	login   login.Login
 }
 
-// Identity finds out which identity is used: the one that variables give, else
-// that of the newest login. It sends nothing.
+// Identity returns the identity in use: the one that variables give, or else
+// that of the newest login. It sends no requests.
 func (e *Environment) Identity() (*Identity, error) {
 	id, err := e.Given()
 	if id != nil || err != nil {
@@ -70,8 +69,8 @@ func (e *Environment) Identity() (*Identity, error) {
 	return nil, fmt.Errorf("%w. Or log in as yourself: runner login --client-id ID", err)
 }
 
-// Given returns the identity that variables give, or nil. Of several the one
-// that goes first counts, and a warning names the others.
+// Given returns the identity that variables give, or nil. If there are several,
+// the one with the highest precedence is used, and a warning names the others.
 func (e *Environment) Given() (*Identity, error) {
 	id, err := e.first()
 	if id == nil || err != nil {
@@ -85,8 +84,8 @@ func (e *Environment) Given() (*Identity, error) {
 	return id, nil
 }
 
-// credentials are the variables that are set to something secret, one of each
-// kind, in the order in which they go before each other; "" where none is.
+// credentials returns the variables that are set to a secret, one of each kind
+// in the order of precedence; "" if none of a kind is set.
 func (e *Environment) credentials() [3]string {
 	return [...]string{
 		e.Secret(),
@@ -95,7 +94,7 @@ func (e *Environment) credentials() [3]string {
 	}
 }
 
-// first returns the identity of the credentials that go before the others.
+// first returns the identity of the credentials with the highest precedence.
 func (e *Environment) first() (*Identity, error) {
 	clientID, variable, err := e.ID()
 	if err != nil {
@@ -132,8 +131,8 @@ func (e *Environment) refreshIdentity(clientID, variable string) (*Identity, err
 	return &Identity{Kind: RefreshToken, ClientID: clientID, From: variable, refresh: t, Warnings: warnings(warning)}, err
 }
 
-// firstSet returns the variable that is set, the one with the secret or the
-// one with the name of a file, or "".
+// firstSet returns the name of the variable that is set, either to the secret
+// or to its file, or "".
 func firstSet(variable string, secret auth.Secret, file string) string {
 	switch {
 	case !secret.IsZero():
@@ -144,15 +143,16 @@ func firstSet(variable string, secret auth.Secret, file string) string {
 	return ""
 }
 
-// warnings is a list of what is not empty.
+// warnings returns the texts that are not empty.
 func warnings(list ...string) []string {
 	return slices.DeleteFunc(list, func(s string) bool { return s == "" })
 }
 
-// Logins is the file of logins; nil if the environment names no place for it.
+// Logins returns the store of logins, or nil if the environment names no folder for
+// it.
 func (e *Environment) Logins() *login.Store {
 	dir := e.XDGConfigHome
-	if !filepath.IsAbs(dir) { // then the XDG specification has it ignored
+	if !filepath.IsAbs(dir) { // the XDG specification says to ignore it
 		dir = filepath.Join(e.Home, ".config")
 	}
 	if !filepath.IsAbs(dir) {
@@ -161,7 +161,7 @@ func (e *Environment) Logins() *login.Store {
 	return login.NewStore(filepath.Join(dir, "globus-runner", "login.json"))
 }
 
-// storedIdentity returns that of the newest login at the service, or nil.
+// storedIdentity returns the identity of the newest login at the service, or nil.
 func (e *Environment) storedIdentity() (*Identity, error) {
 	store := e.Logins()
 	if store == nil {
@@ -178,8 +178,8 @@ func (e *Environment) storedIdentity() (*Identity, error) {
 	return &Identity{Kind: StoredLogin, ClientID: l.ClientID, From: store.File(), Username: l.Username, store: store, login: l}, nil
 }
 
-// Account returns the tokens of the identity. Scopes are what a service account
-// asks for; those of a person were decided on at the login.
+// Account returns the account of the identity. scopes are for a service account
+// only; those of a person were chosen at the login.
 func (id *Identity) Account(client *auth.Client, scopes []auth.Scope) Account {
 	switch id.Kind {
 	case ServiceAccount:
@@ -206,7 +206,7 @@ func (id *Identity) String() string {
 	return "the person behind " + id.From
 }
 
-// Fault is the identity as far as the next step after an error depends on it.
+// Fault returns what the next step after an error depends on.
 func (id *Identity) Fault() fault.Identity {
 	who := fault.Identity{Name: id.String()}
 	if id.Person() {
@@ -220,15 +220,15 @@ func (id *Identity) Fault() fault.Identity {
 	return who
 }
 
-// Told reports whether Globus Auth tells the program who it is: there is a
+// Told reports whether the program can ask Globus Auth who it is: it has a
 // token for that.
 func (id *Identity) Told() bool {
 	_, ok := id.login.Tokens[auth.Server]
 	return ok || id.Kind == ServiceAccount
 }
 
-// Lasts returns until when the identity has a token for Transfer, if it cannot
-// get new ones by itself. That may not be known.
+// Lasts returns when the identity's access to Transfer ends. bounded is false
+// if it can get new tokens by itself; known is false if the end is not known.
 func (id *Identity) Lasts() (until time.Time, known, bounded bool) {
 	if id.Kind == AccessToken {
 		return id.access.Expires, !id.access.Expires.IsZero(), true

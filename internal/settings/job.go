@@ -16,11 +16,11 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// JobPrefix begins the names of the variables that describe one job.
+// JobPrefix is the prefix of the variables that describe one job.
 const JobPrefix = "RUNNER_JOB_"
 
-// A Job is the variables that describe one job without any file. The tag key says what
-// the variable is called in a jobs file, whose parser checks the values.
+// A Job holds the variables that describe one job without a jobs file. The tag key is
+// the name of the variable's key in a jobs file, whose parser checks the value.
 type Job struct {
 	Name             string       `env:"NAME" desc:"name of the job; default: made of source and destination"`
 	Source           string       `env:"SOURCE" desc:"<collection id>:<path> to copy from; the path may hold templates, as in jobs files"`
@@ -55,26 +55,27 @@ type Job struct {
 	OnHopeless       string       `env:"ON_HOPELESS" key:"on.hopeless" envDefault:"cancel" desc:"a missing path or permission, a full disk: wait, warn or cancel"`
 }
 
-// A flagText is true or false, a numberText a number, and a durationText such
-// as 90s, 12h or 7d. What is none is for the parser of jobs files to name.
+// A flagText should be true or false, a numberText a number, and a durationText
+// a duration such as 90s, 12h or 7d. The parser of jobs files reports values
+// that are not.
 type (
 	flagText     string
 	numberText   string
 	durationText string
 )
 
-// Describes reports whether the variables describe a job, be it well or not.
+// Describes reports whether the variables describe a job, even a faulty one.
 func (e *Job) Describes() bool { return e.Source != "" || e.Destination != "" }
 
-// File returns the job that the variables describe as a jobs file does, or
-// everything that is wrong with them. Field of a problem is the variable.
+// File returns the described job in the form of a jobs file, or everything that
+// is wrong with the variables. The Field of a problem is the variable.
 func (e *Job) File() (*jobs.File, error) {
 	if e.Source == "" || e.Destination == "" {
 		return nil, errors.New("no job is described: RUNNER_JOB_SOURCE and RUNNER_JOB_DESTINATION must both be set, as <collection id>:<path>")
 	}
 	d := newDescription(e)
 	if len(d.problems) > 0 && !utf8.ValidString(e.Source+e.Destination) {
-		return nil, errors.Join(d.problems...) // the text would not be what was written
+		return nil, errors.Join(d.problems...) // the text would not have the values that were set
 	}
 	text, err := d.text()
 	if err != nil {
@@ -97,7 +98,7 @@ func (e *Job) File() (*jobs.File, error) {
 	return file, nil
 }
 
-// A description is a jobs file in the making, from variables.
+// A description builds a jobs file from variables.
 type description struct {
 	env      *Job
 	name     string
@@ -162,7 +163,7 @@ func (d *description) set(key string, value any) {
 	at[key] = value
 }
 
-// value returns what a text is in a jobs file.
+// value returns the value of a text in a jobs file.
 func (d *description) value(t reflect.Type, key, text string) any {
 	switch t {
 	case reflect.TypeFor[flagText]():
@@ -183,7 +184,8 @@ func (d *description) value(t reflect.Type, key, text string) any {
 	return text
 }
 
-// location reads one end of the transfer, or stands in for one that is wrong.
+// location reads one end of the transfer. It returns a placeholder for one that is
+// wrong.
 func (d *description) location(name, text string) Location {
 	l, err := parseLocation(text)
 	if err == nil {
@@ -206,7 +208,7 @@ func rules(method, names string) []any {
 	return rules
 }
 
-// text is the jobs file. JSON is YAML.
+// text returns the jobs file, as JSON, which is YAML.
 func (d *description) text() ([]byte, error) {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
@@ -222,8 +224,8 @@ func (d *description) text() ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
-// variable is the variable, or the variables, that a field of the jobs file
-// comes from.
+// variable returns the variable, or the variables, that set a field of the jobs
+// file.
 func (d *description) variable(field string) string {
 	if field == "jobs."+d.name {
 		return "RUNNER_JOB_NAME"
@@ -252,7 +254,7 @@ func (d *description) variable(field string) string {
 	return "RUNNER_JOB_*"
 }
 
-// refine sets what a jobs file cannot express.
+// refine sets durations that a jobs file cannot express.
 func (d *description) refine(j *jobs.Job) {
 	for key, to := range map[string]*time.Duration{
 		"jitter": &j.Jitter, "starting_deadline": &j.StartingDeadline, "active_deadline": &j.ActiveDeadline,
@@ -264,8 +266,8 @@ func (d *description) refine(j *jobs.Job) {
 	}
 }
 
-// nameFor names a job after what it does: the same in each start, and another
-// for other paths, so that no start adopts the task of a different job.
+// nameFor names a job after its paths, so that each start uses the same name,
+// and no start adopts the task of a different job.
 func nameFor(src, dst Location) string {
 	sum := sha256.Sum256([]byte(src.Collection + ":" + src.Path + "\n" + dst.Collection + ":" + dst.Path))
 	return "transfer-" + hex.EncodeToString(sum[:4])

@@ -12,7 +12,7 @@ import (
 // A Location is a path on a collection, written <collection id>:<path>.
 type Location struct {
 	Collection string // UUID in lower case
-	Path       string // empty if none was given
+	Path       string // may be empty
 }
 
 // UUID returns a UUID in lower case; what names it in an error.
@@ -37,8 +37,8 @@ func parseLocation(s string) (Location, error) {
 	return Locate(id, "", path)
 }
 
-// Locate is the location of a path, which may be empty, on a collection.
-// Relative paths are below folder, if there is one.
+// Locate returns the location of a path, which may be empty, on a collection. A
+// relative path is below folder, unless that is empty.
 func Locate(collection, folder, path string) (Location, error) {
 	if path == "" {
 		return Location{Collection: collection}, nil
@@ -50,7 +50,7 @@ func Locate(collection, folder, path string) (Location, error) {
 	return Location{collection, path}, nil
 }
 
-// WantPath reports a location without a path, which was written as s.
+// WantPath returns an error if the location, written as s, has no path.
 func (l Location) WantPath(s string) error {
 	if l.Path != "" {
 		return nil

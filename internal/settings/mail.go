@@ -7,14 +7,15 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// A Mail says how notices are sent as mail.
+// A Mail holds the variables for notices by mail.
 type Mail struct {
 	URL     auth.Secret `env:"RUNNER_SMTP_URL" desc:"mail server of notices: smtp://user:password@host:587, or smtps://user:password@host:465"`
 	URLFile string      `env:"RUNNER_SMTP_URL_FILE" desc:"file that holds the address of the mail server, instead of RUNNER_SMTP_URL; read for each mail"`
 	From    string      `env:"RUNNER_SMTP_FROM" desc:"sender of notices by mail, such as runner@example.org"`
 }
 
-// Server returns what reads the address of the mail server, or nil if there is none.
+// Server returns a function that reads the address of the mail server, or nil if none
+// is set.
 func (m *Mail) Server() func() (auth.Secret, error) {
 	switch {
 	case m.URLFile != "":
@@ -28,8 +29,8 @@ func (m *Mail) Server() func() (auth.Secret, error) {
 	return nil
 }
 
-// check returns what is wrong with the variables, but for the address of the server,
-// which the channel that uses it knows.
+// check returns what is wrong with the variables, except the server's address, which
+// the mail channel checks.
 func (m *Mail) check() []error {
 	var problems []error
 	if !m.URL.IsZero() && m.URLFile != "" {

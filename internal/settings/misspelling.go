@@ -11,17 +11,17 @@ import (
 	"github.com/globus-runner/globus-runner/internal/spelling"
 )
 
-// A Misspelling is a variable that nobody reads, one mistake away from the one
-// that is meant.
+// A Misspelling is a variable that nothing reads, one mistake away from one
+// that is read.
 type Misspelling struct{ Name, Meant string }
 
-// kubernetesService is what Kubernetes sets for a service whose name begins
-// with runner.
+// kubernetesService matches variables that Kubernetes sets for a service whose
+// name begins with runner.
 var kubernetesService = pattern.Lazy(`^RUNNER(_[A-Z0-9]+)*_(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// checkNames returns an error for each RUNNER_JOB_* that describes nothing, and
-// keeps what may be a misspelling of another variable. RUNNER_OS and the like
-// are of GitHub's and GitLab's machines.
+// checkNames returns an error for each unknown RUNNER_JOB_*, and records other
+// variables that may be misspelled. It passes over RUNNER_OS and others that
+// GitHub and GitLab set.
 func (e *Environment) checkNames(set map[string]string) []error {
 	var known []string
 	for v := range tags(reflect.TypeFor[Environment](), "") {
@@ -47,7 +47,8 @@ func (e *Environment) checkNames(set map[string]string) []error {
 	return problems
 }
 
-// unknownJobVariable says which RUNNER_JOB_* was meant.
+// unknownJobVariable returns an error that says which RUNNER_JOB_* was probably
+// meant.
 func unknownJobVariable(name, rest string, known []string) error {
 	if strings.HasPrefix(rest, "PRUNE") {
 		return fmt.Errorf("%s: the job of %s* only copies; to delete what was copied, write a jobs file with a prune", name, JobPrefix)
@@ -67,7 +68,7 @@ func unknownJobVariable(name, rest string, known []string) error {
 	return fmt.Errorf("%s: there is no such variable; runner env lists those of a job", name)
 }
 
-// otherJobVariables are names that other programs have for the same thing.
+// otherJobVariables maps names that other programs use for the same thing.
 var otherJobVariables = map[string]string{
 	"CRON": "SCHEDULE", "TZ": "TIME_ZONE", "SRC": "SOURCE", "FROM": "SOURCE", "DST": "DESTINATION", "DEST": "DESTINATION", "TO": "DESTINATION",
 	"DEADLINE": "ACTIVE_DEADLINE", "TIMEOUT": "ACTIVE_DEADLINE", "RETRIES": "BACKOFF_LIMIT", "CONCURRENCY": "CONCURRENCY_POLICY",

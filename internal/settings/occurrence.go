@@ -7,8 +7,8 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// Key finds the key of the occurrence that this start is about, and says
-// whether no earlier start can have had the same. scheduledFor is the flag's
+// Key returns the key of the occurrence that this start is about. fresh says
+// that no earlier start can have had the same key. scheduledFor is the flag's
 // value, or empty.
 func (o *Occurrence) Key(scheduledFor string) (key jobs.Key, fresh bool, err error) {
 	if scheduledFor != "" {

@@ -10,10 +10,11 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// shortestToken is the length of the shortest token that nobody guesses.
+// shortestToken is the length of the shortest token that cannot be guessed.
 const shortestToken = 16
 
-// A Page says who may read the page of serve, and who may act on it.
+// A Page holds the variables for the page of serve: who may read it, and who may act
+// on it.
 type Page struct {
 	ViewToken      auth.Secret `env:"RUNNER_VIEW_TOKEN" desc:"lets people on other machines read the page of serve and its API"`
 	ViewTokenFile  string      `env:"RUNNER_VIEW_TOKEN_FILE" desc:"file that holds it, instead of RUNNER_VIEW_TOKEN"`
@@ -26,7 +27,8 @@ type Page struct {
 // A PageURL is the address of the page, or nothing.
 type PageURL struct{ url *url.URL }
 
-// UnmarshalText reads an address. One that may hold a password is not shown.
+// UnmarshalText reads an address. Its error does not show one that may contain a
+// password.
 func (p *PageURL) UnmarshalText(text []byte) error {
 	const want = "want the address of the page, such as https://runner.example.org/"
 	u, err := url.Parse(string(text))
@@ -40,8 +42,8 @@ func (p *PageURL) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// At returns the address of what is at a path of the page, or "" if the address of
-// the page is not known.
+// At returns the address of a path of the page, or "" if the address of the page
+// is not known.
 func (p PageURL) At(path ...string) string {
 	if p.url == nil {
 		return ""
@@ -49,13 +51,13 @@ func (p PageURL) At(path ...string) string {
 	return p.url.JoinPath(path...).String()
 }
 
-// View returns the token to read with, "" if there is none. A file is read each
+// View returns the token for reading, or "" if none is set. A file is read each
 // time.
 func (p *Page) View() (string, error) {
 	return pageToken("RUNNER_VIEW_TOKEN", p.ViewToken, p.ViewTokenFile)
 }
 
-// Admin returns the token to act with, "" if there is none. A file is read each
+// Admin returns the token for acting, or "" if none is set. A file is read each
 // time.
 func (p *Page) Admin() (string, error) {
 	return pageToken("RUNNER_ADMIN_TOKEN", p.AdminToken, p.AdminTokenFile)

@@ -15,14 +15,15 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A person is an account whose consents are given in a browser.
+// A person is an account that gives its consents in a browser.
 type person struct {
 	*auth.Source
 	client *auth.Client
 	id     *Identity
 }
 
-// Consent says what to do: only a login in a browser gives a person's consent.
+// Consent returns an error that says how to give the consent: only a login in a
+// browser can.
 func (p *person) Consent(_ context.Context, scopes []string) error {
 	wanted, err := auth.ParseScopes(strings.Join(scopes, " "))
 	if err != nil {
@@ -39,19 +40,19 @@ func (p *person) Userinfo(ctx context.Context) (*auth.Userinfo, error) {
 	return p.client.Userinfo(ctx, p.Source)
 }
 
-// Identities is [auth.Client.IdentitiesFor] the person.
+// Identities is [auth.Client.IdentitiesFor] on behalf of the person.
 func (p *person) Identities(ctx context.Context, q auth.IdentityQuery) ([]*auth.Identity, error) {
 	return p.client.IdentitiesFor(ctx, p.Source, q)
 }
 
-// Call is [auth.Client.Call] of the person.
+// Call is [auth.Client.Call] on behalf of the person.
 func (p *person) Call(ctx context.Context, method, path string, query url.Values, body json.RawMessage) (json.RawMessage, error) {
 	return p.client.Call(ctx, p.Source, method, path, query, body)
 }
 
-// Advise returns next as the way to a service, for which these scopes are needed
-// besides the usual ones. If the person has to log in again its error says how, also
-// where only a log takes it.
+// Advise wraps next, the transport to a service that needs these scopes besides the
+// usual ones. If the person has to log in again, the error says how, so that a log
+// shows it too.
 func (id *Identity) Advise(next http.RoundTripper, scopes ...auth.Scope) http.RoundTripper {
 	return advised{next, id, scopes}
 }
@@ -70,18 +71,18 @@ func (a advised) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, err
 }
 
-// LogInAgain begins the advice of how a person logs in again.
+// LogInAgain is the beginning of the advice to log in again.
 const LogInAgain = "log in again: "
 
-// again says how the person gets new tokens, which allow these scopes too.
+// again says how the person gets new tokens that also have these scopes.
 func (id *Identity) again(scopes ...auth.Scope) string { return id.loginWith("", scopes...) }
 
-// loginWith is again, with more flags.
+// loginWith is [Identity.again] with more flags.
 func (id *Identity) loginWith(flags string, scopes ...auth.Scope) string {
 	if id.Kind == AccessToken {
 		return "give a new one in " + id.From
 	}
-	old, _ := auth.ParseScopes(id.login.Scopes) // what was not kept is not asked for again
+	old, _ := auth.ParseScopes(id.login.Scopes) // scopes that cannot be read are not asked for again
 	command := "runner login --client-id " + id.ClientID
 	if more := besides(old.Merge(scopes...), login.DefaultScopes()); len(more) > 0 {
 		command += " --scopes " + quote(more.String())
@@ -93,10 +94,11 @@ func (id *Identity) loginWith(flags string, scopes ...auth.Scope) string {
 	return LogInAgain + command
 }
 
-// Person reports whether it is one who can log in again.
+// Person reports whether the identity is a person, who can log in again.
 func (id *Identity) Person() bool { return id != nil && id.Kind != ServiceAccount }
 
-// session says how the person gets the session and the scopes that a service demands.
+// session says how the person logs in with the session and the scopes that a service
+// demands.
 func (id *Identity) session(wanted *transfer.AuthorizationParameters) string {
 	var flags strings.Builder
 	for _, flag := range []struct {
@@ -114,19 +116,19 @@ func (id *Identity) session(wanted *transfer.AuthorizationParameters) string {
 	if wanted.SessionRequiredMFA != nil && *wanted.SessionRequiredMFA {
 		flags.WriteString(" --session-required-mfa")
 	}
-	scopes, _ := auth.ParseScopes(strings.Join(wanted.RequiredScopes, " ")) // what is none cannot be asked for
+	scopes, _ := auth.ParseScopes(strings.Join(wanted.RequiredScopes, " ")) // invalid scopes cannot be asked for
 	return id.loginWith(flags.String(), scopes...)
 }
 
-// besides returns the scopes that are more than the usual ones.
+// besides returns the scopes that are not among the usual ones.
 func besides(scopes, usual auth.Scopes) auth.Scopes {
 	return slices.DeleteFunc(scopes, func(s auth.Scope) bool {
 		return len(s.Dependencies) == 0 && slices.ContainsFunc(usual, func(u auth.Scope) bool { return u.Name == s.Name })
 	})
 }
 
-// quote makes a text one word of a shell's command line, on one line. Scopes
-// come from a service, so nothing in them may deceive whoever copies the line.
+// quote makes a text one word of a shell command, on one line. Scopes come from
+// a service, and must not deceive a person who copies the line.
 func quote(text string) string {
 	text = strings.Map(func(r rune) rune {
 		if r < ' ' || r > '~' {

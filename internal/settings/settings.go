@@ -1,7 +1,7 @@
 // Package settings reads the program's environment: every variable, once, and the job,
-// the occurrence and the identity that the variables describe. It also reads
-// locations on collections, because variables and the command line write them in the
-// same form.
+// the occurrence and the identity that the variables describe. It also reads locations
+// on collections, which have the same form in variables and on the command line.
+// [Read] is the place to begin.
 //
 // Every error is a mistake in a variable or a text, and names it. An error never
 // contains the value of a secret.
@@ -25,9 +25,9 @@ import (
 	"github.com/globus-runner/globus-runner/login"
 )
 
-// An Environment is all that the program reads from its environment. The tags
-// are also what "runner env" prints. [Read] makes one, after which it does not
-// change.
+// An Environment is everything that the program reads from its environment.
+// [Read] makes one, and it does not change afterwards. "runner env" prints the
+// tags.
 type Environment struct {
 	clientcreds.Environment
 	Login login.Environment
@@ -45,7 +45,7 @@ type Environment struct {
 	Jobs    string `env:"RUNNER_JOBS" desc:"jobs file, or folder of *.yaml and *.yml; default: /etc/runner/jobs.yaml, then jobs.yaml here"`
 	State   string `env:"RUNNER_STATE" desc:"ledger of runs: sqlite:<file>, postgres://..., or none: Globus itself remembers, by the task's label; default: a file in the state folder, and none for run with RUNNER_JOB_* alone"`
 	Listen  string `env:"RUNNER_LISTEN" desc:"address of the page, its API, health checks and metrics of serve, such as 127.0.0.1:8080; default: none"`
-	// SigningKeyFile is the name of a file, and not a secret itself.
+	// SigningKeyFile is a file name, and not secret itself.
 	SigningKeyFile string `env:"RUNNER_SIGNING_KEY_FILE" desc:"file of a private Ed25519 key (PEM) that signs receipts; default: they are not signed"`
 
 	Mail Mail
@@ -64,14 +64,15 @@ type Environment struct {
 	Occurrence Occurrence
 	Job        Job `envPrefix:"RUNNER_JOB_"`
 
-	// Misspelled are variables that nobody reads, one mistake away from one of ours.
+	// Misspelled are variables that nothing reads, one mistake away from one of
+	// ours.
 	Misspelled []Misspelling
 
 	environ []string
 	wrong   error
 }
 
-// An Occurrence is what the key of an occurrence is made of.
+// An Occurrence holds the variables from which the key of an occurrence is made.
 type Occurrence struct {
 	Given         string `env:"RUNNER_OCCURRENCE" desc:"key of the occurrence: a start with the same key continues, it never repeats"`
 	KubernetesJob string `env:"RUNNER_KUBERNETES_JOB" desc:"name of the Kubernetes Job, from the downward API"`
@@ -82,7 +83,7 @@ type Occurrence struct {
 	Jenkins       string `env:"BUILD_TAG" desc:"set by Jenkins"`
 }
 
-// A CI is what GitHub Actions says about itself.
+// A CI holds the variables of GitHub Actions.
 type CI struct {
 	GitHubActions string `env:"GITHUB_ACTIONS" desc:"true in GitHub Actions: an error of run or validate is annotated, and run writes the two files below"`
 	GitHubSummary string `env:"GITHUB_STEP_SUMMARY" desc:"file of the summary of a step"`
@@ -92,9 +93,9 @@ type CI struct {
 // OnGitHub reports whether the program is a step of GitHub Actions.
 func (c *CI) OnGitHub() bool { return c.GitHubActions == "true" }
 
-// Read reads the environment, given as NAME=value. A variable that is set to
-// nothing counts as not set. What is wrong is reported by [Environment.Check];
-// the rest can be used all the same.
+// Read reads the environment, given as NAME=value. An empty variable counts as
+// not set. [Environment.Check] returns what is wrong; the other variables can
+// still be used.
 func Read(environ []string) *Environment {
 	e := &Environment{environ: environ}
 	set := present(environ)
@@ -127,10 +128,10 @@ func (e *Environment) Lookup(name string) string {
 	return ""
 }
 
-// Environ returns all variables as NAME=value.
+// Environ returns a copy of all variables as NAME=value.
 func (e *Environment) Environ() []string { return slices.Clone(e.environ) }
 
-// ListenAddress is RUNNER_LISTEN with a host: a port alone is on loopback.
+// ListenAddress returns RUNNER_LISTEN with a host: a port alone is on loopback.
 func (e *Environment) ListenAddress() string {
 	if e.Listen == "" || strings.Contains(e.Listen, ":") {
 		return e.Listen
@@ -149,7 +150,7 @@ func (e *Environment) checkListen() []error {
 	return []error{fmt.Errorf("RUNNER_LISTEN: %q is not HOST:PORT, such as :8080", e.Listen)}
 }
 
-// parseProblems are the errors of caarlos0/env, by variable.
+// parseProblems returns the errors of caarlos0/env with the names of variables.
 func parseProblems(err error) []error {
 	all, ok := errors.AsType[env.AggregateError](err)
 	if !ok {
@@ -165,7 +166,7 @@ func parseProblems(err error) []error {
 	return problems
 }
 
-// present are the variables that are set to something, by name.
+// present returns the variables that are not empty, by name.
 func present(environ []string) map[string]string {
 	set := map[string]string{}
 	for _, kv := range environ {
@@ -176,7 +177,7 @@ func present(environ []string) map[string]string {
 	return set
 }
 
-// ours reports whether nobody else sets a variable of this name.
+// ours reports whether no other program sets a variable of this name.
 func ours(name string) bool {
 	for _, prefix := range []string{"RUNNER_", "GLOBUS_", "CLIENT_"} {
 		if strings.HasPrefix(name, prefix) {
@@ -186,9 +187,9 @@ func ours(name string) bool {
 	return false
 }
 
-// unwrap names quotes and the like around the values of our variables, and
-// takes these variables out of what is set. No value is shown: it may be a
-// secret.
+// unwrap returns an error for each of our variables with quotes or the like
+// around its value, and removes it from set. The errors do not show values,
+// which may be secret.
 func unwrap(set map[string]string) []error {
 	var problems []error
 	for v := range tags(reflect.TypeFor[Environment](), "") {
@@ -211,7 +212,7 @@ func unwrap(set map[string]string) []error {
 	return problems
 }
 
-// variable finds the name of the variable that fills the field.
+// variable returns the name of the variable that fills the field.
 func variable(field string) string {
 	for v := range tags(reflect.TypeFor[Environment](), "") {
 		if v.field == field {
@@ -231,21 +232,21 @@ var services = map[string]struct{ auth, transfer string }{
 	"staging":     {"https://auth.staging.globuscs.info/", "https://transfer.api.staging.globuscs.info/"},
 }
 
-// AuthURL is the address of Globus Auth.
+// AuthURL returns the address of Globus Auth.
 func (e *Environment) AuthURL() *url.URL { return e.Auth.or(services[e.Service].auth) }
 
-// TransferURL is the address of Globus Transfer.
+// TransferURL returns the address of Globus Transfer.
 func (e *Environment) TransferURL() *url.URL { return e.Transfer.or(services[e.Service].transfer) }
 
-// Production reports whether the service is that of Globus itself, and not a
-// simulator or one of its other environments.
+// Production reports whether the services are those of Globus itself, and not a
+// simulator or one of Globus's test environments.
 func (e *Environment) Production() bool {
 	return strings.EqualFold(e.TransferURL().Host, "transfer.api.globus.org")
 }
 
-// TaskPage is where people look at a task, or at a run of a flow unless flow is
-// empty. It is "" if that is not known: Globus's web app has only those of its
-// production service.
+// TaskPage returns the address at which people see a task or, unless flow is
+// empty, a run of a flow. It is "" outside production, which is all that
+// Globus's web app shows.
 func (e *Environment) TaskPage(id, flow string) string {
 	switch {
 	case !e.Production():
@@ -256,11 +257,11 @@ func (e *Environment) TaskPage(id, flow string) string {
 	return "https://app.globus.org/activity/" + url.PathEscape(id)
 }
 
-// FlowsURL is the address of Globus Flows.
+// FlowsURL returns the address of Globus Flows.
 func (e *Environment) FlowsURL() *url.URL { return e.Flows.or(e.automate("flows")) }
 
-// automate is the address of a service whose hosts are named after the
-// environments in another way.
+// automate returns the address of Flows or Timers, whose host names are built
+// differently.
 func (e *Environment) automate(service string) string {
 	host := service + ".automate.globus.org"
 	if e.Service != "production" {
@@ -269,7 +270,7 @@ func (e *Environment) automate(service string) string {
 	return "https://" + host + "/"
 }
 
-// TimersURL is the address of Globus Timers.
+// TimersURL returns the address of Globus Timers.
 func (e *Environment) TimersURL() *url.URL {
 	u := e.automate("timer")
 	if e.Timer.url == nil {

@@ -17,7 +17,8 @@ import (
 // A ServiceURL is the address of a service, or nothing.
 type ServiceURL struct{ url *url.URL }
 
-// UnmarshalText reads an address. One that may hold a password is not shown.
+// UnmarshalText reads an address. Its error does not show one that may contain a
+// password.
 func (s *ServiceURL) UnmarshalText(text []byte) error {
 	const want = "an address such as https://transfer.api.globus.org/"
 	u, err := url.Parse(string(text))
@@ -42,7 +43,8 @@ func (s ServiceURL) or(fallback string) *url.URL {
 	return u
 }
 
-// Seconds is a time that is written as a number of seconds; negative means no limit.
+// Seconds is a duration that is written as a number of seconds; negative means no
+// limit.
 type Seconds time.Duration
 
 // UnmarshalText reads a number of seconds.
@@ -55,13 +57,13 @@ func (t *Seconds) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// A Verification says whether certificates are checked, and against which bundle.
+// A Verification says whether certificates are checked, and against which CA bundle.
 type Verification struct {
 	Off    bool
 	Bundle string // file; empty means the system's
 }
 
-// UnmarshalText reads the forms that the official SDKs take.
+// UnmarshalText reads the forms that the official SDKs accept.
 func (v *Verification) UnmarshalText(text []byte) error {
 	switch strings.ToLower(string(text)) {
 	case "y", "yes", "t", "true", "on", "1":
@@ -80,23 +82,23 @@ func (v *Verification) UnmarshalText(text []byte) error {
 // A LogFormat is one of the formats below.
 type LogFormat string
 
-// The formats. LogAuto is text on a terminal, else JSON.
+// The formats. LogAuto is text on a terminal and JSON elsewhere.
 const (
 	LogAuto LogFormat = ""
 	LogText LogFormat = "text"
 	LogJSON LogFormat = "json"
 )
 
-// UnmarshalText reads a format in any case.
+// UnmarshalText reads a format, in upper or lower case.
 func (f *LogFormat) UnmarshalText(text []byte) (err error) {
 	*f, err = spelling.OneOf(string(text), LogJSON, LogText)
 	return err
 }
 
-// A LogLevel is the least grave level that is logged.
+// A LogLevel is the lowest level that is logged.
 type LogLevel slog.Level
 
-// UnmarshalText reads the name of a level in any case.
+// UnmarshalText reads the name of a level, in upper or lower case.
 func (l *LogLevel) UnmarshalText(text []byte) error {
 	word, err := spelling.OneOf(string(text), "debug", "info", "warn", "error")
 	if err != nil {

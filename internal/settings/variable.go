@@ -8,7 +8,7 @@ import (
 	"github.com/globus-runner/globus-runner/auth"
 )
 
-// A Variable is one that the program reads.
+// A Variable is a variable that the program reads.
 type Variable struct {
 	Name    string `json:"name"`
 	Value   string `json:"value,omitempty"` // empty if not set, and for secrets
@@ -17,28 +17,28 @@ type Variable struct {
 	Meaning string `json:"meaning"`
 }
 
-// Variables lists every variable with what is set; secrets without their value.
+// Variables lists every variable with its value, unless that is secret.
 func (e *Environment) Variables() []Variable {
 	set := present(e.environ)
 	var rows []Variable
 	for t := range tags(reflect.TypeFor[Environment](), "") {
 		value, ok := set[t.name]
 		if t.secret || t.address && strings.ContainsAny(value, "@?=") {
-			value = "" // an address may hold a password
+			value = "" // an address may contain a password
 		}
 		rows = append(rows, Variable{t.name, value, ok, t.fallback, t.meaning})
 	}
 	return rows
 }
 
-// A tag is what a field of an environment says about its variable.
+// A tag is the description of a variable in the tags of its field.
 type tag struct {
 	name, field, fallback, meaning string
 	secret                         bool
 	address                        bool // of a service or a database
 }
 
-// tags walks over the tags of an environment struct.
+// tags yields the tags of an environment struct.
 func tags(t reflect.Type, prefix string) iter.Seq[tag] {
 	return func(yield func(tag) bool) {
 		for f := range t.Fields() {
