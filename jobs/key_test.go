@@ -49,6 +49,77 @@ func TestKubernetesKeyIsTheScheduledMinute(t *testing.T) {
 	}
 }
 
+// All legs of a matrix have the same run of the CI system.
+func TestAPipelineHasOneOccurrenceForEachThingThatAJobCopies(t *testing.T) {
+	const run = "github:123456789"
+	key := func(site, rest string) jobs.Key {
+		t.Helper()
+		file, err := jobs.Parse(func(string) string { return site }, jobs.Source{Name: "jobs.yaml", Data: []byte(
+			"version: 1\nenv: [SITE]\ncollections: {lab: " + labID + "}\njobs:\n  j:\n    transfer:\n" +
+				"      source: 'lab:/{{ env \"SITE\" }}/{{ .Time | date }}/'\n      destination: 'lab:/out/'\n" + rest)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file.Jobs[0].InPipeline(run)
+	}
+	first := key("psi", "")
+	if again := key("psi", "    backoff_limit: 2\n    description: the same\n"); again != first || !strings.HasPrefix(string(first), run+"+") {
+		t.Errorf("got %q, and once more %q", first, again)
+	}
+	seen := map[jobs.Key]string{first: "the first"}
+	for what, k := range map[string]jobs.Key{
+		"another path": key("desy", ""),
+		"other files":  key("psi", "      filter_rules: [{method: exclude, type: file, name: a}]\n"),
+		"another step": key("psi", "      sync_level: checksum\n"),
+	} {
+		if was, ok := seen[k]; ok {
+			t.Errorf("%s and %s have the key %s", what, was, k)
+		}
+		seen[k] = what
+	}
+	itself := &jobs.Job{Name: "j"}
+	itself.Steps = []jobs.Step{{Mkdir: &jobs.Mkdir{Path: "/a/"}}, {Prune: &jobs.Prune{Jobs: []*jobs.Job{itself}}}}
+	if k := itself.InPipeline(run); k == run {
+		t.Error("a job that prunes what it has copied has the run alone for its key")
+	}
+	if k := key("", ""); k != run {
+		t.Errorf("got %q where a variable is not set, want the run alone", k)
+	}
+}
+
+func TestALongRunOfAPipelineFitsIntoAKey(t *testing.T) {
+	seen := map[jobs.Key]bool{}
+	for _, run := range []jobs.Key{"jenkins:" + jobs.Key(strings.Repeat("a", 51)) + "1", "jenkins:" + jobs.Key(strings.Repeat("a", 51)) + "2"} {
+		job := &jobs.Job{Name: "j", Steps: []jobs.Step{{Mkdir: &jobs.Mkdir{Path: "/{{ .Key }}/"}}}}
+		key := job.InPipeline(run)
+		silent := &jobs.Job{Name: "j", Steps: []jobs.Step{{Mkdir: &jobs.Mkdir{Path: "/a/"}}}}
+		if k := silent.InPipeline(run); seen[k] {
+			t.Errorf("%s has the key %s of another run", run, k)
+		} else {
+			seen[k] = true
+		}
+		if _, err := jobs.ParseKey(string(key)); err != nil || seen[key] {
+			t.Errorf("%s has the key %s, seen before: %t, %v", run, key, seen[key], err)
+		}
+		seen[key] = true
+		if steps, err := job.Render(key, time.Now(), nil); err != nil || steps[0].Mkdir.Path != "/"+string(key)+"/" {
+			t.Errorf("%s is %q, %v in a path, want the whole key", key, steps[0].Mkdir.Path, err)
+		}
+	}
+}
+
+// What a path of a pipeline was called before must not change.
+func TestTheKeyOfAPipelineIsItsRunInATemplate(t *testing.T) {
+	job := &jobs.Job{Name: "j", Steps: []jobs.Step{{Mkdir: &jobs.Mkdir{Path: "/{{ .Key }}/"}}}}
+	for key, want := range map[jobs.Key]string{
+		job.InPipeline("github:1"): "/github:1/", "github:1": "/github:1/", "ci:1+01234567": "/ci:1+01234567/", "github:1+a": "/github:1+a/",
+	} {
+		if steps, err := job.Render(key, time.Now(), nil); err != nil || steps[0].Mkdir.Path != want {
+			t.Errorf("%s is %v, %v in a path, want %s", key, steps, err, want)
+		}
+	}
+}
+
 // The task of a job is not taken for that of another one whose name begins alike.
 func TestLabelTellsItsJob(t *testing.T) {
 	label := jobs.Label("nightly-raw", "2026-11-21T02:00:00Z", jobs.Position{Step: 2}, 1)
