@@ -7,7 +7,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
-	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -15,31 +15,79 @@ import (
 // guarded passes on what a mirror would do, and says whether its guard would refuse it.
 func guarded(changes iter.Seq2[audit.Change, error], doc *transfer.Transfer, guard *jobs.Guard, to *diffDocument) iter.Seq2[audit.Change, error] {
 	return func(yield func(audit.Change, error) bool) {
-		var lost engine.Losses
-		var there, found int64 // files at the destination, and at the source
+		m := mirrored{doc: doc, guard: guard}
 		for c, err := range changes {
-			switch c.Action {
-			case audit.Delete:
-				lost.Deleted++
-				there++
-			case audit.Replace, audit.Compare, audit.Same:
-				there++
-				found++
-				if c.Size == 0 && c.There > 0 && c.Action != audit.Same {
-					lost.Emptied++
-				}
-			case audit.Copy, audit.CopyLink, audit.FollowLink, audit.Block, audit.Absent, audit.Unlisted:
-				found++ // or it is not known that there is none
+			if err == nil {
+				m.see(&c)
 			}
 			if !yield(c, err) || err != nil {
 				return
 			}
 		}
-		switch most := cmp.Or(guard.MaxDelete, jobs.DefaultMaxDelete); {
-		case found == 0 && len(doc.Items) == 1 && !guard.AllowEmptySource:
-			to.Refused = "the source has no file to copy, and mirroring it would delete everything at the destination (guard.empty_source)"
-		case !most.Allows(lost.Files(), there):
-			to.Refused = fmt.Sprintf("it would %s of %s at the destination, more than max_delete allows (%s)", lost, plain.Count(there, "file"), most)
-		}
+		to.Refused = m.refused()
 	}
+}
+
+// A mirrored is what a diff tells the guard of a mirror.
+type mirrored struct {
+	doc     *transfer.Transfer
+	guard   *jobs.Guard
+	judged  engine.Losses // of the items before, whose sources are not empty
+	why     string        // one of them is refused
+	item    int           // the present one
+	found   bool          // its source has files, or it is not known that there are none
+	isFile  bool          // it is a file, or cannot be looked at, and has nothing to guard
+	present engine.Losses
+}
+
+// see takes note of a change.
+func (m *mirrored) see(c *audit.Change) {
+	m.begin(c.Item)
+	if c.Source == m.doc.Items[c.Item].SourcePath {
+		m.isFile = true
+		return
+	}
+	switch c.Action {
+	case audit.Delete:
+		m.present.Delete()
+	case audit.Replace, audit.Compare:
+		m.found = true
+		m.present.Replace(c.There, c.Size)
+	case audit.Same:
+		m.found = true
+		m.present.Keep()
+	case audit.Unlisted:
+		m.found = true
+		if c.Source == "" && fault.Of(c.Why).Kind == fault.Refused && m.most() != jobs.NoMaxDelete {
+			m.why = cmp.Or(m.why, fmt.Sprintf("a folder at the destination cannot be listed (%v)", c.Why))
+		}
+	case audit.Copy, audit.CopyLink, audit.FollowLink, audit.Block, audit.Absent:
+		m.found = true
+	}
+}
+
+// begin begins with an item, and ends those before it.
+func (m *mirrored) begin(item int) {
+	for ; m.item < item; m.item++ {
+		switch {
+		case m.isFile:
+		case m.found:
+			m.judged.Add(m.present)
+		case !m.guard.AllowEmptySource:
+			m.why = cmp.Or(m.why, fmt.Sprintf("the source %s has no file to copy, and mirroring it would delete everything at the destination (guard.empty_source)",
+				m.doc.Items[m.item].SourcePath))
+		}
+		m.found, m.isFile, m.present = false, false, engine.Losses{}
+	}
+}
+
+func (m *mirrored) most() jobs.MaxDelete { return cmp.Or(m.guard.MaxDelete, jobs.DefaultMaxDelete) }
+
+// refused says why the guard would refuse the mirror; it is empty if it would not.
+func (m *mirrored) refused() string {
+	m.begin(len(m.doc.Items))
+	if m.why == "" && !m.most().Allows(m.judged.Files(), m.judged.There) {
+		return fmt.Sprintf("it would %v, more than max_delete allows (%s)", m.judged, m.most())
+	}
+	return m.why
 }

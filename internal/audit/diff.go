@@ -41,6 +41,7 @@ func Actions() []Action {
 
 // A Change is what a task would do about one path.
 type Change struct {
+	Item        int // of the document, from 0
 	Action      Action
 	Source      string    // whole path; empty for what is deleted
 	Destination string    // whole path; empty where there is none
@@ -65,8 +66,9 @@ func Diff(ctx context.Context, globus tree.Globus, doc transfer.Document) iter.S
 				items = append(items, deleteItem(ctx, globus, doc, item.Path))
 			}
 		}
-		for _, changes := range items {
+		for i, changes := range items {
 			for c, err := range changes {
+				c.Item = i
 				if !yield(c, err) || err != nil {
 					return
 				}

@@ -14,52 +14,6 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// Deletes are the files that a mirror deletes: those that were at its destination
-// and not at its source when it was submitted. Everything but a folder counts as
-// a file.
-type Deletes struct {
-	Files   int64
-	AtLeast bool // some folders were not looked at, or could not be listed
-}
-
-func (d Deletes) String() string {
-	if d.AtLeast {
-		return fmt.Sprintf("at least %d", d.Files)
-	}
-	return fmt.Sprint(d.Files)
-}
-
-// words says how many files that are.
-func (d Deletes) words() string {
-	text := plain.Count(d.Files, "file")
-	if d.AtLeast {
-		text = "at least " + text
-	}
-	return text
-}
-
-// Losses are what a mirror does to the files at its destination: those that it deletes,
-// and those that it replaces by empty ones, as a source does whose disk has failed.
-type Losses struct {
-	Deleted, Emptied int64
-	AtLeast          bool // see [Deletes]
-}
-
-// Files is how many files lose their content.
-func (l Losses) Files() int64 { return l.Deleted + l.Emptied }
-
-// String says what is done to how many, such as "delete 3 and empty 2".
-func (l Losses) String() string {
-	var parts []string
-	if l.Deleted > 0 || l.Emptied == 0 {
-		parts = append(parts, "delete "+Deletes{l.Deleted, l.AtLeast}.String())
-	}
-	if l.Emptied > 0 {
-		parts = append(parts, "empty "+Deletes{l.Emptied, l.AtLeast}.String())
-	}
-	return strings.Join(parts, " and ")
-}
-
 // guard compares both sides of a mirror before it is submitted. It refuses a
 // mirror whose source is empty, because the disk may not be mounted, and a mirror
 // that would delete more than the job allows, because its sides may be swapped.
@@ -97,16 +51,16 @@ func (p *part) guard(ctx context.Context) error {
 		}
 		all.add(m, !empty)
 	}
-	p.deletes = &all.deletes
-	p.run.log.Info("mirror compared", "files_to_delete", all.deletes.Files, "files_at_destination", all.there, "folders", all.folders)
-	if all.deletes.AtLeast {
+	p.deletes = &Deletes{all.losses.Deleted, all.losses.AtLeast}
+	p.run.log.Info("mirror compared", "files_to_delete", all.losses.Deleted, "files_at_destination", all.losses.There, "folders", all.folders)
+	if all.losses.AtLeast {
 		p.run.log.Warn("a part of the mirror was not compared: it has more folders than guard.look, or some that cannot be listed",
 			"folders", all.folders, "look", allow.Look, "path", all.skipped)
 	}
-	if !allow.MaxDelete.Allows(all.judged.Files(), all.judgedOf) {
+	if !allow.MaxDelete.Allows(all.judged.Files(), all.judged.There) {
 		return all.refuseDeletes(allow)
 	}
-	p.run.journal.note(ctx, "compared", fmt.Sprintf("the mirror deletes %v of %s at its destination", all.deletes, plain.Count(all.there, "file")))
+	p.run.journal.note(ctx, "compared", fmt.Sprintf("the mirror deletes %v of %s at its destination", p.deletes, plain.Count(all.losses.There, "file")))
 	return nil
 }
 
@@ -146,7 +100,7 @@ func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfe
 			break // there is nothing to delete
 		}
 	}
-	if m.found == 0 && m.deletes.AtLeast {
+	if m.found == 0 && m.losses.AtLeast {
 		return m, m.dig(ctx, source, options.Rules, p.run.job.Guard.Look)
 	}
 	return m, nil
@@ -178,14 +132,12 @@ func (m *mirror) dig(ctx context.Context, source tree.Folder, rules tree.Rules, 
 // A mirror is what is known about one item of a mirror, or the sum of several.
 type mirror struct {
 	item     transfer.Item
-	filtered bool    // there are filter rules
-	links    bool    // symbolic links are copied
-	folders  int     // that were looked at
-	found    int64   // files at the source
-	there    int64   // files at the destination
-	deletes  Deletes // of them
-	emptied  int64   // of them, that a file without content replaces
-	replaces bool    // what is there is replaced by what differs
+	filtered bool  // there are filter rules
+	links    bool  // symbolic links are copied
+	folders  int   // that were looked at
+	found    int64 // files at the source
+	losses   Losses
+	replaces bool // what is there is replaced by what differs
 	first    []string
 	fresh    bool   // the destination does not exist
 	cut      bool   // no file was found at the source, but there is more of it than was looked at
@@ -196,9 +148,8 @@ type mirror struct {
 	gone     string // the first of them
 	skipped  string // the first path at which something was not looked at
 
-	judged   Losses // where the source is not empty
-	judgedOf int64  // files at the destination, of the same items
-	others   int    // further items of which files are to be deleted
+	judged Losses // where the source is not empty
+	others int    // further items of which files are to be deleted
 }
 
 // firstPaths is how many paths a refusal names.
@@ -231,17 +182,17 @@ func (m *mirror) see(p tree.Pair) error {
 			}
 		}
 	case d.Kind != tree.Dir:
-		m.there++
+		before := m.losses.Files()
 		// Where the source has a link, Globus leaves alone what is there.
 		switch s := p.Source; {
 		case s == nil || s.Kind == tree.Dir:
-			m.deletes.Files++
-		case m.replaces && s.Kind == tree.File && s.Size == 0 && d.Size > 0:
-			m.emptied++
+			m.losses.Delete()
+		case m.replaces && s.Kind == tree.File:
+			m.losses.Replace(d.Size, s.Size)
 		default:
-			return nil
+			m.losses.Keep()
 		}
-		if len(m.first) < firstPaths {
+		if m.losses.Files() > before && len(m.first) < firstPaths {
 			m.first = append(m.first, below(m.item.DestinationPath, p.Path))
 		}
 	}
@@ -290,7 +241,7 @@ func (m *mirror) miss(top, path string, err error, why *error) error {
 	default:
 		return fmt.Errorf("list %s: %w", below(top, path), err)
 	}
-	m.deletes.AtLeast = true
+	m.losses.AtLeast = true
 	if m.skipped == "" {
 		m.skipped = below(top, path)
 	}
@@ -308,13 +259,11 @@ func below(top, path string) string {
 // guard.max_delete.
 func (m *mirror) add(item *mirror, judged bool) {
 	if judged {
-		m.judged.Deleted += item.deletes.Files
-		m.judged.Emptied += item.emptied
-		m.judgedOf += item.there
+		m.judged.Add(item.losses)
 		m.first = append(m.first, item.first...)
 		m.first = m.first[:min(len(m.first), firstPaths)]
 		switch {
-		case item.deletes.Files+item.emptied == 0:
+		case item.losses.Files() == 0:
 		case m.item.SourcePath == "":
 			m.item = item.item
 		default:
@@ -322,9 +271,7 @@ func (m *mirror) add(item *mirror, judged bool) {
 		}
 	}
 	m.folders += item.folders
-	m.there += item.there
-	m.deletes.Files += item.deletes.Files
-	m.deletes.AtLeast = m.deletes.AtLeast || item.deletes.AtLeast
+	m.losses.Add(item.losses)
 	m.bounded = m.bounded || item.bounded
 	if m.skipped == "" {
 		m.skipped = item.skipped
@@ -347,8 +294,11 @@ func (m *mirror) refuseEmpty(look int) *Failure {
 		what += fmt.Sprintf(", as far as was looked (guard.look: %d)", look)
 	}
 	gone := ""
-	if m.deletes.Files > 0 {
-		gone = fmt.Sprintf(", %s (%s)", m.deletes.words(), m.examples(m.deletes.Files))
+	if n := m.losses.Deleted; n > 0 {
+		gone = fmt.Sprintf(", %s (%s)", plain.Count(n, "file"), m.examples(n))
+		if m.losses.AtLeast {
+			gone = ", at least" + gone[1:]
+		}
 	}
 	return refuse("the source %s %s, and mirroring it would delete everything below %s%s; %s, or allow an empty source (guard: {empty_source: allow}, or --allow-empty-source for one run)",
 		m.item.SourcePath, what, m.item.DestinationPath, gone, instead)
@@ -372,14 +322,13 @@ func (m *mirror) refuseDeletes(allow jobs.Guard) *Failure {
 	if m.others > 0 {
 		others = fmt.Sprintf(", and %d more like it,", m.others)
 	}
-	m.judged.AtLeast = m.deletes.AtLeast
 	advice := fmt.Sprintf("if it should be so, raise the limit (guard: {max_delete: %[1]d}, or --max-delete %[1]d for one run)", m.judged.Files())
 	if m.bounded {
 		advice = fmt.Sprintf("to learn how many files it would be, look into more folders (guard: {look: %[1]d}, or --look %[1]d for one run)", allow.Look*4)
 	}
-	return refuse("mirroring %s to %s%s would %v of %s at the destination (%s), more than max_delete allows (%s); "+
+	return refuse("mirroring %s to %s%s would %v (%s), more than max_delete allows (%s); "+
 		"check whether source and destination are swapped or the source is incomplete; %s",
-		m.item.SourcePath, m.item.DestinationPath, others, m.judged, plain.Count(m.judgedOf, "file"), m.examples(m.judged.Files()), allow.MaxDelete, advice)
+		m.item.SourcePath, m.item.DestinationPath, others, m.judged, m.examples(m.judged.Files()), allow.MaxDelete, advice)
 }
 
 // examples names the first of so many files that would be deleted.

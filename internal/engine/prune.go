@@ -310,20 +310,21 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		if f.Folder {
 			continue
 		}
-		m.there++
-		if _, why := p.judge(f); why == "" {
-			if m.deletes.Files++; len(m.first) < firstPaths {
-				m.first = append(m.first, f.Path)
-			}
+		if _, why := p.judge(f); why != "" {
+			m.losses.Keep()
+			continue
+		}
+		if m.losses.Delete(); len(m.first) < firstPaths {
+			m.first = append(m.first, f.Path)
 		}
 	}
-	if most.Allows(m.deletes.Files, m.there) {
-		p.looked = m.there
+	if most.Allows(m.losses.Deleted, m.losses.There) {
+		p.looked = m.losses.There
 		return nil
 	}
 	return refuse("the prune would delete %d of %s that it has looked at (%s), more than max_delete allows (%s); "+
 		"check whether so much should be deleted, and then raise the limit (prune: {max_delete: %[1]d}, or --max-delete %[1]d for one run)",
-		m.deletes.Files, plain.Count(m.there, "file"), m.examples(m.deletes.Files), most)
+		m.losses.Deleted, plain.Count(m.losses.There, "file"), m.examples(m.losses.Deleted), most)
 }
 
 // most is how many files may be deleted.
