@@ -1,7 +1,7 @@
-// Package automate has what the clients of Globus Flows and Globus Timers share: it
-// sends a request, bounds what is read of the reply, and reads what an error says.
-// What the services can be asked is left to their clients, and so are credentials and
-// retries to the HTTP clients below them.
+// Package automate is the part that the clients of Globus Flows and Globus Timers
+// share: [Service.Do] sends a request, bounds what it reads of the reply, and returns
+// errors as [Error]. Packages flows and timers have the methods of the services.
+// Credentials and retries belong to the HTTP clients that they pass in.
 package automate
 
 import (
@@ -14,13 +14,13 @@ import (
 	"strings"
 )
 
-// The names of the services, as their errors tell them.
+// The names of the services in errors.
 const (
 	Flows  = "Globus Flows"
 	Timers = "Globus Timers"
 )
 
-// A Service is one of the two, at an address.
+// A Service is Flows or Timers at an address.
 type Service struct {
 	Name     string // Flows or Timers
 	Base     *url.URL
@@ -36,7 +36,7 @@ type Request struct {
 	Body   []byte // JSON; nil sends none
 }
 
-// escapedPath is the path of a request.
+// escapedPath returns the escaped path of a request.
 func (r Request) escapedPath() string {
 	var b strings.Builder
 	for _, elem := range r.Path {
@@ -48,8 +48,8 @@ func (r Request) escapedPath() string {
 	return b.String()
 }
 
-// Do sends a request through hc and returns the document of the reply. The error is
-// an [*Error] if there was a reply.
+// Do sends a request through hc and returns the body of the reply. The error is an
+// [*Error] if there was a reply.
 func (s Service) Do(ctx context.Context, hc *http.Client, r Request) ([]byte, error) {
 	req, err := s.request(ctx, r)
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/plain"
 )
 
-// Bounds of what is kept of a reply, in characters.
+// Bounds of the texts kept from a reply, in characters.
 const (
 	MaxCode    = 80
 	MaxMessage = 500
@@ -52,7 +52,8 @@ func (e *Error) Temporary() bool {
 // Unauthenticated reports whether the service does not accept the token.
 func (e *Error) Unauthenticated() bool { return e.Status == http.StatusUnauthorized }
 
-// NotFound reports whether there is no such thing, or the identity may not see it.
+// NotFound reports whether the resource does not exist, or the identity may not see
+// it.
 func (e *Error) NotFound() bool { return e.Status == http.StatusNotFound }
 
 // NotStarter reports whether the identity may not start the flow.
@@ -61,7 +62,7 @@ func (e *Error) NotStarter() bool { return e.Service == Flows && e.Code == "FORB
 // MissingScope reports whether the token lacks a scope.
 func (e *Error) MissingScope() bool { return e.Code == "MISSING_SCOPE" }
 
-// Scope returns the scope that the message names; empty if it names none.
+// Scope returns the scope that the message names, or "".
 func (e *Error) Scope() string {
 	for word := range strings.FieldsSeq(e.Message) {
 		word = strings.Trim(word, `'"`)
@@ -72,7 +73,7 @@ func (e *Error) Scope() string {
 	return ""
 }
 
-// refused makes the error of a reply outside 2xx.
+// refused returns the error for a reply outside 2xx.
 func (s Service) refused(r Request, resp *http.Response, doc []byte) *Error {
 	var body struct {
 		Error struct {
@@ -80,11 +81,11 @@ func (s Service) refused(r Request, resp *http.Response, doc []byte) *Error {
 			Message Text            `json:"message"`
 			Detail  json.RawMessage `json:"detail"` // a text, or a list of {loc, msg, type}
 		} `json:"error"`
-		Code    Text            `json:"code"`   // of what Globus Auth demands
-		Detail  json.RawMessage `json:"detail"` // of Timers, for what is wrong with a request
+		Code    Text            `json:"code"`   // if Globus Auth demands something
+		Detail  json.RawMessage `json:"detail"` // of Timers, if the request is invalid
 		DebugID Text            `json:"debug_id"`
 	}
-	_ = json.Unmarshal(doc, &body) // what cannot be read says nothing
+	_ = json.Unmarshal(doc, &body) // fields that cannot be read stay empty
 	return &Error{
 		Service: s.Name, Method: r.Method, Path: r.escapedPath(), Status: resp.StatusCode,
 		Code: plain.Short(cmp.Or(string(body.Error.Code), string(body.Code)), MaxCode),
@@ -96,7 +97,7 @@ func (s Service) refused(r Request, resp *http.Response, doc []byte) *Error {
 	}
 }
 
-// detail puts the detail of an error into one text.
+// detail returns the detail of an error as one text.
 func detail(doc json.RawMessage) string {
 	var whole Text
 	_ = whole.UnmarshalJSON(doc)
@@ -121,7 +122,7 @@ func detail(doc json.RawMessage) string {
 	return strings.Join(parts, "; ")
 }
 
-// Unread is the error of a reply that does not say what it should.
+// Unread returns the error for a reply that cannot be understood.
 func (s Service) Unread(r Request, status int, format string, args ...any) *Error {
 	return &Error{
 		Service: s.Name, Method: r.Method, Path: r.escapedPath(), Status: status,
@@ -129,10 +130,10 @@ func (s Service) Unread(r Request, status int, format string, args ...any) *Erro
 	}
 }
 
-// A Text is one that a service may leave out, or give in another type.
+// A Text is a string that a service may omit or send as another type.
 type Text string
 
-// UnmarshalJSON leaves t empty if the document is not a text.
+// UnmarshalJSON leaves t empty if the document is not a string.
 func (t *Text) UnmarshalJSON(doc []byte) error {
 	var s string
 	if json.Unmarshal(doc, &s) == nil {
@@ -141,10 +142,10 @@ func (t *Text) UnmarshalJSON(doc []byte) error {
 	return nil
 }
 
-// An Instant is one that a service may leave out, or write in another way.
+// An Instant is a time that a service may omit or write in another form.
 type Instant struct{ time.Time }
 
-// UnmarshalJSON leaves i zero if the document is not an instant of RFC 3339.
+// UnmarshalJSON leaves i zero if the document is not a time in RFC 3339.
 func (i *Instant) UnmarshalJSON(doc []byte) error {
 	var at time.Time
 	if json.Unmarshal(doc, &at) == nil {

@@ -1,6 +1,6 @@
 // Package delay reads from a reply whether the same request may succeed later, and how
-// long the service asks its clients to wait. It is a package of its own because clients
-// that do not know each other need it.
+// long the service asks clients to wait. Clients that do not import each other share
+// it.
 package delay
 
 import (
@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// Passing reports whether a status means a problem that may be temporary: the service
-// is overloaded or failing, or a gateway in front of it is. Gateways may use statuses
-// of their own, such as 520.
+// Passing reports whether a status means a problem that may be temporary: the
+// service, or a gateway in front of it, is overloaded or failing. Gateways may use
+// nonstandard statuses, such as 520.
 func Passing(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -23,8 +23,9 @@ func Passing(status int) bool {
 	return status >= http.StatusInternalServerError
 }
 
-// Of returns what the header Retry-After of a reply asks for: seconds, or until
-// a date. It is zero for a time that is past, or not understood.
+// Of returns the wait that the header Retry-After of a reply asks for, in
+// seconds or until a date. It is zero if the date has passed or the value is
+// not understood.
 func Of(reply http.Header, now time.Time) time.Duration {
 	value := reply.Get("Retry-After")
 	if n, err := strconv.ParseInt(value, 10, 64); err == nil {

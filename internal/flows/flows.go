@@ -20,14 +20,14 @@ import (
 )
 
 const (
-	maxReply  = 8 << 20 // bytes read of a reply: a page of runs, each with its whole state
+	maxReply  = 8 << 20 // bytes read of a reply; a page of runs has the whole state of each
 	pageSize  = 10      // runs in a page
 	maxPages  = 1000    // in one list
 	maxMarker = 64 << 10
 )
 
 // ErrUnclear says that a start may have made a run although the reply is missing.
-// [Client.Runs] tells, once the list of the service has it.
+// [Client.Runs] finds the run as soon as the service lists it.
 var ErrUnclear = errors.New("the flow may have been started")
 
 // A Client calls Globus Flows on behalf of one identity. Its methods may be called
@@ -38,18 +38,18 @@ type Client struct {
 	service automate.Service
 }
 
-// A Starter returns the client whose token may start a flow, and lets the flow act
-// on the data of mapped collections, by their ids. It must not repeat a POST by
-// itself: each one makes a run.
+// A Starter returns an HTTP client whose token may start a flow, and lets the flow
+// use the data of mapped collections, given by id. The client must not repeat a
+// POST, because each one makes a run.
 type Starter func(flow string, dataAccess []string) *http.Client
 
-// An Option changes a Client that is being made.
+// An Option configures a [Client].
 type Option func(*Client)
 
 // WithBaseURL sends requests below u instead of to the production service.
 func WithBaseURL(u *url.URL) Option { return func(c *Client) { c.service.Base = u } }
 
-// New returns a Client that looks at flows and runs through hc, and starts them
+// New returns a Client that reads and cancels runs through hc, and starts flows
 // through starter.
 func New(hc *http.Client, starter Starter, opts ...Option) *Client {
 	production := &url.URL{Scheme: "https", Host: "flows.automate.globus.org"}
@@ -60,8 +60,7 @@ func New(hc *http.Client, starter Starter, opts ...Option) *Client {
 	return c
 }
 
-// ResourceServer and Scopes are what a token needs with which runs are looked at
-// and canceled.
+// ResourceServer and [Scopes] are what a token needs to read and cancel runs.
 const ResourceServer = "flows.globus.org"
 
 const scopeBase = "https://auth.globus.org/scopes/"
@@ -72,8 +71,8 @@ func Scopes() []string {
 	return []string{server + "view_flows", server + "run_status", server + "run_manage"}
 }
 
-// Scope returns the scope with which a flow is started, and may use the data of
-// mapped collections, by their ids. Its resource server is the flow's id.
+// Scope returns the scope for starting a flow that may use the data of mapped
+// collections, given by id. Its resource server is the flow's id.
 func Scope(flow string, dataAccess []string) string {
 	scope := scopeBase + flow + "/flow_" + strings.ReplaceAll(flow, "-", "_") + "_user"
 	if len(dataAccess) == 0 {
@@ -86,7 +85,7 @@ func Scope(flow string, dataAccess []string) string {
 	return scope + "[*urn:globus:auth:scope:transfer.api.globus.org:all[" + strings.Join(data, " ") + "]]"
 }
 
-// A Form is the request for a run.
+// A Form is the request to start a run.
 type Form struct {
 	Body  map[string]any `json:"body"`  // the flow's input
 	Label string         `json:"label"` // 1 to MaxLabel characters
@@ -96,9 +95,10 @@ type Form struct {
 // MaxLabel is how many characters the label of a run may have.
 const MaxLabel = 64
 
-// Start starts a flow. If the reply does not tell whether there is a run, the
-// error is [ErrUnclear]; any other error says that there is none, and is an
-// [*automate.Error] if the service refused. API: POST /flows/<flow>/run.
+// Start starts a flow; form is the JSON of a [Form]. If the reply does not say
+// whether there is a run, the error is an [ErrUnclear]. With any other error
+// there is no run; it is an [*automate.Error] if the service refused. API: POST
+// /flows/<flow>/run.
 func (c *Client) Start(ctx context.Context, flow string, form []byte, dataAccess []string) (*Run, error) {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
@@ -116,41 +116,41 @@ func (c *Client) Start(ctx context.Context, flow string, form []byte, dataAccess
 	return nil, fmt.Errorf("%w: %w", ErrUnclear, err)
 }
 
-// unclear reports whether a start may have taken effect although e says otherwise.
-// There is no key by which a repetition could be told, so only what the service has
-// refused for certain has not.
+// unclear reports whether a start may have taken effect in spite of e. A repetition
+// cannot be recognized, so only a certain refusal by the service means no.
 func unclear(e *automate.Error) bool {
 	return e.Temporary() && e.Status != http.StatusTooManyRequests
 }
 
-// Validate asks whether [Client.Start] would be accepted, and starts nothing. The
-// error is an [*automate.Error] if not. API: POST /flows/<flow>/validate_run.
+// Validate checks whether [Client.Start] would be accepted, without starting
+// anything. The error is an [*automate.Error] if not. API: POST
+// /flows/<flow>/validate_run.
 func (c *Client) Validate(ctx context.Context, flow string, form []byte, dataAccess []string) error {
 	r := automate.Request{Method: http.MethodPost, Path: []string{"flows", flow, "validate_run"}, Body: form}
 	_, err := c.service.Do(ctx, c.starter(flow, dataAccess), r)
 	return err
 }
 
-// Resume lets a run go on that waits for a consent which the token of the starter
-// has. API: POST /runs/<run>/resume.
+// Resume continues a run that waits for a consent, which the token of the starter
+// must have. API: POST /runs/<run>/resume.
 func (c *Client) Resume(ctx context.Context, run *Run, dataAccess []string) (*Run, error) {
 	return c.run(ctx, c.starter(run.Flow, dataAccess), automate.Request{Method: http.MethodPost, Path: []string{"runs", run.ID, "resume"}})
 }
 
-// Run returns a run. If there is none, the error is an [*automate.Error] that is NotFound.
-// API: GET /runs/<run>.
+// Run returns a run. If there is none, the error is an [*automate.Error] whose NotFound is
+// true. API: GET /runs/<run>.
 func (c *Client) Run(ctx context.Context, id string) (*Run, error) {
 	return c.run(ctx, c.http, automate.Request{Method: http.MethodGet, Path: []string{"runs", id}})
 }
 
-// Cancel ends a run, and returns it as it is then. One that has ended stays as it
-// is. API: POST /runs/<run>/cancel.
+// Cancel cancels a run, and returns its new state. A run that has ended does not
+// change. API: POST /runs/<run>/cancel.
 func (c *Client) Cancel(ctx context.Context, id string) (*Run, error) {
 	return c.run(ctx, c.http, automate.Request{Method: http.MethodPost, Path: []string{"runs", id, "cancel"}})
 }
 
-// Runs yields the runs of a flow that bear a label, whole and in this case, the
-// newest first. An error is the last value. API: GET /runs.
+// Runs yields the runs of a flow with exactly this label, the newest first. An
+// error is the last pair. API: GET /runs.
 func (c *Client) Runs(ctx context.Context, flow, label string) iter.Seq2[*Run, error] {
 	return func(yield func(*Run, error) bool) {
 		r := automate.Request{Method: http.MethodGet, Path: []string{"runs"}, Query: url.Values{
@@ -171,7 +171,7 @@ func (c *Client) Runs(ctx context.Context, flow, label string) iter.Seq2[*Run, e
 			if !page.HasNext || page.Marker == "" {
 				return
 			}
-			r.Query = url.Values{"marker": {page.Marker}} // which carries the rest
+			r.Query = url.Values{"marker": {page.Marker}} // the marker includes the other parameters
 		}
 		yield(nil, c.service.Unread(r, http.StatusOK, "the list of runs does not end"))
 	}
@@ -193,7 +193,7 @@ func (c *Client) page(ctx context.Context, r automate.Request) (*page, error) {
 	switch err := json.Unmarshal(doc, p); {
 	case err != nil:
 		return nil, c.service.Unread(r, http.StatusOK, "the reply is not what was expected: %v", err)
-	case p.Runs == nil: // to take this for an empty list could start a flow twice
+	case p.Runs == nil: // taken for an empty list, this could start a flow twice
 		return nil, c.service.Unread(r, http.StatusOK, "the reply has no list of runs in it")
 	case len(p.Marker) > maxMarker:
 		return nil, c.service.Unread(r, http.StatusOK, "the marker of the next page has %d bytes", len(p.Marker))

@@ -14,13 +14,13 @@ type Run struct {
 	Label   string           `json:"label"`
 	Status  Status           `json:"status"`
 	Start   automate.Instant `json:"start_time"`
-	Details Details          `json:"details"` // zero if the service does not say them
+	Details Details          `json:"details"` // zero if the service omits them
 }
 
-// Started is when the run began; zero if the service does not say it.
+// Started returns when the run began, or zero if the service does not say.
 func (r *Run) Started() time.Time { return r.Start.Time }
 
-// A Status is that of a run.
+// A Status is the status of a run.
 type Status string
 
 // The statuses. A run that was canceled has Failed.
@@ -35,18 +35,18 @@ const (
 // Final reports whether a run of this status has ended.
 func (s Status) Final() bool { return s == Succeeded || s == Failed || s == Ended }
 
-// Canceled is the code of a run that somebody has canceled.
+// Canceled is the code of a run that was canceled.
 const Canceled = "FlowCanceled"
 
 // Details are what the service says about the status of a run.
 type Details struct {
 	Code          automate.Text `json:"code"`
 	Description   automate.Text `json:"description"`
-	RequiredScope automate.Text `json:"required_scope"` // for which it wants a consent; may be empty
+	RequiredScope automate.Text `json:"required_scope"` // that needs a consent; may be empty
 }
 
 // Reason says in one line why a run is in its status, bounded and without control
-// characters; empty if the service does not say it.
+// characters. It is empty if the service does not say.
 func (d Details) Reason() string {
 	code, why := plain.Short(string(d.Code), automate.MaxCode), plain.Short(string(d.Description), automate.MaxMessage)
 	switch {

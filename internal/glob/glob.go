@@ -1,5 +1,5 @@
-// Package glob matches names against the patterns that Globus uses: those of a shell,
-// as fnmatch of C defines them.
+// Package glob matches names against the patterns that Globus uses: shell patterns as
+// defined by fnmatch in C.
 package glob
 
 import (
@@ -7,23 +7,23 @@ import (
 	"unicode/utf8"
 )
 
-// A Pattern is a pattern, ready to be applied.
+// A Pattern is a parsed pattern.
 type Pattern []component
 
 // A component of a pattern matches one character, or any number of them.
 type component struct {
 	star, any bool
-	literal   string  // one character, or one byte that is none
-	class     []runes // if it is in brackets
+	literal   string  // one character, or one byte that is not UTF-8
+	class     []runes // for a component in brackets
 	negated   bool
 }
 
-// runes is a range of characters, with both ends.
+// runes is a range of characters, including both ends.
 type runes struct{ first, last rune }
 
-// Parse reads a pattern of *, ?, [abc], [a-z] and [!abc]; a backslash takes the
-// meaning of the character behind it. A bracket that is never closed stands for
-// itself, so every text is a pattern.
+// Parse reads a pattern of *, ?, [abc], [a-z] and [!abc]; a backslash escapes
+// the character after it. A bracket that is never closed matches itself, so
+// every text is a pattern.
 func Parse(pattern string) Pattern {
 	var all Pattern
 	for pattern != "" {
@@ -52,7 +52,8 @@ func Parse(pattern string) Pattern {
 	return all
 }
 
-// Open reports whether a bracket of a pattern is never closed, and so stands for itself.
+// Open reports whether a pattern has a bracket that is never closed, and so matches
+// itself.
 func Open(pattern string) bool {
 	for pattern != "" {
 		switch {
@@ -71,8 +72,8 @@ func Open(pattern string) bool {
 	return false
 }
 
-// parseClass reads what is in brackets, if they are closed. A closing bracket
-// that comes first stands for itself.
+// parseClass reads a class in brackets, if they are closed. A closing bracket
+// at the beginning belongs to the class.
 func parseClass(pattern string) (c component, rest string, closed bool) {
 	c.class = []runes{}
 	rest = pattern[1:]
@@ -102,13 +103,13 @@ func parseClass(pattern string) (c component, rest string, closed bool) {
 	return component{}, pattern, false
 }
 
-// Match reports whether the pattern matches the whole of name. On a mismatch the
-// last star takes one character more, so that the time is bounded by the product
-// of both lengths.
+// Match reports whether the pattern matches the whole name. On a mismatch the
+// last star takes one more character, so the time is bounded by the product of
+// both lengths.
 func (p Pattern) Match(name string) bool {
 	pattern := p
 	var afterStar Pattern
-	starred, left := false, "" // what the name had left behind the star
+	starred, left := false, "" // the rest of the name after the star
 	for {
 		if len(pattern) > 0 && pattern[0].star {
 			pattern = pattern[1:]

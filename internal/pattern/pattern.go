@@ -1,5 +1,5 @@
-// Package pattern has regular expressions that are compiled when they are first used:
-// a command that needs none of them starts faster.
+// Package pattern compiles regular expressions when they are first used, so that
+// commands that do not need them start faster.
 package pattern
 
 import (
@@ -7,7 +7,8 @@ import (
 	"sync"
 )
 
-// Lazy compiles an expression, which must be good, when it is used first.
+// Lazy returns a function that compiles expr at its first call. It panics if expr is
+// invalid.
 func Lazy(expr string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
 }

@@ -1,5 +1,5 @@
-// Package shape describes the JSON documents that the program prints: it makes
-// the JSON Schema of a Go type as encoding/json writes it.
+// Package shape makes JSON Schemas of the documents that the program prints,
+// from their Go types.
 package shape
 
 import (
@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// A schema is a JSON Schema, as far as documents need it.
+// A schema is the part of JSON Schema that the documents need.
 type schema struct {
 	Schema     string             `json:"$schema,omitempty"`
 	Title      string             `json:"title,omitempty"`
@@ -23,13 +23,13 @@ type schema struct {
 	Values     *schema            `json:"additionalProperties,omitempty"` // of a map
 }
 
-// An enumerated is a text that is one of a few words.
+// An enumerated is a text that must be one of some words.
 type enumerated interface{ Words() []string }
 
-// Of returns the JSON Schema (draft 2020-12) of documents of the type of v. A
-// field that may be left out is not required; what encodes itself may be
-// anything, and a text with a method Words is one of those. There may always be more keys
-// than are described.
+// Of returns the JSON Schema (draft 2020-12) for the type of v as encoding/json writes
+// it. A field with omitempty or omitzero is not required. A type that encodes itself may
+// be anything, and a text with a method Words is one of those words. Additional keys are
+// always allowed.
 func Of(title string, v any) ([]byte, error) {
 	s := of(reflect.TypeOf(v))
 	s.Schema, s.Title = "https://json-schema.org/draft/2020-12/schema", title
@@ -96,7 +96,7 @@ func (s *schema) fields(t reflect.Type) {
 	}
 }
 
-// nullable lets null stand for a value.
+// nullable also allows null.
 func (s *schema) nullable() {
 	if word, ok := s.Type.(string); ok && word != "array" {
 		s.Type = []string{word, "null"}

@@ -1,6 +1,6 @@
-// Package sharing lets people into folders of guest collections, by access rules.
-// Whoever asks twice for the same rule gets one: Globus has no id by which it would
-// know a request that is repeated, so the rules are looked at before and after.
+// Package sharing gives people access to folders of guest collections, by access
+// rules. Asking twice for the same rule gives one rule. Globus cannot recognize a
+// repeated request, so [Sharer.Give] reads the rules before and after it.
 package sharing
 
 import (
@@ -22,11 +22,11 @@ import (
 // concurrently.
 type Sharer struct {
 	Globus *transfer.Client
-	// User returns the id of the identity with a user name, or "" if there is none.
-	// Nil means that nobody can be asked.
+	// User returns the id of the identity with a user name, or "" if there is
+	// none. If it is nil, names are refused.
 	User func(ctx context.Context, name string) (id string, err error)
 	Who  string // the identity, in messages
-	// KeepEnd leaves a rule that is there its end if a share names none.
+	// KeepEnd keeps the end of an existing rule if the share does not set one.
 	KeepEnd bool
 }
 
@@ -36,11 +36,11 @@ type Action string
 // The actions.
 const (
 	Created Action = "created"
-	Updated Action = "updated" // its permissions, or when it ends
-	Kept    Action = "kept"    // it was there, and says what was wanted
+	Updated Action = "updated" // its permissions or its end changed
+	Kept    Action = "kept"    // it existed as wanted
 )
 
-// A Rule is one that is there because it was wanted.
+// A Rule is an access rule that a share asks for.
 type Rule struct {
 	Action        Action    `json:"action"`
 	ID            string    `json:"access_id"`
@@ -48,11 +48,11 @@ type Rule struct {
 	Path          string    `json:"path"`
 	PrincipalType string    `json:"principal_type"`
 	Principal     string    `json:"principal"`      // id; empty for everybody
-	User          string    `json:"user,omitempty"` // name, if that was given
+	User          string    `json:"user,omitempty"` // name, if the share has one
 	Permissions   string    `json:"permissions"`
 	Expires       time.Time `json:"expires,omitzero"`
-	Before        string    `json:"before,omitempty"`  // what an updated one said, in words
-	Missing       bool      `json:"missing,omitempty"` // there is no such folder yet
+	Before        string    `json:"before,omitempty"`  // the old state of an updated rule, in words
+	Missing       bool      `json:"missing,omitempty"` // the folder does not exist yet
 }
 
 // String says in one line what was done.
@@ -72,7 +72,7 @@ func (r *Rule) String() string {
 	return text
 }
 
-// words says what permissions mean.
+// words returns permissions in words.
 func words(permissions string) string {
 	if permissions == "rw" {
 		return "read and write"
@@ -105,10 +105,10 @@ func refuse(advice, format string, args ...any) *Refusal {
 	return &Refusal{Message: fmt.Sprintf(format, args...), Advice: advice}
 }
 
-// Give lets somebody into a folder. A duration after which the share ends is counted
-// from begin. A rule of the same principal and path is a success, and is changed if
-// its permissions or its end are others. The error is a [*Refusal] if it says what to
-// do, else that of a client.
+// Give gives access to a folder. A duration after which the share ends counts from
+// begin. If the principal already has a rule for the path, that is a success; the
+// rule is changed if its permissions or its end differ. The error is a [*Refusal] if
+// it says what to do, and otherwise that of a client.
 func (s *Sharer) Give(ctx context.Context, sh *jobs.Share, begin time.Time) (*Rule, error) {
 	want, err := s.wanted(ctx, sh, begin)
 	if err != nil {
@@ -124,15 +124,15 @@ func (s *Sharer) Give(ctx context.Context, sh *jobs.Share, begin time.Time) (*Ru
 	return rule, err
 }
 
-// missing reports whether a folder is known not to be there. Globus gives access to it
-// all the same.
+// missing reports whether a folder certainly does not exist. Globus gives access to it
+// nevertheless.
 func (s *Sharer) missing(ctx context.Context, sh *jobs.Share) bool {
 	_, err := s.Globus.Stat(ctx, sh.Collection, sh.Path)
 	e, ok := errors.AsType[*transfer.Error](err)
 	return ok && e.NotFound()
 }
 
-// Look returns the rule that [Sharer.Give] would see to, and the one that is there for
+// Look returns the rule that [Sharer.Give] would establish, and the existing one for
 // the same principal and path, or nil. It changes nothing. Its errors are those of
 // Give.
 func (s *Sharer) Look(ctx context.Context, sh *jobs.Share, begin time.Time) (want *Rule, is *transfer.AccessRule, err error) {
@@ -169,7 +169,7 @@ func (s *Sharer) wanted(ctx context.Context, sh *jobs.Share, begin time.Time) (*
 	return want, checkEnd(sh, end, now, doc)
 }
 
-// Principal returns the type and the id that access rules have for a principal.
+// Principal returns the type and the id of a principal in access rules.
 func (s *Sharer) Principal(ctx context.Context, p jobs.Principal) (kind, id string, err error) {
 	if p.Kind != jobs.User {
 		return string(p.Kind), p.Name, nil
@@ -188,12 +188,12 @@ func (s *Sharer) Principal(ctx context.Context, p jobs.Principal) (kind, id stri
 	return string(jobs.Identity), id, nil
 }
 
-// checkEnd refuses what lives longer than the collection allows.
+// checkEnd refuses an access that lasts longer than the collection allows.
 func checkEnd(sh *jobs.Share, end, now time.Time, doc *transfer.Endpoint) error {
 	if doc.ACLMaxExpirationMins == nil || *doc.ACLMaxExpirationMins <= 0 {
 		return nil
 	}
-	const grain = time.Minute // of the bound; the clocks may differ by as much
+	const grain = time.Minute // tolerance, because the clocks may differ
 	life := time.Duration(*doc.ACLMaxExpirationMins) * time.Minute
 	if !end.IsZero() && end.Sub(now) <= life+grain {
 		return nil
@@ -202,8 +202,7 @@ func checkEnd(sh *jobs.Share, end, now time.Time, doc *transfer.Endpoint) error 
 		sh.Path, named(doc), jobs.FormatDuration(life), ends(end))
 }
 
-// maxNamed is the length of the longest name of the service in a message, in
-// characters.
+// maxNamed is how many characters of a name from the service a message shows.
 const maxNamed = 80
 
 // named names a collection in a sentence.
@@ -211,7 +210,7 @@ func named(doc *transfer.Endpoint) string {
 	return fmt.Sprintf("%q (%s)", plain.Short(doc.DisplayName, maxNamed), plain.Short(doc.ID, maxNamed))
 }
 
-// give sees to it that there is a rule.
+// give creates or updates the rule.
 func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRule) (*Rule, error) {
 	is, err := s.look(ctx, want)
 	if err != nil {
@@ -222,7 +221,8 @@ func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRu
 		if err == nil {
 			return s.created(ctx, want, made.AccessID)
 		}
-		// An earlier try of the same request, or of an earlier start, may have made it.
+		// An earlier try of the same request, or an earlier start, may have
+		// created it.
 		if is, _ = s.look(ctx, want); is == nil {
 			return nil, s.explain(want, err)
 		}
@@ -246,8 +246,8 @@ func (s *Sharer) give(ctx context.Context, want *Rule, rule transfer.NewAccessRu
 	return nil, s.explain(want, err)
 }
 
-// created is give once Globus has said that it made the rule. What it made may be
-// another one, such as one that ends earlier.
+// created checks the rule that Globus says it created, which may differ from the
+// wanted one, such as by an earlier end.
 func (s *Sharer) created(ctx context.Context, want *Rule, id transfer.ID) (*Rule, error) {
 	is, err := s.look(ctx, want)
 	if err == nil && is != nil && !want.met(is) {
@@ -256,8 +256,8 @@ func (s *Sharer) created(ctx context.Context, want *Rule, id transfer.ID) (*Rule
 	return want.done(Created, id), nil
 }
 
-// other is the refusal of a rule that is not the wanted one although Globus says that
-// it has been made or changed.
+// other returns the refusal for a rule that is not as wanted although Globus says
+// that it was created or changed.
 func other(want *Rule, is *transfer.AccessRule, done string) *Refusal {
 	id := plain.Short(string(is.ID), maxNamed)
 	if end := is.ExpirationDate.Time; !end.IsZero() && (want.Expires.IsZero() || end.Before(want.Expires)) {
@@ -268,7 +268,7 @@ func other(want *Rule, is *transfer.AccessRule, done string) *Refusal {
 		"share %s: Globus answers that it %s the access rule %s, but the rule is not what was asked for", want.Path, done, id)
 }
 
-// ends says until when an access lasts.
+// ends says in words when an access ends.
 func ends(at time.Time) string {
 	if at.IsZero() {
 		return "without an end"
@@ -294,22 +294,22 @@ func (r *Rule) about(rule *transfer.AccessRule) bool {
 	return rule.PrincipalType == r.PrincipalType && strings.EqualFold(rule.Principal, r.Principal) && rule.Path == r.Path
 }
 
-// met reports whether a rule says what is wanted.
+// met reports whether a rule is as wanted.
 func (r *Rule) met(rule *transfer.AccessRule) bool {
 	return rule.Permissions == r.Permissions && rule.ExpirationDate.Truncate(time.Second).Equal(r.Expires)
 }
 
-// done is the rule once it is there.
+// done returns the rule as it exists now.
 func (r *Rule) done(a Action, id transfer.ID) *Rule {
 	r.Action, r.ID = a, plain.Short(string(id), maxNamed)
 	return r
 }
 
-// explain says what an error means for a share.
+// explain returns the error of a share that was caused by err.
 func (s *Sharer) explain(want *Rule, err error) error {
 	e, ok := errors.AsType[*transfer.Error](err)
 	switch {
-	case ok && e.Status == http.StatusConflict && !e.Paused(): // and there is no rule that could exist
+	case ok && e.Status == http.StatusConflict && !e.Paused(): // but the rule does not exist
 		return &Refusal{
 			fmt.Sprintf("share %s: Globus makes no further access rule", want.Path),
 			"if the collection has 1000 of them, which is the most, delete what nobody needs (runner endpoint permission list " + want.Collection + ")", err,

@@ -1,5 +1,5 @@
-// Package spelling finds out what a person meant to write: a misspelled name of a job,
-// a flag, a key or a variable, or a value with superfluous quotes.
+// Package spelling guesses what a person meant to write: a misspelled name of a job, a
+// flag, a key or a variable, or a value with superfluous quotes.
 package spelling
 
 import (
@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// maxWord is the length of the longest word that is looked at, in bytes.
+// maxWord is the length of the longest word that is compared, in bytes.
 const maxWord = 64
 
-// Hint returns ", did you mean X?" with the word of known that word may be a
-// misspelling of, or nothing.
+// Hint returns ", did you mean X?" with the word of known that was probably
+// meant, or "".
 func Hint(word string, known ...string) string {
 	if near := Nearest(word, known); near != "" {
 		return ", did you mean " + near + "?"
@@ -20,13 +20,13 @@ func Hint(word string, known ...string) string {
 }
 
 // Nearest returns the word of known that word may be a misspelling of, or "".
-// The case of letters does not count, nor does - for _. The longer a word, the
-// more mistakes it may have; one may be the beginning of the other.
+// Case does not count, and neither does - instead of _. A longer word may have
+// more mistakes. One word may also be the beginning of the other.
 func Nearest(word string, known []string) string {
 	if near := NearestWithin(word, known, max(min(2, len(word)/2), len(word)/3)); near != "" || len(word) > maxWord {
 		return near
 	}
-	for _, k := range known { // a word that was cut off or went on, such as warning
+	for _, k := range known { // a shorter or longer form, such as warning
 		w, f := folded(word), folded(k)
 		if len(w) >= 3 && len(f) >= 3 && (strings.HasPrefix(w, f) || strings.HasPrefix(f, w)) {
 			return k
@@ -35,7 +35,7 @@ func Nearest(word string, known []string) string {
 	return ""
 }
 
-// NearestWithin is [Nearest] for a number of mistakes.
+// NearestWithin is [Nearest] with at most this many mistakes.
 func NearestWithin(word string, known []string, mistakes int) string {
 	if len(word) > maxWord {
 		return ""
@@ -55,8 +55,8 @@ func NearestWithin(word string, known []string, mistakes int) string {
 
 func folded(word string) string { return strings.ReplaceAll(strings.ToLower(word), "-", "_") }
 
-// Distance is the number of mistakes that make b of a. A mistake adds, removes
-// or changes a byte, or swaps two that follow each other.
+// Distance returns the number of mistakes that turn a into b. A mistake adds,
+// removes or changes a byte, or swaps two adjacent ones.
 func Distance(a, b string) int {
 	before, above, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
 	for j := range row {
@@ -79,9 +79,10 @@ func Distance(a, b string) int {
 	return row[len(b)]
 }
 
-// Around says what a tool has left around a text, as in "there are quotes around
-// it", or "". docker run --env-file and editors of Secrets keep quotes
-// that a shell takes away, and some editors begin a file with a byte order mark.
+// Around says what does not belong around a text, such as "there are quotes
+// around it", or returns "". docker run --env-file and editors of Secrets keep
+// quotes that a shell removes, and some editors begin a file with a byte order
+// mark.
 func Around(text string) string {
 	text = strings.TrimSpace(text)
 	switch {
@@ -93,7 +94,7 @@ func Around(text string) string {
 	return ""
 }
 
-// OneOf returns the word of words, at least two, that s is in any case.
+// OneOf returns the one of words, at least two, that equals s when case is ignored.
 func OneOf[T ~string](s string, words ...T) (T, error) {
 	known := make([]string, len(words))
 	for i, w := range words {

@@ -8,24 +8,25 @@ import (
 	"sync"
 )
 
-// maxVisitors is how many connections are open at a time: those of a metrics server,
-// an orchestrator, and of pages that people have open, each of which has one for its
-// live updates.
+// maxVisitors is how many connections may be open at a time: from a metrics server,
+// from an orchestrator, and for the live updates of each page that a person has
+// open.
 const maxVisitors = 256
 
-// A door is a listener that keeps few connections open. One more closes the
-// one that has been longest without a request, so that clients who connect and
-// say nothing, or say it slowly, cannot keep others out.
+// A door is a listener that bounds the number of open connections. One more
+// connection closes the one that has been idle longest, so that silent or slow
+// clients cannot keep others out.
 type door struct {
 	net.Listener
-	slots chan struct{} // one for each connection that the server has not done with
+	slots chan struct{} // one for each connection that the server has not finished
 
 	mu       sync.Mutex
-	visitors []*visitor // the one that has waited longest first
+	visitors []*visitor // the one that has been idle longest comes first
 }
 
-// newDoor returns a door in l. It has slots for those as well who were turned
-// away, so that a crowd is let in only as fast as it leaves.
+// newDoor returns a door around l. Connections that were turned away keep a
+// slot until the server has finished them, so that a crowd gets in only as fast
+// as it leaves.
 func newDoor(l net.Listener) *door {
 	return &door{Listener: l, slots: make(chan struct{}, maxVisitors+maxVisitors/4)}
 }
@@ -35,7 +36,7 @@ type visitor struct {
 	net.Conn
 	door *door
 	busy bool      // a request is being answered; guarded by door.mu
-	left sync.Once // the server has done with it
+	left sync.Once // when the server has finished it
 }
 
 // Accept waits for the next connection.
@@ -50,18 +51,18 @@ func (d *door) Accept() (net.Conn, error) {
 		v := &visitor{Conn: c, door: d}
 		turned := d.enter(v)
 		if turned == v {
-			_ = v.Close() // nothing was said
+			_ = v.Close() // nothing was sent yet
 			continue
 		}
 		if turned != nil {
-			_ = turned.Conn.Close() // the server meets the end and closes it, too
+			_ = turned.Conn.Close() // the server notices and closes it, too
 		}
 		return v, nil
 	}
 }
 
-// enter makes room for v and returns who has to go; v itself if all others are
-// busy.
+// enter makes room for v and returns the visitor that is turned away, or nil.
+// It is v itself if all others are busy.
 func (d *door) enter(v *visitor) (turned *visitor) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -88,24 +89,24 @@ func (v *visitor) Close() error {
 	return v.Conn.Close()
 }
 
-// serve says that the visitor is being answered, or has been.
+// serve records whether a request of the visitor is being answered.
 func (v *visitor) serve(busy bool) {
 	v.door.mu.Lock()
 	defer v.door.mu.Unlock()
 	v.busy = busy
-	if i := slices.Index(v.door.visitors, v); i >= 0 { // not turned away meanwhile
+	if i := slices.Index(v.door.visitors, v); i >= 0 { // unless it was turned away meanwhile
 		v.door.visitors = append(slices.Delete(v.door.visitors, i, i+1), v)
 	}
 }
 
 type visitorKey struct{}
 
-// remember keeps the visitor for the requests that come by the connection.
+// remember puts the visitor into the context of requests on its connection.
 func remember(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, visitorKey{}, c)
 }
 
-// attended serves requests by next, while their visitors are busy.
+// attended serves requests with next, and marks their visitors as busy.
 func attended(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if v, ok := r.Context().Value(visitorKey{}).(*visitor); ok {

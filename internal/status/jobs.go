@@ -9,8 +9,8 @@ import (
 	"github.com/globus-runner/globus-runner/internal/metric"
 )
 
-// outcomes are the values of that label; the last stands for all others, so
-// that the name of a job is the only free label.
+// outcomes are the values of the label outcome. The last is for all others, so
+// that only the label job has free values.
 var outcomes = [...]string{"succeeded", "failed", "canceled", "timed_out", "skipped", "other"}
 
 const (
@@ -26,19 +26,19 @@ func outcome(name string) int {
 	return other
 }
 
-// jobs collects the metrics that are kept by job. They are built at each
-// scrape: each of them by itself would take several times the memory, most of it
-// for jobs that are idle.
+// jobs collects the metrics of each job. Their series are built at each scrape:
+// kept as [metric.Values] they would take several times the memory, mostly for
+// idle jobs.
 type jobs struct {
 	mu    sync.Mutex
-	byJob map[string]*job // nil: the job was removed
+	byJob map[string]*job // nil for a job that was removed
 }
 
-// A job is what is counted about one.
+// A job is the counters of one job.
 type job struct {
 	runs                                              [len(outcomes)]int64
 	bytes, files, filesSkipped, skippedErrors, faults int64
-	lastSuccess, lastRun, nextRun                     time.Time // zero: none
+	lastSuccess, lastRun, nextRun                     time.Time // zero if there is none
 }
 
 func newJobs() *jobs { return &jobs{byJob: map[string]*job{}} }
@@ -62,7 +62,7 @@ func (j *jobs) finished(r Run) {
 	}
 }
 
-// known returns what is counted about a job, or nil if it was removed.
+// known returns the counters of a job, or nil if it was removed.
 func (j *jobs) known(name string) *job {
 	if _, ok := j.byJob[name]; !ok {
 		j.byJob[name] = &job{}
@@ -138,14 +138,14 @@ func (j *jobs) Collect(to *metric.Writer) {
 	instant("next_run_timestamp_seconds", "When the next run is due.", func(j *job) time.Time { return j.nextRun })
 }
 
-// A namedJob is a job at the instant of a scrape.
+// A namedJob is a copy of a job for a scrape.
 type namedJob struct {
 	name string
 	job
 }
 
-// snapshot copies the jobs in the order of their names, so that a slow scrape holds
-// up no run.
+// snapshot copies the jobs in the order of their names, so that a slow scrape does
+// not delay runs.
 func (j *jobs) snapshot() []namedJob {
 	j.mu.Lock()
 	defer j.mu.Unlock()

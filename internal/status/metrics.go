@@ -6,14 +6,13 @@ import (
 	"github.com/globus-runner/globus-runner/internal/metric"
 )
 
-// prefix begins the name of each metric of ours.
+// prefix is the prefix of our metrics.
 const prefix = "globus_runner_"
 
-// maxScrapes bounds how many scrapes are answered at once.
+// maxScrapes is how many scrapes may be answered at once.
 const maxScrapes = 4
 
-// metrics are the numbers of a Status, in a set of its own. Those that belong to
-// one job are in jobs.
+// metrics are the metrics of a Status. Those of single jobs are in jobs.
 type metrics struct {
 	set  metric.Set
 	jobs *jobs
@@ -68,14 +67,14 @@ func newMetrics(c Config) *metrics {
 	return m
 }
 
-// A Run is one that has ended. Negative numbers count as 0.
+// A Run is a run that has ended. Negative numbers count as 0.
 type Run struct {
-	Job               string        // its name, as jobs files allow it
+	Job               string        // its name
 	Outcome           string        // succeeded, failed, canceled, timed_out or skipped; anything else is shown as other
-	Started, Finished time.Time     // a zero Started: it never began
+	Started, Finished time.Time     // Started is zero if it never began
 	Lateness          time.Duration // from when it was due until Started
 
-	// The sums over its tasks, as Globus counts them.
+	// Sums over its tasks, as counted by Globus.
 	Files         int64 // transferred or deleted
 	FilesSkipped  int64 // already there
 	Bytes         int64 // transferred
@@ -83,8 +82,8 @@ type Run struct {
 	Faults        int64 // errors that Globus retried
 }
 
-// Finished counts a run that has ended. After [Status.Forget] it counts only
-// in what is not kept by job.
+// Finished counts a run that has ended. After [Status.Forget] it counts only in
+// metrics without a label job.
 func (s *Status) Finished(r Run) {
 	s.metrics.jobs.finished(r)
 	if r.Started.IsZero() {
@@ -94,27 +93,27 @@ func (s *Status) Finished(r Run) {
 	s.metrics.lateness.Observe(max(0, r.Lateness).Seconds())
 }
 
-// Plan says that there is a job, and when it runs next; the zero time means
-// that it has no next run. A job's counters begin at 0 here, so that the first
-// failure is seen as an increase.
+// Plan records a job and when it runs next; the zero time means that it has no
+// next run. A job's counters begin with 0 here, so that its first failure is an
+// increase.
 func (s *Status) Plan(job string, next time.Time) { s.metrics.jobs.plan(job, next) }
 
-// Remember says when the newest runs of a job ended that [Status.Finished] was not
-// told of, such as those before a restart. The zero time says nothing.
+// Remember records when the newest runs of a job ended that were not passed to
+// [Status.Finished], such as those before a restart. A zero time is ignored.
 func (s *Status) Remember(job string, last, success time.Time) {
 	s.metrics.jobs.remember(job, last, success)
 }
 
-// Forget drops all series of a job that was removed. They do not come back
-// when its last run ends, only with [Status.Plan].
+// Forget drops all series of a job that was removed. Only [Status.Plan] brings
+// them back, not the end of its last run.
 func (s *Status) Forget(job string) {
 	s.metrics.jobs.forget(job)
 	s.metrics.items.Delete(job)
 	s.metrics.blind.Delete(job)
 }
 
-// LooksFail says since when the folder of a job cannot be looked at. The zero time means
-// that it can, or that another replica looks.
+// LooksFail records since when looks at the folder of a job fail. The zero time means
+// that they do not, or that another replica looks.
 func (s *Status) LooksFail(job string, since time.Time) {
 	if since.IsZero() {
 		s.metrics.blind.Delete(job)
@@ -123,8 +122,8 @@ func (s *Status) LooksFail(job string, since time.Time) {
 	s.metrics.blind.Set(seconds(since), job)
 }
 
-// Items says how many items of a job are in each state. A state that is not named
-// has none.
+// Items records how many items of a job are in each state. States that are
+// missing have none.
 func (s *Status) Items(job string, states map[string]int) {
 	s.metrics.items.Delete(job)
 	for state, n := range states {
@@ -132,8 +131,8 @@ func (s *Status) Items(job string, states map[string]int) {
 	}
 }
 
-// Queue says how many runs are due but wait for their turn, since when the first of
-// them is due, and how many have begun. The zero time means that it is not known.
+// Queue records how many runs are due and wait for their turn, since when the
+// oldest of them is due (zero if not known), and how many have begun.
 func (s *Status) Queue(waiting int, oldest time.Time, active int) {
 	s.metrics.waiting.Set(float64(waiting))
 	if oldest.IsZero() {
@@ -144,8 +143,8 @@ func (s *Status) Queue(waiting int, oldest time.Time, active int) {
 	s.metrics.active.Set(float64(active))
 }
 
-// NoticesWait says how many notices of a channel are not sent yet. Its counters
-// begin at 0 here, so that the first failure is seen as an increase.
+// NoticesWait records how many notices of a channel are not sent yet. Its
+// counters begin with 0 here, so that the first failure is an increase.
 func (s *Status) NoticesWait(channel string, n int) {
 	s.metrics.noticesSent.Add(0, channel)
 	s.metrics.noticesGivenUp.Add(0, channel)
@@ -157,13 +156,13 @@ func (s *Status) NoticeSent(channel string) {
 	s.metrics.noticesSent.Add(1, channel)
 }
 
-// NoticeGivenUp counts a notice that nobody gets.
+// NoticeGivenUp counts a notice that was given up.
 func (s *Status) NoticeGivenUp(channel string) {
 	s.metrics.noticesGivenUp.Add(1, channel)
 }
 
-// Token says when the token for a resource server ends; the zero time means
-// that there is none any more.
+// Token records when the token for a resource server expires; the zero time
+// means that there is no token any more.
 func (s *Status) Token(resourceServer string, expires time.Time) {
 	if expires.IsZero() {
 		s.metrics.expiry.Delete(resourceServer)
@@ -172,5 +171,5 @@ func (s *Status) Token(resourceServer string, expires time.Time) {
 	s.metrics.expiry.Set(seconds(expires), resourceServer)
 }
 
-// seconds returns t as metrics have it, since 1970.
+// seconds returns t in seconds since 1970.
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -13,7 +13,7 @@ import (
 // maxError bounds the text of an error, in characters.
 const maxError = 400
 
-// A censor makes errors fit for whoever asks.
+// A censor removes from errors what not everybody may see.
 type censor struct {
 	private *regexp.Regexp
 }
@@ -27,12 +27,12 @@ func newCensor() *censor {
 	}, "|"))}
 }
 
-// text returns what err says: on one line, not too long, without paths, and
-// with no more of a URL than its scheme and host.
+// text returns the text of err on one bounded line, without paths, and with
+// only scheme and host of URLs.
 func (c *censor) text(err error) string {
 	text := err.Error()
 	if e, ok := errors.AsType[*fs.PathError](err); ok && strings.ContainsAny(e.Path, `/\`) {
-		text = strings.ReplaceAll(text, e.Path, "[path]") // it may hold blanks
+		text = strings.ReplaceAll(text, e.Path, "[path]") // it may contain blanks
 	}
 	text = c.private.ReplaceAllStringFunc(text, func(s string) string {
 		switch {

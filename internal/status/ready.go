@@ -17,13 +17,14 @@ const (
 	keepTime  = 1 * time.Second // for the results of a round
 )
 
-// A readiness makes the checks, in rounds that all who ask meanwhile share.
+// A readiness makes the checks in rounds. All requests that come during a round share
+// its results.
 type readiness struct {
 	checks []*check // by name
 	censor *censor
 
 	mu   sync.Mutex
-	last *round // nil before the first
+	last *round // nil before the first one
 }
 
 func newReadiness(checks map[string]func(context.Context) error, loop func(context.Context) error) *readiness {
@@ -65,9 +66,9 @@ func (r *readiness) serve(w http.ResponseWriter, req *http.Request) {
 	reply(w, http.StatusOK, answer{OK: true, Checks: now.results})
 }
 
-// round returns the present round, which may still be running, or begins the
-// next one. That goes on when the request that began it is given up, for the
-// sake of the others.
+// round returns the current round, which may still be running, or begins the
+// next one. A round does not end with the request that began it, because others
+// may wait for it.
 func (r *readiness) round(ctx context.Context) *round {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -86,7 +87,7 @@ type round struct {
 	ended   time.Time
 }
 
-// A result is what a check said, as it is shown.
+// A result is the result of a check as it is shown.
 type result struct {
 	Name  string `json:"name"`
 	OK    bool   `json:"ok"`

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// grace is what requests get to end when the server stops.
+// grace is how long requests may take to end when the server stops.
 const grace = 500 * time.Millisecond
 
 // Listen listens on addr, a host and a port, for [Status.Serve]. An addr without a
@@ -32,17 +32,17 @@ func Listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, err
 }
 
-// Serve serves [Status.Handler] on l, which it closes, until ctx ends; it returns
-// nil then, within a second.
+// Serve serves [Status.Handler] on l, which it closes, until ctx ends. Then it
+// returns nil within a second.
 func (s *Status) Serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler:           attended(s.Handler()),
 		ReadHeaderTimeout: 5 * time.Second,
 		ReadTimeout:       5 * time.Second,
 		WriteTimeout:      15 * time.Second, // a scrape of many jobs over a slow line
-		IdleTimeout:       2 * time.Minute,  // longer than between two scrapes
+		IdleTimeout:       2 * time.Minute,  // longer than the time between scrapes
 		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          log.New(io.Discard, "", 0), // it is about clients that hang up
+		ErrorLog:          log.New(io.Discard, "", 0), // only clients that hang up are logged here
 		BaseContext:       func(net.Listener) context.Context { return ctx },
 		ConnContext:       remember,
 
@@ -58,7 +58,7 @@ func (s *Status) Serve(ctx context.Context, l net.Listener) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), grace)
 	defer cancel()
 	if err := server.Shutdown(last); err != nil {
-		_ = server.Close() // who is still connected had the time
+		_ = server.Close() // the others have had their time
 	}
 	if err := <-ended; !errors.Is(err, http.ErrServerClosed) {
 		return fmt.Errorf("serve the status: %w", err)

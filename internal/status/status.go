@@ -1,10 +1,9 @@
-// Package status tells machines how the runner is: /healthz and /readyz for
-// an orchestrator's probes, /metrics for Prometheus. It only reads what it was
-// told through [Status]; what the words mean is decided by its callers, and
-// docs/metrics.md says what each metric stands for.
+// Package status serves the state of the runner to machines: /healthz and
+// /readyz for an orchestrator's probes, /metrics for Prometheus. Callers report
+// to a [Status] what happens; docs/metrics.md says what each metric means.
 //
-// Whoever can connect can ask, so no answer holds a secret or the path of a
-// file.
+// Anybody who can connect can ask, so no answer contains a secret or the path
+// of a file.
 package status
 
 import (
@@ -19,46 +18,45 @@ import (
 	"time"
 )
 
-// loopTime is how long ago the scheduler's loop may have turned last.
+// loopTime is the longest time between turns of the scheduler's loop.
 const loopTime = 2 * time.Minute
 
 const (
-	// vitalTime is how long a vital check may fail before a new start is the
-	// better hope. A failover or a full disk should be over by then.
+	// vitalTime is how long a vital check may fail before a restart is the
+	// better choice. A failover should be over by then.
 	vitalTime = 5 * time.Minute
 	// vitalEvery is how often the vital checks are made.
 	vitalEvery = 15 * time.Second
 )
 
-// loopCheck is the name of the check that is always made.
+// loopCheck is the name of the built-in check.
 const loopCheck = "loop"
 
-// A Config says what a [Status] reports, beside what it learns later.
+// A Config configures a [Status].
 type Config struct {
 	// The program, for the metric build_info.
 	Version, Commit, GoVersion string
 
-	// Checks are the conditions of readiness by name; nil means none but
-	// that the scheduler's loop turns, which has the name loop and replaces
-	// one of that name here. A check gets 2 s and should heed its context;
-	// one that does not is left behind and called again only when it has
-	// returned. The text of its error is shown without paths of files and
-	// with no more of a URL than its host; it must not hold a secret
-	// otherwise.
+	// Checks are the conditions of readiness by name. The check loop, that
+	// the scheduler's loop turns, is always added and replaces one of that
+	// name. A check has 2 s and should heed its context; one that does not
+	// is abandoned, and called again only after it has returned. The text
+	// of its error is shown without paths of files and with only the host
+	// of URLs; it must not contain other secrets.
 	Checks map[string]func(context.Context) error
 
-	// Vital are the names of those checks without which no work is done. One
-	// that has failed for five minutes turns /healthz, see [Status.Watch].
+	// Vital are the names of the checks that all work depends on. If one
+	// fails for five minutes, /healthz answers 503; see [Status.Watch].
 	Vital []string
 }
 
-// A Status is what is known of a running scheduler. Its methods may be called
+// A Status is the state of a running scheduler. Its methods may be called
 // concurrently.
 type Status struct {
 	metrics *metrics
 	ready   *readiness
 	begun   time.Time
-	beat    atomic.Pointer[time.Time] // when the loop turned last; nil: not yet
+	beat    atomic.Pointer[time.Time] // when the loop last turned; nil before the first turn
 	vital   []string
 	failing atomic.Pointer[failing] // nil while the vital checks pass
 	rest    http.Handler            // serves all other paths; may be nil
@@ -70,7 +68,7 @@ type failing struct {
 	last  result
 }
 
-// New returns a Status of a scheduler that is just starting.
+// New returns the Status of a scheduler that is starting.
 func New(c Config) *Status {
 	s := &Status{metrics: newMetrics(c), begun: time.Now(), vital: c.Vital}
 	s.ready = newReadiness(c.Checks, s.loop)
@@ -85,12 +83,12 @@ func (s *Status) Require(name string, check func(context.Context) error) { s.rea
 // be called before the Status is served.
 func (s *Status) Mount(rest http.Handler) { s.rest = rest }
 
-// Beat says that the scheduler's loop has turned. It costs next to nothing and
-// has to be called at least every two minutes.
+// Beat records that the scheduler's loop has turned. It costs next to nothing
+// and must be called at least every two minutes.
 func (s *Status) Beat() { s.beat.Store(new(time.Now())) }
 
-// Watch makes the vital checks until ctx ends. Without it /healthz shows the
-// loop alone.
+// Watch makes the vital checks until ctx ends. Without it /healthz depends on
+// the loop only.
 func (s *Status) Watch(ctx context.Context) {
 	tick := time.NewTicker(vitalEvery)
 	defer tick.Stop()
@@ -104,7 +102,7 @@ func (s *Status) Watch(ctx context.Context) {
 	}
 }
 
-// look makes the checks, and notes since when a vital one fails.
+// look makes the checks, and records since when a vital one fails.
 func (s *Status) look(ctx context.Context) {
 	now := s.ready.round(ctx)
 	select {
@@ -133,8 +131,8 @@ func (s *Status) working() error {
 	return fmt.Errorf("the %s cannot be used for %v: %s", f.last.Name, time.Since(f.since).Truncate(time.Second), f.last.Error)
 }
 
-// alive returns an error if the loop has not turned lately. A start counts as
-// a turn, so that a slow one is not mistaken for a hang.
+// alive returns an error if the loop has not turned lately. The start counts as
+// a turn, so that a slow start is not taken for a hang.
 func (s *Status) alive() error {
 	last := s.begun
 	if beat := s.beat.Load(); beat != nil {
@@ -146,7 +144,7 @@ func (s *Status) alive() error {
 	return nil
 }
 
-// loop is the check of that name: stricter than alive, it wants a first turn.
+// loop is the check of that name. It is stricter than alive: it needs a first turn.
 func (s *Status) loop(context.Context) error {
 	if s.beat.Load() == nil {
 		return errors.New("the scheduler's loop has not turned yet")
@@ -154,7 +152,7 @@ func (s *Status) loop(context.Context) error {
 	return s.alive()
 }
 
-// Handler returns what is served:
+// Handler returns the handler of these paths:
 //
 //   - GET /healthz: 200 while the scheduler's loop has turned within the last
 //     two minutes or was started since then, and no vital check has failed for
@@ -163,8 +161,8 @@ func (s *Status) loop(context.Context) error {
 //     name; they run side by side, and their results are kept for 1 s
 //   - GET /metrics: the text format of Prometheus; 503 to more than four at once
 //
-// Other methods (but HEAD) get 405, and other paths 404 unless something is mounted
-// there. All answers but /metrics are JSON with at least the boolean ok, and error if it is false.
+// Methods other than GET and HEAD get 405, and other paths 404 unless a handler is mounted.
+// All replies except /metrics are JSON with the boolean ok, and with error if it is false.
 func (s *Status) Handler() http.Handler {
 	pages := map[string]http.Handler{
 		"/healthz": http.HandlerFunc(s.serveHealth),
@@ -210,5 +208,5 @@ func reply(w http.ResponseWriter, status int, doc answer) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(doc) // who asked has gone
+	_ = json.NewEncoder(w).Encode(doc) // the client has gone
 }

@@ -7,9 +7,9 @@ import (
 )
 
 // Transport returns a RoundTripper that sends requests through next and counts
-// them for service, a constant word such as "transfer": by the status of the
-// reply, or as error if there was none, and by the time until its header came.
-// Below the retries it counts tries.
+// them for service, a constant word such as "transfer", by the status of the
+// reply, or as error without one. It also measures the time until the header of
+// the reply. Stacked below the retries, it counts each try.
 func (s *Status) Transport(service string, next http.RoundTripper) http.RoundTripper {
 	return &transport{metrics: s.metrics, service: service, next: next}
 }

@@ -1,7 +1,7 @@
-// Package timers is a client of Globus Timers: it lists an account's timers, shows
-// them, and pauses, resumes and deletes them. It makes none: a job with a schedule
-// takes the place of a timer. Credentials and retries belong to the HTTP client below
-// it.
+// Package timers is a client of Globus Timers: it lists an account's timers, and
+// pauses, resumes and deletes them. It does not create any: a job with a schedule
+// replaces a timer. Credentials and retries belong to the HTTP client that is passed
+// in.
 package timers
 
 import (
@@ -19,7 +19,7 @@ const (
 	Scope          = "https://auth.globus.org/scopes/" + ResourceServer + "/timer"
 )
 
-// maxReply is how many bytes are read of a reply: the list of timers has one page,
+// maxReply is how many bytes of a reply are read: the list of timers is one page
 // with the whole body of each.
 const maxReply = 4 << 20
 
@@ -35,7 +35,7 @@ func New(hc *http.Client, base *url.URL) *Client {
 	return &Client{hc, automate.Service{Name: automate.Timers, Base: base, MaxReply: maxReply}}
 }
 
-// A Timer starts transfers, or runs of a flow, by a schedule.
+// A Timer starts transfers, or runs of a flow, on a schedule.
 type Timer struct {
 	ID      string           `json:"job_id"`
 	Name    string           `json:"name"`
@@ -53,7 +53,7 @@ type List struct {
 	Raw json.RawMessage `json:"-"` // the document as received
 }
 
-// A Change is what the service says of a timer that was paused or resumed.
+// A Change is the service's reply when a timer was paused or resumed.
 type Change struct {
 	Message automate.Text `json:"message"` // may be empty
 
@@ -69,20 +69,20 @@ func (c *Client) List(ctx context.Context) (*List, error) {
 	if err != nil {
 		return nil, err
 	}
-	if list.Timers == nil { // to take this for an empty list could lose timers in a migration
+	if list.Timers == nil { // taken for an empty list, this could lose timers in a migration
 		return nil, c.service.Unread(r, http.StatusOK, "the reply has no list of timers in it")
 	}
 	list.Raw = doc
 	return list, nil
 }
 
-// Timer returns a timer. If there is none, the error is an [*automate.Error] that is
-// NotFound. API: GET /jobs/<id>.
+// Timer returns a timer. If there is none, the error is an [*automate.Error] whose
+// NotFound is true. API: GET /jobs/<id>.
 func (c *Client) Timer(ctx context.Context, id string) (*Timer, error) {
 	return c.timer(ctx, http.MethodGet, id)
 }
 
-// Delete deletes a timer, and returns it as it was. API: DELETE /jobs/<id>.
+// Delete deletes a timer, and returns its last state. API: DELETE /jobs/<id>.
 func (c *Client) Delete(ctx context.Context, id string) (*Timer, error) {
 	return c.timer(ctx, http.MethodDelete, id)
 }
@@ -93,7 +93,7 @@ func (c *Client) Pause(ctx context.Context, id string) (*Change, error) {
 	return c.change(ctx, id, "pause")
 }
 
-// Resume lets a timer that is paused start transfers again. API: POST
+// Resume lets a paused timer start transfers again. API: POST
 // /jobs/<id>/resume.
 func (c *Client) Resume(ctx context.Context, id string) (*Change, error) {
 	return c.change(ctx, id, "resume")
@@ -114,7 +114,7 @@ func (c *Client) timer(ctx context.Context, method, id string) (*Timer, error) {
 	return t, nil
 }
 
-// change sends an order about a timer.
+// change sends an order, such as pause, about a timer.
 func (c *Client) change(ctx context.Context, id, order string) (*Change, error) {
 	done := new(Change)
 	doc, err := c.decode(ctx, automate.Request{Method: http.MethodPost, Path: []string{"jobs", id, order}}, done)
@@ -125,7 +125,8 @@ func (c *Client) change(ctx context.Context, id, order string) (*Change, error) 
 	return done, nil
 }
 
-// decode sends a request, and reads the reply into v. It returns the document.
+// decode sends a request and decodes the reply into v. It also returns the reply
+// itself.
 func (c *Client) decode(ctx context.Context, r automate.Request, v any) (json.RawMessage, error) {
 	doc, err := c.service.Do(ctx, c.http, r)
 	if err != nil {
