@@ -8,8 +8,8 @@ import (
 )
 
 // Blank returns a receipt that says what a task was told to copy, and proves
-// nothing: for a task that has no receipt, or that there is not yet. All calls of
-// the Open share one text.
+// nothing. It is for a task that has no receipt, or that does not exist yet. All
+// calls of the Open share one text.
 func Blank(head Receipt, items iter.Seq[Item]) (Open, error) {
 	var lines []*line
 	for item := range items {
@@ -41,25 +41,26 @@ func Blank(head Receipt, items iter.Seq[Item]) (Open, error) {
 	return func() (*Reader, error) { return NewReader(bytes.NewReader(text.Bytes())) }, nil
 }
 
-// An Unsealed task has no receipt, or none yet: it did not succeed, it is at work, or
-// its job keeps none. It may have copied some of its files.
+// An Unsealed task has no receipt, or none yet: it did not succeed, it is unfinished,
+// or its job keeps no receipts. It may have copied some of its files.
 type Unsealed struct {
-	// Receipt is the head. Listed says that the files of the source are known.
+	// Receipt is the head. Its Listed is set if the files of the source are
+	// known.
 	Receipt
 	Items iter.Seq[Item]
-	// Found yields the files that the source had right before the task, and as Skipped
-	// what could not be listed then. It is nil if they are not known. An error is the
-	// last pair.
+	// Found yields the files that the source had right before the task, and paths
+	// that could not be listed as Skipped. It is nil if the files are not known.
+	// An error is the last pair.
 	Found iter.Seq2[Row, error]
-	// Until is when the task had ended, by the clock of Listed; zero if it may be at
-	// work.
+	// Until is an instant by which the task had ended, on the clock of Listed;
+	// zero if it may be unfinished.
 	Until time.Time
 }
 
-// Others are tasks that may have replaced the copies of which a receipt tells.
+// Others are tasks that may have replaced copies that a receipt lists.
 type Others struct {
 	Sealed []Open // their receipts
-	// Unsealed, unless nil, yields the tasks without a receipt. It is read more than
-	// once. An error is the last pair.
+	// Unsealed, unless nil, yields the tasks without a receipt. It is ranged
+	// over more than once. An error is the last pair.
 	Unsealed iter.Seq2[*Unsealed, error]
 }

@@ -18,10 +18,10 @@ import (
 	"time"
 )
 
-// An Open reads a receipt from its beginning, each time it is called.
+// An Open opens a receipt at its beginning each time it is called.
 type Open func() (*Reader, error)
 
-// WriteCSV writes the rows of a receipt as a table with a head.
+// WriteCSV writes the rows of a receipt as CSV with a header.
 func WriteCSV(w io.Writer, r *Reader) error {
 	out := csv.NewWriter(w)
 	if err := out.Write([]string{"row", "source", "destination", "size", "checksum", "algorithm", "modified", "code"}); err != nil {
@@ -61,15 +61,15 @@ func cell(t time.Time) string {
 	return t.Format(time.RFC3339)
 }
 
-// algorithmName is an algorithm in the words of BagIt: md5, sha256.
+// algorithmName returns an algorithm as BagIt writes it: md5, sha256.
 func algorithmName(a string) string {
 	return strings.ReplaceAll(strings.ToLower(a), "-", "")
 }
 
-// WriteSums writes the checksums of the copies as sha256sum does, or as the
-// tool for another algorithm. Paths are relative to the deepest folder that has
-// all of them, see [Below]. Where a copy has no checksum of this algorithm,
-// nothing is written.
+// WriteSums writes the checksums of the copies in the form of sha256sum, or of
+// the tool for another algorithm. Paths are relative to the folder that [Below]
+// returns. If a copy has no checksum of this algorithm, nothing is written and
+// the error is a [*ChecksumError].
 func WriteSums(w io.Writer, open Open, algorithm string) error {
 	f, err := survey(open)
 	if err != nil {
@@ -91,8 +91,8 @@ func WriteSums(w io.Writer, open Open, algorithm string) error {
 	return errors.Join(err, out.Flush())
 }
 
-// Below returns the deepest folder at the destination that has all copies of a
-// receipt below it, with a slash at its end.
+// Below returns the deepest folder at the destination that contains all copies
+// of a receipt, with a slash at its end.
 func Below(open Open) (string, error) {
 	f, err := survey(open)
 	if err != nil {
@@ -101,13 +101,13 @@ func Below(open Open) (string, error) {
 	return f.below, nil
 }
 
-// facts are what a first look at a receipt shows of its copies.
+// facts are what a first pass over a receipt finds out about its copies.
 type facts struct {
 	head        Receipt
-	below       string         // the folder that has all of them
+	below       string         // the folder that contains all of them
 	files       int64          // copies
-	bytes       int64          // in all
-	algorithms  map[string]int // how many copies have a checksum by which; "" is none
+	bytes       int64          // of all copies
+	algorithms  map[string]int // number of copies by the algorithm of their checksum; "" without one
 	withoutPath int
 }
 
@@ -146,7 +146,7 @@ func survey(open Open) (*facts, error) {
 	return f, nil
 }
 
-// copies yields the copies of a receipt, and reads it to its end.
+// copies yields the copies of a receipt. It reads the receipt to its end.
 func copies(r *Reader) iter.Seq2[*Copied, error] {
 	return func(yield func(*Copied, error) bool) {
 		for row, err := range r.Rows() {
@@ -161,16 +161,16 @@ func copies(r *Reader) iter.Seq2[*Copied, error] {
 	}
 }
 
-// A ChecksumError says that not all copies of a receipt have a checksum by the
-// algorithm that was asked for.
+// A ChecksumError says that not all copies of a receipt have a checksum of the
+// requested algorithm.
 type ChecksumError struct {
-	Only string // the algorithm that all of them have one by, as BagIt calls it (md5); empty if there is none
+	Only string // the algorithm of which all of them have one, as BagIt writes it (md5); may be empty
 	text string
 }
 
 func (e *ChecksumError) Error() string { return e.text }
 
-// only returns an error unless all copies have a checksum by this algorithm.
+// only returns an error unless all copies have a checksum of this algorithm.
 func (f *facts) only(algorithm string) error {
 	want := algorithmName(algorithm)
 	var has []string
@@ -211,63 +211,78 @@ func (f *facts) each(open Open, do func(name, checksum string) error) error {
 	return nil
 }
 
-// WriteBag writes the tag files of a BagIt 1.0 bag as a tar: unpacked beside a
-// folder data that holds the copies, they make a bag. All copies must have a
-// checksum by the same algorithm. Paths are as with [WriteSums].
+// WriteBag writes the tag files of a BagIt 1.0 bag as a tar. Unpacked beside a
+// folder data with the copies, they make a bag. All copies must have a checksum
+// of the same algorithm. Paths are as in [WriteSums].
 func WriteBag(w io.Writer, open Open) error {
 	f, err := survey(open)
 	if err != nil {
 		return err
 	}
-	algorithm := "sha512"
-	for name := range f.algorithms { // there is one, or only fails
-		algorithm = name
-	}
-	if err := f.only(algorithm); err != nil {
+	algorithm, err := f.bagAlgorithm()
+	if err != nil {
 		return err
 	}
-	if strings.Trim(algorithm, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || algorithm == "" {
-		return fmt.Errorf("a bag needs checksums by an algorithm, and the %d copies have %q: was verify_checksum off?", f.files, algorithm)
-	}
-	manifest := func(w io.Writer) error {
-		out := bufio.NewWriter(w)
-		err := f.each(open, func(name, checksum string) error {
-			name = strings.NewReplacer("%", "%25", "\n", "%0A", "\r", "%0D").Replace(name)
-			_, err := fmt.Fprintf(out, "%s  data/%s\n", checksum, name)
-			return err
-		})
-		return errors.Join(err, out.Flush())
-	}
-	// A first pass: a tar has the size before the text.
+	manifest := tagFile{"manifest-" + algorithm + ".txt", 0, func(w io.Writer) error { return f.writeManifest(w, open) }}
+	// A first pass, because a tar has the size of a file before its text.
 	var size count
 	sum := sha256.New()
-	if err := manifest(io.MultiWriter(&size, sum)); err != nil {
+	if err := manifest.write(io.MultiWriter(&size, sum)); err != nil {
 		return err
 	}
+	manifest.size = int64(size)
 	bag := "BagIt-Version: 1.0\nTag-File-Character-Encoding: UTF-8\n"
 	info := fmt.Sprintf("Bag-Software-Agent: globus-runner\nBagging-Date: %s\nExternal-Identifier: %s\nPayload-Oxum: %d.%d\n",
 		f.head.Completed.UTC().Format(time.DateOnly), f.head.TaskID, f.bytes, f.files)
-	name := "manifest-" + algorithm + ".txt"
-	tags := fmt.Sprintf("%s  bagit.txt\n%s  bag-info.txt\n%s  %s\n", sumOf(bag), sumOf(info), hex.EncodeToString(sum.Sum(nil)), name)
+	tags := fmt.Sprintf("%s  bagit.txt\n%s  bag-info.txt\n%s  %s\n", sumOf(bag), sumOf(info), hex.EncodeToString(sum.Sum(nil)), manifest.name)
+	return writeTar(w, f.head.Completed,
+		tagText("bagit.txt", bag), tagText("bag-info.txt", info), manifest, tagText("tagmanifest-sha256.txt", tags))
+}
 
-	text := func(s string) func(io.Writer) error {
-		return func(w io.Writer) error {
-			_, err := io.WriteString(w, s)
-			return err
-		}
+// bagAlgorithm returns the one algorithm by which all copies have a checksum.
+func (f *facts) bagAlgorithm() (string, error) {
+	algorithm := "sha512"
+	for name := range f.algorithms { // if there is more than one, only fails
+		algorithm = name
 	}
+	if err := f.only(algorithm); err != nil {
+		return "", err
+	}
+	if strings.Trim(algorithm, "abcdefghijklmnopqrstuvwxyz0123456789") != "" || algorithm == "" {
+		return "", fmt.Errorf("a bag needs checksums by an algorithm, and the %d copies have %q: was verify_checksum off?", f.files, algorithm)
+	}
+	return algorithm, nil
+}
+
+// writeManifest writes a line for each copy, in the form of BagIt.
+func (f *facts) writeManifest(w io.Writer, open Open) error {
+	out := bufio.NewWriter(w)
+	err := f.each(open, func(name, checksum string) error {
+		name = strings.NewReplacer("%", "%25", "\n", "%0A", "\r", "%0D").Replace(name)
+		_, err := fmt.Fprintf(out, "%s  data/%s\n", checksum, name)
+		return err
+	})
+	return errors.Join(err, out.Flush())
+}
+
+// A tagFile is a file of a bag beside its data.
+type tagFile struct {
+	name  string
+	size  int64
+	write func(io.Writer) error
+}
+
+func tagText(name, text string) tagFile {
+	return tagFile{name, int64(len(text)), func(w io.Writer) error {
+		_, err := io.WriteString(w, text)
+		return err
+	}}
+}
+
+func writeTar(w io.Writer, modified time.Time, files ...tagFile) error {
 	out := tar.NewWriter(w)
-	for _, file := range []struct {
-		name  string
-		size  int64
-		write func(io.Writer) error
-	}{
-		{"bagit.txt", int64(len(bag)), text(bag)},
-		{"bag-info.txt", int64(len(info)), text(info)},
-		{name, int64(size), manifest},
-		{"tagmanifest-sha256.txt", int64(len(tags)), text(tags)},
-	} {
-		head := &tar.Header{Typeflag: tar.TypeReg, Name: file.name, Size: file.size, Mode: 0o644, ModTime: f.head.Completed}
+	for _, file := range files {
+		head := &tar.Header{Typeflag: tar.TypeReg, Name: file.name, Size: file.size, Mode: 0o644, ModTime: modified}
 		if err := out.WriteHeader(head); err != nil {
 			return err
 		}

@@ -12,17 +12,17 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Reason says why a file is not proven. It is empty for one that is.
+// A Reason says why a file is not proven. It is empty for a proven file.
 type Reason string
 
-// The reasons, in the order in which they are looked for.
+// The reasons, in the order in which they are checked.
 const (
 	NotBefore   Reason = "was not seen before the copy"       // or the folder could not be listed
 	NoTime      Reason = "has no time"                        // at the source
 	NotCopied   Reason = "was not copied"                     // excluded, skipped, a link, or equal before
 	Missed      Reason = "may have been away during the copy" // the task saw fewer files than there were
 	NotVerified Reason = "was copied without verification"    // verify_checksum was off
-	Otherwise   Reason = "was copied elsewhere"               // to another path than the one that was looked at
+	Otherwise   Reason = "was copied elsewhere"               // to another path than the one that was listed
 	WhileCopied Reason = "changed while it was copied"
 	Since       Reason = "changed since it was copied"
 	Ambiguous   Reason = "has a name that the destination may take for another"
@@ -33,59 +33,56 @@ const (
 	OtherThere  Reason = "is not the same at the destination any more"
 	MaybeSame   Reason = "has the same time at the destination although nothing was copied: it may be the same file, on a disk that both collections show"
 	LookedTwice Reason = "was looked at twice"                                          // its items overlap
-	Replaced    Reason = "was copied to a place to which another file was copied since" // of one size and time
+	Replaced    Reason = "was copied to a place to which another file was copied since" // of the same size and time
 	Overwritten Reason = "was copied to a place where a task without a receipt may have copied another file since"
 	ListCut     Reason = "was copied by a task whose list of files is not complete"
 	NotFinished Reason = "was copied by a task whose end is not known"
 )
 
-// behind is how much the clock of a destination may be behind that of Globus.
+// behind is how far the clock of a destination may be behind that of Globus.
 const behind = 2 * time.Second
 
-// A State is what a listing shows of a file.
+// A State is what a listing shows about a file.
 type State struct {
-	File     bool // and neither a folder nor a link
+	File     bool // not a folder, a link or anything else
 	Size     int64
-	Modified time.Time // zero if it is not known
+	Modified time.Time // zero if not known
 }
 
-// Same reports whether two listings show the same: a file that was not written in
-// between.
+// Same reports whether two listings show the same file, not written in between.
 func (s State) Same(as State) bool {
 	return s.File == as.File && s.Size == as.Size && s.Modified.Equal(as.Modified)
 }
 
-// A Sight is a file of a source with what stands at its destination, both as
-// they are now.
+// A Sight is a file of a source and what is now at its destination.
 type Sight struct {
-	Path        string // at the source, whole
+	Path        string // absolute, at the source
 	Source      State
-	Destination string // the path that was looked at, whole
+	Destination string // absolute; the path that was listed
 	Copy        *State // nil if nothing is there
 	Blind       bool   // the folder at the destination could not be listed
-	// Pruned says that the file is gone at the source, because it was proven once.
-	// It is judged as if the source still had what it had before the task.
+	// Pruned says that a prune has deleted the file at the source. It is
+	// judged as if the source still had what it had before the task.
 	Pruned bool
 }
 
 // A Judge says which files a receipt proves: those that may be deleted at the
-// source, because the destination has what they hold. A file is proven if it was
-// there before the task, was copied and verified as it was then, is still the
-// same at the source, and its copy stands where the task put it, as it was right
-// after the task.
+// source, because the destination has their content. A file is proven if it
+// existed before the task, was copied and verified in that state, is unchanged
+// at the source, and its copy is still where the task put it, unchanged since
+// right after the task.
 //
-// Two things deceive a Judge: a file, on either side, that is replaced by another
-// one of the same size and has the time of the old one, as after a later copy that
-// keeps times, is not verified and was broken on the way; and somebody else who
-// writes a file of the same size at the destination between the copy and the
-// listing after it.
+// Two things deceive a Judge. A file on either side may be replaced by another one
+// with the same size and time, as by a later copy that keeps times, is not
+// verified and was damaged on the way. And somebody else may write a file of the
+// same size at the destination between the copy and the listing after it.
 type Judge struct {
 	receipt Receipt
 	least   transfer.SyncLevel // by which Globus must have compared
-	skipped bool               // the task has skipped some paths
-	missed  bool               // the task has neither copied nor compared some files that were there
-	cut     bool               // the list of copies is not whole
-	alike   map[uint64]bool    // paths of the receipt that some disks take for one
+	skipped bool               // the task skipped some paths
+	missed  bool               // the task neither copied nor compared some files that existed
+	cut     bool               // the list of copies is incomplete
+	alike   map[uint64]bool    // paths of the receipt that some disks treat as the same
 	seed    maphash.Seed
 	found   *rowsInOrder
 	copied  *rowsInOrder
@@ -94,12 +91,13 @@ type Judge struct {
 	begun   bool
 }
 
-// NewJudge returns a Judge by a receipt, which is read to its end first.
+// NewJudge returns the Judge for a receipt, after reading it to its end.
 //
-// Least is the lowest sync level by which Globus must have compared a copy with
-// its source. With [transfer.SyncChecksum], the copy was verified, or the task
-// compared checksums. With a lower level, copies count that were not verified, as
-// do files that the task left out because it compared them by that level.
+// Least is the lowest sync level the lowest level by which Globus must have
+// compared a copy with its source. With [transfer.SyncChecksum], the copy was
+// verified, or the task compared checksums. With a lower level, copies count that
+// were not verified, as do files that the task left out because it compared them
+// by that level.
 func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
 	j := &Judge{seed: maphash.MakeSeed(), least: least}
 	if err := j.survey(open); err != nil {
@@ -117,12 +115,12 @@ func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
 	return j, nil
 }
 
-// mostExpected bounds for how many files memory is set aside because a receipt says that
-// it has them. Lists that grow would take twice as much.
+// mostExpected bounds the number of files for which memory is allocated in advance, by
+// the counts of a receipt. Growing lists would take twice as much.
 const mostExpected = 1 << 20
 
-// survey reads a receipt to its end, so that nothing is proven by one that was
-// changed, and finds the paths that are alike.
+// survey reads a receipt to its end, so that a changed one proves nothing, and
+// finds the paths that are alike.
 func (j *Judge) survey(open Open) error {
 	r, err := open()
 	if err != nil {
@@ -173,15 +171,15 @@ func (j *Judge) survey(open Open) error {
 			}
 		}
 	}
-	// A file that was away for a moment was neither copied nor found equal.
+	// A file that was absent for a moment was neither copied nor found equal.
 	j.cut, j.missed = files != j.receipt.Files, equal > j.receipt.Equal
 	return nil
 }
 
-// hash is the same for paths that some disks take for the same.
+// hash returns the same hash for paths that some disks treat as the same.
 func (j *Judge) hash(path string) uint64 { return maphash.String(j.seed, Fold(path)) }
 
-// Fold returns what is the same for paths that some disks take for the same.
+// Fold returns the same text for paths that some disks treat as the same.
 func Fold(path string) string {
 	for i := range len(path) {
 		if path[i] >= utf8.RuneSelf {
@@ -191,8 +189,8 @@ func Fold(path string) string {
 	return strings.ToLower(path)
 }
 
-// File returns why a file is not proven; an empty Reason says that it is. Files
-// are asked for in the order of [ComparePaths].
+// File returns why a file is not proven, or an empty Reason if it is. It must
+// be called for files in the order of [ComparePaths].
 func (j *Judge) File(s Sight) (Reason, error) {
 	if j.begun && ComparePaths(s.Path, j.last) <= 0 {
 		return LookedTwice, nil
@@ -233,12 +231,13 @@ func (j *Judge) File(s Sight) (Reason, error) {
 	return j.isThere(s, landed[0].Landed), nil
 }
 
-// wasCopied returns why a task did not bring a file, as it was before, to the
-// destination.
+// wasCopied returns why the task did not bring the file, in its state before
+// the task, to the destination.
 func (j *Judge) wasCopied(s Sight, before *Found, copied []Row) Reason {
 	if len(copied) == 0 {
-		// With this level Globus copies what is not equal, and does not say which
-		// files are: those of which it says nothing else.
+		// With this level Globus copies files that are not equal. It does
+		// not list equal ones: they are those that it does not list as
+		// anything else.
 		switch level := j.receipt.Options.SyncLevel; {
 		case level == nil || *level < int(j.least) || j.skipped:
 			return NotCopied
@@ -261,8 +260,8 @@ func (j *Judge) wasCopied(s Sight, before *Found, copied []Row) Reason {
 	return ""
 }
 
-// hasLanded returns why the destination had not what the task left, right after
-// it had ended.
+// hasLanded returns why the destination did not have the copy right after the
+// task had ended.
 func (j *Judge) hasLanded(s Sight, before *Found, landed []Row, copied bool) Reason {
 	if len(landed) != 1 || landed[0].Landed.Destination != s.Destination {
 		return NeverThere
@@ -273,18 +272,18 @@ func (j *Judge) hasLanded(s Sight, before *Found, landed []Row, copied bool) Rea
 		return NeverThere
 	case j.receipt.Options.PreserveTimestamp && l.Modified.Equal(before.Modified):
 	case l.Modified.After(j.receipt.Completed):
-		return NotOurs // somebody was there between the task and the listing
+		return NotOurs // somebody wrote it between the task and the listing
 	case copied && l.Modified.Before(j.receipt.Requested.Add(-behind)):
-		return NotOurs // it came from somewhere else, with an old time
+		return NotOurs // it is from elsewhere, with an old time
 	case !copied && l.Modified.Equal(before.Modified):
-		return MaybeSame // a task that does not keep times gives a copy a time of its own
+		return MaybeSame // a task that does not keep times gives a copy a new time
 	case !copied && *j.receipt.Options.SyncLevel == int(transfer.SyncMtime) && l.Modified.Before(before.Modified):
-		return NotOurs // Globus would have copied it again
+		return NotOurs // otherwise Globus would have copied it again
 	}
 	return ""
 }
 
-// isThere returns why a copy is not what it was right after the task.
+// isThere returns why the copy is not the same as right after the task.
 func (j *Judge) isThere(s Sight, landed *Landed) Reason {
 	switch {
 	case s.Blind:
@@ -299,18 +298,19 @@ func (j *Judge) isThere(s Sight, landed *Landed) Reason {
 	return ""
 }
 
-// rowsInOrder are the rows of one kind of a receipt, by path.
+// rowsInOrder reads the rows of one kind in a receipt, by path.
 type rowsInOrder struct {
 	receipt *Reader
 	kind    int // the section
 	now     Row
 	at      string
-	more    bool // there is a row in now
+	more    bool // now has a row
 	end     bool
 	found   []Row
 }
 
-// rowsOf opens a section of a receipt that is also read as a whole, and so checked.
+// rowsOf opens a section of a receipt. The whole receipt must have been read, and so
+// checked, before.
 func rowsOf(open Open, section int) (*rowsInOrder, error) {
 	r, err := open()
 	if err != nil {
@@ -319,8 +319,8 @@ func rowsOf(open Open, section int) (*rowsInOrder, error) {
 	return &rowsInOrder{receipt: r, kind: section}, r.skim(section)
 }
 
-// rows returns the rows of a path, which is not before that of the last call. They are
-// valid until the next call.
+// rows returns the rows of a path, which must not come before that of the last call.
+// They are valid until the next call.
 func (r *rowsInOrder) rows(path string) ([]Row, error) {
 	r.found = r.found[:0]
 	for {
@@ -342,7 +342,7 @@ func (r *rowsInOrder) rows(path string) ([]Row, error) {
 	}
 }
 
-// advance reads up to the next row of the kind.
+// advance reads the next row of the kind.
 func (r *rowsInOrder) advance() error {
 	for {
 		row, more, err := r.receipt.row()

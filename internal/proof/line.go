@@ -12,10 +12,10 @@ import (
 // A line is a row with its text.
 type line struct {
 	row  Row
-	text string // with its line feed
+	text string // including its line feed
 }
 
-// newLine returns the line of a row.
+// newLine returns the line for a row.
 func newLine(r Row) (*line, error) {
 	if r.section() == 0 {
 		return nil, errors.New("a row of a receipt must be of one kind")
@@ -39,8 +39,7 @@ func readLine(text string) (*line, error) {
 	return l, json.Unmarshal([]byte(text), &l.row)
 }
 
-// compareLines orders the lines of rows: by kind, by paths, and what has the
-// same paths by text.
+// compareLines orders the lines of rows by kind, then by paths, then by text.
 func compareLines(a, b *line) int {
 	if c := a.row.section() - b.row.section(); c != 0 {
 		return c
@@ -56,7 +55,7 @@ func compareLines(a, b *line) int {
 	return strings.Compare(a.text, b.text)
 }
 
-// What stands before the values of a plain line.
+// The texts before the values of a plain line.
 const (
 	copiedBegins   = `{"copied":{"source":"`
 	foundBegins    = `{"found":{"path":"`
@@ -69,12 +68,12 @@ const (
 	lineEnds       = "}}\n"
 )
 
-// wholeSeconds is how an instant stands in a plain line, which is as RFC 3339 has it.
+// wholeSeconds is the layout of instants in a plain line, a form of RFC 3339.
 const wholeSeconds = "2006-01-02T15:04:05Z"
 
-// plainText returns what [encode] makes of a row, if that is a plain line: one of a
-// file, without an escape in its texts. Nearly all lines of a long receipt are, and
-// package json takes several times as long to write and to read them.
+// plainText returns the same line for a row as [encode], if it is a plain line:
+// about a file, and without escapes. Nearly all lines of a long receipt are plain,
+// and package json takes several times as long to write and read them.
 func plainText(r *Row) (text string, ok bool) {
 	b := make([]byte, 0, 512)
 	switch {
@@ -106,7 +105,7 @@ func plainText(r *Row) (text string, ok bool) {
 	return string(b), len(b) <= maxLine
 }
 
-// isPlain reports whether a text stands in JSON as it is.
+// isPlain reports whether JSON writes a text without escapes.
 func isPlain(s string) bool {
 	wide := false
 	for i := range len(s) {
@@ -130,8 +129,8 @@ func appendTime(b []byte, t time.Time) []byte {
 	return append(t.AppendFormat(append(b, theTime...), time.RFC3339), '"')
 }
 
-// plainRow reads a plain line. The row shares the memory of the text. If the text is
-// anything else, ok is false, and package json knows what it is.
+// plainRow reads a plain line. The row shares the memory of the text. If the line is
+// not plain, ok is false, and package json must read it.
 func plainRow(text string) (r Row, ok bool) {
 	s := &scan{rest: text}
 	switch {
@@ -149,19 +148,19 @@ func plainRow(text string) (r Row, ok bool) {
 	return r, !s.failed && s.rest == lineEnds
 }
 
-// A scan reads the values of a plain line, one after the other.
+// A scan reads the values of a plain line one after the other.
 type scan struct {
 	rest   string
-	failed bool // something else than a plain line
+	failed bool // the line is not plain
 }
 
-// has reports whether words come next, and skips them.
+// has skips words if they come next, and reports whether they do.
 func (s *scan) has(words string) (there bool) {
 	s.rest, there = strings.CutPrefix(s.rest, words)
 	return there
 }
 
-// text reads up to the end of a text, which it leaves.
+// text reads up to the quote at the end of a text, without the quote.
 func (s *scan) text() string {
 	end := strings.IndexByte(s.rest, '"')
 	if end < 0 || !isPlain(s.rest[:end]) {
@@ -179,7 +178,7 @@ func (s *scan) next(words string) string {
 	return s.text()
 }
 
-// optional reads the text after some words, which is not written if it is empty.
+// optional reads the text after some words, which are omitted if the text is empty.
 func (s *scan) optional(words string) string {
 	if !s.has(words) {
 		return ""
@@ -191,7 +190,7 @@ func (s *scan) optional(words string) string {
 
 // number reads a size, after the end of the text before it.
 func (s *scan) number() (n int64) {
-	s.has(theSize) // or else there is no digit
+	s.has(theSize) // if it fails, no digit follows
 	digits := 0
 	for digits < len(s.rest) && '0' <= s.rest[digits] && s.rest[digits] <= '9' && digits < 18 {
 		n = 10*n + int64(s.rest[digits]-'0')
@@ -202,7 +201,7 @@ func (s *scan) number() (n int64) {
 	return n
 }
 
-// time reads an instant, which is not written if it is zero.
+// time reads an instant, which is omitted if it is zero.
 func (s *scan) time() time.Time {
 	text := s.optional(theTime)
 	if text == "" {

@@ -1,11 +1,11 @@
-// Package proof has receipts of what was copied: how they are written and checked, and
-// what they prove.
+// Package proof writes and checks receipts of what was copied, and says what they
+// prove. [Writer] and [Sorter] write one, [Reader] and [Verify] read and check one,
+// [Judge] says which files it proves.
 //
-// A receipt is text, with one JSON object on each line: a head, the rows in order, and
-// an end with the digest of all lines before it. The digest of a receipt covers that
-// of the receipt before it in the same ledger, which reveals a receipt that was
-// removed. The text can be checked without the ledger. The callers ask Globus and keep
-// the receipts.
+// A receipt is text with one JSON object on each line: a head, the rows in order, and
+// an end with the digest of all lines before it. The digest covers that of the receipt
+// before it in the same ledger, so that a removed receipt is noticed. The text can be
+// checked without the ledger. The callers ask Globus and keep the receipts.
 package proof
 
 import (
@@ -15,14 +15,14 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Receipt is the head of a receipt: which task it is about, and how that
+// A Receipt is the head of a receipt: which task it is about, and how the task
 // copied.
 type Receipt struct {
 	Format int    `json:"receipt"` // 1
 	Run    int64  `json:"run"`     // in the ledger
 	Job    string `json:"job"`
 	Key    string `json:"key"` // of the occurrence
-	// Step, Part and Attempt are the place of the submission in the run.
+	// Step, Part and Attempt are the position of the submission in the run.
 	Step    int    `json:"step,omitempty"`
 	Part    int    `json:"part,omitempty"`
 	Attempt int    `json:"attempt"`
@@ -32,19 +32,19 @@ type Receipt struct {
 	Destination string  `json:"destination"` // id of a collection
 	Options     Options `json:"options"`
 
-	// Files is how many files the task copied, and Equal how many it left out
-	// because of its sync level, as Globus counts them.
+	// Files is how many files the task copied, and Equal how many it did
+	// not copy because of its sync level, as counted by Globus.
 	Files int64 `json:"files_transferred"`
 	Equal int64 `json:"files_skipped,omitempty"`
-	// Listed is when the listing of the source began; zero if there is none.
+	// Listed is when the listing of the source began; zero without a listing.
 	Listed time.Time `json:"listed,omitzero"`
-	// Requested and Completed are when the task began and ended, as Globus says.
+	// Requested and Completed are when the task was submitted and ended, by the
+	// clock of Globus.
 	Requested time.Time `json:"requested,omitzero"`
 	Completed time.Time `json:"completed,omitzero"`
 }
 
-// Options are what a task was told about how to copy, as far as it matters for
-// what is proven.
+// Options are the options of a task that matter for what is proven.
 type Options struct {
 	SyncLevel         *int                  `json:"sync_level,omitempty"` // 0 to 3; nil copies everything
 	VerifyChecksum    bool                  `json:"verify_checksum"`
@@ -52,7 +52,7 @@ type Options struct {
 	SkipSourceErrors  bool                  `json:"skip_source_errors"`
 	RecursiveSymlinks string                `json:"recursive_symlinks,omitempty"`
 	FilterRules       []transfer.FilterRule `json:"filter_rules,omitempty"`
-	// SourceLocalUser and DestinationLocalUser choose among several local
+	// SourceLocalUser and DestinationLocalUser name one of several local
 	// accounts.
 	SourceLocalUser      string `json:"source_local_user,omitempty"`
 	DestinationLocalUser string `json:"destination_local_user,omitempty"`
@@ -74,14 +74,14 @@ type Item struct {
 	Recursive   *bool  `json:"recursive,omitempty"`
 }
 
-// A Copied row is a file that Globus says it copied. A path is empty where the
-// identity has no role at that side.
+// A Copied row is a file that Globus says it copied. A path is empty if the
+// identity has no role on that side.
 type Copied struct {
 	Source      string `json:"source"`
 	Destination string `json:"destination"`
 	Size        int64  `json:"size"` // bytes
 	Checksum    string `json:"checksum,omitempty"`
-	Algorithm   string `json:"algorithm,omitempty"` // of Checksum, in the words of Globus
+	Algorithm   string `json:"algorithm,omitempty"` // of Checksum, as Globus writes it
 }
 
 // A Found row is a file that the source had right before the task was submitted.
@@ -91,8 +91,8 @@ type Found struct {
 	Modified time.Time `json:"modified,omitzero"` // whole seconds; zero if it is not known
 }
 
-// A Landed row is a file that the destination had right after the task, where a
-// file of the source belongs.
+// A Landed row is a file that the destination had right after the task, at the
+// path where a file of the source belongs.
 type Landed struct {
 	Source      string    `json:"source"`
 	Destination string    `json:"destination"`
@@ -108,7 +108,7 @@ type Skipped struct {
 	Folder      bool   `json:"folder,omitempty"`
 }
 
-// The sections of a receipt in their order, each of one kind of rows.
+// The sections of a receipt in their order. Each has one kind of row.
 const (
 	ofItems = 1 + iota
 	ofCopied
@@ -117,8 +117,8 @@ const (
 	ofSkipped
 )
 
-// section says in which section r stands. It is 0 for a row that is not exactly of
-// one kind.
+// section returns the section of r. It is 0 for a row that is not of exactly one
+// kind.
 func (r *Row) section() int {
 	section := 0
 	for i, set := range []bool{r.Item != nil, r.Copied != nil, r.Found != nil, r.Landed != nil, r.Skipped != nil} {
@@ -149,10 +149,10 @@ func (r *Row) paths() (first, second string) {
 	return "", ""
 }
 
-// ComparePaths orders paths of files as a listing of package tree has them: the
-// files of a folder by name, then what is in its subfolders, folder by folder.
+// ComparePaths orders paths of files like a listing of package tree: the files
+// of a folder by name, then the content of its subfolders, folder by folder.
 func ComparePaths(a, b string) int {
-	same, folder := 0, 0 // how much of both is the same, and which part of that is folders
+	same, folder := 0, 0 // length of the common prefix, and of the folders in it
 	for same < len(a) && same < len(b) && a[same] == b[same] {
 		if same++; a[same-1] == '/' {
 			folder = same

@@ -21,30 +21,30 @@ import (
 // maxLine bounds a line of a receipt, in bytes.
 const maxLine = 1 << 20
 
-// Why a receipt is not what was written, beside that it cannot be read.
+// Why a receipt is not as it was written, besides errors of reading.
 var (
 	// ErrChanged says that a row or the head was changed, removed, added or moved.
 	ErrChanged = errors.New("the receipt was changed after it was written")
-	// ErrSignature says that the signature is not by the key.
+	// ErrSignature says that the signature was not made by the key.
 	ErrSignature = errors.New("the signature is not by this key")
-	// ErrNotReceipt says that a text is something else, or a receipt of another format.
+	// ErrNotReceipt says that a text is not a receipt, or has another format.
 	ErrNotReceipt = errors.New("this is not a receipt")
 	// ErrUnsigned says that there is no signature to check.
 	ErrUnsigned = errors.New("the receipt is not signed")
 )
 
-// errRewritten says that a line means something, but is not written as it was.
+// errRewritten says that a line is valid, but not written as by this program.
 var errRewritten = errors.New("the receipt is not as it was written")
 
 // A Reader reads a receipt. It holds one line at a time.
 type Reader struct {
 	// Receipt is the head.
 	Receipt Receipt
-	// Seal is the end. It is set when Rows has come to its end without an error.
+	// Seal is the end. It is set after Rows has ended without an error.
 	Seal Seal
 
 	lines  *bufio.Reader
-	n      int  // lines that were read
+	n      int  // lines read so far
 	skims  bool // rows are not checked: see skim
 	hash   hash.Hash
 	counts Counts
@@ -73,8 +73,8 @@ func NewReader(r io.Reader) (*Reader, error) {
 	return in, nil
 }
 
-// next returns a line with its line feed, which is valid until the next call
-// only if it is short.
+// next returns a line with its line feed. It may be valid only until the next
+// call.
 func (r *Reader) next() ([]byte, error) {
 	r.n++
 	var long []byte
@@ -102,7 +102,7 @@ func (r *Reader) next() ([]byte, error) {
 	}
 }
 
-// decode reads a line, which must be what encode makes of to then.
+// decode reads a line into to, and checks that encode writes it the same way.
 func (r *Reader) decode(text []byte, to any) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields()
@@ -116,7 +116,7 @@ func (r *Reader) decode(text []byte, to any) error {
 	if err != nil {
 		return fmt.Errorf("line %d: %w", r.n, err)
 	}
-	switch { // there is one way to write a receipt
+	switch { // a receipt can be written in one way only
 	case bytes.Equal(again, text):
 		return nil
 	case bytes.HasSuffix(text, []byte("\r\n")):
@@ -125,8 +125,8 @@ func (r *Reader) decode(text []byte, to any) error {
 	return fmt.Errorf("%w: line %d is not as this program writes it", errRewritten, r.n)
 }
 
-// Rows yields the rows, once. An error, which is the last pair, says that the
-// text is not a receipt, or [ErrChanged] that it is not the one that was written.
+// Rows yields the rows; it can be ranged over once. An error is the last pair:
+// the text is not a receipt, or was changed ([ErrChanged]).
 func (r *Reader) Rows() iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		for {
@@ -142,7 +142,7 @@ func (r *Reader) Rows() iter.Seq2[Row, error] {
 	}
 }
 
-// row reads the next row; more is false after the last.
+// row reads the next row; more is false after the last one.
 func (r *Reader) row() (row Row, more bool, err error) {
 	text, err := r.next()
 	if err != nil {
@@ -180,8 +180,8 @@ func (r *Reader) row() (row Row, more bool, err error) {
 	return now.row, true, nil
 }
 
-// skim passes over the rows before a section without a look at them, and leaves all
-// others unchecked: the receipt was read to its end before.
+// skim skips the rows before a section, and does not check the others. The receipt
+// must have been read to its end before.
 func (r *Reader) skim(section int) error {
 	r.skims = true
 	earlier := []string{`{"item":`, `{"copied":`, `{"found":`, `{"landed":`}[:section-1]
@@ -222,9 +222,9 @@ func (c Counts) String() string {
 	return fmt.Sprintf("%d copied, %d found before, %d there after and %d skipped files for %s", c.Copied, c.Found, c.Landed, c.Skipped, plain.Count(c.Items, "item"))
 }
 
-// Verify reads a receipt to its end. A nil key checks no signature. Otherwise
-// the error is [ErrUnsigned] if there is none, and [ErrSignature] if it is not
-// by key.
+// Verify reads a receipt to its end. Unless key is nil, it also checks the
+// signature; the error is [ErrUnsigned] if there is none, and [ErrSignature] if
+// it was not made by key.
 func Verify(r io.Reader, key ed25519.PublicKey) (*Receipt, *Seal, error) {
 	in, err := NewReader(r)
 	if err != nil {

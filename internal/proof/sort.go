@@ -12,40 +12,41 @@ import (
 )
 
 const (
-	// sortedAtOnce is how many rows a [Sorter] has in memory before it puts one away.
+	// sortedAtOnce is how many rows a [Sorter] keeps in memory.
 	sortedAtOnce = 10_000
-	// mergedAtOnce is how many texts are read at once. Each takes some hundred KiB.
+	// mergedAtOnce is how many texts are merged at once. Each takes a few hundred
+	// KiB.
 	mergedAtOnce = 32
 )
 
-// A Scratch keeps what does not fit into memory, until the caller clears it.
+// A Scratch stores texts that do not fit into memory, until the caller clears it.
 type Scratch interface {
-	// Create makes the text number n, from 0. It is complete when it is closed.
+	// Create creates text number n, from 0. It is complete once it is closed.
 	Create(n int) (io.WriteCloser, error)
 	Open(n int) (io.ReadCloser, error)
 }
 
-// A Sorter puts rows in the order in which receipts have them. It holds some
-// thousand rows, however many there are.
+// A Sorter sorts rows into the order of receipts. It keeps some thousand rows
+// in memory, however many there are.
 //
-// When it is full, the lowest row that can follow what stands in the present text
-// goes there. So rows that come nearly in order, as those of a listing do, make
-// one text, and others are two loads of memory each.
+// When it is full, it writes the lowest row that may follow the last one of the
+// current text. So rows that come nearly in order, like those of a listing, make
+// one text, and texts of other rows are twice as long as what fits into memory.
 type Sorter struct {
 	scratch Scratch
 	most    int
 	held    heldLines
-	text    int            // that held rows may still go to
-	out     io.WriteCloser // the text, nil before the first row
-	last    *line          // in it
-	texts   []int          // complete ones
+	text    int            // number of the text that is being written
+	out     io.WriteCloser // that text; nil before the first row
+	last    *line          // last line of that text
+	texts   []int          // numbers of the complete texts
 	made    int
 }
 
-// NewSorter returns a Sorter that puts away what is too much.
+// NewSorter returns a Sorter that stores in scratch what does not fit into memory.
 func NewSorter(scratch Scratch) *Sorter { return &Sorter{scratch: scratch, most: sortedAtOnce} }
 
-// Add takes a row, in any order.
+// Add adds a row; rows may come in any order.
 func (s *Sorter) Add(r Row) error {
 	added, err := newLine(r)
 	if err != nil {
@@ -62,7 +63,7 @@ func (s *Sorter) Add(r Row) error {
 	return s.putAway(heap.Pop(&s.held).(heldLine))
 }
 
-// putAway writes the lowest row to its text, which may be the next one.
+// putAway writes a row to its text, which may be the next one.
 func (s *Sorter) putAway(l heldLine) error {
 	if s.out != nil && l.text != s.text {
 		if err := s.end(); err != nil {
@@ -94,7 +95,7 @@ func (s *Sorter) create() (io.WriteCloser, error) {
 	return out, nil
 }
 
-// end completes the present text.
+// end completes the current text.
 func (s *Sorter) end() error {
 	if s.out == nil {
 		return nil
@@ -104,8 +105,8 @@ func (s *Sorter) end() error {
 	return out.Close()
 }
 
-// Rows yields all rows in order, each once. An error is the last pair. No more
-// rows may be added.
+// Rows yields all rows in order, without repetitions. An error is the last
+// pair. No rows may be added afterwards.
 func (s *Sorter) Rows() iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		err := s.end()
@@ -122,7 +123,7 @@ func (s *Sorter) Rows() iter.Seq2[Row, error] {
 	}
 }
 
-// join makes one text of several.
+// join merges several texts into one.
 func (s *Sorter) join() error {
 	some := s.texts[:mergedAtOnce]
 	s.texts = slices.Clone(s.texts[mergedAtOnce:])
@@ -137,8 +138,8 @@ func (s *Sorter) join() error {
 	return errors.Join(err, out.Close())
 }
 
-// merge yields the rows of held lines and texts, until yield returns false or an
-// error.
+// merge yields the lines in memory and in texts, in order, until yield returns
+// false or an error.
 func (s *Sorter) merge(held *source, texts []int, yield func(*line) (bool, error)) error {
 	all := []*source{held}
 	defer func() {
@@ -184,13 +185,13 @@ func (s *Sorter) merge(held *source, texts []int, yield func(*line) (bool, error
 	return nil
 }
 
-// A heldLine is a row in memory, and the text that it can go to.
+// A heldLine is a line in memory, and the text to which it can be written.
 type heldLine struct {
 	*line
 	text int
 }
 
-// heldLines are a heap, with the row at the top that is put away next.
+// heldLines is a heap with the line on top that is written next.
 type heldLines []heldLine
 
 func (h heldLines) Len() int      { return len(h) }
@@ -208,7 +209,7 @@ func (h *heldLines) Pop() any {
 	return l
 }
 
-// A source is one of several sorted lists that are merged.
+// A source is one of the sorted lists that are merged.
 type source struct {
 	held  []heldLine // in memory
 	text  io.Closer
@@ -216,13 +217,13 @@ type source struct {
 	now   *line         // nil after the last
 }
 
-// sources are a heap, with the one at the top that has the lowest row now.
+// sources is a heap with the source on top whose current row is the lowest.
 type sources []*source
 
 func (s sources) Len() int           { return len(s) }
 func (s sources) Swap(i, j int)      { s[i], s[j] = s[j], s[i] }
 func (s sources) Less(i, j int) bool { return compareLines(s[i].now, s[j].now) < 0 }
-func (s *sources) Push(any)          {} // they only become fewer
+func (s *sources) Push(any)          {} // sources are never added
 
 func (s *sources) Pop() any {
 	last := len(*s) - 1
@@ -257,7 +258,7 @@ func (s *source) next() error {
 	return nil
 }
 
-// Append writes a row as a line by itself, for [Lines].
+// Append writes a row as a line that [Lines] can read.
 func Append(w io.Writer, r Row) error {
 	l, err := newLine(r)
 	if err != nil {
@@ -267,7 +268,7 @@ func Append(w io.Writer, r Row) error {
 	return err
 }
 
-// Lines reads rows that [Append] has written. An error is the last pair.
+// Lines yields the rows that [Append] wrote. An error is the last pair.
 func Lines(r io.Reader) iter.Seq2[Row, error] {
 	return func(yield func(Row, error) bool) {
 		s := &source{lines: bufio.NewReader(r)}

@@ -40,11 +40,12 @@ func (c *Counts) add(section int) {
 // A Seal is the end of a receipt.
 type Seal struct {
 	Counts
-	Content  Digest `json:"content"`  // of the head and the rows
+	Content  Digest `json:"content"`  // digest of the head and the rows
 	Number   int64  `json:"number"`   // of the receipt in its ledger, from 1
-	Previous Digest `json:"previous"` // of the receipt with the number before; empty for the first
-	Digest   Digest `json:"digest"`   // of what stands above
-	// Signature is Digest's, by an Ed25519 key, in base64; empty without one.
+	Previous Digest `json:"previous"` // digest of the receipt with the number before; empty for the first
+	Digest   Digest `json:"digest"`   // digest of the fields above
+	// Signature is the signature of Digest by an Ed25519 key, in base64; may be
+	// empty.
 	Signature string `json:"signature,omitempty"`
 }
 
@@ -55,11 +56,12 @@ func (s *Seal) chained() Digest {
 	return digestOf(h)
 }
 
-// signed is what a signature is made over.
+// signed returns the bytes that are signed.
 func (s *Seal) signed() []byte { return []byte(s.Digest) }
 
-// NewSeal seals a receipt with what its [Writer] returned, as the one that
-// follows previous in a ledger. A nil key makes no signature.
+// NewSeal returns the end of a receipt from the counts and digest of its
+// [Writer]. number and previous are its place in the ledger. A nil key makes no
+// signature.
 func NewSeal(c Counts, content Digest, number int64, previous Digest, key ed25519.PrivateKey) Seal {
 	s := Seal{Counts: c, Content: content, Number: number, Previous: previous}
 	s.Digest = s.chained()
@@ -69,14 +71,14 @@ func NewSeal(c Counts, content Digest, number int64, previous Digest, key ed2551
 	return s
 }
 
-// Line is the last line of a receipt.
+// Line returns the last line of a receipt.
 func (s *Seal) Line() ([]byte, error) {
 	return encode(struct {
 		End *Seal `json:"end"`
 	}{s})
 }
 
-// encode returns v as the line of a receipt.
+// encode returns v as a line of a receipt.
 func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -90,7 +92,7 @@ func encode(v any) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// A Writer writes a receipt but its end.
+// A Writer writes a receipt without its end.
 type Writer struct {
 	w      io.Writer
 	hash   hash.Hash
@@ -115,8 +117,8 @@ func (w *Writer) put(text []byte) error {
 	return err
 }
 
-// Write writes a row. Rows come in the order that [Sorter] gives them, each
-// once.
+// Write writes a row. Rows must come in the order of a [Sorter], without
+// repetitions.
 func (w *Writer) Write(r Row) error {
 	next, err := newLine(r)
 	if err != nil {
@@ -130,5 +132,5 @@ func (w *Writer) Write(r Row) error {
 	return w.put([]byte(next.text))
 }
 
-// Sum returns what [NewSeal] needs of the rows that were written.
+// Sum returns the counts and the digest of what was written, for [NewSeal].
 func (w *Writer) Sum() (Counts, Digest) { return w.counts, digestOf(w.hash) }
