@@ -39,13 +39,16 @@ type auditDocument struct {
 	renamed string             // one of them
 	without engine.Unaccounted // the same folders
 	once    bool               // the job copies its items once, even if they change
+	several bool               // the job copies to more than one collection
 }
 
 // A findingDocument is the verdict on one file.
 type findingDocument struct {
 	Job         string        `json:"job"`
 	Verdict     audit.Verdict `json:"verdict"`
+	From        string        `json:"source_collection"` // id
 	Source      string        `json:"source"`
+	To          string        `json:"destination_collection"` // id
 	Destination string        `json:"destination"`
 	Size        int64         `json:"size"`
 	Run         int64         `json:"run,omitempty"` // whose receipt tells, or that is to copy it
@@ -73,13 +76,14 @@ the newest occurrence that was due.
 
 The exit status is 3 if a file is missing or lost, or if a folder has vanished or
 cannot be listed. --list prints each file that is neither delivered nor present, or
-present under another form of its name, on its own line: job, verdict, size, source, destination, run and reason, separated by
-tabs, or one JSON object.`
+present under another form of its name, on its own line: job, verdict, size, source,
+destination, run and reason, separated by tabs, or one JSON object.`
 
 // An auditor carries out an audit.
 type auditor struct {
 	app   *app
 	since since
+	names shortNames
 	detail
 	out *bufio.Writer
 }
@@ -109,6 +113,7 @@ func (a *app) auditCommand() *cobra.Command {
 			if chosen, err = copying(chosen, len(args) == 0); err != nil {
 				return err
 			}
+			d.names = collectionNames(file.File)
 			return d.run(c.Context(), chosen)
 		},
 	}
@@ -148,7 +153,8 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	e := engine.New(globus.transfer, d.app.log, engine.WithManifests(d.app.inputs.open))
 	var docs []auditDocument
 	for _, job := range chosen {
-		doc := auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}, once: job.Items != nil && job.Items.Again == jobs.AgainNever}
+		doc := auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}, several: severalDestinations(job)}
+		doc.once = job.Items != nil && job.Items.Again == jobs.AgainNever
 		for _, v := range audit.Verdicts() {
 			doc.Verdicts[v] = tally{}
 		}
@@ -179,6 +185,21 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	return d.alarm(docs)
 }
 
+// severalDestinations reports whether a job copies to more than one collection.
+func severalDestinations(job *jobs.Job) bool {
+	to := ""
+	for _, s := range job.Steps {
+		if s.Transfer == nil {
+			continue
+		}
+		if to != "" && s.Transfer.DestinationEndpoint != to {
+			return true
+		}
+		to = s.Transfer.DestinationEndpoint
+	}
+	return false
+}
+
 // take counts or prints a finding.
 func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
 	count := doc.Verdicts[f.Verdict]
@@ -193,7 +214,7 @@ func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
 	if f.Verdict.Settled() && (f.Why == "" || !d.list) {
 		return nil
 	}
-	found := findingDocument{doc.Job, f.Verdict, f.Source, f.Destination, f.Size, f.Run, f.Why}
+	found := findingDocument{doc.Job, f.Verdict, f.From, f.Source, f.To, f.Destination, f.Size, f.Run, f.Why}
 	if !d.list {
 		if number < int64(d.limit) && f.Verdict != audit.Excluded {
 			doc.First = append(doc.First, found)
@@ -204,7 +225,8 @@ func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
 	if f.Run > 0 {
 		run = strconv.FormatInt(f.Run, 10)
 	}
-	return d.app.printLine(d.out, found, doc.Job, string(f.Verdict), strconv.FormatInt(f.Size, 10), f.Source, f.Destination, run, f.Why)
+	return d.app.printLine(d.out, found, doc.Job, string(f.Verdict), strconv.FormatInt(f.Size, 10),
+		d.names.of(f.From)+":"+f.Source, d.names.of(f.To)+":"+f.Destination, run, f.Why)
 }
 
 // print prints the numbers of all jobs, and the first findings.
@@ -227,7 +249,7 @@ func (d *auditor) print(docs []auditDocument) error {
 		}
 		tableOr(w, "no jobs", head, rows)
 		for _, doc := range docs {
-			doc.show(w)
+			doc.show(w, d.names)
 			doc.showRenamed(w)
 			doc.showFolders(w)
 		}
@@ -243,7 +265,7 @@ func columns() []audit.Verdict {
 }
 
 // show prints the first findings about a job.
-func (doc *auditDocument) show(w io.Writer) {
+func (doc *auditDocument) show(w io.Writer, names shortNames) {
 	for _, v := range audit.Verdicts() {
 		shown := int64(0)
 		for _, f := range doc.First {
@@ -251,7 +273,11 @@ func (doc *auditDocument) show(w io.Writer) {
 				continue
 			}
 			shown++
-			fmt.Fprintf(w, "%s %s: %s\n", v, plain.Line(f.Source), plain.Line(f.Why))
+			at := ""
+			if doc.several {
+				at = " at " + names.of(f.To)
+			}
+			fmt.Fprintf(w, "%s %s%s: %s\n", v, plain.Line(f.Source), at, plain.Line(f.Why))
 		}
 		if more := doc.Verdicts[v].Files - shown; more > 0 && shown > 0 {
 			fmt.Fprintf(w, "%s: and %d more of job %s; --list prints all\n", v, more, doc.Job)

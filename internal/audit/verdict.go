@@ -78,7 +78,9 @@ func Sentence(count map[Verdict]int64, jobs string) string {
 // A Finding is the verdict on one file.
 type Finding struct {
 	Verdict     Verdict
+	From        string // collection id
 	Source      string // whole path
+	To          string // collection id
 	Destination string // whole path, where the file belongs
 	Size        int64  // bytes, at the source
 	Run         int64  // whose receipt tells, or that is to copy it; 0 if there is none
@@ -144,7 +146,7 @@ func (q *Inquiry) judge(f *evidence.File, doubts map[*evidence.Copy]*doubt) (wor
 // copied returns what there is to say about a copy of a file. Doubts about it, unless
 // nil, are settled.
 func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy, d *doubt) (Finding, error) {
-	found := Finding{Source: f.Path, Destination: c.Path, Size: f.State.Size}
+	found := Finding{From: f.Source.Collection, Source: f.Path, To: c.At.Collection, Destination: c.Path, Size: f.State.Size}
 	if f.Folder {
 		found.Size = 0
 	}
