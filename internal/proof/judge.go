@@ -93,11 +93,11 @@ type Judge struct {
 
 // NewJudge returns the Judge for a receipt, after reading it to its end.
 //
-// Least is the lowest sync level the lowest level by which Globus must have
-// compared a copy with its source. With [transfer.SyncChecksum], the copy was
-// verified, or the task compared checksums. With a lower level, copies count that
-// were not verified, as do files that the task left out because it compared them
-// by that level.
+// least is the lowest sync level by which Globus must have compared a copy with
+// its source. With [transfer.SyncChecksum], the copy must have been verified, or
+// the task must have compared checksums. With a lower level, copies that were not
+// verified also count, and so do files that the task did not copy because they
+// were equal at that level.
 func NewJudge(open Open, least transfer.SyncLevel) (*Judge, error) {
 	j := &Judge{seed: maphash.MakeSeed(), least: least}
 	if err := j.survey(open); err != nil {
