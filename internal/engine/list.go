@@ -116,14 +116,14 @@ func (p *pruning) stillProven(ctx context.Context, l list) (still []proven, err 
 	if err := now.look(ctx); err != nil {
 		return nil, err
 	}
-	going := map[spot]bool{}
+	going := map[evidence.Spot]bool{}
 	for _, f := range l.files {
-		going[spot{l.source.Collection, f.path}] = true
+		going[evidence.SpotOf(l.source.Collection, f.path)] = true
 	}
 	for _, f := range l.files {
 		why := now.moved(l.source, f)
 		if why == "" && slices.ContainsFunc(f.copies, func(c evidence.Copy) bool {
-			at := spot{c.At.Collection, c.Path}
+			at := evidence.SpotOf(c.At.Collection, c.Path)
 			return going[at] || p.adrift[at]
 		}) {
 			why = circular

@@ -80,7 +80,7 @@ func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, su
 func (p *pruning) cast(document transfer.Document) {
 	if doc, ok := document.(*transfer.Delete); ok {
 		for _, i := range doc.Items {
-			p.adrift[spot{doc.Endpoint, i.Path}] = true
+			p.adrift[evidence.SpotOf(doc.Endpoint, i.Path)] = true
 		}
 	}
 }

@@ -52,7 +52,7 @@ type pruning struct {
 	watched map[string]*jobs.ForEach   // of which items were copied, by job
 	stayed  map[way]bool               // by which copies are not the files themselves
 	probed  map[way]bool               // that were looked at, whatever was seen
-	adrift  map[spot]bool              // files of lists of which nobody knows whether Globus has them
+	adrift  map[evidence.Spot]bool     // files of lists of which nobody knows whether Globus has them
 	aside   map[evidence.Place][]aside // folders that an earlier start has set aside
 }
 
@@ -64,7 +64,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 			Message: fmt.Sprintf("job %s prunes by receipts, and there is no ledger with them: set RUNNER_STATE", r.job.Name),
 		}
 	}
-	p := &pruning{run: r, step: work.Prune, at: work.Position, sum: Pruned{Kept: map[proof.Reason]int64{}}, stayed: map[way]bool{}, probed: map[way]bool{}, emptied: map[folderAt]bool{}, adrift: map[spot]bool{}, aside: map[evidence.Place][]aside{}}
+	p := &pruning{run: r, step: work.Prune, at: work.Position, sum: Pruned{Kept: map[proof.Reason]int64{}}, stayed: map[way]bool{}, probed: map[way]bool{}, emptied: map[folderAt]bool{}, adrift: map[evidence.Spot]bool{}, aside: map[evidence.Place][]aside{}}
 	p.heed(r.job, time.Now())
 	if err := p.followEarlier(ctx); err != nil || r.journal.past(p.at) {
 		return err

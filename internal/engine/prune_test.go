@@ -591,12 +591,16 @@ func TestPruneKeepsWhatItCannotSeeAgain(t *testing.T) {
 	}
 }
 
-// circle copies to a collection and back, and returns an order that prunes both.
-func (b *bench) circle(p *process, collection string) engine.Order {
+// circle copies to a collection and back, and returns an order that prunes both. The
+// way back has the paths in upper case if it is loud.
+func (b *bench) circle(p *process, collection string, loud bool) engine.Order {
 	b.t.Helper()
 	b.sow("data/a.txt", "data/b")
 	there, back := provable("/copy/", collection), provable("/data/", "lab")
 	back.SourceEndpoint, back.Items[0].SourcePath = globussim.CollectionID(collection), "/copy/"
+	if loud {
+		back.Items[0] = transfer.Item{SourcePath: "/COPY/", DestinationPath: "/DATA/"}
+	}
 	var ways []*jobs.Job
 	for i, doc := range []*transfer.Transfer{there, back} {
 		doc.SyncLevel, doc.PreserveTimestamp = new(transfer.SyncChecksum), false
@@ -623,13 +627,22 @@ func (b *bench) wantSomewhere() {
 
 func TestPruneOfACircleKeepsOneCopy(t *testing.T) {
 	for _, collection := range []string{"lab", "vault"} {
-		t.Run(collection, func(t *testing.T) {
-			onBench(t, func(t *testing.T, b *bench) {
-				p := b.process("one")
-				p.wantRun(b.circle(p, collection), ledger.Succeeded)
-				b.wantSomewhere()
+		for _, loud := range []bool{false, true} {
+			t.Run(fmt.Sprint(collection, " in upper case: ", loud), func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					for _, disk := range []string{b.lab, b.vault} { // which do not tell cases apart
+						for _, name := range []string{"copy", "data"} {
+							if err := os.Symlink(name, filepath.Join(disk, strings.ToUpper(name))); err != nil {
+								t.Fatal(err)
+							}
+						}
+					}
+					p := b.process("one")
+					p.wantRun(b.circle(p, collection, loud), ledger.Succeeded)
+					b.wantSomewhere()
+				})
 			})
-		})
+		}
 	}
 }
 
@@ -638,7 +651,7 @@ func TestFilesOfAListThatMayBeAtGlobusProveNothing(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
 				p := b.process("one")
-				o := b.circle(p, "vault")
+				o := b.circle(p, "vault", false)
 				b.stall() // the list is done late
 				b.releaseAfter(3 * time.Hour)
 				first, hidden := "", false

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
+
+	"github.com/globus-runner/globus-runner/internal/evidence"
 )
 
 const (
@@ -23,11 +25,11 @@ const (
 //
 // It is asked once l is recorded: of two runs at least one then sees the other.
 func (p *pruning) rival(ctx context.Context, l *list) (run int64, err error) {
-	mine, copies := map[spot]bool{}, map[spot]bool{}
+	mine, copies := map[evidence.Spot]bool{}, map[evidence.Spot]bool{}
 	for _, f := range l.files {
-		mine[spot{l.source.Collection, f.path}] = true
+		mine[evidence.SpotOf(l.source.Collection, f.path)] = true
 		for _, c := range f.copies {
-			copies[spot{c.At.Collection, c.Path}] = true
+			copies[evidence.SpotOf(c.At.Collection, c.Path)] = true
 		}
 	}
 	for other, err := range prunedLists(p.run.journal.ledger.OpenLists(ctx)) {
@@ -38,13 +40,13 @@ func (p *pruning) rival(ctx context.Context, l *list) (run int64, err error) {
 			continue
 		}
 		for _, path := range other.paths {
-			if at := (spot{other.source.Collection, path}); mine[at] || copies[at] {
+			if at := evidence.SpotOf(other.source.Collection, path); mine[at] || copies[at] {
 				return other.run, nil
 			}
 		}
 		for _, s := range other.shelves {
 			for _, path := range s.Paths {
-				if mine[spot{s.Collection, path}] {
+				if mine[evidence.SpotOf(s.Collection, path)] {
 					return other.run, nil
 				}
 			}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -75,6 +76,8 @@ func TestAPruneGivesWayToAListThatMeetsIts(t *testing.T) {
 		"it deletes the same file":             {lab, "/data/a.txt", nil, 0, true},
 		"it deletes the copy":                  {vault, "/copy/a.txt", nil, 0, true},
 		"the file is its copy":                 {store, "/x", []shelf{{lab, []string{"/data/a.txt"}}}, 0, true},
+		"it deletes the copy in another case":  {strings.ToUpper(vault), "/COPY/A.txt", nil, 0, true}, // the disk may not tell
+		"the file is its copy in another case": {store, "/x", []shelf{{lab, []string{"/Data/a.TXT"}}}, 0, true},
 		"it deletes another file":              {lab, "/data/b", []shelf{{vault, []string{"/copy/a.txt"}}}, 0, false},
 		"it deletes that path elsewhere":       {store, "/data/a.txt", []shelf{{store, []string{"/data/a.txt"}}}, 0, false},
 		"it was left, and nobody has ended it": {lab, "/data/a.txt", nil, 48 * time.Hour, false},

@@ -18,9 +18,6 @@ const (
 	lookedUp = 2
 )
 
-// A spot is where a file is.
-type spot struct{ collection, path string }
-
 // Views are what some folders have now, as far as it is wanted.
 type views struct {
 	globus  *transfer.Client

@@ -17,28 +17,29 @@ import (
 // times, nothing that is listed tells which of them is there. The one counts that
 // was copied last.
 type contest struct {
-	lanes     map[spot][]lane
+	lanes     map[Spot][]lane
 	many      int
 	open      []entrant
 	unsealed  iter.Seq2[*proof.Unsealed, error] // nil for none
-	contested map[spot]bool                     // files and folders to which two sources lead
+	contested map[Spot]bool                     // files and folders to which two sources lead
 	all       bool                              // there are too many lanes to tell
 
 	seed    maphash.Seed
 	writers []writer                    // by place and source, once they are sorted
 	sorted  int                         // how many are
-	blind   map[spot]map[lane]time.Time // tasks that may have copied anything along a lane, and until when
+	blind   map[Spot]map[lane]time.Time // tasks that may have copied anything along a lane, and until when
 	blinds  int
 	allTo   time.Time // until when tasks may have copied anything to anywhere; zero for none
 	read    bool
 }
 
-// A spot is a path at a collection, in the form that is the same for paths which some
+// A Spot is a path at a collection, in the form that is the same for paths which some
 // disks take for one.
-type spot struct{ collection, path string }
+type Spot struct{ collection, path string }
 
-func spotOf(collection, path string) spot {
-	return spot{strings.ToLower(collection), proof.Fold(path)}
+// SpotOf returns the spot of a path at a collection.
+func SpotOf(collection, path string) Spot {
+	return Spot{strings.ToLower(collection), proof.Fold(path)}
 }
 
 // A lane leads from a source to a destination. Paths have no slash at their ends.
@@ -65,7 +66,7 @@ type writer struct {
 func forever() time.Time { return time.Unix(1<<33, 0) }
 
 func newContest() *contest {
-	return &contest{lanes: map[spot][]lane{}, contested: map[spot]bool{}, seed: maphash.MakeSeed(), blind: map[spot]map[lane]time.Time{}}
+	return &contest{lanes: map[Spot][]lane{}, contested: map[Spot]bool{}, seed: maphash.MakeSeed(), blind: map[Spot]map[lane]time.Time{}}
 }
 
 // add adds a receipt.
@@ -104,7 +105,7 @@ func (c *contest) addLane(h *proof.Receipt, i *proof.Item) {
 		return
 	}
 	l := laneOf(h, i.Source, i.Destination)
-	at := spotOf(h.Destination, l.destination)
+	at := SpotOf(h.Destination, l.destination)
 	if slices.Contains(c.lanes[at], l) {
 		return
 	}
@@ -119,7 +120,7 @@ func (c *contest) close() {
 	for at, lanes := range c.lanes {
 		for _, l := range lanes {
 			for top, rest := range above(l.destination) {
-				for _, other := range c.lanes[spotOf(at.collection, top)] {
+				for _, other := range c.lanes[SpotOf(at.collection, top)] {
 					if other.from != l.from || other.source+rest != l.source {
 						c.contested[at] = true
 					}
@@ -151,7 +152,7 @@ func (c *contest) has(collection, path string) bool {
 		return false
 	}
 	for top := range above(path) {
-		if c.contested[spotOf(collection, top)] {
+		if c.contested[SpotOf(collection, top)] {
 			return true
 		}
 	}
@@ -262,7 +263,7 @@ func (c *contest) addWriter(w writer) {
 
 // addBlind adds a lane along which a task may have copied anything.
 func (c *contest) addBlind(collection string, l lane, until time.Time) {
-	at := spotOf(collection, l.destination)
+	at := SpotOf(collection, l.destination)
 	if c.blind[at] == nil {
 		c.blind[at] = map[lane]time.Time{}
 	}
@@ -337,7 +338,7 @@ func (c *contest) blindTo(from Place, s *proof.Sight, collection string) (own, o
 		return own, other
 	}
 	for top, rest := range above(s.Destination) {
-		for l, until := range c.blind[spotOf(collection, top)] {
+		for l, until := range c.blind[SpotOf(collection, top)] {
 			if l.from == from && l.source+rest == s.Path {
 				own = later(own, until)
 			} else {
@@ -349,7 +350,7 @@ func (c *contest) blindTo(from Place, s *proof.Sight, collection string) (own, o
 }
 
 func (c *contest) place(collection, path string) uint64 {
-	return maphash.Comparable(c.seed, spotOf(collection, path))
+	return maphash.Comparable(c.seed, SpotOf(collection, path))
 }
 
 func (c *contest) source(from Place, path string) uint64 {
