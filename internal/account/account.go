@@ -1,5 +1,5 @@
 // Package account keeps receipts in the ledger: what a source has right before a
-// task, and what Globus and the destination report right after it.
+// task, and what Globus and the destination have right after it.
 //
 // A receipt begins with [ledger.Ledger.BeginReceipt]. [Keeper.Snapshot] adds what
 // the source has. [Keeper.Seal] completes the receipt, and [Keeper.SealPending]
@@ -32,25 +32,26 @@ type Keeper struct {
 	Log     *slog.Logger
 }
 
-// An Inventory is what a listing of a source has found.
+// An Inventory is the result of a listing of a source.
 type Inventory struct {
 	Files    int
-	Unlisted int   // paths that could not be listed
-	First    error // why the first of them could not
+	Unlisted int   // number of paths that could not be listed
+	First    error // the error of the first of them
 	Elapsed  time.Duration
 }
 
-// An Unlisted path is one of a source that could not be listed.
+// An Unlisted is a path of a source that could not be listed.
 type Unlisted struct {
 	Path string
-	Item bool // it is what the task was told to copy, not something below that
+	Item bool // it is an item of the task, and not something below one
 	Err  error
 }
 
-// Snapshot writes down, with size and time, the files that the items of a
-// document have at the source, as the snapshot of a receipt, and shows each to see.
-// Of the files of a path that cannot be listed nothing will be proven; an error of
-// accept ends the listing. Other errors are those of [ledger.Ledger.KeepSnapshot].
+// Snapshot records, with size and time, the files that the items of a document have
+// at the source, as the snapshot of a receipt, and calls see for each. It calls
+// accept for a path that cannot be listed, whose files cannot be proven; an error
+// of accept ends the listing. Other errors are those of
+// [ledger.Ledger.KeepSnapshot].
 func (k *Keeper) Snapshot(ctx context.Context, l *ledger.Ledger, holder string, kept *ledger.Receipt, doc *transfer.Transfer, see func(*proof.Found), accept func(Unlisted) error) (*Inventory, error) {
 	begin, name := time.Now(), rand.Text()
 	found, err := k.list(ctx, doc, l.WriteText(ctx, kept.ID, name), see, accept)
@@ -64,7 +65,7 @@ func (k *Keeper) Snapshot(ctx context.Context, l *ledger.Ledger, holder string, 
 	return found, nil
 }
 
-// list writes down the files of a source.
+// list writes the files of a source to to.
 func (k *Keeper) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCloser, see func(*proof.Found), accept func(Unlisted) error) (*Inventory, error) {
 	var found Inventory
 	for f, err := range k.files(ctx, doc, false) {
@@ -93,7 +94,7 @@ func (k *Keeper) list(ctx context.Context, doc *transfer.Transfer, to io.WriteCl
 	return &found, to.Close()
 }
 
-// Open reads a sealed receipt of a ledger.
+// Open opens a sealed receipt of a ledger.
 func Open(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (*proof.Reader, error) {
 	text, err := Text(ctx, l, kept)
 	if err != nil {
@@ -102,7 +103,7 @@ func Open(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (*proof.R
 	return proof.NewReader(text)
 }
 
-// Opens are the openings of sealed receipts of a ledger, by [Open].
+// Opens returns an [Open] for each sealed receipt.
 func Opens(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (all []proof.Open) {
 	for _, k := range kept {
 		all = append(all, func() (*proof.Reader, error) { return Open(ctx, l, k) })
@@ -110,10 +111,10 @@ func Opens(ctx context.Context, l *ledger.Ledger, kept []*ledger.Receipt) (all [
 	return all
 }
 
-// Others finds the tasks of all jobs that may have replaced copies of which some of the
-// receipts tell, those at the given places: by the receipts that were sealed after the
-// first of these was begun, except the given ones, and by the submissions without a
-// receipt that may have been at work then.
+// Others returns a function that finds the tasks of all jobs that may have replaced
+// copies that some of the receipts list; the argument has their indexes. They are the
+// receipts that were sealed after the first of these was begun, except the given ones,
+// and the submissions without a receipt that may have been unfinished then.
 func Others(ctx context.Context, l *ledger.Ledger, receipts []*ledger.Receipt) func(some []int) (*proof.Others, error) {
 	return func(some []int) (*proof.Others, error) {
 		begun := slices.MinFunc(some, func(a, b int) int { return receipts[a].Created.Compare(receipts[b].Created) })
@@ -140,7 +141,7 @@ func Text(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) (io.Reade
 	return io.MultiReader(l.ReadText(ctx, kept.ID, kept.Text), bytes.NewReader(end)), nil
 }
 
-// SealOf returns the end of a sealed receipt.
+// SealOf returns the seal of a sealed receipt.
 func SealOf(kept *ledger.Receipt) *proof.Seal {
 	return &proof.Seal{
 		Counts:  proof.Counts{Items: kept.Items, Copied: kept.Copied, Found: kept.Found, Landed: kept.Landed, Skipped: kept.SkippedRows},

@@ -9,15 +9,14 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A located entry is one of a listing, with the paths that it has, or belongs
-// to, on both sides.
+// A located entry is an entry of a listing, with its paths on both sides.
 type located struct {
 	source, destination string
 	entry               *tree.Entry
 }
 
-// files yields what the items of a document have at the source, or what the
-// destination has in their places.
+// files yields the files of the items of a document at the source, or at the
+// destination.
 func (k *Keeper) files(ctx context.Context, doc *transfer.Transfer, destination bool) iter.Seq2[located, error] {
 	return func(yield func(located, error) bool) {
 		for _, item := range doc.Items {
@@ -48,7 +47,7 @@ func (k *Keeper) filesOf(ctx context.Context, doc *transfer.Transfer, item trans
 				yield(located{item.SourcePath, item.DestinationPath, single(entry, err)}, nil)
 				return
 			case item.Recursive != nil:
-				return // a file was wanted
+				return // a file is expected
 			}
 		}
 		from, to := strings.TrimSuffix(item.SourcePath, "/")+"/", strings.TrimSuffix(item.DestinationPath, "/")+"/"
@@ -64,7 +63,7 @@ func (k *Keeper) filesOf(ctx context.Context, doc *transfer.Transfer, item trans
 	}
 }
 
-// single is the entry of an item that is not a folder.
+// single returns the entry of an item that is not a folder.
 func single(found *transfer.Entry, err error) *tree.Entry {
 	if err != nil {
 		return &tree.Entry{Err: err}

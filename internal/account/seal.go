@@ -16,15 +16,15 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// remembered is how long Globus can say what a task has copied.
+// remembered is how long Globus knows what a task copied.
 const remembered = 30 * 24 * time.Hour
 
-// Seal asks Globus what a task has copied, and completes its receipt. That somebody
-// else is faster is no error.
+// Seal asks Globus what a task copied, and completes its receipt. If another
+// process completes it first, that is not an error.
 func (k *Keeper) Seal(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) error {
 	err := k.seal(ctx, l, kept, doc, task)
 	if errors.Is(err, ledger.ErrNone) && isSealed(ctx, l, kept) {
-		return nil // whoever has completed it has deleted what else there was of it
+		return nil // another process completed it, and deleted its parts
 	}
 	return err
 }
@@ -37,7 +37,7 @@ func isSealed(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) bool 
 
 func (k *Keeper) seal(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) error {
 	if kept.Listed.After(task.RequestTime.Time) {
-		// It may be a task that was found, and began before.
+		// The task may have been adopted, and have begun before the listing.
 		k.Log.Warn("the listing of the source is not older than the task, by the clock of Globus, and is left out of the receipt",
 			"task_id", task.TaskID, "listed", kept.Listed, "requested", task.RequestTime.Time)
 		kept.Listed, kept.Snapshot = time.Time{}, ""
@@ -83,7 +83,7 @@ func (k *Keeper) seal(ctx context.Context, l *ledger.Ledger, kept *ledger.Receip
 		}
 	})
 	if errors.Is(err, ledger.ErrExists) {
-		return nil // somebody else was faster
+		return nil // another process was faster
 	}
 	if err == nil {
 		k.Log.Info("receipt kept", "task_id", task.TaskID, "files", counts.Copied, "skipped_errors", counts.Skipped)
@@ -144,7 +144,7 @@ func (k *Keeper) rows(ctx context.Context, l *ledger.Ledger, kept *ledger.Receip
 	}
 }
 
-// Head is the head of a receipt.
+// Head returns the head of a receipt.
 func Head(kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) proof.Receipt {
 	o := proof.Options{
 		VerifyChecksum: doc.VerifyChecksum, PreserveTimestamp: doc.PreserveTimestamp, SkipSourceErrors: doc.SkipSourceErrors,
@@ -161,9 +161,9 @@ func Head(kept *ledger.Receipt, doc *transfer.Transfer, task *transfer.Task) pro
 	}
 }
 
-// SealPending asks Globus again for what it could not say when a task of the job
-// had ended, and returns how many receipts it has completed. An empty name means
-// all jobs.
+// SealPending completes the pending receipts of a job, about which Globus had no
+// answer when the task ended. It returns how many it completed. An empty name
+// means all jobs.
 func (k *Keeper) SealPending(ctx context.Context, l *ledger.Ledger, job string) (sealed int, err error) {
 	pending, err := l.Receipts(ctx, ledger.ReceiptQuery{Job: job, Pending: true})
 	if err != nil {
@@ -183,7 +183,7 @@ func (k *Keeper) SealPending(ctx context.Context, l *ledger.Ledger, job string) 
 	return sealed, errors.Join(problems...)
 }
 
-// sealLate completes a receipt whose run is over.
+// sealLate completes a receipt whose run has ended.
 func (k *Keeper) sealLate(ctx context.Context, l *ledger.Ledger, kept *ledger.Receipt) error {
 	sent, err := l.Submissions(ctx, kept.Run)
 	if err != nil {
@@ -210,8 +210,8 @@ func (k *Keeper) sealLate(ctx context.Context, l *ledger.Ledger, kept *ledger.Re
 	return ledger.ErrNone
 }
 
-// A scratch keeps what a receipt is sorted with among its texts, until it is
-// sealed.
+// A scratch stores the sorter's texts of a receipt in the ledger, until the
+// receipt is sealed.
 type scratch struct {
 	ctx     context.Context //nolint:containedctx // as long as it is sorted
 	ledger  *ledger.Ledger

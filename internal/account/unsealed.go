@@ -11,17 +11,17 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// late is how long after its deadline a task may be at work, by a clock that is not
-// that of Globus.
+// late is how long after its deadline a task may still be unfinished, on a clock
+// that is not Globus's.
 const late = time.Hour
 
-// unlisted is what a snapshot says of a path that could not be listed.
+// unlisted returns the row of a snapshot for a path that could not be listed.
 func unlisted(f located) proof.Row {
 	return proof.Row{Skipped: &proof.Skipped{Source: f.source, Destination: f.destination, Folder: true}}
 }
 
-// unsealedSince yields the tasks without a receipt that may have been at work since an
-// instant.
+// unsealedSince yields the tasks without a receipt that may have been unfinished at or
+// after an instant.
 func unsealedSince(ctx context.Context, l *ledger.Ledger, begun time.Time) iter.Seq2[*proof.Unsealed, error] {
 	return func(yield func(*proof.Unsealed, error) bool) {
 		for u, err := range l.Unsealed(ctx, begun) {
@@ -36,7 +36,7 @@ func unsealedSince(ctx context.Context, l *ledger.Ledger, begun time.Time) iter.
 	}
 }
 
-// unsealed returns a task without a receipt; nil if it copies nothing.
+// unsealed returns a task without a receipt, or nil if it copies nothing.
 func unsealed(ctx context.Context, l *ledger.Ledger, u *ledger.Unsealed) (*proof.Unsealed, error) {
 	document, err := transfer.ParseDocument(u.Document)
 	if err != nil {
@@ -57,7 +57,7 @@ func unsealed(ctx context.Context, l *ledger.Ledger, u *ledger.Unsealed) (*proof
 	return task, nil
 }
 
-// Items are the items of a document as a receipt has them.
+// Items yields the items of a document in the form of a receipt.
 func Items(doc *transfer.Transfer) iter.Seq[proof.Item] {
 	return func(yield func(proof.Item) bool) {
 		for _, i := range doc.Items {

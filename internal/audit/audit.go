@@ -1,6 +1,6 @@
-// Package audit compares the files that jobs are about with what both sides have
-// now. A diff says what a task would do with each file; an audit says what has
-// become of each file of a source.
+// Package audit compares the files of jobs with what both sides have now. A
+// [Diff] says what a task would do with each file; an [Inquiry] says what became
+// of each file of a source.
 //
 // It lists both sides and changes nothing. Its memory holds the folders that are being
 // listed, not the files. The callers choose the documents and print the result.
@@ -15,7 +15,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/tree"
 )
 
-// below is the path of what a listing of the folder at top has at path.
+// below returns the full path of an entry at path in the listing of the folder top.
 func below(top, path string) string {
 	if path == "" {
 		return top
@@ -23,8 +23,8 @@ func below(top, path string) string {
 	return strings.TrimSuffix(top, "/") + "/" + path
 }
 
-// unlisted returns an error unless err is the lasting reason why a folder cannot
-// be listed: what may pass says nothing about the folder.
+// unlisted returns an error unless err is a permanent reason why a folder cannot
+// be listed. A temporary one says nothing about the folder.
 func unlisted(path string, err error) error {
 	if errors.Is(err, tree.ErrTooMany) || fault.Of(err).Kind == fault.Refused {
 		return nil
@@ -32,7 +32,7 @@ func unlisted(path string, err error) error {
 	return fmt.Errorf("list %s: %w", path, err)
 }
 
-// size is how many bytes an entry holds itself: none, unless it is a file.
+// size returns the bytes of a file, or 0 for other entries.
 func size(e *tree.Entry) int64 {
 	if e.Kind == tree.File {
 		return e.Size

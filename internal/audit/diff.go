@@ -13,46 +13,46 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// An Action is what a task would do about a path.
+// An Action is what a task would do with a path.
 type Action string
 
-// The actions. Files are what is neither a folder nor a link.
+// The actions. A file is anything but a folder or a link.
 const (
 	Copy       Action = "copy"        // the destination does not have the file
-	Replace    Action = "replace"     // the destination has another one, or all are copied
-	Compare    Action = "compare"     // Globus looks closer first: at checksums, or where a listing does not tell
-	Same       Action = "same"        // the sync level leaves it as it is
+	Replace    Action = "replace"     // the destination has a different one, or all files are copied
+	Compare    Action = "compare"     // Globus decides, by checksums or because a listing does not show enough
+	Same       Action = "same"        // the sync level does not copy it
 	Delete     Action = "delete"      // at the destination of a mirror, or by a delete
-	Keep       Action = "keep"        // a prune leaves it, as no receipt proves that it is elsewhere
-	Exclude    Action = "exclude"     // a filter rule leaves it out, a folder with all below it
-	CopyLink   Action = "copy_link"   // a link is made at the destination
-	FollowLink Action = "follow_link" // what a link leads to is copied, however much that is
-	LeaveLink  Action = "leave_link"  // a link is left out
-	LeaveOther Action = "leave_other" // a device, for one, is left out
-	Block      Action = "block"       // something of another kind stands in the way
+	Keep       Action = "keep"        // a prune keeps it, because no receipt proves that it is elsewhere
+	Exclude    Action = "exclude"     // a filter rule excludes it; a folder with its content
+	CopyLink   Action = "copy_link"   // a link is created at the destination
+	FollowLink Action = "follow_link" // the target of a link is copied, however large it is
+	LeaveLink  Action = "leave_link"  // a link is not copied
+	LeaveOther Action = "leave_other" // something else, such as a device, is not copied
+	Block      Action = "block"       // something of another kind is in the way
 	Absent     Action = "absent"      // a path of the document does not exist
-	Unlisted   Action = "unlisted"    // a folder cannot be listed, and nobody knows what would be done below it
+	Unlisted   Action = "unlisted"    // a folder cannot be listed, so it is not known what would be done below it
 )
 
-// Actions are all of them, in the order in which they are shown.
+// Actions returns all actions, in the order in which they are shown.
 func Actions() []Action {
 	return []Action{Copy, Replace, Compare, Same, Delete, Keep, Exclude, CopyLink, FollowLink, LeaveLink, LeaveOther, Block, Absent, Unlisted}
 }
 
-// A Change is what a task would do about one path.
+// A Change is what a task would do with one path.
 type Change struct {
 	Item        int // of the document, from 0
 	Action      Action
-	Source      string    // whole path; empty for what is deleted
-	Destination string    // whole path; empty where there is none
-	Size        int64     // bytes of the file; 0 if it is none
-	There       int64     // bytes of the file that stands where a file would be copied to; 0 if there is none
-	Modified    time.Time // of the file that is copied, at the source; zero for all else
+	Source      string    // absolute path; empty for a deletion
+	Destination string    // absolute path; may be empty
+	Size        int64     // bytes of the file; 0 if it is not a file
+	There       int64     // bytes of the file that exists at the destination of a copied file; 0 if none does
+	Modified    time.Time // of a file that is copied, at the source; otherwise zero
 	Why         error     // of Keep, Block, Absent and Unlisted
 }
 
-// Diff yields what a task would do if doc was submitted now. An error, which is
-// the last pair, is one that may pass, or says that ctx has ended.
+// Diff yields what a task would do if doc were submitted now. An error is the
+// last pair: a temporary one, or that of ctx.
 func Diff(ctx context.Context, globus tree.Globus, doc transfer.Document) iter.Seq2[Change, error] {
 	return func(yield func(Change, error) bool) {
 		var items []iter.Seq2[Change, error]
@@ -102,15 +102,15 @@ func diffItem(ctx context.Context, globus tree.Globus, doc *transfer.Transfer, i
 	}
 }
 
-// A differ says what becomes of the pairs of an item, which come in the order of
+// A differ decides what would be done with the pairs of an item, in the order of
 // a listing.
 type differ struct {
 	doc     *transfer.Transfer
 	item    transfer.Item
-	blocked *tree.Pair // a folder of the source that cannot be made
+	blocked *tree.Pair // a folder of the source that cannot be created
 }
 
-// changes says what becomes of what the source has at a path, and of what stands
+// changes returns the changes for a pair: of the source's entry, and of what is
 // in its way.
 func (d *differ) changes(p tree.Pair) (all []Change, err error) {
 	at := Change{Source: below(d.item.SourcePath, p.Path), Destination: below(d.item.DestinationPath, p.Path)}
@@ -138,7 +138,8 @@ func (d *differ) changes(p tree.Pair) (all []Change, err error) {
 	return all, nil
 }
 
-// failed says what an error of the source means, if anything.
+// failed returns the action for an error of the source; empty if there is nothing to
+// report.
 func (d *differ) failed(p tree.Pair, s *tree.Entry, path string) (Action, error) {
 	switch {
 	case errors.Is(s.Err, tree.ErrFolder):
@@ -146,13 +147,13 @@ func (d *differ) failed(p tree.Pair, s *tree.Entry, path string) (Action, error)
 	case tree.Gone(s.Err) && p.Path == "":
 		return Absent, nil
 	case tree.Gone(s.Err):
-		return "", nil // meanwhile
+		return "", nil // it was deleted meanwhile
 	}
 	return Unlisted, unlisted(path, s.Err)
 }
 
-// copied says what becomes of what the source has at a path. The action is empty
-// for a folder: that it is made is no change.
+// copied returns the change for an entry of the source. The action is empty for
+// a folder, because creating it does not count as a change.
 func (d *differ) copied(p tree.Pair, c Change) Change {
 	s := p.Source
 	if s.Rule != nil {
@@ -163,7 +164,7 @@ func (d *differ) copied(p tree.Pair, c Change) Change {
 		return Change{Action: LeaveOther, Source: c.Source}
 	case tree.Link:
 		switch {
-		case p.Path == "" || d.doc.RecursiveSymlinks == "copy": // a path that is named is followed
+		case p.Path == "" || d.doc.RecursiveSymlinks == "copy": // an item that is a link is followed
 			c.Action = FollowLink
 		case d.doc.RecursiveSymlinks == "keep":
 			c.Action = CopyLink
@@ -189,7 +190,7 @@ func (d *differ) copied(p tree.Pair, c Change) Change {
 	return c
 }
 
-// inTheWay says what stands at the destination of a pair.
+// inTheWay returns an error that says what exists at the destination of a pair.
 func (d *differ) inTheWay(p tree.Pair) error {
 	what := "a file"
 	if p.Destination.Kind == tree.Dir {
@@ -198,14 +199,14 @@ func (d *differ) inTheWay(p tree.Pair) error {
 	return fmt.Errorf("%s stands at %s", what, below(d.item.DestinationPath, p.Path))
 }
 
-// isBlocked reports whether a path is below a folder that cannot be made.
+// isBlocked reports whether a path is below a folder that cannot be created.
 func (d *differ) isBlocked(path string) bool {
 	return d.blocked != nil && strings.HasPrefix(path, d.blocked.Path+"/")
 }
 
-// file says what the sync level makes of a file. Each level applies its own test
-// alone; whether Globus applies those of the lower ones as well is not known, so
-// that where they differ Globus is said to look closer.
+// file returns the action for a file by the sync level. Each level has its own
+// test. It is not known whether Globus also applies the tests of lower levels,
+// so the action is Compare if they differ.
 func (d *differ) file(s, there *tree.Entry) Action {
 	switch {
 	case there == nil || there.Kind == tree.Dir:
@@ -241,13 +242,13 @@ func (d *differ) file(s, there *tree.Entry) Action {
 	return Same
 }
 
-// goes reports whether a mirror deletes what the destination has at a path.
-// Folders are not counted.
+// goes reports whether a mirror deletes the destination's entry. Folders are
+// not counted.
 func (d *differ) goes(p tree.Pair) bool {
 	if p.Destination == nil || p.Destination.Kind == tree.Dir || !d.doc.DeleteDestinationExtra || p.Path == "" {
 		return false
 	}
-	// Where the source has a link, Globus leaves alone what is there.
+	// Globus does not touch what exists in the place of a link of the source.
 	return p.Source == nil || p.Source.Kind == tree.Dir
 }
 
@@ -267,8 +268,8 @@ func deleteItem(ctx context.Context, globus tree.Globus, doc *transfer.Delete, a
 	}
 }
 
-// deleteMatches yields what becomes of the entries of a folder that the last
-// element of a path matches.
+// deleteMatches yields the changes for the entries of a folder that match the
+// last element of a path.
 func deleteMatches(ctx context.Context, globus tree.Globus, doc *transfer.Delete, at string, yield func(Change, error) bool) {
 	folder := tree.Folder{Lister: globus, Collection: doc.Endpoint, Path: path.Dir(strings.TrimSuffix(at, "/")), LocalUser: doc.LocalUser}
 	matching := tree.NewRules([]transfer.FilterRule{{Method: "include", Name: path.Base(at)}, {Method: "exclude", Name: "*"}})
@@ -287,7 +288,7 @@ func deleteMatches(ctx context.Context, globus tree.Globus, doc *transfer.Delete
 		found = true
 		target := below(folder.Path, e.Path)
 		if e.Kind == tree.Dir {
-			e = &tree.Entry{Kind: tree.Dir} // it was not looked into
+			e = &tree.Entry{Kind: tree.Dir} // it was not listed
 		}
 		if !deleteEntry(ctx, globus, doc, target, e, yield) {
 			return
@@ -298,8 +299,8 @@ func deleteMatches(ctx context.Context, globus tree.Globus, doc *transfer.Delete
 	}
 }
 
-// deleteEntry yields what becomes of a path that is to be deleted, and of all
-// below it. More is false if no more is wanted.
+// deleteEntry yields the changes for a path that is to be deleted, and for
+// everything below it. more is false if yield returned false.
 func deleteEntry(ctx context.Context, globus tree.Globus, doc *transfer.Delete, at string, e *tree.Entry, yield func(Change, error) bool) (more bool) {
 	switch {
 	case tree.Gone(e.Err):

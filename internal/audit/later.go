@@ -12,38 +12,39 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// mostHeld is how many files wait, at most, for what later receipts say of some of
-// them. For so many all receipts are read once.
+// mostHeld is how many files may wait for what later receipts say about some of
+// them. All receipts are read once for so many files.
 const mostHeld = 10_000
 
-// A doubt is about a copy that is not what a receipt says, or of a file that has
-// changed since: another task, perhaps of another job, may have written it later.
+// A doubt is about a copy that differs from its receipt, or whose file has
+// changed since. Another task, perhaps of another job, may have written the copy
+// later.
 type doubt struct {
 	file    *evidence.File
 	copied  *evidence.Copy
-	changed bool // the file has
+	changed bool // the file has changed
 
-	own    *proof.Copied // what the receipt says; nil if it does not say that the file was copied
-	latest writing       // what the receipt says that is being read
-	by     *writing      // who has written what is there now, or found it equal; nil if no receipt tells
+	own    *proof.Copied // its row in the receipt; nil if the receipt does not list it as copied
+	latest writing       // from the receipt that is being read
+	by     *writing      // the task that wrote the present copy, or found it equal; nil if no receipt says
 }
 
-// A writing is what a receipt says of one copy.
+// A writing is what a receipt says about one copy.
 type writing struct {
 	by     *proof.Receipt
-	copied *proof.Copied // nil if the task has not written it
-	before proof.State   // what the source had before the task; zero if that is not known
+	copied *proof.Copied // nil if the task did not write it
+	before proof.State   // the source's file before the task; zero if not known
 }
 
-// A tally is what tells whether a task has compared all files that it did not copy.
+// A tally finds out whether a task compared all files that it did not copy.
 type tally struct {
-	found, files int64  // at the source, and of them those that were copied
-	source       string // of the last one that was copied
-	skipped      bool   // some were left out
+	found, files int64  // number of files at the source, and of those that were copied
+	source       string // path of the last one that was copied
+	skipped      bool   // some were skipped
 }
 
-// heed counts a row.
-func (t *tally) heed(row proof.Row) {
+// count counts a row.
+func (t *tally) count(row proof.Row) {
 	switch {
 	case row.Copied != nil && (t.files == 0 || row.Copied.Source != t.source):
 		t.files++
@@ -55,26 +56,26 @@ func (t *tally) heed(row proof.Row) {
 	}
 }
 
-// compared reports whether a task has found equal, by their checksums, all files of its
-// source that it did not copy. A file that was away for a moment was not compared.
+// compared reports whether a task found all files that it did not copy equal by their
+// checksums. A file that was absent for a moment was not compared.
 func (t *tally) compared(by *proof.Receipt) bool {
 	level := by.Options.SyncLevel
 	return level != nil && *level == int(transfer.SyncChecksum) && !t.skipped && t.files == by.Files && t.found-t.files <= by.Equal
 }
 
-// doubtful reports whether later receipts are asked about a copy.
+// doubtful reports whether later receipts must be read for a copy.
 func doubtful(v Verdict, c *evidence.Copy) bool {
 	return (v == Lost || v == Changed) && c.State != nil
 }
 
-// A holder holds files back while there are doubts about copies of them.
+// A holder holds files back while there are doubts about their copies.
 type holder struct {
 	inquiry *Inquiry
 	files   []*evidence.File
 	doubts  map[*evidence.Copy]*doubt
 }
 
-// take takes a file.
+// take adds a file.
 func (h *holder) take(f *evidence.File) error {
 	h.files = append(h.files, f)
 	for i := range f.Copies {
@@ -93,13 +94,13 @@ func (h *holder) take(f *evidence.File) error {
 	return nil
 }
 
-// full reports whether no more files need be held.
+// full reports whether no more files may be held.
 func (h *holder) full() bool {
 	return len(h.doubts) == 0 || len(h.files) == cmp.Or(h.inquiry.most, mostHeld)
 }
 
-// release yields the findings on the files that were held. It reports whether more
-// are wanted.
+// release yields the findings on the held files. It reports whether yield wants
+// more.
 func (h *holder) release(ctx context.Context, yield func(Finding, error) bool) bool {
 	if err := h.settle(ctx); err != nil {
 		yield(Finding{}, err)
@@ -115,7 +116,7 @@ func (h *holder) release(ctx context.Context, yield func(Finding, error) bool) b
 	return true
 }
 
-// settle asks the receipts about all doubts.
+// settle reads the later receipts for all doubts.
 func (h *holder) settle(ctx context.Context) error {
 	if len(h.doubts) == 0 {
 		return nil
@@ -134,19 +135,19 @@ func (h *holder) settle(ctx context.Context) error {
 			return err
 		}
 		var t tally
-		var equal []*doubt // if the task has compared all files
+		var equal []*doubt // used if the task compared all files
 		for row, err := range in.Rows() {
 			if err != nil {
 				return fmt.Errorf("the receipt of run %d: %w", in.Receipt.Run, err)
 			}
-			t.heed(row)
+			t.count(row)
 			switch {
 			case row.Copied != nil:
 				for _, d := range destinations[row.Copied.Destination] {
 					d.copies(&in.Receipt, row.Copied)
 				}
 			case row.Found != nil:
-				for _, d := range sources[row.Found.Path] { // which come after the copies
+				for _, d := range sources[row.Found.Path] { // found rows come after the copied ones
 					d.finds(&in.Receipt, row.Found)
 				}
 			case row.Landed != nil:
@@ -166,7 +167,7 @@ func (h *holder) settle(ctx context.Context) error {
 	return nil
 }
 
-// copies heeds that a task has copied something to where the copy is.
+// copies takes in that a task copied a file to the place of the copy.
 func (d *doubt) copies(by *proof.Receipt, row *proof.Copied) {
 	own := d.copied.By
 	switch {
@@ -178,7 +179,7 @@ func (d *doubt) copies(by *proof.Receipt, row *proof.Copied) {
 	}
 }
 
-// finds heeds what the source of the file had before a task.
+// finds takes in what the source of the file had before a task.
 func (d *doubt) finds(by *proof.Receipt, row *proof.Found) {
 	before := proof.State{File: true, Size: row.Size, Modified: row.Modified}
 	switch w := &d.latest; {
@@ -191,15 +192,15 @@ func (d *doubt) finds(by *proof.Receipt, row *proof.Found) {
 	}
 }
 
-// copiedBy reports whether what a task has written is a copy of the file, as it was
-// then.
+// copiedBy reports whether a task wrote a copy of the file in its state at that
+// time.
 func (d *doubt) copiedBy(w *writing) bool {
 	return w.copied != nil && w.copied.Source == d.file.Path && strings.EqualFold(w.by.Source, d.file.Source.Collection)
 }
 
-// lands heeds what a task has left where the copy is. The newest receipt that
-// lists what is there now is the one that counts. It reports whether the task did not
-// write it, and may have found it equal.
+// lands takes in what was in the place of the copy after a task. The newest receipt
+// that lists what is there now counts. It reports whether the task did not write it,
+// but may have found it equal.
 func (d *doubt) lands(by *proof.Receipt, row *proof.Landed) (equal bool) {
 	w, is := d.latest, proof.State{File: true, Size: row.Size, Modified: row.Modified}
 	if d.by != nil || w.by != by || !is.Same(*d.copied.State) {
@@ -214,15 +215,15 @@ func (d *doubt) lands(by *proof.Receipt, row *proof.Landed) (equal bool) {
 	return false
 }
 
-// compared heeds that the task of the receipt that was read has found the copy equal.
+// compared takes in that the task of the current receipt found the copy equal.
 func (d *doubt) compared() {
 	if w := d.latest; d.file.Pruned || w.before.Same(d.file.State) {
 		d.by = &w
 	}
 }
 
-// same reports whether what is there now is what the file holds. Of a file that a prune
-// has deleted, a later version is as good, but only if it was verified.
+// same reports whether the destination now has the content of the file. For a file that
+// a prune has deleted, a later version is as good, but only if it was verified.
 func (d *doubt) same() bool {
 	switch own, copied := d.own, d.by.copied; {
 	case copied == nil:
@@ -238,7 +239,7 @@ func (d *doubt) same() bool {
 	}
 }
 
-// resolve corrects the finding on a copy by what later receipts say.
+// resolve corrects the finding on a copy according to later receipts.
 func (d *doubt) resolve(found *Finding) {
 	if d == nil || d.by == nil {
 		return
@@ -251,7 +252,7 @@ func (d *doubt) resolve(found *Finding) {
 		found.Verdict, found.Why = Present, ""
 	case d.changed:
 		return
-	case d.file.Pruned: // nobody has it any more
+	case d.file.Pruned: // the content does not exist any more
 		found.Why = "was deleted by a prune, and its copy " + job
 	default:
 		found.Verdict, found.Why = Missing, job+" at the destination"
@@ -259,7 +260,7 @@ func (d *doubt) resolve(found *Finding) {
 	found.Run = d.by.by.Run
 }
 
-// Later yields the receipts of all jobs that may have been completed after the
-// first receipt of a run, that one as well, the newest first. An error is the last
-// pair.
+// Later yields, newest first, the receipts of all jobs that may have been
+// completed after the first receipt of a run, including that one. An error is the
+// last pair.
 type Later func(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error]

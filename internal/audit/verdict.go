@@ -13,27 +13,27 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Verdict says what has become of a file of a source.
+// A Verdict says what became of a file of a source.
 type Verdict string
 
-// The verdicts on files, and what is counted beside them.
+// The verdicts on files, and on what else is counted.
 const (
-	Lost      Verdict = "lost"      // had a receipt, and is gone at the destination, or something is there that no receipt lists; also if a prune has deleted it at the source
-	Missing   Verdict = "missing"   // nobody has it, or another task has replaced its copy
+	Lost      Verdict = "lost"      // has a receipt, but the destination has no copy, or one that no receipt lists; also if a prune deleted the file at the source
+	Missing   Verdict = "missing"   // has no copy, or another task replaced it
 	Changed   Verdict = "changed"   // since its receipt
 	InFlight  Verdict = "in_flight" // a run that has not ended is to copy it
 	Delivered Verdict = "delivered" // a receipt proves it
 	Present   Verdict = "present"   // equal at the destination, without a proof
-	Pruned    Verdict = "pruned"    // a prune has deleted it, and the copy is there
-	Excluded  Verdict = "excluded"  // by a filter rule; of a folder, with all below it
+	Pruned    Verdict = "pruned"    // a prune deleted it, and the copy exists
+	Excluded  Verdict = "excluded"  // by a filter rule; a folder with its content
 
-	Vanished Verdict = "vanished" // a folder of the source that is gone with files that no prune has deleted
+	Vanished Verdict = "vanished" // a folder of the source that is gone with files that no prune deleted
 	Unseen   Verdict = "unlisted" // a folder that cannot be listed
 	Linked   Verdict = "link"     // a symbolic link
 	Device   Verdict = "other"    // neither a file nor a folder nor a link
 )
 
-// Verdicts are all of them, the gravest first.
+// Verdicts returns all verdicts, the gravest first.
 func Verdicts() []Verdict {
 	return []Verdict{Lost, Missing, Vanished, Unseen, Changed, InFlight, Present, Delivered, Pruned, Excluded, Linked, Device}
 }
@@ -41,14 +41,14 @@ func Verdicts() []Verdict {
 // Alarms reports whether a file may have no copy.
 func (v Verdict) Alarms() bool { return v == Lost || v == Missing || v == Vanished || v == Unseen }
 
-// Settled reports whether nobody need look at a file: it is at the destination,
-// or is not to be.
+// Settled reports whether a file needs no attention: it is at the destination,
+// or does not belong there.
 func (v Verdict) Settled() bool {
 	return v == Delivered || v == Present || v == Pruned || v == Linked || v == Device
 }
 
-// Sentence says what alarms in the numbers of an audit of some jobs, which are
-// named. It is empty if nothing does.
+// Sentence sums up the verdicts of an audit that alarm; jobs names the audited
+// jobs. It is empty if there are none.
 func Sentence(count map[Verdict]int64, jobs string) string {
 	var parts []string
 	for _, p := range []struct {
@@ -81,10 +81,10 @@ type Finding struct {
 	From        string // collection id
 	Source      string // whole path
 	To          string // collection id
-	Destination string // whole path, where the file belongs
+	Destination string // absolute path where the file belongs
 	Size        int64  // bytes, at the source
-	Run         int64  // whose receipt tells, or that is to copy it; 0 if there is none
-	Why         string // empty for what is settled, unless the copy has another form of the name
+	Run         int64  // the run of the receipt, or the run that is to copy the file; may be 0
+	Why         string // empty if settled, unless the copy has another form of the name
 }
 
 // A Flight is a document of a run that has not ended.
@@ -93,21 +93,21 @@ type Flight struct {
 	Doc *transfer.Transfer
 }
 
-// An Inquiry is about the files of one or more sources.
+// An Inquiry audits the files of one or more sources.
 type Inquiry struct {
 	Found   *evidence.Evidence
 	Flights []Flight
-	// Later, unless nil, tells who has written a copy that is not what its receipt
-	// says.
+	// Later, unless nil, finds out which task wrote a copy that differs from
+	// its receipt.
 	Later Later
 
-	most int // files that are held; 0 is mostHeld
+	most int // files held back; 0 means mostHeld
 }
 
-// Files lists both sides and yields the verdict on each file of the sources. Of
-// a file that belongs to several destinations the gravest one counts. An error
-// is the last pair: a receipt is not as it was written, ctx has ended, or a
-// collection does not answer.
+// Files lists both sides and yields the verdict on each file of the sources. If
+// a file belongs to several destinations, the gravest verdict counts. An error
+// is the last pair: a receipt was changed, ctx has ended, or a collection does
+// not answer.
 func (q *Inquiry) Files(ctx context.Context, globus tree.Globus) iter.Seq2[Finding, error] {
 	return func(yield func(Finding, error) bool) {
 		h := holder{inquiry: q}
@@ -143,8 +143,8 @@ func (q *Inquiry) judge(f *evidence.File, doubts map[*evidence.Copy]*doubt) (wor
 	return worst, nil
 }
 
-// copied returns what there is to say about a copy of a file. Doubts about it, unless
-// nil, are settled.
+// copied returns the finding on a copy of a file. d is the doubt about it, which must
+// be settled, or nil.
 func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy, d *doubt) (Finding, error) {
 	found := Finding{From: f.Source.Collection, Source: f.Path, To: c.At.Collection, Destination: c.Path, Size: f.State.Size}
 	if f.Folder {
@@ -189,8 +189,8 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy, d *doubt) (Finding,
 	return found, nil
 }
 
-// OfPruned judges a file that a prune has deleted at the source, by its copy. Why
-// is empty if the copy is there.
+// OfPruned judges a file that a prune has deleted at the source, by its copy. why
+// is empty if the copy exists.
 func OfPruned(c *evidence.Copy) (v Verdict, why string) {
 	switch {
 	case c.Err != nil:
@@ -203,7 +203,7 @@ func OfPruned(c *evidence.Copy) (v Verdict, why string) {
 	return Pruned, ""
 }
 
-// verdictOf judges a file by what its receipts say of its copy, and else by what
+// verdictOf judges a file by what receipts say about its copy, or else by what
 // both sides show.
 func verdictOf(source proof.State, c *evidence.Copy) (v Verdict, why string) {
 	there := c.State
@@ -219,7 +219,7 @@ func verdictOf(source proof.State, c *evidence.Copy) (v Verdict, why string) {
 			return Changed, string(c.Reason)
 		}
 		return Present, ""
-	case proof.NotOurs: // clocks that differ say nothing about a copy of the same size
+	case proof.NotOurs: // different clocks say nothing about a copy of the same size
 		if there == nil || !there.File || there.Size != source.Size {
 			return Lost, string(c.Reason)
 		}
@@ -238,9 +238,9 @@ func verdictOf(source proof.State, c *evidence.Copy) (v Verdict, why string) {
 	return Present, ""
 }
 
-// equal reports whether both sides show the same file, as far as listings tell:
-// of one size, and of one time where the copy keeps that of the source, or else
-// not older.
+// equal reports whether both sides show the same file, as far as listings can:
+// of the same size, and with the same time if copies keep it, or else not
+// older.
 func equal(source, there proof.State, preserved bool) bool {
 	switch {
 	case !there.File || source.Size != there.Size:
@@ -253,7 +253,7 @@ func equal(source, there proof.State, preserved bool) bool {
 	return !there.Modified.Before(source.Modified)
 }
 
-// missing says what there is in the place of a file.
+// missing says what exists in the place of a copy.
 func missing(source proof.State, there *proof.State) string {
 	switch {
 	case there == nil:
@@ -268,7 +268,7 @@ func missing(source proof.State, there *proof.State) string {
 	return "has a file of another time in its place"
 }
 
-// inFlight returns the run that is to copy a file, 0 if there is none.
+// inFlight returns the run that is to copy a file, or 0.
 func (q *Inquiry) inFlight(f *evidence.File, c *evidence.Copy) int64 {
 	for _, flight := range q.Flights {
 		doc := flight.Doc
