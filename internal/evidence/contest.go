@@ -12,32 +12,32 @@ import (
 	"github.com/globus-runner/globus-runner/internal/proof"
 )
 
-// A contest is about places to which files were copied from more than one source.
-// Files of two sources may have one size and one time, and if the copies keep the
-// times, nothing that is listed tells which of them is there. The one counts that
-// was copied last.
+// A contest finds places to which files were copied from more than one source.
+// Files of two sources may have the same size and time, and if copies keep the
+// times, no listing shows which of them is there. Then the last one copied
+// counts.
 type contest struct {
 	lanes     map[Spot][]lane
 	many      int
 	open      []entrant
 	unsealed  iter.Seq2[*proof.Unsealed, error] // nil for none
-	contested map[Spot]bool                     // files and folders to which two sources lead
-	all       bool                              // there are too many lanes to tell
+	contested map[Spot]bool                     // files and folders with more than one source
+	all       bool                              // there are too many lanes, so every place counts as contested
 
 	seed    maphash.Seed
-	writers []writer                    // by place and source, once they are sorted
+	writers []writer                    // the first sorted of them are ordered by place and source
 	sorted  int                         // how many are
-	blind   map[Spot]map[lane]time.Time // tasks that may have copied anything along a lane, and until when
+	blind   map[Spot]map[lane]time.Time // lanes along which a task may have copied anything, and until when
 	blinds  int
-	allTo   time.Time // until when tasks may have copied anything to anywhere; zero for none
+	allTo   time.Time // until when tasks may have copied anything anywhere; zero if none may
 	read    bool
 }
 
-// A Spot is a path at a collection, in the form that is the same for paths which some
-// disks take for one.
+// A Spot is a path on a collection, in a form that is the same for paths that some
+// disks treat as the same.
 type Spot struct{ collection, path string }
 
-// SpotOf returns the spot of a path at a collection.
+// SpotOf returns the spot of a path on a collection.
 func SpotOf(collection, path string) Spot {
 	return Spot{strings.ToLower(collection), proof.Fold(path)}
 }
@@ -48,21 +48,21 @@ type lane struct {
 	source, destination string
 }
 
-// An entrant is a receipt that tells who has written.
+// An entrant is a receipt that lists copies.
 type entrant struct {
 	collection string
 	open       proof.Open
 }
 
-// A writer is a source from which a file was copied to a place, as hashes, and when
-// the last task that did so had ended.
+// A writer records that a file was copied from a source to a place, given as
+// hashes, and when the last task that did so ended.
 type writer struct {
 	place, source uint64
-	ended         int64 // nanoseconds since 1970, by the clock of Globus or, without a receipt, by ours
+	ended         int64 // nanoseconds since 1970, on Globus's clock or, without a receipt, on ours
 	unsealed      bool  // the task has no receipt, and may not have copied the file
 }
 
-// forever is when a task ends of which the end is not known.
+// forever stands for the end of a task whose end is not known.
 func forever() time.Time { return time.Unix(1<<33, 0) }
 
 func newContest() *contest {
@@ -115,7 +115,7 @@ func (c *contest) addLane(h *proof.Receipt, i *proof.Item) {
 	}
 }
 
-// close finds the places to which several sources lead.
+// close finds the places that have several sources.
 func (c *contest) close() {
 	for at, lanes := range c.lanes {
 		for _, l := range lanes {
@@ -131,8 +131,8 @@ func (c *contest) close() {
 	c.lanes = nil
 }
 
-// above yields a path and the folders above it, without slashes at their ends, each
-// with the rest of the path.
+// above yields a path and the folders above it, without slashes at their ends, and
+// the rest of the path for each.
 func above(path string) iter.Seq2[string, string] {
 	return func(yield func(top, rest string) bool) {
 		for end := len(path); end >= 0; end = strings.LastIndexByte(path[:end], '/') {
@@ -159,7 +159,7 @@ func (c *contest) has(collection, path string) bool {
 	return false
 }
 
-// survey reads who has written to contested places, once.
+// survey reads which tasks wrote to contested places, once.
 func (c *contest) survey() error {
 	if c.read || !c.all && len(c.contested) == 0 {
 		return nil
@@ -209,16 +209,16 @@ func (c *contest) readWriters(open proof.Open) error {
 }
 
 // readUnsealed reads what a task without a receipt may have copied: the files that the
-// source had. If these are not known, it is anything; so it is if copies keep the times,
-// as another file with an old time may have come after the source was listed. A copy of
-// that with a time of its own would be seen to be new.
+// source had. If these are not known, the task may have copied anything. The same holds
+// if copies keep the times, because a file with an old time may have come after the
+// source was listed; otherwise its copy would have a new time.
 func (c *contest) readUnsealed(u *proof.Unsealed) error {
 	until := u.Until
 	if until.IsZero() {
 		until = forever()
 	}
 	blind := u.Found == nil || u.Options.PreserveTimestamp
-	to := map[string][]string{} // destinations of the items by their sources
+	to := map[string][]string{} // destinations of the items, by their sources
 	for i := range u.Items {
 		l := laneOf(&u.Receipt, i.Source, i.Destination)
 		if blind {
@@ -284,7 +284,7 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// sort leaves the last writing of each source to each place.
+// sort keeps only the last writer for each place and source.
 func (c *contest) sort() {
 	same := func(a, b writer) int {
 		unsealed := 0
@@ -300,9 +300,9 @@ func (c *contest) sort() {
 	c.sorted = len(c.writers)
 }
 
-// replaced returns why a copy that a receipt proves may be that of another file; it is
-// empty if no task may have copied one to its place since. A file that was replaced, and
-// that a task without a receipt may have copied once more after that, may be there again.
+// replaced returns why a copy that a receipt proves may now be that of another file. It
+// is empty if no task may have copied another file to its place since. A task without a
+// receipt may have copied the file again after it was replaced.
 func (c *contest) replaced(from Place, s *proof.Sight, by *proof.Receipt) proof.Reason {
 	place, source := c.place(by.Destination, s.Destination), c.source(from, s.Path)
 	own, other := c.blindTo(from, s, by.Destination)
@@ -331,8 +331,8 @@ func (c *contest) replaced(from Place, s *proof.Sight, by *proof.Receipt) proof.
 	return ""
 }
 
-// blindTo returns until when tasks of which it is not known what they have copied may
-// have written the place of a copy: with the file itself, and with another one.
+// blindTo returns until when tasks that may have copied anything may have written the
+// place of a copy: with the file itself, and with another one.
 func (c *contest) blindTo(from Place, s *proof.Sight, collection string) (own, other time.Time) {
 	if other = c.allTo; len(c.blind) == 0 {
 		return own, other

@@ -1,11 +1,11 @@
 // Package evidence says what receipts prove about the files that a source has
-// now. It lists the source and the destinations, and changes nothing.
+// now. It lists both sides and changes nothing.
 //
-// [Gather] finds the trees that a set of receipts is about. [Evidence.Files] lists
-// them and yields each file of the sources once, with what is known of its copy
-// at each destination: why it is not proven, or since when it is. Receipts of the
-// same trees share one listing of both sides and are judged side by side, so that
-// memory does not grow with the number of files.
+// [Gather] finds the folders that a set of receipts is about. [Evidence.Files]
+// lists them and yields each file of the sources once, with its copy at each
+// destination: why it is not proven, or since when it is. Receipts of the same
+// folders share one listing of both sides and are read in step, so that memory
+// does not grow with the number of files.
 //
 // The callers supply the receipts and decide what to do with a file.
 package evidence
@@ -23,21 +23,22 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// Why a path is not proven, beside the reasons of package proof.
+// Why a path is not proven, besides the reasons of package proof.
 const (
-	Unlisted proof.Reason = "could not be listed"          // a folder, on one side: its files are not seen
+	Unlisted proof.Reason = "could not be listed"          // a folder on one side, so its files were not seen
 	Excluded proof.Reason = "is excluded by a filter rule" // of the task
 	Linked   proof.Reason = "is a symbolic link"
 	Special  proof.Reason = "is not a regular file"
-	// Renamed is why nobody looks for a proof: the disk writes names in a form of its
-	// own, and lists them so, or it is a file of another name.
+	// Renamed means that the destination lists the name in another form: the disk
+	// changes names, or it is another file.
 	Renamed proof.Reason = "has another form of its name at the destination, in capital letters or accents"
-	// Vanished is why nothing is seen of a folder that was copied. Without
-	// [Options.Deletions], prunes or the job itself may have deleted its files.
+	// Vanished is the reason for a folder that was copied and does not
+	// exist any more. Without [Options.Deletions], prunes or the job itself
+	// may have deleted its files.
 	Vanished proof.Reason = "does not exist, although a receipt says that it had files"
 )
 
-// A Place is a collection, as one of several local accounts sees it.
+// A Place is a collection as seen by a local account.
 type Place struct {
 	Collection string // id
 	LocalUser  string // may be empty
@@ -47,38 +48,37 @@ func (p Place) compare(other Place) int {
 	return cmp.Or(cmp.Compare(p.Collection, other.Collection), cmp.Compare(p.LocalUser, other.LocalUser))
 }
 
-// A File is what a source has at a path that is not a folder, or a folder whose
-// files could not be seen.
+// A File is an entry of a source that is not a folder, or a folder whose files
+// could not be seen.
 type File struct {
 	Source Place
-	Path   string      // whole; of a folder that could not be listed with a slash at its end
-	Folder bool        // its files are not told: they could not be seen on one side, or a rule excludes it
-	State  proof.State // now; zero for a folder, and for a file that was deleted
-	Pruned bool        // it is gone, because a prune has deleted it: see [Options.Deletions]
-	Copies []Copy      // one for each destination of which a receipt tells, ordered by it
+	Path   string      // absolute; a folder that could not be listed has a slash at its end
+	Folder bool        // its files are not yielded: they could not be seen on one side, or a rule excludes the folder
+	State  proof.State // present state; zero for a folder, and for a file that was deleted
+	Pruned bool        // it is gone because a prune deleted it; see [Options.Deletions]
+	Copies []Copy      // one for each destination in a receipt, ordered by destination
 }
 
-// A Copy is what is known of a file at one destination.
+// A Copy is what is known about a file at one destination.
 type Copy struct {
 	At    Place
-	Path  string       // where it was looked for, whole
-	State *proof.State // now; nil if nothing is there, or if it cannot be seen
-	// Reason is why the copy is not proven. Empty says that it is: the
-	// destination has what the file holds.
+	Path  string       // absolute path at which it was expected
+	State *proof.State // present state; nil if it does not exist or cannot be seen
+	// Reason is why the copy is not proven. It is empty if it is proven:
+	// the destination has the content of the file.
 	Reason proof.Reason
-	// By is the head of the receipt that says so: of those that prove the copy
-	// the newest; or else of that with the reason. It is nil where no receipt was
-	// asked: for a folder, a link, or an excluded file.
+	// By is the head of the newest receipt that proves the copy, or of the
+	// one that gave the Reason. It is nil for a folder, a link or an excluded
+	// file, for which no receipt is read.
 	By *proof.Receipt
-	// Since is when the task of the oldest receipt that proves the copy ended, by
-	// the clock of Globus. It is zero if the copy is not proven.
+	// Since is when the task of the oldest receipt that proves the copy
+	// ended, on Globus's clock. It is zero if the copy is not proven.
 	Since time.Time
-	Err   error                // why a folder, or the copy of a single file, cannot be seen
-	Rule  *transfer.FilterRule // by which the task excluded the path; nil if it did not
+	Err   error                // why a folder, or the copy of a single file, could not be seen
+	Rule  *transfer.FilterRule // rule that excluded the path from the task; may be nil
 }
 
-// Proven returns the copies that are proven, the one that was proven first at
-// the front.
+// Proven returns the proven copies, the one that was proven first at the front.
 func (f *File) Proven() []Copy {
 	var all []Copy
 	for _, c := range f.Copies {
@@ -90,8 +90,8 @@ func (f *File) Proven() []Copy {
 	return all
 }
 
-// Reason returns why no copy is proven, by the receipt that tells most. It is
-// empty if one is.
+// Reason returns why no copy is proven, from the receipt that says most. It is
+// empty if a copy is proven.
 func (f *File) Reason() proof.Reason {
 	var best *Copy
 	for i := range f.Copies {
@@ -105,8 +105,8 @@ func (f *File) Reason() proof.Reason {
 	return best.Reason
 }
 
-// weight puts first what tells most about a file: of a copy that was made once,
-// more than of one that never was.
+// weight orders reasons by how much they say: that a copy was made once says
+// more than that it never was.
 func weight(r proof.Reason) int {
 	switch r {
 	case "":
@@ -119,56 +119,60 @@ func weight(r proof.Reason) int {
 	return 1
 }
 
-// Options say what counts.
+// Options configure [Gather].
 type Options struct {
-	// Least is the lowest sync level by which Globus must have compared a copy
-	// with its source. Zero means [transfer.SyncChecksum].
+	// Least is the lowest sync level by which Globus must have compared a
+	// copy with its source; see [proof.NewJudge]. Zero means
+	// [transfer.SyncChecksum].
 	Least transfer.SyncLevel
-	// Until prefers receipts of tasks that had ended by then, where there are
-	// more than can be judged in step. Zero prefers the newest.
+	// Until prefers receipts of tasks that ended by then, if there are more
+	// than can be read in step. Zero prefers the newest.
 	Until time.Time
-	// Trees are receipts, perhaps of tasks that have none (see [proof.Blank]),
-	// whose trees are looked at; receipts of other trees are left out. Nil looks at
-	// the trees of all receipts.
+	// Trees are receipts, perhaps made with [proof.Blank], whose folders are
+	// listed; receipts about other folders are left out. Nil lists the folders
+	// of all receipts.
 	Trees []proof.Open
-	// About, unless nil, chooses receipts by their items: one counts if one of its
-	// items is chosen.
+	// About, unless nil, chooses receipts: one counts if About is true for one
+	// of its items.
 	About func(from, to Place, item *proof.Item) bool
-	// Others, unless nil, finds what may have replaced copies since. It is asked once,
-	// about the receipts that are judged, by their places among those of [Gather].
+	// Others, unless nil, finds what may have replaced copies since. It is called
+	// once, with the indexes of the receipts that are used, among those of
+	// [Gather].
 	Others func(judged []int) (*proof.Others, error)
-	// Deletions, unless nil, are the files that prunes have deleted. Those of which
-	// a receipt tells are looked at as well.
+	// Deletions, unless nil, are the files that prunes have deleted. Those in a
+	// receipt are yielded as well.
 	Deletions *Deletions
-	// Sample, unless nil, chooses by their paths the folders, whole and with a slash,
-	// and the single files that are looked at. It is asked more than once.
+	// Sample, unless nil, chooses the folders and single files to look at, by
+	// absolute path; that of a folder ends in a slash. It may be called more than
+	// once for a path.
 	Sample func(path string) bool
 }
 
-// inStep is how many receipts of the same trees are judged in step.
+// inStep is how many receipts of the same folders are read in step.
 const inStep = 16
 
-// Evidence is a set of receipts, by the trees that they are about. Its methods
-// may be called one after the other.
+// Evidence is a set of receipts, grouped by the folders that they are about.
+// Its methods must not be called concurrently.
 type Evidence struct {
-	// Unread counts receipts that are left out because there are too many of the
-	// same trees. What only they prove counts as not proven.
+	// Unread counts receipts that are left out because there are too many
+	// for the same folders. What only they prove counts as not proven.
 	Unread int
-	// Strangers counts receipts that are left out by [Options.About].
+	// Strangers counts receipts that [Options.About] left out.
 	Strangers int
 
 	options Options
 	groups  []*group                  // by source, then by the first path
-	tops    map[Place]map[string]bool // folders that tasks were told to copy, or to copy from; nil if there are too many
+	tops    map[Place]map[string]bool // folders that are items of tasks, or contain a file that is; nil if there are too many
 	allTops int
 	contest *contest
 }
 
-// mostTops bounds how many folders are remembered that tasks were told to copy.
+// mostTops bounds how many of these folders are remembered.
 const mostTops = 100_000
 
-// Gather reads the beginning of each receipt. What is not a receipt is an error;
-// whether one was changed shows when [Evidence.Files] reads it to its end.
+// Gather reads the beginning of each receipt. It is an error if one is not a
+// receipt. Whether one was changed shows when [Evidence.Files] reads it to its
+// end.
 func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	if o.Least == 0 {
 		o.Least = transfer.SyncChecksum
@@ -193,11 +197,11 @@ func Gather(receipts []proof.Open, o Options) (*Evidence, error) {
 	return e, nil
 }
 
-// add adds a receipt to its group. Its place is negative for one of [Options.Trees].
+// add adds a receipt to its group. place is negative for one of [Options.Trees].
 func (e *Evidence) add(place int, open proof.Open, byTrees map[string]*group) error {
 	ofTrees, entered := place < 0, e.contest
 	if ofTrees {
-		entered = nil // it may be of a task that there is not
+		entered = nil // it may be of a task that does not exist
 	}
 	r, err := begin(open, e.options.About, entered)
 	switch {
@@ -219,7 +223,7 @@ func (e *Evidence) add(place int, open proof.Open, byTrees map[string]*group) er
 		e.groups = append(e.groups, g)
 		e.addTops(g.source, r.tops)
 	case g.receipts[0].place < 0:
-		g.receipts = nil // it has told the trees, and may be the same receipt
+		g.receipts = nil // it has named the folders, and may be one of the receipts
 	}
 	r.place, r.tops = place, nil // the tops of a group are the same
 	g.receipts = append(g.receipts, r)
@@ -265,8 +269,8 @@ func (e *Evidence) addTops(at Place, tops []string) {
 }
 
 // Inside reports whether a folder of a source, with a slash at its end, is below
-// one that tasks were told to copy, and is not such a folder itself. It is false
-// where there are too many of them to tell.
+// an item of a task, and is not an item itself. It is false if there are too
+// many items to remember.
 func (e *Evidence) Inside(at Place, folder string) bool {
 	tops := e.tops[at]
 	if tops[folder] {
@@ -283,15 +287,15 @@ func (e *Evidence) Inside(at Place, folder string) bool {
 	}
 }
 
-// Tells reports whether a receipt covers a folder, with a slash at its end: its task was
-// told to copy that folder or one above it. It is true where there are too many folders
-// to remember.
+// Tells reports whether a receipt covers a folder, with a slash at its end: an item of
+// its task is that folder or one above it. It is true if there are too many items to
+// remember.
 func (e *Evidence) Tells(at Place, folder string) bool {
 	return e.tops == nil || e.tops[at][folder] || e.Inside(at, folder)
 }
 
-// Files lists both sides of all trees and yields each file of the sources: one
-// source after the other, ordered by [proof.ComparePaths]. An error is the last
+// Files lists both sides of all folders and yields each file of the sources,
+// source by source, in the order of [proof.ComparePaths]. An error is the last
 // pair: ctx has ended, or a receipt cannot be read or was changed.
 func (e *Evidence) Files(ctx context.Context, globus tree.Globus) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {

@@ -15,19 +15,19 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A receipt is one whose beginning was read.
+// A receipt is a receipt whose head and items were read.
 type receipt struct {
 	head  *proof.Receipt
 	open  proof.Open
-	place int      // among the receipts that are gathered; negative for one that only tells trees
-	trees string   // the same for receipts of the same trees
-	first string   // the lowest path that it may be about; empty if it has no items
-	tops  []string // the folders that it is about, or from which it copied files
-	about bool     // one of its items is chosen
+	place int      // index among the receipts of Gather; negative for one of Options.Trees
+	trees string   // the same for receipts about the same folders
+	first string   // the lowest path that it may be about; empty without items
+	tops  []string // folders that are its items, or contain a file that is
+	about bool     // Options.About is true for one of its items
 }
 
-// begin reads the head and the items of a receipt, and adds it to a contest unless
-// that is nil.
+// begin reads the head and the items of a receipt, and adds it to c unless that is
+// nil.
 func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool, c *contest) (*receipt, error) {
 	in, err := open()
 	if err != nil {
@@ -67,8 +67,8 @@ func begin(open proof.Open, about func(from, to Place, item *proof.Item) bool, c
 	return r, nil
 }
 
-// TreesOf names the trees that a receipt is about: receipts of the same trees have
-// the same name.
+// TreesOf returns a name for the folders that a receipt is about. It is the same
+// for receipts about the same folders.
 func TreesOf(open proof.Open) (string, error) {
 	r, err := begin(open, nil, nil)
 	if err != nil {
@@ -77,7 +77,7 @@ func TreesOf(open proof.Open) (string, error) {
 	return r.trees, nil
 }
 
-// items yields the items of a receipt, which come first in it.
+// items yields the items of a receipt, which are its first rows.
 func items(in *proof.Reader) iter.Seq2[*proof.Item, error] {
 	return func(yield func(*proof.Item, error) bool) {
 		for row, err := range in.Rows() {
@@ -91,7 +91,7 @@ func items(in *proof.Reader) iter.Seq2[*proof.Item, error] {
 	}
 }
 
-// lowest is the lowest path of what an item can be about.
+// lowest returns the lowest path that an item can be about.
 func lowest(i *proof.Item) string {
 	if folder, known := isFolder(i); folder && known {
 		return strings.TrimSuffix(i.Source, "/") + "/"
@@ -99,7 +99,7 @@ func lowest(i *proof.Item) string {
 	return i.Source
 }
 
-// topsOf returns the folder that an item is, or the one that its file is in; both
+// topsOf returns the folder that an item is, or the folder of a file item; both
 // if it may be either.
 func topsOf(i *proof.Item) (tops []string) {
 	folder, known := isFolder(i)
@@ -112,7 +112,7 @@ func topsOf(i *proof.Item) (tops []string) {
 	return tops
 }
 
-// isFolder reports whether an item is a folder, if the item itself tells.
+// isFolder reports whether an item is a folder, if that is known from the item.
 func isFolder(i *proof.Item) (folder, known bool) {
 	if i.Recursive != nil {
 		return *i.Recursive, true
@@ -128,14 +128,14 @@ func (r *receipt) destination() Place {
 	return Place{r.head.Destination, r.head.Options.DestinationLocalUser}
 }
 
-// provesNothing reports whether a receipt says of no file that it was copied or
-// compared, or does not know what the source had.
+// provesNothing reports whether a receipt cannot prove any file: nothing was
+// copied or compared, or it is not known what the source had.
 func (r *receipt) provesNothing(least transfer.SyncLevel) bool {
 	level := r.head.Options.SyncLevel
 	return r.head.Listed.IsZero() || r.head.Files == 0 && (level == nil || *level < int(least))
 }
 
-// A group is the receipts of the same trees.
+// A group is the receipts about the same folders.
 type group struct {
 	source, destination Place
 	first               string     // the lowest path that they may be about
@@ -143,8 +143,8 @@ type group struct {
 	contest             *contest
 }
 
-// choose leaves as many receipts as are judged in step, and returns how many that
-// may prove something were left out.
+// choose keeps as many receipts as are read in step, and returns how many others
+// that may prove something are left out.
 func (g *group) choose(o Options) (left int) {
 	newest := func(a, b *receipt) int { return b.head.Completed.Compare(a.head.Completed) }
 	slices.SortStableFunc(g.receipts, newest)
@@ -161,12 +161,12 @@ func (g *group) choose(o Options) (left int) {
 		young++
 	}
 	old := g.receipts[young:]
-	young = min(young, max(inStep/4, inStep-len(old))) // these tell what was copied too late
+	young = min(young, max(inStep/4, inStep-len(old))) // these show which files were copied too late
 	g.receipts = slices.Concat(g.receipts[:young], old[:inStep-young])
 	return left
 }
 
-// files lists the trees of a group and judges each file by its receipts.
+// files lists the folders of a group and judges each file by its receipts.
 func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		judges := sync.OnceValues(func() ([]*proof.Judge, error) { return g.judges(o.Least) })
@@ -194,8 +194,8 @@ func (g *group) files(ctx context.Context, globus tree.Globus, o Options) iter.S
 	}
 }
 
-// judges are those by the receipts of the group, which are read to their ends. Where
-// nothing is left to be judged, nobody asks for them.
+// judges returns the judges of the group's receipts, after reading these to their
+// ends. It is not called if there is nothing to judge.
 func (g *group) judges(least transfer.SyncLevel) (all []*proof.Judge, err error) {
 	for _, r := range g.receipts {
 		j, err := proof.NewJudge(r.open, least)
@@ -207,7 +207,7 @@ func (g *group) judges(least transfer.SyncLevel) (all []*proof.Judge, err error)
 	return all, nil
 }
 
-// judge asks all judges about a sight.
+// judge judges a sight by all receipts.
 func (g *group) judge(judges func() ([]*proof.Judge, error), s *sight) (*File, error) {
 	c := Copy{At: g.destination, Path: s.Destination, State: s.Copy, Reason: s.reason, Err: s.err, Rule: s.rule}
 	f := &File{Source: g.source, Path: s.Path, Folder: s.folder, State: s.Source, Pruned: s.Pruned}
@@ -224,7 +224,7 @@ func (g *group) judge(judges func() ([]*proof.Judge, error), s *sight) (*File, e
 	return f, nil
 }
 
-// ask lets each judge say what its receipt proves of a copy.
+// ask fills in what the judges' receipts prove about a copy.
 func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
 	for i, j := range judges {
 		reason, err := j.File(s.Sight)
@@ -236,14 +236,14 @@ func (g *group) ask(judges []*proof.Judge, s *sight, c *Copy) error {
 			reason = g.contest.replaced(g.source, &s.Sight, by)
 		}
 		if reason == "" {
-			c.Since = by.Completed // the next one is older
+			c.Since = by.Completed // later judges are of older receipts
 		}
 		if i == 0 || weight(reason) < weight(c.Reason) {
 			c.By, c.Reason = by, reason
 		}
 	}
 	if s.Pruned && c.Reason == proof.NotBefore && s.Copy == nil && !s.Blind {
-		c.Reason = proof.Gone // its own receipt is not read any more
+		c.Reason = proof.Gone // its own receipt is no longer read
 	}
 	return nil
 }

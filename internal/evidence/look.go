@@ -10,24 +10,24 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A sight is what both sides have now at a path of the source.
+// A sight is what both sides now have at a path of the source.
 type sight struct {
 	proof.Sight
 	folder bool
-	absent bool                 // nothing is at the source
-	begins bool                 // an item begins, and nothing is seen yet
-	reason proof.Reason         // why no receipt can prove it; empty if one can
-	err    error                // why a folder, or a copy of a single file, cannot be seen
-	rule   *transfer.FilterRule // that excludes it; nil if none does
+	absent bool                 // the source does not have it
+	begins bool                 // marks the beginning of an item
+	reason proof.Reason         // why no receipt can prove it; may be empty
+	err    error                // why a folder, or the copy of a single file, could not be seen
+	rule   *transfer.FilterRule // that excludes it; may be nil
 }
 
-// A look lists the trees that a receipt is about.
+// A look lists the folders that a receipt is about.
 type look struct {
 	globus              tree.Globus
 	source, destination Place
 	rules               tree.Rules
 	sample              func(path string) bool // nil chooses all
-	deletions           *Deletions             // unless nil, what the destination alone has is seen as well
+	deletions           *Deletions             // unless nil, entries that only the destination has are seen as well
 }
 
 func newLook(globus tree.Globus, head *proof.Receipt, options Options) *look {
@@ -38,7 +38,7 @@ func newLook(globus tree.Globus, head *proof.Receipt, options Options) *look {
 	}
 }
 
-// items yields what items have, one after the other.
+// items yields the sights of items, one item after the other.
 func (l *look) items(ctx context.Context, all iter.Seq2[*proof.Item, error]) iter.Seq2[*sight, error] {
 	return func(yield func(*sight, error) bool) {
 		for item, err := range all {
@@ -55,8 +55,8 @@ func (l *look) items(ctx context.Context, all iter.Seq2[*proof.Item, error]) ite
 	}
 }
 
-// item yields what an item has at the source now, with what is at the
-// destination. The last pair may be an error: ctx has ended.
+// item yields the sights of an item. The last pair may be an error: ctx has
+// ended.
 func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, error] {
 	return func(yield func(*sight, error) bool) {
 		source := tree.Folder{Collection: l.source.Collection, Path: item.Source, LocalUser: l.source.LocalUser}
@@ -94,7 +94,7 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 			if s == nil || p.Path == "" && !s.folder && l.sample != nil && !l.sample(item.Source) {
 				continue
 			}
-			// An excluded folder stands among the files, as the listing has it.
+			// An excluded folder is among the files, as in the listing.
 			slash := s.folder && s.rule == nil
 			s.Path, s.Destination = below(item.Source, p.Path, slash), below(item.Destination, p.Path, slash)
 			if !yield(s, nil) {
@@ -104,13 +104,14 @@ func (l *look) item(ctx context.Context, item *proof.Item) iter.Seq2[*sight, err
 	}
 }
 
-// isFolder reports whether the destination of an item is a folder, as its source
-// was then that is gone.
+// isFolder reports whether the destination of an item is a folder. Then its
+// source, which is gone, was a folder as well.
 func (l *look) isFolder(ctx context.Context, destination tree.Folder) bool {
 	return tree.Stat(ctx, l.globus, destination).Kind == tree.Dir
 }
 
-// copied is the sight of a single file that is gone at the source, and has a copy.
+// copied returns the sight of a single file that is gone at the source but has a
+// copy.
 func (l *look) copied(ctx context.Context, destination tree.Folder) *sight {
 	s := &sight{absent: true}
 	switch to := tree.Stat(ctx, l.globus, destination); {
@@ -122,7 +123,7 @@ func (l *look) copied(ctx context.Context, destination tree.Folder) *sight {
 	return s
 }
 
-// below is a path below top.
+// below returns a path below top.
 func below(top, path string, slash bool) string {
 	if path != "" {
 		top = strings.TrimSuffix(top, "/") + "/" + path
@@ -133,8 +134,8 @@ func below(top, path string, slash bool) string {
 	return top
 }
 
-// sightOf is what a pair says about a path of the source, or about a folder with
-// files that are not told; nil for all else.
+// sightOf returns the sight for a pair that is a file of the source, or a folder
+// whose files are not yielded; otherwise nil.
 func sightOf(p tree.Pair) *sight {
 	from, to := p.Source, p.Destination
 	switch {
@@ -166,7 +167,7 @@ func sightOf(p tree.Pair) *sight {
 	return s
 }
 
-// absentOf is the sight of what the destination alone has.
+// absentOf returns the sight of an entry that only the destination has.
 func absentOf(to *tree.Entry) *sight {
 	switch {
 	case to == nil || to.Err == nil && to.Kind == tree.Dir || tree.Gone(to.Err):

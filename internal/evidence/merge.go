@@ -10,7 +10,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/tree"
 )
 
-// A stream is what a group says, up to the present file.
+// A stream is the files of a group, read up to the current one.
 type stream struct {
 	next func() (*File, error, bool)
 	stop func()
@@ -18,8 +18,8 @@ type stream struct {
 }
 
 // merge yields the files of groups of one source, each file once with its copies
-// by all of them. A group is opened when the first path that it may be about has
-// come, and closed after the last.
+// from all groups. A group is opened when its first possible path comes, and
+// closed after its last file.
 func merge(ctx context.Context, globus tree.Globus, groups []*group, o Options) iter.Seq2[*File, error] {
 	return func(yield func(*File, error) bool) {
 		var open []*stream
@@ -30,7 +30,8 @@ func merge(ctx context.Context, globus tree.Globus, groups []*group, o Options) 
 		}()
 		last := ""
 		for {
-			// The lowest path; groups that may have it, or one before it, are opened first.
+			// The lowest path of the open groups; groups that may have a
+			// lower or the same path are opened first.
 			low := ""
 			for _, s := range open {
 				if low == "" || proof.ComparePaths(s.now.Path, low) < 0 {
@@ -52,7 +53,7 @@ func merge(ctx context.Context, globus tree.Globus, groups []*group, o Options) 
 				return
 			}
 			var all *File
-			for i, s := range slices.Backward(open) { // one may be taken out
+			for i, s := range slices.Backward(open) { // advance may remove one
 				if s.now.Path != low {
 					continue
 				}
@@ -75,7 +76,7 @@ func merge(ctx context.Context, globus tree.Globus, groups []*group, o Options) 
 	}
 }
 
-// advance moves a stream to its next file, or takes it out after the last.
+// advance moves a stream to its next file, or removes it after the last one.
 func advance(open []*stream, i int) ([]*stream, error) {
 	f, err, ok := open[i].next()
 	if err != nil {
@@ -88,13 +89,14 @@ func advance(open []*stream, i int) ([]*stream, error) {
 	return open, nil
 }
 
-// join adds what another group says about the same path. Of two copies at one
-// place the one that is proven stays, and of two that are, what proves more.
+// join adds what another group says about the same path. Of two results for the
+// same copy, the proven one stays, and of two proven ones the one that proves
+// more.
 func (f *File) join(other *File) *File {
 	if other == nil {
 		return f
 	}
-	if f.Pruned != other.Pruned || !f.State.Same(other.State) { // it has changed between two looks
+	if f.Pruned != other.Pruned || !f.State.Same(other.State) { // it changed between two looks
 		if f.Pruned {
 			f.State, f.Pruned = other.State, false
 		}
@@ -121,7 +123,7 @@ func (c *Copy) better(than *Copy) bool {
 	return weight(c.Reason) < weight(than.Reason)
 }
 
-// refute takes back what is proven of a file.
+// refute makes all copies of a file unproven.
 func (f *File) refute(why proof.Reason) {
 	for i := range f.Copies {
 		if c := &f.Copies[i]; c.Reason == "" {

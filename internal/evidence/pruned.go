@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Deletions are the files that prunes have deleted, and folders that others have.
-// They take 16 bytes a file.
+// Deletions are the files that prunes have deleted, and folders that other jobs
+// have. They take 16 bytes a file.
 type Deletions struct {
 	seed    maphash.Seed
 	all     []deletion
@@ -23,15 +23,15 @@ type deletion struct {
 	at   int64 // seconds since 1970
 }
 
-// NewDeletions returns Deletions that have none yet.
+// NewDeletions returns empty Deletions.
 func NewDeletions() *Deletions { return &Deletions{seed: maphash.MakeSeed()} }
 
-// Add adds a file, of which a prune sent the deletion at an instant.
+// Add adds a file, whose deletion a prune sent at an instant.
 func (d *Deletions) Add(at Place, path string, when time.Time) {
 	d.all, d.sorted = append(d.all, deletion{d.hash(at, path), when.Unix()}), false
 }
 
-// AddFolder adds a folder that a job has deleted with all that was in it.
+// AddFolder adds a folder that a job has deleted with its content.
 func (d *Deletions) AddFolder(at Place, path string) {
 	if d.folders == nil {
 		d.folders = map[Place]map[string]bool{}
@@ -42,8 +42,8 @@ func (d *Deletions) AddFolder(at Place, path string) {
 	d.folders[at][strings.TrimSuffix(path, "/")+"/"] = true
 }
 
-// hasFolder reports whether a folder, with a slash at its end, was deleted, or one
-// that it is in.
+// hasFolder reports whether a folder, with a slash at its end, or a folder above
+// it was deleted.
 func (d *Deletions) hasFolder(at Place, folder string) bool {
 	for i := len(folder); i > 0; i = strings.LastIndexByte(folder[:i-1], '/') + 1 {
 		if d.folders[at][folder[:i]] {
@@ -56,14 +56,14 @@ func (d *Deletions) hasFolder(at Place, folder string) bool {
 // any reports whether there are files.
 func (d *Deletions) any() bool { return d != nil && len(d.all) > 0 }
 
-// Last returns when a prune sent the last deletion of a file; zero if none did.
+// Last returns when a prune sent the last deletion of a file, or zero if none did.
 func (d *Deletions) Last(at Place, path string) time.Time {
 	if !d.any() {
 		return time.Time{}
 	}
 	if !d.sorted {
 		slices.SortFunc(d.all, func(a, b deletion) int { return cmp.Or(cmp.Compare(a.file, b.file), cmp.Compare(b.at, a.at)) })
-		d.all = slices.CompactFunc(d.all, func(a, b deletion) bool { return a.file == b.file }) // the last stays
+		d.all = slices.CompactFunc(d.all, func(a, b deletion) bool { return a.file == b.file }) // keeps the last deletion
 		d.sorted = true
 	}
 	i, there := slices.BinarySearchFunc(d.all, d.hash(at, path), func(x deletion, file uint64) int { return cmp.Compare(x.file, file) })

@@ -9,25 +9,25 @@ import (
 	"github.com/globus-runner/globus-runner/internal/proof"
 )
 
-// A vanished tells the files of a group that prunes have deleted at the source. They
-// come from the rows of its receipts, in the order of their paths.
+// A vanished finds the files of a group that prunes have deleted at the source. It
+// reads them from the receipts, in the order of their paths.
 type vanished struct {
 	streams   []*landing
-	before    *landing // what the source had before the newest task that tells; nil if none does
+	before    *landing // what the source had before the newest task that listed it; may be nil
 	deletions *Deletions
 	at        Place
 }
 
-// A landing is a receipt that is read, up to a file that is looked for.
+// A landing reads the rows of a receipt that are needed.
 type landing struct {
 	next func() (proof.Row, error, bool)
 	stop func()
-	now  *proof.Landed // that the destination had after the task; nil at the end
-	had  *proof.Found  // that the source had before the task; nil at the end
+	now  *proof.Landed // the current file at the destination after the task; nil at the end
+	had  *proof.Found  // the current file at the source before the task; nil at the end
 }
 
-// vanished opens what the receipts of a group say about files that are gone. Nil
-// deletions ask for none.
+// vanished opens the receipts of a group to find deleted files. It is nil if d
+// is nil.
 func (g *group) vanished(d *Deletions) (v *vanished, err error) {
 	v = &vanished{deletions: d, at: g.source}
 	defer func() {
@@ -74,12 +74,12 @@ func (v *vanished) close() {
 	}
 }
 
-// wanted reports whether a row is of the copy of a file that was deleted.
+// wanted reports whether a row is the copy of a file that a prune deleted.
 func (v *vanished) wanted(row proof.Row) bool {
 	return row.Landed != nil && !v.deletions.Last(v.at, row.Landed.Source).IsZero()
 }
 
-// advance moves to the next row that is wanted.
+// advance moves to the next wanted row.
 func (l *landing) advance(wanted func(proof.Row) bool) error {
 	l.now, l.had = nil, nil
 	for {
@@ -94,8 +94,8 @@ func (l *landing) advance(wanted func(proof.Row) bool) error {
 	}
 }
 
-// had reports whether the newest receipt has files below a folder that no
-// prune has deleted. Folders are asked about in the order of their paths.
+// had reports whether the newest receipt has files below a folder that no prune
+// deleted. It must be called in the order of paths.
 func (v *vanished) had(folder string) (bool, error) {
 	if v.before == nil || v.deletions.hasFolder(v.at, folder) {
 		return false, nil
@@ -116,7 +116,7 @@ func (v *vanished) had(folder string) (bool, error) {
 	return false, nil
 }
 
-// path returns the path of the next file; empty if there is none.
+// path returns the path of the next file, or "".
 func (v *vanished) path() (low string) {
 	for _, l := range v.streams {
 		if l.now != nil && (low == "" || proof.ComparePaths(l.now.Source, low) < 0) {
@@ -126,7 +126,7 @@ func (v *vanished) path() (low string) {
 	return low
 }
 
-// take returns the next file and where its copy was, and moves on.
+// take returns the paths of the next file and its copy, and moves on.
 func (v *vanished) take() (path, destination string, err error) {
 	path = v.path()
 	for _, l := range v.streams {
@@ -143,9 +143,9 @@ func (v *vanished) take() (path, destination string, err error) {
 	return path, destination, nil
 }
 
-// within adds to the sights of a group those of files that were deleted at the
-// source. Both come in the order of their paths, but that an item without a slash
-// at its end may be a folder.
+// within merges the files that were deleted at the source into the sights of a
+// group. Both come in the order of paths, except that an item without a slash at
+// its end may be a folder.
 func (v *vanished) within(sights iter.Seq2[*sight, error], sample func(string) bool) iter.Seq2[*sight, error] {
 	return func(yield func(*sight, error) bool) {
 		m := &missing{vanished: v, sample: sample, others: map[string]string{}}
@@ -170,20 +170,19 @@ func (v *vanished) within(sights iter.Seq2[*sight, error], sample func(string) b
 	}
 }
 
-// A missing is the files that were deleted at the source, while both sides are
-// listed.
+// A missing merges the deleted files of a group with its sights.
 type missing struct {
 	*vanished
 	sample func(string) bool
-	item   string            // the path of the present item, with a slash at its end if it is a folder
-	others map[string]string // files of other items, with the paths of their copies
+	item   string            // path of the current item, with a slash at its end if it is a folder
+	others map[string]string // deleted files of other items, and the paths of their copies
 	hidden []string          // folders that could not be listed
-	folder *sight            // the last one that is at the destination alone, and could not be listed
+	folder *sight            // the last folder that only the destination has and that could not be listed
 	err    error
 }
 
-// before yields the files that come before a sight. More is false if no more is
-// wanted.
+// before yields the deleted files that come before a sight. more is false if
+// yield returned false.
 func (m *missing) before(s *sight, yield func(*sight, error) bool) (more bool) {
 	for next := m.path(); next != ""; next = m.path() {
 		inItem := m.item != "" && strings.HasPrefix(next, m.item)
@@ -207,7 +206,7 @@ func (m *missing) before(s *sight, yield func(*sight, error) bool) (more bool) {
 	return true
 }
 
-// rest yields what is left in the end.
+// rest yields the remaining deleted files.
 func (m *missing) rest(yield func(*sight, error) bool) {
 	if !m.before(&sight{begins: true}, yield) {
 		return
@@ -225,7 +224,7 @@ func (m *missing) rest(yield func(*sight, error) bool) {
 	}
 }
 
-// see returns what to make of a sight; nil for nothing.
+// see returns the sight to yield for s, or nil.
 func (m *missing) see(s *sight) *sight {
 	if s.begins {
 		m.item = s.Path
@@ -234,7 +233,7 @@ func (m *missing) see(s *sight) *sight {
 	_, deleted := m.others[s.Path]
 	delete(m.others, s.Path)
 	switch {
-	case s.reason == Vanished && m.deletions != nil: // a prune may have emptied it
+	case s.reason == Vanished && m.deletions != nil: // prunes may have emptied it
 		var had bool
 		if had, m.err = m.had(s.Path); !had {
 			return nil
@@ -252,8 +251,8 @@ func (m *missing) see(s *sight) *sight {
 	return s
 }
 
-// gone is the sight of a file that is gone on both sides; nil if that is not known,
-// or nobody wants to know it.
+// gone returns the sight of a file that is gone on both sides, or nil if that is
+// not known or not wanted.
 func (m *missing) gone(path, destination string) *sight {
 	switch {
 	case slices.ContainsFunc(m.hidden, func(folder string) bool { return strings.HasPrefix(path, folder) }):
