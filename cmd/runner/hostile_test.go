@@ -233,3 +233,24 @@ func TestJSONResultsAreExact(t *testing.T) {
 		t.Errorf("got %q, want one entry named %q", got.DATA, evil)
 	}
 }
+
+// The package net/http writes what nobody has asked for to the log of the process.
+func TestTheEndOfAReplyThatIsTooLongIsNotPrinted(t *testing.T) {
+	const doc = `{"access_token":"x","token_type":"Bearer","expires_in":3600,"resource_server":"transfer.api.globus.org","scope":"s"}`
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		defer conn.Close() //nolint:errcheck // nothing more is written
+		_, _ = fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s%s", len(doc), doc, canary)
+		_, _ = conn.Read(make([]byte, 1)) // until the client has closed it
+	}))
+	defer server.Close()
+	cmd, _ := program(t, "run")
+	cmd.Env = append(cmd.Env, "GLOBUS_SDK_SERVICE_URL_AUTH="+server.URL)
+	if out, _ := cmd.CombinedOutput(); len(out) == 0 || strings.Contains(string(out), canary) {
+		t.Errorf("it printed %q", out)
+	}
+}

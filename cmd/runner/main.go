@@ -17,6 +17,7 @@ package main
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"strings"
@@ -37,6 +38,9 @@ func main() {
 	// which is reported where it matters, and does not end the process. The
 	// signal is caught and not ignored, because children would inherit that.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
+	// The package net/http prints what a server sends without being asked, which may be
+	// the end of a reply that holds a token.
+	log.SetOutput(io.Discard)
 	go func() {
 		cancel(caught{(<-signals).(syscall.Signal)})
 		// The second one ends the process at once, by os.Exit: the first process
