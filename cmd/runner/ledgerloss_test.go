@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,6 +81,39 @@ func TestWhatGlobusDidIsSaidAlthoughTheLedgerIsLost(t *testing.T) {
 			wantParts(t, stderr, "runner.db: ")
 		})
 	}
+}
+
+// Somebody else writes to the ledger at the end of a start, or its disk is full.
+func TestAStartWhoseLeasesCouldNotBeReleasedHoldsUpNobody(t *testing.T) {
+	t.Parallel() // it waits for a task
+	cmd, s := program(t, "run", "--scheduled-for", "2026-11-21T02:00:00Z")
+	again := exec.CommandContext(t.Context(), cmd.Path, "run", "--scheduled-for", "2026-11-22T02:00:00Z")
+	again.Args[0], again.Dir, again.Env = "runner", cmd.Dir, cmd.Env
+	must(t, s.Disturb(globussim.Disturbance{Action: "stall"}))
+	var log strings.Builder
+	cmd.Stderr = &log
+	must(t, cmd.Start())
+	file, task := filepath.Join(cmd.Dir, "runner.db"), ""
+	until(t, func() bool {
+		for _, r := range s.State().Requests {
+			if id, ok := strings.CutPrefix(r.Path, "/v0.10/task/"); ok {
+				task = id
+			}
+		}
+		return task != ""
+	})
+	locked, err := os.OpenFile(file, os.O_RDWR, 0)
+	must(t, err)
+	until(t, func() bool { // as SQLite locks it
+		return syscall.FcntlFlock(locked.Fd(), syscall.F_SETLK, &syscall.Flock_t{Type: syscall.F_WRLCK, Start: 1 << 30, Len: 512}) == nil
+	})
+	must(t, cmd.Process.Signal(syscall.SIGTERM))
+	_ = cmd.Wait() // its log says how it went
+	wantParts(t, log.String(), "could not be released")
+	must(t, locked.Close())
+	must(t, s.Disturb(globussim.Disturbance{Action: "release", Task: task}))
+	_, stderr := ends(t, again, 0)
+	wantParts(t, stderr, "was left by its start, and is ended first")
 }
 
 func TestALedgerThatSomebodyHasToMendIsAMistake(t *testing.T) {

@@ -117,7 +117,8 @@ func (a *app) attend(ctx context.Context, l *ledger.Ledger) (rec engine.Recordin
 		release, cancel := context.WithTimeout(context.WithoutCancel(ctx), 2*time.Second)
 		defer cancel()
 		if err := l.Release(release, rec.Holder); err != nil {
-			a.log.Warn("the leases of this start could not be released", "err", err)
+			a.log.Warn("the leases of this start could not be released, the next start ends them", "err", err)
+			return // locked until this process ends, its file then says that it has died
 		}
 		unlock()
 	}
