@@ -12,10 +12,10 @@ import (
 
 // Passing reports whether a status means a problem that may be temporary: the
 // service, or a gateway in front of it, is overloaded or failing. Gateways may use
-// nonstandard statuses, such as 520.
+// nonstandard statuses, such as 520. A 421 asks for another connection.
 func Passing(status int) bool {
 	switch status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests:
+	case http.StatusRequestTimeout, http.StatusMisdirectedRequest, http.StatusTooEarly, http.StatusTooManyRequests:
 		return true
 	case http.StatusNotImplemented:
 		return false

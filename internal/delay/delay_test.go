@@ -36,7 +36,7 @@ func ExampleOf() {
 func TestPassing(t *testing.T) {
 	for status, want := range map[int]bool{
 		200: false, 302: false, 400: false, 401: false, 404: false, 409: false, 501: false,
-		408: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 520: true, 530: true,
+		408: true, 421: true, 425: true, 429: true, 500: true, 502: true, 503: true, 504: true, 520: true, 530: true,
 	} {
 		if got := delay.Passing(status); got != want {
 			t.Errorf("%d: got %t, want %t", status, got, want)
