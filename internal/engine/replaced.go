@@ -12,6 +12,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/proof"
+	"github.com/globus-runner/globus-runner/internal/tree"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
 )
@@ -33,7 +34,7 @@ type returned struct {
 	from, to evidence.Place
 	lanes    map[string][]string // where items lead, by where they begin; without slashes at their ends
 	pruned   *evidence.Deletions // files, by where they were
-	copies   *evidence.Deletions // of them, by where they are
+	copies   *evidence.Deletions // of them, by where they are, as [proof.Fold] has it
 	now      map[string]comeback // by the path of the copy
 	more     int                 // that are not in now
 }
@@ -76,7 +77,7 @@ func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job,
 func (r *returned) addCopies(l *prunedList) {
 	for _, s := range l.shelves {
 		for _, path := range s.Paths {
-			r.copies.Add(anyUser(s.Collection), path, l.sent)
+			r.copies.Add(anyUser(s.Collection), proof.Fold(path), l.sent)
 		}
 	}
 	if l.shelves != nil || l.source != r.from {
@@ -84,7 +85,7 @@ func (r *returned) addCopies(l *prunedList) {
 	}
 	for _, path := range l.paths {
 		for to := range r.destinations(path) {
-			r.copies.Add(anyUser(r.to.Collection), to, l.sent)
+			r.copies.Add(anyUser(r.to.Collection), proof.Fold(to), l.sent)
 		}
 	}
 }
@@ -97,7 +98,7 @@ func anyUser(collection string) evidence.Place {
 // see takes note of a file of the source.
 func (r *returned) see(f *proof.Found) {
 	for to := range r.destinations(f.Path) {
-		switch pruned := r.copies.Last(anyUser(r.to.Collection), to); {
+		switch pruned := r.copies.Last(anyUser(r.to.Collection), proof.Fold(to)); {
 		case pruned.IsZero():
 		case len(r.now) == mostReturned:
 			r.more++
@@ -242,20 +243,27 @@ func (r *returned) same(f *proof.Found, at time.Time, copies []string) (unsettle
 	return unsettled
 }
 
-// there leaves out the files that have nothing in their places.
+// there leaves out the files that have nothing in their places. Where a listing has
+// another form of a name, the disk is asked whether that is the same to it.
 func (r *returned) there(ctx context.Context) error {
 	views := newViews(r.globus)
 	for to := range r.now {
-		views.want(r.to, to)
+		views.want(r.to, to).forms = map[string]bool{}
 	}
 	if err := views.look(ctx); err != nil {
 		return err
 	}
 	for to := range r.now {
 		folder, name := split(to)
-		if v := views.folders[folderAt{r.to, folder}]; v.err == nil && v.states[name] == (proof.State{}) {
-			delete(r.now, to)
+		switch v := views.folders[folderAt{r.to, folder}]; {
+		case v.err != nil || v.states[name] != (proof.State{}):
+			continue
+		case v.forms[proof.Fold(name)]:
+			if _, err := r.globus.Stat(ctx, r.to.Collection, to, transfer.AsLocalUser(r.to.LocalUser)); !tree.Gone(err) {
+				continue
+			}
 		}
+		delete(r.now, to)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -204,6 +205,44 @@ func TestAFileOfAnotherFolderIsNotCopiedOverTheOnlyCopyOfAPrunedOne(t *testing.T
 	}
 	for name, later := range tests {
 		t.Run(name, func(t *testing.T) { onlyCopies(t, later) })
+	}
+}
+
+// A file of which only the case of the name is new replaces the copy on some disks, and
+// stands beside it on others. A few files are looked up one by one, more in a listing.
+func TestAFileIsNotCopiedOverTheOnlyCopyUnderAnotherFormOfItsName(t *testing.T) {
+	for _, names := range [][]string{{"X"}, {"X", "Y", "Z"}} {
+		for _, one := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%d files, taken for one: %t", len(names), one), func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					b.remove("data/a.txt")
+					b.sow("data/1/x")
+					p := b.process("one")
+					p.wantRun(b.order(flat("/data/1/")), ledger.Succeeded)
+					time.Sleep(time.Hour)
+					for _, name := range names {
+						b.sow("data/2/" + name)
+					}
+					p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+						if q := r.URL.Query(); one && q.Get("path") == "/all/X" {
+							r = r.Clone(r.Context())
+							q.Set("path", "/all/x")
+							r.URL.RawQuery = q.Encode()
+							return send.RoundTrip(r)
+						}
+						return nil, nil
+					}
+					o := b.order(flat("/data/2/"))
+					o.Key = "2026-11-22T02:00:00Z"
+					if !one {
+						p.wantRun(o, ledger.Succeeded)
+						return
+					}
+					r := p.wantRun(o, ledger.Failed)
+					contains(t, failure(t, r, fault.Guard).Message, "over the only copies of pruned files: 1 (/data/2/X over /all/X)")
+				})
+			})
+		}
 	}
 }
 

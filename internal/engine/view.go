@@ -34,20 +34,22 @@ type folderAt struct {
 type view struct {
 	wanted map[string]bool
 	states map[string]proof.State
-	err    error // why it could not be seen
+	forms  map[string]bool // what is listed beside them, as [proof.Fold] has it; nil if nobody needs that
+	err    error           // why it could not be seen
 }
 
 func newViews(globus *transfer.Client) *views {
 	return &views{globus, map[folderAt]*view{}}
 }
 
-func (v *views) want(at evidence.Place, path string) {
+func (v *views) want(at evidence.Place, path string) *view {
 	folder, name := split(path)
 	key := folderAt{at, folder}
 	if v.folders[key] == nil {
 		v.folders[key] = &view{wanted: map[string]bool{}, states: map[string]proof.State{}}
 	}
 	v.folders[key].wanted[name] = true
+	return v.folders[key]
 }
 
 // look looks at all folders. An error says that ctx has ended.
@@ -93,6 +95,8 @@ func (w *view) look(ctx context.Context, globus *transfer.Client, at folderAt) {
 			w.err = e.Err
 		case w.wanted[e.Path]:
 			see(e.Path, e)
+		case w.forms != nil:
+			w.forms[proof.Fold(e.Path)] = true
 		}
 	}
 }
