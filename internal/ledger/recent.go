@@ -26,8 +26,8 @@ type Strip struct {
 	Last *Run  // the newest
 }
 
-// Strips returns the strips of jobs, by name, each with at most length bars. A job without
-// runs has none.
+// Strips returns the strips of jobs, by name, each with the bars of at most length runs:
+// those that have not ended, and those that ended last. A job without runs has none.
 func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[string]Strip, error) {
 	strips := make(map[string]Strip, len(names))
 	if len(names) == 0 || length <= 0 {
@@ -43,63 +43,115 @@ func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[st
 	}
 	err = l.read(ctx, "read the newest runs", func(ctx context.Context, s session) error {
 		clear(strips)
-		bars, err := s.bars(ctx, string(doc), length)
+		bars, err := s.openBars(ctx, string(doc))
+		if err == nil {
+			err = s.endedBars(ctx, string(doc), length, bars)
+		}
 		if err != nil {
 			return err
 		}
 		last, err := s.runs(ctx, `SELECT `+runColumns+` FROM runs WHERE id IN (
 			SELECT (SELECT max(id) FROM runs AS of_job WHERE of_job.job = names.key) FROM json_each($1) AS names)`, string(doc))
 		for _, r := range last {
-			strips[r.Job] = Strip{Bars: bars[r.Job], Last: r}
+			strips[r.Job] = Strip{Bars: newest(bars[r.Job], length), Last: r}
 		}
 		return err
 	})
 	return strips, err
 }
 
-// bars returns the newest runs of each job of a JSON object, at most length of each, with
-// one index look-up for each job. The runs of a job are read as one text: with thousands
-// of jobs, scanning a column of each run would take most of the time.
-func (s session) bars(ctx context.Context, names string, length int) (map[string][]Bar, error) {
+// newest sorts bars, and returns the newest ones.
+func newest(bars []Bar, length int) []Bar {
+	slices.SortFunc(bars, func(a, b Bar) int { return cmp.Compare(a.ID, b.ID) })
+	return bars[max(0, len(bars)-length):]
+}
+
+// openBars returns the runs of the jobs of a JSON object that have not ended.
+func (s session) openBars(ctx context.Context, names string) (map[string][]Bar, error) {
 	all := map[string][]Bar{}
 	err := s.query(ctx, func(rows *sql.Rows) error {
 		var job string
-		var text sql.NullString // null if the job has no runs
-		err := rows.Scan(&job, &text)
-		if err == nil && text.Valid {
-			all[job], err = readBars(text.String)
-		}
+		var b Bar
+		err := rows.Scan(&job, &b.ID, &b.State, instant{&b.Began})
+		all[job] = append(all[job], b)
 		return err
 	}, `
-		SELECT names.key, (
-			SELECT string_agg(concat_ws(' ', id, state, CASE WHEN began = 0 OR finished = 0 AND holder = '' THEN claimed ELSE began END, finished), ' ')
-			FROM runs WHERE job = names.key AND id >= COALESCE(
-				(SELECT id FROM runs AS r WHERE r.job = names.key ORDER BY id DESC LIMIT 1 OFFSET $2),
-				(SELECT min(id) FROM runs AS r WHERE r.job = names.key)))
-		FROM json_each($1) AS names`, names, length-1)
+		SELECT job, id, state, CASE WHEN began = 0 OR holder = '' THEN claimed ELSE began END
+		FROM runs WHERE finished = 0 AND job IN (SELECT key FROM json_each($1))`, names)
 	return all, err
 }
 
-// readBars reads the text of the bars of a job, and sorts them.
-func readBars(text string) ([]Bar, error) {
-	const words = 4 // of a bar
-	bars := make([]Bar, 0, strings.Count(text, " ")/words+1)
+// endedBars adds to bars the runs of each job of a JSON object that ended last, until the
+// job has length bars. They are in one row for each job: with thousands of jobs, reading a
+// row for each run would take most of the time of a page.
+func (s session) endedBars(ctx context.Context, names string, length int, bars map[string][]Bar) error {
+	return s.query(ctx, func(rows *sql.Rows) error {
+		var job, ends string
+		var oldest int64 // run that is not forgotten
+		err := rows.Scan(&job, &ends, &oldest)
+		if err == nil {
+			bars[job], err = addEnds(bars[job], ends, length, oldest)
+		}
+		return err
+	}, `
+		SELECT strips.job, strips.ends, COALESCE((SELECT min(id) FROM runs WHERE runs.job = strips.job), 0)
+		FROM json_each($1) AS names JOIN strips ON strips.job = names.key`, names)
+}
+
+// addEnds adds the runs that ended last, from the end of the text of a strip, until there
+// are length bars. If a run has ended more than once, its last end counts.
+func addEnds(bars []Bar, ends string, length int, oldest int64) ([]Bar, error) {
+	bars = slices.Grow(bars, max(0, length-len(bars)))
+	for len(bars) < length {
+		i := strings.LastIndexByte(ends, ';')
+		if i < 0 {
+			break // what is before it may be a part of an end
+		}
+		b, err := readEnd(ends[i+1:])
+		if err != nil {
+			return nil, err
+		}
+		ends = ends[:i]
+		if b.ID >= oldest && !slices.ContainsFunc(bars, func(has Bar) bool { return has.ID == b.ID }) {
+			bars = append(bars, b)
+		}
+	}
+	return bars, nil
+}
+
+// readEnd reads one end of a run from the text of a strip.
+func readEnd(text string) (Bar, error) {
 	next := func() (word string) {
 		word, text, _ = strings.Cut(text, " ")
 		return word
 	}
-	for text != "" {
-		id, err0 := strconv.ParseInt(next(), 10, 64)
-		state := stateOf(next())
-		began, err1 := strconv.ParseInt(next(), 10, 64)
-		finished, err2 := strconv.ParseInt(next(), 10, 64)
-		if err := cmp.Or(err0, err1, err2); err != nil {
-			return nil, fmt.Errorf("read run %d: %w", id, err)
-		}
-		bars = append(bars, Bar{id, state, unstamp(began), unstamp(finished)})
+	id, err0 := strconv.ParseInt(next(), 10, 64)
+	state := stateOf(next())
+	began, err1 := strconv.ParseInt(next(), 10, 64)
+	finished, err2 := strconv.ParseInt(next(), 10, 64)
+	if err := cmp.Or(err0, err1, err2); err != nil {
+		return Bar{}, fmt.Errorf("read the end of run %d: %w", id, err)
 	}
-	slices.SortFunc(bars, func(a, b Bar) int { return cmp.Compare(a.ID, b.ID) })
-	return bars, nil
+	return Bar{id, state, unstamp(began), unstamp(finished)}, nil
+}
+
+// The text of a strip is cut to enough for the ends of 30 runs when it is longer than
+// mostStrip characters.
+const (
+	mostStrip   = 3000
+	enoughStrip = 2000
+)
+
+// addToStrip adds the end of a run to the strip of its job: ";<id> <state> <began>
+// <finished>".
+func (s session) addToStrip(ctx context.Context, run int64) error {
+	_, err := s.exec(ctx, fmt.Sprintf(`
+		INSERT INTO strips (job, ends)
+		SELECT job, ';' || concat_ws(' ', id, state, CASE WHEN began = 0 THEN claimed ELSE began END, finished) FROM runs WHERE id = $1
+		ON CONFLICT (job) DO UPDATE SET ends = CASE
+			WHEN length(strips.ends) > %d THEN substr(strips.ends, length(strips.ends) - %d) ELSE strips.ends END || excluded.ends`,
+		mostStrip, enoughStrip), run)
+	return err
 }
 
 // stateOf returns the state of a name, without keeping the text that the name is a part

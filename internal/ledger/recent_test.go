@@ -41,6 +41,72 @@ func TestStripsHaveTheNewestRunsOfEachJob(t *testing.T) {
 	})
 }
 
+func TestStripsKnowTheRunsThatEndedLast(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		const all, length = 120, 30 // so that the text of the strip is cut
+		var want []ledger.Bar
+		for i := range all {
+			r := claim(t, l, "a", fmt.Sprint(i), "me", time.Hour)
+			ok(t, l.Finish(ctx, r.ID, "me", ledger.Outcome{State: ledger.TimedOut}))
+			r = get(t, l, r.ID)
+			want = append(want, ledger.Bar{ID: r.ID, State: ledger.TimedOut, Began: r.Began, Finished: r.Finished})
+			if got := bars(t, l, "a", length); !cmp.Equal(got, want[max(0, len(want)-length):]) {
+				t.Fatalf("after %d runs (-want +got):\n%s", i+1, cmp.Diff(want[max(0, len(want)-length):], got))
+			}
+		}
+		ok(t, l.Finish(ctx, want[all-1].ID, "me", ledger.Outcome{State: ledger.TimedOut})) // again, which changes nothing
+		newest := want[all-length:]
+		if diff := cmp.Diff(newest, bars(t, l, "a", length)); diff != "" {
+			t.Errorf("after an end that was reported twice (-want +got):\n%s", diff)
+		}
+		last := newest[length-1].ID
+		ok(t, l.Retry(ctx, last))
+		if got := bars(t, l, "a", 2); len(got) != 2 || got[1].ID != last || got[1].State != ledger.Claimed || !got[1].Finished.IsZero() {
+			t.Errorf("retried: got %+v, want run %d claimed", got, last)
+		}
+		claim(t, l, "a", fmt.Sprint(all-1), "me", time.Hour)
+		ok(t, l.Finish(ctx, last, "me", ledger.Outcome{State: ledger.Succeeded}))
+		if got := bars(t, l, "a", 2); len(got) != 2 || got[0] != newest[length-2] || got[1].ID != last || got[1].State != ledger.Succeeded {
+			t.Errorf("ended twice: got %+v, want run %d before %d, which has succeeded", got, newest[length-2].ID, last)
+		}
+		_, err := l.ForgetRuns(ctx, ledger.Retention{Runs: 3})
+		ok(t, err)
+		if got := bars(t, l, "a", length); len(got) != 3 || got[0] != newest[length-3] {
+			t.Errorf("forgotten: got %+v, want the newest 3 runs", got)
+		}
+	})
+}
+
+func TestStripsOfRunsThatAnOlderProgramEnded(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		old, err := ledger.OpenVersion(t.Context(), url, logger(t), 23)
+		ok(t, err)
+		ok(t, old.Exec(t.Context(), `
+			INSERT INTO runs (job, key, due, holder, lease_until, claimed, began, finished, state) VALUES
+				('a', '1', 0, '', 0, 1000000, 0, 5000000, 'failed'), ('a', '2', 0, '', 0, 2000000, 3000000, 4000000, 'succeeded'),
+				('a', '3', 0, 'me', 0, 6000000, 7000000, 0, 'submitted'), ('b', '1', 0, '', 0, 8000000, 0, 0, 'claimed')`))
+		ok(t, old.Close())
+		l := open(t, url)
+		at := func(second int64) time.Time { return time.Unix(second, 0).UTC() }
+		want := []ledger.Bar{{1, ledger.Failed, at(1), at(5)}, {2, ledger.Succeeded, at(3), at(4)}, {3, ledger.Submitted, at(7), time.Time{}}}
+		if diff := cmp.Diff(want, bars(t, l, "a", 30)); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		if diff := cmp.Diff([]ledger.Bar{{4, ledger.Claimed, at(8), time.Time{}}}, bars(t, l, "b", 30)); diff != "" {
+			t.Errorf("of a job of which no run has ended (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// bars returns the bars of a job.
+func bars(t *testing.T, l *ledger.Ledger, job string, length int) []ledger.Bar {
+	t.Helper()
+	strips, err := l.Strips(t.Context(), []string{job}, length)
+	ok(t, err)
+	return strips[job].Bars
+}
+
 func TestChangedRunsAreThoseThatMayHaveChanged(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l, ctx := open(t, url), t.Context()

@@ -305,6 +305,9 @@ func (s session) finish(ctx context.Context, run int64, holder string, o Outcome
 		WHERE `+fence,
 		run, holder, string(o.State), o.Class, o.Code, o.Message,
 		o.RequestID, o.Files, o.FilesSkipped, o.Bytes, o.SkippedErrors, o.Faults, o.FilesDeleted)
+	if err == nil && n > 0 {
+		err = s.addToStrip(ctx, run)
+	}
 	if err == nil && n > 0 && then != nil {
 		return then(ctx, s)
 	}

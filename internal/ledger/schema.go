@@ -246,6 +246,24 @@ WHERE runs.finished > 0 AND runs.state <> 'succeeded' AND submissions.id = (
 	SELECT s.id FROM submissions s WHERE s.run = runs.id ORDER BY s.attempt DESC, s.step DESC, s.part DESC LIMIT 1);
 `, `
 CREATE INDEX submissions_open ON submissions (created, id) WHERE once = 1 AND status = '';
+`, `
+CREATE TABLE strips (
+	job  TEXT NOT NULL PRIMARY KEY,
+	ends TEXT NOT NULL
+);
+INSERT INTO strips (job, ends)
+WITH RECURSIVE names (name) AS (
+	SELECT min(job) FROM runs
+	UNION ALL
+	SELECT (SELECT min(job) FROM runs WHERE job > name) FROM names WHERE name IS NOT NULL
+)
+SELECT name, ends FROM (
+	SELECT name, (
+		SELECT string_agg(';' || concat_ws(' ', id, state, CASE WHEN began = 0 THEN claimed ELSE began END, finished), '')
+		FROM runs WHERE job = name AND finished > 0 AND id >= COALESCE(
+			(SELECT id FROM runs AS r WHERE r.job = name ORDER BY id DESC LIMIT 1 OFFSET 29), 0)) AS ends
+	FROM names
+) AS ended WHERE ends IS NOT NULL;
 `}
 }
 

@@ -55,6 +55,8 @@ func large(b *testing.B) *desk {
 			INSERT INTO runs (job, key, due, holder, lease_until, claimed, finished, state, files, bytes)
 			SELECT printf('job-%%04d', i %% %d), i, %d + i * 2500000, '', 0, %[3]d + i * 2500000, %[3]d + i * 2500000 + (i * 7919 %% 600) * 1000000,
 				CASE WHEN i %% 53 = 0 THEN 'failed' ELSE 'succeeded' END, 10, 1000000 FROM n`, benchRuns-1, benchJobs, begin),
+		fmt.Sprintf(`INSERT INTO strips SELECT job, string_agg(';' || concat_ws(' ', id, state, claimed, finished), '') FROM runs WHERE id > %d GROUP BY job`,
+			benchRuns-40*benchJobs), // a strip has the ends of at least 30 runs, and often of more
 		`INSERT INTO days SELECT finished / 86400000000, job, count(*), sum(files), sum(bytes) FROM runs GROUP BY 1, 2`,
 		`ANALYZE`,
 	} {
