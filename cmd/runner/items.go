@@ -111,7 +111,7 @@ func (a *app) itemsCommand() *cobra.Command {
 
 // itemStates are all states of an item.
 func itemStates() []string {
-	all := []string{string(ledger.Skipped), string(ledger.Canceled), string(ledger.TimedOut)}
+	all := []string{string(ledger.Skipped), string(ledger.TimedOut)}
 	for _, s := range arrival.States() {
 		all = append(all, string(s))
 	}

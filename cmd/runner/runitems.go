@@ -160,7 +160,7 @@ func (b *worker) undoneItems(ctx context.Context, job *jobs.Job) error {
 	if all > most {
 		names = append(names, fmt.Sprintf("and %d more", all-most))
 	}
-	again := fmt.Sprintf("runner runs retry %d, for example, lets the next start do it again", first[0].Run)
+	again := fmt.Sprintf("runner runs retry %[1]d, for example, lets the next start do it again, and runner runs cancel %[1]d gives it up", first[0].Run)
 	if first[0].Run == 0 { // it is forgotten
 		names[0] = first[0].Name
 		again = startAgain(job.Name, first[0].Key) + ", for example, does it again"

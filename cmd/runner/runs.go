@@ -17,6 +17,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/spelling"
@@ -69,7 +70,7 @@ func (a *app) runsCommand() *cobra.Command {
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(
 		a.onRun("show", "Show a run with its attempts, tasks and events", a.showRun),
-		a.askOfRun("cancel", "Cancel a run that has not ended, and its task", a.cancelRun),
+		a.cancelCommand(),
 		a.retryCommand(),
 	)
 	return c
@@ -280,10 +281,20 @@ func (a *app) askOfRun(name, short string, do func(ctx context.Context, l *ledge
 	return c
 }
 
+const aboutCancel = `Cancel a run that has not ended, and its task. A run that failed, timed out or was
+skipped is given up: it counts as canceled from now on, and is not reported any more.`
+
+func (a *app) cancelCommand() *cobra.Command {
+	c := a.askOfRun("cancel", "Cancel a run and its task, or give up one that failed", a.cancelRun)
+	c.Long = aboutCancel
+	c.Example = `  runner runs cancel 25 --reason "the sample was bad"`
+	return c
+}
+
 // cancelRun asks whoever works on a run to cancel it, and does so itself if
-// nobody does.
+// nobody does. A run that has ended without success is given up.
 func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason string) error {
-	_, refused := l.Act(ctx, ledger.Action{Kind: ledger.ActionCancel, Run: id, Who: a.user(), Why: reason})
+	done, refused := l.Act(ctx, ledger.Action{Kind: ledger.ActionCancel, Run: id, Who: a.user(), Why: reason, Alarms: notify.Failures()})
 	if refused != nil && !errors.Is(refused, ledger.ErrState) {
 		return refused
 	}
@@ -293,6 +304,8 @@ func (a *app) cancelRun(ctx context.Context, l *ledger.Ledger, id int64, reason 
 		return err
 	case refused != nil:
 		return usageError{fmt.Errorf("run %d cannot be canceled: it %s already", id, run.State.Ending())}
+	case done.GaveUp:
+		return a.changed(ctx, l, id, fmt.Sprintf("run %[1]d is given up: it had ended, and counts as canceled now; to do it after all: runner runs retry %[1]d", id))
 	}
 	rec, leave := a.attend(ctx, l)
 	defer leave()

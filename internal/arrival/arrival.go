@@ -22,6 +22,8 @@ const (
 	Active Stage = "active"
 	Done   Stage = "done"
 	Failed Stage = "failed"
+
+	Canceled Stage = "canceled" // by somebody, who may also have given up one that failed
 )
 
 // Known is what the ledger recorded about an item.
@@ -63,13 +65,14 @@ const (
 	IsActive     State = "active"
 	IsDone       State = "done"
 	IsFailed     State = "failed"
+	IsCanceled   State = "canceled"
 )
 
 // States returns all states.
 func States() []State {
 	return []State{
 		IsReady, IsWaiting, IsUnmarked, IsLocked, IsYoung, IsEmpty, IsUnreadable, IsRefused, IsOld, IsIgnored, IsGone,
-		IsQueued, IsActive, IsDone, IsFailed,
+		IsQueued, IsActive, IsDone, IsFailed, IsCanceled,
 	}
 }
 

@@ -285,8 +285,10 @@ func TestAnItemThatChangesAfterItWasDone(t *testing.T) {
 				}
 				k.stage("x", arrival.Failed)
 				k.want("x", arrival.IsFailed, "")
+				k.stage("x", arrival.Canceled)
+				k.want("x", arrival.IsCanceled, "")
 				k.disk.remove("/runs/x/f") // as a prune does
-				k.want("x", arrival.IsFailed, "")
+				k.want("x", arrival.IsCanceled, "")
 			})
 		})
 	}

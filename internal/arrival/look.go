@@ -199,7 +199,7 @@ func (l *look) judge(e *tree.Entry, k *Known, done chan<- Finding) {
 	}
 	state, why := l.passes(e)
 	switch {
-	case k.Stage == Active, k.Stage == Done && !l.again(e, k), k.Stage == Failed && !l.again(e, k):
+	case k.Stage == Active, (k.Stage == Done || k.Stage == Failed || k.Stage == Canceled) && !l.again(e, k):
 		f.State = State(k.Stage)
 	case state != "":
 		f.State, f.Why = state, why

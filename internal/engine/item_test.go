@@ -17,6 +17,7 @@ import (
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/test/long"
 )
@@ -330,6 +331,44 @@ func TestFollowersGetTheItem(t *testing.T) {
 		}
 		if diff := cmp.Diff(b.content(filepath.Join(b.lab, "runs")), b.content(filepath.Join(b.vault, "public"))); diff != "" {
 			t.Errorf("(-lab +public):\n%s", diff)
+		}
+	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
+}
+
+// A job that follows items has not recovered because it has done another one.
+func TestAFollowerHasNotRecoveredWhileItemsAreLeft(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		begin := time.Now()
+		b.desk = newDesk()
+		first := b.itemJob(marked)
+		second := b.job("publish", "", follows("runs"), func(j *jobs.Job) {
+			j.Items, j.ItemsOf = first.ForEach, first.Name
+			j.Notify.To = map[string][]string{"failed": {"ops"}, "recovered": {"ops"}}
+			doc := copyOf("/raw/{{ .Item.Name }}/sub/", "/public/{{ .Item.Name }}/")
+			doc.SourceEndpoint = doc.DestinationEndpoint
+			j.Steps = jobs.Single(doc)
+		})
+		for i, file := range []string{"sub/a", "a", "sub/a"} { // the second has nothing to publish
+			at := time.Duration(i) * time.Hour
+			b.begin(written(at, fmt.Sprintf("/runs/run_%d/%s", i, file), 20, 0), written(at, fmt.Sprintf("/runs/run_%d/done", i), 0, 0))
+		}
+		p := b.process("one").serve(first, second)
+		until(4 * time.Hour)
+		b.wantRuns("runs item:run_0 succeeded", "publish item:run_0 succeeded", "runs item:run_1 succeeded", "publish item:run_1 failed",
+			"runs item:run_2 succeeded", "publish item:run_2 succeeded")
+		if diff := cmp.Diff([]string{"1h1m0s ops failed"}, b.notified(begin)); diff != "" {
+			t.Errorf("notices while one has failed (-want +got):\n%s", diff)
+		}
+		b.begin(written(0, "/runs/run_3/sub/a", 20, 0), written(0, "/runs/run_3/done", 0, 0))
+		for _, run := range b.runs() {
+			if run.State == ledger.Failed {
+				b.act(ledger.Action{Kind: ledger.ActionCancel, Run: run.ID, Alarms: notify.Failures()})
+			}
+		}
+		until(8 * time.Hour)
+		p.stop()
+		if diff := cmp.Diff([]string{"1h1m0s ops failed", "4h1m0s ops recovered"}, b.notified(begin)); diff != "" {
+			t.Errorf("notices after it was given up (-want +got):\n%s", diff)
 		}
 	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
 }

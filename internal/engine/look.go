@@ -134,6 +134,8 @@ func StageOf(row *ledger.Item) arrival.Stage {
 	switch state := cmp.Or(row.RunState, ledger.State(row.State)); {
 	case state == ledger.Succeeded:
 		return arrival.Done
+	case state == ledger.Canceled:
+		return arrival.Canceled
 	case state.Final():
 		return arrival.Failed
 	case row.RunState != "":
@@ -160,15 +162,17 @@ func ItemState(row *ledger.Item, now time.Time) (state, why string) {
 		state = string(stage)
 	}
 	switch {
-	case row.RunState == ledger.Skipped || row.RunState == ledger.Canceled || row.RunState == ledger.TimedOut:
+	case row.RunState == ledger.Skipped || row.RunState == ledger.TimedOut:
 		state = string(row.RunState)
-	case !row.Gone.IsZero() && state != string(arrival.Done):
+	case !row.Gone.IsZero() && state != string(arrival.Done) && state != string(arrival.Canceled):
 		state = string(arrival.IsGone)
 	}
 	if row.RunState != "" {
 		why = fmt.Sprintf("run %d %s", row.Run, row.RunState.Ending())
 		switch {
+		case row.RunState == ledger.Succeeded || row.RunState == ledger.Canceled || row.RunState.Final() && !row.Gone.IsZero():
 		case row.RunState.Final():
+			why += fmt.Sprintf("; runner runs retry %[1]d does it again, and runner runs cancel %[1]d gives it up", row.Run)
 		case now.Before(row.RunLease):
 			why = fmt.Sprintf("run %d is at work", row.Run)
 		default:

@@ -62,24 +62,25 @@ func (r *run) ended(ctx context.Context) ledger.Transition {
 		return nil
 	}
 	news := r.news()
-	if r.journal != nil && r.job.ForEach != nil && news.Outcome.State == ledger.Succeeded {
+	if r.journal != nil && r.order.Key.IsItem() && news.Outcome.State == ledger.Succeeded {
 		news.Left = r.failedItems(ctx)
 	}
 	return r.engine.desk.Ended(news)
 }
 
-// failedItems counts the items of the job that have failed, if somebody was told of one.
-// It returns -1 if it has not counted.
+// failedItems counts the items that the job, or one that follows it item by item, has
+// failed to do, if somebody was told of one. It returns -1 if it has not counted.
 func (r *run) failedItems(ctx context.Context) int {
 	ctx, cancel := beyond(ctx, recordTime)
 	defer cancel()
 	standings, err := r.rec.Ledger.Standings(ctx)
-	if err == nil && !notify.Failing(standings[r.job.Name]) {
+	since := notify.Failing(standings[r.job.Name])
+	if err == nil && since.IsZero() {
 		return -1
 	}
 	n := 0
 	if err == nil {
-		n, err = r.rec.Ledger.FailedItems(ctx, r.job.Name)
+		n, err = r.rec.Ledger.Failed(ctx, r.job.Name, since)
 	}
 	if err != nil {
 		r.log.Warn("it is not known whether other items have failed, so that the job has recovered is told later", "err", err)

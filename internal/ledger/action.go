@@ -16,7 +16,7 @@ const (
 	ActionResume  ActionKind = "resume"  // of a job that is paused
 	ActionTrigger ActionKind = "trigger" // of a job: a run of it that starts now, or a look at the folder of its items
 	ActionRetry   ActionKind = "retry"   // of a run, see [Ledger.Retry]
-	ActionCancel  ActionKind = "cancel"  // of a run, see [Ledger.RequestCancel]
+	ActionCancel  ActionKind = "cancel"  // of a run, see [Ledger.RequestCancel]; of one that has ended without success: it is given up
 )
 
 // An Action is what somebody asked for.
@@ -29,6 +29,11 @@ type Action struct {
 	Why   string    // the reason; may be empty
 	Until time.Time // when a pause ends by itself; zero: it does not
 	Key   string    // of the occurrence that a trigger makes, empty for a look; it is not kept, the run has it
+
+	// Alarms are the kinds of the alarms that a cancel settles if it gives up the last
+	// failed run of their job, see [Alarm.GivenUp]. They are not kept.
+	Alarms []string
+	GaveUp bool // set by Act for a cancel of a run that had ended; it is not kept
 }
 
 // Act does what somebody asks for, and records who asked and why: both, or neither.
@@ -67,20 +72,27 @@ func (s session) act(ctx context.Context, a *Action) error {
 	if err != nil || a.Run == 0 {
 		return err
 	}
-	said := "by " + a.Who
-	if a.Why != "" {
-		said += ": " + a.Why
-	}
-	_, err = s.exec(ctx, `INSERT INTO notes (run, at, kind, message) VALUES ($1, $2, $3, $4)`, a.Run, stamp(a.At), a.Kind.note(), said)
+	_, err = s.exec(ctx, `INSERT INTO notes (run, at, kind, message) VALUES ($1, $2, $3, $4)`, a.Run, stamp(a.At), a.note(), a.by())
 	return err
 }
 
-// note is the kind of a note on a run.
-func (d ActionKind) note() string {
-	if d == ActionTrigger {
-		return "triggered"
+// by says who asked for an action, and why.
+func (a *Action) by() string {
+	if a.Why == "" {
+		return "by " + a.Who
 	}
-	return string(d) + "_requested"
+	return "by " + a.Who + ": " + a.Why
+}
+
+// note is the kind of a note on a run.
+func (a *Action) note() string {
+	switch {
+	case a.Kind == ActionTrigger:
+		return "triggered"
+	case a.GaveUp:
+		return "given_up"
+	}
+	return string(a.Kind) + "_requested"
 }
 
 // change does what is asked for. It changes nothing if it returns an error that is
@@ -107,6 +119,9 @@ func (s session) change(ctx context.Context, a *Action) error {
 	case ActionRetry:
 		return s.retry(ctx, a.Run)
 	case ActionCancel:
+		if err := s.giveUp(ctx, a); a.GaveUp || err != nil {
+			return err
+		}
 		return s.requestCancel(ctx, a.Run)
 	}
 	return fmt.Errorf("%q cannot be asked for", a.Kind)

@@ -172,14 +172,6 @@ func (l *Ledger) LeftItems(ctx context.Context, job string, most int) (first []I
 // in one of the states that follow.
 const itemsEnded = ` FROM ` + itemsWithRuns + ` WHERE items.job = $1 AND gone = 0 AND COALESCE(runs.state, items.state) IN `
 
-// FailedItems returns how many of the items that [Ledger.LeftItems] returns have failed.
-func (l *Ledger) FailedItems(ctx context.Context, job string) (n int, err error) {
-	err = l.read(ctx, "count the failed items of job "+job, func(ctx context.Context, s session) error {
-		return s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(&n) }, `SELECT count(*)`+itemsEnded+`('failed', 'timed_out')`, job)
-	})
-	return n, err
-}
-
 // KeepItems records the items of a job as a look has found them, all or none. An item
 // stays as it is if the ledger has a later generation of it, or if it is taken.
 func (l *Ledger) KeepItems(ctx context.Context, job string, all []Item) error {

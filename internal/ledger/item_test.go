@@ -237,7 +237,7 @@ func TestItemsThatDidNotSucceedAreLeft(t *testing.T) {
 		if left, n, err := l.LeftItems(ctx, "j", 2); err != nil || names(left) != "failed skipped" || n != 3 {
 			t.Errorf("%d items are left, the first are %s, %v", n, names(left), err)
 		}
-		if n, err := l.FailedItems(ctx, "j"); err != nil || n != 2 {
+		if n, err := l.Failed(ctx, "j", time.Now()); err != nil || n != 2 {
 			t.Errorf("%d items have failed, %v, want 2", n, err)
 		}
 	})

@@ -55,6 +55,9 @@ type Alarm struct {
 	Event string `json:"event,omitempty"`
 	// Unheard says that the notice of Told was given up on every channel.
 	Unheard bool `json:"unheard,omitempty"`
+	// GivenUp says who has given up the last run that it is about, and why: it is over,
+	// and ends once people are told.
+	GivenUp string `json:"given_up,omitempty"`
 }
 
 // A Standing is what is remembered of a job between its notices. The standing of the job
@@ -86,18 +89,9 @@ func (l *Ledger) FinishAndTell(ctx context.Context, run int64, holder string, o 
 }
 
 func (s session) tell(ctx context.Context, job string, t Transition) error {
-	before := Standing{Job: job}
-	var alarms string
-	// This locks the row, as a SELECT of one that is not there cannot.
-	err := s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(instant{&before.Since}, &alarms) }, `
-		INSERT INTO standings (job) VALUES ($1)
-		ON CONFLICT (job) DO UPDATE SET job = excluded.job
-		RETURNING since, alarms`, text(job))
+	before, alarms, err := s.standing(ctx, job)
 	if err != nil {
 		return err
-	}
-	if err := json.Unmarshal([]byte(alarms), &before.Alarms); err != nil {
-		return fmt.Errorf("the alarms of job %s are damaged: %w", job, err)
 	}
 	after, notices := t(before)
 	if after.Alarms == nil {
@@ -122,6 +116,24 @@ func (s session) tell(ctx context.Context, job string, t Transition) error {
 		}
 	}
 	return nil
+}
+
+// standing returns the standing of a job, and its alarms as they are kept. Nobody else
+// changes it before the transaction ends.
+func (s session) standing(ctx context.Context, job string) (is Standing, alarms string, err error) {
+	is.Job = job
+	// This locks the row, as a SELECT of one that is not there cannot.
+	err = s.query(ctx, func(rows *sql.Rows) error { return rows.Scan(instant{&is.Since}, &alarms) }, `
+		INSERT INTO standings (job) VALUES ($1)
+		ON CONFLICT (job) DO UPDATE SET job = excluded.job
+		RETURNING since, alarms`, text(job))
+	if err != nil {
+		return is, "", err
+	}
+	if err := json.Unmarshal([]byte(alarms), &is.Alarms); err != nil {
+		return is, "", fmt.Errorf("the alarms of job %s are damaged: %w", job, err)
+	}
+	return is, alarms, nil
 }
 
 // Standings returns the standing of each job, by its name.

@@ -26,8 +26,9 @@ type Strip struct {
 	Last *Run  // the newest
 }
 
-// Strips returns the strips of jobs, by name, each with the bars of at most length runs:
-// those that have not ended, and those that ended last. A job without runs has none.
+// Strips returns the strips of jobs, by name, each with the bars of the newest runs, at
+// most length: of those that have not ended, and of those that ended last. A job without
+// runs has none.
 func (l *Ledger) Strips(ctx context.Context, names []string, length int) (map[string]Strip, error) {
 	strips := make(map[string]Strip, len(names))
 	if len(names) == 0 || length <= 0 {
@@ -81,9 +82,9 @@ func (s session) openBars(ctx context.Context, names string) (map[string][]Bar, 
 	return all, err
 }
 
-// endedBars adds to bars the runs of each job of a JSON object that ended last, until the
-// job has length bars. They are in one row for each job: with thousands of jobs, reading a
-// row for each run would take most of the time of a page.
+// endedBars adds to bars the runs of each job of a JSON object that ended last, at most
+// length of each. They are in one row for each job: with thousands of jobs, reading a row
+// for each run would take most of the time of a page.
 func (s session) endedBars(ctx context.Context, names string, length int, bars map[string][]Bar) error {
 	return s.query(ctx, func(rows *sql.Rows) error {
 		var job, ends string
@@ -98,11 +99,11 @@ func (s session) endedBars(ctx context.Context, names string, length int, bars m
 		FROM json_each($1) AS names JOIN strips ON strips.job = names.key`, names)
 }
 
-// addEnds adds the runs that ended last, from the end of the text of a strip, until there
-// are length bars. If a run has ended more than once, its last end counts.
+// addEnds adds the runs that ended last, at most length, from the end of the text of a
+// strip. If a run has ended more than once, its last end counts.
 func addEnds(bars []Bar, ends string, length int, oldest int64) ([]Bar, error) {
-	bars = slices.Grow(bars, max(0, length-len(bars)))
-	for len(bars) < length {
+	bars = slices.Grow(bars, length)
+	for most := len(bars) + length; len(bars) < most; {
 		i := strings.LastIndexByte(ends, ';')
 		if i < 0 {
 			break // what is before it may be a part of an end
@@ -175,8 +176,12 @@ type RunVersion struct {
 	Finished        time.Time
 }
 
+// newestActions is among how many of the newest actions [Ledger.ChangedRuns] looks.
+const newestActions = 100
+
 // ChangedRuns returns the versions of the runs that may have changed since an instant, by
-// their ids: those that have not ended, and those that have ended since.
+// their ids: those that have not ended, those that have ended since, and those that
+// somebody has acted on since.
 func (l *Ledger) ChangedRuns(ctx context.Context, since time.Time) ([]RunVersion, error) {
 	var all []RunVersion
 	err := l.read(ctx, "look for runs that have changed", func(ctx context.Context, s session) error {
@@ -186,10 +191,11 @@ func (l *Ledger) ChangedRuns(ctx context.Context, since time.Time) ([]RunVersion
 			err := rows.Scan(&is.ID, &is.Job, &is.State, &is.Attempt, &is.Holder, &is.Again, &is.CancelRequested, instant{&is.Finished})
 			all = append(all, is)
 			return err
-		}, `
+		}, fmt.Sprintf(`
 			SELECT id, job, state, attempt, holder, again, cancel_requested, finished FROM runs WHERE id IN (
 				SELECT id FROM runs WHERE finished = 0 UNION ALL SELECT id FROM runs WHERE finished > 0 AND finished >= $1
-			) ORDER BY id`, stamp(since))
+				UNION ALL SELECT run FROM actions WHERE at >= $1 AND id > (SELECT COALESCE(max(id), 0) - %d FROM actions)
+			) ORDER BY id`, newestActions), stamp(since))
 	})
 	return all, err
 }

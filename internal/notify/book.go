@@ -28,6 +28,9 @@ func open(s ledger.Standing, job *jobs.Job, now time.Time) *book {
 // such an event to tell now, see [book.hearers].
 func (b *book) raise(event Event, why string, to []string) (alarm *ledger.Alarm, tell []string) {
 	alarm = b.alarm(event)
+	if alarm != nil && alarm.GivenUp != "" { // what is wrong now is something else
+		*alarm = ledger.Alarm{Kind: string(event), Since: b.now}
+	}
 	if alarm == nil {
 		b.standing.Alarms = append(b.standing.Alarms, ledger.Alarm{Kind: string(event), Since: b.now})
 		alarm = &b.standing.Alarms[len(b.standing.Alarms)-1]

@@ -3,16 +3,18 @@ package notify
 import (
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
 )
 
 // recover ends alarms, and tells those who were told of them. While items of the job have
 // failed and were not done again, the job has not recovered: people are reminded of them
 // instead.
 func (d *Desk) recover(book *book, r Run, from []Event) {
-	if r.Left != 0 && Failing(book.standing) {
+	if r.Left != 0 && !Failing(book.standing).IsZero() {
 		book.close(Late, Overdue, NeedsHuman, Stalled)
 		d.remind(book, r)
 		return
@@ -22,7 +24,7 @@ func (d *Desk) recover(book *book, r Run, from []Event) {
 		if Event(a.Kind) == Skipped || Event(a.Kind) == Canceled || a.Quiet {
 			continue
 		}
-		lines = append(lines, fmt.Sprintf("%s from %s on%s", inWords(Event(a.Kind)), clock(r.Job, a.Since), times(a.Count)))
+		lines = append(lines, over(r.Job, &a))
 	}
 	if len(lines) == 0 {
 		return
@@ -50,18 +52,60 @@ func (d *Desk) remind(book *book, r Run) {
 		}
 		n := d.about(r, event, r.Ended, "left")
 		n.Title = fmt.Sprintf("%s still has %s", r.Job.Name, plain.Count(r.Left, "failed item"))
-		n.Lines = []string{a.Why, fmt.Sprintf("Next step: runner items %[1]s lists them, and runner why %[1]s says how each is done again", r.Job.Name)}
+		list := "runner items " + r.Job.Name
+		if r.Job.ForEach == nil { // it follows the job that has the items
+			list = "runner runs --job " + r.Job.Name + " --state failed"
+		}
+		n.Lines = []string{a.Why, "Next step: " + list + " lists them; runner runs retry RUN does one again, and runner runs cancel RUN gives it up"}
 		book.notices = append(book.notices, n.to(tell)...)
 	}
 }
 
-// Failing reports whether a job has an open alarm about a run that has failed.
-func Failing(s ledger.Standing) bool {
-	return slices.ContainsFunc(s.Alarms, func(a ledger.Alarm) bool { return Event(a.Kind).IsFailure() })
+// endGivenUp ends the alarms about runs that somebody has given up, and tells those who
+// were told of them.
+func (b *book) endGivenUp(job *jobs.Job) {
+	var lines []string
+	b.standing.Alarms = slices.DeleteFunc(b.standing.Alarms, func(a ledger.Alarm) bool {
+		if a.GivenUp != "" && !a.Quiet {
+			lines = append(lines, over(job, &a))
+		}
+		return a.GivenUp != ""
+	})
+	if len(lines) == 0 {
+		return
+	}
+	n := &Notice{
+		ID:    digest(job.Name, string(Recovered), fmt.Sprint(b.now.UnixMicro())),
+		Event: Recovered, Job: job.Name, Time: b.now, Title: job.Name + " is no longer reported: what failed was given up", Lines: lines,
+	}
+	b.notices = append(b.notices, n.to(channels(job, string(Recovered)))...)
 }
 
+// over says what was wrong with a job, and since when.
+func over(job *jobs.Job, a *ledger.Alarm) string {
+	line := fmt.Sprintf("%s from %s on%s", inWords(Event(a.Kind)), clock(job, a.Since), times(a.Count))
+	if a.GivenUp != "" {
+		line += "; given up " + plain.Short(a.GivenUp, maxWhy)
+	}
+	return line
+}
+
+// Failing returns since when a job has open alarms about runs that have failed, or the
+// zero time if it has none.
+func Failing(s ledger.Standing) (since time.Time) {
+	for _, a := range s.Alarms {
+		if Event(a.Kind).IsFailure() && a.GivenUp == "" && (since.IsZero() || a.Since.Before(since)) {
+			since = a.Since
+		}
+	}
+	return since
+}
+
+// Failures are the kinds of alarms about runs that have failed.
+func Failures() []string { return []string{string(Failed), string(Refused), string(Missing)} }
+
 // IsFailure reports whether the event says that a run has failed.
-func (e Event) IsFailure() bool { return e == Failed || e == Refused || e == Missing }
+func (e Event) IsFailure() bool { return slices.Contains(Failures(), string(e)) }
 
 func times(n int) string {
 	if n < 2 {

@@ -143,15 +143,15 @@ func (w *Watch) tell(ctx context.Context, job string, t ledger.Transition) error
 
 // watched is the transition of a look at a job.
 func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet bool) (ledger.Standing, []ledger.Notice) {
-	_, paused := f.pauses[job.Name]
-	if paused || job.Suspend {
-		s.Since = time.Time{} // it begins anew when it is resumed
-		return s, nil
-	}
-	if s.Since.IsZero() && job.Expect.SuccessEvery > 0 {
-		s.Since = now
-	}
 	book := open(s, job, now)
+	book.endGivenUp(job)
+	if _, paused := f.pauses[job.Name]; paused || job.Suspend {
+		book.standing.Since = time.Time{} // it begins anew when it is resumed
+		return book.standing, book.notices
+	}
+	if book.standing.Since.IsZero() && job.Expect.SuccessEvery > 0 {
+		book.standing.Since = now
+	}
 	if len(channels(job, string(Access))) == 0 { // the AccessWatch will not end it
 		book.close(Access)
 	}
@@ -163,9 +163,9 @@ func watched(s ledger.Standing, job *jobs.Job, f facts, now time.Time, quiet boo
 			fmt.Sprintf("The occurrence of %s was due at %s and has not begun", at.Format(time.RFC3339), clock(job, at)),
 			"Next step: runner why "+job.Name)
 	}
-	if every := job.Expect.SuccessEvery; every > 0 && now.Sub(s.Since) > every {
+	if every := job.Expect.SuccessEvery; every > 0 && now.Sub(book.standing.Since) > every {
 		book.absent(job, Overdue, quiet, job.Name+" is overdue",
-			fmt.Sprintf("%s, and one is expected every %s", noSuccess(job, s.Since, f.ends[job.Name].Success), jobs.FormatDuration(every)),
+			fmt.Sprintf("%s, and one is expected every %s", noSuccess(job, book.standing.Since, f.ends[job.Name].Success), jobs.FormatDuration(every)),
 			"Next step: runner why "+job.Name)
 	}
 	return book.standing, book.notices

@@ -410,3 +410,59 @@ func TestADigestIsWrittenByOneReplica(t *testing.T) {
 		}
 	})
 }
+
+// What somebody has given up is over: those who were told of it hear that, once.
+func TestWhatWasGivenUpIsOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j, paused := job(t), job(t, func(j *jobs.Job) { j.Name, j.Suspend = "paused", true })
+		l := newLookout(t, j, paused)
+		bad := outcome(ledger.Failed, "failed", "no such path")
+		giveUp := func(run int64) {
+			t.Helper()
+			_, err := l.ledger.Act(t.Context(), ledger.Action{Kind: ledger.ActionCancel, Run: run, Who: "ada", Why: "the sample was bad", Alarms: notify.Failures()})
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		l.ran(j, bad)
+		l.ran(paused, bad)
+		l.watch(11*time.Minute, 2)
+		l.want("01 00:00 ops: nightly failed", "01 00:00 ops: paused failed")
+		giveUp(1)
+		giveUp(2)
+		l.watch(11*time.Minute, 2)
+		told := []string{
+			"01 00:00 ops: nightly failed", "01 00:00 ops: paused failed",
+			"01 00:16 ops: nightly is no longer reported: what failed was given up", "01 00:16 ops: paused is no longer reported: what failed was given up",
+		}
+		l.want(told...)
+		l.wantLines("nightly is no longer reported: what failed was given up", "runs failed from 2000-01-01 00:00 UTC on; given up by ada: the sample was bad")
+
+		l.ran(j, bad) // which is told at once, as are one after it was given up, and its success
+		giveUp(3)
+		l.ran(j, bad)
+		l.watch(11*time.Minute, 1)
+		giveUp(4)
+		l.ran(j, outcome(ledger.Succeeded, "", ""))
+		l.watch(11*time.Minute, 1)
+		l.want(append(told, "01 00:22 ops: nightly failed", "01 00:22 ops: nightly failed", "01 00:33 ops: nightly has recovered")...)
+		l.wantLines("nightly has recovered", "runs failed from 2000-01-01 00:22 UTC on; given up by ada: the sample was bad")
+	})
+}
+
+// wantLines wants the notice of a title to have this first line.
+func (l *lookout) wantLines(title, want string) {
+	l.t.Helper()
+	for row, err := range l.ledger.Notices(l.t.Context(), true) {
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		var n notify.Notice
+		if err := json.Unmarshal([]byte(row.Body), &n); err != nil {
+			l.t.Fatal(err)
+		}
+		if n.Title == title && (len(n.Lines) == 0 || n.Lines[0] != want) {
+			l.t.Errorf("%s: got the lines %q, want %q first", title, n.Lines, want)
+		}
+	}
+}

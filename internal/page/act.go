@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -127,7 +128,7 @@ func (p *Page) askOfRun(r request, what ledger.ActionKind, w wish) (*runlog.Acti
 	if err != nil {
 		return nil, err
 	}
-	return p.ask(r, ledger.Action{Kind: what, Run: id}, w.Reason)
+	return p.ask(r, ledger.Action{Kind: what, Run: id, Alarms: notify.Failures()}, w.Reason)
 }
 
 // ask carries out an action.

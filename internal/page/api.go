@@ -64,7 +64,7 @@ func (p *Page) routes() []route {
 		about string
 	}{
 		{ledger.ActionRetry, "do a run again that did not succeed"},
-		{ledger.ActionCancel, "cancel a run that has not ended, and its task"},
+		{ledger.ActionCancel, "cancel a run that has not ended, and its task; or give up one that failed, timed out or was skipped"},
 	} {
 		all = append(all, route{
 			method: "POST", path: apiPath + "runs/{run}/" + string(deed.what), about: deed.about, act: true,

@@ -211,10 +211,11 @@ func (b *board) held(ctx context.Context, strips map[string]ledger.Strip) (map[s
 func (b *board) failedItems(ctx context.Context, s *scene) (map[string]int, error) {
 	all := map[string]int{}
 	for name, job := range s.byName {
-		if job.ForEach == nil || !notify.Failing(s.alarms[name]) {
+		since := notify.Failing(s.alarms[name])
+		if job.ForEach == nil || since.IsZero() {
 			continue
 		}
-		n, err := b.ledger.FailedItems(ctx, name)
+		n, err := b.ledger.Failed(ctx, name, since)
 		if err != nil {
 			return nil, err
 		}

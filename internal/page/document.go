@@ -194,7 +194,7 @@ func (s *scene) describe(job *jobs.Job) jobDocument {
 	}
 	d.FailedItems = s.failedItems[job.Name]
 	for _, a := range s.alarms[job.Name].Alarms {
-		if a.Quiet && a.Told.IsZero() { // it may pass by itself
+		if a.Quiet && a.Told.IsZero() || a.GivenUp != "" { // it may pass by itself, or is over
 			continue
 		}
 		d.Alarms = append(d.Alarms, alarmDocument{a.Kind, a.Since, a.Why})

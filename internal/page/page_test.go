@@ -412,6 +412,20 @@ func TestFailedItemsNeedAttention(t *testing.T) {
 	d.want("alarms", d.get("/alarms"), 200, "each</a> has 2 failed items: it is a folder")
 	d.want("jobs", d.get("/"), 200, "<b>succeeded</b> ", " · 2 failed items")
 	d.want("the API", d.get("/api/v1/jobs/each"), 200, `"failed_items":2`)
+
+	d.header.Set("Authorization", "Bearer "+adminToken)
+	d.want("a run that failed", d.get("/runs/1"), 200, "Give it up", "Retry")
+	d.want("the API", d.post("/api/v1/runs/1/cancel", `{"reason": "the sample was bad"}`), 202, `"run":1`)
+	d.want("the API again", d.post("/api/v1/runs/1/cancel", ""), 409, "was canceled")
+	d.want("alarms", d.get("/alarms"), 200, "each</a> has 1 failed item")
+	d.want("the page", d.send(http.MethodPost, "/runs/2/cancel", "reason=it+too", "Content-Type", "application/x-www-form-urlencoded"), 303)
+	if got := d.get("/alarms"); strings.Contains(got.text, "each</a>") {
+		t.Errorf("all was given up, and it says %s", got.text)
+	}
+	if got := d.get("/runs/1"); strings.Contains(got.text, "Give it up") || !strings.Contains(got.text, "given up by ") {
+		t.Errorf("what was given up shows %s", got.text)
+	}
+	d.want("items", d.get("/jobs/each"), 200, "canceled")
 }
 
 func TestARefusalOfAGuardNeedsAttentionOnce(t *testing.T) {

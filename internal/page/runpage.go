@@ -73,10 +73,11 @@ func (p *Page) showRuns(w http.ResponseWriter, r request) (any, error) {
 // A runPage is the page of a run.
 type runPage struct {
 	frame
-	Run              runView
-	Whole            *wholeRun
-	Receipt          bool
-	MayRetry, MayEnd bool
+	Run     runView
+	Whole   *wholeRun
+	Receipt bool
+
+	MayRetry, MayEnd, MayGiveUp bool
 }
 
 func (p *Page) showRun(w http.ResponseWriter, r request) (any, error) {
@@ -96,6 +97,7 @@ func (p *Page) showRun(w http.ResponseWriter, r request) (any, error) {
 	v := runPage{frame: p.frame(fmt.Sprintf("Run %d of %s", d.Run, d.Job), r.who), Run: viewRun(d.runDocument), Whole: d, Receipt: known.receipt}
 	v.MayEnd = d.Finished == nil
 	v.MayRetry = d.Finished != nil && d.State != string(ledger.Succeeded)
+	v.MayGiveUp = v.MayRetry && d.State != string(ledger.Canceled)
 	p.views.write(w, http.StatusOK, "run", v)
 	return nil, nil
 }
