@@ -91,7 +91,9 @@ func TestAlarmsAreSettledWithTheLastFailedRun(t *testing.T) {
 				}
 				begin := time.Now()
 				ok(t, l.Tell(ctx, "j", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
-					s.Alarms = []ledger.Alarm{{Kind: "access", Since: begin.Add(-24 * time.Hour)}, {Kind: "failed", Since: begin}}
+					s.Alarms = []ledger.Alarm{
+						{Kind: "access", Since: begin.Add(-24 * time.Hour)}, {Kind: "refused", Since: begin.Add(time.Hour)}, {Kind: "failed", Since: begin},
+					}
 					return s, nil
 				}))
 				if n, err := l.Failed(ctx, "j", begin); err != nil || n != 2 {
@@ -110,9 +112,9 @@ func TestAlarmsAreSettledWithTheLastFailedRun(t *testing.T) {
 						t.Errorf("after run %d (-want +got):\n%s", run, diff)
 					}
 				}
-				giveUp(first, "access ", "failed ")
-				giveUp(second, "access ", "failed by ada: bad")
-				giveUp(old, "access ", "failed by ada: bad")
+				giveUp(first, "access ", "refused ", "failed ")
+				giveUp(second, "access ", "refused by ada: bad", "failed by ada: bad")
+				giveUp(old, "access ", "refused by ada: bad", "failed by ada: bad")
 			})
 		})
 	}
