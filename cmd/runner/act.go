@@ -2,7 +2,6 @@ package main
 
 import (
 	"cmp"
-	"context"
 	"fmt"
 	"io"
 	"os"
@@ -97,19 +96,23 @@ func (a *app) onJob(name, short, long string, ask func(*jobs.Job) (ledger.Action
 			if err != nil {
 				return err
 			}
-			return onLedger(c.Context(), a.schedulersLedger(job), func(ctx context.Context, l *ledger.Ledger) error {
-				action.Who, action.Why = a.user(), reason
-				done, err := l.Act(ctx, action)
-				if err != nil {
-					return notPossible(err)
-				}
-				pauses, err := l.Pauses(ctx)
-				if err != nil {
-					return err
-				}
-				_, paused := pauses[job.Name]
-				return a.print(runlog.DescribeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(job, done, paused))) })
-			})
+			ctx := c.Context()
+			l, err := a.schedulersLedger(ctx, job)
+			if err != nil {
+				return err
+			}
+			defer l.Close() //nolint:errcheck // every write was checked
+			action.Who, action.Why = a.user(), reason
+			done, err := l.Act(ctx, action)
+			if err != nil {
+				return notPossible(err)
+			}
+			pauses, err := l.Pauses(ctx)
+			if err != nil {
+				return err
+			}
+			_, paused := pauses[job.Name]
+			return a.print(runlog.DescribeAction(done), func(w io.Writer) { fmt.Fprintln(w, plain.Line(say(job, done, paused))) })
 		},
 	}
 	source.flags(c.Flags())

@@ -143,7 +143,7 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	if err != nil {
 		return err
 	}
-	l, err := d.app.anyLedger(ctx)
+	l, err := d.app.openLedger(ctx, nilIfAbsent)
 	if err != nil {
 		return err
 	}

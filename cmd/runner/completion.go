@@ -92,7 +92,7 @@ func (k completer) file(c *cobra.Command) *jobs.File {
 
 // runs returns the numbers of the newest runs, each with a description.
 func (k completer) runs(ctx context.Context) (words []string) {
-	l, err := k.app.anyLedger(ctx)
+	l, err := k.app.openLedger(ctx, nilIfAbsent)
 	if l == nil || err != nil {
 		return nil
 	}

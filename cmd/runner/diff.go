@@ -180,7 +180,7 @@ func (c *comparison) submitted(ctx context.Context, doc transfer.Document, to *d
 // only copies of pruned files.
 func (c *comparison) replacing(ctx context.Context, changes iter.Seq2[audit.Change, error], t *transfer.Transfer, to *diffDocument) iter.Seq2[audit.Change, error] {
 	return func(yield func(audit.Change, error) bool) {
-		l, err := c.app.anyLedger(ctx)
+		l, err := c.app.openLedger(ctx, nilIfAbsent)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return
@@ -217,7 +217,7 @@ func (c *comparison) replacing(ctx context.Context, changes iter.Seq2[audit.Chan
 // pruned yields what a prune would do.
 func (c *comparison) pruned(ctx context.Context, step *jobs.Prune, to *diffDocument) iter.Seq2[audit.Change, error] {
 	return func(yield func(audit.Change, error) bool) {
-		l, err := c.app.perhapsRecords(ctx)
+		l, err := c.app.needLedger(ctx, nilIfAbsent)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return

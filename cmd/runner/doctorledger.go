@@ -92,7 +92,7 @@ func existing(path string) string {
 
 // tryLedger opens the ledger and writes to it, as the health check does.
 func (a *app) tryLedger(ctx context.Context, name string) doctor.Finding {
-	l, err := a.openLedger(ctx)
+	l, err := a.openLedger(ctx, createIfAbsent)
 	if err == nil {
 		err = errors.Join(l.Check(ctx), l.Close())
 	}

@@ -76,11 +76,11 @@ func (a *app) itemsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			open := a.readLedger
+			ifAbsent := refuseIfAbsent
 			if look {
-				open = a.anyLedger
+				ifAbsent = nilIfAbsent
 			}
-			l, err := open(c.Context())
+			l, err := a.openLedger(c.Context(), ifAbsent)
 			if err != nil {
 				return err
 			}

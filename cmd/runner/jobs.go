@@ -71,7 +71,7 @@ func (a *app) jobsCommand() *cobra.Command {
 // latest returns the newest run of each job, and the jobs that are paused; nothing if there
 // is no ledger.
 func (a *app) latest(ctx context.Context) (runs map[string]*ledger.Run, paused map[string]ledger.Pause, err error) {
-	l, err := a.anyLedger(ctx)
+	l, err := a.openLedger(ctx, nilIfAbsent)
 	if err != nil || l == nil {
 		return nil, nil, err
 	}

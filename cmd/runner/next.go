@@ -178,7 +178,7 @@ func (a *app) pauses(ctx context.Context) map[string]ledger.Pause {
 	if _, err := a.stateURL(); err != nil {
 		return nil // there is no folder for a ledger
 	}
-	l, err := a.anyLedger(ctx)
+	l, err := a.openLedger(ctx, nilIfAbsent)
 	if err == nil && l != nil {
 		defer l.Close() //nolint:errcheck // it was only read
 		var paused map[string]ledger.Pause

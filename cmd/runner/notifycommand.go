@@ -113,7 +113,7 @@ func (a *app) notifyListCommand() *cobra.Command {
 		Short: "List the notices of the last week, the newest first",
 		Args:  arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			l, err := a.needRecords(c.Context())
+			l, err := a.needLedger(c.Context(), refuseIfAbsent)
 			if err != nil {
 				return err
 			}

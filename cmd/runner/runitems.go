@@ -56,7 +56,7 @@ func (a *app) findItem(ctx context.Context, file *jobsFile, o *engine.Order, nam
 	if err != nil {
 		return err
 	}
-	l, err := a.anyLedger(ctx)
+	l, err := a.openLedger(ctx, nilIfAbsent)
 	if err != nil {
 		return err
 	}

@@ -156,12 +156,7 @@ func (a *app) knownJob(ctx context.Context, l *ledger.Ledger, name string) error
 
 // onRecords opens the ledger, which must be there, for as long as do takes.
 func (a *app) onRecords(ctx context.Context, do func(context.Context, *ledger.Ledger) error) error {
-	return onLedger(ctx, a.needRecords, do)
-}
-
-// onLedger opens a ledger for as long as do takes.
-func onLedger(ctx context.Context, open func(context.Context) (*ledger.Ledger, error), do func(context.Context, *ledger.Ledger) error) error {
-	l, err := open(ctx)
+	l, err := a.needLedger(ctx, refuseIfAbsent)
 	if err != nil {
 		return err
 	}

@@ -99,7 +99,7 @@ func (s *server) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l, err := a.needLedger(ctx)
+	l, err := a.needLedger(ctx, createIfAbsent)
 	if err != nil {
 		return err
 	}

@@ -106,12 +106,75 @@ func writable(dir string) bool {
 	return errors.Join(f.Close(), os.Remove(f.Name())) == nil
 }
 
-// openLedger opens the ledger, or returns nil if there is to be none.
-func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
+// An absence says what to do if there is no ledger yet.
+type absence int
+
+const (
+	// createIfAbsent is for a command that writes.
+	createIfAbsent absence = iota
+	// refuseIfAbsent is for a command that only reads. If RUNNER_STATE names a ledger that does
+	// not exist, the name is probably misspelled, because nobody looks for records in a
+	// ledger that was never used. The default ledger is created.
+	refuseIfAbsent
+	// nilIfAbsent is for a command that has something to say without a ledger.
+	nilIfAbsent
+)
+
+// openLedger opens the ledger. It returns nil if RUNNER_STATE is none, or if there is no
+// ledger and ifAbsent is nilIfAbsent.
+func (a *app) openLedger(ctx context.Context, ifAbsent absence) (*ledger.Ledger, error) {
 	url, err := a.stateURL()
+	if err != nil || url == stateNone {
+		return nil, err
+	}
+	if ifAbsent == createIfAbsent || ifAbsent == refuseIfAbsent && a.env.State == "" {
+		return a.createLedger(ctx, url)
+	}
+	l, err := a.openURL(ctx, url, ledger.OpenExisting)
+	if errors.Is(err, ledger.ErrAbsent) {
+		if ifAbsent == nilIfAbsent {
+			return nil, nil
+		}
+		err = fmt.Errorf("%w; name the one that runner serve or runner run uses", err)
+	}
+	return l, err
+}
+
+// needLedger is openLedger for a command that is of no use with RUNNER_STATE=none.
+func (a *app) needLedger(ctx context.Context, ifAbsent absence) (*ledger.Ledger, error) {
+	if url, err := a.stateURL(); err == nil && url == stateNone {
+		return nil, usageError{errors.New("RUNNER_STATE=none: without a ledger there are no records of runs; runner task list shows what Globus knows")}
+	}
+	return a.openLedger(ctx, ifAbsent)
+}
+
+// schedulersLedger opens the ledger for a command that tells a scheduler something about
+// a job. That is possible before the first start of the scheduler, but a misspelled name
+// looks the same.
+func (a *app) schedulersLedger(ctx context.Context, job *jobs.Job) (*ledger.Ledger, error) {
+	const only = "; one that is running hears of this only if RUNNER_STATE names its ledger here"
+	l, err := a.needLedger(ctx, nilIfAbsent)
 	if err != nil {
 		return nil, err
 	}
+	if l == nil {
+		if l, err = a.openLedger(ctx, createIfAbsent); err == nil {
+			a.log.Warn("the ledger is new, and no runner serve has used it" + only)
+		}
+		return l, err
+	}
+	planned, err := l.Schedules(ctx)
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	if _, known := planned[job.Name]; !known && job.Schedule != nil {
+		a.log.Warn("no runner serve has planned the job in this ledger"+only, "job", job.Name)
+	}
+	return l, nil
+}
+
+// createLedger opens the ledger at url, and creates it if it does not exist.
+func (a *app) createLedger(ctx context.Context, url string) (*ledger.Ledger, error) {
 	file, inFile := strings.CutPrefix(url, "sqlite:")
 	if inFile && a.env.State == "" {
 		if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
@@ -119,43 +182,15 @@ func (a *app) openLedger(ctx context.Context) (*ledger.Ledger, error) {
 		}
 	}
 	named := inFile && a.env.State != "" && !exists(file)
-	l, err := a.openBy(ctx, ledger.Open)
+	l, err := a.openURL(ctx, url, ledger.Open)
 	if err == nil && named {
 		a.log.Info("a new ledger was made, because RUNNER_STATE names a file that was not there; it knows no earlier runs", "file", file)
 	}
 	return l, err
 }
 
-// readLedger is openLedger for a command that only reads. One that RUNNER_STATE names
-// must be there: nobody looks for records in a ledger that was never used, so the name
-// is misspelled.
-func (a *app) readLedger(ctx context.Context) (*ledger.Ledger, error) {
-	if a.env.State == "" {
-		return a.openLedger(ctx)
-	}
-	l, err := a.openBy(ctx, ledger.OpenExisting)
-	if errors.Is(err, ledger.ErrAbsent) {
-		err = fmt.Errorf("%w; name the one that runner serve or runner run uses", err)
-	}
-	return l, err
-}
-
-// anyLedger is readLedger for a command that has something to say without a ledger:
-// it returns nil if there is none.
-func (a *app) anyLedger(ctx context.Context) (*ledger.Ledger, error) {
-	l, err := a.openBy(ctx, ledger.OpenExisting)
-	if errors.Is(err, ledger.ErrAbsent) {
-		return nil, nil
-	}
-	return l, err
-}
-
-// openBy opens the ledger by one of the functions of package ledger.
-func (a *app) openBy(ctx context.Context, open func(context.Context, string, *slog.Logger) (*ledger.Ledger, error)) (*ledger.Ledger, error) {
-	url, err := a.stateURL()
-	if err != nil || url == stateNone {
-		return nil, err
-	}
+// openURL opens the ledger at url by one of the functions of package ledger.
+func (a *app) openURL(ctx context.Context, url string, open func(context.Context, string, *slog.Logger) (*ledger.Ledger, error)) (*ledger.Ledger, error) {
 	l, err := open(ctx, url, a.log)
 	if errors.Is(err, ledger.ErrURL) {
 		kind, _, found := strings.Cut(url, ":")
@@ -171,70 +206,13 @@ func (a *app) openBy(ctx context.Context, open func(context.Context, string, *sl
 	return l, nil
 }
 
-// unusableLedger puts the error of a ledger that could not be opened into
-// words. Where it may pass, whoever starts the program should start it again.
+// unusableLedger returns the error for a ledger that could not be opened. If the cause
+// is temporary, the same command should be started again.
 func unusableLedger(err error) error {
 	if fault.Transient(err) {
 		return fmt.Errorf("RUNNER_STATE: %w; nothing was done: start the same command again when the ledger can be used", err)
 	}
 	return usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
-}
-
-// needLedger opens the ledger for a command that is of no use without one.
-func (a *app) needLedger(ctx context.Context) (*ledger.Ledger, error) {
-	return needed(a.openLedger(ctx))
-}
-
-// needRecords is needLedger for a command that only reads.
-func (a *app) needRecords(ctx context.Context) (*ledger.Ledger, error) {
-	return needed(a.readLedger(ctx))
-}
-
-// perhapsRecords is needRecords for a command that has an answer before the first run:
-// it returns nil if there is no ledger yet.
-func (a *app) perhapsRecords(ctx context.Context) (*ledger.Ledger, error) {
-	l, err := a.anyLedger(ctx)
-	if l != nil || err != nil {
-		return l, err
-	}
-	if url, err := a.stateURL(); err != nil || url != stateNone {
-		return nil, err
-	}
-	return needed(nil, nil)
-}
-
-// schedulersLedger is needLedger for a command that tells a scheduler something about a
-// job. It may be told before it is started for the first time, but a name that is
-// misspelled looks the same.
-func (a *app) schedulersLedger(job *jobs.Job) func(context.Context) (*ledger.Ledger, error) {
-	const only = "; one that is running hears of this only if RUNNER_STATE names its ledger here"
-	return func(ctx context.Context) (*ledger.Ledger, error) {
-		l, err := a.anyLedger(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if l == nil {
-			if l, err = a.needLedger(ctx); err == nil {
-				a.log.Warn("the ledger is new, and no runner serve has used it" + only)
-			}
-			return l, err
-		}
-		planned, err := l.Schedules(ctx)
-		if err != nil {
-			return nil, errors.Join(err, l.Close())
-		}
-		if _, known := planned[job.Name]; !known && job.Schedule != nil {
-			a.log.Warn("no runner serve has planned the job in this ledger"+only, "job", job.Name)
-		}
-		return l, nil
-	}
-}
-
-func needed(l *ledger.Ledger, err error) (*ledger.Ledger, error) {
-	if err == nil && l == nil {
-		err = usageError{errors.New("RUNNER_STATE=none: without a ledger there are no records of runs; runner task list shows what Globus knows")}
-	}
-	return l, err
 }
 
 // holder names this start among those that share a ledger.

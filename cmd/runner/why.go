@@ -76,7 +76,7 @@ func (a *app) whyCommand() *cobra.Command {
 // reasons says why a job, its newest runs and its items are as they are.
 func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error) {
 	docs := []whyDocument{whyJob(job, time.Now())}
-	l, err := a.readLedger(ctx)
+	l, err := a.openLedger(ctx, refuseIfAbsent)
 	if err != nil {
 		return nil, err
 	}

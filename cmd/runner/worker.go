@@ -80,7 +80,7 @@ func (a *app) worker(ctx context.Context, r recording, opts ...engine.Option) (*
 	if !r.wanted {
 		return w, nil
 	}
-	l, err := a.openLedger(ctx)
+	l, err := a.openLedger(ctx, createIfAbsent)
 	if err != nil || l == nil {
 		return w, err
 	}

@@ -26,8 +26,8 @@ type landing struct {
 	had  *proof.Found  // the current file at the source before the task; nil at the end
 }
 
-// vanished opens the receipts of a group to find deleted files. It is nil if d
-// is nil.
+// vanished opens the receipts of a group to find deleted files. If d is nil, it
+// finds none.
 func (g *group) vanished(d *Deletions) (v *vanished, err error) {
 	v = &vanished{deletions: d, at: g.source}
 	defer func() {
