@@ -67,15 +67,19 @@ func meantBy(word string) string {
 	return "a template in double braces, such as {{ date .Time }} or {{ .Job }}"
 }
 
-// mixedUp finds a minute among the parts of a date, and a month among those of a
-// time.
+// mixedUp finds conversions of strftime that are good only beside others: a minute among
+// the parts of a date, for one. Most of them are right on most days.
 var mixedUp = []struct {
 	pattern     func() *regexp.Regexp
+	unless      string // this one is there as well; empty: in any case
 	is, meant   string
 	where, unit string
 }{
-	{pattern.Lazy(`%[Yy][^%]*%M|%M[^%]*%d|%d[^%]*%M[^%]*%[Yy]`), "%M", "%m", "date", "minute"},
-	{pattern.Lazy(`%[HI][^%]*%m|%m[^%]*%S`), "%m", "%M", "time", "month"},
+	{pattern.Lazy(`%[Yy][^%]*%M|%M[^%]*%d|%d[^%]*%M[^%]*%[Yy]`), "", "%M", "%m", "date", "minute"},
+	{pattern.Lazy(`%[HI][^%]*%m|%m[^%]*%S`), "", "%m", "%M", "time", "month"},
+	{pattern.Lazy(`%G[^%]*%[mbBdej]|%[mbBdej][^%]*%G`), "%V", "%G", "%Y", "date", "year that the ISO week is of"},
+	{pattern.Lazy(`%Y[^%]*%V|%V[^%]*%Y`), "%G", "%Y", "%G", "week", "year of the date"},
+	{pattern.Lazy(`%I`), "%p", "%I", "%H", "path without %p", "hour of half a day"},
 }
 
 // doubtTemplate warns of a template that probably means something else.
@@ -85,7 +89,7 @@ func (s *source) doubtTemplate(n ast.Node, field, text string) {
 	}
 	for _, action := range actionPattern().FindAllString(text, -1) {
 		for _, mix := range mixedUp {
-			if mix.pattern().MatchString(action) {
+			if mix.pattern().MatchString(action) && (mix.unless == "" || !strings.Contains(action, mix.unless)) {
 				s.warn(n, field, "%s is the %s, and stands in a %s here; write %s", mix.is, mix.unit, mix.where, mix.meant)
 			}
 		}

@@ -13,9 +13,9 @@ import (
 const star = 1 << 63
 
 // Remarks says what may surprise people about the schedule, one sentence each:
-// that it is due on days of either kind if both are restricted, and that a step
-// which does not divide an hour, a day or a month leaves uneven gaps. Most
-// schedules have none.
+// that it is due on days of either kind if both are restricted, that a step
+// which does not divide an hour, a day or a month leaves uneven gaps, and that some
+// months do not have its day. Most schedules have none.
 func (s *Schedule) Remarks() []string {
 	words := strings.Fields(s.text)
 	if s.clock == nil || len(words) != len(cronFields) {
@@ -37,7 +37,33 @@ func (s *Schedule) Remarks() []string {
 			remarks = append(remarks, remark)
 		}
 	}
+	if remark := s.monthsWithout(words[2]); remark != "" {
+		remarks = append(remarks, remark)
+	}
 	return remarks
+}
+
+// monthsWithout returns a remark about months that are too short for all of the days of
+// the month, while others are not; or "".
+func (s *Schedule) monthsWithout(days string) string {
+	first := bits.TrailingZeros64(s.clock.Dom)
+	if s.clock.Dow&star == 0 || first <= 28 {
+		return ""
+	}
+	var without []string
+	for month := time.January; month <= time.December; month++ {
+		if last := time.Date(2001, month+1, 0, 0, 0, 0, 0, time.UTC).Day(); s.clock.Month&(1<<month) != 0 && last < first {
+			without = append(without, month.String())
+		}
+	}
+	if len(without) == 0 || len(without) == bits.OnesCount64(s.clock.Month&^star) {
+		return ""
+	}
+	remark := fmt.Sprintf("day of month %q is not in each month: it is not due in %s", days, strings.Join(without, ", "))
+	if first == 29 {
+		remark += " of most years"
+	}
+	return remark + "; days up to 28 are in each month"
 }
 
 // GapBelow returns a time between two successive occurrences that is shorter than

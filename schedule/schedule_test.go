@@ -111,12 +111,16 @@ func TestRemarksTellWhatFewExpect(t *testing.T) {
 			"for every 45 minutes write @every 45m"},
 		"0/7 * * * *": {`minute "0/7" is 0, 7, 14, …, 56 of each hour, which is uneven: the last gap is 4 minutes long, not 7; ` +
 			"for every 7 minutes write @every 7m"},
-		"0 */5 * * *":  {`hour "*/5" is 0, 5, 10, 15, 20 of each day, which is uneven: the last gap is 4 hours long, not 5; for every 5 hours write @every 5h`},
-		"0 0 */2 * *":  {`day of month "*/2" is 1, 3, 5, …, 31 of each month, and starts again each month; for every 2 days write @every 48h`},
-		"0 0 */31 * *": {`day of month "*/31" is 1 of each month, once only: write 1; for every 31 days write @every 744h`},
-		"0 0 * * */2":  {`day of week "*/2" is 0, 2, 4, 6 of each week, which is uneven: the last gap is 1 day long, not 2`},
-		"0 0 1 */5 *":  {`month "*/5" is 1, 6, 11 of each year, which is uneven: the last gap is 2 months long, not 5`},
-		"0 2 * * MON":  nil, "0 2 1 * *": nil, "0 2 ? * MON": nil, "0 2 */1 * MON": nil, "*/15 * * * *": nil, "0 */6 * * *": nil,
+		"0 */5 * * *":     {`hour "*/5" is 0, 5, 10, 15, 20 of each day, which is uneven: the last gap is 4 hours long, not 5; for every 5 hours write @every 5h`},
+		"0 0 */2 * *":     {`day of month "*/2" is 1, 3, 5, …, 31 of each month, and starts again each month; for every 2 days write @every 48h`},
+		"0 0 */31 * *":    {`day of month "*/31" is 1 of each month, once only: write 1; for every 31 days write @every 744h`},
+		"0 0 * * */2":     {`day of week "*/2" is 0, 2, 4, 6 of each week, which is uneven: the last gap is 1 day long, not 2`},
+		"0 0 1 */5 *":     {`month "*/5" is 1, 6, 11 of each year, which is uneven: the last gap is 2 months long, not 5`},
+		"0 0 31 * *":      {`day of month "31" is not in each month: it is not due in February, April, June, September, November; days up to 28 are in each month`},
+		"0 0 30,31 2,3 ?": {`day of month "30,31" is not in each month: it is not due in February; days up to 28 are in each month`},
+		"0 0 29-31 * *":   {`day of month "29-31" is not in each month: it is not due in February of most years; days up to 28 are in each month`},
+		"0 0 31 1,3 *":    nil, "0 0 29 2 *": nil, "0 0 28,31 * *": nil, "0 0 31 * MON": {"the day of month (31) and the day of week (MON) are both restricted: " + either},
+		"0 2 * * MON": nil, "0 2 1 * *": nil, "0 2 ? * MON": nil, "0 2 */1 * MON": nil, "*/15 * * * *": nil, "0 */6 * * *": nil,
 		"*/45 2 * * *": nil, "0 0 */2 1 *": nil, "10-20/7 * * * *": nil, "*/60 * * * *": nil, "@daily": nil, "@every 45m": nil,
 	}
 	for expr, want := range tests {
