@@ -42,8 +42,8 @@ type Percentage string
 
 var fractionPattern = pattern.Lazy(`^(100|[1-9][0-9]?(\.[0-9]{1,6})?|0\.0{0,5}[1-9][0-9]{0,5})%$`)
 
-// ParsePercentage reads a percentage above 0% and up to 100%.
-func ParsePercentage(text string) (Percentage, error) {
+// parsePercentage reads a percentage above 0% and up to 100%.
+func parsePercentage(text string) (Percentage, error) {
 	if !fractionPattern().MatchString(text) {
 		return "", fmt.Errorf("%q is not a share above 0%% and up to 100%%, such as 1%% or 0.5%%", short(text))
 	}
@@ -72,7 +72,7 @@ func (s *source) audit(d *draft, n ast.Node, field string) *Audit {
 	s.object(n, field, keys{
 		"of":     s.jobNames(&a.Of, &a.named),
 		"since":  s.duration(&a.Since, time.Second),
-		"sample": parsed(s, &a.Sample, "a share such as 1%", ParsePercentage),
+		"sample": parsed(s, &a.Sample, "a share such as 1%", parsePercentage),
 	})
 	s.audits = append(s.audits, a)
 	return a.Audit

@@ -12,9 +12,9 @@ type Instant struct {
 	Clock string // its name; times of different clocks cannot be compared
 }
 
-// ServiceClock is the name of the clock of the Transfer service, which is the same
+// serviceClock is the name of the clock of the Transfer service, which is the same
 // for all processes.
-const ServiceClock = "service"
+const serviceClock = "service"
 
 // since returns how much time has certainly passed from i to j; 0 if that is not
 // known.
@@ -46,7 +46,7 @@ func NewClock() *Clock {
 func (c *Clock) Hear(service time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.name, c.at, c.set = ServiceClock, service.UTC().Round(0), time.Now()
+	c.name, c.at, c.set = serviceClock, service.UTC().Round(0), time.Now()
 }
 
 // Now returns the time.

@@ -39,7 +39,7 @@ func (e *Engine) checkItem(ctx context.Context, rec Recording, o Order) error {
 		return nil
 	}
 	row, err := rec.item(ctx, o.Job.ItemsOf, o.Key)
-	if err == nil && (o.Job.ForEach == nil || row.Key != string(o.Key) || StageOf(row) != arrival.Unborn) {
+	if err == nil && (o.Job.ForEach == nil || row.Key != string(o.Key) || stageOf(row) != arrival.Unborn) {
 		return nil
 	}
 	if err == nil {

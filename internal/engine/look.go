@@ -118,7 +118,7 @@ func knownItems(rows iter.Seq2[*ledger.Item, error], remember func(*ledger.Item)
 				remember(row)
 			}
 			known := arrival.Known{
-				Name: row.Name, Generation: row.Generation, Stage: StageOf(row), State: arrival.State(row.State), Why: row.Why,
+				Name: row.Name, Generation: row.Generation, Stage: stageOf(row), State: arrival.State(row.State), Why: row.Why,
 				Fingerprint: row.Fingerprint, Unchanged: row.Unchanged, Looked: arrival.Instant{Time: row.Looked, Clock: row.Clock},
 				Modified: row.Modified, Size: row.Size, Gone: !row.Gone.IsZero(),
 			}
@@ -129,8 +129,8 @@ func knownItems(rows iter.Seq2[*ledger.Item, error], remember func(*ledger.Item)
 	}
 }
 
-// StageOf says how far the newest occurrence of an item has come.
-func StageOf(row *ledger.Item) arrival.Stage {
+// stageOf says how far the newest occurrence of an item has come.
+func stageOf(row *ledger.Item) arrival.Stage {
 	switch state := cmp.Or(row.RunState, ledger.State(row.State)); {
 	case state == ledger.Succeeded:
 		return arrival.Done
@@ -158,7 +158,7 @@ func ItemSize(size int64, fingerprint string) *int64 {
 // ItemState says in which state an item is now, and why, for people.
 func ItemState(row *ledger.Item, now time.Time) (state, why string) {
 	state, why = row.State, row.Why
-	if stage := StageOf(row); stage != arrival.Unborn {
+	if stage := stageOf(row); stage != arrival.Unborn {
 		state = string(stage)
 	}
 	switch {
@@ -221,7 +221,7 @@ func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
 		case !was.Gone.IsZero():
 			n.back = append(n.back, was.Name)
 		}
-		if f.State == arrival.State(StageOf(was)) { // what became of it is in the row
+		if f.State == arrival.State(stageOf(was)) { // what became of it is in the row
 			return nil
 		}
 	}

@@ -88,12 +88,9 @@ func Scope(flow string, dataAccess []string) string {
 // A Form is the request to start a run.
 type Form struct {
 	Body  map[string]any `json:"body"`  // the flow's input
-	Label string         `json:"label"` // 1 to MaxLabel characters
+	Label string         `json:"label"` // 1 to 64 characters
 	Tags  []string       `json:"tags,omitempty"`
 }
-
-// MaxLabel is how many characters the label of a run may have.
-const MaxLabel = 64
 
 // Start starts a flow; form is the JSON of a [Form]. If the reply does not say
 // whether there is a run, the error is an [ErrUnclear]. With any other error
