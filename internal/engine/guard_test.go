@@ -380,6 +380,19 @@ func TestMirrorOfMoreFoldersThanAreLookedAt(t *testing.T) {
 				doc.Items = append(doc.Items, transfer.Item{SourcePath: "/deep/1/", DestinationPath: "/copy/1/"}, transfer.Item{SourcePath: "/deep/2/", DestinationPath: "/copy/2/"})
 			}), "", 11,
 		},
+		"files that are gone from all but the first folders": {
+			func(b *bench) {
+				for i := range 30 {
+					name := fmt.Sprintf("wide/%02d/", i)
+					b.plant(name+"x", "x")
+					b.plantVault(name + "x")
+					if i >= 10 {
+						b.remove(name + "x")
+					}
+				}
+			},
+			mirrors("/wide/", "/copy/wide/", looksAt(12)), "files at the destination (/copy/wide/", 24,
+		},
 		"the first file is enough if nothing is there": {
 			func(b *bench) { b.plant("data/1/x", ""); deep(b); b.plant("deep/a", "") },
 			mirrors("/deep/", "/new/"), "", 6,

@@ -104,7 +104,8 @@ type Options struct {
 	Fold func(name string) string
 	// Look is the largest number of folders to list on each side of a
 	// comparison; 0 means all. With a bound, the listing goes level by
-	// level instead of depth first, so that the upper levels are complete.
+	// level instead of depth first, so that the upper levels are complete. Of a level
+	// that is too large, folders from all over the tree are listed.
 	// The error of all other folders is [ErrCut].
 	Look int
 }

@@ -182,8 +182,8 @@ func TestCompare(t *testing.T) {
 			source:  map[string][]string{"/top/": {"a/", "b/"}, "/top/a/": {"d/", "e/"}, "/top/a/d/": {"x"}, "/top/b/": {"x", "f/"}},
 			options: tree.Options{Look: 4},
 			want: []string{
-				" dir dir", "a dir -", "a/e dir(there are more folders than are looked at) -",
-				"b dir -", "b/x file -", "b/f dir(there are more folders than are looked at) -", "a/d dir -", "a/d/x file -",
+				" dir dir", "a dir -", "b dir -", "b/x file -",
+				"a/e dir(there are more folders than are looked at) -", "a/d dir(there are more folders than are looked at) -", "b/f dir -",
 			},
 		},
 		"a bound, and folders that only the destination has": {
@@ -191,8 +191,10 @@ func TestCompare(t *testing.T) {
 			destination: map[string][]string{"/top/": {"a/", "b/", "c/", "d/", "e/", "f/", "g/", "h/", "z/"}, "/top/z/": {"y/", "1"}, "/top/z/y/": {"1"}},
 			options:     tree.Options{Look: 9},
 			want: []string{
-				" dir dir", "h dir(there are more folders than are looked at) dir(there are more folders than are looked at)", "z - dir", "z/1 - file",
-				"g dir(there are more folders than are looked at) dir(there are more folders than are looked at)", "z/y - dir", "z/y/1 - file", "a dir dir", "b dir dir", "c dir dir", "d dir dir", "e dir dir", "f dir dir",
+				" dir dir", "z - dir", "z/1 - file", "z/y - dir", "z/y/1 - file",
+				"a dir(there are more folders than are looked at) dir(there are more folders than are looked at)",
+				"e dir(there are more folders than are looked at) dir(there are more folders than are looked at)",
+				"g dir dir", "c dir dir", "b dir dir", "f dir dir", "h dir dir", "d dir dir",
 			},
 		},
 		"a bound that is just enough": {
@@ -221,6 +223,41 @@ func TestFolderThatCannotBeListedIsAnEntryWithItsError(t *testing.T) {
 	if len(got) != 5 || !strings.HasPrefix(got[1], "a dir(") || !strings.HasPrefix(got[2], "b dir dir(") ||
 		!strings.HasPrefix(got[3], "c dir dir(") || got[4] != "c/3 file -" {
 		t.Errorf("got %q, want nothing below a and b, and c only at the source", got)
+	}
+}
+
+func TestABoundWithinALevelIsSpreadOverTheTree(t *testing.T) {
+	f := &forest{folders: map[string][]string{}}
+	const years, days, looked = 20, 50, 100
+	for year := range years {
+		name := fmt.Sprintf("%02d/", year)
+		f.folders["/top/"] = append(f.folders["/top/"], name)
+		for day := range days {
+			f.folders["/top/"+name] = append(f.folders["/top/"+name], fmt.Sprintf("%03d/", day))
+		}
+	}
+	shown, cut := 0, 0
+	for p, err := range tree.Compare(t.Context(), top(f), top(f), tree.Options{Look: 1 + years + looked}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if shown++; errors.Is(p.Source.Err, tree.ErrCut) {
+			cut++
+		}
+	}
+	if shown != 1+years+years*days || cut != years*days-looked {
+		t.Errorf("%d folders were yielded, and %d of them not looked at", shown, cut)
+	}
+	for year := range years {
+		n := 0
+		for _, path := range f.asked {
+			if strings.HasPrefix(path, fmt.Sprintf("/top/%02d/0", year)) {
+				n++
+			}
+		}
+		if n /= 2; n < 1 || n > 3*looked/years { // both sides are the same
+			t.Errorf("in folder %d, %d folders were looked at, want about %d", year, n, looked/years)
+		}
 	}
 }
 

@@ -1,8 +1,10 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"hash/crc32"
 	"iter"
 	"slices"
 	"strings"
@@ -28,6 +30,7 @@ type walker struct {
 	group   sync.WaitGroup
 	begun   int     // number of pending nodes that are being listed
 	pending []*node // a stack: the next node is the last
+	level   []*node // comes after pending, if the listing is bounded
 }
 
 // A node is a path at which at least one of the folders has a folder.
@@ -96,8 +99,10 @@ func walk(ctx context.Context, o Options, tops ...Folder) iter.Seq2[Pair, error]
 	}
 }
 
-// queue adds nodes to pending, level by level. Nodes that only the destination has go
+// queue puts nodes in line, level by level. Nodes that only the destination has go
 // first, because a mirror deletes their content. It returns the nodes beyond the bound.
+// Where that ends within a level, a checksum of the paths chooses, so that the folders
+// that are looked at are spread over the tree.
 func (w *walker) queue(below []*node, next int) (beyond []*node) {
 	slices.Reverse(below)
 	alone := func(n *node) bool { return n.sides[0] == nil }
@@ -106,7 +111,6 @@ func (w *walker) queue(below []*node, next int) (beyond []*node) {
 			w.pending = append(w.pending, n)
 		}
 	}
-	w.pending = slices.Concat(slices.DeleteFunc(below, alone), w.pending)
 	w.pending = slices.DeleteFunc(w.pending, func(n *node) bool {
 		cut := !n.begun && len(w.pending)-len(beyond) > next
 		if cut {
@@ -114,9 +118,23 @@ func (w *walker) queue(below []*node, next int) (beyond []*node) {
 		}
 		return cut
 	})
+	w.level = slices.Concat(slices.DeleteFunc(below, alone), w.level)
+	whole := len(w.pending) == 0 // the level is
+	if room := max(0, next-len(w.pending)); len(w.level) > room && (whole || len(w.level) > 2*room) {
+		if room > 0 {
+			slices.SortFunc(w.level, func(a, b *node) int { return cmp.Compare(checksum(b.path), checksum(a.path)) })
+		}
+		cut := len(w.level) - room
+		beyond, w.level = append(beyond, w.level[:cut]...), w.level[cut:]
+	}
+	if whole {
+		w.pending, w.level = w.level, nil
+	}
 	slices.Reverse(beyond)
 	return beyond
 }
+
+func checksum(path string) uint32 { return crc32.ChecksumIEEE([]byte(path)) }
 
 func newSide(e Entry) *side { return &side{entry: e, done: make(chan struct{})} }
 
