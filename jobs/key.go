@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"strconv"
 	"strings"
@@ -22,8 +21,8 @@ const MaxKey = 60
 var keyPattern = pattern.Lazy(`^[A-Za-z0-9][-A-Za-z0-9._:+@]*$`)
 
 // A Key tells one occurrence of a job from the others: a scheduled instant such
-// as 2026-11-21T02:00:00Z, the run of a CI system such as github:123456789+5f3a90c1
-// (see [Job.InPipeline]), or manual:<random>. Two starts with the same job and key are about the same
+// as 2026-11-21T02:00:00Z, the run of a CI system such as github:123456789, or
+// manual:<random>. Two starts with the same job and key are about the same
 // occurrence, so that the second continues what the first began.
 type Key string
 
@@ -92,40 +91,6 @@ func KubernetesKey(jobName string) (Key, error) {
 		key = key[:MaxKey-9] + "-" + hex.EncodeToString(sum[:4])
 	}
 	return ParseKey(key)
-}
-
-// InPipeline returns the key of the occurrence that is done in a run of a CI system, such
-// as github:123456789. It ends in a checksum of what the job copies and deletes, because
-// all steps of a pipeline have the same run, also those that give the job other paths, such
-// as the legs of a matrix.
-func (j *Job) InPipeline(run Key) Key {
-	steps, err := j.Render(run, sampleTime(), j.SampleItem())
-	if err != nil {
-		return run // nothing is done under it: the run meets the same error
-	}
-	for i := range steps {
-		steps[i].Prune, steps[i].Audit = nil, nil // they are about other steps and jobs
-	}
-	text, err := json.Marshal(steps)
-	if err != nil {
-		return run
-	}
-	sum := sha256.Sum256(append(text, run...))
-	return run[:min(len(run), MaxKey-pipelineSum)] + "+" + Key(hex.EncodeToString(sum[:4]))
-}
-
-// pipelineSum is the length of what [Job.InPipeline] adds.
-const pipelineSum = 9
-
-var pipelineKey = pattern.Lazy(`^(github|gitlab|buildkite|circleci|jenkins):.+\+[0-9a-f]{8}$`)
-
-// inTemplates returns what templates see of k: that of a pipeline without the checksum,
-// unless the run is too long to be whole in it.
-func (k Key) inTemplates() Key {
-	if len(k) == MaxKey || !pipelineKey().MatchString(string(k)) {
-		return k
-	}
-	return k[:len(k)-pipelineSum]
 }
 
 // A Position identifies a task within an occurrence.

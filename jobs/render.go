@@ -134,7 +134,7 @@ func momentOf(j *Job, key Key, at time.Time, item *Item) moment {
 	if zone == nil {
 		zone = time.UTC
 	}
-	m := moment{Job: j.Name, Time: instant{at.In(zone)}, Key: key.inTemplates()}
+	m := moment{Job: j.Name, Time: instant{at.In(zone)}, Key: key}
 	if item != nil {
 		m.Item = map[string]any{"Name": item.Name, "Path": item.Path, "Time": instant{item.Time.In(zone)}, "Size": item.Size}
 		for group, text := range item.Groups {

@@ -14,7 +14,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
-	"github.com/globus-runner/globus-runner/internal/settings"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -24,8 +23,8 @@ variables describe: submit, wait, report.
 A start with the same job and occurrence continues what an earlier one began: it
 adopts a task that exists, and makes a new attempt after one that failed. The
 occurrence is --scheduled-for, else RUNNER_OCCURRENCE, else the Kubernetes
-Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system and what the
-job copies, else a new one.
+Job's name in RUNNER_KUBERNETES_JOB, else the run of the CI system, else a new
+one.
 
 For a job with for_each, run looks at the folder once and does all items that are
 ready, at most max_active at the same time. Items that did not succeed in an
@@ -116,7 +115,7 @@ func (w *runRequest) findOrders(now time.Time, log *slog.Logger) error {
 		w.orders, err = lastOrders(chosen, now)
 		return err
 	}
-	key, from, err := w.source.env.Occurrence.Key(w.scheduledFor)
+	key, fresh, err := w.source.env.Occurrence.Key(w.scheduledFor)
 	if err != nil {
 		return usageError{err}
 	}
@@ -125,10 +124,7 @@ func (w *runRequest) findOrders(now time.Time, log *slog.Logger) error {
 		at = now.UTC()
 	}
 	for _, job := range chosen {
-		o := engine.Order{Job: job, Key: key, At: at, Fresh: from == settings.New}
-		if from == settings.Pipeline {
-			o.Key = job.InPipeline(key)
-		}
+		o := engine.Order{Job: job, Key: key, At: at, Fresh: fresh}
 		warnOfInstant(log, o, now)
 		w.orders = append(w.orders, o)
 	}
