@@ -17,6 +17,9 @@ func (w *watcher) ended(ctx context.Context) error {
 	w.run.journal.addEnd(ctx, w.part.submissionID, string(t.Status), w.task.totals())
 	w.run.engine.observe(Looked{w.run.result.Job, t, Progressing, w.run.result.Started})
 	if t.Status == transfer.Succeeded {
+		if err := w.part.namesake(ctx, t); err != nil {
+			return err
+		}
 		w.part.receipt(ctx)
 	}
 	switch {

@@ -260,7 +260,7 @@ func (e *Engine) Record(ctx context.Context, rec Recording, o Order) (*Result, e
 		return nil, fmt.Errorf("claim the occurrence: %w", err)
 	}
 	if !mine {
-		return nil, &Taken{run}
+		return nil, e.taken(ctx, rec, run, o)
 	}
 	r, err := e.recorded(ctx, rec, run, o)
 	if err != nil {

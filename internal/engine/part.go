@@ -33,6 +33,7 @@ type part struct {
 	open         bool          // an earlier start has recorded it, and may have sent it
 	awaited      bool          // the run waits for its end, even with NoWait
 	shelves      []byte        // where the copies of what it deletes are, see [shelf]; nil if not known
+	found        bool          // its task was found by the label alone
 	late         *Failure      // why its task was canceled right after it was submitted; nil if it was not
 	absentAt     time.Time     // when Globus was asked and had no task of it; zero if it was not asked
 
@@ -107,7 +108,7 @@ func (r *run) backOff(ctx context.Context, f *Failure, attempt, tries int) error
 func (p *part) nextAttempt() {
 	p.attempt++
 	p.submissionID, p.open, p.absentAt = "", false, time.Time{}
-	p.deletes, p.guarded, p.late = nil, false, nil
+	p.deletes, p.guarded, p.late, p.found = nil, false, nil, false
 }
 
 // lookUp adopts the task of an earlier start of this occurrence, if there is one that has
@@ -181,7 +182,8 @@ func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 	}
 	r.log.Info("task adopted", "task_id", task.TaskID, "attempt", p.attempt, "status", string(task.Status))
 	p.setTask(Task{TaskID: task.TaskID, SubmissionID: p.submissionID, Label: task.Label, Last: task, Deletes: p.deletes}, true)
-	if _, ok := r.journal.newest(p.position); !ok && r.journal != nil {
+	_, known := r.journal.newest(p.position)
+	if p.found = !known; p.found && r.journal != nil {
 		p.submissionID = task.TaskID
 		doc := clone(p.doc)
 		doc.Head().Label, doc.Head().Deadline = task.Label, task.Deadline

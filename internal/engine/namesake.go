@@ -1,0 +1,133 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
+)
+
+// All steps of a pipeline have the same key. If two of them have jobs of the same name and
+// other paths, such as the legs of a matrix, the second one finds the run or the task of the
+// first, and must not take it for its own: it would succeed without copying anything.
+
+// mostCompared is how many copied files are compared with the paths of a document.
+const mostCompared = 1000
+
+// namesake returns why a task that has succeeded, and was found by its label alone, is about
+// other files than this part. It returns nil if it is not, or if that cannot be told.
+func (p *part) namesake(ctx context.Context, t *transfer.Task) error {
+	doc, ok := p.doc.(*transfer.Transfer)
+	if !ok || !p.found {
+		return nil
+	}
+	items := p.run.engine.itemsAt(p.run.order, p.position, t.RequestTime.Time)
+	if items == nil {
+		return nil
+	}
+	items = slices.Concat(items, doc.Items)
+	var last *transfer.SuccessfulTransfer
+	seen := 0
+	for f, err := range p.run.globus.SuccessfulTransfers(ctx, t.TaskID) {
+		if err != nil || covers(items, f) {
+			return nil // an error may last: Globus forgets the list
+		}
+		if last, seen = f, seen+1; seen == mostCompared {
+			break
+		}
+	}
+	if last == nil {
+		return nil // nothing had to be copied
+	}
+	return &Failure{
+		Kind: fault.Refused, TaskID: t.TaskID, state: ledger.Failed,
+		Message: fmt.Sprintf("task %s bears this occurrence's label %q but has copied other files, such as %s to %s: %s",
+			t.TaskID, t.Label, plain.Line(last.SourcePath), plain.Line(last.DestinationPath), p.run.order.tellApart()),
+	}
+}
+
+// taken returns the error of an order whose occurrence has a run already: a [*Taken], unless
+// the run has succeeded with other paths.
+func (e *Engine) taken(ctx context.Context, rec Recording, run *ledger.Run, o Order) error {
+	if run.State != ledger.Succeeded || !o.Key.Due().IsZero() || o.Key.IsItem() {
+		return &Taken{run}
+	}
+	sent, err := rec.Ledger.Submissions(ctx, run.ID)
+	if err != nil {
+		return unusable(err)
+	}
+	for _, s := range sent {
+		if s.Flow != "" {
+			continue
+		}
+		doc, err := decode(s)
+		if err != nil {
+			return err
+		}
+		had, ok := doc.(*transfer.Transfer)
+		if !ok {
+			continue
+		}
+		now := e.itemsAt(o, positionOf(s), run.Claimed)
+		if now != nil && !slices.EqualFunc(had.Items, now, samePaths) {
+			return &Failure{Kind: fault.Refused, Message: fmt.Sprintf(
+				"run %d has done occurrence %s of job %s, but copied %s to %s, and this start is to copy %s to %s: %s", run.ID, o.Key, o.Job.Name,
+				plain.Line(had.Items[0].SourcePath), plain.Line(had.Items[0].DestinationPath), plain.Line(now[0].SourcePath), plain.Line(now[0].DestinationPath), o.tellApart())}
+		}
+	}
+	return &Taken{run}
+}
+
+// tellApart says how a step of a pipeline gets an occurrence of its own.
+func (o *Order) tellApart() string {
+	return fmt.Sprintf("if several steps of a pipeline have a job %s, or the job was changed, give it another name, or set another RUNNER_OCCURRENCE than %s", o.Job.Name, o.Key)
+}
+
+// itemsAt returns the items that an order has at a position if it began at that time, which
+// their paths may contain. It returns nil if there are none, or if they contain the hour,
+// as nobody knows exactly when an earlier start rendered them.
+func (e *Engine) itemsAt(o Order, at jobs.Position, began time.Time) []transfer.Item {
+	var both [2][]transfer.Item
+	for i := range both {
+		o.At = began.Add(-time.Duration(i) * time.Hour)
+		for work, err := range e.Works(o) {
+			if t, ok := work.Document.(*transfer.Transfer); err == nil && ok && work.Position == at {
+				both[i] = t.Items
+				break
+			}
+		}
+	}
+	if len(both[0]) == 0 || !slices.EqualFunc(both[0], both[1], samePaths) {
+		return nil
+	}
+	return both[0]
+}
+
+func samePaths(a, b transfer.Item) bool {
+	return a.SourcePath == b.SourcePath && a.DestinationPath == b.DestinationPath
+}
+
+// covers reports whether a file was copied for one of the items.
+func covers(items []transfer.Item, f *transfer.SuccessfulTransfer) bool {
+	return slices.ContainsFunc(items, func(i transfer.Item) bool {
+		return isBelow(f.SourcePath, i.SourcePath) && isBelow(f.DestinationPath, i.DestinationPath)
+	})
+}
+
+// isBelow reports whether a path is top or below it, as far as they tell: what is relative to
+// a home folder may be anywhere.
+func isBelow(file, top string) bool {
+	if !strings.HasPrefix(file, "/") || !strings.HasPrefix(top, "/") || strings.HasPrefix(top, "/~") {
+		return true
+	}
+	file, top = path.Clean(file), path.Clean(top)
+	return top == "/" || file == top || strings.HasPrefix(file, top+"/")
+}

@@ -1,0 +1,75 @@
+package engine_test
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// Two steps of a pipeline may have jobs of one name. The second must not succeed by what the
+// first has copied.
+func TestOtherPathsAreNotDoneByTheTaskOfANamesake(t *testing.T) {
+	const day, hour = "{{ .Time | date }}/", `{{ .Time | strftime "%H" }}/`
+	tests := map[string]struct {
+		first, second [2]string // source and destination
+		later         time.Duration
+		refused       bool
+	}{
+		"the same paths":                           {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/copy/"}, time.Hour, false},
+		"another source":                           {[2]string{"/data/", "/copy/"}, [2]string{"/other/", "/copy/"}, time.Hour, true},
+		"another destination":                      {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/other/"}, time.Hour, true},
+		"to the top of a collection":               {[2]string{"/data/", "/"}, [2]string{"/data/", "/"}, time.Hour, false},
+		"a source that begins alike":               {[2]string{"/data2/", "/copy/"}, [2]string{"/data/", "/copy/"}, time.Hour, true},
+		"a destination that begins alike":          {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/copy2/"}, time.Hour, true},
+		"the day in the path, on the same day":     {[2]string{"/data/", "/copy/" + day}, [2]string{"/data/", "/copy/" + day}, time.Hour, false},
+		"the day in the path, on the next":         {[2]string{"/data/", "/copy/" + day}, [2]string{"/data/", "/copy/" + day}, 24 * time.Hour, false},
+		"another source and the day, on the next":  {[2]string{"/data/", "/copy/" + day}, [2]string{"/other/", "/copy/" + day}, 24 * time.Hour, true},
+		"the hour in the path, of which none tell": {[2]string{"/data/", "/copy/" + hour}, [2]string{"/other/", "/copy/" + hour}, time.Hour, false},
+	}
+	for name, tt := range tests {
+		for _, withLedger := range []bool{false, true} {
+			t.Run(name+map[bool]string{true: ", with a ledger"}[withLedger], func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					b.plant("other/b.txt", "x")
+					b.plant("data2/b.txt", "x")
+					time.Sleep(12 * time.Hour)
+					start := func(paths [2]string) (*engine.Result, error) {
+						o := b.order(func(j *jobs.Job) { j.Steps = jobs.Single(copyOf(paths[0], paths[1])) })
+						o.Key, o.At = "github:1", time.Now()
+						p := b.process("one")
+						defer p.kill()
+						if withLedger {
+							return p.record(t.Context(), o)
+						}
+						return p.engine.Run(t.Context(), o), nil
+					}
+					if r, err := start(tt.first); err != nil || r.State != ledger.Succeeded {
+						t.Fatalf("got %+v, %v, want success", r, err)
+					}
+					time.Sleep(tt.later)
+					r, err := start(tt.second)
+					if !withLedger {
+						err = r.Err
+					}
+					f, refused := errors.AsType[*engine.Failure](err)
+					_, taken := errors.AsType[*engine.Taken](err)
+					switch {
+					case refused != tt.refused || !refused && withLedger != taken:
+						t.Errorf("got %+v, %v", r, err)
+					case refused && (f.Kind != fault.Refused || !strings.HasSuffix(f.Message, "set another RUNNER_OCCURRENCE than github:1")):
+						t.Errorf("got %+v", f)
+					}
+					if tasks := len(b.State().Tasks); tasks != 1 {
+						t.Errorf("there are %d tasks", tasks)
+					}
+				})
+			})
+		}
+	}
+}
