@@ -3,10 +3,12 @@ package page
 import (
 	"fmt"
 	"net/http"
+	"strings"
 
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/notify"
 	"github.com/globus-runner/globus-runner/internal/plain"
+	"github.com/globus-runner/globus-runner/internal/runlog"
 )
 
 // An alarmView is a job that needs somebody.
@@ -98,7 +100,7 @@ func failing(d *jobDocument) string {
 		text += fmt.Sprintf(" %d times", d.FailingFor)
 	}
 	if r := d.LastRun; r != nil && r.Error != nil && failed(ledger.State(r.State)) {
-		text += ": " + r.cause
+		text += ": " + strings.TrimPrefix(r.cause, runlog.ByGuard)
 	}
 	return text
 }

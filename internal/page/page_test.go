@@ -454,6 +454,11 @@ func TestARefusalOfAGuardNeedsAttentionOnce(t *testing.T) {
 			alarm(tt.kind, "stalled")
 			got := d.get("/alarms")
 			d.want(class, got, 200, "second</a> "+tt.text+"it is &lt;empty&gt;", "has a task without progress")
+			cause := "it is &lt;empty&gt;"
+			if class == "guard" {
+				cause = "refused by a guard: " + cause
+			}
+			d.want("the list", d.get("/"), 200, "<b>failed</b> "+cause) // the state is that of runner runs
 			if strings.Count(got.text, `href="/jobs/second"`) != 2 || strings.Contains(got.text, "why "+tt.kind) {
 				t.Errorf("it is not said once: %s", got.text)
 			}

@@ -114,8 +114,6 @@ func outcome(r *runDocument, failing int) (state, color, text string) {
 		return "waiting", "run", "until a scheduler takes it up"
 	case r.Finished == nil:
 		return "running", "run", "since " + moment(*r.Began)
-	case r.Error != nil && r.Error.Class == "guard":
-		state, color = "refused", "warn"
 	}
 	if r.State != string(ledger.Succeeded) {
 		text = r.cause

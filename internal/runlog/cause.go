@@ -31,6 +31,10 @@ var (
 // request matches the beginning of the error of a request, before the code.
 var request = pattern.Lazy(`^[A-Z]+ \S+: [0-9]{3} `)
 
+// ByGuard is how the cause of a run begins that a guard refused. The state of such a run
+// is failed.
+const ByGuard = "refused by a guard: "
+
 // Cause says in at most most characters why a run ended as it did, with the code of
 // the error first. Ids are cut.
 func Cause(r *ledger.Run, most int) string {
@@ -49,6 +53,9 @@ func Cause(r *ledger.Run, most int) string {
 		if r.State == ledger.Canceled && strings.HasPrefix(cause, "canceled ") {
 			text = cause // the text only repeats the code
 		}
+	}
+	if r.Class == "guard" {
+		text = ByGuard + text
 	}
 	text = Unescaped(anyID().ReplaceAllString(text, "$1…"))
 	if utf8.RuneCountInString(text) > most {
