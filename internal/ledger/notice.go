@@ -53,6 +53,8 @@ type Alarm struct {
 
 	// Event is the event of its notices, if it differs from the kind.
 	Event string `json:"event,omitempty"`
+	// Notice is the id of the notice of Told; empty if an older program made it.
+	Notice string `json:"notice,omitempty"`
 	// Unheard says that the notice of Told was given up on every channel.
 	Unheard bool `json:"unheard,omitempty"`
 	// GivenUp says who has given up the last run that it is about, and why: it is over,
@@ -227,8 +229,9 @@ func (s session) unheard(ctx context.Context, id string) error {
 	}
 	return s.tell(ctx, job, func(now Standing) (Standing, []Notice) {
 		for i := range now.Alarms {
-			if cmp.Or(now.Alarms[i].Event, now.Alarms[i].Kind) == event {
-				now.Alarms[i].Unheard = true
+			a := &now.Alarms[i]
+			if a.Notice == id || a.Notice == "" && cmp.Or(a.Event, a.Kind) == event {
+				a.Unheard = true
 			}
 		}
 		return now, nil

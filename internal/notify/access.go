@@ -194,7 +194,7 @@ func (b *book) ending(job *jobs.Job, all []Ending) {
 		ID:    digest(job.Name, string(Access), fmt.Sprint(b.now.UnixMicro())),
 		Event: Access, Job: job.Name, Time: b.now, Title: title, Lines: lines,
 	}
-	b.notices = append(b.notices, n.to(tell)...)
+	b.send(alarm, n, tell)
 }
 
 // day is the date of an instant in the zone of a job.

@@ -64,6 +64,14 @@ func (b *book) hearers(a *ledger.Alarm, to []string) []string {
 	return added
 }
 
+// send puts a notice of an alarm into the outbox, for the channels to tell now.
+func (b *book) send(a *ledger.Alarm, n *Notice, tell []string) {
+	if a.Told.Equal(b.now) { // else some channels have heard of it before
+		a.Notice = n.ID
+	}
+	b.notices = append(b.notices, n.to(tell)...)
+}
+
 // unaware returns the channels that have not heard of an alarm, such as one that was added
 // to the jobs file after the others were told.
 func unaware(a *ledger.Alarm, to []string) []string {

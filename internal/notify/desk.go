@@ -126,7 +126,7 @@ func (d *Desk) unfinished(r Run, event Event, at time.Time, which, why string, w
 		n := d.about(r, event, at, which)
 		write(n, timesSince(r.Job, alarm))
 		n.Lines = append(n.Lines, d.whereabouts(r)...)
-		book.notices = append(book.notices, n.to(tell)...)
+		book.send(alarm, n, tell)
 		return book.standing, book.notices
 	}
 }
@@ -191,7 +191,7 @@ func (d *Desk) raise(book *book, r Run, event Event) {
 	}
 	n := d.ended(r, event)
 	n.Title = title(r, ending(event, r.Outcome)+timesSince(r.Job, alarm))
-	book.notices = append(book.notices, n.to(tell)...)
+	book.send(alarm, n, tell)
 }
 
 // timesSince says how often an alarm was raised, and since when; nothing at the first time.

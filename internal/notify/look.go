@@ -81,7 +81,7 @@ func (d *Desk) lookFailed(book *book, l Look) {
 		next = "runner items " + l.Job.Name + " --look"
 	}
 	n.Lines = append(n.Lines, "Next step: "+plain.Line(next))
-	book.notices = append(book.notices, n.to(tell)...)
+	book.send(alarm, n, tell)
 }
 
 // lookSucceeded ends the alarm, and tells those who were told of it.

@@ -57,7 +57,7 @@ func (d *Desk) remind(book *book, r Run) {
 			list = "runner runs --job " + r.Job.Name + " --state failed"
 		}
 		n.Lines = []string{a.Why, "Next step: " + list + " lists them; runner runs retry RUN does one again, and runner runs cancel RUN gives it up"}
-		book.notices = append(book.notices, n.to(tell)...)
+		book.send(a, n, tell)
 	}
 }
 

@@ -209,7 +209,7 @@ func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, line
 		ID:    digest(job.Name, string(event), fmt.Sprint(b.now.UnixMicro())),
 		Event: event, Job: job.Name, Time: b.now, Title: title, Lines: lines,
 	}
-	b.notices = append(b.notices, n.to(tell)...)
+	b.send(alarm, n, tell)
 }
 
 // mostNames is how many jobs a summary names.

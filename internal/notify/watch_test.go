@@ -450,6 +450,37 @@ func TestWhatWasGivenUpIsOver(t *testing.T) {
 	})
 }
 
+// A notice that nobody took is about one alarm: those who heard of another one are not told
+// of that again before its time.
+func TestWhatNobodyHeardIsOneAlarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := job(t)
+		l := newLookout(t, j)
+		l.ran(j, outcome(ledger.Failed, "failed", "no such path"))
+		l.ran(j, outcome(ledger.Canceled, "canceled", "by hand")) // whose notice has the event failed as well
+		for row, err := range l.ledger.Notices(t.Context(), true) {
+			if err == nil && row.Run == 2 {
+				err = l.ledger.EndNotice(t.Context(), row.ID, row.Channel, ledger.NoticeGivenUp, "404")
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		all, err := l.ledger.Standings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, a := range all[j.Name].Alarms {
+			if a.Unheard != (a.Kind == string(notify.Canceled)) {
+				t.Errorf("got the alarm %+v, want that of the canceled run alone unheard", a)
+			}
+		}
+		if n := len(all[j.Name].Alarms); n != 2 {
+			t.Errorf("%d alarms, want 2", n)
+		}
+	})
+}
+
 // wantLines wants the notice of a title to have this first line.
 func (l *lookout) wantLines(title, want string) {
 	l.t.Helper()

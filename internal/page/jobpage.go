@@ -25,6 +25,7 @@ type jobView struct {
 	Actions []runlog.Action
 	Chart   chart
 	Items   bool
+	NoLook  string // why nobody can ask for a look at the folder of the items; empty if one can
 }
 
 func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
@@ -33,6 +34,15 @@ func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
 		return nil, err
 	}
 	v := jobView{frame: p.frame(job.Name, r.who), Row: s.row(job), Job: s.job(job), Items: job.ForEach != nil}
+	switch {
+	case !v.Items:
+	case v.Job.Paused != nil:
+		v.NoLook = "It looks for items again when it is resumed."
+	case job.Suspend:
+		v.NoLook = "It looks for items again when the jobs file does not suspend it any more."
+	case job.Schedule == nil:
+		v.NoLook = "It has no schedule, so the scheduler does not look for its items."
+	}
 	for key, value := range job.Labels {
 		v.Labels = append(v.Labels, plain.Line(key+" "+value))
 	}

@@ -466,6 +466,30 @@ func TestARefusalOfAGuardNeedsAttentionOnce(t *testing.T) {
 	}
 }
 
+func TestALookIsOfferedWhileTheSchedulerLooks(t *testing.T) {
+	for name, tt := range map[string]struct{ of, edit, want string }{
+		"scheduled":    {"", "", "Look now"},
+		"suspended":    {"    for_each:", "    suspend: true\n    for_each:", "It looks for items again when the jobs file does not suspend it any more."},
+		"not due ever": {"    schedule: \"@every 10m\"\n", "", "It has no schedule, so the scheduler does not look for its items."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := newDesk(t, strings.Replace(someJobs, tt.of, tt.edit, 1))
+			d.header.Set("Authorization", "Bearer "+adminToken)
+			d.want("the job", d.get("/jobs/each"), 200, tt.want)
+			d.post("/api/v1/jobs/each/pause", "")
+			got := d.get("/jobs/each")
+			d.want("paused", got, 200, "It looks for items again when it is resumed.")
+			if strings.Contains(got.text, "Look now") {
+				t.Errorf("a look is offered, and none is made: %s", got.text)
+			}
+		})
+	}
+	d := newDesk(t, someJobs)
+	d.header.Set("Authorization", "Bearer "+adminToken)
+	d.post("/api/v1/jobs/nightly/pause", "")
+	d.want("a job without items", d.get("/jobs/nightly"), 200, "Run now")
+}
+
 func TestRunsComeByPages(t *testing.T) {
 	d := newDesk(t, someJobs)
 	for i := range 5 {
