@@ -225,11 +225,11 @@ func (r *run) requestCancel(ctx context.Context, other *ledger.Run) error {
 // seconds if one is running.
 const soon = 15 * time.Second
 
-// takeUp ends an earlier run of the job that was left by its start, where no
-// scheduler does: what it has begun is followed to its end, and a scheduled
-// occurrence that was not begun is done. Nobody asks again for another key of
-// which nothing was submitted, so that is canceled, unless an operator has asked
-// for it; so is what the policy replaces. It reports whether the run is over.
+// takeUp finishes an earlier run of the job that its start left unfinished, if
+// no scheduler does. A run that has submitted something is followed to its end,
+// and a scheduled occurrence is done. Other runs that have submitted nothing are
+// canceled, unless an operator asked for them, and so are runs that the policy
+// replaces. It reports whether the run is over.
 func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err error) {
 	wanted := other.Again && other.Claims == 0 && time.Since(other.Claimed) < soon
 	if r.rec.Scheduled || wanted || time.Now().Before(other.LeaseUntil) {
@@ -251,7 +251,7 @@ func (r *run) takeUp(ctx context.Context, other *ledger.Run) (over bool, err err
 	switch now, err := r.rec.Ledger.Run(ctx, other.ID); {
 	case err != nil:
 		return false, unusable(err)
-	case now.State.Final(): // it was ended before another one that was in the way as well
+	case now.State.Final(): // it was finished together with another one
 		return true, nil
 	}
 	log := r.log.With("other_run", other.ID, "other_occurrence", other.Key)

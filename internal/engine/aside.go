@@ -18,33 +18,32 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// Globus deletes a folder only with all that is in it, and what a folder has may
-// change until it does. Therefore an emptied folder is set aside: it gets a name
-// of its own, by which nobody else knows it, and is deleted if it is still empty
-// then. The list of those names is recorded before the first folder is renamed,
-// so that a later start finds them, deletes what is empty, and puts back what is
-// not.
+// Globus deletes a folder only together with its content, which may change until
+// then. Therefore an emptied folder is set aside: it gets a name that nobody
+// else knows, and is deleted if it is still empty then. The list of those names
+// is recorded before the first folder is renamed, so that a later start finds
+// the folders, deletes the empty ones, and gives the others their names back.
 
-// asideMark begins the names of folders that are set aside.
+// asideMark is the prefix of folders that are set aside.
 const asideMark = arrival.SetAside
 
 // An aside is a folder that is set aside, or will be.
 type aside struct {
-	path, name string // where it was, and where it is; without a slash at the end
-	done       bool   // it has that name
-	// probe, unless nil, looks at the folder, which is made for it.
+	path, name string // its old and its new path, without a slash at the end
+	done       bool   // it has its new name
+	// probe, unless nil, looks at the folder, which was created for that.
 	probe func(ctx context.Context) error
 }
 
-// asideOf returns the name by which this run sets a folder aside.
+// asideOf returns the folder at path with the name by which this run sets it aside.
 func (p *pruning) asideOf(path string) aside {
 	path = strings.TrimSuffix(path, "/")
 	above, name := split(path)
 	return aside{path: path, name: fmt.Sprintf("%s%s%d-%s", above, asideMark, p.run.journal.run.ID, name)}
 }
 
-// removeEmptied removes the folders from which files were deleted and that have
-// nothing in them now, the deepest first.
+// removeEmptied removes the folders from which files were deleted and that are
+// now empty, the deepest first.
 func (p *pruning) removeEmptied(ctx context.Context, found *evidence.Evidence) error {
 	p.addItems()
 	maps.DeleteFunc(p.emptied, func(f folderAt, _ bool) bool { return !found.Inside(f.place, f.path) && !p.isItem(f) })
@@ -75,8 +74,8 @@ func (p *pruning) removeEmptied(ctx context.Context, found *evidence.Evidence) e
 	return nil
 }
 
-// addItems adds the folders around those that were emptied, up to the items that they
-// are in: an item is moved as a whole.
+// addItems adds the folders above those that were emptied, up to their items, because
+// an item is moved as a whole.
 func (p *pruning) addItems() {
 	for _, f := range slices.Collect(maps.Keys(p.emptied)) {
 		for _, each := range p.watched {
@@ -93,7 +92,7 @@ func (p *pruning) addItems() {
 	}
 }
 
-// isItem reports whether a folder is an item, which nobody needs once it is empty.
+// isItem reports whether a folder is an item, which is not needed once it is empty.
 func (p *pruning) isItem(f folderAt) bool {
 	for range p.itemsAmong(jobs.FolderItems, f.place, []string{strings.TrimSuffix(f.path, "/")}) {
 		return true
@@ -101,7 +100,7 @@ func (p *pruning) isItem(f folderAt) bool {
 	return false
 }
 
-// itemsAmong yields the names of the paths that are items of a kind, by job.
+// itemsAmong yields the names of those paths that are items of a kind, for each job.
 func (p *pruning) itemsAmong(kind jobs.ItemKind, at evidence.Place, paths []string) iter.Seq2[string, []string] {
 	return func(yield func(job string, names []string) bool) {
 		for job, each := range p.watched {
@@ -121,8 +120,8 @@ func (p *pruning) itemsAmong(kind jobs.ItemKind, at evidence.Place, paths []stri
 	}
 }
 
-// free notes that items were deleted: what the next look finds under the name of one
-// may be another item, even if no look came in between.
+// free records that items were deleted. What the next look finds under such a name
+// may be another item, even without a look in between.
 func (p *pruning) free(ctx context.Context, kind jobs.ItemKind, at evidence.Place, paths []string) error {
 	for job, names := range p.itemsAmong(kind, at, paths) {
 		if err := p.run.journal.ledger.SetGone(ctx, job, names); err != nil {
@@ -132,7 +131,7 @@ func (p *pruning) free(ctx context.Context, kind jobs.ItemKind, at evidence.Plac
 	return nil
 }
 
-// entries returns 0 if a folder is empty.
+// entries returns the number of entries of a folder, 0 if it is empty.
 func (p *pruning) entries(ctx context.Context, at evidence.Place, path string) (n int, err error) {
 	for _, err := range p.run.globus.Ls(ctx, at.Collection, transfer.LsQuery{Path: path, LocalUser: at.LocalUser, Limit: 1}) {
 		return 1, err
@@ -140,9 +139,9 @@ func (p *pruning) entries(ctx context.Context, at evidence.Place, path string) (
 	return 0, nil
 }
 
-// remove removes folders that are empty.
+// remove removes empty folders.
 func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) error {
-	if at.LocalUser != "" { // whether a rename heeds the choice is not confirmed
+	if at.LocalUser != "" { // it is not confirmed that a rename heeds the local user
 		return nil
 	}
 	err := p.deliver(ctx, func(ctx context.Context, id string) (*part, error) {
@@ -183,13 +182,13 @@ func (p *pruning) remove(ctx context.Context, at evidence.Place, all []aside) er
 		}
 		p.sum.Folders += int64(len(paths))
 		return p.free(ctx, jobs.FolderItems, at, paths)
-	case p.run.result.endsWith(err): // else a later start finds them
+	case p.run.result.endsWith(err): // otherwise a later start finds them
 		err = errors.Join(err, p.restore(ctx, at, all))
 	}
 	return err
 }
 
-// restore gives folders their names back that could not be deleted.
+// restore gives folders that could not be deleted their names back.
 func (p *pruning) restore(ctx context.Context, at evidence.Place, all []aside) error {
 	for _, a := range all {
 		if a.probe != nil {
@@ -207,8 +206,8 @@ func (p *pruning) restore(ctx context.Context, at evidence.Place, all []aside) e
 	return nil
 }
 
-// setAside sets folders aside, and returns those that are still empty. The others
-// get their names back.
+// setAside sets folders aside, and returns those that are still empty then. The
+// others get their names back.
 func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) (still []aside, err error) {
 	g := p.run.globus
 	for _, a := range all {
@@ -248,7 +247,7 @@ func (p *pruning) setAside(ctx context.Context, at evidence.Place, all []aside) 
 	return still, nil
 }
 
-// bring gives a folder the name under which it is deleted, or makes it.
+// bring renames a folder to the name under which it is deleted, or creates it there.
 func (p *pruning) bring(ctx context.Context, at evidence.Place, a aside) error {
 	if a.probe != nil {
 		_, err := p.run.globus.Mkdir(ctx, at.Collection, a.name)
@@ -258,7 +257,7 @@ func (p *pruning) bring(ctx context.Context, at evidence.Place, a aside) error {
 	return err
 }
 
-// cannot says that a folder does not have the name under which it is deleted.
+// cannot logs that a folder could not be renamed or created.
 func (a *aside) cannot(log *slog.Logger, err error) {
 	if a.probe != nil {
 		log.Warn("it cannot be seen whether both collections show the same disk, so one file is deleted first", "path", a.name, "err", err)
@@ -267,7 +266,7 @@ func (a *aside) cannot(log *slog.Logger, err error) {
 	log.Warn("an empty folder stays, because it cannot be renamed", "path", a.path, "err", err)
 }
 
-// putBack gives a folder its name back, unless that is taken. It says why the
+// putBack gives a folder its name back, unless that is taken, and logs why the
 // folder stays.
 func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside, why string) error {
 	g := p.run.globus
@@ -286,8 +285,8 @@ func (p *pruning) putBack(ctx context.Context, at evidence.Place, a aside, why s
 	return nil
 }
 
-// recall takes note of the folders that a list of an earlier start has emptied, or
-// names: those may have been renamed and not deleted.
+// recall records the folders that a list of an earlier start has emptied, or
+// names: the latter may have been renamed and not deleted.
 func (p *pruning) recall(document transfer.Document) {
 	doc, ok := document.(*transfer.Delete)
 	if !ok {
@@ -306,8 +305,8 @@ func (p *pruning) recall(document transfer.Document) {
 	}
 }
 
-// freeListed is free for the files of a list that an earlier start has sent. The
-// folders of one are gone through again.
+// freeListed is [pruning.free] for the files of a list that an earlier start has
+// sent. Folders are handled again.
 func (p *pruning) freeListed(ctx context.Context, document transfer.Document) error {
 	doc, ok := document.(*transfer.Delete)
 	if !ok || doc.Recursive {
@@ -316,8 +315,8 @@ func (p *pruning) freeListed(ctx context.Context, document transfer.Document) er
 	return p.free(ctx, jobs.FileItems, evidence.Place{Collection: doc.Endpoint, LocalUser: doc.LocalUser}, pathsOf(doc))
 }
 
-// finishAside deletes the folders that an earlier start has set aside, or puts
-// them back.
+// finishAside deletes the folders that an earlier start set aside, or gives
+// them their names back.
 func (p *pruning) finishAside(ctx context.Context) error {
 	for at, all := range p.aside {
 		still, err := p.setAside(ctx, at, all)

@@ -20,12 +20,12 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// Inquire asks what has become of the files of a job. It is about the trees of
-// all that the job's runs submitted since then, and of its newest occurrence that
-// was due by now; of a job without a schedule, which no run was about, of one that
-// starts now; and of none if the job is suspended, or about items. All receipts of these trees
-// count. A nil ledger knows no runs. Sample, unless nil, chooses the folders and
-// single files by their paths.
+// Inquire prepares an audit of the files of a job. It is about the folders and files that
+// the job's runs submitted since an instant, and those of its newest occurrence that was
+// due by now. If no run was about a job without a schedule, it is about an occurrence that
+// starts now. A suspended job and a job about items have no such occurrence. All receipts
+// about these folders count. A nil ledger has no runs. sample, unless nil, chooses folders
+// and single files by path.
 func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, since, now time.Time, sample func(path string) bool) (*audit.Inquiry, error) {
 	q := &inquest{engine: e, ledger: l, job: job, trees: map[string]bool{}, deletions: evidence.NewDeletions()}
 	if l != nil {
@@ -50,7 +50,7 @@ func (e *Engine) Inquire(ctx context.Context, l *ledger.Ledger, job *jobs.Job, s
 }
 
 // audit does an audit step. The run fails if files are missing or lost, or if
-// folders cannot be seen.
+// folders cannot be listed.
 func (r *run) audit(ctx context.Context, step *jobs.Audit) error {
 	of := step.Jobs
 	if len(of) == 0 {
@@ -116,7 +116,8 @@ func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map
 	return count, nil
 }
 
-// sampleOf chooses a share of all paths, each time that of an occurrence.
+// sampleOf returns a function that chooses a share of all paths, the same for each
+// call about an occurrence.
 func sampleOf(part jobs.Percentage, key jobs.Key) func(path string) bool {
 	fraction := part.Fraction()
 	if fraction >= 1 {
@@ -128,7 +129,7 @@ func sampleOf(part jobs.Percentage, key jobs.Key) func(path string) bool {
 	}
 }
 
-// An inquest collects what an inquiry is about.
+// An inquest collects the documents and receipts of an inquiry.
 type inquest struct {
 	engine *Engine
 	ledger *ledger.Ledger
@@ -142,11 +143,11 @@ type inquest struct {
 	deletions *evidence.Deletions
 }
 
-// addRuns adds what was submitted since then, and what is under way.
+// addRuns adds what was submitted since an instant, and unfinished runs.
 func (q *inquest) addRuns(ctx context.Context, since time.Time) error {
 	for _, query := range []ledger.Query{{Job: q.job.Name, Since: since}, {Job: q.job.Name, Unfinished: true}} {
 		for run, err := range q.ledger.Runs(ctx, query) {
-			if err == nil && (!query.Unfinished || run.Claimed.Before(since)) { // no run twice
+			if err == nil && (!query.Unfinished || run.Claimed.Before(since)) { // skips runs that the first query has found
 				err = q.addRun(ctx, run)
 			}
 			if err != nil {
@@ -157,8 +158,7 @@ func (q *inquest) addRuns(ctx context.Context, since time.Time) error {
 	return nil
 }
 
-// addRun adds what a run has submitted; or, if it has submitted nothing yet, what it
-// will.
+// addRun adds what a run has submitted, or will submit if it has not yet.
 func (q *inquest) addRun(ctx context.Context, run *ledger.Run) error {
 	sent, err := q.ledger.Submissions(ctx, run.ID)
 	if err != nil {
@@ -197,7 +197,7 @@ func (q *inquest) addRun(ctx context.Context, run *ledger.Run) error {
 	})
 }
 
-// addNewest adds what the newest occurrence that was due is about.
+// addNewest adds the documents of the newest occurrence that was due.
 func (q *inquest) addNewest(now time.Time) error {
 	at := now
 	switch {
@@ -210,7 +210,7 @@ func (q *inquest) addNewest(now time.Time) error {
 		return nil
 	}
 	if q.job.Items != nil {
-		return nil // an item that nobody has begun is not expected to be there
+		return nil // an item that was not begun is not expected at the destination
 	}
 	if at.IsZero() || q.job.Suspend {
 		return nil
@@ -218,7 +218,7 @@ func (q *inquest) addNewest(now time.Time) error {
 	return q.addOccurrence(at, func(*transfer.Transfer) {})
 }
 
-// addOccurrence adds what an occurrence of the job is about.
+// addOccurrence adds the documents of an occurrence of the job.
 func (q *inquest) addOccurrence(at time.Time, also func(*transfer.Transfer)) error {
 	for work, err := range q.engine.Works(Order{Job: q.job, Key: jobs.ScheduledKey(at), At: at}) {
 		if err != nil {
@@ -234,7 +234,7 @@ func (q *inquest) addOccurrence(at time.Time, also func(*transfer.Transfer)) err
 	return nil
 }
 
-// addDocument adds the trees of a document.
+// addDocument adds the folders and files of a document.
 func (q *inquest) addDocument(run int64, doc *transfer.Transfer) error {
 	open, err := proof.Blank(account.Head(&ledger.Receipt{Run: run, Job: q.job.Name}, doc, &transfer.Task{}), account.Items(doc))
 	if err != nil {
@@ -243,8 +243,8 @@ func (q *inquest) addDocument(run int64, doc *transfer.Transfer) error {
 	return q.addTrees(open)
 }
 
-// addReceipts adds the receipts of the job. Those of runs that were forgotten tell
-// what these submitted.
+// addReceipts adds the receipts of the job. For runs that the ledger has
+// forgotten, they say what was submitted.
 func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 	all, err := q.ledger.Receipts(ctx, ledger.ReceiptQuery{Job: q.job.Name})
 	if err != nil {
@@ -263,8 +263,8 @@ func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 	return nil
 }
 
-// later opens the receipts of all jobs that were sealed after the first receipt of a
-// run of this one was begun, the newest first.
+// later opens, newest first, the receipts of all jobs that were sealed after the
+// first receipt of the run was begun.
 func (q *inquest) later(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
 	return func(yield func(*proof.Reader, error) bool) {
 		since := time.Now()
@@ -286,7 +286,7 @@ func (q *inquest) later(ctx context.Context, run int64) iter.Seq2[*proof.Reader,
 	}
 }
 
-// addTrees adds the trees of a receipt, unless it has them already.
+// addTrees adds the folders of a receipt, unless they were added before.
 func (q *inquest) addTrees(open proof.Open) error {
 	trees, err := evidence.TreesOf(open)
 	if err == nil && !q.trees[trees] {

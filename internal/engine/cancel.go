@@ -7,8 +7,8 @@ import (
 	"github.com/globus-runner/globus-runner/internal/fault"
 )
 
-// untilOver looks at what is being canceled, once a second, until it is over. It
-// reports false if ctx ends before. What was to be canceled may have succeeded.
+// untilOver calls over once a second until it returns true, for something that
+// is being canceled, which may also succeed. It returns false if ctx ends first.
 func untilOver(ctx context.Context, over func(context.Context) bool) bool {
 	for !over(ctx) {
 		if sleep(ctx, firstPoll) != nil {
@@ -18,8 +18,8 @@ func untilOver(ctx context.Context, over func(context.Context) bool) bool {
 	return true
 }
 
-// uncanceled leaves a run to a later start because nobody knows how the task id, which
-// was to be canceled, ends. What says what is known, and err may be nil.
+// uncanceled leaves a run to a later start because it is not known how the task id,
+// which was to be canceled, ends. what says what is known, and err may be nil.
 func (r *run) uncanceled(ctx context.Context, id, what string, err error) *Failure {
 	f := interrupted(ctx, id, what)
 	f.Err = err

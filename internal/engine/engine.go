@@ -60,7 +60,7 @@ type Engine struct {
 	news   func([]ledger.Notice) // those of runs without a ledger
 }
 
-// An Option changes an Engine that is being made.
+// An Option configures an [Engine].
 type Option func(*Engine)
 
 // WithManifests lets jobs have manifests, which open opens by their names.
@@ -135,8 +135,8 @@ type Order struct {
 	Job *jobs.Job // checked
 	Key jobs.Key
 	At  time.Time // the scheduled instant, for templates
-	// Item is what an occurrence with the key of an item is about. [Engine.Record]
-	// finds it in the ledger.
+	// Item is the item of an occurrence with the key of an item.
+	// [Engine.Record] finds it in the ledger.
 	Item *jobs.Item
 	// Fresh says that Key was never used before, so that Globus need not be
 	// asked for a task of an earlier start.

@@ -12,7 +12,7 @@ import (
 )
 
 // explain says why the task makes no progress, in words and as Globus's code. It
-// asks Globus, and does without the answer if there is none.
+// asks Globus, but also works without an answer.
 func (w *watcher) explain(ctx context.Context) (why, code string) {
 	t := w.task.Last
 	switch {
@@ -40,9 +40,9 @@ func (w *watcher) explain(ctx context.Context) (why, code string) {
 	return why, code
 }
 
-// plight says what kept the unfinished task from its end when it was seen last,
-// and gives a code for the next step. Both are empty for a task that made
-// progress. It makes requests only if ask is true.
+// plight says what held up the unfinished task at the last look, and returns a
+// code for the next step. Both are empty for a task that made progress. It
+// makes requests only if ask is true.
 func (w *watcher) plight(ctx context.Context, ask bool) (state, code string) {
 	t := w.seen
 	switch {
@@ -72,7 +72,7 @@ func (w *watcher) plight(ctx context.Context, ask bool) (state, code string) {
 	return "", ""
 }
 
-// since is how long ago t was, for messages.
+// since returns how long ago t was, for messages.
 func since(t time.Time) time.Duration { return time.Since(t).Round(time.Second) }
 
 // pauseMessage returns the first words that a manager left.
@@ -104,15 +104,15 @@ func (w *watcher) lastError(ctx context.Context) (last *transfer.Event, ended st
 	return nil, ended
 }
 
-// describe puts an error event into one line.
+// describe returns an error event as one line.
 func describe(e *transfer.Event) string {
 	return e.Code + ": " + oneLine(cmp.Or(transfer.Reason(e.Details), e.Description))
 }
 
-// lineEnds replaces what stands for a line end in the details of an event.
+// lineEnds replaces the forms of line ends in the details of an event.
 var lineEnds = strings.NewReplacer("%0D%0A", " ", `\r\n`, " ", `\n`, " ")
 
-// oneLine puts a text of the service into one line of a decent length.
+// oneLine returns a text of the service as one line of limited length.
 func oneLine(text string) string {
 	const most = 300 // characters
 	return plain.Short(lineEnds.Replace(text), most)

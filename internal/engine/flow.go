@@ -19,48 +19,48 @@ import (
 )
 
 const (
-	// listLag is how long after a start the list of runs may not have it yet. Until
-	// then, a list without the run proves nothing.
+	// listLag is how long the list of runs may lack a run after its start.
+	// Until then, a list without the run proves nothing.
 	listLag = 30 * time.Second
-	// flowStarts is how often a flow is started at most, for one attempt, before the
-	// rest is left to a later start.
+	// flowStarts is how often one attempt tries to start a flow before it leaves
+	// that to a later start.
 	flowStarts = 6
-	// longestPause is the longest wait between two of them, unless the service asks
-	// for a longer one; mostAsked is the longest of these.
+	// longestPause is the longest wait between these tries, unless the service
+	// asks for a longer one, up to mostAsked.
 	longestPause = time.Minute
 	mostAsked    = 15 * time.Minute
 )
 
-// A flowing is a flow step that is being done. It has attempts: runs of the flow, of
-// which each but the last has failed. A start has no key by which the service knows
-// a repetition, so the label of a run is what tells that it was started.
+// A flowing does a flow step. It has attempts: runs of the flow, of which all but
+// the last have failed. The service cannot recognize a repeated start, so the label
+// of a run shows that the run was started.
 type flowing struct {
 	run      *run
 	flow     *jobs.Flow
 	position jobs.Position
-	tries    int // attempts that failed before the present one, of those that count
+	tries    int // counted attempts that failed before the present one
 
 	// Of the present attempt:
 	attempt int       // its number, from 1
 	id      string    // of its submission; empty until it has one
 	form    []byte    // the request; nil until it has an id
-	sent    time.Time // when a request that may have made a run was sent last; zero if none was
+	sent    time.Time // when the last request that may have made a run was sent; zero if none was
 }
 
-// newFlowing returns the flow step that does work.
+// newFlowing returns the flowing for the flow step work.
 func (r *run) newFlowing(work Work) *flowing {
 	return &flowing{run: r, flow: work.Flow, position: work.Position, attempt: 1}
 }
 
-// label is the label of the present attempt's run.
+// label returns the label of the present attempt's run.
 func (f *flowing) label() string {
 	o := &f.run.order
 	return jobs.RunLabel(o.Job.Name, o.Key, f.position, f.attempt)
 }
 
-// complete adopts a run of the flow or starts one, waits for its end, and tries
-// again as often as the job allows. Without a ledger, the attempts of earlier starts
-// do not count for that.
+// complete adopts a run of the flow or starts one, waits for its end, and makes as
+// many more attempts as the job allows. Without a ledger, attempts of earlier starts
+// do not count.
 func (f *flowing) complete(ctx context.Context) error {
 	r := f.run
 	found, err := f.lookUp(ctx)
@@ -95,7 +95,7 @@ func (f *flowing) nextAttempt() {
 }
 
 // lookUp adopts the run of an earlier start of this occurrence, if there is one that
-// has not failed. It counts the attempts that have.
+// has not failed. It counts the failed ones as attempts.
 func (f *flowing) lookUp(ctx context.Context) (found bool, err error) {
 	if s, ok := f.run.journal.newest(f.position); ok {
 		return f.resume(ctx, s)
@@ -111,8 +111,8 @@ func (f *flowing) lookUp(ctx context.Context) (found bool, err error) {
 	}
 }
 
-// resume goes on with what the ledger has of this place. It reports whether the
-// present attempt has a run.
+// resume continues with the newest submission in the ledger at this position.
+// It reports whether the present attempt has a run.
 func (f *flowing) resume(ctx context.Context, s ledger.Submission) (found bool, err error) {
 	r := f.run
 	f.attempt, f.id, f.form = s.Attempt, s.ID, s.Document
@@ -134,14 +134,15 @@ func (f *flowing) resume(ctx context.Context, s ledger.Submission) (found bool, 
 		return false, nil // it is sent as if for the first time
 	}
 	if again {
-		f.tries = -1 // it is the attempt before the one that is wanted
+		f.tries = -1 // the attempt that is wanted comes after this one
 	}
 	f.sent = s.Created
 	return f.settle(ctx)
 }
 
-// spent reports whether a submission is of no use to an operator who wants another
-// attempt: it was refused, its run has failed, or Globus does not know that any more.
+// spent reports whether an operator who wants another attempt needs a new run: the
+// submission was refused, its run has failed, or Globus does not know the run any
+// more.
 func (f *flowing) spent(ctx context.Context, s ledger.Submission, again bool) (bool, error) {
 	switch {
 	case !again || s.TaskID == "" && s.Status == "":
@@ -149,7 +150,7 @@ func (f *flowing) spent(ctx context.Context, s ledger.Submission, again bool) (b
 	case s.Status != "":
 		return s.Status != string(flows.Succeeded), nil
 	}
-	last, err := f.run.engine.flows.Run(ctx, s.TaskID) // its end was not written down
+	last, err := f.run.engine.flows.Run(ctx, s.TaskID) // its end was not recorded
 	if gone(err) {
 		return true, nil
 	}
@@ -159,8 +160,8 @@ func (f *flowing) spent(ctx context.Context, s ledger.Submission, again bool) (b
 	return last.Status.Final() && last.Status != flows.Succeeded, nil
 }
 
-// find asks Globus for the run that bears the label of the present attempt: one that
-// has not failed if there are several, nil if there is none.
+// find asks Globus for the run with the label of the present attempt. If there are
+// several, it returns one that has not failed; if there is none, nil.
 func (f *flowing) find(ctx context.Context) (found *flows.Run, err error) {
 	for last, err := range f.run.engine.flows.Runs(ctx, f.flow.ID, f.label()) {
 		if err != nil {
@@ -173,7 +174,7 @@ func (f *flowing) find(ctx context.Context) (found *flows.Run, err error) {
 	return found, nil
 }
 
-// adoptOwn adopts the run of the present attempt, whatever has become of it, if
+// adoptOwn adopts the run of the present attempt, even one that has failed, if
 // Globus has one.
 func (f *flowing) adoptOwn(ctx context.Context) (found bool, err error) {
 	last, err := f.find(ctx)
@@ -183,7 +184,7 @@ func (f *flowing) adoptOwn(ctx context.Context) (found bool, err error) {
 	return true, f.adopt(ctx, last)
 }
 
-// adopt takes over a run that an earlier request has started.
+// adopt takes over a run that an earlier request started.
 func (f *flowing) adopt(ctx context.Context, last *flows.Run) error {
 	f.run.log.Info("run of a flow adopted", "flow", f.flow.ID, "flow_run", last.ID, "attempt", f.attempt, "status", string(last.Status))
 	if err := f.record(ctx); err != nil {
@@ -193,7 +194,8 @@ func (f *flowing) adopt(ctx context.Context, last *flows.Run) error {
 	return nil
 }
 
-// setRun makes a run of the flow that of the present attempt; last is nil if it was not looked at.
+// setRun makes a run of the flow the run of the present attempt; last is nil if it
+// was not looked at.
 func (f *flowing) setRun(ctx context.Context, id string, last *flows.Run, adopted bool) {
 	res := f.run.result
 	res.State, res.Attempt, res.Adopted = ledger.Submitted, f.attempt, adopted
@@ -202,7 +204,7 @@ func (f *flowing) setRun(ctx context.Context, id string, last *flows.Run, adopte
 }
 
 // settle adopts the run of a request that may have made one. It waits until the list
-// of runs must have it: only then it is known that there is none.
+// of runs must have the run, because only then is it known that there is none.
 func (f *flowing) settle(ctx context.Context) (found bool, err error) {
 	confirming, cancel := confirmation(ctx)
 	defer cancel()
@@ -223,8 +225,8 @@ func (f *flowing) settle(ctx context.Context) (found bool, err error) {
 	}
 }
 
-// record writes the present attempt to the ledger. Nothing may be sent before that,
-// and the attempt counts from then on.
+// record records the present attempt. Nothing may be sent before that, and the
+// attempt counts from then on.
 func (f *flowing) record(ctx context.Context) (err error) {
 	if f.id == "" {
 		f.id = uuid.NewString()
@@ -239,7 +241,7 @@ func (f *flowing) record(ctx context.Context) (err error) {
 	})
 }
 
-// start starts the flow, and waits where the service asks for it. It does so again
+// start starts the flow, and waits if the service asks for that. It tries again
 // only after it has found no run of its earlier request.
 func (f *flowing) start(ctx context.Context) error {
 	r := f.run
@@ -277,12 +279,12 @@ func (f *flowing) allowed(ctx context.Context) error {
 	case f.id == "":
 		return r.recheck(ctx)
 	case !f.sent.IsZero() && !r.journal.hasOthers(f.position) && r.overdue():
-		return r.expired() // an earlier start was to start it, and has not
+		return r.expired() // an earlier start should have started it
 	}
 	return nil
 }
 
-// post sends the request for a run. It may take some time beyond the end of ctx.
+// post sends the request for a run. It may go on for some time after the end of ctx.
 func (f *flowing) post(ctx context.Context) (*flows.Run, error) {
 	if err := f.run.journal.reopen(ctx, f.position); err != nil {
 		return nil, err
@@ -294,8 +296,8 @@ func (f *flowing) post(ctx context.Context) (*flows.Run, error) {
 	return last, err
 }
 
-// overcome deals with the error of start number n. It waits until the flow can be
-// started again, or reports that it is done: there is a run, or never will be.
+// overcome handles the error of try n. It waits until the flow can be started
+// again, or reports that the start is done: there is a run, or never will be.
 func (f *flowing) overcome(ctx context.Context, cause error, n int) (done bool, err error) {
 	if errors.Is(cause, flows.ErrUnclear) {
 		if found, err := f.settle(ctx); err != nil {
@@ -323,7 +325,8 @@ func (f *flowing) overcome(ctx context.Context, cause error, n int) (done bool, 
 	return false, sleep(ctx, pause)
 }
 
-// unclear leaves it to the next start to find out whether there is a run.
+// unclear returns the failure that leaves it to the next start to find out whether
+// there is a run.
 func (f *flowing) unclear(cause error) *Failure {
 	r := f.run
 	r.result.State, r.result.Attempt = ledger.Submitted, f.attempt

@@ -22,7 +22,7 @@ type flowWatcher struct {
 	task     *Task
 	status   flows.Status // at the last look
 	began    time.Time
-	resumed  bool     // it was told once that it has the consent that it wanted
+	resumed  bool     // it was resumed once with the consent that it wanted
 	canceled *Failure // why the run was canceled by us; nil if it was not
 }
 
@@ -61,7 +61,7 @@ func (f *flowing) hadSucceeded() bool {
 	return ok && s.ID == f.id && s.Status == string(flows.Succeeded)
 }
 
-// lost is what a look at the run means that did not work.
+// lost returns what the error of a look at the run means.
 func (w *flowWatcher) lost(err error) error {
 	if e, ok := errors.AsType[*automate.Error](err); ok && !e.Temporary() {
 		return fmt.Errorf("watch run %s of flow %s: %w", w.task.TaskID, w.flow.ID, err)
@@ -103,9 +103,9 @@ func (w *flowWatcher) react(ctx context.Context) {
 	}
 }
 
-// resume lets a run go on that waits for a consent, if the job lets the flow use the
-// data of collections: the token for it records these consents. One that waits again
-// wants another one.
+// resume resumes a run that waits for a consent, if the job lets the flow use the
+// data of collections: getting the token for that records the consents. A run that
+// waits again wants another consent.
 func (w *flowWatcher) resume(ctx context.Context) bool {
 	if w.resumed || len(w.flow.DataAccess) == 0 || w.task.FlowRun.Details.RequiredScope == "" {
 		return false
@@ -121,7 +121,7 @@ func (w *flowWatcher) resume(ctx context.Context) bool {
 	return true
 }
 
-// scope is the scope for which the run wants a consent, in one line.
+// scope returns the scope that the run wants a consent for, on one line.
 func (w *flowWatcher) scope() string {
 	const longest = 500
 	return plain.Short(string(w.task.FlowRun.Details.RequiredScope), longest)
@@ -148,10 +148,10 @@ func (w *flowWatcher) needsHuman(ctx context.Context) {
 	})
 }
 
-// code is the service's code for what the run is in.
+// code returns the service's code for the status of the run.
 func (w *flowWatcher) code() string { return plain.Short(string(w.task.FlowRun.Details.Code), 80) }
 
-// wants says what a run that is INACTIVE waits for, and what to do.
+// wants says what an INACTIVE run waits for, and what to do.
 func (w *flowWatcher) wants() string {
 	why := "it is INACTIVE"
 	if reason := w.task.FlowRun.Details.Reason(); reason != "" {
@@ -164,7 +164,7 @@ func (w *flowWatcher) wants() string {
 	return why + "; its owner has to resume it: see https://app.globus.org/runs/" + w.task.TaskID
 }
 
-// plight says in what state the run was last seen, if that says anything.
+// plight says in what state the run was last seen, if that is of interest.
 func (w *flowWatcher) plight() string {
 	if last := w.task.FlowRun; last != nil && last.Status == flows.Inactive {
 		return "; " + w.wants()
@@ -172,8 +172,8 @@ func (w *flowWatcher) plight() string {
 	return ""
 }
 
-// cancelRun cancels the run, because of what f says. If that does not work, the next
-// look tries it again.
+// cancelRun cancels the run for the reason f. If that fails, the next look tries
+// again.
 func (w *flowWatcher) cancelRun(ctx context.Context, f *Failure) {
 	last, err := w.run.engine.flows.Cancel(ctx, w.task.TaskID)
 	if err != nil {
@@ -185,7 +185,7 @@ func (w *flowWatcher) cancelRun(ctx context.Context, f *Failure) {
 	w.task.FlowRun, w.status = last, last.Status
 }
 
-// ended says what the end of the run means.
+// ended returns what the end of the run means.
 func (w *flowWatcher) ended(ctx context.Context) error {
 	last, id := w.task.FlowRun, w.task.TaskID
 	status := last.Status
@@ -221,7 +221,7 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 		follow := "; start again with " + r.repeat(w.id) + " to follow it"
 		plight := w.plight()
 		if plight != "" && w.scope() != "" {
-			follow = "" // it is said there
+			follow = "" // it already says how
 		}
 		return interrupted(ctx, id, fmt.Sprintf("run %s of flow %s goes on at Globus%s%s, or %s", id, w.flow.ID, plight, follow, r.toEnd()))
 	}
@@ -262,7 +262,7 @@ func (w *flowWatcher) overNow(ctx context.Context) bool {
 	return last.Status.Final()
 }
 
-// toEnd says how somebody ends what the run has begun at Globus.
+// toEnd says how to end what the run has begun at Globus.
 func (r *run) toEnd() string {
 	if r.journal == nil {
 		return "cancel it at app.globus.org"

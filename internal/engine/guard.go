@@ -106,8 +106,8 @@ func (p *part) compare(ctx context.Context, doc *transfer.Transfer, item transfe
 	return m, nil
 }
 
-// dig looks for a file at the source alone, depth first and in so many folders. A
-// comparison does not look into folders beyond guard.look, nor into those that cannot
+// dig looks for a file at the source, depth first and in at most look folders. The
+// comparison does not look into folders beyond guard.look, or into those that cannot
 // be listed at the destination.
 func (m *mirror) dig(ctx context.Context, source tree.Folder, rules tree.Rules, look int) error {
 	folders := 0
@@ -134,29 +134,29 @@ type mirror struct {
 	item     transfer.Item
 	filtered bool  // there are filter rules
 	links    bool  // symbolic links are copied
-	folders  int   // that were looked at
+	folders  int   // listed
 	found    int64 // files at the source
 	losses   Losses
-	replaces bool // what is there is replaced by what differs
+	replaces bool // files that differ are replaced
 	first    []string
 	fresh    bool   // the destination does not exist
-	cut      bool   // no file was found at the source, but there is more of it than was looked at
-	bounded  bool   // there are more folders than guard.look, on any side
-	hidden   error  // why a folder of the source cannot be listed; nil if all can
-	unlisted error  // the same at the destination, if that is a reason to refuse
-	unseen   int    // folders that are to be deleted and were not looked at
+	cut      bool   // no file was found at the source, but not all of it was listed
+	bounded  bool   // a side has more folders than guard.look
+	hidden   error  // why a folder of the source cannot be listed; may be nil
+	unlisted error  // why a folder of the destination cannot be listed, if that is a reason to refuse
+	unseen   int    // folders that would be deleted and were not listed
 	gone     string // the first of them
-	skipped  string // the first path at which something was not looked at
+	skipped  string // the first path that was not looked at
 
 	judged Losses // where the source is not empty
-	others int    // further items of which files are to be deleted
+	others int    // further items that would lose files
 }
 
 // firstPaths is how many paths a refusal names.
 const firstPaths = 3
 
-// see takes note of what both sides have at one path. An error says that nothing
-// can be known about the mirror now.
+// see takes in what both sides have at one path. An error means that nothing can
+// be known about the mirror now.
 func (m *mirror) see(p tree.Pair) error {
 	if p.Source != nil {
 		if err := m.seeSource(p.Source); err != nil {
@@ -171,7 +171,7 @@ func (m *mirror) see(p tree.Pair) error {
 	case d.Err != nil:
 		goes, why := p.Source == nil || p.Source.Kind != tree.Dir, &m.unlisted
 		if !goes && p.Path != "" && errors.Is(d.Err, tree.ErrTooMany) {
-			why = new(error) // the folder stays, and others tell whether the source is complete
+			why = new(error) // the folder stays, and other folders show whether the source is complete
 		}
 		if err := m.miss(m.item.DestinationPath, p.Path, d.Err, why); err != nil {
 			return err
@@ -183,7 +183,8 @@ func (m *mirror) see(p tree.Pair) error {
 		}
 	case d.Kind != tree.Dir:
 		before := m.losses.Files()
-		// Where the source has a link, Globus leaves alone what is there.
+		// Globus does not touch what exists in the place of a link of the
+		// source.
 		switch s := p.Source; {
 		case s == nil || s.Kind == tree.Dir:
 			m.losses.Delete()
@@ -202,7 +203,8 @@ func (m *mirror) see(p tree.Pair) error {
 	return nil
 }
 
-// seeSource takes note of what the source has at one path. An error is that of see.
+// seeSource takes in what the source has at one path. Its error is that of
+// [mirror.see].
 func (m *mirror) seeSource(e *tree.Entry) error {
 	switch {
 	case m.copies(e):
@@ -216,7 +218,7 @@ func (m *mirror) seeSource(e *tree.Entry) error {
 	return nil
 }
 
-// copies reports whether e is at the destination after the transfer.
+// copies reports whether the destination has e after the transfer.
 func (m *mirror) copies(e *tree.Entry) bool {
 	return e.Kind == tree.File || e.Kind == tree.Link && m.links
 }
@@ -226,12 +228,12 @@ func listed(e *tree.Entry) bool {
 	return e != nil && e.Kind == tree.Dir && !errors.Is(e.Err, tree.ErrCut)
 }
 
-// miss takes note of a folder that was not listed. It returns an error that may
-// pass.
+// miss takes in a folder that was not listed. It returns an error if that is
+// temporary.
 func (m *mirror) miss(top, path string, err error, why *error) error {
 	switch {
 	case tree.Gone(err):
-		return nil // it has gone meanwhile
+		return nil // it was deleted meanwhile
 	case errors.Is(err, tree.ErrCut):
 		m.bounded = true
 	case errors.Is(err, tree.ErrTooMany), fault.Of(err).Kind == fault.Refused:
@@ -331,7 +333,7 @@ func (m *mirror) refuseDeletes(allow jobs.Guard) *Failure {
 		m.item.SourcePath, m.item.DestinationPath, others, m.judged, m.examples(m.judged.Files()), allow.MaxDelete, advice)
 }
 
-// examples names the first of so many files that would be deleted.
+// examples names the first of the n files that would be deleted.
 func (m *mirror) examples(n int64) string {
 	text := strings.Join(m.first, ", ")
 	if more := n - int64(len(m.first)); more > 0 {

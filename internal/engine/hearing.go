@@ -6,8 +6,8 @@ import (
 	"github.com/globus-runner/globus-runner/internal/arrival"
 )
 
-// Hearing returns base, from whose replies the clock hears what time the service
-// has, see [WithClock].
+// Hearing wraps base and sets the clock by the replies of the service, see
+// [WithClock].
 func Hearing(clock *arrival.Clock, base http.RoundTripper) http.RoundTripper {
 	return hearing{clock, base}
 }
@@ -17,10 +17,10 @@ type hearing struct {
 	base  http.RoundTripper
 }
 
-// RoundTrip is that of the base.
+// RoundTrip sends r through the base.
 func (h hearing) RoundTrip(r *http.Request) (*http.Response, error) {
 	resp, err := h.base.RoundTrip(r)
-	if err == nil && resp.StatusCode < http.StatusInternalServerError { // else a proxy may have answered
+	if err == nil && resp.StatusCode < http.StatusInternalServerError { // otherwise a proxy may have answered
 		if date, err := http.ParseTime(resp.Header.Get("Date")); err == nil {
 			h.clock.Hear(date)
 		}

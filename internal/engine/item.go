@@ -14,13 +14,14 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// freshLook is how long the look counts that found an item ready. One that has
-// waited longer is looked at once more before anything is submitted for it.
+// freshLook is how long the look that found an item ready is valid. An item
+// that has waited longer is looked at again before anything is submitted for
+// it.
 const freshLook = time.Minute
 
 // An UnknownItem error says that no look has found the item of an occurrence.
 type UnknownItem struct {
-	Job string // that looks for the items
+	Job string // the job that looks for the items
 	Key jobs.Key
 }
 
@@ -31,9 +32,9 @@ func (u *UnknownItem) Error() string {
 // Means tells package fault that the order was wrong.
 func (*UnknownItem) Means() fault.Meaning { return fault.Meaning{Kind: fault.Usage} }
 
-// checkItem refuses an order for an item of which a run must not be recorded, as
-// nothing would come of it, and the item would count as done or failed: no look has
-// found it, or it holds nothing. A run that was recorded goes on, whatever it is about.
+// checkItem refuses an order for an item that no look has found, or that is empty. Its
+// run must not be recorded, because the item would then count as done or failed
+// although nothing was copied. A run that is already recorded goes on in any case.
 func (e *Engine) checkItem(ctx context.Context, rec Recording, o Order) error {
 	if !o.Key.IsItem() || o.Job.Items == nil {
 		return nil
@@ -56,8 +57,8 @@ func (e *Engine) checkItem(ctx context.Context, rec Recording, o Order) error {
 	return nil
 }
 
-// takeByHand has an item that is not ready be done as it is now, because somebody
-// asks for it, unless it holds nothing.
+// takeByHand makes an item that is not ready count as ready in its present state,
+// because somebody asks for it, unless it is empty.
 func (e *Engine) takeByHand(ctx context.Context, rec Recording, job *jobs.Job, row *ledger.Item) error {
 	item, err := job.ForEach.Item(row.Name, row.Modified, row.Size)
 	if err != nil {
@@ -84,16 +85,16 @@ func (e *Engine) takeByHand(ctx context.Context, rec Recording, job *jobs.Job, r
 	return nil
 }
 
-// usageFailure refuses an order that nobody could carry out.
+// usageFailure refuses an order that cannot be carried out.
 func usageFailure(message string) *Failure { return &Failure{Kind: fault.Usage, Message: message} }
 
-// emptyItem refuses an item that holds nothing.
+// emptyItem refuses an empty item.
 func emptyItem(name string) *Failure {
 	return &Failure{Kind: fault.Guard, Message: fmt.Sprintf("item %s has no files yet: nothing would be copied, and it would count as done; start it again when it has", name)}
 }
 
-// findItem finds out what an occurrence with the key of an item is about. A run
-// whose item is not known must not go on, see [run.admit].
+// findItem finds the item of an occurrence with the key of an item. A run whose
+// item is not known must not go on, see [run.admit].
 func (r *run) findItem(ctx context.Context) error {
 	each := r.job.Items
 	if !r.order.Key.IsItem() || each == nil || r.journal == nil {
@@ -120,7 +121,7 @@ func (r *run) findItem(ctx context.Context) error {
 	return nil
 }
 
-// item returns the item whose occurrence has a key, or had it before it changed.
+// item returns the item whose present or earlier occurrence has this key.
 func (rec *Recording) item(ctx context.Context, job string, key jobs.Key) (*ledger.Item, error) {
 	row, err := rec.Ledger.ItemByKey(ctx, job, string(key))
 	if !errors.Is(err, ledger.ErrNone) {
@@ -140,7 +141,7 @@ func (rec *Recording) item(ctx context.Context, job string, key jobs.Key) (*ledg
 		}
 		return nil, ledger.ErrNone
 	}
-	for row, err := range rec.Ledger.Items(ctx, job) { // the key has a checksum of the name
+	for row, err := range rec.Ledger.Items(ctx, job) { // the key contains a checksum of the name
 		if err != nil || had(row) {
 			return row, err
 		}
@@ -148,8 +149,8 @@ func (rec *Recording) item(ctx context.Context, job string, key jobs.Key) (*ledg
 	return nil, ledger.ErrNone
 }
 
-// recheck returns why nothing must be submitted for an item: it is not as it was
-// when it was found ready.
+// recheck returns why nothing may be submitted for an item: it has changed since
+// it was found ready.
 func (r *run) recheck(ctx context.Context) error {
 	if r.item == nil || !r.journal.unsent() {
 		return nil
@@ -163,8 +164,8 @@ func (r *run) recheck(ctx context.Context) error {
 	return r.compareItem(ctx, "after it was found ready, and nothing was submitted")
 }
 
-// verify looks at an item once more after it was copied. If it has changed
-// meanwhile, nothing else must be done for it: it is copied again when it is ready.
+// verify looks at an item again after it was copied. If it has changed meanwhile,
+// no further step may be done for it: it is copied again when it is ready.
 func (r *run) verify(ctx context.Context, work Work) error {
 	if _, copies := work.Document.(*transfer.Transfer); !copies || r.item == nil || r.journal.past(work.Position) {
 		return nil
@@ -175,7 +176,8 @@ func (r *run) verify(ctx context.Context, work Work) error {
 	return r.compareItem(ranked(ctx, later), "while it was copied")
 }
 
-// movedOn returns why an earlier occurrence of an item must not go on.
+// movedOn returns why an occurrence of an item must not go on, if a newer one has
+// replaced it.
 func (r *run) movedOn() error {
 	if r.item.Key == string(r.order.Key) {
 		return nil
@@ -183,12 +185,12 @@ func (r *run) movedOn() error {
 	return r.setAside(fmt.Sprintf("item %s has changed, and occurrence %s has replaced this one", r.item.Name, r.item.Key))
 }
 
-// compareItem compares an item with what it was when it was found ready.
+// compareItem compares an item with its state when it was found ready.
 func (r *run) compareItem(ctx context.Context, when string) error {
 	now, _, err := arrival.Fingerprint(ctx, r.globus, r.job.ForEach, r.order.Item)
 	switch {
 	case tree.Gone(err) && !r.journal.unsent():
-		return nil // what was there is copied
+		return nil // what existed is copied
 	case tree.Gone(err):
 		return r.postpone(ctx, "vanished "+when)
 	case err != nil:
@@ -199,7 +201,7 @@ func (r *run) compareItem(ctx context.Context, when string) error {
 	return nil
 }
 
-// postpone has the item wait to be ready once more, and ends this run of it.
+// postpone makes the item wait until it is ready again, and ends this run.
 func (r *run) postpone(ctx context.Context, why string) error {
 	next := *r.item
 	next.Generation++
@@ -212,7 +214,7 @@ func (r *run) postpone(ctx context.Context, why string) error {
 	return r.setAside(fmt.Sprintf("item %s %s; when it is ready again, it is done as occurrence %s", r.item.Name, why, next.Key))
 }
 
-// setAside ends a run that another one goes on with.
+// setAside ends a run that another one replaces.
 func (r *run) setAside(why string) *Failure {
 	r.aside = true
 	return skipped("", why)
