@@ -69,9 +69,27 @@ func (a *app) writeReports(ctx context.Context, files reporting, docs []*resultD
 	a.annotate(err)
 }
 
+// endsInside reports whether a file ends in the middle of a line.
+func endsInside(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false // it is not there, or the write meets the same error
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	last := make([]byte, 1)
+	if _, err := f.Seek(-1, io.SeekEnd); err != nil {
+		return false
+	}
+	_, err = f.Read(last)
+	return err == nil && last[0] != '\n'
+}
+
 // writeReport writes a report to a file, or logs why it could not.
 func (a *app) writeReport(name string, mode int, write func(io.Writer, report.Report) error, r report.Report) {
 	var buf bytes.Buffer
+	if mode == os.O_APPEND && endsInside(name) {
+		buf.WriteByte('\n')
+	}
 	err := write(&buf, r)
 	if err == nil {
 		err = writeFile(name, mode, buf.Bytes())
