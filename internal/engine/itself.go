@@ -13,14 +13,14 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// Two collections may show one disk, and then a copy that looks just like its file
-// may be the file itself. A prune therefore makes a folder beside the file and
-// looks whether it is also beside the copy. Where no folder can be made, the prune
-// deletes one file alone, and looks whether its copy stays.
+// Two collections may show the same disk. Then a copy that looks just like its
+// file may be the file itself. A prune therefore creates a folder beside the file
+// and checks whether it also appears beside the copy. If no folder can be created,
+// the prune deletes a single file first, and checks whether its copy stays.
 
-// A way leads from a source to copies: of all ways between two collections, those
-// are told apart of which one end is the top of its collection, as a collection
-// that shows a folder of another one has it.
+// A way leads from a source to copies. There is one for each pair of collections,
+// and one for each pair of paths of which one is the top of its collection,
+// because a collection may show a folder of another one.
 type way struct {
 	from, to     evidence.Place
 	source, copy string
@@ -42,18 +42,19 @@ func (p *pruning) mayBeItself(f *evidence.File, c *evidence.Copy) bool {
 	return c.State.Same(f.State) && !p.stayed[wayOf(f, c)] && (c.By.Files == 0 || canBeSeen(f, c))
 }
 
-// canBeSeen reports whether a folder beside a file shows whether a copy is the file.
+// canBeSeen reports whether a folder beside a file would show whether a copy is the
+// file itself.
 func canBeSeen(f *evidence.File, c *evidence.Copy) bool {
 	return f.Source.Collection != c.At.Collection && path.Base(f.Path) == path.Base(c.Path)
 }
 
-// wantsTrial reports whether a file has to be deleted alone.
+// wantsTrial reports whether a file must be deleted alone first.
 func (p *pruning) wantsTrial(f *evidence.File, copies []evidence.Copy) bool {
 	return slices.ContainsFunc(copies, func(c evidence.Copy) bool { return p.mayBeItself(f, &c) })
 }
 
-// probe makes a folder beside a file, to see whether copies are the file. An error
-// says that one is. What it cannot see is left to a trial.
+// probe creates a folder beside a file, to see whether copies are the file itself.
+// It returns an error if one is. What it cannot see is left to a trial.
 func (p *pruning) probe(ctx context.Context, f *evidence.File, copies []evidence.Copy) error {
 	copies = slices.Clone(copies)
 	copies = slices.DeleteFunc(copies, func(c evidence.Copy) bool {
@@ -94,7 +95,8 @@ func (p *pruning) probe(ctx context.Context, f *evidence.File, copies []evidence
 		"nothing more is deleted: copy the files to another disk, or remove the prune", itself.Path, itself.At.Collection, f.Path, f.Source.Collection)
 }
 
-// shows reports whether a folder that was made beside a file is beside a copy.
+// shows reports whether a folder that was created beside a file appears beside a
+// copy.
 func (p *pruning) shows(ctx context.Context, c *evidence.Copy, made string) (bool, error) {
 	folder, _ := split(c.Path)
 	_, name := split(made)
@@ -105,8 +107,8 @@ func (p *pruning) shows(ctx context.Context, c *evidence.Copy, made string) (boo
 	return err == nil, err
 }
 
-// haveStayed looks whether the copies of a file that was deleted alone are still
-// there.
+// haveStayed checks whether the copies of a file that was deleted alone still
+// exist.
 func (p *pruning) haveStayed(ctx context.Context, l list) error {
 	now, f := newViews(p.run.globus), l.files[0]
 	for _, c := range f.copies {
@@ -121,7 +123,7 @@ func (p *pruning) haveStayed(ctx context.Context, l list) error {
 		if w.err != nil {
 			return fmt.Errorf("see whether the copy %s is still there: %w", c.Path, w.err)
 		}
-		if is, there := w.states[name]; !there || !is.Same(*c.State) { // something may have come in its place
+		if is, there := w.states[name]; !there || !is.Same(*c.State) { // it may have been replaced
 			return &Failure{
 				Kind: fault.Guard, state: ledger.Failed,
 				Message: fmt.Sprintf("%s on collection %s vanished, or was replaced, after the prune deleted %s on collection %s: both seem to show the same disk, and the file had no copy; "+

@@ -23,8 +23,8 @@ const (
 	// recordTime bounds what is written to the ledger after the run's own
 	// context has ended.
 	recordTime = 2 * time.Second
-	// newerRuns is among how many of the newest runs of a job an earlier one is
-	// looked for. If there are more, Globus is asked once more than needed.
+	// newerRuns is how many of the newest runs of a job are searched for an
+	// earlier one. If there are more, Globus is asked needlessly.
 	newerRuns = 10
 	// statusRefused is the status of a submission that Globus did not take.
 	statusRefused = "REFUSED"
@@ -39,8 +39,8 @@ type journal struct {
 	log    *slog.Logger
 	first  bool                                // the ledger knows no earlier run of the job
 	sent   map[jobs.Position]ledger.Submission // the newest of each position
-	ended  []Task                              // whose ends earlier starts have recorded
-	owed   []func(context.Context) error       // writes about tasks that are not done yet, in their order
+	ended  []Task                              // tasks whose ends earlier starts have recorded
+	owed   []func(context.Context) error       // writes about tasks that are still to be done, in order
 }
 
 // openJournal reads what earlier starts of the run have submitted.
@@ -61,7 +61,7 @@ func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.
 			j.sent[at] = s
 		}
 	}
-	if run.Alone { // the claim has said that there is nothing
+	if run.Alone { // the claim has already shown that there is none
 		j.first = run.First
 		return j, nil
 	}

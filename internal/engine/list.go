@@ -12,20 +12,20 @@ import (
 
 const (
 	filesOfList   = 5000
-	foldersOfList = 200 // of the source; each of them is listed right before the list is sent
+	foldersOfList = 200 // folders of the source, each of which is listed right before the list is sent
 )
 
-// A list is files of one source that are to be deleted together.
+// A list is files of one source that one task deletes.
 type list struct {
 	source  evidence.Place
 	files   []proven
 	folders int
 	last    string // folder
-	trial   bool   // it has one file, to see whether its copies stay, see [pruning.haveStayed]
+	trial   bool   // it has a single file, to see whether its copies stay; see [pruning.haveStayed]
 }
 
-// A proven file may be deleted, as long as it and its copies are as they were
-// seen.
+// A proven is a file that may be deleted as long as it and its copies do not
+// change.
 type proven struct {
 	path   string
 	state  proof.State
@@ -95,7 +95,7 @@ func (p *pruning) delete(ctx context.Context, l list) error {
 	return nil
 }
 
-// hasEmptied takes note of the folder of a file that was deleted.
+// hasEmptied records the folder of a file that was deleted.
 func (p *pruning) hasEmptied(at evidence.Place, file string) {
 	if p.step.EmptyFolders {
 		folder, _ := split(file)
@@ -103,8 +103,8 @@ func (p *pruning) hasEmptied(at evidence.Place, file string) {
 	}
 }
 
-// stillProven looks at the files of a list, here and where their copies are, and
-// returns those that are as they were when they were judged.
+// stillProven looks at the files of a list and their copies, and returns the
+// files that have not changed since they were judged.
 func (p *pruning) stillProven(ctx context.Context, l list) (still []proven, err error) {
 	now := newViews(p.run.globus)
 	for _, f := range l.files {

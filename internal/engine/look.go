@@ -17,23 +17,23 @@ import (
 // ErrWatched is the error of a look while another process looks at the folder.
 var ErrWatched = errors.New("another process looks at the folder of the items now")
 
-// keepEvery is how many items a look writes down at once, and keepAfter after what
-// time at the latest it writes down one that is ready.
+// keepEvery is how many items a look records at once, and keepAfter is how long a
+// ready item waits at most before it is recorded.
 const (
 	keepEvery = 200
 	keepAfter = 300 * time.Millisecond
 )
 
-// A Survey is what came of a look at the folder of a job.
+// A Survey is the result of a look at the folder of a job.
 type Survey struct {
-	States  map[arrival.State]int // items by what was found of them
+	States  map[arrival.State]int // number of items by state
 	Elapsed time.Duration
 }
 
-// Look looks once at the folder of a job with a for_each, and writes down what it
-// finds, from which [Engine.Record] does what is ready. It calls ready, unless that
-// is nil, when such items are written down. If another process looks at the folder
-// now, the error is [ErrWatched].
+// Look looks once at the folder of a job with a for_each, and records what it
+// finds. [Engine.Record] then does ready items. Look calls ready, unless that is
+// nil, each time it has recorded ready items. If another process is looking at the
+// folder, the error is [ErrWatched].
 func (e *Engine) Look(ctx context.Context, rec Recording, job *jobs.Job, ready func()) (*Survey, error) {
 	ctx, done, err := e.watchFolder(ctx, rec, job.Name)
 	if err != nil {
@@ -41,13 +41,13 @@ func (e *Engine) Look(ctx context.Context, rec Recording, job *jobs.Job, ready f
 	}
 	defer done()
 	survey, err := e.survey(ctx, rec, job, ready)
-	if ctx.Err() == nil { // else somebody else looks, or nobody wants to know
+	if ctx.Err() == nil { // otherwise another process looks, or the result is not wanted
 		err = errors.Join(err, e.endLook(ctx, rec, job, err))
 	}
 	return survey, err
 }
 
-// endLook tells and writes down how a look has ended. If it is cut off between the two,
+// endLook reports and records how a look has ended. If it is cut off between the two,
 // the next look does both.
 func (e *Engine) endLook(ctx context.Context, rec Recording, job *jobs.Job, failed error) error {
 	err := e.tellLook(ctx, rec, job, failed)
@@ -58,7 +58,7 @@ func (e *Engine) endLook(ctx context.Context, rec Recording, job *jobs.Job, fail
 	return errors.Join(err, rec.Ledger.EndLook(ctx, job.Name, why))
 }
 
-// survey is a look by the one that watches the folder.
+// survey is the look of the process that watches the folder.
 func (e *Engine) survey(ctx context.Context, rec Recording, job *jobs.Job, ready func()) (*Survey, error) {
 	begin := time.Now()
 	notes := &lookNotes{rec: rec, job: job.Name, known: map[string]*ledger.Item{}, ready: ready, begun: begin, kept: begin}
@@ -80,8 +80,8 @@ func (e *Engine) survey(ctx context.Context, rec Recording, job *jobs.Job, ready
 	return survey, notes.keep(ctx)
 }
 
-// watchFolder makes rec's holder the one that looks at the folder of a job, until
-// done is called. The context ends when somebody else takes over meanwhile.
+// watchFolder makes rec's holder the only one that looks at the folder of a job,
+// until done is called. The context ends if another process takes over meanwhile.
 func (e *Engine) watchFolder(ctx context.Context, rec Recording, job string) (watching context.Context, done func(), err error) {
 	mine, err := rec.Ledger.Watch(ctx, job, rec.Holder, rec.Lease)
 	if err != nil {
@@ -105,8 +105,8 @@ func (e *Engine) watchFolder(ctx context.Context, rec Recording, job string) (wa
 	}, nil
 }
 
-// knownItems yields what the ledger has as package arrival wants it, and tells each of
-// it to remember, unless that is nil.
+// knownItems yields the ledger's items in the form of package arrival, and calls
+// remember for each, unless that is nil.
 func knownItems(rows iter.Seq2[*ledger.Item, error], remember func(*ledger.Item)) iter.Seq2[arrival.Known, error] {
 	return func(yield func(arrival.Known, error) bool) {
 		for row, err := range rows {
@@ -129,7 +129,7 @@ func knownItems(rows iter.Seq2[*ledger.Item, error], remember func(*ledger.Item)
 	}
 }
 
-// stageOf says how far the newest occurrence of an item has come.
+// stageOf returns the stage of the newest occurrence of an item.
 func stageOf(row *ledger.Item) arrival.Stage {
 	switch state := cmp.Or(row.RunState, ledger.State(row.State)); {
 	case state == ledger.Succeeded:
@@ -146,8 +146,8 @@ func stageOf(row *ledger.Item) arrival.Stage {
 	return arrival.Unborn
 }
 
-// ItemSize returns the size of an item, in bytes, or nil if that is not known: not all of
-// it was listed, so that it has no fingerprint.
+// ItemSize returns the size of an item in bytes, or nil if it is not known: the item was
+// not listed completely, so it has no fingerprint.
 func ItemSize(size int64, fingerprint string) *int64 {
 	if size == 0 && fingerprint == "" {
 		return nil
@@ -155,7 +155,7 @@ func ItemSize(size int64, fingerprint string) *int64 {
 	return &size
 }
 
-// ItemState says in which state an item is now, and why, for people.
+// ItemState returns the state of an item now, and why, for people.
 func ItemState(row *ledger.Item, now time.Time) (state, why string) {
 	state, why = row.State, row.Why
 	if stage := stageOf(row); stage != arrival.Unborn {
@@ -183,24 +183,24 @@ func ItemState(row *ledger.Item, now time.Time) (state, why string) {
 	return state, why
 }
 
-// lookNotes are what a look has found, and will write down.
+// lookNotes are the findings of a look that are still to be recorded.
 type lookNotes struct {
 	rec   Recording
 	job   string
 	begun time.Time
-	known map[string]*ledger.Item // those that the look has read, but not judged yet
+	known map[string]*ledger.Item // rows that the look has read but not judged yet
 	ready func()                  // may be nil
 
 	items      []ledger.Item
 	gone, back []string
 	anyReady   bool
-	kept       time.Time // when something was written down last
+	kept       time.Time // when the last findings were recorded
 }
 
-// remember keeps what the ledger has of an item until the look has judged it.
+// remember keeps the ledger's row of an item until the look has judged it.
 func (n *lookNotes) remember(row *ledger.Item) { n.known[row.Name] = row }
 
-// add takes note of a finding.
+// add adds a finding.
 func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
 	was := n.known[f.Item.Name]
 	delete(n.known, f.Item.Name)
@@ -221,7 +221,7 @@ func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
 		case !was.Gone.IsZero():
 			n.back = append(n.back, was.Name)
 		}
-		if f.State == arrival.State(stageOf(was)) { // what became of it is in the row
+		if f.State == arrival.State(stageOf(was)) { // the row has the state of its occurrence
 			return nil
 		}
 	}
@@ -238,7 +238,7 @@ func (n *lookNotes) add(ctx context.Context, f *arrival.Finding) error {
 	return nil
 }
 
-// keep writes down what was noted.
+// keep records the findings.
 func (n *lookNotes) keep(ctx context.Context) error {
 	err := errors.Join(
 		n.rec.Ledger.KeepItems(ctx, n.job, n.items), n.rec.Ledger.SetGone(ctx, n.job, n.gone), n.rec.Ledger.SetBack(ctx, n.job, n.back, n.begun))
@@ -252,20 +252,20 @@ func (n *lookNotes) keep(ctx context.Context) error {
 	return nil
 }
 
-// A watching is what the loop knows about the items of a job with a schedule.
+// A watching is the loop's state of a job with a schedule and a for_each.
 type watching struct {
-	looking bool // a look is at work
-	issue   bool // there may be items that are ready and have no ticket
+	looking bool // a look is in progress
+	issue   bool // there may be ready items without a ticket
 }
 
-// looked says that a look has found items that are ready, or is over.
+// looked says that a look has found ready items, or has ended.
 type looked struct {
 	plan *plan
 	over bool
 }
 
-// startLook begins a look at the folder of a job, unless one is at work. Somebody
-// may want it since an instant, which is zero otherwise.
+// startLook begins a look at the folder of a job, unless one is in progress.
+// wanted is when somebody asked for it, or zero.
 func (s *Scheduler) startLook(ctx context.Context, p *plan, wanted time.Time) {
 	if p.items.looking {
 		return
@@ -288,7 +288,7 @@ func (s *Scheduler) startLook(ctx context.Context, p *plan, wanted time.Time) {
 	})
 }
 
-// startWanted begins the looks that somebody wants.
+// startWanted begins the looks that somebody asked for.
 func (s *Scheduler) startWanted(ctx context.Context) error {
 	if !s.plans.haveItems() {
 		return nil
@@ -303,7 +303,7 @@ func (s *Scheduler) startWanted(ctx context.Context) error {
 }
 
 // look looks at the folder of a job, unless another replica does. It reports whether
-// the look has ended, well or not.
+// the look has ended, with or without success.
 func (s *Scheduler) look(ctx context.Context, job *jobs.Job, ready func()) (ended bool) {
 	log := s.log.With("job", job.Name)
 	switch found, err := s.engine.Look(ctx, s.rec, job, ready); {
@@ -323,10 +323,11 @@ func (s *Scheduler) look(ctx context.Context, job *jobs.Job, ready func()) (ende
 	return ctx.Err() == nil
 }
 
-// lookStreak is the name of the looks of a job among the streaks. No job has it.
+// lookStreak returns the key of a job's looks among the streaks. It is not the name
+// of any job.
 func lookStreak(job string) string { return job + " look" }
 
-// issueItems has items that are ready wait for a place, as many as may be at work.
+// issueItems puts as many ready items into the queue as may be at work.
 func (s *Scheduler) issueItems(ctx context.Context) {
 	for name, p := range s.plans.byJob {
 		if !p.items.issue || time.Now().Before(s.pause) {
@@ -346,19 +347,19 @@ func (s *Scheduler) issueItems(ctx context.Context) {
 	}
 }
 
-// itemOver takes note that a run of an item is over, so that others may begin.
+// itemOver records that a run of an item is over, so that others may begin.
 func (s *Scheduler) itemOver(p *plan) {
 	p.items.issue = true
 	now := time.Now()
 	for _, t := range s.tickets {
-		if t.job.Name == p.job.Name && !t.retryAt.IsZero() && isWaiting(t.err) { // one that is at work has no time
+		if t.job.Name == p.job.Name && !t.retryAt.IsZero() && isWaiting(t.err) { // a ticket that is at work has no retryAt
 			t.retryAt = now
 			s.wakeAt(now)
 		}
 	}
 }
 
-// itemOrder is the order of for_each as the ledger has it.
+// itemOrder returns the ledger's word for the order of for_each.
 func itemOrder(o jobs.ItemOrder) ledger.ItemOrder {
 	switch o {
 	case jobs.NewestFirst:
@@ -369,14 +370,14 @@ func itemOrder(o jobs.ItemOrder) ledger.ItemOrder {
 	return ledger.ItemsOldest
 }
 
-// Findings looks once at the folder of a job, and yields what it finds, given what
-// the ledger has of its items. It keeps nothing.
+// Findings looks once at the folder of a job, and yields what it finds, given the
+// items in the ledger. It records nothing.
 func (e *Engine) Findings(ctx context.Context, l *ledger.Ledger, job *jobs.Job) iter.Seq2[arrival.Finding, error] {
 	return arrival.Look(ctx, e.globus, job.ForEach, knownItems(l.Items(ctx, job.Name), nil), e.clock)
 }
 
-// Queue returns the keys of the items that are ready and were not begun, in the
-// order in which they start.
+// Queue returns the keys of the ready items that were not begun, in the order
+// in which they start.
 func Queue(ctx context.Context, l *ledger.Ledger, job *jobs.Job) (keys []jobs.Key, err error) {
 	ready, err := l.ReadyItems(ctx, job.Name, itemOrder(job.ForEach.Order), maxOrders)
 	for i := range ready {

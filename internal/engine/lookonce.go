@@ -15,9 +15,9 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// ReadyOrders returns what there is to do for the items of a job, in the order of
-// its for_each, limit of them at most unless it is 0: runs that an earlier start has
-// left, and items that [Engine.Look] has found ready.
+// ReadyOrders returns the orders for the items of a job, in the order of its
+// for_each, at most limit unless that is 0: for runs that an earlier start left
+// unfinished, and for items that [Engine.Look] found ready.
 func (e *Engine) ReadyOrders(ctx context.Context, rec Recording, job *jobs.Job, limit int) ([]Order, error) {
 	if limit == 0 {
 		limit = maxOrders
@@ -44,13 +44,13 @@ func (e *Engine) ReadyOrders(ctx context.Context, rec Recording, job *jobs.Job, 
 	return orders[:min(limit, len(orders))], nil
 }
 
-// maxOrders is how many items one start takes on, if nothing else was said.
+// maxOrders is how many items one start takes on by default.
 const maxOrders = 100_000
 
-// OrdersWithoutLedger looks once at the folder of a job, and returns orders for the
-// items that are ready, limit of them at most unless it is 0. Globus alone says by
-// the labels of tasks which items are done. If that is not enough, the error is
-// that of [jobs.ForEach.WithoutLedger].
+// OrdersWithoutLedger looks once at the folder of a job, and returns orders for
+// ready items, at most limit unless that is 0. Which items are done is known only
+// from the labels of tasks at Globus. If that is not enough for the job, the error
+// is that of [jobs.ForEach.WithoutLedger].
 func (e *Engine) OrdersWithoutLedger(ctx context.Context, job *jobs.Job, limit int) ([]Order, error) {
 	if err := job.ForEach.WithoutLedger(); err != nil {
 		return nil, err
@@ -79,7 +79,7 @@ func (e *Engine) OrdersWithoutLedger(ctx context.Context, job *jobs.Job, limit i
 }
 
 // ItemWithoutLedger looks once at the folder of a job for the item of an
-// occurrence. If it is not there, the error is an [*UnknownItem].
+// occurrence. If the folder does not have it, the error is an [*UnknownItem].
 func (e *Engine) ItemWithoutLedger(ctx context.Context, job *jobs.Job, key jobs.Key) (*jobs.Item, error) {
 	for f, err := range e.FindingsWithoutLedger(ctx, job) {
 		switch {
@@ -105,7 +105,7 @@ func (e *Engine) FindingsWithoutLedger(ctx context.Context, job *jobs.Job) iter.
 			return
 		}
 		each := *job.ForEach
-		each.Again = jobs.AgainNever // nobody keeps what an item was like
+		each.Again = jobs.AgainNever // earlier states of items are not recorded
 		for f, err := range arrival.Look(ctx, e.globus, &each, known.byName(), e.clock) {
 			if err != nil {
 				yield(f, fmt.Errorf("look at %s: %w", each.Folder, err))
@@ -121,7 +121,8 @@ func (e *Engine) FindingsWithoutLedger(ctx context.Context, job *jobs.Job) iter.
 	}
 }
 
-// compareItems compares items that come by name.
+// compareItems returns the comparison for an order of items, which are already sorted
+// by name.
 func compareItems(order jobs.ItemOrder) func(a, b jobs.Item) int {
 	return func(a, b jobs.Item) int {
 		switch order {
@@ -134,7 +135,7 @@ func compareItems(order jobs.ItemOrder) func(a, b jobs.Item) int {
 	}
 }
 
-// labeled says how far the items with these keys have come.
+// labeled maps the keys of items to their stages.
 type labeled map[jobs.Key]arrival.Stage
 
 // labeledItems asks Globus for the tasks of all items of a job. An item is done if
@@ -167,7 +168,7 @@ func (e *Engine) labeledItems(ctx context.Context, job *jobs.Job) (labeled, erro
 	return found, nil
 }
 
-// byName yields the items whose names stand in their keys.
+// byName yields the items in the order of the names in their keys.
 func (l labeled) byName() iter.Seq2[arrival.Known, error] {
 	return func(yield func(arrival.Known, error) bool) {
 		var all []arrival.Known

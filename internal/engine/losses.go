@@ -22,15 +22,15 @@ func (d Deletes) String() string {
 	return fmt.Sprint(d.Files)
 }
 
-// Losses are what a mirror does to the files at its destination: those that it deletes,
-// and those that it replaces by empty ones, as a source does whose disk has failed.
+// Losses count the files that a mirror deletes at its destination, and those that it
+// replaces by empty files, which happens if the disk of the source has failed.
 type Losses struct {
 	There            int64 // files at the destination
-	Deleted, Emptied int64 // of them
+	Deleted, Emptied int64 // of these
 	AtLeast          bool  // see [Deletes]
 }
 
-// Keep counts a file that is left as it is.
+// Keep counts a file that does not change.
 func (l *Losses) Keep() { l.There++ }
 
 // Delete counts a file that is deleted.
@@ -39,7 +39,7 @@ func (l *Losses) Delete() {
 	l.Deleted++
 }
 
-// Replace counts a file of so many bytes, which one of size bytes replaces.
+// Replace counts a file of this many bytes that is replaced by one of size bytes.
 func (l *Losses) Replace(bytes, size int64) {
 	l.There++
 	if size == 0 && bytes > 0 {
@@ -55,10 +55,10 @@ func (l *Losses) Add(item Losses) {
 	l.AtLeast = l.AtLeast || item.AtLeast
 }
 
-// Files is how many files lose their content.
+// Files returns how many files lose their content.
 func (l Losses) Files() int64 { return l.Deleted + l.Emptied }
 
-// String says what is done to how many, such as "delete 3 and empty 2 of 9 files at the
+// String returns the losses in words, such as "delete 3 and empty 2 of 9 files at the
 // destination".
 func (l Losses) String() string {
 	var parts []string

@@ -26,7 +26,8 @@ type (
 		Started time.Time // when the run began
 	}
 
-	// Ended is a run of a [Scheduler] that has ended, or was left to a later start.
+	// Ended says that a run of a [Scheduler] has ended, or was left to a later
+	// start.
 	Ended struct {
 		Job      *jobs.Job
 		Result   *Result
@@ -45,13 +46,13 @@ type (
 		States map[arrival.State]int
 	}
 
-	// LooksFail says since when the folder of a job cannot be looked at.
+	// LooksFail says since when looks at the folder of a job fail.
 	LooksFail struct {
 		Job   string
-		Since time.Time // zero if it can, or if another replica looks
+		Since time.Time // zero if they do not, or if another replica looks
 	}
 
-	// Removed is a job that is no longer there.
+	// Removed says that a job was removed.
 	Removed struct{ Job string }
 
 	// Queued says how many occurrences wait for a place, and how many have one.

@@ -13,22 +13,22 @@ import (
 )
 
 const (
-	// listLife is how long Globus may take for a list: what it names is not looked
-	// at again, so it must not wait in a queue for long.
+	// listLife is the deadline of a list's task. Its files are not checked
+	// again, so it must not wait in a queue for long.
 	listLife = time.Hour
-	// sendTime bounds the sending of a list, with all repetitions below the client.
+	// sendTime bounds the sending of a list, including the client's retries.
 	sendTime = 30 * time.Second
-	// unclearLists is how many lists in a row are given up before the run is left to
-	// a later start.
+	// unclearLists is how many lists in a row may be given up before the run is
+	// left to a later start.
 	unclearLists = 3
-	// statusDropped is the status of a list of which Globus has shown no task. It is
-	// not sent again.
+	// statusDropped is the status of a list for which Globus has shown no task.
+	// It is not sent again.
 	statusDropped = "DROPPED"
 )
 
-// deliver sends what look finds, and follows the task to its end. Look is given a
-// new submission id, and returns nil if there is nothing left to send. Whatever
-// makes it wait lets it look anew.
+// deliver sends what look returns, and follows the task to its end. look gets a
+// new submission id, and returns nil if there is nothing left to send. After each
+// wait, deliver calls look again.
 func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, submissionID string) (*part, error)) error {
 	r := p.run
 	var met obstacles
@@ -63,7 +63,7 @@ func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, su
 		switch {
 		case err == nil:
 			p.tries = 0
-			r.result.State = ledger.Claimed // of what comes next nothing was submitted
+			r.result.State = ledger.Claimed // nothing of what comes next was submitted
 			return nil
 		case !ok || !f.again || p.tries >= r.job.BackoffLimit:
 			return err
@@ -75,8 +75,8 @@ func (p *pruning) deliver(ctx context.Context, look func(ctx context.Context, su
 	}
 }
 
-// cast takes note of the files of a list that may be at Globus without anybody
-// knowing: they are no copies of others any more.
+// cast records the files of a list that may be at Globus although that is not
+// confirmed: they no longer count as copies of other files.
 func (p *pruning) cast(document transfer.Document) {
 	if doc, ok := document.(*transfer.Delete); ok {
 		for _, i := range doc.Items {
@@ -85,8 +85,8 @@ func (p *pruning) cast(document transfer.Document) {
 	}
 }
 
-// newPart returns the part that sends a list of paths. It has a place for itself,
-// so that its label is that of no other list.
+// newPart returns the part that sends a list of paths. It has its own position,
+// so that its label is unique.
 func (p *pruning) newPart(submissionID string, at evidence.Place, paths []string) *part {
 	r := p.run
 	doc := &transfer.Delete{Endpoint: at.Collection, LocalUser: at.LocalUser, IgnoreMissing: true}
@@ -101,9 +101,9 @@ func (p *pruning) newPart(submissionID string, at evidence.Place, paths []string
 	}
 }
 
-// sendOnce sends the document of the part, and never again. It reports whether
-// there is a task of it. If there is not, and no error, it has waited until
-// another document can be sent.
+// sendOnce sends the document of the part exactly once. It reports whether
+// there is a task. If there is none, and no error, it has waited until another
+// document can be sent.
 func (p *part) sendOnce(ctx context.Context, met *obstacles) (done bool, err error) {
 	doc, err := p.record(ctx)
 	if err != nil {
@@ -136,7 +136,7 @@ func (p *part) sendOnce(ctx context.Context, met *obstacles) (done bool, err err
 	return false, nil
 }
 
-// record writes down the document of the part.
+// record records the document of the part.
 func (p *part) record(ctx context.Context) (transfer.Document, error) {
 	doc, err := p.prepare(ctx)
 	if err != nil {
@@ -145,14 +145,14 @@ func (p *part) record(ctx context.Context) (transfer.Document, error) {
 	return doc, p.run.journal.addSubmission(ctx, p.entry(), doc)
 }
 
-// drop gives up a list of which Globus has shown no task.
+// drop gives up a list for which Globus has shown no task.
 func (p *part) drop(ctx context.Context) {
 	p.run.log.Warn("a list of files to delete may not have reached Globus; it is not sent again, and the files are checked anew",
 		"submission_id", p.submissionID, "files", p.deletes.Files)
 	p.run.journal.addStatus(ctx, p.position, statusDropped)
 }
 
-// followEarlier brings the lists of earlier starts to their end.
+// followEarlier follows the lists of earlier starts to their end.
 func (p *pruning) followEarlier(ctx context.Context) error {
 	j := p.run.journal
 	all := j.lists(p.at.Step)
@@ -172,7 +172,7 @@ func (p *pruning) followEarlier(ctx context.Context) error {
 		switch last := i == len(all)-1; {
 		case err == nil:
 		case ok && f.again && (!last || j.run.Again):
-			// Another list followed, or an operator wants one.
+			// Another list followed, or an operator wants another one.
 		case ok && f.again && s.Tries < p.run.job.BackoffLimit:
 			p.tries = s.Tries + 1
 		default:
@@ -183,8 +183,8 @@ func (p *pruning) followEarlier(ctx context.Context) error {
 	return nil
 }
 
-// followList brings a list that an earlier start has recorded to its end. It is
-// not sent again: the files may have changed since.
+// followList follows a list that an earlier start recorded to its end. It is
+// not sent again, because the files may have changed since.
 func (r *run) followList(ctx context.Context, s ledger.Submission) error {
 	p := &part{run: r, position: positionOf(s), attempt: s.Attempt, tries: s.Tries, submissionID: s.ID, once: true, deletes: &Deletes{}}
 	if s.Deletes != nil {

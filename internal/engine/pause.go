@@ -9,14 +9,13 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// pauseAge is how old the knowledge of pauses may be when something is started.
+// pauseAge is how long ago the pauses may have been read when something is started.
 const pauseAge = time.Second
 
-// Pauses are the jobs that somebody has paused, in the ledger. A job that is
-// paused is treated as one that the jobs file suspends, so the same rules hold for
-// both: what falls due meanwhile is not started and not caught up with, what is at
-// work goes on, and a restart and another replica agree. Only a run that an
-// operator asks for starts.
+// Pauses are the jobs that somebody has paused, according to the ledger. A paused
+// job is treated like one that the jobs file suspends: occurrences that fall due
+// meanwhile are not started or caught up, unfinished runs go on, and restarts and
+// other replicas agree. Only a run that an operator asks for starts.
 type pauses struct {
 	byJob map[string]ledger.Pause
 	read  time.Time

@@ -13,8 +13,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Prospect is a file that a prune looks at, or a folder of which it sees no
-// file.
+// A Prospect is a file that a prune looks at, or a folder whose files it cannot
+// see.
 type Prospect struct {
 	Path   string
 	Size   int64 // bytes
@@ -22,9 +22,9 @@ type Prospect struct {
 	Kept   proof.Reason // why it is kept; empty if it would be deleted
 }
 
-// Prospects yields what a prune of the receipts of other jobs would do if it began
-// now. Nothing is changed: what it could ask Globus for meanwhile does not count. A nil
-// ledger has no receipts. An error is the last pair.
+// Prospects yields what a prune of the receipts of other jobs would do if it began now.
+// It changes nothing, and pending receipts do not count. A nil ledger has no receipts.
+// An error is the last pair.
 func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Prune, now time.Time) iter.Seq2[Prospect, error] {
 	return func(yield func(Prospect, error) bool) {
 		p := pruning{step: step}
@@ -53,7 +53,7 @@ func (e *Engine) Prospects(ctx context.Context, l *ledger.Ledger, step *jobs.Pru
 	}
 }
 
-// foresee is gather without a run.
+// foresee is [pruning.gather] without a run.
 func (p *pruning) foresee(ctx context.Context, l *ledger.Ledger) (*evidence.Evidence, error) {
 	var all []*ledger.Receipt
 	for _, job := range p.step.Of {
@@ -73,8 +73,8 @@ func (p *pruning) foresee(ctx context.Context, l *ledger.Ledger) (*evidence.Evid
 	return found, nil
 }
 
-// least is the lowest sync level by which Globus must have compared a copy; 0
-// leaves it to package evidence.
+// least returns the lowest sync level by which Globus must have compared a
+// copy; 0 means the default of package evidence.
 func (p *pruning) least() transfer.SyncLevel {
 	return map[jobs.Accept]transfer.SyncLevel{jobs.AcceptMtime: transfer.SyncMtime, jobs.AcceptSize: transfer.SyncSize}[p.step.Accept]
 }

@@ -22,38 +22,38 @@ import (
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
-// Why a prune keeps a file that a receipt proves, beside copies and older_than.
+// Why a prune keeps a file that a receipt proves, besides copies and older_than.
 const (
 	moved    proof.Reason = "changed while the prune was under way" // or its copy did
 	circular proof.Reason = "has a copy that is pruned as well"     // at the same time
-	tooMany  proof.Reason = "is more than max_delete allows"        // it was not there, or not proven, when the files were counted
+	tooMany  proof.Reason = "is more than max_delete allows"        // it did not exist, or was not proven, when the files were counted
 	estray   proof.Reason = "was copied to where its job does not copy it now"
 	lineEnd  proof.Reason = "has a line end in its path, with which Globus deletes nothing"
 	away     proof.Reason = "does not exist any more, so there is nothing to delete in it (a folder counts once)"
 )
 
-// A pruning is a prune step that is being done. It deletes in lists: each is
-// looked at once more right before it is sent, and sent once.
+// A pruning does a prune step. It deletes files in lists. Each list is checked
+// again right before it is sent, and is sent once.
 type pruning struct {
 	run      *run
 	step     *jobs.Prune
 	at       jobs.Position
-	newest   *ledger.Receipt // of those that count; nil if there is none
-	receipts int             // that count
-	lanes    jobs.Lanes      // what is copied now, and to where: nothing else is deleted
-	by       time.Time       // when a copy must have been proven; zero if that does not count
-	tries    int             // lists whose task has failed, one after the other
+	newest   *ledger.Receipt // the newest receipt that counts; nil if there is none
+	receipts int             // number of receipts that count
+	lanes    jobs.Lanes      // what is now copied, and to where; nothing else is deleted
+	by       time.Time       // when a copy must have been proven; zero if that does not matter
+	tries    int             // consecutive lists whose task has failed
 
-	looked  int64 // files when they were counted for max_delete
-	chosen  int64 // files for lists
+	looked  int64 // files seen when they were counted for max_delete
+	chosen  int64 // files put into lists
 	sum     Pruned
-	strange int                        // receipts that do not count, because nothing is copied now between their paths
-	emptied map[folderAt]bool          // folders of which files were deleted
-	watched map[string]*jobs.ForEach   // of which items were copied, by job
-	stayed  map[way]bool               // by which copies are not the files themselves
-	probed  map[way]bool               // that were looked at, whatever was seen
-	adrift  map[evidence.Spot]bool     // files of lists of which nobody knows whether Globus has them
-	aside   map[evidence.Place][]aside // folders that an earlier start has set aside
+	strange int                        // receipts that do not count, because nothing is now copied between their paths
+	emptied map[folderAt]bool          // folders from which files were deleted
+	watched map[string]*jobs.ForEach   // jobs whose items were copied, by name
+	stayed  map[way]bool               // ways by which copies are certainly not the files themselves
+	probed  map[way]bool               // ways that were probed, whatever was seen
+	adrift  map[evidence.Spot]bool     // files of lists that may or may not be at Globus
+	aside   map[evidence.Place][]aside // folders that an earlier start set aside
 }
 
 // prune does a prune step.
@@ -93,7 +93,7 @@ func (r *run) prune(ctx context.Context, work Work) error {
 	return err
 }
 
-// heed sets what counts at an instant, for a prune of a job.
+// heed sets what counts for a prune of a job at an instant.
 func (p *pruning) heed(job *jobs.Job, now time.Time) {
 	if p.step.OlderThan > 0 {
 		p.by = now.Add(-p.step.OlderThan)
@@ -108,7 +108,7 @@ func (p *pruning) heed(job *jobs.Job, now time.Time) {
 	}
 }
 
-// watch takes note of the items that a job is done for.
+// watch records the for_each of a job.
 func (p *pruning) watch(job *jobs.Job) {
 	if job.Items == nil {
 		return
@@ -119,7 +119,7 @@ func (p *pruning) watch(job *jobs.Job) {
 	p.watched[job.ItemsOf] = job.Items
 }
 
-// gather reads which trees the receipts that count are about.
+// gather reads the beginnings of the receipts that count.
 func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 	kept, err := p.counting(ctx)
 	if err != nil {
@@ -139,7 +139,7 @@ func (p *pruning) gather(ctx context.Context) (*evidence.Evidence, error) {
 	return found, nil
 }
 
-// warn logs which receipts are left out.
+// warn logs how many receipts are left out.
 func (p *pruning) warn(log *slog.Logger, found *evidence.Evidence) {
 	if found.Unread > 0 {
 		log.Warn("not all receipts of the same folders are read: files that only the others prove are kept", "left_out", found.Unread)
@@ -158,7 +158,7 @@ func (p *pruning) read(ctx context.Context, l *ledger.Ledger, kept []*ledger.Rec
 	return found, err
 }
 
-// about reports whether something is copied now between the paths of an item.
+// about reports whether something is now copied between the paths of an item.
 func (p *pruning) about(from, to evidence.Place, item *proof.Item) bool {
 	return p.lanes.MayMeet(end(from, item.Source), end(to, item.Destination))
 }
@@ -187,7 +187,7 @@ func (p *pruning) counting(ctx context.Context) ([]*ledger.Receipt, error) {
 	return all, nil
 }
 
-// ownReceipts returns the receipts of the steps before, in the same run. There
+// ownReceipts returns the receipts of the earlier steps of the same run. There
 // must be one for each of their tasks.
 func (p *pruning) ownReceipts(ctx context.Context) ([]*ledger.Receipt, error) {
 	r := p.run
@@ -206,7 +206,7 @@ func (p *pruning) ownReceipts(ctx context.Context) ([]*ledger.Receipt, error) {
 			why = errors.New("it is not complete")
 			fallthrough
 		case again:
-			// The cause is told, not passed on: it may be one that never passes.
+			// The cause is in the text only, because it may be permanent.
 			return nil, unusable(fmt.Errorf("nothing was deleted, because the receipts of %s of this run are pending (%v); the next start of the run tries again", plain.Count(missing, "task"), why)) //nolint:errorlint // see above
 		}
 		_, why = r.engine.SealPending(ctx, r.journal.ledger, r.job.Name)
@@ -216,7 +216,7 @@ func (p *pruning) ownReceipts(ctx context.Context) ([]*ledger.Receipt, error) {
 	}
 }
 
-// withoutReceipt counts the transfers of the steps before of which there is no
+// withoutReceipt counts the transfers of the earlier steps that have no
 // receipt.
 func (p *pruning) withoutReceipt(all []*ledger.Receipt) (missing int) {
 	for at, s := range p.run.journal.sent {
@@ -232,10 +232,10 @@ func (p *pruning) withoutReceipt(all []*ledger.Receipt) (missing int) {
 	return missing
 }
 
-// unreadable says that the evidence could not be read to its end.
+// unreadable returns the error for evidence that could not be read to its end.
 func (p *pruning) unreadable(err error) error {
 	if _, ok := errors.AsType[*ledger.Error](err); ok || errors.Is(err, ledger.ErrNone) {
-		return unusable(fmt.Errorf("read the receipts: %w", err)) // one may have been forgotten meanwhile
+		return unusable(fmt.Errorf("read the receipts: %w", err)) // a receipt may have been deleted meanwhile
 	}
 	return &Failure{
 		Kind: fault.Failed, state: ledger.Failed, Err: err,
@@ -243,8 +243,9 @@ func (p *pruning) unreadable(err error) error {
 	}
 }
 
-// files yields what is looked at. A folder that does not exist is left out if each
-// occurrence copies one of its own: it may have been removed when it was empty.
+// files yields the files to look at. A folder that does not exist is left out if
+// each occurrence copies its own folder, because an empty one may have been
+// removed.
 func (p *pruning) files(ctx context.Context, globus tree.Globus, found *evidence.Evidence) iter.Seq2[*evidence.File, error] {
 	return func(yield func(*evidence.File, error) bool) {
 		for f, err := range found.Files(ctx, globus) {
@@ -258,7 +259,7 @@ func (p *pruning) files(ctx context.Context, globus tree.Globus, found *evidence
 	}
 }
 
-// expects reports whether a folder should be there as long as its job copies it.
+// expects reports whether a folder should exist as long as its job copies it.
 func (p *pruning) expects(f *evidence.File) bool {
 	if p.isItem(folderAt{f.Source, f.Path}) {
 		return false
@@ -266,7 +267,7 @@ func (p *pruning) expects(f *evidence.File) bool {
 	return len(p.step.Of) == 0 || p.lanes.AlwaysFrom(jobs.End{Collection: f.Source.Collection, LocalUser: f.Source.LocalUser, Path: f.Path})
 }
 
-// judge returns the copies for which a file may be deleted, or the reason why it
+// judge returns the copies that allow a file to be deleted, or the reason why it
 // is kept.
 func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Reason) {
 	proven := f.Proven()
@@ -285,7 +286,7 @@ func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Rea
 	case len(proven) == 0:
 		return nil, why
 	case strings.ContainsAny(f.Path, "\r\n"):
-		return nil, lineEnd // a delete that names it is refused, with all its other files
+		return nil, lineEnd // Globus refuses a delete that names it, with all its other files
 	case len(copies) == 0:
 		return nil, estray
 	case len(copies) < need:
@@ -296,7 +297,7 @@ func (p *pruning) judge(f *evidence.File) (copies []evidence.Copy, why proof.Rea
 	return copies[:need], ""
 }
 
-// guard counts what would be deleted, if there is a limit.
+// guard counts what would be deleted, if there is a limit, and refuses too many.
 func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 	most := p.most()
 	if most == jobs.NoMaxDelete {
@@ -327,10 +328,10 @@ func (p *pruning) guard(ctx context.Context, found *evidence.Evidence) error {
 		m.losses.Deleted, plain.Count(m.losses.There, "file"), m.examples(m.losses.Deleted), most)
 }
 
-// most is how many files may be deleted.
+// most returns how many files may be deleted.
 func (p *pruning) most() jobs.MaxDelete { return cmp.Or(p.step.MaxDelete, jobs.NoMaxDelete) }
 
-// unread is what the error of a listing means.
+// unread returns what the error of a listing means.
 func (p *pruning) unread(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return err
@@ -338,7 +339,7 @@ func (p *pruning) unread(ctx context.Context, err error) error {
 	return p.unreadable(err)
 }
 
-// deleteProven deletes the files that are proven, list by list.
+// deleteProven deletes the proven files, list by list.
 func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) error {
 	var l list
 	for f, err := range p.files(ctx, p.run.globus, found) {
@@ -361,14 +362,14 @@ func (p *pruning) deleteProven(ctx context.Context, found *evidence.Evidence) er
 			if err := p.delete(ctx, l); err != nil {
 				return err
 			}
-			l = list{trial: p.wantsTrial(f, copies)} // the list before may have been the trial
+			l = list{trial: p.wantsTrial(f, copies)} // the previous list may have been the trial
 		}
 		l.add(f, copies)
 	}
 	return p.delete(ctx, l)
 }
 
-// report says what has become of the files.
+// report logs and records what became of the files.
 func (p *pruning) report(ctx context.Context) {
 	p.run.result.addPruned(&p.sum)
 	text := p.String()
@@ -406,10 +407,10 @@ func (p *pruning) lister() string {
 	return fmt.Sprintf("runner receipt prove %d lists them", p.newest.Run)
 }
 
-// plainWord matches what a shell takes as it is.
+// plainWord matches words that need no quotes in a shell.
 var plainWord = pattern.Lazy(`^[A-Za-z0-9_.,:/@%+=-]+$`)
 
-// shellWord returns a name as a shell reads it.
+// shellWord quotes a name for a shell.
 func shellWord(name string) string {
 	if plainWord().MatchString(name) {
 		return name

@@ -12,8 +12,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A prunedList is a list of files that a prune has deleted, as the ledger keeps it.
-// A list of which nobody knows whether it arrived is one as well.
+// A prunedList is a list of files that a prune has deleted, as recorded in the
+// ledger. A list that may or may not have reached Globus is one as well.
 type prunedList struct {
 	source  evidence.Place
 	paths   []string
@@ -22,14 +22,13 @@ type prunedList struct {
 	sent    time.Time
 }
 
-// A shelf is the copies at one collection for which files of a list were deleted.
+// A shelf is the copies on one collection that allowed files of a list to be deleted.
 type shelf struct {
 	Collection string   `json:"collection"`
 	Paths      []string `json:"paths"`
 }
 
-// prunedLists yields what the prunes of a ledger have deleted, of all its lists or of
-// the open ones, whatever their jobs. An error is the last pair.
+// prunedLists yields the lists of prunes among lists. An error is the last pair.
 func prunedLists(lists iter.Seq2[ledger.Submission, error]) iter.Seq2[prunedList, error] {
 	return func(yield func(prunedList, error) bool) {
 		for s, err := range lists {
@@ -41,7 +40,7 @@ func prunedLists(lists iter.Seq2[ledger.Submission, error]) iter.Seq2[prunedList
 				doc, err = decode(s)
 			}
 			d, ok := doc.(*transfer.Delete)
-			if err == nil && (!ok || d.Recursive) { // folders that were set aside
+			if err == nil && (!ok || d.Recursive) { // skips folders that were set aside
 				continue
 			}
 			var list prunedList
@@ -66,7 +65,7 @@ func newPrunedList(s ledger.Submission, doc *transfer.Delete) (prunedList, error
 	return l, nil
 }
 
-// pathsOf returns what a list deletes.
+// pathsOf returns the paths that a list deletes.
 func pathsOf(doc *transfer.Delete) []string {
 	paths := make([]string, 0, len(doc.Items))
 	for _, i := range doc.Items {
@@ -82,9 +81,9 @@ func (l *prunedList) addTo(d *evidence.Deletions) {
 	}
 }
 
-// AddPruned adds what the prunes of a ledger have deleted, whatever their jobs. A
-// list of which nobody knows whether it arrived counts as well: it is asked for
-// files that are gone.
+// AddPruned adds the files that prunes of any job have deleted, according to the
+// ledger. Lists that may or may not have reached Globus count as well, because
+// only files that are gone are looked up.
 func AddPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) error {
 	for list, err := range prunedLists(l.Lists(ctx)) {
 		if err != nil {
@@ -95,7 +94,7 @@ func AddPruned(ctx context.Context, l *ledger.Ledger, to *evidence.Deletions) er
 	return nil
 }
 
-// shelved writes down where the copies are for which the files of a list are deleted.
+// shelved encodes where the copies of the files of a list are.
 func (l *list) shelved() ([]byte, error) {
 	all := []shelf{}
 	at := map[string]int{}

@@ -5,9 +5,9 @@ import (
 	"net/http"
 )
 
-// Ranks of requests. Zero is that of all others.
+// Ranks of requests. All other requests have rank 0.
 const (
-	submits = -1 // what leads to a new task: data are ready and wait for it
+	submits = -1 // requests for a new task, because data wait for it
 	later   = 1  // nobody waits for the reply
 )
 
@@ -19,9 +19,9 @@ func ranked(ctx context.Context, rank int) context.Context {
 	return context.WithValue(ctx, rankKey{}, rank)
 }
 
-// Rank returns which requests of an engine are sent first when an account may send no
-// more for the moment: the smallest. Submissions come first, and last what is asked
-// about tasks that Globus has.
+// Rank returns the rank of an engine's request. When the rate limit makes requests
+// wait, those with the smallest rank are sent first: submissions come first, and
+// requests about existing tasks last.
 func Rank(r *http.Request) int {
 	rank, _ := r.Context().Value(rankKey{}).(int)
 	return rank

@@ -19,19 +19,20 @@ import (
 )
 
 // settling is how long nothing is submitted after a listing. Times of files have
-// whole seconds, two on some disks: a file that changes after it was listed and
-// still has the same time then has changed before Globus reads it.
+// a resolution of one second, or two on some disks. With this pause, a file that
+// changes after it was listed and keeps its time has changed before Globus reads
+// it.
 const settling = 3 * time.Second
 
-// accounted returns the document of a part of which a receipt is kept.
+// accounted returns the document of a part, and whether a receipt is kept for it.
 func (p *part) accounted() (*transfer.Transfer, bool) {
 	doc, ok := p.doc.(*transfer.Transfer)
 	return doc, ok && p.run.job.Receipts
 }
 
-// snapshot keeps what the source has, right before the present attempt is
-// submitted for the first time. Without it the receipt proves less; the files
-// are copied all the same.
+// snapshot records what the source has, right before the present attempt is
+// submitted for the first time. If it fails, the files are copied nevertheless,
+// but the receipt proves less.
 func (p *part) snapshot(ctx context.Context) error {
 	doc, ok := p.accounted()
 	if !ok {
@@ -68,7 +69,7 @@ func (p *part) snapshot(ctx context.Context) error {
 	}
 	switch {
 	case errors.Is(err, ledger.ErrExists):
-		return nil // the snapshot of an earlier start stays
+		return nil // the snapshot of an earlier start is kept
 	case err != nil:
 		p.run.log.Warn("the source could not be listed before the submission, so the receipt proves less", "err", err)
 		return nil
@@ -83,7 +84,7 @@ func (p *part) beginReceipt(ctx context.Context) (*ledger.Receipt, error) {
 	})
 }
 
-// logInventory logs what a source has.
+// logInventory logs the inventory of a source.
 func logInventory(log *slog.Logger, found *account.Inventory) {
 	switch {
 	case found.Unlisted > 0:
@@ -96,20 +97,20 @@ func logInventory(log *slog.Logger, found *account.Inventory) {
 	}
 }
 
-// An unreadableError is why nothing can be copied from a source.
+// An unreadableError says why nothing can be copied from a source.
 type unreadableError struct{ error }
 
 // Unwrap returns the cause.
 func (e *unreadableError) Unwrap() error { return e.error }
 
-// unreadable returns the error with which a run ends because a path of its
-// source could not be listed, or nil if it goes on: the path is one of many, may
-// be left out, or the job waits for it.
+// unreadable returns the error that ends a run because a path of its source
+// could not be listed. It is nil if the run goes on: the path is one of many,
+// may be skipped, or the job waits for it.
 func (p *part) unreadable(doc *transfer.Transfer, u account.Unlisted) error {
 	err := u.Err
 	_, ok := errors.AsType[*transfer.Error](err)
 	switch kind := fault.Of(err).Kind; {
-	case kind == fault.Credentials: // all else would be refused as well
+	case kind == fault.Credentials: // all other requests would be refused as well
 	case kind != fault.Refused || !ok || !u.Item || doc.SkipSourceErrors || p.run.job.On.Hopeless != jobs.Cancel:
 		return nil
 	}
@@ -120,7 +121,7 @@ func (p *part) unreadable(doc *transfer.Transfer, u account.Unlisted) error {
 }
 
 // noSource returns the failure of a transfer whose source does not exist, if err says
-// that; else nil.
+// that; otherwise nil.
 func noSource(doc *transfer.Transfer, path string, err error) *Failure {
 	e, ok := errors.AsType[*transfer.Error](err)
 	if !ok || !tree.Gone(e) {
@@ -132,8 +133,8 @@ func noSource(doc *transfer.Transfer, path string, err error) *Failure {
 	}
 }
 
-// receipt keeps what the task of the present attempt has copied, which has
-// succeeded. If Globus cannot say it now, it is asked again later.
+// receipt seals the receipt of the present attempt, whose task has succeeded.
+// If Globus cannot say yet what was copied, it is asked again later.
 func (p *part) receipt(ctx context.Context) {
 	doc, ok := p.accounted()
 	if !ok || p.run.journal == nil {
@@ -149,14 +150,14 @@ func (p *part) receipt(ctx context.Context) {
 	}
 }
 
-// SealPending asks Globus again for what it could not say when a task of the job
-// had ended, and returns how many receipts it has completed. An empty name means
-// all jobs.
+// SealPending completes the pending receipts of a job, about which Globus had no
+// answer when the task ended. It returns how many it completed. An empty name
+// means all jobs.
 func (e *Engine) SealPending(ctx context.Context, l *ledger.Ledger, job string) (sealed int, err error) {
 	return e.receipts.SealPending(ctx, l, job)
 }
 
-// An openReceipt is one of the ledger, which is read.
+// An openReceipt is an open receipt of the ledger.
 type openReceipt struct {
 	kept *ledger.Receipt
 	*proof.Reader

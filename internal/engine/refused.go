@@ -2,13 +2,13 @@ package engine
 
 import "github.com/globus-runner/globus-runner/internal/arrival"
 
-// refusals are what a look has found of names that Globus cannot copy.
+// refusals counts items whose names Globus cannot copy.
 type refusals struct {
 	count int
 	first arrival.Finding
 }
 
-// add takes note of a finding.
+// add adds a finding.
 func (r *refusals) add(f *arrival.Finding) {
 	if f.State != arrival.IsRefused {
 		return
@@ -19,8 +19,8 @@ func (r *refusals) add(f *arrival.Finding) {
 	r.count++
 }
 
-// warnOfRefused says that items of a job are never copied under their names, unless
-// the look before has found as many of them.
+// warnOfRefused warns that items of a job are never copied because of their names,
+// unless the look before found as many of them.
 func (e *Engine) warnOfRefused(job string, r *refusals) {
 	if was, _ := e.refused.Swap(job, r.count); r.count > 0 && was != r.count {
 		e.log.Warn("items are not copied because of their names: rename them", "job", job, "items", r.count, "item", r.first.Item.Name, "reason", r.first.Why)

@@ -18,36 +18,36 @@ import (
 )
 
 const (
-	// mostReturned is how many files are looked at that bear names of pruned ones.
+	// mostReturned is how many files with the names of pruned ones are looked at.
 	mostReturned = 10_000
-	// receiptsOfReturned is in how many of the newest receipts of the job they are
-	// looked for.
+	// receiptsOfReturned is how many of the newest receipts of the job are
+	// searched for them.
 	receiptsOfReturned = 100
 )
 
-// Returned are files of a source that a transfer would copy over the only copies of
-// files that prunes have deleted.
+// A returned finds files of a source that a transfer would copy over the only
+// copies of files that prunes have deleted.
 type returned struct {
 	job      *jobs.Job
 	ledger   *ledger.Ledger
 	globus   *transfer.Client
 	from, to evidence.Place
-	lanes    map[string][]string // where items lead, by where they begin; without slashes at their ends
-	pruned   *evidence.Deletions // files, by where they were
-	copies   *evidence.Deletions // of them, by where they are, as [proof.Fold] has it
+	lanes    map[string][]string // destinations of items, by their sources; without slashes at their ends
+	pruned   *evidence.Deletions // pruned files, by their source paths
+	copies   *evidence.Deletions // their copies, by their paths in the form of [proof.Fold]
 	now      map[string]comeback // by the path of the copy
-	more     int                 // that are not in now
+	more     int                 // number of those that are not in now
 }
 
 // A comeback is a file that would replace a copy.
 type comeback struct {
 	source string
 	state  proof.State
-	pruned time.Time // when the file was deleted whose copy it is
+	pruned time.Time // when the file that the copy belongs to was deleted
 }
 
-// returning looks for files that have returned. It finds none if the transfer
-// replaces no file.
+// returning returns a returned for a transfer. It finds nothing if the transfer
+// does not replace files.
 func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc *transfer.Transfer) (*returned, error) {
 	r := &returned{
 		job: job, ledger: l, globus: e.globus, lanes: map[string][]string{}, now: map[string]comeback{},
@@ -72,8 +72,8 @@ func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job,
 	return r, nil
 }
 
-// addCopies adds the copies of the files of a list. If no one has written down
-// where they are, they are taken to be where the transfer would put the files.
+// addCopies adds the copies of the files of a list. If it is not recorded where
+// they are, they are assumed to be where the transfer would put the files.
 func (r *returned) addCopies(l *prunedList) {
 	for _, s := range l.shelves {
 		for _, path := range s.Paths {
@@ -90,12 +90,12 @@ func (r *returned) addCopies(l *prunedList) {
 	}
 }
 
-// anyUser is a collection, whoever sees it.
+// anyUser returns a collection without regard to the local user.
 func anyUser(collection string) evidence.Place {
 	return evidence.Place{Collection: strings.ToLower(collection)}
 }
 
-// see takes note of a file of the source.
+// see takes in a file of the source.
 func (r *returned) see(f *proof.Found) {
 	for to := range r.destinations(f.Path) {
 		switch pruned := r.copies.Last(anyUser(r.to.Collection), proof.Fold(to)); {
@@ -108,7 +108,7 @@ func (r *returned) see(f *proof.Found) {
 	}
 }
 
-// destinations yields where a file of the source is copied.
+// destinations yields the paths to which a file of the source is copied.
 func (r *returned) destinations(path string) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for end := len(path); end >= 0; end = strings.LastIndexByte(path[:end], '/') {
@@ -121,7 +121,7 @@ func (r *returned) destinations(path string) iter.Seq[string] {
 	}
 }
 
-// threatened says which only copies the transfer would replace; empty for none.
+// threatened says which only copies the transfer would replace, or returns "".
 func (r *returned) threatened(ctx context.Context) (string, error) {
 	if err := r.known(ctx); err != nil {
 		return "", err
@@ -154,7 +154,7 @@ func (p *part) guardCopies(ctx context.Context, back *returned) error {
 	return nil
 }
 
-// sentence says what becomes of a transfer that would replace these copies.
+// sentence says whether a transfer that would replace these copies is refused.
 func (r *returned) sentence(which string) (text string, refused bool) {
 	if r.job.Guard.OverwritePruned {
 		return "only copies of pruned files that are replaced: " + which, false
@@ -163,24 +163,24 @@ func (r *returned) sentence(which string) (text string, refused bool) {
 		"or let the copies be replaced (guard: {overwrite_pruned: allow})", which), true
 }
 
-// ReplacedCopies says whether a transfer of a job that keeps receipts would replace
-// the only copies of files that prunes have deleted, and so be refused. It is shown
-// the files that would be copied.
+// ReplacedCopies finds out whether a transfer of a job that keeps receipts would
+// replace the only copies of files that prunes have deleted, and so be refused.
+// Call See for each file that would be copied, and then Say.
 type ReplacedCopies struct{ back *returned }
 
-// ReplacedCopies returns what has seen no file yet.
+// ReplacedCopies returns a [ReplacedCopies] for a transfer.
 func (e *Engine) ReplacedCopies(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc *transfer.Transfer) (*ReplacedCopies, error) {
 	back, err := e.returning(ctx, l, job, doc)
 	return &ReplacedCopies{back}, err
 }
 
-// See takes note of a file of the source that would be copied.
+// See takes in a file of the source that would be copied.
 func (c *ReplacedCopies) See(path string, size int64, modified time.Time) {
 	c.back.see(&proof.Found{Path: path, Size: size, Modified: modified})
 }
 
-// Say says what a run would say; refused is false if the job allows it. Both are
-// empty if no copy would be replaced.
+// Say returns what a run would say; refused is false if the job allows it. text
+// is empty if no copy would be replaced.
 func (c *ReplacedCopies) Say(ctx context.Context) (text string, refused bool, err error) {
 	which, err := c.back.threatened(ctx)
 	if err != nil || which == "" {
@@ -190,8 +190,8 @@ func (c *ReplacedCopies) Say(ctx context.Context) (text string, refused bool, er
 	return text, refused, nil
 }
 
-// known leaves out the copies that a run of the job has replaced since the prune,
-// and the files that are what was copied before it.
+// known removes the copies that a run of the job has replaced since the prune,
+// and the files that are the same as those copied before it.
 func (r *returned) known(ctx context.Context) error {
 	if len(r.now) == 0 {
 		return nil
@@ -201,7 +201,7 @@ func (r *returned) known(ctx context.Context) error {
 	if err != nil {
 		return unusable(err)
 	}
-	unsettled := map[string][]string{} // copies of files that were pruned themselves, by these
+	unsettled := map[string][]string{} // copies of pruned files, by the paths of the files
 	for to, c := range r.now {
 		if r.pruned.Last(r.from, c.source).Equal(c.pruned) {
 			unsettled[c.source] = append(unsettled[c.source], to)
@@ -228,9 +228,9 @@ func (r *returned) known(ctx context.Context) error {
 	return nil
 }
 
-// same leaves out a file that the source had in the same state when it was pruned,
-// which the newest receipt from before that tells. It returns of which copies no
-// receipt has told yet.
+// same removes a file that the source had in the same state when it was pruned,
+// according to the newest receipt from before that. It returns the copies that no
+// receipt has listed yet.
 func (r *returned) same(f *proof.Found, at time.Time, copies []string) (unsettled []string) {
 	for _, to := range copies {
 		switch c := r.now[to]; {
@@ -243,8 +243,8 @@ func (r *returned) same(f *proof.Found, at time.Time, copies []string) (unsettle
 	return unsettled
 }
 
-// there leaves out the files that have nothing in their places. Where a listing has
-// another form of a name, the disk is asked whether that is the same to it.
+// there removes the files that would replace nothing. If a listing has another form
+// of a name, the disk is asked whether it treats both as the same.
 func (r *returned) there(ctx context.Context) error {
 	views := newViews(r.globus)
 	for to := range r.now {

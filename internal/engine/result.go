@@ -20,7 +20,7 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Result is what came of an order.
+// A Result is the result of an order.
 type Result struct {
 	Run      int64 // in the ledger; 0 without one
 	Job      string
@@ -34,17 +34,17 @@ type Result struct {
 	Err      error  // nil for success and for what policy skipped
 	Note     string // why policy skipped it
 
-	Pruned  *Pruned                 // what its prunes did together; nil if none has come to its end or deleted a file
-	Audited map[audit.Verdict]int64 // what its audits found together; nil if none has come to its end
-	Shared  []*sharing.Rule         // what its shares gave, in their order
+	Pruned  *Pruned                 // sum over its prunes; nil if none has ended or deleted a file
+	Audited map[audit.Verdict]int64 // sum over its audits; nil if none has ended
+	Shared  []*sharing.Rule         // results of its shares, in their order
 
-	earlier []Task // of the run, whose end earlier starts have seen
+	earlier []Task // tasks of the run whose end earlier starts have seen
 }
 
 // A Pruned counts what a prune did.
 type Pruned struct {
 	Files   int64                  // deleted
-	Folders int64                  // that were empty then, and removed
+	Folders int64                  // removed because they were empty
 	Kept    map[proof.Reason]int64 // files, and folders that could not be seen, by reason
 }
 
@@ -93,13 +93,13 @@ type Task struct {
 	TaskID       string
 	SubmissionID string // empty if another start submitted it
 	Label        string
-	Last         *transfer.Task // as it was seen last; nil if it was not looked at
-	Flow         string         // id of the flow of which it is a run; empty for a task of Globus Transfer
-	FlowRun      *flows.Run     // as it was seen last; nil if it was not looked at, or is not one
-	Deletes      *Deletes       // what it deletes as a mirror or by a prune; nil if it is neither, or that is not known
+	Last         *transfer.Task // its last known state; nil if it was not looked at
+	Flow         string         // id of its flow; empty for a task of Globus Transfer
+	FlowRun      *flows.Run     // its last known state; nil if it was not looked at, or is a task of Globus Transfer
+	Deletes      *Deletes       // what it deletes for a mirror or a prune; nil for others, or if not known
 }
 
-// totals are what the task did, as it was last seen.
+// totals returns what the task has done according to the last look.
 func (t *Task) totals() ledger.Totals {
 	last := t.Last
 	if last == nil {
@@ -134,7 +134,7 @@ func deleted(tasks []Task) (sum *Deletes) {
 // a mirror that did not succeed it is not known.
 func (r *Result) Deleted() *Deletes { return deleted(r.allTasks()) }
 
-// filesDeleted is how many files the tasks of r are known to have deleted.
+// filesDeleted returns how many files the tasks of r are known to have deleted.
 func (r *Result) filesDeleted() int64 {
 	if sum := deleted(r.Tasks); sum != nil {
 		return sum.Files
@@ -153,11 +153,12 @@ func (r *Result) allTasks() []Task {
 	return all
 }
 
-// Totals returns what all tasks of the run did, in every attempt, as they were last seen.
+// Totals returns what all tasks of the run have done, in every attempt, according to
+// the last looks.
 func (r *Result) Totals() ledger.Totals { return addUp(r.allTasks()) }
 
-// Added returns what the tasks of the run did beyond what earlier starts have seen the
-// end of.
+// Added returns what the tasks of the run have done, without those whose end earlier
+// starts have seen.
 func (r *Result) Added() ledger.Totals {
 	all, before := r.Totals(), addUp(r.earlier)
 	return ledger.Totals{
@@ -187,7 +188,7 @@ func (r *Result) task() *Task {
 	return &r.Tasks[len(r.Tasks)-1]
 }
 
-// outcome is what the ledger keeps of r.
+// outcome returns what the ledger records of r.
 func (r *Result) outcome() ledger.Outcome {
 	o := ledger.Outcome{State: r.State, Message: r.Note, Totals: r.Totals()}
 	if all := r.Deleted(); all != nil {
@@ -200,7 +201,7 @@ func (r *Result) outcome() ledger.Outcome {
 	return o
 }
 
-// conclude ends r with the state that err stands for.
+// conclude sets the final state of r, according to err.
 func (r *Result) conclude(err error) {
 	r.Finished = time.Now().UTC()
 	f, ok := errors.AsType[*Failure](err)
@@ -210,7 +211,7 @@ func (r *Result) conclude(err error) {
 		return
 	case ok && f.state != "":
 		r.State = f.state
-	case ok: // another start goes on from this state
+	case ok: // another start continues from this state
 	case err != nil && (r.State == ledger.Claimed || gone(err)):
 		r.State = ledger.Failed
 	}
@@ -218,7 +219,7 @@ func (r *Result) conclude(err error) {
 }
 
 // endsWith reports whether the run is over if it ends with err now, so that no
-// later start goes on with it.
+// later start continues it.
 func (r *Result) endsWith(err error) bool {
 	end := *r
 	end.conclude(err)
@@ -243,7 +244,7 @@ func (r *Result) Resumable() bool {
 	case ok:
 		return f.state == "" && (f.Kind == fault.Interrupted || f.Kind == fault.Unknown || f.Kind == fault.TimedOut)
 	case errors.Is(r.Err, ledger.ErrLost):
-		return true // by whoever has it now
+		return true // by the process that holds it now
 	}
 	return r.State == ledger.Submitted || fault.Transient(r.Err)
 }
@@ -251,7 +252,7 @@ func (r *Result) Resumable() bool {
 // good reports whether the run succeeded as the job wants it.
 func (r *Result) good() bool { return r.State == ledger.Succeeded && r.Err == nil }
 
-// A Failure is the end of a run that is not the error of a single request.
+// A Failure is why a run ended, other than by the error of a single request.
 type Failure struct {
 	Kind    fault.Kind
 	TaskID  string // empty if there is no task
@@ -273,11 +274,11 @@ func (f *Failure) Error() string {
 // Unwrap returns the cause.
 func (f *Failure) Unwrap() error { return f.Err }
 
-// Means tells package fault what the Failure means.
+// Means returns the meaning of the Failure for package fault.
 func (f *Failure) Means() fault.Meaning { return fault.Meaning{Kind: f.Kind, Code: f.Code} }
 
-// interrupted is the failure of a run whose ctx has ended; what says what became
-// of the work.
+// interrupted returns the failure of a run whose ctx has ended; what says what
+// became of the work.
 func interrupted(ctx context.Context, taskID, what string) *Failure {
 	cause := context.Cause(ctx)
 	if errors.Is(cause, errCanceled) {
@@ -293,8 +294,8 @@ func interrupted(ctx context.Context, taskID, what string) *Failure {
 	return &Failure{Kind: fault.Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what)}
 }
 
-// stopped is the failure of a run whose ctx has ended, and whose task was canceled
-// because of that. Only what a person or a signal wanted is called canceled: the end of
+// stopped returns the failure of a run whose task was canceled because its ctx has
+// ended. If a person or a signal ended it, the run counts as canceled, but the end of
 // the time is a failure.
 func stopped(ctx context.Context, taskID, what string) *Failure {
 	f := interrupted(ctx, taskID, what)

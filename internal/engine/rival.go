@@ -10,20 +10,22 @@ import (
 )
 
 const (
-	// rivalPause is how often a prune looks whether the list that it waits for is over.
-	// It is drawn up to half as long again, so that two that wait for each other part.
+	// rivalPause is the interval at which a prune checks whether the list that it
+	// waits for is over. Up to half of it is added at random, so that two prunes
+	// that wait for each other get out of step.
 	rivalPause = 10 * time.Second
-	// rivalLife is for how long a list without an end counts as one that is at work: far
-	// longer than Globus has for it.
+	// rivalLife is how long a list without a recorded end counts as unfinished: far
+	// longer than its deadline at Globus.
 	rivalLife = 24 * listLife
 )
 
-// rival returns the run of another list that is at work on a file of l, or on a copy
-// for which l deletes one, or that deletes a file for which one of l is the copy; 0 if
-// there is none. What two lists name, the slower one would delete when others believe
-// that it is gone, and of two copies of a file each could go for the other's sake.
+// rival returns the run of an unfinished list that deletes a file of l, or a copy that
+// allows l to delete a file, or a file whose copy l deletes; 0 if there is none. If
+// two lists had the same file, the slower one would delete it when others believe that
+// it is already gone. And if two lists had one copy each of the same file, each would
+// rely on the other's copy.
 //
-// It is asked once l is recorded: of two runs at least one then sees the other.
+// It is called after l was recorded, so of two runs at least one sees the other.
 func (p *pruning) rival(ctx context.Context, l *list) (run int64, err error) {
 	mine, copies := map[evidence.Spot]bool{}, map[evidence.Spot]bool{}
 	for _, f := range l.files {
@@ -55,8 +57,8 @@ func (p *pruning) rival(ctx context.Context, l *list) (run int64, err error) {
 	return 0, nil
 }
 
-// giveWay takes back a part that was recorded and not sent if it has a rival, and waits
-// for that one's end. It reports whether it did; then the files are to be looked at anew.
+// giveWay withdraws a part that was recorded but not sent if it has a rival, and waits
+// for the rival's end. It reports whether it did; then the files must be checked again.
 func (p *part) giveWay(ctx context.Context) (waited bool, err error) {
 	if p.rival == nil {
 		return false, nil
@@ -65,7 +67,7 @@ func (p *part) giveWay(ctx context.Context) (waited bool, err error) {
 	if run == 0 && err == nil {
 		return false, nil
 	}
-	p.run.journal.addRefusal(ctx, p.position) // first, as the rival may wait for this one
+	p.run.journal.addRefusal(ctx, p.position) // before waiting, because the rival may wait for this one
 	if err == nil {
 		p.run.log.Info("another run is deleting some of the same files, or their copies: waiting for its end", "other_run", run)
 	}

@@ -15,15 +15,15 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// unaccounted is why a prune keeps a folder from which a job copies in one occurrence
-// or another.
+// unaccounted is why a prune keeps a folder that some occurrence of a job copies
+// from.
 const unaccounted proof.Reason = "has no receipt, since it was not copied, or before there were receipts (a folder counts once)"
 
 // mostSeries is how many folders are listed to find those without a receipt.
 const mostSeries = 500
 
-// Unaccounted are the folders from which a job copies in one occurrence or another, and
-// of which no receipt of it tells.
+// Unaccounted counts the folders that some occurrence of a job copies from and that
+// have no receipt.
 type Unaccounted struct {
 	Folders int
 	First   string // one of them
@@ -34,8 +34,8 @@ func (u Unaccounted) String() string {
 	return fmt.Sprintf("%s, such as %s; of them, only that of the newest occurrence is audited", plain.Count(u.Folders, "folder"), plain.Line(u.First))
 }
 
-// Unaccounted counts the folders of a job of which no receipt tells. A job that keeps
-// no receipts has none.
+// Unaccounted counts the folders of a job that have no receipt. A job that keeps no
+// receipts has none.
 func (e *Engine) Unaccounted(ctx context.Context, l *ledger.Ledger, job *jobs.Job) (u Unaccounted, err error) {
 	if !job.Receipts || l == nil {
 		return u, nil
@@ -58,17 +58,18 @@ func (e *Engine) Unaccounted(ctx context.Context, l *ledger.Ledger, job *jobs.Jo
 	return u, nil
 }
 
-// unaccounted yields the folders of which no receipt that counts tells: nothing in
-// them is ever deleted.
+// unaccounted yields the folders without a receipt that counts. Nothing in them is
+// ever deleted.
 func (p *pruning) unaccounted(ctx context.Context, globus *transfer.Client, found *evidence.Evidence) iter.Seq[string] {
 	if len(p.step.Of) == 0 {
-		return func(func(string) bool) {} // the run itself has copied all that it is about
+		return func(func(string) bool) {} // the run itself has copied everything that it is about
 	}
 	return foldersWithout(ctx, globus, &p.lanes, found)
 }
 
-// foldersWithout yields the folders from which occurrences copy, and of which no
-// receipt tells. What cannot be listed is left out, as nothing depends on it.
+// foldersWithout yields the folders that occurrences copy from and that have no
+// receipt. Folders that cannot be listed are left out, because nothing depends
+// on them.
 func foldersWithout(ctx context.Context, globus *transfer.Client, lanes *jobs.Lanes, found *evidence.Evidence) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		look := serial{globus: globus, found: found, rest: mostSeries, seen: map[evidence.Place]map[string]bool{}}
@@ -80,7 +81,7 @@ func foldersWithout(ctx context.Context, globus *transfer.Client, lanes *jobs.La
 	}
 }
 
-// A serial goes through the folders of series.
+// A serial lists the folders of series.
 type serial struct {
 	globus *transfer.Client
 	found  *evidence.Evidence
@@ -88,8 +89,8 @@ type serial struct {
 	seen   map[evidence.Place]map[string]bool
 }
 
-// folders yields the folders of a series that are in a folder. It returns false if no
-// more are wanted.
+// folders yields the folders of a series that are in a folder. It returns false if
+// yield did.
 func (l *serial) folders(ctx context.Context, s jobs.Series, in string, yield func(string) bool) bool {
 	if l.rest--; l.rest < 0 {
 		return true

@@ -12,13 +12,14 @@ import (
 )
 
 const (
-	// looksAtOnce is how many folders of a list are looked at at once.
+	// looksAtOnce is how many folders of a list are looked at concurrently.
 	looksAtOnce = 4
-	// lookedUp is up to how many files of a folder are looked up one by one.
+	// lookedUp is up to how many files of a folder are looked up one by one,
+	// without listing the folder.
 	lookedUp = 2
 )
 
-// Views are what some folders have now, as far as it is wanted.
+// Views are the present states of wanted files in some folders.
 type views struct {
 	globus  *transfer.Client
 	folders map[folderAt]*view
@@ -29,12 +30,11 @@ type folderAt struct {
 	path  string
 }
 
-// A view is what a folder has now: the states of those of the wanted names that
-// are there.
+// A view is the present states of wanted files in a folder.
 type view struct {
 	wanted map[string]bool
 	states map[string]proof.State
-	forms  map[string]bool // what is listed beside them, as [proof.Fold] has it; nil if nobody needs that
+	forms  map[string]bool // other names in the folder, in the form of [proof.Fold]; nil if not needed
 	err    error           // why it could not be seen
 }
 
@@ -52,7 +52,7 @@ func (v *views) want(at evidence.Place, path string) *view {
 	return v.folders[key]
 }
 
-// look looks at all folders. An error says that ctx has ended.
+// look looks at all folders. It returns an error only if ctx has ended.
 func (v *views) look(ctx context.Context) error {
 	var group sync.WaitGroup
 	slots := make(chan struct{}, looksAtOnce)
@@ -101,7 +101,7 @@ func (w *view) look(ctx context.Context, globus *transfer.Client, at folderAt) {
 	}
 }
 
-// moved returns why a file is not proven any more.
+// moved returns why a file is no longer proven, if it is not.
 func (v *views) moved(source evidence.Place, f proven) proof.Reason {
 	why := v.differs(source, f.path, &f.state)
 	for _, c := range f.copies {
@@ -110,7 +110,7 @@ func (v *views) moved(source evidence.Place, f proven) proof.Reason {
 	return why
 }
 
-// differs returns why a path is not as it was.
+// differs returns why the state of a path differs from was, if it does.
 func (v *views) differs(at evidence.Place, path string, was *proof.State) proof.Reason {
 	folder, name := split(path)
 	w := v.folders[folderAt{at, folder}]

@@ -11,8 +11,8 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-// A Work is one thing to be done for an order: a folder to make or to share, files
-// to prune, jobs to audit, a flow to start, or a document to submit.
+// A Work is one thing to do for an order: a folder to create or to share, files to
+// prune, jobs to audit, a flow to start, or a document to submit.
 type Work struct {
 	Position jobs.Position
 	Mkdir    *jobs.Mkdir
@@ -21,19 +21,19 @@ type Work struct {
 	Audit    *jobs.Audit
 	Flow     *jobs.Flow
 	Document transfer.Document // with its label, without submission id and deadline
-	Unproven bool              // the document deletes what nobody has proven to be elsewhere
+	Unproven bool              // the document deletes files that are not proven to be elsewhere
 
-	list *ledger.Submission // of a prune, to be followed; the job is not known
+	list *ledger.Submission // a list of a prune to follow; the job is no longer known
 }
 
-// A mistake is an error of a job or of a manifest that shows only when the work of
+// A mistake is an error in a job or a manifest that is found only when the work of
 // an occurrence is made.
 type mistake struct{ error }
 
 func (m mistake) Unwrap() error { return m.error }
 
-// Means tells package fault what it means: somebody has to correct a file, unless
-// it could not be opened for a reason that may pass.
+// Means returns its meaning for package fault: somebody has to correct a file,
+// unless it could not be opened for a temporary reason.
 func (m mistake) Means() fault.Meaning {
 	if fault.Transient(m.error) {
 		return fault.Meaning{Kind: fault.Temporary}
@@ -69,7 +69,7 @@ func (e *Engine) Works(o Order) iter.Seq2[Work, error] {
 	}
 }
 
-// stepWorks returns what is to be done for a step.
+// stepWorks yields the works of a step.
 func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		switch {
@@ -100,9 +100,9 @@ func (e *Engine) stepWorks(s *jobs.Step, at jobs.Position) iter.Seq2[Work, error
 	}
 }
 
-// manifest reads the manifest of a step and returns a document for every so many
-// of its lines. The whole manifest is checked first, so that a wrong line submits
-// nothing.
+// manifest reads the manifest of a step and yields documents of limited length.
+// The whole manifest is checked first, so that nothing is submitted if a line is
+// wrong.
 func (e *Engine) manifest(s *jobs.Step) iter.Seq2[transfer.Document, error] {
 	return func(yield func(transfer.Document, error) bool) {
 		open := func() (io.ReadCloser, error) { return e.open(s.Manifest) }
@@ -137,7 +137,7 @@ func (e *Engine) manifest(s *jobs.Step) iter.Seq2[transfer.Document, error] {
 	}
 }
 
-// taskLabel is the label of the task that does attempt n at a place.
+// taskLabel returns the label of the task for attempt n at a position.
 func (o *Order) taskLabel(at jobs.Position, n int) string {
 	if o.Label != "" {
 		return o.Label
@@ -145,8 +145,8 @@ func (o *Order) taskLabel(at jobs.Position, n int) string {
 	return jobs.Label(o.Job.Name, o.Key, at, n)
 }
 
-// clone returns a copy of doc with a header of its own: several occurrences of a
-// job may be at work at once.
+// clone returns a copy of doc with its own header, because several occurrences
+// of a job may be at work at once.
 func clone(doc transfer.Document) transfer.Document {
 	if d, ok := doc.(*transfer.Delete); ok {
 		return new(*d)
