@@ -24,6 +24,16 @@ func (l *Ledger) Exec(ctx context.Context, statements string) error {
 	})
 }
 
+// Meanwhile changes the ledger, and calls do after the transaction has begun and before
+// its first write.
+func (l *Ledger) Meanwhile(ctx context.Context, do func()) error {
+	return l.write(ctx, "change the ledger", func(ctx context.Context, s session) error {
+		do()
+		_, err := s.exec(ctx, `UPDATE ledger SET checked = @now`)
+		return err
+	})
+}
+
 // Find returns the run of an occurrence. If there is none, the error is ErrNone.
 func (l *Ledger) Find(ctx context.Context, job, key string) (*Run, error) {
 	for r, err := range l.Runs(ctx, Query{Job: job}) {

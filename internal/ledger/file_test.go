@@ -253,6 +253,19 @@ func TestAFileThatIsLostWhileItIsInUseIsNoticed(t *testing.T) {
 	}
 }
 
+// SQLite calls a file that was deleted since the transaction began one that it may not
+// write.
+func TestAFileThatGoesDuringAChangeIsGone(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "runner.db")
+	l := open(t, "sqlite:"+file)
+	err := l.Meanwhile(t.Context(), func() { ok(t, os.Remove(file)) })
+	wantError(t, "the change", err, ledger.ErrGone)
+	wantText(t, err, file+": it was deleted or moved away while it was in use")
+	if !isTemporary(t, err) {
+		t.Errorf("%v is not temporary: a supervisor would not start the program again", err)
+	}
+}
+
 func TestAFileThatIsBackIsUsedAgain(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "runner.db")
 	l := open(t, "sqlite:"+file)

@@ -340,6 +340,11 @@ func (l *sqliteStore) explain(err error) error {
 	if !ok {
 		return err
 	}
+	if l.used != nil {
+		if gone := l.same(); gone != nil { // SQLite may call such a file read-only, or its disk broken
+			return gone
+		}
+	}
 	why, temporary := "", false
 	switch e.Code() & 0xff {
 	case sqlite3.SQLITE_FULL:
