@@ -172,6 +172,10 @@ func scanNotice(rows *sql.Rows, more ...any) (*Notice, error) {
 	return n, err
 }
 
+// longestWait is how long a notice waits for its next try, at most. A longer wait was
+// written by a clock that was ahead, and would hold up the job's other notices as well.
+const longestWait = 24 * time.Hour
+
 // TakeNotice returns a notice of a channel that is due to be tried, or nil if there is
 // none. Nobody else gets it for the length of a lease; after that, unless
 // [Ledger.EndNotice] or [Ledger.PostponeNotice] was called, somebody else does. Notices
@@ -188,13 +192,13 @@ func (l *Ledger) TakeNotice(ctx context.Context, channel string, lease time.Dura
 			UPDATE notices SET tries = tries + 1, next_try = @now + $2
 			WHERE number = (
 				SELECT number FROM notices AS due
-				WHERE channel = $1 AND ended = 0 AND next_try <= @now AND NOT EXISTS (
+				WHERE channel = $1 AND ended = 0 AND (next_try <= @now OR next_try > @now + $3) AND NOT EXISTS (
 					SELECT 1 FROM notices AS earlier
 					WHERE earlier.channel = due.channel AND earlier.job = due.job AND earlier.ended = 0 AND earlier.number < due.number
 				)
 				ORDER BY number LIMIT 1 @skip
 			)
-			RETURNING `+noticeColumns, channel, lease.Microseconds())
+			RETURNING `+noticeColumns, channel, lease.Microseconds(), longestWait.Microseconds())
 	})
 	return n, err
 }

@@ -71,7 +71,7 @@ func (w *AccessWatch) look(ctx context.Context, now time.Time) error {
 		return err
 	}
 	mine, err := w.note(ctx, now, func(last time.Time) bool {
-		return now.Sub(last) >= accessEvery-watchEvery || last.After(now.Add(watchEvery))
+		return now.Sub(last) >= accessEvery-watchEvery || ahead(last, now)
 	})
 	if err != nil || !mine {
 		return err

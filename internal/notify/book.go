@@ -18,11 +18,28 @@ type book struct {
 	notices  []ledger.Notice
 }
 
-// open opens the book of a job.
+// open opens the book of a job. What was written by a clock that was ahead counts from
+// now: otherwise nobody would be told of anything until that time has come.
 func open(s ledger.Standing, job *jobs.Job, now time.Time) *book {
 	s.Alarms = slices.Clone(s.Alarms)
+	if ahead(s.Since, now) {
+		s.Since = now
+	}
+	for i := range s.Alarms {
+		a := &s.Alarms[i]
+		if ahead(a.Since, now) {
+			a.Since = now
+		}
+		if ahead(a.Told, now) {
+			a.Told = now
+		}
+	}
 	return &book{standing: s, repeat: job.Notify.Repeat, now: now}
 }
+
+// ahead reports whether a time was written by a clock that was ahead: by more than the
+// clocks of replicas differ.
+func ahead(at, now time.Time) bool { return at.After(now.Add(watchEvery)) }
 
 // raise records that something is wrong, and returns which of the channels that hear of
 // such an event to tell now, see [book.hearers].

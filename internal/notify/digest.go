@@ -45,6 +45,9 @@ func (w *Watch) digests(ctx context.Context, file *jobs.File, now time.Time) (ne
 			hours, _ = schedule.Parse(everyMorning, cmp.Or(readers[name][0].Zone, time.UTC)) // it is a constant
 		}
 		last, begun := told(standings[""], digestOf(c))
+		if ahead(last, now) {
+			last, begun = time.Time{}, false
+		}
 		at := hours.Next(last)
 		if !begun || !at.IsZero() && !at.After(now) {
 			if err := w.digest(ctx, c, readers[name], last, now); err != nil {
@@ -75,7 +78,7 @@ func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, la
 	}
 	return w.tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		kind := digestOf(c)
-		if at, _ := told(s, kind); !at.Equal(last) { // another replica was faster
+		if at, _ := told(s, kind); !at.Equal(last) && !ahead(at, now) { // another replica was faster
 			return s, nil
 		}
 		s.Alarms = slices.DeleteFunc(slices.Clone(s.Alarms), func(a ledger.Alarm) bool { return a.Kind == kind })

@@ -60,7 +60,7 @@ func (w *Watch) look(ctx context.Context, now time.Time) error {
 	mine, last := false, time.Time{}
 	err := w.Ledger.Tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		last = s.Since
-		mine = now.Sub(last) >= watchEvery-watchEvery/10 || last.After(now.Add(watchEvery))
+		mine = now.Sub(last) >= watchEvery-watchEvery/10 || ahead(last, now)
 		if mine {
 			s.Since = now
 		}

@@ -263,6 +263,36 @@ func TestWhatIsDueAndDoesNotBeginIsLate(t *testing.T) {
 	})
 }
 
+// A clock was ten years ahead for a while, when the job succeeded and then failed, and
+// when a digest was written.
+func TestAClockThatWasAheadSilencesNothing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Schedule, j.Notify.To["digest"] = nil, []string{"pi"} })
+		l := newLookout(t, j)
+		wrong := time.Now().UTC().AddDate(10, 0, 0)
+		l.tell(j.Name, ledger.Standing{Since: wrong, Alarms: []ledger.Alarm{{Kind: "failed", Since: wrong, Told: wrong, Heard: []string{"ops"}}}})
+		l.tell("", ledger.Standing{Since: wrong, Alarms: []ledger.Alarm{{Kind: "digest:pi", Since: wrong, Told: wrong}}})
+		l.watch(121*time.Minute, 2)
+		l.ran(j, ledger.Outcome{State: ledger.Failed, Code: "failed", Message: "no such path"})
+		l.watch(5*time.Hour+time.Minute, 2)
+		l.ran(j, ledger.Outcome{State: ledger.Failed, Code: "failed", Message: "no such path"})
+		l.want(
+			"01 02:06 ops: nightly is overdue",
+			"01 07:00 pi: 0 of 1 run succeeded since 2000-01-01 00:00 UTC",
+			"01 07:02 ops: nightly failed, 2 times since 2000-01-01 00:00 UTC",
+		)
+	})
+}
+
+// tell replaces what is known of a job.
+func (l *lookout) tell(job string, is ledger.Standing) {
+	l.t.Helper()
+	err := l.ledger.Tell(l.t.Context(), job, func(ledger.Standing) (ledger.Standing, []ledger.Notice) { return is, nil })
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 func TestAPausedJobIsNeitherLateNorOverdue(t *testing.T) {
 	pause := map[string]func(l *lookout, on bool){
 		"suspended": func(l *lookout, on bool) { l.file.Jobs[0].Suspend = on },
