@@ -15,16 +15,17 @@ import (
 	"os"
 	"path"
 	"strings"
+	"time"
 )
 
-// partPrefix begins the name of a file that is not complete yet. Such files
-// are shown by no listing.
+// partPrefix is the prefix of files that are not complete yet. Listings do not
+// show such files.
 const partPrefix = ".globussim-part-"
 
 // write copies a file to a temporary name and renames it when it is complete
-// and verified, so that a task that is killed leaves nothing that looks whole.
-// The temporary name is the same each time: what a process has left is overwritten.
-// It returns the number of bytes.
+// and verified, so that a killed task leaves nothing that looks complete. The
+// temporary name is the same each time, so a file that a process left behind is
+// overwritten. It returns the number of bytes.
 func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int64, err error) {
 	t := w.task
 	in, err := t.src.root.Open(inRoot(u.src))
@@ -49,14 +50,7 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int6
 		}
 	}()
 
-	var sum hash.Hash
-	algorithm := "MD5"
-	if u.item.checksum != "" {
-		algorithm = cmp.Or(u.item.algorithm, algorithm)
-	}
-	if t.spec.VerifyChecksum || u.item.checksum != "" {
-		sum = newHash(algorithm)
-	}
+	algorithm, sum := w.copyHash(u)
 	if size, err = w.stream(ctx, u, in, out, sum); err != nil {
 		return 0, err
 	}
@@ -78,20 +72,42 @@ func (w *worker) write(ctx context.Context, u unit, info fs.FileInfo) (size int6
 	if t.spec.PreserveTimestamp {
 		at = info.ModTime()
 	}
+	if err := w.place(u, part, at, done); err != nil {
+		return 0, err
+	}
+	return size, nil
+}
+
+// copyHash returns the hash of a copy and its algorithm. The hash is nil if the copy is
+// not verified.
+func (w *worker) copyHash(u unit) (algorithm string, sum hash.Hash) {
+	algorithm = "MD5"
+	if u.item.checksum != "" {
+		algorithm = cmp.Or(u.item.algorithm, algorithm)
+	}
+	if w.task.spec.VerifyChecksum || u.item.checksum != "" {
+		sum = newHash(algorithm)
+	}
+	return algorithm, sum
+}
+
+// place gives a complete copy its time and its name, and counts it.
+func (w *worker) place(u unit, part string, at time.Time, done success) error {
+	t := w.task
 	if err := t.dst.root.Chtimes(part, at, at); err != nil {
-		return 0, u.atDestination(t, codeOf(err))
+		return u.atDestination(t, codeOf(err))
 	}
 	if err := w.keepFile(done, at); err != nil {
-		return 0, u.atDestination(t, codeEndpoint)
+		return u.atDestination(t, codeEndpoint)
 	}
 	if err := t.dst.root.Rename(part, inRoot(u.dst)); err != nil {
-		return 0, u.atDestination(t, codeOf(err))
+		return u.atDestination(t, codeOf(err))
 	}
 	w.advance(func(d *taskDoc) {
 		d.FilesTransferred++
 		t.successes = append(t.successes, done)
 	})
-	return size, nil
+	return nil
 }
 
 // stream copies bytes at the task's rate.

@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// erase is the visitor of a delete. Of a folder it returns what is below it,
-// and the folder itself as the last.
+// erase is the visitor of a delete. For a folder that has to be emptied first, it
+// returns its content and the folder itself.
 func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 	t := w.task
 	root := t.src.root
@@ -35,7 +35,7 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		// Below an item somebody else was faster.
+		// Below an item, somebody else was faster.
 		if t.spec.IgnoreMissing || u.above != nil || u.item.found {
 			return nil, nil
 		}
@@ -52,18 +52,11 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 		w.found(u, func(d *taskDoc) { d.Files++ })
 	}
 	if info.IsDir() && t.spec.Recursive && !u.emptied {
-		entries, err := readAll(t.src, u.src)
+		below, err := w.contentFirst(u, info)
 		if err != nil {
 			return nil, refuse(codeOf(err), false)
 		}
-		here := &folder{info, u.above}
-		below := make([]unit, 0, len(entries)+1)
-		for _, entry := range entries {
-			below = append(below, unit{item: u.item, src: join(u.src, entry.Name()), above: here})
-		}
-		self := *u
-		self.emptied, self.above = true, here
-		return append(below, self), nil
+		return below, nil
 	}
 	switch err := root.Remove(inRoot(u.src)); {
 	case errors.Is(err, syscall.ENOTEMPTY):
@@ -73,6 +66,22 @@ func (w *worker) erase(_ context.Context, u *unit) ([]unit, error) {
 		return nil, refuse(codeOf(err), false)
 	}
 	return nil, nil
+}
+
+// contentFirst returns what is in a folder, and the folder itself as the last.
+func (w *worker) contentFirst(u *unit, info fs.FileInfo) ([]unit, error) {
+	entries, err := readAll(w.task.src, u.src)
+	if err != nil {
+		return nil, err
+	}
+	here := &folder{info, u.above}
+	below := make([]unit, 0, len(entries)+1)
+	for _, entry := range entries {
+		below = append(below, unit{item: u.item, src: join(u.src, entry.Name()), above: here})
+	}
+	self := *u
+	self.emptied, self.above = true, here
+	return append(below, self), nil
 }
 
 // expand returns the paths that the last component of an item matches.
