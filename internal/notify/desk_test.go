@@ -112,6 +112,29 @@ func TestAJobHasNotRecoveredWhileItemsAreLeft(t *testing.T) {
 	}
 }
 
+// Who was told of failed items is told how to end that, in the words for the job.
+func TestFailedItemsAreToldWithTheWaysOut(t *testing.T) {
+	for list, each := range map[string]*jobs.ForEach{"runner items nightly": {}, "runner runs --job nightly --state failed": nil} {
+		d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+		j := job(t)
+		j.ForEach = each
+		end := func(after time.Duration, how ledger.Outcome, left int) {
+			d.tell(desk().Ended(notify.Run{Job: j, Key: fmt.Sprint(after), ID: 1, Since: d.begin, Outcome: how, Ended: d.begin.Add(after), Left: left}))
+		}
+		end(0, outcome(ledger.Failed, "failed", "no such path"), 0)
+		end(26*time.Hour, outcome(ledger.Succeeded, "", ""), 2)
+		want := []string{"no such path", "Next step: " + list + " lists them; runner runs retry RUN does one again, and runner runs cancel RUN gives it up"}
+		if diff := cmp.Diff(want, d.notices[1].Lines); diff != "" {
+			t.Errorf("(-want +got):\n%s", diff)
+		}
+		d.standing.Alarms[0].GivenUp = "by ada"
+		end(27*time.Hour, outcome(ledger.Succeeded, "", ""), -1) // nobody has counted, as nothing is wrong
+		if got := d.lines[len(d.lines)-1]; got != "27h0m0s ops: nightly has recovered" || len(d.standing.Alarms) > 0 {
+			t.Errorf("after it was given up: %q, with the alarms %+v", got, d.standing.Alarms)
+		}
+	}
+}
+
 func TestWhatIsToldOfRuns(t *testing.T) {
 	good := outcome(ledger.Succeeded, "", "")
 	failed := outcome(ledger.Failed, "failed", "no such path")

@@ -475,8 +475,22 @@ func TestWhatWasGivenUpIsOver(t *testing.T) {
 		giveUp(4)
 		l.ran(j, outcome(ledger.Succeeded, "", ""))
 		l.watch(11*time.Minute, 1)
-		l.want(append(told, "01 00:22 ops: nightly failed", "01 00:22 ops: nightly failed", "01 00:33 ops: nightly has recovered")...)
+		told = append(told, "01 00:22 ops: nightly failed", "01 00:22 ops: nightly failed", "01 00:33 ops: nightly has recovered")
+		l.want(told...)
 		l.wantLines("nightly has recovered", "runs failed from 2000-01-01 00:22 UTC on; given up by ada: the sample was bad")
+		err := l.ledger.Tell(t.Context(), j.Name, func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
+			s.Alarms = append(s.Alarms, ledger.Alarm{Kind: string(notify.Failed), Quiet: true, GivenUp: "by ada"}) // of which nobody has heard
+			return s, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.watch(11*time.Minute, 1)
+		l.want(told...)
+		all, err := l.ledger.Standings(t.Context())
+		if err != nil || len(all[j.Name].Alarms) > 0 {
+			t.Errorf("got the alarms %+v, %v, want none", all[j.Name].Alarms, err)
+		}
 	})
 }
 
