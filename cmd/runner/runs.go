@@ -212,7 +212,7 @@ func (d *runDocument) text(w io.Writer) {
 		pairs = append(pairs, "exit status", strconv.Itoa(d.ExitCode))
 	}
 	if d.Error != nil {
-		pairs = append(pairs, "why", plain.Line(d.Error.Message))
+		pairs = append(pairs, "why", plain.Line(d.Error.Text()))
 	}
 	pairs = append(pairs, "next", d.Next, "held by", d.Holder)
 	if d.Waited() {

@@ -459,6 +459,8 @@ func TestARefusalOfAGuardNeedsAttentionOnce(t *testing.T) {
 				cause = "refused by a guard: " + cause
 			}
 			d.want("the list", d.get("/"), 200, "<b>failed</b> "+cause) // the state is that of runner runs
+			d.want("the run", d.get("/runs/1"), 200, `<p class="error">`+cause)
+			d.want("the runs", d.get("/runs"), 200, `<td class="why">`+cause)
 			if strings.Count(got.text, `href="/jobs/second"`) != 2 || strings.Contains(got.text, "why "+tt.kind) {
 				t.Errorf("it is not said once: %s", got.text)
 			}

@@ -35,6 +35,17 @@ var request = pattern.Lazy(`^[A-Z]+ \S+: [0-9]{3} `)
 // is failed.
 const ByGuard = "refused by a guard: "
 
+// Text says in whole what went wrong, for people.
+func (p *Problem) Text() string { return byGuard(p.Class) + p.Message }
+
+// byGuard returns ByGuard for the class of what a guard refused, and nothing for others.
+func byGuard(class string) string {
+	if class == "guard" {
+		return ByGuard
+	}
+	return ""
+}
+
 // Cause says in at most most characters why a run ended as it did, with the code of
 // the error first. Ids are cut.
 func Cause(r *ledger.Run, most int) string {
@@ -54,10 +65,7 @@ func Cause(r *ledger.Run, most int) string {
 			text = cause // the text only repeats the code
 		}
 	}
-	if r.Class == "guard" {
-		text = ByGuard + text
-	}
-	text = Unescaped(anyID().ReplaceAllString(text, "$1…"))
+	text = byGuard(r.Class) + Unescaped(anyID().ReplaceAllString(text, "$1…"))
 	if utf8.RuneCountInString(text) > most {
 		text, _, _ = strings.Cut(text, "; ") // half an advice is no use
 	}
