@@ -324,9 +324,9 @@ func TestAFailureThatNobodyHeardOfIsToldAgain(t *testing.T) {
 	fail(0)
 	d.standing.Alarms[0].Unheard = true // its receiver answered 404
 	fail(time.Minute)
-	fail(time.Hour)
+	fail(15 * time.Minute)
 	fail(2 * time.Hour)
-	if diff := cmp.Diff([]string{"0s ops: nightly failed", "1h0m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC"}, d.lines); diff != "" {
+	if diff := cmp.Diff([]string{"0s ops: nightly failed", "15m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC"}, d.lines); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }

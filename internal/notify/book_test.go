@@ -1,0 +1,118 @@
+package notify_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/notify"
+	"github.com/globus-runner/globus-runner/jobs"
+)
+
+// ends tells that a run of a job ended some time after the begin of the diary.
+func (d *diary) ends(j *jobs.Job, after time.Duration, how ledger.Outcome) {
+	d.t.Helper()
+	at := d.begin.Add(after)
+	d.tell(desk().Ended(notify.Run{Job: j, Key: fmt.Sprint(after), ID: 1, Since: at, Ended: at, Outcome: how}))
+}
+
+func (d *diary) kinds() (all []string) {
+	for _, a := range d.standing.Alarms {
+		all = append(all, a.Kind)
+	}
+	return all
+}
+
+// An alarm of which nobody was told at first is one like any other once somebody is.
+func TestWhatWasQuietIsToldToBeOverOnceItWasTold(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	failed, good := outcome(ledger.Failed, "failed", "no such path"), outcome(ledger.Succeeded, "", "")
+	for name, told := range map[string]time.Duration{"because it is due": 48 * time.Hour, "because the channel is new": time.Hour} {
+		t.Run(name, func(t *testing.T) {
+			d := &diary{t: t, begin: begin}
+			d.standing.Alarms = []ledger.Alarm{{Kind: "failed", Since: begin.Add(-told), Told: begin.Add(-told), Count: 1, Quiet: true}}
+			d.ends(job(t), 0, failed)
+			d.ends(job(t), time.Hour, good)
+			if len(d.lines) != 2 || !strings.HasPrefix(d.lines[0], "0s ops: nightly failed") || d.lines[1] != "1h0m0s ops: nightly has recovered" {
+				t.Errorf("got %q, want the failure and its end", d.lines)
+			}
+		})
+	}
+}
+
+// A channel that is added is told by a notice of its own. If nobody takes that one, the
+// others have heard of the alarm all the same.
+func TestAnAlarmKnowsTheNoticeThatToldAll(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	failed := outcome(ledger.Failed, "failed", strings.Repeat("é", 600))
+	d.ends(job(t), 0, failed)
+	d.ends(job(t, func(j *jobs.Job) { j.Notify.To["failed"] = []string{"ops", "pi"} }), time.Hour, failed)
+	a := d.standing.Alarms[0]
+	if len(d.notices) != 2 || a.Notice != d.notices[0].ID || !slices.Equal(a.Heard, []string{"ops", "pi"}) {
+		t.Errorf("got the alarm %+v after the notices %q", a, d.lines)
+	}
+	if n := utf8.RuneCountInString(a.Why); n > 500 {
+		t.Errorf("its reason has %d characters", n)
+	}
+}
+
+func TestAFailureEndsWhatItsRunWaitedFor(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	for _, kind := range []string{"late", "needs_human", "stalled", "overdue", "look"} {
+		d.standing.Alarms = append(d.standing.Alarms, ledger.Alarm{Kind: kind, Since: d.begin, Told: d.begin})
+	}
+	d.ends(job(t), time.Hour, outcome(ledger.Failed, "failed", "no such path"))
+	if diff := cmp.Diff([]string{"overdue", "look", "failed"}, d.kinds()); diff != "" {
+		t.Errorf("alarms (-want +got):\n%s", diff)
+	}
+	d.ends(job(t), 2*time.Hour, outcome(ledger.Succeeded, "", ""))
+	if diff := cmp.Diff([]string{"look"}, d.kinds()); diff != "" {
+		t.Errorf("alarms after a success (-want +got):\n%s", diff)
+	}
+}
+
+// What is missing weighs more than that it is little.
+func TestARunWithoutSomeOfItsFilesHasFailed(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	j := job(t, func(j *jobs.Job) { j.Expect.Files, j.Notify.To["runs"] = 4, []string{"dog"} })
+	d.ends(j, 0, outcome(ledger.Succeeded, "partial", "2 files were left out"))
+	all := ledger.Outcome{State: ledger.Succeeded, Totals: ledger.Totals{Files: 4}}
+	d.ends(j, time.Hour, all)
+	var got []string
+	for _, n := range d.notices {
+		got = append(got, fmt.Sprintf("%s: %s", n.Event, n.Title))
+	}
+	want := []string{
+		"failed: nightly succeeded without some of its files", "failed: nightly succeeded without some of its files",
+		"succeeded: nightly succeeded", "recovered: nightly has recovered",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhatWasSkippedSaysWhy(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	d.ends(job(t), 0, outcome(ledger.Skipped, "skipped", "another task is at work"))
+	if got := d.notices[0].Lines; got[0] != "another task is at work" || len(got) != 2 {
+		t.Errorf("got the lines %q, want why, and which run", got)
+	}
+}
+
+// A run that is left goes on with the next start: it must not be asked for again.
+func TestWhatIsLeftIsNotToBeRetried(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	d.tell(desk().Left(notify.Run{
+		Job: job(t), Key: "1", ID: 1, Since: d.begin, Ended: d.begin, Err: errors.New("it is away"), Outcome: outcome(ledger.Submitted, "temporary", "it is away"),
+	}))
+	if got := d.notices[0]; got.Error.Next != "" || strings.Contains(strings.Join(got.Lines, "\n"), "retry") {
+		t.Errorf("got the next step %q and the lines %q, want none", got.Error.Next, got.Lines)
+	}
+}
