@@ -173,17 +173,17 @@ func TestANoticeThatNobodyEndedIsTakenAgain(t *testing.T) {
 func TestANoticeOfTheFarFutureHoldsUpNobody(t *testing.T) {
 	onEngines(t, func(t *testing.T, url string) {
 		l := open(t, url)
-		ok(t, l.Tell(t.Context(), "a", always("a1", "a", "ops")))
-		ok(t, l.Tell(t.Context(), "a", always("a2", "a", "ops")))
-		ok(t, l.PostponeNotice(t.Context(), "a1", "ops", 23*time.Hour, "it answers 503"))
-		if got := take(t, l, "ops", time.Hour); got != "" {
+		ok(t, l.Tell(t.Context(), "a", always("a1", "a", "chat")))
+		ok(t, l.Tell(t.Context(), "a", always("a2", "a", "chat")))
+		ok(t, l.PostponeNotice(t.Context(), "a1", "chat", 23*time.Hour, "it answers 503"))
+		if got := take(t, l, "chat", time.Hour); got != "" {
 			t.Errorf("took %q, want none: the receiver asks to wait", got)
 		}
-		ok(t, l.PostponeNotice(t.Context(), "a1", "ops", 10*365*24*time.Hour, ""))
-		if got := take(t, l, "ops", time.Hour); got != "a1" {
+		ok(t, l.PostponeNotice(t.Context(), "a1", "chat", 10*365*24*time.Hour, ""))
+		if got := take(t, l, "chat", time.Hour); got != "a1" {
 			t.Errorf("took %q, want a1", got)
 		}
-		if got := take(t, l, "ops", time.Hour); got != "" {
+		if got := take(t, l, "chat", time.Hour); got != "" {
 			t.Errorf("took %q, want none: the first one is being sent", got)
 		}
 	})
