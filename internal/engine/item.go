@@ -216,6 +216,6 @@ func (r *run) postpone(ctx context.Context, why string) error {
 
 // setAside ends a run that another one replaces.
 func (r *run) setAside(why string) *Failure {
-	r.aside = true
+	r.replaced = true
 	return skipped("", why)
 }

@@ -28,9 +28,9 @@ type run struct {
 	held    string    // why the submission waits; empty if it does not
 	// item is the record of the item that the run is about. It is nil if the run is not
 	// about an item, or belongs to a job that follows one with items.
-	item  *ledger.Item
-	stray *Failure // why the item is not known; nil if it is, or there is none
-	aside bool     // another run takes its place
+	item     *ledger.Item
+	stray    *Failure // why the item is not known; nil if it is, or there is none
+	replaced bool     // another run takes its place
 	// doubtful says that Globus may have a task of the occurrence that the ledger does
 	// not know, so Globus is asked for it by its label.
 	doubtful bool
@@ -223,7 +223,7 @@ func (r *run) meaning(ctx context.Context, err error) error {
 func (r *run) settle(ctx context.Context, err error) bool {
 	reached := r.result.State
 	r.result.conclude(err)
-	if r.result.State == ledger.Skipped && !r.aside {
+	if r.result.State == ledger.Skipped && !r.replaced {
 		r.result.Note += fmt.Sprintf("; to do it later: runner runs retry %d", r.result.Run)
 	}
 	if !r.result.Resumable() {

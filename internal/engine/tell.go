@@ -58,7 +58,7 @@ func (r *run) tellHeld(ctx context.Context, c Class, t Task, why string) {
 
 // ended is what is told of the run's end, or nil.
 func (r *run) ended(ctx context.Context) ledger.Transition {
-	if r.engine.desk == nil || r.aside && r.job.ForEach == nil { // another run does the same
+	if r.engine.desk == nil || r.replaced && r.job.ForEach == nil { // another run does the same
 		return nil
 	}
 	news := r.news()

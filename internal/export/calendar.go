@@ -45,7 +45,7 @@ type shift struct {
 	at         time.Time
 	first, end time.Time // of these readings, as times in UTC
 	repeats    bool
-	whole      bool // the offsets before and after are whole hours
+	wholeHours bool // the offsets before and after are whole hours
 }
 
 // horizon returns the years whose shifts are examined: 28, after which dates
@@ -73,11 +73,11 @@ func shifts(zone *time.Location) (all []shift) {
 			continue
 		}
 		all = append(all, shift{
-			at:      next.UTC(),
-			first:   next.UTC().Add(time.Duration(min(before, after)) * time.Second),
-			end:     next.UTC().Add(time.Duration(max(before, after)) * time.Second),
-			repeats: after < before,
-			whole:   before%3600 == 0 && after%3600 == 0,
+			at:         next.UTC(),
+			first:      next.UTC().Add(time.Duration(min(before, after)) * time.Second),
+			end:        next.UTC().Add(time.Duration(max(before, after)) * time.Second),
+			repeats:    after < before,
+			wholeHours: before%3600 == 0 && after%3600 == 0,
 		})
 	}
 }
@@ -152,7 +152,7 @@ func (c *calendar) sameInUTC() bool {
 		return false
 	}
 	for _, s := range shifts(c.zone) {
-		if !s.whole {
+		if !s.wholeHours {
 			return false
 		}
 	}

@@ -11,16 +11,16 @@ import (
 // A Writer writes families in the text format, line by line and without keeping
 // them. Errors of the underlying writer are reported when it is flushed.
 type Writer struct {
-	to     *bufio.Writer
-	family Family
-	begun  bool // the head of the family has been written
+	to          *bufio.Writer
+	family      Family
+	headWritten bool // the head of the family has been written
 }
 
 func newWriter(to io.Writer) *Writer { return &Writer{to: bufio.NewWriter(to)} }
 
 // Family begins a family. All its samples follow before the next one begins; one
 // without samples is not shown.
-func (w *Writer) Family(f Family) { w.family, w.begun = f, false }
+func (w *Writer) Family(f Family) { w.family, w.headWritten = f, false }
 
 // Sample writes one series of the family; labels are alternating names and values.
 func (w *Writer) Sample(value float64, labels ...string) {
@@ -33,9 +33,9 @@ func (w *Writer) Sample(value float64, labels ...string) {
 
 // sample writes a series whose labels are already in written form.
 func (w *Writer) sample(suffix, pairs string, value float64) {
-	if f := w.family; !w.begun {
+	if f := w.family; !w.headWritten {
 		w.lines("# HELP ", f.Name, " ", helpEscapes.Replace(f.Help), "\n# TYPE ", f.Name, " ", string(f.Kind), "\n")
-		w.begun = true
+		w.headWritten = true
 	}
 	begin, end := "", " "
 	if pairs != "" {

@@ -17,13 +17,13 @@ type metrics struct {
 	set  metric.Set
 	jobs *jobs
 
-	duration *metric.Histogram // by outcome
-	lateness *metric.Histogram
-	waiting  *metric.Values
-	oldest   *metric.Values
-	active   *metric.Values
-	items    *metric.Values // by job and state
-	blind    *metric.Values // by job
+	duration     *metric.Histogram // by outcome
+	lateness     *metric.Histogram
+	waiting      *metric.Values
+	oldest       *metric.Values
+	active       *metric.Values
+	items        *metric.Values // by job and state
+	looksFailing *metric.Values // by job
 
 	requests    *metric.Values    // by code and service
 	requestTime *metric.Histogram // by service
@@ -52,7 +52,7 @@ func newMetrics(c Config) *metrics {
 	m.oldest = gauge("queue_oldest_timestamp_seconds", "When the run was due that waits longest for its turn.")
 	m.active = gauge("queue_active", "Runs that have begun and not ended.")
 	m.items = gauge("items", "Items of a job with for_each at its last look.", "job", "state")
-	m.blind = gauge("look_failing_timestamp_seconds", "Since when the folder of a job with for_each cannot be looked at.", "job")
+	m.looksFailing = gauge("look_failing_timestamp_seconds", "Since when the folder of a job with for_each cannot be looked at.", "job")
 	m.requests = counter("http_requests_total", "Requests sent, by the status of the reply, or error where none came.", "code", "service")
 	m.requestTime = m.set.Histogram(prefix+"http_request_duration_seconds", "Time from sending a request to the header of its reply, or to its failure.",
 		[]float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}, "service")
@@ -109,17 +109,17 @@ func (s *Status) Remember(job string, last, success time.Time) {
 func (s *Status) Forget(job string) {
 	s.metrics.jobs.forget(job)
 	s.metrics.items.Delete(job)
-	s.metrics.blind.Delete(job)
+	s.metrics.looksFailing.Delete(job)
 }
 
 // LooksFail records since when looks at the folder of a job fail. The zero time means
 // that they do not, or that another replica looks.
 func (s *Status) LooksFail(job string, since time.Time) {
 	if since.IsZero() {
-		s.metrics.blind.Delete(job)
+		s.metrics.looksFailing.Delete(job)
 		return
 	}
-	s.metrics.blind.Set(seconds(since), job)
+	s.metrics.looksFailing.Set(seconds(since), job)
 }
 
 // Items records how many items of a job are in each state. States that are

@@ -28,19 +28,19 @@ type walker struct {
 	fold    func(name string) string
 	slots   chan struct{} // limits concurrent requests
 	group   sync.WaitGroup
-	begun   int     // number of pending nodes that are being listed
+	listing int     // number of pending nodes that are being listed
 	pending []*node // a stack: the next node is the last
 	level   []*node // comes after pending, if the listing is bounded
 }
 
 // A node is a path at which at least one of the folders has a folder.
 type node struct {
-	path   string
-	there  string    // the path at the destination
-	sides  []*side   // one for each of the walker's tops; nil where there is no folder
-	leaves [2]*Entry // entries that exist in place of a folder; nil if none does
-	told   bool      // its pair was yielded among the files of its parent
-	begun  bool
+	path    string
+	there   string    // the path at the destination
+	sides   []*side   // one for each of the walker's tops; nil where there is no folder
+	leaves  [2]*Entry // entries that exist in place of a folder; nil if none does
+	told    bool      // its pair was yielded among the files of its parent
+	listing bool      // it is being listed, or has been
 }
 
 // A side is a folder of a node.
@@ -112,7 +112,7 @@ func (w *walker) queue(below []*node, next int) (beyond []*node) {
 		}
 	}
 	w.pending = slices.DeleteFunc(w.pending, func(n *node) bool {
-		cut := !n.begun && len(w.pending)-len(beyond) > next
+		cut := !n.listing && len(w.pending)-len(beyond) > next
 		if cut {
 			beyond = append(beyond, n)
 		}
@@ -159,16 +159,16 @@ func (n *node) pair() Pair {
 
 // list lists a node, and begins to list some of the next.
 func (w *walker) list(ctx context.Context, n *node) error {
-	if n.begun {
-		w.begun--
+	if n.listing {
+		w.listing--
 	}
 	w.begin(ctx, n)
 	for _, next := range slices.Backward(w.pending) {
-		if w.begun == ahead {
+		if w.listing == ahead {
 			break
 		}
-		if !next.begun {
-			w.begun++
+		if !next.listing {
+			w.listing++
 			w.begin(ctx, next)
 		}
 	}
@@ -190,10 +190,10 @@ func (w *walker) list(ctx context.Context, n *node) error {
 
 // begin begins to list the folders of a node, once.
 func (w *walker) begin(ctx context.Context, n *node) {
-	if n.begun {
+	if n.listing {
 		return
 	}
-	n.begun = true
+	n.listing = true
 	rules := w.rules
 	if n.sides[0] == nil { // a mirror deletes it as a whole
 		rules = nil
