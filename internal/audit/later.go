@@ -9,7 +9,6 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/proof"
-	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // mostHeld is how many files may wait for what later receipts say about some of
@@ -34,33 +33,6 @@ type writing struct {
 	by     *proof.Receipt
 	copied *proof.Copied // nil if the task did not write it
 	before proof.State   // the source's file before the task; zero if not known
-}
-
-// A tally finds out whether a task compared all files that it did not copy.
-type tally struct {
-	found, files int64  // number of files at the source, and of those that were copied
-	source       string // path of the last one that was copied
-	skipped      bool   // some were skipped
-}
-
-// count counts a row.
-func (t *tally) count(row proof.Row) {
-	switch {
-	case row.Copied != nil && (t.files == 0 || row.Copied.Source != t.source):
-		t.files++
-		t.source = row.Copied.Source
-	case row.Found != nil:
-		t.found++
-	case row.Skipped != nil:
-		t.skipped = true
-	}
-}
-
-// compared reports whether a task found all files that it did not copy equal by their
-// checksums. A file that was absent for a moment was not compared.
-func (t *tally) compared(by *proof.Receipt) bool {
-	level := by.Options.SyncLevel
-	return level != nil && *level == int(transfer.SyncChecksum) && !t.skipped && t.files == by.Files && t.found-t.files <= by.Equal
 }
 
 // doubtful reports whether later receipts must be read for a copy.
@@ -130,38 +102,55 @@ func (h *holder) settle(ctx context.Context) error {
 		destinations[c.Path] = append(destinations[c.Path], d)
 		sources[d.file.Path] = append(sources[d.file.Path], d)
 	}
-	for in, err := range h.inquiry.Later(ctx, first) {
+	for open, err := range h.inquiry.Later(ctx, first) {
+		if err == nil {
+			err = ask(open, destinations, sources)
+		}
 		if err != nil {
 			return err
 		}
-		var t tally
-		var equal []*doubt // used if the task compared all files
-		for row, err := range in.Rows() {
-			if err != nil {
-				return fmt.Errorf("the receipt of run %d: %w", in.Receipt.Run, err)
+	}
+	return nil
+}
+
+// ask asks a receipt about doubts, which are given by the paths of their copies and by
+// those of their files.
+func ask(open proof.Open, destinations, sources map[string][]*doubt) error {
+	in, err := open()
+	if err != nil {
+		return err
+	}
+	tally, err := proof.NewTally(open)
+	if err != nil {
+		return err
+	}
+	var equal []*doubt // used if the task compared all files
+	for row, err := range in.Rows() {
+		if err == nil {
+			_, err = tally.Count(row)
+		}
+		switch {
+		case err != nil:
+			return fmt.Errorf("the receipt of run %d: %w", in.Receipt.Run, err)
+		case row.Copied != nil:
+			for _, d := range destinations[row.Copied.Destination] {
+				d.copies(&in.Receipt, row.Copied)
 			}
-			t.count(row)
-			switch {
-			case row.Copied != nil:
-				for _, d := range destinations[row.Copied.Destination] {
-					d.copies(&in.Receipt, row.Copied)
-				}
-			case row.Found != nil:
-				for _, d := range sources[row.Found.Path] { // found rows come after the copied ones
-					d.finds(&in.Receipt, row.Found)
-				}
-			case row.Landed != nil:
-				for _, d := range destinations[row.Landed.Destination] {
-					if d.lands(&in.Receipt, row.Landed) {
-						equal = append(equal, d)
-					}
+		case row.Found != nil:
+			for _, d := range sources[row.Found.Path] { // found rows come after the copied ones
+				d.finds(&in.Receipt, row.Found)
+			}
+		case row.Landed != nil:
+			for _, d := range destinations[row.Landed.Destination] {
+				if d.lands(&in.Receipt, row.Landed) {
+					equal = append(equal, d)
 				}
 			}
 		}
-		if t.compared(&in.Receipt) {
-			for _, d := range equal {
-				d.compared()
-			}
+	}
+	if tally.Compared(&in.Receipt) {
+		for _, d := range equal {
+			d.compared()
 		}
 	}
 	return nil
@@ -263,4 +252,4 @@ func (d *doubt) resolve(found *Finding) {
 // Later yields, newest first, the receipts of all jobs that may have been
 // completed after the first receipt of a run, including that one. An error is the
 // last pair.
-type Later func(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error]
+type Later func(ctx context.Context, run int64) iter.Seq2[proof.Open, error]

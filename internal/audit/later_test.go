@@ -22,6 +22,7 @@ type deed struct {
 	checksum            string
 	unlike              bool // what landed has another size than what was copied
 	stayed              bool // it was there, and was not copied
+	came                bool // after the source was listed
 	skipped             bool // because of an error
 }
 
@@ -52,7 +53,9 @@ func headed(t testing.TB, h proof.Receipt, from string, deeds ...deed) proof.Ope
 			}
 		}
 		for _, d := range deeds {
-			yield(proof.Row{Found: &proof.Found{Path: d.source, Size: d.size, Modified: at(d.before)}}, nil)
+			if !d.came {
+				yield(proof.Row{Found: &proof.Found{Path: d.source, Size: d.size, Modified: at(d.before)}}, nil)
+			}
 		}
 		for _, d := range deeds {
 			size := d.size
@@ -81,10 +84,10 @@ func rowsOf(rows ...proof.Row) iter.Seq2[proof.Row, error] {
 
 // later opens receipts as an inquiry asks for them.
 func later(all ...proof.Open) audit.Later {
-	return func(context.Context, int64) iter.Seq2[*proof.Reader, error] {
-		return func(yield func(*proof.Reader, error) bool) {
+	return func(context.Context, int64) iter.Seq2[proof.Open, error] {
+		return func(yield func(proof.Open, error) bool) {
 			for _, open := range all {
-				if in, err := open(); !yield(in, err) || err != nil {
+				if !yield(open, nil) {
 					return
 				}
 			}
@@ -153,9 +156,14 @@ func TestALaterTaskThatFoundTheCopyEqual(t *testing.T) {
 		"or did not see it":            {func(h *proof.Receipt) { h.Equal = 0 }, nil, doubted, nil},
 		"or copied it, and lists less": {func(h *proof.Receipt) { h.Files = 1 }, nil, doubted, nil},
 		"or skipped it":                {nil, func(d *deed) { d.skipped = true }, doubted, nil},
-		"elsewhere":                    {func(h *proof.Receipt) { h.Destination = "store" }, nil, doubted, nil},
-		"of another collection":        {func(h *proof.Receipt) { h.Source = "desk" }, nil, doubted, nil},
-		"of another file":              {nil, func(d *deed) { d.source = "/s/g" }, doubted, nil},
+		"or was away, and another came": {
+			func(h *proof.Receipt) { h.Files, h.Equal = 1, 0 }, nil, doubted,
+			[]deed{{source: "/s/g", destination: "/d/g", size: 5, landed: 9, came: true}},
+		},
+		"and another came":      {func(h *proof.Receipt) { h.Files = 1 }, nil, equal, []deed{{source: "/s/g", destination: "/d/g", size: 5, landed: 9, came: true}}},
+		"elsewhere":             {func(h *proof.Receipt) { h.Destination = "store" }, nil, doubted, nil},
+		"of another collection": {func(h *proof.Receipt) { h.Source = "desk" }, nil, doubted, nil},
+		"of another file":       {nil, func(d *deed) { d.source = "/s/g" }, doubted, nil},
 		"to another one, which is there under its name": {
 			func(h *proof.Receipt) { h.Equal = 2 }, func(d *deed) { d.destination = "/d/g" }, doubted,
 			[]deed{{source: "/s/g", destination: "/d/f", size: 5, landed: -9, stayed: true}},
@@ -252,7 +260,7 @@ func TestLaterReceiptsAreReadOnceForManyFiles(t *testing.T) {
 	mine := toldOf(t, 1, "/s/", 2, own...)
 	asked := 0
 	all := later(toldOf(t, 2, "/o/", 20, other...), mine)
-	got := audited(t, &d, func(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
+	got := audited(t, &d, func(ctx context.Context, run int64) iter.Seq2[proof.Open, error] {
 		if asked++; run != 1 {
 			t.Errorf("asked from run %d on, want 1", run)
 		}
@@ -343,7 +351,7 @@ func TestReceiptsAreReadFromTheOldestOneInDoubt(t *testing.T) {
 		d.put("vault:/d/", name+" 4 0")
 	}
 	var from []int64
-	audited(t, &d, func(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
+	audited(t, &d, func(ctx context.Context, run int64) iter.Seq2[proof.Open, error] {
 		from = append(from, run)
 		return later(own...)(ctx, run)
 	}, own...)

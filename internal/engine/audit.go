@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"iter"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -265,8 +266,8 @@ func (q *inquest) addReceipts(ctx context.Context, since time.Time) error {
 
 // later opens, newest first, the receipts of all jobs that were sealed after the
 // first receipt of the run was begun.
-func (q *inquest) later(ctx context.Context, run int64) iter.Seq2[*proof.Reader, error] {
-	return func(yield func(*proof.Reader, error) bool) {
+func (q *inquest) later(ctx context.Context, run int64) iter.Seq2[proof.Open, error] {
+	return func(yield func(proof.Open, error) bool) {
 		since := time.Now()
 		for _, kept := range q.kept { // a later run may have begun before it
 			if kept.Run >= run && kept.Created.Before(since) {
@@ -278,8 +279,15 @@ func (q *inquest) later(ctx context.Context, run int64) iter.Seq2[*proof.Reader,
 			yield(nil, err)
 			return
 		}
-		for in, err := range newest(ctx, q.ledger, all) {
-			if !yield(in.Reader, err) || err != nil {
+		for _, kept := range slices.Backward(all) {
+			open := func() (*proof.Reader, error) {
+				in, err := account.Open(ctx, q.ledger, kept)
+				if err != nil {
+					err = fmt.Errorf("read the receipt of run %d: %w", kept.Run, err)
+				}
+				return in, err
+			}
+			if !yield(open, nil) {
 				return
 			}
 		}

@@ -127,40 +127,29 @@ func (j *Judge) survey(open Open) error {
 		return err
 	}
 	j.receipt = r.Receipt
-	copied, err := rowsOf(open, ofCopied)
+	tally, err := NewTally(open)
 	if err != nil {
 		return err
 	}
 	expected := func(files int64) []uint64 { return make([]uint64, 0, max(0, min(files, mostExpected))) }
 	sources, destinations := expected(j.receipt.Files+j.receipt.Equal), expected(j.receipt.Files) // each path once
-	var files, equal int64
-	var last Row
+	var last *Copied
 	for row, err := range r.Rows() {
-		switch {
-		case err != nil:
-			return err
-		case row.Copied != nil:
-			c, before := row.Copied, last.Copied
-			if before == nil || c.Source != before.Source {
-				files++
-				sources = append(sources, j.hash(c.Source))
-			}
-			if before == nil || c.Source != before.Source || c.Destination != before.Destination {
-				destinations = append(destinations, j.hash(c.Destination))
-			}
-		case row.Found != nil && (last.Found == nil || row.Found.Path != last.Found.Path):
-			rows, err := copied.rows(row.Found.Path)
-			if err != nil {
-				return err
-			}
-			if len(rows) == 0 {
-				equal++
-				sources = append(sources, j.hash(row.Found.Path))
-			}
-		case row.Skipped != nil:
-			j.skipped = true
+		first := false
+		if err == nil {
+			first, err = tally.Count(row)
 		}
-		last = row
+		if err != nil {
+			return err
+		}
+		if first {
+			source, _ := row.paths()
+			sources = append(sources, j.hash(source))
+		}
+		if c := row.Copied; c != nil && (first || c.Destination != last.Destination) {
+			destinations = append(destinations, j.hash(c.Destination))
+		}
+		last = row.Copied
 	}
 	j.alike = map[uint64]bool{}
 	for _, hashes := range [][]uint64{sources, destinations} {
@@ -171,8 +160,7 @@ func (j *Judge) survey(open Open) error {
 			}
 		}
 	}
-	// A file that was absent for a moment was neither copied nor found equal.
-	j.cut, j.missed = files != j.receipt.Files, equal > j.receipt.Equal
+	j.cut, j.missed, j.skipped = tally.cut(&j.receipt), tally.missed(&j.receipt), tally.skipped
 	return nil
 }
 
