@@ -112,7 +112,50 @@ func TestWhatIsLeftIsNotToBeRetried(t *testing.T) {
 	d.tell(desk().Left(notify.Run{
 		Job: job(t), Key: "1", ID: 1, Since: d.begin, Ended: d.begin, Err: errors.New("it is away"), Outcome: outcome(ledger.Submitted, "temporary", "it is away"),
 	}))
+	if got := d.lines[0]; !strings.Contains(got, "could not be brought to its end, and is left to the next start") {
+		t.Errorf("got %q, want that it goes on with the next start", got)
+	}
 	if got := d.notices[0]; got.Error.Next != "" || strings.Contains(strings.Join(got.Lines, "\n"), "retry") {
 		t.Errorf("got the next step %q and the lines %q, want none", got.Error.Next, got.Lines)
+	}
+}
+
+// A run that has succeeded cannot be asked for again, even if files are missing.
+func TestWhatHasSucceededIsNotToBeRetried(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	d.tell(desk().Ended(notify.Run{
+		Job: job(t), Key: "1", ID: 1, Since: d.begin, Ended: d.begin, Err: errors.New("2 files were left out"), Outcome: outcome(ledger.Succeeded, "partial", "2 files were left out"),
+	}))
+	if got := d.notices[0]; got.Error.Next != "" {
+		t.Errorf("got the next step %q, want none", got.Error.Next)
+	}
+}
+
+// While items are left that failed, a success ends what they did not cause, and people are
+// reminded of them alone.
+func TestASuccessEndsWhatFailedItemsDidNotCause(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	for _, kind := range []string{"failed", "late", "overdue", "needs_human", "stalled", "access"} {
+		d.standing.Alarms = append(d.standing.Alarms, ledger.Alarm{Kind: kind, Since: d.begin, Told: d.begin})
+	}
+	at := d.begin.Add(48 * time.Hour)
+	d.tell(desk().Ended(notify.Run{Job: job(t), Key: "1", ID: 1, Since: at, Ended: at, Outcome: outcome(ledger.Succeeded, "", ""), Left: 1}))
+	if diff := cmp.Diff([]string{"failed", "access"}, d.kinds()); diff != "" {
+		t.Errorf("alarms (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{"48h0m0s ops: nightly still has 1 failed item"}, d.lines); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
+	}
+}
+
+// The numbers of a new ledger begin anew, and its notices must not be taken for old ones.
+func TestRunsOfTwoLedgersHaveNoticesOfTheirOwn(t *testing.T) {
+	d := &diary{t: t, begin: time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)}
+	for _, since := range []time.Duration{-time.Hour, 0} {
+		d.standing = ledger.Standing{}
+		d.tell(desk().Ended(notify.Run{Job: job(t), Key: "1", ID: 1, Since: d.begin.Add(since), Ended: d.begin, Outcome: outcome(ledger.Failed, "failed", "no such path")}))
+	}
+	if d.notices[0].ID == d.notices[1].ID {
+		t.Error("both have the same id")
 	}
 }
