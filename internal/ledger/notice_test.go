@@ -48,9 +48,9 @@ func outbox(t *testing.T, l *ledger.Ledger) (all []string) {
 }
 
 // take takes a notice of a channel, and returns its id, or "".
-func take(t *testing.T, l *ledger.Ledger, channel string, lease time.Duration) string {
+func take(t *testing.T, l *ledger.Ledger, channel string) string {
 	t.Helper()
-	n, err := l.TakeNotice(t.Context(), channel, lease)
+	n, err := l.TakeNotice(t.Context(), channel, time.Hour)
 	ok(t, err)
 	if n == nil {
 		return ""
@@ -127,7 +127,7 @@ func TestNoticesOfAJobAreTakenInTheirOrder(t *testing.T) {
 		ok(t, l.Tell(t.Context(), "a", always("a1", "a", "chat")))
 		next := func(want string) {
 			t.Helper()
-			if got := take(t, l, "ops", time.Hour); got != want {
+			if got := take(t, l, "ops"); got != want {
 				t.Errorf("took %q, want %q", got, want)
 			}
 		}
@@ -176,14 +176,14 @@ func TestANoticeOfTheFarFutureHoldsUpNobody(t *testing.T) {
 		ok(t, l.Tell(t.Context(), "a", always("a1", "a", "chat")))
 		ok(t, l.Tell(t.Context(), "a", always("a2", "a", "chat")))
 		ok(t, l.PostponeNotice(t.Context(), "a1", "chat", 23*time.Hour, "it answers 503"))
-		if got := take(t, l, "chat", time.Hour); got != "" {
+		if got := take(t, l, "chat"); got != "" {
 			t.Errorf("took %q, want none: the receiver asks to wait", got)
 		}
 		ok(t, l.PostponeNotice(t.Context(), "a1", "chat", 10*365*24*time.Hour, ""))
-		if got := take(t, l, "chat", time.Hour); got != "a1" {
+		if got := take(t, l, "chat"); got != "a1" {
 			t.Errorf("took %q, want a1", got)
 		}
-		if got := take(t, l, "chat", time.Hour); got != "" {
+		if got := take(t, l, "chat"); got != "" {
 			t.Errorf("took %q, want none: the first one is being sent", got)
 		}
 	})
