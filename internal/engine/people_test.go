@@ -441,9 +441,10 @@ func (h *history) checkFile(step *jobs.Prune, doc *transfer.Delete, path string)
 	}
 }
 
-// oldEnough reports whether a copy may be as old as a prune wants.
+// oldEnough reports whether a copy may be as old as a prune wants. Globus says in whole
+// seconds when a task was sent.
 func (h *history) oldEnough(step *jobs.Prune, collection, content string) bool {
-	arrived := h.arrived[collection+":"+content]
+	arrived := h.arrived[collection+":"+content].Truncate(time.Second)
 	return step.OlderThan == 0 || !arrived.IsZero() && time.Since(arrived) >= step.OlderThan-max(0, -h.globus)
 }
 
