@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -60,6 +61,7 @@ func (a *app) runCommand() *cobra.Command {
 			var docs []*resultDocument
 			if err == nil {
 				docs, err = a.runAll(c.Context(), &w, f)
+				w.nameFollowers(a.log, docs)
 			}
 			if !f.dryRun {
 				a.writeReports(c.Context(), r, docs, w.orders, err)
@@ -87,6 +89,7 @@ type runRequest struct {
 	guarding     guarding
 
 	orders    []engine.Order // what there is to do
+	others    []*jobs.Job    // of the jobs file, that are not run
 	recording recording
 }
 
@@ -184,6 +187,11 @@ func (w *runRequest) choose(log *slog.Logger) ([]*jobs.Job, error) {
 		return nil, err
 	}
 	file.logDoubts(log, chosen)
+	for _, job := range file.Jobs {
+		if !slices.Contains(chosen, job) {
+			w.others = append(w.others, job)
+		}
+	}
 	guarded := make([]*jobs.Job, len(chosen))
 	for i, job := range chosen {
 		if guarded[i], err = w.guarding.of(job); err != nil {
@@ -252,6 +260,18 @@ func (a *app) runAll(ctx context.Context, w *runRequest, f following) ([]*result
 		}
 	})
 	return docs, worst(ctx, append(errs, looked, printed))
+}
+
+// nameFollowers says which jobs come after those that have succeeded, and how they start.
+func (w *runRequest) nameFollowers(log *slog.Logger, docs []*resultDocument) {
+	for _, d := range docs {
+		for _, job := range w.others {
+			if d.State == ledger.Succeeded && job.After == d.Job && !job.Suspend {
+				log.Info("runner run does not start the job that comes after this one; a runner serve that uses this ledger does, and so does the command",
+					"job", d.Job, "after_it", job.Name, "command", startAgain(job.Name, d.Key))
+			}
+		}
+	}
 }
 
 // ofJob says of which of several orders an error is.

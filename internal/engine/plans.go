@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"time"
 
@@ -25,12 +26,16 @@ type plans struct {
 	save  time.Time // when the cursors are written; zero if the ledger has them
 }
 
-// scheduleOf returns what the ledger records of a job with a schedule.
+// scheduleOf returns what the ledger records of a job with a schedule, or of one that comes
+// after another one.
 func scheduleOf(job *jobs.Job, cursor time.Time) ledger.Schedule {
-	return ledger.Schedule{
-		Job: job.Name, Expr: job.Schedule.String(), Zone: job.Schedule.Location().String(),
-		Suspended: job.Suspend, Cursor: cursor.UTC().Truncate(time.Second),
+	is := ledger.Schedule{Job: job.Name, Suspended: job.Suspend, Cursor: cursor.UTC().Truncate(time.Second)}
+	if job.Schedule != nil {
+		is.Expr, is.Zone = job.Schedule.String(), job.Schedule.Location().String()
+	} else {
+		is.Expr = "after " + job.After
 	}
+	return is
 }
 
 // sameSchedule reports whether two schedules of a job are due at the same
@@ -54,7 +59,7 @@ func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, late
 ) {
 	begin = make(map[string]time.Time, len(all))
 	for _, job := range all {
-		if job.Schedule == nil {
+		if job.Schedule == nil && job.After == "" {
 			continue
 		}
 		is := scheduleOf(job, now)
@@ -69,7 +74,7 @@ func (ps *plans) cursors(all []*jobs.Job, known map[string]ledger.Schedule, late
 			}
 		case there && wasPaused(was, is, pauseEnds[job.Name]):
 			is.Cursor = pauseEnds[job.Name].UTC().Truncate(time.Second)
-		case len(known) == 0 && ran:
+		case len(known) == 0 && ran && job.Schedule != nil:
 			is.Cursor = last
 		}
 		begin[job.Name] = is.Cursor
@@ -155,6 +160,11 @@ func (s *Scheduler) saveCursors(ctx context.Context) error {
 			moved, all = append(moved, p), append(all, scheduleOf(p.job, p.dealt))
 		}
 	}
+	followed := maps.Clone(s.follows)
+	maps.DeleteFunc(followed, func(_ string, f *follow) bool { return !f.cursor.After(f.kept) })
+	for _, f := range followed {
+		all = append(all, scheduleOf(f.job, f.cursor))
+	}
 	if len(all) == 0 {
 		return nil
 	}
@@ -164,6 +174,9 @@ func (s *Scheduler) saveCursors(ctx context.Context) error {
 	}
 	for _, p := range moved {
 		p.kept = p.dealt
+	}
+	for _, f := range followed {
+		f.kept = f.cursor
 	}
 	s.plans.save = time.Time{}
 	return nil
@@ -204,6 +217,7 @@ func (s *Scheduler) enforcePaused(ctx context.Context, given []*jobs.Job, paused
 	s.given = given
 	s.pauses = pauses{byJob: paused, read: now}
 	s.plans.replace(all, begin)
+	s.follows = newFollows(all, begin)
 	if err := s.passClaimed(ctx, latest, now); err != nil {
 		return err
 	}

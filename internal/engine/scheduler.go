@@ -57,6 +57,7 @@ type Scheduler struct {
 
 	// Used by the loop alone:
 	plans   plans
+	follows follows
 	tickets map[occurrence]*ticket // the occurrences that this process works on
 	queue   []*ticket              // those that wait for a place, the oldest first
 	active  int                    // how many have a place
@@ -173,6 +174,9 @@ func (s *Scheduler) loop(ctx context.Context) error {
 			err := s.keepRuns(ctx)
 			if err == nil {
 				err = s.startWanted(ctx)
+			}
+			if err == nil {
+				err = s.followOthers(ctx)
 			}
 			if lost := s.lost(err); lost != nil {
 				timer.Stop()
@@ -294,11 +298,7 @@ func (s *Scheduler) takeOver(ctx context.Context) error {
 			s.log.Warn("a run of a job that is no longer there is followed to its end", "job", run.Job, "occurrence", run.Key, "run", run.ID)
 			job = removed(run.Job)
 		}
-		at := run.Due
-		if at.IsZero() {
-			at = run.Claimed
-		}
-		s.issue(&ticket{occurrence: occurrence{run.Job, jobs.Key(run.Key)}, job: job, at: at, run: run})
+		s.issue(&ticket{occurrence: occurrence{run.Job, jobs.Key(run.Key)}, job: job, at: instantOf(run), run: run})
 	}
 	return nil
 }
