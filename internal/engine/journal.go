@@ -12,7 +12,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/flows"
 	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
@@ -140,14 +139,14 @@ func (j *journal) lastPart(step int) (last int) {
 func (j *journal) hasOthers(at jobs.Position) bool { return len(j.sent) > 1 || j.sent[at].Attempt > 1 }
 
 // recordedWorks returns what a run has submitted, for a job that is no longer in the jobs
-// file.
-func (j *journal) recordedWorks() iter.Seq2[Work, error] {
+// file or has changed there, and then the error last, unless that is nil.
+func (j *journal) recordedWorks(counts func(ledger.Submission) bool, last *Failure) iter.Seq2[Work, error] {
 	return func(yield func(Work, error) bool) {
 		positions := slices.SortedFunc(maps.Keys(j.sent), func(a, b jobs.Position) int {
 			return cmp.Or(a.Step-b.Step, a.Part-b.Part)
 		})
 		for _, at := range positions {
-			if !j.sent[at].Once && j.sent[at].Status == statusRefused {
+			if !j.sent[at].Once && !counts(j.sent[at]) {
 				continue
 			}
 			work, err := recordedWork(j.sent[at])
@@ -155,11 +154,8 @@ func (j *journal) recordedWorks() iter.Seq2[Work, error] {
 				return
 			}
 		}
-		if len(positions) != 1 || positions[0] != (jobs.Position{}) {
-			yield(Work{}, &Failure{
-				Kind: fault.Canceled, state: ledger.Canceled,
-				Message: "the job is no longer in the jobs file: its tasks were followed to their end, but what would have come next is not known",
-			})
+		if last != nil {
+			yield(Work{}, last)
 		}
 	}
 }

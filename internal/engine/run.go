@@ -51,6 +51,9 @@ func (e *Engine) begin(o Order) *run {
 // recorded begins a run that is in the ledger.
 func (e *Engine) recorded(ctx context.Context, rec Recording, run *ledger.Run, o Order) (*run, error) {
 	r := e.begin(o)
+	if o.Key.Due().IsZero() {
+		r.order.At = run.Claimed // which each start knows, so that all render the same paths
+	}
 	r.log = r.log.With("run", run.ID)
 	r.result.Run = run.ID
 	r.rec = rec
@@ -100,12 +103,8 @@ var errDetached = errors.New("not waited for")
 func (r *run) doSteps(ctx context.Context) error {
 	defer r.engine.poller.join(ctx)()
 	r.tellBegun(ctx)
-	works := r.engine.Works(r.order)
-	if r.journal != nil && r.job.Steps == nil {
-		works = r.journal.recordedWorks()
-	}
 	var incomplete *Failure // of the last task, if it succeeded without some of its files
-	for work, err := range works {
+	for work, err := range r.works() {
 		if incomplete != nil {
 			incomplete.cutShort(work.Position)
 			break
