@@ -159,3 +159,33 @@ func TestRunsOfTwoLedgersHaveNoticesOfTheirOwn(t *testing.T) {
 		t.Error("both have the same id")
 	}
 }
+
+func TestALookThatMayPassIsToldAfterAQuarterOfAnHour(t *testing.T) {
+	begin := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	j := job(t)
+	j.ForEach = &jobs.ForEach{}
+	look := func(d *diary, after time.Duration, err error) {
+		d.tell(desk().Looked(notify.Look{Job: j, Ended: d.begin.Add(after), Err: err, Why: "it is away", Passes: true}))
+	}
+	away := errors.New("it is away")
+	d := &diary{t: t, begin: begin}
+	look(d, 0, away)
+	look(d, 14*time.Minute, away)
+	look(d, 15*time.Minute, away)
+	look(d, 20*time.Minute, nil)
+	want := []string{"15m0s ops: nightly cannot look for items, 3 times since 2026-11-21 00:00 UTC", "20m0s ops: nightly has recovered"}
+	if diff := cmp.Diff(want, d.lines); diff != "" {
+		t.Fatalf("(-want +got):\n%s", diff)
+	}
+	if got := d.notices[0].Lines[1]; got != "Next step: runner items nightly --look" {
+		t.Errorf("got %q, want the command that looks", got)
+	}
+	d = &diary{t: t, begin: begin}
+	look(d, 0, away)
+	look(d, time.Minute, nil)
+	d.standing.Alarms = []ledger.Alarm{{Kind: "failed", Since: begin, Told: begin, Quiet: true}}
+	d.ends(job(t), time.Hour, outcome(ledger.Succeeded, "", ""))
+	if len(d.lines) > 0 || len(d.standing.Alarms) > 0 {
+		t.Errorf("got %q and the alarms %+v, want nothing of what nobody had heard", d.lines, d.standing.Alarms)
+	}
+}
