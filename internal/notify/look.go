@@ -58,14 +58,13 @@ func LooksFailSince(s ledger.Standing) (since time.Time) {
 
 // lookFailed raises the alarm about a folder that cannot be listed, and repeats its notice.
 func (d *Desk) lookFailed(book *book, l Look) {
-	before, raised := told(book.standing, string(LooksFail))
+	before, _ := told(book.standing, string(LooksFail)) // zero if it is not raised yet
 	event := Failed
 	if l.Person && len(channels(l.Job, string(NeedsHuman))) > 0 {
 		event = NeedsHuman
 	}
 	alarm, tell := book.raise(LooksFail, l.Why, channels(l.Job, string(event)))
-	unheard := !raised || before.IsZero()
-	if unheard && l.Passes && (alarm.Count < passingLooks || book.now.Sub(alarm.Since) < passing) {
+	if before.IsZero() && l.Passes && (alarm.Count < passingLooks || book.now.Sub(alarm.Since) < passing) {
 		alarm.Told, alarm.Heard, alarm.Quiet = time.Time{}, nil, true
 		return
 	}
