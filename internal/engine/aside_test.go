@@ -72,6 +72,40 @@ func TestPruneRemovesTheFoldersThatItHasEmptied(t *testing.T) {
 	})
 }
 
+// A folder that was set aside never replaces one that has come into its place.
+func TestAFolderThatCannotHaveItsNameBackStaysAside(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/e/x")
+		p, came := b.process("one"), false
+		p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+			if !strings.HasSuffix(r.URL.Path, "/rename") || came {
+				return nil, nil
+			}
+			came = true
+			resp, err := send.RoundTrip(r)
+			b.plant("data/.pruned-1-e/came", "x") // by who had the folder open
+			b.plant("data/e/new", "x")
+			return resp, err
+		}
+		p.wantRun(b.order(removes), ledger.Succeeded)
+		b.wantLeft("data/.pruned-1-e/came", "data/e/new")
+		contains(t, b.log.String(), `"a folder that was set aside stays, and there is another one in its place: check both"`, `"something came into it"`)
+	})
+}
+
+// It is not known that a rename is done by the account that was chosen.
+func TestFoldersOfAChosenAccountAreNotSetAside(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/e/x")
+		p := b.process("one")
+		p.wantRun(b.order(removes, func(j *jobs.Job) { j.Steps[0].Transfer.SourceLocalUser = "somebody" }), ledger.Succeeded)
+		b.wantLeft()
+		if n := b.requests("POST /v0.10/operation/endpoint/{id}/rename"); n != 0 || len(b.folders()) != 2 {
+			t.Errorf("%d folders were renamed, and %v are left", n, b.folders())
+		}
+	})
+}
+
 // An item is moved as a whole: nothing of it is left, unless there is something in it.
 func TestPruneRemovesItemsThatItHasEmptied(t *testing.T) {
 	remove := jobs.Step{Prune: &jobs.Prune{EmptyFolders: true}}
