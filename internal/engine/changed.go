@@ -89,8 +89,8 @@ func (r *run) changed() *Failure {
 	}
 	return &Failure{
 		Kind: fault.Usage, state: ledger.Failed,
-		Message: fmt.Sprintf("the jobs file has changed since run %d began: the run %s, which is not what the job does there now, so it does not go on with the steps that are left; runner run %s does all of them as they are now",
-			j.run.ID, whatItDid(*other), r.job.Name),
+		Message: fmt.Sprintf("the jobs file has changed since run %d began: the run %s, which is not what the job does there now, so it does not go on with the steps that are left; let runner run %s do all of them as they are now, or put the file back and let runner runs retry %d go on",
+			j.run.ID, whatItDid(*other), r.job.Name, j.run.ID),
 	}
 }
 

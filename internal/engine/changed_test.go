@@ -81,7 +81,7 @@ func TestARunDoesNotGoOnWithTheStepsOfAnotherJobsFile(t *testing.T) {
 					}
 					if want == ledger.Failed {
 						f := failure(t, r, fault.Usage)
-						contains(t, f.Message, "the jobs file has changed since run 1 began: the run has copied /a/ to /a/ in step 1,", "; runner run nightly does all of them")
+						contains(t, f.Message, "the jobs file has changed since run 1 began: the run has copied /a/ to /a/ in step 1,", "; let runner run nightly do all of them as they are now, or put the file back and let runner runs retry 1 go on")
 					}
 					done := 0
 					for _, task := range b.State().Tasks {
@@ -96,6 +96,21 @@ func TestARunDoesNotGoOnWithTheStepsOfAnotherJobsFile(t *testing.T) {
 			})
 		}
 	}
+}
+
+// What is at work is followed to its end, whatever the file says by now. If nothing else is
+// left, the run has done what it began.
+func TestARunWhoseOnlyStepHasChangedIsFollowed(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("a/x", "x")
+		p := b.process("one")
+		dieAt(p, "GET", "/v0.10/task/")
+		_, _ = p.record(t.Context(), b.order(func(j *jobs.Job) { j.Steps = []jobs.Step{copies("/a/")} })) // it is killed
+		time.Sleep(time.Hour)
+		p = b.process("two")
+		p.wantRun(b.order(func(j *jobs.Job) { j.Steps = []jobs.Step{copies("/c/")} }), ledger.Succeeded)
+		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z")
+	})
 }
 
 // toStore sends a document to another collection.
