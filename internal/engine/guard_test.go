@@ -44,6 +44,10 @@ func recursively(_ *jobs.Job, doc *transfer.Transfer) { doc.Items[0].Recursive =
 
 func ifMissing(_ *jobs.Job, doc *transfer.Transfer) { doc.SyncLevel = new(transfer.SyncExists) }
 
+func linksAre(what string) func(*jobs.Job, *transfer.Transfer) {
+	return func(_ *jobs.Job, doc *transfer.Transfer) { doc.RecursiveSymlinks = what }
+}
+
 func allowEmpty(j *jobs.Job, _ *transfer.Transfer) { j.Guard.AllowEmptySource = true }
 
 // looksAt bounds how many folders are looked at.
@@ -95,6 +99,8 @@ func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
 		"an excluded file alone":       {mirrors("/data/", "/copy/", excludes("file", "*.txt")), []string{"no file that the filter rules let through"}},
 		"a folder that a rule lets in": {mirrors("/disk/", "/new/", excludes("file", "lost+found")), nil},
 		"a link alone":                 {mirrors("/linked/", "/copy/"), []string{"the source /linked/ is empty"}},
+		"a link that is kept":          {mirrors("/linked/", "/copy/", linksAre("keep"), deletesAtMost("none")), nil},
+		"a link that is followed":      {mirrors("/linked/", "/copy/", linksAre("copy"), deletesAtMost("none")), nil},
 		"nothing is deleted":           {paths("/empty/", "/copy/"), nil},
 	}
 	for name, tt := range tests {
@@ -365,6 +371,10 @@ func TestMirrorOfMoreFoldersThanAreLookedAt(t *testing.T) {
 			"it is not known how many files mirroring /deep/ to /copy/ would delete: the source lacks 1 folder of the destination (the first is /copy/9), " +
 				"more than guard.look (4) lets it look into", 8,
 		},
+		"more of them than are looked at, and no limit": {
+			func(b *bench) { b.plantVault("6/x", "7/x", "8/x", "9/x"); deep(b); b.plant("deep/a", "") },
+			mirrors("/deep/", "/copy/", looksAt(4), deletesAtMost("none")), "", 8,
+		},
 		"a source of empty folders": {
 			func(b *bench) {
 				deep(b)
@@ -490,6 +500,10 @@ func TestFileOfAMirrorIsLookedForWhereTheComparisonDidNot(t *testing.T) {
 		},
 		"the destination cannot be read, and the guard is off": {
 			mirrors("/deep/", "/copy/", deletesAtMost("none")), denied(globussim.Fault{Path: vault, Times: -1}), nil, false,
+		},
+		"a folder of the destination goes meanwhile": {
+			mirrors("/data/", "/copy/", deletesAtMost("0")), globussim.Fault{Path: vault, Skip: 1, Status: 404, Code: "ClientError.NotFound"},
+			[]string{"would delete 1 of 1 file"}, false,
 		},
 		"too many entries at the source": {
 			mirrors("/deep/", "/copy/"), full(lab, 0, 2),

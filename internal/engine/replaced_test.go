@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -216,7 +217,9 @@ func TestAFileIsNotCopiedOverTheOnlyCopyUnderAnotherFormOfItsName(t *testing.T) 
 			t.Run(fmt.Sprintf("%d files, taken for one: %t", len(names), one), func(t *testing.T) {
 				onBench(t, func(t *testing.T, b *bench) {
 					b.remove("data/a.txt")
-					b.sow("data/1/x")
+					for _, name := range names {
+						b.sow("data/1/" + strings.ToLower(name))
+					}
 					p := b.process("one")
 					p.wantRun(b.order(flat("/data/1/")), ledger.Succeeded)
 					time.Sleep(time.Hour)
