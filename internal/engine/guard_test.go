@@ -502,8 +502,10 @@ func TestFileOfAMirrorIsLookedForWhereTheComparisonDidNot(t *testing.T) {
 			mirrors("/deep/", "/copy/", deletesAtMost("none")), denied(globussim.Fault{Path: vault, Times: -1}), nil, false,
 		},
 		"a folder of the destination goes meanwhile": {
-			mirrors("/data/", "/copy/", deletesAtMost("0")), globussim.Fault{Path: vault, Skip: 1, Status: 404, Code: "ClientError.NotFound"},
-			[]string{"would delete 1 of 1 file"}, false,
+			mirrors("/data/", "/copy/", deletesAtMost("0")),
+			globussim.Fault{Path: vault, Skip: 1, Status: 404, Code: "ClientError.NotFound"},
+			[]string{"would delete 1 of 1 file"},
+			false,
 		},
 		"too many entries at the source": {
 			mirrors("/deep/", "/copy/"), full(lab, 0, 2),
