@@ -22,11 +22,12 @@ import (
 // mostCompared is how many copied files are compared with the paths of a document.
 const mostCompared = 1000
 
-// namesake returns why a task that has succeeded, and was found by its label alone, is about
-// other files than this part. It returns nil if it is not, or if that cannot be told.
+// namesake returns why a task that has succeeded, and was found by its label or its
+// submission id alone, is about other files than this part. It returns nil if it is not, or
+// if that cannot be told.
 func (p *part) namesake(ctx context.Context, t *transfer.Task) error {
 	doc, ok := p.doc.(*transfer.Transfer)
-	if !ok || !p.found {
+	if !ok || !p.found && p.repeated == nil {
 		return nil
 	}
 	items := p.run.engine.itemsAt(p.run.order, p.position, t.RequestTime.Time)
@@ -47,10 +48,13 @@ func (p *part) namesake(ctx context.Context, t *transfer.Task) error {
 	if last == nil {
 		return nil // nothing had to be copied
 	}
+	what := fmt.Sprintf("has copied other files, such as %s to %s", plain.Line(last.SourcePath), plain.Line(last.DestinationPath))
+	if p.repeated != nil {
+		return p.usedFor(t, what)
+	}
 	return &Failure{
 		Kind: fault.Refused, TaskID: t.TaskID, state: ledger.Failed,
-		Message: fmt.Sprintf("task %s bears this occurrence's label %q but has copied other files, such as %s to %s: %s",
-			t.TaskID, t.Label, plain.Line(last.SourcePath), plain.Line(last.DestinationPath), p.run.order.tellApart()),
+		Message: fmt.Sprintf("task %s bears this occurrence's label %q but %s: %s", t.TaskID, t.Label, what, p.run.order.tellApart()),
 	}
 }
 

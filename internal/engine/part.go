@@ -37,6 +37,8 @@ type part struct {
 	late         *Failure      // why its task was canceled right after it was submitted; nil if it was not
 	absentAt     time.Time     // when Globus was asked and had no task of it; zero if it was not asked
 
+	repeated *transfer.Task // its task, if the order's submission id has started that before; nil if not
+
 	// rival is [pruning.rival] of what the attempt deletes; nil if there can be none.
 	rival func(context.Context) (run int64, err error)
 }
@@ -108,7 +110,7 @@ func (r *run) backOff(ctx context.Context, f *Failure, attempt, tries int) error
 func (p *part) nextAttempt() {
 	p.attempt++
 	p.submissionID, p.open, p.absentAt = "", false, time.Time{}
-	p.deletes, p.guarded, p.late, p.found = nil, false, nil, false
+	p.deletes, p.guarded, p.late, p.found, p.repeated = nil, false, nil, false, nil
 }
 
 // lookUp adopts the task of an earlier start of this occurrence, if there is one that has

@@ -95,6 +95,9 @@ func (p *part) submit(ctx context.Context) error {
 		}
 		sent, err := p.post(ctx, doc)
 		if err == nil {
+			if err := p.repeats(ctx, sent); err != nil {
+				return err
+			}
 			p.accepted(ctx, sent)
 			p.prolong(ctx, sent, doc.Head().Deadline)
 			return nil
@@ -151,7 +154,7 @@ func (p *part) accepted(ctx context.Context, sent *transfer.Submitted) {
 	r := p.run
 	r.log.Info("task submitted", "task_id", sent.TaskID, "attempt", p.attempt, "submission_id", p.submissionID, "code", sent.Code)
 	r.held = ""
-	p.setTask(Task{TaskID: sent.TaskID, SubmissionID: p.submissionID, Label: p.label(), Deletes: p.deletes}, false)
+	p.setTask(Task{TaskID: sent.TaskID, SubmissionID: p.submissionID, Label: p.label(), Last: p.repeated, Deletes: p.deletes}, p.repeated != nil)
 	r.journal.addTask(ctx, p.submissionID, sent.TaskID)
 	if p.open && !sent.Duplicate() {
 		p.cancelLate(ctx, sent.TaskID)
