@@ -97,6 +97,9 @@ func (e *Error) NotFound() bool {
 	return e.Status == http.StatusNotFound && !e.Foreign || strings.HasSuffix(e.Code, "NotFound")
 }
 
+// NotDirectory reports whether the path is a file, or leads through one.
+func (e *Error) NotDirectory() bool { return strings.HasSuffix(e.Code, "NotDirectory") }
+
 // NoCollection reports whether the collection does not exist or was deleted. NotFound
 // is then true as well, and nothing is known about the path.
 func (e *Error) NoCollection() bool { return e.NotFound() && strings.HasPrefix(e.Code, "Endpoint") }

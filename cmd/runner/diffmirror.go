@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"iter"
 
@@ -59,7 +60,11 @@ func (m *mirrored) see(c *audit.Change) {
 	case audit.Unlisted:
 		m.found = true
 		if c.Source == "" && fault.Of(c.Why).Kind == fault.Refused && m.most() != jobs.NoMaxDelete {
-			m.why = cmp.Or(m.why, fmt.Sprintf("a folder at the destination cannot be listed (%v)", c.Why))
+			why := fmt.Sprintf("a folder at the destination cannot be listed (%v)", c.Why)
+			if e, ok := errors.AsType[*transfer.Error](c.Why); ok && e.NotDirectory() {
+				why = engine.NoFolder
+			}
+			m.why = cmp.Or(m.why, why)
 		}
 	case audit.Copy, audit.CopyLink, audit.FollowLink, audit.Block, audit.Absent:
 		m.found = true

@@ -30,7 +30,7 @@ func (c *collection) look(ctx context.Context, u *use) []Finding {
 	case err != nil:
 		f := c.globus.failed(err)
 		f.Seen = u.text(f.Seen)
-		if refused && strings.HasSuffix(e.Code, "NotDirectory") {
+		if refused && e.NotDirectory() {
 			f.Advice = "a part of the path is a file there: correct the path, or move the file away"
 		}
 		if refused && (e.PermissionDenied() || strings.HasSuffix(e.Code, "LoginFailed")) {

@@ -307,10 +307,16 @@ func (m *mirror) refuseEmpty(look int) *Failure {
 }
 
 func (m *mirror) refuseUnlisted() *Failure {
+	if e, ok := errors.AsType[*transfer.Error](m.unlisted); ok && e.NotDirectory() {
+		return refuse("%s cannot be mirrored to %s: %s", m.item.SourcePath, m.item.DestinationPath, NoFolder)
+	}
 	return refuse("it is not known what mirroring %s to %s would delete, because a folder at the destination cannot be listed: %v; "+
 		"get the permission to read it, or exclude it by a filter rule, or turn the guard off (guard: {max_delete: none}, or --max-delete none for one run)",
 		m.item.SourcePath, m.item.DestinationPath, m.unlisted)
 }
+
+// NoFolder says of a mirror that its destination is not a folder.
+const NoFolder = "there is a file in the place of the destination, or of a folder above it; move the file away, or name another destination"
 
 func (m *mirror) refuseUnseen(look int) *Failure {
 	return refuse("it is not known how many files mirroring %s to %s would delete: the source lacks %s of the destination (the first is %s), "+

@@ -118,7 +118,7 @@ func next(e *transfer.Error, who Identity) string {
 		return "check the id and the path"
 	case strings.HasSuffix(e.Code, "MkdirFailed.Exists"):
 		return "it is there already; runner stat shows whether it is a folder"
-	case strings.HasSuffix(e.Code, "NotDirectory"):
+	case e.NotDirectory():
 		return "the path leads to a file, or through one; runner stat shows a file"
 	case strings.HasSuffix(e.Code, "LoginFailed"):
 		return Ask("", "map "+who.Name+" to a local account")
