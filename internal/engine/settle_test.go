@@ -158,7 +158,7 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 			job:     reacting(jobs.Reactions{NeedsHuman: jobs.Cancel}),
 			disturb: globussim.Disturbance{Action: globussim.SuspendTask},
 			state:   ledger.Failed, kind: fault.NeedsHuman, code: "INACTIVE",
-			says: []string{"only a person", "suspended by Globus"},
+			says: []string{"only a person", "suspended by Globus", "; renew the credentials or the consent"},
 		},
 	}
 	for name, tt := range tests {
@@ -193,6 +193,9 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 					t.Errorf("got %+v, want code %s and the task's id", f, tt.code)
 				}
 				contains(t, f.Error(), tt.says...)
+				if strings.Contains(f.Error(), "goes on by itself") {
+					t.Errorf("the task has ended, but the message says %q", f.Error())
+				}
 				if strings.ContainsAny(f.Error(), "\r\n") {
 					t.Errorf("the message has several lines: %q", f.Error())
 				}

@@ -148,6 +148,9 @@ func (w *watcher) react(ctx context.Context) {
 	w.say(ctx, slog.LevelWarn, "task changed", "reason", reason)
 	if reaction == jobs.Warn {
 		if reason = advised(reason, code); class == Needs {
+			if code == "INACTIVE" {
+				reason += ", and the task goes on by itself"
+			}
 			reason += ", or " + w.run.toEnd()
 		}
 		w.run.tellHeld(ctx, class, *w.task, reason)

@@ -51,7 +51,7 @@ func OfTask(code string) Trouble {
 	case "PAUSED":
 		return held("ask the collection's manager to resume it")
 	case "INACTIVE":
-		return held("renew the credentials or the consent that it needs (runner doctor says which, --fix gives a consent), and the task goes on by itself")
+		return held("renew the credentials or the consent that it needs (runner doctor says which, --fix gives a consent)")
 	case "GC_NOT_CONNECTED", "GC_PAUSED":
 		return passing(StartPersonal)
 	case "VERIFY_CHECKSUM", "FILE_SIZE_CHANGED":
