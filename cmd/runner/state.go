@@ -33,8 +33,10 @@ const systemState = "/var/lib/runner"
 // the state folder of a service or of the user.
 func (a *app) stateURL() (string, error) {
 	if a.env.State != "" {
-		if file, ok := strings.CutPrefix(a.env.State, "sqlite:"); ok && strings.Contains(file, "://") {
-			return "", usageError{errors.New("RUNNER_STATE: there is an address behind sqlite:, where the name of a file belongs: write sqlite:/var/lib/runner/runner.db, or the address of the database alone")}
+		if file, ok := strings.CutPrefix(a.env.State, "sqlite:"); ok {
+			if err := a.checkLedgerFile(file); err != nil {
+				return "", usageError{fmt.Errorf("RUNNER_STATE: %w", err)}
+			}
 		}
 		return a.env.State, nil
 	}
@@ -46,6 +48,23 @@ func (a *app) stateURL() (string, error) {
 		return "", usageError{errors.New("RUNNER_STATE is not set, and there is no state folder to keep the ledger in: set it, such as sqlite:/var/lib/runner/runner.db")}
 	}
 	return "sqlite:" + a.userLedger(filepath.Join(home, "runner")), nil
+}
+
+// checkLedgerFile returns why text is probably not meant as the name of a file: what a shell
+// or a driver of SQLite would make of it is not done here.
+func (a *app) checkLedgerFile(text string) error {
+	name, _, parameters := strings.Cut(text, "?")
+	switch rest, home := strings.CutPrefix(text, "~/"); {
+	case strings.Contains(text, "://"):
+		return errors.New("there is an address behind sqlite:, where the name of a file belongs: write sqlite:/var/lib/runner/runner.db, or the address of the database alone")
+	case home:
+		return fmt.Errorf("~ is not expanded here: write sqlite:%s", filepath.Join(cmp.Or(a.env.Home, "/home/NAME"), rest))
+	case strings.HasPrefix(text, "~"), strings.HasPrefix(text, "$"):
+		return fmt.Errorf("%s is not expanded here: write the whole path, such as sqlite:/var/lib/runner/runner.db", plain.Line(strings.Split(text, "/")[0]))
+	case parameters:
+		return fmt.Errorf("a file of SQLite has no parameters here: write sqlite:%s", plain.Line(name))
+	}
+	return nil
 }
 
 // serviceState is the state folder of a service, "" if it is a user who starts
