@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -193,8 +194,11 @@ func arguments(least, most int) cobra.PositionalArgs {
 // report tells people what went wrong and returns the exit status.
 func (a *app) report(ctx context.Context, err error) int {
 	a.stderr.clear()
-	if err == nil {
+	switch {
+	case err == nil:
 		return 0
+	case hungUp(err): // as other programs, which the signal ends
+		return caught{syscall.SIGPIPE}.status()
 	}
 	fmt.Fprintf(a.stderr, "runner: %s\n", lines(err, a.sentence(err)))
 	return a.status(ctx, err)

@@ -74,6 +74,6 @@ func (a *app) await(ctx context.Context, o engine.Order, f following, do doer) (
 		return nil, err
 	}
 	doc := a.document(ctx, res)
-	printed := a.print(doc, doc.text)
+	printed := a.printRun(doc, doc.text)
 	return doc, cmp.Or(res.Err, printed)
 }

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"text/tabwriter"
 
 	"github.com/jmespath-community/go-jmespath"
@@ -105,6 +107,17 @@ func (a *app) print(doc any, text func(io.Writer)) (err error) {
 	return unwritten(err)
 }
 
+// printRun is print for the result of runs. If it cannot be written, that is said here, and
+// the runs end as they have: a script that sees another status would start them again.
+func (a *app) printRun(doc any, text func(io.Writer)) error {
+	err := a.print(doc, text)
+	if unwritten, ok := errors.AsType[unwrittenError](err); ok {
+		fmt.Fprintf(a.stderr, "runner: %s; the exit status is that of the run\n", plain.Line(unwritten.Error()))
+		return nil
+	}
+	return err
+}
+
 // An unwrittenError says that a result could not be written. The command has done its work,
 // and would print the result if it were started again.
 type unwrittenError struct{ error }
@@ -114,6 +127,17 @@ func (e unwrittenError) Unwrap() error { return e.error }
 
 // Temporary reports true.
 func (unwrittenError) Temporary() bool { return true }
+
+// hungUp reports whether err only says that nobody reads what a command prints any more, as
+// with runner task list | head -1.
+func hungUp(err error) bool {
+	unwritten, ok := errors.AsType[unwrittenError](err)
+	_, joined := errors.AsType[interface {
+		error
+		Unwrap() []error
+	}](err)
+	return ok && !joined && errors.Is(unwritten, syscall.EPIPE)
+}
 
 // unwritten makes an unwrittenError of err, unless that is nil.
 func unwritten(err error) error {

@@ -251,7 +251,7 @@ func (a *app) runAll(ctx context.Context, w *runRequest, f following) ([]*result
 		docs, begun = append(docs, doc), append(begun, doc)
 		errs[i] = ofJob(w.orders, i, res.Err)
 	}
-	printed := a.print(resultsDocument{begun}, func(w io.Writer) {
+	printed := a.printRun(resultsDocument{begun}, func(w io.Writer) {
 		for _, d := range begun {
 			d.text(w)
 		}
