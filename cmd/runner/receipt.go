@@ -187,7 +187,7 @@ func (a *app) showReceipts(kept []keptReceipt) error {
 		seal := k.seal()
 		doc := receiptDocument{Run: k.Run, Job: k.Job, Key: k.Key, TaskID: k.task, Seal: seal}
 		if seal != nil {
-			doc.Signature = signatureState(seal, nil)
+			doc.Signature = signatureState(seal, false)
 		}
 		docs = append(docs, doc)
 		row := []string{k.task, "pending", "", "", "", ""}

@@ -16,7 +16,7 @@ import (
 )
 
 func (a *app) receiptVerifyCommand() *cobra.Command {
-	var keyFile string
+	var keyFiles []string
 	c := &cobra.Command{
 		Use:   "verify FILE…",
 		Short: "Check receipts that were exported as jsonl: nothing was changed, removed, added or moved",
@@ -25,20 +25,22 @@ exported as jsonl. Neither the ledger nor an account is needed. - is standard
 input.
 
 Without --key, this detects only accidental changes: a person who changes a receipt
-on purpose can also write a new digest. A signature reveals that, too. If several
-receipts are given, those with consecutive numbers must follow each other.`,
+on purpose can also write a new digest. A signature reveals that, too. Each receipt
+must be signed by one of the keys. If several receipts are given, those with
+consecutive numbers must follow each other.`,
 		Example: `  runner receipt verify run-12.jsonl
-  runner receipt verify --key receipts.pub run-12.jsonl run-13.jsonl`,
+  runner receipt verify --key receipts.pub run-12.jsonl run-13.jsonl
+  runner receipt verify --key old.pub --key new.pub run-*.jsonl`,
 		Args: arguments(1, 100_000),
 		RunE: func(_ *cobra.Command, args []string) error {
-			key, err := publicKey(keyFile)
+			keys, err := publicKeys(keyFiles)
 			if err != nil {
 				return usageError{fmt.Errorf("--key: %w", err)}
 			}
 			var docs []receiptDocument
 			var problems []error
 			for _, file := range args {
-				doc, err := a.verifyReceipt(file, key)
+				doc, err := a.verifyReceipt(file, keys)
 				if err != nil {
 					problems = append(problems, err)
 					continue
@@ -61,11 +63,11 @@ receipts are given, those with consecutive numbers must follow each other.`,
 			return usageError{errors.Join(append(problems, err)...)}
 		},
 	}
-	c.Flags().StringVar(&keyFile, "key", "", "file of the public key (PEM) by which every receipt must be signed")
+	c.Flags().StringArrayVar(&keyFiles, "key", nil, "file of a public key (PEM), or of several; every receipt must be signed by one of them")
 	return c
 }
 
-func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocument, error) {
+func (a *app) verifyReceipt(file string, keys []ed25519.PublicKey) (*receiptDocument, error) {
 	in, name := a.inputs.stdin, "standard input"
 	if file != "-" {
 		f, err := os.Open(file)
@@ -78,7 +80,7 @@ func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocumen
 		defer f.Close() //nolint:errcheck // it was only read
 		in, name = f, file
 	}
-	head, seal, err := proof.Verify(in, key)
+	head, seal, err := proof.Verify(in, keys...)
 	if err != nil {
 		err = fmt.Errorf("%s: %w", name, err)
 		if _, unread := errors.AsType[*fs.PathError](err); unread || errors.Is(err, proof.ErrNotReceipt) {
@@ -87,7 +89,7 @@ func (a *app) verifyReceipt(file string, key ed25519.PublicKey) (*receiptDocumen
 		return nil, err
 	}
 	return &receiptDocument{
-		File: name, Run: head.Run, Job: head.Job, Key: head.Key, TaskID: head.TaskID, Seal: seal, Signature: signatureState(seal, key),
+		File: name, Run: head.Run, Job: head.Job, Key: head.Key, TaskID: head.TaskID, Seal: seal, Signature: signatureState(seal, len(keys) > 0),
 	}, nil
 }
 
@@ -116,11 +118,11 @@ const (
 	checked   = "checked"
 )
 
-func signatureState(s *proof.Seal, key ed25519.PublicKey) string {
+func signatureState(s *proof.Seal, hasKey bool) string {
 	switch {
 	case s.Signature == "":
 		return unsigned
-	case key == nil:
+	case !hasKey:
 		return unchecked
 	}
 	return checked

@@ -70,7 +70,7 @@ func keepOne(ctx context.Context, url string) (err error) {
 	if err != nil {
 		return err
 	}
-	_, seal, err := proof.Verify(text, nil)
+	_, seal, err := proof.Verify(text)
 	fmt.Printf("receipt %d: %d copied, %d there after it, whole: %t\n", seal.Number, seal.Copied, seal.Landed, err == nil || errors.Is(err, proof.ErrUnsigned))
 	return nil
 }

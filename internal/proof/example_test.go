@@ -27,11 +27,11 @@ func Example() {
 		return
 	}
 	text.Write(end)
-	_, sealed, err := proof.Verify(bytes.NewReader(text.Bytes()), nil)
+	_, sealed, err := proof.Verify(bytes.NewReader(text.Bytes()))
 	fmt.Printf("%d copied: %t\n", sealed.Copied, err == nil)
 
 	changed := bytes.Replace(text.Bytes(), []byte("42"), []byte("43"), 1)
-	_, _, err = proof.Verify(bytes.NewReader(changed), nil)
+	_, _, err = proof.Verify(bytes.NewReader(changed))
 	fmt.Println(errors.Is(err, proof.ErrChanged))
 	// Output:
 	// 1 copied: true

@@ -105,11 +105,11 @@ func TestReceiptIsReadAsItWasWritten(t *testing.T) {
 
 func TestVerifyFindsEveryChange(t *testing.T) {
 	text, _ := write(t, some(), 1, "", nil)
-	if _, _, err := proof.Verify(strings.NewReader(text), nil); err != nil {
+	if _, _, err := proof.Verify(strings.NewReader(text)); err != nil {
 		t.Fatal(err)
 	}
 	wrong := func(what, text string) {
-		if _, _, err := proof.Verify(strings.NewReader(text), nil); err == nil {
+		if _, _, err := proof.Verify(strings.NewReader(text)); err == nil {
 			t.Errorf("%s was not found in\n%s", what, text)
 		}
 	}
@@ -141,7 +141,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 	cut := strings.Index(text, `{"found":`)
 	tests := map[string]struct {
 		text string
-		key  ed25519.PublicKey
+		keys []ed25519.PublicKey
 		is   error
 		says string
 	}{
@@ -152,7 +152,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 		"cut in a line":      {text[:cut+3], nil, io.ErrUnexpectedEOF, "ends in line 6, "},
 		"empty":              {"", nil, proof.ErrNotReceipt, "it is empty"},
 		"text of Windows":    {strings.ReplaceAll(text, "\n", "\r\n"), nil, nil, "its lines end with CR LF"},
-		"no signature":       {text, key.Public().(ed25519.PublicKey), proof.ErrUnsigned, ""},
+		"no signature":       {text, []ed25519.PublicKey{key.Public().(ed25519.PublicKey)}, proof.ErrUnsigned, ""},
 		"not a receipt":      {"{}\n", nil, proof.ErrNotReceipt, "line 1"},
 		"an endless line":    {strings.Repeat("x", 2<<20), nil, nil, "line 1 has more than 1048576 bytes"},
 		"of the future":      {strings.Replace(text, `"receipt":1`, `"receipt":2`, 1), nil, proof.ErrNotReceipt, "format 2"},
@@ -162,7 +162,7 @@ func TestVerifySaysWhatIsWrong(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			_, _, err := proof.Verify(strings.NewReader(tt.text), tt.key)
+			_, _, err := proof.Verify(strings.NewReader(tt.text), tt.keys...)
 			if err == nil || tt.is != nil && !errors.Is(err, tt.is) || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %v, want %v and %q", err, tt.is, tt.says)
 			}
@@ -178,6 +178,9 @@ func TestSignatureIsByTheKey(t *testing.T) {
 	other := ed25519.NewKeyFromSeed(bytes.Repeat([]byte{8}, ed25519.SeedSize))
 	if _, _, err := proof.Verify(strings.NewReader(text), other.Public().(ed25519.PublicKey)); !errors.Is(err, proof.ErrSignature) {
 		t.Errorf("by another key: got %v", err)
+	}
+	if _, _, err := proof.Verify(strings.NewReader(text), other.Public().(ed25519.PublicKey), key.Public().(ed25519.PublicKey)); err != nil {
+		t.Errorf("by one of two keys: got %v", err)
 	}
 	// Whoever writes it anew has everything but the key.
 	forged, _ := write(t, some()[:4], 1, "", nil)

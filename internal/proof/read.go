@@ -26,7 +26,7 @@ var (
 	// ErrChanged says that a row or the head was changed, removed, added or moved.
 	ErrChanged = errors.New("the receipt was changed after it was written")
 	// ErrSignature says that the signature was not made by the key.
-	ErrSignature = errors.New("the signature is not by this key")
+	ErrSignature = errors.New("the signature is by another key")
 	// ErrNotReceipt says that a text is not a receipt, or has another format.
 	ErrNotReceipt = errors.New("this is not a receipt")
 	// ErrUnsigned says that there is no signature to check.
@@ -222,10 +222,10 @@ func (c Counts) String() string {
 	return fmt.Sprintf("%d copied, %d found before, %d there after and %d skipped files for %s", c.Copied, c.Found, c.Landed, c.Skipped, plain.Count(c.Items, "item"))
 }
 
-// Verify reads a receipt to its end. Unless key is nil, it also checks the
-// signature; the error is [ErrUnsigned] if there is none, and [ErrSignature] if
-// it was not made by key.
-func Verify(r io.Reader, key ed25519.PublicKey) (*Receipt, *Seal, error) {
+// Verify reads a receipt to its end. If there are keys, it also checks the signature;
+// the error is [ErrUnsigned] if there is none, and [ErrSignature] if it was made by
+// none of them.
+func Verify(r io.Reader, keys ...ed25519.PublicKey) (*Receipt, *Seal, error) {
 	in, err := NewReader(r)
 	if err != nil {
 		return nil, nil, err
@@ -235,20 +235,21 @@ func Verify(r io.Reader, key ed25519.PublicKey) (*Receipt, *Seal, error) {
 			return nil, nil, err
 		}
 	}
-	if key != nil {
-		if err := in.Seal.verify(key); err != nil {
+	if len(keys) > 0 {
+		if err := in.Seal.verify(keys); err != nil {
 			return nil, nil, err
 		}
 	}
 	return &in.Receipt, &in.Seal, nil
 }
 
-func (s *Seal) verify(key ed25519.PublicKey) error {
+func (s *Seal) verify(keys []ed25519.PublicKey) error {
 	if s.Signature == "" {
 		return ErrUnsigned
 	}
 	signature, err := base64.StdEncoding.DecodeString(s.Signature)
-	if err != nil || !ed25519.Verify(key, s.signed(), signature) {
+	made := func(key ed25519.PublicKey) bool { return ed25519.Verify(key, s.signed(), signature) }
+	if err != nil || !slices.ContainsFunc(keys, made) {
 		return ErrSignature
 	}
 	return nil
