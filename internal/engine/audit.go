@@ -2,11 +2,8 @@ package engine
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"fmt"
 	"iter"
-	"math"
 	"slices"
 	"strings"
 	"time"
@@ -91,16 +88,19 @@ func (r *run) audit(ctx context.Context, step *jobs.Audit) error {
 // auditOf counts the files of a job by verdict.
 func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map[audit.Verdict]int64, error) {
 	began := time.Now()
-	q, err := r.engine.Inquire(ctx, r.rec.Ledger, job, began.Add(-step.Window()), began, sampleOf(step.Sample, r.order.Key))
+	var choose func(path string) bool
+	sample := sampleOf(step.Sample, r.order.Key)
+	if sample != nil {
+		choose = sample.choose
+	}
+	count, unread, err := r.count(ctx, job, began.Add(-step.Window()), began, choose)
+	if err == nil && sample != nil && len(count) == 0 { // as happens with few folders
+		if choose = sample.another(); choose != nil {
+			count, unread, err = r.count(ctx, job, began.Add(-step.Window()), began, choose)
+		}
+	}
 	if err != nil {
 		return nil, err
-	}
-	count := map[audit.Verdict]int64{}
-	for f, err := range q.Files(ctx, r.globus) {
-		if err != nil {
-			return nil, err
-		}
-		count[f.Verdict]++
 	}
 	without, err := r.engine.Unaccounted(ctx, r.rec.Ledger, job)
 	if err != nil {
@@ -109,7 +109,7 @@ func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map
 	if without.Folders > 0 {
 		r.journal.note(ctx, "unaccounted", fmt.Sprintf("without a receipt of job %s: %v", job.Name, without))
 	}
-	attrs := []any{"of", job.Name, "elapsed", time.Since(began), "receipts_left_out", q.Found.Unread, "folders_without_receipt", without.Folders}
+	attrs := []any{"of", job.Name, "elapsed", time.Since(began), "receipts_left_out", unread, "folders_without_receipt", without.Folders}
 	for _, v := range audit.Verdicts() {
 		attrs = append(attrs, string(v), count[v])
 	}
@@ -117,17 +117,21 @@ func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map
 	return count, nil
 }
 
-// sampleOf returns a function that chooses a share of all paths, the same for each
-// call about an occurrence.
-func sampleOf(part jobs.Percentage, key jobs.Key) func(path string) bool {
-	fraction := part.Fraction()
-	if fraction >= 1 {
-		return nil
+// count counts the files of a job by verdict, of the folders and single files that choose
+// chooses, and how many receipts were left out.
+func (r *run) count(ctx context.Context, job *jobs.Job, since, now time.Time, choose func(path string) bool) (by map[audit.Verdict]int64, unread int, err error) {
+	q, err := r.engine.Inquire(ctx, r.rec.Ledger, job, since, now, choose)
+	if err != nil {
+		return nil, 0, err
 	}
-	return func(path string) bool {
-		sum := sha256.Sum256([]byte(string(key) + "\x00" + path))
-		return float64(binary.BigEndian.Uint64(sum[:])) < fraction*math.MaxUint64
+	by = map[audit.Verdict]int64{}
+	for f, err := range q.Files(ctx, r.globus) {
+		if err != nil {
+			return nil, 0, err
+		}
+		by[f.Verdict]++
 	}
+	return by, q.Found.Unread, nil
 }
 
 // An inquest collects the documents and receipts of an inquiry.

@@ -420,6 +420,25 @@ func TestAuditStepFailsTheRunAndLooksAtASample(t *testing.T) {
 	})
 }
 
+// Of a few folders, chance often chooses none.
+func TestSampleHasAFolder(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		for n := range 4 {
+			b.plant(fmt.Sprintf("data/%d/f", n), "x")
+		}
+		b.remove("data/a.txt")
+		weekly := b.order(named("weekly")).Job
+		weekly.Steps = []jobs.Step{{Audit: &jobs.Audit{Jobs: []*jobs.Job{b.order(paths("/data/", "/in/")).Job}, Sample: "1%"}}}
+		for n := range 12 {
+			k := jobs.Key(fmt.Sprint("manual:", n))
+			res := b.engine().Run(t.Context(), engine.Order{Job: weekly, Key: k, At: time.Now()})
+			if sum := res.Audited[audit.Missing]; sum != 1 {
+				t.Errorf("%s: %d files are missing, want the one of a folder: %v", k, sum, res.Err)
+			}
+		}
+	})
+}
+
 func TestAuditKnowsWhatPrunesHaveDeleted(t *testing.T) {
 	copied := func(b *bench, name string) string { return filepath.Join(b.vault, "copy", name) }
 	tests := map[string]struct {
