@@ -274,7 +274,7 @@ func parseBatchLine(text string, fields int) (BatchLine, error) {
 			i++
 			line.ExternalChecksum = words[i].text
 		default:
-			return BatchLine{}, fmt.Errorf("unknown option %s, want --recursive, --no-recursive or --external-checksum TEXT", short(text))
+			return BatchLine{}, fmt.Errorf("unknown option %s, want --recursive (-r), --no-recursive or --external-checksum TEXT", short(text))
 		}
 	}
 	if len(words) == 0 {
@@ -310,7 +310,7 @@ func checkCount(paths []word, fields int) error {
 		i := strings.IndexAny(paths[0].raw, ",;")
 		return fmt.Errorf("the destination is missing: a batch is not CSV; put a blank or tab between the paths, and not a %q", paths[0].raw[i])
 	case n < fields:
-		return fmt.Errorf("the destination is missing: there is only %s, want %s", short(paths[0].text), wanted(fields))
+		return fmt.Errorf("the destination is missing: there is only %q, want %s", short(paths[0].text), wanted(fields))
 	}
 	return fmt.Errorf("got %d paths, want %s; a path with blanks in it needs quotes", len(paths), wanted(fields))
 }

@@ -96,12 +96,12 @@ func TestBatchNamesTheLineOfAMistake(t *testing.T) {
 		fields int
 		want   string
 	}{
-		"one path":             {"/a /b\n/a\n", 2, "line 2: the destination is missing: there is only /a, want SOURCE DESTINATION"},
+		"one path":             {"/a /b\n/a\n", 2, `line 2: the destination is missing: there is only "/a", want SOURCE DESTINATION`},
 		"one path, CR":         {"/a /b\r/a\r", 2, "line 2: the destination is missing"},
 		"three paths":          {"/a /b /c\n", 2, "line 1: got 3 paths, want SOURCE DESTINATION; a path with blanks in it needs quotes"},
 		"open quote":           {"\n\n'/a /b\n", 2, `line 3: the quote ' is not closed; one that is part of a name is written \'`},
 		"last backslash":       {`/a /b\`, 2, "line 1: the line ends in a backslash"},
-		"unknown option":       {"--mirror /a /b", 2, "line 1: unknown option --mirror"},
+		"unknown option":       {"--mirror /a /b", 2, "line 1: unknown option --mirror, want --recursive (-r), "},
 		"empty path":           {`"" /b`, 2, "line 1: a path is empty"},
 		"two to delete":        {"/a /b", 1, "line 1: got 2 paths, want one path a line"},
 		"only an option":       {"-r", 2, "line 1: there is no path, want SOURCE DESTINATION"},

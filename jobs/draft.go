@@ -88,7 +88,13 @@ func (s *source) readJob(key, n ast.Node) {
 	decoders := s.policies(d.Job)
 	maps.Copy(decoders, s.actions(d))
 	decoders["description"] = s.line(&j.Description)
-	decoders["after"] = s.line(&j.After)
+	decoders["after"] = func(n ast.Node, field string) {
+		if _, several := n.(*ast.SequenceNode); several {
+			s.problem(n, field, "a job comes after one job: let the others come after each other, or make all of them steps of one job")
+			return
+		}
+		s.line(&j.After)(n, field)
+	}
 	decoders["for_each"] = s.skip // was read before all jobs
 	decoders["schedule"] = s.skip // wants the zone, which may come later
 	decoders["steps"] = func(n ast.Node, field string) { s.steps(d, n, field) }

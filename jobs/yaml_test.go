@@ -67,6 +67,7 @@ func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
 		"text for number":          {job("backoff_limit: '1'"), `got "1", want a number from 0 to 1000`},
 		"large number":             {job("backoff_limit: 1001"), "got 1001, want a number from 0 to 1000"},
 		"huge number":              {job("backoff_limit: 99999999999999999999999"), "want a number from 0 to 1000"},
+		"after several":            {job("after: [b, c]"), "8:12: jobs.a.after: a job comes after one job: let the others come after each other, or make all of them steps of one job"},
 		"list for mapping":         {job("on: [stalled]"), "8:9: jobs.a.on: got a list, want a mapping of keys and values"},
 		"odd word":                 {job("catch_up: newest"), `got "newest", want none, latest or all`},
 		"key of a transfer":        {job("delete_destination_extra: true"), `unknown key "delete_destination_extra", it belongs in transfer`},

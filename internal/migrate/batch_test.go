@@ -92,14 +92,14 @@ func TestBatchIsRefusedByItsLine(t *testing.T) {
 		b    migrate.Batch
 		want []string
 	}{
-		"one path":        {"/a /b\n/c\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: line 2: the destination is missing: there is only /c, want SOURCE DESTINATION"}},
+		"one path":        {"/a /b\n/c\n", migrate.Batch{Source: lab, Destination: vault}, []string{`list.txt: line 2: the destination is missing: there is only "/c", want SOURCE DESTINATION`}},
 		"nothing":         {"# none\n", migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: there is no line with paths in it"}},
 		"no collections":  {"/a /b\n", migrate.Batch{Source: "lab", Destination: vault + "x"}, []string{`--source: "lab" is not a collection id (a UUID), with :/path behind it or alone`, `--destination: "94ef1c3a-0000-4000-8000-000000000002x" is not a collection id (a UUID), with :/path behind it or alone`}},
 		"not UTF-8":       {"/a /\xff\n", migrate.Batch{Source: lab, Destination: vault}, []string{`list.txt: line 1: "/\xff" is not UTF-8 (byte 0xff), so another path would be sent; save the list as UTF-8, such as by iconv -f latin1 -t utf-8`}},
 		"wrong schedule":  {"/a /b\n", migrate.Batch{Source: lab, Destination: vault, Schedule: "often"}, []string{`list.txt: schedule "often": got 1 field, want 5: minute, hour, day of month, month, day of week`}},
 		"long, no file":   {frames(101), migrate.Batch{Source: lab, Destination: vault}, []string{"list.txt: there are more than 100 lines; put them into a file of their own"}},
 		"long, twice":     {frames(101) + "/other /out/0\n", migrate.Batch{Source: lab, Destination: vault, Manifest: "m"}, []string{"list.txt: line 102: the destination /out/0 is that of line 1 as well, and one would replace the other; give each its own, or copy them in two steps"}},
-		"long, one wrong": {frames(101) + "/c\n", migrate.Batch{Source: lab, Destination: vault, Manifest: "m"}, []string{"list.txt: line 102: the destination is missing: there is only /c, want SOURCE DESTINATION"}},
+		"long, one wrong": {frames(101) + "/c\n", migrate.Batch{Source: lab, Destination: vault, Manifest: "m"}, []string{`list.txt: line 102: the destination is missing: there is only "/c", want SOURCE DESTINATION`}},
 		"Windows":         {"C:\\data\\x /b\n", migrate.Batch{Source: lab, Destination: vault}, []string{`list.txt: line 1: "C:\\data\\x" is a path of Windows; write /C/data/x`}},
 	}
 	for name, tt := range tests {
