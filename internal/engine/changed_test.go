@@ -30,6 +30,8 @@ func TestARunDoesNotGoOnWithTheStepsOfAnotherJobsFile(t *testing.T) {
 		s.Transfer.FilterRules = []transfer.FilterRule{{Method: "exclude", Name: "*.tmp"}}
 		return s
 	}
+	mirror := copyOf("/a/", "/a/")
+	mirror.DeleteDestinationExtra = true
 	mkdir := jobs.Step{Mkdir: &jobs.Mkdir{Collection: globussim.CollectionID("vault"), Path: "/made/"}}
 	tests := map[string]struct {
 		was, is []jobs.Step
@@ -44,6 +46,7 @@ func TestARunDoesNotGoOnWithTheStepsOfAnotherJobsFile(t *testing.T) {
 		"a step before":           {[]jobs.Step{copies("/a/"), copies("/b/")}, []jobs.Step{copies("/c/"), copies("/a/"), deletes("/c/")}, ledger.Failed, ledger.Failed, 1},
 		"another collection":      {[]jobs.Step{copies("/a/"), copies("/b/")}, []jobs.Step{{Transfer: toStore(copyOf("/a/", "/a/"))}, deletes("/a/")}, ledger.Failed, ledger.Failed, 1},
 		"a rule less":             {[]jobs.Step{without(copies("/a/")), copies("/b/")}, []jobs.Step{copies("/a/"), deletes("/a/")}, ledger.Failed, ledger.Failed, 1},
+		"a mirror in its place":   {[]jobs.Step{copies("/a/"), copies("/b/")}, []jobs.Step{{Transfer: mirror}, deletes("/a/")}, ledger.Failed, ledger.Failed, 1},
 		"a folder made first":     {[]jobs.Step{copies("/a/"), copies("/b/")}, []jobs.Step{mkdir, deletes("/a/")}, ledger.Failed, ledger.Failed, 1},
 		"a delete in its place":   {[]jobs.Step{copies("/a/"), copies("/b/")}, []jobs.Step{deletes("/a/"), copies("/b/")}, ledger.Failed, ledger.Failed, 1},
 		"a step less":             {[]jobs.Step{copies("/a/"), copies("/b/")}, []jobs.Step{deletes("/b/")}, ledger.Failed, ledger.Failed, 1},
@@ -96,6 +99,27 @@ func TestARunDoesNotGoOnWithTheStepsOfAnotherJobsFile(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A step that has left out files is done again by a retry, with the paths as they are now.
+func TestAStepThatIsDoneAgainMayHaveChanged(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("a/x", "x")
+		b.plant("b/x", "x")
+		p := b.process("one")
+		first := func(names ...string) []jobs.Step {
+			s := copies("/a/")
+			s.Transfer.Items, s.Transfer.SkipSourceErrors = nil, true
+			for _, name := range names {
+				s.Transfer.Items = append(s.Transfer.Items, transfer.Item{SourcePath: name, DestinationPath: name})
+			}
+			return []jobs.Step{s, copies("/b/")}
+		}
+		p.wantRun(b.order(func(j *jobs.Job) { j.Steps = first("/a/x", "/a/gone") }), ledger.Failed)
+		p.retry(1)
+		p.wantRun(b.order(func(j *jobs.Job) { j.Steps = first("/a/x") }), ledger.Succeeded)
+		b.wantTasks("SUCCEEDED nightly 2026-11-21T02:00:00Z s1", "SUCCEEDED nightly 2026-11-21T02:00:00Z s1 #2", "SUCCEEDED nightly 2026-11-21T02:00:00Z s2")
+	})
 }
 
 // What is at work is followed to its end, whatever the file says by now. If nothing else is
