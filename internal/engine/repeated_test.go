@@ -87,6 +87,25 @@ func TestSubmissionIDOfOtherPathsIsRefusedWithoutWaiting(t *testing.T) {
 	})
 }
 
+func TestSubmissionIDOfADeleteIsNotOfATransfer(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answerDuplicate()
+		b.plant("data/a.txt", "x")
+		o := b.order()
+		o.Key, o.Fresh, o.SubmissionID = "manual:1", true, "7d1f6d2a-0000-4000-8000-00000000000a"
+		copies := o.Job.Steps
+		o.Job.Steps = jobs.Single(&transfer.Delete{Endpoint: globussim.CollectionID("lab"), Items: []transfer.DeleteItem{{Path: "/data/a.txt"}}})
+		if r := b.run(t.Context(), o); r.Err != nil {
+			t.Fatalf("the first: %+v", r)
+		}
+		if r := b.run(t.Context(), o); r.Err != nil || !r.Adopted {
+			t.Errorf("the same again: %+v", r)
+		}
+		o.Job.Steps = copies
+		contains(t, failure(t, b.run(t.Context(), o), fault.Usage).Message, "which is a delete;")
+	})
+}
+
 // answerDuplicate has another document under an id that was used answered as a duplicate.
 func (b *bench) answerDuplicate() {
 	if err := b.Answer(globussim.Answers{}); err != nil {
