@@ -24,6 +24,9 @@ func (p *part) repeats(ctx context.Context, sent *transfer.Submitted) error {
 	whole, cancel := beyond(ctx, grace) // as the submission
 	defer cancel()
 	t, err := p.run.globus.Task(whole, sent.TaskID)
+	if gone(err) {
+		return nil // Globus has accepted it a moment ago, which not all of its servers know
+	}
 	if err != nil {
 		return fmt.Errorf("look at task %s, which submission id %s has started: %w", sent.TaskID, p.submissionID, err)
 	}

@@ -112,3 +112,22 @@ func (b *bench) answerDuplicate() {
 		b.t.Fatal(err)
 	}
 }
+
+// Right after a submission, not all servers of Globus know its task.
+func TestTaskOfASubmissionIDMayNotBeKnownYet(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.answerDuplicate()
+		o := b.order()
+		o.Key, o.Fresh, o.SubmissionID = "manual:1", true, "7d1f6d2a-0000-4000-8000-00000000000a"
+		if r := b.run(t.Context(), o); r.State != ledger.Succeeded {
+			t.Fatalf("got %+v, want success", r)
+		}
+		b.Fail(globussim.Fault{Method: "GET", Path: "/v0.10/task/*", Status: 404, Code: "ClientError.NotFound"})
+		if r := b.run(t.Context(), o); r.State != ledger.Succeeded {
+			t.Errorf("got %+v, want success by the same task", r)
+		}
+		if tasks := len(b.State().Tasks); tasks != 1 {
+			t.Errorf("there are %d tasks", tasks)
+		}
+	})
+}
