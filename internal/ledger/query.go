@@ -36,6 +36,7 @@ type Query struct {
 	State      State     // in this state
 	Unfinished bool      // in a state that is not final
 	Since      time.Time // claimed then or later
+	Open       time.Time // ended then or later, or not at all
 	Below      int64     // with a smaller id; 0 means any
 	Limit      int       // at most so many; 0 means all
 }
@@ -87,6 +88,9 @@ func (l *Ledger) page(ctx context.Context, q Query, below int64, limit int) ([]*
 	}
 	if !q.Since.IsZero() {
 		and("claimed >=", stamp(q.Since))
+	}
+	if !q.Open.IsZero() {
+		and("finished NOT BETWEEN 1 AND", stamp(q.Open)-1)
 	}
 	var runs []*Run
 	err := l.read(ctx, "list runs", func(ctx context.Context, s session) (err error) {

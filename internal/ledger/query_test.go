@@ -29,17 +29,21 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 		claim(t, l, "b", "1", "me", time.Hour)
 		last := claim(t, l, "a", "2", "me", time.Hour)
 		ok(t, l.Finish(t.Context(), last.ID, "me", ledger.Outcome{State: ledger.Failed}))
+		ended, err := l.Run(t.Context(), last.ID)
+		ok(t, err)
 		tests := map[string]struct {
 			query ledger.Query
 			want  []string
 		}{
-			"all":             {ledger.Query{}, []string{"a2", "b1", "a1"}},
-			"limit":           {ledger.Query{Limit: 2}, []string{"a2", "b1"}},
-			"job":             {ledger.Query{Job: "a"}, []string{"a2", "a1"}},
-			"state":           {ledger.Query{State: ledger.Failed}, []string{"a2"}},
-			"job and state":   {ledger.Query{Job: "b", State: ledger.Failed}, nil},
-			"since the last":  {ledger.Query{Since: last.Claimed}, []string{"a2"}},
-			"since the epoch": {ledger.Query{Since: time.Unix(1, 0)}, []string{"a2", "b1", "a1"}},
+			"all":                {ledger.Query{}, []string{"a2", "b1", "a1"}},
+			"limit":              {ledger.Query{Limit: 2}, []string{"a2", "b1"}},
+			"job":                {ledger.Query{Job: "a"}, []string{"a2", "a1"}},
+			"state":              {ledger.Query{State: ledger.Failed}, []string{"a2"}},
+			"job and state":      {ledger.Query{Job: "b", State: ledger.Failed}, nil},
+			"since the last":     {ledger.Query{Since: last.Claimed}, []string{"a2"}},
+			"open at the end":    {ledger.Query{Open: ended.Finished}, []string{"a2", "b1", "a1"}},
+			"open after the end": {ledger.Query{Open: ended.Finished.Add(time.Microsecond)}, []string{"b1", "a1"}},
+			"since the epoch":    {ledger.Query{Since: time.Unix(1, 0)}, []string{"a2", "b1", "a1"}},
 		}
 		for name, tt := range tests {
 			t.Run(name, func(t *testing.T) {

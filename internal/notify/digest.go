@@ -50,7 +50,7 @@ func (w *Watch) digests(ctx context.Context, file *jobs.File, now time.Time) (ne
 		}
 		at := hours.Next(last)
 		if !begun || !at.IsZero() && !at.After(now) {
-			if err := w.digest(ctx, c, readers[name], last, now); err != nil {
+			if err := w.digest(ctx, c, readers[name], standings, last, now); err != nil {
 				return next, err
 			}
 			at = hours.Next(now)
@@ -68,10 +68,10 @@ func digestOf(c *jobs.Channel) string { return string(Digest) + ":" + c.Name }
 
 // digest tells one channel what happened since its last digest. The first time, it only
 // records the time.
-func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, last, now time.Time) (err error) {
+func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, standings map[string]ledger.Standing, last, now time.Time) (err error) {
 	var n *Notice
 	if !last.IsZero() {
-		if n, err = w.compose(ctx, its, last, now); err != nil {
+		if n, err = w.compose(ctx, its, standings, last, now); err != nil {
 			return err
 		}
 		n.ID = digest(c.Name, string(Digest), fmt.Sprint(last.UnixMicro(), now.UnixMicro()))
@@ -100,24 +100,31 @@ func told(s ledger.Standing, kind string) (at time.Time, was bool) {
 	return at, false
 }
 
+// mostInTitle is how many jobs the title of a digest names.
+const mostInTitle = 3
+
 // A tally counts how the runs of a job ended, and what they moved.
 type tally struct {
 	ends         map[string]int // runs, by how they ended
 	files, bytes int64
 }
 
-// compose makes the digest of some jobs, about their runs that were claimed from an instant
-// on, up to another one.
-func (w *Watch) compose(ctx context.Context, its []*jobs.Job, from, to time.Time) (*Notice, error) {
+// compose makes the digest of some jobs, about their runs that ended from an instant on, up
+// to another one. Runs that had not ended by then are told too, and again when they have.
+func (w *Watch) compose(ctx context.Context, its []*jobs.Job, standings map[string]ledger.Standing, from, to time.Time) (*Notice, error) {
 	n := &Notice{Event: Digest, Time: to, Files: new(int64), Bytes: new(int64)}
 	good, runs := 0, 0
+	var absent []string // jobs
 	for _, job := range its {
 		t := tally{ends: map[string]int{}}
-		for r, err := range w.Ledger.Runs(ctx, ledger.Query{Job: job.Name, Since: from}) {
-			if err != nil {
+		for r, err := range w.Ledger.Runs(ctx, ledger.Query{Job: job.Name, Open: from}) {
+			switch {
+			case err != nil:
 				return nil, err
-			}
-			if r.Claimed.Before(to) {
+			case !r.Claimed.Before(to):
+			case r.Finished.IsZero() || !r.Finished.Before(to):
+				t.ends["not over"]++
+			default:
 				t.ends[endOf(r.State)]++
 				t.files += r.Files
 				t.bytes += r.Bytes
@@ -127,18 +134,33 @@ func (w *Watch) compose(ctx context.Context, its []*jobs.Job, from, to time.Time
 		good += t.ends[endOf(ledger.Succeeded)]
 		*n.Files += t.files
 		*n.Bytes += t.bytes
-		n.Lines = append(n.Lines, job.Name+": "+t.String())
+		line := job.Name + ": " + t.String()
+		if amiss := absences(job, standings[job.Name]); amiss != "" {
+			line += amiss
+			absent = append(absent, job.Name)
+		}
+		n.Lines = append(n.Lines, line)
 	}
 	n.Title = fmt.Sprintf("%d of %s succeeded since %s", good, plain.Count(runs, "run"), clock(its[0], from))
+	if len(absent) > 0 {
+		n.Title += "; late or overdue: " + plain.Some(absent, mostInTitle)
+	}
 	return n, nil
 }
 
-// endOf is how a run in a state ended.
+// absences says since when a job is late or overdue; nothing if it is neither.
+func absences(job *jobs.Job, s ledger.Standing) (text string) {
+	for _, a := range s.Alarms {
+		if isAbsence(a) {
+			text += fmt.Sprintf("; %s since %s", a.Kind, clock(job, a.Since))
+		}
+	}
+	return text
+}
+
+// endOf is how a run in a final state ended.
 func endOf(s ledger.State) string {
-	switch {
-	case !s.Final():
-		return "not over"
-	case s == ledger.TimedOut:
+	if s == ledger.TimedOut {
 		return "timed out"
 	}
 	return string(s)

@@ -115,13 +115,12 @@ func (w *Watch) facts(ctx context.Context, file *jobs.File) (f facts, err error)
 	return f, err
 }
 
-// lookAt looks at a job, and reports whether it has raised an alarm. A quiet alarm is
-// recorded, and nobody is told.
+// lookAt looks at a job, and reports whether people are to be told now that it is late or
+// overdue. A quiet alarm is recorded, and nobody is told.
 func (w *Watch) lookAt(ctx context.Context, job *jobs.Job, f facts, now time.Time, quiet bool) (seen bool, err error) {
 	telling := func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
-		before := len(s.Alarms)
 		after, notices := watched(s, job, f, now, quiet)
-		seen = len(after.Alarms) > before
+		seen = slices.ContainsFunc(after.Alarms, func(a ledger.Alarm) bool { return isAbsence(a) && a.Told.Equal(now) })
 		return after, notices
 	}
 	// A transition that changes nothing needs no transaction.
@@ -211,6 +210,9 @@ func (b *book) absent(job *jobs.Job, event Event, quiet bool, title string, line
 	}
 	b.send(alarm, n, tell)
 }
+
+// isAbsence reports whether an alarm is about something that does not happen.
+func isAbsence(a ledger.Alarm) bool { return Event(a.Kind) == Late || Event(a.Kind) == Overdue }
 
 // mostNames is how many jobs a summary names.
 const mostNames = 20

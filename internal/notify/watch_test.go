@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -278,7 +279,7 @@ func TestAClockThatWasAheadSilencesNothing(t *testing.T) {
 		l.ran(j, ledger.Outcome{State: ledger.Failed, Code: "failed", Message: "no such path"})
 		l.want(
 			"01 02:06 ops: nightly is overdue",
-			"01 07:00 pi: 0 of 1 run succeeded since 2000-01-01 00:00 UTC",
+			"01 07:00 pi: 0 of 1 run succeeded since 2000-01-01 00:00 UTC; late or overdue: nightly",
 			"01 07:02 ops: nightly failed, 2 times since 2000-01-01 00:00 UTC",
 		)
 	})
@@ -401,6 +402,84 @@ func TestADigestSaysWhatHappened(t *testing.T) {
 		if diff := cmp.Diff([]string{"alpha: 1 succeeded, 1 timed out; 3 files, 1000 bytes", "beta: no run"}, n.Lines); diff != "" {
 			t.Errorf("lines (-want +got):\n%s", diff)
 		}
+	})
+}
+
+// lines returns the lines of the newest notice.
+func (l *lookout) lines() []string {
+	l.t.Helper()
+	for row, err := range l.ledger.Notices(l.t.Context(), true) {
+		var n notify.Notice
+		if err == nil {
+			err = json.Unmarshal([]byte(row.Body), &n)
+		}
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		return n.Lines
+	}
+	return nil
+}
+
+// What is at work when a digest is sent is in the next one too, which says how it ended.
+func TestADigestSaysHowTheRunsOfTheLastOneEnded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := job(t, func(j *jobs.Job) { j.Notify.To = map[string][]string{"digest": {"ops"}} })
+		l := newLookout(t, j)
+		w, at := &notify.Watch{Ledger: l.ledger}, time.Now().UTC()
+		run, _, err := l.ledger.Claim(t.Context(), ledger.Claim{Job: j.Name, Key: "long", Holder: "a", Lease: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := w.DigestSince(t.Context(), l.file.Channels["ops"], []*jobs.Job{j}, time.Time{}, at); err != nil {
+			t.Fatal(err)
+		}
+		for day, want := range []string{"1 not over; 0 files, 0 bytes", "1 not over; 0 files, 0 bytes", "1 canceled; 0 files, 0 bytes", "no run"} {
+			time.Sleep(24 * time.Hour)
+			last := at
+			at = at.Add(24 * time.Hour)
+			if err := w.DigestSince(t.Context(), l.file.Channels["ops"], []*jobs.Job{j}, last, at); err != nil {
+				t.Fatal(err)
+			}
+			if got := l.lines(); !slices.Equal(got, []string{j.Name + ": " + want}) {
+				t.Errorf("after day %d the digest says %q, want %q", day+1, got, want)
+			}
+			if day == 1 {
+				time.Sleep(time.Second)
+				if err := l.ledger.Finish(t.Context(), run.ID, "a", ledger.Outcome{State: ledger.Canceled}); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	})
+}
+
+// A scheduler that works for a few minutes a day tells each day what did not happen, and so
+// does a digest.
+func TestWhatDoesNotHappenIsToldAgainAfterEachOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := hourly(t, func(j *jobs.Job) { j.Name, j.Notify.To["digest"] = "lost", []string{"pi"} })
+		good := hourly(t, func(j *jobs.Job) { j.Name, j.Notify.To["digest"] = "good", []string{"pi"} })
+		l := newLookout(t, lost, good)
+		l.watch(6*time.Minute, 1)
+		for day := range 3 {
+			time.Sleep(24*time.Hour - 6*time.Minute)
+			l.moveCursor(good, time.Now().Add(30*time.Hour))
+			l.ran(good, succeeded)
+			l.watch(6*time.Minute, 1)
+			lines := strings.Join(l.lines(), "\n")
+			if want := "lost: no run; late since 2000-01-02 00:00 UTC; overdue since 2000-01-02 00:00 UTC"; !strings.Contains(lines, want) {
+				t.Errorf("on day %d the digest does not say %q: %s", day+1, want, lines)
+			}
+		}
+		l.want(
+			"02 00:00 ops: The scheduler did not work from 2000-01-01 00:05 UTC to 2000-01-02 00:00 UTC",
+			"02 00:00 pi: 0 of 0 runs succeeded since 2000-01-01 00:00 UTC; late or overdue: lost",
+			"03 00:00 ops: The scheduler did not work from 2000-01-02 00:05 UTC to 2000-01-03 00:00 UTC",
+			"03 00:00 pi: 1 of 1 run succeeded since 2000-01-02 00:00 UTC; late or overdue: lost",
+			"04 00:00 ops: The scheduler did not work from 2000-01-03 00:05 UTC to 2000-01-04 00:00 UTC",
+			"04 00:00 pi: 1 of 1 run succeeded since 2000-01-03 00:00 UTC; late or overdue: lost",
+		)
 	})
 }
 
