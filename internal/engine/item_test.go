@@ -339,6 +339,13 @@ func TestFollowersGetTheItem(t *testing.T) {
 func TestAFollowerHasNotRecoveredWhileItemsAreLeft(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		begin := time.Now()
+		told := func() (all []string) { // without the minute, which depends on when the tasks are looked at
+			for _, notice := range b.notified(begin) {
+				_, what, _ := strings.Cut(notice, " ")
+				all = append(all, what)
+			}
+			return all
+		}
 		b.desk = newDesk()
 		first := b.itemJob(marked)
 		second := b.job("publish", "", follows("runs"), func(j *jobs.Job) {
@@ -356,7 +363,7 @@ func TestAFollowerHasNotRecoveredWhileItemsAreLeft(t *testing.T) {
 		until(4 * time.Hour)
 		b.wantRuns("runs item:run_0 succeeded", "publish item:run_0 succeeded", "runs item:run_1 succeeded", "publish item:run_1 failed",
 			"runs item:run_2 succeeded", "publish item:run_2 succeeded")
-		if diff := cmp.Diff([]string{"1h1m0s ops failed"}, b.notified(begin)); diff != "" {
+		if diff := cmp.Diff([]string{"ops failed"}, told()); diff != "" {
 			t.Errorf("notices while one has failed (-want +got):\n%s", diff)
 		}
 		b.begin(written(0, "/runs/run_3/sub/a", 20, 0), written(0, "/runs/run_3/done", 0, 0))
@@ -367,7 +374,7 @@ func TestAFollowerHasNotRecoveredWhileItemsAreLeft(t *testing.T) {
 		}
 		until(8 * time.Hour)
 		p.stop()
-		if diff := cmp.Diff([]string{"1h1m0s ops failed", "4h1m0s ops recovered"}, b.notified(begin)); diff != "" {
+		if diff := cmp.Diff([]string{"ops failed", "ops recovered"}, told()); diff != "" {
 			t.Errorf("notices after it was given up (-want +got):\n%s", diff)
 		}
 	}, func(cfg *globussim.Config) { cfg.Rate = 10 })

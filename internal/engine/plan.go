@@ -2,9 +2,11 @@ package engine
 
 import (
 	"cmp"
+	"fmt"
 	"log/slog"
 	"time"
 
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
 )
 
@@ -61,15 +63,16 @@ func (p *plan) due(now time.Time) bool {
 }
 
 // pass moves the plan beyond now, and returns the instants to start: all that are on time,
-// and the missed ones that the job's policy wants. It logs the other missed ones.
-func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
+// and the missed ones that the job's policy wants. It logs the other missed ones, and
+// returns those that are too late.
+func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time, old *gap) {
 	if p.cursor.After(now) {
 		p.advance(now)
-		return nil
+		return nil, nil
 	}
-	p.dropOld(now, log)
+	old = p.dropOld(now, log)
 	if p.start.After(now) {
-		return nil
+		return nil, old
 	}
 	if inTurn(p.job) {
 		at := p.instant
@@ -77,7 +80,7 @@ func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 		if p.advance(at); late || !p.start.After(now) {
 			p.awaits = jobs.ScheduledKey(at)
 		}
-		return []time.Time{at}
+		return []time.Time{at}, old
 	}
 	var missed []time.Time
 	for ; !p.start.After(now); p.advance(p.instant) {
@@ -89,37 +92,74 @@ func (p *plan) pass(now time.Time, log *slog.Logger) (starts []time.Time) {
 	}
 	switch {
 	case p.job.CatchUp == jobs.CatchUpAll:
-		return append(missed, starts...)
+		return append(missed, starts...), old
 	case p.job.CatchUp != jobs.CatchUpNone && len(starts) == 0:
 		starts, missed = missed[len(missed)-1:], missed[:len(missed)-1]
 	}
 	if n := len(missed); n > 0 {
-		p.logMissed(log, "not caught up with", missed[0], missed[n-1])
+		p.logMissed(log, "not caught up with", gap{missed[0], missed[n-1], n})
 	}
-	return starts
+	return starts, old
 }
 
 // window is how late an occurrence may start.
 func (p *plan) window() time.Duration { return cmp.Or(p.job.StartingDeadline, catchUpWindow) }
 
-// dropOld moves the plan beyond the instants that are too old to be started.
-func (p *plan) dropOld(now time.Time, log *slog.Logger) {
-	first, last := p.instant, time.Time{}
-	if oldest := now.Add(-p.window() - p.job.Jitter); p.instant.Before(oldest) {
-		last = p.instant
-		p.advance(oldest) // at once, because there may be very many
-	}
-	for now.Sub(p.start) > p.window() {
-		last = p.instant
-		p.advance(p.instant)
-	}
-	if !last.IsZero() {
-		p.logMissed(log, "too late", first, last)
-	}
+// mostCounted is up to how many missed occurrences are counted.
+const mostCounted = 10_000
+
+// A gap is a row of occurrences that were missed and are not started.
+type gap struct {
+	first, last time.Time
+	count       int // at most mostCounted, which stands for any higher number
 }
 
-// logMissed logs that no instant from first to last is started.
-func (p *plan) logMissed(log *slog.Logger, why string, first, last time.Time) {
-	log.Warn("occurrences were missed and are not started", "job", p.job.Name, "reason", why, "from", first, "to", last,
+func (g *gap) add(at time.Time) {
+	if g.count == 0 {
+		g.first = at
+	}
+	g.last = at
+	g.count = min(g.count+1, mostCounted)
+}
+
+// tooLate returns why the last occurrence of a gap is not started. It tells of the others.
+func (g *gap) tooLate(p *plan) error {
+	why := "too late: it fell due more than " + jobs.FormatDuration(p.window()) + " ago"
+	if g.count > 1 {
+		others := plain.Count(g.count-1, "other occurrence")
+		if g.count == mostCounted {
+			others = "more than " + others
+		}
+		why += fmt.Sprintf(", as did %s from %s on; to do one of those: runner run %s --scheduled-for %s",
+			others, g.first.UTC().Format(time.RFC3339), p.job.Name, jobs.ScheduledKey(g.first))
+	}
+	return skipped("", why)
+}
+
+// dropOld moves the plan beyond the instants that are too old to be started, and returns
+// them; nil if there are none.
+func (p *plan) dropOld(now time.Time, log *slog.Logger) *gap {
+	var late gap
+	oldest := now.Add(-p.window() - p.job.Jitter)
+	for ; p.instant.Before(oldest) && late.count < mostCounted; p.advance(p.instant) {
+		late.add(p.instant)
+	}
+	if p.instant.Before(oldest) {
+		p.advance(oldest) // at once, because there may be very many
+		late.add(p.job.Schedule.Last(oldest))
+	}
+	for ; now.Sub(p.start) > p.window(); p.advance(p.instant) {
+		late.add(p.instant)
+	}
+	if late.count == 0 {
+		return nil
+	}
+	p.logMissed(log, "too late", late)
+	return &late
+}
+
+// logMissed logs that the instants of a gap are not started.
+func (p *plan) logMissed(log *slog.Logger, why string, g gap) {
+	log.Warn("occurrences were missed and are not started", "job", p.job.Name, "reason", why, "from", g.first, "to", g.last, "count", g.count,
 		"catch_up", string(cmp.Or(p.job.CatchUp, jobs.CatchUpLatest)), "starting_deadline", p.window())
 }

@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/schedule"
 	"github.com/globus-runner/globus-runner/test/long"
@@ -20,7 +23,7 @@ func TestMissedOccurrencesAreCaughtUpWithAsTheJobWants(t *testing.T) {
 		catchUp  jobs.CatchUp
 		deadline time.Duration
 		policy   jobs.Concurrency
-		want     string // hours that started
+		want     string // hours that started, and with a - those that were skipped
 		log      []string
 	}{
 		"none":               {jobs.CatchUpNone, 0, jobs.Forbid, "01", []string{"2000-01-01T02:00:00Z"}},
@@ -29,8 +32,8 @@ func TestMissedOccurrencesAreCaughtUpWithAsTheJobWants(t *testing.T) {
 		"all":                {jobs.CatchUpAll, 0, jobs.Forbid, "01 02 03 04 05", nil},
 		"all at once":        {jobs.CatchUpAll, 0, jobs.Allow, "01 02 03 04 05", nil},
 		"all, replacing":     {jobs.CatchUpAll, 0, jobs.Replace, "01 02 03 04 05", nil},
-		"all of two hours":   {jobs.CatchUpAll, 2 * time.Hour, jobs.Forbid, "01 04 05", []string{"2000-01-01T02:00:00Z"}},
-		"latest is too late": {jobs.CatchUpLatest, 20 * time.Minute, jobs.Forbid, "01", []string{"2000-01-01T02:00:00Z"}},
+		"all of two hours":   {jobs.CatchUpAll, 2 * time.Hour, jobs.Forbid, "01 03- 04 05", []string{"2000-01-01T02:00:00Z"}},
+		"latest is too late": {jobs.CatchUpLatest, 20 * time.Minute, jobs.Forbid, "01 05-", []string{"2000-01-01T02:00:00Z"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -47,7 +50,12 @@ func TestMissedOccurrencesAreCaughtUpWithAsTheJobWants(t *testing.T) {
 				p.stop()
 				var want []string
 				for hour := range strings.FieldsSeq(tt.want) {
-					want = append(want, "hourly 2000-01-01T"+hour+":00:00Z succeeded")
+					hour, skipped := strings.CutSuffix(hour, "-")
+					state := ledger.Succeeded
+					if skipped {
+						state = ledger.Skipped
+					}
+					want = append(want, fmt.Sprintf("hourly 2000-01-01T%s:00:00Z %s", hour, state))
 				}
 				b.wantRuns(want...)
 				if diff := cmp.Diff(tt.log, b.log.values(t, missed, "from")); diff != "" {
@@ -103,7 +111,10 @@ func TestCatchUpIsBoundedToADay(t *testing.T) {
 		until(30*24*time.Hour + 50*time.Minute)
 		p.stop()
 		runs := b.runs()
-		if first, n := runs[1].Key, len(runs)-1; n != 24 || first != "2000-01-30T01:00:00Z" {
+		if old := runs[1]; old.State != ledger.Skipped || old.Key != "2000-01-30T00:00:00Z" {
+			t.Errorf("occurrence %s is %s, want 2000-01-30T00:00:00Z to stand for those that are too late", old.Key, old.State)
+		}
+		if first, n := runs[2].Key, len(runs)-2; n != 24 || first != "2000-01-30T01:00:00Z" {
 			t.Errorf("%d occurrences were caught up with, the first of them %s, want 24 from 2000-01-30T01:00:00Z", n, first)
 		}
 	})
@@ -188,6 +199,12 @@ func TestMissedOccurrenceWithJitterIsNotBegunAfterItsDeadline(t *testing.T) {
 		caughtUp := 0
 		for _, r := range b.runs() {
 			late := r.Claimed.Sub(job.Due(jobs.Key(r.Key), r.Due))
+			if r.State == ledger.Skipped {
+				if late <= job.StartingDeadline {
+					t.Errorf("occurrence %s was skipped %v after it was due, want more than %v", r.Key, late, job.StartingDeadline)
+				}
+				continue
+			}
 			if late > job.StartingDeadline {
 				t.Errorf("occurrence %s was begun %v after it was due, want at most %v", r.Key, late, job.StartingDeadline)
 			}
@@ -268,4 +285,34 @@ func TestYearOfABusyJobsFile(t *testing.T) {
 		}
 		t.Logf("%d occurrences", len(want))
 	}, func(cfg *globussim.Config) { cfg.TokenLifetime = 48 * time.Hour })
+}
+
+// People hear of all that was missed, by one run that stands for it.
+func TestOneRunTellsOfAllThatIsTooLate(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.desk = newDesk()
+		begin, job := time.Now(), b.job("hourly", "0 * * * *", func(j *jobs.Job) {
+			j.StartingDeadline, j.Notify.To = 20*time.Minute, map[string][]string{"skipped": {"ops"}}
+		})
+		p := b.process("one").serve(job)
+		until(90 * time.Minute)
+		p.stop()
+		until(7*time.Hour + 30*time.Minute)
+		p, q := b.process("two").serve(job), b.process("three").serve(job)
+		until(7*time.Hour + 50*time.Minute)
+		old := b.runs()[1]
+		contains(t, old.Message, "skipped: too late: it fell due more than 20m ago, as did 5 other occurrences from 2000-01-01T02:00:00Z on; ",
+			"to do one of those: runner run hourly --scheduled-for 2000-01-01T02:00:00Z; ", fmt.Sprintf("to do it later: runner runs retry %d", old.ID))
+		p.retry(old.ID)
+		until(7*time.Hour + 55*time.Minute)
+		p.stop()
+		q.stop()
+		b.wantRuns("hourly 2000-01-01T01:00:00Z succeeded", "hourly 2000-01-01T07:00:00Z succeeded")
+		if got := b.notified(begin); !slices.Equal(got, []string{"7h30m0s ops skipped"}) {
+			t.Errorf("got the notices %q, want one of the run that was skipped", got)
+		}
+		if got := b.log.values(t, "occurrences were missed and are not started", "to"); len(got) != 2 || got[0] != "2000-01-01T07:00:00Z" {
+			t.Errorf("each process logs a gap to %q, want 07:00", got)
+		}
+	})
 }

@@ -225,7 +225,11 @@ func (s *Scheduler) startDue(ctx context.Context, now time.Time) {
 			p.advance(now)
 			s.startLook(ctx, p, time.Time{})
 		} else {
-			for _, at := range p.pass(now, s.log) {
+			starts, old := p.pass(now, s.log)
+			if old != nil && p.job.CatchUp != jobs.CatchUpNone {
+				s.issue(&ticket{occurrence: occurrence{name, jobs.ScheduledKey(old.last)}, job: p.job, at: old.last, plan: p, refusal: old.tooLate(p)})
+			}
+			for _, at := range starts {
 				key := jobs.ScheduledKey(at)
 				s.issue(&ticket{occurrence: occurrence{name, key}, job: p.job, at: at, due: p.job.Due(key, at), plan: p})
 			}

@@ -29,6 +29,7 @@ type ticket struct {
 	due        time.Time   // when it should have begun; zero if it has begun before, or follows another job
 	plan       *plan       // that waits for its claim; nil if there is none
 	ready      bool        // it is about an item that is ready, and is not claimed yet
+	refusal    error       // why it must not begin, if that is known before it is claimed
 	run        *ledger.Run // that was claimed or taken over; nil before that
 
 	// known says that nobody can have begun it without the ledger knowing, see
@@ -144,7 +145,10 @@ func (s *Scheduler) doRun(ctx context.Context, t *ticket, cancel context.CancelC
 	}
 	r.log = log
 	ctx = r.heedCancel(ctx)
-	refused := r.admit(ctx)
+	refused := t.refusal
+	if refused == nil {
+		refused = r.admit(ctx)
+	}
 	if isWaiting(refused) {
 		return nil, refused
 	}
