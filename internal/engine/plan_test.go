@@ -33,6 +33,7 @@ func TestMissedOccurrencesAreCaughtUpWithAsTheJobWants(t *testing.T) {
 		"all at once":        {jobs.CatchUpAll, 0, jobs.Allow, "01 02 03 04 05", nil},
 		"all, replacing":     {jobs.CatchUpAll, 0, jobs.Replace, "01 02 03 04 05", nil},
 		"all of two hours":   {jobs.CatchUpAll, 2 * time.Hour, jobs.Forbid, "01 03- 04 05", []string{"2000-01-01T02:00:00Z"}},
+		"none is too late":   {jobs.CatchUpNone, 20 * time.Minute, jobs.Forbid, "01", []string{"2000-01-01T02:00:00Z"}},
 		"latest is too late": {jobs.CatchUpLatest, 20 * time.Minute, jobs.Forbid, "01 05-", []string{"2000-01-01T02:00:00Z"}},
 	}
 	for name, tt := range tests {
