@@ -13,9 +13,13 @@
 //
 // Read in this order: [Engine.Record] in engine.go does one occurrence with a ledger;
 // run.go does the steps of a run one after the other; part.go, submit.go and resume.go
-// bring one document to its task; watch.go follows the task. scheduler.go, plan.go and
-// ticket.go decide when [Engine.Record]'s work is due. docs/architecture.md shows the
-// same as a table.
+// bring one document to its task; watch.go follows the task. scheduler.go decides when
+// [Engine.Record]'s work is due.
+//
+// The names of files begin with their subject: flow*.go start flows and follow them,
+// guard*.go refuse what would destroy too much, item*.go look for the items of a job,
+// prune*.go delete what was copied, scheduler*.go are about what is due, watch*.go about
+// tasks that are at work. docs/architecture.md says where to change what.
 package engine
 
 import (
