@@ -55,8 +55,10 @@ func TestJobFollowsNoOldHistory(t *testing.T) {
 		up, down := b.job("up", ""), b.job("down", "", follows("up"))
 		suspended := b.job("down", "", follows("up"), func(j *jobs.Job) { j.Suspend = true })
 		hand := b.process("hand")
-		hand.byHand(up, "manual:before-the-first-start")
-		until(time.Hour)
+		hand.byHand(up, "manual:long-before-the-first-start")
+		until(time.Hour + 300*time.Millisecond)
+		hand.byHand(up, "manual:right-before-the-first-start")
+		time.Sleep(time.Until(time.Now().Truncate(time.Second).Add(900 * time.Millisecond))) // in the same second
 		one := b.process("one").serve(up, down)
 		until(2 * time.Hour)
 		one.stop()

@@ -29,11 +29,13 @@ type plans struct {
 // scheduleOf returns what the ledger records of a job with a schedule, or of one that comes
 // after another one.
 func scheduleOf(job *jobs.Job, cursor time.Time) ledger.Schedule {
-	is := ledger.Schedule{Job: job.Name, Suspended: job.Suspend, Cursor: cursor.UTC().Truncate(time.Second)}
+	is := ledger.Schedule{Job: job.Name, Suspended: job.Suspend}
 	if job.Schedule != nil {
 		is.Expr, is.Zone = job.Schedule.String(), job.Schedule.Location().String()
+		is.Cursor = cursor.UTC().Truncate(time.Second)
 	} else {
 		is.Expr = "after " + job.After
+		is.Cursor = cursor.UTC().Truncate(time.Microsecond) // as the ledger keeps the ends of runs
 	}
 	return is
 }
