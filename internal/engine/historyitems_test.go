@@ -41,7 +41,6 @@ func (h *history) liveItems() {
 			h.do(engine.Order{Job: expire, Key: jobs.Key(fmt.Sprint("manual:", i))})
 		}
 		h.doItems(move)
-		h.nothingGone(move.Guard.OverwritePruned)
 		if h.t.Failed() {
 			return
 		}
@@ -105,6 +104,7 @@ func (h *history) doItems(job *jobs.Job) {
 			h.meets(strings.Contains(string(o.Key), "@"), "an item that is done again")
 			h.trouble()
 			r := h.do(o)
+			h.nothingGone(job.Guard.OverwritePruned)
 			if h.t.Failed() {
 				return
 			}
