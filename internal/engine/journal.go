@@ -44,7 +44,7 @@ type journal struct {
 
 // openJournal reads what earlier starts of the run have submitted.
 func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.Logger) (*journal, error) {
-	j := &journal{ledger: rec.Ledger, holder: rec.Holder, run: run, log: log, first: true, sent: map[jobs.Position]ledger.Submission{}}
+	j := &journal{ledger: rec.Ledger, holder: rec.Holder, run: run, log: log, first: true}
 	var all []ledger.Submission
 	if run.Claims > 1 {
 		var err error
@@ -56,10 +56,8 @@ func openJournal(ctx context.Context, rec Recording, run *ledger.Run, log *slog.
 		if t, ok := endedTask(s); ok {
 			j.ended = append(j.ended, t)
 		}
-		if at := positionOf(s); s.Attempt >= j.sent[at].Attempt {
-			j.sent[at] = s
-		}
 	}
+	j.sent = newestOf(all)
 	if run.Alone { // the claim has already shown that there is none
 		j.first = run.First
 		return j, nil
@@ -91,6 +89,17 @@ func endedTask(s ledger.Submission) (t Task, ok bool) {
 
 func positionOf(s ledger.Submission) jobs.Position { return jobs.Position{Step: s.Step, Part: s.Part} }
 
+// newestOf returns the submissions with the highest attempt at each position.
+func newestOf(all []ledger.Submission) map[jobs.Position]ledger.Submission {
+	newest := map[jobs.Position]ledger.Submission{}
+	for _, s := range all {
+		if at := positionOf(s); s.Attempt >= newest[at].Attempt {
+			newest[at] = s
+		}
+	}
+	return newest
+}
+
 // newest returns the newest submission at a position.
 func (j *journal) newest(at jobs.Position) (s ledger.Submission, ok bool) {
 	if j != nil {
@@ -105,7 +114,7 @@ func (j *journal) past(at jobs.Position) bool { return j != nil && at.Step < j.r
 // unsent reports whether no submission of the run can be at Globus.
 func (j *journal) unsent() bool {
 	for _, s := range j.sent {
-		if s.Status != statusRefused {
+		if isSent(s) {
 			return false
 		}
 	}

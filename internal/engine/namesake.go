@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"iter"
 	"path"
 	"slices"
 	"strings"
@@ -30,11 +31,16 @@ func (p *part) namesake(ctx context.Context, t *transfer.Task) error {
 	if !ok || !p.found && p.repeated == nil {
 		return nil
 	}
-	items := p.run.engine.itemsAt(p.run.order, p.position, t.RequestTime.Time)
+	var items []transfer.Item
+	for at, its := range p.run.engine.itemsAt(p.run.order, t.RequestTime.Time) {
+		if at == p.position {
+			items = slices.Concat(its, doc.Items)
+			break
+		}
+	}
 	if items == nil {
 		return nil
 	}
-	items = slices.Concat(items, doc.Items)
 	var last *transfer.SuccessfulTransfer
 	seen := 0
 	for f, err := range p.run.globus.SuccessfulTransfers(ctx, t.TaskID) {
@@ -64,24 +70,21 @@ func (e *Engine) taken(ctx context.Context, rec Recording, run *ledger.Run, o Or
 	if run.State != ledger.Succeeded || !o.Key.Due().IsZero() || o.Key.IsItem() {
 		return &Taken{run}
 	}
-	sent, err := rec.Ledger.Submissions(ctx, run.ID)
+	all, err := rec.Ledger.Submissions(ctx, run.ID)
 	if err != nil {
 		return unusable(err)
 	}
-	for _, s := range sent {
-		if s.Flow != "" {
+	sent := newestOf(all)
+	for at, now := range e.itemsAt(o, run.Claimed) {
+		s, ok := sent[at]
+		if !ok || s.Flow != "" {
 			continue
 		}
 		doc, err := decode(s)
 		if err != nil {
 			return err
 		}
-		had, ok := doc.(*transfer.Transfer)
-		if !ok {
-			continue
-		}
-		now := e.itemsAt(o, positionOf(s), run.Claimed)
-		if now != nil && !slices.EqualFunc(had.Items, now, samePaths) {
+		if had, ok := doc.(*transfer.Transfer); ok && !slices.EqualFunc(had.Items, now, samePaths) {
 			return &Failure{Kind: fault.Refused, Message: fmt.Sprintf(
 				"run %d has done occurrence %s of job %s, but copied %s to %s, and this start is to copy %s to %s: %s", run.ID, o.Key, o.Job.Name,
 				plain.Line(had.Items[0].SourcePath), plain.Line(had.Items[0].DestinationPath), plain.Line(now[0].SourcePath), plain.Line(now[0].DestinationPath), o.tellApart())}
@@ -95,24 +98,30 @@ func (o *Order) tellApart() string {
 	return fmt.Sprintf("if several steps of a pipeline have a job %s, or the job was changed, give it another name, or set another RUNNER_OCCURRENCE than %s", o.Job.Name, o.Key)
 }
 
-// itemsAt returns the items that an order has at a position if it began at that time, which
-// their paths may contain. It returns nil if there are none, or if they contain the hour,
-// as nobody knows exactly when an earlier start rendered them.
-func (e *Engine) itemsAt(o Order, at jobs.Position, began time.Time) []transfer.Item {
-	var both [2][]transfer.Item
-	for i := range both {
-		o.At = began.Add(-time.Duration(i) * time.Hour)
+// itemsAt yields the items that an order has, by their positions, if it began at that time,
+// which their paths may contain. It leaves out those whose paths contain the hour, as nobody
+// knows exactly when an earlier start rendered them.
+func (e *Engine) itemsAt(o Order, began time.Time) iter.Seq2[jobs.Position, []transfer.Item] {
+	return func(yield func(jobs.Position, []transfer.Item) bool) {
+		o.At = began.Add(-time.Hour)
+		next, stop := iter.Pull2(e.Works(o))
+		defer stop()
+		o.At = began
 		for work, err := range e.Works(o) {
-			if t, ok := work.Document.(*transfer.Transfer); err == nil && ok && work.Position == at {
-				both[i] = t.Items
-				break
+			before, beforeErr, ok := next()
+			if err != nil || beforeErr != nil || !ok {
+				return
+			}
+			t, isTransfer := work.Document.(*transfer.Transfer)
+			was, wasTransfer := before.Document.(*transfer.Transfer)
+			if !isTransfer || !wasTransfer || len(t.Items) == 0 || !slices.EqualFunc(t.Items, was.Items, samePaths) {
+				continue
+			}
+			if !yield(work.Position, t.Items) {
+				return
 			}
 		}
 	}
-	if len(both[0]) == 0 || !slices.EqualFunc(both[0], both[1], samePaths) {
-		return nil
-	}
-	return both[0]
 }
 
 func samePaths(a, b transfer.Item) bool {

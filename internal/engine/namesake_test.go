@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/globus-runner/globus-runner/globussim"
 	"github.com/globus-runner/globus-runner/internal/engine"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
@@ -72,4 +73,33 @@ func TestOtherPathsAreNotDoneByTheTaskOfANamesake(t *testing.T) {
 			})
 		}
 	}
+}
+
+// An attempt that has failed does not tell what the run has done in the end.
+func TestACorrectedAttemptIsWhatARunHasDone(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plant("data/a.txt", "x")
+		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
+		p := b.process("one")
+		order := func(source string) engine.Order {
+			o := b.order(func(j *jobs.Job) { j.Steps = jobs.Single(copyOf(source, "/copy/")) })
+			o.Key, o.At = "github:1", time.Now()
+			return o
+		}
+		b.plant("wrong/a.txt", "x")
+		p.wantRun(order("/wrong/"), ledger.Failed)
+		p.retry(1)
+		p.wantRun(order("/data/"), ledger.Succeeded)
+		if _, err := p.record(t.Context(), order("/data/")); !isTaken(err) {
+			t.Errorf("got %v, want that the occurrence is done", err)
+		}
+		if _, err := p.record(t.Context(), order("/wrong/")); isTaken(err) || fault.Of(err).Kind != fault.Refused {
+			t.Errorf("got %v, want that it is done with other paths", err)
+		}
+	})
+}
+
+func isTaken(err error) bool {
+	_, taken := errors.AsType[*engine.Taken](err)
+	return taken
 }
