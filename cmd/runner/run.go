@@ -89,7 +89,7 @@ type runRequest struct {
 	guarding     guarding
 
 	orders    []engine.Order // what there is to do
-	others    []*jobs.Job    // of the jobs file, that are not run
+	followers []*jobs.Job    // the jobs that come after others and are not run
 	recording recording
 }
 
@@ -187,15 +187,16 @@ func (w *runRequest) choose(log *slog.Logger) ([]*jobs.Job, error) {
 		return nil, err
 	}
 	file.logDoubts(log, chosen)
-	for _, job := range file.Jobs {
-		if !slices.Contains(chosen, job) {
-			w.others = append(w.others, job)
-		}
-	}
-	guarded := make([]*jobs.Job, len(chosen))
+	guarded, runs := make([]*jobs.Job, len(chosen)), make(map[*jobs.Job]bool, len(chosen))
 	for i, job := range chosen {
+		runs[job] = true
 		if guarded[i], err = w.guarding.of(job); err != nil {
 			return nil, err
+		}
+	}
+	for _, job := range file.Jobs {
+		if job.After != "" && !job.Suspend && !runs[job] {
+			w.followers = append(w.followers, job)
 		}
 	}
 	return guarded, nil
@@ -265,8 +266,8 @@ func (a *app) runAll(ctx context.Context, w *runRequest, f following) ([]*result
 // nameFollowers says which jobs come after those that have succeeded, and how they start.
 func (w *runRequest) nameFollowers(log *slog.Logger, docs []*resultDocument) {
 	for _, d := range docs {
-		for _, job := range w.others {
-			if d.State == ledger.Succeeded && job.After == d.Job && !job.Suspend {
+		for _, job := range w.followers {
+			if d.State == ledger.Succeeded && job.After == d.Job {
 				log.Info("runner run does not start the job that comes after this one; a runner serve that uses this ledger does, and so does the command",
 					"job", d.Job, "after_it", job.Name, "command", startAgain(job.Name, d.Key))
 			}
