@@ -122,7 +122,7 @@ func (g *gap) add(at time.Time) {
 	g.count = min(g.count+1, mostCounted)
 }
 
-// tooLate returns why the last occurrence of a gap is not started. It tells of the others.
+// tooLate returns why the last occurrence of a gap is not started, with the number of the others.
 func (g *gap) tooLate(p *plan) error {
 	why := "too late: it fell due more than " + jobs.FormatDuration(p.window()) + " ago"
 	if g.count > 1 {

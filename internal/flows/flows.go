@@ -93,9 +93,9 @@ type Form struct {
 }
 
 // Start starts a flow; form is the JSON of a [Form]. If the reply does not say
-// whether there is a run, the error is an [ErrUnclear]. With any other error
-// there is no run; it is an [*automate.Error] if the service refused. API: POST
-// /flows/<flow>/run.
+// whether there is a run, the error is an [ErrUnclear]. Any other error means that
+// there is no run; if the service refused it, the error is an [*automate.Error].
+// API: POST /flows/<flow>/run.
 func (c *Client) Start(ctx context.Context, flow string, form []byte, dataAccess []string) (*Run, error) {
 	var sent atomic.Bool
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
