@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -52,9 +53,10 @@ func (l *keptLab) kept() []byte {
 }
 
 // die ends the simulator and starts another one, with what a file held. What was only
-// partly copied is left where it is.
+// partly copied is left where it is: it is read while no worker renames or removes it.
 func (l *keptLab) die(kept []byte) {
 	l.t.Helper()
+	synctest.Wait()
 	parts := map[string]string{}
 	for name, text := range tree(l.t, l.vault) {
 		if strings.Contains(name, ".globussim-part-") {
