@@ -36,7 +36,7 @@ func (s *source) read(data []byte) ast.Node {
 	}
 	file, err := parseParts(parts)
 	if err != nil {
-		s.syntax(err)
+		s.syntax(err, parts)
 		return nil
 	}
 	var root ast.Node
@@ -113,10 +113,24 @@ const plainDigits = "a number is written in decimal digits, without 0 in front o
 
 // refusal says why a token is refused; it is empty if it is not.
 func refusal(t *token.Token) string {
-	if t.Type == token.IntegerType && strings.Contains(t.Value, "_") {
+	switch {
+	case t.Type == token.IntegerType && strings.Contains(t.Value, "_"):
 		return plainDigits
+	case t.Type == token.InvalidType && strings.HasPrefix(t.Origin, "\t"):
+		return "a tab before a key, want a blank"
+	case losesTab(t):
+		return "a tab in a text, want a blank; a tab that belongs to the text is \\t in double quotes"
 	}
 	return refused[t.Type]
+}
+
+// losesTab reports whether a text has a tab that the lexer, which is not ours, leaves out, or
+// behind which it loses the end of the line.
+func losesTab(t *token.Token) bool {
+	if t.Type == token.CommentType || !strings.Contains(strings.TrimSpace(t.Origin), "\t") {
+		return false
+	}
+	return t.Type == token.DoubleQuoteType || !strings.Contains(t.Value, "\t")
 }
 
 // plain reports tokens that are refused, and input that would take the parser too long.
@@ -132,7 +146,7 @@ func (s *source) plain(parts []token.Tokens) bool {
 			}
 			if msg := refusal(t); msg != "" && t.Position.Line != refusedLine {
 				good, refusedLine = false, t.Position.Line
-				if text := s.unquoted(t.Position); text != "" {
+				if text := s.unquoted(t.Position); text != "" && msg == refused[t.Type] {
 					msg = fmt.Sprintf("a text that begins with %c needs quotes, since YAML has another meaning for it: write %q", text[0], text)
 				}
 				s.problemAt(t.Position, 0, "", "%s", msg)
@@ -212,13 +226,33 @@ func (s *source) unquoted(at *token.Position) string {
 	return strings.TrimSpace(text)
 }
 
+const quoteNotClosed = "the quote that begins here is not closed in this line"
+
 var unquotedTemplate = pattern.Lazy(`(^|[:\-,\[]\s+)\{\{`)
 
 // colonInText is a key with a text that looks as if it had a key as well.
 var colonInText = pattern.Lazy(`^\s*(- )?[\w-]+:\s+[^"'{\[|>#][^#]*:\s`)
 
-// syntax reports an error of the YAML parser.
-func (s *source) syntax(err error) {
+// openQuote returns the first text in quotes that goes on in the next line, of those before
+// the token that is wrong, or nil.
+func openQuote(parts []token.Tokens, wrong *token.Token) *token.Token {
+	for _, tokens := range parts {
+		for _, t := range tokens {
+			quoted := t.Type == token.DoubleQuoteType || t.Type == token.SingleQuoteType
+			switch {
+			case t == wrong:
+				return nil
+			case quoted && strings.Contains(strings.TrimSpace(t.Origin), "\n"):
+				return t
+			}
+		}
+	}
+	return nil
+}
+
+// syntax reports an error of the YAML parser in tokens.
+func (s *source) syntax(err error, parts []token.Tokens) {
+	var wrong *token.Token
 	var at *token.Position
 	var msg string
 	if e, ok := err.(interface {
@@ -226,8 +260,8 @@ func (s *source) syntax(err error) {
 		GetMessage() string
 	}); ok {
 		msg = e.GetMessage()
-		if t := e.GetToken(); t != nil {
-			at = t.Position
+		if wrong = e.GetToken(); wrong != nil {
+			at = wrong.Position
 		}
 	} else {
 		msg = err.Error()
@@ -237,6 +271,8 @@ func (s *source) syntax(err error) {
 	switch {
 	case strings.Contains(begin, "\t"), strings.Contains(msg, "'\t'"):
 		msg = "a tab in the indentation, want blanks"
+	case strings.HasPrefix(msg, "could not find end character of "):
+		msg = quoteNotClosed
 	case strings.Contains(msg, "flow mapping end token '}'"):
 		msg = "the { in this line is not closed"
 	case strings.Contains(msg, "sequence end token ']'"):
@@ -254,7 +290,9 @@ func (s *source) syntax(err error) {
 		}
 	}
 	if strings.Contains(msg, "not allowed in this context") {
-		if line, why := misplaced(s.lines); why != "" {
+		if quote := openQuote(parts, wrong); quote != nil {
+			at, msg = quote.Position, quoteNotClosed
+		} else if line, why := misplaced(s.lines); why != "" {
 			at, msg = line, why
 		} else if colonInText().MatchString(p.Snippet) {
 			msg = "a text with a colon and a blank in it needs quotes"

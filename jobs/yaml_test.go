@@ -18,6 +18,15 @@ func TestProblemsNameTheirPlaceAndWhatIsRight(t *testing.T) {
 		"a list":                   {"- version: 1\n", "1:1: got a list, want a mapping"},
 		"two documents":            {job("") + "---\nversion: 1\n", "10:1: a second document begins here"},
 		"a tab":                    {"version: 1\njobs:\n\ta: {}\n", "3:1: a tab in the indentation, want blanks"},
+		"a tab in a plain text":    {job("description: a\tb"), "8:18: a tab in a text, want a blank; a tab that belongs to the text is \\t in double quotes"},
+		"a tab in a schedule":      {job("schedule: 30\t2 * * 1"), "8:15: a tab in a text"},
+		"a tab in a number":        {job("backoff_limit: 1\t0"), "8:20: a tab in a text"},
+		"a tab in quotes":          {job("schedule: \"30\t2 * * *\"\n    suspend: true"), "8:15: a tab in a text"},
+		"a tab in braces":          {head + "jobs: {\ta: {" + action + "}}\n", "5:9: a tab before a key, want a blank"},
+		"an open quote":            {job(`description: "x`), "8:18: the quote that begins here is not closed in this line"},
+		"an open single quote":     {job("description: 'x"), "8:18: the quote that begins here is not closed in this line"},
+		"a quote closed too late":  {job("description: \"x\n    time_zone: \"UTC\""), "8:18: the quote that begins here is not closed in this line"},
+		"an error before a quote":  {job("description: it is: odd\n    time_zone: \"U\n      TC\""), "8:18: a text with a colon and a blank in it needs quotes"},
 		"no UTF-8":                 {job("description: \xff"), "8:18: the text is not UTF-8"},
 		"control character":        {job("description: a\x01b"), "8:19: there is a control character here (U+0001)"},
 		"open list":                {head + "jobs: [", "5:7: the [ in this line is not closed"},
@@ -188,5 +197,13 @@ func TestABadFileHidesNoProblemOfAnother(t *testing.T) {
 	}
 	if got := strings.Join(files, " "); got != "1.yaml 2.yaml 2.yaml" {
 		t.Errorf("got problems of %s: %v", got, err)
+	}
+}
+
+func TestATabBesideATextIsABlank(t *testing.T) {
+	const text = head + "jobs:\n  a:\n    transfer:\t{source: 'lab:/a/', destination: 'vault:b/'}\t# of\tlab\n" +
+		"    description:\t'a\tb'\t\n    # a\tb\n    schedule: '30\t2 * * *'\n"
+	if got, want := firstJob(t, text).Description, "a\tb"; got != want {
+		t.Errorf("got description %q, want %q", got, want)
 	}
 }
