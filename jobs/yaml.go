@@ -127,10 +127,8 @@ func refusal(t *token.Token) string {
 // losesTab reports whether a text has a tab that the lexer, which is not ours, leaves out, or
 // behind which it loses the end of the line.
 func losesTab(t *token.Token) bool {
-	if t.Type == token.CommentType || !strings.Contains(strings.TrimSpace(t.Origin), "\t") {
-		return false
-	}
-	return t.Type == token.DoubleQuoteType || !strings.Contains(t.Value, "\t")
+	return strings.Contains(strings.TrimSpace(t.Origin), "\t") &&
+		(t.Type == token.DoubleQuoteType || !strings.Contains(t.Value, "\t"))
 }
 
 // plain reports tokens that are refused, and input that would take the parser too long.
