@@ -124,8 +124,9 @@ func (s *source) doubtRules(n ast.Node, field string, rules []transfer.FilterRul
 	}
 }
 
-// bracesInName are several words for a shell.
-var bracesInName = pattern.Lazy(`\{[^{}]*,[^{}]*\}`)
+// bracesInName are several words for a shell, whole or cut at a comma, where
+// RUNNER_JOB_EXCLUDE ends a name.
+var bracesInName = pattern.Lazy(`\{[^{}]*(,|$)|^[^{}]*\}`)
 
 // doubtName warns of a pattern that probably matches other names than was meant.
 func (s *source) doubtName(field, name string) {
@@ -137,6 +138,8 @@ func (s *source) doubtName(field, name string) {
 		s.warn(n, field, `%q has a [ without a ], and is taken literally; close it, or write \[ for a name with a [ in it`, short(name))
 	case bracesInName().MatchString(name):
 		s.warn(n, field, "braces in %q are taken literally; write a rule for each of the names", short(name))
+	case strings.Contains(name, `"`):
+		s.warn(n, field, "the quotes in %q are taken literally; write names without quotes, such as *.tmp", short(name))
 	}
 }
 

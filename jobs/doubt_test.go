@@ -213,6 +213,9 @@ func TestARegularExpressionIsAnsweredWithWhatIsPossibleThere(t *testing.T) {
 func TestNamesOfRulesThatFitOtherNamesAreAWarning(t *testing.T) {
 	for name, want := range map[string]string{
 		"*.{tmp,bak}": "filter_rules[0].name: braces in \"*.{tmp,bak}\" are taken literally",
+		"*.{tmp":      "braces in \"*.{tmp\" are taken literally",
+		"bak}":        "braces in \"bak}\" are taken literally",
+		`["*.tmp"]`:   "the quotes in \"[\\\"*.tmp\\\"]\" are taken literally; write names without quotes, such as *.tmp",
 		" *.tmp":      `begins or ends in a space, which is a part of the name; write "*.tmp"`,
 		"*.tmp ":      `begins or ends in a space`,
 		"[a-":         "has a [ without a ]",

@@ -153,6 +153,8 @@ func templateFault(err error, offset int) *templateError {
 	msg := templatePrefix().ReplaceAllString(err.Error(), "")
 	if m := singleQuotes().FindStringSubmatch(msg); m != nil {
 		msg = fmt.Sprintf("text in a template stands in double quotes: write %q there, and put the whole value into single quotes", m[1])
+	} else if noQuotes().MatchString(msg) {
+		msg = `text in a template stands in double quotes, such as strftime "%Y-%m-%d"`
 	} else if notClosed().MatchString(msg) {
 		msg = "it is not closed: write }} at its end"
 	}
@@ -162,6 +164,7 @@ func templateFault(err error, offset int) *templateError {
 // What package text/template says of mistakes that are told in other words.
 var (
 	singleQuotes = pattern.Lazy(`^malformed character constant: '(.*)'$`)
+	noQuotes     = pattern.Lazy(`^unexpected "%" in operand`)
 	notClosed    = pattern.Lazy(`^unexpected "}" in (operand|command)|^unclosed action`)
 )
 

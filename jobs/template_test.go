@@ -77,6 +77,7 @@ func TestTemplateMistakesAreProblems(t *testing.T) {
 		`/{{ 7 }}`:                           "template: 7 is not possible",
 		`/{{ .Job`:                           "template: it is not closed: write }} at its end",
 		`/{{ .Time | date }/x`:               "template: it is not closed: write }} at its end",
+		`/{{ .Time | strftime %Y/%m }}`:      `text in a template stands in double quotes, such as strftime "%Y-%m-%d"`,
 		`/{{ .Time | add ''-1d'' }}`:         `text in a template stands in double quotes: write "-1d" there, and put the whole value into single quotes`,
 		`/{{ .Job }}/../x`:                   "has .. in it",
 		`{{ .Job }}`:                         "is not absolute",
