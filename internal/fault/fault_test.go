@@ -205,12 +205,14 @@ func TestEachErrorHasItsKindAndItsNextStep(t *testing.T) {
 		"no such page":  {&auth.Error{Status: 404}, fault.Refused, ""},
 		"no such login": {&auth.Error{Status: 404, Login: true}, fault.Temporary, "check GLOBUS_SDK_SERVICE_URL_AUTH: the service does not understand the request"},
 
-		"network":     {network(errors.New("connection refused")), fault.Temporary, "check the network, the proxy and the address, or run again later"},
-		"proxy":       {network(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), fault.Temporary, "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"},
-		"dial":        {network(&net.OpError{Op: "dial", Err: errors.New("refused")}), fault.Temporary, "check the network, the proxy and the address, or run again later"},
-		"certificate": {network(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
-		"host name":   {network(x509.HostnameError{Certificate: &x509.Certificate{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
-		"no service":  {context.Canceled, fault.Failed, ""},
+		"network":         {network(errors.New("connection refused")), fault.Temporary, "check the network, the proxy and the address, or run again later"},
+		"proxy":           {network(&net.OpError{Op: "proxyconnect", Err: errors.New("refused")}), fault.Temporary, "check the proxy in HTTPS_PROXY, or name the host in NO_PROXY"},
+		"dial":            {network(&net.OpError{Op: "dial", Err: errors.New("refused")}), fault.Temporary, "check the network, the proxy and the address, or run again later"},
+		"certificate":     {network(&tls.CertificateVerificationError{Err: x509.UnknownAuthorityError{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
+		"old certificate": {network(&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.Expired}}), fault.Temporary, "check the clock of this machine; if it is right, the certificate has to be renewed by whoever runs the service or the proxy"},
+		"odd certificate": {network(&tls.CertificateVerificationError{Err: x509.CertificateInvalidError{Reason: x509.NotAuthorizedToSign}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
+		"host name":       {network(x509.HostnameError{Certificate: &x509.Certificate{}}), fault.Temporary, "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"},
+		"no service":      {context.Canceled, fault.Failed, ""},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

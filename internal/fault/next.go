@@ -162,6 +162,9 @@ func nextOnTheWay(err error) string {
 	_, verification := errors.AsType[*tls.CertificateVerificationError](err)
 	_, authority := errors.AsType[x509.UnknownAuthorityError](err)
 	_, host := errors.AsType[x509.HostnameError](err)
+	if invalid, ok := errors.AsType[x509.CertificateInvalidError](err); ok && invalid.Reason == x509.Expired {
+		return "check the clock of this machine; if it is right, the certificate has to be renewed by whoever runs the service or the proxy"
+	}
 	if verification || authority || host {
 		return "if the network inspects TLS, name its CA bundle in GLOBUS_SDK_VERIFY_SSL; else somebody else answers at this address"
 	}
