@@ -92,10 +92,7 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 	}
 	resp, err := c.http.Do(req)
 	if err != nil {
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			e.URL, _, _ = strings.Cut(e.URL, "?") // a filter may name hundreds of tasks
-		}
-		return nil, err
+		return nil, lost(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // it was only read
 
@@ -117,6 +114,20 @@ func (c *Client) send(ctx context.Context, r request) (*answer, error) {
 		return nil, fmt.Errorf("%w: %w", a.unread("the reply was cut off after %d bytes", len(a.doc)), err)
 	}
 	return a, nil
+}
+
+// lost returns the error of a request without a reply. If the request for its token got
+// none, it is that one's: the address of Globus Transfer would mislead.
+func lost(err error) error {
+	e, ok := errors.AsType[*url.Error](err)
+	if !ok {
+		return err
+	}
+	if _, forToken := errors.AsType[*url.Error](e.Err); forToken {
+		return e.Err
+	}
+	e.URL, _, _ = strings.Cut(e.URL, "?") // a filter may name hundreds of tasks
+	return err
 }
 
 // read reads body, but not much beyond limit bytes. A body that is already in

@@ -200,7 +200,11 @@ func (a *app) report(ctx context.Context, err error) int {
 	case hungUp(err): // as other programs, which the signal ends
 		return caught{syscall.SIGPIPE}.status()
 	}
-	fmt.Fprintf(a.stderr, "runner: %s\n", lines(err, a.sentence(err)))
+	text := a.sentence(err)
+	if sig, signaled := errors.AsType[caught](context.Cause(ctx)); signaled && canceled(err) {
+		text = fmt.Sprintf("interrupted (%v): %s", sig, withoutCanceled.Replace(err.Error()))
+	}
+	fmt.Fprintf(a.stderr, "runner: %s\n", lines(err, text))
 	return a.status(ctx, err)
 }
 

@@ -200,3 +200,14 @@ func (a *app) sentence(err error) string {
 	}
 	return text
 }
+
+// canceled reports whether err says that a signal or somebody else ended the context, and
+// no more.
+func canceled(err error) bool {
+	_, isFailure := errors.AsType[*engine.Failure](err) // it says what was done
+	_, signaled := errors.AsType[caught](err)
+	return !isFailure && (signaled || errors.Is(err, context.Canceled))
+}
+
+// withoutCanceled takes away what the word "interrupted" says.
+var withoutCanceled = strings.NewReplacer(": context canceled, waiting to repeat after", "", ": context canceled", "")

@@ -52,7 +52,13 @@ func (a *app) serveCommand() *cobra.Command {
 			}
 			signal.Notify(s.hangups, syscall.SIGHUP) // before the jobs are read, so that no change is missed
 			defer signal.Stop(s.hangups)
-			return s.serve(c.Context())
+			err := s.serve(c.Context())
+			sig, asked := errors.AsType[caught](context.Cause(c.Context()))
+			if asked && (err == nil || canceled(err)) {
+				a.log.Info("stopped", "signal", sig.Error())
+				return nil
+			}
+			return err
 		},
 	}
 	source.flags(c.Flags())
@@ -164,7 +170,7 @@ func (s *server) logIn(ctx context.Context, globus *session, file *jobsFile) err
 		return err
 	}
 	_, err := globus.account.Token(ctx, auth.TransferServer)
-	if err != nil && exitStatus(ctx, err) != exitCredentials {
+	if err != nil && ctx.Err() == nil && exitStatus(ctx, err) != exitCredentials {
 		s.app.log.Warn("there is no token yet, the service cannot be reached", "err", err)
 		return nil
 	}
@@ -218,13 +224,8 @@ func (s *server) schedule(ctx context.Context, file *jobsFile, listener net.List
 	err := s.scheduler.Run(ctx, file.Jobs)
 	stop(err)
 	beside.Wait()
-	cause := context.Cause(ctx)
-	if sig, ok := errors.AsType[caught](cause); ok && err == nil {
-		s.app.log.Info("stopped", "signal", sig.Error())
-		return nil // it was asked to
-	}
-	if usage, ok := errors.AsType[usageError](cause); ok && err == nil {
-		return usage
+	if cause := context.Cause(ctx); err == nil && !canceled(cause) {
+		return cause
 	}
 	return err
 }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -56,7 +57,7 @@ func openPostgres(url string) (*postgresStore, error) {
 	db.SetConnMaxLifetime(connLife)
 	return &postgresStore{
 		db:       db,
-		database: fmt.Sprintf("PostgreSQL database %s on %s", config.Database, strings.Join(hosts(config), " and ")),
+		database: fmt.Sprintf("PostgreSQL database %s on %s", cmp.Or(config.Database, config.User), strings.Join(hosts(config), " and ")),
 	}, nil
 }
 
@@ -249,46 +250,6 @@ func (l *postgresStore) exclusive(ctx context.Context, f func(context.Context, s
 			return f(ctx, s)
 		})
 	})
-}
-
-// explain says which database an error is about. A [pgconn.ConnectError] has the password
-// in a field, so only its text is passed on.
-func (l *postgresStore) explain(ctx context.Context, err error) error {
-	if err == nil {
-		return nil
-	}
-	if ctx.Err() != nil {
-		return &Error{fmt.Errorf("%s: %w", l.database, context.Cause(ctx)), true}
-	}
-	temporary := passes(err)
-	said, spoke := errors.AsType[*pgconn.PgError](err)
-	e, refused := errors.AsType[*pgconn.ConnectError](err)
-	switch {
-	case spoke && refused:
-		return &Error{fmt.Errorf("%s: %w%s", l.database, said, advice(said.Code)), temporary}
-	case spoke:
-		return &Error{fmt.Errorf("%s: %w%s", l.database, err, advice(said.Code)), temporary}
-	case refused:
-		return &Error{fmt.Errorf("%s: %s", l.database, strings.Join(strings.Fields(e.Error()), " ")), temporary}
-	}
-	if temporary {
-		return &Error{fmt.Errorf("%s: %w", l.database, err), true}
-	}
-	return err
-}
-
-// advice says what to do about an error of the server; empty where its text
-// says it.
-func advice(code string) string {
-	switch code {
-	case "25006":
-		return "; the server is a standby or was made read-only: name the primary, or all servers, in the URL"
-	case "53300":
-		return "; raise max_connections, or put fewer replicas on the server"
-	case "53100":
-		return "; make room on the server's disk"
-	}
-	return ""
 }
 
 // serve lets everybody serve: leases and claims keep them apart.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/url"
@@ -63,6 +64,70 @@ func TestAWrongPasswordIsSaid(t *testing.T) {
 	if strings.Contains(err.Error(), "hunter2") {
 		t.Errorf("%q shows it", err)
 	}
+}
+
+func TestWhatIsWrongWithAURLIsSaidOnceWithTheNextStep(t *testing.T) {
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ok(t, err)
+	nobody := listener.Addr().String()
+	ok(t, listener.Close())
+	edit := func(change func(*url.URL)) string {
+		u, err := url.Parse(schema(t))
+		ok(t, err)
+		change(u)
+		return u.String()
+	}
+	parameter := func(name, value string) string {
+		return edit(func(u *url.URL) {
+			q := u.Query()
+			q.Set(name, value)
+			u.RawQuery = q.Encode()
+		})
+	}
+	tests := map[string]struct {
+		url  string
+		want []string
+	}{
+		"password":  {edit(func(u *url.URL) { u.User = url.UserPassword("runner", "x") }), []string{"password authentication failed", "; check the user and the password in the URL"}},
+		"database":  {edit(func(u *url.URL) { u.Path = "/elsewhere" }), []string{"database elsewhere on", "; create it, or name another one"}},
+		"schema":    {parameter("search_path", "nowhere"), []string{"; create the schema, or name another one as search_path"}},
+		"parameter": {parameter("sslmodus", "off"), []string{"sslmodus", "; correct or remove this parameter"}},
+		"no TLS":    {"postgres://u:p@" + withoutTLS(t) + "/d?sslmode=require", []string{"server refused TLS connection; turn TLS on at the server", "sslmode=disable"}},
+		"nobody":    {"postgres://u:p@" + nobody, []string{"PostgreSQL database u on 127.0.0.1: no connection: ", "connection refused"}},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := openError(t, tt.url)
+			wantText(t, err, tt.want...)
+			if n := strings.Count(err.Error(), "refused"); n > 1 {
+				t.Errorf("%q says it %d times", err, n)
+			}
+			if e, is := errors.AsType[*ledger.Error](err); !is || e.Temporary() != (name == "nobody") {
+				t.Errorf("%v is temporary, or is not", err)
+			}
+		})
+	}
+}
+
+// withoutTLS is the address of a server that answers each request for TLS with no.
+func withoutTLS(t *testing.T) string {
+	t.Helper()
+	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ok(t, err)
+	t.Cleanup(func() { _ = listener.Close() })
+	go func() {
+		for {
+			conn, err := listener.Accept()
+			if err != nil {
+				return // the test is over
+			}
+			if _, err := io.ReadFull(conn, make([]byte, 8)); err == nil {
+				_, _ = conn.Write([]byte("N"))
+			}
+			_ = conn.Close()
+		}
+	}()
+	return listener.Addr().String()
 }
 
 func TestASilentServerIsGivenUp(t *testing.T) {
