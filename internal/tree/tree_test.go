@@ -389,3 +389,15 @@ func TestNothingIsGoneWithItsCollection(t *testing.T) {
 		}
 	}
 }
+
+func TestAFolderThatNamesItselfIsNotListed(t *testing.T) {
+	f := &forest{folders: map[string][]string{"/top/": {"", "./", "../", ".git/", "a"}, "/top/.git/": {"/"}}}
+	got := lines(t, tree.Compare(t.Context(), top(f), top(&forest{}), tree.Options{}))
+	want := []string{" dir dir", " file -", ". other -", ".. other -", "a file -", ".git dir -", ".git/ other -"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if want := []string{"/top/", "/top/.git/"}; !slices.Equal(f.asked, want) {
+		t.Errorf("asked for %q, want %q", f.asked, want)
+	}
+}

@@ -239,6 +239,9 @@ func rows(ctx context.Context, top Folder, path string, rules Rules, show bool) 
 			return nil, ErrTooMany
 		}
 		r := rowOf(e)
+		if r.kind == Dir && leadsBack(r.name) {
+			r.kind = Other // else the listing would never end
+		}
 		if d := rules.decides(r.name, r.kind == Dir); d >= 0 && !rules[d].include {
 			r.rule = &rules[d]
 		}
@@ -250,6 +253,10 @@ func rows(ctx context.Context, top Folder, path string, rules Rules, show bool) 
 	// Some stores list a name twice.
 	return slices.CompactFunc(all, func(a, b row) bool { return compareRows(a, b) == 0 }), nil
 }
+
+// leadsBack reports whether the path of a name is that of the folder which it is in, or of one
+// above. An object store makes an empty name of a key with two slashes in a row.
+func leadsBack(name string) bool { return name == "" || name == "." || name == ".." }
 
 func rowOf(e *transfer.Entry) row {
 	r := row{name: strings.Clone(e.Name), kind: kindOf(e), size: e.Size}
