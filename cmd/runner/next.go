@@ -33,6 +33,8 @@ type nextDocument struct {
 type nextResult struct {
 	list[nextDocument]
 	Remarks []jobRemark `json:"remarks,omitempty"` // only if asked for
+
+	empty string // says why there is none
 }
 
 // A jobRemark says what may be surprising about the schedule of a job.
@@ -58,7 +60,7 @@ func (r *nextResult) explain(scheduled []*jobs.Job) {
 
 // text prints the table, and the remarks below it.
 func (r *nextResult) text(w io.Writer) {
-	nextTable(w, r.Data)
+	nextTable(w, r.Data, r.empty)
 	if len(r.Remarks) > 0 {
 		fmt.Fprintln(w)
 	}
@@ -69,7 +71,7 @@ func (r *nextResult) text(w io.Writer) {
 
 func (a *app) nextCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
-	var from instant
+	var from, until instant
 	var count int
 	var explain bool
 	c := &cobra.Command{
@@ -83,7 +85,8 @@ LOCAL is the scheduled time in the job's zone, UTC is the same instant and the
 key of the occurrence, and START is when it may start, after the job's jitter.
 At that time, a job with for_each looks for items; each item that is ready becomes
 an occurrence.`,
-		Example: `  runner next nightly-archive --from 2026-03-07 --count 3 --explain`,
+		Example: `  runner next nightly-archive --from 2026-03-07 --count 3 --explain
+  runner next nightly-archive --from 2026-11-01 --until 2026-11-08`,
 		Args:    cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, names []string) error {
 			if count < 1 || count > maxNext {
@@ -102,7 +105,19 @@ an occurrence.`,
 			if !from.IsZero() {
 				begin = from.Add(-1) // an occurrence at that very instant counts
 			}
-			doc := nextResult{list: newList(comingOccurrences(scheduled, begin, count))}
+			if !until.IsZero() && !until.After(begin) {
+				return usageError{fmt.Errorf("--until %s is not after --from: there is no time between them", rfc3339(until.Time.Time))}
+			}
+			if !until.IsZero() && !c.Flags().Changed("count") {
+				count = maxNext
+			}
+			doc := nextResult{
+				list:  newList(comingOccurrences(scheduled, begin, until.Time.Time, count)),
+				empty: "no job has a schedule that is not suspended",
+			}
+			if len(scheduled) > 0 {
+				doc.empty = "nothing is due in that time"
+			}
 			if explain {
 				doc.explain(scheduled)
 			}
@@ -113,6 +128,7 @@ an occurrence.`,
 	flags := c.Flags()
 	source.flags(flags)
 	flags.Var(&from, "from", "start from this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
+	flags.Var(&until, "until", "end before this time (UTC); without --count, all occurrences up to then are printed")
 	flags.IntVar(&count, "count", 10, "how many occurrences to print")
 	flags.BoolVar(&explain, "explain", false, "explain the effects of daylight saving, and what may be surprising in a schedule")
 	return c
@@ -147,8 +163,8 @@ func (f *jobsFile) scheduled(names []string) ([]*jobs.Job, error) {
 }
 
 // comingOccurrences returns the first occurrences after an instant, in the
-// order of time.
-func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int) []nextDocument {
+// order of time, and before another one unless that is zero.
+func comingOccurrences(scheduled []*jobs.Job, after, until time.Time, count int) []nextDocument {
 	due := make([]time.Time, len(scheduled))
 	for i, j := range scheduled {
 		due[i] = j.Schedule.Next(after)
@@ -156,6 +172,9 @@ func comingOccurrences(scheduled []*jobs.Job, after time.Time, count int) []next
 	var coming []nextDocument
 	for len(due) > 0 && len(coming) < count {
 		i := earliest(due)
+		if !until.IsZero() && !due[i].Before(until) {
+			break
+		}
 		coming = append(coming, describeNext(scheduled[i], due[i]))
 		due[i] = scheduled[i].Schedule.Next(due[i])
 	}
@@ -220,7 +239,8 @@ func joinNotes(notes ...string) string {
 	return strings.Join(slices.DeleteFunc(notes, func(n string) bool { return n == "" }), "; ")
 }
 
-func nextTable(w io.Writer, coming []nextDocument) {
+// nextTable prints the occurrences, or a sentence if there are none.
+func nextTable(w io.Writer, coming []nextDocument, otherwise string) {
 	head := []string{"JOB", "LOCAL", "ZONE", "UTC", "START"}
 	var rows [][]string
 	notes := false
@@ -241,5 +261,5 @@ func nextTable(w io.Writer, coming []nextDocument) {
 			rows[i] = rows[i][:len(head)]
 		}
 	}
-	tableOr(w, "no job has a schedule that is not suspended", head, rows)
+	tableOr(w, otherwise, head, rows)
 }

@@ -187,7 +187,7 @@ func (s *server) checkLife(who *settings.Identity, file *jobsFile) error {
 	if err != nil {
 		return err
 	}
-	coming := comingOccurrences(scheduled, time.Now(), 1)
+	coming := comingOccurrences(scheduled, time.Now(), time.Time{}, 1)
 	switch {
 	case len(coming) == 0:
 		return nil

@@ -39,7 +39,7 @@ func (a *app) describeStart(file *jobsFile, address string, now time.Time) (*sta
 	}
 	return &startUp{
 		version: build().Version, from: file.from.String(), jobs: len(file.Jobs), scheduled: len(scheduled),
-		ledger: ledger, address: address, next: comingOccurrences(scheduled, now, mostStarts),
+		ledger: ledger, address: address, next: comingOccurrences(scheduled, now, time.Time{}, mostStarts),
 	}, nil
 }
 
