@@ -87,7 +87,7 @@ At that time, a job with for_each looks for items; each item that is ready becom
 an occurrence.`,
 		Example: `  runner next nightly-archive --from 2026-03-07 --count 3 --explain
   runner next nightly-archive --from 2026-11-01 --until 2026-11-08`,
-		Args:    cobra.ArbitraryArgs,
+		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, names []string) error {
 			if count < 1 || count > maxNext {
 				return usageError{fmt.Errorf("--count %d: want a number from 1 to %d", count, maxNext)}
