@@ -69,10 +69,31 @@ func (r *nextResult) text(w io.Writer) {
 	}
 }
 
+// A nextSpan says which occurrences are wanted.
+type nextSpan struct {
+	from, until instant // until is zero if only the count ends it
+	count       int
+}
+
+// coming returns the occurrences of the jobs that are wanted.
+func (s nextSpan) coming(scheduled []*jobs.Job) ([]nextDocument, error) {
+	begin := time.Now()
+	if !s.from.IsZero() {
+		begin = s.from.Add(-1) // an occurrence at that very instant counts
+	}
+	until := s.until.Time.Time
+	switch {
+	case s.count < 1 || s.count > maxNext:
+		return nil, usageError{fmt.Errorf("--count %d: want a number from 1 to %d", s.count, maxNext)}
+	case !until.IsZero() && !until.After(begin):
+		return nil, usageError{fmt.Errorf("--until %s is not after --from: there is no time between them", rfc3339(until))}
+	}
+	return comingOccurrences(scheduled, begin, until, s.count), nil
+}
+
 func (a *app) nextCommand() *cobra.Command {
 	source := jobsSource{env: a.env}
-	var from, until instant
-	var count int
+	var span nextSpan
 	var explain bool
 	c := &cobra.Command{
 		Use:   "next [JOB...]",
@@ -89,9 +110,6 @@ an occurrence.`,
   runner next nightly-archive --from 2026-11-01 --until 2026-11-08`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(c *cobra.Command, names []string) error {
-			if count < 1 || count > maxNext {
-				return usageError{fmt.Errorf("--count %d: want a number from 1 to %d", count, maxNext)}
-			}
 			file, err := source.load(names...)
 			if err != nil {
 				return err
@@ -101,20 +119,14 @@ an occurrence.`,
 				return err
 			}
 			file.logEnvironment(a.log)
-			begin := time.Now()
-			if !from.IsZero() {
-				begin = from.Add(-1) // an occurrence at that very instant counts
+			if !span.until.IsZero() && !c.Flags().Changed("count") {
+				span.count = maxNext
 			}
-			if !until.IsZero() && !until.After(begin) {
-				return usageError{fmt.Errorf("--until %s is not after --from: there is no time between them", rfc3339(until.Time.Time))}
+			coming, err := span.coming(scheduled)
+			if err != nil {
+				return err
 			}
-			if !until.IsZero() && !c.Flags().Changed("count") {
-				count = maxNext
-			}
-			doc := nextResult{
-				list:  newList(comingOccurrences(scheduled, begin, until.Time.Time, count)),
-				empty: "no job has a schedule that is not suspended",
-			}
+			doc := nextResult{list: newList(coming), empty: "no job has a schedule that is not suspended"}
 			if len(scheduled) > 0 {
 				doc.empty = "nothing is due in that time"
 			}
@@ -127,9 +139,9 @@ an occurrence.`,
 	}
 	flags := c.Flags()
 	source.flags(flags)
-	flags.Var(&from, "from", "start from this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
-	flags.Var(&until, "until", "end before this time (UTC); without --count, all occurrences up to then are printed")
-	flags.IntVar(&count, "count", 10, "how many occurrences to print")
+	flags.Var(&span.from, "from", "start from this time (UTC), such as 2026-11-21 or 2026-11-21T02:00:00Z; default: now")
+	flags.Var(&span.until, "until", "end before this time (UTC); without --count, all occurrences up to then are printed")
+	flags.IntVar(&span.count, "count", 10, "how many occurrences to print")
 	flags.BoolVar(&explain, "explain", false, "explain the effects of daylight saving, and what may be surprising in a schedule")
 	return c
 }
