@@ -120,9 +120,11 @@ func (f *cronField) otherElement(text string) string {
 	case stepped && bounds == "*":
 		return f.asEvery(step)
 	}
-	for _, name := range f.names {
-		if strings.HasPrefix(text, name) {
-			return ", did you mean " + strings.ToUpper(name) + "?"
+	for end := range strings.SplitSeq(bounds, "-") {
+		for _, name := range f.names {
+			if strings.HasPrefix(end, name) && end != name {
+				return ", did you mean " + strings.ToUpper(name) + "?"
+			}
 		}
 	}
 	return ""

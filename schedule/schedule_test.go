@@ -88,6 +88,7 @@ func TestAScheduleOfOthersIsToldInOurWords(t *testing.T) {
 		"0 */36 * * *":                "for every 36 hours write @every 36h",
 		"0 22-2 * * *":                "write it as two: 22-23,0-2",
 		"0 0 * * Monday":              "did you mean MON?",
+		"0 0 * * mon-Friday":          "did you mean FRI?",
 		"0 2 * * 1–5":                 "not ASCII",
 		"\"0 2 * * *\"":               "there are quotes around it, write it without",
 		"\ufeff0 2 * * *":             "there is a byte order mark before it",
@@ -99,6 +100,16 @@ func TestAScheduleOfOthersIsToldInOurWords(t *testing.T) {
 				t.Errorf("got %v and %v, want an error with %q", s, err, want)
 			}
 		})
+	}
+}
+
+func TestARangeThatWrapsHasOneRemedy(t *testing.T) {
+	_, err := schedule.Parse("0 2 * * fri-mon", time.UTC)
+	if want := "write it as two: fri-7,0-mon"; err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("got %v, want an error that ends in %q", err, want)
+	}
+	if _, err := schedule.Parse("0 2 * * fri-7,0-mon", time.UTC); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -280,6 +280,9 @@ func (c *commandLine) assign(s *simple, depth int) error {
 			continue
 		}
 		c.set(set.name, strings.Join(args, " "))
+		if set.name == "TZ" {
+			c.entry.clock = c.vars["TZ"]
+		}
 	}
 	return nil
 }
