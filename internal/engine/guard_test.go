@@ -3,6 +3,7 @@ package engine_test
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -236,13 +237,26 @@ func TestMirrorCountsOverAllItems(t *testing.T) {
 }
 
 func TestMirrorWhoseDestinationCannotBeListedIsRefused(t *testing.T) {
-	for name, most := range map[string]jobs.MaxDelete{"refused": "50%", "turned off": "none"} {
+	tests := map[string]struct {
+		most     jobs.MaxDelete
+		atSource string // a file that keeps the folder at the destination; may be empty
+		refused  bool
+	}{
+		"the folder goes":                    {"50%", "", true},
+		"the folder goes, and any may go":    {"none", "", false},
+		"files in it may go":                 {"50%", "data/sub/y", true},
+		"files in it may go, and any may go": {"none", "data/sub/y", false},
+	}
+	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			onBench(t, func(t *testing.T, b *bench) {
+				if tt.atSource != "" {
+					b.plant(tt.atSource, "")
+				}
 				b.plantVault("a.txt", "sub/x")
-				b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("vault") + "/ls", Skip: 1, Status: 403, Code: "EndpointPermissionDenied"})
-				r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/", deletesAtMost(most))))
-				if most == "50%" {
+				b.Fail(globussim.Fault{Path: listingsOf("vault"), Skip: 1, Status: 403, Code: "EndpointPermissionDenied"})
+				r := b.run(t.Context(), b.order(mirrors("/data/", "/copy/", deletesAtMost(tt.most))))
+				if tt.refused {
 					b.wantRefused(t, r, "a folder at the destination cannot be listed: /copy/sub", "EndpointPermissionDenied", "exclude it by a filter rule")
 				} else if d := r.Deleted(); r.Err != nil || d == nil || d.String() != "at least 0" {
 					t.Errorf("got %+v and %v", r, d)
@@ -356,6 +370,20 @@ func TestMirrorOfMoreFoldersThanAreLookedAt(t *testing.T) {
 		most    int // listings
 	}{
 		"its files may be further down": {deep, mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("none")), "", 16},
+		"its files may be further down, below links": {
+			func(b *bench) {
+				deep(b)
+				for i := range 5 {
+					if err := os.Symlink("0", filepath.Join(b.lab, "deep", fmt.Sprint("link", i))); err != nil {
+						b.t.Fatal(err)
+					}
+				}
+			}, mirrors("/deep/", "/copy/", looksAt(3), deletesAtMost("none")), "", 16,
+		},
+		"an empty source is listed once": {
+			func(b *bench) { b.plant("empty/gone", ""); b.remove("empty/gone") },
+			mirrors("/empty/", "/copy/0/"), "the source /empty/ is empty", 2,
+		},
 		"an empty source, many folders at the destination": {
 			func(b *bench) { b.plant("empty/gone", ""); b.remove("empty/gone"); b.plantVault("1/x", "2/x", "3/x") },
 			mirrors("/empty/", "/copy/", looksAt(2)), "the source /empty/ is empty", 4,
@@ -366,9 +394,9 @@ func TestMirrorOfMoreFoldersThanAreLookedAt(t *testing.T) {
 				"check whether source and destination are swapped or the source is incomplete; to learn how many files it would be, look into more folders (guard: {look: 12}, or --look 12 for one run)", 8,
 		},
 		"more of them than are looked at": {
-			func(b *bench) { b.plantVault("6/x", "7/x", "8/x", "9/x"); deep(b); b.plant("deep/a", "") },
+			func(b *bench) { b.plantVault("6/x", "7/x", "8/x", "9/x", "99/x"); deep(b); b.plant("deep/a", "") },
 			mirrors("/deep/", "/copy/", looksAt(4)),
-			"it is not known how many files mirroring /deep/ to /copy/ would delete: the source lacks 1 folder of the destination (the first is /copy/9), " +
+			"it is not known how many files mirroring /deep/ to /copy/ would delete: the source lacks 2 folders of the destination (the first is /copy/9), " +
 				"more than guard.look (4) lets it look into", 8,
 		},
 		"more of them than are looked at, and no limit": {
@@ -456,6 +484,26 @@ func TestMirrorWhoseListingBreaksOffIsTriedLater(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A folder of the destination that goes while it is compared does not end the
+// comparison: the others lose their files.
+func TestMirrorIsComparedToItsEndThoughAFolderOfItGoes(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.plantVault("0/x", "1/x", "2/x")
+		p := b.process("one")
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if r.URL.Query().Get("path") == "/copy/0/" {
+				return nil, os.RemoveAll(filepath.Join(b.vault, "copy/0"))
+			}
+			return nil, nil
+		}
+		r, err := p.record(t.Context(), b.order(mirrors("/data/", "/copy/", deletesAtMost("0"))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.wantRefused(t, r, "would delete 2 of 2 files at the destination (/copy/1/x, /copy/2/x)")
+	})
 }
 
 // listingsOf are the requests that list folders of a collection.

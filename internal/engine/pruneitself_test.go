@@ -40,6 +40,9 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 		}
 	}
 	all := func(doc *transfer.Transfer) { doc.SyncLevel = nil }
+	to := func(collection string) func(*transfer.Transfer) {
+		return func(doc *transfer.Transfer) { doc.DestinationEndpoint = globussim.CollectionID(collection) }
+	}
 	noFolder := func(b *bench) {
 		b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/mkdir", Times: -1, Status: 403, Code: "EndpointPermissionDenied"})
 	}
@@ -169,6 +172,63 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			})), ledger.Succeeded)
 			b.wantLeft("data/z.txt")
 		}, same)
+	})
+	t.Run("the file that is to be deleted alone changes before that", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			noFolder(b)
+			sent := map[string][]string{}
+			p, probed := b.process("one"), false
+			p.watchDeletes(sent, func() {})
+			watch := p.answer
+			p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+				switch {
+				case strings.HasSuffix(r.URL.Path, "/mkdir"):
+					probed = true
+				case probed && is(r, "GET", idPath):
+					b.plant("data/a.txt", "changed")
+				}
+				return watch(r, send)
+			}
+			p.wantRun(b.order(move(true, all, to("vault"))), ledger.Succeeded)
+			b.wantLeft("data/a.txt")
+			var lists [][]string
+			for _, paths := range sent {
+				lists = append(lists, paths)
+			}
+			if len(lists) != 2 || len(lists[0]) != 1 || len(lists[1]) != 1 {
+				t.Errorf("sent %v, want that the next file is deleted alone", lists)
+			}
+		})
+	})
+	t.Run("a file that needs no trial is not deleted with the one that is tried", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt")
+			noFolder(b)
+			p := b.process("one")
+			p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+				if !is(r, "POST", deletePath) {
+					return nil, nil
+				}
+				if err := os.Remove(filepath.Join(b.vault, "data/a.txt")); err != nil {
+					return nil, err
+				}
+				return send.RoundTrip(r)
+			}
+			r := p.wantRun(b.order(func(j *jobs.Job) {
+				handsOver(j)
+				var copies []jobs.Step
+				for name, preserve := range map[string]bool{"a.txt": true, "b.txt": false} {
+					doc := provable("/data/", "vault")
+					doc.Items = []transfer.Item{{SourcePath: "/data/" + name, DestinationPath: "/data/" + name}}
+					doc.PreserveTimestamp, doc.SyncLevel = preserve, new(transfer.SyncChecksum)
+					copies = append(copies, jobs.Step{Transfer: doc})
+				}
+				j.Steps = append(copies, j.Steps[1:]...)
+			}), ledger.Failed)
+			contains(t, failure(t, r, fault.Guard).Message, "/data/a.txt on collection "+globussim.CollectionID("vault")+" vanished")
+			b.wantLeft("data/b.txt")
+		})
 	})
 	t.Run("it is another disk", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
