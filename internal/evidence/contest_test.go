@@ -2,6 +2,7 @@ package evidence_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -151,5 +152,26 @@ func TestWhatMayHaveReplacedCopiesIsAskedAboutTheReceiptsThatAreJudged(t *testin
 	o.Trees = []proof.Open{d.copies(t, keeping("/d/", "vault:/d/", 1, 2))} // of which there is no receipt
 	if all, err := evidence.Gather(receipts, o); err != nil || all.Unread != 0 {
 		t.Errorf("got %v, %v, want that nothing is asked", all, err)
+	}
+}
+
+// The order in which tasks list their copies is not that in which they are looked up.
+func TestEachOfManyFilesIsProvenByItsLastCopy(t *testing.T) {
+	const replaced = "was copied to a place to which another file was copied since"
+	d := newDisks()
+	for i := range 700 { // so many that the copies of both are sorted in between
+		for _, folder := range []string{"a", "b"} {
+			d.put(fmt.Sprintf("lab:/%s/%03d", folder, i), 5, -60)
+		}
+	}
+	first, second := d.copies(t, keeping("/a/", "vault:/in/", 10, 11)), d.copies(t, keeping("/b/", "vault:/in/", 20, 21))
+	for i, line := range files(t, d, evidence.Options{}, second, first) {
+		want := fmt.Sprintf("lab:/a/%03d | vault %s", i, replaced)
+		if i >= 700 {
+			want = fmt.Sprintf("lab:/b/%03d | vault 12:21", i-700)
+		}
+		if line != want {
+			t.Fatalf("got %q, want %q", line, want)
+		}
 	}
 }

@@ -417,7 +417,7 @@ func TestFoldersInsideWhatWasCopied(t *testing.T) {
 	all, err := evidence.Gather([]proof.Open{
 		d.copies(t, task{to: "vault:/in/", from: "/out/a/"}), d.copies(t, task{to: "tape:/c/", from: "/out/a/c/"}),
 		d.copies(t, task{to: "tape:/one", from: "/out/one/file"}),
-		receiptOf(t, nil, "item /p/file /in/p f", "item /q/sub/ /in/q/", "item /r/any /in/r"),
+		receiptOf(t, nil, "item /p/file /in/p f", "item /q/sub/ /in/q/", "item /r/any /in/r", "item /s/flag /in/s r"),
 	}, evidence.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -426,6 +426,7 @@ func TestFoldersInsideWhatWasCopied(t *testing.T) {
 		"/": false, "/out/": false, "/out/a/": false, "/out/a/b/": true, "/out/a/b/d/": true, "/out/a/c/": false, "/out/a/c/d/": true,
 		"/out/ab/": false, "/out/one/": false, "/out/two/": false, "/out/one/sub/": true,
 		"/p/": false, "/p/sub/": true, "/q/": false, "/q/sub/": false, "/q/sub/a/": true, "/r/": false, "/r/any/": false, "/r/a/": true,
+		"/s/": false, "/s/flag/": false, "/s/flag/a/": true, "/s/other/": false,
 	} {
 		if got := all.Inside(evidence.Place{Collection: "lab"}, folder); got != want {
 			t.Errorf("%s: got %t, want %t", folder, got, want)
@@ -433,6 +434,38 @@ func TestFoldersInsideWhatWasCopied(t *testing.T) {
 		if all.Inside(evidence.Place{Collection: "vault"}, folder) {
 			t.Errorf("%s is inside at another place", folder)
 		}
+	}
+}
+
+func TestOfTooManyItemsNoFolderIsInsideAndAllAreTold(t *testing.T) {
+	many := []proof.Open{receiptOf(t, nil, "item /out/ /in/")}
+	for i := range 10 {
+		rows := make([]string, 10_000)
+		for j := range rows {
+			rows[j] = fmt.Sprintf("item /a/%d/%d/ /b/", i, j)
+		}
+		many = append(many, receiptOf(t, nil, rows...))
+	}
+	all, err := evidence.Gather(nil, evidence.Options{Trees: many})
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := evidence.Place{Collection: "lab"}
+	for _, folder := range []string{"/out/", "/out/s/", "/a/9/9999/s/", "/other/"} {
+		if all.Inside(at, folder) || !all.Tells(at, folder) {
+			t.Errorf("%s: inside: %t, told: %t", folder, all.Inside(at, folder), all.Tells(at, folder))
+		}
+	}
+}
+
+func TestALowerLevelAcceptsCopiesThatWereNotVerified(t *testing.T) {
+	d := newDisks()
+	d.put("lab:/out/a", 5, -60)
+	r := d.copies(t, task{to: "vault:/in/", edit: func(r *proof.Receipt) { r.Options.VerifyChecksum = false }})
+	for least, reason := range map[transfer.SyncLevel]string{
+		0: "was copied without verification", transfer.SyncChecksum: "was copied without verification", transfer.SyncMtime: "12:01", transfer.SyncSize: "12:01",
+	} {
+		want(t, files(t, d, evidence.Options{Least: least}, r), "lab:/out/a | vault "+reason)
 	}
 }
 

@@ -188,3 +188,22 @@ func TestASingleFileOfSeveralReceiptsComesOnce(t *testing.T) {
 		"lab:/c | vault 12:01", "lab:/d | vault 12:01",
 	)
 }
+
+// Of trees that overlap, each file comes in its place, whichever of them has it.
+func TestFilesOfTreesThatOverlapComeInOrder(t *testing.T) {
+	d := newDisks()
+	for _, name := range []string{"s/1", "t/1", "z/1"} {
+		d.put("lab:/out/"+name, 5, -60)
+		d.put("vault:/in/"+name, 5, 0)
+		d.put("tape:/in/"+name, 5, 0)
+	}
+	whole := receiptOf(t, nil, "item /out/ /in/", "copied /out/s/1 /in/s/1", "copied /out/t/1 /in/t/1", "copied /out/z/1 /in/z/1")
+	some := receiptOf(t, func(r *proof.Receipt) { r.Destination = "tape" },
+		"item /out/s/ /in/s/", "item /out/z/ /in/z/", "copied /out/s/1 /in/s/1", "copied /out/z/1 /in/z/1")
+	for _, both := range [][]proof.Open{{whole, some}, {some, whole}} {
+		want(
+			t, files(t, d, evidence.Options{}, both...),
+			"lab:/out/s/1 | tape 12:01 | vault 12:01", "lab:/out/t/1 | vault 12:01", "lab:/out/z/1 | tape 12:01 | vault 12:01",
+		)
+	}
+}

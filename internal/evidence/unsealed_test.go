@@ -78,35 +78,38 @@ func TestATaskWithoutAReceiptMayHaveReplacedACopy(t *testing.T) {
 		tasks []func(*proof.Unsealed)
 		want  string
 	}{
-		"none":                                     {nil, proven},
-		"of which nothing is known":                {[]func(*proof.Unsealed){anything}, kept},
-		"it ended when the source was listed":      {[]func(*proof.Unsealed){until(20)}, kept},
-		"it ended before":                          {[]func(*proof.Unsealed){until(19)}, proven},
-		"one ended before, one after":              {[]func(*proof.Unsealed){anything, until(19)}, kept},
-		"one of another folder ended before":       {[]func(*proof.Unsealed){until(19), both(from("/c/", "/in/"), until(21))}, kept},
-		"it may be at work":                        {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Until = time.Time{} }}, kept},
-		"it copied the same folder":                {[]func(*proof.Unsealed){from("/a/", "/in/")}, proven},
-		"it copied the folder above, to one above": {[]func(*proof.Unsealed){from("/", "/")}, kept}, // of /in/s/x there
-		"it copied the same file":                  {[]func(*proof.Unsealed){from("/a/s/x", "/in/s/x")}, proven},
-		"it copied another file to its place":      {[]func(*proof.Unsealed){from("/b/y", "/in/s/x")}, kept},
-		"it copied another file beside it":         {[]func(*proof.Unsealed){from("/b/y", "/in/s/y")}, proven},
-		"it copied to a folder beside it":          {[]func(*proof.Unsealed){from("/b/", "/in/t/")}, proven},
-		"it copied to its folder":                  {[]func(*proof.Unsealed){from("/b/", "/in/s/")}, kept},
-		"to a name that some disks take for it":    {[]func(*proof.Unsealed){from("/b/", "/IN/")}, kept},
-		"to another collection":                    {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Destination = "store" }}, proven},
-		"to the collection in another spelling":    {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Destination = "VAULT" }}, kept},
-		"from another collection":                  {[]func(*proof.Unsealed){both(from("/a/", "/in/"), func(u *proof.Unsealed) { u.Source = "desk" })}, kept},
-		"its source had a file like it":            {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -60))}, kept},
-		"its source had one, and it ended before":  {[]func(*proof.Unsealed){both(until(19), had(foundAt("/b/s/x", 5, -60)))}, proven},
-		"its source had one, and it ended then":    {[]func(*proof.Unsealed){both(until(20), had(foundAt("/b/s/x", 5, -60)))}, kept},
-		"its source had one of another size":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 6, -60))}, kept}, // it may have changed, to an old time
-		"its source had one of another time":       {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -61))}, kept},
-		"its copy got a time of its own":           {[]func(*proof.Unsealed){both(ownTime, had(foundAt("/b/s/x", 6, -61)))}, kept},
-		"its source had others":                    {[]func(*proof.Unsealed){had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60))}, kept}, // one with an old time may have come
-		"its source had none":                      {[]func(*proof.Unsealed){had()}, kept},
-		"it had others, and copies got own times":  {[]func(*proof.Unsealed){both(ownTime, had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60)))}, proven},
-		"it had none, and copies got own times":    {[]func(*proof.Unsealed){both(ownTime, had())}, proven},
-		"it is the same source":                    {[]func(*proof.Unsealed){both(from("/a/", "/in/"), had(foundAt("/a/s/x", 5, -60)))}, proven},
+		"none":                                                       {nil, proven},
+		"of which nothing is known":                                  {[]func(*proof.Unsealed){anything}, kept},
+		"it ended when the source was listed":                        {[]func(*proof.Unsealed){until(20)}, kept},
+		"it ended before":                                            {[]func(*proof.Unsealed){until(19)}, proven},
+		"one ended before, one after":                                {[]func(*proof.Unsealed){anything, until(19)}, kept},
+		"one of another folder ended before":                         {[]func(*proof.Unsealed){until(19), both(from("/c/", "/in/"), until(21))}, kept},
+		"it may be at work":                                          {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Until = time.Time{} }}, kept},
+		"it copied the same folder":                                  {[]func(*proof.Unsealed){from("/a/", "/in/")}, proven},
+		"it copied the folder above, to one above":                   {[]func(*proof.Unsealed){from("/", "/")}, kept}, // of /in/s/x there
+		"it copied the same file":                                    {[]func(*proof.Unsealed){from("/a/s/x", "/in/s/x")}, proven},
+		"it copied another file to its place":                        {[]func(*proof.Unsealed){from("/b/y", "/in/s/x")}, kept},
+		"it copied another file beside it":                           {[]func(*proof.Unsealed){from("/b/y", "/in/s/y")}, proven},
+		"it copied to a folder beside it":                            {[]func(*proof.Unsealed){from("/b/", "/in/t/")}, proven},
+		"it copied to its folder":                                    {[]func(*proof.Unsealed){from("/b/", "/in/s/")}, kept},
+		"to a name that some disks take for it":                      {[]func(*proof.Unsealed){from("/b/", "/IN/")}, kept},
+		"to another collection":                                      {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Destination = "store" }}, proven},
+		"to the collection in another spelling":                      {[]func(*proof.Unsealed){func(u *proof.Unsealed) { u.Destination = "VAULT" }}, kept},
+		"from another collection":                                    {[]func(*proof.Unsealed){both(from("/a/", "/in/"), func(u *proof.Unsealed) { u.Source = "desk" })}, kept},
+		"of whose source nothing is known, and copies got own times": {[]func(*proof.Unsealed){ownTime}, kept},
+		"its source had a file like it":                              {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -60))}, kept},
+		"its source had one, and it ended before":                    {[]func(*proof.Unsealed){both(until(19), had(foundAt("/b/s/x", 5, -60)))}, proven},
+		"its source had one, and it ended then":                      {[]func(*proof.Unsealed){both(until(20), had(foundAt("/b/s/x", 5, -60)))}, kept},
+		"its source had one of another size":                         {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 6, -60))}, kept}, // it may have changed, to an old time
+		"its source had one of another time":                         {[]func(*proof.Unsealed){had(foundAt("/b/s/x", 5, -61))}, kept},
+		"its copy got a time of its own":                             {[]func(*proof.Unsealed){both(ownTime, had(foundAt("/b/s/x", 6, -61)))}, kept},
+		"its source had others":                                      {[]func(*proof.Unsealed){had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60))}, kept}, // one with an old time may have come
+		"its source had none":                                        {[]func(*proof.Unsealed){had()}, kept},
+		"it had others, and copies got own times":                    {[]func(*proof.Unsealed){both(ownTime, had(foundAt("/b/s/y", 5, -60), foundAt("/b/x", 5, -60)))}, proven},
+		"its copy got an own time, and it ended before":              {[]func(*proof.Unsealed){both(ownTime, until(19), had(foundAt("/b/s/x", 5, -60)))}, proven},
+		"its copy got an own time, and it ended then":                {[]func(*proof.Unsealed){both(ownTime, until(20), had(foundAt("/b/s/x", 5, -60)))}, kept},
+		"it had none, and copies got own times":                      {[]func(*proof.Unsealed){both(ownTime, had())}, proven},
+		"it is the same source":                                      {[]func(*proof.Unsealed){both(from("/a/", "/in/"), had(foundAt("/a/s/x", 5, -60)))}, proven},
 		"a part of its source was not listed": {[]func(*proof.Unsealed){
 			both(ownTime, had(proof.Row{Skipped: &proof.Skipped{Source: "/b/s/", Destination: "/in/s/", Folder: true}})),
 		}, kept},
@@ -149,6 +152,24 @@ func TestMoreTasksWithoutReceiptsThanAreRememberedCountForAllCopies(t *testing.T
 			u.Until = noon.Add(time.Duration(minutes) * time.Minute)
 		})
 		want(t, files(t, d, evidence.Options{Others: many}, open), "lab:/a/x | vault "+reason)
+	}
+}
+
+// What is not remembered may have been copied anywhere, and what is remembered counts
+// for its own place.
+func TestATaskOfWhichTheSourceIsKnownCountsThoughThereAreTooManyItemsToRemember(t *testing.T) {
+	const kept = "was copied to a place where a task without a receipt may have copied another file since"
+	for name, want1 := range map[string]string{"/b/x": kept, "/b/y": "12:21"} {
+		d := newDisks()
+		d.put("lab:/a/x", 5, -60)
+		open := d.copies(t, keeping("/a/", "vault:/in/", 20, 21))
+		d.put("vault:/in/x", 5, -60)
+		many := unsealed(func(u *proof.Unsealed) {
+			tooMany(u)
+			u.Options.PreserveTimestamp = false
+			had(foundAt(name, 5, -60))(u)
+		})
+		want(t, files(t, d, evidence.Options{Others: many}, open), "lab:/a/x | vault "+want1)
 	}
 }
 
@@ -234,5 +255,36 @@ func TestAReplacedFileMayHaveBeenCopiedOnceMoreByATaskWithoutAReceipt(t *testing
 			}
 			want(t, files(t, d, evidence.Options{Others: both}, one), "lab:/a/x | vault "+tt.want)
 		})
+	}
+}
+
+// A task without a receipt that may have copied another file since the source was
+// listed counts, whatever a task with a receipt has copied there after it and before
+// the copy.
+func TestATaskWithoutAReceiptCountsBesideOneThatCopiedTheSameFile(t *testing.T) {
+	const kept = "was copied to a place where a task without a receipt may have copied another file since"
+	for until, reason := range map[int]string{9: "12:21", 10: kept} {
+		d := newDisks()
+		d.put("lab:/a/x", 5, -60)
+		d.put("lab:/b/x", 5, -60)
+		between := d.copies(t, keeping("/b/", "vault:/in/", 14, 15))
+		c := keeping("/a/", "vault:/in/", 20, 21)
+		edit := c.edit
+		c.edit = func(r *proof.Receipt) {
+			edit(r)
+			r.Listed = noon.Add(10 * time.Minute)
+		}
+		one := d.copies(t, c)
+		d.put("vault:/in/x", 5, -60)
+		again := unsealed(func(u *proof.Unsealed) {
+			u.Options.PreserveTimestamp, u.Until = false, noon.Add(time.Duration(until)*time.Minute)
+			had(foundAt("/b/x", 5, -60))(u)
+		})
+		both := func(some []int) (*proof.Others, error) {
+			o, err := again(some)
+			o.Sealed = []proof.Open{between}
+			return o, err
+		}
+		want(t, files(t, d, evidence.Options{Others: both}, one), "lab:/a/x | vault "+reason)
 	}
 }
