@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -122,18 +121,30 @@ func addEnds(bars []Bar, ends string, length int, oldest int64) ([]Bar, error) {
 
 // readEnd reads one end of a run from the text of a strip.
 func readEnd(text string) (Bar, error) {
-	next := func() (word string) {
-		word, text, _ = strings.Cut(text, " ")
-		return word
+	id, rest, ok0 := cutNumber(text)
+	state, rest, _ := strings.Cut(rest, " ")
+	began, rest, ok1 := cutNumber(rest)
+	finished, rest, ok2 := cutNumber(rest)
+	if !ok0 || !ok1 || !ok2 || rest != "" {
+		return Bar{}, fmt.Errorf("%q is not the end of a run", text)
 	}
-	id, err0 := strconv.ParseInt(next(), 10, 64)
-	state := stateOf(next())
-	began, err1 := strconv.ParseInt(next(), 10, 64)
-	finished, err2 := strconv.ParseInt(next(), 10, 64)
-	if err := cmp.Or(err0, err1, err2); err != nil {
-		return Bar{}, fmt.Errorf("read the end of run %d: %w", id, err)
+	return Bar{id, stateOf(state), unstamp(began), unstamp(finished)}, nil
+}
+
+// cutNumber returns the number at the beginning of a text, and what follows the blank
+// after it. A page reads a hundred thousand of them.
+func cutNumber(text string) (n int64, rest string, ok bool) {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c >= '0' && c <= '9':
+			n = 10*n + int64(c-'0')
+		case c == ' ':
+			return n, text[i+1:], i > 0
+		default:
+			return 0, "", false
+		}
 	}
-	return Bar{id, state, unstamp(began), unstamp(finished)}, nil
+	return n, "", text != ""
 }
 
 // The text of a strip is cut to enough for the ends of 30 runs when it is longer than

@@ -331,7 +331,9 @@ func TestNothingThatWasWrittenElsewhereIsHTML(t *testing.T) {
 	if err := d.ledger.KeepItems(t.Context(), "each", []ledger.Item{{Name: evil, Key: "item:x", State: "waiting", Why: evil}}); err != nil {
 		t.Fatal(err)
 	}
-	for _, path := range []string{"/", "/jobs/nightly", "/runs/1", "/runs", "/items/each", "/?q=" + url.QueryEscape(evil), "/runs?job=" + url.QueryEscape(evil)} {
+	d.run("each", "k", ledger.Outcome{})
+	d.page.Progress("each", page.Progress{Class: "<img src=x>"})
+	for _, path := range []string{"/", "/jobs/nightly", "/jobs/each", "/runs/1", "/runs", "/items/each", "/?q=" + url.QueryEscape(evil), "/runs?job=" + url.QueryEscape(evil)} {
 		got := d.get(path)
 		d.want(path, got, 200)
 		for _, bad := range []string{"<script>alert", "<img", "<i>", "\u202e", "\x1b"} {

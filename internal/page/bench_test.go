@@ -121,6 +121,7 @@ func (d *desk) ask(b *testing.B, path string) {
 	r := httptest.NewRequestWithContext(b.Context(), http.MethodGet, "http://"+d.host+path, nil)
 	r.RemoteAddr = d.from
 	w := httptest.NewRecorder()
+	w.Body = nil // what is written is not kept
 	d.page.Handler().ServeHTTP(w, r)
 	if w.Code != http.StatusOK {
 		b.Fatalf("%s: status %d", path, w.Code)

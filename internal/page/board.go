@@ -177,7 +177,7 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 		return nil, err
 	}
 	if len(names) > 0 {
-		if next.days, err = b.ledger.Days(ctx, "", next.at.AddDate(0, 0, 1-chartDays)); err != nil {
+		if next.days, err = b.days(ctx, next.at, whole); err != nil {
 			return nil, err
 		}
 	}
@@ -186,6 +186,20 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 		b.whole = begin
 	}
 	return next, nil
+}
+
+// days returns what was done on each day of the chart. What was done before yesterday is
+// read only with everything else.
+func (b *board) days(ctx context.Context, at time.Time, whole bool) ([]ledger.Day, error) {
+	first, yesterday := at.AddDate(0, 0, 1-chartDays).Truncate(day), at.AddDate(0, 0, -1).Truncate(day)
+	if whole {
+		return b.ledger.Days(ctx, "", first)
+	}
+	newest, err := b.ledger.Days(ctx, "", yesterday)
+	before := slices.DeleteFunc(slices.Clone(b.scene.days), func(d ledger.Day) bool {
+		return d.Day.Before(first) || !d.Day.Before(yesterday)
+	})
+	return append(before, newest...), err
 }
 
 // held says why the newest runs that have not ended make no progress, by job.

@@ -80,11 +80,22 @@ type alarmDocument struct {
 
 // A barDocument is a run among many.
 type barDocument struct {
-	Run      int64     `json:"run"`
-	State    string    `json:"state"`
-	Began    time.Time `json:"began"` // or when it was asked for, if nobody has begun it
-	Finished time.Time `json:"finished,omitzero"`
+	Run      int64   `json:"run"`
+	State    string  `json:"state"`
+	Began    instant `json:"began"` // or when it was asked for, if nobody has begun it
+	Finished instant `json:"finished,omitzero"`
 }
+
+// An instant is a time of which an answer has very many. Its JSON is that of the
+// [time.Time], and is made in a fifth of the time: encoding/json reads again, character by
+// character, what a [json.Marshaler] returns.
+type instant time.Time
+
+func (i instant) MarshalText() ([]byte, error) {
+	return time.Time(i).AppendFormat(make([]byte, 0, len(time.RFC3339Nano)), time.RFC3339Nano), nil
+}
+
+func (i instant) IsZero() bool { return time.Time(i).IsZero() }
 
 // A runDocument is a run.
 type runDocument struct {
@@ -145,7 +156,7 @@ type failure struct {
 	Error string `json:"error"`
 }
 
-// job describes a job of the scene, without its newest runs. All jobs are described
+// job describes a job of the scene, without what only [scene.document] adds. All jobs are described
 // together, once for each scene.
 func (s *scene) job(job *jobs.Job) jobDocument {
 	s.described.Do(func() {
@@ -157,12 +168,16 @@ func (s *scene) job(job *jobs.Job) jobDocument {
 	return s.docs[job.Name]
 }
 
-// document describes a job of the scene with its newest runs, for programs.
+// document describes a job of the scene in full: with its newest runs, and its schedule in
+// words.
 func (s *scene) document(job *jobs.Job) jobDocument {
 	d, bars := s.job(job), s.strips[job.Name].Bars
+	if job.Schedule != nil {
+		d.InWords = job.Schedule.Words()
+	}
 	d.Runs = make([]barDocument, len(bars))
 	for i, b := range bars {
-		d.Runs[i] = barDocument{b.ID, string(b.State), b.Began, b.Finished}
+		d.Runs[i] = barDocument{b.ID, string(b.State), instant(b.Began), instant(b.Finished)}
 	}
 	return d
 }
@@ -227,7 +242,7 @@ func describePending(p *Pending) *pendingDocument {
 func (s *scene) planned(job *jobs.Job, d *jobDocument) {
 	working := d.LastRun != nil && d.LastRun.Finished == nil
 	if job.Schedule != nil {
-		d.Schedule, d.InWords, d.TimeZone = job.Schedule.String(), job.Schedule.Words(), job.Schedule.Location().String()
+		d.Schedule, d.TimeZone = job.Schedule.String(), job.Schedule.Location().String()
 	}
 	p, paused := s.pauses[job.Name]
 	switch {

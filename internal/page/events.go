@@ -100,7 +100,7 @@ func (p *Page) writeEvents(to *bytes.Buffer, s *scene, after int64, rows bool) {
 			e.Run = doc.LastRun.Run
 		}
 		if rows {
-			e.HTML = p.views.row(s.row(s.byName[name]))
+			e.HTML = string(s.row(s.byName[name]).HTML())
 		}
 		writeEvent(to, "job", e)
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -288,5 +289,46 @@ func TestWhatHappensWhileNobodyLooksIsSeenLater(t *testing.T) {
 		if got, other := state("nightly"), state("second"); got != "succeeded" || other != "failed" {
 			t.Errorf("later they are %s and %s", got, other)
 		}
+	})
+}
+
+func TestTheChartGoesOnOverMidnight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t, someJobs)
+		defer d.ledger.Close() //nolint:errcheck // so that nothing of it is left in the bubble
+		moved := func(key string) {
+			d.run("nightly", key, ledger.Outcome{State: ledger.Succeeded, Totals: ledger.Totals{Files: 1, Bytes: 1000}})
+		}
+		shown := func(want ...string) { // the days, with their files
+			t.Helper()
+			var got []string
+			for _, text := range strings.Split(d.get("/").text, "<title>")[2:] { // before is that of the page
+				title, _, _ := strings.Cut(text, "</title>")
+				day, _, _ := strings.Cut(title, ":")
+				_, files, _ := strings.Cut(title, ", ")
+				got = append(got, day+" "+files)
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("on %v the chart has %q, want %q", time.Now().UTC(), got, want)
+			}
+		}
+		moved("1 Jan")
+		time.Sleep(5*24*time.Hour + 23*time.Hour + 55*time.Minute)
+		moved("6 Jan")
+		shown("1 Jan 1 file", "6 Jan 1 file") // everything is read
+		time.Sleep(2 * time.Minute)
+		moved("6 Jan, later")
+		shown("1 Jan 1 file", "6 Jan 2 files")
+		time.Sleep(time.Minute)
+		moved("6 Jan, last")
+		time.Sleep(3 * time.Minute)
+		moved("7 Jan")
+		shown("1 Jan 1 file", "6 Jan 3 files", "7 Jan 1 file")
+		time.Sleep(23*24*time.Hour + 23*time.Hour + 54*time.Minute)
+		moved("30 Jan")
+		shown("1 Jan 1 file", "6 Jan 3 files", "7 Jan 1 file", "30 Jan 1 file") // everything is read
+		time.Sleep(6 * time.Minute)
+		moved("31 Jan")
+		shown("6 Jan 3 files", "7 Jan 1 file", "30 Jan 1 file", "31 Jan 1 file")
 	})
 }

@@ -1,6 +1,7 @@
 package page
 
 import (
+	"html/template"
 	"net/http"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 )
 
 const (
+	day         = 24 * time.Hour
 	chartDays   = 30
 	comingShown = 5
 	mostAlarms  = 5
@@ -54,7 +56,7 @@ type refusedView struct {
 type jobsView struct {
 	frame
 	Top    topView
-	Rows   []rowView
+	Rows   []template.HTML
 	All    int
 	Filter string
 }
@@ -75,7 +77,7 @@ type topView struct {
 func (s *scene) top() topView {
 	v := topView{Pending: s.pending, Chart: drawChart(s.days, s.at)}
 	for _, d := range s.days {
-		if d.Day.Equal(s.at.Truncate(24 * time.Hour)) {
+		if d.Day.Equal(s.at.Truncate(day)) {
 			v.Bytes, v.Files = d.Bytes, d.Files
 		}
 	}
@@ -108,7 +110,7 @@ func (p *Page) showJobs(w http.ResponseWriter, r request) (any, error) {
 	for _, job := range s.file.Jobs {
 		row := s.row(job)
 		if v.Filter == "" || strings.Contains(job.Name+" "+job.Description+" "+row.State, v.Filter) {
-			v.Rows = append(v.Rows, row)
+			v.Rows = append(v.Rows, row.HTML())
 		}
 	}
 	p.views.write(w, http.StatusOK, "jobs", v)

@@ -33,7 +33,7 @@ func (p *Page) showJob(w http.ResponseWriter, r request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := jobView{frame: p.frame(job.Name, r.who), Row: s.row(job), Job: s.job(job), Items: job.ForEach != nil}
+	v := jobView{frame: p.frame(job.Name, r.who), Row: s.row(job), Job: s.document(job), Items: job.ForEach != nil}
 	switch {
 	case !v.Items:
 	case v.Job.Paused != nil:

@@ -208,14 +208,38 @@ func TestJobsAreShownWithTheirRuns(t *testing.T) {
 			Name, State string
 			FailingFor  int `json:"failing_for"`
 			Next        *time.Time
+			Runs        []struct {
+				Run             int64
+				Began, Finished *time.Time
+			}
 		}
 	}](t, d.get("/api/v1/jobs"))
 	var got strings.Builder
 	for _, j := range all.Data {
 		fmt.Fprintf(&got, "%s %s %d %t, ", j.Name, j.State, j.FailingFor, j.Next != nil)
+		for _, run := range j.Runs {
+			kept, err := d.ledger.Run(t.Context(), run.Run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if ended := run.Finished != nil; !run.Began.Equal(kept.Began) || ended != kept.State.Final() || ended && !run.Finished.Equal(kept.Finished) {
+				t.Errorf("run %d has begun at %v and ended at %v; the ledger has %v and %v", run.Run, run.Began, run.Finished, kept.Began, kept.Finished)
+			}
+		}
 	}
 	if want := "each claimed 0 true, held suspended 0 false, nightly succeeded 0 true, second failed 2 false, "; got.String() != want {
 		t.Errorf("got %s\nwant %s", &got, want)
+	}
+}
+
+func TestWhatWasCopiedIsShownBeforeAllFilesAreFound(t *testing.T) {
+	d := newDesk(t, someJobs)
+	d.run("nightly", "1", ledger.Outcome{})
+	d.page.Progress("nightly", page.Progress{Class: "progressing", FilesTransferred: 1, Bytes: 2000})
+	got := d.get("/")
+	d.want("the jobs", got, 200, " · 1 file · 2.0\u202fkB</p>")
+	if strings.Contains(got.text, "<progress") {
+		t.Errorf("there is a bar, of no files:\n%s", got.text)
 	}
 }
 

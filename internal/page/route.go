@@ -173,5 +173,5 @@ func reply(w http.ResponseWriter, status int, doc any) {
 	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = w.Write(append(plain.JSON(text), '\n')) // who asked has gone
+	_, _ = w.Write(plain.JSON(append(text, '\n'))) // who asked has gone
 }

@@ -25,7 +25,7 @@ type views struct {
 
 func newViews() *views {
 	return &views{template.Must(template.New("").Funcs(template.FuncMap{
-		"count": count, "files": fileCount, "size": size, "took": took, "line": plain.Line, "moment": moment, "words": words,
+		"count": count, "size": size, "took": took, "line": plain.Line, "moment": moment, "words": words,
 		"static": func(name string) string { return "/static/" + name + "?" + version(name) },
 		"path":   func(parts ...string) string { return "/" + strings.Join(parts, "/") },
 	}).ParseFS(files, "html/*.html"))}
@@ -33,28 +33,21 @@ func newViews() *views {
 
 // write answers with a page.
 func (v *views) write(w http.ResponseWriter, status int, name string, data any) {
-	var text bytes.Buffer
-	if err := v.all.ExecuteTemplate(&text, name+".html", data); err != nil {
-		status, text = http.StatusInternalServerError, *bytes.NewBufferString("the page could not be written: " + err.Error())
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	} else {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(status)
-	_, _ = w.Write(text.Bytes()) // the client has gone away
+	if err := v.all.ExecuteTemplate(w, name+".html", data); err != nil {
+		panic(http.ErrAbortHandler) // so that the client, if it is still there, sees that the page is incomplete
+	}
 }
 
-// part returns a part of a page.
-func (v *views) part(name string, data any) string {
+// top returns the part of the first page that is above the jobs.
+func (v *views) top(data topView) string {
 	var text bytes.Buffer
-	if err := v.all.ExecuteTemplate(&text, name, data); err != nil {
+	if err := v.all.ExecuteTemplate(&text, "top", data); err != nil {
 		return "" // a viewer keeps what it has
 	}
 	return text.String()
 }
-
-func (v *views) row(data rowView) string { return v.part("row", data) }
-func (v *views) top(data topView) string { return v.part("top", data) }
 
 // staticFiles serves the style and the script, which are named with their version.
 func staticFiles() http.Handler {

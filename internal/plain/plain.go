@@ -13,7 +13,6 @@ package plain
 import (
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
@@ -54,10 +53,12 @@ func text(s string) string {
 // is escaped that [Line] escapes. A byte in them that is not UTF-8 becomes
 // U+FFFD, as it does in every JSON reader.
 func JSON(doc []byte) []byte {
-	if !slices.ContainsFunc(doc, func(b byte) bool { return b < ' ' && b != '\n' && b != '\t' || b > '~' }) {
-		return doc // the usual case
+	for _, b := range doc {
+		if b < ' ' && b != '\n' && b != '\t' || b > '~' {
+			return []byte(text(string([]rune(string(doc))))) // each byte that is not UTF-8 is a rune U+FFFD
+		}
 	}
-	return []byte(text(string([]rune(string(doc))))) // each such byte is a rune U+FFFD
+	return doc // the usual case
 }
 
 // Writer returns a writer that makes text harmless as [Line] does, but keeps line

@@ -39,7 +39,7 @@ func Of(title string, v any) ([]byte, error) {
 
 func of(t reflect.Type) *schema {
 	switch {
-	case t == reflect.TypeFor[time.Time](), t == reflect.TypeFor[*time.Time]():
+	case t.ConvertibleTo(reflect.TypeFor[time.Time]()), t == reflect.TypeFor[*time.Time]():
 		return &schema{Type: "string", Format: "date-time"}
 	case t.Implements(reflect.TypeFor[json.Marshaler]()):
 		return &schema{}
