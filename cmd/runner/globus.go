@@ -170,6 +170,9 @@ func (a *app) network() (http.RoundTripper, error) {
 		IdleConnTimeout:     90 * time.Second,
 		MaxIdleConnsPerHost: 8,
 		ForceAttemptHTTP2:   true,
+		// Requests over HTTP/2 share a connection. One that a router has forgotten would take
+		// all of them with it, try after try, until the kernel gives it up after 15 minutes.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 15 * time.Second},
 
 		MaxResponseHeaderBytes: 256 << 10,
 		OnProxyConnectResponse: refusedByProxy,
