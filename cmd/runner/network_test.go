@@ -68,12 +68,12 @@ func TestAConnectionThatNobodyAnswersIsReplaced(t *testing.T) {
 		e := &exchange{calls: make(chan net.Conn)}
 		network.DialContext, network.TLSClientConfig = e.dial, &tls.Config{RootCAs: roots}
 		server := &http.Server{
-			Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, r.Proto) }),
+			Handler:   http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { _, _ = io.WriteString(w, r.Proto) }),
 			TLSConfig: &tls.Config{Certificates: model.TLS.Certificates},
 			ErrorLog:  slog.NewLogLogger(slog.DiscardHandler, 0),
 		}
-		go server.ServeTLS(e, "", "")
-		defer server.Close()
+		go func() { _ = server.ServeTLS(e, "", "") }() // it ends with the test
+		defer func() { _ = server.Close() }()
 		defer close(e.calls)
 		defer network.CloseIdleConnections()
 
@@ -85,7 +85,7 @@ func TestAConnectionThatNobodyAnswersIsReplaced(t *testing.T) {
 			if err != nil {
 				return "", err
 			}
-			defer resp.Body.Close()
+			defer func() { _ = resp.Body.Close() }()
 			body, err := io.ReadAll(resp.Body)
 			return string(body), err
 		}
