@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"fmt"
 	"time"
 )
 
@@ -26,11 +27,11 @@ type Retention struct {
 	Runs  int       // among the newest of its job, so many that have ended; 0 lets every run meet it
 }
 
-// ForgetRuns deletes the finished runs that are not to be kept, with all that
-// belongs to them, and returns how many. The newest run of a job stays, and the
-// one with the latest Due, however old they are. It works in small
-// transactions, between which others can write; after an error the number is
-// right.
+// ForgetRuns deletes the finished runs that are not to be kept, with all that belongs to
+// them, and returns how many. However old they are, the newest run of a job stays, the one
+// with the latest Due, and the run of an item that did not succeed, so that it can be done
+// again or given up. ForgetRuns works in small transactions, between which others can
+// write; after an error the number is right.
 func (l *Ledger) ForgetRuns(ctx context.Context, keep Retention) (int, error) {
 	if err := l.forgetItems(ctx); err != nil {
 		return 0, err
@@ -76,11 +77,18 @@ func (l *Ledger) ForgetRunsEvery(ctx context.Context, period time.Duration, keep
 	return l.ForgetRuns(ctx, keep)
 }
 
+// settled is a condition of runs, named old: they are not about an item that may be in its
+// folder and did not succeed.
+func settled() string {
+	return fmt.Sprintf(`(old.state NOT IN ('failed', 'timed_out', 'skipped') OR NOT EXISTS (
+		SELECT 1 FROM items WHERE items.job = old.job AND items.key = old.key AND (gone = 0 OR gone >= @now - %d)))`, keepGone.Microseconds())
+}
+
 // forgetAged deletes the runs that ended before an instant.
 func (l *Ledger) forgetAged(ctx context.Context, before time.Time) (int, error) {
 	return l.batches(ctx, `
 		SELECT id FROM runs old
-		WHERE finished > 0 AND finished < $1
+		WHERE finished > 0 AND finished < $1 AND `+settled()+`
 			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND id > old.id)
 			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
 		ORDER BY finished LIMIT $2`, stamp(before), batchOfRuns)
@@ -103,7 +111,7 @@ func (l *Ledger) forgetBeyond(ctx context.Context, job string, newest int) (int,
 	}
 	return l.batches(ctx, `
 		SELECT id FROM runs old
-		WHERE job = $1 AND id <= $2 AND finished > 0
+		WHERE job = $1 AND id <= $2 AND finished > 0 AND `+settled()+`
 			AND EXISTS (SELECT 1 FROM runs WHERE job = old.job AND (due > old.due OR (due = old.due AND id > old.id)))
 		ORDER BY id LIMIT $3`, job, beyond, batchOfRuns)
 }

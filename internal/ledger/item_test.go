@@ -191,7 +191,7 @@ func TestWhatBecameOfAnItemOutlivesItsRun(t *testing.T) {
 			ok(t, err)
 			all[i].State, all[i].Why = "succeeded", ""
 			if i == 3 {
-				all[i].State, all[i].Why = "failed", "no such file"
+				all[i].State, all[i].Why = "canceled", "on request"
 			}
 			ok(t, l.Finish(ctx, run.ID, "me", ledger.Outcome{State: ledger.State(all[i].State), Message: all[i].Why}))
 		}
@@ -208,8 +208,54 @@ func TestWhatBecameOfAnItemOutlivesItsRun(t *testing.T) {
 		if ready, err := l.ReadyItems(ctx, "j", ledger.ItemsByName, 9); err != nil || len(ready) > 0 {
 			t.Errorf("%s are ready again, %v", names(ready), err)
 		}
-		if left, n, err := l.LeftItems(ctx, "j", 9); err != nil || names(left) != "i003" || n != 1 {
-			t.Errorf("%d items are left: %s, %v, want the one that has failed", n, names(left), err)
+	})
+}
+
+func TestAnItemThatDidNotSucceedCanBeGivenUpHoweverOldItsRunIs(t *testing.T) {
+	onEngines(t, func(t *testing.T, url string) {
+		l, ctx := open(t, url), t.Context()
+		forget := func(when string, keep ledger.Retention, want int) {
+			t.Helper()
+			if n, err := l.ForgetRuns(ctx, keep); err != nil || n != want {
+				t.Errorf("%s: forgot %d, %v, want %d", when, n, err, want)
+			}
+		}
+		now := time.Now().UTC().Truncate(time.Second)
+		away, longGone := item("away", "ready", 1), item("long gone", "ready", 1)
+		away.Gone, longGone.Gone = now.AddDate(0, 0, -110), now.AddDate(0, 0, -130)
+		all := []ledger.Item{away, item("failed", "ready", 1), longGone, item("skipped", "ready", 1), item("timed_out", "ready", 1), item("z", "ready", 1)}
+		ok(t, l.KeepItems(ctx, "j", all))
+		runs := map[string]int64{}
+		for _, i := range all {
+			state := ledger.Failed
+			switch i.Name {
+			case "skipped", "timed_out":
+				state = ledger.State(i.Name)
+			case "z":
+				state = ledger.Succeeded
+			}
+			run := claim(t, l, "j", i.Key, "me", time.Hour)
+			ok(t, l.Finish(ctx, run.ID, "me", ledger.Outcome{State: state}))
+			runs[i.Name] = run.ID
+		}
+		aged := ledger.Retention{Since: time.Now().Add(time.Hour)}
+		forget("by age", aged, 1) // of the item that is long gone
+		forget("by number", ledger.Retention{Runs: 1}, 0)
+		if left, n, err := l.LeftItems(ctx, "j", 9); err != nil || names(left) != "failed skipped timed_out" || n != 3 {
+			t.Errorf("%d items are left: %s, %v, want the three that did not succeed", n, names(left), err)
+		}
+		for i, name := range []string{"failed", "skipped", "timed_out"} {
+			done, err := l.Act(ctx, ledger.Action{Kind: ledger.ActionCancel, Run: runs[name], Who: "ada"})
+			if err != nil || !done.GaveUp {
+				t.Errorf("%s: got %+v, %v, want it given up", name, done, err)
+			}
+			if i == 0 {
+				forget("given up, by number", ledger.Retention{Runs: 1}, 1)
+			}
+		}
+		forget("given up, by age", aged, 2)
+		if left, n, err := l.LeftItems(ctx, "j", 9); err != nil || n != 0 {
+			t.Errorf("%d items are left: %s, %v, want none", n, names(left), err)
 		}
 	})
 }
