@@ -23,6 +23,9 @@ const recordTime = 3 * time.Second
 // recorded is how many runs a ledger of many years has.
 const recorded = 1_000_000
 
+// inStrip is of how many runs the strip of a job has the ends, before it is cut.
+const inStrip = 50
+
 // ledger measures how many runs a ledger records, each with a claim, a
 // submission, its acceptance and an outcome: in a new one of either engine, and
 // in a SQLite file with many runs.
@@ -32,7 +35,7 @@ func (b *bench) ledger(ctx context.Context) (table, error) {
 		return nil, err
 	}
 	old := filepath.Join(b.dir, "old.db")
-	if err := fill(ctx, old); err != nil {
+	if err := fill(ctx, old, recorded); err != nil {
 		return nil, err
 	}
 	rows, err := records(ctx, "ledger, SQLite with 1 000 000 runs", "sqlite:"+old)
@@ -121,10 +124,11 @@ func recordRun(ctx context.Context, l *ledger.Ledger, key string) error {
 	return l.Finish(ctx, run.ID, holder, ledger.Outcome{State: ledger.Succeeded})
 }
 
-// fill makes a SQLite file in which a hundred jobs ran every five minutes, up
-// to now. It does so in one transaction, behind the ledger's back: through the
+// fill makes a SQLite file with so many runs of a hundred jobs, every five minutes up to
+// now, with the totals of the days and the ends of the newest runs of each job, as the
+// program keeps them. It does so in one transaction, behind the ledger's back: through the
 // ledger it would take many minutes.
-func fill(ctx context.Context, file string) (err error) {
+func fill(ctx context.Context, file string, runs int) (err error) {
 	l, err := ledger.Open(ctx, "sqlite:"+file, slog.New(slog.DiscardHandler))
 	if err != nil {
 		return err
@@ -140,12 +144,15 @@ func fill(ctx context.Context, file string) (err error) {
 	_, err = db.ExecContext(ctx, fmt.Sprintf(`
 		BEGIN;
 		WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < %[1]d)
-		INSERT INTO runs (id, job, key, due, state, holder, lease_until, claimed, finished)
-		SELECT i + 1, 'job-' || (i %% 100), i / 100, due, 'succeeded', 'old', 0, due, due + 60000000
+		INSERT INTO runs (id, job, key, due, state, holder, lease_until, claimed, began, finished)
+		SELECT i + 1, 'job-' || (i %% 100), i / 100, due, 'succeeded', 'old', 0, due, due, due + 60000000
 		FROM (SELECT i, %[2]d - (%[1]d - i) / 100 * 300000000 AS due FROM n);
 		INSERT INTO submissions (id, run, step, part, attempt, label, document, task_id, status, created, accepted)
 		SELECT 'submission-' || id, id, 0, 0, 1, job || ' ' || key, zeroblob(300), 'task-' || id, 'SUCCEEDED', due, due FROM runs;
-		COMMIT`, recorded, time.Now().UnixMicro()))
+		INSERT INTO strips (job, ends)
+		SELECT job, string_agg(';' || concat_ws(' ', id, state, began, finished), '' ORDER BY id) FROM runs WHERE id > %[1]d - 100 * %[3]d GROUP BY job;
+		INSERT INTO days (day, job, runs, files, bytes) SELECT finished / 86400000000, job, count(*), 0, 0 FROM runs GROUP BY 1, 2;
+		COMMIT`, runs, time.Now().UnixMicro(), inStrip))
 	if err != nil {
 		return fmt.Errorf("fill a ledger: %w", err)
 	}
