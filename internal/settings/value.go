@@ -27,6 +27,8 @@ func (s *ServiceURL) UnmarshalText(text []byte) error {
 		return errors.New("there is an @, ? or # in the address, as before a host or a query (it is not shown, since it may hold a password): want " + want)
 	case err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "":
 		return fmt.Errorf("%q is not %s", text, want)
+	case strings.HasSuffix(strings.TrimRight(u.Path, "/"), "/v0.10"):
+		return fmt.Errorf("%q ends in the version of the interface, which each request adds: want %s", text, want)
 	}
 	s.url = u
 	return nil
