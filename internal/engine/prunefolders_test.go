@@ -72,6 +72,101 @@ func TestPruneRemovesTheFoldersThatItHasEmptied(t *testing.T) {
 	})
 }
 
+// The folder that a job copies is there for what comes next.
+func TestPruneKeepsTheFolderThatWasCopiedAsAWhole(t *testing.T) {
+	items := func(folder, collection string) *jobs.Job {
+		return &jobs.Job{Name: "runs", ItemsOf: "runs", Items: &jobs.ForEach{Kind: jobs.FolderItems, Collection: globussim.CollectionID(collection), Folder: folder}}
+	}
+	for name, others := range map[string][]*jobs.Job{
+		"of one job":                                 nil,
+		"and another job has items below it":         {items("/data/runs/", "lab")},
+		"and such a folder is an item elsewhere":     {items("/", "store")},
+		"and another job has items of the same name": {items("/data/", "lab"), items("/other/", "lab")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/e/x", "data/y")
+				p := b.process("one")
+				p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+				time.Sleep(time.Hour)
+				p.wantRun(b.order(expires(func(p *jobs.Prune) { p.EmptyFolders, p.Jobs = true, append(p.Jobs, others...) })), ledger.Succeeded)
+				b.wantLeft()
+				if d := cmp.Diff([]string{"data"}, b.folders()); d != "" {
+					t.Errorf("folders (-want +got):\n%s", d)
+				}
+			})
+		})
+	}
+}
+
+func TestPruneRemovesFoldersOnTheCollectionOfEach(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/e/x")
+		there := filepath.Join(b.store, "data", "f")
+		if err := os.MkdirAll(there, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(there, "y"), []byte("y"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Hour)
+		second := provable("/other/", "vault")
+		second.SourceEndpoint = globussim.CollectionID("store")
+		b.process("one").wantRun(b.order(removes, func(j *jobs.Job) {
+			j.Steps = []jobs.Step{j.Steps[0], {Transfer: second}, j.Steps[1]}
+		}), ledger.Succeeded)
+		if d := cmp.Diff([]string{"data"}, b.folders()); d != "" {
+			t.Errorf("folders (-want +got):\n%s", d)
+		}
+		if left, err := os.ReadDir(filepath.Dir(there)); err != nil || len(left) != 0 {
+			t.Errorf("got %v, %v, want the folder removed from the other collection as well", left, err)
+		}
+	})
+}
+
+func TestFolderThatCannotBeRenamedStays(t *testing.T) {
+	renames := "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/rename"
+	t.Run("it was not renamed", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/e/x", "data/f/y")
+			b.Fail(globussim.Fault{Path: renames, Times: 1, Status: 403, Code: "EndpointPermissionDenied"})
+			p := b.process("one")
+			r := p.wantRun(b.order(removes), ledger.Succeeded)
+			if d := cmp.Diff([]string{"data", "data/e"}, b.folders()); d != "" {
+				t.Errorf("folders (-want +got):\n%s", d)
+			}
+			contains(t, b.log.String(), "an empty folder stays, because it cannot be renamed")
+			contains(t, p.pruned(r.Run), "3 files deleted, 1 empty folder removed")
+		})
+	})
+	t.Run("it is not known whether it was", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/e/x")
+			p, lost := b.process("one"), false
+			p.answer = func(r *http.Request, send http.RoundTripper) (*http.Response, error) {
+				if lost || !strings.HasSuffix(r.URL.Path, "/rename") {
+					return nil, nil
+				}
+				lost = true
+				resp, err := send.RoundTrip(r)
+				if err == nil {
+					_ = resp.Body.Close() // it is lost
+				}
+				b.Fail(
+					globussim.Fault{Path: renames, Times: 1, Status: 403, Code: "EndpointPermissionDenied"},
+					globussim.Fault{Path: strings.Replace(renames, "rename", "stat", 1), Times: 1, Status: 403, Code: "EndpointPermissionDenied"},
+				)
+				return send.RoundTrip(r)
+			}
+			r := p.wantRun(b.order(removes), ledger.Failed)
+			contains(t, r.Err.Error(), "see whether /data/e was renamed")
+			if d := cmp.Diff([]string{"data", "data/e"}, b.folders()); d != "" {
+				t.Errorf("folders (-want +got):\n%s", d)
+			}
+		})
+	})
+}
+
 // A folder that was set aside never replaces one that has come into its place.
 func TestAFolderThatCannotHaveItsNameBackStaysAside(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {

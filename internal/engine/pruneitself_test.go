@@ -152,6 +152,22 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
 		}, same)
 	})
+	t.Run("no folder can be made, and it cannot be looked for", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			noFolder(b)
+			p, met := b.process("one"), false
+			p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+				if strings.HasSuffix(r.URL.Path, "/mkdir") && !met {
+					met = true
+					b.Fail(globussim.Fault{Path: "/v0.10/operation/endpoint/" + globussim.CollectionID("lab") + "/stat", Times: 1, Status: 403, Code: "EndpointPermissionDenied"})
+				}
+				return nil, nil
+			}
+			p.wantRun(b.order(move(true)), ledger.Failed)
+			b.wantLeft("data/b.txt", "data/c.txt") // one had to go to find out
+		}, same)
+	})
 	t.Run("a link on the same collection leads to it", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
 			b.sow("data/a.txt", "data/b.txt", "data/c.txt")

@@ -354,17 +354,17 @@ func TestPruneHasListsOfABoundedLength(t *testing.T) {
 		sent := map[string][]string{}
 		p := b.process("one")
 		p.watchDeletes(sent, func() {})
-		r := p.wantRun(b.order(handsOver, ownTimes), ledger.Succeeded)
+		r := p.wantRun(b.order(removes, ownTimes), ledger.Succeeded)
 		b.wantLeft()
 		var lengths []int
 		for _, paths := range sent {
 			lengths = append(lengths, len(paths))
 		}
 		slices.Sort(lengths)
-		if d := cmp.Diff([]int{5, 203}, lengths); d != "" {
-			t.Errorf("files of a list (-want +got):\n%s", d)
+		if d := cmp.Diff([]int{5, 5, 200, 203}, lengths); d != "" { // two of files, and two of folders
+			t.Errorf("paths of a list (-want +got):\n%s", d)
 		}
-		p.wantPruned(r, "208 files deleted")
+		p.wantPruned(r, "208 files deleted, 205 empty folders removed")
 		if labels := b.labels(); !strings.HasSuffix(labels[1], " s2 p1") || !strings.HasSuffix(labels[2], " s2 p2") {
 			t.Errorf("got the labels %q", labels)
 		}

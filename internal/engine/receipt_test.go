@@ -25,7 +25,10 @@ import (
 	"github.com/globus-runner/globus-runner/transfer"
 )
 
-const copiedPath = "/v0.10/task/*/successful_transfers"
+const (
+	copiedPath  = "/v0.10/task/*/successful_transfers"
+	skippedPath = "/v0.10/task/*/skipped_errors"
+)
 
 // accounted lets a job keep receipts, and verify what it copies.
 func accounted(j *jobs.Job) {
@@ -189,48 +192,71 @@ func TestReceiptThatGlobusCannotGiveIsAskedForLater(t *testing.T) {
 		},
 	}
 	for name, later := range tests {
-		t.Run(name, func(t *testing.T) {
-			onBench(t, func(t *testing.T, b *bench) {
-				b.Fail(globussim.Fault{Path: copiedPath, Status: 404, Code: "NotThereYet"})
-				p := b.process("one")
-				r, err := p.record(t.Context(), b.order(accounted))
-				if err != nil || r.State != ledger.Succeeded || r.Err != nil {
-					t.Fatalf("got %+v, %v", r, err)
-				}
-				b.wantReceipts()
-				notes, err := p.ledger.Notes(t.Context(), r.Run)
-				if err != nil || !slices.ContainsFunc(notes, func(n ledger.Note) bool { return n.Kind == "receipt_pending" }) {
-					t.Errorf("got the notes %v, %v", notes, err)
-				}
-				later(t, b, p)
+		for what, path := range map[string]string{"what was copied": copiedPath, "what was skipped": skippedPath} {
+			t.Run(name+": "+what, func(t *testing.T) {
+				onBench(t, func(t *testing.T, b *bench) {
+					b.Fail(globussim.Fault{Path: path, Status: 404, Code: "NotThereYet"})
+					p := b.process("one")
+					r, err := p.record(t.Context(), b.order(accounted))
+					if err != nil || r.State != ledger.Succeeded || r.Err != nil {
+						t.Fatalf("got %+v, %v", r, err)
+					}
+					b.wantReceipts()
+					notes, err := p.ledger.Notes(t.Context(), r.Run)
+					if err != nil || !slices.ContainsFunc(notes, func(n ledger.Note) bool { return n.Kind == "receipt_pending" }) {
+						t.Errorf("got the notes %v, %v", notes, err)
+					}
+					later(t, b, p)
+				})
 			})
-		})
+		}
 	}
 }
 
 func TestEachPendingReceiptIsThatOfItsOwnTask(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/b")
+		b.manifests = map[string]string{"list": "a.txt a.txt\nb b\n"}
 		b.Fail(globussim.Fault{Path: copiedPath, Status: 404, Code: "NotThereYet", Times: -1})
+		b.disturb(globussim.Disturbance{Action: globussim.FailTask})
 		p := b.process("one")
-		r := p.wantRun(b.order(accounted, func(j *jobs.Job) {
-			j.Steps = []jobs.Step{{Transfer: provable("/copy/", "vault")}, {Transfer: provable("/copy/", "store")}}
+		p.wantRun(b.order(accounted, func(j *jobs.Job) {
+			j.BackoffLimit = 1
+			j.Steps = []jobs.Step{{Transfer: provable("/copy/", "vault"), Manifest: "list", ItemsPerTask: 1}, {Transfer: provable("/copy/", "store")}, {Transfer: provable("/more/", "vault")}}
 		}), ledger.Succeeded)
 		b.ClearFaults()
-		if n, err := p.engine.SealPending(t.Context(), p.ledger, ""); err != nil || n != 2 {
+		if n, err := p.engine.SealPending(t.Context(), p.ledger, ""); err != nil || n != 4 {
 			t.Fatalf("completed %d, %v", n, err)
 		}
 		kept, err := p.ledger.Receipts(t.Context(), ledger.ReceiptQuery{})
 		if err != nil {
 			t.Fatal(err)
 		}
-		var got, want []string
-		for i, k := range kept {
+		labels := map[string]string{}
+		for _, task := range b.State().Tasks {
+			labels[task.TaskID] = task.Label
+		}
+		var got []string
+		for _, k := range kept {
 			in, err := account.Open(t.Context(), p.ledger, k)
 			if err != nil {
 				t.Fatal(err)
 			}
-			got = append(got, in.Receipt.TaskID+" "+in.Receipt.Destination)
-			want = append(want, r.Tasks[i].TaskID+" "+globussim.CollectionID([]string{"vault", "store"}[k.Step-1]))
+			for row, err := range in.Rows() {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if row.Item != nil {
+					got = append(got, labels[in.Receipt.TaskID]+": "+row.Item.Source+" "+in.Receipt.Destination)
+				}
+			}
+		}
+		vault, store := globussim.CollectionID("vault"), globussim.CollectionID("store")
+		want := []string{
+			"nightly 2026-11-21T02:00:00Z s1 p1 #2: /data/a.txt " + vault,
+			"nightly 2026-11-21T02:00:00Z s1 p2: /data/b " + vault,
+			"nightly 2026-11-21T02:00:00Z s2: /data/ " + store,
+			"nightly 2026-11-21T02:00:00Z s3: /data/ " + vault,
 		}
 		if d := cmp.Diff(want, got); d != "" {
 			t.Errorf("(-want +got):\n%s", d)

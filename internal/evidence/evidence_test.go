@@ -422,6 +422,8 @@ func TestFoldersInsideWhatWasCopied(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Folders that are items, or contain one that is a file.
+	items := map[string]bool{"/out/a/": true, "/out/a/c/": true, "/out/one/": true, "/p/": true, "/q/sub/": true, "/r/": true, "/r/any/": true, "/s/flag/": true}
 	for folder, want := range map[string]bool{
 		"/": false, "/out/": false, "/out/a/": false, "/out/a/b/": true, "/out/a/b/d/": true, "/out/a/c/": false, "/out/a/c/d/": true,
 		"/out/ab/": false, "/out/one/": false, "/out/two/": false, "/out/one/sub/": true,
@@ -430,6 +432,9 @@ func TestFoldersInsideWhatWasCopied(t *testing.T) {
 	} {
 		if got := all.Inside(evidence.Place{Collection: "lab"}, folder); got != want {
 			t.Errorf("%s: got %t, want %t", folder, got, want)
+		}
+		if told := all.Tells(evidence.Place{Collection: "lab"}, folder); told != (want || items[folder]) {
+			t.Errorf("%s: told: %t", folder, told)
 		}
 		if all.Inside(evidence.Place{Collection: "vault"}, folder) {
 			t.Errorf("%s is inside at another place", folder)

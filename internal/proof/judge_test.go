@@ -65,6 +65,7 @@ func TestJudgeTellsWhyAFileIsNotProven(t *testing.T) {
 		"copied":                       {rows: []proof.Row{same}},
 		"copied, with the time":        {head: preserved, rows: []proof.Row{same}, after: at(written)},
 		"equal by checksum":            {after: at(noon.Add(-9 * time.Hour))},
+		"copied twice, to one path":    {rows: []proof.Row{same, row(func(c *proof.Copied) { c.Checksum = "other" })}},
 		"copied while others were not": {rows: []proof.Row{same, skipped}},
 		"at the last moment":           {rows: []proof.Row{same}, after: at(head.Completed)},
 		"by a clock that is behind":    {rows: []proof.Row{same}, after: at(head.Requested.Add(-2 * time.Second))},
@@ -264,6 +265,33 @@ func TestJudgeOfNamesThatDisksTakeForTheSame(t *testing.T) {
 			two.Files = 2
 			if got := judge(t, sealed(t, two, rows...), sights...); got[0] != proof.Ambiguous || got[1] != proof.Ambiguous {
 				t.Errorf("got %q", got)
+			}
+		})
+	}
+}
+
+func TestJudgeFindsNamesThatAreAlikeAmongOthers(t *testing.T) {
+	for name, paths := range map[string]func(name string) (source, destination string){
+		"at the source":      func(name string) (string, string) { return "/out/" + name, "/in/" + fmt.Sprintf("%x", name) },
+		"at the destination": func(name string) (string, string) { return "/out/" + fmt.Sprintf("%x", name), "/in/" + name },
+	} {
+		t.Run(name, func(t *testing.T) {
+			var rows []proof.Row
+			var sights []proof.Sight
+			var want []proof.Reason
+			for _, name := range []string{"A", "B", "C", "D", "a", "c", "e"} {
+				source, destination := paths(name)
+				rows = append(rows, copied(source, destination, 5), found(source, 5), landed(source, destination, 5, noon.Add(30*time.Second)))
+				sights = append(sights, proof.Sight{
+					Path: source, Source: proof.State{File: true, Size: 5, Modified: noon.Add(-time.Hour)},
+					Destination: destination, Copy: &proof.State{File: true, Size: 5, Modified: noon.Add(30 * time.Second)},
+				})
+				want = append(want, map[bool]proof.Reason{true: proof.Ambiguous}[strings.Contains("AaCc", name)])
+			}
+			seven := head
+			seven.Files = 7
+			if got := judge(t, sealed(t, seven, rows...), sights...); !slices.Equal(got, want) {
+				t.Errorf("got %q, want %q", got, want)
 			}
 		})
 	}
