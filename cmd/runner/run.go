@@ -19,7 +19,9 @@ import (
 )
 
 const aboutRun = `Run one occurrence of each job named, or of the one job that the RUNNER_JOB_*
-variables describe: submit, wait, report.
+variables describe: submit, wait, report. Several jobs run side by side, but one
+that comes after another of them is started when that has succeeded, and is
+skipped when it has not.
 
 A start with the same job and occurrence continues what an earlier one began: it
 adopts a task that exists, and makes a new attempt after one that failed. The
@@ -88,8 +90,9 @@ type runRequest struct {
 	limit        int // of items of a job; 0: all
 	guarding     guarding
 
-	orders    []engine.Order // what there is to do
-	followers []*jobs.Job    // the jobs that come after others and are not run
+	orders    []engine.Order  // what there is to do
+	asked     map[string]bool // names of the jobs that are run
+	followers []*jobs.Job     // the jobs that come after others and are not run
 	recording recording
 }
 
@@ -164,6 +167,16 @@ func (w *runRequest) checkLimit(chosen []*jobs.Job) error {
 	return nil
 }
 
+// checkWait refuses to end before the jobs that others come after.
+func (w *runRequest) checkWait(f following) error {
+	for _, o := range w.orders {
+		if f.noWait && w.asked[o.Job.After] {
+			return usageError{fmt.Errorf("--no-wait: job %s comes after job %s, which has not succeeded when Globus has accepted its task; leave out %[1]s, or --no-wait", o.Job.Name, o.Job.After)}
+		}
+	}
+	return nil
+}
+
 // choose finds the jobs to run.
 func (w *runRequest) choose(log *slog.Logger) ([]*jobs.Job, error) {
 	if len(w.names) > 0 && w.all {
@@ -187,15 +200,16 @@ func (w *runRequest) choose(log *slog.Logger) ([]*jobs.Job, error) {
 		return nil, err
 	}
 	file.logDoubts(log, chosen)
-	guarded, runs := make([]*jobs.Job, len(chosen)), make(map[*jobs.Job]bool, len(chosen))
+	guarded := make([]*jobs.Job, len(chosen))
+	w.asked = make(map[string]bool, len(chosen))
 	for i, job := range chosen {
-		runs[job] = true
+		w.asked[job.Name] = true
 		if guarded[i], err = w.guarding.of(job); err != nil {
 			return nil, err
 		}
 	}
 	for _, job := range file.Jobs {
-		if job.After != "" && !job.Suspend && !runs[job] {
+		if job.After != "" && !job.Suspend && !w.asked[job.Name] {
 			w.followers = append(w.followers, job)
 		}
 	}
@@ -211,11 +225,14 @@ func (w *runRequest) nothingNamed() error {
 	return usageError{err}
 }
 
-// runAll does the orders side by side and prints what came of them: of several
-// a list.
+// runAll does the orders side by side, but those of a job that comes after another one
+// behind it, and prints what came of them: of several a list.
 func (a *app) runAll(ctx context.Context, w *runRequest, f following) ([]*resultDocument, error) {
 	if f.dryRun {
 		return nil, a.dryRun(a.sampled(w.orders)...)
+	}
+	if err := w.checkWait(f); err != nil {
+		return nil, err
 	}
 	if len(w.names) < 2 && !w.all && !looks(w.orders[0]) {
 		doc, err := a.follow(ctx, w.orders[0], f, w.recording)
@@ -231,19 +248,24 @@ func (a *app) runAll(ctx context.Context, w *runRequest, f following) ([]*result
 	defer by.done()
 	looked := by.expand(ctx, w)
 	errs := make([]error, len(w.orders))
-	results := make([]*engine.Result, len(w.orders))
-	turns := turnsOf(w.orders)
+	turns, all := turnsOf(w.orders), newSequence(w.orders, w.asked)
 	var wg sync.WaitGroup
 	for i, o := range w.orders {
 		wg.Go(func() {
+			do := by.do
+			if why := all.before(i); why != "" {
+				do = skips(why)
+			}
 			defer turns.take(ctx, o)()
-			results[i], errs[i] = f.do(ctx, o, by.do)
+			var res *engine.Result
+			res, errs[i] = f.do(ctx, o, do)
+			all.ended(i, res)
 		})
 	}
 	wg.Wait()
 	var docs []*resultDocument
 	begun := []*resultDocument{}
-	for i, res := range results {
+	for i, res := range all.results {
 		if res == nil {
 			docs = append(docs, a.undone(ctx, w.orders[i], errs[i]))
 			continue
@@ -313,11 +335,19 @@ const lastOccurrence = "last"
 // lastOrders are the orders for the newest occurrences of jobs.
 func lastOrders(chosen []*jobs.Job, now time.Time) ([]engine.Order, error) {
 	var orders []engine.Order
+	byName := map[string]*jobs.Job{}
 	for _, job := range chosen {
-		if job.Schedule == nil {
+		byName[job.Name] = job
+	}
+	for _, job := range chosen {
+		first := job
+		for first.Schedule == nil && byName[first.After] != nil {
+			first = byName[first.After]
+		}
+		if first.Schedule == nil {
 			return nil, usageError{fmt.Errorf("--scheduled-for last: job %s has no schedule; give an instant such as 2026-11-21T02:00:00Z", job.Name)}
 		}
-		at := job.Schedule.Last(now)
+		at := first.Schedule.Last(now)
 		if at.IsZero() {
 			return nil, usageError{fmt.Errorf("--scheduled-for last: job %s was not due in the last ten years", job.Name)}
 		}

@@ -107,7 +107,7 @@ func (b *worker) expand(ctx context.Context, w *runRequest) error {
 		}
 		all = append(all, ready...)
 	}
-	w.orders = all
+	w.orders = inSequence(all, w.asked)
 	return errors.Join(errs...)
 }
 
