@@ -153,7 +153,7 @@ const lookedAt = string(Access) + ":looked"
 // note records when a look was made, if the time of the last one is as it should be.
 func (w *AccessWatch) note(ctx context.Context, at time.Time, should func(last time.Time) bool) (noted bool, err error) {
 	err = w.Ledger.Tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
-		last, _ := told(s, lookedAt)
+		last := told(s, lookedAt)
 		if noted = should(last); noted {
 			s.Alarms = slices.DeleteFunc(slices.Clone(s.Alarms), func(a ledger.Alarm) bool { return a.Kind == lookedAt })
 			s.Alarms = append(s.Alarms, ledger.Alarm{Kind: lookedAt, Since: at, Told: at})

@@ -131,7 +131,25 @@ func TestAnAccessThatCannotBeSeenIsLookedAtSoon(t *testing.T) {
 			t.Errorf("Globus was asked %d times in three hours, want each hour", n)
 		}
 		l.access(2*time.Hour, 1, rule(10))
-		l.want("01 00:00 ops: nightly: an access ends on 2000-01-10")
+		told := []string{"01 00:00 ops: nightly: an access ends on 2000-01-10"}
+		l.want(told...)
+		time.Sleep(days)
+		if n := l.accessOf(time.Minute, 1, func() ([]notify.Ending, error) { // the program is stopped meanwhile
+			time.Sleep(2 * time.Minute)
+			return nil, nil
+		}); n != 1 {
+			t.Errorf("Globus was asked %d times in a minute", n)
+		}
+		time.Sleep(time.Hour)
+		if n := l.access(time.Minute, 1, rule(10)); n != 1 {
+			t.Errorf("Globus was asked %d times an hour after it could not answer", n)
+		}
+		l.want(told...)
+		time.Sleep(days)
+		l.accessOf(time.Minute, 1, func() ([]notify.Ending, error) {
+			return []notify.Ending{rule(9)}, errors.New("502 of another collection")
+		})
+		l.want(append(told, "04 06:03 ops: nightly: an access ends on 2000-01-09")...)
 	})
 }
 
@@ -161,7 +179,12 @@ func TestAnAlarmOfAnAccessEndsWithItsChannel(t *testing.T) {
 		if n := alarms(); n != 1 {
 			t.Errorf("there are %d alarms, want that of the access", n)
 		}
+		l.watch(time.Minute, 1)
+		if n := alarms(); n != 1 {
+			t.Errorf("there are %d alarms, want that of the access, which goes on", n)
+		}
 		delete(j.Notify.To, "access")
+		time.Sleep(5 * time.Minute)
 		l.watch(time.Minute, 1)
 		if n := alarms(); n != 0 {
 			t.Errorf("there are %d alarms, but nobody looks at the access any more", n)
@@ -186,5 +209,58 @@ func TestAnEndThatNobodyHeardOfIsToldAgain(t *testing.T) {
 		time.Sleep(days)
 		l.access(time.Minute, 1, rule(14))
 		l.want("02 00:01 ops: nightly: an access ends on 2000-01-14") // the first one does not wait any more
+	})
+}
+
+func TestAnAccessIsToldFromTheFirstInstantOnThatCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := job(t, func(j *jobs.Job) { j.Notify.Repeat = 2*days - 5*time.Minute })
+		l := newLookout(t, j)
+		ends := notify.Ending{Job: "nightly", What: "the access ends", Next: "ask", At: time.Now().Add(17 * days)}
+		asked := func(want int) {
+			t.Helper()
+			if n := l.access(time.Second, 1, ends); n != want {
+				t.Errorf("on %v Globus was asked %d times, want %d", time.Now().UTC(), n, want)
+			}
+		}
+		asked(1)
+		time.Sleep(days - 5*time.Minute - 2*time.Second)
+		asked(0) // a day has not passed
+		time.Sleep(time.Second)
+		asked(1)
+		time.Sleep(2*days + 5*time.Minute - time.Second)
+		l.want()
+		asked(1)
+		told := []string{"04 00:00 ops: nightly: an access ends on 2000-01-18"} // in two weeks
+		l.want(told...)
+		time.Sleep(11*days - time.Second)
+		asked(1)
+		told = append(told, "15 00:00 ops: nightly: an access ends on 2000-01-18") // in three days
+		l.want(told...)
+		time.Sleep(days - 5*time.Minute - time.Second)
+		asked(1) // one who was told lately is not told again, and that does not put off the next time
+		time.Sleep(days - 5*time.Minute - time.Second)
+		asked(1)
+		l.want(append(told, "16 23:50 ops: nightly: an access ends on 2000-01-18")...)
+	})
+}
+
+// What ends for all jobs is repeated as the first of them says.
+func TestWhatEndsForAllJobsIsRepeatedInItsTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLookout(t, job(t, func(j *jobs.Job) { j.Notify.Repeat = 2 * days }))
+		l.access(2*days+time.Minute, 1, notify.Ending{What: "the certificate ends on 2000-01-04", Next: "have it renewed", At: day(4)})
+		l.want("01 00:00 ops: the certificate ends on 2000-01-04", "03 00:00 ops: the certificate ends on 2000-01-04")
+	})
+}
+
+func TestAClockThatWasAheadDoesNotPutOffTheLookAtAnAccess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := newLookout(t, job(t))
+		wrong := time.Now().UTC().AddDate(10, 0, 0)
+		l.tell("", ledger.Standing{Alarms: []ledger.Alarm{{Kind: "access:looked", Since: wrong, Told: wrong}}})
+		if n := l.access(time.Minute, 1, rule(10)); n != 1 {
+			t.Errorf("Globus was asked %d times, want once", n)
+		}
 	})
 }

@@ -181,6 +181,25 @@ func TestALookThatMayPassIsToldAfterAQuarterOfAnHour(t *testing.T) {
 		t.Errorf("got %q, want the command that looks", got)
 	}
 	d = &diary{t: t, begin: begin}
+	look(d, 0, away) // often in a short time, and rarely in a long one
+	look(d, time.Minute, away)
+	look(d, 2*time.Minute, away)
+	look(d, 3*time.Minute, nil)
+	look(d, time.Hour, away)
+	look(d, 2*time.Hour, away)
+	look(d, 3*time.Hour, nil)
+	if len(d.lines) > 0 {
+		t.Errorf("got %q, want nothing of what may pass", d.lines)
+	}
+	d = &diary{t: t, begin: begin}
+	d.tell(desk().Looked(notify.Look{Job: j, Ended: begin, Err: errors.New("no such folder"), Why: "no such folder"})) // told at once
+	look(d, time.Minute, away)
+	look(d, 2*time.Minute, nil)
+	want = []string{"0s ops: nightly cannot look for items", "2m0s ops: nightly has recovered"}
+	if diff := cmp.Diff(want, d.lines); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	d = &diary{t: t, begin: begin}
 	look(d, 0, away)
 	look(d, time.Minute, nil)
 	d.standing.Alarms = []ledger.Alarm{{Kind: "failed", Since: begin, Told: begin, Quiet: true}}

@@ -37,19 +37,16 @@ func (w *Watch) digests(ctx context.Context, file *jobs.File, now time.Time) (ne
 	}
 	for _, name := range slices.Sorted(maps.Keys(readers)) {
 		c := file.Channels[name]
-		if c == nil {
-			continue
-		}
 		hours := c.Digest
 		if hours == nil {
 			hours, _ = schedule.Parse(everyMorning, cmp.Or(readers[name][0].Zone, time.UTC)) // it is a constant
 		}
-		last, begun := told(standings[""], digestOf(c))
+		last := told(standings[""], digestOf(c))
 		if ahead(last, now) {
-			last, begun = time.Time{}, false
+			last = time.Time{}
 		}
 		at := hours.Next(last)
-		if !begun || !at.IsZero() && !at.After(now) {
+		if !at.IsZero() && !at.After(now) { // also if there was none yet
 			if err := w.digest(ctx, c, readers[name], standings, last, now); err != nil {
 				return next, err
 			}
@@ -78,7 +75,7 @@ func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, st
 	}
 	return w.tell(ctx, "", func(s ledger.Standing) (ledger.Standing, []ledger.Notice) {
 		kind := digestOf(c)
-		if at, _ := told(s, kind); !at.Equal(last) && !ahead(at, now) { // another replica was faster
+		if at := told(s, kind); !at.Equal(last) && !ahead(at, now) { // another replica was faster
 			return s, nil
 		}
 		s.Alarms = slices.DeleteFunc(slices.Clone(s.Alarms), func(a ledger.Alarm) bool { return a.Kind == kind })
@@ -90,14 +87,15 @@ func (w *Watch) digest(ctx context.Context, c *jobs.Channel, its []*jobs.Job, st
 	})
 }
 
-// told returns when people were last told of an alarm of a kind, if it is open.
-func told(s ledger.Standing, kind string) (at time.Time, was bool) {
+// told returns when people were last told of an alarm of a kind; the zero time if there is
+// none.
+func told(s ledger.Standing, kind string) (at time.Time) {
 	for _, a := range s.Alarms {
 		if a.Kind == kind {
-			return a.Told, true
+			at = a.Told
 		}
 	}
-	return at, false
+	return at
 }
 
 // mostInTitle is how many jobs the title of a digest names.

@@ -58,7 +58,7 @@ func LooksFailSince(s ledger.Standing) (since time.Time) {
 
 // lookFailed raises the alarm about a folder that cannot be listed, and repeats its notice.
 func (d *Desk) lookFailed(book *book, l Look) {
-	before, _ := told(book.standing, string(LooksFail)) // zero if it is not raised yet
+	before := told(book.standing, string(LooksFail)) // zero if it is not raised yet
 	event := Failed
 	if l.Person && len(channels(l.Job, string(NeedsHuman))) > 0 {
 		event = NeedsHuman

@@ -125,8 +125,7 @@ func (w *Watch) lookAt(ctx context.Context, job *jobs.Job, f facts, now time.Tim
 	}
 	// A transition that changes nothing needs no transaction.
 	is := f.standings[job.Name]
-	is.Job = job.Name
-	if after, notices := telling(is); reflect.DeepEqual(after, is) && len(notices) == 0 {
+	if after, _ := telling(is); reflect.DeepEqual(after, is) {
 		return seen, nil
 	}
 	return seen, w.tell(ctx, job.Name, telling)
@@ -134,7 +133,7 @@ func (w *Watch) lookAt(ctx context.Context, job *jobs.Job, f facts, now time.Tim
 
 func (w *Watch) tell(ctx context.Context, job string, t ledger.Transition) error {
 	err := w.Ledger.Tell(ctx, job, t)
-	if err == nil && w.Told != nil {
+	if w.Told != nil {
 		w.Told()
 	}
 	return err

@@ -483,6 +483,60 @@ func TestWhatDoesNotHappenIsToldAgainAfterEachOutage(t *testing.T) {
 	})
 }
 
+// A run belongs to the digest before whose instant it was claimed, and its end to the one
+// before whose instant it ended: each is counted once.
+func TestARunAtTheInstantOfADigestIsInTheNextOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := job(t, func(j *jobs.Job) { j.Name, j.Notify.To = "alpha", map[string][]string{"digest": {"ops"}} })
+		b := job(t, func(j *jobs.Job) { j.Name, j.Notify.To = "beta", map[string][]string{"digest": {"ops"}} })
+		l := newLookout(t, a, b)
+		w, begin := &notify.Watch{Ledger: l.ledger}, time.Now().UTC()
+		if err := w.DigestSince(t.Context(), l.file.Channels["ops"], []*jobs.Job{a, b}, time.Time{}, begin); err != nil {
+			t.Fatal(err)
+		}
+		long, _, err := l.ledger.Claim(t.Context(), ledger.Claim{Job: a.Name, Key: "long", Holder: "a", Lease: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(24 * time.Hour)
+		files := succeeded
+		files.Files, files.Bytes = 1, 10
+		if err := l.ledger.Finish(t.Context(), long.ID, "a", files); err != nil {
+			t.Fatal(err)
+		}
+		files.Files, files.Bytes = 2, 20
+		l.ran(b, files)
+		digest := func(last, now time.Time) (said notify.Notice) {
+			t.Helper()
+			if err := w.DigestSince(t.Context(), l.file.Channels["ops"], []*jobs.Job{a, b}, last, now); err != nil {
+				t.Fatal(err)
+			}
+			for row, err := range l.ledger.Notices(t.Context(), true) {
+				if err == nil {
+					err = json.Unmarshal([]byte(row.Body), &said)
+				}
+				if err != nil {
+					t.Fatal(err)
+				}
+				break
+			}
+			return said
+		}
+		now := time.Now().UTC()
+		if got, want := digest(begin, now).Lines, []string{"alpha: 1 not over; 0 files, 0 bytes", "beta: no run"}; !slices.Equal(got, want) {
+			t.Errorf("at the instant of both the digest says %q, want %q", got, want)
+		}
+		time.Sleep(24 * time.Hour)
+		said := digest(now, time.Now().UTC())
+		if want := []string{"alpha: 1 succeeded; 1 file, 10 bytes", "beta: 1 succeeded; 2 files, 20 bytes"}; !slices.Equal(said.Lines, want) {
+			t.Errorf("the next one says %q, want %q", said.Lines, want)
+		}
+		if *said.Files != 3 || *said.Bytes != 30 {
+			t.Errorf("the next one has %d files and %d bytes, want 3 and 30", *said.Files, *said.Bytes)
+		}
+	})
+}
+
 // Two replicas may both see that a digest is due. The one that is slower tells nothing.
 func TestADigestIsWrittenByOneReplica(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -619,4 +673,122 @@ func (l *lookout) wantLines(title, want string) {
 			l.t.Errorf("%s: got the lines %q, want %q first", title, n.Lines, want)
 		}
 	}
+}
+
+// A look counts as the next one from nine tenths of the time between two looks on.
+func TestTheClocksOfReplicasMayDifferALittle(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Expect.SuccessEvery = 0 })
+		l := newLookout(t, j)
+		l.watch(time.Second, 1)
+		time.Sleep(4*time.Minute + 28*time.Second)
+		l.moveCursor(j, time.Now().Add(-5*time.Hour))
+		l.watch(time.Millisecond, 1)
+		l.want() // it is too soon
+		time.Sleep(time.Second - time.Millisecond)
+		l.watch(time.Second, 1)
+		l.want("01 00:04 ops: nightly is late")
+	})
+}
+
+func TestTheFirstLookOfAllIsNotTheEndOfAnOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t)
+		l := newLookout(t, j)
+		l.moveCursor(j, time.Now().Add(-5*time.Hour))
+		l.watch(time.Minute, 1)
+		l.want("01 00:00 ops: nightly is late")
+	})
+}
+
+func TestAnOutageIsLongerThanHalfAnHour(t *testing.T) {
+	for name, tt := range map[string]struct {
+		away time.Duration
+		want string
+	}{
+		"half an hour": {30 * time.Minute, "01 01:30 ops: nightly is late"},
+		"longer":       {30*time.Minute + time.Second, "01 01:30 ops: The scheduler did not work from 2000-01-01 01:00 UTC to 2000-01-01 01:30 UTC"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				j := hourly(t, func(j *jobs.Job) { j.Expect.SuccessEvery = 0 })
+				l := newLookout(t, j)
+				time.Sleep(time.Hour)
+				l.watch(time.Second, 1)
+				time.Sleep(tt.away - time.Second)
+				l.watch(time.Second, 1)
+				l.want(tt.want)
+			})
+		})
+	}
+}
+
+// Who is told of an outage hears of each job once, and not again after the next one soon.
+func TestAJobIsNamedOnceAfterOutages(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		both := []string{"pi", "ops"}
+		j := hourly(t, func(j *jobs.Job) { j.Notify.To["late"], j.Notify.To["overdue"] = both, both })
+		well := hourly(t, func(j *jobs.Job) { j.Name = "well" })
+		l := newLookout(t, j, well)
+		l.moveCursor(well, time.Now().Add(24*time.Hour))
+		l.watch(time.Minute, 1)
+		time.Sleep(3*time.Hour - time.Minute)
+		l.ran(well, succeeded)
+		l.tell(well.Name, ledger.Standing{Since: time.Now().UTC(), Alarms: []ledger.Alarm{{Kind: "failed", Since: time.Now().UTC(), Told: time.Now().UTC()}}})
+		l.watch(6*time.Minute, 1)
+		time.Sleep(time.Hour)
+		l.watch(6*time.Minute, 1)
+		const title = "The scheduler did not work from 2000-01-01 00:00 UTC to 2000-01-01 03:00 UTC"
+		l.want("01 03:00 ops: "+title, "01 03:00 pi: "+title)
+		l.wantLines(title, "Late or overdue by then: nightly")
+	})
+}
+
+func TestAJobIsNotOverdueBeforeAnythingWasExpected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Schedule, j.Expect.SuccessEvery = nil, 0 })
+		l := newLookout(t, j)
+		l.watch(24*time.Hour+time.Minute, 1)
+		j.Expect.SuccessEvery = 2 * time.Hour // from the look at 00:06 on
+		l.watch(2*time.Hour, 1)
+		l.want()
+		l.watch(11*time.Minute, 1)
+		l.want("02 02:11 ops: nightly is overdue")
+	})
+}
+
+// A schedule is suspended in the ledger until a scheduler has taken it up again.
+func TestAJobWhoseScheduleIsStillSuspendedIsNotLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := hourly(t, func(j *jobs.Job) { j.Expect.SuccessEvery = 0 })
+		l := newLookout(t, j)
+		err := l.ledger.Reschedule(t.Context(), func(map[string]ledger.Schedule) []ledger.Schedule {
+			return []ledger.Schedule{{Job: j.Name, Expr: j.Schedule.String(), Zone: "UTC", Suspended: true, Cursor: time.Now()}}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.watch(3*time.Hour, 1)
+		l.want()
+	})
+}
+
+func TestAnAlarmOfLooksEndsWithTheLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		looks := job(t)
+		looks.ForEach = &jobs.ForEach{Folder: "lab:/in/"}
+		none := job(t, func(j *jobs.Job) { j.Name = "none" })
+		l := newLookout(t, looks, none)
+		for _, name := range []string{looks.Name, none.Name} {
+			l.tell(name, ledger.Standing{Alarms: []ledger.Alarm{{Kind: string(notify.LooksFail), Since: time.Now().UTC()}}})
+		}
+		l.watch(time.Minute, 1)
+		all, err := l.ledger.Standings(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if with, without := len(all[looks.Name].Alarms), len(all[none.Name].Alarms); with != 1 || without != 0 {
+			t.Errorf("the job that looks has %d alarms and the other one %d, want 1 and 0", with, without)
+		}
+	})
 }
