@@ -493,6 +493,9 @@ func TestNamesAreUnique(t *testing.T) {
 0 2 * * * globus transfer $LAB:/c $VAULT:/3 --label Ünïcode
 0 2 * * * globus transfer $LAB:/d $VAULT:/4 --label Ü
 0 2 * * * globus transfer $LAB:/d $VAULT:/5
+0 2 * * * globus transfer $LAB:/e $VAULT:/6 --label 0815
+0 2 * * * globus transfer $LAB:/f $VAULT:/7 --label 0x10
+0 2 * * * globus transfer $LAB:/g $VAULT:/8 --label On
 `, long), migrate.Options{})
 	file, err := jobs.Parse(nil, jobs.Source{Data: r.File})
 	if err != nil {
@@ -502,7 +505,7 @@ func TestNamesAreUnique(t *testing.T) {
 	for _, j := range file.Jobs {
 		names = append(names, j.Name)
 	}
-	want := []string{"n-code", "transfer-d", "transfer-d-to-5", long[:50] + "-2", long[:52]}
+	want := []string{"0815", "0x10", "n-code", "on", "transfer-d", "transfer-d-to-5", long[:50] + "-2", long[:52]}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("names (-want +got):\n%s", diff)
 	}

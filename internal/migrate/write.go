@@ -184,7 +184,7 @@ func collections(short map[string]string) []field {
 func writeFields(b *bytes.Buffer, fields []field, depth int) {
 	indent := strings.Repeat("  ", depth)
 	for _, f := range fields {
-		b.WriteString(indent + f.key + ":")
+		b.WriteString(indent + quote(f.key) + ":")
 		switch v := f.value.(type) {
 		case []field:
 			if len(v) == 0 {
