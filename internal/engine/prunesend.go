@@ -96,7 +96,7 @@ func (p *pruning) newPart(submissionID string, at evidence.Place, paths []string
 	}
 	place := jobs.Position{Step: p.at.Step, Part: r.journal.lastPart(p.at.Step) + 1}
 	return &part{
-		run: r, position: place, doc: doc, attempt: 1, tries: p.tries, submissionID: submissionID,
+		run: r, position: place, doc: doc, ends: doc.Deadline, attempt: 1, tries: p.tries, submissionID: submissionID,
 		deletes: &Deletes{}, guarded: true, once: true,
 	}
 }

@@ -347,3 +347,25 @@ func TestRefusedSubmissionIsTheErrorOfTheService(t *testing.T) {
 		}
 	})
 }
+
+// What a list names is not checked again, so a list that waits at Globus for long is
+// not done at all: its files may have changed meanwhile.
+func TestAListThatWaitsForMoreThanAnHourIsNotDone(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/e/x")
+		p := b.process("one")
+		p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }, ownTimes), ledger.Succeeded)
+		b.stall()
+		go func() {
+			time.Sleep(90 * time.Minute)
+			b.plant("data/a.txt", "what came meanwhile")
+			b.disturb(globussim.Disturbance{Action: globussim.ReleaseTask})
+		}()
+		r, err := p.record(t.Context(), b.order(expires(), func(j *jobs.Job) { j.ActiveDeadline = 24 * time.Hour }))
+		if err != nil || r.State == ledger.Succeeded {
+			t.Errorf("got %+v, %v, want a run that has not succeeded", r, err)
+		}
+		time.Sleep(2 * time.Hour)
+		b.wantLeft("data/a.txt", "data/e/x")
+	})
+}
