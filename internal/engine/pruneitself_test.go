@@ -182,11 +182,14 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 	})
 	t.Run("it was copied to another name on the same disk", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
-			b.sow("data/a.txt")
+			b.sow("data/a.txt", "data/b.txt")
 			b.process("one").wantRun(b.order(move(true, all, func(doc *transfer.Transfer) {
-				doc.Items = []transfer.Item{{SourcePath: "/data/a.txt", DestinationPath: "/data/z.txt"}}
+				doc.Items = []transfer.Item{{SourcePath: "/data/a.txt", DestinationPath: "/data/z.txt"}, {SourcePath: "/data/b.txt", DestinationPath: "/data/y.txt"}}
 			})), ledger.Succeeded)
-			b.wantLeft("data/z.txt")
+			b.wantLeft("data/y.txt", "data/z.txt")
+			if n := b.requests("POST /v0.10/delete"); n != 1 {
+				t.Errorf("%d lists were sent, although nothing could be the file itself", n)
+			}
 		}, same)
 	})
 	t.Run("the file that is to be deleted alone changes before that", func(t *testing.T) {
@@ -248,7 +251,7 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 	})
 	t.Run("it is another disk", func(t *testing.T) {
 		onBench(t, func(t *testing.T, b *bench) {
-			b.sow("data/a.txt", "data/b.txt", "data/c.txt")
+			b.sow("data/a.txt", "data/b.txt", "data/s/c.txt")
 			p := b.process("one")
 			p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
 			p.wantRun(b.order(func(j *jobs.Job) {
@@ -257,6 +260,9 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 				j.Steps[0].Transfer.SyncLevel = new(transfer.SyncChecksum)
 			}), ledger.Succeeded)
 			b.wantLeft()
+			if n := b.requests("POST /v0.10/operation/endpoint/{id}/mkdir"); n != 1 {
+				t.Errorf("%d folders were made to see that, want one for both collections", n)
+			}
 		})
 	})
 }

@@ -286,7 +286,7 @@ func TestJudgeFindsNamesThatAreAlikeAmongOthers(t *testing.T) {
 					Path: source, Source: proof.State{File: true, Size: 5, Modified: noon.Add(-time.Hour)},
 					Destination: destination, Copy: &proof.State{File: true, Size: 5, Modified: noon.Add(30 * time.Second)},
 				})
-				want = append(want, map[bool]proof.Reason{true: proof.Ambiguous}[strings.Contains("AaCc", name)])
+				want = append(want, map[bool]proof.Reason{true: proof.Ambiguous}[slices.Contains([]string{"A", "C", "a", "c"}, name)])
 			}
 			seven := head
 			seven.Files = 7
