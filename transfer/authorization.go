@@ -25,7 +25,8 @@ func (p *AuthorizationParameters) session() bool {
 	return p != nil && (len(p.SessionRequiredIdentities) > 0 ||
 		len(p.SessionRequiredSingleDomain) > 0 ||
 		len(p.SessionRequiredPolicies) > 0 ||
-		p.SessionRequiredMFA != nil && *p.SessionRequiredMFA)
+		p.SessionRequiredMFA != nil && *p.SessionRequiredMFA ||
+		p.Prompt == "login")
 }
 
 // authorization returns the parameters in doc, or nil if it is not an object. A

@@ -62,6 +62,7 @@ func TestErrorsFallIntoClasses(t *testing.T) {
 		"consent":                 {403, missing, "NeedsConsent"},
 		"consent of an old shape": {403, `{"code": "Forbidden", "required_scope": "s"}`, "NeedsConsent"},
 		"session":                 {403, `{"code": "AuthorizationRequired", "authorization_parameters": {"session_required_mfa": true}}`, "NeedsSession"},
+		"a login that is too old": {403, `{"code": "AuthorizationRequired", "authorization_parameters": {"prompt": "login"}}`, "NeedsSession"},
 		"session at a collection": {
 			502, `{"code": "ExternalError.DirListingFailed.LoginFailed", "authorization_parameters": {"session_required_single_domain": ["example.edu"]}}`,
 			"NeedsSession CollectionFailed",

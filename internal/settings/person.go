@@ -116,6 +116,9 @@ func (id *Identity) session(wanted *transfer.AuthorizationParameters) string {
 	if wanted.SessionRequiredMFA != nil && *wanted.SessionRequiredMFA {
 		flags.WriteString(" --session-required-mfa")
 	}
+	if wanted.Prompt == "login" {
+		flags.WriteString(" --prompt login")
+	}
 	scopes, _ := auth.ParseScopes(strings.Join(wanted.RequiredScopes, " ")) // invalid scopes cannot be asked for
 	return id.loginWith(flags.String(), scopes...)
 }

@@ -31,8 +31,8 @@ func TestALogSaysWhatToDoWhenThereIsNoTokenAnyMore(t *testing.T) {
 
 func TestALoginIsForTheSessionAndTheScopesThatAreDemanded(t *testing.T) {
 	id := &Identity{Kind: StoredLogin, ClientID: someID, Username: "ada@x"}
-	got := id.Fault().Login(&transfer.AuthorizationParameters{RequiredScopes: []string{"https://auth.globus.org/scopes/f/flow_f_user"}, SessionRequiredMFA: new(true)})
-	want := "log in again: runner login --client-id " + someID + " --scopes 'https://auth.globus.org/scopes/f/flow_f_user' --session-required-mfa"
+	got := id.Fault().Login(&transfer.AuthorizationParameters{RequiredScopes: []string{"https://auth.globus.org/scopes/f/flow_f_user"}, SessionRequiredMFA: new(true), Prompt: "login"})
+	want := "log in again: runner login --client-id " + someID + " --scopes 'https://auth.globus.org/scopes/f/flow_f_user' --session-required-mfa --prompt login"
 	if got != want {
 		t.Errorf("got %s\nwant %s", got, want)
 	}
