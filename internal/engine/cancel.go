@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/globus-runner/globus-runner/internal/fault"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 )
 
 // untilOver calls over once a second until it returns true, for something that
@@ -25,6 +26,17 @@ func (r *run) uncanceled(ctx context.Context, id, what string, err error) *Failu
 	f.Err = err
 	if errors.Is(context.Cause(ctx), errCanceled) {
 		f.Kind, f.state = fault.Unknown, "" // a later start cancels it
+	}
+	return f
+}
+
+// canceledAtGlobus returns the failure of a run whose task id was canceled at Globus. Such
+// a run has failed: what it was to do is not done, and nobody has given it up. It counts
+// as canceled only if somebody has asked to cancel the run as well.
+func (r *run) canceledAtGlobus(id, message string) *Failure {
+	f := &Failure{Kind: fault.Canceled, TaskID: id, Code: "CANCELED", state: ledger.Failed, Message: message}
+	if r.unwanted {
+		f.state = ledger.Canceled
 	}
 	return f
 }

@@ -389,6 +389,9 @@ func TestRunOfAFlowThatWasCanceledElsewhere(t *testing.T) {
 		b.after(time.Minute, b.cancelFlow)
 		r := b.run(t.Context(), b.order(flowJob, func(j *jobs.Job) { j.BackoffLimit = 3 }))
 		contains(t, failure(t, r, fault.Canceled).Message, "was canceled by another command or person")
+		if r.State != ledger.Failed {
+			t.Errorf("the run is %s, want it failed: nobody has given it up", r.State)
+		}
 		b.wantFlowRuns(canceled + " nightly 2026-11-21T02:00:00Z")
 	})
 }

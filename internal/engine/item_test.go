@@ -244,6 +244,36 @@ func TestAnEarlierOccurrenceOfAnItemIsNotDoneAgain(t *testing.T) {
 	}
 }
 
+// Whoever cancels a task at Globus has not given up the item: it is on the list of those
+// that failed, and its end is told.
+func TestAnItemWhoseTaskIsCanceledAtGlobusHasFailed(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		begin := time.Now()
+		b.desk = newDesk()
+		b.begin(written(0, "/runs/run_1/a", 20, 0), written(0, "/runs/run_1/done", 0, 0))
+		b.stall()
+		p := b.process("one").serve(b.itemJob(marked, func(j *jobs.Job) {
+			j.Notify.To = map[string][]string{"failed": {"ops"}, "recovered": {"ops"}}
+		}))
+		until(30*time.Minute + time.Second)
+		if _, err := b.client().CancelTask(t.Context(), b.State().Tasks[0].TaskID); err != nil {
+			t.Fatal(err)
+		}
+		until(time.Hour)
+		b.wantItems("run_1 1 failed")
+		if n, err := p.ledger.Failed(t.Context(), "runs", begin); n != 1 || err != nil {
+			t.Errorf("%d items have failed, and the error is %v; want 1", n, err)
+		}
+		p.retry(1)
+		until(2 * time.Hour)
+		p.stop()
+		b.wantItems("run_1 1 succeeded")
+		if told := b.notified(begin); len(told) != 2 || !strings.HasSuffix(told[0], "failed") || !strings.HasSuffix(told[1], "recovered") {
+			t.Errorf("told %q, want that it failed, and that it has recovered", told)
+		}
+	})
+}
+
 func TestNoMoreItemsThanMaxActiveAreAtWorkInAllReplicas(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		var want []string

@@ -56,7 +56,7 @@ func TestResultSaysHowTheTaskEnded(t *testing.T) {
 					b.t.Error(err)
 				}
 			},
-			state: ledger.Canceled, kind: fault.Canceled, code: "CANCELED", says: []string{"canceled by another command or person"},
+			state: ledger.Failed, kind: fault.Canceled, code: "CANCELED", says: []string{"canceled by another command or person"},
 		},
 		"not done by its deadline": {
 			job:     func(j *jobs.Job) { j.ActiveDeadline = 2 * time.Hour },

@@ -270,7 +270,7 @@ func ending(event Event, o ledger.Outcome) string {
 		return "was skipped"
 	case o.State == ledger.Succeeded:
 		return "succeeded without some of its files"
-	case o.State == ledger.Canceled:
+	case o.State == ledger.Canceled, o.Class == "canceled": // the run, or its task alone
 		return "was canceled"
 	case o.State == ledger.TimedOut:
 		return "timed out"

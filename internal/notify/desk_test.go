@@ -160,6 +160,9 @@ func TestWhatIsToldOfRuns(t *testing.T) {
 			"23h50m0s ops: nightly failed, 2 times since 2026-11-21 00:00 UTC",
 			"47h40m0s ops: nightly failed, 3 times since 2026-11-21 00:00 UTC",
 		}},
+		"a task that was canceled at Globus, and the end of that": {nil, []end{{0, outcome(ledger.Failed, "canceled", "by a manager")}, {1, good}}, []string{
+			"0s ops: nightly was canceled", "1ns ops: nightly has recovered",
+		}},
 		"another failure after a recovery": {nil, []end{{0, failed}, {1, good}, {2, failed}}, []string{
 			"0s ops: nightly failed", "1ns ops: nightly has recovered", "2ns ops: nightly failed",
 		}},

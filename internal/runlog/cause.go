@@ -31,6 +31,9 @@ var (
 	anyID = pattern.Lazy(`\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
 )
 
+// canceled is the code of a run whose task was canceled, by whomever.
+const canceled = "CANCELED"
+
 // request matches the beginning of the error of a request, before the code.
 var request = pattern.Lazy(`^[A-Z]+ \S+: [0-9]{3} `)
 
@@ -64,7 +67,7 @@ func Cause(r *ledger.Run, most int) string {
 			}
 		}
 		text = strings.TrimSuffix(r.Code+": "+cause, ": ")
-		if r.State == ledger.Canceled && strings.HasPrefix(cause, "canceled ") {
+		if r.Code == canceled && strings.HasPrefix(cause, "canceled ") {
 			text = cause // the text only repeats the code
 		}
 	}
@@ -105,7 +108,7 @@ func Advice(r *ledger.Run) string {
 	if r.State == ledger.Succeeded || strings.Contains(text, "runner runs retry") {
 		return text
 	}
-	if r.State == ledger.Canceled {
+	if r.State == ledger.Canceled || r.Code == canceled {
 		return fmt.Sprintf("%s; to do it after all: runner runs retry %d", text, r.ID)
 	}
 	return fmt.Sprintf("%s, then runner runs retry %d", text, r.ID)
