@@ -214,6 +214,7 @@ func (s *server) schedule(ctx context.Context, file *jobsFile, listener net.List
 	beside.Go(func() { s.completeReceipts(ctx) })
 	beside.Go(func() { s.notices.run(ctx) })
 	if listener != nil {
+		beside.Go(func() { _ = s.page.Warm(ctx) }) // the first look reads what this could not
 		beside.Go(func() { s.status.Watch(ctx) })
 		beside.Go(func() {
 			if err := s.status.Serve(ctx, listener); err != nil {

@@ -40,6 +40,8 @@ type board struct {
 	whole    time.Time // when everything was last read
 	versions map[int64]ledger.RunVersion
 	newest   time.Time // the newest end that was seen
+	days     []ledger.Day
+	counted  time.Time // when the days were last read; zero before the first time
 	scene    *scene    // what was read last; nil before the first time
 }
 
@@ -75,14 +77,31 @@ type scene struct {
 	turns map[string]int64
 }
 
-// look returns the present scene.
-func (b *board) look(ctx context.Context) (*scene, error) {
+// lock waits for the board, until the context ends.
+func (b *board) lock(ctx context.Context) error {
 	select {
 	case b.busy <- struct{}{}:
-		defer func() { <-b.busy }()
+		return nil
 	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return context.Cause(ctx)
 	}
+}
+
+// warm reads the days of the chart.
+func (b *board) warm(ctx context.Context) error {
+	if err := b.lock(ctx); err != nil {
+		return err
+	}
+	defer func() { <-b.busy }()
+	return b.count(ctx, time.Now().UTC())
+}
+
+// look returns the present scene.
+func (b *board) look(ctx context.Context) (*scene, error) {
+	if err := b.lock(ctx); err != nil {
+		return nil, err
+	}
+	defer func() { <-b.busy }()
 	begin := time.Now()
 	file := b.inForce()
 	if age := begin.Sub(b.read); b.scene != nil && file == b.scene.file && age >= 0 && age < boardAge {
@@ -122,11 +141,9 @@ func once[T any](ctx context.Context, s *scene, what string, read func() (T, err
 // forget makes the next look read the ledger, however soon that is: who has acted wants to
 // see the result.
 func (b *board) forget(ctx context.Context) {
-	select {
-	case b.busy <- struct{}{}:
+	if b.lock(ctx) == nil {
 		b.read = time.Time{}
 		<-b.busy
-	case <-ctx.Done():
 	}
 }
 
@@ -155,7 +172,7 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 	}
 	if !whole {
 		names = slices.Collect(maps.Keys(dirty))
-		next.strips, next.days = maps.Clone(b.scene.strips), b.scene.days
+		next.strips = maps.Clone(b.scene.strips)
 	} else {
 		next.strips = map[string]ledger.Strip{}
 	}
@@ -177,10 +194,11 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 		return nil, err
 	}
 	if len(names) > 0 {
-		if next.days, err = b.days(ctx, next.at, whole); err != nil {
+		if err := b.count(ctx, next.at); err != nil {
 			return nil, err
 		}
 	}
+	next.days = b.days
 	b.versions, b.newest = versions, newest
 	if whole {
 		b.whole = begin
@@ -188,18 +206,21 @@ func (b *board) next(ctx context.Context, begin time.Time, file *jobs.File) (*sc
 	return next, nil
 }
 
-// days returns what was done on each day of the chart. What was done before yesterday is
-// read only with everything else.
-func (b *board) days(ctx context.Context, at time.Time, whole bool) ([]ledger.Day, error) {
-	first, yesterday := at.AddDate(0, 0, 1-chartDays).Truncate(day), at.AddDate(0, 0, -1).Truncate(day)
-	if whole {
-		return b.ledger.Days(ctx, "", first)
+// count reads what was done on each day of the chart. A day that was long over when they
+// were read before does not change any more, and is not read again.
+func (b *board) count(ctx context.Context, at time.Time) error {
+	since := at.AddDate(0, 0, 1-chartDays).Truncate(day)
+	known := slices.DeleteFunc(slices.Clone(b.days), func(d ledger.Day) bool { return d.Day.Before(since) })
+	if again := b.counted.AddDate(0, 0, -1).Truncate(day); again.After(since) {
+		since = again
 	}
-	newest, err := b.ledger.Days(ctx, "", yesterday)
-	before := slices.DeleteFunc(slices.Clone(b.scene.days), func(d ledger.Day) bool {
-		return d.Day.Before(first) || !d.Day.Before(yesterday)
-	})
-	return append(before, newest...), err
+	newest, err := b.ledger.Days(ctx, "", since)
+	if err != nil {
+		return err
+	}
+	known = slices.DeleteFunc(known, func(d ledger.Day) bool { return !d.Day.Before(since) })
+	b.days, b.counted = append(known, newest...), at
+	return nil
 }
 
 // held says why the newest runs that have not ended make no progress, by job.

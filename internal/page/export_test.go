@@ -1,6 +1,9 @@
 package page
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Scene returns what the page knows now. Two calls that return the same have asked
 // the ledger once.
@@ -25,3 +28,6 @@ func (p *Page) Signs(ctx context.Context) (int, error) {
 	_, err := p.board.look(ctx)
 	return len(p.board.versions), err
 }
+
+// Counted returns when the page has read what was done on each day.
+func (p *Page) Counted() time.Time { return p.board.counted }

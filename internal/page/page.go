@@ -9,6 +9,7 @@
 package page
 
 import (
+	"context"
 	"log/slog"
 	"net/http"
 	"sync/atomic"
@@ -50,13 +51,18 @@ type Page struct {
 	viewers  atomic.Int64 // of the events
 }
 
-// New returns a Page. It does not read the ledger until there is a request.
+// New returns a Page. It does not read the ledger until there is a request, or [Page.Warm]
+// is called.
 func New(c Config) *Page {
 	p := &Page{Config: c, door: newDoor(c.Access), views: newViews()}
 	p.progress = newProgress()
 	p.board = newBoard(c, p.progress)
 	return p
 }
+
+// Warm reads what was done on the days before today, which takes a fifth of the first look
+// at a ledger of many jobs, so that nobody waits for it. Without it that look reads it.
+func (p *Page) Warm(ctx context.Context) error { return p.board.warm(ctx) }
 
 // Handler serves the pages and the API. Answers below /api/v1 are JSON, all others are for
 // people.
