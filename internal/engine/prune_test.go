@@ -477,6 +477,115 @@ func TestPruneWaitsForTheReceiptOfItsOwnRun(t *testing.T) {
 	})
 }
 
+func TestPruneAsksForTheReceiptOfItsOwnRun(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt")
+		b.Fail(globussim.Fault{Path: copiedPath, Status: 404, Code: "NotThereYet"})
+		p := b.process("one")
+		p.wantPruned(p.wantRun(b.order(handsOver), ledger.Succeeded), "1 file deleted")
+		b.wantLeft()
+	})
+}
+
+// Each task of the run must have its receipt. A step that deletes has none.
+func TestPruneOfARunWithoutAllItsReceiptsDeletesNothing(t *testing.T) {
+	for name, tt := range map[string]struct {
+		lost    string
+		missing string // what is said to be pending; empty if nothing is
+	}{
+		"all of a step": {"step = 1", "2 tasks"}, "of a part": {"part = 2", "1 task"}, "none": {"step = 2", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/b")
+				b.plantVault("old")
+				b.manifests = map[string]string{"list": "a.txt a.txt\nb b\n"}
+				p := b.process("one")
+				p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+					if is(r, "POST", transferPath) && b.requests("POST "+transferPath) == 2 { // that of the last copy
+						b.sql("DELETE FROM receipts WHERE " + tt.lost)
+					}
+					return nil, nil
+				}
+				r, err := p.record(t.Context(), b.order(handsOver, func(j *jobs.Job) {
+					old := &transfer.Delete{Endpoint: globussim.CollectionID("vault"), Items: []transfer.DeleteItem{{Path: "/copy/old"}}}
+					parts := jobs.Step{Transfer: provable("/copy/", "vault"), Manifest: "list", ItemsPerTask: 1}
+					j.Steps = []jobs.Step{parts, {Delete: old, Unproven: true}, {Transfer: provable("/copy/", "store")}, j.Steps[1]}
+				}))
+				if tt.missing == "" {
+					if err != nil || r.State != ledger.Succeeded {
+						t.Errorf("got %+v, %v", r, err)
+					}
+					b.wantLeft()
+					return
+				}
+				if err != nil || r.State.Final() || fault.Of(r.Err).Kind != fault.Temporary {
+					t.Fatalf("got %+v, %v, want a run that is left", r, err)
+				}
+				contains(t, r.Err.Error(), "nothing was deleted, because the receipts of "+tt.missing+" of this run are pending (it is not complete)")
+				b.wantLeft("data/a.txt", "data/b")
+			})
+		})
+	}
+}
+
+func TestPruneIsTriedAgainIfAReceiptGoesMeanwhile(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt")
+		p, gone := b.process("one"), false
+		p.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }), ledger.Succeeded)
+		p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+			if is(r, "GET", listingsOf("lab")) && !gone {
+				gone = true
+				b.sql("DELETE FROM texts")
+			}
+			return nil, nil
+		}
+		r, err := p.record(t.Context(), b.order(expires()))
+		if err != nil || r.State.Final() || fault.Of(r.Err).Kind != fault.Temporary {
+			t.Fatalf("got %+v, %v, want a run that is left", r, err)
+		}
+		b.wantLeft("data/a.txt")
+	})
+}
+
+// An item that somebody has taken away need not be there. Any other folder that the
+// run has copied should.
+func TestPruneSaysThatTheFolderOfItsRunIsGone(t *testing.T) {
+	for name, tt := range map[string]struct {
+		items *jobs.ForEach
+		want  string
+	}{
+		"a folder": {nil, "0 files deleted, 1 kept (1: does not exist any more, so there is nothing to delete in it (a folder counts once)); runner receipt prove 1 lists them"},
+		"an item":  {&jobs.ForEach{Kind: jobs.FolderItems, Collection: globussim.CollectionID("lab"), Folder: "/"}, "0 files deleted"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt")
+				p := b.process("one")
+				p.answer = func(r *http.Request, _ http.RoundTripper) (*http.Response, error) {
+					if strings.HasSuffix(r.URL.Path, "/successful_transfers") {
+						return nil, os.RemoveAll(filepath.Join(b.lab, "data"))
+					}
+					return nil, nil
+				}
+				o := b.order(handsOver, func(j *jobs.Job) { j.Items, j.ItemsOf = tt.items, j.Name })
+				p.wantPruned(p.wantRun(o, ledger.Succeeded), tt.want)
+			})
+		})
+	}
+}
+
+func TestPruneBeyondItsLimitNamesSomeFiles(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.sow("data/a.txt", "data/b", "data/c", "data/d", "data/e")
+		p := b.process("one")
+		r := p.wantRun(b.order(handsOver, func(j *jobs.Job) { j.Steps[1].Prune.MaxDelete = "4" }), ledger.Failed)
+		b.wantLeft("data/a.txt", "data/b", "data/c", "data/d", "data/e")
+		contains(t, failure(t, r, fault.Guard).Message, "would delete 5 of 5 files that it has looked at (/data/a.txt, /data/b, /data/c and 2 more)")
+	})
+}
+
 func TestPruneByAReceiptThatWasChangedFails(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.sow("data/a.txt")

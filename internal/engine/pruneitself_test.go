@@ -263,6 +263,9 @@ func TestCopyThatIsTheFileItselfProvesNothing(t *testing.T) {
 			if n := b.requests("POST /v0.10/operation/endpoint/{id}/mkdir"); n != 1 {
 				t.Errorf("%d folders were made to see that, want one for both collections", n)
 			}
+			if n := b.requests("POST /v0.10/delete"); n != 2 {
+				t.Errorf("%d lists were sent, want that folder and all files", n)
+			}
 		})
 	})
 }

@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -367,5 +368,75 @@ func TestAListThatWaitsForMoreThanAnHourIsNotDone(t *testing.T) {
 		}
 		time.Sleep(2 * time.Hour)
 		b.wantLeft("data/a.txt", "data/e/x")
+	})
+}
+
+// A later start makes another attempt if the list of an earlier one has failed, and the
+// job allows it. The files are checked again.
+func TestAListOfAnEarlierStartThatFailed(t *testing.T) {
+	for limit, tt := range map[int]struct {
+		want ledger.State
+		left []string
+	}{
+		0: {ledger.Failed, []string{"data/a.txt", "data/b"}},
+		1: {ledger.Succeeded, []string{"data/a.txt"}},
+	} {
+		t.Run(fmt.Sprint("backoff limit ", limit), func(t *testing.T) {
+			onBench(t, func(t *testing.T, b *bench) {
+				b.sow("data/a.txt", "data/b")
+				o := b.order(expires(), func(j *jobs.Job) { j.BackoffLimit = limit })
+				one := b.process("one")
+				one.wantRun(b.order(accounted, func(j *jobs.Job) { j.Steps = jobs.Single(provable("/copy/", "vault")) }, ownTimes), ledger.Succeeded)
+				b.disturb(globussim.Disturbance{Action: globussim.FailTask})
+				one.at(cut{method: "GET", path: "/v0.10/task/*"})
+				_, _ = one.record(t.Context(), o) // it is killed
+				if !one.dead.Load() {
+					t.Fatal("the process did not come to the cut")
+				}
+				time.Sleep(time.Hour)
+				b.plant("data/a.txt", "what came meanwhile")
+				two := b.process("two")
+				r, err := two.record(t.Context(), o)
+				if err != nil || r.State != tt.want {
+					t.Errorf("got %+v, %v, want it %s", r, err, tt.want)
+				}
+				b.wantLeft(tt.left...)
+			})
+		})
+	}
+}
+
+func TestAListWhoseAnswerIsLost(t *testing.T) {
+	t.Run("its task is found", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt")
+			b.Fail(globussim.Fault{Path: deletePath, Times: -1, Drop: globussim.DropAfter})
+			p := b.process("one")
+			p.wantPruned(p.wantRun(b.order(handsOver, ownTimes), ledger.Succeeded), "1 file deleted")
+			if n := b.count("SELECT count(*) FROM submissions WHERE once = 1 AND status = 'SUCCEEDED'"); n != 1 {
+				t.Errorf("%d lists were done, want the only one", n)
+			}
+			if n := b.count("SELECT count(*) FROM submissions WHERE status = 'DROPPED'"); n != 0 {
+				t.Errorf("%d lists were given up", n)
+			}
+		})
+	})
+	t.Run("it cannot be looked for", func(t *testing.T) {
+		onBench(t, func(t *testing.T, b *bench) {
+			b.sow("data/a.txt")
+			b.Fail(globussim.Fault{Path: deletePath, Times: -1, Drop: globussim.DropBefore})
+			p := b.process("one")
+			p.watchDeletes(map[string][]string{}, func() {
+				b.Fail(globussim.Fault{Path: listPath, Times: -1, Status: 403, Code: "PermissionDenied"})
+			})
+			r, err := p.record(t.Context(), b.order(handsOver, ownTimes))
+			if err != nil || r.State.Final() || fault.Of(r.Err).Kind != fault.Unknown {
+				t.Errorf("got %+v, %v, want a run that is left", r, err)
+			}
+			if n := b.count("SELECT count(*) FROM submissions WHERE once = 1"); n != 1 {
+				t.Errorf("%d lists were recorded, want no other one while it is not known what became of the first", n)
+			}
+			b.wantLeft("data/a.txt")
+		})
 	})
 }
