@@ -219,7 +219,7 @@ func (b *board) count(ctx context.Context, at time.Time) error {
 		return err
 	}
 	known = slices.DeleteFunc(known, func(d ledger.Day) bool { return !d.Day.Before(since) })
-	b.days, b.counted = append(known, newest...), at
+	b.days, b.counted = slices.Concat(known, newest), at
 	return nil
 }
 
