@@ -72,8 +72,7 @@ func (s session) act(ctx context.Context, a *Action) error {
 	if err != nil || a.Run == 0 {
 		return err
 	}
-	_, err = s.exec(ctx, `INSERT INTO notes (run, at, kind, message) VALUES ($1, $2, $3, $4)`, a.Run, stamp(a.At), a.note(), a.by())
-	return err
+	return s.note(ctx, a.Run, a.At, a.note(), a.by())
 }
 
 // by says who asked for an action, and why.

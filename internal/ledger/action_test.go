@@ -133,7 +133,7 @@ func TestActionsAreKeptWithWhoAndWhy(t *testing.T) {
 		}
 		notes, err := l.Notes(ctx, r.ID)
 		ok(t, err)
-		if len(notes) != 2 || notes[0].Kind != "cancel_requested" || notes[0].Text != "by ada: wrong day" || notes[1].Kind != "retry_requested" || notes[1].Text != "by bob" {
+		if len(notes) != 3 || notes[0].Kind != "cancel_requested" || notes[0].Text != "by ada: wrong day" || notes[1].Kind != ledger.NoteEnded || notes[2].Kind != "retry_requested" || notes[2].Text != "by bob" {
 			t.Errorf("notes: %+v", notes)
 		}
 		if some, err := l.Actions(ctx, "a", 1); err != nil || len(some) != 1 || some[0].Kind != ledger.ActionRetry {

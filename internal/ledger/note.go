@@ -15,18 +15,25 @@ type Note struct {
 	Text string
 }
 
+// NoteEnded is the kind of the note that [Ledger.Retry] adds about the end before it.
+const NoteEnded = "ended"
+
 // Note adds a note to a run. It needs no lease.
 func (l *Ledger) Note(ctx context.Context, run int64, at time.Time, kind, message string) error {
 	return l.write(ctx, fmt.Sprintf("note on run %d", run), func(ctx context.Context, s session) error {
-		n, err := s.exec(ctx, `
-			INSERT INTO notes (run, at, kind, message)
-			SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT) FROM runs WHERE id = $1`,
-			run, stamp(at), text(kind), text(message))
-		if err == nil && n == 0 {
-			return ErrNone
-		}
-		return err
+		return s.note(ctx, run, at, text(kind), text(message))
 	})
+}
+
+func (s session) note(ctx context.Context, run int64, at time.Time, kind, message string) error {
+	n, err := s.exec(ctx, `
+		INSERT INTO notes (run, at, kind, message)
+		SELECT id, CAST($2 AS BIGINT), CAST($3 AS TEXT), CAST($4 AS TEXT) FROM runs WHERE id = $1`,
+		run, stamp(at), kind, message)
+	if err == nil && n == 0 {
+		return ErrNone
+	}
+	return err
 }
 
 // Notes returns the notes on a run by their instants. A run that does not

@@ -371,27 +371,3 @@ func (l *Ledger) CancelRequests(ctx context.Context, holder string) ([]int64, er
 	})
 	return ids, err
 }
-
-// Retry makes a run that ended without success claimable again, and records that
-// another attempt is wanted at the step it had reached, until the next [Ledger.Submit].
-// What the run has done so far stays. If the run succeeded or has not ended, the error is
-// ErrState.
-func (l *Ledger) Retry(ctx context.Context, run int64) error {
-	return l.write(ctx, fmt.Sprintf("retry run %d", run), func(ctx context.Context, s session) error {
-		return s.together(ctx, func() error { return s.retry(ctx, run) })
-	})
-}
-
-func (s session) retry(ctx context.Context, run int64) error {
-	if err := s.reopenDay(ctx, run); err != nil {
-		return err
-	}
-	n, err := s.exec(ctx, `
-		UPDATE runs SET state = 'claimed', again = 1, holder = '', lease_until = 0, cancel_requested = 0,
-			finished = 0, class = '', code = '', message = '', request_id = ''
-		WHERE id = $1 AND finished <> 0 AND state <> 'succeeded'`, run)
-	if err != nil || n > 0 {
-		return err
-	}
-	return s.notInState(ctx, run)
-}

@@ -261,6 +261,9 @@ func TestRetryMakesARunClaimable(t *testing.T) {
 			if d := cmp.Diff(want, get(t, l, r.ID), cmpopts.IgnoreFields(ledger.Run{}, "Claims")); d != "" {
 				t.Error(d)
 			}
+			if notes, err := l.Notes(ctx, r.ID); err != nil || len(notes) != 1 || notes[0].Kind != ledger.NoteEnded || notes[0].Text != string(state)+" after 0s: m" || notes[0].At.Before(r.Claimed) {
+				t.Errorf("notes %+v, and the error %v, want one that says how the run had ended", notes, err)
+			}
 			claim(t, l, "j", string(state), "another", time.Hour)
 			ok(t, l.Submit(ctx, "another", ledger.Submission{ID: string(state) + "3", Run: r.ID, Step: 1, Attempt: 3}))
 			if got := get(t, l, r.ID); got.Again || got.Attempt != 3 {

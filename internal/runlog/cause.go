@@ -143,7 +143,7 @@ func holding(notes []ledger.Note) (held ledger.Note) {
 		switch n.Kind {
 		case "left", "waiting", "retrying", "stalled", "needs_human", "hopeless":
 			held = n
-		case "resumed", "progressing":
+		case "resumed", "progressing", ledger.NoteEnded:
 			held = ledger.Note{}
 		}
 	}

@@ -24,6 +24,7 @@ func TestWhatHoldsARunIsItsNewestNote(t *testing.T) {
 		"a person":          {ledger.Submitted, []ledger.Note{note("left", "x"), note("needs_human", "paused")}, "needs human since 2026-11-21T02:00:00Z: paused"},
 		"progress":          {ledger.Submitted, []ledger.Note{note("stalled", "x"), note("progressing", "y")}, ""},
 		"somebody resumed":  {ledger.Submitted, []ledger.Note{note("left", "x"), note("resumed", "by y")}, ""},
+		"a retry":           {ledger.Claimed, []ledger.Note{note("hopeless", "x"), note(ledger.NoteEnded, "failed")}, ""},
 		"what says nothing": {ledger.Submitted, []ledger.Note{note("compared", "x")}, ""},
 	}
 	for name, c := range tests {

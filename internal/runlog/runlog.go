@@ -40,7 +40,7 @@ func Events(r *ledger.Run, sent []ledger.Submission, notes []ledger.Note) []Even
 		events = append(events, Event{n.At, n.Kind, n.Text})
 	}
 	if r.State.Final() {
-		events = append(events, Event{r.Finished, "ended", string(r.State)})
+		events = append(events, Event{r.Finished, ledger.NoteEnded, string(r.State)})
 	}
 	slices.SortStableFunc(events, func(a, b Event) int { return a.Time.Compare(b.Time) })
 	return events
