@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,8 +16,10 @@ import (
 
 	"github.com/globus-runner/globus-runner/internal/audit"
 	"github.com/globus-runner/globus-runner/internal/engine"
+	"github.com/globus-runner/globus-runner/internal/ledger"
 	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/jobs"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // An auditDocument is the result of an audit of a job.
@@ -29,8 +32,8 @@ type auditDocument struct {
 	// ReceiptsLeftOut is how many receipts were not read, because there are too many of
 	// the same folders.
 	ReceiptsLeftOut int `json:"receipts_left_out"`
-	// FoldersWithoutReceipt counts those of all occurrences; of these, at most the folder
-	// of the newest occurrence is audited.
+	// FoldersWithoutReceipt counts those of all occurrences; of these, the folders of the
+	// audited runs and of the newest occurrence are audited.
 	FoldersWithoutReceipt int `json:"folders_without_receipt"`
 
 	// RenamedFiles are present with names of another form.
@@ -39,7 +42,9 @@ type auditDocument struct {
 	renamed string             // one of them
 	without engine.Unaccounted // the same folders
 	once    bool               // the job copies its items once, even if they change
+	late    bool               // a file of an item that is done is missing
 	several bool               // the job copies to more than one collection
+	next    []string           // what to do about files that are missing or lost, each once
 }
 
 // A findingDocument is the verdict on one file.
@@ -53,6 +58,7 @@ type findingDocument struct {
 	Size        int64         `json:"size"`
 	Run         int64         `json:"run,omitempty"` // whose receipt tells, or that is to copy it
 	Why         string        `json:"why,omitempty"`
+	Next        string        `json:"next,omitempty"` // what to do about a file that is missing or lost
 }
 
 const aboutAudit = `List both sides of jobs, and report what has become of each file in their sources.
@@ -77,7 +83,8 @@ the newest occurrence that was due.
 The exit status is 3 if a file is missing or lost, or if a folder has vanished or
 cannot be listed. --list prints each file that is neither delivered nor present, or
 present under another form of its name, on its own line: job, verdict, size, source,
-destination, run and reason, separated by tabs, or one JSON object.`
+destination, run, reason and, for a missing or lost file, the command that copies
+it again, separated by tabs; or one JSON object.`
 
 // An auditor carries out an audit.
 type auditor struct {
@@ -153,36 +160,50 @@ func (d *auditor) run(ctx context.Context, chosen []*jobs.Job) error {
 	e := engine.New(globus.transfer, d.app.log, engine.WithManifests(d.app.inputs.open))
 	var docs []auditDocument
 	for _, job := range chosen {
-		doc := auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}, several: severalDestinations(job)}
-		doc.once = job.Items != nil && job.Items.Again == jobs.AgainNever
-		for _, v := range audit.Verdicts() {
-			doc.Verdicts[v] = tally{}
-		}
-		inquiry, err := e.Inquire(ctx, l, job, d.since.time, time.Now(), nil)
+		doc, err := d.audit(ctx, e, l, globus.transfer, job)
 		if err != nil {
 			return fmt.Errorf("audit job %s: %w", job.Name, err)
 		}
-		if doc.ReceiptsLeftOut = inquiry.Found.Unread; doc.ReceiptsLeftOut > 0 {
-			d.app.log.Warn("not all receipts of the same folders are read: files that only the others prove count as present, not delivered", "job", job.Name, "left_out", doc.ReceiptsLeftOut)
-		}
-		for f, err := range inquiry.Files(ctx, globus.transfer) {
-			if err == nil {
-				err = d.take(&doc, f)
-			}
-			if err != nil {
-				return fmt.Errorf("audit job %s: %w", job.Name, err)
-			}
-		}
-		if doc.without, err = e.Unaccounted(ctx, l, job); err != nil {
-			return fmt.Errorf("audit job %s: %w", job.Name, err)
-		}
-		doc.FoldersWithoutReceipt = doc.without.Folders
-		docs = append(docs, doc)
+		docs = append(docs, *doc)
 	}
 	if err := d.print(docs); err != nil {
 		return err
 	}
 	return d.alarm(docs)
+}
+
+// audit audits a job.
+func (d *auditor) audit(ctx context.Context, e *engine.Engine, l *ledger.Ledger, globus *transfer.Client, job *jobs.Job) (*auditDocument, error) {
+	doc := &auditDocument{Job: job.Name, Since: d.since.time.UTC().Truncate(time.Second), Verdicts: map[audit.Verdict]tally{}, First: []findingDocument{}, several: severalDestinations(job)}
+	doc.once = job.Items != nil && job.Items.Again == jobs.AgainNever
+	for _, v := range audit.Verdicts() {
+		doc.Verdicts[v] = tally{}
+	}
+	inquiry, err := e.Inquire(ctx, l, job, d.since.time, time.Now(), nil)
+	if err != nil {
+		return nil, err
+	}
+	if doc.ReceiptsLeftOut = inquiry.Found.Unread; doc.ReceiptsLeftOut > 0 {
+		d.app.log.Warn("not all receipts of the same folders are read: files that only the others prove count as present, not delivered", "job", job.Name, "left_out", doc.ReceiptsLeftOut)
+	}
+	mender := e.Mender(l, job, d.since.time)
+	for f, err := range inquiry.Files(ctx, globus) {
+		if err != nil {
+			return nil, err
+		}
+		mend, err := mender.Next(ctx, &f, d.names.of)
+		if err == nil {
+			err = d.take(doc, f, mend)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if doc.without, err = e.Unaccounted(ctx, l, job); err != nil {
+		return nil, err
+	}
+	doc.FoldersWithoutReceipt = doc.without.Folders
+	return doc, nil
 }
 
 // severalDestinations reports whether a job copies to more than one collection.
@@ -200,8 +221,16 @@ func severalDestinations(job *jobs.Job) bool {
 	return false
 }
 
+// mostNext is how many commands an audit holds, for people.
+const mostNext = 10
+
 // take counts or prints a finding.
-func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
+func (d *auditor) take(doc *auditDocument, f audit.Finding, mend engine.Mend) error {
+	next := cmp.Or(mend.Command, mend.Advice)
+	if next != "" && len(doc.next) <= mostNext && !slices.Contains(doc.next, next) {
+		doc.next = append(doc.next, next)
+	}
+	doc.late = doc.late || mend.Done && f.Verdict == audit.Missing
 	count := doc.Verdicts[f.Verdict]
 	number := count.Files
 	count.add(f.Size)
@@ -214,7 +243,7 @@ func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
 	if f.Verdict.Settled() && (f.Why == "" || !d.list) {
 		return nil
 	}
-	found := findingDocument{doc.Job, f.Verdict, f.From, f.Source, f.To, f.Destination, f.Size, f.Run, f.Why}
+	found := findingDocument{doc.Job, f.Verdict, f.From, f.Source, f.To, f.Destination, f.Size, f.Run, f.Why, next}
 	if !d.list {
 		if number < int64(d.limit) && f.Verdict != audit.Excluded {
 			doc.First = append(doc.First, found)
@@ -226,7 +255,7 @@ func (d *auditor) take(doc *auditDocument, f audit.Finding) error {
 		run = strconv.FormatInt(f.Run, 10)
 	}
 	return d.app.printLine(d.out, found, doc.Job, string(f.Verdict), strconv.FormatInt(f.Size, 10),
-		d.names.of(f.From)+":"+f.Source, d.names.of(f.To)+":"+f.Destination, run, f.Why)
+		d.names.of(f.From)+":"+f.Source, d.names.of(f.To)+":"+f.Destination, run, f.Why, next)
 }
 
 // print prints the numbers of all jobs, and the first findings.
@@ -282,9 +311,16 @@ func (doc *auditDocument) show(w io.Writer, names shortNames) {
 		if more := doc.Verdicts[v].Files - shown; more > 0 && shown > 0 {
 			fmt.Fprintf(w, "%s: and %d more of job %s; --list prints all\n", v, more, doc.Job)
 		}
-		if v == audit.Missing && shown > 0 && doc.once {
-			fmt.Fprintf(w, "an item that is done is not copied again: if files come later, write again: changed in the for_each of job %s\n", doc.Job)
+	}
+	for i, next := range doc.next {
+		if i == mostNext {
+			fmt.Fprintf(w, "next step: and more for job %s; --list prints all\n", doc.Job)
+			break
 		}
+		fmt.Fprintf(w, "next step: %s\n", next)
+	}
+	if doc.late && doc.once {
+		fmt.Fprintf(w, "an item that is done is not copied again: if files come later, write again: changed in the for_each of job %s\n", doc.Job)
 	}
 }
 

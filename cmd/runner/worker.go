@@ -139,7 +139,7 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 		case !r.State.Final():
 			return nil, statusError{fmt.Errorf("%w; run it again later", taken), exitTemporary}
 		case r.State == ledger.Succeeded || r.State == ledger.Skipped:
-			return earlier(r, taken.Error()), nil
+			return earlier(r, taken.Error()+nothingNow(o.Job, r)), nil
 		}
 		if err := rec.Ledger.Retry(ctx, taken.Run.ID); err != nil {
 			return nil, fmt.Errorf("do run %d again: %w", taken.Run.ID, err)
@@ -150,6 +150,18 @@ func (a *app) record(ctx context.Context, e *engine.Engine, rec engine.Recording
 		return nil, err
 	}
 	return a.unrecorded(res, err), nil
+}
+
+// nothingNow says what to do if a run that has succeeded is started again because files are
+// missing.
+func nothingNow(job *jobs.Job, r *ledger.Run) string {
+	switch {
+	case r.State != ledger.Succeeded:
+		return ""
+	case job.Items == nil:
+		return fmt.Sprintf("; nothing was copied or compared now: runner run %s without an occurrence does that", job.Name)
+	}
+	return fmt.Sprintf("; nothing was copied or compared now: runner audit %s compares, and names the command that copies again what is missing", job.Name)
 }
 
 // earlier returns the result of a run that ended in an earlier start.

@@ -85,6 +85,8 @@ type Finding struct {
 	Size        int64  // bytes, at the source
 	Run         int64  // the run of the receipt, or the run that is to copy the file; may be 0
 	Why         string // empty if settled, unless the copy has another form of the name
+	Gone        bool   // nothing is at the destination in its place
+	Pruned      bool   // a prune has deleted it at the source
 }
 
 // A Flight is a document of a run that has not ended.
@@ -146,7 +148,7 @@ func (q *Inquiry) judge(f *evidence.File, doubts map[*evidence.Copy]*doubt) (wor
 // copied returns the finding on a copy of a file. d is the doubt about it, which must
 // be settled, or nil.
 func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy, d *doubt) (Finding, error) {
-	found := Finding{From: f.Source.Collection, Source: f.Path, To: c.At.Collection, Destination: c.Path, Size: f.State.Size}
+	found := Finding{From: f.Source.Collection, Source: f.Path, To: c.At.Collection, Destination: c.Path, Size: f.State.Size, Gone: c.State == nil, Pruned: f.Pruned}
 	if f.Folder {
 		found.Size = 0
 	}
@@ -182,7 +184,7 @@ func (q *Inquiry) copied(f *evidence.File, c *evidence.Copy, d *doubt) (Finding,
 	}
 	d.resolve(&found)
 	if found.Verdict == Missing || found.Verdict == Changed {
-		if run := q.inFlight(f, c); run != 0 {
+		if run := q.inFlight(&found); run != 0 {
 			found.Verdict, found.Run, found.Why = InFlight, run, fmt.Sprintf("is to be copied by run %d, which has not ended", run)
 		}
 	}
@@ -269,18 +271,26 @@ func missing(source proof.State, there *proof.State) string {
 }
 
 // inFlight returns the run that is to copy a file, or 0.
-func (q *Inquiry) inFlight(f *evidence.File, c *evidence.Copy) int64 {
+func (q *Inquiry) inFlight(f *Finding) int64 {
 	for _, flight := range q.Flights {
-		doc := flight.Doc
-		if !strings.EqualFold(doc.SourceEndpoint, f.Source.Collection) || !strings.EqualFold(doc.DestinationEndpoint, c.At.Collection) {
-			continue
-		}
-		for _, item := range doc.Items {
-			from, to := strings.TrimSuffix(item.SourcePath, "/"), strings.TrimSuffix(item.DestinationPath, "/")
-			if path, ok := strings.CutPrefix(f.Path, from); ok && (path == "" || path[0] == '/') && c.Path == to+path {
-				return flight.Run
-			}
+		if f.ItemOf(flight.Doc) != nil {
+			return flight.Run
 		}
 	}
 	return 0
+}
+
+// ItemOf returns the item of a transfer that copies the file to its destination, or nil.
+func (f *Finding) ItemOf(doc *transfer.Transfer) *transfer.Item {
+	if !strings.EqualFold(doc.SourceEndpoint, f.From) || !strings.EqualFold(doc.DestinationEndpoint, f.To) {
+		return nil
+	}
+	for i := range doc.Items {
+		item := &doc.Items[i]
+		from, to := strings.TrimSuffix(item.SourcePath, "/"), strings.TrimSuffix(item.DestinationPath, "/")
+		if path, ok := strings.CutPrefix(f.Source, from); ok && (path == "" || path[0] == '/') && f.Destination == to+path {
+			return item
+		}
+	}
+	return nil
 }

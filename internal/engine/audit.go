@@ -13,6 +13,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/evidence"
 	"github.com/globus-runner/globus-runner/internal/fault"
 	"github.com/globus-runner/globus-runner/internal/ledger"
+	"github.com/globus-runner/globus-runner/internal/plain"
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/jobs"
 	"github.com/globus-runner/globus-runner/transfer"
@@ -54,16 +55,17 @@ func (r *run) audit(ctx context.Context, step *jobs.Audit) error {
 	if len(of) == 0 {
 		of = []*jobs.Job{r.job}
 	}
-	var names, alarming []string
+	var names, alarming, again []string
 	total := map[audit.Verdict]int64{}
 	for _, job := range of {
-		count, err := r.auditOf(ctx, step, job)
+		count, mends, err := r.auditOf(ctx, step, job)
 		if err != nil {
 			return fmt.Errorf("audit job %s: %w", job.Name, err)
 		}
 		names = append(names, job.Name)
 		if audit.Sentence(count, "") != "" {
 			alarming = append(alarming, job.Name)
+			again = append(again, mends...)
 		}
 		for v, n := range count {
 			total[v] += n
@@ -79,59 +81,80 @@ func (r *run) audit(ctx context.Context, step *jobs.Audit) error {
 		r.journal.note(ctx, "audited", fmt.Sprintf("audit of %s: nothing is missing", what))
 		return nil
 	}
-	return &Failure{
-		Kind: fault.Missing, state: ledger.Failed,
-		Message: fmt.Sprintf("%s; runner audit %s --list names them", sentence, strings.Join(alarming, " ")),
+	next := fmt.Sprintf("runner audit %s --list names them", strings.Join(alarming, " "))
+	if len(again) > 0 {
+		next += "; to copy again: " + plain.Some(again, mostMendsTold)
 	}
+	return &Failure{Kind: fault.Missing, state: ledger.Failed, Message: sentence + "; " + next}
 }
 
-// auditOf counts the files of a job by verdict.
-func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (map[audit.Verdict]int64, error) {
+const (
+	mostMends     = 1000 // commands that copy again what an audit misses
+	mostMendsTold = 3    // of them, in its sentence
+)
+
+// auditOf counts the files of a job by verdict. again are the commands that copy those
+// again that are missing or lost.
+func (r *run) auditOf(ctx context.Context, step *jobs.Audit, job *jobs.Job) (by map[audit.Verdict]int64, again []string, err error) {
 	began := time.Now()
 	var choose func(path string) bool
 	sample := sampleOf(step.Sample, r.order.Key)
 	if sample != nil {
 		choose = sample.choose
 	}
-	count, unread, err := r.count(ctx, job, began.Add(-step.Window()), began, choose)
-	if err == nil && sample != nil && len(count) == 0 { // as happens with few folders
+	c, err := r.count(ctx, job, began.Add(-step.Window()), began, choose)
+	if err == nil && sample != nil && len(c.by) == 0 { // as happens with few folders
 		if choose = sample.another(); choose != nil {
-			count, unread, err = r.count(ctx, job, began.Add(-step.Window()), began, choose)
+			c, err = r.count(ctx, job, began.Add(-step.Window()), began, choose)
 		}
 	}
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	without, err := r.engine.Unaccounted(ctx, r.rec.Ledger, job)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if without.Folders > 0 {
 		r.journal.note(ctx, "unaccounted", fmt.Sprintf("without a receipt of job %s: %v", job.Name, without))
 	}
-	attrs := []any{"of", job.Name, "elapsed", time.Since(began), "receipts_left_out", unread, "folders_without_receipt", without.Folders}
+	attrs := []any{"of", job.Name, "elapsed", time.Since(began), "receipts_left_out", c.unread, "folders_without_receipt", without.Folders}
 	for _, v := range audit.Verdicts() {
-		attrs = append(attrs, string(v), count[v])
+		attrs = append(attrs, string(v), c.by[v])
 	}
 	r.log.Info("job audited", attrs...)
-	return count, nil
+	return c.by, c.again, nil
 }
 
-// count counts the files of a job by verdict, of the folders and single files that choose
-// chooses, and how many receipts were left out.
-func (r *run) count(ctx context.Context, job *jobs.Job, since, now time.Time, choose func(path string) bool) (by map[audit.Verdict]int64, unread int, err error) {
+// A census is what an audit of a job counts.
+type census struct {
+	by     map[audit.Verdict]int64
+	unread int      // receipts that were left out
+	again  []string // each once: the commands that copy again what is missing or lost
+}
+
+// count counts the files of a job, of the folders and single files that choose chooses.
+func (r *run) count(ctx context.Context, job *jobs.Job, since, now time.Time, choose func(path string) bool) (*census, error) {
 	q, err := r.engine.Inquire(ctx, r.rec.Ledger, job, since, now, choose)
 	if err != nil {
-		return nil, 0, err
+		return nil, err
 	}
-	by = map[audit.Verdict]int64{}
+	c := &census{by: map[audit.Verdict]int64{}, unread: q.Found.Unread}
+	mender := r.engine.Mender(r.rec.Ledger, job, since)
 	for f, err := range q.Files(ctx, r.globus) {
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		by[f.Verdict]++
+		c.by[f.Verdict]++
+		next, err := mender.Next(ctx, &f, func(id string) string { return id })
+		if err != nil {
+			return nil, err
+		}
+		if next.Command != "" && !slices.Contains(c.again, next.Command) && len(c.again) < mostMends {
+			c.again = append(c.again, next.Command)
+		}
 	}
-	return by, q.Found.Unread, nil
+	return c, nil
 }
 
 // An inquest collects the documents and receipts of an inquiry.

@@ -29,9 +29,9 @@ type Unaccounted struct {
 	First   string // one of them
 }
 
-// String says that an audit does not look at the folders of a job.
+// String says which of the folders an audit looks at.
 func (u Unaccounted) String() string {
-	return fmt.Sprintf("%s, such as %s; of them, only that of the newest occurrence is audited", plain.Count(u.Folders, "folder"), plain.Line(u.First))
+	return fmt.Sprintf("%s, such as %s; of them, only those of the runs that the audit covers and of the newest occurrence are audited", plain.Count(u.Folders, "folder"), plain.Line(u.First))
 }
 
 // Unaccounted counts the folders of a job that have no receipt. A job that keeps no

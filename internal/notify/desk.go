@@ -242,6 +242,10 @@ const mostName = 100
 
 // inTwo says why a run did not succeed, and what to do next.
 func (d *Desk) inTwo(r Run) (message, next string) {
+	if r.Outcome.Class == string(Missing) { // to repeat an audit copies nothing
+		message, next, _ = strings.Cut(r.Outcome.Message, "; ")
+		return message, next
+	}
 	next = cmp.Or(r.Next, d.Next(r.Err))
 	message = strings.TrimSuffix(r.Outcome.Message, "; "+next)
 	again := fmt.Sprintf("runner runs retry %d", r.ID)

@@ -469,3 +469,16 @@ func TestANoticeNamesTheItemAndHowItIsDoneAgain(t *testing.T) {
 		})
 	}
 }
+
+// To repeat an audit copies nothing, so its notice names what does.
+func TestANoticeOfAnAuditSaysWhatCopiesAgain(t *testing.T) {
+	d := &diary{t: t}
+	d.tell(desk().Ended(notify.Run{
+		Job: job(t), Key: "1", ID: 17, Since: time.Unix(1, 0), Ended: time.Unix(2, 0), Err: errors.New("x"),
+		Outcome: ledger.Outcome{State: ledger.Failed, Class: "missing", Message: "audit of scans: 1 file is not at the destination; runner audit scans --list names them; to copy again: runner run scans"},
+	}))
+	want := []string{"audit of scans: 1 file is not at the destination", "Next step: runner audit scans --list names them; to copy again: runner run scans", "Occurrence 1, run 17: runner runs show 17"}
+	if diff := cmp.Diff(want, d.notices[0].Lines); diff != "" {
+		t.Errorf("lines (-want +got):\n%s", diff)
+	}
+}

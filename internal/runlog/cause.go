@@ -41,6 +41,10 @@ var request = pattern.Lazy(`^[A-Z]+ \S+: [0-9]{3} `)
 // is failed.
 const ByGuard = "refused by a guard: "
 
+// missing is the class of a run whose audit found files without a copy. Its message says
+// what to do, since to repeat the audit copies nothing.
+const missing = "missing"
+
 // Text says in whole what went wrong, for people.
 func (p *Problem) Text() string { return byGuard(p.Class) + p.Message }
 
@@ -105,7 +109,7 @@ func Advice(r *ledger.Run) string {
 		return ""
 	}
 	text := Cause(r, longest)
-	if r.State == ledger.Succeeded || strings.Contains(text, "runner runs retry") {
+	if r.State == ledger.Succeeded || r.Class == missing || strings.Contains(text, "runner runs retry") {
 		return text
 	}
 	if r.State == ledger.Canceled || r.Code == canceled {

@@ -105,6 +105,10 @@ func Next(r *ledger.Run, sent []ledger.Submission) string {
 	case ledger.Claimed, ledger.Submitted:
 		return fmt.Sprintf("runner runs cancel %d", r.ID)
 	case ledger.Failed, ledger.TimedOut:
+		if r.Class == missing {
+			_, next, _ := strings.Cut(r.Message, "; ")
+			return next
+		}
 		if r.Class == "guard" {
 			of := r.Job
 			if strings.HasPrefix(r.Key, "item:") {

@@ -47,3 +47,14 @@ func Example() {
 	// runner task events t1, then runner runs retry 7
 	// runner runs retry 7
 }
+
+// To repeat an audit copies nothing: its message says what does.
+func TestNextAfterAnAuditIsWhatItSays(t *testing.T) {
+	run := &ledger.Run{ID: 7, Job: "watch", Outcome: ledger.Outcome{State: ledger.Failed, Class: "missing", Message: "audit of scans: 1 file is not at the destination; runner audit scans --list names them; to copy again: runner run scans"}}
+	if got, want := runlog.Next(run, nil), "runner audit scans --list names them; to copy again: runner run scans"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := runlog.Advice(run); got != run.Message {
+		t.Errorf("got %q, want %q", got, run.Message)
+	}
+}
