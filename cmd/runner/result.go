@@ -15,6 +15,7 @@ import (
 	"github.com/globus-runner/globus-runner/internal/proof"
 	"github.com/globus-runner/globus-runner/internal/runlog"
 	"github.com/globus-runner/globus-runner/internal/sharing"
+	"github.com/globus-runner/globus-runner/transfer"
 )
 
 // A resultDocument is the result of a run as it is printed. Its JSON form is
@@ -42,8 +43,9 @@ type resultDocument struct {
 	Error    *errorDocument          `json:"error,omitempty"`
 
 	elapsed time.Duration
-	copied  bool  // one of the tasks is a transfer
-	rate    int64 // of the last transfer, in bytes per second
+	done    time.Time // when the last of its tasks had succeeded, if that was before this start
+	copied  bool      // one of the tasks is a transfer
+	rate    int64     // of the last transfer, in bytes per second
 }
 
 // filesText says what became of files.
@@ -104,6 +106,9 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 		}
 		d.Tasks = append(d.Tasks, row)
 	}
+	if d.done = doneBefore(r); !d.done.IsZero() && d.Note == "" {
+		d.Note = "it was done at " + d.done.UTC().Format(time.RFC3339) + "; nothing was copied now"
+	}
 	if len(d.Tasks) == 1 {
 		d.TaskID = d.Tasks[0].TaskID
 	}
@@ -127,6 +132,20 @@ func (a *app) document(ctx context.Context, r *engine.Result) *resultDocument {
 	return d
 }
 
+// doneBefore returns when the last task of a result had succeeded, if all had before this
+// start; else zero.
+func doneBefore(r *engine.Result) (last time.Time) {
+	for _, t := range r.Tasks {
+		if !r.Adopted || t.Last == nil || t.Last.Status != transfer.Succeeded || !t.Last.CompletionTime.Before(r.Started) {
+			return time.Time{}
+		}
+		if end := t.Last.CompletionTime.Time; end.After(last) {
+			last = end
+		}
+	}
+	return last
+}
+
 // tasksShown is how many tasks of a run are named.
 const tasksShown = 10
 
@@ -143,7 +162,11 @@ func (d *resultDocument) text(w io.Writer) {
 	pairs = append(pairs, d.tasks()...)
 	pairs = append(pairs, "state", string(d.State))
 	if d.Adopted {
-		pairs = append(pairs, "adopted", "yes, an earlier start had submitted it")
+		how := "yes, an earlier start had submitted it"
+		if !d.done.IsZero() {
+			how += ", and " + d.Note
+		}
+		pairs = append(pairs, "adopted", how)
 	}
 	if d.copied {
 		pairs = append(pairs, "files", filesText(d.Totals), "bytes", fmt.Sprintf("%s (%s/s)", size(d.Bytes), size(d.rate)))

@@ -33,7 +33,7 @@ type Run struct {
 	Faults        int64
 	Started       time.Time
 	Elapsed       time.Duration
-	Note          string // why policy skipped it; may be empty
+	Note          string // why policy skipped it, or that it was done before; may be empty
 	Class         string // of the error; empty if there is none
 	Error         string // one sentence; empty if there is none
 }

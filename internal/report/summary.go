@@ -34,6 +34,8 @@ func Summary(w io.Writer, r Report) error {
 			fmt.Fprintf(&b, "\n**%s**: %s (exit status %d)\n", words(run.name()), words(run.Error), run.ExitCode)
 		} else if why := run.skipped(); why != "" {
 			fmt.Fprintf(&b, "\n**%s**: %s\n", words(run.name()), words(why))
+		} else if run.Adopted && run.Note != "" {
+			fmt.Fprintf(&b, "\n**%s**: %s\n", words(run.name()), words(run.Note))
 		}
 	}
 	b.WriteString("\n")
