@@ -45,6 +45,8 @@ func recursively(_ *jobs.Job, doc *transfer.Transfer) { doc.Items[0].Recursive =
 
 func ifMissing(_ *jobs.Job, doc *transfer.Transfer) { doc.SyncLevel = new(transfer.SyncExists) }
 
+func bySize(_ *jobs.Job, doc *transfer.Transfer) { doc.SyncLevel = new(transfer.SyncSize) }
+
 func linksAre(what string) func(*jobs.Job, *transfer.Transfer) {
 	return func(_ *jobs.Job, doc *transfer.Transfer) { doc.RecursiveSymlinks = what }
 }
@@ -96,6 +98,7 @@ func TestMirrorOfAnEmptySourceIsRefused(t *testing.T) {
 		"folder with a file":           {mirrors("/data/", "/copy/"), nil},
 		"file further down":            {mirrors("/deep/", "/new/"), nil},
 		"folders without files":        {mirrors("/hollow/", "/copy/"), []string{"the source /hollow/ is empty"}},
+		"folders, and links are kept":  {mirrors("/hollow/", "/copy/", linksAre("keep")), []string{"the source /hollow/ is empty"}},
 		"an excluded folder alone":     {mirrors("/disk/", "/copy/", excludes("dir", "lost+found")), []string{"no file that the filter rules let through", "2 files"}},
 		"an excluded file alone":       {mirrors("/data/", "/copy/", excludes("file", "*.txt")), []string{"no file that the filter rules let through"}},
 		"a folder that a rule lets in": {mirrors("/disk/", "/new/", excludes("file", "lost+found")), nil},
@@ -178,6 +181,7 @@ func TestMirrorThatDeletesTooMuchIsRefused(t *testing.T) {
 		"a file in place of a folder":  {mirrors("/data/", "/copy/"), []string{"a.txt/1", "a.txt/2"}, []string{"would delete 2 of 2 files"}, ""},
 		"a link keeps what is there":   {mirrors("/data/", "/copy/"), []string{"a.txt", "link", "link2/x", "link2/y"}, nil, "0"},
 		"files without content":        {mirrors("/full/", "/copy/"), []string{"a", "b", "c", "d"}, []string{"would delete 1 and empty 2 of 4 files at the destination (/copy/a, /copy/b, /copy/d)", "max_delete: 3"}, ""},
+		"by what is compared":          {mirrors("/full/", "/copy/", bySize), []string{"a", "b", "c", "d"}, []string{"would delete 1 and empty 2 of 4 files at the destination"}, ""},
 		"of which the copies stay":     {mirrors("/full/", "/copy/", ifMissing), []string{"a", "b", "c", "d"}, nil, "1"},
 		"an allowed empty source":      {mirrors("/empty/", "/copy/", allowEmpty), []string{"a", "b"}, nil, "2"},
 		"empty folders are not files":  {mirrors("/data/", "/copy/", deletesAtMost("0")), []string{"a.txt", "void/"}, nil, "0"},
@@ -417,6 +421,14 @@ func TestMirrorOfMoreFoldersThanAreLookedAt(t *testing.T) {
 				doc.Items[0].SourcePath, doc.Items[0].DestinationPath = "/deep/0/", "/copy/0/"
 				doc.Items = append(doc.Items, transfer.Item{SourcePath: "/deep/1/", DestinationPath: "/copy/1/"}, transfer.Item{SourcePath: "/deep/2/", DestinationPath: "/copy/2/"})
 			}), "", 11,
+		},
+		"several items share it, and the first needs all": {
+			func(b *bench) { deep(b); b.plant("deep/a", ""); b.plantVault("../copy2/a", "../copy3/a", "../copy4/a") },
+			mirrors("/deep/", "/copy/", looksAt(7), deletesAtMost("none"), func(_ *jobs.Job, doc *transfer.Transfer) {
+				for _, to := range []string{"/copy2/", "/copy3/", "/copy4/"} {
+					doc.Items = append(doc.Items, transfer.Item{SourcePath: "/deep/", DestinationPath: to})
+				}
+			}), "", 17,
 		},
 		"files that are gone from all but the first folders": {
 			func(b *bench) {
