@@ -25,7 +25,7 @@ type Guard struct {
 	// means 2000.
 	Look int
 	// OverwritePruned lets files replace the only copies of others, which a prune has
-	// deleted.
+	// deleted, or which belonged to an earlier item of the same name.
 	OverwritePruned bool
 }
 

@@ -122,7 +122,7 @@ func (d *differ) run(ctx context.Context, a *app, o engine.Order, p *plan) error
 			p.Steps[i].Diff = newDiff()
 		}
 	}
-	c := comparison{app: a, globus: globus.transfer, job: o.Job}
+	c := comparison{app: a, globus: globus.transfer, job: o.Job, key: o.Key}
 	c.engine = engine.New(globus.transfer, a.log, engine.WithManifests(a.inputs.open))
 	for work, err := range c.engine.Works(o) {
 		if err != nil {
@@ -160,6 +160,7 @@ type comparison struct {
 	globus *transfer.Client
 	engine *engine.Engine
 	job    *jobs.Job
+	key    jobs.Key
 }
 
 // submitted yields what a document would do, and says whether it would replace the only
@@ -190,7 +191,7 @@ func (c *comparison) replacing(ctx context.Context, changes iter.Seq2[audit.Chan
 			return
 		}
 		defer l.Close() //nolint:errcheck // it was only read
-		copies, err := c.engine.ReplacedCopies(ctx, l, c.job, t)
+		copies, err := c.engine.ReplacedCopies(ctx, l, c.job, c.key, t)
 		if err != nil {
 			yield(audit.Change{}, err)
 			return

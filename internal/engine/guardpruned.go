@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"maps"
@@ -26,7 +27,7 @@ const (
 )
 
 // A returned finds files of a source that a transfer would copy over the only
-// copies of files that prunes have deleted.
+// copies of files that prunes have deleted, or of an earlier item of the same name.
 type returned struct {
 	job      *jobs.Job
 	ledger   *ledger.Ledger
@@ -35,6 +36,7 @@ type returned struct {
 	lanes    map[string][]string // destinations of items, by their sources; without slashes at their ends
 	pruned   *evidence.Deletions // pruned files, by their source paths
 	copies   *evidence.Deletions // their copies, by their paths in the form of [proof.Fold]
+	earlier  *evidence.Deletions // copies of earlier items of the same name, likewise
 	now      map[string]comeback // by the path of the copy
 	more     int                 // number of those that are not in now
 }
@@ -44,16 +46,19 @@ type comeback struct {
 	source string
 	state  proof.State
 	pruned time.Time // when the file that the copy belongs to was deleted
+	// earlier says that it was not deleted by a prune, but belonged to an earlier item;
+	// pruned is when the copy was there.
+	earlier bool
 }
 
-// returning returns a returned for a transfer. It finds nothing if the transfer
-// does not replace files.
-func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc *transfer.Transfer) (*returned, error) {
+// returning returns a returned for a transfer of an occurrence. It finds nothing if the
+// transfer does not replace files.
+func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job, key jobs.Key, doc *transfer.Transfer) (*returned, error) {
 	r := &returned{
 		job: job, ledger: l, globus: e.globus, lanes: map[string][]string{}, now: map[string]comeback{},
 		from:   evidence.Place{Collection: doc.SourceEndpoint, LocalUser: doc.SourceLocalUser},
 		to:     evidence.Place{Collection: doc.DestinationEndpoint, LocalUser: doc.DestinationLocalUser},
-		pruned: evidence.NewDeletions(), copies: evidence.NewDeletions(),
+		pruned: evidence.NewDeletions(), copies: evidence.NewDeletions(), earlier: evidence.NewDeletions(),
 	}
 	if doc.SyncLevel != nil && *doc.SyncLevel == transfer.SyncExists {
 		return r, nil
@@ -69,7 +74,56 @@ func (e *Engine) returning(ctx context.Context, l *ledger.Ledger, job *jobs.Job,
 		list.addTo(r.pruned)
 		r.addCopies(&list)
 	}
-	return r, nil
+	return r, r.addEarlier(ctx, key)
+}
+
+// addEarlier adds the copies of the items that had the name of the occurrence's item
+// before it and were done. They are gone: an item that stays is done once, unless the job
+// says again: changed, which has a new state replace an old one.
+func (r *returned) addEarlier(ctx context.Context, key jobs.Key) error {
+	first, _, again := strings.Cut(string(key), "@")
+	if !again || !key.IsItem() || r.job.Items == nil || r.job.Items.Again == jobs.AgainChanged {
+		return nil
+	}
+	all, err := r.ledger.Receipts(ctx, ledger.ReceiptQuery{Job: r.job.Name})
+	if err != nil {
+		return unusable(err)
+	}
+	all = slices.DeleteFunc(all, func(kept *ledger.Receipt) bool {
+		base, _, _ := strings.Cut(kept.Key, "@")
+		return base != first
+	})
+	for in, err := range newest(ctx, r.ledger, all) {
+		if err != nil {
+			return unusable(err)
+		}
+		if err := r.addItem(ctx, in); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addItem adds what a receipt says of an item, if the item was done. One that changed
+// while it was copied was not: what follows it has its files.
+func (r *returned) addItem(ctx context.Context, in openReceipt) error {
+	switch run, err := r.ledger.Run(ctx, in.kept.Run); {
+	case errors.Is(err, ledger.ErrNone): // it is forgotten, and was done long ago
+	case err != nil:
+		return unusable(err)
+	case run.State != ledger.Succeeded:
+		return nil
+	}
+	there := in.kept.Created.Add(time.Second) // Deletions have whole seconds
+	for row, err := range in.Rows() {
+		if err != nil {
+			return unusable(fmt.Errorf("read the receipt of run %d: %w", in.kept.Run, err))
+		}
+		if row.Copied != nil {
+			r.earlier.Add(anyUser(in.Receipt.Destination), proof.Fold(row.Copied.Destination), there)
+		}
+	}
+	return nil
 }
 
 // addCopies adds the copies of the files of a list. If it is not recorded where
@@ -97,13 +151,18 @@ func anyUser(collection string) evidence.Place {
 
 // see takes in a file of the source.
 func (r *returned) see(f *proof.Found) {
+	at := anyUser(r.to.Collection)
 	for to := range r.destinations(f.Path) {
-		switch pruned := r.copies.Last(anyUser(r.to.Collection), proof.Fold(to)); {
-		case pruned.IsZero():
+		c := comeback{source: f.Path, state: proof.State{File: true, Size: f.Size, Modified: f.Modified}, pruned: r.copies.Last(at, proof.Fold(to))}
+		if there := r.earlier.Last(at, proof.Fold(to)); there.After(c.pruned) {
+			c.pruned, c.earlier = there, true
+		}
+		switch {
+		case c.pruned.IsZero():
 		case len(r.now) == mostReturned:
 			r.more++
 		default:
-			r.now[to] = comeback{f.Path, proof.State{File: true, Size: f.Size, Modified: f.Modified}, pruned}
+			r.now[to] = c
 		}
 	}
 }
@@ -149,7 +208,7 @@ func (p *part) guardCopies(ctx context.Context, back *returned) error {
 	if refused {
 		return refuse("%s", text)
 	}
-	p.run.log.Warn("files replace the only copies of pruned files", "files", which)
+	p.run.log.Warn("files replace only copies", "files", which, "copies_of", back.whose())
 	p.run.journal.note(ctx, "replaced", text)
 	return nil
 }
@@ -157,20 +216,29 @@ func (p *part) guardCopies(ctx context.Context, back *returned) error {
 // sentence says whether a transfer that would replace these copies is refused.
 func (r *returned) sentence(which string) (text string, refused bool) {
 	if r.job.Guard.OverwritePruned {
-		return "only copies of pruned files that are replaced: " + which, false
+		return fmt.Sprintf("only copies of %s that are replaced: %s", r.whose(), which), false
 	}
-	return fmt.Sprintf("files that would be copied over the only copies of pruned files: %s; give them other names, copy them to another folder, "+
-		"or let the copies be replaced (guard: {overwrite_pruned: allow})", which), true
+	return fmt.Sprintf("files that would be copied over the only copies of %s: %s; give them other names, copy them to another folder, "+
+		"or let the copies be replaced (guard: {overwrite_pruned: allow})", r.whose(), which), true
+}
+
+// whose says which files the copies belong to.
+func (r *returned) whose() string {
+	for _, c := range r.now {
+		if c.earlier {
+			return "an earlier item of this name, which is gone from the source"
+		}
+	}
+	return "pruned files"
 }
 
 // ReplacedCopies finds out whether a transfer of a job that keeps receipts would
-// replace the only copies of files that prunes have deleted, and so be refused.
-// Call See for each file that would be copied, and then Say.
+// replace the only copies of files that are gone, and so be refused. Call See for each file that would be copied, and then Say.
 type ReplacedCopies struct{ back *returned }
 
-// ReplacedCopies returns a [ReplacedCopies] for a transfer.
-func (e *Engine) ReplacedCopies(ctx context.Context, l *ledger.Ledger, job *jobs.Job, doc *transfer.Transfer) (*ReplacedCopies, error) {
-	back, err := e.returning(ctx, l, job, doc)
+// ReplacedCopies returns a [ReplacedCopies] for a transfer of an occurrence.
+func (e *Engine) ReplacedCopies(ctx context.Context, l *ledger.Ledger, job *jobs.Job, key jobs.Key, doc *transfer.Transfer) (*ReplacedCopies, error) {
+	back, err := e.returning(ctx, l, job, key, doc)
 	return &ReplacedCopies{back}, err
 }
 
@@ -203,7 +271,7 @@ func (r *returned) known(ctx context.Context) error {
 	}
 	unsettled := map[string][]string{} // copies of pruned files, by the paths of the files
 	for to, c := range r.now {
-		if r.pruned.Last(r.from, c.source).Equal(c.pruned) {
+		if c.earlier || r.pruned.Last(r.from, c.source).Equal(c.pruned) {
 			unsettled[c.source] = append(unsettled[c.source], to)
 		}
 	}

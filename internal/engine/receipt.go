@@ -52,7 +52,7 @@ func (p *part) snapshot(ctx context.Context) error {
 	if err != nil {
 		return unusable(err)
 	}
-	back, err := p.run.engine.returning(ctx, l, p.run.job, doc)
+	back, err := p.run.engine.returning(ctx, l, p.run.job, p.run.order.Key, doc)
 	if err != nil {
 		return unusable(err)
 	}
