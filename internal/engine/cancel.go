@@ -32,11 +32,14 @@ func (r *run) uncanceled(ctx context.Context, id, what string, err error) *Failu
 
 // canceledAtGlobus returns the failure of a run whose task id was canceled at Globus. Such
 // a run has failed: what it was to do is not done, and nobody has given it up. It counts
-// as canceled only if somebody has asked to cancel the run as well.
-func (r *run) canceledAtGlobus(id, message string) *Failure {
+// as canceled only if somebody has asked to cancel the run as well, or another run of the
+// job has taken its place.
+func (r *run) canceledAtGlobus(ctx context.Context, id, message string) *Failure {
 	f := &Failure{Kind: fault.Canceled, TaskID: id, Code: "CANCELED", state: ledger.Failed, Message: message}
-	if r.unwanted {
-		f.state = ledger.Canceled
+	if j := r.journal; j != nil {
+		if run, err := j.ledger.Run(ctx, j.run.ID); err == nil && run.CancelRequested {
+			f.state = ledger.Canceled
+		}
 	}
 	return f
 }

@@ -201,7 +201,7 @@ func (w *flowWatcher) ended(ctx context.Context) error {
 	case w.canceled != nil:
 		return w.canceled
 	case last.Details.Code == flows.Canceled:
-		return w.run.canceledAtGlobus(id, what+"was canceled by another command or person")
+		return w.run.canceledAtGlobus(ctx, id, what+"was canceled by another command or person")
 	case last.Status == flows.Failed:
 		what += "failed"
 	default:
@@ -225,7 +225,6 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 		}
 		return interrupted(ctx, id, fmt.Sprintf("run %s of flow %s goes on at Globus%s%s, or %s", id, w.flow.ID, plight, follow, r.toEnd()))
 	}
-	r.unwanted = onRequest
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
 	what := fmt.Sprintf("run %s of flow %s", id, w.flow.ID)

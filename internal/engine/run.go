@@ -31,7 +31,6 @@ type run struct {
 	item     *ledger.Item
 	stray    *Failure // why the item is not known; nil if it is, or there is none
 	replaced bool     // another run takes its place
-	unwanted bool     // its task is being canceled because somebody has asked to cancel the run
 	// doubtful says that Globus may have a task of the occurrence that the ledger does
 	// not know, so Globus is asked for it by its label.
 	doubtful bool

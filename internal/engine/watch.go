@@ -243,7 +243,6 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 	if !w.run.order.CancelOnInterrupt && !onRequest {
 		return interrupted(ctx, id, w.leftBehind(ctx, wait))
 	}
-	w.run.unwanted = onRequest
 	detached, stop := context.WithTimeout(context.WithoutCancel(ctx), cancelTime)
 	defer stop()
 	res, err := w.run.globus.CancelTask(detached, id)

@@ -51,7 +51,7 @@ func (w *watcher) failed(ctx context.Context) *Failure {
 		if t.CanceledByAdmin != "" {
 			what = fmt.Sprintf("task %s was canceled by the manager of a collection: %s", t.TaskID, oneLine(t.CanceledByAdminMessage))
 		}
-		return w.run.canceledAtGlobus(t.TaskID, what+its)
+		return w.run.canceledAtGlobus(ctx, t.TaskID, what+its)
 	case ended == "EXPIRED" || code == "EXPIRED" || t.SubtasksExpired > 0:
 		what := fmt.Sprintf("task %s did not end by its deadline", t.TaskID)
 		state, cause := w.plight(ctx, false)
