@@ -110,7 +110,7 @@ func (r *run) awaitRoom(ctx context.Context) error {
 		}
 	}
 	if last != nil && r.job.DoesTheSame() {
-		return r.setAside(fmt.Sprintf("run %d, which begins later, does the same for occurrence %s and this one", last.ID, last.Key))
+		return r.setAside(fmt.Sprintf("run %d, which begins later, does the same for occurrence %s and this one", last.ID, last.Key), last.Key)
 	}
 	return nil
 }

@@ -182,7 +182,7 @@ func (r *run) movedOn() error {
 	if r.item.Key == string(r.order.Key) {
 		return nil
 	}
-	return r.setAside(fmt.Sprintf("item %s has changed, and occurrence %s has replaced this one", r.item.Name, r.item.Key))
+	return r.setAside(fmt.Sprintf("item %s has changed, and occurrence %s has replaced this one", r.item.Name, r.item.Key), r.item.Key)
 }
 
 // compareItem compares an item with its state when it was found ready.
@@ -211,11 +211,11 @@ func (r *run) postpone(ctx context.Context, why string) error {
 	if err := r.rec.Ledger.KeepItems(ctx, r.job.Name, []ledger.Item{next}); err != nil {
 		return unusable(err)
 	}
-	return r.setAside(fmt.Sprintf("item %s %s; when it is ready again, it is done as occurrence %s", r.item.Name, why, next.Key))
+	return r.setAside(fmt.Sprintf("item %s %s; when it is ready again, it is done as occurrence %s", r.item.Name, why, next.Key), next.Key)
 }
 
-// setAside ends a run that another one replaces.
-func (r *run) setAside(why string) *Failure {
+// setAside ends a run whose place the run of another occurrence takes.
+func (r *run) setAside(why, by string) *Failure {
 	r.replaced = true
-	return skipped("", why)
+	return skipped("", fmt.Sprintf("%s; nothing is to be done once %s has succeeded", why, by))
 }

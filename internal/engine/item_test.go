@@ -197,7 +197,9 @@ func TestAnItemThatChangesWhileItIsCopiedIsCopiedAgain(t *testing.T) {
 			written(0, "/runs/run_1/a", 600, 0),
 			written(6*time.Minute+10*time.Second, "/runs/run_1/b", 5, 0), // the copy takes a minute
 		)
+		b.desk = newDesk()
 		p := b.process("one").serve(b.itemJob(func(j *jobs.Job) {
+			j.Notify.To = map[string][]string{"skipped": {"ops"}}
 			j.Steps = append(j.Steps, jobs.Step{Mkdir: &jobs.Mkdir{Collection: globussim.CollectionID("vault"), Path: "/finished/{{ .Item.Name }}/"}})
 		}))
 		until(7*time.Minute + 30*time.Second)
@@ -212,9 +214,20 @@ func TestAnItemThatChangesWhileItIsCopiedIsCopiedAgain(t *testing.T) {
 		if _, err := os.Stat(filepath.Join(b.vault, "finished/run_1")); err != nil {
 			t.Error(err)
 		}
-		contains(t, b.runs()[0].Message, "item run_1 changed while it was copied; when it is ready again, it is done as occurrence item:run_1@2")
+		contains(t, b.runs()[0].Message, "item run_1 changed while it was copied; when it is ready again, it is done as occurrence item:run_1@2; nothing is to be done once item:run_1@2 has succeeded")
 		if strings.Contains(b.runs()[0].Message, "retry") {
 			t.Errorf("%q tells to retry", b.runs()[0].Message)
+		}
+		l := b.ledger()
+		defer l.Close() //nolint:errcheck // it was only read
+		for n, err := range l.Notices(t.Context(), false) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			contains(t, n.Body, "runs begins again because the item changed: run_1", "nothing is to be done once item:run_1@2 has succeeded")
+		}
+		if told := b.notified(time.Now()); len(told) != 1 {
+			t.Errorf("told %q, want one notice", told)
 		}
 	}, func(cfg *globussim.Config) { cfg.Rate = 10 })
 }
@@ -236,7 +249,7 @@ func TestAnEarlierOccurrenceOfAnItemIsNotDoneAgain(t *testing.T) {
 			p.stop()
 			first, second := jobs.ItemKey(name, 1), jobs.ItemKey(name, 2)
 			b.wantRuns(fmt.Sprintf("runs %s skipped", first), fmt.Sprintf("runs %s succeeded", second))
-			contains(t, b.runs()[0].Message, fmt.Sprintf("item %s has changed, and occurrence %s has replaced this one", name, second))
+			contains(t, b.runs()[0].Message, fmt.Sprintf("item %[1]s has changed, and occurrence %[2]s has replaced this one; nothing is to be done once %[2]s has succeeded", name, second))
 			if n := len(b.State().Tasks); n != tasks {
 				t.Errorf("%d tasks, want no more than the %d before", n, tasks)
 			}

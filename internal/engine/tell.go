@@ -20,6 +20,7 @@ func (r *run) news() notify.Run {
 	n := notify.Run{
 		Job: r.job, Key: string(r.order.Key), ID: r.result.Run, Since: r.result.Started,
 		Outcome: r.result.outcome(), Err: r.result.Err, Ended: r.result.Finished,
+		Anew: r.replaced,
 	}
 	if n.Err != nil {
 		n.Outcome.Message = cause(n.Err)

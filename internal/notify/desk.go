@@ -39,6 +39,7 @@ type Run struct {
 	Next    string    // the next step, if the message of Outcome ends in it
 	Left    int       // items of the job that have failed; -1 if nobody has counted them
 	Ended   time.Time // zero if it has only begun
+	Anew    bool      // it was skipped because its item changed, and is done as another occurrence
 }
 
 // Began returns what follows from the start of a run.
@@ -190,7 +191,7 @@ func (d *Desk) raise(book *book, r Run, event Event) {
 		return
 	}
 	n := d.ended(r, event)
-	n.Title = title(r, ending(event, r.Outcome)+timesSince(r.Job, alarm))
+	n.Title = title(r, ending(event, r)+timesSince(r.Job, alarm))
 	book.send(alarm, n, tell)
 }
 
@@ -207,7 +208,7 @@ func (d *Desk) ended(r Run, event Event) *Notice {
 	n := d.about(r, event, r.Ended, "")
 	n.Files, n.Bytes = &r.Outcome.Files, &r.Outcome.Bytes
 	n.Tasks = d.linked(r.Tasks)
-	n.Title = title(r, ending(event, r.Outcome))
+	n.Title = title(r, ending(event, r))
 	if o := r.Outcome; r.Err != nil {
 		message, next := d.inTwo(r)
 		n.Error = &Cause{Class: o.Class, Code: plain.Line(o.Code), Message: plain.Line(message), RequestID: plain.Line(o.RequestID), Next: plain.Line(next)}
@@ -260,8 +261,8 @@ func (d *Desk) inTwo(r Run) (message, next string) {
 }
 
 // ending says how a run ended.
-func ending(event Event, o ledger.Outcome) string {
-	switch {
+func ending(event Event, r Run) string {
+	switch o := r.Outcome; {
 	case event == Succeeded:
 		return "succeeded"
 	case event == Nothing:
@@ -270,6 +271,8 @@ func ending(event Event, o ledger.Outcome) string {
 		return "was refused by a guard"
 	case event == Missing:
 		return "found files without a copy"
+	case event == Skipped && r.Anew:
+		return "begins again because the item changed"
 	case event == Skipped:
 		return "was skipped"
 	case o.State == ledger.Succeeded:

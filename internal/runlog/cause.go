@@ -31,6 +31,10 @@ var (
 	anyID = pattern.Lazy(`\b([0-9a-f]{8})(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`)
 )
 
+// retry is the command that does a run again. The message of a run that was skipped has it,
+// unless another run takes the place of that one.
+const retry = "runner runs retry"
+
 // canceled is the code of a run whose task was canceled, by whomever.
 const canceled = "CANCELED"
 
@@ -109,7 +113,7 @@ func Advice(r *ledger.Run) string {
 		return ""
 	}
 	text := Cause(r, longest)
-	if r.State == ledger.Succeeded || r.Class == missing || strings.Contains(text, "runner runs retry") {
+	if r.State == ledger.Succeeded || r.State == ledger.Skipped || r.Class == missing || strings.Contains(text, retry) {
 		return text
 	}
 	if r.State == ledger.Canceled || r.Code == canceled {

@@ -53,6 +53,7 @@ func TestAdviceSaysHowToDoItAgainOnce(t *testing.T) {
 		"a bracket that stays open": {ledger.Failed, "X", "canceled (X: a (b", "X: a (b, then runner runs retry 4"},
 		"canceled":                  {ledger.Canceled, "CANCELED", "canceled on request: nothing was submitted", "canceled on request: nothing was submitted; to do it after all: runner runs retry 4"},
 		"canceled at Globus":        {ledger.Failed, "CANCELED", "task 5ab1d5a0-0000-4000-8000-000000000001 was canceled by her", "canceled by her; to do it after all: runner runs retry 4"},
+		"another run does it":       {ledger.Skipped, "", "nothing is to be done once x has succeeded", "nothing is to be done once x has succeeded"},
 		"says it itself":            {ledger.Skipped, "", "later: runner runs retry 4", "later: runner runs retry 4"},
 	}
 	for name, c := range tests {

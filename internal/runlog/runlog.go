@@ -102,6 +102,10 @@ func Next(r *ledger.Run, sent []ledger.Submission) string {
 	switch r.State {
 	case ledger.Succeeded:
 		return ""
+	case ledger.Skipped:
+		if !strings.Contains(r.Message, retry) {
+			return ""
+		}
 	case ledger.Claimed, ledger.Submitted:
 		return fmt.Sprintf("runner runs cancel %d", r.ID)
 	case ledger.Failed, ledger.TimedOut:

@@ -22,6 +22,18 @@ func TestNextAfterAGuardNamesTheItem(t *testing.T) {
 	}
 }
 
+// Nothing is to be typed about a skipped run whose place another one takes.
+func TestNextAfterASkipIsWhatItsMessageSays(t *testing.T) {
+	for message, want := range map[string]string{
+		"too late; to do it later: runner runs retry 7":     "runner runs retry 7",
+		"nothing is to be done once item:x@2 has succeeded": "",
+	} {
+		if got := runlog.Next(&ledger.Run{ID: 7, Outcome: ledger.Outcome{State: ledger.Skipped, Message: message}}, nil); got != want {
+			t.Errorf("%s: got %q, want %q", message, got, want)
+		}
+	}
+}
+
 func Example() {
 	at := func(minute int) time.Time { return time.Date(2026, 11, 21, 2, minute, 0, 0, time.UTC) }
 	run := &ledger.Run{ID: 7, Key: "2026-11-21T02:00:00Z", Claimed: at(0), Finished: at(9), Outcome: ledger.Outcome{State: ledger.Failed}}
