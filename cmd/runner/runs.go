@@ -26,8 +26,8 @@ import (
 // A runDocument is a run of the ledger as it is printed.
 type runDocument struct {
 	runlog.Document
-	ExitCode    int                  `json:"exit_code"`
-	Next        string               `json:"next,omitempty"` // the next command
+	ExitCode    *int                 `json:"exit_code,omitempty"` // nil until it has ended
+	Next        string               `json:"next,omitempty"`      // the next command
 	Paths       []runlog.Path        `json:"paths,omitempty"`
 	MorePaths   int                  `json:"more_paths,omitempty"`
 	Submissions []submissionDocument `json:"submissions,omitempty"`
@@ -48,7 +48,11 @@ type submissionDocument struct {
 }
 
 func describeRun(r *ledger.Run) runDocument {
-	return runDocument{Document: runlog.Describe(r), ExitCode: statusOf(kindOf(r.Outcome))}
+	d := runDocument{Document: runlog.Describe(r)}
+	if r.State.Final() {
+		d.ExitCode = new(statusOf(kindOf(r.Outcome)))
+	}
+	return d
 }
 
 func (a *app) runsCommand() *cobra.Command {
@@ -208,8 +212,8 @@ func (d *runDocument) copied() bool {
 // text prints all that is known of a run.
 func (d *runDocument) text(w io.Writer) {
 	pairs := []string{"run", strconv.FormatInt(d.Run, 10), "job", d.Job, "occurrence", d.Key, "state", d.State}
-	if d.Finished != nil {
-		pairs = append(pairs, "exit status", strconv.Itoa(d.ExitCode))
+	if d.ExitCode != nil {
+		pairs = append(pairs, "exit status", strconv.Itoa(*d.ExitCode))
 	}
 	if d.Error != nil {
 		pairs = append(pairs, "why", plain.Line(d.Error.Text()))
