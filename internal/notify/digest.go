@@ -101,10 +101,10 @@ func told(s ledger.Standing, kind string) (at time.Time) {
 // mostInTitle is how many jobs the title of a digest names.
 const mostInTitle = 3
 
-// A tally counts how the runs of a job ended, and what they moved.
+// A tally counts how the runs of a job ended, and what they moved and deleted.
 type tally struct {
-	ends         map[string]int // runs, by how they ended
-	files, bytes int64
+	ends                  map[string]int // runs, by how they ended
+	files, bytes, deleted int64
 }
 
 // compose makes the digest of some jobs, about their runs that ended from an instant on, up
@@ -126,6 +126,7 @@ func (w *Watch) compose(ctx context.Context, its []*jobs.Job, standings map[stri
 				t.ends[endOf(r.State)]++
 				t.files += r.Files
 				t.bytes += r.Bytes
+				t.deleted += r.FilesDeleted
 				runs++
 			}
 		}
@@ -172,5 +173,12 @@ func (t tally) String() string {
 	if len(ends) == 0 {
 		return "no run"
 	}
-	return fmt.Sprintf("%s; %s, %s", strings.Join(ends, ", "), plain.Count(t.files, "file"), plain.Count(t.bytes, "byte"))
+	text := strings.Join(ends, ", ")
+	if t.files > 0 || t.deleted == 0 {
+		text += fmt.Sprintf("; %s, %s", plain.Count(t.files, "file"), plain.Size(t.bytes, " "))
+	}
+	if t.deleted > 0 {
+		text += fmt.Sprintf("; %s deleted", plain.Count(t.deleted, "file"))
+	}
+	return text
 }

@@ -380,14 +380,15 @@ func TestADigestSaysWhatHappened(t *testing.T) {
 		l.want(ops...)
 		day(6)
 		files := succeeded
-		files.Files, files.Bytes = 3, 1000
+		files.Files, files.Bytes, files.FilesDeleted = 3, 1000, 1 // as a mirror
 		l.ran(a, files)
+		l.ran(b, ledger.Outcome{State: ledger.Succeeded, FilesDeleted: 6}) // as a prune
 		l.ran(a, ledger.Outcome{State: ledger.TimedOut, Class: "timed_out"})
 		day(6)
 		l.want(append(ops,
 			"02 06:00 ops: 0 of 0 runs succeeded since 2000-01-01 07:00 CET",
 			"03 06:00 ops: 1 of 2 runs succeeded since 2000-01-02 07:00 CET",
-			"03 06:00 pi: 1 of 2 runs succeeded since 2000-01-01 01:00 CET",
+			"03 06:00 pi: 2 of 3 runs succeeded since 2000-01-01 01:00 CET",
 		)...)
 		var n notify.Notice
 		for row, err := range l.ledger.Notices(t.Context(), true) {
@@ -399,7 +400,7 @@ func TestADigestSaysWhatHappened(t *testing.T) {
 			}
 			break
 		}
-		if diff := cmp.Diff([]string{"alpha: 1 succeeded, 1 timed out; 3 files, 1000 bytes", "beta: no run"}, n.Lines); diff != "" {
+		if diff := cmp.Diff([]string{"alpha: 1 succeeded, 1 timed out; 3 files, 1.0 kB; 1 file deleted", "beta: 1 succeeded; 6 files deleted"}, n.Lines); diff != "" {
 			t.Errorf("lines (-want +got):\n%s", diff)
 		}
 	})
@@ -434,7 +435,7 @@ func TestADigestSaysHowTheRunsOfTheLastOneEnded(t *testing.T) {
 		if err := w.DigestSince(t.Context(), l.file.Channels["ops"], []*jobs.Job{j}, time.Time{}, at); err != nil {
 			t.Fatal(err)
 		}
-		for day, want := range []string{"1 not over; 0 files, 0 bytes", "1 not over; 0 files, 0 bytes", "1 canceled; 0 files, 0 bytes", "no run"} {
+		for day, want := range []string{"1 not over; 0 files, 0 B", "1 not over; 0 files, 0 B", "1 canceled; 0 files, 0 B", "no run"} {
 			time.Sleep(24 * time.Hour)
 			last := at
 			at = at.Add(24 * time.Hour)
@@ -523,12 +524,12 @@ func TestARunAtTheInstantOfADigestIsInTheNextOne(t *testing.T) {
 			return said
 		}
 		now := time.Now().UTC()
-		if got, want := digest(begin, now).Lines, []string{"alpha: 1 not over; 0 files, 0 bytes", "beta: no run"}; !slices.Equal(got, want) {
+		if got, want := digest(begin, now).Lines, []string{"alpha: 1 not over; 0 files, 0 B", "beta: no run"}; !slices.Equal(got, want) {
 			t.Errorf("at the instant of both the digest says %q, want %q", got, want)
 		}
 		time.Sleep(24 * time.Hour)
 		said := digest(now, time.Now().UTC())
-		if want := []string{"alpha: 1 succeeded; 1 file, 10 bytes", "beta: 1 succeeded; 2 files, 20 bytes"}; !slices.Equal(said.Lines, want) {
+		if want := []string{"alpha: 1 succeeded; 1 file, 10 B", "beta: 1 succeeded; 2 files, 20 B"}; !slices.Equal(said.Lines, want) {
 			t.Errorf("the next one says %q, want %q", said.Lines, want)
 		}
 		if *said.Files != 3 || *said.Bytes != 30 {
