@@ -22,6 +22,17 @@ func (g *guarding) flags(flags *pflag.FlagSet, maxDelete string) {
 	flags.IntVar(&g.look, "look", 0, "how many folders of a mirror to look at on each side before it may delete; default: guard.look of the job, or 2000")
 }
 
+// check refuses a limit for jobs that have nothing to limit.
+func (g *guarding) check(chosen []*jobs.Job) error {
+	limits := func(s jobs.Step) bool {
+		return s.Prune != nil || s.Transfer != nil && s.Transfer.DeleteDestinationExtra
+	}
+	if g.maxDelete == "" || slices.ContainsFunc(chosen, func(j *jobs.Job) bool { return slices.ContainsFunc(j.Steps, limits) }) {
+		return nil
+	}
+	return usageError{fmt.Errorf("--max-delete %s: it limits what a mirror or a prune deletes, and none of %s has one", g.maxDelete, someOf(namesOf(chosen)))}
+}
+
 // of returns a job as it is for this run.
 func (g *guarding) of(job *jobs.Job) (*jobs.Job, error) {
 	if *g == (guarding{}) {

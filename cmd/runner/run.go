@@ -199,6 +199,9 @@ func (w *runRequest) choose(log *slog.Logger) ([]*jobs.Job, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := w.guarding.check(chosen); err != nil {
+		return nil, err
+	}
 	file.logDoubts(log, chosen)
 	guarded := make([]*jobs.Job, len(chosen))
 	w.asked = make(map[string]bool, len(chosen))

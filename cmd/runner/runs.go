@@ -57,20 +57,28 @@ func describeRun(r *ledger.Run) runDocument {
 
 func (a *app) runsCommand() *cobra.Command {
 	var q ledger.Query
-	var from since
+	var from, until since
 	c := &cobra.Command{
-		Use:     "runs",
-		Short:   "List what was run, newest first",
-		Example: `  runner runs --job nightly --state failed --since 2026-11-01`,
-		Args:    arguments(0, 0),
+		Use:   "runs",
+		Short: "List what was run, newest first",
+		Example: `  runner runs --job nightly --state failed --since 2026-11-01
+  runner runs --since 2026-11-24 --until 2026-11-25 --limit 0`,
+		Args: arguments(0, 0),
 		RunE: func(c *cobra.Command, _ []string) error {
-			q.Since = from.time
+			q.Since, q.Until = from.time, until.time
+			switch {
+			case q.Limit < 0:
+				return usageError{fmt.Errorf("--limit %d: want a number from 0 on; 0 lists all", q.Limit)}
+			case !q.Until.IsZero() && !q.Since.Before(q.Until):
+				return usageError{fmt.Errorf("--until %s is not after --since %s", until.text, from.text)}
+			}
 			return a.onRecords(c.Context(), func(ctx context.Context, l *ledger.Ledger) error { return a.listRuns(ctx, l, q) })
 		},
 	}
 	c.Flags().StringVar(&q.Job, "job", "", "only this job")
 	c.Flags().Var(oneOf(&q.State, "STATE", ledger.States()...), "state", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
 	c.Flags().Var(&from, "since", "started then or later: a duration such as 12h, or an instant such as 2026-11-21")
+	c.Flags().Var(&until, "until", "started before: a duration such as 12h ago, or an instant such as 2026-11-22")
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(
 		a.onRun("show", "Show a run with its attempts, tasks and events", a.showRun),
@@ -128,7 +136,7 @@ func (a *app) listRuns(ctx context.Context, l *ledger.Ledger, q ledger.Query) er
 		}
 		nothing += " of job " + q.Job
 	}
-	if q.State != "" || !q.Since.IsZero() {
+	if q.State != "" || !q.Since.IsZero() || !q.Until.IsZero() {
 		nothing = strings.Replace(nothing, "runs yet", "such runs", 1)
 	}
 	return a.print(newList(docs), func(w io.Writer) {

@@ -39,6 +39,14 @@ type tokenDocument struct {
 	Refresh        bool      `json:"refresh"` // it can be renewed
 }
 
+// environment names the environment of Globus, or says that the addresses are others.
+func (a *app) environment() string {
+	if a.env.Service == "production" && !a.env.Production() {
+		return "custom"
+	}
+	return a.env.Service
+}
+
 func (a *app) whoamiCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "whoami",
@@ -62,7 +70,7 @@ func (a *app) whoamiCommand() *cobra.Command {
 func (a *app) describeIdentity(ctx context.Context, globus *session) (*identityDocument, error) {
 	doc := &identityDocument{
 		Kind: globus.who.Kind, From: globus.who.From, ClientID: globus.who.ClientID,
-		Environment: a.env.Service, AuthURL: a.env.AuthURL().String(), TransferURL: a.env.TransferURL().String(),
+		Environment: a.environment(), AuthURL: a.env.AuthURL().String(), TransferURL: a.env.TransferURL().String(),
 	}
 	if globus.who.Told() {
 		user, err := globus.account.Userinfo(ctx)

@@ -36,6 +36,7 @@ type Query struct {
 	State      State     // in this state
 	Unfinished bool      // in a state that is not final
 	Since      time.Time // claimed then or later
+	Until      time.Time // claimed before
 	Open       time.Time // ended then or later, or not at all
 	Below      int64     // with a smaller id; 0 means any
 	Limit      int       // at most so many; 0 means all
@@ -88,6 +89,9 @@ func (l *Ledger) page(ctx context.Context, q Query, below int64, limit int) ([]*
 	}
 	if !q.Since.IsZero() {
 		and("claimed >=", stamp(q.Since))
+	}
+	if !q.Until.IsZero() {
+		and("claimed <", stamp(q.Until))
 	}
 	if !q.Open.IsZero() {
 		and("finished NOT BETWEEN 1 AND", stamp(q.Open)-1)

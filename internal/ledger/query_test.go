@@ -41,6 +41,7 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 			"state":              {ledger.Query{State: ledger.Failed}, []string{"a2"}},
 			"job and state":      {ledger.Query{Job: "b", State: ledger.Failed}, nil},
 			"since the last":     {ledger.Query{Since: last.Claimed}, []string{"a2"}},
+			"until the last":     {ledger.Query{Until: last.Claimed}, []string{"b1", "a1"}},
 			"open at the end":    {ledger.Query{Open: ended.Finished}, []string{"a2", "b1", "a1"}},
 			"open after the end": {ledger.Query{Open: ended.Finished.Add(time.Microsecond)}, []string{"b1", "a1"}},
 			"since the epoch":    {ledger.Query{Since: time.Unix(1, 0)}, []string{"a2", "b1", "a1"}},
