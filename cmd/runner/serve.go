@@ -169,7 +169,12 @@ func (s *server) logIn(ctx context.Context, globus *session, file *jobsFile) err
 	if err := s.checkLife(globus.who, file); err != nil {
 		return err
 	}
+	host := s.app.env.AuthURL().Host
+	slow := time.AfterFunc(slowAfter, func() {
+		s.app.log.Warn("still waiting for an answer, and no job is started before that", "host", host, "elapsed", slowAfter)
+	})
 	_, err := globus.account.Token(ctx, auth.TransferServer)
+	slow.Stop()
 	if err != nil && ctx.Err() == nil && exitStatus(ctx, err) != exitCredentials {
 		s.app.log.Warn("there is no token yet, the service cannot be reached", "err", err)
 		return nil

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -48,5 +50,24 @@ jobs:
 		`"ledger":"database runs on db.example.org","address":"127.0.0.1:8080",` +
 		`"next":["nightly 2026-11-21T01:30:00-06:00","often 2026-11-21T07:30:00Z","often 2026-11-21T09:00:00Z"]}` + "\n"; line != want {
 		t.Errorf("got the line %s\nwant %s", line, want)
+	}
+}
+
+func TestServeSaysThatItWaitsForGlobusAtItsStart(t *testing.T) {
+	cmd, s := programFor(t, time.Minute, "serve")
+	s.Fail(globussim.Fault{Path: "/v2/oauth2/token", Delay: 6 * time.Second, Times: 1})
+	cmd.Env = append(cmd.Env, "RUNNER_JOB_SCHEDULE=0 0 1 1 *")
+	log, err := cmd.StderrPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	waits := false
+	for lines := bufio.NewScanner(log); lines.Scan(); {
+		waits = waits || strings.Contains(lines.Text(), "still waiting for an answer, and no job is started before that")
+		if strings.Contains(lines.Text(), "serve started") {
+			must(t, cmd.Process.Signal(syscall.SIGTERM))
+		}
+	}
+	if err := cmd.Wait(); err != nil || !waits {
+		t.Errorf("it ended with %v; it said that it waits: %t", err, waits)
 	}
 }
