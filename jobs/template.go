@@ -209,13 +209,22 @@ func (in scope) checkPipe(pipe *parse.PipeNode) error {
 				return err
 			}
 		}
-		if f, ok := cmd.Args[0].(*parse.IdentifierNode); ok && f.Ident == "env" {
+		switch f, _ := cmd.Args[0].(*parse.IdentifierNode); {
+		case f == nil:
+		case f.Ident == "env":
 			if err := in.checkEnv(cmd); err != nil {
 				return err
 			}
+		case f.Ident == "strftime" && !formatted(cmd):
+			return &templateError{int(f.Position()), `template: strftime needs a format, such as strftime "%Y"`}
 		}
 	}
 	return nil
+}
+
+// formatted reports whether a call of strftime has a format, which is its first argument.
+func formatted(call *parse.CommandNode) bool {
+	return len(call.Args) > 1 && call.Args[1].Type() != parse.NodeField
 }
 
 // checkArgument looks at the part i of a command.
@@ -230,6 +239,12 @@ func (in scope) checkArgument(arg parse.Node, i int) error {
 		switch {
 		case arg.Ident[0] == "Item":
 			return in.checkItem(arg)
+		case strings.EqualFold(arg.Ident[0], "Item"):
+			parts := []string{"", "Item"}
+			if len(arg.Ident) > 1 {
+				parts = append(parts, cmp.Or(spelling.Nearest(arg.Ident[1], itemParts()), "Name"))
+			}
+			return &templateError{offset, fmt.Sprintf("template: there is no %s, did you mean %s?", short(arg.String()), strings.Join(parts, "."))}
 		case len(arg.Ident) > 1:
 			return &templateError{offset, fmt.Sprintf("template: %s has no parts, use strftime for those of a time", "."+arg.Ident[0])}
 		case slices.Contains([]string{"Job", "Time", "Key"}, arg.Ident[0]):

@@ -60,6 +60,9 @@ func (s *Submitted) Duplicate() bool { return s.Code == "Duplicate" }
 // error is also an [ErrUnclear]. API: GET /submission_id, POST /transfer, POST
 // /delete.
 func (c *Client) Submit(ctx context.Context, doc Document) (*Submitted, error) {
+	if doc == nil {
+		return nil, errors.New("submit: there is no document")
+	}
 	if head := doc.Head(); head.SubmissionID == "" {
 		id, err := c.SubmissionID(ctx)
 		if err != nil {

@@ -41,7 +41,9 @@ func (c *Client) Watch(ctx context.Context, id string) iter.Seq2[*Task, error] {
 // in its Status. A task that makes no progress, because its source is missing
 // or a person must act, is not final before its deadline: set a deadline on
 // ctx, or inspect each state with [Client.Watch]. When ctx ends, the error is
-// its cause, and the task continues at Globus. API: GET /task/<id>.
+// its cause, and the task continues at Globus. The first request that fails ends
+// Wait, even if the error is temporary: package retry repeats it, and Wait may be
+// called again. API: GET /task/<id>.
 func (c *Client) Wait(ctx context.Context, id string) (*Task, error) {
 	var last *Task
 	for task, err := range c.Watch(ctx, id) {

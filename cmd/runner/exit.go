@@ -23,7 +23,7 @@ const (
 	exitFailed      = 1  // a task ended FAILED, or somebody else canceled it
 	exitUsage       = 2  // wrong command line or environment
 	exitIncomplete  = 3  // source errors were skipped that the job does not allow, or an audit found files missing
-	exitCredentials = 4  // the service account or person is not let in
+	exitCredentials = 4  // the service account or person has no access
 	exitTemporary   = 5  // the service could not be reached within the retries
 	exitUnknown     = 6  // submitted, but not confirmed
 	exitRefused     = 7  // permanent refusal

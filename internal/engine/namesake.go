@@ -60,7 +60,7 @@ func (p *part) namesake(ctx context.Context, t *transfer.Task) error {
 	}
 	return &Failure{
 		Kind: fault.Refused, TaskID: t.TaskID, state: ledger.Failed,
-		Message: fmt.Sprintf("task %s bears this occurrence's label %q but %s: %s", t.TaskID, t.Label, what, p.run.order.tellApart()),
+		Message: fmt.Sprintf("task %s already has the label of this occurrence, %q, but %s: %s", t.TaskID, t.Label, what, p.run.order.tellApart()),
 	}
 }
 

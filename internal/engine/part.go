@@ -179,7 +179,7 @@ func (p *part) adopt(ctx context.Context, task *transfer.Task) error {
 	if want, got := collections(p.doc), taskCollections(task); want != got {
 		return &Failure{
 			Kind: fault.Refused, TaskID: task.TaskID, state: ledger.Failed,
-			Message: fmt.Sprintf("task %s bears this occurrence's label %q but is between other collections: two jobs have the same name, give one of them another", task.TaskID, task.Label),
+			Message: fmt.Sprintf("task %s already has the label of this occurrence, %q, but is between other collections: two jobs have the same name, give one of them another", task.TaskID, task.Label),
 		}
 	}
 	r.log.Info("task adopted", "task_id", task.TaskID, "attempt", p.attempt, "status", string(task.Status))

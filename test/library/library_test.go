@@ -74,13 +74,16 @@ func Example_list() {
 }
 
 func Example_copy() {
-	ctx := context.Background()
+	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Hour)
+	defer cancel()
 	tokens := clientcreds.New(os.Getenv("CLIENT_ID"), os.Getenv("CLIENT_SECRET"))
-	globus := transfer.New(&http.Client{Transport: tokens.Transport(auth.TransferServer, nil)})
+	patient := retry.New(tokens.Transport(auth.TransferServer, nil), retry.Policy{}, slog.Default())
+	globus := transfer.New(&http.Client{Transport: patient})
 
 	sent, err := globus.Submit(ctx, &transfer.Transfer{
 		SourceEndpoint: lab, DestinationEndpoint: lab,
-		Items: []transfer.Item{{SourcePath: "/frame.h5", DestinationPath: "/copies/frame.h5"}},
+		VerifyChecksum: true,
+		Items:          []transfer.Item{{SourcePath: "/frame.h5", DestinationPath: "/copies/frame.h5"}},
 	})
 	if err != nil {
 		log.Fatal(err)
