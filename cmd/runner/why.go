@@ -95,7 +95,7 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 		}
 		docs[0].Why += whatIsAmiss(standings[job.Name])
 	}
-	about := map[string]bool{} // keys of items
+	about := map[string]bool{} // keys of items that have a run
 	if job.ForEach != nil {
 		if err := lookReason(ctx, l, job, &docs[0]); err != nil {
 			return nil, err
@@ -112,6 +112,13 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 	if l == nil {
 		return docs, nil
 	}
+	return runReasons(ctx, l, job, docs, about)
+}
+
+// runReasons adds to docs why the newest runs of a job are as they are. What is said of a run
+// of an item whose key is in about goes into the item's own document.
+func runReasons(ctx context.Context, l *ledger.Ledger, job *jobs.Job, docs []whyDocument, about map[string]bool) ([]whyDocument, error) {
+	var succeeded int64 // the newest run that has, of a job without items
 	for run, err := range l.Runs(ctx, ledger.Query{Job: job.Name, Limit: recentRuns}) {
 		if err != nil {
 			return nil, err
@@ -121,6 +128,13 @@ func (a *app) reasons(ctx context.Context, job *jobs.Job) ([]whyDocument, error)
 			if d.Why, err = unfinished(ctx, l, run); err != nil {
 				return nil, err
 			}
+		}
+		switch {
+		case job.ForEach != nil || jobs.Key(run.Key).IsItem(): // another item makes up for nothing
+		case run.State == ledger.Succeeded && succeeded == 0:
+			succeeded = run.ID
+		case run.State.Final() && run.State != ledger.Succeeded && succeeded != 0:
+			d.Why += fmt.Sprintf("; run %d of this job, a newer one, has succeeded", succeeded)
 		}
 		if i := slices.IndexFunc(docs, func(d whyDocument) bool { return about[run.Key] && d.Run == run.ID }); i >= 0 {
 			if d.Why != "" {
