@@ -202,7 +202,7 @@ func (a *app) report(ctx context.Context, err error) int {
 	}
 	text := a.sentence(err)
 	if sig, signaled := errors.AsType[caught](context.Cause(ctx)); signaled && canceled(err) {
-		text = fmt.Sprintf("interrupted (%v): %s", sig, withoutCanceled.Replace(err.Error()))
+		text = fmt.Sprintf("interrupted (%v): %s", sig, withoutCanceled.Replace(strings.TrimSuffix(err.Error(), ": "+sig.Error())))
 	}
 	fmt.Fprintf(a.stderr, "runner: %s\n", lines(err, text))
 	return a.status(ctx, err)
