@@ -134,7 +134,7 @@ func (r *run) withdrawn() error {
 	case r.journal.run.CancelRequested:
 		return &Failure{Kind: fault.Canceled, Code: "CANCELED", state: ledger.Canceled, Message: "canceled on request: nothing was submitted"}
 	case r.job.Steps == nil:
-		return &Failure{Kind: fault.Canceled, state: ledger.Canceled, Message: "the job is no longer in the jobs file; nothing was submitted"}
+		return &Failure{Kind: fault.Canceled, state: r.withoutRequest(), Message: "the job is no longer in the jobs file; nothing was submitted"}
 	case r.overdue() && !r.journal.run.Again: // an operator who asked for it knows how late it is
 		return r.expired()
 	}

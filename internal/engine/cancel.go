@@ -43,3 +43,29 @@ func (r *run) canceledAtGlobus(ctx context.Context, id, message string) *Failure
 	}
 	return f
 }
+
+// stopped returns the failure of a run whose task was canceled because its ctx has ended.
+// If a person or a signal ended it, the run counts as canceled, but the end of the time is
+// a failure.
+func (r *run) stopped(ctx context.Context, taskID, what string) *Failure {
+	f := interrupted(ctx, taskID, what)
+	switch {
+	case f.Kind == fault.TimedOut:
+		f.state = ledger.TimedOut
+	case errors.Is(context.Cause(ctx), errCanceled):
+		f.state = ledger.Canceled
+	default:
+		f.state = r.withoutRequest()
+	}
+	return f
+}
+
+// withoutRequest is the state of a run that is canceled although nobody has asked to cancel
+// it. That of an item has failed: as canceled, it would count as given up, and nobody would
+// do it or hear of it.
+func (r *run) withoutRequest() ledger.State {
+	if r.order.Key.IsItem() {
+		return ledger.Failed
+	}
+	return ledger.Canceled
+}

@@ -248,7 +248,7 @@ func (w *flowWatcher) interrupt(ctx context.Context) error {
 		return w.ended(detached) // the cancel came too late
 	}
 	r.journal.addEnd(detached, w.id, string(flows.Failed), ledger.Totals{})
-	return stopped(ctx, id, what+" was canceled")
+	return r.stopped(ctx, id, what+" was canceled")
 }
 
 // overNow looks at the run once more, and reports whether it has ended.

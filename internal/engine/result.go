@@ -293,15 +293,3 @@ func interrupted(ctx context.Context, taskID, what string) *Failure {
 	}
 	return &Failure{Kind: fault.Interrupted, TaskID: taskID, Message: fmt.Sprintf("interrupted (%v): %s", cause, what)}
 }
-
-// stopped returns the failure of a run whose task was canceled because its ctx has
-// ended. If a person or a signal ended it, the run counts as canceled, but the end of
-// the time is a failure.
-func stopped(ctx context.Context, taskID, what string) *Failure {
-	f := interrupted(ctx, taskID, what)
-	f.state = ledger.Canceled
-	if f.Kind == fault.TimedOut {
-		f.state = ledger.TimedOut
-	}
-	return f
-}

@@ -475,6 +475,21 @@ func TestStopCancelsTheTasksIfItIsToldTo(t *testing.T) {
 	})
 }
 
+// Nobody has given up the item of a task that the end of the program has canceled.
+func TestAnItemWhoseTaskTheStopCancelsHasFailed(t *testing.T) {
+	onBench(t, func(t *testing.T, b *bench) {
+		b.begin(written(0, "/runs/run_1/done", 0, 0))
+		b.stall()
+		p := b.process("one", func(c *engine.SchedulerConfig) { c.CancelOnInterrupt = true }).serve(b.itemJob(marked))
+		until(10 * time.Minute)
+		p.stop()
+		b.wantItems("run_1 1 failed")
+		if run := b.runs()[0]; !strings.Contains(run.Message, "was canceled") {
+			t.Errorf("the run says %q", run.Message)
+		}
+	})
+}
+
 func TestBacklogOfTheAccountIsKeptTheOldestFirst(t *testing.T) {
 	onBench(t, func(t *testing.T, b *bench) {
 		b.disturb(globussim.Disturbance{Action: globussim.SlowTask, Rate: 1, Times: -1}) // 10 s each, three at once

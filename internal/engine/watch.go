@@ -259,7 +259,7 @@ func (w *watcher) interrupt(ctx context.Context, wait time.Duration) error {
 		return w.ended(detached) // the cancel came too late
 	}
 	w.run.journal.addEnd(detached, w.part.submissionID, string(transfer.Failed), w.task.totals())
-	return stopped(ctx, id, fmt.Sprintf("task %s was canceled", id))
+	return w.run.stopped(ctx, id, fmt.Sprintf("task %s was canceled", id))
 }
 
 // overNow looks at the task once more, and reports whether it has ended.
