@@ -85,6 +85,8 @@ func (s nextSpan) coming(scheduled []*jobs.Job) ([]nextDocument, error) {
 	switch {
 	case s.count < 1 || s.count > maxNext:
 		return nil, usageError{fmt.Errorf("--count %d: want a number from 1 to %d", s.count, maxNext)}
+	case !until.IsZero() && s.from.IsZero() && !until.After(begin):
+		return nil, usageError{fmt.Errorf("--until %s is over; give an earlier time in --from", rfc3339(until))}
 	case !until.IsZero() && !until.After(begin):
 		return nil, usageError{fmt.Errorf("--until %s is not after --from: there is no time between them", rfc3339(until))}
 	}

@@ -45,7 +45,7 @@ func (a *app) retryCommand() *cobra.Command {
 	flags := c.Flags()
 	flags.StringVar(&q.Job, "job", "", "all runs of this job")
 	flags.Var(oneOf(&q.State, "STATE", ledger.Failed, ledger.TimedOut, ledger.Canceled, ledger.Skipped), "state", "all runs in this state: failed, timed_out, canceled or skipped")
-	flags.Var(&from, "since", "all runs that started then or later: a duration such as 12h, or an instant such as 2026-11-21")
+	flags.Var(&from, "since", "all runs that started then or later: so long ago, such as 12h, or an instant such as 2026-11-21")
 	return c
 }
 

@@ -77,8 +77,8 @@ func (a *app) runsCommand() *cobra.Command {
 	}
 	c.Flags().StringVar(&q.Job, "job", "", "only this job")
 	c.Flags().Var(oneOf(&q.State, "STATE", ledger.States()...), "state", "claimed, submitted, succeeded, failed, canceled, timed_out or skipped")
-	c.Flags().Var(&from, "since", "started then or later: a duration such as 12h, or an instant such as 2026-11-21")
-	c.Flags().Var(&until, "until", "started before: a duration such as 12h ago, or an instant such as 2026-11-22")
+	c.Flags().Var(&from, "since", "started then or later: so long ago, such as 12h, or an instant such as 2026-11-21")
+	c.Flags().Var(&until, "until", "started before: so long ago, such as 12h, or an instant such as 2026-11-22")
 	c.Flags().IntVar(&q.Limit, "limit", 50, "how many to list; 0: all")
 	c.AddCommand(
 		a.onRun("show", "Show a run with its attempts, tasks and events", a.showRun),
