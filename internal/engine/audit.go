@@ -188,25 +188,18 @@ func (q *inquest) addRuns(ctx context.Context, since time.Time) error {
 
 // addRun adds what a run has submitted, or will submit if it has not yet.
 func (q *inquest) addRun(ctx context.Context, run *ledger.Run) error {
-	sent, err := q.ledger.Submissions(ctx, run.ID)
+	sent, docs, err := documents(ctx, q.ledger, run.ID)
 	if err != nil {
 		return err
 	}
-	for _, s := range sent {
-		if s.Flow != "" {
-			continue // what it copies is not known
-		}
-		doc, err := decode(s)
-		if err != nil {
-			return err
-		}
-		if d, ok := doc.(*transfer.Delete); ok && d.Recursive && !s.Once && s.Status != statusRefused {
+	for i, s := range sent {
+		if d, ok := docs[i].(*transfer.Delete); ok && d.Recursive && !s.Once && s.Status != statusRefused {
 			at := evidence.Place{Collection: d.Endpoint, LocalUser: d.LocalUser}
-			for _, i := range d.Items {
-				q.deletions.AddFolder(at, i.Path)
+			for _, item := range d.Items {
+				q.deletions.AddFolder(at, item.Path)
 			}
 		}
-		t, ok := doc.(*transfer.Transfer)
+		t, ok := docs[i].(*transfer.Transfer)
 		if !ok {
 			continue
 		}

@@ -212,6 +212,19 @@ func decode(s ledger.Submission) (transfer.Document, error) {
 	return doc, nil
 }
 
+// documents returns what a run has submitted, and for each the document. That is nil for a
+// run of a flow, of which it is not known what it copies.
+func documents(ctx context.Context, l *ledger.Ledger, run int64) (sent []ledger.Submission, docs []transfer.Document, err error) {
+	sent, err = l.Submissions(ctx, run)
+	docs = make([]transfer.Document, len(sent))
+	for i, s := range sent {
+		if s.Flow == "" && err == nil {
+			docs[i], err = decode(s)
+		}
+	}
+	return sent, docs, err
+}
+
 // addSubmission records a submission of the run. Nothing may be sent before that, and the
 // attempt counts from then on. A submission that is repeated is recorded already.
 func (j *journal) addSubmission(ctx context.Context, s ledger.Submission, doc transfer.Document) (err error) {

@@ -104,18 +104,11 @@ func (m *Mender) read(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		sent, err := m.ledger.Submissions(ctx, run.ID)
+		_, docs, err := documents(ctx, m.ledger, run.ID)
 		if err != nil {
 			return err
 		}
-		for _, s := range sent {
-			if s.Flow != "" {
-				continue // what it copies is not known
-			}
-			doc, err := decode(s)
-			if err != nil {
-				return err
-			}
+		for _, doc := range docs {
 			if t, ok := doc.(*transfer.Transfer); ok {
 				m.sent = append(m.sent, copying{run.ID, run.State, t})
 				held += len(t.Items)
