@@ -74,8 +74,7 @@ func Example_list() {
 }
 
 func Example_copy() {
-	ctx, cancel := context.WithTimeout(context.Background(), 12*time.Hour)
-	defer cancel()
+	ctx := context.Background()
 	tokens := clientcreds.New(os.Getenv("CLIENT_ID"), os.Getenv("CLIENT_SECRET"))
 	patient := retry.New(tokens.Transport(auth.TransferServer, nil), retry.Policy{}, slog.Default())
 	globus := transfer.New(&http.Client{Transport: patient})
