@@ -276,6 +276,7 @@ func (h *history) copier(name, collection string) *jobs.Job {
 	}
 	doc := provable(to, collection)
 	doc.VerifyChecksum = h.rand.IntN(6) > 0
+	h.meets(!doc.VerifyChecksum, "a job that does not verify")
 	doc.PreserveTimestamp = h.rand.IntN(2) == 0
 	if h.rand.IntN(2) == 0 {
 		doc.SyncLevel = new(transfer.SyncLevel(h.rand.IntN(4)))
