@@ -99,25 +99,54 @@ func (o *Order) tellApart() string {
 }
 
 // itemsAt yields the items that an order has, by their positions, if it began at that time,
-// which their paths may contain. It leaves out those whose paths contain the hour, as nobody
-// knows exactly when an earlier start rendered them.
+// which their paths may contain. It leaves out those whose paths contain the hour, and all
+// with a date soon after midnight, as nobody knows exactly when an earlier start rendered
+// them.
 func (e *Engine) itemsAt(o Order, began time.Time) iter.Seq2[jobs.Position, []transfer.Item] {
 	return func(yield func(jobs.Position, []transfer.Item) bool) {
-		o.At = began.Add(-time.Hour)
-		next, stop := iter.Pull2(e.Works(o))
-		defer stop()
-		o.At = began
-		for work, err := range e.Works(o) {
-			before, beforeErr, ok := next()
-			if err != nil || beforeErr != nil || !ok {
+		shortlyBefore, stop1 := iter.Pull2(e.transfersAt(o, began.Add(-mostRendering)))
+		defer stop1()
+		hourBefore, stop2 := iter.Pull2(e.transfersAt(o, began.Add(-time.Hour)))
+		defer stop2()
+		hourAfter, stop3 := iter.Pull2(e.transfersAt(o, began.Add(time.Hour)))
+		defer stop3()
+		for at, items := range e.transfersAt(o, began) {
+			_, first, ok1 := shortlyBefore()
+			_, before, ok2 := hourBefore()
+			_, after, ok3 := hourAfter()
+			if !ok1 || !ok2 || !ok3 {
 				return
 			}
-			t, isTransfer := work.Document.(*transfer.Transfer)
-			was, wasTransfer := before.Document.(*transfer.Transfer)
-			if !isTransfer || !wasTransfer || len(t.Items) == 0 || !slices.EqualFunc(t.Items, was.Items, samePaths) {
+			// A date is the same an hour before or an hour after, and an hour is not.
+			if len(items) == 0 || !slices.EqualFunc(items, first, samePaths) ||
+				!slices.EqualFunc(items, before, samePaths) && !slices.EqualFunc(items, after, samePaths) {
 				continue
 			}
-			if !yield(work.Position, t.Items) {
+			if !yield(at, items) {
+				return
+			}
+		}
+	}
+}
+
+// mostRendering is the longest time for which a start may have rendered its paths before it
+// was recorded, or its task was accepted.
+const mostRendering = 5 * time.Minute
+
+// transfersAt yields the items of each work of an order that begins at a time, which are
+// none if the work is not a transfer. It ends at the first that cannot be rendered.
+func (e *Engine) transfersAt(o Order, began time.Time) iter.Seq2[jobs.Position, []transfer.Item] {
+	o.At = began
+	return func(yield func(jobs.Position, []transfer.Item) bool) {
+		for work, err := range e.Works(o) {
+			if err != nil {
+				return
+			}
+			var items []transfer.Item
+			if t, ok := work.Document.(*transfer.Transfer); ok {
+				items = t.Items
+			}
+			if !yield(work.Position, items) {
 				return
 			}
 		}

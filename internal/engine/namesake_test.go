@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"cmp"
 	"errors"
 	"strings"
 	"testing"
@@ -21,17 +22,23 @@ func TestOtherPathsAreNotDoneByTheTaskOfANamesake(t *testing.T) {
 		first, second [2]string // source and destination
 		later         time.Duration
 		refused       bool
+		at            time.Duration // of the first start, since midnight; 0 is noon
 	}{
-		"the same paths":                           {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/copy/"}, time.Hour, false},
-		"another source":                           {[2]string{"/data/", "/copy/"}, [2]string{"/other/", "/copy/"}, time.Hour, true},
-		"another destination":                      {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/other/"}, time.Hour, true},
-		"to the top of a collection":               {[2]string{"/data/", "/"}, [2]string{"/data/", "/"}, time.Hour, false},
-		"a source that begins alike":               {[2]string{"/data2/", "/copy/"}, [2]string{"/data/", "/copy/"}, time.Hour, true},
-		"a destination that begins alike":          {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/copy2/"}, time.Hour, true},
-		"the day in the path, on the same day":     {[2]string{"/data/", "/copy/" + day}, [2]string{"/data/", "/copy/" + day}, time.Hour, false},
-		"the day in the path, on the next":         {[2]string{"/data/", "/copy/" + day}, [2]string{"/data/", "/copy/" + day}, 24 * time.Hour, false},
-		"another source and the day, on the next":  {[2]string{"/data/", "/copy/" + day}, [2]string{"/other/", "/copy/" + day}, 24 * time.Hour, true},
-		"the hour in the path, of which none tell": {[2]string{"/data/", "/copy/" + hour}, [2]string{"/other/", "/copy/" + hour}, time.Hour, false},
+		"the same paths":                           {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/copy/"}, time.Hour, false, 0},
+		"another source":                           {[2]string{"/data/", "/copy/"}, [2]string{"/other/", "/copy/"}, time.Hour, true, 0},
+		"another destination":                      {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/other/"}, time.Hour, true, 0},
+		"to the top of a collection":               {[2]string{"/data/", "/"}, [2]string{"/data/", "/"}, time.Hour, false, 0},
+		"a source that begins alike":               {[2]string{"/data2/", "/copy/"}, [2]string{"/data/", "/copy/"}, time.Hour, true, 0},
+		"a destination that begins alike":          {[2]string{"/data/", "/copy/"}, [2]string{"/data/", "/copy2/"}, time.Hour, true, 0},
+		"the day in the path, on the same day":     {[2]string{"/data/", "/copy/" + day}, [2]string{"/data/", "/copy/" + day}, time.Hour, false, 0},
+		"the day in the path, on the next":         {[2]string{"/data/", "/copy/" + day}, [2]string{"/data/", "/copy/" + day}, 24 * time.Hour, false, 0},
+		"another source and the day, on the next":  {[2]string{"/data/", "/copy/" + day}, [2]string{"/other/", "/copy/" + day}, 24 * time.Hour, true, 0},
+		"the hour in the path, of which none tell": {[2]string{"/data/", "/copy/" + hour}, [2]string{"/other/", "/copy/" + hour}, time.Hour, false, 0},
+
+		"the day, in its first hour":          {[2]string{"/data/", "/copy/" + day}, [2]string{"/other/", "/copy/" + day}, time.Hour, true, 24*time.Hour + 30*time.Minute},
+		"the day, in its last hour":           {[2]string{"/data/", "/copy/" + day}, [2]string{"/other/", "/copy/" + day}, time.Hour, true, 23*time.Hour + 30*time.Minute},
+		"the day, when it has just begun":     {[2]string{"/data/", "/copy/" + day}, [2]string{"/other/", "/copy/" + day}, time.Hour, false, 24*time.Hour + time.Minute},
+		"the hour, in the first one of a day": {[2]string{"/data/", "/copy/" + hour}, [2]string{"/other/", "/copy/" + hour}, time.Hour, false, 24*time.Hour + 30*time.Minute},
 	}
 	for name, tt := range tests {
 		for _, withLedger := range []bool{false, true} {
@@ -39,7 +46,7 @@ func TestOtherPathsAreNotDoneByTheTaskOfANamesake(t *testing.T) {
 				onBench(t, func(t *testing.T, b *bench) {
 					b.plant("other/b.txt", "x")
 					b.plant("data2/b.txt", "x")
-					time.Sleep(12 * time.Hour)
+					time.Sleep(cmp.Or(tt.at, 12*time.Hour))
 					start := func(paths [2]string) (*engine.Result, error) {
 						o := b.order(func(j *jobs.Job) { j.Steps = jobs.Single(copyOf(paths[0], paths[1])) })
 						o.Key, o.At = "github:1", time.Now()
