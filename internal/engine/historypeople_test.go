@@ -8,8 +8,10 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -274,7 +276,7 @@ func (h *history) readTasks(r *http.Request, resp *http.Response) error {
 	}
 	switch {
 	case strings.HasSuffix(r.URL.Path, "/successful_transfers"):
-		h.breaks(body)
+		h.breaks(path.Base(path.Dir(r.URL.Path)), body)
 	case strings.HasSuffix(r.URL.Path, "/skipped_errors"):
 		h.meets(bytes.Contains(body, []byte(`"error_code"`)), "a file that is skipped")
 	case h.globus != 0:
@@ -292,11 +294,15 @@ func (h *history) readTasks(r *http.Request, resp *http.Response) error {
 	return nil
 }
 
-// breaks breaks a copy that was not verified, and is in the list of copies. Its
-// size and time stay.
-func (h *history) breaks(list []byte) {
+// breaks breaks a copy that was not verified, and is in the list of copies of a task of
+// the first step. Its size and time stay. One that a task of another step made is in another
+// collection, under the same path.
+func (h *history) breaks(task string, list []byte) {
 	doc := h.job.Steps[0].Transfer
-	if doc == nil || doc.VerifyChecksum || doc.PreserveTimestamp || h.rand.IntN(2) == 0 {
+	ofFirst := slices.ContainsFunc(h.State().Tasks, func(t globussim.TaskState) bool {
+		return t.TaskID == task && (len(h.job.Steps) == 1 || strings.Contains(t.Label, " s1"))
+	})
+	if doc == nil || !ofFirst || doc.VerifyChecksum || doc.PreserveTimestamp || h.rand.IntN(2) == 0 {
 		return
 	}
 	name := historyNames[h.rand.IntN(len(historyNames))]
