@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// silentAuth is a Globus Auth that tells of each request, and does not answer before the
-// test is over.
+// silentAuth starts a Globus Auth that reports each request on a channel, and answers none
+// until the test is over.
 func silentAuth(t *testing.T) (url string, asked <-chan struct{}) {
 	t.Helper()
 	requests, over := make(chan struct{}, 100), make(chan struct{})

@@ -93,8 +93,8 @@ type Form struct {
 }
 
 // Start starts a flow; form is the JSON of a [Form]. If the reply does not say
-// whether there is a run, the error is an [ErrUnclear]. Any other error means that
-// there is no run; if the service refused it, the error is an [*automate.Error].
+// whether a run was started, the error is an [ErrUnclear]. After any other error, none
+// was: an [*automate.Error] if the service refused to start it.
 // API: POST /flows/<flow>/run.
 func (c *Client) Start(ctx context.Context, flow string, form []byte, dataAccess []string) (*Run, error) {
 	var sent atomic.Bool

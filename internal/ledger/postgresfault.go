@@ -39,8 +39,8 @@ func (l *postgresStore) explain(ctx context.Context, err error) error {
 	return err
 }
 
-// reasons are the causes of a connection that was not made, each once: pgx tries each
-// address with and without TLS, and tells of each try in a line.
+// reasons lists why no connection could be made. pgx tries each address with and without
+// TLS, and reports each try on a line of its own; a reason that comes twice is given once.
 func reasons(e *pgconn.ConnectError) string {
 	var told []string
 	for line := range strings.Lines(e.Unwrap().Error()) {
